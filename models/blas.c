@@ -1,0 +1,149 @@
+/* Which kernels OpenBLAS runs.
+ *
+ * A build for many processors picks kernels once, when it is loaded, by the processor's family and
+ * model. One that is newer than the library gets kernels for the oldest processors, or (AMD before
+ * 0.3.22, a Raspberry Pi 5, see OpenBLAS#3620 and #4581) ones that use half of its vectors. Here
+ * the processor's features are held against what those kernels use.
+ *
+ * Happy path: OpenBLAS knows the processor, nothing is done. Else the program executes itself again
+ * with OPENBLAS_CORETYPE set; the variable ends it there, so that it cannot go round. Failure modes
+ * handled: the program's file cannot be found or executed (it goes on with the kernels it has, and
+ * the note says so); OpenBLAS does not have the kernels asked for (the same). */
+#include "models/blas.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#define VARIABLE "OPENBLAS_CORETYPE"
+#define CHOSEN   "RINGTMP_BLAS_KERNELS" /* names what was chosen here, for the second execution */
+
+static char note[160];
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+    for (; *names; names++)
+        if (strcasecmp(name, *names) == 0)
+            return true;
+    return false;
+}
+
+#if defined(__x86_64__)
+
+/* The kernels that use what this processor has, unless `running` ones do. Kernels of one vector
+ * width are left as they are: within a width OpenBLAS's own choice is the better informed. */
+static const char *better_than(const char *running)
+{
+    static const char *const avx512[] = {"SkylakeX", "Cooperlake", "SapphireRapids", NULL};
+    static const char *const avx2[] = {"Haswell",        "Zen",         "SkylakeX",   "Cooperlake",
+                                       "Excavator",      "Steamroller", "Piledriver", "Bulldozer",
+                                       "SapphireRapids", NULL};
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        return is_one_of(running, avx512) ? NULL : "SkylakeX";
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return is_one_of(running, avx2) ? NULL : "Haswell";
+    return NULL;
+}
+
+#elif defined(__aarch64__)
+
+/* Only the generic kernels mean that the processor was not recognised. The Cortex-A76 and its
+ * successors report half-precision and dot products (ARMv8.2) and run the kernels of the Neoverse
+ * N1, the A76 for servers; so does the in-order A55, which runs those of the A53. Older cores are
+ * recognised by every release that Debian 12 can meet. */
+static const char *better_than(const char *running)
+{
+    static const char *const generic[] = {"armv8", "unknown", NULL};
+    unsigned long features = getauxval(AT_HWCAP), midr = 0;
+    if (!is_one_of(running, generic) || !(features & HWCAP_ASIMDHP) || !(features & HWCAP_ASIMDDP))
+        return NULL;
+    if (features & HWCAP_CPUID)
+        __asm__("mrs %0, midr_el1" : "=r"(midr));
+    return (midr >> 24 & 0xff) == 0x41 && (midr >> 4 & 0xfff) == 0xd05 ? "CORTEXA53" : "NEOVERSEN1";
+}
+
+#else
+
+static const char *better_than(const char *running)
+{
+    (void)running;
+    return NULL;
+}
+
+#endif
+
+const char *rg_blas_better(void)
+{
+    return better_than(rg_blas_kernels());
+}
+
+static void execute_again(char **argv)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length < 0)
+        return;
+    path[length] = '\0';
+    fflush(NULL);
+    execv(path, argv);
+}
+
+void rg_blas_setup(char **argv)
+{
+    const char *user = getenv(VARIABLE), *chosen = getenv(CHOSEN), *running = rg_blas_kernels();
+    openblas_set_num_threads(1);
+    if (chosen && user && strcmp(chosen, user) == 0) {
+        if (strcasecmp(running, chosen) == 0)
+            snprintf(note, sizeof note,
+                     "OpenBLAS does not know this processor: using its %s kernels, which the "
+                     "processor's features allow",
+                     running);
+        else
+            snprintf(note, sizeof note,
+                     "OpenBLAS does not know this processor and has no %s kernels: using %s",
+                     chosen, running);
+        return;
+    }
+    const char *better = rg_blas_better();
+    if (user || !better || !strstr(openblas_get_config(), "DYNAMIC_ARCH"))
+        return;
+    if (setenv(VARIABLE, better, 1) == 0 && setenv(CHOSEN, better, 1) == 0)
+        execute_again(argv);
+    unsetenv(VARIABLE);
+    unsetenv(CHOSEN);
+    snprintf(note, sizeof note,
+             "OpenBLAS does not know this processor and uses slow kernels (%s): " VARIABLE
+             "=%s in the environment would be faster",
+             running, better);
+}
+
+void rg_blas_set_threads(int threads)
+{
+    openblas_set_num_threads(threads);
+}
+
+int rg_blas_threads(void)
+{
+    return openblas_get_num_threads();
+}
+
+const char *rg_blas_kernels(void)
+{
+    return openblas_get_corename();
+}
+
+const char *rg_blas_note(void)
+{
+    return note[0] ? note : NULL;
+}

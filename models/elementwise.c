@@ -1,0 +1,162 @@
+/* Biases, activations and their derivatives: elementwise, rows by rows. */
+#include "models/layers.h"
+
+#include "base/check.h"
+#include "models/clones.h"
+
+#include <math.h>
+#include <string.h>
+
+RG_CLONES
+static void add_relu(size_t n, const float *restrict bias, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++) {
+        float value = y[i] + bias[i];
+        y[i] = value > 0 ? value : 0;
+    }
+}
+
+RG_CLONES
+static void add(size_t n, const float *restrict x, const float *restrict bias, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] + bias[i];
+}
+
+RG_CLONES
+static void accumulate_into(size_t n, const float *restrict x, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+static void add_tanh(size_t n, const float *restrict bias, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = tanhf(y[i] + bias[i]);
+}
+
+void rg_bias_activate(enum rg_activation activation, int rows, size_t n, const float *bias,
+                      float *y)
+{
+    for (int r = 0; r < rows; r++, y += n) {
+        if (activation == RG_ACT_RELU)
+            add_relu(n, bias, y);
+        else if (activation == RG_ACT_TANH)
+            add_tanh(n, bias, y);
+        else
+            accumulate_into(n, bias, y);
+    }
+}
+
+/* relu'(z) = [z > 0] = [y > 0] */
+RG_CLONES
+static void relu_backward(size_t n, const float *restrict y, float *restrict dy, float *restrict db)
+{
+    for (size_t i = 0; i < n; i++) {
+        float d = y[i] > 0 ? dy[i] : 0;
+        dy[i] = d;
+        db[i] += d;
+    }
+}
+
+/* tanh'(z) = 1 - tanh(z)^2 = 1 - y^2 */
+RG_CLONES
+static void tanh_backward(size_t n, const float *restrict y, float *restrict dy, float *restrict db)
+{
+    for (size_t i = 0; i < n; i++) {
+        float d = dy[i] * (1 - y[i] * y[i]);
+        dy[i] = d;
+        db[i] += d;
+    }
+}
+
+void rg_bias_backward(enum rg_activation activation, int rows, size_t n, const float *y, float *dy,
+                      bool accumulate, float *db)
+{
+    if (!accumulate)
+        memset(db, 0, n * sizeof *db);
+    for (int r = 0; r < rows; r++, y += n, dy += n) {
+        if (activation == RG_ACT_RELU)
+            relu_backward(n, y, dy, db);
+        else if (activation == RG_ACT_TANH)
+            tanh_backward(n, y, dy, db);
+        else
+            accumulate_into(n, dy, db);
+    }
+}
+
+/* y = act(y + bias) with one bias for all of y */
+RG_CLONES
+static void shift_relu(size_t n, float bias, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++) {
+        float value = y[i] + bias;
+        y[i] = value > 0 ? value : 0;
+    }
+}
+
+static void shift(size_t n, float bias, bool tanh_too, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = tanh_too ? tanhf(y[i] + bias) : y[i] + bias;
+}
+
+void rg_channel_bias_activate(enum rg_activation activation, int channels, size_t pixels,
+                              const float *bias, float *y)
+{
+    for (int c = 0; c < channels; c++, y += pixels) {
+        if (activation == RG_ACT_RELU)
+            shift_relu(pixels, bias[c], y);
+        else
+            shift(pixels, bias[c], activation == RG_ACT_TANH, y);
+    }
+}
+
+/* dy *= act'(y); returns the sum of dy, added up in 16 lanes and then across them. */
+#define LANES 16
+static float sum_backward(enum rg_activation activation, size_t n, const float *y, float *dy)
+{
+    float lanes[LANES] = {0}, sum = 0;
+    for (size_t from = 0; from < n; from += LANES) {
+        size_t some = RG_MIN(n - from, (size_t)LANES);
+        rg_bias_backward(activation, 1, some, y + from, dy + from, true, lanes);
+    }
+    for (int i = 0; i < LANES; i++)
+        sum += lanes[i];
+    return sum;
+}
+
+void rg_channel_bias_backward(enum rg_activation activation, int channels, size_t pixels,
+                              const float *y, float *dy, bool accumulate, float *db)
+{
+    for (int c = 0; c < channels; c++, y += pixels, dy += pixels)
+        db[c] = (accumulate ? db[c] : 0) + sum_backward(activation, pixels, y, dy);
+}
+
+void rg_bias_add(int rows, size_t n, const float *x, const float *bias, float *y)
+{
+    for (int r = 0; r < rows; r++, x += n, y += n)
+        add(n, x, bias, y);
+}
+
+/* A tanh counts as 20 operations: about what a scalar libm spends on it. */
+#define TANH_FLOPS 20.0
+
+void rg_bias_activate_work(enum rg_activation activation, double elements, struct rg_work *work)
+{
+    double flops = activation == RG_ACT_TANH ? 1 + TANH_FLOPS : activation == RG_ACT_RELU ? 2 : 1;
+    rg_work_vector(work, flops * elements, 2 * sizeof(float) * elements);
+}
+
+void rg_bias_backward_work(enum rg_activation activation, double elements, struct rg_work *work)
+{
+    double flops = activation == RG_ACT_TANH ? 4 : activation == RG_ACT_RELU ? 2 : 1;
+    double passes = activation == RG_ACT_IDENTITY ? 1 : 3; /* dy; or y and dy, and dy back */
+    rg_work_vector(work, flops * elements, passes * sizeof(float) * elements);
+}
+
+void rg_bias_add_work(double elements, struct rg_work *work)
+{
+    rg_work_vector(work, elements, 2 * sizeof(float) * elements);
+}

@@ -1,0 +1,212 @@
+/* Convolution: im2col, then a product (Chellapilla, Puri and Simard 2006), one sample at a time, so
+ * that the columns stay in cache. Parameters W [outputs x channels*kernel*kernel], b [outputs].
+ * Per sample: cols [K x P], K = channels*kernel*kernel, P = out.height*out.width; y = W cols + b.
+ */
+#include "models/layers.h"
+
+#include "base/check.h"
+#include <cblas.h>
+#include <stddef.h>
+#include <string.h>
+
+struct sizes {
+    int outputs, taps, pixels; /* K and P of the head comment are taps and pixels */
+};
+
+static struct sizes sizes_of(const struct rg_layer *layer)
+{
+    int kernel = layer->spec.kernel;
+    return (struct sizes){.outputs = layer->out.channels,
+                          .taps = layer->in.channels * kernel * kernel,
+                          .pixels = layer->out.height * layer->out.width};
+}
+
+static int infer(struct rg_layer *layer, struct rg_error *e)
+{
+    struct rg_layer_spec *spec = &layer->spec;
+    struct rg_shape in = layer->in;
+    if (spec->stride == 0)
+        spec->stride = 1;
+    if (spec->outputs < 1 || spec->outputs > RG_MAX_WIDTH)
+        return rg_fail(e, RG_ERR_INVALID, "outputs=\"%d\" of a conv2d layer: 1 to %d are allowed",
+                       spec->outputs, RG_MAX_WIDTH);
+    if (spec->padding < 0 || spec->padding > 1024)
+        return rg_fail(e, RG_ERR_INVALID, "padding=\"%d\" of a conv2d layer: 0 to 1024 are allowed",
+                       spec->padding);
+    int height = in.height + 2 * spec->padding, width = in.width + 2 * spec->padding;
+    int most = height < width ? height : width;
+    if (spec->kernel < 1 || spec->kernel > most)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "kernel=\"%d\" of a conv2d layer: 1 to %d are allowed on an input of "
+                       "%dx%dx%d with padding %d",
+                       spec->kernel, most, in.channels, in.height, in.width, spec->padding);
+    if (spec->stride < 1 || spec->stride > most)
+        return rg_fail(e, RG_ERR_INVALID, "stride=\"%d\" of a conv2d layer: 1 to %d are allowed",
+                       spec->stride, most);
+    rg_layer_defaults(spec, RG_ACT_RELU);
+    layer->out = (struct rg_shape){spec->outputs, (height - spec->kernel) / spec->stride + 1,
+                                   (width - spec->kernel) / spec->stride + 1};
+    size_t taps = (size_t)in.channels * (size_t)spec->kernel * (size_t)spec->kernel;
+    size_t pixels = (size_t)layer->out.height * (size_t)layer->out.width;
+    if (taps > RG_MAX_WIDTH || pixels > RG_MAX_WIDTH)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "a conv2d layer of %zu inputs a pixel and %zu pixels: "
+                       "up to %d of each are allowed",
+                       taps, pixels, RG_MAX_WIDTH);
+    layer->parameters = (taps + 1) * (size_t)spec->outputs;
+    layer->scratch = taps * pixels; /* cols, and their gradient in the same place */
+    return 0;
+}
+
+static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
+{
+    struct sizes s = sizes_of(layer);
+    size_t area = (size_t)layer->spec.kernel * (size_t)layer->spec.kernel;
+    size_t weights = (size_t)s.outputs * (size_t)s.taps;
+    rg_init_weights(layer->spec.init, (size_t)s.taps, (size_t)s.outputs * area, random, weights, w);
+    rg_init_weights(RG_INIT_ZERO, 1, 1, random, (size_t)s.outputs, w + weights);
+}
+
+/* What weight number `tap` of a channel's kernel sees of that channel: output (i, j) meets value
+ * at + (i * pitch + j) * stride of the image where i is in [top, bottom) and j in [left, right),
+ * and the zeros round it elsewhere. */
+struct view {
+    ptrdiff_t at, pitch;
+    int top, bottom, left, right;
+};
+
+/* The outputs [*from, *to) of `outputs` whose input i * stride + shift is one of `inputs`. */
+static void inside(int outputs, int inputs, int stride, int shift, int *from, int *to)
+{
+    int end = shift < inputs ? (inputs - shift + stride - 1) / stride : 0;
+    *to = RG_MIN(end, outputs);
+    *from = RG_MIN(shift < 0 ? (-shift + stride - 1) / stride : 0, *to);
+}
+
+static struct view view_of(const struct rg_layer *layer, int tap)
+{
+    const struct rg_layer_spec *spec = &layer->spec;
+    struct rg_shape in = layer->in, out = layer->out;
+    int kernel = spec->kernel, channel = tap / (kernel * kernel);
+    int down = tap / kernel % kernel - spec->padding, across = tap % kernel - spec->padding;
+    struct view view = {.at = ((ptrdiff_t)channel * in.height + down) * in.width + across,
+                        .pitch = in.width};
+    inside(out.height, in.height, spec->stride, down, &view.top, &view.bottom);
+    inside(out.width, in.width, spec->stride, across, &view.left, &view.right);
+    return view;
+}
+
+/* cols [taps x pixels] of image x [channels x height x width]. */
+static void image_to_columns(const struct rg_layer *layer, const float *x, float *cols)
+{
+    struct sizes s = sizes_of(layer);
+    int stride = layer->spec.stride, width = layer->out.width;
+    for (int tap = 0; tap < s.taps; tap++, cols += s.pixels) {
+        struct view v = view_of(layer, tap);
+        int met = v.right - v.left;
+        memset(cols, 0, (size_t)s.pixels * sizeof *cols);
+        for (int i = v.top; i < v.bottom && met > 0; i++) {
+            float *to = cols + i * width + v.left;
+            const float *from = x + v.at + (i * v.pitch + v.left) * stride;
+            if (stride == 1)
+                memcpy(to, from, (size_t)met * sizeof *to);
+            else
+                for (int j = 0; j < met; j++)
+                    to[j] = from[(ptrdiff_t)j * stride];
+        }
+    }
+}
+
+/* The reverse: x [channels x height x width] += what the columns hold of it. */
+static void columns_to_image(const struct rg_layer *layer, const float *cols, float *x)
+{
+    struct sizes s = sizes_of(layer);
+    int stride = layer->spec.stride, width = layer->out.width;
+    for (int tap = 0; tap < s.taps; tap++, cols += s.pixels) {
+        struct view v = view_of(layer, tap);
+        for (int i = v.top; i < v.bottom; i++)
+            for (int j = v.left; j < v.right; j++)
+                x[v.at + (i * v.pitch + j) * stride] += cols[i * width + j];
+    }
+}
+
+static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
+{
+    struct sizes s = sizes_of(layer);
+    const float *bias = args->w + (size_t)s.outputs * (size_t)s.taps;
+    for (int b = 0; b < args->batch; b++) {
+        float *y = args->y + (size_t)b * layer->outputs;
+        image_to_columns(layer, args->x + (size_t)b * layer->inputs, args->scratch);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, s.outputs, s.pixels, s.taps, 1,
+                    args->w, s.taps, args->scratch, s.pixels, 0, y, s.pixels);
+        rg_channel_bias_activate(layer->spec.activation, s.outputs, (size_t)s.pixels, bias, y);
+    }
+}
+
+static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
+{
+    struct sizes s = sizes_of(layer);
+    float *db = args->dw + (size_t)s.outputs * (size_t)s.taps, *cols = args->scratch;
+    if (args->dx)
+        memset(args->dx, 0, (size_t)args->batch * layer->inputs * sizeof *args->dx);
+    for (int b = 0; b < args->batch; b++) {
+        const float *x = args->x + (size_t)b * layer->inputs;
+        const float *y = args->y + (size_t)b * layer->outputs;
+        float *dy = args->dy + (size_t)b * layer->outputs;
+        bool add = args->accumulate || b > 0;
+        rg_channel_bias_backward(layer->spec.activation, s.outputs, (size_t)s.pixels, y, dy, add,
+                                 db);
+        image_to_columns(layer, x, cols);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, s.outputs, s.taps, s.pixels, 1, dy,
+                    s.pixels, cols, s.pixels, add, args->dw, s.taps);
+        if (!args->dx)
+            continue;
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, s.taps, s.pixels, s.outputs, 1,
+                    args->w, s.taps, dy, s.pixels, 0, cols, s.pixels);
+        columns_to_image(layer, cols, args->dx + (size_t)b * layer->inputs);
+    }
+    if (args->update)
+        rg_sgd(args->rate, layer->parameters, args->update, args->dw);
+}
+
+static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
+{
+    struct sizes s = sizes_of(layer);
+    double samples = batch, bytes = sizeof(float);
+    double cols = samples * s.taps * s.pixels, outputs = samples * s.outputs * s.pixels;
+    double inputs = samples * (double)layer->inputs;
+    if (pass == RG_FORWARD) {
+        rg_work_vector(work, 0, bytes * (inputs + cols));
+        rg_work_gemm(work, s.outputs, s.pixels, s.taps, samples);
+        rg_bias_activate_work(layer->spec.activation, outputs, work);
+        return;
+    }
+    rg_bias_backward_work(layer->spec.activation, outputs, work);
+    rg_work_vector(work, 0, bytes * (inputs + cols));
+    rg_work_gemm(work, s.outputs, s.taps, s.pixels, samples);
+    if (pass == RG_BACKWARD) {
+        rg_work_gemm(work, s.taps, s.pixels, s.outputs, samples);
+        rg_work_vector(work, cols, bytes * (cols + 2 * inputs));
+    }
+}
+
+static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
+{
+    int outputs = layer->out.channels, kernel = layer->spec.kernel;
+    rg_tensor_set(&out[0], layer, "weight", 0,
+                  (int[4]){outputs, layer->in.channels, kernel, kernel});
+    rg_tensor_set(&out[1], layer, "bias", out[0].count, (int[4]){outputs});
+    return 2;
+}
+
+const struct rg_layer_ops rg_layer_conv2d = {
+    .name = "conv2d",
+    .summary = "convolution with square kernels, zeros round the image",
+    .attributes = "outputs kernel stride padding activation init",
+    .infer = infer,
+    .init = init,
+    .forward = forward,
+    .backward = backward,
+    .cost = cost,
+    .tensors = tensors,
+};

@@ -1,0 +1,66 @@
+/* What the layer kinds share: the table's rows, initial weights, products and elementwise passes.
+ */
+#ifndef RG_MODELS_LAYERS_H
+#define RG_MODELS_LAYERS_H
+
+#include "models/network.h"
+
+extern const struct rg_layer_ops rg_layer_dense, rg_layer_residual, rg_layer_conv2d,
+    rg_layer_maxpool;
+
+/* The widest layer accepted: a bound that keeps every product of two widths inside a size_t
+ * and every width inside the int of BLAS. */
+#define RG_MAX_WIDTH (sizeof(size_t) > 4 ? 1 << 24 : 1 << 14)
+
+/* Settle the defaults of activation and init in *spec. */
+void rg_layer_defaults(struct rg_layer_spec *spec, enum rg_activation activation);
+
+/* Draw a weight tensor of n values: He, normal with variance 2 / fan_in; Xavier, uniform with
+ * variance 2 / (fan_in + fan_out). */
+void rg_init_weights(enum rg_init init, size_t fan_in, size_t fan_out, struct rg_random *random,
+                     size_t n, float *w);
+
+/* Describe a tensor of a layer; a size of 0 ends the list of sizes. */
+void rg_tensor_set(struct rg_tensor *tensor, const struct rg_layer *layer, const char *name,
+                   size_t offset, const int size[4]);
+
+/* Products of an affine map with W [outputs x inputs]; x, dx [batch x inputs], y, dy [batch x
+ * outputs]. They overwrite, or add to the result. The shape alone chooses the kernel. */
+void rg_affine_forward(int batch, int outputs, int inputs, const float *w, const float *x, bool add,
+                       float *y); /* y = x W^T */
+void rg_affine_input(int batch, int outputs, int inputs, const float *w, const float *dy, bool add,
+                     float *dx); /* dx = dy W */
+void rg_affine_weight(int batch, int outputs, int inputs, const float *dy, const float *x, bool add,
+                      float *dw); /* dW = dy^T x */
+/* What backward does about an affine map whose W and then bias lie at offset `at` of the layer's
+ * parameters, the bias's gradient being in dw already: the gradient of W to dw, or a step of both.
+ */
+void rg_affine_learn(const struct rg_pass_args *args, size_t at, int outputs, int inputs,
+                     const float *dy, const float *x);
+/* w [n] -= rate * gradient [n] */
+void rg_sgd(float rate, size_t n, float *w, const float *gradient);
+/* Append the costs of the three: [batch x inputs] by [inputs x outputs] and its two gradients. */
+void rg_affine_forward_work(int batch, int outputs, int inputs, struct rg_work *work);
+void rg_affine_input_work(int batch, int outputs, int inputs, struct rg_work *work);
+void rg_affine_weight_work(int batch, int outputs, int inputs, struct rg_work *work);
+
+/* y [rows x n] = act(y + bias [n]), in place. */
+void rg_bias_activate(enum rg_activation activation, int rows, size_t n, const float *bias,
+                      float *y);
+/* dy [rows x n] *= act'(y), in place, and db [n] += the sum of its rows (first zeroed unless
+ * accumulate); y is what act gave. */
+void rg_bias_backward(enum rg_activation activation, int rows, size_t n, const float *y, float *dy,
+                      bool accumulate, float *db);
+/* The same for a convolution's [channels x pixels] of one sample: one bias a row. */
+void rg_channel_bias_activate(enum rg_activation activation, int channels, size_t pixels,
+                              const float *bias, float *y);
+void rg_channel_bias_backward(enum rg_activation activation, int channels, size_t pixels,
+                              const float *y, float *dy, bool accumulate, float *db);
+/* y [rows x n] = x + bias. */
+void rg_bias_add(int rows, size_t n, const float *x, const float *bias, float *y);
+/* Append the costs of these over `elements` = rows * n values. */
+void rg_bias_activate_work(enum rg_activation activation, double elements, struct rg_work *work);
+void rg_bias_backward_work(enum rg_activation activation, double elements, struct rg_work *work);
+void rg_bias_add_work(double elements, struct rg_work *work);
+
+#endif

@@ -1,0 +1,125 @@
+/* Networks: a chain of layers with their parameters in one flat vector.
+ *
+ * Layout of the parameters: layer by layer, weights then bias, float32; network.parameters in all.
+ * A stage (a run of consecutive layers) owns a contiguous range of that vector.
+ *
+ * Every layer is a row of the table in layers.c (its operations); nothing else knows layer kinds.
+ */
+#ifndef RG_MODELS_NETWORK_H
+#define RG_MODELS_NETWORK_H
+
+#include "base/cost.h"
+#include "base/error.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The defaults are resolved by a layer's infer: activation relu, but identity for dense; init he
+ * with relu, else xavier. */
+enum rg_activation { RG_ACT_DEFAULT, RG_ACT_IDENTITY, RG_ACT_RELU, RG_ACT_TANH };
+/* he: He et al. 2015; xavier: Glorot and Bengio 2010. Biases start at zero. */
+enum rg_init { RG_INIT_DEFAULT, RG_INIT_HE, RG_INIT_XAVIER, RG_INIT_ZERO };
+
+/* One sample's activations: channels x height x width, row-major; a flat vector is n x 1 x 1. */
+struct rg_shape {
+    int channels, height, width;
+};
+
+/* What a network file says about a layer. Fields that its kind does not use stay 0. */
+struct rg_layer_spec {
+    const struct rg_layer_ops *ops;
+    enum rg_activation activation;
+    enum rg_init init;
+    int outputs; /* dense: width; conv2d: channels */
+    int hidden;  /* residual: width of the inner layer; 0: that of the input */
+    int kernel;  /* conv2d, maxpool: square */
+    int stride;  /* 0: conv2d 1, maxpool its kernel */
+    int padding; /* conv2d: zeros round the image */
+    int line;    /* in the network file, for messages */
+};
+
+struct rg_layer {
+    struct rg_layer_spec spec;
+    int index; /* in the network */
+    struct rg_shape in, out;
+    size_t inputs, outputs;   /* floats a sample */
+    size_t stash;             /* floats a sample kept for backward beside input and output */
+    size_t parameters, first; /* count; offset in the network's vector */
+    size_t scratch;           /* floats needed while a pass runs, whatever the batch... */
+    size_t scratch_sample;    /* ... and per sample on top */
+    int depth; /* layers of the same kind in the network: residual blocks start the smaller for it
+                */
+};
+
+/* A parameter tensor, for checkpoints: name "3.weight", row-major shape, offset in the layer. */
+struct rg_tensor {
+    char name[24];
+    int rank, size[4];
+    size_t offset, count;
+};
+
+enum rg_pass { RG_FORWARD, RG_BACKWARD, RG_BACKWARD_FIRST /* no gradient of the input */ };
+
+/* Arguments of a pass over one layer, `batch` samples at once, samples are rows. A pass never
+ * allocates. forward: overwrites y and stash. backward: dy may be destroyed; dx (NULL: not wanted)
+ * is overwritten; dw is added to where accumulate is set, else overwritten. With `update` (w
+ * itself, accumulate not set) backward takes a step of SGD, w -= rate * gradient, and dw is room to
+ * work in. */
+struct rg_pass_args {
+    int batch;
+    const float *w; /* [parameters] */
+    const float *x; /* [batch x inputs] */
+    float *y;       /* [batch x outputs]; input of backward too */
+    float *stash;   /* [batch x stash] */
+    float *dy;      /* [batch x outputs] */
+    float *dx;      /* [batch x inputs] or NULL */
+    float *dw;      /* [parameters] */
+    bool accumulate;
+    float *update; /* [parameters] or NULL */
+    float rate;
+    float *scratch; /* [scratch + batch * scratch_sample] */
+};
+
+struct rg_random;
+
+struct rg_layer_ops {
+    const char *name; /* as written in a network file */
+    const char *summary;
+    const char *attributes; /* space-separated names it takes: "outputs activation init" */
+    /* Resolve defaults in spec; fill out, stash, parameters, scratch from spec and in (inputs and
+     * outputs follow from in and out); complain about impossible sizes, without file and line. */
+    int (*infer)(struct rg_layer *layer, struct rg_error *e);
+    void (*init)(const struct rg_layer *layer, float *w, struct rg_random *random);
+    void (*forward)(const struct rg_layer *layer, const struct rg_pass_args *args);
+    void (*backward)(const struct rg_layer *layer, const struct rg_pass_args *args);
+    void (*cost)(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work);
+    int (*tensors)(const struct rg_layer *layer, struct rg_tensor tensors[4]); /* returns count */
+};
+
+/* NULL-terminated table of all layer kinds, and a look-up by name (NULL: unknown). */
+extern const struct rg_layer_ops *const rg_layer_kinds[];
+const struct rg_layer_ops *rg_layer_kind(const char *name);
+
+struct rg_network {
+    char *name, *file;
+    struct rg_shape input;
+    struct rg_layer *layers;
+    int layer_count;
+    size_t parameters;
+    int classes; /* outputs of the last layer */
+};
+
+/* Build from specs (copied). On failure *e names file and line; *network is zeroed. */
+int rg_network_build(struct rg_network *network, const char *name, const char *file,
+                     struct rg_shape input, const struct rg_layer_spec *specs, int count,
+                     struct rg_error *e);
+void rg_network_free(struct rg_network *network);
+
+/* Initial parameters of layers [from, to) into w (the range's own vector). Each layer draws from
+ * its own stream (seed, RG_STREAM_INIT, layer), so any split gives the same network. */
+int rg_network_init(const struct rg_network *network, int from, int to, uint64_t seed, float *w);
+
+/* Offset of the parameters of layer `layer` (layer_count: the total). */
+size_t rg_network_offset(const struct rg_network *network, int layer);
+size_t rg_network_range(const struct rg_network *network, int from, int to); /* parameters */
+
+#endif

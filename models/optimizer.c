@@ -1,0 +1,85 @@
+#include "models/optimizer.h"
+
+#include "base/check.h"
+#include "models/clones.h"
+#include "models/layers.h"
+#include <math.h>
+
+struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate)
+{
+    struct rg_optimizer optimizer = {.kind = kind, .rate = rate};
+    if (kind != RG_SGD)
+        optimizer.momentum = 0.9f;
+    if (kind == RG_ADAM) {
+        optimizer.beta2 = 0.999f;
+        optimizer.epsilon = 1e-8f;
+    }
+    return optimizer;
+}
+
+size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n)
+{
+    return optimizer->kind == RG_SGD ? 0 : optimizer->kind == RG_MOMENTUM ? n : 2 * n;
+}
+
+RG_CLONES
+static void sgd(float rate, size_t n, float *restrict w, const float *restrict g)
+{
+    for (size_t i = 0; i < n; i++)
+        w[i] -= rate * g[i];
+}
+
+void rg_sgd(float rate, size_t n, float *w, const float *gradient)
+{
+    sgd(rate, n, w, gradient);
+}
+
+/* v = momentum v + g; w -= rate v */
+RG_CLONES
+static void momentum(float rate, float mu, size_t n, float *restrict w, const float *restrict g,
+                     float *restrict v)
+{
+    for (size_t i = 0; i < n; i++) {
+        v[i] = mu * v[i] + g[i];
+        w[i] -= rate * v[i];
+    }
+}
+
+/* Kingma and Ba 2015, algorithm 1: rate and epsilon come with the bias corrections in them. */
+RG_CLONES
+static void adam(float rate, float beta1, float beta2, float epsilon, size_t n, float *restrict w,
+                 const float *restrict g, float *restrict m, float *restrict v)
+{
+    for (size_t i = 0; i < n; i++) {
+        m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+        v[i] = beta2 * v[i] + (1 - beta2) * (g[i] * g[i]);
+        w[i] -= rate * m[i] / (sqrtf(v[i]) + epsilon);
+    }
+}
+
+void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
+                       const float *gradient, float *state)
+{
+    RG_ASSERT(step >= 1);
+    if (optimizer->kind == RG_SGD) {
+        sgd(optimizer->rate, n, w, gradient);
+    } else if (optimizer->kind == RG_MOMENTUM) {
+        momentum(optimizer->rate, optimizer->momentum, n, w, gradient, state);
+    } else {
+        /* rate m^ / (sqrt(v^) + epsilon), m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t): both
+         * sides of the fraction times sqrt(1 - beta2^t). */
+        double first = 1 - pow(optimizer->momentum, (double)step);
+        double second = sqrt(1 - pow(optimizer->beta2, (double)step));
+        adam((float)(optimizer->rate * second / first), optimizer->momentum, optimizer->beta2,
+             (float)(optimizer->epsilon * second), n, w, gradient, state, state + n);
+    }
+}
+
+void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg_work *work)
+{
+    static const double flops[] = {[RG_SGD] = 2, [RG_MOMENTUM] = 4, [RG_ADAM] = 12};
+    static const double moves[] = {[RG_SGD] = 3, [RG_MOMENTUM] = 5, [RG_ADAM] = 7};
+    double count = (double)n;
+    rg_work_vector(work, flops[optimizer->kind] * count,
+                   moves[optimizer->kind] * sizeof(float) * count);
+}

@@ -1,0 +1,29 @@
+/* Optimisers: update a range of parameters in place from its gradient. */
+#ifndef RG_MODELS_OPTIMIZER_H
+#define RG_MODELS_OPTIMIZER_H
+
+#include "base/cost.h"
+#include <stddef.h>
+
+enum rg_optimizer_kind { RG_SGD, RG_MOMENTUM, RG_ADAM };
+
+struct rg_optimizer {
+    enum rg_optimizer_kind kind;
+    float rate;           /* learning rate */
+    float momentum;       /* momentum: 0.9; Adam: beta1 */
+    float beta2, epsilon; /* Adam (Kingma and Ba 2015) */
+};
+
+/* Defaults for a kind: sgd; momentum 0.9 (heavy ball, Polyak 1964); Adam 0.9, 0.999, 1e-8. */
+struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate);
+
+/* Floats of state for n parameters, zero at the start: 0, n, 2n. */
+size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n);
+
+/* Step number `step` >= 1 on n parameters; state as above. Elementwise, so that any split of the
+ * vector gives the same result. */
+void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
+                       const float *gradient, float *state);
+void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg_work *work);
+
+#endif

@@ -1,0 +1,165 @@
+/* Each layer's part of the stash, and each scratch buffer, starts on a boundary of RG_MEM_ALIGN
+ * bytes: operands have the same alignment wherever the network is cut into stages, so that kernels
+ * whose order of additions depends on it give the same bits. */
+#include "models/stage.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+static size_t aligned(size_t floats)
+{
+    size_t unit = RG_MEM_ALIGN / sizeof(float);
+    return (floats + unit - 1) / unit * unit;
+}
+
+static const struct rg_layer *layer_at(const struct rg_stage *stage, int i)
+{
+    RG_ASSERT(stage->from <= i && i < stage->to && stage->to <= stage->network->layer_count);
+    return &stage->network->layers[i];
+}
+
+static size_t stash_of(const struct rg_layer *layer, int batch)
+{
+    return aligned((size_t)batch * layer->stash);
+}
+
+static size_t output_of(const struct rg_layer *layer, int batch)
+{
+    return aligned((size_t)batch * layer->outputs);
+}
+
+size_t rg_stage_parameters(const struct rg_stage *stage)
+{
+    return rg_network_range(stage->network, stage->from, stage->to);
+}
+
+size_t rg_stage_inputs(const struct rg_stage *stage)
+{
+    return layer_at(stage, stage->from)->inputs;
+}
+
+size_t rg_stage_outputs(const struct rg_stage *stage)
+{
+    return layer_at(stage, stage->to - 1)->outputs;
+}
+
+size_t rg_stage_stash(const struct rg_stage *stage, int batch)
+{
+    size_t sum = 0;
+    for (int i = stage->from; i < stage->to; i++) {
+        const struct rg_layer *layer = layer_at(stage, i);
+        sum += stash_of(layer, batch) + output_of(layer, batch);
+    }
+    return sum;
+}
+
+float *rg_stage_output(const struct rg_stage *stage, int batch, float *stash)
+{
+    const struct rg_layer *last = layer_at(stage, stage->to - 1);
+    return stash + rg_stage_stash(stage, batch) - output_of(last, batch);
+}
+
+/* Floats of one gradient between two layers of the stage: backward keeps two of them. */
+static size_t gradient_size(const struct rg_stage *stage, int batch)
+{
+    size_t most = 0;
+    for (int i = stage->from; i + 1 < stage->to; i++)
+        most = RG_MAX(most, output_of(layer_at(stage, i), batch));
+    return most;
+}
+
+size_t rg_stage_scratch(const struct rg_stage *stage, int batch)
+{
+    size_t most = 0;
+    for (int i = stage->from; i < stage->to; i++) {
+        const struct rg_layer *layer = layer_at(stage, i);
+        most = RG_MAX(most, layer->scratch + (size_t)batch * layer->scratch_sample);
+    }
+    return 2 * gradient_size(stage, batch) + aligned(most);
+}
+
+void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, const float *x,
+                      float *stash, float *scratch)
+{
+    for (int i = stage->from; i < stage->to; i++) {
+        const struct rg_layer *layer = layer_at(stage, i);
+        float *y = stash + stash_of(layer, batch);
+        layer->spec.ops->forward(
+            layer, &(struct rg_pass_args){
+                       .batch = batch, .w = w, .x = x, .y = y, .stash = stash, .scratch = scratch});
+        w += layer->parameters;
+        x = y;
+        stash = y + output_of(layer, batch);
+    }
+}
+
+/* args: batch, accumulate, rate, and the stage's own w, x, stash, dy, dx, dw, update and scratch.
+ */
+static void backward(const struct rg_stage *stage, struct rg_pass_args args)
+{
+    size_t gradient = gradient_size(stage, args.batch);
+    float *buffers[2] = {args.scratch, args.scratch + gradient};
+    float *end = args.stash + rg_stage_stash(stage, args.batch);
+    args.scratch += 2 * gradient;
+    for (int i = stage->to - 1; i >= stage->from; i--) {
+        const struct rg_layer *layer = layer_at(stage, i);
+        bool first = i == stage->from;
+        size_t at =
+            rg_network_offset(stage->network, i) - rg_network_offset(stage->network, stage->from);
+        struct rg_pass_args one = args;
+        one.w += at;
+        one.dw += at;
+        one.update = args.update ? args.update + at : NULL;
+        one.y = end - output_of(layer, args.batch);
+        one.stash = end = one.y - stash_of(layer, args.batch);
+        one.x = first ? args.x : end - output_of(layer_at(stage, i - 1), args.batch);
+        one.dx = first ? args.dx : buffers[i % 2];
+        layer->spec.ops->backward(layer, &one);
+        args.dy = one.dx;
+    }
+}
+
+void rg_stage_backward(const struct rg_stage *stage, int batch, const float *w, const float *x,
+                       float *stash, float *dy, float *dx, float *dw, bool accumulate,
+                       float *scratch)
+{
+    backward(stage, (struct rg_pass_args){.batch = batch,
+                                          .w = w,
+                                          .x = x,
+                                          .stash = stash,
+                                          .dy = dy,
+                                          .dx = dx,
+                                          .dw = dw,
+                                          .accumulate = accumulate,
+                                          .scratch = scratch});
+}
+
+void rg_stage_backward_sgd(const struct rg_stage *stage, int batch, float *w, const float *x,
+                           float *stash, float *dy, float *dx, float *dw, float rate,
+                           float *scratch)
+{
+    backward(stage, (struct rg_pass_args){.batch = batch,
+                                          .w = w,
+                                          .x = x,
+                                          .stash = stash,
+                                          .dy = dy,
+                                          .dx = dx,
+                                          .dw = dw,
+                                          .update = w,
+                                          .rate = rate,
+                                          .scratch = scratch});
+}
+
+void rg_stage_work(const struct rg_stage *stage, int batch, enum rg_pass pass, struct rg_work *work)
+{
+    for (int n = 0; n < stage->to - stage->from; n++) {
+        int i = pass == RG_FORWARD ? stage->from + n : stage->to - 1 - n;
+        bool first =
+            pass != RG_FORWARD && (i == 0 || (pass == RG_BACKWARD_FIRST && i == stage->from));
+        const struct rg_layer *layer = layer_at(stage, i);
+        enum rg_pass inner = pass == RG_FORWARD ? RG_FORWARD
+                             : first            ? RG_BACKWARD_FIRST
+                                                : RG_BACKWARD;
+        layer->spec.ops->cost(layer, batch, inner, work);
+    }
+}

@@ -1,0 +1,63 @@
+#include "base/cost.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct rg_cost *append(struct rg_work *work)
+{
+    if (work->count == work->capacity) {
+        int capacity = work->capacity ? 2 * work->capacity : 4;
+        struct rg_cost *cost = realloc(work->cost, (size_t)capacity * sizeof *cost);
+        if (!cost) {
+            fputs("out of memory\n", stderr);
+            abort();
+        }
+        work->cost = cost;
+        work->capacity = capacity;
+    }
+    return &work->cost[work->count++];
+}
+
+void rg_work_gemm(struct rg_work *work, int m, int n, int k, double calls)
+{
+    double elements = (double)m * k + (double)k * n + 2.0 * m * n;
+    *append(work) = (struct rg_cost){.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .flops = 2.0 * m * n * k,
+                                     .bytes = sizeof(float) * elements,
+                                     .calls = calls};
+}
+
+void rg_work_vector(struct rg_work *work, double flops, double bytes)
+{
+    *append(work) = (struct rg_cost){.flops = flops, .bytes = bytes, .calls = 1};
+}
+
+void rg_work_append(struct rg_work *work, const struct rg_work *more)
+{
+    for (int i = 0; i < more->count; i++)
+        *append(work) = more->cost[i];
+}
+
+void rg_work_free(struct rg_work *work)
+{
+    free(work->cost);
+    *work = (struct rg_work){0};
+}
+
+double rg_work_flops(const struct rg_work *work)
+{
+    double sum = 0;
+    for (int i = 0; i < work->count; i++)
+        sum += work->cost[i].flops * work->cost[i].calls;
+    return sum;
+}
+
+double rg_work_bytes(const struct rg_work *work)
+{
+    double sum = 0;
+    for (int i = 0; i < work->count; i++)
+        sum += work->cost[i].bytes * work->cost[i].calls;
+    return sum;
+}

@@ -1,0 +1,127 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_OPEN = 16, MAX_PATH = 4096 };
+
+/* Names of unfinished temporary files, in memory that a signal handler may read. */
+static char pending[MAX_OPEN][MAX_PATH];
+
+static void forget(const char *temporary)
+{
+    for (int i = 0; i < MAX_OPEN; i++)
+        if (strcmp(pending[i], temporary) == 0)
+            pending[i][0] = 0;
+}
+
+static int remember(const char *temporary)
+{
+    for (int i = 0; i < MAX_OPEN; i++) {
+        if (pending[i][0] == 0) {
+            memcpy(pending[i] + 1, temporary + 1, strlen(temporary));
+            pending[i][0] = temporary[0]; /* last: the entry becomes valid at once */
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static void release(struct rg_file *file)
+{
+    free(file->path);
+    free(file->temporary);
+    *file = (struct rg_file){0};
+}
+
+int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
+{
+    *file = (struct rg_file){0};
+    if (strcmp(path, "-") == 0) {
+        file->stream = stdout;
+        return 0;
+    }
+    size_t length = strlen(path) + 32;
+    if (length > MAX_PATH)
+        return rg_fail(e, RG_ERR_IO, "%.200s...: the path is too long", path);
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return rg_fail(e, RG_ERR_IO, "%s: is a folder, a file is wanted", path);
+    file->path = strdup(path);
+    file->temporary = malloc(length);
+    if (!file->path || !file->temporary) {
+        release(file);
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", path);
+    }
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        snprintf(file->temporary, length, "%s", path); /* a device or pipe: write straight to it */
+    else
+        snprintf(file->temporary, length, "%s.part-%ld", path, (long)getpid());
+    file->stream = fopen(file->temporary, "wb");
+    if (!file->stream) {
+        int error = errno;
+        rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(error));
+        release(file);
+        return RG_ERR_IO;
+    }
+    if (strcmp(file->temporary, file->path) != 0 && remember(file->temporary) != 0) {
+        rg_file_abandon(file);
+        return rg_fail(e, RG_ERR_IO, "%s: too many files open at once", path);
+    }
+    return 0;
+}
+
+int rg_file_commit(struct rg_file *file, struct rg_error *e)
+{
+    int failed = fflush(file->stream) != 0 || ferror(file->stream);
+    if (!file->path)
+        return failed ? rg_fail(e, RG_ERR_IO, "standard output: %s", strerror(errno)) : 0;
+    int error = errno;
+    if (fclose(file->stream) != 0 && !failed) {
+        failed = 1;
+        error = errno;
+    }
+    if (!failed && strcmp(file->temporary, file->path) != 0 &&
+        rename(file->temporary, file->path) != 0) {
+        failed = 1;
+        error = errno;
+    }
+    if (failed) {
+        rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", file->path, strerror(error));
+        if (strcmp(file->temporary, file->path) != 0)
+            unlink(file->temporary);
+    }
+    forget(file->temporary);
+    release(file);
+    return failed ? RG_ERR_IO : 0;
+}
+
+void rg_file_abandon(struct rg_file *file)
+{
+    if (file->path) {
+        fclose(file->stream);
+        if (strcmp(file->temporary, file->path) != 0)
+            unlink(file->temporary);
+        forget(file->temporary);
+        release(file);
+    }
+}
+
+void rg_file_abandon_all(void)
+{
+    for (int i = 0; i < MAX_OPEN; i++)
+        if (pending[i][0])
+            unlink(pending[i]);
+}
+
+int rg_file_can_write(const char *path, struct rg_error *e)
+{
+    struct rg_file file;
+    int result = rg_file_open(&file, path, e);
+    if (result == 0)
+        rg_file_abandon(&file);
+    return result;
+}

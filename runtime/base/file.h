@@ -1,0 +1,26 @@
+/* Files that appear whole or not at all.
+ *
+ * Happy path: open a temporary file beside the target, write, close, rename over the target.
+ * Failure modes handled: the folder is missing or not writable (reported at open, before any work),
+ * the disk is full (reported at commit, target untouched), an interruption (temporary files of this
+ * process are unlinked by rg_file_abandon_all, which is safe in a signal handler). */
+#ifndef RG_BASE_FILE_H
+#define RG_BASE_FILE_H
+
+#include "base/error.h"
+#include <stdio.h>
+
+struct rg_file {
+    FILE *stream; /* write here; standard output when the path is "-" */
+    char *path, *temporary;
+};
+
+int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e);
+int rg_file_commit(struct rg_file *file, struct rg_error *e); /* closes either way */
+void rg_file_abandon(struct rg_file *file);
+void rg_file_abandon_all(void);
+
+/* Could rg_file_open succeed? Leaves nothing behind. */
+int rg_file_can_write(const char *path, struct rg_error *e);
+
+#endif

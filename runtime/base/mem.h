@@ -1,0 +1,35 @@
+/* Counted memory of one node: every buffer that training needs comes from here.
+ *
+ * One arena per run and node; freed as a whole. Where numerics are skipped the arena hands out
+ * addresses that cannot be touched (PROT_NONE), so that a 500-node run of a large network costs
+ * address space only, and any accidental access faults at once. */
+#ifndef RG_BASE_MEM_H
+#define RG_BASE_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RG_MEM_ALIGN 64
+
+struct rg_mem;
+
+enum rg_mem_kind { RG_MEM_REAL, RG_MEM_VIRTUAL };
+
+struct rg_mem *rg_mem_new(enum rg_mem_kind kind);
+void rg_mem_free(struct rg_mem *mem);
+
+/* `bytes` zeroed bytes (zero bytes give a unique valid pointer), at an address equal to `phase`
+ * modulo RG_MEM_ALIGN: two runs whose operands have equal phases run identical kernels. Counted as
+ * `bytes`, padding left out. NULL when memory is out. */
+void *rg_mem_alloc(struct rg_mem *mem, size_t bytes, size_t phase);
+float *rg_mem_floats(struct rg_mem *mem, size_t count);
+
+/* Uncounted: bookkeeping that exists on the simulator's side or is no training state; always real. */
+void *rg_mem_plain(struct rg_mem *mem, size_t bytes);
+
+uint64_t rg_mem_bytes(const struct rg_mem *mem); /* counted so far */
+int rg_mem_is_virtual(const struct rg_mem *mem);
+/* Does the address lie in what a virtual arena has handed out, so that it cannot be touched? */
+int rg_mem_is_virtual_at(const struct rg_mem *mem, const void *address);
+
+#endif

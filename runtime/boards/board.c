@@ -1,0 +1,103 @@
+#include "boards/board.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include <math.h>
+
+/* A rate for `threads` cores between that of one and that of all. */
+static double share_of(double one, double all, int cores, int threads)
+{
+    if (threads <= 1 || cores <= 1)
+        return one;
+    return one + (all - one) * (threads - 1) / (cores - 1);
+}
+
+static double efficiency(const struct rg_board *board, double size)
+{
+    int n = board->curve_points;
+    if (n == 0)
+        return 1;
+    if (size <= board->curve_size[0])
+        return board->curve_share[0];
+    for (int i = 1; i < n; i++) {
+        if (size <= board->curve_size[i]) {
+            double low = log2(board->curve_size[i - 1]), high = log2(board->curve_size[i]);
+            double t = (log2(size) - low) / (high - low);
+            return board->curve_share[i - 1] +
+                   t * (board->curve_share[i] - board->curve_share[i - 1]);
+        }
+    }
+    return board->curve_share[n - 1];
+}
+
+double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads)
+{
+    RG_ASSERT(threads >= 1 && threads <= board->cores);
+    double gemm = share_of(board->gemm_rate, board->gemm_rate_all, board->cores, threads);
+    double memory = share_of(board->memory_rate, board->memory_rate_all, board->cores, threads);
+    double seconds = 0;
+    for (int i = 0; i < work->count; i++) {
+        const struct rg_cost *c = &work->cost[i];
+        double rate = board->vector_rate * threads;
+        if (c->m > 0)
+            rate = gemm * efficiency(board, cbrt((double)c->m * c->n * c->k));
+        seconds += c->calls * (fmax(c->flops / rate, c->bytes / memory) + board->call_s);
+    }
+    return seconds;
+}
+
+double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint64_t payload)
+{
+    double bytes = (double)payload + (double)RG_MESSAGE_HEADER * (double)messages;
+    return bytes * board->frame_bytes / board->frame_payload;
+}
+
+double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
+{
+    return rg_board_wire_bytes(board, messages, payload) / board->port_rate;
+}
+
+static int positive(const struct rg_board *board, const char *name, double value,
+                    struct rg_error *e)
+{
+    if (value > 0 && isfinite(value))
+        return 0;
+    return rg_fail(e, RG_ERR_INVALID, "board %s: %s is %g, a number above 0 is allowed",
+                   board->name, name, value);
+}
+
+int rg_board_check(const struct rg_board *board, struct rg_error *e)
+{
+    const struct {
+        const char *name;
+        double value;
+    } rates[] = {{"rg_cores", board->cores},
+                 {"rg_gemm_rate", board->gemm_rate},
+                 {"rg_gemm_rate_all", board->gemm_rate_all},
+                 {"rg_vector_rate", board->vector_rate},
+                 {"rg_memory_rate", board->memory_rate},
+                 {"rg_memory_rate_all", board->memory_rate_all},
+                 {"rg_memory_bytes", (double)board->memory_bytes},
+                 {"rg_port_rate", board->port_rate},
+                 {"rg_frame_payload", board->frame_payload},
+                 {"rg_frame_bytes", board->frame_bytes}};
+    for (size_t i = 0; i < RG_COUNT(rates); i++)
+        if (positive(board, rates[i].name, rates[i].value, e))
+            return RG_ERR_INVALID;
+    if (!(board->call_s >= 0) || !(board->latency_s >= 0))
+        return rg_fail(e, RG_ERR_INVALID,
+                       "board %s: rg_call_s and rg_latency_s are seconds, 0 or more", board->name);
+    if (board->frame_bytes < board->frame_payload)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "board %s: rg_frame_bytes is less than rg_frame_payload", board->name);
+    for (int i = 0; i < board->curve_points; i++) {
+        if (!(board->curve_share[i] > 0 && board->curve_share[i] <= 1))
+            return rg_fail(e, RG_ERR_INVALID,
+                           "board %s: rg_gemm_curve has the share %g, allowed are 0 < share <= 1",
+                           board->name, board->curve_share[i]);
+        if (!(board->curve_size[i] > (i ? board->curve_size[i - 1] : 0)))
+            return rg_fail(e, RG_ERR_INVALID, "board %s: sizes in rg_gemm_curve must increase",
+                           board->name);
+    }
+    return 0;
+}

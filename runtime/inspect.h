@@ -1,0 +1,32 @@
+/* What rank 0 does with the parameters as they stream by, layer by layer: digest, checkpoint,
+ * accuracy on the test samples. It never holds more than one layer, so a network larger than a board
+ * can be inspected on one. */
+#ifndef RG_INSPECT_H
+#define RG_INSPECT_H
+
+#include "base/digest.h"
+#include "result/checkpoint.h"
+#include "strategies/strategy.h"
+
+struct rg_inspection {
+    const struct rg_job *job;
+    bool evaluate; /* the test set's loss and accuracy */
+    struct rg_digest *digest;
+    struct rg_checkpoint_writer *checkpoint;
+    float *layer;   /* parameters of the layer under way */
+    size_t have;    /* of them */
+    int next;       /* layer that comes next */
+    float *x, *y;   /* [test x widest]: activations before and after it */
+    float *stash, *scratch;
+    double loss, accuracy; /* results; loss is the mean */
+};
+
+enum { RG_INSPECT_SAMPLES = 256 }; /* samples of a pass */
+
+int rg_inspection_open(struct rg_inspection *inspection, const struct rg_job *job, bool evaluate);
+/* A rg_visit_fn; arg is the inspection. */
+int rg_inspection_visit(void *inspection, size_t offset, const float *values, size_t count);
+/* After the last visit: results are filled in. Frees what open allocated. */
+void rg_inspection_close(struct rg_inspection *inspection);
+
+#endif

@@ -1,0 +1,41 @@
+/* From a scenario to the jobs it asks for: one a strategy, checked against the strategy's own table
+ * of parameters, the network, the data and the platform. */
+#ifndef RG_JOB_H
+#define RG_JOB_H
+
+#include "result/result.h"
+#include "scenario/scenario.h"
+#include "strategies/strategy.h"
+
+/* A scenario with the files it names, and its jobs. It must not be moved: the jobs point into it.
+ */
+struct rg_study {
+    struct rg_scenario scenario;
+    struct rg_platform platform;
+    struct rg_network network;
+    struct rg_dataset data; /* probed; loaded by rg_study_load_data */
+    struct rg_job *jobs;    /* of the selected strategies, in scenario order */
+    int job_count;
+};
+
+/* Load everything but the samples, apply `sets`, keep the strategies named in `labels` (none: all).
+ * Errors are one line, "FILE:LINE: ...". Nothing is written. */
+int rg_study_open(const char *file, char *const *sets, int set_count, char *const *labels,
+                  int label_count, struct rg_study *study, struct rg_error *e);
+/* The same with data files looked for in data_folder (NULL: where the scenario says). */
+int rg_study_open_data(const char *file, const char *data_folder, char *const *sets, int set_count,
+                       char *const *labels, int label_count, struct rg_study *study,
+                       struct rg_error *e);
+int rg_study_load_data(struct rg_study *study,
+                       struct rg_error *e); /* only where numerics are real */
+void rg_study_close(struct rg_study *study);
+
+/* Does the job fit its boards? 0, or RG_ERR_NO_FIT with node, need and room in *e. */
+int rg_job_fits(const struct rg_job *job, struct rg_error *e);
+
+/* A resolved parameter as text: "16", "yes", "4,4,3"; malloc'ed, NULL when memory is out. */
+char *rg_job_param_text(const struct rg_job *job, int param);
+/* The head of a run: label, kind, resolved parameters, nodes, numerics. */
+void rg_job_describe(const struct rg_job *job, struct rg_run *run);
+
+#endif

@@ -1,0 +1,394 @@
+/* The program that every node runs.
+ *
+ * Happy path: allocate, start the clock, train epoch by epoch; between epochs, off the clock, rank 0
+ * looks at the parameters; at the end it gathers every node's account.
+ * Failure modes handled: any error of the world ends the run on this node with that error; rank 0
+ * then still describes what is known. */
+#include "node.h"
+
+#include "base/check.h"
+#include "collectives/collectives.h"
+#include "inspect.h"
+#include "world/trace.h"
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAG_REPORT = RG_TAG_USER - 4, TAG_EVENTS, TAG_STOP };
+enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
+
+struct node {
+    struct rg_world *w;
+    const struct rg_job *job;
+    const struct rg_node_options *options;
+    struct rg_run *run; /* rank 0 */
+    void *state;
+    long done; /* iterations */
+    double time_s;
+    bool reached; /* the wanted accuracy */
+};
+
+/* A node's account, as it travels to rank 0: only fixed-width fields, the same on every ABI. */
+struct report {
+    double busy_s;
+    uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
+    uint64_t memory, staleness, peak_units, events, dropped;
+    char host[64];
+};
+_Static_assert(sizeof(struct report) == 12 * 8 + 64, "the report has no padding");
+_Static_assert(sizeof(struct rg_trace_event) == 56, "trace events have no padding");
+
+/* ---- looking at the parameters ---- */
+
+static int look(struct node *n, bool last)
+{
+    struct rg_checkpoint_writer writer;
+    struct rg_inspection inspection = {0};
+    struct rg_error e = {0};
+    bool root = n->w->rank == 0, save = root && last && n->options->save;
+    int result = root ? rg_inspection_open(&inspection, n->job, true) : 0;
+    if (result == 0 && save)
+        result = rg_checkpoint_begin(&writer, n->options->save, n->job->network, &e);
+    if (result == 0 && root) {
+        inspection.checkpoint = save ? &writer : NULL;
+        inspection.digest = last ? rg_digest_new() : NULL;
+    }
+    if (result == 0)
+        result = n->job->strategy->parameters(n->state, rg_inspection_visit, &inspection);
+    if (inspection.digest)
+        rg_digest_end(inspection.digest, n->run->weights_sha256);
+    if (inspection.checkpoint && result == 0)
+        result = rg_checkpoint_end(&writer, &e);
+    else if (inspection.checkpoint)
+        rg_checkpoint_abandon(&writer);
+    if (e.code)
+        memcpy(n->run->error, e.text, sizeof n->run->error);
+    if (root && result == 0) {
+        n->run->final_loss = inspection.loss;
+        n->run->final_accuracy = inspection.accuracy;
+    }
+    rg_inspection_close(&inspection);
+    return result;
+}
+
+static int note_point(struct node *n)
+{
+    struct rg_run *run = n->run;
+    if (isnan(run->final_accuracy))
+        return 0;
+    struct rg_run_point *points =
+        realloc(run->training, ((size_t)run->point_count + 1) * sizeof *points);
+    if (!points)
+        return RG_ERR_NOMEM;
+    run->training = points;
+    points[run->point_count++] = (struct rg_run_point){.iteration = n->done,
+                                                       .time_s = n->time_s,
+                                                       .energy_J = NAN,
+                                                       .loss = run->final_loss,
+                                                       .accuracy = run->final_accuracy};
+    if (run->to_accuracy.wanted && !run->to_accuracy.reached &&
+        run->final_accuracy >= run->to_accuracy.target) {
+        run->to_accuracy.reached = n->reached = true;
+        run->to_accuracy.iterations = n->done;
+        run->to_accuracy.time_s = n->time_s;
+    }
+    return 0;
+}
+
+/* Between epochs, off the clock. `last`: no more training follows. */
+static int evaluate(struct node *n, bool last)
+{
+    const bool wanted = !isnan(n->options->stop_accuracy);
+    int result = look(n, last);
+    if (result == 0 && n->run)
+        result = note_point(n);
+    if (result == 0 && wanted && !last) {
+        int32_t stop = n->reached;
+        result = rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, &stop, sizeof stop,
+                              TAG_STOP);
+        n->reached = stop;
+        if (result == 0 && n->reached)
+            result = look(n, true); /* now for the digest and the checkpoint */
+    }
+    return result;
+}
+
+/* ---- training ---- */
+
+/* From a fence to a fence, the clock stands still; n->time_s is what it shows. */
+static int pause(struct node *n)
+{
+    int result = rg_untimed_begin(n->w);
+    n->time_s = n->w->untimed_since - n->w->offset;
+    return result;
+}
+
+static int train(struct node *n)
+{
+    int result = rg_clock_start(n->w);
+    while (result == 0 && n->done < n->job->iterations) {
+        long epoch_end =
+            (n->done / n->job->iterations_per_epoch + 1) * n->job->iterations_per_epoch;
+        long count = RG_MIN(epoch_end, n->job->iterations) - n->done;
+        result = n->job->strategy->train(n->state, n->done, count);
+        bool stopped = result == 1;
+        if (result < 0)
+            break;
+        n->done += count;
+        bool last = stopped || n->done == n->job->iterations;
+        result = pause(n);
+        if (result == 0 && n->job->numerics)
+            result = evaluate(n, last);
+        if (last || n->reached)
+            return result; /* the clock stays where it is */
+        if (result == 0)
+            result = rg_untimed_end(n->w);
+    }
+    return result;
+}
+
+/* ---- the account of all nodes ---- */
+
+static struct report account(struct node *n)
+{
+    const struct rg_counters *c = &n->w->count;
+    struct rg_observation seen = {0};
+    n->job->strategy->observe(n->state, &seen);
+    struct report r = {.busy_s = c->busy_s,
+                       .messages = c->messages,
+                       .values = c->values,
+                       .bytes_sent = c->bytes_sent,
+                       .bytes_received = c->bytes_received,
+                       .messages_received = c->messages_received,
+                       .late_receives = c->late_receives,
+                       .memory = rg_mem_bytes(n->w->mem),
+                       .staleness = (uint64_t)seen.staleness,
+                       .peak_units = (uint64_t)seen.peak_units};
+    if (n->w->trace) {
+        r.events = n->w->trace->count;
+        r.dropped = n->w->trace->dropped;
+    }
+    if (n->options->host)
+        strncpy(r.host, n->options->host, sizeof r.host - 1);
+    return r;
+}
+
+/* Busy time of a node's port in its busier direction, as its board would have it. */
+static double port_s(const struct node *n, int rank, const struct report *r)
+{
+    const struct rg_board *board = n->job->boards[rank];
+    return fmax(rg_board_port_s(board, r->messages, r->bytes_sent),
+                rg_board_port_s(board, r->messages_received, r->bytes_received));
+}
+
+static void add_node(struct node *n, int rank, const struct report *r)
+{
+    struct rg_run *run = n->run;
+    struct rg_run_node *node = &run->per_node[rank];
+    double comm = port_s(n, rank, r), iterations = (double)RG_MAX(n->done, 1);
+    *node = (struct rg_run_node){.busy_s = r->busy_s,
+                                 .comm_s = comm,
+                                 .idle_s = fmax(0, n->time_s - r->busy_s),
+                                 .energy_J = NAN,
+                                 .bytes_sent = r->bytes_sent,
+                                 .bytes_received = r->bytes_received,
+                                 .memory_bytes = r->memory,
+                                 .trace = node->trace};
+    memcpy(node->host, r->host, sizeof node->host);
+    run->formula.T_A_s = fmax(run->formula.T_A_s, r->busy_s / iterations);
+    run->formula.c_s = fmax(run->formula.c_s, comm / iterations);
+    run->traffic.messages += r->messages;
+    run->traffic.values += r->values;
+    run->traffic.payload_bytes += r->bytes_sent;
+    run->traffic.wire_bytes += rg_board_wire_bytes(n->job->boards[rank], r->messages,
+                                                   r->bytes_sent);
+    run->traffic.max_node_bytes =
+        RG_MAX(run->traffic.max_node_bytes, r->bytes_sent + r->bytes_received);
+    run->memory_max = RG_MAX(run->memory_max, r->memory);
+    run->memory_total += r->memory;
+    run->late_receives += r->late_receives;
+    run->staleness = RG_MAX(run->staleness, (long)r->staleness);
+    run->peak_units = RG_MAX(run->peak_units, (long)r->peak_units);
+}
+
+static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dropped)
+{
+    struct rg_trace *trace = rg_trace_new(count);
+    n->run->per_node[rank].trace = trace;
+    if (!trace)
+        return RG_ERR_NOMEM;
+    trace->dropped = dropped;
+    trace->events = count ? malloc(count * sizeof *trace->events) : NULL;
+    if (count && !trace->events)
+        return RG_ERR_NOMEM;
+    struct rg_request request;
+    rg_recv(n->w, rank, TAG_EVENTS, trace->events, count * sizeof *trace->events, &request);
+    int result = rg_wait(n->w, &request);
+    trace->count = trace->capacity = result ? 0 : count;
+    return result;
+}
+
+static int gather(struct node *n)
+{
+    struct report own = account(n);
+    struct rg_request request;
+    int result = 0;
+    if (n->w->rank > 0) {
+        struct rg_trace *trace = n->w->trace;
+        rg_send(n->w, 0, TAG_REPORT, &own, sizeof own, &request);
+        result = rg_wait(n->w, &request);
+        if (result == 0 && trace) {
+            rg_send(n->w, 0, TAG_EVENTS, trace->events, own.events * sizeof *trace->events,
+                    &request);
+            result = rg_wait(n->w, &request);
+        }
+        return result;
+    }
+    n->run->per_node = calloc((size_t)n->w->size, sizeof *n->run->per_node);
+    if (!n->run->per_node)
+        return RG_ERR_NOMEM;
+    n->run->node_count = n->w->size;
+    n->run->formula.T_A_s = n->run->formula.c_s = 0;
+    n->run->per_node[0].trace = n->w->trace;
+    add_node(n, 0, &own);
+    n->w->trace = NULL;
+    for (int rank = 1; rank < n->w->size && result == 0; rank++) {
+        struct report r;
+        rg_recv(n->w, rank, TAG_REPORT, &r, sizeof r, &request);
+        result = rg_wait(n->w, &request);
+        if (result == 0 && n->options->trace)
+            result = receive_events(n, rank, r.events, r.dropped);
+        if (result == 0)
+            add_node(n, rank, &r);
+    }
+    return result;
+}
+
+/* ---- the result ---- */
+
+/* Intervals between the ends of iterations. Filling and draining are no steady state: at each end as
+ * many are left out as there are updates in flight, where that leaves some. */
+static void describe_iterations(struct node *n)
+{
+    struct rg_run *run = n->run;
+    long count = n->w->marks_count;
+    double *marks = n->w->marks;
+    if (count < 1)
+        return;
+    for (long i = count - 1; i > 0; i--)
+        marks[i] -= marks[i - 1];
+    long edge = RG_MIN(1 + run->staleness, (count - 1) / 2);
+    size_t used = (size_t)(count - 2 * edge);
+    marks += edge;
+    run->iteration_s.mean = gsl_stats_mean(marks, 1, used);
+    gsl_sort(marks, 1, used);
+    run->iteration_s.p50 = gsl_stats_quantile_from_sorted_data(marks, 1, used, 0.5);
+    run->iteration_s.p95 = gsl_stats_quantile_from_sorted_data(marks, 1, used, 0.95);
+    run->iteration_s.max = marks[used - 1];
+}
+
+static void describe_formula(struct node *n)
+{
+    struct rg_run *run = n->run;
+    struct rg_prediction p = {0};
+    n->job->strategy->predict(n->job, &p);
+    run->formula.defined = true;
+    run->formula.overlap = p.overlap;
+    run->formula.predicted_iteration_s = p.iteration_s;
+    run->formula.bubble = p.iteration_s > 0 ? 1 - fmax(p.c_s, p.T_A_s) / p.iteration_s : NAN;
+    run->formula.observed_iteration_s = run->iteration_s.mean;
+    run->formula.ratio = p.iteration_s > 0 ? run->iteration_s.mean / p.iteration_s : NAN;
+}
+
+static void describe(struct node *n)
+{
+    struct rg_run *run = n->run;
+    run->iterations = n->done;
+    run->samples = (uint64_t)n->done * (uint64_t)n->job->batch;
+    run->time_s = n->time_s;
+    describe_iterations(n);
+    describe_formula(n);
+}
+
+struct progress {
+    const struct rg_node_options *options;
+    long total;
+};
+
+static void on_iteration(void *arg, long i, double now)
+{
+    const struct progress *p = arg;
+    p->options->progress(p->options->progress_arg, i + 1, p->total, now);
+}
+
+static int prepare(struct node *n)
+{
+    struct rg_world *w = n->w;
+    bool real = n->job->numerics || w->ops->moves_bytes;
+    w->mem = rg_mem_new(real ? RG_MEM_REAL : RG_MEM_VIRTUAL);
+    w->trace = n->options->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
+    if (!w->mem || (n->options->trace && !w->trace))
+        return RG_ERR_NOMEM;
+    if (w->rank == 0) {
+        w->marks_capacity = RG_MIN(n->job->iterations, MARKS_LIMIT);
+        w->marks = rg_mem_plain(w->mem, (size_t)w->marks_capacity * sizeof *w->marks);
+        if (!w->marks)
+            return RG_ERR_NOMEM;
+    }
+    return n->job->strategy->open(w, n->job, n->options->initial, &n->state);
+}
+
+static void clear(struct node *n)
+{
+    if (n->state)
+        n->job->strategy->close(n->state);
+    rg_trace_free(n->w->trace);
+    rg_mem_free(n->w->mem);
+    n->w->trace = NULL;
+    n->w->mem = NULL;
+    n->w->marks = NULL;
+    n->w->on_iteration = NULL;
+}
+
+static void conclude(struct node *n, int result)
+{
+    struct rg_run *run = n->run;
+    run->error_code = result;
+    if (result == 0) {
+        run->status = RG_RUN_OK;
+        return;
+    }
+    run->status = result == RG_ERR_INTERRUPTED ? RG_RUN_INTERRUPTED : RG_RUN_FAILED;
+    if (!run->error[0])
+        snprintf(run->error, sizeof run->error, "%s", rg_strerror(result));
+}
+
+int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_node_options *options,
+                struct rg_run *run)
+{
+    RG_ASSERT(w->size == job->nodes && (w->rank == 0) == (run != NULL));
+    struct node n = {.w = w, .job = job, .options = options, .run = run};
+    struct progress progress = {.options = options, .total = job->iterations};
+    if (run) {
+        rg_run_init(run);
+        rg_job_describe(job, run);
+        run->to_accuracy.wanted = !isnan(options->stop_accuracy);
+        run->to_accuracy.target = options->stop_accuracy;
+    }
+    if (run && options->progress) {
+        w->on_iteration = on_iteration;
+        w->on_iteration_arg = &progress;
+    }
+    int result = prepare(&n);
+    if (result == 0)
+        result = train(&n);
+    if (result == 0)
+        result = gather(&n);
+    if (run && result == 0)
+        describe(&n);
+    if (run)
+        conclude(&n, result);
+    clear(&n);
+    return result;
+}

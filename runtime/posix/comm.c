@@ -1,0 +1,307 @@
+/* Who reads and writes the sockets.
+ *
+ * One thread at a time drives: it sleeps in epoll_wait without the lock, then handles what has come
+ * under it. A strand that waits drives by itself, which costs no change of threads: a message wakes
+ * the very thread that wants it. While strands compute the comm thread drives; it steps in when
+ * rg_compute says so, or when no strand has driven for a moment (GRACE), and gives way to a strand
+ * that waits.
+ *
+ *   strand waits, nobody drives       it drives
+ *   strand waits, comm thread drives  it is `wanted`: a kick ends the comm thread's epoll_wait,
+ * which then wakes the strand and stands back strand waits, a strand drives     it sleeps; whoever
+ * completes its request wakes it, and a strand that stops driving wakes one that sleeps, to go on
+ *   strand stops waiting              the comm thread, if asleep without limit, is woken to watch
+ *
+ * So the sockets are never without a driver for longer than twice GRACE_MOST_S while the comm
+ * thread lives.
+ *
+ * Failure modes handled: interruption (a flag and a kick, from a signal handler); kicks that come
+ * when nobody sleeps in epoll_wait stay readable, and at worst wake the next one for nothing. */
+#include "posix/mesh.h"
+
+#include "base/check.h"
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS = 32 };
+
+#define GRACE_S      200e-6 /* grows to GRACE_MOST_S while strands drive */
+#define GRACE_MOST_S 800e-6
+
+double rg_posix_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void lock_mesh(struct rg_mesh *m)
+{
+    atomic_fetch_add(&m->knocking, 1);
+    pthread_mutex_lock(&m->lock);
+    atomic_fetch_sub(&m->knocking, 1);
+}
+
+void unlock_mesh(struct rg_mesh *m)
+{
+    pthread_mutex_unlock(&m->lock);
+}
+
+void rg_comm_kick(struct rg_mesh *m)
+{
+    uint64_t one = 1;
+    ssize_t ignored = write(m->kick, &one, sizeof one); /* full only if readable anyway */
+    (void)ignored;
+}
+
+void rg_comm_wake(struct rg_posix_strand *s)
+{
+    if (s->waiting == RG_SLEEPING && !s->woken) {
+        s->woken = true;
+        pthread_cond_signal(&s->wake);
+    } else if (s->waiting == RG_DRIVING && s->mesh->in_epoll) {
+        rg_comm_kick(s->mesh);
+    }
+}
+
+void rg_comm_wake_all(struct rg_mesh *m)
+{
+    for (struct rg_posix_strand *s = m->sleepers; s; s = s->next_waiting)
+        rg_comm_wake(s);
+    if (m->driver == RG_DRIVER_STRAND && m->in_epoll)
+        rg_comm_kick(m);
+}
+
+/* ---- driving ---- */
+
+static void spread_interruption(struct rg_mesh *m)
+{
+    if (m->interrupt_told)
+        return;
+    m->interrupt_told = true;
+    for (int r = 0; r < m->size; r++) {
+        m->peers[r].tx_interrupt = true;
+        rg_link_dirty(&m->peers[r]);
+    }
+    rg_comm_wake_all(m);
+}
+
+static void handle(struct rg_mesh *m, const struct epoll_event *event)
+{
+    if (event->data.u32 == UINT32_MAX) {
+        uint64_t count;
+        ssize_t ignored = read(m->kick, &count, sizeof count);
+        (void)ignored;
+        return;
+    }
+    struct rg_peer *p = &m->peers[event->data.u32];
+    if (p->fd >= 0 && (event->events & EPOLLOUT))
+        rg_link_room(p);
+    if (p->fd >= 0 && (event->events & ~(uint32_t)EPOLLOUT))
+        rg_link_read(p);
+}
+
+/* epoll_wait counts milliseconds, which is too coarse for a near deadline. */
+static int wait_events(struct rg_mesh *m, struct epoll_event *events, double timeout)
+{
+    if (timeout > 0 && timeout < 0.02) {
+        struct pollfd look = {.fd = m->epoll, .events = POLLIN};
+        struct timespec limit = {.tv_nsec = (long)(1e9 * timeout)};
+        ppoll(&look, 1, &limit, NULL);
+        timeout = 0;
+    }
+    int ms = timeout < 0 ? 0 : timeout > 1e6 ? -1 : (int)ceil(1e3 * timeout);
+    return epoll_wait(m->epoll, events, EVENTS, ms);
+}
+
+/* Flush, wait for events and handle them once. Under the lock, released meanwhile. */
+static void drive(struct rg_mesh *m, enum rg_driver who, double timeout)
+{
+    struct epoll_event events[EVENTS];
+    m->driver = who;
+    if (atomic_load(&m->interrupted))
+        spread_interruption(m);
+    rg_link_flush_dirty(m);
+    m->in_epoll = true;
+    unlock_mesh(m);
+    int n = wait_events(m, events, timeout);
+    lock_mesh(m);
+    m->in_epoll = false;
+    for (int i = 0; i < n; i++) {
+        if (i > 0 && atomic_load(&m->knocking)) { /* a strand wants to post */
+            unlock_mesh(m);
+            sched_yield();
+            lock_mesh(m);
+        }
+        handle(m, &events[i]);
+    }
+    m->driver = RG_DRIVER_NONE;
+}
+
+/* ---- strands that wait ---- */
+
+static struct timespec later(double seconds)
+{
+    struct timespec date;
+    clock_gettime(CLOCK_MONOTONIC, &date);
+    double whole = floor(seconds);
+    date.tv_sec += (time_t)whole;
+    date.tv_nsec += (long)(1e9 * (seconds - whole));
+    if (date.tv_nsec >= 1000000000) {
+        date.tv_sec++;
+        date.tv_nsec -= 1000000000;
+    }
+    return date;
+}
+
+/* Another thread drives: wait to be woken. */
+static void sleep_strand(struct rg_posix_strand *s, double timeout)
+{
+    struct rg_mesh *m = s->mesh;
+    bool want = m->driver == RG_DRIVER_COMM;
+    s->waiting = RG_SLEEPING;
+    s->woken = false;
+    s->next_waiting = m->sleepers;
+    m->sleepers = s;
+    rg_link_flush_dirty(m);
+    if (want) {
+        m->wanted++;
+        if (m->in_epoll)
+            rg_comm_kick(m);
+    }
+    if (timeout > 1e6) {
+        while (!s->woken)
+            pthread_cond_wait(&s->wake, &m->lock);
+    } else {
+        struct timespec date = later(timeout);
+        while (!s->woken && pthread_cond_timedwait(&s->wake, &m->lock, &date) == 0)
+            continue;
+    }
+    if (want)
+        m->wanted--;
+    struct rg_posix_strand **at = &m->sleepers;
+    while (*at != s)
+        at = &(*at)->next_waiting;
+    *at = s->next_waiting;
+    s->waiting = RG_RUNNING;
+}
+
+static void drive_strand(struct rg_posix_strand *s, double timeout)
+{
+    struct rg_mesh *m = s->mesh;
+    m->epoch++;
+    m->takeover = false;
+    s->waiting = RG_DRIVING;
+    drive(m, RG_DRIVER_STRAND, timeout);
+    s->waiting = RG_RUNNING;
+    m->epoch++;
+}
+
+int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, double deadline)
+{
+    struct rg_mesh *m = s->mesh;
+    bool looked = false;
+    int result;
+    while ((result = ready(arg)) == RG_PENDING) {
+        if (atomic_load(&m->interrupted) && !s->closing) {
+            result = RG_ERR_INTERRUPTED;
+            break;
+        }
+        double left = deadline == INFINITY ? INFINITY : deadline - rg_posix_clock();
+        if (left <= 0 && (looked || m->driver != RG_DRIVER_NONE)) {
+            result = RG_ERR_TIMEOUT;
+            break;
+        }
+        looked = left <= 0;
+        if (m->driver == RG_DRIVER_NONE)
+            drive_strand(s, left);
+        else
+            sleep_strand(s, left);
+    }
+    if (m->driver == RG_DRIVER_NONE && m->sleepers)
+        rg_comm_wake(m->sleepers);
+    if (m->driver == RG_DRIVER_NONE && m->comm_asleep)
+        pthread_cond_signal(&m->comm_wake);
+    return result;
+}
+
+void rg_comm_take_over(struct rg_mesh *m)
+{
+    rg_link_flush_dirty(m);
+    if (m->driver == RG_DRIVER_NONE && !m->takeover) {
+        m->takeover = true;
+        pthread_cond_signal(&m->comm_wake);
+    }
+}
+
+void rg_comm_posted(struct rg_mesh *m)
+{
+    if (m->driver != RG_DRIVER_NONE)
+        rg_link_flush_dirty(m);
+}
+
+/* ---- the comm thread ---- */
+
+static void *comm_main(void *arg)
+{
+    struct rg_mesh *m = arg;
+    lock_mesh(m);
+    uint64_t seen = m->epoch;
+    double grace = GRACE_S;
+    while (!m->stopping) {
+        bool free = m->driver == RG_DRIVER_NONE && m->wanted == 0;
+        if (free && (m->takeover || m->epoch == seen)) {
+            seen = m->epoch;
+            grace = GRACE_S;
+            drive(m, RG_DRIVER_COMM, INFINITY);
+            if (m->wanted && m->sleepers)
+                rg_comm_wake(m->sleepers);
+        } else if (!free && m->epoch == seen) {
+            m->comm_asleep = true;
+            pthread_cond_wait(&m->comm_wake, &m->lock);
+            m->comm_asleep = false;
+        } else {
+            seen = m->epoch;
+            struct timespec date = later(grace);
+            pthread_cond_timedwait(&m->comm_wake, &m->lock, &date);
+            grace = RG_MIN(2 * grace, GRACE_MOST_S);
+        }
+    }
+    unlock_mesh(m);
+    return NULL;
+}
+
+int rg_comm_start(struct rg_mesh *m)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->comm_wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    sigset_t all, before; /* signals are for the program's own threads */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    m->comm_started = pthread_create(&m->comm, NULL, comm_main, m) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return m->comm_started ? 0 : RG_ERR_NOMEM;
+}
+
+void rg_comm_stop(struct rg_mesh *m)
+{
+    if (!m->comm_started)
+        return;
+    lock_mesh(m);
+    m->stopping = true;
+    rg_comm_kick(m);
+    pthread_cond_signal(&m->comm_wake);
+    unlock_mesh(m);
+    pthread_join(m->comm, NULL);
+    pthread_cond_destroy(&m->comm_wake);
+}

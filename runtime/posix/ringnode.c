@@ -1,0 +1,470 @@
+/* ringnode: run a scenario for real, one process a node, over sockets.
+ *
+ * Happy path: read and check everything, join the other ranks, run strategy after strategy; rank 0
+ * prints the table and writes the files. With --local a parent forks every rank on this machine.
+ * Failure modes handled: ranks that run something else are refused at the join; a rank that is lost
+ * ends the run on all others (status 4, with its name); Ctrl-C on any rank ends all (130); what had
+ * finished by then is written. */
+#include "base/check.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "cli.h"
+#include "models/blas.h"
+#include "node.h"
+#include "posix/world_posix.h"
+#include "result/checkpoint.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct ringnode {
+    struct rg_options options;
+    int rank; /* -1: not given */
+    const char *hosts_file;
+    bool local;
+    int local_nodes; /* 0: as the scenario says */
+    double join_timeout_s;
+    struct rg_study study;
+    struct rg_hosts hosts;
+    float *initial;
+    struct rg_mesh *mesh;
+    struct rg_run *runs; /* rank 0 */
+    int rest_code;       /* why the remaining strategies cannot run; 0: they can */
+};
+
+static struct rg_mesh *volatile mesh_to_stop;
+static volatile int stop_join;
+static volatile sig_atomic_t interrupted, timed_out;
+
+static void stop(void)
+{
+    stop_join = 1;
+    if (mesh_to_stop)
+        rg_mesh_interrupt(mesh_to_stop);
+}
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    if (interrupted) { /* asked twice: at once */
+        rg_file_abandon_all();
+        _exit(RG_EXIT_INTERRUPTED);
+    }
+    interrupted = 1;
+    stop();
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+    timed_out = 1;
+    stop();
+}
+
+static double wall_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int complain(int code, const char *text)
+{
+    fprintf(stderr, "ringnode: %s\n", text);
+    return rg_cli_exit_of(code);
+}
+
+/* ---- one rank ---- */
+
+struct one_run {
+    struct ringnode *node;
+    const struct rg_job *job;
+    struct rg_run *run;
+};
+
+static void show_progress(void *arg, long done, long total, double time_s)
+{
+    static double last;
+    const struct rg_job *job = arg;
+    double now = wall_s();
+    if (now - last > 0.2 || done == total)
+        fprintf(stderr, "\r\033[K  %.40s %ld/%ld, %.1f s%s", job->label, done, total, time_s,
+                done == total ? "\r\033[K" : "");
+    last = now - last > 0.2 ? now : last;
+}
+
+static int program(struct rg_world *w, void *arg)
+{
+    struct one_run *r = arg;
+    bool show = w->rank == 0 && isatty(STDERR_FILENO) && !r->node->options.quiet;
+    struct rg_node_options options = {.stop_accuracy = r->node->study.scenario.stop_accuracy,
+                                      .initial = r->node->initial,
+                                      .save = r->node->options.save,
+                                      .trace = r->node->options.trace != NULL,
+                                      .host = rg_mesh_host(r->node->mesh, w->rank),
+                                      .progress = show ? show_progress : NULL,
+                                      .progress_arg = (void *)r->job};
+    w->board = r->job->boards[w->rank];
+    return rg_node_run(w, r->job, &options, r->run);
+}
+
+static void fail_run(struct rg_run *run, const struct rg_job *job, int code, const char *text)
+{
+    if (!run)
+        return;
+    rg_run_free(run);
+    rg_run_init(run);
+    rg_job_describe(job, run);
+    run->status = code == RG_ERR_NO_FIT        ? RG_RUN_NO_FIT
+                  : code == RG_ERR_INTERRUPTED ? RG_RUN_INTERRUPTED
+                                               : RG_RUN_FAILED;
+    run->error_code = code;
+    snprintf(run->error, sizeof run->error, "%s", text);
+}
+
+/* What went wrong, in words: who was lost, where somebody was. */
+static int explain(struct ringnode *node, int code, char *text, size_t size)
+{
+    struct rg_mesh_lost lost;
+    if (timed_out) {
+        snprintf(text, size, "not finished within --timeout");
+        return RG_ERR_TIMEOUT;
+    }
+    if (code != RG_ERR_INTERRUPTED && rg_mesh_lost(node->mesh, &lost))
+        snprintf(text, size, "%s", lost.text);
+    else
+        snprintf(text, size, "%s", rg_strerror(code));
+    return code;
+}
+
+static void run_job(struct ringnode *node, int index)
+{
+    const struct rg_job *job = &node->study.jobs[index];
+    struct rg_run *run = node->runs ? &node->runs[index] : NULL;
+    struct one_run one = {node, job, run};
+    struct rg_error e = {0};
+    char text[sizeof run->error];
+    int fits = rg_job_fits(job, &e); /* the same answer on every rank */
+    if (fits) {
+        fail_run(run, job, fits, e.text);
+        return;
+    }
+    int result = 0;
+    alarm(node->options.timeout_s > 0 ? (unsigned)(node->options.timeout_s + 0.999) : 0);
+    int begun = rg_mesh_run(node->mesh, job->nodes, program, &one, &result, &e);
+    alarm(0);
+    int code = begun ? begun : result;
+    if (code == 0)
+        return;
+    node->rest_code = explain(node, code, text, sizeof text);
+    fail_run(run, job, node->rest_code, text);
+    if (node->rank > 0)
+        fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);
+}
+
+static int report(struct ringnode *node, double started_s)
+{
+    struct rg_result result = {.tool = "ringnode",
+                               .world = "posix",
+                               .scenario = node->study.scenario.name,
+                               .seed = node->study.scenario.seed,
+                               .runs = node->runs,
+                               .run_count = node->study.job_count};
+    rg_cli_host(&result, wall_s() - started_s);
+    int status = rg_cli_finish(&node->options, "ringnode", &result);
+    for (int i = 0; i < result.run_count; i++)
+        rg_run_free(&node->runs[i]);
+    free(node->runs);
+    node->runs = NULL;
+    return status;
+}
+
+/* Ranks that run other strategies than this one must not join it, either. */
+static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT])
+{
+    struct rg_digest *digest = rg_digest_new();
+    RG_ASSERT(digest);
+    rg_digest_add(digest, node->study.scenario.digest, strlen(node->study.scenario.digest));
+    for (int i = 0; i < node->study.job_count; i++)
+        rg_digest_add(digest, node->study.jobs[i].label, strlen(node->study.jobs[i].label) + 1);
+    rg_digest_end(digest, text);
+}
+
+static int run_rank(struct ringnode *node, int listener)
+{
+    char digest[RG_DIGEST_TEXT];
+    struct rg_error e = {0};
+    double started_s = wall_s();
+    digest_of_run(node, digest);
+    struct rg_join join = {.rank = node->rank,
+                           .hosts = &node->hosts,
+                           .listener = listener,
+                           .scenario = digest,
+                           .timeout_s = node->join_timeout_s,
+                           .quiet = node->options.quiet || node->local,
+                           .stop = &stop_join};
+    int result = rg_mesh_join(&join, &node->mesh, &e);
+    if (result)
+        return complain(result, e.text);
+    mesh_to_stop = node->mesh;
+    if (interrupted)
+        rg_mesh_interrupt(node->mesh);
+    if (node->rank == 0) {
+        node->runs = calloc((size_t)node->study.job_count, sizeof *node->runs);
+        RG_ASSERT(node->runs);
+    }
+    rg_blas_set_threads(node->study.scenario.training.threads);
+    for (int i = 0; i < node->study.job_count; i++) {
+        if (node->rest_code == 0)
+            run_job(node, i);
+        else if (node->runs)
+            fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code,
+                     "not started, for the same reason");
+    }
+    mesh_to_stop = NULL;
+    rg_mesh_leave(node->mesh);
+    int status = rg_cli_exit_of(node->rest_code);
+    int reported = node->rank == 0 ? report(node, started_s) : 0;
+    return status ? status : reported;
+}
+
+/* ---- every rank on this machine ---- */
+
+static void catch_signals(void)
+{
+    struct sigaction interrupt = {.sa_handler = on_interrupt}, late = {.sa_handler = on_alarm};
+    sigaction(SIGINT, &interrupt, NULL);
+    sigaction(SIGTERM, &interrupt, NULL);
+    sigaction(SIGALRM, &late, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    for (int r = 0; r < node->hosts.count; r++)
+        if (r != rank)
+            close(listeners[r]);
+    node->rank = rank;
+    int status = run_rank(node, listeners[rank]);
+    fflush(NULL);
+    _exit(status);
+}
+
+/* Rank 0 speaks for the run; a rank that ended otherwise than it counts where rank 0 saw nothing.
+ */
+static int wait_for_ranks(const pid_t *pids, int count)
+{
+    int first = 0, others = 0, left = count;
+    while (left > 0) {
+        int status;
+        pid_t pid = wait(&status);
+        if (pid < 0 && errno == EINTR)
+            continue;
+        if (pid < 0)
+            break;
+        left--;
+        int code = WIFEXITED(status) ? WEXITSTATUS(status) : RG_EXIT_PEER;
+        for (int rank = 0; rank < count && WIFSIGNALED(status); rank++)
+            if (pids[rank] == pid)
+                fprintf(stderr, "ringnode: rank %d was ended by signal %d (%s)\n", rank,
+                        WTERMSIG(status), strsignal(WTERMSIG(status)));
+        if (pid == pids[0])
+            first = code;
+        else if (others == 0)
+            others = code;
+    }
+    return first ? first : others;
+}
+
+static int run_local(struct ringnode *node)
+{
+    int count = 1;
+    struct rg_error e = {0};
+    for (int i = 0; i < node->study.job_count; i++)
+        count = RG_MAX(count, node->study.jobs[i].nodes);
+    int *listeners = calloc((size_t)count, sizeof *listeners);
+    pid_t *pids = calloc((size_t)count, sizeof *pids);
+    RG_ASSERT(listeners && pids);
+    int result = rg_local_listen(count, listeners, &node->hosts, &e);
+    if (result)
+        return complain(result, e.text);
+    fflush(NULL);
+    for (int rank = 0; rank < count; rank++) {
+        pids[rank] = fork_rank(node, rank, listeners);
+        if (pids[rank] < 0) {
+            complain(RG_ERR_INTERNAL, strerror(errno));
+            for (int r = 0; r < rank; r++)
+                kill(pids[r], SIGTERM);
+            break;
+        }
+    }
+    for (int rank = 0; rank < count; rank++)
+        close(listeners[rank]);
+    int status = wait_for_ranks(pids, count);
+    free(listeners);
+    free(pids);
+    return interrupted ? RG_EXIT_INTERRUPTED : status;
+}
+
+static int run_remote(struct ringnode *node)
+{
+    struct rg_error e = {0};
+    int result = rg_hosts_load(node->hosts_file, &node->hosts, &e);
+    if (result)
+        return complain(result, e.text);
+    if (node->rank >= node->hosts.count) {
+        fprintf(stderr, "ringnode: --rank %d: %s names %d hosts, 0 to %d are allowed\n", node->rank,
+                node->hosts_file, node->hosts.count, node->hosts.count - 1);
+        return RG_EXIT_USAGE;
+    }
+    for (int i = 0; i < node->study.job_count; i++) {
+        const struct rg_job *job = &node->study.jobs[i];
+        if (job->nodes > node->hosts.count) {
+            fprintf(stderr,
+                    "ringnode: %s: strategy \"%s\" runs on %d nodes, %s names %d hosts (--set "
+                    "nodes=%d?)\n",
+                    node->study.scenario.file, job->label, job->nodes, node->hosts_file,
+                    node->hosts.count, node->hosts.count);
+            return RG_EXIT_USAGE;
+        }
+    }
+    return run_rank(node, -1);
+}
+
+/* ---- main ---- */
+
+enum { KEY_RANK = 'r', KEY_HOSTS = 'H', KEY_LOCAL = 'l', KEY_JOIN = 1000 };
+
+static const struct argp_option options[] = {
+    {"rank", KEY_RANK, "R", 0, "This node's rank: its line in the hosts file, from 0", 0},
+    {"hosts", KEY_HOSTS, "FILE", 0, "Hosts in rank order, host[:port] a line (port 7470)", 0},
+    {"local", KEY_LOCAL, "N", OPTION_ARG_OPTIONAL,
+     "Every node as a process on this machine, over loopback; N: on so many nodes", 0},
+    {"join-timeout", KEY_JOIN, "SECONDS", 0, "Wait so long for the other ranks (default 60)", 0},
+    {0}};
+
+static long count_of(struct argp_state *state, const char *option, const char *text, long low,
+                     long high)
+{
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end || errno || value < low || value > high)
+        argp_failure(state, RG_EXIT_USAGE, 0, "--%s %s: a number from %ld to %ld is allowed",
+                     option, text, low, high);
+    return value;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct ringnode *node = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &node->options;
+        return 0;
+    case KEY_RANK:
+        node->rank = (int)count_of(state, "rank", arg, 0, 65535);
+        return 0;
+    case KEY_HOSTS:
+        node->hosts_file = arg;
+        return 0;
+    case KEY_LOCAL:
+        node->local = true;
+        node->local_nodes = arg ? (int)count_of(state, "local", arg, 1, 1024) : 0;
+        return 0;
+    case KEY_JOIN:
+        node->join_timeout_s = (double)count_of(state, "join-timeout", arg, 1, 86400);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&rg_cli_argp, 0, NULL, 0}, {0}};
+static const struct argp argp = {
+    options,
+    parse,
+    "SCENARIO.xml",
+    "Run the strategies of a scenario for real, one process a node."
+    "\v"
+    "Examples:\n"
+    "  ringnode scenarios/iris-3.xml --local\n"
+    "  ringnode scenarios/iris-3.xml --local=2 --strategy ring --json result.json\n"
+    "  ringnode scenarios/iris-3.xml --rank 1 --hosts hosts.txt\n\n"
+    "Rank 0 prints the table and writes the files. Exit status: 0 every run that fits finished; "
+    "1 internal error; 2 bad usage or scenario; 3 unfinished; 4 a peer was lost or refused; "
+    "130 interrupted.",
+    children,
+    NULL,
+    NULL};
+
+/* --local N is --set nodes=N, after all the others. */
+static void apply_local(struct ringnode *node)
+{
+    static char text[32];
+    if (node->local_nodes == 0)
+        return;
+    struct rg_options *o = &node->options;
+    char **sets = realloc(o->sets, ((size_t)o->set_count + 1) * sizeof *sets);
+    RG_ASSERT(sets);
+    snprintf(text, sizeof text, "nodes=%d", node->local_nodes);
+    sets[o->set_count++] = text;
+    o->sets = sets;
+}
+
+static int run(struct ringnode *node)
+{
+    struct rg_error e = {0};
+    int result = 0;
+    if (node->options.load)
+        result = rg_checkpoint_load(node->options.load, &node->study.network, &node->initial, &e);
+    if (result == 0)
+        result = rg_study_load_data(&node->study, &e);
+    if (result) {
+        fprintf(stderr, "ringnode: %s\n", e.text);
+        return RG_EXIT_USAGE;
+    }
+    catch_signals();
+    return node->local ? run_local(node) : run_remote(node);
+}
+
+int main(int argc, char **argv)
+{
+    struct ringnode node = {.rank = -1, .join_timeout_s = 60};
+    rg_blas_setup(argv);
+    rg_cli_parse(&argp, argc, argv, &node);
+    if (node.options.list) {
+        rg_cli_list(stdout);
+        return 0;
+    }
+    if (!node.options.check && node.local == (node.rank >= 0 || node.hosts_file)) {
+        fputs("ringnode: either --local, or both --rank and --hosts are needed\n", stderr);
+        return RG_EXIT_USAGE;
+    }
+    if (!node.options.check && !node.local && (node.rank < 0 || !node.hosts_file)) {
+        fputs("ringnode: --rank and --hosts go together\n", stderr);
+        return RG_EXIT_USAGE;
+    }
+    apply_local(&node);
+    int status = rg_cli_open(&node.options, "ringnode", &node.study);
+    if (status)
+        return status;
+    if (node.options.check)
+        rg_cli_check(&node.study, stdout);
+    else
+        status = run(&node);
+    rg_study_close(&node.study);
+    rg_cli_free(&node.options);
+    rg_hosts_free(&node.hosts);
+    free(node.initial);
+    return status;
+}

@@ -1,0 +1,66 @@
+/* The posix world: one process a node, TCP between each pair of them.
+ *
+ *     rg_hosts_load(file, &hosts, &error);                          who is where (join.h)
+ *     rg_mesh_join(&options, &mesh, &error);                        connect to all others
+ *     for each strategy: rg_mesh_run(mesh, nodes, program, arg, &result, &error);
+ *     rg_mesh_leave(mesh);
+ *
+ * A comm thread sends, receives and acknowledges while the program computes; a strand that waits
+ * does it itself. After the first iteration nothing is allocated for a message. */
+#ifndef RG_POSIX_WORLD_POSIX_H
+#define RG_POSIX_WORLD_POSIX_H
+
+#include "base/error.h"
+#include "posix/join.h"
+#include "world/world.h"
+
+struct rg_mesh;
+
+/* Connects to every other rank, or fails with the reason in *e: RG_ERR_TIMEOUT (who is missing),
+ * RG_ERR_REFUSED (a peer is of another version, scenario, size or run), RG_ERR_INVALID (a host that
+ * has no address), RG_ERR_IO, RG_ERR_NOMEM, RG_ERR_INTERRUPTED. The listener is closed when all are
+ * there: during a run the port answers to nobody. Block the signals that the comm thread is not to
+ * get before this. */
+int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg_error *e);
+/* Says goodbye, stops the comm thread and frees. NULL is allowed. */
+void rg_mesh_leave(struct rg_mesh *mesh);
+
+int rg_mesh_rank(const struct rg_mesh *mesh);
+int rg_mesh_size(const struct rg_mesh *mesh);
+const char *rg_mesh_host(const struct rg_mesh *mesh,
+                         int rank); /* "name:port" as in the hosts file */
+
+/* Collective: one run on ranks 0 .. size - 1. Every rank of the mesh calls it for every run, in the
+ * same order; those beyond size return at once. A fence, then program(world, arg), then what it has
+ * left pending is cancelled; messages it has begun to send still arrive. Returns 0 with *result
+ * what the program returned, or why the run could not begin (RG_ERR_PEER, RG_ERR_INTERRUPTED), in
+ * *e too.
+ */
+int rg_mesh_run(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg, int *result,
+                struct rg_error *e);
+
+/* Stops everything: waits, fences and iterations return RG_ERR_INTERRUPTED here and on all peers,
+ * for good. Safe in a signal handler and from any thread. */
+void rg_mesh_interrupt(struct rg_mesh *mesh);
+bool rg_mesh_interrupted(struct rg_mesh *mesh);
+
+/* The first peer that was lost, or that another rank reports as lost. A rank that leaves a run
+ * before the others without having lost anyone is not lost; the others see RG_ERR_PEER all the
+ * same. */
+struct rg_mesh_lost {
+    int rank;       /* -1: nobody */
+    int code;       /* RG_ERR_PEER, RG_ERR_PROTOCOL (nonsense) or RG_ERR_NOMEM */
+    char text[480]; /* "rank 2 (10.0.0.3:7470) was lost: connection reset by peer" */
+};
+/* Who was lost; false where nobody was. */
+bool rg_mesh_lost(struct rg_mesh *mesh, struct rg_mesh_lost *lost);
+
+/* What the kernel did for this rank, all connections together, since the join. */
+struct rg_mesh_facts {
+    uint64_t retransmits;              /* TCP segments sent again */
+    uint64_t wire_sent, wire_received; /* bytes, frames of all kinds included; no TCP headers */
+    char congestion[16];               /* the congestion control in use; "" with no connection */
+};
+void rg_mesh_facts(struct rg_mesh *mesh, struct rg_mesh_facts *facts);
+
+#endif

@@ -1,0 +1,25 @@
+/* Parameters of a network as a safetensors file: an 8-byte little-endian header length, a JSON
+ * header (tensor name -> dtype F32, shape, data_offsets), raw little-endian data. */
+#ifndef RG_RESULT_CHECKPOINT_H
+#define RG_RESULT_CHECKPOINT_H
+
+#include "base/file.h"
+#include "models/network.h"
+
+struct rg_checkpoint_writer {
+    struct rg_file file;
+    size_t written, expected; /* floats */
+};
+
+/* Tensors are named by rg_layer_ops.tensors; values arrive in the network's order. */
+int rg_checkpoint_begin(struct rg_checkpoint_writer *writer, const char *path,
+                        const struct rg_network *network, struct rg_error *e);
+int rg_checkpoint_add(struct rg_checkpoint_writer *writer, const float *values, size_t count);
+int rg_checkpoint_end(struct rg_checkpoint_writer *writer, struct rg_error *e);
+void rg_checkpoint_abandon(struct rg_checkpoint_writer *writer);
+
+/* *values: malloc'ed, network->parameters floats. Every tensor must be there with its shape. */
+int rg_checkpoint_load(const char *path, const struct rg_network *network, float **values,
+                       struct rg_error *e);
+
+#endif

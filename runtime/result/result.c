@@ -1,0 +1,261 @@
+/* Runs: life, and their JSON. Key order is part of the format: readers may compare bytes. */
+#include "result/result.h"
+
+#include "base/check.h"
+#include "result/codec.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const status_names[] = {
+    [RG_RUN_OK] = "ok",
+    [RG_RUN_NO_FIT] = "does-not-fit",
+    [RG_RUN_FAILED] = "failed",
+    [RG_RUN_INTERRUPTED] = "interrupted",
+};
+
+const char *rg_status_name(enum rg_status status)
+{
+    RG_ASSERT((size_t)status < RG_COUNT(status_names));
+    return status_names[status];
+}
+
+void rg_run_init(struct rg_run *run)
+{
+    *run = (struct rg_run){.time_s = NAN, .final_loss = NAN, .final_accuracy = NAN};
+    run->iteration_s.mean = run->iteration_s.p50 = NAN;
+    run->iteration_s.p95 = run->iteration_s.max = NAN;
+    run->formula.T_A_s = run->formula.c_s = run->formula.bubble = NAN;
+    run->formula.predicted_iteration_s = run->formula.observed_iteration_s = NAN;
+    run->formula.ratio = NAN;
+    run->energy_J.total = run->energy_J.idle = run->energy_J.compute = NAN;
+    run->energy_J.network = run->energy_J.switches = NAN;
+    run->energy_source = "none";
+    run->to_accuracy.target = run->to_accuracy.time_s = run->to_accuracy.energy_J = NAN;
+}
+
+void rg_run_free(struct rg_run *run)
+{
+    for (int i = 0; i < run->param_count; i++)
+        free(run->params[i].value);
+    for (int i = 0; i < run->node_count; i++)
+        rg_trace_free(run->per_node[i].trace);
+    free(run->params);
+    free(run->training);
+    free(run->per_node);
+    *run = (struct rg_run){0};
+}
+
+int rg_run_param(struct rg_run *run, const char *name, const char *value)
+{
+    struct rg_run_param *params =
+        realloc(run->params, (size_t)(run->param_count + 1) * sizeof *params);
+    if (params)
+        run->params = params;
+    char *copy = strdup(value);
+    if (!params || !copy) {
+        free(copy);
+        return RG_ERR_NOMEM;
+    }
+    struct rg_run_param *added = &params[run->param_count++];
+    snprintf(added->name, sizeof added->name, "%s", name);
+    added->value = copy;
+    return 0;
+}
+
+/* Written as a number where that reads back to the very same text: "16", not "016" or "4,4". */
+static bool is_plain_count(const char *text)
+{
+    size_t length = strlen(text);
+    if (length == 0 || length > 15 || (text[0] == '0' && length > 1))
+        return false;
+    for (const char *p = text; *p; p++)
+        if (!isdigit((unsigned char)*p))
+            return false;
+    return true;
+}
+
+static void write_head(struct rg_json *j, const struct rg_run *run)
+{
+    rg_json_text(j, "label", run->label);
+    rg_json_text(j, "kind", run->kind);
+    rg_json_object(j, "params", true);
+    for (int i = 0; i < run->param_count; i++) {
+        const struct rg_run_param *param = &run->params[i];
+        if (is_plain_count(param->value))
+            rg_json_raw(j, param->name, param->value);
+        else
+            rg_json_text(j, param->name, param->value);
+    }
+    rg_json_close(j);
+    rg_json_whole(j, "nodes", run->nodes);
+    rg_json_text(j, "numerics", run->numerics ? "real" : "skip");
+    rg_json_text(j, "status", rg_status_name(run->status));
+    rg_json_text(j, "error", run->error[0] ? run->error : NULL);
+}
+
+static void write_formula(struct rg_json *j, const struct rg_run *run)
+{
+    if (!run->formula.defined) {
+        rg_json_null(j, "formula");
+        return;
+    }
+    rg_json_object(j, "formula", true);
+    rg_json_flag(j, "overlap", run->formula.overlap);
+    rg_json_real(j, "T_A_s", run->formula.T_A_s);
+    rg_json_real(j, "c_s", run->formula.c_s);
+    rg_json_real(j, "bubble", run->formula.bubble);
+    rg_json_real(j, "predicted_iteration_s", run->formula.predicted_iteration_s);
+    rg_json_real(j, "observed_iteration_s", run->formula.observed_iteration_s);
+    rg_json_real(j, "ratio", run->formula.ratio);
+    rg_json_close(j);
+}
+
+static void write_measures(struct rg_json *j, const struct rg_run *run)
+{
+    rg_json_whole(j, "iterations", run->iterations);
+    rg_json_count(j, "samples", run->samples);
+    rg_json_real(j, "time_s", run->time_s);
+    rg_json_object(j, "iteration_s", true);
+    rg_json_real(j, "mean", run->iteration_s.mean);
+    rg_json_real(j, "p50", run->iteration_s.p50);
+    rg_json_real(j, "p95", run->iteration_s.p95);
+    rg_json_real(j, "max", run->iteration_s.max);
+    rg_json_close(j);
+    write_formula(j, run);
+    rg_json_object(j, "energy_J", true);
+    rg_json_real(j, "total", run->energy_J.total);
+    rg_json_real(j, "idle", run->energy_J.idle);
+    rg_json_real(j, "compute", run->energy_J.compute);
+    rg_json_real(j, "network", run->energy_J.network);
+    rg_json_real(j, "switch", run->energy_J.switches);
+    rg_json_close(j);
+    rg_json_text(j, "energy_source", run->energy_source ? run->energy_source : "none");
+    rg_json_object(j, "traffic", true);
+    rg_json_count(j, "messages", run->traffic.messages);
+    rg_json_count(j, "values", run->traffic.values);
+    rg_json_count(j, "payload_bytes", run->traffic.payload_bytes);
+    rg_json_real(j, "wire_bytes", run->traffic.wire_bytes);
+    rg_json_count(j, "max_node_bytes", run->traffic.max_node_bytes);
+    rg_json_close(j);
+    rg_json_object(j, "memory_bytes", true);
+    rg_json_count(j, "max_node", run->memory_max);
+    rg_json_count(j, "total", run->memory_total);
+    rg_json_close(j);
+    rg_json_count(j, "late_receives", run->late_receives);
+    rg_json_whole(j, "staleness", run->staleness);
+    rg_json_whole(j, "peak_units", run->peak_units);
+}
+
+static void write_training(struct rg_json *j, const struct rg_run *run)
+{
+    rg_json_array(j, "training", false);
+    for (int i = 0; i < run->point_count; i++) {
+        const struct rg_run_point *point = &run->training[i];
+        rg_json_object(j, NULL, true);
+        rg_json_whole(j, "iteration", point->iteration);
+        rg_json_real(j, "time_s", point->time_s);
+        rg_json_real(j, "energy_J", point->energy_J);
+        rg_json_real(j, "loss", point->loss);
+        rg_json_real(j, "accuracy", point->accuracy);
+        rg_json_close(j);
+    }
+    rg_json_close(j);
+    rg_json_object(j, "final", true);
+    rg_json_real(j, "loss", run->final_loss);
+    rg_json_real(j, "accuracy", run->final_accuracy);
+    rg_json_close(j);
+    if (!run->to_accuracy.wanted) {
+        rg_json_null(j, "to_accuracy");
+    } else {
+        bool reached = run->to_accuracy.reached;
+        rg_json_object(j, "to_accuracy", true);
+        rg_json_real(j, "target", run->to_accuracy.target);
+        if (reached)
+            rg_json_whole(j, "iterations", run->to_accuracy.iterations);
+        else
+            rg_json_null(j, "iterations");
+        rg_json_real(j, "time_s", reached ? run->to_accuracy.time_s : NAN);
+        rg_json_real(j, "energy_J", reached ? run->to_accuracy.energy_J : NAN);
+        rg_json_close(j);
+    }
+    rg_json_text(j, "weights_sha256", run->weights_sha256[0] ? run->weights_sha256 : NULL);
+}
+
+static void write_trace(struct rg_json *j, const struct rg_trace *trace)
+{
+    rg_json_object(j, "trace", true);
+    rg_json_count(j, "dropped", trace->dropped);
+    rg_json_count(j, "limit", trace->limit);
+    rg_json_raw(j, "events", "\"");
+    rg_events_write(trace, j->stream);
+    putc('"', j->stream);
+    rg_json_close(j);
+}
+
+static void write_nodes(struct rg_json *j, const struct rg_run *run, bool pipe)
+{
+    rg_json_array(j, "per_node", false);
+    for (int i = 0; i < run->node_count; i++) {
+        const struct rg_run_node *node = &run->per_node[i];
+        rg_json_object(j, NULL, true);
+        rg_json_whole(j, "rank", i);
+        rg_json_text(j, "host", node->host);
+        rg_json_real(j, "busy_s", node->busy_s);
+        rg_json_real(j, "comm_s", node->comm_s);
+        rg_json_real(j, "idle_s", node->idle_s);
+        rg_json_real(j, "energy_J", node->energy_J);
+        rg_json_count(j, "bytes_sent", node->bytes_sent);
+        rg_json_count(j, "bytes_received", node->bytes_received);
+        rg_json_count(j, "memory_bytes", node->memory_bytes);
+        if (pipe && node->trace)
+            write_trace(j, node->trace);
+        rg_json_close(j);
+    }
+    rg_json_close(j);
+}
+
+void rg_run_write(struct rg_json *j, const struct rg_run *run, bool pipe)
+{
+    rg_json_object(j, NULL, pipe);
+    write_head(j, run);
+    if (pipe)
+        rg_json_whole(j, "error_code", run->error_code);
+    write_measures(j, run);
+    write_training(j, run);
+    write_nodes(j, run, pipe);
+    rg_json_close(j);
+}
+
+static void write_host(struct rg_json *j, const struct rg_result_host *host)
+{
+    rg_json_object(j, "host", true);
+    rg_json_real(j, "wall_s", host->wall_s);
+    rg_json_text(j, "date", host->date);
+    rg_json_real(j, "load", host->load);
+    rg_json_text(j, "blas_kernels", host->blas_kernels);
+    rg_json_whole(j, "blas_threads", host->blas_threads);
+    rg_json_text(j, "machine", host->machine);
+    rg_json_close(j);
+}
+
+int rg_result_write(const struct rg_result *result, FILE *stream)
+{
+    struct rg_json j = {.stream = stream};
+    rg_json_object(&j, NULL, false);
+    rg_json_text(&j, "schema", "ringtmp-result-1");
+    rg_json_text(&j, "tool", result->tool);
+    rg_json_text(&j, "version", RG_VERSION);
+    rg_json_text(&j, "world", result->world);
+    rg_json_text(&j, "scenario", result->scenario);
+    rg_json_count(&j, "seed", result->seed);
+    write_host(&j, &result->host);
+    rg_json_array(&j, "runs", false);
+    for (int i = 0; i < result->run_count; i++)
+        rg_run_write(&j, &result->runs[i], false);
+    rg_json_close(&j);
+    rg_json_close(&j);
+    return ferror(stream) ? RG_ERR_IO : 0;
+}

@@ -1,0 +1,110 @@
+/* What a run gives: a plain struct, and its forms as JSON, table and timeline. The only JSON user.
+ * A double that is NAN is null in JSON and "-" in the table. */
+#ifndef RG_RESULT_RESULT_H
+#define RG_RESULT_RESULT_H
+
+#include "base/error.h"
+#include "world/trace.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum rg_status { RG_RUN_OK, RG_RUN_NO_FIT, RG_RUN_FAILED, RG_RUN_INTERRUPTED };
+
+struct rg_run_point { /* an evaluation on the test set */
+    long iteration;
+    double time_s, energy_J, loss, accuracy;
+};
+
+struct rg_run_node {
+    char host[64];
+    double busy_s, comm_s, idle_s, energy_J;
+    uint64_t bytes_sent, bytes_received, memory_bytes;
+    struct rg_trace *trace; /* NULL: none; owned */
+};
+
+struct rg_run_param { /* as resolved: what ran */
+    char name[32];
+    char *value; /* owned by the run */
+};
+
+struct rg_run {
+    char label[64], kind[32];
+    struct rg_run_param *params;
+    int param_count;
+    int nodes;
+    bool numerics;
+    enum rg_status status;
+    char error[480]; /* "" or one line */
+    int error_code;  /* RG_ERR_*, for the exit status; not in JSON */
+    long iterations;
+    uint64_t samples;
+    double time_s;
+    struct {
+        double mean, p50, p95, max;
+    } iteration_s;
+    struct {
+        bool defined, overlap;
+        double T_A_s, c_s, bubble, predicted_iteration_s, observed_iteration_s, ratio;
+    } formula;
+    struct {
+        double total, idle, compute, network, switches;
+    } energy_J;
+    const char *energy_source; /* "none", "model", ... */
+    struct {
+        uint64_t messages, values, payload_bytes;
+        double wire_bytes;
+        uint64_t max_node_bytes;
+    } traffic;
+    uint64_t memory_max, memory_total;
+    uint64_t late_receives;
+    long staleness, peak_units; /* largest of any node */
+    struct rg_run_point *training;
+    int point_count;
+    double final_loss, final_accuracy;
+    struct {
+        bool wanted, reached; /* wanted: a <stop accuracy> was given */
+        double target;
+        long iterations;
+        double time_s, energy_J;
+    } to_accuracy;
+    char weights_sha256[65]; /* "": null */
+    struct rg_run_node *per_node;
+    int node_count;
+};
+
+void rg_run_init(struct rg_run *run); /* zero, with NAN where unknown */
+void rg_run_free(struct rg_run *run);
+/* Append a parameter; 0 or RG_ERR_NOMEM. */
+int rg_run_param(struct rg_run *run, const char *name, const char *value);
+const char *rg_status_name(enum rg_status status);
+
+/* One run as a JSON text (for a pipe between processes) and back; *text is malloc'ed. Traces travel
+ * along. */
+int rg_run_encode(const struct rg_run *run, char **text);
+int rg_run_decode(const char *text, struct rg_run *run, struct rg_error *e);
+
+/* Facts about the machine and moment that go under "host". */
+struct rg_result_host {
+    double wall_s;
+    char date[32]; /* ISO 8601 */
+    double load;   /* 1-minute average at the start */
+    char blas_kernels[32];
+    int blas_threads;
+    char machine[64]; /* uname -m and system */
+};
+
+struct rg_result {
+    const char *tool, *world, *scenario;
+    uint64_t seed;
+    struct rg_result_host host;
+    struct rg_run *runs;
+    int run_count;
+};
+
+int rg_result_write(const struct rg_result *result, FILE *stream);  /* result JSON */
+void rg_result_table(const struct rg_result *result, FILE *stream); /* for people, with units */
+/* Chrome trace format: a process a strategy, a thread a node (and strand). */
+int rg_result_trace(const struct rg_result *result, FILE *stream);
+
+#endif

@@ -1,0 +1,387 @@
+/* The hosts of a SimGrid 4.1 platform file and their boards. Links, routes and whatever else only
+ * the simulator needs are passed over: SimGrid itself reads them from the same file.
+ *
+ * Failure modes handled, each with file and line: a host without one of the properties that
+ * describe its board, a misspelt one, numbers that cannot be, radicals that are none, two hosts of
+ * one name, hosts of kinds that carry no properties. */
+#include "scenario/scenario.h"
+
+#include "base/check.h"
+#include "scenario/xml.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_HOSTS = 65536 };
+
+enum type { NAME, CORES, BYTES, RATE, SECONDS, SIZE, CURVE };
+
+/* One row a field of struct rg_board; the property is the field's name behind "rg_". */
+static const struct property {
+    const char *name;
+    enum type type;
+    size_t offset;
+} properties[] = {
+#define ROW(name, type, field)                                                                     \
+    {                                                                                              \
+        "rg_" name, type, offsetof(struct rg_board, field)                                         \
+    }
+    ROW("board", NAME, name),
+    ROW("cores", CORES, cores),
+    ROW("gemm_rate", RATE, gemm_rate),
+    ROW("gemm_rate_all", RATE, gemm_rate_all),
+    ROW("gemm_curve", CURVE, curve_points),
+    ROW("vector_rate", RATE, vector_rate),
+    ROW("memory_rate", RATE, memory_rate),
+    ROW("memory_rate_all", RATE, memory_rate_all),
+    ROW("call_s", SECONDS, call_s),
+    ROW("memory_bytes", BYTES, memory_bytes),
+    ROW("port_rate", RATE, port_rate),
+    ROW("latency_s", SECONDS, latency_s),
+    ROW("frame_payload", SIZE, frame_payload),
+    ROW("frame_bytes", SIZE, frame_bytes),
+#undef ROW
+};
+
+/* Reading under way: boards are numbered while their array may still move. */
+struct reader {
+    const struct rg_xml *xml;
+    struct rg_platform *platform;
+    int *kind; /* [hosts] */
+    int room;
+    struct rg_error *e;
+};
+
+static int fail_memory(struct reader *r)
+{
+    return rg_fail(r->e, RG_ERR_NOMEM, "%s: out of memory", r->xml->path);
+}
+
+/* "32:0.2 64:0.3 ...": size and share of the full rate. */
+static int read_curve(const char *text, struct rg_board *board, struct rg_error *why)
+{
+    static const struct rg_limit sizes = {false, true, 0, 1e9}, shares = {false, true, 0, 1};
+    int length, i = 0;
+    const char *word;
+    for (; (word = rg_text_word(text, i, &length)); i++) {
+        char pair[64];
+        snprintf(pair, sizeof pair, "%.*s", length, word);
+        char *colon = strchr(pair, ':');
+        if (colon)
+            *colon = '\0';
+        if (i == RG_BOARD_CURVE || length >= (int)sizeof pair || !colon ||
+            rg_text_number(pair, &sizes, &board->curve_size[i], NULL) < 0 ||
+            rg_text_number(colon + 1, &shares, &board->curve_share[i], NULL) < 0 ||
+            (i > 0 && board->curve_size[i] <= board->curve_size[i - 1]))
+            return rg_fail(why, RG_ERR_INVALID,
+                           "up to %d pairs SIZE:SHARE are allowed, sizes rising, shares above 0 up "
+                           "to 1",
+                           RG_BOARD_CURVE);
+    }
+    if (i == 0)
+        return rg_fail(why, RG_ERR_INVALID, "at least one pair SIZE:SHARE is wanted");
+    board->curve_points = i;
+    return 0;
+}
+
+static int read_value(const struct property *property, const char *text, struct rg_board *board,
+                      struct rg_error *why)
+{
+    static const struct rg_limit limits[] = {
+        [CORES] = {true, false, 1, 1024},    [RATE] = {false, true, 0, 1e18},
+        [SECONDS] = {false, false, 0, 1000}, [SIZE] = {false, true, 0, 1e9},
+        [BYTES] = {false, false, 1, 1e15},
+    };
+    char *field = (char *)board + property->offset;
+    double value = 0;
+    int err = 0;
+    if (property->type == CURVE)
+        return read_curve(text, board, why);
+    if (property->type == NAME) {
+        if (text[0] == '\0' || strlen(text) >= sizeof board->name)
+            return rg_fail(why, RG_ERR_INVALID, "1 to %zu characters are allowed",
+                           sizeof board->name - 1);
+        memcpy(field, text, strlen(text) + 1);
+        rg_text_squeeze(field);
+        return 0;
+    }
+    err = rg_text_number(text, &limits[property->type], &value, why);
+    if (err == 0 && property->type == BYTES && value != floor(value))
+        err = rg_fail(why, RG_ERR_INVALID, "a whole number of bytes is wanted");
+    if (err)
+        return err;
+    if (property->type == CORES)
+        memcpy(field, &(int){(int)value}, sizeof(int));
+    else if (property->type == BYTES)
+        memcpy(field, &(uint64_t){(uint64_t)value}, sizeof(uint64_t));
+    else
+        memcpy(field, &value, sizeof value);
+    return 0;
+}
+
+/* Index of the property that a <prop> gives; -1: not one of ours; < -1: an error. */
+static int property_of(struct reader *r, const struct rg_xml_element *prop, const char *id)
+{
+    if (strncmp(id, "rg_", 3) != 0)
+        return -1;
+    for (size_t i = 0; i < RG_COUNT(properties); i++)
+        if (strcmp(properties[i].name, id) == 0)
+            return (int)i;
+    char words[400] = "", allowed[400];
+    for (size_t i = 0; i < RG_COUNT(properties); i++) {
+        size_t used = strlen(words);
+        snprintf(words + used, sizeof words - used, "%s ", properties[i].name);
+    }
+    rg_text_allowed(words, id, allowed, sizeof allowed);
+    return rg_xml_fail(r->xml, prop->line, r->e, "unknown property \"%.40s\": %s", id, allowed);
+}
+
+static int read_prop(struct reader *r, const struct rg_xml_element *prop, struct rg_board *board,
+                     int lines[])
+{
+    const struct rg_xml_attribute *id, *value;
+    int err;
+    if ((err = rg_xml_want(r->xml, prop, "id", &id, r->e)))
+        return err;
+    int i = property_of(r, prop, id->value);
+    if (i < 0)
+        return i == -1 ? 0 : i;
+    if ((err = rg_xml_want(r->xml, prop, "value", &value, r->e)))
+        return err;
+    if (lines[i])
+        return rg_xml_fail(r->xml, prop->line, r->e,
+                           "property %s is on line %d already: it is allowed once",
+                           properties[i].name, lines[i]);
+    struct rg_error why = {0};
+    lines[i] = prop->line;
+    if (read_value(&properties[i], value->value, board, &why) < 0)
+        return rg_xml_fail(r->xml, value->line, r->e, "property %s=\"%.60s\": %s",
+                           properties[i].name, value->value, why.text);
+    return 0;
+}
+
+static int read_board(struct reader *r, const struct rg_xml_element *element,
+                      struct rg_board *board)
+{
+    int lines[RG_COUNT(properties)] = {0};
+    const struct rg_xml_attribute *id = rg_xml_find(element, "id");
+    const char *name = id ? id->value : "?";
+    memset(board, 0, sizeof *board);
+    for (const struct rg_xml_element *n = element->child; n; n = n->next) {
+        int err = strcmp(n->name, "prop") == 0 ? read_prop(r, n, board, lines) : 0;
+        if (err)
+            return err;
+    }
+    for (size_t i = 0; i < RG_COUNT(properties); i++)
+        if (!lines[i])
+            return rg_xml_fail(r->xml, element->line, r->e,
+                               "<%s id=\"%.60s\"> has no property \"%s\", which describes its "
+                               "board: <prop id=\"%s\" value=\"...\"/> is needed",
+                               element->name, name, properties[i].name, properties[i].name);
+    struct rg_error why = {0};
+    if (rg_board_check(board, &why) < 0)
+        return rg_xml_fail(r->xml, element->line, r->e, "<%s id=\"%.60s\">: %.300s", element->name,
+                           name, why.text);
+    return 0;
+}
+
+/* The number of an equal board, added where there is none yet. */
+static int number_of(struct reader *r, const struct rg_board *board)
+{
+    struct rg_platform *p = r->platform;
+    for (int i = 0; i < p->kind_count; i++)
+        if (memcmp(&p->kinds[i], board, sizeof *board) == 0)
+            return i;
+    struct rg_board *kinds = realloc(p->kinds, (size_t)(p->kind_count + 1) * sizeof *kinds);
+    if (!kinds)
+        return fail_memory(r);
+    p->kinds = kinds;
+    memcpy(&p->kinds[p->kind_count], board, sizeof *board);
+    return p->kind_count++;
+}
+
+/* Takes the name. */
+static int add_host(struct reader *r, char *name, int kind, int line)
+{
+    struct rg_platform *p = r->platform;
+    if (p->count == MAX_HOSTS) {
+        free(name);
+        return rg_xml_fail(r->xml, line, r->e, "more than %d hosts: that many are allowed",
+                           MAX_HOSTS);
+    }
+    if (name && p->count == r->room) {
+        int room = r->room ? 2 * r->room : 64;
+        char **names = realloc(p->names, (size_t)room * sizeof *names);
+        if (names)
+            p->names = names;
+        int *kinds = realloc(r->kind, (size_t)room * sizeof *kinds);
+        if (kinds)
+            r->kind = kinds;
+        if (names && kinds)
+            r->room = room;
+    }
+    if (!name || p->count == r->room) {
+        free(name);
+        return fail_memory(r);
+    }
+    r->kind[p->count] = kind;
+    p->names[p->count++] = name;
+    return 0;
+}
+
+static int read_host(struct reader *r, const struct rg_xml_element *element)
+{
+    const struct rg_xml_attribute *id;
+    struct rg_board board;
+    int err, kind;
+    if ((err = rg_xml_want(r->xml, element, "id", &id, r->e)) ||
+        (err = read_board(r, element, &board)))
+        return err;
+    kind = number_of(r, &board);
+    return kind < 0 ? kind : add_host(r, strdup(id->value), kind, element->line);
+}
+
+static int add_range(struct reader *r, const struct rg_xml_element *element, int first, int last,
+                     int kind)
+{
+    const struct rg_xml_attribute *prefix = rg_xml_find(element, "prefix");
+    const struct rg_xml_attribute *suffix = rg_xml_find(element, "suffix");
+    int err = 0;
+    for (int i = first; i <= last && err == 0; i++) {
+        char *name = NULL;
+        if (asprintf(&name, "%s%d%s", prefix ? prefix->value : "", i, suffix ? suffix->value : "") <
+            0)
+            name = NULL;
+        err = add_host(r, name, kind, element->line);
+    }
+    return err;
+}
+
+/* "0-63" or "0-3,8,10-12": hosts in that order. */
+static int read_cluster(struct reader *r, const struct rg_xml_element *element)
+{
+    static const struct rg_limit numbers = {true, false, 0, 1000000000};
+    const struct rg_xml_attribute *radical;
+    struct rg_board board;
+    int err;
+    if ((err = rg_xml_want(r->xml, element, "radical", &radical, r->e)) ||
+        (err = read_board(r, element, &board)))
+        return err;
+    int kind = number_of(r, &board);
+    char *copy = strdup(radical->value), *rest = copy;
+    if (!copy || kind < 0)
+        err = kind < 0 ? kind : fail_memory(r);
+    while (rest && err == 0) {
+        char *high = strsep(&rest, ","), *low = strsep(&high, "-");
+        double first, last;
+        if (rg_text_number(low, &numbers, &first, NULL) < 0 ||
+            rg_text_number(high ? high : low, &numbers, &last, NULL) < 0 || last < first)
+            err = rg_xml_fail(r->xml, radical->line, r->e,
+                              "radical=\"%.60s\" of <cluster>: numbers and ranges are allowed, as "
+                              "in 0-3,8,10-12",
+                              radical->value);
+        else
+            err = add_range(r, element, (int)first, (int)last, kind);
+    }
+    free(copy);
+    return err;
+}
+
+static int read_zone(struct reader *r, const struct rg_xml_element *zone)
+{
+    int err = 0;
+    for (const struct rg_xml_element *n = zone->child; n && err == 0; n = n->next) {
+        if (strcmp(n->name, "host") == 0)
+            err = read_host(r, n);
+        else if (strcmp(n->name, "cluster") == 0)
+            err = read_cluster(r, n);
+        else if (strcmp(n->name, "zone") == 0 || strcmp(n->name, "AS") == 0)
+            err = read_zone(r, n); /* no deeper than the 256 levels of libxml2 */
+        else if (strcmp(n->name, "peer") == 0 || strcmp(n->name, "cabinet") == 0)
+            err = rg_xml_fail(r->xml, n->line, r->e,
+                              "hosts of a <%s> have no properties to describe a board: <host> and "
+                              "<cluster> are allowed",
+                              n->name);
+    }
+    return err;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int refuse_twins(struct reader *r)
+{
+    struct rg_platform *p = r->platform;
+    char **sorted = calloc((size_t)p->count + 1, sizeof *sorted);
+    if (!sorted)
+        return fail_memory(r);
+    memcpy(sorted, p->names, (size_t)p->count * sizeof *sorted);
+    qsort(sorted, (size_t)p->count, sizeof *sorted, compare_names);
+    int err = 0;
+    for (int i = 1; i < p->count && err == 0; i++)
+        if (strcmp(sorted[i - 1], sorted[i]) == 0)
+            err =
+                rg_xml_fail(r->xml, r->xml->root->line, r->e,
+                            "two hosts are named \"%.60s\": every name is allowed once", sorted[i]);
+    free(sorted);
+    return err;
+}
+
+/* Once the boards stay where they are. */
+static int point_to_boards(struct reader *r)
+{
+    struct rg_platform *p = r->platform;
+    if (p->count == 0)
+        return rg_xml_fail(r->xml, r->xml->root->line, r->e,
+                           "the platform has no hosts: <host> or <cluster> is needed");
+    int err = refuse_twins(r);
+    if (err)
+        return err;
+    p->boards = calloc((size_t)p->count, sizeof *p->boards);
+    p->file = strdup(r->xml->path);
+    if (!p->boards || !p->file)
+        return fail_memory(r);
+    for (int i = 0; i < p->count; i++)
+        p->boards[i] = &p->kinds[r->kind[i]];
+    return 0;
+}
+
+int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e)
+{
+    struct rg_xml xml;
+    struct reader r = {.xml = &xml, .platform = platform, .e = e};
+    const struct rg_xml_attribute *version;
+    *platform = (struct rg_platform){0};
+    int err = rg_xml_open(&xml, file, "platform", e);
+    if (err)
+        return err;
+    err = rg_xml_want(&xml, xml.root, "version", &version, e);
+    if (err == 0 && rg_text_index("4 4.0 4.1", version->value) < 0)
+        err = rg_xml_fail(&xml, version->line, e,
+                          "version=\"%.20s\" of <platform>: 4.1 (or 4) is allowed", version->value);
+    if (err == 0)
+        err = read_zone(&r, xml.root);
+    if (err == 0)
+        err = point_to_boards(&r);
+    free(r.kind);
+    rg_xml_close(&xml);
+    if (err)
+        rg_platform_free(platform);
+    return err;
+}
+
+void rg_platform_free(struct rg_platform *platform)
+{
+    for (int i = 0; i < platform->count; i++)
+        free(platform->names[i]);
+    free(platform->names);
+    free(platform->boards);
+    free(platform->kinds);
+    free(platform->file);
+    *platform = (struct rg_platform){0};
+}

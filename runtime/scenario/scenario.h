@@ -1,0 +1,120 @@
+/* Every XML file -> plain structs. The only user of libxml2.
+ *
+ * A scenario has exactly one each of platform, network, data and training, one or more strategies,
+ * perhaps a stop; train or test left out, or test="0": what the files hold, or the kind's default.
+ *
+ *     <scenario name seed="1">
+ *       <platform file/>
+ *       <network file/>
+ *       <data kind="digits|iris|idx|csv|random" train test images labels file inputs classes/>
+ *       <training batch epochs|iterations learning-rate optimizer="sgd|momentum|adam"
+ *                 momentum="0.9" numerics="real|skip" threads="1"/>
+ *       <strategy label kind nodes ...parameters of the kind.../>
+ *       <stop accuracy/>
+ *     </scenario>
+ *
+ *     <network name input="784|28x28|CxHxW">
+ *       <KIND repeat="1" ...attributes of the kind.../> ...
+ *     </network>
+ *
+ * A platform is SimGrid's, version 4.1, with properties named rg_... on its hosts and clusters.
+ *
+ * All loaders return 0, or an error whose text is one line, "FILE:LINE: what is wrong, and what is
+ * allowed". Relative paths inside a file are resolved against the folder of that file. */
+#ifndef RG_SCENARIO_SCENARIO_H
+#define RG_SCENARIO_SCENARIO_H
+
+#include "base/error.h"
+#include "boards/board.h"
+#include "models/dataset.h"
+#include "models/network.h"
+#include "models/optimizer.h"
+#include <stdbool.h>
+
+/* An attribute of a <strategy>, checked later against the table of the strategy's parameters. */
+struct rg_attribute {
+    char *key, *value;
+    int line; /* 0: from the command line */
+};
+
+struct rg_strategy_spec {
+    char *label, *kind;
+    int line;
+    struct rg_attribute *attributes; /* all but label and kind, in document order */
+    int count;
+};
+
+struct rg_training {
+    int batch;       /* samples of one parameter update, over all nodes */
+    int epochs;      /* passes over the training samples; the last incomplete batch is left out */
+    long iterations; /* > 0: so many updates, whatever the epochs */
+    struct rg_optimizer optimizer;
+    bool numerics; /* false: skip them, charge their time only */
+    int threads;   /* cores that training uses on a node */
+    int line;
+};
+
+enum { RG_DATA_IMAGES, RG_DATA_LABELS, RG_DATA_FILE, RG_DATA_FILES };
+
+struct rg_scenario {
+    char *file, *name;
+    uint64_t seed;
+    char *platform_file, *network_file;
+    int platform_line, network_line;
+    struct rg_data_spec data;
+    struct rg_training training;
+    struct rg_strategy_spec *strategies;
+    int strategy_count;
+    int nodes;            /* 0: not given */
+    double stop_accuracy; /* NAN: not given */
+    char *overlap;        /* --set overlap: for every strategy whose kind has it; NULL: not given */
+    char *data_written[RG_DATA_FILES]; /* the data's files as the scenario writes them, or NULL */
+    struct {                           /* of attributes; 0: not given, or from the command line */
+        int batch, iterations, threads, stop, data_files[RG_DATA_FILES];
+    } lines;
+    char digest[65]; /* SHA-256 of the scenario and every file and --set that shapes the run */
+};
+
+int rg_scenario_load(const char *file, struct rg_scenario *scenario, struct rg_error *e);
+/* Apply one --set KEY=VALUE: nodes, batch, epochs, iterations, samples, seed, numerics, overlap,
+ * threads, platform, network, learning-rate, or LABEL.PARAM. Errors list what is allowed. */
+int rg_scenario_set(struct rg_scenario *scenario, const char *assignment, struct rg_error *e);
+/* Find the data's files: in `folder` (ringnode --data), else as the scenario writes them. The
+ * shipped iris.csv is looked for beside the network file's folder, the scenario's, and the program.
+ */
+int rg_scenario_locate(struct rg_scenario *scenario, const char *folder, struct rg_error *e);
+/* Fill in digest from the scenario as it now stands and the files it names. */
+int rg_scenario_seal(struct rg_scenario *scenario, struct rg_error *e);
+void rg_scenario_free(struct rg_scenario *scenario);
+/* The complaint about something that stands on this line of the scenario, or (0) came with --set.
+ */
+int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_error *e,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The kinds of data, in the order of enum rg_data_kind; ends with a NULL name. */
+struct rg_data_info {
+    const char *name, *summary;
+    const char *attributes; /* that it takes beside kind, separated by blanks */
+    const char *needed;     /* those it cannot do without */
+};
+extern const struct rg_data_info rg_data_infos[];
+/* The keys of --set, separated by blanks; LABEL.PARAM comes on top. */
+extern const char rg_scenario_keys[];
+
+int rg_network_load(const char *file, struct rg_network *network, struct rg_error *e);
+
+/* The hosts of a SimGrid 4.1 platform file in order, each with its board from the properties of its
+ * <host> or <cluster>. */
+struct rg_platform {
+    char *file;
+    int count;
+    char **names;                   /* [count] SimGrid host names */
+    const struct rg_board **boards; /* [count], equal boards shared */
+    struct rg_board *kinds;
+    int kind_count;
+};
+
+int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e);
+void rg_platform_free(struct rg_platform *platform);
+
+#endif

@@ -1,0 +1,239 @@
+/* The files that a scenario names: where they are, and the digest over what they hold.
+ *
+ * Failure modes handled: a file that is not there, is a folder or cannot be read; each is reported
+ * with the line of the scenario that asks for it. */
+#include "scenario/limits.h"
+
+#include "base/check.h"
+#include "base/digest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const roles[] = {"images", "labels", "file"};
+
+static char **slot_of(struct rg_scenario *s, int which)
+{
+    char **slots[] = {&s->data.images, &s->data.labels, &s->data.file};
+    return slots[which];
+}
+
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return path && stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static int no_memory(const struct rg_scenario *s, struct rg_error *e)
+{
+    return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file);
+}
+
+/* folder/written, else folder/its last part: data that was collected in one place. */
+static int find_inside(struct rg_scenario *s, const char *folder, const char *written, int which,
+                       struct rg_error *e)
+{
+    const char *slash = strrchr(written, '/');
+    char *path = rg_text_inside(folder, written);
+    if (path && slash && !is_file(path)) {
+        char *flat = rg_text_inside(folder, slash + 1);
+        if (is_file(flat)) {
+            free(path);
+            path = flat;
+        } else {
+            free(flat);
+        }
+    }
+    if (!path)
+        return no_memory(s, e);
+    free(*slot_of(s, which));
+    *slot_of(s, which) = path;
+    return 0;
+}
+
+/* The folder of this program, without its last part; "" where it is unknown. */
+static void program_folder(char *folder, size_t size)
+{
+    ssize_t length = readlink("/proc/self/exe", folder, size - 1);
+    folder[RG_MAX(length, 0)] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+}
+
+/* iris.csv belongs to RingTMP: models/data/ of the source tree or of an installed one. */
+static int find_iris(struct rg_scenario *s, struct rg_error *e)
+{
+    char program[2048];
+    program_folder(program, sizeof program);
+    char *paths[] = {
+        rg_text_beside(s->network_file, "../data/iris.csv"),
+        rg_text_beside(s->file, "../models/data/iris.csv"),
+        rg_text_beside(s->file, "iris.csv"),
+        rg_text_inside(program, "../share/ringtmp/models/data/iris.csv"),
+        rg_text_inside(program, "../../models/data/iris.csv"),
+    };
+    char *found = NULL;
+    bool memory = true;
+    for (size_t i = 0; i < RG_COUNT(paths); i++) {
+        memory = memory && paths[i];
+        if (!found && is_file(paths[i]))
+            found = paths[i];
+    }
+    int err = 0;
+    if (!memory)
+        err = no_memory(s, e);
+    else if (!found)
+        err = rg_scenario_fail(s, s->data.line, e,
+                               "<data kind=\"iris\">: iris.csv is not at %.100s or %.100s; "
+                               "file=\"...\" may name it",
+                               paths[0], paths[1]);
+    for (size_t i = 0; i < RG_COUNT(paths); i++)
+        if (err || paths[i] != found)
+            free(paths[i]);
+    if (err == 0) {
+        free(s->data.file);
+        s->data.file = found;
+    }
+    return err;
+}
+
+int rg_scenario_locate(struct rg_scenario *s, const char *folder, struct rg_error *e)
+{
+    int err = 0;
+    for (int i = 0; i < RG_DATA_FILES && err == 0 && folder; i++)
+        if (s->data_written[i])
+            err = find_inside(s, folder, s->data_written[i], i, e);
+    if (err || s->data.kind != RG_DATA_IRIS || s->data_written[RG_DATA_FILE])
+        return err;
+    return folder ? find_inside(s, folder, "iris.csv", RG_DATA_FILE, e) : find_iris(s, e);
+}
+
+/* Tag, size and content of a file. */
+static int digest_file(struct rg_digest *digest, const struct rg_scenario *s, const char *role,
+                       const char *path, int line, struct rg_error *e)
+{
+    static _Thread_local char block[1 << 16];
+    uint64_t bytes = 0;
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return rg_scenario_fail(s, line, e, "%s \"%.200s\": a plain file is wanted", role, path);
+    FILE *stream = fopen(path, "rb");
+    if (!stream)
+        return rg_scenario_fail(s, line, e, "%s \"%.200s\" cannot be read: %s", role, path,
+                                strerror(errno));
+    int err = 0;
+    rg_digest_add(digest, role, strlen(role) + 1);
+    for (size_t got; err == 0 && (got = fread(block, 1, sizeof block, stream)) > 0; bytes += got)
+        rg_digest_add(digest, block, got);
+    if (err == 0 && ferror(stream))
+        err = rg_scenario_fail(s, line, e, "%s \"%.200s\" cannot be read: %s", role, path,
+                               strerror(errno));
+    fclose(stream);
+    char size[32];
+    int length = snprintf(size, sizeof size, "#%" PRIu64, bytes);
+    rg_digest_add(digest, size, (size_t)length + 1);
+    return err;
+}
+
+static void add(struct rg_digest *digest, const char *key, const char *value)
+{
+    rg_digest_add(digest, key, strlen(key) + 1);
+    rg_digest_add(digest, value, strlen(value) + 1);
+}
+
+static void add_number(struct rg_digest *digest, const char *key, double value)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%a", value);
+    add(digest, key, text);
+}
+
+static int compare_attributes(const void *a, const void *b)
+{
+    const struct rg_attribute *const *p = a, *const *q = b;
+    return strcmp((*p)->key, (*q)->key);
+}
+
+/* In the order of the names, so that the order of --set does not matter. */
+static int add_strategy(struct rg_digest *digest, const struct rg_strategy_spec *spec)
+{
+    const struct rg_attribute **sorted = calloc((size_t)spec->count + 1, sizeof *sorted);
+    if (!sorted)
+        return RG_ERR_NOMEM;
+    for (int i = 0; i < spec->count; i++)
+        sorted[i] = &spec->attributes[i];
+    qsort(sorted, (size_t)spec->count, sizeof *sorted, compare_attributes);
+    add(digest, "strategy", spec->label);
+    add(digest, "kind", spec->kind);
+    for (int i = 0; i < spec->count; i++)
+        add(digest, sorted[i]->key, sorted[i]->value);
+    free(sorted);
+    return 0;
+}
+
+/* What the run depends on and the files do not say once --set has changed it. */
+static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
+{
+    const struct rg_training *t = &s->training;
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {
+        {"seed", (double)s->seed},
+        {"nodes", s->nodes},
+        {"batch", t->batch},
+        {"epochs", t->epochs},
+        {"iterations", (double)t->iterations},
+        {"optimizer", t->optimizer.kind},
+        {"learning-rate", t->optimizer.rate},
+        {"momentum", t->optimizer.momentum},
+        {"numerics", t->numerics},
+        {"threads", t->threads},
+        {"stop", isnan(s->stop_accuracy) ? -1 : s->stop_accuracy},
+        {"data", s->data.kind},
+        {"train", s->data.train},
+        {"test", s->data.test},
+        {"inputs", s->data.inputs},
+        {"classes", s->data.classes},
+    };
+    for (size_t i = 0; i < RG_COUNT(numbers); i++)
+        add_number(digest, numbers[i].key, numbers[i].value);
+    add(digest, "overlap", s->overlap ? s->overlap : "");
+    for (int i = 0; i < s->strategy_count; i++)
+        if (add_strategy(digest, &s->strategies[i]) < 0)
+            return RG_ERR_NOMEM;
+    return 0;
+}
+
+int rg_scenario_seal(struct rg_scenario *s, struct rg_error *e)
+{
+    int err = 0;
+    if (s->data.kind == RG_DATA_IRIS && !s->data.file)
+        err = rg_scenario_locate(s, NULL, e);
+    if (err)
+        return err;
+    struct rg_digest *digest = rg_digest_new();
+    if (!digest)
+        return no_memory(s, e);
+    if ((err = digest_file(digest, s, "scenario", s->file, s->training.line, e)) == 0 &&
+        (err = digest_file(digest, s, "platform", s->platform_file, s->platform_line, e)) == 0)
+        err = digest_file(digest, s, "network", s->network_file, s->network_line, e);
+    for (int i = 0; i < RG_DATA_FILES && err == 0; i++) {
+        int line = s->lines.data_files[i] ? s->lines.data_files[i] : s->data.line;
+        if (*slot_of(s, i))
+            err = digest_file(digest, s, roles[i], *slot_of(s, i), line, e);
+    }
+    if (err == 0 && add_values(digest, s) < 0)
+        err = no_memory(s, e);
+    char text[RG_DIGEST_TEXT];
+    rg_digest_end(digest, text);
+    snprintf(s->digest, sizeof s->digest, "%s", err ? "" : text);
+    return err;
+}

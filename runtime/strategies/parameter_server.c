@@ -1,0 +1,391 @@
+/* parameter_server: the first ranks are servers that hold the parameters in shards, the others are
+ * workers that pull them, compute gradients on their share of the batch and push them (Li et al.
+ * 2014). Bulk synchronous.
+ *
+ * A server serves one worker at a time, in a fixed order, and reads pushes meanwhile: sending to all
+ * at once makes the first worker wait for the last. With several servers the workers come in waves of
+ * as many, and within a wave every server begins with another worker, so that no worker's port is
+ * asked by two servers at once. Gradients are summed in the order of service, whatever the timing. */
+#include "base/check.h"
+#include "collectives/collectives.h"
+#include "strategies/replica.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { CONSISTENCY, SERVERS };
+
+static const struct rg_param params[] = {
+    [CONSISTENCY] = {"consistency", RG_PARAM_CHOICE, "bsp", 0, 0, "bsp",
+                     "bsp: an update waits for the gradients of all workers"},
+    [SERVERS] = {"servers", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
+                 "nodes that hold the parameters, a shard each; the others are workers"},
+    {0}};
+
+enum { TAG_PULL = RG_TAG_USER, TAG_PUSH };
+
+static int servers(const struct rg_job *job)
+{
+    return (int)job->values[SERVERS].number;
+}
+
+static int workers(const struct rg_job *job)
+{
+    return job->nodes - servers(job);
+}
+
+struct shard {
+    size_t first, count;
+};
+
+static struct shard shard_of(const struct rg_job *job, int server)
+{
+    size_t total = job->network->parameters, m = (size_t)servers(job), j = (size_t)server;
+    size_t each = total / m, more = total % m;
+    return (struct shard){each * j + RG_MIN(j, more), each + (j < more)};
+}
+
+static int check(struct rg_job *job, struct rg_error *e)
+{
+    if (job->nodes < 2)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "a parameter server needs 2 nodes or more, a server and a worker");
+    if (servers(job) >= job->nodes)
+        return rg_fail(e, RG_ERR_INVALID, "servers=\"%d\" of %d nodes leaves no worker: 1 to %d",
+                       servers(job), job->nodes, job->nodes - 1);
+    if ((size_t)servers(job) > job->network->parameters)
+        return rg_fail(e, RG_ERR_INVALID, "servers=\"%d\" is more than the %zu parameters",
+                       servers(job), job->network->parameters);
+    if (workers(job) > job->batch)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "%d workers need a batch of at least %d samples, not %d", workers(job),
+                       workers(job), job->batch);
+    return 0;
+}
+
+/* ---- closed forms ---- */
+
+static uint64_t memory(const struct rg_job *job, int rank)
+{
+    if (rank >= servers(job))
+        return rg_replica_memory(job, rg_share(job->batch, workers(job), rank - servers(job)));
+    size_t count = shard_of(job, rank).count;
+    return 4 * sizeof(float) * (uint64_t)count + rg_update_memory(job, count);
+}
+
+static double worker_s(const struct rg_job *job, int worker)
+{
+    const struct rg_board *board = job->boards[servers(job) + worker];
+    int n = rg_share(job->batch, workers(job), worker);
+    double seconds = rg_replica_forward_s(job, board, n);
+    for (int l = 0; l < job->network->layer_count; l++)
+        seconds += rg_replica_backward_s(job, board, n, l);
+    return seconds;
+}
+
+/* Pulls one after the other, the last wave's work, its pushes, the update; or, where adding up is
+ * slower than the wire, the additions from the first push on. */
+static void predict(const struct rg_job *job, struct rg_prediction *p)
+{
+    int m = servers(job), k = workers(job);
+    size_t bytes = sizeof(float) * shard_of(job, 0).count;
+    double hop = 0, add = 0, update = 0, work = 0, last = 0;
+    for (int j = 0; j < m; j++) {
+        const struct rg_board *board = job->boards[j];
+        hop = fmax(hop, board->latency_s + rg_board_port_s(board, 1, bytes));
+        add = fmax(add, rg_add_s(board, job->threads, shard_of(job, j).count));
+        update = fmax(update, rg_update_s(job, board, shard_of(job, j).count));
+        p->c_s = fmax(p->c_s, rg_board_port_s(board, (uint64_t)k, (uint64_t)k * bytes));
+    }
+    for (int i = 0; i < k; i++) {
+        double seconds = worker_s(job, i);
+        work = fmax(work, seconds);
+        last = i >= k - m ? fmax(last, seconds) : last;
+    }
+    int wave = RG_MIN(m, k);
+    p->overlap = false;
+    p->T_A_s = fmax(work, (k - 1) * add + update);
+    p->iteration_s = fmax(k * hop + last + wave * hop + (k > 1 ? add : 0),
+                          2 * wave * hop + work + (k - 1) * add) + update;
+    p->messages = 2 * (uint64_t)k * (uint64_t)m;
+    p->values = 2 * (uint64_t)k * job->network->parameters;
+    p->payload_bytes = sizeof(float) * p->values;
+    for (int rank = 0; rank < job->nodes; rank++) {
+        if (memory(job, rank) > p->memory_bytes) {
+            p->memory_bytes = memory(job, rank);
+            p->bottleneck = rank;
+        }
+    }
+}
+
+/* ---- running ---- */
+
+struct node {
+    struct rg_world *w;
+    const struct rg_job *job;
+    /* server */
+    struct shard shard;
+    int *order; /* [workers]: ranks in the order of service */
+    float *parameters, *gradient, *pushed[2];
+    struct rg_update update;
+    struct rg_request out, in[2];
+    /* worker */
+    struct rg_replica replica;
+    struct rg_request *pulls, *pushes; /* [servers] */
+};
+
+static bool is_server(const struct node *node)
+{
+    return node->w->rank < servers(node->job);
+}
+
+static void close_node(void *state)
+{
+    struct node *node = state;
+    free(node->order);
+    free(node->pulls);
+    free(node->pushes);
+    rg_update_close(&node->update);
+    rg_replica_close(&node->replica);
+    free(node);
+}
+
+static void order_workers(struct node *node)
+{
+    int m = servers(node->job), k = workers(node->job), n = 0;
+    for (int wave = 0; wave < k; wave += m)
+        for (int t = 0; t < m; t++) {
+            int worker = wave + (node->w->rank + t) % m;
+            if (worker < k)
+                node->order[n++] = m + worker;
+        }
+    RG_ASSERT(n == k);
+}
+
+/* The shard of the initial parameters: cut from a whole vector that lives only here. */
+static int set_parameters(struct node *node, const float *initial)
+{
+    const struct rg_network *network = node->job->network;
+    if (!node->job->numerics)
+        return 0;
+    float *whole = NULL;
+    if (!initial) {
+        initial = whole = calloc(network->parameters, sizeof *whole);
+        int result = whole ? rg_network_init(network, 0, network->layer_count, node->job->seed,
+                                             whole)
+                           : RG_ERR_NOMEM;
+        if (result) {
+            free(whole);
+            return result;
+        }
+    }
+    for (size_t i = 0; i < node->shard.count; i++)
+        node->parameters[i] = initial[node->shard.first + i];
+    free(whole);
+    return 0;
+}
+
+static int open_server(struct node *node, const float *initial)
+{
+    struct rg_mem *mem = node->w->mem;
+    node->shard = shard_of(node->job, node->w->rank);
+    node->order = calloc((size_t)workers(node->job), sizeof *node->order);
+    node->parameters = rg_mem_floats(mem, node->shard.count);
+    node->gradient = rg_mem_floats(mem, node->shard.count);
+    node->pushed[0] = rg_mem_floats(mem, node->shard.count);
+    node->pushed[1] = rg_mem_floats(mem, node->shard.count);
+    if (!node->order || !node->parameters || !node->gradient || !node->pushed[0] ||
+        !node->pushed[1])
+        return RG_ERR_NOMEM;
+    order_workers(node);
+    int result = rg_update_open(&node->update, node->w, node->job, node->shard.count);
+    return result ? result : set_parameters(node, initial);
+}
+
+static int open_worker(struct node *node)
+{
+    int share =
+        rg_share(node->job->batch, workers(node->job), node->w->rank - servers(node->job));
+    node->pulls = calloc((size_t)servers(node->job), sizeof *node->pulls);
+    node->pushes = calloc((size_t)servers(node->job), sizeof *node->pushes);
+    if (!node->pulls || !node->pushes)
+        return RG_ERR_NOMEM;
+    return rg_replica_open(&node->replica, node->w, node->job, share, NULL);
+}
+
+static int open_node(struct rg_world *w, const struct rg_job *job, const float *initial,
+                     void **state)
+{
+    struct node *node = calloc(1, sizeof *node);
+    *state = node;
+    if (!node)
+        return RG_ERR_NOMEM;
+    node->w = w;
+    node->job = job;
+    return is_server(node) ? open_server(node, initial) : open_worker(node);
+}
+
+/* The push of the worker served as number `turn` is received: the first straight into the gradient,
+ * the others, two at a time, into buffers of their own. */
+static int post_push(struct node *node, int turn)
+{
+    if (turn >= workers(node->job))
+        return 0;
+    float *to = turn == 0 ? node->gradient : node->pushed[turn % 2];
+    return rg_recv(node->w, node->order[turn], TAG_PUSH, to, node->shard.count * sizeof *to,
+                   &node->in[turn % 2]);
+}
+
+static int take_push(struct node *node, int turn)
+{
+    if (node->in[turn % 2].status)
+        return node->in[turn % 2].status;
+    int result = turn == 0 ? 0
+                           : rg_add(node->w, node->gradient, node->pushed[turn % 2],
+                                    node->shard.count, turn);
+    return result ? result : post_push(node, turn + 2);
+}
+
+static int serve(struct node *node)
+{
+    int k = workers(node->job), sent = 0, taken = 0;
+    int result = post_push(node, 0);
+    if (result == 0)
+        result = post_push(node, 1);
+    bool sending = false;
+    while (result == 0 && (sent < k || sending || taken < k)) {
+        if (!sending && sent < k) {
+            result = rg_send_floats(node->w, node->order[sent++], TAG_PULL, node->parameters,
+                                    node->shard.count, &node->out);
+            sending = true;
+        }
+        struct rg_request *list[2] = {taken < k ? &node->in[taken % 2] : NULL,
+                                      sending ? &node->out : NULL};
+        int which = -1;
+        if (result == 0)
+            result = rg_wait_any(node->w, list, 2, RG_FOREVER, &which);
+        if (result == 0 && which == 0) {
+            result = take_push(node, taken++);
+        } else if (result == 0) {
+            result = node->out.status;
+            sending = false;
+        }
+    }
+    return result;
+}
+
+static int serve_iteration(struct node *node, long i)
+{
+    int result = serve(node);
+    if (result == 0)
+        result = rg_update_run(&node->update, node->w, node->job, i + 1, node->parameters,
+                               node->gradient);
+    return result ? result : rg_iteration(node->w, i);
+}
+
+static int post_pulls(struct node *node)
+{
+    int result = 0;
+    for (int j = 0; j < servers(node->job) && result == 0; j++) {
+        struct shard shard = shard_of(node->job, j);
+        result = rg_recv(node->w, j, TAG_PULL, node->replica.parameters + shard.first,
+                         shard.count * sizeof(float), &node->pulls[j]);
+    }
+    return result;
+}
+
+static int wait_servers(struct node *node, struct rg_request *requests)
+{
+    int result = 0;
+    for (int j = 0; j < servers(node->job); j++) {
+        int one = rg_wait(node->w, &requests[j]);
+        result = result ? result : one;
+    }
+    return result;
+}
+
+/* The pulls of the next iteration are posted before the gradients leave: no server can be early. */
+static int work_iteration(struct node *node, long i, bool more)
+{
+    int worker = node->w->rank - servers(node->job), k = workers(node->job);
+    int result = wait_servers(node, node->pulls);
+    if (result == 0)
+        result = rg_replica_forward(&node->replica, i, rg_share_first(node->job->batch, k, worker),
+                                    rg_share(node->job->batch, k, worker), -1);
+    if (result == 0)
+        result = rg_replica_backward(&node->replica, false, -1);
+    if (result == 0 && more)
+        result = post_pulls(node);
+    for (int j = 0; j < servers(node->job) && result == 0; j++) {
+        struct shard shard = shard_of(node->job, j);
+        result = rg_send_floats(node->w, j, TAG_PUSH, node->replica.gradient + shard.first,
+                                shard.count, &node->pushes[j]);
+    }
+    if (result == 0)
+        result = wait_servers(node, node->pushes);
+    return result ? result : rg_iteration(node->w, i);
+}
+
+static void cancel_all(struct node *node)
+{
+    for (int j = 0; node->pulls && j < servers(node->job); j++) {
+        if (node->pulls[j].owner)
+            rg_cancel(node->w, &node->pulls[j]);
+        if (node->pushes[j].owner)
+            rg_cancel(node->w, &node->pushes[j]);
+    }
+    if (node->out.owner)
+        rg_cancel(node->w, &node->out);
+    for (int i = 0; i < 2; i++)
+        if (node->in[i].owner)
+            rg_cancel(node->w, &node->in[i]);
+}
+
+static int train(void *state, long first, long count)
+{
+    struct node *node = state;
+    int result = 0;
+    if (!is_server(node)) {
+        result = rg_feed_epoch(&node->replica.feed, first);
+        if (result == 0)
+            result = post_pulls(node);
+    }
+    for (long i = first; i < first + count && result == 0; i++)
+        result = is_server(node) ? serve_iteration(node, i)
+                                 : work_iteration(node, i, i + 1 < first + count);
+    if (result)
+        cancel_all(node);
+    return result;
+}
+
+static int parameters(void *state, rg_visit_fn visit, void *arg)
+{
+    struct node *node = state;
+    int result = 0;
+    for (int j = 0; j < servers(node->job) && result == 0; j++) {
+        struct shard shard = shard_of(node->job, j);
+        result = rg_stream_parameters(node->w, node->job->network, shard.first, shard.count, j,
+                                      node->parameters, visit, arg);
+    }
+    return result;
+}
+
+static void observe(void *state, struct rg_observation *o)
+{
+    struct node *node = state;
+    *o = (struct rg_observation){.peak_units = !is_server(node)};
+}
+
+const struct rg_strategy rg_strategy_parameter_server = {
+    .name = "parameter_server",
+    .summary = "servers hold the parameters in shards, workers pull them and push gradients",
+    .params = params,
+    .min_nodes = 2,
+    .check = check,
+    .memory = memory,
+    .predict = predict,
+    .open = open_node,
+    .train = train,
+    .parameters = parameters,
+    .observe = observe,
+    .close = close_node,
+};

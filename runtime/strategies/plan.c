@@ -1,0 +1,226 @@
+/* Making the lists. The checker is in plan_check.c. */
+#include "strategies/plan.h"
+
+#include "base/check.h"
+#include <stdlib.h>
+
+const char *rg_op_name(enum rg_op op)
+{
+    static const char *const names[] = {"LOAD", "FORWARD", "RECOMPUTE", "LOSS", "BACKWARD", "SEND",
+                                        "RECV", "WAIT",    "REDUCE",    "STEP", "END"};
+    return names[op];
+}
+
+enum rg_pool rg_channel_source(enum rg_channel channel)
+{
+    static const enum rg_pool source[] = {RG_POOL_STASH, RG_POOL_DX, RG_POOL_STASH,
+                                          RG_POOL_LOGITS};
+    return source[channel];
+}
+
+enum rg_pool rg_channel_target(enum rg_channel channel)
+{
+    static const enum rg_pool target[] = {RG_POOL_INPUT, RG_POOL_DY, RG_POOL_LOGITS, RG_POOL_DY};
+    return target[channel];
+}
+
+int rg_channel_peer(enum rg_channel channel, int stage, int stages, bool send)
+{
+    switch (channel) {
+    case RG_CHANNEL_ACTIVATION:
+        return send ? stage + 1 : stage - 1;
+    case RG_CHANNEL_GRADIENT:
+        return send ? stage - 1 : stage + 1;
+    case RG_CHANNEL_OUTPUT:
+        return send ? 0 : stages - 1;
+    default:
+        return send ? stages - 1 : 0;
+    }
+}
+
+/* A list being written: the prologue first, then the body, into one array each. */
+struct writer {
+    const struct rg_plan_spec *spec;
+    struct rg_plan *plan;
+    struct rg_list *list;
+    bool in_body, failed;
+};
+
+static void put(struct writer *w, enum rg_op op, enum rg_channel channel, int unit)
+{
+    struct rg_list *list = w->list;
+    struct rg_instruction **array = w->in_body ? &list->body : &list->prologue;
+    int *count = w->in_body ? &list->body_count : &list->prologue_count;
+    if ((*count & (*count - 1)) == 0) { /* full at every power of two */
+        size_t room = *count ? 2 * (size_t)*count : 1;
+        struct rg_instruction *more = realloc(*array, room * sizeof *more);
+        if (!more) {
+            w->failed = true;
+            return;
+        }
+        *array = more;
+    }
+    (*array)[(*count)++] = (struct rg_instruction){.op = op, .channel = channel, .unit = unit};
+}
+
+static void put_send(struct writer *w, enum rg_channel channel, int unit)
+{
+    put(w, RG_OP_SEND, channel, unit);
+    if (!w->spec->overlap)
+        put(w, RG_OP_WAIT, channel, unit);
+}
+
+static bool is_first(const struct writer *w)
+{
+    return w->plan->stage == 0;
+}
+
+static bool is_last(const struct writer *w)
+{
+    return w->plan->stage == w->plan->stages - 1;
+}
+
+/* The channel on which the gradient of this stage's output arrives. */
+static enum rg_channel gradient_channel(const struct writer *w)
+{
+    return is_last(w) ? RG_CHANNEL_LOSS : RG_CHANNEL_GRADIENT;
+}
+
+static void put_forward(struct writer *w, int unit)
+{
+    if (is_first(w))
+        put(w, RG_OP_LOAD, 0, unit);
+    put(w, RG_OP_FORWARD, 0, unit);
+    if (w->plan->stages == 1)
+        put(w, RG_OP_LOSS, 0, unit);
+    else
+        put_send(w, is_last(w) ? RG_CHANNEL_OUTPUT : RG_CHANNEL_ACTIVATION, unit);
+}
+
+/* After a backward pass its slots are free: the receives that will fill them are posted before the
+ * gradient leaves, so that none of them can ever be late. */
+static void put_backward(struct writer *w, int unit)
+{
+    if (w->plan->recompute)
+        put(w, RG_OP_RECOMPUTE, 0, unit);
+    put(w, RG_OP_BACKWARD, 0, unit);
+    if (w->plan->stages == 1)
+        return;
+    if (!is_first(w))
+        put(w, RG_OP_RECV, RG_CHANNEL_ACTIVATION, unit + w->plan->slots[RG_POOL_INPUT]);
+    put(w, RG_OP_RECV, gradient_channel(w), unit + w->plan->slots[RG_POOL_DY]);
+    if (!is_first(w))
+        put_send(w, RG_CHANNEL_GRADIENT, unit);
+}
+
+static void put_update(struct writer *w, int unit)
+{
+    if (w->spec->reduce)
+        put(w, RG_OP_REDUCE, 0, unit);
+    put(w, RG_OP_STEP, 0, unit);
+    put(w, RG_OP_END, 0, unit);
+}
+
+static void write_main_lane(struct writer *w)
+{
+    int depth = w->plan->depth;
+    if (w->plan->stages > 1) {
+        for (int u = 0; u < w->plan->slots[RG_POOL_INPUT] && !is_first(w); u++)
+            put(w, RG_OP_RECV, RG_CHANNEL_ACTIVATION, u);
+        for (int u = 0; u < w->plan->slots[RG_POOL_DY]; u++)
+            put(w, RG_OP_RECV, gradient_channel(w), u);
+    }
+    bool stream = w->spec->order == RG_ORDER_STREAM;
+    w->in_body = !stream; /* a stream is filled once, the others in every iteration */
+    for (int u = 0; u < depth; u++)
+        put_forward(w, u);
+    w->in_body = true;
+    for (int u = 0; u < w->plan->units; u++) {
+        put_backward(w, u);
+        if (stream)
+            put_update(w, u);
+        if (stream || u + depth < w->plan->units)
+            put_forward(w, u + depth);
+    }
+    if (!stream)
+        put_update(w, w->plan->units - 1);
+}
+
+/* One receive more is posted than the last stage sends unanswered, so that none is late. */
+static void write_loss_lane(struct writer *w)
+{
+    int ahead = w->spec->depth[w->spec->stages - 1] + 1;
+    for (int u = 0; u < ahead; u++)
+        put(w, RG_OP_RECV, RG_CHANNEL_OUTPUT, u);
+    w->in_body = true;
+    for (int u = 0; u < w->plan->units; u++) {
+        put(w, RG_OP_LOSS, 0, u);
+        put_send(w, RG_CHANNEL_LOSS, u);
+        put(w, RG_OP_RECV, RG_CHANNEL_OUTPUT, u + ahead);
+    }
+}
+
+/* Messages of a stage that may be on their way before it has to wait for the first to arrive. */
+enum { UNDER_WAY = 4 };
+
+void rg_plan_slots(int stages, int stage, const int *depth, bool recompute, int slots[RG_POOLS])
+{
+    /* The stage before may have so many units under way towards this one. */
+    slots[RG_POOL_INPUT] = depth[stage > 0 ? stage - 1 : 0];
+    /* Recomputing keeps inputs only; of outputs those that are leaving. */
+    slots[RG_POOL_STASH] = recompute ? RG_MIN(depth[stage], UNDER_WAY) : depth[stage];
+    slots[RG_POOL_REDO] = recompute ? 1 : 0;
+    slots[RG_POOL_DY] = depth[stage];
+    slots[RG_POOL_DX] = stage > 0 ? RG_MIN(depth[stage], UNDER_WAY) : 0;
+    /* Those that the last stage sends unanswered, and answers that are leaving. */
+    slots[RG_POOL_LOGITS] = stage == 0 && stages > 1 ? depth[stages - 1] + UNDER_WAY : 0;
+}
+
+static void make(struct rg_plan *plan, const struct rg_plan_spec *spec, int stage)
+{
+    int depth = spec->depth[stage];
+    *plan = (struct rg_plan){
+        .stage = stage,
+        .stages = spec->stages,
+        .units = spec->units,
+        .depth = depth,
+        .versions = spec->stash ? depth : 1,
+        .recompute = spec->recompute,
+    };
+    rg_plan_slots(spec->stages, stage, spec->depth, spec->recompute, plan->slots);
+}
+
+struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec)
+{
+    struct rg_plan *plans = calloc((size_t)spec->stages, sizeof *plans);
+    bool failed = plans == NULL;
+    for (int s = 0; s < spec->stages && !failed; s++) {
+        RG_ASSERT(spec->depth[s] >= 1 && (s == 0 || spec->depth[s] <= spec->depth[s - 1]));
+        RG_ASSERT(spec->order == RG_ORDER_STREAM || spec->depth[s] <= spec->units);
+        make(&plans[s], spec, s);
+        struct writer w = {.spec = spec, .plan = &plans[s], .list = &plans[s].lanes[0]};
+        write_main_lane(&w);
+        if (s == 0 && spec->stages > 1) {
+            struct writer loss = {.spec = spec, .plan = &plans[s], .list = &plans[s].lanes[1]};
+            write_loss_lane(&loss);
+            failed = loss.failed;
+        }
+        failed = failed || w.failed;
+    }
+    if (failed) {
+        rg_plans_free(plans, spec->stages);
+        return NULL;
+    }
+    return plans;
+}
+
+void rg_plans_free(struct rg_plan *plans, int stages)
+{
+    for (int s = 0; plans && s < stages; s++) {
+        for (int lane = 0; lane < RG_LANES; lane++) {
+            free(plans[s].lanes[lane].prologue);
+            free(plans[s].lanes[lane].body);
+        }
+    }
+    free(plans);
+}

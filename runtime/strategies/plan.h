@@ -1,0 +1,127 @@
+/* Pipeline schedules as data: a list of instructions per node, run by one interpreter (pipeline.c)
+ * and proved by one checker (rg_plan_check), which needs no world.
+ *
+ * A unit is what travels through the pipeline: a micro-batch. Units are numbered through from the
+ * first of a run. A list is a prologue and a body that is repeated; units in the body count from the
+ * first unit of the repetition. An instruction whose unit lies beyond the last one of the run is
+ * passed over, so that lists drain by themselves.
+ *
+ * Buffers are pools of slots; unit u uses slot u mod the pool's size. What an instruction reads must
+ * have arrived: it waits for the receive into that slot. What it overwrites must have left: it waits
+ * for the send from that slot. Node 0 has a second list, the loss lane, which goes on whenever it can
+ * between two instructions of the first: it is the closing of the ring. */
+#ifndef RG_STRATEGIES_PLAN_H
+#define RG_STRATEGIES_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum rg_op {
+    RG_OP_LOAD,      /* samples of a unit -> INPUT; node 0 */
+    RG_OP_FORWARD,   /* INPUT -> STASH */
+    RG_OP_RECOMPUTE, /* INPUT -> REDO, with the weights of this moment */
+    RG_OP_LOSS,      /* LOGITS -> LOGITS, now its gradient; loss lane (ring of one: STASH -> DY) */
+    RG_OP_BACKWARD,  /* DY, STASH (or REDO), INPUT -> DX and the stage's gradient */
+    RG_OP_SEND,      /* on a channel */
+    RG_OP_RECV,      /* post a receive on a channel */
+    RG_OP_WAIT,      /* until the send on a channel has reached the peer */
+    RG_OP_REDUCE,    /* average the stage's gradient over the replicas */
+    RG_OP_STEP,      /* update the stage's parameters */
+    RG_OP_END        /* of an iteration, on this node */
+};
+
+enum rg_channel {
+    RG_CHANNEL_ACTIVATION, /* stage s -> s + 1: STASH's output -> INPUT */
+    RG_CHANNEL_GRADIENT,   /* s + 1 -> s: DX -> DY */
+    RG_CHANNEL_OUTPUT,     /* last -> 0: STASH's output -> LOGITS */
+    RG_CHANNEL_LOSS,       /* 0 -> last: LOGITS -> DY */
+    RG_CHANNELS
+};
+
+enum rg_pool {
+    RG_POOL_INPUT,
+    RG_POOL_STASH,
+    RG_POOL_REDO,
+    RG_POOL_DY,
+    RG_POOL_DX,
+    RG_POOL_LOGITS,
+    RG_POOLS
+};
+
+struct rg_instruction {
+    enum rg_op op;
+    enum rg_channel channel; /* SEND, RECV, WAIT */
+    int unit;
+};
+
+struct rg_list {
+    struct rg_instruction *prologue, *body;
+    int prologue_count, body_count;
+};
+
+enum { RG_LANES = 2 };
+
+/* The part of one stage. */
+struct rg_plan {
+    int stage, stages;
+    int units;             /* units a repetition of the body covers */
+    int depth;             /* units whose activations are held at once, at most */
+    int slots[RG_POOLS];   /* sizes of the pools */
+    int versions;          /* of the parameters, 1 unless they are stashed */
+    bool recompute;        /* the forward pass is repeated at the backward pass */
+    struct rg_list lanes[RG_LANES];
+};
+
+enum rg_order {
+    RG_ORDER_GPIPE, /* all forward, then all backward, one update */
+    RG_ORDER_1F1B,  /* one forward, one backward, up to `depth` units in flight, one update */
+    RG_ORDER_STREAM /* 1f1b without a flush: an update a unit */
+};
+
+struct rg_plan_spec {
+    enum rg_order order;
+    int stages;
+    int units;        /* micro-batches an iteration; STREAM: 1 */
+    const int *depth; /* [stages]; falling or level from stage to stage */
+    bool stash;       /* STREAM: keep the weights of a unit's forward for its backward */
+    bool recompute;   /* STREAM: recompute the forward with the weights of the moment */
+    bool overlap;     /* false: a send completes before the next computation starts */
+    bool reduce;      /* there are replicas */
+};
+
+/* The plan of every stage: [spec->stages], malloc'ed; free with rg_plans_free. NULL: no memory. */
+struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec);
+void rg_plans_free(struct rg_plan *plans, int stages);
+
+/* Slots of every pool of a stage, from the depths of all stages. */
+void rg_plan_slots(int stages, int stage, const int *depth, bool recompute, int slots[RG_POOLS]);
+
+/* The pool that a channel's message leaves from and arrives in. */
+enum rg_pool rg_channel_source(enum rg_channel channel);
+enum rg_pool rg_channel_target(enum rg_channel channel);
+/* The stage at the other end of a channel, seen from `stage` (of `stages`); send: as its sender. */
+int rg_channel_peer(enum rg_channel channel, int stage, int stages, bool send);
+
+/* What the checker found out about a run of `units` units. */
+struct rg_plan_facts {
+    uint64_t messages[RG_CHANNELS];
+    int peak_units; /* largest number of units between FORWARD and the end of BACKWARD on a stage */
+    double makespan; /* with the given times, transfers free: see rg_plan_times */
+};
+
+struct rg_plan_times { /* seconds a unit, the same for every stage */
+    double forward, backward;
+};
+
+/* Run the lists of all stages abstractly and prove: every send meets its receive, of the same unit;
+ * what is read has arrived; nothing that is still needed is overwritten; it comes to its end without
+ * any buffering between nodes (window 0), so with any window too. Returns 0, or RG_ERR_INVALID with
+ * stage, lane and instruction in *e. */
+struct rg_error;
+int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_times *times,
+                  struct rg_plan_facts *facts, struct rg_error *e);
+
+const char *rg_op_name(enum rg_op op);
+
+#endif

@@ -1,0 +1,362 @@
+/* The checker: runs the lists of all stages abstractly, without a world.
+ *
+ * The stages form a network of processes that only wait for their own data, so any order of stepping
+ * them leads to the same end: it steps whatever can go on until nothing can. */
+#include "strategies/plan.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum content { EMPTY, POSTED, FULL };
+
+struct slot {
+    enum content content;
+    int unit;
+    bool needed;  /* by an instruction that is still to come */
+    bool leaving; /* a send that has not met its receive */
+    double date;  /* of arrival, or of the end of the send */
+};
+
+struct lane_state {
+    long base; /* first unit of this repetition; -1 in the prologue */
+    int next;
+    double date;
+};
+
+struct stage_state {
+    const struct rg_plan *plan;
+    struct slot *slots[RG_POOLS];
+    struct lane_state lanes[RG_LANES];
+    int held; /* units between FORWARD and BACKWARD */
+};
+
+/* A message that has been sent and not yet met its receive; in order, a queue a directed pair. */
+struct message {
+    int from, to;
+    enum rg_channel channel;
+    int unit;
+    double date;
+    struct message *next;
+};
+
+struct check {
+    struct stage_state *stages;
+    int count, units;
+    const struct rg_plan_times *times;
+    struct message *first, **last;
+    struct rg_plan_facts *facts;
+    struct rg_error *e;
+    bool failed;
+};
+
+static struct slot *slot_of(struct stage_state *stage, enum rg_pool pool, int unit)
+{
+    int n = stage->plan->slots[pool];
+    RG_ASSERT(n > 0);
+    return &stage->slots[pool][unit % n];
+}
+
+static void complain(struct check *c, const struct stage_state *stage, int lane,
+                     const struct rg_instruction *instruction, int unit, const char *what)
+{
+    if (!c->failed)
+        rg_fail(c->e, RG_ERR_INVALID, "stage %d, lane %d, %s of unit %d: %s", stage->plan->stage,
+                lane, rg_op_name(instruction->op), unit, what);
+    c->failed = true;
+}
+
+/* What an instruction finds: go on, wait, or a fault of the list. */
+enum verdict { GO, BLOCKED, FAULT };
+
+static enum verdict readable(const struct slot *slot, int unit, double *date)
+{
+    if (slot->unit != unit || slot->content == EMPTY)
+        return FAULT;
+    if (slot->content == POSTED)
+        return BLOCKED;
+    *date = fmax(*date, slot->date);
+    return GO;
+}
+
+static enum verdict writable(const struct slot *slot, double *date)
+{
+    if (slot->needed || slot->content == POSTED)
+        return FAULT;
+    if (slot->leaving)
+        return BLOCKED;
+    *date = fmax(*date, slot->date);
+    return GO;
+}
+
+static void fill(struct slot *slot, int unit, bool needed, double date)
+{
+    *slot = (struct slot){.content = FULL, .unit = unit, .needed = needed, .date = date};
+}
+
+static bool ring_of_one(const struct check *c)
+{
+    return c->count == 1;
+}
+
+static enum verdict forward(struct check *c, struct stage_state *s, int unit, double *date)
+{
+    struct slot *stash = slot_of(s, RG_POOL_STASH, unit);
+    enum verdict verdict = readable(slot_of(s, RG_POOL_INPUT, unit), unit, date);
+    if (verdict == GO)
+        verdict = writable(stash, date);
+    if (verdict != GO)
+        return verdict;
+    *date += c->times->forward;
+    fill(stash, unit, !s->plan->recompute, *date);
+    s->held++;
+    c->facts->peak_units = RG_MAX(c->facts->peak_units, s->held);
+    return GO;
+}
+
+static enum verdict backward(struct check *c, struct stage_state *s, int unit, double *date)
+{
+    struct slot *dy = slot_of(s, RG_POOL_DY, unit), *input = slot_of(s, RG_POOL_INPUT, unit);
+    struct slot *stash = slot_of(s, s->plan->recompute ? RG_POOL_REDO : RG_POOL_STASH, unit);
+    enum verdict verdict = readable(dy, unit, date);
+    if (verdict == GO)
+        verdict = readable(input, unit, date);
+    if (verdict == GO)
+        verdict = readable(stash, unit, date);
+    if (verdict == GO && s->plan->stage > 0)
+        verdict = writable(slot_of(s, RG_POOL_DX, unit), date);
+    if (verdict != GO)
+        return verdict;
+    *date += c->times->backward;
+    dy->needed = input->needed = stash->needed = false;
+    if (s->plan->stage > 0)
+        fill(slot_of(s, RG_POOL_DX, unit), unit, true, *date);
+    s->held--;
+    return GO;
+}
+
+static enum verdict recompute(struct check *c, struct stage_state *s, int unit, double *date)
+{
+    /* The gradient is waited for first, so that the weights are those of its arrival. */
+    enum verdict verdict = readable(slot_of(s, RG_POOL_DY, unit), unit, date);
+    if (verdict == GO)
+        verdict = readable(slot_of(s, RG_POOL_INPUT, unit), unit, date);
+    if (verdict == GO)
+        verdict = writable(slot_of(s, RG_POOL_REDO, unit), date);
+    if (verdict == GO) {
+        *date += c->times->forward;
+        fill(slot_of(s, RG_POOL_REDO, unit), unit, true, *date);
+    }
+    return verdict;
+}
+
+static enum verdict loss(struct check *c, struct stage_state *s, int unit, double *date)
+{
+    if (!ring_of_one(c))
+        return readable(slot_of(s, RG_POOL_LOGITS, unit), unit, date);
+    enum verdict verdict = readable(slot_of(s, RG_POOL_STASH, unit), unit, date);
+    if (verdict == GO)
+        verdict = writable(slot_of(s, RG_POOL_DY, unit), date);
+    if (verdict == GO)
+        fill(slot_of(s, RG_POOL_DY, unit), unit, true, *date);
+    return verdict;
+}
+
+static enum verdict send(struct check *c, struct stage_state *s, enum rg_channel channel, int unit,
+                         double date)
+{
+    struct slot *slot = slot_of(s, rg_channel_source(channel), unit);
+    if (slot->content != FULL || slot->unit != unit || slot->leaving)
+        return FAULT;
+    struct message *message = malloc(sizeof *message);
+    RG_ASSERT(message);
+    *message = (struct message){
+        .from = s->plan->stage,
+        .to = rg_channel_peer(channel, s->plan->stage, c->count, true),
+        .channel = channel,
+        .unit = unit,
+        .date = date,
+    };
+    *c->last = message;
+    c->last = &message->next;
+    slot->leaving = true;
+    if (rg_channel_source(channel) != RG_POOL_STASH)
+        slot->needed = false; /* it goes on being protected by `leaving` */
+    c->facts->messages[channel]++;
+    return GO;
+}
+
+static enum verdict post(struct stage_state *s, enum rg_channel channel, int unit, double *date)
+{
+    struct slot *slot = slot_of(s, rg_channel_target(channel), unit);
+    enum verdict verdict = writable(slot, date);
+    if (verdict == GO)
+        *slot = (struct slot){.content = POSTED, .unit = unit, .needed = true, .date = *date};
+    return verdict;
+}
+
+static enum verdict execute(struct check *c, struct stage_state *s,
+                            const struct rg_instruction *in, int unit, double *date)
+{
+    switch (in->op) {
+    case RG_OP_LOAD: {
+        struct slot *slot = slot_of(s, RG_POOL_INPUT, unit);
+        enum verdict verdict = writable(slot, date);
+        if (verdict == GO)
+            fill(slot, unit, true, *date);
+        return verdict;
+    }
+    case RG_OP_FORWARD:
+        return forward(c, s, unit, date);
+    case RG_OP_RECOMPUTE:
+        return recompute(c, s, unit, date);
+    case RG_OP_LOSS:
+        return loss(c, s, unit, date);
+    case RG_OP_BACKWARD:
+        return backward(c, s, unit, date);
+    case RG_OP_SEND:
+        return send(c, s, in->channel, unit, *date);
+    case RG_OP_RECV:
+        return post(s, in->channel, unit, date);
+    case RG_OP_WAIT: {
+        const struct slot *slot = slot_of(s, rg_channel_source(in->channel), unit);
+        *date = fmax(*date, slot->date);
+        return slot->leaving ? BLOCKED : GO;
+    }
+    default:
+        return GO;
+    }
+}
+
+/* The next instruction of a lane, past those whose unit lies beyond the run; NULL at its end. */
+static const struct rg_instruction *peek(struct check *c, struct stage_state *s, int lane,
+                                         int *unit)
+{
+    const struct rg_list *list = &s->plan->lanes[lane];
+    struct lane_state *state = &s->lanes[lane];
+    for (;;) {
+        bool prologue = state->base < 0;
+        int count = prologue ? list->prologue_count : list->body_count;
+        if (state->next == count) {
+            state->base = prologue ? 0 : state->base + s->plan->units;
+            state->next = 0;
+            if (state->base >= c->units || list->body_count == 0)
+                return NULL;
+            continue;
+        }
+        const struct rg_instruction *in =
+            &(prologue ? list->prologue : list->body)[state->next];
+        *unit = in->unit + (prologue ? 0 : (int)state->base);
+        if (*unit < c->units)
+            return in;
+        state->next++;
+    }
+}
+
+static bool advance(struct check *c, struct stage_state *s, int lane)
+{
+    bool moved = false;
+    const struct rg_instruction *in;
+    int unit;
+    while (s->lanes[lane].base < c->units && (in = peek(c, s, lane, &unit)) != NULL) {
+        double date = s->lanes[lane].date;
+        enum verdict verdict = execute(c, s, in, unit, &date);
+        if (verdict == FAULT)
+            complain(c, s, lane, in, unit, "it reads or overwrites what it must not");
+        if (verdict != GO)
+            return moved;
+        s->lanes[lane].date = date;
+        s->lanes[lane].next++;
+        moved = true;
+    }
+    return moved;
+}
+
+/* Deliver the oldest message of every directed pair whose receive is posted. */
+static bool deliver(struct check *c)
+{
+    bool moved = false;
+    struct message **link = &c->first;
+    while (*link) {
+        struct message *m = *link;
+        bool behind = false; /* an older one of the same pair is still there */
+        for (struct message *o = c->first; o != m; o = o->next)
+            behind |= o->from == m->from && o->to == m->to;
+        struct slot *target = slot_of(&c->stages[m->to], rg_channel_target(m->channel), m->unit);
+        if (behind || target->content != POSTED || target->unit != m->unit) {
+            link = &m->next;
+            continue;
+        }
+        struct slot *source = slot_of(&c->stages[m->from], rg_channel_source(m->channel), m->unit);
+        target->content = FULL;
+        target->date = source->date = fmax(m->date, target->date);
+        source->leaving = false;
+        *link = m->next;
+        if (c->last == &m->next)
+            c->last = link;
+        free(m);
+        moved = true;
+    }
+    return moved;
+}
+
+static int conclude(struct check *c)
+{
+    for (int i = 0; i < c->count && !c->failed; i++) {
+        for (int lane = 0; lane < RG_LANES; lane++) {
+            int unit;
+            struct stage_state *s = &c->stages[i];
+            const struct rg_instruction *in =
+                s->lanes[lane].base < c->units ? peek(c, s, lane, &unit) : NULL;
+            if (in && s->plan->lanes[lane].body_count)
+                complain(c, s, lane, in, unit, "it waits for ever: the schedule deadlocks");
+            c->facts->makespan = fmax(c->facts->makespan, s->lanes[lane].date);
+        }
+    }
+    if (!c->failed && c->first) {
+        c->failed = true;
+        rg_fail(c->e, RG_ERR_INVALID, "stage %d sends unit %d and nobody receives it",
+                c->first->from, c->first->unit);
+    }
+    return c->failed ? RG_ERR_INVALID : 0;
+}
+
+int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_times *times,
+                  struct rg_plan_facts *facts, struct rg_error *e)
+{
+    int count = plans[0].stages;
+    struct check c = {.count = count, .units = units, .times = times, .facts = facts, .e = e};
+    *facts = (struct rg_plan_facts){0};
+    c.last = &c.first;
+    c.stages = calloc((size_t)count, sizeof *c.stages);
+    RG_ASSERT(c.stages);
+    for (int i = 0; i < count; i++) {
+        c.stages[i].plan = &plans[i];
+        for (int pool = 0; pool < RG_POOLS; pool++) {
+            c.stages[i].slots[pool] =
+                calloc((size_t)plans[i].slots[pool] + 1, sizeof(struct slot));
+            RG_ASSERT(c.stages[i].slots[pool]);
+        }
+        for (int lane = 0; lane < RG_LANES; lane++)
+            c.stages[i].lanes[lane].base = -1;
+    }
+    bool moved = true;
+    while (moved && !c.failed) {
+        moved = deliver(&c);
+        for (int i = 0; i < count && !c.failed; i++)
+            for (int lane = 0; lane < RG_LANES; lane++)
+                moved |= advance(&c, &c.stages[i], lane);
+    }
+    int result = conclude(&c);
+    for (struct message *m = c.first, *next; m; m = next) {
+        next = m->next;
+        free(m);
+    }
+    for (int i = 0; i < count; i++)
+        for (int pool = 0; pool < RG_POOLS; pool++)
+            free(c.stages[i].slots[pool]);
+    free(c.stages);
+    return result;
+}

@@ -1,0 +1,309 @@
+#include "strategies/replica.h"
+
+#include "base/check.h"
+#include "models/loss.h"
+#include <stdlib.h>
+
+/* Largest input of any layer: the gradient passed from layer to layer needs no more. */
+static size_t widest(const struct rg_network *network)
+{
+    size_t most = 0;
+    for (int l = 0; l < network->layer_count; l++)
+        most = RG_MAX(most, RG_MAX(network->layers[l].inputs, network->layers[l].outputs));
+    return most;
+}
+
+static struct rg_stage whole(const struct rg_network *network)
+{
+    return (struct rg_stage){.network = network, .from = 0, .to = network->layer_count};
+}
+
+static struct rg_stage one_layer(const struct rg_network *network, int l)
+{
+    return (struct rg_stage){.network = network, .from = l, .to = l + 1};
+}
+
+/* What a replica allocates, in one place for counting and for allocating. */
+struct sizes {
+    size_t parameters, x, stash, classes, dx, scratch; /* floats */
+};
+
+static struct sizes sizes_of(const struct rg_job *job, int capacity)
+{
+    struct rg_stage stage = whole(job->network);
+    return (struct sizes){.parameters = job->network->parameters,
+                          .x = (size_t)capacity * rg_stage_inputs(&stage),
+                          .stash = rg_stage_stash(&stage, capacity),
+                          .classes = (size_t)capacity * (size_t)job->network->classes,
+                          .dx = (size_t)capacity * widest(job->network),
+                          .scratch = rg_stage_scratch(&stage, capacity)};
+}
+
+uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
+{
+    struct sizes s = sizes_of(job, capacity);
+    return sizeof(float) * (uint64_t)(2 * s.parameters + s.x + s.stash + s.classes + 2 * s.dx +
+                                      s.scratch) + (uint64_t)capacity;
+}
+
+int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                    int capacity, const float *initial)
+{
+    struct sizes s = sizes_of(job, capacity);
+    *r = (struct rg_replica){
+        .w = w, .job = job, .stage = whole(job->network), .capacity = capacity};
+    r->parameters = rg_mem_floats(w->mem, s.parameters);
+    r->gradient = rg_mem_floats(w->mem, s.parameters);
+    r->x = rg_mem_floats(w->mem, s.x);
+    r->stash = rg_mem_floats(w->mem, s.stash);
+    r->dy = rg_mem_floats(w->mem, s.classes);
+    r->dx[0] = rg_mem_floats(w->mem, s.dx);
+    r->dx[1] = rg_mem_floats(w->mem, s.dx);
+    r->scratch = rg_mem_floats(w->mem, s.scratch);
+    r->labels = rg_mem_alloc(w->mem, (size_t)capacity, 0);
+    r->backward = calloc((size_t)job->network->layer_count, sizeof *r->backward);
+    if (!r->parameters || !r->gradient || !r->x || !r->stash || !r->dy || !r->dx[0] ||
+        !r->dx[1] || !r->scratch || !r->labels || !r->backward)
+        return RG_ERR_NOMEM;
+    int result = rg_feed_open(&r->feed, w, job);
+    if (result == 0 && job->numerics) {
+        if (initial)
+            for (size_t i = 0; i < s.parameters; i++)
+                r->parameters[i] = initial[i];
+        else
+            result = rg_network_init(job->network, 0, job->network->layer_count, job->seed,
+                                     r->parameters);
+    }
+    return result;
+}
+
+static void forget_work(struct rg_replica *r)
+{
+    rg_work_free(&r->load);
+    rg_work_free(&r->forward);
+    rg_work_free(&r->loss);
+    for (int l = 0; r->backward && l < r->job->network->layer_count; l++)
+        rg_work_free(&r->backward[l]);
+}
+
+void rg_replica_close(struct rg_replica *r)
+{
+    if (r->job)
+        forget_work(r);
+    free(r->backward);
+    r->backward = NULL;
+}
+
+/* Cost lists depend on the number of samples; a node's shares differ by at most one sample, and most
+ * often do not change at all. */
+static void size_work(struct rg_replica *r, int n)
+{
+    if (r->sized == n)
+        return;
+    forget_work(r);
+    r->sized = n;
+    rg_dataset_gather_work(rg_stage_inputs(&r->stage), n, &r->load);
+    rg_stage_work(&r->stage, n, RG_FORWARD, &r->forward);
+    rg_softmax_cross_entropy_work(n, r->job->network->classes, &r->loss);
+    for (int l = 0; l < r->job->network->layer_count; l++) {
+        struct rg_stage layer = one_layer(r->job->network, l);
+        rg_stage_work(&layer, n, RG_BACKWARD, &r->backward[l]);
+    }
+}
+
+struct pass {
+    struct rg_replica *r;
+    long iteration;
+    int first, n, layer;
+    bool accumulate;
+};
+
+static void do_load(void *arg)
+{
+    struct pass *p = arg;
+    rg_feed_gather(&p->r->feed, p->iteration, p->first, p->n, p->r->x, p->r->labels);
+}
+
+static void do_forward(void *arg)
+{
+    struct pass *p = arg;
+    struct rg_replica *r = p->r;
+    rg_stage_forward(&r->stage, p->n, r->parameters, r->x, r->stash, r->scratch);
+}
+
+static void do_loss(void *arg)
+{
+    struct pass *p = arg;
+    struct rg_replica *r = p->r;
+    int correct = 0;
+    rg_softmax_cross_entropy(p->n, r->job->network->classes,
+                             rg_stage_output(&r->stage, p->n, r->stash), r->labels,
+                             1.0f / (float)r->job->batch, r->dy, &correct);
+}
+
+int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, int unit)
+{
+    RG_ASSERT(n >= 1 && n <= r->capacity);
+    size_work(r, n);
+    struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
+    const bool real = r->job->numerics;
+    int result = rg_compute(r->w, &r->load, "load", unit, real ? do_load : NULL, &pass);
+    if (result == 0)
+        result = rg_compute(r->w, &r->forward, "F", unit, real ? do_forward : NULL, &pass);
+    if (result == 0)
+        result = rg_compute(r->w, &r->loss, "loss", unit, real ? do_loss : NULL, &pass);
+    return result;
+}
+
+/* The stash of a batch of n holds, layer by layer, the layer's own stash and then its output (see
+ * rg_stage_stash); a stage of layers [0, l) ends where layer l's part begins. */
+static float *stash_of(struct rg_replica *r, int l)
+{
+    struct rg_stage before = {.network = r->job->network, .from = 0, .to = l};
+    return r->stash + (l ? rg_stage_stash(&before, r->sized) : 0);
+}
+
+static const float *input_of(struct rg_replica *r, int l)
+{
+    struct rg_stage before = {.network = r->job->network, .from = 0, .to = l};
+    return l ? rg_stage_output(&before, r->sized, r->stash) : r->x;
+}
+
+static void do_backward(void *arg)
+{
+    struct pass *p = arg;
+    struct rg_replica *r = p->r;
+    int l = p->layer, last = r->job->network->layer_count - 1;
+    struct rg_stage layer = one_layer(r->job->network, l);
+    size_t at = rg_network_offset(r->job->network, l);
+    float *dy = l == last ? r->dy : r->dx[(l + 1) % 2];
+    rg_stage_backward(&layer, p->n, r->parameters + at, input_of(r, l), stash_of(r, l), dy,
+                      l > 0 ? r->dx[l % 2] : NULL, r->gradient + at, p->accumulate, r->scratch);
+}
+
+int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)
+{
+    struct pass pass = {.r = r, .n = r->sized, .layer = l, .accumulate = accumulate};
+    return rg_compute(r->w, &r->backward[l], "B", unit, r->job->numerics ? do_backward : NULL,
+                      &pass);
+}
+
+int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit)
+{
+    int result = 0;
+    for (int l = r->job->network->layer_count - 1; l >= 0 && result == 0; l--)
+        result = rg_replica_backward_layer(r, l, accumulate, unit);
+    return result;
+}
+
+double rg_replica_forward_s(const struct rg_job *job, const struct rg_board *board, int n)
+{
+    struct rg_stage stage = whole(job->network);
+    struct rg_work work = {0};
+    rg_dataset_gather_work(rg_stage_inputs(&stage), n, &work);
+    rg_stage_work(&stage, n, RG_FORWARD, &work);
+    rg_softmax_cross_entropy_work(n, job->network->classes, &work);
+    double seconds = rg_board_seconds(board, &work, job->threads);
+    rg_work_free(&work);
+    return seconds;
+}
+
+double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l)
+{
+    struct rg_stage layer = one_layer(job->network, l);
+    struct rg_work work = {0};
+    rg_stage_work(&layer, n, RG_BACKWARD, &work);
+    double seconds = rg_board_seconds(board, &work, job->threads);
+    rg_work_free(&work);
+    return seconds;
+}
+
+uint64_t rg_update_memory(const struct rg_job *job, size_t count)
+{
+    return sizeof(float) * (uint64_t)rg_optimizer_state(&job->optimizer, count);
+}
+
+int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
+                   size_t count)
+{
+    *update = (struct rg_update){.optimizer = job->optimizer, .count = count};
+    rg_optimizer_work(&job->optimizer, count, &update->work);
+    update->state = rg_mem_floats(w->mem, rg_optimizer_state(&job->optimizer, count));
+    return update->state ? 0 : RG_ERR_NOMEM;
+}
+
+void rg_update_close(struct rg_update *update)
+{
+    rg_work_free(&update->work);
+}
+
+struct step {
+    struct rg_update *update;
+    long step;
+    float *parameters;
+    const float *gradient;
+};
+
+static void do_step(void *arg)
+{
+    const struct step *s = arg;
+    rg_optimizer_step(&s->update->optimizer, s->step, s->update->count, s->parameters,
+                      s->gradient, s->update->state);
+}
+
+int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
+                  long step, float *parameters, const float *gradient)
+{
+    struct step s = {update, step, parameters, gradient};
+    return rg_compute(w, &update->work, "step", (int)step, job->numerics ? do_step : NULL, &s);
+}
+
+double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count)
+{
+    struct rg_work work = {0};
+    rg_optimizer_work(&job->optimizer, count, &work);
+    double seconds = rg_board_seconds(board, &work, job->threads);
+    rg_work_free(&work);
+    return seconds;
+}
+
+/* One piece of rg_stream_parameters: inside a layer. */
+static int stream_piece(struct rg_world *w, size_t at, size_t count, int owner,
+                        const float *values, float *room, rg_visit_fn visit, void *arg)
+{
+    const uint32_t tag = RG_TAG_USER - 1;
+    struct rg_request request;
+    if (w->rank == owner && owner == 0)
+        return visit(arg, at, values, count);
+    if (w->rank == owner) {
+        rg_send(w, 0, tag, values, count * sizeof *values, &request);
+        return rg_wait(w, &request);
+    }
+    rg_recv(w, owner, tag, room, count * sizeof *room, &request);
+    int result = rg_wait(w, &request);
+    return result ? result : visit(arg, at, room, count);
+}
+
+int rg_stream_parameters(struct rg_world *w, const struct rg_network *network, size_t first,
+                         size_t count, int owner, const float *values, rg_visit_fn visit,
+                         void *arg)
+{
+    if (w->rank != owner && w->rank != 0)
+        return 0;
+    size_t most = 0;
+    for (int l = 0; l < network->layer_count; l++)
+        most = RG_MAX(most, network->layers[l].parameters);
+    float *room = w->rank != owner ? malloc(sizeof *room * (most + 1)) : NULL;
+    if (w->rank != owner && !room)
+        return RG_ERR_NOMEM;
+    int result = 0;
+    for (int l = 0; l < network->layer_count && result == 0; l++) {
+        size_t begin = RG_MAX(first, rg_network_offset(network, l));
+        size_t end = RG_MIN(first + count, rg_network_offset(network, l + 1));
+        if (begin < end)
+            result = stream_piece(w, begin, end - begin, owner, values + (begin - first), room,
+                                  visit, arg);
+    }
+    free(room);
+    return result;
+}

@@ -1,0 +1,60 @@
+/* A full copy of the network on one node, with what forward and backward need: what `single`, the
+ * workers of a parameter server and the nodes of an all-reduce have in common. */
+#ifndef RG_STRATEGIES_REPLICA_H
+#define RG_STRATEGIES_REPLICA_H
+
+#include "models/stage.h"
+#include "strategies/feed.h"
+
+struct rg_replica {
+    struct rg_world *w;
+    const struct rg_job *job;
+    struct rg_stage stage; /* all layers */
+    int capacity;          /* samples at once */
+    struct rg_feed feed;
+    float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
+    uint8_t *labels;
+    struct rg_work load, forward, loss, *backward; /* for `sized` samples; backward: a layer each */
+    int sized;
+};
+
+/* Counted bytes of a replica for up to `capacity` samples at once. */
+uint64_t rg_replica_memory(const struct rg_job *job, int capacity);
+int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                    int capacity, const float *initial);
+void rg_replica_close(struct rg_replica *r);
+
+/* Gather samples [first, first + n) of the iteration's batch, forward, loss. `unit`: for the trace. */
+int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, int unit);
+/* Backward of layer l (called from the last to 0 after rg_replica_forward); the layer's gradient is
+ * added to where accumulate is set. */
+int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit);
+int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit);
+
+/* Modelled seconds of n samples on a board: forward (with loading and loss), backward of layer l. */
+double rg_replica_forward_s(const struct rg_job *job, const struct rg_board *board, int n);
+double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l);
+
+/* The optimiser on a range of parameters, with its work; shared by all strategies. */
+struct rg_update {
+    struct rg_optimizer optimizer;
+    size_t count;
+    float *state;
+    struct rg_work work;
+};
+
+uint64_t rg_update_memory(const struct rg_job *job, size_t count);
+int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
+                   size_t count);
+void rg_update_close(struct rg_update *update);
+int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
+                  long step, float *parameters, const float *gradient);
+double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count);
+
+/* Rank `owner` has the parameters [first, first + count) of the network in `values`; rank 0 visits
+ * them, cut at the borders of layers. Collective over these two. */
+int rg_stream_parameters(struct rg_world *w, const struct rg_network *network, size_t first,
+                         size_t count, int owner, const float *values, rg_visit_fn visit,
+                         void *arg);
+
+#endif

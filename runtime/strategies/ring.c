@@ -1,0 +1,78 @@
+/* Sizes and times of the stages of a ring. */
+#include "strategies/ring.h"
+
+#include "base/check.h"
+#include "collectives/collectives.h"
+#include "models/loss.h"
+
+struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage)
+{
+    return (struct rg_stage){
+        .network = ring->job->network, .from = ring->cut[stage], .to = ring->cut[stage + 1]};
+}
+
+int rg_ring_batch(const struct rg_ring *ring, int replica)
+{
+    return rg_share(ring->job->batch, ring->replicas, replica);
+}
+
+int rg_ring_unit(const struct rg_ring *ring, int replica, int unit)
+{
+    return rg_share(rg_ring_batch(ring, replica), ring->micro, unit);
+}
+
+int rg_ring_capacity(const struct rg_ring *ring)
+{
+    return rg_ring_unit(ring, 0, 0); /* shares are handed out larger ones first */
+}
+
+struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to)
+{
+    const struct rg_network *network = ring->job->network;
+    struct rg_stage stage = {.network = network, .from = from, .to = to};
+    int n = rg_ring_capacity(ring);
+    struct rg_ring_sizes sizes = {.parameters = rg_stage_parameters(&stage),
+                                  .scratch = rg_stage_scratch(&stage, n)};
+    sizes.pool[RG_POOL_INPUT] = (size_t)n * rg_stage_inputs(&stage);
+    sizes.pool[RG_POOL_STASH] = sizes.pool[RG_POOL_REDO] = rg_stage_stash(&stage, n);
+    sizes.pool[RG_POOL_DY] = (size_t)n * rg_stage_outputs(&stage);
+    sizes.pool[RG_POOL_DX] = sizes.pool[RG_POOL_INPUT];
+    sizes.pool[RG_POOL_LOGITS] = (size_t)n * (size_t)network->classes;
+    return sizes;
+}
+
+uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
+{
+    const struct rg_job *job = ring->job;
+    struct rg_ring_sizes sizes = rg_ring_sizes(ring, from, to);
+    int slots[RG_POOLS];
+    rg_plan_slots(ring->stages, stage, ring->depth, ring->recompute, slots);
+    int versions = ring->stash ? ring->depth[stage] : 1;
+    uint64_t floats = (uint64_t)(versions + 1) * sizes.parameters + sizes.scratch +
+                      rg_optimizer_state(&job->optimizer, sizes.parameters);
+    for (int pool = 0; pool < RG_POOLS; pool++)
+        floats += (uint64_t)slots[pool] * sizes.pool[pool];
+    uint64_t labels = stage == 0 ? (uint64_t)rg_ring_capacity(ring) : 0;
+    return floats * sizeof(float) + labels +
+           rg_allreduce_memory(ring->replicas, sizes.parameters);
+}
+
+struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
+                                   int from, int to, int n)
+{
+    struct rg_stage stage = {.network = ring->job->network, .from = from, .to = to};
+    int threads = ring->job->threads;
+    struct rg_work forward = {0}, backward = {0}, load = {0};
+    rg_stage_work(&stage, n, RG_FORWARD, &forward);
+    rg_stage_work(&stage, n, RG_BACKWARD, &backward);
+    if (from == 0)
+        rg_dataset_gather_work(rg_stage_inputs(&stage), n, &load);
+    double once = rg_board_seconds(board, &forward, threads);
+    struct rg_ring_times times = {
+        .forward = once + rg_board_seconds(board, &load, threads),
+        .backward = rg_board_seconds(board, &backward, threads) + (ring->recompute ? once : 0)};
+    rg_work_free(&forward);
+    rg_work_free(&backward);
+    rg_work_free(&load);
+    return times;
+}

@@ -1,0 +1,61 @@
+/* How one job splits its network round a ring: worked out once by ring_pipeline's check, read by its
+ * closed forms, its partition and its interpreter. */
+#ifndef RG_STRATEGIES_RING_H
+#define RG_STRATEGIES_RING_H
+
+#include "models/stage.h"
+#include "strategies/plan.h"
+#include "strategies/strategy.h"
+
+struct rg_ring {
+    const struct rg_job *job;
+    int replicas, stages; /* rank = replica * stages + stage */
+    int micro;            /* micro-batches an iteration (a replica) */
+    bool stream, stash, recompute, overlap;
+    int *cut;   /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
+    int *depth; /* [stages]: units in flight */
+    struct rg_plan *plans;
+};
+
+struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage);
+
+/* Samples of a replica's share of the batch, and of its micro-batch `unit` in an iteration. */
+int rg_ring_batch(const struct rg_ring *ring, int replica);
+int rg_ring_unit(const struct rg_ring *ring, int replica, int unit);
+int rg_ring_capacity(const struct rg_ring *ring); /* the largest unit */
+
+/* Floats of every buffer a stage of layers [from, to) at that place keeps; one table for counting and
+ * for allocating. A pool's entry is one slot. */
+struct rg_ring_sizes {
+    size_t parameters; /* one version */
+    size_t pool[RG_POOLS];
+    size_t scratch, incoming; /* incoming: of the replicas' all-reduce */
+};
+struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to);
+
+/* Counted bytes of a stage of layers [from, to) at place `stage` of the ring. */
+uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to);
+
+/* Modelled seconds of one unit of n samples in layers [from, to) on a board. */
+struct rg_ring_times {
+    double forward, backward; /* loading at layer 0 in forward; recomputation in backward */
+};
+struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
+                                   int from, int to, int n);
+
+/* Split the layers so that the slowest stage is as fast as can be: dynamic programming over stage
+ * times and port times, every stage on the board that will run it and within its memory. Fills
+ * ring->cut. RG_ERR_NO_FIT where no split fits the boards' memory: cut is then the split that would
+ * be best without that bound. */
+int rg_partition_balanced(struct rg_ring *ring);
+
+/* The interpreter: one node's part in training. */
+struct rg_pipeline;
+int rg_pipeline_open(struct rg_world *w, const struct rg_ring *ring, const float *initial,
+                     struct rg_pipeline **pipeline);
+int rg_pipeline_train(struct rg_pipeline *pipeline, long first, long count);
+int rg_pipeline_parameters(struct rg_pipeline *pipeline, rg_visit_fn visit, void *arg);
+void rg_pipeline_observe(const struct rg_pipeline *pipeline, struct rg_observation *observation);
+void rg_pipeline_close(struct rg_pipeline *pipeline);
+
+#endif

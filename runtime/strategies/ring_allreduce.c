@@ -1,0 +1,305 @@
+/* ring_allreduce: data parallel training. Every node holds the whole network and computes on its
+ * share of the batch; gradients are summed round the ring in a few buckets, each as soon as the
+ * backward pass has filled it (Sergeev and Del Balso 2018; Li et al. 2020), by a second strand. */
+#include "base/check.h"
+#include "collectives/collectives.h"
+#include "strategies/replica.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { BUCKETS, OVERLAP };
+
+static const struct rg_param params[] = {
+    [BUCKETS] = {"buckets", RG_PARAM_COUNT, "4", 1, 1e6, NULL,
+                 "pieces of the gradient, of whole layers, each summed as soon as it is ready"},
+    [OVERLAP] = {"overlap", RG_PARAM_CHOICE, "yes", 0, 0, "yes|no",
+                 "no: the sums begin when the backward pass is done"},
+    {0}};
+
+enum { TAG_READY = RG_TAG_USER, TAG_DONE };
+
+/* Bucket b has the layers [cut[b + 1], cut[b]): the last layers come first, as in backward. */
+static int buckets(const struct rg_job *job)
+{
+    return (int)RG_MIN(job->values[BUCKETS].number, job->network->layer_count);
+}
+
+static bool overlaps(const struct rg_job *job)
+{
+    return job->values[OVERLAP].number == 0;
+}
+
+static int bucket_cut(const struct rg_job *job, int b)
+{
+    int layers = job->network->layer_count, n = buckets(job);
+    size_t total = job->network->parameters;
+    if (b == 0)
+        return layers;
+    /* The first layer, from the end, at which the buckets so far hold their part; at least a layer
+     * each, and at least one left for every bucket to come. */
+    int above = bucket_cut(job, b - 1), l = above - 1;
+    while (l > n - b && total - rg_network_offset(job->network, l) < total / (size_t)n * (size_t)b)
+        l--;
+    return b == n ? 0 : RG_MAX(l, n - b);
+}
+
+static int check(struct rg_job *job, struct rg_error *e)
+{
+    if (job->nodes > job->batch)
+        return rg_fail(e, RG_ERR_INVALID, "%d nodes need a batch of at least %d samples, not %d",
+                       job->nodes, job->nodes, job->batch);
+    int *cut = calloc((size_t)buckets(job) + 1, sizeof *cut);
+    if (!cut)
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    for (int b = 0; b <= buckets(job); b++)
+        cut[b] = bucket_cut(job, b);
+    job->plan = cut;
+    return 0;
+}
+
+static void forget(struct rg_job *job)
+{
+    free(job->plan);
+    job->plan = NULL;
+}
+
+static size_t bucket_first(const struct rg_job *job, int b)
+{
+    const int *cut = job->plan;
+    return rg_network_offset(job->network, cut[b + 1]);
+}
+
+static size_t bucket_count(const struct rg_job *job, int b)
+{
+    const int *cut = job->plan;
+    return rg_network_range(job->network, cut[b + 1], cut[b]);
+}
+
+static size_t largest_bucket(const struct rg_job *job)
+{
+    size_t most = 0;
+    for (int b = 0; b < buckets(job); b++)
+        most = RG_MAX(most, bucket_count(job, b));
+    return most;
+}
+
+static uint64_t memory(const struct rg_job *job, int rank)
+{
+    return rg_replica_memory(job, rg_share(job->batch, job->nodes, rank)) +
+           rg_update_memory(job, job->network->parameters) +
+           rg_allreduce_memory(job->nodes, largest_bucket(job));
+}
+
+/* A bucket is summed when it is ready and the one before it is done. */
+static double iteration_seconds(const struct rg_job *job, int rank, double *compute)
+{
+    const struct rg_board *board = job->boards[rank];
+    const int *cut = job->plan;
+    int n = rg_share(job->batch, job->nodes, rank);
+    double ready = rg_replica_forward_s(job, board, n), done = 0, adds = 0;
+    double whole = ready;
+    for (int l = 0; l < job->network->layer_count; l++)
+        whole += rg_replica_backward_s(job, board, n, l);
+    for (int b = 0; b < buckets(job); b++) {
+        for (int l = cut[b + 1]; l < cut[b]; l++)
+            ready += rg_replica_backward_s(job, board, n, l);
+        done = fmax(done, overlaps(job) ? ready : whole) +
+               rg_allreduce_seconds(board, job->threads, job->nodes, bucket_count(job, b));
+        adds += rg_allreduce_adds_s(board, job->threads, job->nodes, rank, bucket_count(job, b));
+    }
+    double update = rg_update_s(job, board, job->network->parameters);
+    *compute = whole + adds + update;
+    return fmax(done, whole) + update;
+}
+
+static void predict(const struct rg_job *job, struct rg_prediction *p)
+{
+    uint64_t n = (uint64_t)job->nodes;
+    p->overlap = overlaps(job) && n > 1;
+    for (int b = 0; b < buckets(job) && n > 1; b++)
+        rg_allreduce_traffic(job->nodes, bucket_count(job, b), &p->messages, &p->values);
+    p->payload_bytes = sizeof(float) * p->values;
+    for (int rank = 0; rank < job->nodes; rank++) {
+        double compute;
+        p->iteration_s = fmax(p->iteration_s, iteration_seconds(job, rank, &compute));
+        p->T_A_s = fmax(p->T_A_s, compute);
+        p->c_s = fmax(p->c_s, rg_board_port_s(job->boards[rank], p->messages / n,
+                                              p->payload_bytes / n));
+        if (memory(job, rank) > p->memory_bytes) {
+            p->memory_bytes = memory(job, rank);
+            p->bottleneck = rank;
+        }
+    }
+}
+
+/* ---- running ---- */
+
+struct node {
+    struct rg_world *w;
+    const struct rg_job *job;
+    struct rg_replica replica;
+    struct rg_update update;
+    struct rg_allreduce reduce;
+};
+
+static void close_node(void *state)
+{
+    struct node *node = state;
+    rg_replica_close(&node->replica);
+    rg_update_close(&node->update);
+    free(node);
+}
+
+static int open_node(struct rg_world *w, const struct rg_job *job, const float *initial,
+                     void **state)
+{
+    struct node *node = calloc(1, sizeof *node);
+    *state = node;
+    if (!node)
+        return RG_ERR_NOMEM;
+    node->w = w;
+    node->job = job;
+    int result = rg_replica_open(&node->replica, w, job, rg_share(job->batch, w->size, w->rank),
+                                 initial);
+    if (result == 0)
+        result = rg_update_open(&node->update, w, job, job->network->parameters);
+    if (result == 0)
+        result = rg_allreduce_open(&node->reduce, w, (struct rg_group){0, 1, w->size},
+                                   largest_bucket(job), RG_TAG_COLLECTIVE);
+    return result;
+}
+
+static int sum_bucket(struct node *node, struct rg_world *w, int b)
+{
+    return rg_allreduce_run(&node->reduce, w, node->replica.gradient + bucket_first(node->job, b),
+                            bucket_count(node->job, b));
+}
+
+/* Be ready for a neighbour that reaches bucket b first. */
+static int expect_bucket(struct node *node, struct rg_world *w, int b)
+{
+    return rg_allreduce_prepare(&node->reduce, w,
+                                node->replica.gradient + bucket_first(node->job, b),
+                                bucket_count(node->job, b));
+}
+
+/* The strands of a node talk in messages to oneself of one number. */
+static int tell(struct rg_world *w, uint32_t tag, int32_t number)
+{
+    struct rg_request request;
+    int result = rg_send(w, w->rank, tag, &number, sizeof number, &request);
+    return result ? result : rg_wait(w, &request);
+}
+
+static int hear(struct rg_world *w, uint32_t tag, int32_t *number)
+{
+    struct rg_request request;
+    int result = rg_recv(w, w->rank, tag, number, sizeof *number, &request);
+    return result ? result : rg_wait(w, &request);
+}
+
+/* The second strand: sums each bucket it is told of and answers with the outcome after the last one
+ * of an iteration, until it is told -1. */
+static int sum_strand(struct rg_world *w, void *arg)
+{
+    struct node *node = arg;
+    int last = buckets(node->job) - 1, outcome = expect_bucket(node, w, 0);
+    for (;;) {
+        int32_t b;
+        int result = hear(w, TAG_READY, &b);
+        if (result || b < 0) {
+            rg_allreduce_cancel(&node->reduce);
+            return result;
+        }
+        if (outcome == 0)
+            outcome = sum_bucket(node, w, b);
+        if (outcome == 0)
+            outcome = expect_bucket(node, w, b < last ? b + 1 : 0);
+        if (b == last)
+            result = tell(w, TAG_DONE, outcome);
+        if (result)
+            return result;
+    }
+}
+
+static int backward(struct node *node, bool overlapped)
+{
+    const int *cut = node->job->plan;
+    int result = 0;
+    for (int b = 0; b < buckets(node->job) && result == 0; b++) {
+        for (int l = cut[b] - 1; l >= cut[b + 1] && result == 0; l--)
+            result = rg_replica_backward_layer(&node->replica, l, false, l);
+        if (result == 0 && overlapped)
+            result = tell(node->w, TAG_READY, b);
+    }
+    return result;
+}
+
+static int iterate(struct node *node, long i, bool overlapped)
+{
+    const struct rg_job *job = node->job;
+    int result = rg_replica_forward(&node->replica, i,
+                                    rg_share_first(job->batch, job->nodes, node->w->rank),
+                                    rg_share(job->batch, job->nodes, node->w->rank), -1);
+    if (result == 0)
+        result = backward(node, overlapped);
+    int32_t outcome = 0;
+    if (result == 0 && overlapped)
+        result = hear(node->w, TAG_DONE, &outcome);
+    for (int b = 0; b < buckets(job) && result == 0 && !overlapped; b++)
+        result = sum_bucket(node, node->w, b);
+    if (result == 0)
+        result = outcome;
+    if (result == 0)
+        result = rg_update_run(&node->update, node->w, job, i + 1, node->replica.parameters,
+                               node->replica.gradient);
+    return result ? result : rg_iteration(node->w, i);
+}
+
+static int train(void *state, long first, long count)
+{
+    struct node *node = state;
+    bool overlapped = overlaps(node->job) && node->w->size > 1;
+    struct rg_strand *strand = NULL;
+    int result = rg_feed_epoch(&node->replica.feed, first);
+    if (result == 0 && overlapped)
+        result = rg_spawn(node->w, sum_strand, node, &strand);
+    for (long i = first; i < first + count && result == 0; i++)
+        result = iterate(node, i, overlapped);
+    if (strand) {
+        int ended = 0;
+        tell(node->w, TAG_READY, -1);
+        int joined = rg_join(node->w, strand, &ended);
+        result = result ? result : joined ? joined : ended;
+    }
+    return result;
+}
+
+static int parameters(void *state, rg_visit_fn visit, void *arg)
+{
+    struct node *node = state;
+    return rg_stream_parameters(node->w, node->job->network, 0, node->job->network->parameters, 0,
+                                node->replica.parameters, visit, arg);
+}
+
+static void observe(void *state, struct rg_observation *o)
+{
+    (void)state;
+    *o = (struct rg_observation){.peak_units = 1};
+}
+
+const struct rg_strategy rg_strategy_ring_allreduce = {
+    .name = "ring_allreduce",
+    .summary = "every node holds the network; gradients are summed round a ring",
+    .params = params,
+    .min_nodes = 1,
+    .check = check,
+    .forget = forget,
+    .memory = memory,
+    .predict = predict,
+    .open = open_node,
+    .train = train,
+    .parameters = parameters,
+    .observe = observe,
+    .close = close_node,
+};

@@ -1,0 +1,128 @@
+/* single: one node, mini-batch gradient descent. The reference for every other strategy. */
+#include "strategies/replica.h"
+
+#include "base/check.h"
+#include <stdlib.h>
+
+enum { MICRO_BATCHES };
+
+static const struct rg_param params[] = {
+    [MICRO_BATCHES] = {"micro-batches", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
+                       "pieces of a batch whose gradients are summed before the update"},
+    {0}};
+
+struct single {
+    struct rg_world *w;
+    const struct rg_job *job;
+    struct rg_replica replica;
+    struct rg_update update;
+};
+
+static int pieces(const struct rg_job *job)
+{
+    return (int)job->values[MICRO_BATCHES].number;
+}
+
+static int check(struct rg_job *job, struct rg_error *e)
+{
+    job->nodes = 1; /* whatever the others of the scenario run on */
+    if (pieces(job) > job->batch)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "micro-batches=\"%d\" is more than the batch of %d samples: 1 to %d",
+                       pieces(job), job->batch, job->batch);
+    return 0;
+}
+
+static uint64_t memory(const struct rg_job *job, int rank)
+{
+    (void)rank;
+    return rg_replica_memory(job, rg_share(job->batch, pieces(job), 0)) +
+           rg_update_memory(job, job->network->parameters);
+}
+
+static void predict(const struct rg_job *job, struct rg_prediction *p)
+{
+    double seconds = rg_update_s(job, job->boards[0], job->network->parameters);
+    for (int m = 0; m < pieces(job); m++) {
+        int n = rg_share(job->batch, pieces(job), m);
+        seconds += rg_replica_forward_s(job, job->boards[0], n);
+        for (int l = 0; l < job->network->layer_count; l++)
+            seconds += rg_replica_backward_s(job, job->boards[0], n, l);
+    }
+    p->T_A_s = p->iteration_s = seconds;
+    p->memory_bytes = memory(job, 0);
+}
+
+static void close_single(void *state)
+{
+    struct single *s = state;
+    rg_replica_close(&s->replica);
+    rg_update_close(&s->update);
+    free(s);
+}
+
+static int open_single(struct rg_world *w, const struct rg_job *job, const float *initial,
+                       void **state)
+{
+    struct single *s = calloc(1, sizeof *s);
+    if (!s)
+        return RG_ERR_NOMEM;
+    s->w = w;
+    s->job = job;
+    *state = s;
+    int result =
+        rg_replica_open(&s->replica, w, job, rg_share(job->batch, pieces(job), 0), initial);
+    return result ? result : rg_update_open(&s->update, w, job, job->network->parameters);
+}
+
+static int iterate(struct single *s, long i)
+{
+    int m = pieces(s->job), result = 0;
+    for (int k = 0; k < m && result == 0; k++) {
+        result = rg_replica_forward(&s->replica, i, rg_share_first(s->job->batch, m, k),
+                                    rg_share(s->job->batch, m, k), k);
+        if (result == 0)
+            result = rg_replica_backward(&s->replica, k > 0, k);
+    }
+    if (result == 0)
+        result = rg_update_run(&s->update, s->w, s->job, i + 1, s->replica.parameters,
+                               s->replica.gradient);
+    return result ? result : rg_iteration(s->w, i);
+}
+
+static int train(void *state, long first, long count)
+{
+    struct single *s = state;
+    int result = rg_feed_epoch(&s->replica.feed, first);
+    for (long i = first; i < first + count && result == 0; i++)
+        result = iterate(s, i);
+    return result;
+}
+
+static int parameters(void *state, rg_visit_fn visit, void *arg)
+{
+    struct single *s = state;
+    return rg_stream_parameters(s->w, s->job->network, 0, s->job->network->parameters, 0,
+                                s->replica.parameters, visit, arg);
+}
+
+static void observe(void *state, struct rg_observation *o)
+{
+    (void)state;
+    *o = (struct rg_observation){.peak_units = 1};
+}
+
+const struct rg_strategy rg_strategy_single = {
+    .name = "single",
+    .summary = "one node, mini-batch gradient descent: the reference for the others",
+    .params = params,
+    .min_nodes = 1,
+    .check = check,
+    .memory = memory,
+    .predict = predict,
+    .open = open_single,
+    .train = train,
+    .parameters = parameters,
+    .observe = observe,
+    .close = close_single,
+};

@@ -1,0 +1,114 @@
+/* A strategy: a way to train one network on many nodes.
+ *
+ * To add one: write foo.c whose only global is `const struct rg_strategy rg_strategy_foo`, and add
+ * its name to list.def. Validation, --list, the memory check, results and tests find it there. */
+#ifndef RG_STRATEGIES_STRATEGY_H
+#define RG_STRATEGIES_STRATEGY_H
+
+#include "boards/board.h"
+#include "models/dataset.h"
+#include "models/network.h"
+#include "models/optimizer.h"
+#include "world/world.h"
+
+enum { RG_PARAMS_MAX = 12 };
+
+enum rg_param_type {
+    RG_PARAM_COUNT,  /* an integer in [min, max] */
+    RG_PARAM_CHOICE, /* one of the words in `choices`, separated by | */
+    RG_PARAM_LIST    /* integers separated by commas: "4,4,3" */
+};
+
+struct rg_param {
+    const char *name;
+    enum rg_param_type type;
+    const char *fallback; /* default, as it would be written; for COUNT and LIST it may be a word
+                           * ("auto", "balanced"), which then means rg_value.automatic */
+    double min, max;      /* RG_PARAM_COUNT */
+    const char *choices;  /* RG_PARAM_CHOICE */
+    const char *help;
+};
+
+/* A resolved parameter. */
+struct rg_value {
+    bool automatic; /* the fallback's word, not a number or list; `check` then fills in the rest */
+    long number;    /* COUNT; CHOICE: index of the word; LIST: how many */
+    const char *text;
+    int *list; /* LIST; owned by the job */
+};
+
+/* One strategy of a scenario with everything it needs. Read-only while it runs; shared by all ranks
+ * of a process. */
+struct rg_job {
+    const struct rg_strategy *strategy;
+    const char *label;
+    struct rg_value values[RG_PARAMS_MAX]; /* in the order of strategy->params */
+    int nodes;                             /* ranks; `check` may lower what was asked for */
+    bool nodes_given;                      /* the user named a number */
+    const struct rg_board *const *boards;  /* [nodes] at least */
+    const struct rg_network *network;
+    const struct rg_dataset *data;
+    struct rg_optimizer optimizer;
+    int batch, threads;
+    long iterations;           /* in all */
+    long iterations_per_epoch; /* = data->train / batch, at least 1 */
+    uint64_t seed;
+    bool numerics;
+    void *plan; /* what `check` worked out once for all ranks; freed by `forget` */
+};
+
+/* The closed forms, for one iteration unless said otherwise. */
+struct rg_prediction {
+    bool overlap;      /* communication can hide behind computation */
+    double T_A_s, c_s; /* largest compute time of a node; busiest direction of a port */
+    double iteration_s;
+    uint64_t messages, values, payload_bytes;
+    int bottleneck; /* the node whose memory is largest */
+    uint64_t memory_bytes;
+};
+
+/* Receives ranges of the trained parameters, in order, on rank 0. */
+typedef int (*rg_visit_fn)(void *arg, size_t offset, const float *values, size_t count);
+
+/* What a node saw of its own training, so far. */
+struct rg_observation {
+    long staleness;  /* most updates between reading weights for a gradient and applying it */
+    long peak_units; /* most micro-batches whose activations were held at once */
+};
+
+struct rg_strategy {
+    const char *name, *summary;
+    const struct rg_param *params; /* ends with a NULL name */
+    int min_nodes;
+    /* Do the values fit one another and the job? Sets nodes, resolves "auto", fills plan. Errors are
+     * without FILE:LINE, the caller adds them. */
+    int (*check)(struct rg_job *job, struct rg_error *e);
+    void (*forget)(struct rg_job *job);
+    /* Counted bytes that open() will allocate on that rank: exact. */
+    uint64_t (*memory)(const struct rg_job *job, int rank);
+    void (*predict)(const struct rg_job *job, struct rg_prediction *prediction);
+
+    /* A node's part. open allocates everything, loads nothing from the network and sets the initial
+     * parameters (or those in `initial`, a whole network's, NULL: drawn from the seed); train runs
+     * iterations [first, first + count), which all lie in one epoch, calls rg_iteration after each
+     * and leaves nothing in flight; it returns 1 when rg_iteration said stop. */
+    int (*open)(struct rg_world *w, const struct rg_job *job, const float *initial, void **state);
+    int (*train)(void *state, long first, long count);
+    /* Collective, untimed: rank 0 visits all parameters in order, a layer's at a time at most. */
+    int (*parameters)(void *state, rg_visit_fn visit, void *arg);
+    void (*observe)(void *state, struct rg_observation *observation);
+    void (*close)(void *state);
+};
+
+/* All of them, NULL-terminated, in the order of list.def. */
+extern const struct rg_strategy *const rg_strategies[];
+const struct rg_strategy *rg_strategy_named(const char *name);
+
+/* Share `part` of `total` split in `parts`: sizes differ by at most one, larger ones first. */
+int rg_share(int total, int parts, int part);
+int rg_share_first(int total, int parts, int part); /* how many come before it */
+
+/* Index of a parameter in strategy->params; it must exist. */
+const struct rg_value *rg_job_value(const struct rg_job *job, const char *name);
+
+#endif

@@ -1,0 +1,262 @@
+/* The common layer of every world: counting, tracing, assertions, and what is built on the ops. */
+#include "world/world.h"
+
+#include "base/check.h"
+#include "world/trace.h"
+#include <string.h>
+
+void rg_world_init(struct rg_world *w, const struct rg_world_ops *ops, int rank, int size)
+{
+    RG_ASSERT(rank >= 0 && rank < size);
+    memset(w, 0, sizeof *w);
+    w->ops = ops;
+    w->rank = rank;
+    w->size = size;
+}
+
+double rg_now(struct rg_world *w)
+{
+    return w->ops->now(w) - w->offset;
+}
+
+int rg_clock_start(struct rg_world *w)
+{
+    RG_ASSERT(w->strand == 0 && !w->untimed);
+    int result = w->ops->fence(w);
+    w->offset = w->ops->now(w);
+    w->count = (struct rg_counters){0};
+    w->marks_count = 0;
+    return result;
+}
+
+int rg_untimed_begin(struct rg_world *w)
+{
+    RG_ASSERT(w->strand == 0 && !w->untimed);
+    int result = w->ops->fence(w);
+    w->untimed_since = w->ops->now(w);
+    w->untimed = true;
+    return result;
+}
+
+int rg_untimed_end(struct rg_world *w)
+{
+    RG_ASSERT(w->strand == 0 && w->untimed);
+    int result = w->ops->fence(w);
+    w->offset += w->ops->now(w) - w->untimed_since;
+    w->untimed = false;
+    return result;
+}
+
+static void start(struct rg_world *w, struct rg_request *request, int peer, uint32_t tag,
+                  void *buffer, size_t bytes, unsigned flags)
+{
+    RG_ASSERT(peer >= 0 && peer < w->size);
+    RG_ASSERT(buffer || bytes == 0);
+    *request = (struct rg_request){.status = RG_PENDING,
+                                   .bytes = flags & RG_REQUEST_SEND ? bytes : 0,
+                                   .buffer = buffer,
+                                   .capacity = bytes,
+                                   .owner = w,
+                                   .peer = peer,
+                                   .tag = tag,
+                                   .flags = flags};
+    if (w->trace)
+        request->posted = rg_now(w);
+}
+
+int rg_send(struct rg_world *w, int dst, uint32_t tag, const void *buffer, size_t bytes,
+            struct rg_request *request)
+{
+    start(w, request, dst, tag, (void *)buffer, bytes, RG_REQUEST_SEND);
+    int result = w->ops->send(w, request);
+    if (result == 0 && dst != w->rank && !w->untimed) {
+        w->count.messages++;
+        w->count.bytes_sent += bytes;
+    }
+    return result;
+}
+
+int rg_send_floats(struct rg_world *w, int dst, uint32_t tag, const float *buffer, size_t n,
+                   struct rg_request *request)
+{
+    int result = rg_send(w, dst, tag, buffer, n * sizeof *buffer, request);
+    if (result == 0 && dst != w->rank && !w->untimed)
+        w->count.values += n;
+    return result;
+}
+
+int rg_recv(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t bytes,
+            struct rg_request *request)
+{
+    start(w, request, src, tag, buffer, bytes, 0);
+    return w->ops->recv(w, request);
+}
+
+int rg_recv_upto(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t capacity,
+                 struct rg_request *request)
+{
+    start(w, request, src, tag, buffer, capacity, RG_REQUEST_UPTO);
+    return w->ops->recv(w, request);
+}
+
+static void trace_wait(struct rg_world *w, double begin)
+{
+    double end = rg_now(w);
+    if (!w->untimed) {
+        w->count.waiting_s += end - begin;
+        if (w->trace && end > begin)
+            rg_trace_add(w->trace, &(struct rg_trace_event){.begin_s = begin,
+                                                            .end_s = end,
+                                                            .name = "wait",
+                                                            .unit = -1,
+                                                            .peer = -1,
+                                                            .kind = RG_TRACE_WAIT,
+                                                            .strand = (uint16_t)w->strand});
+    }
+}
+
+int rg_wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
+                int *index)
+{
+    *index = -1;
+    int pending = 0;
+    for (int i = 0; i < n; i++) {
+        if (requests[i])
+            RG_ASSERT(requests[i]->owner == w);
+        pending += requests[i] && requests[i]->status == RG_PENDING;
+    }
+    RG_ASSERT(n > 0);
+    double begin = rg_now(w);
+    int result = w->ops->wait_any(w, requests, n, deadline + w->offset, index);
+    if (pending && deadline > begin)
+        trace_wait(w, begin);
+    return result;
+}
+
+int rg_wait_all(struct rg_world *w, struct rg_request *const *requests, int n)
+{
+    int first = 0;
+    for (int i = 0; i < n; i++) {
+        int result = requests[i] ? rg_wait(w, requests[i]) : 0;
+        if (first == 0)
+            first = result;
+    }
+    return first;
+}
+
+int rg_wait(struct rg_world *w, struct rg_request *request)
+{
+    int index;
+    int result = request->status == RG_PENDING
+                     ? rg_wait_any(w, &request, 1, RG_FOREVER, &index)
+                     : 0;
+    return result ? result : request->status;
+}
+
+bool rg_done(struct rg_world *w, struct rg_request *request)
+{
+    int index;
+    return request->status != RG_PENDING ||
+           w->ops->wait_any(w, &request, 1, -INFINITY, &index) == 0;
+}
+
+int rg_cancel(struct rg_world *w, struct rg_request *request)
+{
+    RG_ASSERT(request->owner == w);
+    return request->status == RG_PENDING ? w->ops->cancel(w, request) : 0;
+}
+
+int rg_sendrecv(struct rg_world *w, int dst, const void *out, size_t out_bytes, int src, void *in,
+                size_t in_bytes, uint32_t tag)
+{
+    struct rg_request to, from;
+    rg_recv(w, src, tag, in, in_bytes, &from);
+    rg_send(w, dst, tag, out, out_bytes, &to);
+    return rg_wait_all(w, (struct rg_request *[]){&from, &to}, 2);
+}
+
+int rg_barrier(struct rg_world *w)
+{
+    for (int step = 1; step < w->size; step *= 2) {
+        int to = (w->rank + step) % w->size, from = (w->rank - step % w->size + w->size) % w->size;
+        int result = rg_sendrecv(w, to, NULL, 0, from, NULL, 0, RG_TAG_BARRIER);
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name, int unit,
+               rg_compute_fn fn, void *arg)
+{
+    double begin = rg_now(w);
+    int result = w->ops->compute(w, work, fn, arg);
+    if (w->untimed)
+        return result;
+    double end = rg_now(w);
+    w->count.busy_s += end - begin;
+    if (w->trace) {
+        struct rg_trace_event event = {.begin_s = begin,
+                                       .end_s = end,
+                                       .unit = unit,
+                                       .peer = -1,
+                                       .kind = RG_TRACE_COMPUTE,
+                                       .strand = (uint16_t)w->strand};
+        strncpy(event.name, name, sizeof event.name - 1);
+        rg_trace_add(w->trace, &event);
+    }
+    return result;
+}
+
+int rg_iteration(struct rg_world *w, long i)
+{
+    RG_ASSERT(w->strand == 0 && !w->untimed);
+    if (w->marks && w->marks_count < w->marks_capacity)
+        w->marks[w->marks_count++] = rg_now(w);
+    if (w->on_iteration)
+        w->on_iteration(w->on_iteration_arg, i, rg_now(w));
+    return w->ops->iteration(w, i);
+}
+
+int rg_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand)
+{
+    return w->ops->spawn(w, fn, arg, strand);
+}
+
+int rg_join(struct rg_world *w, struct rg_strand *strand, int *result)
+{
+    struct rg_counters count = {0};
+    int error = w->ops->join(w, strand, result, &count);
+    w->count.busy_s += count.busy_s;
+    w->count.messages += count.messages;
+    w->count.values += count.values;
+    w->count.bytes_sent += count.bytes_sent;
+    w->count.bytes_received += count.bytes_received;
+    w->count.messages_received += count.messages_received;
+    w->count.late_receives += count.late_receives;
+    return error;
+}
+
+void rg_message_done(struct rg_world *w, const struct rg_request *request, double begin_raw,
+                     double end_raw, bool late)
+{
+    bool send = request->flags & RG_REQUEST_SEND;
+    if (w->untimed || request->peer == w->rank)
+        return;
+    if (!send) {
+        w->count.messages_received++;
+        w->count.bytes_received += request->bytes;
+        w->count.late_receives += late;
+    }
+    if (w->trace)
+        rg_trace_add(w->trace, &(struct rg_trace_event){
+                                   .begin_s = begin_raw - w->offset,
+                                   .end_s = end_raw - w->offset,
+                                   .bytes = request->bytes,
+                                   .name = "message",
+                                   .unit = -1,
+                                   .peer = request->peer,
+                                   .kind = send ? RG_TRACE_SEND : RG_TRACE_RECV,
+                                   .strand = (uint16_t)w->strand,
+                                   .tag = request->tag});
+}

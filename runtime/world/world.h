@@ -1,0 +1,196 @@
+/* The world: what a node program runs in. Messages, clock, compute, trace.
+ *
+ * A node program is straight-line C. It cannot tell which world it is in: mem (threads that pass a
+ * baton, for tests), posix (sockets between machines) or sim (SimGrid actors). Overlap of
+ * communication and computation stays visible in the source:
+ *
+ *     rg_recv(w, next, ...); rg_send(w, previous, ...); rg_compute(w, ...); rg_wait_all(w, ...);
+ *
+ * Rules every world keeps:
+ *  - What one node sends to another goes in posting order, whatever the tags; a receive takes the
+ *    oldest message of its source and tag. Receives of one source and tag match in posting order.
+ *  - A message occupies its connection for size / rate; the next starts when its last byte has left.
+ *  - At most RG_WINDOW bytes a directed pair wait at the receiver without a posted receive; a message
+ *    that would pass that waits at the sender, and what was posted behind it too.
+ *  - A send is complete when its last byte has reached the peer, not when a kernel buffer took it.
+ *  - A peer that left without warning completes what waits for it with RG_ERR_PEER.
+ *  - A handle belongs to one strand (see rg_spawn); requests are used on the handle they were posted on.
+ */
+#ifndef RG_WORLD_WORLD_H
+#define RG_WORLD_WORLD_H
+
+#include "base/bytes.h"
+#include "base/cost.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RG_WINDOW  ((size_t)1 << 20) /* W: bytes that wait unasked-for, a directed pair */
+#define RG_PENDING 1                 /* rg_request.status until completion */
+#define RG_FOREVER INFINITY
+
+/* Tags below RG_TAG_USER belong to world.c and collectives/. */
+#define RG_TAG_BARRIER    1u
+#define RG_TAG_COLLECTIVE 16u
+#define RG_TAG_USER       256u
+
+struct rg_world;
+
+/* A send or receive under way. Caller-allocated, borrowed by the world until it completes; must not
+ * move or be freed before. Readable: status, bytes. The rest is the world's. */
+struct rg_request {
+    int status;   /* RG_PENDING, 0, or an RG_ERR_* code; changes only inside calls on its handle */
+    size_t bytes; /* of the message; after rg_recv_upto what really came */
+    void *buffer;
+    size_t capacity; /* receives: room in the buffer */
+    double date;     /* raw date of completion, where the world knows it beforehand */
+    struct rg_world *owner;
+    struct rg_request *next, *previous; /* the world's queues */
+    void *link;                         /* the world's own */
+    uint64_t sequence;                  /* the world's own */
+    double posted;                      /* for the trace */
+    int peer;
+    uint32_t tag;
+    unsigned flags; /* RG_REQUEST_* and bits above 8, the world's own */
+};
+#define RG_REQUEST_SEND 1u
+#define RG_REQUEST_UPTO 2u
+#define RG_REQUEST_OWN  8 /* first bit number free for worlds */
+
+/* What a node has done while its clock ran (not in untimed sections). */
+struct rg_counters {
+    double busy_s;               /* in rg_compute */
+    double waiting_s;            /* blocked in rg_wait_any */
+    uint64_t messages, values;   /* sent */
+    uint64_t bytes_sent, bytes_received, messages_received; /* payload */
+    uint64_t late_receives; /* messages that arrived before their receive was posted */
+};
+
+/* The board of a node as far as the world's own book-keeping needs it; see boards/board.h. */
+struct rg_board;
+
+struct rg_trace; /* trace.h */
+
+/* A handle: one strand of one node. Worlds embed it as the first member of their own struct. */
+struct rg_world {
+    const struct rg_world_ops *ops;
+    int rank, size;
+    int strand;                   /* 0: the node program itself */
+    const struct rg_board *board; /* of this node; may be NULL (tests) */
+    struct rg_mem *mem;           /* this node's counted memory */
+    struct rg_counters count;     /* rg_join adds those of a strand to its parent's */
+    struct rg_trace *trace;       /* NULL: off */
+    double offset;                /* rg_now = raw date - offset */
+    double untimed_since;         /* raw date */
+    bool untimed;
+    void (*on_iteration)(void *arg, long i, double now_s); /* for progress; NULL: none */
+    void *on_iteration_arg;
+    double *marks; /* rg_now at each rg_iteration, where recording; capacity marks_capacity */
+    long marks_count, marks_capacity;
+};
+
+struct rg_strand; /* a running strand; owned by the world until joined */
+
+typedef void (*rg_compute_fn)(void *arg);
+typedef int (*rg_program_fn)(struct rg_world *w, void *arg);
+
+/* What a world provides. Callers use the functions below, which add assertions, counting and the
+ * trace. Dates here are raw: the common layer shifts them. */
+struct rg_world_ops {
+    const char *name;
+    bool moves_bytes; /* buffers are really read and written, even where numerics are skipped */
+    double (*now)(struct rg_world *w);
+    /* The request is filled in; on return it is queued (0) or refused (an error, status set). */
+    int (*send)(struct rg_world *w, struct rg_request *request);
+    int (*recv)(struct rg_world *w, struct rg_request *request);
+    /* Returns 0 and *index, or RG_ERR_TIMEOUT, RG_ERR_DEADLOCK, RG_ERR_INTERRUPTED. */
+    int (*wait_any)(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
+                    int *index);
+    int (*cancel)(struct rg_world *w, struct rg_request *request);
+    int (*compute)(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg);
+    int (*iteration)(struct rg_world *w, long i);
+    /* Ideal barrier of all nodes, its own cost outside every account. */
+    int (*fence)(struct rg_world *w);
+    int (*spawn)(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand);
+    int (*join)(struct rg_world *w, struct rg_strand *strand, int *result,
+                struct rg_counters *count);
+    /* Vanish without a word, as a board that loses power: for tests. Does not return in worlds where
+     * the program is a thread of its own; afterwards the program must return at once. */
+    void (*die)(struct rg_world *w);
+};
+
+/* Seconds since rg_clock_start; monotonic but for untimed sections, at whose end the clock is set
+ * back to where it stood at their beginning. The only clock a node program sees. */
+double rg_now(struct rg_world *w);
+
+/* Collective: a fence, then the clock starts at 0 and counters are zeroed. */
+int rg_clock_start(struct rg_world *w);
+/* Collective: what is done between the two counts in no clock, traffic or trace. */
+int rg_untimed_begin(struct rg_world *w);
+int rg_untimed_end(struct rg_world *w);
+
+/* Start a message of `bytes` bytes (0 is allowed) to dst. Returns at once; buffer is borrowed until
+ * completion. Errors (also in request->status): RG_ERR_PEER. A message to oneself takes no time and
+ * is not counted: it is how one strand of a node tells another that something is ready. */
+int rg_send(struct rg_world *w, int dst, uint32_t tag, const void *buffer, size_t bytes,
+            struct rg_request *request);
+/* The same for n float32 values, which are counted as values of the network. */
+int rg_send_floats(struct rg_world *w, int dst, uint32_t tag, const float *buffer, size_t n,
+                   struct rg_request *request);
+/* A message of another length is RG_ERR_LENGTH, on both sides' programs a protocol error. */
+int rg_recv(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t bytes,
+            struct rg_request *request);
+/* Up to `capacity` bytes; request->bytes says how many. */
+int rg_recv_upto(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t capacity,
+                 struct rg_request *request);
+
+/* Wait until one of requests[0..n) is complete (NULL entries are passed over): its index, the lowest
+ * of those complete. Complete requests are reported again if passed again. deadline: a date on
+ * rg_now, RG_FOREVER for none; a date in the past polls. Returns RG_ERR_TIMEOUT with every request
+ * still valid. The completion's own error stands in its status, not in the result. */
+int rg_wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
+                int *index);
+/* All of them; the first error of a completion, by index, is returned after all have completed. */
+int rg_wait_all(struct rg_world *w, struct rg_request *const *requests, int n);
+int rg_wait(struct rg_world *w, struct rg_request *request);
+/* Is it complete? Polls the world. */
+bool rg_done(struct rg_world *w, struct rg_request *request);
+
+/* Give the buffer back: on return the request is complete, with RG_ERR_CANCELLED, or with 0 for a send
+ * that has begun to leave (the world sends the rest from a copy). A no-op on complete ones. */
+int rg_cancel(struct rg_world *w, struct rg_request *request);
+
+/* One message there and one back, overlapped. */
+int rg_sendrecv(struct rg_world *w, int dst, const void *out, size_t out_bytes, int src, void *in,
+                size_t in_bytes, uint32_t tag);
+/* Dissemination barrier (Hensgen, Finkel, Manber 1988) in ceil(log2 size) rounds of messages. */
+int rg_barrier(struct rg_world *w);
+
+/* Run fn(arg) (posix: and time it; sim: where numerics are real) and let `work` pass: in sim its
+ * modelled seconds on this node's board. name: a string that lives for ever, for the trace; unit: the
+ * micro-batch, or -1. */
+int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name, int unit,
+               rg_compute_fn fn, void *arg);
+
+/* Iteration i (0, 1, ...) has ended on this node. 0: go on; 1: stop, the same i on every node;
+ * RG_ERR_INTERRUPTED. */
+int rg_iteration(struct rg_world *w, long i);
+
+/* A second strand of this node: fn runs beside the caller with a handle of its own, and both may
+ * compute, send and receive. It shares the node's connections and memory. rg_join waits for its end
+ * and returns its result; every strand is joined before the program that spawned it returns. */
+int rg_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand);
+int rg_join(struct rg_world *w, struct rg_strand *strand, int *result);
+
+/* For worlds: initialise the common part of a handle. */
+void rg_world_init(struct rg_world *w, const struct rg_world_ops *ops, int rank, int size);
+/* For worlds, on the strand that owns the request, once for each that completed without error (in
+ * wait_any, where completion is noticed): counts receives, and records the message from the date its
+ * first byte left (or, where that is unknown, was posted) to the date its last arrived. late: it
+ * arrived before its receive was posted. */
+void rg_message_done(struct rg_world *w, const struct rg_request *request, double begin_raw,
+                     double end_raw, bool late);
+
+#endif

@@ -1,0 +1,681 @@
+/* Happy path: every strand is an actor with a semaphore, its bell. exchange.c decides what may
+ * start; a pump, an actor from a pool, carries each message with one blocking transfer
+ * between the two hosts and reports when its last byte has left. Link latencies are taken out of
+ * the platform and added to that date, so that messages of one connection overlap in flight. A
+ * strand that waits is rung when something it waits for has a date, and sleeps until that date.
+ * Any call of SimGrid's may let other actors run. So none is made while the exchange is half
+ * changed: bells to ring and pumps to start are noted, and done by flush() once it has returned.
+ *
+ * Failure modes handled: a node that dies or leaves (our own book-keeping: no actor is ever killed,
+ * since SimGrid would abort its partners); a deadlock, seen by counting what could still go on,
+ * before SimGrid would; a platform with too few hosts. Not handled: a platform that SimGrid cannot
+ * read, or one whose hosts or links switch off; SimGrid then ends the process with a message of its
+ * own. */
+#include "world_sim.h"
+
+#include "base/check.h"
+#include "boards/board.h"
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <simgrid/actor.h>
+#include <simgrid/engine.h>
+#include <simgrid/exec.h>
+#include <simgrid/host.h>
+#include <simgrid/link.h>
+#include <simgrid/semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xbt/config.h>
+#include <xbt/dynar.h>
+
+enum { STRAND_STACK = 256 << 10, PUMP_STACK = 16 << 10, MAX_THREADS = 64 };
+
+struct route {
+    struct route *next;
+    sg_host_t from, to;
+    double latency;
+    const struct rg_board *board; /* of the sender */
+};
+
+/* Carries messages. */
+struct pump {
+    struct world *world;
+    struct pump *next;     /* in idle or unstarted */
+    struct pump *next_all; /* of the world */
+    sg_sem_t bell;
+    struct rg_message *message;
+};
+
+struct strand {
+    struct rg_endpoint endpoint; /* first: a handle is a strand */
+    struct world *world;
+    sg_host_t host;
+    sg_sem_t bell;
+    rg_program_fn program;
+    void *arg;
+    int result;
+    bool blocked, finished; /* blocked: the bell has not been rung yet */
+    double until;           /* while blocked */
+    jmp_buf death;
+    struct strand *parent, *next; /* next: of the world */
+    int strands;                  /* spawned so far */
+    int unjoined;
+};
+
+struct world {
+    const struct rg_sim_options *options;
+    struct rg_exchange *exchange;
+    struct rg_error *error;
+    sg_host_t *hosts; /* by rank */
+    struct strand *strands;
+    struct pump *pumps, *idle, *unstarted;
+    struct pump *reporting; /* inside rg_exchange_left */
+    struct route *routes;
+    sg_sem_t *rings; /* noted by ring() for flush() */
+    size_t ring_count, ring_capacity;
+    sg_sem_t *bells; /* of strands that have ended, for others: one may still be rung */
+    size_t bell_count, bell_capacity;
+    int *results;
+    bool *dead;
+    bool over; /* the last strand has ended */
+    double end_s;
+    int active;  /* strands and messages that will go on by themselves */
+    int fenced;  /* ranks in the fence */
+    long fences; /* completed */
+};
+
+static const struct rg_world_ops ops;
+
+static struct strand *strand_of(struct rg_world *w)
+{
+    return (struct strand *)w;
+}
+
+static void *take(size_t count, size_t unit)
+{
+    void *memory = calloc(count, unit);
+    RG_ASSERT(memory); /* SimGrid, too, gives up where memory is out */
+    return memory;
+}
+
+/* ---- blocking and waking ---- */
+
+static void push(sg_sem_t **array, size_t *count, size_t *capacity, sg_sem_t bell)
+{
+    if (*count == *capacity) {
+        *capacity = *capacity ? 2 * *capacity : 64;
+        *array = realloc(*array, *capacity * sizeof **array);
+        RG_ASSERT(*array);
+    }
+    (*array)[(*count)++] = bell;
+}
+
+static void note_ring(struct world *m, sg_sem_t bell)
+{
+    push(&m->rings, &m->ring_count, &m->ring_capacity, bell);
+}
+
+static void ring(struct strand *s)
+{
+    if (!s->blocked)
+        return;
+    s->blocked = false;
+    s->world->active += s->until == INFINITY;
+    note_ring(s->world, s->bell);
+}
+
+static void start_pump(struct world *m);
+
+static void flush(struct world *m)
+{
+    while (m->ring_count > 0)
+        sg_sem_release(m->rings[--m->ring_count]);
+    while (m->unstarted)
+        start_pump(m);
+}
+
+static void ring_all(struct world *m)
+{
+    for (struct strand *s = m->strands; s; s = s->next)
+        ring(s);
+}
+
+/* Nothing goes on by itself any more: if strands are left, they wait for one another. */
+static void check_deadlock(struct world *m)
+{
+    if (m->active > 0 || !m->strands)
+        return;
+    rg_exchange_deadlock(m->exchange, rg_exchange_deadlocked(m->exchange) ? NULL : m->error);
+    ring_all(m);
+}
+
+/* Stop until rung, or until `date`; may return early. */
+static void block(struct strand *s, double date)
+{
+    struct world *m = s->world;
+    double now = simgrid_get_clock();
+    s->blocked = true;
+    s->until = date;
+    if (date == INFINITY) {
+        m->active--;
+        check_deadlock(m);
+        flush(m);
+        sg_sem_acquire(s->bell);
+    } else if (date > now) {
+        sg_sem_acquire_timeout(s->bell, date - now);
+    } else {
+        sg_actor_yield();
+    }
+    if (s->blocked) { /* not rung: the date has come, or a ring that came with the last date */
+        s->blocked = false;
+        m->active += date == INFINITY;
+    }
+    if (m->dead[s->endpoint.handle.rank])
+        longjmp(s->death, 1);
+}
+
+/* ---- the exchange's world ---- */
+
+static double exchange_now(void *world)
+{
+    (void)world;
+    return simgrid_get_clock();
+}
+
+static void *exchange_open(void *world, int source, int target)
+{
+    struct world *m = world;
+    struct route *route = take(1, sizeof *route);
+    *route = (struct route){.from = m->hosts[source], .to = m->hosts[target]};
+    route->board = m->options->boards ? m->options->boards[source] : NULL;
+    route->next = m->routes;
+    m->routes = route;
+    xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
+    sg_host_get_route(route->from, route->to, links);
+    for (unsigned i = 0; i < xbt_dynar_length(links); i++)
+        route->latency += *(double *)sg_link_get_data(xbt_dynar_get_as(links, i, sg_link_t));
+    xbt_dynar_free(&links);
+    return route;
+}
+
+/* SimGrid counts whole bytes; a part of one is rounded up, but not what is due to rounding. */
+static double wire_bytes(const struct rg_message *message)
+{
+    const struct route *route = message->route;
+    if (!route->board)
+        return (double)(message->bytes + RG_MESSAGE_HEADER);
+    return ceil(rg_board_wire_bytes(route->board, 1, message->bytes) * (1 - 1e-12));
+}
+
+static void pump_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct pump *pump = sg_actor_self_get_data();
+    struct world *m = pump->world;
+    while (!m->over) {
+        while (pump->message) {
+            struct rg_message *message = pump->message;
+            const struct route *route = message->route;
+            sg_host_sendto(route->from, route->to, wire_bytes(message));
+            pump->message = NULL;
+            m->reporting = pump;
+            rg_exchange_left(m->exchange, message, simgrid_get_clock() + route->latency);
+            m->reporting = NULL;
+            m->active--;
+            check_deadlock(m);
+            if (!pump->message) {
+                pump->next = m->idle;
+                m->idle = pump;
+            }
+            flush(m);
+        }
+        if (!m->over)
+            sg_sem_acquire(pump->bell);
+    }
+}
+
+static void start_pump(struct world *m)
+{
+    struct pump *pump = m->unstarted;
+    m->unstarted = pump->next;
+    sg_actor_t actor = sg_actor_init("pump", m->hosts[0]);
+    sg_actor_set_stacksize(actor, PUMP_STACK);
+    sg_actor_set_data(actor, pump);
+
+    sg_actor_start(actor, pump_main, 0, NULL);
+}
+
+static void exchange_start(void *world, struct rg_message *message)
+{
+    struct world *m = world;
+    m->active++;
+    if (m->reporting) { /* the next message of the connection that has just become free */
+        m->reporting->message = message;
+        m->reporting = NULL;
+    } else if (m->idle) {
+        struct pump *pump = m->idle;
+        m->idle = pump->next;
+        pump->message = message;
+        note_ring(m, pump->bell);
+    } else {
+        struct pump *pump = take(1, sizeof *pump);
+        *pump = (struct pump){.world = m,
+                              .bell = sg_sem_init(0),
+                              .message = message,
+                              .next = m->unstarted,
+                              .next_all = m->pumps};
+        m->pumps = m->unstarted = pump;
+    }
+}
+
+static void exchange_wake(void *world, struct rg_endpoint *e, double date)
+{
+    struct strand *s = (struct strand *)e;
+    (void)world;
+    if (date < s->until)
+        ring(s);
+}
+
+static void exchange_block(void *world, struct rg_endpoint *e, double date)
+{
+    (void)world;
+    block((struct strand *)e, date);
+}
+
+static const struct rg_exchange_ops exchange_ops = {.open = exchange_open,
+                                                    .now = exchange_now,
+                                                    .start = exchange_start,
+                                                    .wake = exchange_wake,
+                                                    .block = exchange_block};
+
+/* ---- the world's operations ---- */
+
+static double now(struct rg_world *w)
+{
+    (void)w;
+    return simgrid_get_clock();
+}
+
+static int send(struct rg_world *w, struct rg_request *request)
+{
+    struct strand *s = strand_of(w);
+    int result = rg_exchange_send(s->world->exchange, &s->endpoint, request);
+    flush(s->world);
+    return result;
+}
+
+static int recv(struct rg_world *w, struct rg_request *request)
+{
+    struct strand *s = strand_of(w);
+    int result = rg_exchange_recv(s->world->exchange, &s->endpoint, request);
+    flush(s->world);
+    return result;
+}
+
+static int wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
+                    int *index)
+{
+    struct strand *s = strand_of(w);
+    return rg_exchange_wait_any(s->world->exchange, &s->endpoint, requests, n, deadline, index);
+}
+
+static int cancel(struct rg_world *w, struct rg_request *request)
+{
+    struct strand *s = strand_of(w);
+    int result = rg_exchange_cancel(s->world->exchange, &s->endpoint, request);
+    flush(s->world);
+    return result;
+}
+
+/* `seconds` of every one of `threads` cores, if they are free. */
+static void execute(struct strand *s, double seconds, int threads)
+{
+    double flops = seconds * sg_host_get_speed(s->host);
+    sg_exec_t more[MAX_THREADS];
+    for (int i = 1; i < threads; i++)
+        more[i] = sg_actor_exec_async(flops);
+    sg_actor_execute(flops);
+    for (int i = 1; i < threads; i++)
+        sg_exec_wait(more[i]);
+}
+
+static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg)
+{
+    struct strand *s = strand_of(w);
+    const struct rg_sim_options *o = s->world->options;
+    int threads = o->threads > 0 ? o->threads : 1;
+    double seconds;
+    if (w->board) {
+        threads = RG_MIN(RG_MIN(threads, w->board->cores), MAX_THREADS);
+        seconds = rg_board_seconds(w->board, work, threads);
+    } else {
+        threads = 1;
+        seconds = rg_work_flops(work) / sg_host_get_speed(s->host);
+    }
+    if (fn && !o->skip_numerics)
+        fn(arg);
+    if (seconds > 0)
+        execute(s, seconds, threads);
+    if (s->world->dead[w->rank])
+        longjmp(s->death, 1);
+    return 0;
+}
+
+static int iteration(struct rg_world *w, long i)
+{
+    const struct rg_sim_options *o = strand_of(w)->world->options;
+    return o->iteration ? o->iteration(o->iteration_arg, w, i) : 0;
+}
+
+static void ring_fence(struct world *m)
+{
+    for (struct strand *s = m->strands; s; s = s->next)
+        if (s->endpoint.waiting_in)
+            ring(s);
+}
+
+static int fence(struct rg_world *w)
+{
+    struct strand *s = strand_of(w);
+    struct world *m = s->world;
+    long mine = m->fences;
+    if (rg_exchange_any_gone(m->exchange))
+        return RG_ERR_PEER;
+    if (++m->fenced == w->size) {
+        m->fenced = 0;
+        m->fences++;
+        ring_fence(m);
+        flush(m);
+        return 0;
+    }
+    s->endpoint.waiting_in = "a fence";
+    while (m->fences == mine && !rg_exchange_any_gone(m->exchange) &&
+           !rg_exchange_deadlocked(m->exchange))
+        block(s, INFINITY);
+    s->endpoint.waiting_in = NULL;
+    if (m->fences != mine)
+        return 0;
+    return rg_exchange_deadlocked(m->exchange) ? RG_ERR_DEADLOCK : RG_ERR_PEER;
+}
+
+static void die(struct rg_world *w)
+{
+    struct strand *self = strand_of(w);
+    struct world *m = self->world;
+    m->dead[w->rank] = true;
+    m->results[w->rank] = RG_DIED;
+    rg_exchange_leave(m->exchange, w->rank, false);
+    for (struct strand *s = m->strands; s; s = s->next)
+        if (s->endpoint.handle.rank == w->rank || s->endpoint.waiting_in)
+            ring(s);
+    longjmp(self->death, 1);
+}
+
+static void run_program(struct strand *s)
+{
+    struct world *m = s->world;
+    struct rg_world *w = &s->endpoint.handle;
+    size_t stack = m->options->stack_bytes ? m->options->stack_bytes : STRAND_STACK;
+    s->endpoint.stack_high = __builtin_frame_address(0);
+    s->endpoint.stack_low = s->endpoint.stack_high - stack;
+    if (setjmp(s->death) == 0) {
+        if (!m->dead[w->rank]) {
+            s->result = s->program(w, s->arg);
+            RG_ASSERT(s->unjoined == 0);
+        }
+    } else {
+        s->result = RG_DIED;
+    }
+}
+
+static void remove_strand(struct strand *s)
+{
+    struct strand **at = &s->world->strands;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+}
+
+static void end(struct world *m)
+{
+    m->over = true;
+    m->end_s = simgrid_get_clock();
+    for (struct pump *p = m->idle; p; p = p->next)
+        note_ring(m, p->bell);
+}
+
+static void strand_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct strand *s = sg_actor_self_get_data();
+    struct world *m = s->world;
+    struct rg_world *w = &s->endpoint.handle;
+    bool node = s->parent == NULL, dead;
+    run_program(s);
+    dead = m->dead[w->rank];
+    rg_exchange_close_strand(m->exchange, &s->endpoint);
+    remove_strand(s);
+    s->finished = true;
+    if (!dead && !node)
+        ring(s->parent);
+    if (!dead && node) {
+        m->results[w->rank] = s->result;
+        rg_exchange_leave(m->exchange, w->rank, true);
+        ring_fence(m);
+    }
+    push(&m->bells, &m->bell_count, &m->bell_capacity, s->bell);
+    if (dead || node)
+        free(s);
+    m->active--;
+    check_deadlock(m);
+    if (!m->strands)
+        end(m);
+    flush(m); /* then the parent may free s */
+}
+
+static struct strand *start_strand(struct world *m, int rank, struct strand *parent,
+                                   rg_program_fn program, void *arg)
+{
+    const struct rg_sim_options *o = m->options;
+    struct strand *s = take(1, sizeof *s);
+    struct rg_world *w = &s->endpoint.handle;
+    if (parent) {
+        *w = parent->endpoint.handle;
+        w->count = (struct rg_counters){0};
+        w->strand = ++parent->strands;
+        w->marks = NULL;
+    } else {
+        rg_world_init(w, &ops, rank, o->size);
+        w->board = o->boards ? o->boards[rank] : NULL;
+    }
+    s->world = m;
+    s->host = m->hosts[rank];
+    s->program = program;
+    s->arg = arg;
+    s->parent = parent;
+    s->bell = m->bell_count ? m->bells[--m->bell_count] : sg_sem_init(0);
+    rg_exchange_open_strand(m->exchange, &s->endpoint);
+    s->next = m->strands;
+    m->strands = s;
+    m->active++;
+    sg_actor_t actor = sg_actor_init("strand", s->host);
+    sg_actor_set_stacksize(actor, (unsigned)(o->stack_bytes ? o->stack_bytes : STRAND_STACK));
+    sg_actor_set_data(actor, s);
+    sg_actor_start(actor, strand_main, 0, NULL);
+    return s;
+}
+
+static int spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand)
+{
+    struct strand *s = strand_of(w);
+    *strand = (struct rg_strand *)start_strand(s->world, w->rank, s, fn, arg);
+    s->unjoined++;
+    return 0;
+}
+
+static int join(struct rg_world *w, struct rg_strand *strand, int *result,
+                struct rg_counters *count)
+{
+    struct strand *s = strand_of(w), *child = (struct strand *)strand;
+    RG_ASSERT(child->parent == s);
+    s->endpoint.waiting_in = "rg_join";
+    while (!child->finished) /* a deadlock ends the child too */
+        block(s, INFINITY);
+    s->endpoint.waiting_in = NULL;
+    *result = child->result;
+    *count = child->endpoint.handle.count;
+    s->unjoined--;
+    free(child);
+    return 0;
+}
+
+static const struct rg_world_ops ops = {.name = "sim",
+                                        .now = now,
+                                        .send = send,
+                                        .recv = recv,
+                                        .wait_any = wait_any,
+                                        .cancel = cancel,
+                                        .compute = compute,
+                                        .iteration = iteration,
+                                        .fence = fence,
+                                        .spawn = spawn,
+                                        .join = join,
+                                        .die = die};
+
+/* ---- the engine ---- */
+
+/* Every option of SimGrid's that changes results. What is set here wins over the platform file. */
+static void pin_options(void)
+{
+    sg_cfg_set_string("network/model", "CM02");
+    sg_cfg_set_string("cpu/model", "Cas01");
+    sg_cfg_set_string("host/model", "default");
+    sg_cfg_set_string("network/optim", "Lazy");
+    sg_cfg_set_string("cpu/optim", "Lazy");
+    sg_cfg_set_string("network/solver", "maxmin");
+    sg_cfg_set_string("cpu/solver", "maxmin");
+    sg_cfg_set_double("network/latency-factor", 1);
+    sg_cfg_set_double("network/bandwidth-factor", 1);
+    sg_cfg_set_double("network/weight-S", 0);
+    sg_cfg_set_double("network/TCP-gamma", 0);
+    sg_cfg_set_boolean("network/crosstraffic", "no");
+    sg_cfg_set_int("maxmin/concurrency-limit", -1);
+    sg_cfg_set_double("maxmin/precision", 1e-5); /* bytes/s and FLOP/s */
+    sg_cfg_set_double("surf/precision", 1e-9);   /* seconds */
+}
+
+static void start_engine(const char *platform)
+{
+    char name[] = "ringtmp", quiet[] = "--log=root.thresh:error",
+         stop[] = "--cfg=debug/verbose-exit:no";
+#ifdef __SANITIZE_ADDRESS__ /* it does not follow SimGrid's own switching of stacks */
+    char contexts[] = "--cfg=contexts/factory:thread";
+#else
+    char contexts[] = "--cfg=contexts/factory:raw";
+#endif
+    char *argv[] = {name, quiet, stop, contexts, NULL};
+    int argc = 4;
+    struct sigaction interrupt;
+    sigaction(SIGINT, NULL, &interrupt);
+    simgrid_init(&argc, argv);
+    sigaction(SIGINT, &interrupt, NULL); /* SimGrid takes it; Ctrl-C is the caller's affair */
+    pin_options();
+    simgrid_load_platform(platform);
+}
+
+/* Latencies are charged to messages that have left (see exchange_open): take them off the links. */
+static double *lift_latencies(void)
+{
+    size_t count = sg_link_count();
+    sg_link_t *links = sg_link_list();
+    double *latencies = take(count + 1, sizeof *latencies);
+    for (size_t i = 0; i < count; i++) {
+        latencies[i] = sg_link_get_latency(links[i]);
+        sg_link_set_data(links[i], &latencies[i]);
+        if (latencies[i] > 0)
+            sg_link_set_latency(links[i], 0);
+    }
+    free(links);
+    return latencies;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strverscmp(sg_host_get_name(*(const sg_host_t *)a),
+                      sg_host_get_name(*(const sg_host_t *)b));
+}
+
+static int find_hosts(struct world *m, struct rg_error *error)
+{
+    const struct rg_sim_options *o = m->options;
+    size_t count = sg_host_count(), size = (size_t)o->size;
+    if (size > count)
+        return rg_fail(error, RG_ERR_INVALID, "%s: has %zu hosts, %d are needed", o->platform,
+                       count, o->size);
+    sg_host_t *all = sg_host_list();
+    qsort(all, count, sizeof(sg_host_t), by_name);
+    m->hosts = take(size, sizeof(sg_host_t));
+    memcpy(m->hosts, all, size * sizeof(sg_host_t));
+    free(all);
+    for (size_t rank = 0; o->hosts && rank < size; rank++) {
+        m->hosts[rank] = sg_host_by_name(o->hosts[rank]);
+        if (!m->hosts[rank])
+            return rg_fail(error, RG_ERR_INVALID, "%s: has no host %s", o->platform,
+                           o->hosts[rank]);
+    }
+    return 0;
+}
+
+static void free_world(struct world *m)
+{
+    for (struct pump *p = m->pumps, *next; p; p = next) {
+        next = p->next_all;
+        sg_sem_destroy(p->bell);
+        free(p);
+    }
+    for (struct route *r = m->routes, *next; r; r = next) {
+        next = r->next;
+        free(r);
+    }
+    for (size_t i = 0; i < m->bell_count; i++)
+        sg_sem_destroy(m->bells[i]);
+    rg_exchange_free(m->exchange);
+    free(m->rings);
+    free(m->bells);
+    free(m->dead);
+    free(m->hosts);
+}
+
+int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void *arg, int *results,
+               struct rg_error *error)
+{
+    RG_ASSERT(options->size > 0);
+    struct world m = {.options = options, .results = results, .error = error};
+    start_engine(options->platform);
+    int result = find_hosts(&m, error);
+    if (result) {
+        free_world(&m);
+        return result;
+    }
+    double *latencies = lift_latencies();
+    m.dead = take((size_t)options->size, sizeof *m.dead);
+    m.exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, &m);
+    RG_ASSERT(m.exchange);
+    for (int rank = 0; rank < options->size; rank++) {
+        results[rank] = RG_ERR_DEADLOCK; /* until it returns */
+        start_strand(&m, rank, NULL, program, arg);
+    }
+    simgrid_run();
+    if (options->end_s)
+        *options->end_s = m.end_s;
+    if (rg_exchange_deadlocked(m.exchange))
+        result = RG_ERR_DEADLOCK;
+    else if (m.strands)
+        result = rg_fail(error, RG_ERR_INTERNAL, "the simulation ended before its programs");
+    free_world(&m);
+    free(latencies);
+    return result;
+}

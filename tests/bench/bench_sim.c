@@ -1,0 +1,418 @@
+/* bench_sim: what the sim world costs on top of SimGrid.
+ *
+ * A ring (everybody sends to the next and computes meanwhile) and a star (a centre sends to all,
+ * who compute and answer) run twice: as node programs in the sim world, and as bare SimGrid actors
+ * that exchange messages of the same size on the same platform. Both in processes of their own,
+ * turn by turn; processor times are compared within a turn, and the median ratio is printed. */
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "sim/world_sim.h"
+#include <argp.h>
+#include <math.h>
+#include <simgrid/actor.h>
+#include <simgrid/comm.h>
+#include <simgrid/engine.h>
+#include <simgrid/host.h>
+#include <simgrid/mailbox.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <xbt/config.h>
+
+enum { MAX_REPEAT = 101, BARE_STACK = 256 << 10 };
+
+#define COMPUTE_S 1e-3
+
+struct plan {
+    bool star;
+    int nodes;
+    long iterations;
+    size_t bytes;
+    double jitter; /* spread of compute times: 0.5 is +-25 % */
+    char platform[64];
+};
+
+/* What one process measured. */
+struct measure {
+    double cpu_s, simulated_s, rss_kib;
+};
+
+static double cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double seconds_of(const struct plan *plan, int rank, long i)
+{
+    double u = (double)(rg_mix64(rg_mix64((uint64_t)rank) + (uint64_t)i) >> 11) * 0x1p-53;
+    return COMPUTE_S * (1 + plan->jitter * (u - 0.5));
+}
+
+/* ---- in the sim world ---- */
+
+static int compute(struct rg_world *w, const struct plan *plan, long i)
+{
+    struct rg_cost cost = {.flops = 1e9 * seconds_of(plan, w->rank, i), .calls = 1};
+    struct rg_work work = {.cost = &cost, .count = 1, .capacity = 1};
+    return rg_compute(w, &work, "work", -1, NULL, NULL);
+}
+
+static int ring_node(struct rg_world *w, const struct plan *plan, char *buffer)
+{
+    int next = (w->rank + 1) % w->size, previous = (w->rank + w->size - 1) % w->size;
+    for (long i = 0; i < plan->iterations; i++) {
+        struct rg_request in, out;
+        rg_recv(w, previous, RG_TAG_USER, buffer + plan->bytes, plan->bytes, &in);
+        rg_send(w, next, RG_TAG_USER, buffer, plan->bytes, &out);
+        int result = compute(w, plan, i);
+        result = result ? result : rg_wait_all(w, (struct rg_request *[]){&in, &out}, 2);
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+static int centre_node(struct rg_world *w, const struct plan *plan, char *buffer)
+{
+    int n = w->size, result = 0;
+    struct rg_request *r = calloc(2 * (size_t)n, sizeof *r);
+    struct rg_request **all = calloc(2 * (size_t)n, sizeof(struct rg_request *));
+    RG_ASSERT(r && all);
+    for (int k = 2; k < 2 * n; k++)
+        all[k] = &r[k];
+    for (long i = 0; i < plan->iterations && result == 0; i++) {
+        for (int k = 1; k < n; k++)
+            rg_recv(w, k, RG_TAG_USER, buffer + plan->bytes, plan->bytes, &r[2 * k]);
+        for (int k = 1; k < n; k++)
+            rg_send(w, k, RG_TAG_USER, buffer, plan->bytes, &r[2 * k + 1]);
+        result = rg_wait_all(w, all, 2 * n);
+    }
+    free(r);
+    free(all);
+    return result;
+}
+
+static int leaf_node(struct rg_world *w, const struct plan *plan, char *buffer)
+{
+    for (long i = 0; i < plan->iterations; i++) {
+        struct rg_request in, out;
+        rg_recv(w, 0, RG_TAG_USER, buffer + plan->bytes, plan->bytes, &in);
+        int result = rg_wait(w, &in);
+        result = result ? result : compute(w, plan, i);
+        rg_send(w, 0, RG_TAG_USER, buffer, plan->bytes, &out);
+        result = result ? result : rg_wait(w, &out);
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+static int node(struct rg_world *w, void *arg)
+{
+    const struct plan *plan = arg;
+    w->mem = rg_mem_new(RG_MEM_VIRTUAL);
+    RG_ASSERT(w->mem);
+    char *buffer = rg_mem_alloc(w->mem, 2 * plan->bytes, 0);
+    RG_ASSERT(buffer);
+    int result = !plan->star    ? ring_node(w, plan, buffer)
+                 : w->rank == 0 ? centre_node(w, plan, buffer)
+                                : leaf_node(w, plan, buffer);
+    rg_mem_free(w->mem);
+    return result;
+}
+
+static void run_world(const struct plan *plan, struct measure *m)
+{
+    struct rg_sim_options options = {.platform = plan->platform,
+                                     .size = plan->nodes,
+                                     .skip_numerics = true,
+                                     .end_s = &m->simulated_s};
+    int *results = calloc((size_t)plan->nodes, sizeof *results);
+    struct rg_error error;
+    RG_ASSERT(results);
+    int result = rg_sim_run(&options, node, (void *)plan, results, &error);
+    for (int rank = 0; rank < plan->nodes; rank++)
+        result = result ? result : results[rank];
+    if (result) {
+        fprintf(stderr, "bench_sim: %s\n", rg_strerror(result));
+        _exit(1);
+    }
+}
+
+/* ---- bare ---- */
+
+static const struct plan *bare_plan;
+static sg_mailbox_t *to_node, *to_centre;
+
+static sg_comm_t put(sg_mailbox_t mailbox)
+{
+    static char nothing;
+    return sg_mailbox_put_async(mailbox, &nothing, (long)bare_plan->bytes + RG_MESSAGE_HEADER);
+}
+
+static void bare_compute(int rank, long i)
+{
+    sg_actor_execute(1e9 * seconds_of(bare_plan, rank, i));
+}
+
+static void bare_ring(int rank)
+{
+    void *message;
+    for (long i = 0; i < bare_plan->iterations; i++) {
+        sg_comm_t in = sg_mailbox_get_async(to_node[rank], &message);
+        sg_comm_t out = put(to_node[(rank + 1) % bare_plan->nodes]);
+        bare_compute(rank, i);
+        sg_comm_wait(in);
+        sg_comm_wait(out);
+    }
+}
+
+static void bare_centre(void)
+{
+    int n = bare_plan->nodes;
+    void *message;
+    sg_comm_t *in = calloc((size_t)n, sizeof(sg_comm_t)),
+              *out = calloc((size_t)n, sizeof(sg_comm_t));
+    RG_ASSERT(in && out);
+    for (long i = 0; i < bare_plan->iterations; i++) {
+        for (int k = 1; k < n; k++)
+            in[k] = sg_mailbox_get_async(to_centre[k], &message);
+        for (int k = 1; k < n; k++)
+            out[k] = put(to_node[k]);
+        for (int k = 1; k < n; k++) {
+            sg_comm_wait(in[k]);
+            sg_comm_wait(out[k]);
+        }
+    }
+    free(in);
+    free(out);
+}
+
+static void bare_leaf(int rank)
+{
+    void *message;
+    for (long i = 0; i < bare_plan->iterations; i++) {
+        sg_comm_wait(sg_mailbox_get_async(to_node[rank], &message));
+        bare_compute(rank, i);
+        sg_comm_wait(put(to_centre[rank]));
+    }
+}
+
+static void bare_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    int rank = (int)(intptr_t)sg_actor_self_get_data();
+    if (!bare_plan->star)
+        bare_ring(rank);
+    else if (rank == 0)
+        bare_centre();
+    else
+        bare_leaf(rank);
+}
+
+static void run_bare(const struct plan *plan, struct measure *m)
+{
+    char name[] = "bench_sim", quiet[] = "--log=root.thresh:error";
+    char *argv[] = {name, quiet, NULL};
+    int argc = 2;
+    bare_plan = plan;
+    simgrid_init(&argc, argv);
+    sg_cfg_set_string("network/model", "CM02");
+    sg_cfg_set_boolean("network/crosstraffic", "no");
+    simgrid_load_platform(plan->platform);
+    size_t n = (size_t)plan->nodes;
+    to_node = calloc(n, sizeof(sg_mailbox_t));
+    to_centre = calloc(n, sizeof(sg_mailbox_t));
+    RG_ASSERT(to_node && to_centre);
+    for (int rank = 0; rank < plan->nodes; rank++) {
+        char text[32];
+        snprintf(text, sizeof text, "node-%d", rank);
+        sg_actor_t actor = sg_actor_init("bare", sg_host_by_name(text));
+        snprintf(text, sizeof text, "to-%d", rank);
+        to_node[rank] = sg_mailbox_by_name(text);
+        snprintf(text, sizeof text, "from-%d", rank);
+        to_centre[rank] = sg_mailbox_by_name(text);
+        sg_actor_set_stacksize(actor, BARE_STACK);
+        sg_actor_set_data(actor, (void *)(intptr_t)rank);
+        sg_actor_start(actor, bare_main, 0, NULL);
+    }
+    simgrid_run();
+    m->simulated_s = simgrid_get_clock();
+}
+
+/* ---- comparing ---- */
+
+static struct measure run_apart(const struct plan *plan,
+                                void (*run)(const struct plan *, struct measure *))
+{
+    struct measure *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    RG_ASSERT(shared != MAP_FAILED);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rusage usage;
+        double begin = cpu_now();
+        run(plan, shared);
+        shared->cpu_s = cpu_now() - begin;
+        getrusage(RUSAGE_SELF, &usage);
+        shared->rss_kib = (double)usage.ru_maxrss;
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    if (status != 0)
+        exit(1);
+    struct measure m = *shared;
+    munmap(shared, sizeof *shared);
+    return m;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    return values[n / 2];
+}
+
+/* A gigabit cluster in memory that SimGrid can open as a file. */
+static void make_platform(struct plan *plan)
+{
+    int fd = memfd_create("platform", 0);
+    RG_ASSERT(fd >= 0);
+    dprintf(fd,
+            "<?xml version='1.0'?>\n"
+            "<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
+            "<platform version=\"4.1\"><cluster id=\"bench\" prefix=\"node-\" suffix=\"\" "
+            "radical=\"0-%d\" speed=\"1Gf\" core=\"4\" bw=\"125MBps\" lat=\"47us\" "
+            "sharing_policy=\"SPLITDUPLEX\"/></platform>\n",
+            plan->nodes - 1);
+    snprintf(plan->platform, sizeof plan->platform, "/proc/self/fd/%d", fd);
+}
+
+static void compare(struct plan plan, long messages, int repeat)
+{
+    double cpu[2][MAX_REPEAT], ratio[MAX_REPEAT], rss[2] = {0, 0}, simulated[2] = {0, 0};
+    long round = plan.star ? 2L * (plan.nodes - 1) : plan.nodes;
+    plan.iterations = plan.iterations > 0 ? plan.iterations : RG_MAX(messages / round, 1);
+    make_platform(&plan);
+    for (int i = 0; i < repeat; i++) {
+        for (int which = 0; which < 2; which++) {
+            struct measure m = run_apart(&plan, which ? run_world : run_bare);
+            cpu[which][i] = m.cpu_s;
+            rss[which] = fmax(rss[which], m.rss_kib);
+            simulated[which] = m.simulated_s;
+        }
+        ratio[i] = cpu[1][i] / cpu[0][i];
+    }
+    double bare = median(cpu[0], repeat), world = median(cpu[1], repeat);
+    double count = (double)round * (double)plan.iterations;
+    printf("%-5s %5d %8ld %7.2f %10.2f %10.2f %7.2f %12.1f %12.6g %12.6g\n",
+           plan.star ? "star" : "ring", plan.nodes, plan.iterations, plan.jitter,
+           1e6 * bare / count, 1e6 * world / count, median(ratio, repeat),
+           (rss[1] - rss[0]) / plan.nodes, simulated[0], simulated[1]);
+}
+
+struct arguments {
+    struct plan plan;
+    const char *pattern, *nodes;
+    long messages;
+    int repeat;
+};
+
+static const struct argp_option options[] = {
+    {"pattern", 'p', "ring|star", 0, "Only this one", 0},
+    {"nodes", 'n', "LIST", 0, "Numbers of nodes (default 64,256,1024)", 0},
+    {"messages", 'm', "N", 0, "About so many messages a run (default 200000)", 0},
+    {"iterations", 'i', "N", 0, "Rounds a run, instead of --messages", 0},
+    {"bytes", 'b', "N", 0, "Payload of a message (default 100000)", 0},
+    {"jitter", 'j', "SHARE", 0, "Spread of the compute times (default 0; 0.5 is 50 %)", 0},
+    {"repeat", 'r', "N", 0, "Runs of each (default 5); medians are printed", 0},
+    {0}};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct arguments *a = state->input;
+    switch (key) {
+    case 'p':
+        if (strcmp(arg, "ring") != 0 && strcmp(arg, "star") != 0)
+            argp_error(state, "--pattern %s: ring or star", arg);
+        a->pattern = arg;
+        return 0;
+    case 'n':
+        a->nodes = arg;
+        return 0;
+    case 'm':
+        a->messages = atol(arg);
+        return 0;
+    case 'i':
+        a->plan.iterations = atol(arg);
+        return 0;
+    case 'b':
+        a->plan.bytes = (size_t)atol(arg);
+        return 0;
+    case 'j':
+        a->plan.jitter = atof(arg);
+        return 0;
+    case 'r':
+        a->repeat = atoi(arg);
+        if (a->repeat < 1 || a->repeat > MAX_REPEAT)
+            argp_error(state, "--repeat %s: 1 to %d", arg, MAX_REPEAT);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = {.plan = {.bytes = 100000},
+                          .pattern = "",
+                          .nodes = "64,256,1024",
+                          .messages = 200000,
+                          .repeat = 5};
+    const struct argp argp = {
+        options,
+        parse,
+        NULL,
+        "Time and memory of the sim world beside bare SimGrid actors with the same messages.",
+        NULL,
+        NULL,
+        NULL};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    printf("%-5s %5s %8s %7s %10s %10s %7s %12s %12s %12s\n", "", "nodes", "rounds", "jitter",
+           "bare us/m", "world us/m", "ratio", "KiB/node more", "bare sim s", "world sim s");
+    for (int star = 0; star < 2; star++) {
+        if (a.pattern[0] && strcmp(a.pattern, star ? "star" : "ring") != 0)
+            continue;
+        for (const char *at = a.nodes; *at;) {
+            char *end;
+            struct plan plan = a.plan;
+            plan.star = star;
+            plan.nodes = (int)strtol(at, &end, 10);
+            if (end == at || plan.nodes < 2) {
+                fprintf(stderr, "bench_sim: --nodes %s: numbers from 2, separated by commas\n",
+                        a.nodes);
+                return 2;
+            }
+            compare(plan, a.messages, a.repeat);
+            at = *end == ',' ? end + 1 : end;
+        }
+    }
+    return 0;
+}

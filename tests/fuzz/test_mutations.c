@@ -1,0 +1,395 @@
+/* Mutated inputs: whatever is in a file, reading it must not crash, hang or leak, and a refusal is
+ * one line that names the file. Deterministic: the seed is printed, RG_FUZZ_SEED and RG_FUZZ_ROUNDS
+ * change seed and length. Run it under the address and undefined-behaviour sanitizers. */
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/random.h"
+#include "result/checkpoint.h"
+#include "result/result.h"
+#include "scenario/scenario.h"
+#include "support/suite.h"
+#include "unit/run_fixture.h"
+#include "unit/scratch.h"
+
+#include <glob.h>
+#include <limits.h>
+
+enum { MAX_SIZE = 1 << 15 };
+
+struct input {
+    unsigned char bytes[MAX_SIZE];
+    size_t size;
+};
+
+static struct rg_random *dice;
+
+static size_t below(size_t bound)
+{
+    return rg_random_below(dice, (uint32_t)bound);
+}
+
+/* ---- mutations ---- */
+
+static const char *const words[] = {
+    "\"",
+    "'",
+    "<",
+    ">",
+    "/>",
+    "&",
+    "&lt;",
+    "&#0;",
+    "&#x10ffff;",
+    "]]>",
+    "<!--",
+    "<!DOCTYPE a [",
+    "<!ENTITY a \"b\">",
+    "&a;",
+    "<?xml",
+    "xmlns=\"x\"",
+    "xmlns:a=\"\"",
+    "a:b=\"\"",
+    "%s%n",
+    "-1",
+    "0",
+    "99999999999999999999",
+    "1e999",
+    "nan",
+    "0x10",
+    "2147483648",
+    "1-65535",
+    "0-0,0-0",
+    ":",
+    "|",
+    ".",
+    "repeat=\"100000\"",
+    "kernel=\"1024\"",
+    "outputs=\"16777216\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "null",
+    "true",
+    "[[[[[[[[[[",
+    "{\"a\":{\"a\":",
+    "\xff",
+    "\xc0\x80",
+    "\xef\xbf\xbf",
+    "\n",
+    "\r\n",
+    "\t",
+    "\x01",
+    "=",
+    "=\"\"",
+    "é",
+    "F64",
+    "data_offsets",
+};
+
+/* Replace `old` bytes at `at` by these. */
+static void splice(struct input *in, size_t at, size_t old, const void *bytes, size_t size)
+{
+    if (in->size - old + size > MAX_SIZE)
+        return;
+    memmove(in->bytes + at + size, in->bytes + at + old, in->size - at - old);
+    memcpy(in->bytes + at, bytes, size);
+    in->size = in->size - old + size;
+}
+
+static void mutate_once(struct input *in)
+{
+    unsigned char copy[256];
+    if (in->size == 0)
+        return;
+    size_t at = below(in->size), left = RG_MIN(in->size - at, sizeof copy);
+    size_t some = 1 + below(left);
+    const char *word = words[below(RG_COUNT(words))];
+    switch (below(7)) {
+    case 0:
+        in->bytes[at] ^= (unsigned char)(1u << below(8));
+        break;
+    case 1:
+        in->bytes[at] = (unsigned char)below(256);
+        break;
+    case 2:
+        splice(in, at, some, "", 0);
+        break;
+    case 3:
+        splice(in, at, 0, word, strlen(word));
+        break;
+    case 4:
+        splice(in, at, RG_MIN(strlen(word), left), word, strlen(word));
+        break;
+    case 5: /* a piece of the file a second time, somewhere else */
+        memcpy(copy, in->bytes + at, some);
+        splice(in, below(in->size), 0, copy, some);
+        break;
+    default:
+        if (below(4) == 0)
+            in->size = at;
+        break;
+    }
+}
+
+static void mutate(struct input *in)
+{
+    for (size_t n = 1 + below(4); n > 0; n--)
+        mutate_once(in);
+}
+
+/* ---- what reads them ---- */
+
+static struct rg_network small; /* whose checkpoints are read */
+
+static int read_scenario(const char *path, struct rg_error *e)
+{
+    struct rg_scenario s;
+    int err = rg_scenario_load(path, &s, e);
+    if (err)
+        return err;
+    rg_scenario_set(&s, "nodes=3", NULL);
+    struct rg_error why = {0};
+    int sealed = rg_scenario_seal(&s, &why);
+    CU_ASSERT_TRUE(sealed == 0 || is_one_line(&why));
+    rg_scenario_free(&s);
+    return 0;
+}
+
+static int read_network(const char *path, struct rg_error *e)
+{
+    struct rg_network n;
+    int err = rg_network_load(path, &n, e);
+    if (err == 0)
+        rg_network_free(&n);
+    return err;
+}
+
+static int read_platform(const char *path, struct rg_error *e)
+{
+    struct rg_platform p;
+    int err = rg_platform_load(path, &p, e);
+    if (err == 0)
+        rg_platform_free(&p);
+    return err;
+}
+
+static int read_checkpoint(const char *path, struct rg_error *e)
+{
+    float *values;
+    int err = rg_checkpoint_load(path, &small, &values, e);
+    free(values);
+    return err;
+}
+
+/* A pipe's text: no file, so no name to tell. */
+static int read_run(const char *path, struct rg_error *e)
+{
+    static char text[MAX_SIZE + 1];
+    struct rg_run run;
+    FILE *stream = fopen(path, "rb");
+    text[fread(text, 1, MAX_SIZE, stream)] = '\0';
+    fclose(stream);
+    int err = rg_run_decode(text, &run, e);
+    if (err == 0) {
+        char *again = NULL;
+        struct rg_result result = {
+            .tool = "t", .world = "w", .scenario = "s", .runs = &run, .run_count = 1};
+        FILE *sink = fopen("/dev/null", "w");
+        CU_ASSERT_EQUAL(rg_run_encode(&run, &again), 0);
+        CU_ASSERT_EQUAL(rg_result_trace(&result, sink), 0);
+        rg_result_table(&result, sink);
+        fclose(sink);
+        free(again);
+    }
+    rg_run_free(&run);
+    return err;
+}
+
+/* ---- rounds ---- */
+
+static long setting(const char *name, long fallback)
+{
+    const char *text = getenv(name);
+    return text ? strtol(text, NULL, 10) : fallback;
+}
+
+static long rounds(void)
+{
+    return setting("RG_FUZZ_ROUNDS", 2000);
+}
+
+/* `count` mutations of one input. */
+static void fuzz(const struct input *seed, int (*read)(const char *path, struct rg_error *e),
+                 bool names_file, long count)
+{
+    long refused = 0;
+    for (long i = 0; i < count; i++) {
+        struct input in = *seed;
+        struct rg_error e = {0};
+        mutate(&in);
+        const char *path = scratch_bytes("mutated", in.bytes, in.size);
+        int err = read(path, &e);
+        refused += err != 0;
+        bool good = err == 0 || (is_one_line(&e) && e.code == err &&
+                                 (!names_file || strncmp(e.text, path, strlen(path)) == 0));
+        CU_ASSERT_TRUE(good);
+        if (!good) {
+            printf("\n    round %ld: %d, \"%s\"\n", i, err, e.text);
+            return;
+        }
+    }
+    CU_ASSERT_TRUE(count < 100 || refused > count / 4); /* the mutations do bite */
+}
+
+static void load(struct input *in, const char *path)
+{
+    FILE *stream = fopen(path, "rb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+    in->size = fread(in->bytes, 1, MAX_SIZE, stream);
+    fclose(stream);
+}
+
+static void fuzz_files(const char *pattern, int (*read)(const char *path, struct rg_error *e))
+{
+    static struct input in;
+    glob_t files;
+    CU_ASSERT_EQUAL_FATAL(glob(pattern, 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        load(&in, files.gl_pathv[i]);
+        fuzz(&in, read, true, rounds() / (long)files.gl_pathc);
+    }
+    globfree(&files);
+}
+
+static void test_scenarios(void)
+{
+    fuzz_files(RG_SOURCE_DIR "/scenarios/*.xml", read_scenario);
+}
+
+static void test_networks(void)
+{
+    fuzz_files(RG_SOURCE_DIR "/models/networks/*.xml", read_network);
+}
+
+static void test_platforms(void)
+{
+    fuzz_files(RG_SOURCE_DIR "/platforms/*.xml", read_platform);
+}
+
+static void test_corpus(void)
+{
+    fuzz_files(RG_SOURCE_DIR "/tests/fuzz/corpus/*.xml", read_scenario);
+    fuzz_files(RG_SOURCE_DIR "/tests/fuzz/corpus/*.xml", read_network);
+    fuzz_files(RG_SOURCE_DIR "/tests/fuzz/corpus/*.xml", read_platform);
+}
+
+/* Everything in the corpus is refused as it is, by every reader. */
+static void test_corpus_unchanged(void)
+{
+    static int (*const reads[])(const char *path, struct rg_error *e) = {
+        read_scenario, read_network, read_platform, read_checkpoint};
+    glob_t files;
+    struct stat noise;
+    CU_ASSERT_EQUAL_FATAL(glob(RG_SOURCE_DIR "/tests/fuzz/corpus/*", 0, NULL, &files), 0);
+    int saved = dup(STDERR_FILENO); /* nothing may go there but what the caller prints */
+    CU_ASSERT_PTR_NOT_NULL_FATAL(freopen(scratch_path("stderr"), "w", stderr));
+    CU_ASSERT_TRUE(files.gl_pathc > 0);
+    for (size_t i = 0; i < files.gl_pathc; i++)
+        for (size_t k = 0; k < RG_COUNT(reads); k++) {
+            struct rg_error e = {0};
+            CU_ASSERT_EQUAL(reads[k](files.gl_pathv[i], &e), RG_ERR_INVALID);
+            CU_ASSERT_TRUE(is_one_line(&e) &&
+                           strncmp(e.text, files.gl_pathv[i], strlen(files.gl_pathv[i])) == 0);
+        }
+    globfree(&files);
+    fflush(stderr);
+    CU_ASSERT_EQUAL(stat(scratch_path("stderr"), &noise), 0);
+    CU_ASSERT_EQUAL(noise.st_size, 0);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+}
+
+static void test_runs(void)
+{
+    static struct input in;
+    struct rg_run run;
+    char *text;
+    fill_run(&run);
+    CU_ASSERT_EQUAL_FATAL(rg_run_encode(&run, &text), 0);
+    in.size = RG_MIN(strlen(text), (size_t)MAX_SIZE);
+    memcpy(in.bytes, text, in.size);
+    free(text);
+    rg_run_free(&run);
+    fuzz(&in, read_run, false, rounds());
+}
+
+static void test_checkpoints(void)
+{
+    static struct input in;
+    struct rg_checkpoint_writer writer;
+    const char *path = scratch_path("good");
+    float *values = calloc(small.parameters, sizeof *values);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &small, NULL), 0);
+    rg_checkpoint_add(&writer, values, small.parameters);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_end(&writer, NULL), 0);
+    load(&in, path);
+    fuzz(&in, read_checkpoint, true, rounds());
+    free(values);
+}
+
+/* --set texts, on a scenario of its own each. */
+static void test_sets(void)
+{
+    static const char *const good[] = {"nodes=4", "LABEL.depth=3", "learning-rate=0.1",
+                                       "platform=a/b.xml"};
+    struct rg_scenario s;
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(RG_SOURCE_DIR "/scenarios/iris-3.xml", &s, NULL), 0);
+    for (long i = 0; i < rounds(); i++) {
+        static struct input in;
+        struct rg_error e = {0};
+        char text[600];
+        in.size = strlen(good[i % (long)RG_COUNT(good)]);
+        memcpy(in.bytes, good[i % (long)RG_COUNT(good)], in.size);
+        mutate(&in);
+        snprintf(text, sizeof text, "%.*s", (int)RG_MIN(in.size, sizeof text - 1),
+                 (const char *)in.bytes);
+        CU_ASSERT_TRUE(rg_scenario_set(&s, text, &e) == 0 || is_one_line(&e));
+    }
+    rg_scenario_free(&s);
+}
+
+static const struct suite_test tests[] = {
+    {"scenarios", test_scenarios},
+    {"networks", test_networks},
+    {"platforms", test_platforms},
+    {"corpus of hostile files, unchanged", test_corpus_unchanged},
+    {"corpus of hostile files, mutated", test_corpus},
+    {"runs on a pipe", test_runs},
+    {"checkpoints", test_checkpoints},
+    {"sets", test_sets},
+};
+
+static int make_small(void)
+{
+    const struct rg_layer_spec specs[] = {
+        {.ops = rg_layer_kind("residual"), .hidden = 3, .line = 1},
+        {.ops = rg_layer_kind("dense"), .outputs = 3, .line = 2},
+    };
+    return rg_network_build(&small, "n", "n", (struct rg_shape){4, 1, 1}, specs, RG_COUNT(specs),
+                            NULL);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = (uint64_t)setting("RG_FUZZ_SEED", 20240607);
+    printf("RG_FUZZ_SEED=%llu\n", (unsigned long long)seed);
+    dice = rg_random_new(seed, RG_STREAM_TEST, 0);
+    if (!dice || make_small() < 0)
+        return 1;
+    int status = suite_main("fuzz", tests, RG_COUNT(tests), argc, argv);
+    rg_random_free(dice);
+    rg_network_free(&small);
+    return status;
+}

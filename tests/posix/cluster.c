@@ -1,0 +1,131 @@
+#include "tests/posix/cluster.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+double cluster_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void be_rank(struct cluster *c, int rank, cluster_body body, void *arg)
+{
+    for (int r = 0; r < c->size; r++)
+        if (r != rank)
+            close(c->listeners[r]);
+    struct rg_error e = {0};
+    struct rg_join join = {.rank = rank,
+                           .hosts = &c->hosts,
+                           .listener = c->listeners[rank],
+                           .scenario = "test",
+                           .nonce = 1 + (uint64_t)getppid(),
+                           .timeout_s = 30,
+                           .quiet = true};
+    struct rg_mesh *mesh;
+    int result = rg_mesh_join(&join, &mesh, &e);
+    if (result == 0) {
+        result = body(mesh, arg);
+        rg_mesh_leave(mesh);
+    } else {
+        fprintf(stderr, "rank %d: %s\n", rank, e.text);
+    }
+    c->results[rank] = result;
+    rg_hosts_free(&c->hosts);
+    exit(0);
+}
+
+int cluster_start(struct cluster *c, int size, cluster_body body, void *arg)
+{
+    struct rg_error e;
+    memset(c, 0, sizeof *c);
+    c->size = size;
+    c->results = mmap(NULL, CLUSTER_MOST * sizeof(int), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (c->results == MAP_FAILED || rg_local_listen(size, c->listeners, &c->hosts, &e) != 0)
+        return RG_ERR_INTERNAL;
+    fflush(NULL);
+    for (int r = 0; r < size; r++) {
+        c->results[r] = RG_ERR_INTERNAL;
+        c->pids[r] = fork();
+        if (c->pids[r] == 0)
+            be_rank(c, r, body, arg);
+    }
+    for (int r = 0; r < size; r++)
+        close(c->listeners[r]);
+    return 0;
+}
+
+static bool reap(struct cluster *c, int r, int *results, int *broken)
+{
+    int status;
+    if (waitpid(c->pids[r], &status, WNOHANG) != c->pids[r])
+        return false;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+        results[r] = RG_TEST_DIED;
+    } else {
+        results[r] = c->results[r];
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+            fprintf(stderr, "rank %d ended with status %#x\n", r, (unsigned)status);
+            *broken = RG_ERR_INTERNAL;
+        }
+    }
+    c->pids[r] = 0;
+    return true;
+}
+
+int cluster_wait(struct cluster *c, double timeout_s, int *results)
+{
+    double deadline = cluster_clock() + timeout_s;
+    int broken = 0, left = c->size;
+    while (left > 0) {
+        for (int r = 0; r < c->size; r++)
+            left -= c->pids[r] && reap(c, r, results, &broken);
+        if (left && cluster_clock() > deadline) {
+            broken = RG_ERR_INTERNAL;
+            for (int r = 0; r < c->size; r++) {
+                if (!c->pids[r])
+                    continue;
+                fprintf(stderr, "rank %d hangs\n", r);
+                kill(c->pids[r], SIGKILL);
+                waitpid(c->pids[r], NULL, 0);
+                results[r] = RG_ERR_INTERNAL;
+                left--;
+            }
+        }
+        if (left)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    munmap(c->results, CLUSTER_MOST * sizeof(int));
+    rg_hosts_free(&c->hosts);
+    return broken;
+}
+
+struct one_run {
+    int size;
+    rg_program_fn program;
+    void *arg;
+};
+
+static int run_once(struct rg_mesh *mesh, void *arg)
+{
+    const struct one_run *run = arg;
+    struct rg_error e;
+    int result, error = rg_mesh_run(mesh, run->size, run->program, run->arg, &result, &e);
+    return error ? error : result;
+}
+
+int cluster_run(int size, rg_program_fn program, void *arg, double timeout_s, int *results)
+{
+    struct cluster c;
+    struct one_run run = {size, program, arg};
+    int error = cluster_start(&c, size, run_once, &run);
+    return error ? error : cluster_wait(&c, timeout_s, results);
+}

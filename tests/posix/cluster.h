@@ -1,0 +1,33 @@
+/* Ranks as processes of this machine, for tests: forked, joined over loopback, waited for. */
+#ifndef RG_TESTS_CLUSTER_H
+#define RG_TESTS_CLUSTER_H
+
+#include "posix/world_posix.h"
+#include "tests/conformance/conformance.h"
+#include <sys/types.h>
+
+enum { CLUSTER_MOST = 64 };
+
+/* Runs in the process of each rank. */
+typedef int (*cluster_body)(struct rg_mesh *mesh, void *arg);
+
+struct cluster {
+    int size;
+    pid_t pids[CLUSTER_MOST];
+    int listeners[CLUSTER_MOST];
+    struct rg_hosts hosts;
+    int *results; /* shared with the ranks */
+};
+
+/* Fork `size` ranks that join and call body. Returns 0 or RG_ERR_INTERNAL. */
+int cluster_start(struct cluster *c, int size, cluster_body body, void *arg);
+/* Waits for all of them: results[rank] is what body returned, or RG_TEST_DIED after SIGKILL.
+ * Returns 0, or RG_ERR_INTERNAL where one crashed or had not ended after timeout_s (it is then
+ * killed). */
+int cluster_wait(struct cluster *c, double timeout_s, int *results);
+/* Both: one run of the program on all ranks. */
+int cluster_run(int size, rg_program_fn program, void *arg, double timeout_s, int *results);
+
+double cluster_clock(void);
+
+#endif

@@ -1,0 +1,424 @@
+/* Hosts files, and the handshake: who is let in, who is refused and why, and what strangers on the
+ * port can do (nothing). */
+#include "base/check.h"
+#include "posix/wire.h"
+#include "posix/world_posix.h"
+#include "tests/support/suite.h"
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- hosts files ---- */
+
+static int load(const char *text, struct rg_hosts *hosts, struct rg_error *e)
+{
+    static const char file[] = "test_join_hosts.txt";
+    FILE *stream = fopen(file, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+    fputs(text, stream);
+    fclose(stream);
+    int result = rg_hosts_load(file, hosts, e);
+    unlink(file);
+    return result;
+}
+
+static void test_hosts(void)
+{
+    struct rg_hosts hosts;
+    struct rg_error e;
+    CU_ASSERT_EQUAL_FATAL(load("# boards\n"
+                               "pi-0\n"
+                               "  pi-1:9000   # the second\n"
+                               "\n"
+                               "[fd00::7]:9001\r\n"
+                               "fd00::8\n"
+                               "[fd00::9]\n"
+                               "10.0.0.3:1",
+                               &hosts, &e),
+                          0);
+    static const char *const expected[] = {"pi-0:7470",      "pi-1:9000",      "[fd00::7]:9001",
+                                           "[fd00::8]:7470", "[fd00::9]:7470", "10.0.0.3:1"};
+    CU_ASSERT_EQUAL_FATAL(hosts.count, RG_COUNT(expected));
+    for (int i = 0; i < hosts.count; i++) {
+        char text[RG_HOST_TEXT];
+        rg_host_text(&hosts.host[i], text);
+        CU_ASSERT_STRING_EQUAL(text, expected[i]);
+    }
+    CU_ASSERT_EQUAL(hosts.host[2].line, 5);
+    rg_hosts_free(&hosts);
+}
+
+static void test_bad_hosts(void)
+{
+    static const char *const bad[] = {"a\nb:\n",     "a\nb:0\n",   "a\nb:65536\n", "a\nb:12x\n",
+                                      "a\nb c\n",    "a\n[::1\n",  "a\n[::1]x\n",  "a\n:80\n",
+                                      "a\na:7470\n", "a\n[]:80\n", "a\nb:-1\n",    "a\nb: 80\n",
+                                      "a\n[::1]:\n"};
+    struct rg_hosts hosts;
+    struct rg_error e;
+    for (size_t i = 0; i < RG_COUNT(bad); i++) {
+        int result = load(bad[i], &hosts, &e);
+        CU_ASSERT_EQUAL(result, RG_ERR_INVALID);
+        if (result == 0 || strncmp(e.text, "test_join_hosts.txt:2: ", 23) != 0)
+            printf("  %s: %s\n", bad[i], e.text);
+        CU_ASSERT_EQUAL(strncmp(e.text, "test_join_hosts.txt:2: ", 23), 0);
+    }
+    CU_ASSERT_EQUAL(load("# nobody\n", &hosts, &e), RG_ERR_INVALID);
+    CU_ASSERT_EQUAL(rg_hosts_load("/nonexistent/hosts", &hosts, &e), RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "/nonexistent/hosts: "));
+}
+
+/* ---- ranks as processes ---- */
+
+struct said {
+    int code;
+    char text[480];
+};
+
+struct member {
+    int rank, listener; /* listener -1: as its hosts say */
+    const struct rg_hosts *hosts;
+    const char *scenario, *version;
+    uint64_t nonce;
+    double timeout_s;
+    pid_t pid;
+};
+
+static int answer_all(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    return rg_barrier(w);
+}
+
+static struct said *said; /* by member, shared */
+
+static void start_member(struct member *m, int index)
+{
+    fflush(NULL);
+    m->pid = fork();
+    if (m->pid != 0)
+        return;
+    struct rg_error e = {0};
+    struct rg_join join = {.rank = m->rank,
+                           .hosts = m->hosts,
+                           .listener = m->listener,
+                           .scenario = m->scenario ? m->scenario : "digest",
+                           .version = m->version,
+                           .nonce = m->nonce,
+                           .timeout_s = m->timeout_s > 0 ? m->timeout_s : 20,
+                           .quiet = true};
+    struct rg_mesh *mesh;
+    int result = 0, code = rg_mesh_join(&join, &mesh, &e);
+    if (code == 0)
+        code = rg_mesh_run(mesh, rg_mesh_size(mesh), answer_all, NULL, &result, &e);
+    said[index].code = code ? code : result;
+    snprintf(said[index].text, sizeof said[index].text, "%s", e.text);
+    if (code == 0)
+        rg_mesh_leave(mesh);
+    _exit(0);
+}
+
+static void wait_member(struct member *m)
+{
+    for (int i = 0; i < 3000; i++) {
+        if (waitpid(m->pid, NULL, WNOHANG) == m->pid)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    kill(m->pid, SIGKILL);
+    waitpid(m->pid, NULL, 0);
+    CU_FAIL("a rank hangs");
+}
+
+enum { RANKS = 3 };
+
+struct trio {
+    struct rg_hosts hosts;
+    int listeners[RANKS];
+    struct member members[RANKS];
+};
+
+static void open_trio(struct trio *t)
+{
+    struct rg_error e;
+    CU_ASSERT_EQUAL_FATAL(rg_local_listen(RANKS, t->listeners, &t->hosts, &e), 0);
+    for (int r = 0; r < RANKS; r++) {
+        fcntl(t->listeners[r], F_SETFD, FD_CLOEXEC);
+        t->members[r] = (struct member){.rank = r, .listener = t->listeners[r], .hosts = &t->hosts};
+    }
+    memset(said, 0, 16 * sizeof *said);
+}
+
+static void close_listeners(struct trio *t)
+{
+    for (int r = 0; r < RANKS; r++)
+        if (t->listeners[r] >= 0)
+            close(t->listeners[r]);
+}
+
+static void run_trio(struct trio *t)
+{
+    for (int r = 0; r < RANKS; r++)
+        start_member(&t->members[r], r);
+    close_listeners(t);
+    for (int r = 0; r < RANKS; r++)
+        wait_member(&t->members[r]);
+    rg_hosts_free(&t->hosts);
+}
+
+static void expect(int index, int code, const char *part)
+{
+    if (said[index].code != code || !strstr(said[index].text, part))
+        printf("  member %d: %s: %s\n", index, rg_strerror(said[index].code), said[index].text);
+    CU_ASSERT_EQUAL(said[index].code, code);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said[index].text, part));
+}
+
+static void test_join(void)
+{
+    struct trio t;
+    open_trio(&t);
+    run_trio(&t);
+    for (int r = 0; r < RANKS; r++)
+        expect(r, 0, "");
+}
+
+static void test_version(void)
+{
+    struct trio t;
+    open_trio(&t);
+    t.members[2].version = "9.8.7";
+    run_trio(&t);
+    expect(0, RG_ERR_REFUSED, "rank 2 at 127.0.0.1");
+    expect(0, RG_ERR_REFUSED, "runs version 9.8.7 (protocol 1), rank 0 runs " RG_VERSION);
+    expect(1, RG_ERR_REFUSED, "runs version 9.8.7");
+    expect(2, RG_ERR_REFUSED, "rank 0 at 127.0.0.1 refused: rank 2 at 127.0.0.1");
+}
+
+static void test_scenario(void)
+{
+    struct trio t;
+    open_trio(&t);
+    t.members[1].scenario = "feedbeef";
+    run_trio(&t);
+    expect(0, RG_ERR_REFUSED, "has another scenario (feedbeef...) than rank 0 (digest...)");
+    expect(1, RG_ERR_REFUSED, "refused: rank 1 at ");
+    expect(2, RG_ERR_REFUSED, "scenario");
+}
+
+static void test_wrong_rank(void)
+{
+    struct trio t;
+    open_trio(&t);
+    struct rg_hosts swapped = t.hosts; /* its list has ranks 0 and 1 in the other order */
+    struct rg_host host[RANKS] = {t.hosts.host[1], t.hosts.host[0], t.hosts.host[2]};
+    swapped.host = host;
+    t.members[2].hosts = &swapped;
+    run_trio(&t);
+    expect(2, RG_ERR_REFUSED, "takes this for rank 0, but it is rank 1: the lists of hosts differ");
+    CU_ASSERT_EQUAL(said[0].code, RG_ERR_REFUSED);
+    CU_ASSERT_EQUAL(said[1].code, RG_ERR_REFUSED);
+}
+
+static void test_size(void)
+{
+    struct trio t;
+    open_trio(&t);
+    struct rg_hosts fewer = t.hosts;
+    fewer.count = 2;
+    t.members[1].hosts = &fewer;
+    run_trio(&t);
+    expect(1, RG_ERR_REFUSED, "has 2 hosts in its list, rank 0 has 3");
+}
+
+static void test_missing(void)
+{
+    struct trio t;
+    open_trio(&t);
+    close(t.listeners[0]);
+    t.listeners[0] = -1;
+    for (int r = 1; r < RANKS; r++) {
+        t.members[r].timeout_s = 0.5;
+        start_member(&t.members[r], r);
+    }
+    close_listeners(&t);
+    for (int r = 1; r < RANKS; r++) {
+        wait_member(&t.members[r]);
+        expect(r, RG_ERR_TIMEOUT, "other ranks did not join in ");
+        expect(r, RG_ERR_TIMEOUT, "first rank 0 at 127.0.0.1 port ");
+        expect(r, RG_ERR_TIMEOUT, "Connection refused");
+    }
+    rg_hosts_free(&t.hosts);
+}
+
+/* A second rank 2, and one of another run: refused, and the others never notice. */
+static void test_impostors(void)
+{
+    struct trio t;
+    open_trio(&t);
+    struct member twin = {.rank = 2, .hosts = &t.hosts, .listener = -1};
+    struct member stale = {.rank = 1, .hosts = &t.hosts, .listener = -1, .nonce = 4711};
+    start_member(&t.members[0], 0);
+    start_member(&t.members[2], 2);
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL); /* 2 has joined 0; 1 is missing */
+    int spare[2];
+    struct rg_hosts ignored;
+    struct rg_error e;
+    CU_ASSERT_EQUAL_FATAL(rg_local_listen(2, spare, &ignored, &e), 0);
+    twin.listener = spare[0];
+    stale.listener = spare[1];
+    start_member(&twin, 3);
+    start_member(&stale, 4);
+    close(spare[0]);
+    close(spare[1]);
+    wait_member(&twin);
+    wait_member(&stale);
+    expect(3, RG_ERR_REFUSED, "rank 2 has joined already");
+    expect(4, RG_ERR_REFUSED, "belongs to another run");
+    start_member(&t.members[1], 1);
+    close_listeners(&t);
+    for (int r = 0; r < RANKS; r++) {
+        wait_member(&t.members[r]);
+        expect(r, 0, "");
+    }
+    rg_hosts_free(&ignored);
+    rg_hosts_free(&t.hosts);
+}
+
+/* A rank that dies while others are still missing may come back. */
+static void test_comeback(void)
+{
+    struct trio t;
+    open_trio(&t);
+    t.members[0].nonce = t.members[1].nonce = t.members[2].nonce = 7;
+    start_member(&t.members[0], 0);
+    start_member(&t.members[2], 2);
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    kill(t.members[2].pid, SIGKILL);
+    waitpid(t.members[2].pid, NULL, 0);
+    start_member(&t.members[2], 2);
+    start_member(&t.members[1], 1);
+    close_listeners(&t);
+    for (int r = 0; r < RANKS; r++) {
+        wait_member(&t.members[r]);
+        expect(r, 0, "");
+    }
+    rg_hosts_free(&t.hosts);
+}
+
+/* ---- strangers ---- */
+
+static int knock(const struct rg_host *host)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(host->port)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_FATAL(fd >= 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void test_strangers(void)
+{
+    struct trio t;
+    open_trio(&t);
+    start_member(&t.members[0], 0);
+    start_member(&t.members[1], 1);
+    static const char http[] = "GET / HTTP/1.0\r\n\r\n", half[] = "RINGTMP\n\1\0\0\0";
+    int fds[150];
+    for (int i = 0; i < 150; i++) { /* more than there is room for; most say nothing at all */
+        fds[i] = knock(&t.hosts.host[i % 2]);
+        CU_ASSERT_FATAL(fds[i] >= 0);
+        if (i % 5 == 0)
+            send(fds[i], http, sizeof http - 1, MSG_NOSIGNAL);
+        else if (i % 5 == 1)
+            send(fds[i], half, sizeof half - 1, MSG_NOSIGNAL);
+        else if (i % 5 == 2)
+            shutdown(fds[i], SHUT_RDWR);
+    }
+    char answer[64]; /* HTTP gets no answer but the end */
+    CU_ASSERT(recv(fds[0], answer, sizeof answer, 0) <= 0);
+    start_member(&t.members[2], 2);
+    close_listeners(&t);
+    for (int r = 0; r < RANKS; r++) {
+        wait_member(&t.members[r]);
+        expect(r, 0, "");
+    }
+    for (int i = 0; i < 150; i++)
+        close(fds[i]);
+    rg_hosts_free(&t.hosts);
+}
+
+/* The addresses of a hosts file are listened on, IPv6 as well. */
+static void test_addresses(void)
+{
+    static const char *const names[] = {"127.0.0.1", "::1", "localhost"};
+    for (size_t i = 0; i < RG_COUNT(names); i++) {
+        struct trio t;
+        struct rg_hosts free_ports;
+        struct rg_error e;
+        int spare[RANKS];
+        open_trio(&t);
+        close_listeners(&t);
+        CU_ASSERT_EQUAL_FATAL(rg_local_listen(RANKS, spare, &free_ports, &e), 0);
+        bool possible = true;
+        for (int r = 0; r < RANKS; r++) {
+            struct rg_host *host = &t.hosts.host[r];
+            snprintf(host->name, sizeof host->name, "%s", names[i]);
+            snprintf(host->port, sizeof host->port, "%s", free_ports.host[r].port);
+            close(spare[r]);
+            t.listeners[r] = t.members[r].listener = -1;
+            struct addrinfo *found = NULL;
+            int fd = -1;
+            if (getaddrinfo(host->name, NULL, NULL, &found) == 0)
+                fd = socket(found->ai_family, SOCK_STREAM, 0);
+            struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+            if (fd < 0 || (found->ai_family == AF_INET6 &&
+                           bind(fd, (struct sockaddr *)&six, sizeof six) != 0))
+                possible = false;
+            if (found)
+                freeaddrinfo(found);
+            if (fd >= 0)
+                close(fd);
+        }
+        rg_hosts_free(&free_ports);
+        if (!possible) {
+            printf("(no %s here) ", names[i]);
+            rg_hosts_free(&t.hosts);
+            continue;
+        }
+        run_trio(&t);
+        for (int r = 0; r < RANKS; r++)
+            expect(r, 0, "");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {{"hosts file", test_hosts},
+                                              {"bad hosts files", test_bad_hosts},
+                                              {"join", test_join},
+                                              {"another version", test_version},
+                                              {"another scenario", test_scenario},
+                                              {"another order of hosts", test_wrong_rank},
+                                              {"another number of hosts", test_size},
+                                              {"a missing rank", test_missing},
+                                              {"impostors", test_impostors},
+                                              {"comeback", test_comeback},
+                                              {"strangers", test_strangers},
+                                              {"addresses", test_addresses}};
+    said = mmap(NULL, 16 * sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (said == MAP_FAILED)
+        return 1;
+    return suite_main("join", tests, RG_COUNT(tests), argc, argv);
+}

@@ -1,0 +1,369 @@
+/* Frames and hellos survive the wire, and nonsense is named as such: random bytes, mutated frames,
+ * and a peer that joins properly and then breaks the protocol. */
+#include "posix/wire.h"
+
+#include "base/check.h"
+#include "base/random.h"
+#include "tests/posix/cluster.h"
+#include "tests/support/suite.h"
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void test_headers(void)
+{
+    struct rg_header out = {.type = RG_FRAME_DATA,
+                            .flags = RG_WIRE_UNASKED,
+                            .units = 513,
+                            .tag = 0xfedcba98u,
+                            .run = 77,
+                            .length = 1234567890123u,
+                            .sequence = UINT64_MAX};
+    struct rg_header in;
+    unsigned char bytes[RG_MESSAGE_HEADER];
+    rg_header_encode(&out, bytes);
+    CU_ASSERT_PTR_NULL(rg_header_decode(bytes, &in));
+    CU_ASSERT_EQUAL(memcmp(&in, &out, sizeof in), 0);
+    CU_ASSERT_EQUAL(bytes[8], 0x98); /* little-endian */
+    for (int type = 0; type < 256; type++) {
+        struct rg_header h = {.type = (uint8_t)type, .run = 1};
+        rg_header_encode(&h, bytes);
+        bool known = type > 0 && type < RG_FRAME_END && type != RG_FRAME_MORE;
+        CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL, known);
+        h.flags = 2;
+        rg_header_encode(&h, bytes);
+        CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
+    }
+    out.length = RG_WIRE_LONGEST + 1;
+    rg_header_encode(&out, bytes);
+    CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
+    out.length = 10;
+    out.units = 0;
+    rg_header_encode(&out, bytes);
+    CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
+}
+
+static uint64_t dice(uint64_t *state)
+{
+    *state = rg_mix64(*state + 1);
+    return *state;
+}
+
+static void test_random_headers(void)
+{
+    unsigned char bytes[RG_MESSAGE_HEADER], again[RG_MESSAGE_HEADER];
+    uint64_t state = 1;
+    int good = 0;
+    for (int i = 0; i < 300000; i++) {
+        struct rg_header h;
+        for (int k = 0; k < RG_MESSAGE_HEADER; k++)
+            bytes[k] = (unsigned char)dice(&state);
+        if (i % 2) {
+            memcpy(bytes, "RTF1", 4);
+            bytes[4] %= RG_FRAME_END;
+            bytes[5] &= 1;
+            memset(bytes + 22, 0, 2);
+        }
+        if (rg_header_decode(bytes, &h))
+            continue;
+        good++;
+        rg_header_encode(&h, again); /* what is accepted means just one thing */
+        CU_ASSERT_EQUAL_FATAL(memcmp(bytes, again, sizeof bytes), 0);
+    }
+    CU_ASSERT(good > 0);
+}
+
+static void test_hellos(void)
+{
+    struct rg_hello out = {.protocol = RG_WIRE_PROTOCOL,
+                           .kind = RG_HELLO_ASKS,
+                           .rank = 3,
+                           .size = 4,
+                           .target = 1,
+                           .nonce = 99};
+    struct rg_hello in;
+    unsigned char bytes[RG_WIRE_HELLO];
+    memset(out.version, 'v', sizeof out.version - 1);
+    memset(out.scenario, 's', sizeof out.scenario - 1);
+    memset(out.reason, 'r', sizeof out.reason - 1);
+    rg_hello_encode(&out, bytes);
+    CU_ASSERT_PTR_NULL(rg_hello_decode(bytes, &in));
+    CU_ASSERT_EQUAL(memcmp(&in, &out, sizeof in), 0);
+    memset(bytes + 40, '\n', 400); /* no terminator, no newline gets through */
+    CU_ASSERT_PTR_NULL(rg_hello_decode(bytes, &in));
+    CU_ASSERT_EQUAL(strlen(in.version), sizeof in.version - 1);
+    CU_ASSERT_PTR_NULL(strchr(in.reason, '\n'));
+    uint64_t state = 5;
+    for (int i = 0; i < 20000; i++) {
+        rg_hello_encode(&out, bytes);
+        for (int k = 0; k < 4; k++)
+            bytes[dice(&state) % RG_WIRE_HELLO] = (unsigned char)dice(&state);
+        if (rg_hello_decode(bytes, &in))
+            continue;
+        CU_ASSERT_FATAL(in.rank < in.size && memchr(in.version, 0, sizeof in.version) &&
+                        memchr(in.scenario, 0, sizeof in.scenario) &&
+                        memchr(in.reason, 0, sizeof in.reason));
+    }
+    CU_ASSERT_FALSE(rg_hello_begins((const unsigned char *)"GET / HTTP/1.1", 14));
+    CU_ASSERT_TRUE(rg_hello_begins((const unsigned char *)"RING", 4));
+}
+
+/* ---- rank 0 is real, rank 1 is this test ---- */
+
+static void put_all(int fd, const void *bytes, size_t count)
+{
+    ssize_t ignored = send(fd, bytes, count, MSG_NOSIGNAL); /* it may have hung up by now */
+    (void)ignored;
+}
+
+static void put_frame(int fd, const struct rg_header *h)
+{
+    unsigned char bytes[RG_MESSAGE_HEADER];
+    rg_header_encode(h, bytes);
+    put_all(fd, bytes, sizeof bytes);
+}
+
+/* Rank 1 of two calls rank 0 and says hello. */
+static int call_as_rank_1(const struct rg_hosts *hosts)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(hosts->host[0].port)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct rg_hello h = {.protocol = RG_WIRE_PROTOCOL,
+                         .kind = RG_HELLO_ASKS,
+                         .rank = 1,
+                         .size = 2,
+                         .version = RG_VERSION,
+                         .scenario = "test"};
+    unsigned char bytes[RG_WIRE_HELLO];
+    rg_hello_encode(&h, bytes);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+        return -1;
+    put_all(fd, bytes, sizeof bytes);
+    if (recv(fd, bytes, sizeof bytes, MSG_WAITALL) != sizeof bytes || rg_hello_decode(bytes, &h) ||
+        h.kind != RG_HELLO_WELCOME)
+        return -1;
+    return fd;
+}
+
+static int listen_to_nonsense(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    static char buffer[2][1000];
+    struct rg_request r[3], *all[] = {&r[0], &r[1], &r[2]};
+    rg_recv(w, 1, 300, buffer[0], 1000, &r[0]);
+    rg_recv_upto(w, 1, 301, buffer[1], 1000, &r[1]);
+    rg_send(w, 1, 300, buffer[0], 1000, &r[2]);
+    rg_wait_all(w, all, 3);
+    int result = 0;
+    while (result == 0 || result == RG_ERR_LENGTH) {
+        rg_recv_upto(w, 1, 301, buffer[1], 1000, &r[1]);
+        result = rg_wait(w, &r[1]);
+    }
+    return result;
+}
+
+/* What the real rank says of it: the code of the loss. */
+static int real_rank(int listener, struct rg_hosts *hosts)
+{
+    struct rg_error e = {0};
+    struct rg_join join = {.rank = 0,
+                           .hosts = hosts,
+                           .listener = listener,
+                           .scenario = "test",
+                           .timeout_s = 20,
+                           .quiet = true};
+    struct rg_mesh *mesh;
+    struct rg_mesh_lost lost;
+    int result, error = rg_mesh_join(&join, &mesh, &e);
+    if (error)
+        return error;
+    error = rg_mesh_run(mesh, 2, listen_to_nonsense, NULL, &result, &e);
+    if (error == 0)
+        error = result;
+    bool known = rg_mesh_lost(mesh, &lost);
+    if (error == RG_ERR_PEER && known && lost.rank == 1)
+        error = lost.code;
+    rg_mesh_leave(mesh);
+    return error;
+}
+
+typedef void (*nonsense_fn)(int fd, uint64_t seed);
+
+/* The exit status of the real rank when its peer says `nonsense` after the fence. */
+static int suffer(nonsense_fn nonsense, uint64_t seed)
+{
+    int listeners[2];
+    struct rg_hosts hosts;
+    struct rg_error e;
+    CU_ASSERT_EQUAL_FATAL(rg_local_listen(2, listeners, &hosts, &e), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(listeners[1]);
+        int result = real_rank(listeners[0], &hosts);
+        rg_hosts_free(&hosts);
+        exit(-result);
+    }
+    close(listeners[0]);
+    close(listeners[1]);
+    int fd = call_as_rank_1(&hosts);
+    CU_ASSERT_FATAL(fd >= 0);
+    put_frame(fd, &(struct rg_header){.type = RG_FRAME_FENCE, .run = 1, .sequence = 1});
+    nonsense(fd, seed);
+    shutdown(fd, SHUT_WR);
+    char bytes[4096];
+    while (recv(fd, bytes, sizeof bytes, 0) > 0)
+        continue;
+    close(fd);
+    rg_hosts_free(&hosts);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    CU_ASSERT_TRUE(WIFEXITED(status));
+    return WIFEXITED(status) ? -WEXITSTATUS(status) : 0;
+}
+
+static void frame_of(int fd, struct rg_header h)
+{
+    h.run = 1;
+    put_frame(fd, &h);
+}
+
+static void say_http(int fd, uint64_t seed)
+{
+    static const char text[] = "GET /index.html HTTP/1.1\r\nHost: example.invalid\r\n\r\n";
+    (void)seed;
+    put_all(fd, text, sizeof text - 1);
+}
+
+static void say_contradiction(int fd, uint64_t seed)
+{
+    static const char payload[2000];
+    switch (seed) {
+    case 0: /* out of sequence */
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_DATA, .tag = 300, .sequence = 2});
+        break;
+    case 1: /* beyond the window, unasked-for */
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_DATA,
+                                        .flags = RG_WIRE_UNASKED,
+                                        .units = 1,
+                                        .tag = 999,
+                                        .length = RG_WINDOW + 1,
+                                        .sequence = 1});
+        break;
+    case 2: /* "asked for", and it was not */
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_DATA,
+                                        .units = 1,
+                                        .tag = 999,
+                                        .length = (uint64_t)1 << 40,
+                                        .sequence = 1});
+        break;
+    case 3: /* a message within another */
+        frame_of(fd,
+                 (struct rg_header){
+                     .type = RG_FRAME_DATA, .units = 1, .tag = 300, .length = 2000, .sequence = 1});
+        put_all(fd, payload, 1024);
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_DATA, .tag = 300, .sequence = 2});
+        break;
+    case 4: /* acknowledges what was not sent */
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_ACK, .sequence = 7});
+        break;
+    case 5: /* gives back room that was not taken */
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_ACK, .sequence = 1, .length = 4000});
+        break;
+    case 6:
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_GRANT, .sequence = 5});
+        break;
+    case 7:
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_WITHDRAW, .sequence = 1});
+        break;
+    case 8:
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_EXPECT, .tag = 300, .sequence = 9});
+        break;
+    case 9:
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_ABORT, .sequence = 1});
+        break;
+    case 10:
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_FENCE, .sequence = 1});
+        break;
+    case 11:
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_LEAVE, .tag = 70});
+        break;
+    default: /* of a run that has not begun */
+        put_frame(fd, &(struct rg_header){.type = RG_FRAME_DATA, .run = 9, .tag = 300});
+        break;
+    }
+}
+
+static void say_anything(int fd, uint64_t seed)
+{
+    uint64_t state = rg_mix64(seed + 1000);
+    unsigned char payload[3000];
+    for (size_t i = 0; i < sizeof payload; i++)
+        payload[i] = (unsigned char)dice(&state);
+    uint64_t sequence = 0;
+    for (int i = 0; i < 40; i++) {
+        size_t bytes = dice(&state) % 5 ? dice(&state) % 1000 : dice(&state) % sizeof payload;
+        struct rg_header h = {.type = RG_FRAME_DATA,
+                              .flags = (uint8_t)(dice(&state) % 2),
+                              .units = bytes ? 3 : 0,
+                              .tag = 300 + (uint32_t)(dice(&state) % 2),
+                              .run = 1,
+                              .length = bytes,
+                              .sequence = ++sequence};
+        unsigned char frame[RG_MESSAGE_HEADER];
+        if (dice(&state) % 8 == 0) {
+            h = (struct rg_header){.type = (uint8_t)(1 + dice(&state) % (RG_FRAME_END - 1)),
+                                   .run = 1,
+                                   .tag = (uint32_t)(dice(&state) % 3),
+                                   .length = dice(&state) % 2000,
+                                   .sequence = dice(&state) % 4};
+            sequence--;
+        }
+        rg_header_encode(&h, frame);
+        if (dice(&state) % 16 == 0)
+            frame[dice(&state) % sizeof frame] ^= (unsigned char)(1u << dice(&state) % 8);
+        put_all(fd, frame, sizeof frame);
+        if (h.type == RG_FRAME_DATA)
+            put_all(fd, payload, RG_MIN(bytes, sizeof payload));
+    }
+    put_all(fd, payload, sizeof payload); /* no frame begins like this */
+}
+
+static void test_nonsense(void)
+{
+    CU_ASSERT_EQUAL(suffer(say_http, 0), RG_ERR_PROTOCOL);
+    for (uint64_t i = 0; i <= 12; i++) {
+        int code = suffer(say_contradiction, i);
+        if (code != RG_ERR_PROTOCOL)
+            printf("  contradiction %d: %s\n", (int)i, rg_strerror(code));
+        CU_ASSERT_EQUAL(code, RG_ERR_PROTOCOL);
+    }
+}
+
+static void test_anything(void)
+{
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        int code = suffer(say_anything, seed);
+        if (code != RG_ERR_PROTOCOL && code != RG_ERR_PEER && code != RG_ERR_INTERRUPTED) {
+            printf("  seed %d: %s\n", (int)seed, rg_strerror(code));
+            CU_FAIL("neither lost nor left");
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {{"headers", test_headers},
+                                              {"random headers", test_random_headers},
+                                              {"hellos", test_hellos},
+                                              {"nonsense from a peer", test_nonsense},
+                                              {"anything from a peer", test_anything}};
+    signal(SIGPIPE, SIG_IGN);
+    return suite_main("wire", tests, RG_COUNT(tests), argc, argv);
+}

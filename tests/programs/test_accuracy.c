@@ -1,0 +1,90 @@
+/* What training reaches: mean and spread over five seeds, and what stale weights cost. */
+#include "programs/command.h"
+#include "support/suite.h"
+#include <math.h>
+#include <unistd.h>
+
+enum { SEEDS = 5 };
+#define MNIST "../shared/data/mnist-t10k"
+
+struct sample {
+    double accuracy[SEEDS], ratio[SEEDS], staleness;
+};
+
+static double mean_of(const double *values)
+{
+    double sum = 0;
+    for (int i = 0; i < SEEDS; i++)
+        sum += values[i];
+    return sum / SEEDS;
+}
+
+static double deviation_of(const double *values)
+{
+    double mean = mean_of(values), sum = 0;
+    for (int i = 0; i < SEEDS; i++)
+        sum += (values[i] - mean) * (values[i] - mean);
+    return sqrt(sum / (SEEDS - 1));
+}
+
+/* Train every strategy of `labels` from seeds 1 to SEEDS. */
+static void train(const char *command, const char *const *labels, int count,
+                  struct sample *samples)
+{
+    for (int seed = 1; seed <= SEEDS; seed++) {
+        char line[300];
+        snprintf(line, sizeof line, "%s --set seed=%d", command, seed);
+        json_t *result = command_result(line, 900);
+        for (int i = 0; i < count && result; i++) {
+            json_t *run = command_run_of(result, labels[i]);
+            samples[i].accuracy[seed - 1] = command_number(run, "final.accuracy");
+            samples[i].ratio[seed - 1] = command_number(run, "formula.ratio");
+            samples[i].staleness = command_number(run, "staleness");
+        }
+        json_decref(result);
+    }
+    for (int i = 0; i < count; i++)
+        printf("\n    %-12s accuracy %.2f %% +- %.2f (seeds 1 to %d), staleness %g, observed / "
+               "predicted %.3f",
+               labels[i], 100 * mean_of(samples[i].accuracy),
+               100 * deviation_of(samples[i].accuracy), SEEDS, samples[i].staleness,
+               mean_of(samples[i].ratio));
+    printf("\n");
+}
+
+static void iris(void)
+{
+    static const char *const labels[] = {"single", "ring", "server", "ringtmp"};
+    struct sample s[4];
+    train("ringsim scenarios/iris-3.xml", labels, 4, s);
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT(mean_of(s[i].accuracy) >= 0.95);
+}
+
+static void mnist(void)
+{
+    static const char *const labels[] = {"single",    "sequential", "gpipe",     "1f1b",
+                                         "server",    "all-reduce", "pipedream", "ringtmp-1",
+                                         "ringtmp-S", "ringtmp-3S"};
+    enum { SYNCHRONOUS = 6, PIPEDREAM = 6, ONE, S_UNITS, THREE_S, COUNT };
+    struct sample s[COUNT];
+    if (access(RG_SOURCE_DIR "/" MNIST "/t10k-images-idx3-ubyte.gz", R_OK) != 0) {
+        printf("skipped: no MNIST digits in %s\n", MNIST);
+        return;
+    }
+    train("ringsim scenarios/mnist-3.xml --data " MNIST, labels, COUNT, s);
+    for (int i = 0; i < SYNCHRONOUS; i++)
+        CU_ASSERT(mean_of(s[i].accuracy) >= 0.93);
+    CU_ASSERT(fabs(mean_of(s[PIPEDREAM].accuracy) - mean_of(s[0].accuracy)) <= 0.005);
+    CU_ASSERT_EQUAL(mean_of(s[ONE].accuracy), mean_of(s[0].accuracy));
+    CU_ASSERT_EQUAL(s[ONE].staleness, 0);
+    CU_ASSERT_EQUAL(s[S_UNITS].staleness, 2);
+    CU_ASSERT_EQUAL(s[THREE_S].staleness, 8);
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {{"iris: 95 %", iris},
+                                       {"MNIST's test digits: 93 % in 20 epochs", mnist}};
+    return suite_main("accuracy", tests, sizeof tests / sizeof *tests, argc, argv);
+}

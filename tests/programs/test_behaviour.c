@@ -1,0 +1,200 @@
+/* The programs as their users meet them: bad input, Ctrl-C, lost ranks. */
+#include "programs/command.h"
+#include "support/suite.h"
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/ringtmp-test-XXXXXX";
+
+static int files_in_folder(void)
+{
+    int count = 0;
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;)
+        count += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+static int lines_in(const char *text)
+{
+    int lines = 0;
+    for (; *text; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+/* Exit 2, one line that contains `words`, nothing printed or written. */
+static void refuses(const char *command, const char *words)
+{
+    struct command_output output;
+    char line[700];
+    snprintf(line, sizeof line, "%s --json %s/result.json --trace %s/result.trace", command,
+             folder, folder);
+    command_run(line, 60, &output);
+    bool good = output.status == 2 && lines_in(output.err) == 1 && output.out[0] == 0 &&
+                strstr(output.err, words) && files_in_folder() == 0;
+    if (!good)
+        printf("%s\n  status %d, %d files, wanted \"%s\"\n%s%s", line, output.status,
+               files_in_folder(), words, output.out, output.err);
+    CU_ASSERT(good);
+}
+
+static void bad_command_lines_are_refused(void)
+{
+    refuses("ringsim", "SCENARIO");
+    refuses("ringsim scenarios/iris-3.xml --no-such-option", "--no-such-option");
+    refuses("ringsim scenarios/iris-3.xml --jobs 0", "1 to");
+    refuses("ringsim scenarios/iris-3.xml --strategy nobody", "nobody");
+    refuses("ringsim scenarios/iris-3.xml --set colour=red", "colour");
+    refuses("ringsim scenarios/iris-3.xml --set batch=0", "batch");
+    refuses("ringsim scenarios/iris-3.xml --set batch=500", "120");
+    refuses("ringsim scenarios/iris-3.xml --set nodes=4", "3 hosts");
+    refuses("ringsim scenarios/iris-3.xml --set ring.depht=2", "depth");
+    refuses("ringsim scenarios/iris-3.xml --set ring.schedule=lazy", "gpipe");
+    refuses("ringsim scenarios/iris-3.xml --save /tmp/x", "one strategy");
+    refuses("ringsim scenarios/no-such.xml", "no-such.xml");
+    refuses("ringsim scenarios/mnist-3.xml", "t10k-images");
+    refuses("ringsim scenarios/iris-3.xml --set platform=platforms/pi4-gigabit-64.xml", "at most 3");
+    refuses("ringnode scenarios/iris-3.xml", "--local");
+    refuses("ringnode scenarios/iris-3.xml --rank 0", "--hosts");
+    refuses("ringnode scenarios/iris-3.xml --local=99", "3 hosts");
+    refuses("ringnode scenarios/iris-3.xml --rank 0 --hosts no-such-hosts", "no-such-hosts");
+}
+
+static void outputs_that_cannot_be_written_are_refused_first(void)
+{
+    struct command_output output;
+    command_run("ringsim scenarios/iris-3.xml --json /no/such/folder/x.json", 60, &output);
+    CU_ASSERT_EQUAL(output.status, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "/no/such/folder"));
+    CU_ASSERT_EQUAL(lines_in(output.err), 1);
+}
+
+static void pause_s(double seconds)
+{
+    nanosleep(&(struct timespec){.tv_sec = (time_t)seconds,
+                                 .tv_nsec = (long)(1e9 * (seconds - (double)(time_t)seconds))},
+              NULL);
+}
+
+/* A run that would take minutes gets SIGINT: 130, soon, no process and no half-written file left. */
+static void interrupt(const char *command, int files)
+{
+    char line[700];
+    snprintf(line, sizeof line, "%s --json %s/result.json --trace %s/result.trace", command,
+             folder, folder);
+    pid_t pid = command_start(line, NULL);
+    pause_s(1.5);
+    CU_ASSERT_EQUAL(kill(-pid, SIGINT), 0);
+    CU_ASSERT_EQUAL(command_wait(pid, 20), 130);
+    pause_s(0.2);
+    CU_ASSERT_EQUAL(command_group_size(pid), 0);
+    CU_ASSERT_EQUAL(files_in_folder(), files);
+    snprintf(line, sizeof line, "%s/result.json", folder);
+    unlink(line);
+    snprintf(line, sizeof line, "%s/result.trace", folder);
+    unlink(line);
+}
+
+static void ctrl_c_leaves_nothing(void)
+{
+    /* Result and trace of what had finished are there, whole; temporary files are not. */
+    interrupt("ringsim scenarios/iris-3.xml --set epochs=1000000", 2);
+    interrupt("ringnode scenarios/iris-3.xml --local --set epochs=1000000", 2);
+}
+
+static pid_t child_of(pid_t parent, int index)
+{
+    char path[80], text[4096] = "";
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
+    FILE *f = fopen(path, "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    text[n] = 0;
+    fclose(f);
+    char *at = text;
+    long pid = 0;
+    for (int i = 0; i <= index; i++)
+        pid = strtol(at, &at, 10);
+    return (pid_t)pid;
+}
+
+/* SIGKILL to one rank: status 4, and the loss has a name. */
+static void a_killed_rank_is_named(void)
+{
+    for (int rank = 0; rank < 3; rank++) {
+        char path[80], text[4096] = "", name[16];
+        snprintf(path, sizeof path, "%s/err", folder);
+        pid_t pid = command_start(
+            "ringnode scenarios/iris-3.xml --local --strategy ring --set epochs=1000000", path);
+        pause_s(1);
+        pid_t victim = child_of(pid, rank);
+        CU_ASSERT_FATAL(victim > 0);
+        CU_ASSERT_EQUAL(kill(victim, SIGKILL), 0);
+        CU_ASSERT_EQUAL(command_wait(pid, 30), 4);
+        CU_ASSERT_EQUAL(command_group_size(pid), 0);
+        FILE *f = fopen(path, "r");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+        text[fread(text, 1, sizeof text - 1, f)] = 0;
+        fclose(f);
+        unlink(path);
+        snprintf(name, sizeof name, "rank %d", rank);
+        if (!strstr(text, name))
+            printf("%s", text);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, name));
+    }
+}
+
+static void what_does_not_fit_is_told(void)
+{
+    /* The 64-layer network and its Adam state on boards of half a megabyte. */
+    json_t *result = command_result("ringsim tests/data/tiny-boards.xml", 60);
+    json_t *single = command_run_of(result, "single"), *ring = command_run_of(result, "ring");
+    CU_ASSERT_STRING_EQUAL(command_text(single, "status"), "does-not-fit");
+    CU_ASSERT_PTR_NOT_NULL(strstr(command_text(single, "error"), "node 0"));
+    CU_ASSERT_STRING_EQUAL(command_text(ring, "status"), "ok");
+    json_decref(result);
+}
+
+static void saved_parameters_load_again(void)
+{
+    char line[400], path[80];
+    struct command_output output;
+    snprintf(path, sizeof path, "%s/net.safetensors", folder);
+    snprintf(line, sizeof line, "ringsim scenarios/iris-3.xml --strategy ring --save %s", path);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    snprintf(line, sizeof line, "ringnode scenarios/iris-3.xml --local --strategy ring --load %s",
+             path);
+    json_t *result = command_result(line, 60);
+    json_t *run = command_run_of(result, "ring");
+    /* It goes on from where it was: the loss after the first epoch is low already. */
+    json_t *first = json_array_get(json_object_get(run, "training"), 0);
+    CU_ASSERT(json_number_value(json_object_get(first, "accuracy")) > 0.8);
+    json_decref(result);
+    unlink(path);
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"bad command lines and scenarios: status 2, one line", bad_command_lines_are_refused},
+        {"outputs that cannot be written are refused first",
+         outputs_that_cannot_be_written_are_refused_first},
+        {"Ctrl-C: status 130, nothing left", ctrl_c_leaves_nothing},
+        {"a rank that is killed: status 4 and its name", a_killed_rank_is_named},
+        {"what does not fit is told, the rest runs", what_does_not_fit_is_told},
+        {"saved parameters load again, in another world", saved_parameters_load_again},
+    };
+    if (!mkdtemp(folder))
+        return 1;
+    int status = suite_main("behaviour", tests, sizeof tests / sizeof *tests, argc, argv);
+    rmdir(folder);
+    return status;
+}

@@ -1,0 +1,136 @@
+/* scenarios/formula.xml against the strategies' own closed forms, at c / T_A of 1/4, 1 and 4. */
+#include "programs/command.h"
+#include "support/suite.h"
+#include <math.h>
+
+static const struct {
+    const char *name, *platform;
+    double ratio; /* c / T_A of ringtmp */
+} POINTS[] = {{"1/4", "platforms/formula-quarter.xml", 0.25},
+              {"1", "platforms/formula-one.xml", 1},
+              {"4", "platforms/formula-four.xml", 4}};
+enum { COUNT = sizeof POINTS / sizeof *POINTS };
+
+static json_t *results[COUNT];
+
+static json_t *result_of(int point)
+{
+    if (!results[point]) {
+        char line[200];
+        snprintf(line, sizeof line, "ringsim scenarios/formula.xml --set platform=%s",
+                 POINTS[point].platform);
+        results[point] = command_result(line, 120);
+    }
+    CU_ASSERT_PTR_NOT_NULL_FATAL(results[point]);
+    return results[point];
+}
+
+static double bound_of(json_t *run)
+{
+    return fmax(command_number(run, "formula.T_A_s"), command_number(run, "formula.c_s"));
+}
+
+/* Largest deviation of the observed from the predicted iteration that is allowed. */
+static void form_holds(const char *label, int from, int to, double allowed)
+{
+    for (int p = from; p <= to; p++) {
+        json_t *run = command_run_of(result_of(p), label);
+        double ratio = command_number(run, "formula.ratio");
+        printf("\n    c/T_A %-4s %-22s observed / predicted %.4f", POINTS[p].name, label, ratio);
+        CU_ASSERT(fabs(ratio - 1) <= allowed);
+    }
+}
+
+static void the_knob_is_right(void)
+{
+    for (int p = 0; p < COUNT; p++) {
+        json_t *run = command_run_of(result_of(p), "ringtmp-4S");
+        double ratio = command_number(run, "formula.c_s") / command_number(run, "formula.T_A_s");
+        CU_ASSERT_DOUBLE_EQUAL(ratio, POINTS[p].ratio, 1e-6 * POINTS[p].ratio);
+    }
+}
+
+static void sequential_is_its_form(void)
+{
+    form_holds("sequential", 0, 2, 0.001);
+    form_holds("ringtmp-1", 0, 2, 0.001);
+}
+
+static void enough_in_flight_runs_at_the_bound(void)
+{
+    for (int p = 0; p < COUNT; p++) {
+        json_t *run = command_run_of(result_of(p), "ringtmp-4S");
+        double over = command_number(run, "formula.observed_iteration_s") / bound_of(run);
+        printf("\n    c/T_A %-4s ringtmp-4S: observed / max(c, T_A) %.4f", POINTS[p].name, over);
+        CU_ASSERT(over >= 1 - 1e-9 && over <= 1.01);
+        CU_ASSERT_DOUBLE_EQUAL(command_number(run, "formula.predicted_iteration_s"), bound_of(run),
+                               1e-9 * bound_of(run));
+    }
+}
+
+/* S in flight give no better than c + T_A: max(c, T_A) is missed by far unless one of them is small. */
+static void s_in_flight_does_not(void)
+{
+    for (int p = 0; p < COUNT; p++) {
+        json_t *run = command_run_of(result_of(p), "ringtmp-S");
+        double T_A = command_number(run, "formula.T_A_s"), c = command_number(run, "formula.c_s");
+        double observed = command_number(run, "formula.observed_iteration_s");
+        printf("\n    c/T_A %-4s ringtmp-S: observed / max(c, T_A) %.3f, / (c + T_A) %.3f",
+               POINTS[p].name, observed / fmax(c, T_A), observed / (c + T_A));
+        CU_ASSERT(observed >= 0.99 * (c + T_A));
+    }
+}
+
+static void one_f_one_b_is_its_form(void)
+{
+    form_holds("1f1b", 0, 2, 0.05);
+}
+
+static void gpipe_is_its_form_up_to_a_quarter(void)
+{
+    form_holds("gpipe", 0, 0, 0.02);
+}
+
+static void no_overlap_costs_the_sum(void)
+{
+    for (int p = 0; p < COUNT; p++) {
+        json_t *run = command_run_of(result_of(p), "ringtmp-4S-waiting");
+        double T_A = command_number(run, "formula.T_A_s"), c = command_number(run, "formula.c_s");
+        CU_ASSERT(command_number(run, "formula.observed_iteration_s") >= (c + T_A) * (1 - 1e-3));
+    }
+}
+
+static void nothing_is_under_the_bound(void)
+{
+    for (int p = 0; p < COUNT; p++) {
+        json_t *run;
+        size_t i;
+        json_array_foreach(json_object_get(result_of(p), "runs"), i, run)
+        {
+            double each = command_number(run, "time_s") / command_number(run, "iterations");
+            CU_ASSERT(each >= bound_of(run) * (1 - 1e-9));
+            CU_ASSERT(command_number(run, "formula.observed_iteration_s") >=
+                      bound_of(run) * (1 - 1e-9));
+            if (json_is_true(json_object_get(json_object_get(run, "formula"), "overlap")))
+                CU_ASSERT_EQUAL(command_number(run, "late_receives"), 0);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"the platforms give the c/T_A they say", the_knob_is_right},
+        {"one in flight: the closed form within 0.1 %", sequential_is_its_form},
+        {"4S in flight: max(c, T_A) within 1 %", enough_in_flight_runs_at_the_bound},
+        {"S in flight: not", s_in_flight_does_not},
+        {"1f1b of automatic depth: its form within 5 %", one_f_one_b_is_its_form},
+        {"gpipe: its form within 2 % up to c/T_A = 1/4", gpipe_is_its_form_up_to_a_quarter},
+        {"without overlap: no less than c + T_A", no_overlap_costs_the_sum},
+        {"nothing runs under max(c, T_A); no receive is late", nothing_is_under_the_bound},
+    };
+    int status = suite_main("formula", tests, sizeof tests / sizeof *tests, argc, argv);
+    for (int p = 0; p < COUNT; p++)
+        json_decref(results[p]);
+    return status;
+}

@@ -1,0 +1,141 @@
+/* One strategy source in three worlds: the same weights, traffic and memory in mem, sim and posix. */
+#include "models/blas.h"
+#include "programs/command.h"
+#include "strategies/harness.h"
+#include "support/suite.h"
+#include <math.h>
+#include <stdlib.h>
+
+static const int NODES[] = {1, 2, 3, 5, 8};
+
+static void expect_same(json_t *run, const char *path, uint64_t want, const char *what)
+{
+    double have = command_number(run, path);
+    if (have != (double)want)
+        printf("%s: %s is %.17g, in mem %llu\n", what, path, have, (unsigned long long)want);
+    CU_ASSERT_EQUAL(have, (double)want);
+}
+
+static void compare(const struct rg_run *mem, json_t *run, const char *world, int nodes)
+{
+    char what[160];
+    snprintf(what, sizeof what, "%s, %s, %d nodes", world, mem->label, nodes);
+    if (strcmp(command_text(run, "weights_sha256"), mem->weights_sha256) != 0)
+        printf("%s: another digest than in mem\n", what);
+    CU_ASSERT_STRING_EQUAL(command_text(run, "weights_sha256"), mem->weights_sha256);
+    expect_same(run, "traffic.messages", mem->traffic.messages, what);
+    expect_same(run, "traffic.values", mem->traffic.values, what);
+    expect_same(run, "traffic.payload_bytes", mem->traffic.payload_bytes, what);
+    expect_same(run, "memory_bytes.max_node", mem->memory_max, what);
+    expect_same(run, "memory_bytes.total", mem->memory_total, what);
+    expect_same(run, "peak_units", (uint64_t)mem->peak_units, what);
+    expect_same(run, "staleness", (uint64_t)mem->staleness, what);
+}
+
+static void compare_worlds(const char *file, int nodes, const char *sets, const char *set_options)
+{
+    char line[400];
+    struct rg_study study;
+    CU_ASSERT_FATAL(harness_open(&study, file, sets));
+    snprintf(line, sizeof line, "ringsim tests/data/%s%s", file, set_options);
+    json_t *sim = command_result(line, 60);
+    snprintf(line, sizeof line, "ringnode tests/data/%s --local%s", file, set_options);
+    json_t *posix = command_result(line, 60);
+    for (int i = 0; sim && posix && i < study.job_count; i++) {
+        struct rg_run mem;
+        CU_ASSERT_EQUAL(
+            harness_run(&study.jobs[i], &(struct harness_options){.seed = 4}, &mem, NULL), 0);
+        CU_ASSERT_EQUAL(mem.status, RG_RUN_OK);
+        compare(&mem, command_run_of(sim, mem.label), "sim", nodes);
+        compare(&mem, command_run_of(posix, mem.label), "posix", nodes);
+        rg_run_free(&mem);
+    }
+    json_decref(sim);
+    json_decref(posix);
+    rg_study_close(&study);
+}
+
+static void rings_are_the_same_everywhere(void)
+{
+    for (size_t i = 0; i < sizeof NODES / sizeof *NODES; i++) {
+        char sets[80], options[120];
+        snprintf(sets, sizeof sets, "nodes=%d", NODES[i]);
+        snprintf(options, sizeof options, " --set nodes=%d", NODES[i]);
+        compare_worlds("matrix.xml", NODES[i], sets, options);
+    }
+}
+
+static void servers_are_the_same_everywhere(void)
+{
+    for (size_t i = 1; i < sizeof NODES / sizeof *NODES; i++) {
+        for (int servers = 1; servers < NODES[i] && servers < 4; servers += 2) {
+            char sets[120], options[200];
+            snprintf(sets, sizeof sets, "nodes=%d server.servers=%d replicas.replicas=%d",
+                     NODES[i], servers, NODES[i]);
+            snprintf(options, sizeof options,
+                     " --set nodes=%d --set server.servers=%d --set replicas.replicas=%d",
+                     NODES[i], servers, NODES[i]);
+            compare_worlds("matrix-servers.xml", NODES[i], sets, options);
+        }
+    }
+}
+
+/* ---- the simulator ---- */
+
+static char *without_host(const char *line)
+{
+    json_t *result = command_result(line, 60);
+    json_object_del(result, "host");
+    char *text = json_dumps(result, JSON_INDENT(1));
+    json_decref(result);
+    return text;
+}
+
+static void two_runs_are_byte_identical(void)
+{
+    static const char *const lines[] = {
+        "ringsim tests/data/matrix.xml --set nodes=5",
+        "ringsim tests/data/matrix-servers.xml --set nodes=5 --set replicas.replicas=5 --jobs 1",
+        "ringsim scenarios/iris-3.xml",
+        "ringsim scenarios/formula.xml --set iterations=50",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char *first = without_host(lines[i]), *second = without_host(lines[i]);
+        CU_ASSERT_STRING_EQUAL(first, second);
+        free(first);
+        free(second);
+    }
+}
+
+static void skipped_numerics_take_the_same_time(void)
+{
+    json_t *real = command_result("ringsim tests/data/matrix.xml --set nodes=5", 60);
+    json_t *skip =
+        command_result("ringsim tests/data/matrix.xml --set nodes=5 --set numerics=skip", 60);
+    json_t *run;
+    size_t i;
+    json_array_foreach(json_object_get(real, "runs"), i, run)
+    {
+        json_t *other = command_run_of(skip, command_text(run, "label"));
+        static const char *const paths[] = {"time_s", "iteration_s.mean", "formula.T_A_s",
+                                            "formula.c_s", "traffic.payload_bytes",
+                                            "memory_bytes.max_node"};
+        for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
+            CU_ASSERT_EQUAL(command_number(run, paths[k]), command_number(other, paths[k]));
+        CU_ASSERT(isnan(command_number(other, "final.accuracy")));
+    }
+    json_decref(real);
+    json_decref(skip);
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"rings: one digest and one account in mem, sim and posix", rings_are_the_same_everywhere},
+        {"servers and replicas: the same", servers_are_the_same_everywhere},
+        {"two runs of ringsim are byte-identical but for host", two_runs_are_byte_identical},
+        {"skipped numerics take the same simulated time", skipped_numerics_take_the_same_time},
+    };
+    rg_blas_setup(argv);
+    return suite_main("worlds", tests, sizeof tests / sizeof *tests, argc, argv);
+}

@@ -1,0 +1,60 @@
+#include "tests/sim/simulate.h"
+
+#include "base/check.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct outcome {
+    int result;
+    double end_s;
+    struct rg_error error;
+    int results[];
+};
+
+void *simulate_share(size_t bytes)
+{
+    void *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    RG_ASSERT(memory != MAP_FAILED);
+    return memory;
+}
+
+static _Noreturn void child(const struct rg_sim_options *options, rg_program_fn program, void *arg,
+                            double timeout_s, struct outcome *out)
+{
+    struct rg_sim_options o = *options;
+    o.end_s = &out->end_s;
+    alarm((unsigned)timeout_s + 1);
+    out->result = rg_sim_run(&o, program, arg, out->results, &out->error);
+    fflush(NULL);
+    _exit(0);
+}
+
+int simulate(const struct rg_sim_options *options, rg_program_fn program, void *arg,
+             double timeout_s, int *results, struct rg_error *error)
+{
+    size_t n = (size_t)options->size, bytes = sizeof(struct outcome) + n * sizeof(int);
+    struct outcome *out = simulate_share(bytes);
+    int status = 0;
+    out->result = RG_ERR_INTERNAL;
+    for (size_t i = 0; i < n; i++)
+        out->results[i] = RG_ERR_INTERNAL;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        child(options, program, arg, timeout_s, out);
+    RG_ASSERT(pid > 0);
+    waitpid(pid, &status, 0);
+    int result = status == 0 ? out->result : RG_ERR_INTERNAL;
+    if (results)
+        memcpy(results, out->results, n * sizeof(int));
+    if (error)
+        *error = out->error;
+    if (options->end_s)
+        *options->end_s = out->end_s;
+    munmap(out, bytes);
+    return result;
+}

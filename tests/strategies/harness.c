@@ -1,0 +1,114 @@
+#include "strategies/harness.h"
+
+#include <CUnit/CUnit.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool harness_open(struct rg_study *study, const char *file, const char *sets)
+{
+    char path[512], copy[512], *list[16], *rest = copy;
+    int count = 0;
+    struct rg_error e = {0};
+    snprintf(path, sizeof path, RG_SOURCE_DIR "/tests/data/%s", file);
+    snprintf(copy, sizeof copy, "%s", sets);
+    for (char *word; (word = strsep(&rest, " ")) != NULL;)
+        if (*word)
+            list[count++] = word;
+    int result = rg_study_open(path, list, count, NULL, 0, study, &e);
+    if (result == 0)
+        result = rg_study_load_data(study, &e);
+    if (result)
+        printf("%s\n", e.text);
+    CU_ASSERT_EQUAL(result, 0);
+    return result == 0;
+}
+
+const struct rg_job *harness_job(const struct rg_study *study, const char *label)
+{
+    for (int i = 0; i < study->job_count; i++)
+        if (strcmp(study->jobs[i].label, label) == 0)
+            return &study->jobs[i];
+    CU_FAIL_FATAL("no such strategy in the scenario");
+    return NULL;
+}
+
+struct context {
+    const struct rg_job *job;
+    const struct harness_options *options;
+    struct rg_run *run;
+};
+
+static int program(struct rg_world *w, void *arg)
+{
+    struct context *c = arg;
+    struct rg_node_options options = {
+        .stop_accuracy = NAN, .host = "mem", .save = c->options->save};
+    return rg_node_run(w, c->job, &options, w->rank == 0 ? c->run : NULL);
+}
+
+static double seconds(void *arg, int rank, const struct rg_work *work)
+{
+    const struct rg_job *job = arg;
+    return rg_board_seconds(job->boards[rank], work, job->threads);
+}
+
+int harness_run(const struct rg_job *job, const struct harness_options *options,
+                struct rg_run *run, int *results)
+{
+    const struct rg_board *board = job->boards[0];
+    double wire = board->frame_bytes / board->frame_payload / board->port_rate;
+    struct context context = {job, options, run};
+    struct rg_mem_world_options world = {.size = job->nodes,
+                                         .seed = options->seed,
+                                         .compute_jitter = options->jitter,
+                                         .seconds = seconds,
+                                         .seconds_arg = (void *)job,
+                                         .boards = job->boards,
+                                         .die_rank = options->die_rank,
+                                         .die_operation = options->die_operation};
+    if (!options->free_transfers) {
+        world.message_s = RG_MESSAGE_HEADER * wire;
+        world.byte_s = wire;
+        world.latency_s = board->latency_s;
+    }
+    int *own = results ? results : calloc((size_t)job->nodes, sizeof *own);
+    rg_run_init(run);
+    int result = rg_mem_world_run(&world, program, &context, own);
+    if (!results)
+        free(own);
+    return result;
+}
+
+float *harness_parameters(const struct rg_job *job, const struct harness_options *options,
+                          struct rg_run *run)
+{
+    char path[] = "/tmp/ringtmp-test-XXXXXX";
+    struct rg_run own;
+    struct harness_options with_file = *options;
+    struct rg_error e = {0};
+    float *values = NULL;
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    close(fd);
+    with_file.save = path;
+    struct rg_run *used = run ? run : &own;
+    CU_ASSERT_EQUAL(harness_run(job, &with_file, used, NULL), 0);
+    if (used->status != RG_RUN_OK)
+        printf("%s: %s\n", job->label, used->error);
+    CU_ASSERT_EQUAL(used->status, RG_RUN_OK);
+    CU_ASSERT_EQUAL(rg_checkpoint_load(path, job->network, &values, &e), 0);
+    unlink(path);
+    if (!run)
+        rg_run_free(&own);
+    return values;
+}
+
+double harness_distance(const float *a, const float *b, size_t count)
+{
+    double most = 0;
+    for (size_t i = 0; i < count; i++)
+        most = fmax(most, fabs((double)a[i] - (double)b[i]));
+    return most;
+}

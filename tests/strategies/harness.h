@@ -1,0 +1,36 @@
+/* Runs jobs of a scenario in the mem world. */
+#ifndef RG_TESTS_HARNESS_H
+#define RG_TESTS_HARNESS_H
+
+#include "node.h"
+#include "result/checkpoint.h"
+#include "base/random.h"
+#include "world/world_mem.h"
+
+/* Opens tests/data/FILE with the --set assignments in `sets`, separated by blanks; loads its data.
+ * Fails the running test and returns false on an error. */
+bool harness_open(struct rg_study *study, const char *file, const char *sets);
+
+const struct rg_job *harness_job(const struct rg_study *study, const char *label);
+
+/* What a run varies. Zero-initialise. */
+struct harness_options {
+    uint64_t seed;
+    bool free_transfers; /* messages take no time */
+    double jitter;       /* of computes */
+    const char *save;
+    int die_rank;
+    long die_operation; /* 0: nobody dies */
+};
+
+/* Trains; *run is rank 0's (free with rg_run_free), results [job->nodes] those of all (may be NULL).
+ * Returns what the world returned. Transfers and computes take what the boards would. */
+int harness_run(const struct rg_job *job, const struct harness_options *options,
+                struct rg_run *run, int *results);
+
+/* The trained parameters of a run that must succeed; malloc'ed. *run may be NULL. */
+float *harness_parameters(const struct rg_job *job, const struct harness_options *options,
+                          struct rg_run *run);
+double harness_distance(const float *a, const float *b, size_t count);
+
+#endif

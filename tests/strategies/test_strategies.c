@@ -1,0 +1,219 @@
+/* Every strategy against single-node training, and its account against its closed forms, in the mem
+ * world. */
+#include "models/blas.h"
+#include "strategies/harness.h"
+#include "support/suite.h"
+#include <math.h>
+#include <stdlib.h>
+
+static const int NODES[] = {1, 2, 3, 5, 8};
+#define EACH(i, array) for (size_t i = 0; i < sizeof(array) / sizeof *(array); i++)
+
+static void run_ok(const struct rg_job *job, const struct harness_options *options,
+                   struct rg_run *run)
+{
+    int result = harness_run(job, options, run, NULL);
+    if (result || run->status != RG_RUN_OK)
+        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
+    CU_ASSERT_EQUAL(result, 0);
+    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
+}
+
+static void same_digest(const struct rg_study *study, const char *reference, const char *label)
+{
+    const struct harness_options options = {.seed = 1};
+    struct rg_run a, b;
+    run_ok(harness_job(study, reference), &options, &a);
+    run_ok(harness_job(study, label), &options, &b);
+    CU_ASSERT_EQUAL(strlen(a.weights_sha256), 64);
+    CU_ASSERT_STRING_EQUAL(a.weights_sha256, b.weights_sha256);
+    rg_run_free(&a);
+    rg_run_free(&b);
+}
+
+static void open_nodes(struct rg_study *study, const char *file, int nodes, const char *sets)
+{
+    char all[256];
+    snprintf(all, sizeof all, "nodes=%d %s", nodes, sets);
+    CU_ASSERT_FATAL(harness_open(study, file, all));
+}
+
+static void rings_equal_single(void)
+{
+    static const char *const labels[] = {"sequential", "gpipe", "1f1b", "1f1b-shallow",
+                                         "1f1b-waiting"};
+    EACH(n, NODES) {
+        struct rg_study study;
+        open_nodes(&study, "matrix.xml", NODES[n], "");
+        EACH(i, labels)
+            same_digest(&study, "single", labels[i]);
+        same_digest(&study, "single-1", "ringtmp-1");
+        same_digest(&study, "single-1", "pipedream-1");
+        rg_study_close(&study);
+    }
+}
+
+static void explicit_splits_equal_single(void)
+{
+    static const char *const splits[] = {"1,2,9", "4,7,1", "10,1,1"};
+    EACH(i, splits) {
+        struct rg_study study;
+        char sets[80];
+        snprintf(sets, sizeof sets, "1f1b.partition=%s gpipe.partition=%s", splits[i], splits[i]);
+        open_nodes(&study, "matrix.xml", 3, sets);
+        same_digest(&study, "single", "1f1b");
+        same_digest(&study, "single", "gpipe");
+        rg_study_close(&study);
+    }
+}
+
+static void near_single(const struct rg_study *study, const float *single, const char *label)
+{
+    const struct rg_job *job = harness_job(study, label);
+    float *values = harness_parameters(job, &(struct harness_options){.seed = 2}, NULL);
+    double distance = harness_distance(single, values, job->network->parameters);
+    if (!(distance < 1e-5))
+        printf("%s on %d nodes: largest difference %g\n", label, job->nodes, distance);
+    CU_ASSERT(distance < 1e-5);
+    free(values);
+}
+
+static void summed_gradients_are_near_single(void)
+{
+    static const char *const labels[] = {"all-reduce", "all-reduce-waiting"};
+    EACH(n, NODES) {
+        struct rg_study study;
+        open_nodes(&study, "matrix.xml", NODES[n], "");
+        const struct rg_job *single = harness_job(&study, "single-1");
+        float *values = harness_parameters(single, &(struct harness_options){0}, NULL);
+        EACH(i, labels)
+            near_single(&study, values, labels[i]);
+        rg_study_close(&study);
+        for (int servers = 1; servers < NODES[n] && servers <= 3; servers++) {
+            char sets[80];
+            snprintf(sets, sizeof sets, "server.servers=%d replicas.replicas=%d", servers,
+                     NODES[n]);
+            open_nodes(&study, "matrix-servers.xml", NODES[n], sets);
+            near_single(&study, values, "server");
+            near_single(&study, values, "replicas");
+            rg_study_close(&study);
+        }
+        free(values);
+    }
+}
+
+static void replicas_of_rings_are_near_single(void)
+{
+    static const char *const shapes[] = {"replicas.replicas=2 replicas.stages=4",
+                                         "replicas.replicas=4 replicas.stages=2"};
+    EACH(i, shapes) {
+        struct rg_study study;
+        open_nodes(&study, "matrix.xml", 1, "");
+        const struct rg_job *single = harness_job(&study, "single-1");
+        float *values = harness_parameters(single, &(struct harness_options){0}, NULL);
+        rg_study_close(&study);
+        open_nodes(&study, "matrix-servers.xml", 8, shapes[i]);
+        near_single(&study, values, "replicas");
+        rg_study_close(&study);
+        free(values);
+    }
+}
+
+/* Every strategy of a study: what a run counted is what its closed forms say, exactly. */
+static void account_equals_forms(const struct rg_study *study)
+{
+    for (int i = 0; i < study->job_count; i++) {
+        const struct rg_job *job = &study->jobs[i];
+        struct rg_prediction p = {0};
+        struct rg_run run;
+        uint64_t iterations = (uint64_t)job->iterations;
+        job->strategy->predict(job, &p);
+        run_ok(job, &(struct harness_options){.seed = 5}, &run);
+        CU_ASSERT_EQUAL(run.traffic.messages, p.messages * iterations);
+        CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
+        CU_ASSERT_EQUAL(run.traffic.payload_bytes, p.payload_bytes * iterations);
+        CU_ASSERT_EQUAL(run.memory_max, p.memory_bytes);
+        for (int rank = 0; rank < job->nodes; rank++)
+            CU_ASSERT_EQUAL(run.per_node[rank].memory_bytes, job->strategy->memory(job, rank));
+        if (p.overlap)
+            CU_ASSERT_EQUAL(run.late_receives, 0);
+        CU_ASSERT_DOUBLE_EQUAL(run.formula.T_A_s, p.T_A_s, 1e-9 * p.T_A_s);
+        rg_run_free(&run);
+    }
+}
+
+static void accounts_equal_forms(void)
+{
+    EACH(n, NODES) {
+        struct rg_study study;
+        open_nodes(&study, "matrix.xml", NODES[n], "");
+        account_equals_forms(&study);
+        rg_study_close(&study);
+        for (int servers = 1; servers < NODES[n]; servers += 2) {
+            char sets[80];
+            snprintf(sets, sizeof sets, "server.servers=%d replicas.replicas=%d", servers,
+                     NODES[n]);
+            open_nodes(&study, "matrix-servers.xml", NODES[n], sets);
+            account_equals_forms(&study);
+            rg_study_close(&study);
+        }
+    }
+}
+
+static void peaks_and_staleness_are_the_depths(void)
+{
+    static const struct {
+        const char *label;
+        long peak, staleness;
+    } want[] = {{"sequential", 1, 0}, {"gpipe", 7, 0},      {"1f1b", 7, 0},
+                {"1f1b-shallow", 2, 0}, {"ringtmp-1", 1, 0}, {"ringtmp", 9, 4},
+                {"pipedream", 9, 4}};
+    struct rg_study study;
+    open_nodes(&study, "matrix.xml", 3, "");
+    EACH(i, want) {
+        struct rg_run run;
+        run_ok(harness_job(&study, want[i].label), &(struct harness_options){.seed = 1}, &run);
+        /* Epochs of 5 batches end before 9 are in flight. */
+        long peak = want[i].peak > 7 ? 5 : want[i].peak;
+        CU_ASSERT_EQUAL(run.peak_units, peak);
+        CU_ASSERT_EQUAL(run.staleness, want[i].staleness);
+        rg_run_free(&run);
+    }
+    rg_study_close(&study);
+}
+
+/* Time may shift, numerics may not: also the asynchronous schedules have a fixed order. */
+static void timing_changes_no_weight(void)
+{
+    static const char *const labels[] = {"1f1b", "ringtmp", "pipedream", "all-reduce"};
+    struct rg_study study;
+    open_nodes(&study, "matrix.xml", 5, "");
+    EACH(i, labels) {
+        struct rg_run first, run;
+        run_ok(harness_job(&study, labels[i]), &(struct harness_options){.seed = 1}, &first);
+        for (uint64_t seed = 2; seed < 12; seed++) {
+            const struct harness_options options = {
+                .seed = seed, .jitter = 0.2 * (double)seed, .free_transfers = seed % 3 == 0};
+            run_ok(harness_job(&study, labels[i]), &options, &run);
+            CU_ASSERT_STRING_EQUAL(run.weights_sha256, first.weights_sha256);
+            rg_run_free(&run);
+        }
+        rg_run_free(&first);
+    }
+    rg_study_close(&study);
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"synchronous rings give the bits of single", rings_equal_single},
+        {"explicit splits give the bits of single", explicit_splits_equal_single},
+        {"servers, all-reduce and replicas are near single", summed_gradients_are_near_single},
+        {"replicas of rings are near single", replicas_of_rings_are_near_single},
+        {"traffic and memory equal the closed forms", accounts_equal_forms},
+        {"peak activations and staleness are the depths", peaks_and_staleness_are_the_depths},
+        {"timing changes no weight", timing_changes_no_weight},
+    };
+    rg_blas_setup(argv);
+    return suite_main("strategies", tests, sizeof tests / sizeof *tests, argc, argv);
+}

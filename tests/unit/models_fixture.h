@@ -1,0 +1,106 @@
+/* What the tests of models share: small networks, buffers, a training loop. */
+#ifndef RG_TESTS_MODELS_FIXTURE_H
+#define RG_TESTS_MODELS_FIXTURE_H
+
+#include "support/suite.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "models/dataset.h"
+#include "models/loss.h"
+#include "models/optimizer.h"
+#include "models/stage.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define KIND(name) .ops = rg_layer_kind(name)
+
+static inline float *floats(struct rg_mem *mem, size_t n)
+{
+    float *x = rg_mem_floats(mem, n);
+    RG_ASSERT(x);
+    return x;
+}
+
+/* Poison: what a pass leaves unwritten, or reads before writing, shows. */
+static inline void spoil(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = NAN;
+}
+
+static inline void draw(struct rg_random *random, double sigma, size_t n, float *x)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)rg_random_gaussian(random, sigma);
+}
+
+static inline struct rg_network build(struct rg_shape input, const struct rg_layer_spec *specs,
+                                      int count)
+{
+    struct rg_network network;
+    struct rg_error e = {0};
+    int err = rg_network_build(&network, "test", "test.xml", input, specs, count, &e);
+    if (err < 0)
+        fprintf(stderr, "%s\n", e.text);
+    RG_ASSERT(err == 0);
+    return network;
+}
+
+/* Train a whole network on one node as `single` does; returns the accuracy on the test samples. */
+struct training {
+    int batch, micro_batches, epochs;
+    struct rg_optimizer optimizer;
+    uint64_t seed;
+};
+
+static inline double evaluate(const struct rg_stage *stage, const struct rg_dataset *data,
+                              const float *w, float *stash, float *scratch)
+{
+    int correct = 0;
+    for (int i = data->train; i < data->train + data->test; i++) {
+        rg_stage_forward(stage, 1, w, data->x + (size_t)i * data->inputs, stash, scratch);
+        rg_softmax_cross_entropy(1, data->classes, rg_stage_output(stage, 1, stash),
+                                 &data->labels[i], 1, NULL, &correct);
+    }
+    return (double)correct / data->test;
+}
+
+static inline double train(const struct rg_network *network, const struct rg_dataset *data,
+                           const struct training *how)
+{
+    struct rg_stage stage = {network, 0, network->layer_count};
+    struct rg_mem *mem = rg_mem_new(RG_MEM_REAL);
+    size_t n = network->parameters;
+    int part = how->batch / how->micro_batches, correct = 0;
+    float *w = floats(mem, n), *dw = floats(mem, n);
+    float *state = floats(mem, rg_optimizer_state(&how->optimizer, n));
+    float *x = floats(mem, (size_t)part * data->inputs);
+    float *stash = floats(mem, rg_stage_stash(&stage, part));
+    float *scratch = floats(mem, rg_stage_scratch(&stage, part));
+    float *gradient = floats(mem, (size_t)part * (size_t)data->classes);
+    uint8_t *labels = rg_mem_plain(mem, (size_t)part);
+    uint32_t *order = rg_mem_plain(mem, (size_t)data->train * sizeof *order);
+    long step = 0;
+    RG_ASSERT(rg_network_init(network, 0, network->layer_count, how->seed, w) == 0);
+    for (int epoch = 0; epoch < how->epochs; epoch++) {
+        RG_ASSERT(rg_dataset_order(data, how->seed, epoch, order) == 0);
+        for (int at = 0; at + how->batch <= data->train; at += how->batch) {
+            for (int m = 0; m < how->micro_batches; m++) {
+                rg_dataset_gather(data, order + at + m * part, part, x, labels);
+                rg_stage_forward(&stage, part, w, x, stash, scratch);
+                rg_softmax_cross_entropy(part, data->classes, rg_stage_output(&stage, part, stash),
+                                         labels, 1.0f / (float)how->batch, gradient, &correct);
+                rg_stage_backward(&stage, part, w, x, stash, gradient, NULL, dw, m > 0, scratch);
+            }
+            rg_optimizer_step(&how->optimizer, ++step, n, w, dw, state);
+        }
+    }
+    double accuracy = evaluate(&stage, data, w, stash, scratch);
+    rg_mem_free(mem);
+    return accuracy;
+}
+
+#endif

@@ -1,0 +1,239 @@
+/* safetensors: there and back, and every kind of damage. */
+#include "result/checkpoint.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "scratch.h"
+#include "support/suite.h"
+
+#include <math.h>
+
+/* A convolution, a pool without parameters, a block and a dense layer. */
+static struct rg_network make_network(void)
+{
+    const struct rg_layer_spec specs[] = {
+        {.ops = rg_layer_kind("conv2d"), .outputs = 2, .kernel = 3, .line = 1},
+        {.ops = rg_layer_kind("maxpool"), .kernel = 2, .line = 2},
+        {.ops = rg_layer_kind("residual"), .hidden = 5, .line = 3},
+        {.ops = rg_layer_kind("dense"), .outputs = 3, .line = 4},
+    };
+    struct rg_network network;
+    struct rg_error e = {0};
+    int err = rg_network_build(&network, "net", "net.xml", (struct rg_shape){1, 6, 6}, specs,
+                               RG_COUNT(specs), &e);
+    CU_ASSERT_EQUAL_FATAL(err, 0);
+    return network;
+}
+
+static float *make_values(const struct rg_network *network)
+{
+    float *values = calloc(network->parameters, sizeof *values);
+    for (size_t i = 0; i < network->parameters; i++)
+        values[i] = (float)i * 0.37f - 5;
+    return values;
+}
+
+static const char *save(const struct rg_network *network, const float *values)
+{
+    struct rg_checkpoint_writer writer;
+    struct rg_error e = {0};
+    const char *path = scratch_path("good.safetensors");
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, network, &e), 0);
+    for (size_t i = 0, some; i < network->parameters; i += some) { /* in uneven pieces */
+        some = RG_MIN(network->parameters - i, (size_t)7);
+        CU_ASSERT_EQUAL(rg_checkpoint_add(&writer, values + i, some), 0);
+    }
+    CU_ASSERT_EQUAL(rg_checkpoint_end(&writer, &e), 0);
+    return path;
+}
+
+/* The file's bytes; *header: length of its JSON. */
+static unsigned char *slurp(const char *path, size_t *size, size_t *header)
+{
+    FILE *stream = fopen(path, "rb");
+    unsigned char *bytes = malloc(1 << 16);
+    *size = fread(bytes, 1, 1 << 16, stream);
+    *header = (size_t)rg_get_u64(bytes);
+    fclose(stream);
+    return bytes;
+}
+
+static void test_round_trip(void)
+{
+    struct rg_network network = make_network();
+    struct rg_error e = {0};
+    float *values = make_values(&network), *back;
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_load(save(&network, values), &network, &back, &e), 0);
+    CU_ASSERT_EQUAL(memcmp(values, back, network.parameters * sizeof *values), 0);
+    free(back);
+    free(values);
+    rg_network_free(&network);
+}
+
+static void test_format(void)
+{
+    struct rg_network network = make_network();
+    float *values = make_values(&network);
+    size_t size, header;
+    unsigned char *bytes = slurp(save(&network, values), &size, &header);
+    CU_ASSERT_EQUAL(header % 8, 0);
+    CU_ASSERT_EQUAL(size, 8 + header + 4 * network.parameters);
+    char *text = strndup((char *)bytes + 8, header);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"0.weight\": {\"dtype\": \"F32\", \"shape\": [2,"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"2.weight2\""));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"3.bias\": {\"dtype\": \"F32\", \"shape\": [3]"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"__metadata__\": {\"format\": \"ringtmp\""));
+    uint32_t bits;
+    memcpy(&bits, &values[1], sizeof bits);
+    CU_ASSERT_EQUAL(rg_get_u32(bytes + 8 + header + 4), bits);
+    free(text);
+    free(bytes);
+    free(values);
+    rg_network_free(&network);
+}
+
+/* Another writer's order: header entries and data the other way round. */
+static void test_foreign_order(void)
+{
+    struct rg_network network;
+    struct rg_layer_spec spec = {.ops = rg_layer_kind("dense"), .outputs = 2, .line = 1};
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL_FATAL(
+        rg_network_build(&network, "n", "n", (struct rg_shape){1, 1, 1}, &spec, 1, &e), 0);
+    static const char header[] =
+        "{\"0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+        "\"0.weight\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[8,16]}}";
+    unsigned char bytes[400];
+    size_t length = strlen(header), size = 8 + length;
+    const float data[] = {3, 4, 1, 2};
+    rg_put_u64(bytes, length);
+    memcpy(bytes + 8, header, length);
+    for (int i = 0; i < 4; i++, size += 4) {
+        uint32_t bits;
+        memcpy(&bits, &data[i], sizeof bits);
+        rg_put_u32(bytes + size, bits);
+    }
+    float *values;
+    const char *path = scratch_bytes("foreign", bytes, size);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_load(path, &network, &values, &e), 0);
+    for (int i = 0; i < 4; i++)
+        CU_ASSERT_EQUAL(values[i], (float)(i + 1));
+    free(values);
+    rg_network_free(&network);
+}
+
+static void expect_refusal(const struct rg_network *network, const void *bytes, size_t size,
+                           const char *words)
+{
+    struct rg_error e = {0};
+    float *values;
+    const char *path = scratch_bytes("bad.safetensors", bytes, size);
+    CU_ASSERT_EQUAL(rg_checkpoint_load(path, network, &values, &e), RG_ERR_INVALID);
+    CU_ASSERT_PTR_NULL(values);
+    CU_ASSERT_TRUE(complains(&e, path, 0, words));
+    CU_ASSERT_EQUAL(rg_checkpoint_load(path, network, &values, NULL), RG_ERR_INVALID);
+}
+
+static void test_damaged_headers(void)
+{
+    static const struct {
+        const char *from, *to, *words;
+    } damages[] = {
+        {"\"0.weight\"", "\"0.weigh\"", "tensor \"0.weight\" is missing|F32 of shape [2, 1, 3, 3]"},
+        {"\"3.bias\": {\"dtype\": \"F32\"", "\"3.bias\": {\"dtype\": \"F16\"",
+         "\"3.bias\"|type F16"},
+        {"\"3.bias\": {\"dtype\": \"F32\"", "\"3.bias\": {\"dtype\": 3", "type (none)"},
+        {"\"shape\": [3]", "\"shape\": [4]", "\"3.bias\"|another shape|[3]"},
+        {"\"shape\": [3]", "\"shape\": [3,1]", "\"3.bias\"|another shape"},
+        {"\"shape\": [3]", "\"shape\": 3", "\"3.bias\"|another shape"},
+        {"\"data_offsets\": [0,", "\"data_offsets\": [4,", "\"0.weight\"|takes 68 bytes|72"},
+        {"\"data_offsets\": [0,", "\"data_offsets\": [-4,", "\"0.weight\"|two rising numbers"},
+        {"\"data_offsets\": [0,", "\"data_offsets\": [0, 1,", "two rising numbers"},
+        {"\"data_offsets\": [0,", "\"data_offsets\": [900,", "two rising numbers"},
+        {"\"data_offsets\": [0,", "\"data_offsets\": [1e1,", "two rising numbers"},
+        {"\"data_offsets\": [0,72]", "\"data_offsets\": [1048576,1048648]", "truncated"},
+        {"\"data_offsets\": [0,72]", "\"data_offsets\": [72,144]", "overlap|hole|\"0."},
+        {"{\"__metadata__\"", "{\"extra\": {}, \"__metadata__\"", "\"extra\" is none"},
+        {"{\"__metadata__\"", "{\"3.bias\": {}, \"__metadata__\"", "no JSON|duplicate"},
+        {"{\"__metadata__\"", " {\"__metadata__\"", "does not begin with '{'"},
+        {"{\"__metadata__\"", "{{\"__metadata__\"", "no JSON"},
+        {"\"3.bias\": {", "\"3.bias\": [{", "no JSON"},
+    };
+    struct rg_network network = make_network();
+    float *values = make_values(&network);
+    size_t size, length;
+    unsigned char *bytes = slurp(save(&network, values), &size, &length);
+    char *header = strndup((char *)bytes + 8, length);
+    for (size_t i = 0; i < RG_COUNT(damages); i++) {
+        char *text = replaced(header, damages[i].from, damages[i].to);
+        size_t changed = strlen(text), data = size - 8 - length;
+        unsigned char *bad = malloc(8 + changed + data);
+        rg_put_u64(bad, changed);
+        memcpy(bad + 8, text, changed);
+        memcpy(bad + 8 + changed, bytes + 8 + length, data);
+        const char *words = damages[i].words;
+        if (strncmp(words, "overlap", 7) == 0)
+            words = "begins at byte"; /* a hole at the start comes first */
+        expect_refusal(&network, bad, 8 + changed + data, words);
+        free(bad);
+        free(text);
+    }
+    free(header);
+    free(bytes);
+    free(values);
+    rg_network_free(&network);
+}
+
+static void test_damaged_files(void)
+{
+    struct rg_network network = make_network();
+    float *values = make_values(&network);
+    size_t size, header;
+    unsigned char *bytes = slurp(save(&network, values), &size, &header);
+    for (size_t cut = 0; cut < size; cut += 1 + cut / 16) /* truncated anywhere */
+        expect_refusal(&network, bytes, cut, cut < 8 + header ? "truncated" : "byte");
+    bytes[size] = 0;
+    expect_refusal(&network, bytes, size + 1, "nothing else is allowed");
+    rg_put_u64(bytes, UINT64_MAX);
+    expect_refusal(&network, bytes, size, "header of 18446744073709551615 bytes");
+    rg_put_u64(bytes, 0);
+    expect_refusal(&network, bytes, size, "header of 0 bytes");
+    rg_put_u64(bytes, header);
+    rg_put_u32(bytes + 8 + header + 4 * 20, 0x7fc00000u); /* NaN */
+    expect_refusal(&network, bytes, size, "tensor \"2.weight1\"|value 0 is not finite");
+    expect_refusal(&network, "PK\3\4 is a zip file", 18, "header of");
+    free(bytes);
+    free(values);
+    rg_network_free(&network);
+}
+
+static void test_paths(void)
+{
+    struct rg_network network = make_network();
+    struct rg_checkpoint_writer writer;
+    struct rg_error e = {0};
+    float *values;
+    CU_ASSERT_EQUAL(rg_checkpoint_load(scratch_path("absent"), &network, &values, &e),
+                    RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, scratch_path("absent"), 0, "No such file"));
+    CU_ASSERT_EQUAL(rg_checkpoint_load(scratch(), &network, &values, &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, scratch(), 0, "plain file"));
+    CU_ASSERT_TRUE(rg_checkpoint_begin(&writer, "/nonexistent/x", &network, &e) < 0);
+    rg_checkpoint_abandon(&writer);
+    const char *path = scratch_path("abandoned");
+    CU_ASSERT_EQUAL(rg_checkpoint_begin(&writer, path, &network, &e), 0);
+    rg_checkpoint_abandon(&writer);
+    CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0); /* whole or not at all */
+    rg_network_free(&network);
+}
+
+static const struct suite_test tests[] = {
+    {"what is saved comes back", test_round_trip},  {"the file is safetensors", test_format},
+    {"another writer's order", test_foreign_order}, {"damaged headers", test_damaged_headers},
+    {"damaged files", test_damaged_files},          {"paths", test_paths},
+};
+
+int main(int argc, char **argv)
+{
+    return suite_main("checkpoint", tests, RG_COUNT(tests), argc, argv);
+}

@@ -1,0 +1,277 @@
+/* The command line: what is refused and how, what --list and --check say, exit statuses, and that
+ * outputs are whole. Parsing ends the program, so it runs in a child. */
+#include "cli.h"
+
+#include "base/check.h"
+#include "run_fixture.h"
+#include "scratch.h"
+#include "support/suite.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <sys/wait.h>
+
+static const char good[] = "<scenario name=\"test\" seed=\"7\">\n"
+                           "  <platform file=\"platform.xml\"/>\n"
+                           "  <network file=\"network.xml\"/>\n"
+                           "  <data kind=\"random\" inputs=\"4\" classes=\"3\" train=\"120\"/>\n"
+                           "  <training batch=\"6\" epochs=\"3\" learning-rate=\"0.5\"/>\n"
+                           "  <strategy label=\"one\" kind=\"single\"/>\n"
+                           "  <strategy label=\"two\" kind=\"single\" micro-batches=\"2\"/>\n"
+                           "</scenario>\n";
+
+static void write_files(void)
+{
+    scratch_text("network.xml", "<network name=\"n\" input=\"4\"><dense outputs=\"3\"/></network>");
+    scratch_text("platform.xml", "<platform version=\"4.1\"><zone id=\"z\" routing=\"Full\">\n"
+                                 "<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-2\">\n"
+                                 "<prop id=\"rg_board\" value=\"toy\"/>\n"
+                                 "<prop id=\"rg_cores\" value=\"4\"/>\n"
+                                 "<prop id=\"rg_gemm_rate\" value=\"1e9\"/>\n"
+                                 "<prop id=\"rg_gemm_rate_all\" value=\"3e9\"/>\n"
+                                 "<prop id=\"rg_gemm_curve\" value=\"1:1\"/>\n"
+                                 "<prop id=\"rg_vector_rate\" value=\"1e9\"/>\n"
+                                 "<prop id=\"rg_memory_rate\" value=\"1e9\"/>\n"
+                                 "<prop id=\"rg_memory_rate_all\" value=\"1e9\"/>\n"
+                                 "<prop id=\"rg_call_s\" value=\"0\"/>\n"
+                                 "<prop id=\"rg_memory_bytes\" value=\"2e9\"/>\n"
+                                 "<prop id=\"rg_port_rate\" value=\"1e8\"/>\n"
+                                 "<prop id=\"rg_latency_s\" value=\"0\"/>\n"
+                                 "<prop id=\"rg_frame_payload\" value=\"1\"/>\n"
+                                 "<prop id=\"rg_frame_bytes\" value=\"1\"/>\n"
+                                 "</cluster></zone></platform>\n");
+    scratch_text("scenario.xml", good);
+}
+
+/* ---- a program with this command line, in a child ---- */
+
+static const struct argp_option own_options[] = {{"jobs", 'j' + 1000, "N", 0, "Of this program", 0},
+                                                 {0}};
+
+static error_t parse_own(int key, char *argument, struct argp_state *state)
+{
+    (void)argument;
+    if (key == ARGP_KEY_INIT)
+        state->child_inputs[0] = state->input;
+    return key == 'j' + 1000 || key == ARGP_KEY_INIT ? 0 : ARGP_ERR_UNKNOWN;
+}
+
+static int program(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&rg_cli_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {own_options, parse_own, "SCENARIO.xml", NULL, children,
+                                     NULL,        NULL};
+    struct rg_options options = {0};
+    struct rg_study study;
+    rg_cli_parse(&argp, argc, argv, &options);
+    if (options.list) {
+        rg_cli_list(stdout);
+        rg_cli_free(&options);
+        return 0;
+    }
+    int status = rg_cli_open(&options, "program", &study);
+    if (status == 0 && options.check)
+        rg_cli_check(&study, stdout);
+    if (status == 0)
+        rg_study_close(&study);
+    rg_cli_free(&options);
+    return status;
+}
+
+/* Words separated by blanks; @ stands for the scratch folder. Returns the exit status; texts[0],
+ * [1] are what came on standard output and error. */
+static int run(const char *line, char texts[2][8192])
+{
+    char words[1024] = "program ", *argv[32], *rest = words;
+    int argc = 0, status = -1;
+    for (const char *p = line; *p; p++)
+        snprintf(words + strlen(words), sizeof words - strlen(words), *p == '@' ? "%s" : "%.1s",
+                 *p == '@' ? scratch() : p);
+    for (char *word; (word = strsep(&rest, " "));)
+        if (*word)
+            argv[argc++] = word;
+    argv[argc] = NULL;
+    char outputs[2][512];
+    for (int i = 0; i < 2; i++)
+        snprintf(outputs[i], sizeof outputs[i], "%s", scratch_path(i ? "stderr" : "stdout"));
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        scratch_folder[0] = '\0'; /* the parent's to remove */
+        if (!freopen(outputs[0], "w", stdout) || !freopen(outputs[1], "w", stderr))
+            _exit(99);
+        exit(program(argc, argv));
+    }
+    waitpid(child, &status, 0);
+    for (int i = 0; i < 2; i++) {
+        FILE *stream = fopen(outputs[i], "r");
+        size_t size = fread(texts[i], 1, sizeof texts[i] - 1, stream);
+        texts[i][size] = '\0';
+        fclose(stream);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_refusals(void)
+{
+    static const struct {
+        const char *line, *words;
+    } bad[] = {
+        {"", "no scenario"},
+        {"--jsn x", "unknown option --jsn: did you mean \"--json\"|--jobs|--help"},
+        {"@/scenario.xml --chek", "did you mean \"--check\""},
+        {"-x", "unknown option -x"},
+        {"@/scenario.xml --json", "option --json needs FILE"},
+        {"@/scenario.xml --jobs", "option --jobs needs N"},
+        {"@/scenario.xml --json=", "--json|not an empty one"},
+        {"@/scenario.xml --json a --json b", "--json is allowed once"},
+        {"@/scenario.xml b.xml", "one scenario is allowed"},
+        {"@/scenario.xml --timeout 0", "--timeout 0: out of range: numbers above 0"},
+        {"@/scenario.xml --timeout 5s", "--timeout 5s: not a number"},
+        {"@/scenario.xml --set clock=1", "--set clock=1: unknown key"},
+        {"@/scenario.xml --set nodes=4", "--set nodes=4: the platform has 3 hosts"},
+        {"@/scenario.xml --strategy tow", "--strategy tow: did you mean \"two\""},
+        {"@/scenario.xml --save @/w", "--save belongs to one strategy, 2 are selected"},
+        {"@/scenario.xml --load @/w", "--load belongs to one strategy"},
+        {"@/scenario.xml --strategy one --save @/w --set numerics=skip", "real is needed"},
+        {"@/scenario.xml --json @/a --trace @/a", "--json and --trace: both go to"},
+        {"@/scenario.xml --json @/a --trace @/./a", "both go to"},
+        {"@/scenario.xml --json - --trace -", "both go to|-"},
+        {"@/scenario.xml --trace -", "--trace -: a file is wanted"},
+        {"@/scenario.xml --json /absent/a", "--json /absent/a: cannot write"},
+        {"@/scenario.xml --json @", "is a folder"},
+        {"@/scenario.xml --json @/scenario.xml", "that is the scenario"},
+        {"@/scenario.xml --trace @/network.xml", "that is the network"},
+        {"@/scenario.xml --strategy one --load @/l --json @/l", "the file of --load"},
+        {"@/absent.xml", "/absent.xml: cannot be read: No such file"},
+    };
+    char texts[2][8192];
+    write_files();
+    scratch_text("l", "x");
+    for (size_t i = 0; i < RG_COUNT(bad); i++) {
+        struct rg_error e = {.code = RG_ERR_INVALID};
+        int status = run(bad[i].line, texts);
+        CU_ASSERT_EQUAL(status, RG_EXIT_USAGE);
+        CU_ASSERT_STRING_EQUAL(texts[0], "");
+        size_t length = strlen(texts[1]);
+        CU_ASSERT_TRUE(length > 0 && length < sizeof e.text * 2);
+        if (length > 0 && texts[1][length - 1] == '\n')
+            texts[1][length - 1] = '\0';
+        CU_ASSERT_PTR_NULL(strchr(texts[1], '\n')); /* one line */
+        snprintf(e.text, sizeof e.text, "%.479s", texts[1]);
+        CU_ASSERT_TRUE(complains(&e, NULL, 0, bad[i].words));
+        CU_ASSERT_NOT_EQUAL(access(scratch_path("a"), F_OK), 0);
+        CU_ASSERT_NOT_EQUAL(access(scratch_path("w"), F_OK), 0);
+    }
+}
+
+static void expect_words(const char *text, const char *words)
+{
+    char copy[600], *rest = copy;
+    snprintf(copy, sizeof copy, "%s", words);
+    for (char *word; (word = strsep(&rest, "|"));) {
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, word));
+        if (!strstr(text, word))
+            printf("\n    no \"%s\" in\n%s\n", word, text);
+    }
+}
+
+static void test_information(void)
+{
+    char texts[2][8192];
+    write_files();
+    CU_ASSERT_EQUAL(run("--version", texts), 0);
+    CU_ASSERT_STRING_EQUAL(texts[0], "program " RG_VERSION "\n");
+    CU_ASSERT_EQUAL(run("--help", texts), 0);
+    expect_words(texts[0], "--jobs|--set|--timeout|SCENARIO.xml");
+    CU_ASSERT_EQUAL(run("--list", texts), 0);
+    expect_words(texts[0],
+                 "single|micro-batches=\"1\"|1 to|dense|takes outputs|digits|nodes batch");
+    CU_ASSERT_EQUAL(run("--che @/scenario.xml --strategy two --json @/a", texts), 0);
+    CU_ASSERT_STRING_EQUAL(texts[1], "");
+    expect_words(texts[0], "test|seed 7|3 hosts|1 layers|4 inputs|two: single, micro-batches=2|T_A|"
+                           "iteration|memory|toy has 2.00 GB|fits        yes");
+    CU_ASSERT_NOT_EQUAL(access(scratch_path("a"), F_OK), 0);
+}
+
+/* ---- exit statuses and outputs ---- */
+
+static void test_exit_statuses(void)
+{
+    static const int codes[][2] = {
+        {0, 0},
+        {RG_ERR_NO_FIT, 0},
+        {RG_ERR_INVALID, 2},
+        {RG_ERR_DEADLOCK, 3},
+        {RG_ERR_TIMEOUT, 3},
+        {RG_ERR_PEER, 4},
+        {RG_ERR_REFUSED, 4},
+        {RG_ERR_INTERRUPTED, 130},
+        {RG_ERR_NOMEM, 1},
+        {RG_ERR_INTERNAL, 1},
+    };
+    for (size_t i = 0; i < RG_COUNT(codes); i++)
+        CU_ASSERT_EQUAL(rg_cli_exit_of(codes[i][0]), codes[i][1]);
+    struct rg_run runs[3];
+    struct rg_result result = {.runs = runs, .run_count = 3};
+    for (int i = 0; i < 3; i++)
+        rg_run_init(&runs[i]);
+    CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 0);
+    runs[0].status = RG_RUN_NO_FIT;
+    runs[0].error_code = RG_ERR_NO_FIT;
+    CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 0);
+    runs[1].status = RG_RUN_FAILED;
+    runs[1].error_code = RG_ERR_PEER;
+    CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 4);
+    runs[2].status = RG_RUN_FAILED;
+    runs[2].error_code = RG_ERR_DEADLOCK;
+    CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 3);
+    runs[0].status = RG_RUN_INTERRUPTED;
+    CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 130);
+}
+
+static void test_outputs(void)
+{
+    struct rg_run run;
+    struct rg_result result = {
+        .tool = "t", .world = "sim", .scenario = "s", .runs = &run, .run_count = 1};
+    char json[512], trace[512];
+    snprintf(json, sizeof json, "%s", scratch_path("out.json"));
+    snprintf(trace, sizeof trace, "%s", scratch_path("out.trace"));
+    struct rg_options options = {.json = json, .trace = trace, .quiet = true};
+    fill_run(&run);
+    run.error_code = 0;
+    rg_cli_host(&result, 1.5);
+    CU_ASSERT_EQUAL(strlen(result.host.date), 20);
+    CU_ASSERT_TRUE(result.host.machine[0] && result.host.blas_threads >= 1);
+    CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 0);
+    json_t *read = json_load_file(json, 0, NULL), *events = json_load_file(trace, 0, NULL);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(read, "runs")), 1);
+    CU_ASSERT_TRUE(json_is_array(json_object_get(events, "traceEvents")));
+    json_decref(read);
+    json_decref(events);
+    run.status = RG_RUN_FAILED;
+    run.error_code = RG_ERR_DEADLOCK;
+    CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 3);
+    options.json = "/absent/x"; /* the folder went away while it ran */
+    fflush(NULL);
+    int saved = dup(STDERR_FILENO);
+    CU_ASSERT_PTR_NOT_NULL(freopen(scratch_path("stderr"), "w", stderr));
+    CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 1);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rg_run_free(&run);
+}
+
+static const struct suite_test tests[] = {
+    {"refusals: status 2, one line, nothing written", test_refusals},
+    {"--version, --help, --list, --check", test_information},
+    {"exit statuses", test_exit_statuses},
+    {"outputs", test_outputs},
+};
+
+int main(int argc, char **argv)
+{
+    return suite_main("cli", tests, RG_COUNT(tests), argc, argv);
+}

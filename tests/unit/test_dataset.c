@@ -1,0 +1,463 @@
+/* Datasets: what they hold, that they repeat, and what they refuse. */
+#include "models_fixture.h"
+
+#include <unistd.h>
+#include <zlib.h>
+
+static char folder[] = "/tmp/rg_dataset_XXXXXX";
+static char path_room[64][64];
+
+/* A path in the folder of this run; the last 64 stay valid. */
+static char *path_of(const char *name)
+{
+    static int next;
+    char *path = path_room[next++ % 64];
+    snprintf(path, sizeof path_room[0], "%s/%s", folder, name);
+    return path;
+}
+
+static char *file_with(const char *name, const void *bytes, size_t n)
+{
+    char *path = path_of(name);
+    FILE *file = fopen(path, "wb");
+    RG_ASSERT(file && fwrite(bytes, 1, n, file) == n && fclose(file) == 0);
+    return path;
+}
+
+static void refuses(const struct rg_data_spec *spec, const char *where, const char *what)
+{
+    struct rg_error e = {0};
+    struct rg_dataset data;
+    CU_ASSERT(rg_dataset_probe(spec, &data, &e) == RG_ERR_INVALID);
+    bool right = strstr(e.text, where) && strstr(e.text, what) && !strchr(e.text, '\n');
+    if (!right)
+        fprintf(stderr, "expected %s ... %s, got: %s\n", where, what, e.text);
+    CU_ASSERT(right);
+    CU_ASSERT(rg_dataset_load(spec, &data, NULL) == RG_ERR_INVALID);
+    CU_ASSERT(data.x == NULL && data.labels == NULL);
+}
+
+static struct rg_dataset load(const struct rg_data_spec *spec)
+{
+    struct rg_error e = {0};
+    struct rg_dataset data, probed;
+    int err = rg_dataset_load(spec, &data, &e);
+    if (err < 0)
+        fprintf(stderr, "%s\n", e.text);
+    CU_ASSERT_FATAL(err == 0);
+    CU_ASSERT(rg_dataset_probe(spec, &probed, &e) == 0);
+    CU_ASSERT(probed.x == NULL && probed.labels == NULL);
+    CU_ASSERT(probed.train == data.train && probed.test == data.test);
+    CU_ASSERT(probed.inputs == data.inputs && probed.classes == data.classes);
+    return data;
+}
+
+static void count_classes(const struct rg_dataset *data, int from, int to, int counts[256])
+{
+    memset(counts, 0, 256 * sizeof *counts);
+    for (int i = from; i < to; i++)
+        counts[data->labels[i]]++;
+}
+
+/* ---- digits ---- */
+
+static void test_digits(void)
+{
+    struct rg_data_spec spec = {.kind = RG_DATA_DIGITS, .train = 60, .test = 20, .seed = 9};
+    struct rg_dataset a = load(&spec);
+    spec.train = 30;
+    spec.test = 10;
+    struct rg_dataset b = load(&spec);
+    CU_ASSERT(a.shape.channels == 1 && a.shape.height == 28 && a.shape.width == 28);
+    CU_ASSERT(a.inputs == 784 && a.classes == 10);
+    /* Sample i is the same whatever the counts, of training and of test samples. */
+    CU_ASSERT(memcmp(a.x, b.x, 30 * 784 * sizeof *a.x) == 0);
+    CU_ASSERT(memcmp(a.x + 60 * 784, b.x + 30 * 784, 10 * 784 * sizeof *a.x) == 0);
+    CU_ASSERT(memcmp(a.labels, b.labels, 30) == 0);
+    CU_ASSERT(memcmp(a.x, a.x + 60 * 784, 784 * sizeof *a.x) != 0);
+    int counts[256];
+    count_classes(&a, 0, 60, counts);
+    for (int c = 0; c < 10; c++)
+        CU_ASSERT(counts[c] == 6);
+    for (size_t i = 0; i < 80 * 784; i++)
+        CU_ASSERT_FATAL(a.x[i] >= -0.376f && a.x[i] <= 2.126f);
+    rg_dataset_free(&b);
+    spec.seed = 10;
+    b = load(&spec);
+    CU_ASSERT(memcmp(a.x, b.x, 784 * sizeof *a.x) != 0);
+    rg_dataset_free(&a);
+    rg_dataset_free(&b);
+    CU_ASSERT(b.x == NULL);
+    struct rg_error e;
+    CU_ASSERT(rg_dataset_probe(&(struct rg_data_spec){.kind = RG_DATA_DIGITS}, &a, &e) == 0);
+    CU_ASSERT(a.train == 8192 && a.test == 1024);
+    refuses(
+        &(struct rg_data_spec){.kind = RG_DATA_DIGITS, .train = -1, .where = "s.xml", .line = 4},
+        "s.xml:4: ", "train=\"-1\"");
+}
+
+/* ---- iris, csv ---- */
+
+static struct rg_data_spec iris(uint64_t seed)
+{
+    return (struct rg_data_spec){.kind = RG_DATA_IRIS,
+                                 .file = RG_SOURCE_DIR "/models/data/iris.csv",
+                                 .seed = seed,
+                                 .where = "s.xml",
+                                 .line = 5};
+}
+
+static void test_iris(void)
+{
+    struct rg_data_spec spec = iris(1);
+    struct rg_dataset a = load(&spec), b = load(&spec);
+    int counts[256];
+    CU_ASSERT(a.inputs == 4 && a.classes == 3 && a.train == 120 && a.test == 30);
+    count_classes(&a, 0, 120, counts);
+    CU_ASSERT(counts[0] == 40 && counts[1] == 40 && counts[2] == 40);
+    count_classes(&a, 120, 150, counts);
+    CU_ASSERT(counts[0] == 10 && counts[1] == 10 && counts[2] == 10);
+    CU_ASSERT(memcmp(a.x, b.x, 600 * sizeof *a.x) == 0);
+    for (size_t j = 0; j < 4; j++) {
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < 120; i++) {
+            mean += a.x[4 * i + j] / 120;
+            variance += a.x[4 * i + j] * (double)a.x[4 * i + j] / 120;
+        }
+        CU_ASSERT_DOUBLE_EQUAL(mean, 0, 1e-5);
+        CU_ASSERT_DOUBLE_EQUAL(variance, 1, 1e-5);
+    }
+    rg_dataset_free(&b);
+    spec.seed = 2;
+    b = load(&spec);
+    CU_ASSERT(memcmp(a.x, b.x, 600 * sizeof *a.x) != 0);
+    rg_dataset_free(&a);
+    rg_dataset_free(&b);
+    spec.train = 60;
+    spec.test = 31;
+    a = load(&spec);
+    count_classes(&a, 0, 60, counts);
+    CU_ASSERT(counts[0] == 20 && counts[1] == 20 && counts[2] == 20);
+    count_classes(&a, 60, 91, counts);
+    for (int c = 0; c < 3; c++)
+        CU_ASSERT(counts[c] == 10 || counts[c] == 11);
+    rg_dataset_free(&a);
+    spec.train = 140;
+    refuses(&spec, "s.xml:5: ", "holds 150 samples");
+}
+
+/* The shipped file against the sums over Fisher's table (means 5.8433, 3.0573, 3.7580, 1.1993). */
+static void test_iris_file(void)
+{
+    FILE *file = fopen(RG_SOURCE_DIR "/models/data/iris.csv", "r");
+    char line[256];
+    double v[4], sums[4] = {0};
+    int label, rows = 0, counts[3] = {0};
+    CU_ASSERT_FATAL(file != NULL);
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "%lf,%lf,%lf,%lf,%d", &v[0], &v[1], &v[2], &v[3], &label) == 5) {
+            for (int j = 0; j < 4; j++)
+                sums[j] += v[j];
+            counts[label]++;
+            rows++;
+        }
+    fclose(file);
+    CU_ASSERT(rows == 150 && counts[0] == 50 && counts[1] == 50 && counts[2] == 50);
+    const double expected[4] = {876.5, 458.6, 563.7, 179.9};
+    for (int j = 0; j < 4; j++)
+        CU_ASSERT_DOUBLE_EQUAL(sums[j], expected[j], 1e-9);
+}
+
+static struct rg_data_spec csv(const char *text)
+{
+    return (struct rg_data_spec){.kind = RG_DATA_CSV,
+                                 .file = file_with("data.csv", text, strlen(text)),
+                                 .where = "s.xml",
+                                 .line = 3};
+}
+
+static void test_csv(void)
+{
+    struct rg_data_spec spec = csv("# note\r\na, b, label\r\n1, 2,0\r\n\r\n3,4.5e0,1 \n5,6,0\n"
+                                   "7,8,1\n9,1e1,2");
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.inputs == 2 && d.classes == 3 && d.train == 4 && d.test == 1);
+    rg_dataset_free(&d);
+    spec = csv("1,1,0\n1,2,1\n1,3,0\n1,4,1\n"); /* a constant column */
+    d = load(&spec);
+    for (int i = 0; i < 4; i++)
+        CU_ASSERT(d.x[2 * i] == 0 && isfinite(d.x[2 * i + 1]));
+    rg_dataset_free(&d);
+}
+
+static void test_csv_errors(void)
+{
+    static const struct {
+        const char *text, *where, *what;
+    } cases[] = {
+        {"1,2,0\n1,x,1\n", "data.csv:2: ", "column 2: \"x\" is not a number"},
+        {"1,2,0\n1,,1\n", "data.csv:2: ", "\"\" is not a number"},
+        {"1,2,0\n1,2 3,1\n", "data.csv:2: ", "is not a number"},
+        {"1,2,0\nnan,2,1\n", "data.csv:2: ", "not finite"},
+        {"nan,2,1\n1,2,0\n", "data.csv:1: ", "not finite"},
+        {"1,2,0\n1,-inf,1\n", "data.csv:2: ", "not finite"},
+        {"1,2,0\n1e39,2,1\n", "data.csv:2: ", "not finite"},
+        {"h,h,h\n1,2,0\n1,2\n", "data.csv:3: ", "2 columns: 3 are allowed"},
+        {"1,2,0\n1,2,3,0\n", "data.csv:2: ", "4 columns: 3 are allowed"},
+        {"h,h,h\nh,h,h\n1,2,0\n", "data.csv:2: ", "is not a number"},
+        {"1,2,0\n1,2,256\n", "data.csv:2: ", "label \"256\" in the last column: an integer from 0"},
+        {"1,2,0\n1,2,-1\n", "data.csv:2: ", "0 to 255 is allowed"},
+        {"1,2,0\n1,2,0.5\n", "data.csv:2: ", "label \"0.5\""},
+        {"1,2,0\n1,2,nan\n", "data.csv:2: ", "label \"nan\""},
+        {"1,2,0\n1,2,cat\n", "data.csv:2: ", "label \"cat\""},
+        {"1\n2\n", "data.csv:1: ", "one column"},
+        {"", "data.csv: ", "without a row"},
+        {"a,b,c\n# only\n", "data.csv:2: ", "without a row"},
+        {"1,2,0\n", "s.xml:3: ", "at least 2"},
+    };
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        struct rg_data_spec spec = csv(cases[i].text);
+        refuses(&spec, cases[i].where, cases[i].what);
+    }
+    struct rg_data_spec spec = csv("1,2,0\n1,2,3\n1,2,1\n");
+    spec.classes = 3;
+    refuses(&spec, "data.csv:2: ", "0 to 2 is allowed");
+    spec.file = file_with("data.csv", "1,2\0,0\n", 7);
+    refuses(&spec, "data.csv:1: ", "zero byte");
+    spec.file = path_of("absent.csv");
+    refuses(&spec, "s.xml:3: ", "absent.csv: No such file");
+    spec.file = folder;
+    refuses(&spec, folder, "cannot be read");
+}
+
+/* ---- idx ---- */
+
+enum { IMAGES = 7, ROWS = 3, COLUMNS = 2, PIXELS = ROWS * COLUMNS };
+
+/* Pixel j of image i is 40 i + j; its label i % 3. */
+static size_t make_images(unsigned char bytes[16 + IMAGES * PIXELS])
+{
+    const unsigned char header[16] = {0, 0, 8, 3, 0, 0, 0, IMAGES, 0, 0, 0, ROWS, 0, 0, 0, COLUMNS};
+    memcpy(bytes, header, 16);
+    for (int i = 0; i < IMAGES * PIXELS; i++)
+        bytes[16 + i] = (unsigned char)(i / PIXELS * 40 + i % PIXELS);
+    return 16 + IMAGES * PIXELS;
+}
+
+static size_t make_labels(unsigned char bytes[8 + IMAGES])
+{
+    const unsigned char header[8] = {0, 0, 8, 1, 0, 0, 0, IMAGES};
+    memcpy(bytes, header, 8);
+    for (int i = 0; i < IMAGES; i++)
+        bytes[8 + i] = (unsigned char)(i % 3);
+    return 8 + IMAGES;
+}
+
+static char *gz_with(const char *name, const void *bytes, size_t n)
+{
+    char *path = path_of(name);
+    gzFile file = gzopen(path, "wb");
+    RG_ASSERT(file && gzwrite(file, bytes, (unsigned)n) == (int)n && gzclose(file) == Z_OK);
+    return path;
+}
+
+static struct rg_data_spec idx(void)
+{
+    unsigned char images[16 + IMAGES * PIXELS], labels[8 + IMAGES];
+    size_t n = make_images(images), m = make_labels(labels);
+    return (struct rg_data_spec){.kind = RG_DATA_IDX,
+                                 .images = file_with("images", images, n),
+                                 .labels = file_with("labels", labels, m),
+                                 .where = "s.xml",
+                                 .line = 6};
+}
+
+static void is_tiny_idx(const struct rg_data_spec *spec)
+{
+    struct rg_dataset d = load(spec);
+    CU_ASSERT(d.shape.height == ROWS && d.shape.width == COLUMNS && d.inputs == PIXELS);
+    CU_ASSERT(d.classes == 10 && d.train == 4 && d.test == 2);
+    const int kept[6] = {0, 1, 2, 3, 5, 6}; /* the first four and the last two */
+    for (int i = 0; i < 6; i++) {
+        CU_ASSERT(d.labels[i] == kept[i] % 3);
+        for (int j = 0; j < PIXELS; j++)
+            CU_ASSERT(d.x[i * PIXELS + j] == (float)(kept[i] * 40 + j) / 255);
+    }
+    rg_dataset_free(&d);
+}
+
+static void test_idx(void)
+{
+    unsigned char images[16 + IMAGES * PIXELS];
+    struct rg_data_spec spec = idx();
+    spec.train = 4;
+    spec.test = 2;
+    is_tiny_idx(&spec);
+    spec.images = gz_with("images.gz", images, make_images(images));
+    is_tiny_idx(&spec);
+}
+
+static void test_idx_errors(void)
+{
+    unsigned char images[16 + IMAGES * PIXELS + 1] = {0}, labels[8 + IMAGES + 1] = {0};
+    size_t n = make_images(images), m = make_labels(labels);
+    struct rg_data_spec spec = idx(), bad = spec;
+
+    bad.images = spec.labels;
+    refuses(&bad, "/labels: ", "magic 0x00000801: 0x00000803 is allowed");
+    bad = spec;
+    bad.labels = spec.images;
+    refuses(&bad, "/images: ", "magic 0x00000803: 0x00000801 is allowed");
+    bad = spec;
+    static const size_t lengths[] = {0, 3, 9, 15, 16, 30, 16 + IMAGES * PIXELS - 1};
+    for (size_t i = 0; i < RG_COUNT(lengths); i++) {
+        bad.images = file_with("short", images, lengths[i]);
+        refuses(&bad, "/short: ", "truncated");
+    }
+    bad.images = file_with("long", images, n + 1);
+    refuses(&bad, "/long: ", "longer than");
+    bad = spec;
+    bad.labels = file_with("short", labels, m - 1);
+    refuses(&bad, "/short: ", "truncated");
+    bad.labels = file_with("long", labels, m + 1);
+    refuses(&bad, "/long: ", "longer than");
+
+    labels[8 + 4] = 10;
+    bad.labels = file_with("range", labels, m);
+    refuses(&bad, "/range: ", "label 10 of sample 4 is out of range: 0 to 9 are allowed");
+    labels[8 + 4] = 1;
+    bad = spec;
+    bad.classes = 2;
+    refuses(&bad, "/labels: ", "label 2 of sample 2 is out of range: 0 to 1 are allowed");
+
+    labels[7] = IMAGES - 1;
+    bad = spec;
+    bad.labels = file_with("fewer", labels, m - 1);
+    refuses(&bad, "/fewer: ", "6 labels: 7 are allowed");
+
+    bad = spec;
+    bad.train = 6;
+    bad.test = 2;
+    refuses(&bad, "s.xml:6: ", "holds 7 samples");
+    bad.images = path_of("absent");
+    refuses(&bad, "s.xml:6: ", "absent: No such file");
+    bad.images = NULL;
+    refuses(&bad, "s.xml:6: ", "needs a file of images");
+
+    images[11] = 0;
+    bad = spec;
+    bad.images = file_with("empty", images, n);
+    refuses(&bad, "/empty: ", "7 samples of 0 x 2");
+}
+
+static void test_idx_broken_gz(void)
+{
+    unsigned char images[16 + IMAGES * PIXELS], packed[4096];
+    struct rg_data_spec spec = idx();
+    char *path = gz_with("whole.gz", images, make_images(images));
+    FILE *file = fopen(path, "rb");
+    size_t n = fread(packed, 1, sizeof packed, file);
+    fclose(file);
+    spec.images = file_with("cut.gz", packed, n - 12);
+    refuses(&spec, "/cut.gz: ", "truncated");
+    packed[n - 6] ^= 0x55; /* in the checksum */
+    spec.images = file_with("wrong.gz", packed, n);
+    refuses(&spec, "/wrong.gz: ", "cannot be read");
+}
+
+static void test_mnist(void)
+{
+    struct rg_data_spec spec = {
+        .kind = RG_DATA_IDX,
+        .train = 9000,
+        .test = 1000,
+        .images = RG_SOURCE_DIR "/../shared/data/mnist-t10k/t10k-images-idx3-ubyte.gz",
+        .labels = RG_SOURCE_DIR "/../shared/data/mnist-t10k/t10k-labels-idx1-ubyte.gz"};
+    if (access(spec.images, R_OK) != 0) {
+        printf("skipped: %s is absent\n", spec.images);
+        return;
+    }
+    struct rg_dataset d = load(&spec);
+    int counts[256];
+    CU_ASSERT(d.inputs == 784 && d.train == 9000 && d.test == 1000);
+    count_classes(&d, 0, 10000, counts);
+    const int known[10] = {980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009};
+    CU_ASSERT(memcmp(counts, known, sizeof known) == 0);
+    rg_dataset_free(&d);
+}
+
+/* ---- random, order, gather ---- */
+
+static void test_random(void)
+{
+    struct rg_data_spec spec = {.kind = RG_DATA_RANDOM,
+                                .train = 900,
+                                .test = 100,
+                                .inputs = 20,
+                                .classes = 4,
+                                .seed = 2,
+                                .where = "s.xml"};
+    struct rg_dataset d = load(&spec);
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < 20000; i++) {
+        sum += d.x[i];
+        squares += d.x[i] * (double)d.x[i];
+    }
+    CU_ASSERT(fabs(sum / 20000) < 0.05 && fabs(squares / 20000 - 1) < 0.05);
+    for (int i = 0; i < 1000; i++)
+        CU_ASSERT(d.labels[i] < 4);
+    rg_dataset_free(&d);
+    spec.inputs = 0;
+    refuses(&spec, "s.xml: ", "inputs=\"0\"");
+    spec.inputs = 2;
+    spec.classes = 257;
+    refuses(&spec, "s.xml: ", "classes=\"257\"");
+}
+
+static void test_order_and_gather(void)
+{
+    struct rg_data_spec spec = iris(1);
+    struct rg_dataset d = load(&spec);
+    uint32_t a[120], b[120];
+    int seen[120] = {0};
+    CU_ASSERT(rg_dataset_order(&d, 3, 0, a) == 0 && rg_dataset_order(&d, 3, 0, b) == 0);
+    CU_ASSERT(memcmp(a, b, sizeof a) == 0);
+    for (int i = 0; i < 120; i++)
+        seen[a[i]]++;
+    for (int i = 0; i < 120; i++)
+        CU_ASSERT(seen[i] == 1);
+    CU_ASSERT(rg_dataset_order(&d, 3, 1, b) == 0 && memcmp(a, b, sizeof a) != 0);
+    CU_ASSERT(rg_dataset_order(&d, 4, 0, b) == 0 && memcmp(a, b, sizeof a) != 0);
+    float x[5 * 4];
+    uint8_t labels[5];
+    rg_dataset_gather(&d, a + 7, 5, x, labels);
+    rg_dataset_gather(&d, a + 7, 5, NULL, NULL);
+    for (int i = 0; i < 5; i++) {
+        CU_ASSERT(labels[i] == d.labels[a[7 + i]]);
+        CU_ASSERT(memcmp(x + 4 * i, d.x + 4 * a[7 + i], 4 * sizeof *x) == 0);
+    }
+    rg_dataset_free(&d);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {
+        {"digits", test_digits},
+        {"iris: counts, strata, scale", test_iris},
+        {"iris: the file", test_iris_file},
+        {"csv", test_csv},
+        {"csv errors", test_csv_errors},
+        {"idx, plain and gzipped", test_idx},
+        {"idx errors", test_idx_errors},
+        {"idx, broken compression", test_idx_broken_gz},
+        {"idx, the MNIST test digits", test_mnist},
+        {"random", test_random},
+        {"order and gather", test_order_and_gather},
+    };
+    if (!mkdtemp(folder))
+        return 1;
+    int status = suite_main("dataset", tests, RG_COUNT(tests), argc, argv);
+    char command[80];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command) != 0 || status;
+}

@@ -1,0 +1,383 @@
+/* Gradients of every layer kind and activation against central finite differences; costs; errors.
+ */
+#include "models_fixture.h"
+
+#include <cblas.h>
+
+/* The scalar whose gradient is checked: sum of output * `weight`, weights drawn once. In double, so
+ * that the differences are not lost in the sum. */
+struct probe {
+    struct rg_mem *mem;
+    struct rg_network network;
+    struct rg_stage stage;
+    int batch;
+    float *w, *x, *dw, *dx, *dy, *weight, *stash, *scratch;
+};
+
+static void probe_make(struct probe *p, struct rg_shape input, const struct rg_layer_spec *specs,
+                       int count, int batch)
+{
+    struct rg_random *random = rg_random_new(7, RG_STREAM_TEST, (uint64_t)count);
+    *p = (struct probe){.mem = rg_mem_new(RG_MEM_REAL), .batch = batch};
+    p->network = build(input, specs, count);
+    p->stage = (struct rg_stage){&p->network, 0, count};
+    size_t n = p->network.parameters, rows = (size_t)batch;
+    size_t inputs = rows * rg_stage_inputs(&p->stage), outputs = rows * rg_stage_outputs(&p->stage);
+    p->w = floats(p->mem, n);
+    p->dw = floats(p->mem, n);
+    p->x = floats(p->mem, inputs);
+    p->dx = floats(p->mem, inputs);
+    p->dy = floats(p->mem, outputs);
+    p->weight = floats(p->mem, outputs);
+    p->stash = floats(p->mem, rg_stage_stash(&p->stage, batch));
+    p->scratch = floats(p->mem, rg_stage_scratch(&p->stage, batch));
+    draw(random, 0.5, n, p->w); /* every parameter matters, biases and second matrices too */
+    draw(random, 1, inputs, p->x);
+    draw(random, 1, outputs, p->weight);
+    rg_random_free(random);
+}
+
+static void probe_free(struct probe *p)
+{
+    rg_network_free(&p->network);
+    rg_mem_free(p->mem);
+}
+
+static void spoil_buffers(struct probe *p)
+{
+    spoil(p->stash, rg_stage_stash(&p->stage, p->batch));
+    spoil(p->scratch, rg_stage_scratch(&p->stage, p->batch));
+}
+
+static double value(struct probe *p)
+{
+    size_t outputs = (size_t)p->batch * rg_stage_outputs(&p->stage);
+    double sum = 0;
+    spoil(p->stash, rg_stage_stash(&p->stage, p->batch));
+    spoil(p->scratch, rg_stage_scratch(&p->stage, p->batch));
+    rg_stage_forward(&p->stage, p->batch, p->w, p->x, p->stash, p->scratch);
+    const float *y = rg_stage_output(&p->stage, p->batch, p->stash);
+    for (size_t i = 0; i < outputs; i++)
+        sum += (double)y[i] * p->weight[i];
+    return sum;
+}
+
+static void backward(struct probe *p, float *dx, bool accumulate)
+{
+    size_t outputs = (size_t)p->batch * rg_stage_outputs(&p->stage);
+    memcpy(p->dy, p->weight, outputs * sizeof *p->dy);
+    spoil(p->scratch, rg_stage_scratch(&p->stage, p->batch));
+    rg_stage_backward(&p->stage, p->batch, p->w, p->x, p->stash, p->dy, dx, p->dw, accumulate,
+                      p->scratch);
+}
+
+/* The largest difference between gradient[i] and the central difference over at[i], relative to the
+ * largest gradient. A relu or a maximum that changes sides within the step makes a difference
+ * meaningless; one is recognised by differences of two steps that disagree, and few may be. */
+static double largest_error(struct probe *p, float *at, const float *gradient, size_t n)
+{
+    double worst = 0, scale = 1e-3;
+    size_t kinks = 0;
+    for (size_t i = 0; i < n; i++)
+        scale = fmax(scale, fabs(gradient[i]));
+    for (size_t i = 0; i < n; i++) {
+        double slope[2], steps[2] = {1e-3, 5e-4};
+        float saved = at[i];
+        for (int s = 0; s < 2; s++) {
+            float up = (float)(saved + steps[s]), down = (float)(saved - steps[s]);
+            at[i] = up;
+            slope[s] = value(p);
+            at[i] = down;
+            slope[s] = (slope[s] - value(p)) / ((double)up - down);
+        }
+        at[i] = saved;
+        if (fabs(slope[0] - slope[1]) > 4e-3 * scale)
+            kinks++;
+        else
+            worst = fmax(worst, fabs(slope[1] - gradient[i]) / scale);
+    }
+    CU_ASSERT(kinks * 8 <= n);
+    return worst;
+}
+
+static void check_gradients(struct rg_shape input, const struct rg_layer_spec *specs, int count,
+                            int batch)
+{
+    struct probe p;
+    probe_make(&p, input, specs, count, batch);
+    size_t n = p.network.parameters, inputs = (size_t)batch * rg_stage_inputs(&p.stage);
+    float *dw = floats(p.mem, n), *dx = floats(p.mem, inputs);
+
+    spoil(p.dw, n);
+    spoil(p.dx, inputs);
+    value(&p);
+    backward(&p, p.dx, false);
+    memcpy(dw, p.dw, n * sizeof *dw);
+    memcpy(dx, p.dx, inputs * sizeof *dx);
+    double error = largest_error(&p, p.w, dw, n), error_x = largest_error(&p, p.x, dx, inputs);
+    if (error > 4e-3 || error_x > 4e-3)
+        fprintf(stderr, "%s, batch %d: dw %g, dx %g\n", specs[0].ops->name, batch, error, error_x);
+    CU_ASSERT(error <= 4e-3);
+    CU_ASSERT(error_x <= 4e-3);
+
+    /* Accumulating doubles it; without dx the gradient of the parameters is the same to the bit. */
+    value(&p);
+    backward(&p, p.dx, true);
+    double off = 0;
+    for (size_t i = 0; i < n; i++)
+        off = fmax(off, fabs(p.dw[i] - 2.0 * dw[i]) / (1 + fabs(dw[i])));
+    CU_ASSERT(off < 1e-5);
+    value(&p);
+    backward(&p, NULL, false);
+    CU_ASSERT(memcmp(p.dw, dw, n * sizeof *dw) == 0);
+    probe_free(&p);
+}
+
+#define FLAT(n) ((struct rg_shape){n, 1, 1})
+#define BATCHES(check)                                                                             \
+    do {                                                                                           \
+        for (int batch = 1; batch <= 4; batch++)                                                   \
+            check;                                                                                 \
+    } while (0)
+
+static const enum rg_activation activations[] = {RG_ACT_IDENTITY, RG_ACT_RELU, RG_ACT_TANH};
+
+static void test_dense(void)
+{
+    for (size_t a = 0; a < RG_COUNT(activations); a++) {
+        struct rg_layer_spec spec = {KIND("dense"), .outputs = 5, .activation = activations[a]};
+        BATCHES(check_gradients(FLAT(7), &spec, 1, batch));
+    }
+}
+
+static void test_residual(void)
+{
+    for (size_t a = 0; a < RG_COUNT(activations); a++) {
+        struct rg_layer_spec spec = {KIND("residual"), .hidden = 9, .activation = activations[a]};
+        BATCHES(check_gradients(FLAT(6), &spec, 1, batch));
+    }
+}
+
+static void test_conv2d(void)
+{
+    static const struct {
+        int kernel, stride, padding;
+    } shapes[] = {{3, 1, 0}, {3, 1, 1}, {3, 2, 1}, {2, 3, 0}, {1, 1, 0}, {5, 2, 3}};
+    for (size_t i = 0; i < RG_COUNT(shapes); i++) {
+        struct rg_layer_spec spec = {KIND("conv2d"),
+                                     .outputs = 3,
+                                     .kernel = shapes[i].kernel,
+                                     .stride = shapes[i].stride,
+                                     .padding = shapes[i].padding,
+                                     .activation = activations[i % RG_COUNT(activations)]};
+        BATCHES(check_gradients((struct rg_shape){2, 6, 5}, &spec, 1, batch));
+    }
+}
+
+static void test_maxpool(void)
+{
+    static const struct {
+        int kernel, stride;
+    } shapes[] = {{2, 2}, {3, 1}, {2, 3}, {3, 0}};
+    for (size_t i = 0; i < RG_COUNT(shapes); i++) {
+        struct rg_layer_spec spec = {KIND("maxpool"), .kernel = shapes[i].kernel,
+                                     .stride = shapes[i].stride};
+        BATCHES(check_gradients((struct rg_shape){2, 7, 6}, &spec, 1, batch));
+    }
+}
+
+static void test_chain(void)
+{
+    const struct rg_layer_spec specs[] = {
+        {KIND("conv2d"), .outputs = 3, .kernel = 3, .padding = 1, .activation = RG_ACT_TANH},
+        {KIND("maxpool"), .kernel = 2},
+        {KIND("dense"), .outputs = 8, .activation = RG_ACT_RELU},
+        {KIND("residual"), .hidden = 5},
+        {KIND("residual"), .activation = RG_ACT_TANH},
+        {KIND("dense"), .outputs = 4},
+    };
+    BATCHES(check_gradients((struct rg_shape){1, 6, 6}, specs, RG_COUNT(specs), batch));
+}
+
+/* Convolution by its definition, which no code of the layer shares. */
+static void test_conv2d_values(void)
+{
+    struct rg_layer_spec spec = {KIND("conv2d"), .outputs = 2, .kernel = 3, .stride = 2,
+                                 .padding = 1};
+    struct probe p;
+    probe_make(&p, (struct rg_shape){2, 5, 7}, &spec, 1, 2);
+    value(&p);
+    const float *y = rg_stage_output(&p.stage, 2, p.stash), *bias = p.w + 2 * 2 * 3 * 3;
+    CU_ASSERT(p.network.layers[0].out.height == 3 && p.network.layers[0].out.width == 4);
+    for (int b = 0; b < 2; b++)
+        for (int o = 0; o < 2; o++)
+            for (int i = 0; i < 3; i++)
+                for (int j = 0; j < 4; j++) {
+                    double sum = bias[o];
+                    for (int c = 0; c < 2; c++)
+                        for (int u = 0; u < 3; u++)
+                            for (int v = 0; v < 3; v++) {
+                                int row = 2 * i + u - 1, column = 2 * j + v - 1;
+                                if (row < 0 || row >= 5 || column < 0 || column >= 7)
+                                    continue;
+                                sum += (double)p.w[((o * 2 + c) * 3 + u) * 3 + v] *
+                                       p.x[((b * 2 + c) * 5 + row) * 7 + column];
+                            }
+                    CU_ASSERT_DOUBLE_EQUAL(y[((b * 2 + o) * 3 + i) * 4 + j], fmax(sum, 0), 1e-5);
+                }
+    probe_free(&p);
+}
+
+static void test_maxpool_ties(void)
+{
+    struct rg_layer_spec spec = {KIND("maxpool"), .kernel = 2};
+    struct probe p;
+    probe_make(&p, (struct rg_shape){1, 2, 4}, &spec, 1, 1);
+    const float x[8] = {1, 3, -2, -2, 3, 3, -2, -2}, dx[8] = {0, 5, 7, 0, 0, 0, 0, 0};
+    memcpy(p.x, x, sizeof x);
+    p.weight[0] = 5;
+    p.weight[1] = 7;
+    value(&p);
+    const float *y = rg_stage_output(&p.stage, 1, p.stash);
+    CU_ASSERT(y[0] == 3 && y[1] == -2);
+    backward(&p, p.dx, false);
+    CU_ASSERT(memcmp(p.dx, dx, sizeof dx) == 0);
+    probe_free(&p);
+}
+
+/* What a buffer held before, and where operands lie, does not reach a result. */
+static void test_no_memory_of_buffers(void)
+{
+    const struct rg_layer_spec specs[] = {
+        {KIND("conv2d"), .outputs = 2, .kernel = 3, .padding = 1},
+        {KIND("maxpool"), .kernel = 2},
+        {KIND("residual"), .hidden = 3},
+        {KIND("dense"), .outputs = 3},
+    };
+    struct probe p;
+    probe_make(&p, (struct rg_shape){1, 6, 6}, specs, RG_COUNT(specs), 3);
+    size_t n = p.network.parameters, inputs = 3 * rg_stage_inputs(&p.stage);
+    float *dw = floats(p.mem, n), *dx = floats(p.mem, inputs);
+    double first = value(&p);
+    backward(&p, p.dx, false);
+    memcpy(dw, p.dw, n * sizeof *dw);
+    memcpy(dx, p.dx, inputs * sizeof *dx);
+    for (size_t i = 0; i < rg_stage_stash(&p.stage, 3); i++)
+        p.stash[i] = 1e30f;
+    for (size_t i = 0; i < rg_stage_scratch(&p.stage, 3); i++)
+        p.scratch[i] = -1e30f;
+    rg_stage_forward(&p.stage, 3, p.w, p.x, p.stash, p.scratch);
+    memcpy(p.dy, p.weight, 3 * rg_stage_outputs(&p.stage) * sizeof *p.dy);
+    rg_stage_backward(&p.stage, 3, p.w, p.x, p.stash, p.dy, p.dx, p.dw, false, p.scratch);
+    CU_ASSERT(memcmp(dw, p.dw, n * sizeof *dw) == 0);
+    CU_ASSERT(memcmp(dx, p.dx, inputs * sizeof *dx) == 0);
+    spoil_buffers(&p);
+    CU_ASSERT(value(&p) == first);
+    probe_free(&p);
+}
+
+static double work_of(const struct rg_network *network, int layer, int batch, enum rg_pass pass,
+                      int *products)
+{
+    struct rg_work work = {0};
+    double flops = 0;
+    const struct rg_layer *l = &network->layers[layer];
+    l->spec.ops->cost(l, batch, pass, &work);
+    *products = 0;
+    for (int i = 0; i < work.count; i++)
+        if (work.cost[i].k > 0) {
+            CU_ASSERT(work.cost[i].flops == 2.0 * work.cost[i].m * work.cost[i].n * work.cost[i].k);
+            flops += work.cost[i].flops * work.cost[i].calls;
+            *products += (int)work.cost[i].calls;
+        }
+    rg_work_free(&work);
+    return flops;
+}
+
+/* Counted by hand: dense 6 -> 5; residual 5, hidden 7; conv2d 2x6x5, 3 channels, kernel 3,
+ * padding 1. */
+static void test_costs(void)
+{
+    int products;
+    const struct rg_layer_spec flat[] = {{KIND("dense"), .outputs = 5},
+                                         {KIND("residual"), .hidden = 7}};
+    const struct rg_layer_spec image[] = {{KIND("conv2d"), .outputs = 3, .kernel = 3, .padding = 1},
+                                          {KIND("maxpool"), .kernel = 2}};
+    struct rg_network network = build(FLAT(6), flat, 2);
+    CU_ASSERT(work_of(&network, 0, 4, RG_FORWARD, &products) == 2 * 4 * 5 * 6 && products == 1);
+    CU_ASSERT(work_of(&network, 0, 4, RG_BACKWARD, &products) == 4 * 4 * 5 * 6 && products == 2);
+    CU_ASSERT(work_of(&network, 0, 4, RG_BACKWARD_FIRST, &products) == 2 * 4 * 5 * 6);
+    CU_ASSERT(work_of(&network, 1, 4, RG_FORWARD, &products) == 4 * 4 * 5 * 7 && products == 2);
+    CU_ASSERT(work_of(&network, 1, 4, RG_BACKWARD, &products) == 8 * 4 * 5 * 7 && products == 4);
+    CU_ASSERT(work_of(&network, 1, 4, RG_BACKWARD_FIRST, &products) == 6 * 4 * 5 * 7);
+    rg_network_free(&network);
+
+    network = build((struct rg_shape){2, 6, 5}, image, 2);
+    double one = 2.0 * 3 * (6 * 5) * (2 * 3 * 3);
+    CU_ASSERT(work_of(&network, 0, 4, RG_FORWARD, &products) == 4 * one && products == 4);
+    CU_ASSERT(work_of(&network, 0, 4, RG_BACKWARD, &products) == 8 * one && products == 8);
+    CU_ASSERT(work_of(&network, 0, 4, RG_BACKWARD_FIRST, &products) == 4 * one && products == 4);
+    CU_ASSERT(work_of(&network, 1, 4, RG_FORWARD, &products) == 0);
+    rg_network_free(&network);
+}
+
+static void test_tensors(void)
+{
+    const struct rg_layer_spec specs[] = {
+        {KIND("conv2d"), .outputs = 3, .kernel = 3},
+        {KIND("maxpool"), .kernel = 2},
+        {KIND("residual"), .hidden = 7},
+        {KIND("dense"), .outputs = 5},
+    };
+    struct rg_network network = build((struct rg_shape){2, 6, 6}, specs, RG_COUNT(specs));
+    struct rg_tensor t[4];
+    for (int i = 0; i < network.layer_count; i++) {
+        const struct rg_layer *layer = &network.layers[i];
+        size_t end = 0;
+        int count = layer->spec.ops->tensors(layer, t);
+        for (int j = 0; j < count; j++) {
+            size_t product = 1;
+            CU_ASSERT(t[j].offset == end);
+            for (int k = 0; k < t[j].rank; k++)
+                product *= (size_t)t[j].size[k];
+            CU_ASSERT(product == t[j].count);
+            end += t[j].count;
+        }
+        CU_ASSERT(end == layer->parameters);
+    }
+    CU_ASSERT(network.layers[3].spec.ops->tensors(&network.layers[3], t) == 2);
+    CU_ASSERT_STRING_EQUAL(t[0].name, "3.weight");
+    CU_ASSERT(t[0].rank == 2 && t[0].size[0] == 5 && t[0].size[1] == 12);
+    CU_ASSERT_STRING_EQUAL(t[1].name, "3.bias");
+    CU_ASSERT(network.layers[0].spec.ops->tensors(&network.layers[0], t) == 2);
+    CU_ASSERT(t[0].rank == 4 && t[0].size[0] == 3 && t[0].size[1] == 2 && t[0].size[3] == 3);
+    rg_network_free(&network);
+}
+
+static void test_kinds(void)
+{
+    int count = 0;
+    for (const struct rg_layer_ops *const *kind = rg_layer_kinds; *kind; kind++, count++)
+        CU_ASSERT(rg_layer_kind((*kind)->name) == *kind);
+    CU_ASSERT(count == 4);
+    CU_ASSERT(rg_layer_kind("lstm") == NULL);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {
+        {"dense gradient", test_dense},
+        {"residual gradient", test_residual},
+        {"conv2d gradient", test_conv2d},
+        {"maxpool gradient", test_maxpool},
+        {"gradient through a chain", test_chain},
+        {"conv2d by its definition", test_conv2d_values},
+        {"maxpool: the first of equal values", test_maxpool_ties},
+        {"results do not depend on what buffers held", test_no_memory_of_buffers},
+        {"costs, counted by hand", test_costs},
+        {"tensors cover the parameters", test_tensors},
+        {"table of kinds", test_kinds},
+    };
+    openblas_set_num_threads(1);
+    return suite_main("layers", tests, RG_COUNT(tests), argc, argv);
+}

@@ -1,0 +1,79 @@
+/* Optimiser steps against steps by hand, and in pieces. */
+#include "models_fixture.h"
+
+static void test_sgd(void)
+{
+    struct rg_optimizer o = rg_optimizer_make(RG_SGD, 0.5f);
+    float w[2] = {1, -2};
+    const float g[2] = {2, -1};
+    CU_ASSERT(rg_optimizer_state(&o, 2) == 0);
+    rg_optimizer_step(&o, 1, 2, w, g, NULL);
+    CU_ASSERT(w[0] == 0 && w[1] == -1.5f);
+}
+
+static void test_momentum(void)
+{
+    struct rg_optimizer o = rg_optimizer_make(RG_MOMENTUM, 0.5f);
+    float w = 1, v = 0;
+    CU_ASSERT(o.momentum == 0.9f && rg_optimizer_state(&o, 3) == 3);
+    rg_optimizer_step(&o, 1, 1, &w, &(float){2}, &v);
+    CU_ASSERT_DOUBLE_EQUAL(v, 2, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(w, 0, 1e-6);
+    rg_optimizer_step(&o, 2, 1, &w, &(float){1}, &v);
+    CU_ASSERT_DOUBLE_EQUAL(v, 2.8, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(w, -1.4, 1e-6);
+}
+
+/* Algorithm 1 of Kingma and Ba 2015 in double. */
+static void test_adam(void)
+{
+    struct rg_optimizer o = rg_optimizer_make(RG_ADAM, 0.01f);
+    const float g[4] = {0.3f, -2, 0.001f, 0.5f};
+    float w = 1, state[2] = {0};
+    double m = 0, v = 0, expected = 1;
+    CU_ASSERT(rg_optimizer_state(&o, 3) == 6);
+    for (int t = 1; t <= 4; t++) {
+        rg_optimizer_step(&o, t, 1, &w, &g[t - 1], state);
+        m = 0.9 * m + 0.1 * g[t - 1];
+        v = 0.999 * v + 0.001 * g[t - 1] * g[t - 1];
+        expected -= 0.01 * (m / (1 - pow(0.9, t))) / (sqrt(v / (1 - pow(0.999, t))) + 1e-8);
+        CU_ASSERT_DOUBLE_EQUAL(w, expected, 1e-6);
+    }
+    /* The first step is the rate, whatever the size of the gradient. */
+    float other = 0, fresh[2] = {0};
+    rg_optimizer_step(&o, 1, 1, &other, &(float){1e-3f}, fresh);
+    CU_ASSERT_DOUBLE_EQUAL(other, -0.01, 1e-6);
+}
+
+/* Any piece of the vector at any address: the same bits as the whole. */
+static void test_pieces(void)
+{
+    enum { N = 211 };
+    for (int kind = RG_SGD; kind <= RG_ADAM; kind++) {
+        struct rg_optimizer o = rg_optimizer_make((enum rg_optimizer_kind)kind, 0.037f);
+        struct rg_random *random = rg_random_new(4, RG_STREAM_TEST, 0);
+        float whole[N], pieces[N + 1], g[N], state[2 * N] = {0}, part[2 * N];
+        draw(random, 1, N, whole);
+        memcpy(pieces + 1, whole, sizeof whole);
+        draw(random, 1, N, g);
+        rg_optimizer_step(&o, 3, N, whole, g, state);
+        for (size_t from = 0, size = 1; from < N; from += size, size = size * 2 + 1) {
+            size = RG_MIN(size, N - from);
+            memset(part, 0, sizeof part);
+            rg_optimizer_step(&o, 3, size, pieces + 1 + from, g + from, part);
+        }
+        CU_ASSERT(memcmp(whole, pieces + 1, sizeof whole) == 0);
+        rg_random_free(random);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {
+        {"sgd by hand", test_sgd},
+        {"momentum by hand", test_momentum},
+        {"Adam by hand", test_adam},
+        {"a vector in pieces", test_pieces},
+    };
+    return suite_main("optimizer", tests, RG_COUNT(tests), argc, argv);
+}

@@ -1,0 +1,730 @@
+/* Scenarios, networks and platforms: what a good one gives, and what a bad one is told. */
+#include "scenario/scenario.h"
+
+#include "base/check.h"
+#include "scenario/text.h"
+#include "scratch.h"
+#include "support/suite.h"
+
+#include <glob.h>
+#include <libxml/relaxng.h>
+#include <locale.h>
+#include <math.h>
+
+static const char good_scenario[] = "<?xml version=\"1.0\"?>\n"
+                                    "<scenario name=\"test\" seed=\"7\">\n"
+                                    "  <platform file=\"platform.xml\"/>\n"
+                                    "  <network file=\"network.xml\"/>\n"
+                                    "  <data kind=\"random\"\n"
+                                    "        inputs=\"4\" classes=\"3\"\n"
+                                    "        train=\"120\" test=\"30\"/>\n"
+                                    "  <training batch=\"10\" epochs=\"2\"\n"
+                                    "            learning-rate=\"0.25\"\n"
+                                    "            optimizer=\"momentum\" momentum=\"0.5\"/>\n"
+                                    "  <strategy label=\"one\" kind=\"single\"/>\n"
+                                    "  <strategy label=\"ring 1+1\" kind=\"ring_pipeline\"\n"
+                                    "            schedule=\"gpipe\" micro-batches=\"5\"/>\n"
+                                    "  <!-- a > comment with < in it -->\n"
+                                    "  <stop accuracy=\"0.9\"/>\n"
+                                    "</scenario>\n";
+
+static const char good_network[] = "<network name=\"net\" input=\"1x4x4\">\n"
+                                   "  <conv2d outputs=\"2\" kernel=\"3\" padding=\"1\"/>\n"
+                                   "  <maxpool kernel=\"2\"/>\n"
+                                   "  <dense outputs=\"8\" activation=\"tanh\" init=\"zero\"/>\n"
+                                   "  <residual hidden=\"5\"\n"
+                                   "            repeat=\"3\"/>\n"
+                                   "  <dense outputs=\"3\"/>\n"
+                                   "</network>\n";
+
+#define BOARD                                                                                      \
+    "      <prop id=\"rg_board\" value=\"toy\"/>\n"                                                \
+    "      <prop id=\"rg_cores\" value=\"4\"/>\n"                                                  \
+    "      <prop id=\"rg_gemm_rate\" value=\"9.8e9\"/>\n"                                          \
+    "      <prop id=\"rg_gemm_rate_all\" value=\"28.9e9\"/>\n"                                     \
+    "      <prop id=\"rg_gemm_curve\" value=\"32:0.25 64:0.5 256:1\"/>\n"                          \
+    "      <prop id=\"rg_vector_rate\" value=\"1e9\"/>\n"                                          \
+    "      <prop id=\"rg_memory_rate\" value=\"2e9\"/>\n"                                          \
+    "      <prop id=\"rg_memory_rate_all\" value=\"4e9\"/>\n"                                      \
+    "      <prop id=\"rg_call_s\" value=\"2e-6\"/>\n"                                              \
+    "      <prop id=\"rg_memory_bytes\" value=\"3.5e9\"/>\n"                                       \
+    "      <prop id=\"rg_port_rate\" value=\"125000000\"/>\n"                                      \
+    "      <prop id=\"rg_latency_s\" value=\"0.000094\"/>\n"                                       \
+    "      <prop id=\"rg_frame_payload\" value=\"1448\"/>\n"                                       \
+    "      <prop id=\"rg_frame_bytes\" value=\"1538\"/>\n"
+
+static const char good_platform[] =
+    "<?xml version='1.0'?>\n"
+    "<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
+    "<platform version=\"4.1\">\n"
+    "  <zone id=\"all\" routing=\"Full\">\n"
+    "    <cluster id=\"c\" prefix=\"pi-\" suffix=\".lan\" radical=\"0-2,8,10-11\" speed=\"1Gf\">\n"
+    "      <prop id=\"watts\" value=\"7\"/>\n" BOARD "    </cluster>\n"
+    "    <zone id=\"inner\" routing=\"Full\">\n"
+    "      <host id=\"last\" speed=\"1Gf\">\n" BOARD "      </host>\n"
+    "    </zone>\n"
+    "    <link id=\"l\" bandwidth=\"1GBps\" latency=\"1us\"/>\n"
+    "  </zone>\n"
+    "</platform>\n";
+
+/* ---- good files ---- */
+
+static void write_good(void)
+{
+    scratch_text("scenario.xml", good_scenario);
+    scratch_text("network.xml", good_network);
+    scratch_text("platform.xml", good_platform);
+}
+
+static void test_scenario_values(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    write_good();
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_path("scenario.xml"), &s, &e), 0);
+    CU_ASSERT_STRING_EQUAL(s.name, "test");
+    CU_ASSERT_EQUAL(s.seed, 7);
+    CU_ASSERT_EQUAL(s.data.seed, 7);
+    CU_ASSERT_STRING_EQUAL(s.platform_file, scratch_path("platform.xml"));
+    CU_ASSERT_EQUAL(s.platform_line, 3);
+    CU_ASSERT_EQUAL(s.data.kind, RG_DATA_RANDOM);
+    CU_ASSERT_EQUAL(s.data.inputs, 4);
+    CU_ASSERT_EQUAL(s.data.line, 5);
+    CU_ASSERT_EQUAL(s.training.batch, 10);
+    CU_ASSERT_EQUAL(s.training.epochs, 2);
+    CU_ASSERT_EQUAL(s.training.iterations, 0);
+    CU_ASSERT_EQUAL(s.training.optimizer.kind, RG_MOMENTUM);
+    CU_ASSERT_EQUAL(s.training.optimizer.rate, 0.25f);
+    CU_ASSERT_EQUAL(s.training.optimizer.momentum, 0.5f);
+    CU_ASSERT_TRUE(s.training.numerics);
+    CU_ASSERT_EQUAL(s.training.threads, 1);
+    CU_ASSERT_EQUAL(s.stop_accuracy, 0.9);
+    CU_ASSERT_EQUAL_FATAL(s.strategy_count, 2);
+    CU_ASSERT_STRING_EQUAL(s.strategies[1].label, "ring 1+1");
+    CU_ASSERT_EQUAL(s.strategies[1].line, 12);
+    CU_ASSERT_EQUAL_FATAL(s.strategies[1].count, 2);
+    CU_ASSERT_STRING_EQUAL(s.strategies[1].attributes[1].key, "micro-batches");
+    CU_ASSERT_STRING_EQUAL(s.strategies[1].attributes[1].value, "5");
+    CU_ASSERT_EQUAL(s.strategies[1].attributes[1].line, 13);
+    rg_scenario_free(&s);
+}
+
+static void test_network_values(void)
+{
+    struct rg_network n;
+    struct rg_error e = {0};
+    write_good();
+    CU_ASSERT_EQUAL_FATAL(rg_network_load(scratch_path("network.xml"), &n, &e), 0);
+    CU_ASSERT_STRING_EQUAL(n.name, "net");
+    CU_ASSERT_EQUAL_FATAL(n.layer_count, 7);
+    CU_ASSERT_EQUAL(n.input.channels, 1);
+    CU_ASSERT_EQUAL(n.input.width, 4);
+    CU_ASSERT_STRING_EQUAL(n.layers[0].spec.ops->name, "conv2d");
+    CU_ASSERT_EQUAL(n.layers[0].spec.activation, RG_ACT_RELU);
+    CU_ASSERT_EQUAL(n.layers[1].spec.stride, 2);
+    CU_ASSERT_EQUAL(n.layers[2].spec.activation, RG_ACT_TANH);
+    CU_ASSERT_EQUAL(n.layers[2].spec.init, RG_INIT_ZERO);
+    for (int i = 3; i < 6; i++) {
+        CU_ASSERT_EQUAL(n.layers[i].spec.hidden, 5);
+        CU_ASSERT_EQUAL(n.layers[i].spec.line, 5);
+    }
+    CU_ASSERT_EQUAL(n.layers[6].spec.activation, RG_ACT_IDENTITY);
+    CU_ASSERT_EQUAL(n.classes, 3);
+    rg_network_free(&n);
+}
+
+static void test_platform_values(void)
+{
+    static const char *const names[] = {"pi-0.lan",  "pi-1.lan",  "pi-2.lan", "pi-8.lan",
+                                        "pi-10.lan", "pi-11.lan", "last"};
+    struct rg_platform p;
+    struct rg_error e = {0};
+    write_good();
+    CU_ASSERT_EQUAL_FATAL(rg_platform_load(scratch_path("platform.xml"), &p, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(p.count, (int)RG_COUNT(names));
+    CU_ASSERT_EQUAL(p.kind_count, 1);
+    for (int i = 0; i < p.count; i++) {
+        CU_ASSERT_STRING_EQUAL(p.names[i], names[i]);
+        CU_ASSERT_PTR_EQUAL(p.boards[i], &p.kinds[0]);
+    }
+    const struct rg_board *b = p.boards[0];
+    CU_ASSERT_STRING_EQUAL(b->name, "toy");
+    CU_ASSERT_EQUAL(b->cores, 4);
+    CU_ASSERT_EQUAL(b->gemm_rate, 9.8e9);
+    CU_ASSERT_EQUAL(b->gemm_rate_all, 28.9e9);
+    CU_ASSERT_EQUAL_FATAL(b->curve_points, 3);
+    CU_ASSERT_EQUAL(b->curve_size[1], 64);
+    CU_ASSERT_EQUAL(b->curve_share[0], 0.25);
+    CU_ASSERT_EQUAL(b->memory_bytes, 3500000000u);
+    CU_ASSERT_EQUAL(b->latency_s, 94e-6);
+    CU_ASSERT_EQUAL(b->frame_bytes, 1538);
+    rg_platform_free(&p);
+}
+
+/* The same numbers under a locale that writes them with a comma, where there is one. */
+static void test_locale(void)
+{
+    const char *comma[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
+    for (size_t i = 0; i < RG_COUNT(comma); i++)
+        if (setlocale(LC_NUMERIC, comma[i]))
+            break;
+    test_scenario_values();
+    test_platform_values();
+    setlocale(LC_NUMERIC, "C");
+}
+
+static void test_encodings(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    char *text = replaced(good_scenario, "name=\"test\"", "name=\"caf\xe9\"");
+    char *latin = replaced(text, "version=\"1.0\"", "version=\"1.0\" encoding=\"ISO-8859-1\"");
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("latin.xml", latin), &s, &e), 0);
+    CU_ASSERT_STRING_EQUAL(s.name, "caf\xc3\xa9");
+    CU_ASSERT_EQUAL(s.strategies[1].attributes[1].line, 13);
+    rg_scenario_free(&s);
+    free(text);
+    free(latin);
+    /* UTF-16: lines of attributes cannot be found, those of elements are good enough. */
+    char wide[2 * sizeof good_scenario] = "\xff\xfe";
+    size_t size = 2, skip = strcspn(good_scenario, "\n");
+    for (const char *p = good_scenario + skip; *p; p++) {
+        wide[size++] = *p;
+        wide[size++] = '\0';
+    }
+    const char *path = scratch_bytes("wide.xml", wide, size);
+    if (rg_scenario_load(path, &s, &e) == 0) {
+        CU_ASSERT_EQUAL(s.platform_line, 3);
+        rg_scenario_free(&s);
+    }
+    CU_ASSERT_TRUE(e.code == 0 || is_one_line(&e));
+}
+
+/* ---- bad files ---- */
+
+struct bad {
+    const char *from, *to;
+    int line;
+    const char *words;
+};
+
+#define ENTITY                                                                                     \
+    "<!DOCTYPE scenario [\n<!ENTITY a \"x\">\n<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;\">\n]>"
+
+static const struct bad bad_scenarios[] = {
+    {"</scenario>", "", 17, "not well formed"},
+    {"<stop", "<sto", 15, "unknown element <sto>|\"stop\"|are allowed"},
+    {"<stop accuracy=\"0.9\"/>", "<stop accuracy=\"0.9\"/><stop accuracy=\"0.9\"/>", 15,
+     "second <stop>|line 15"},
+    {"<stop accuracy=\"0.9\"/>", "words", 2, "text inside <scenario>"},
+    {"<stop accuracy=\"0.9\"/>", "<stop/>", 15, "needs the attribute \"accuracy\""},
+    {"accuracy=\"0.9\"", "accuracy=\"0\"", 15, "out of range|above 0 up to 1"},
+    {"accuracy=\"0.9\"", "accuracy=\"nan\"", 15, "not a number"},
+    {"accuracy=\"0.9\"", "accuracy=\"0.9 \"", 15, "not a number"},
+    {"accuracy=\"0.9\"", "accuracy=\"0x1\"", 15, "not a number"},
+    {"accuracy=\"0.9\"", "accuracy=\"1e-\"", 15, "not a number"},
+    {"accuracy=\"0.9\"", "accuracy=\"0,9\"", 15, "not a number"},
+    {"<platform file=\"platform.xml\"/>", "", 2, "needs a <platform>"},
+    {"file=\"platform.xml\"", "file=\"\"", 3, "must not be empty"},
+    {"file=\"platform.xml\"", "fil=\"x\"", 3, "unknown attribute \"fil\"|\"file\""},
+    {"file=\"network.xml\"/>", "file=\"network.xml\"><x/></network>", 4, "<x> inside <network>"},
+    {"kind=\"random\"", "kind=\"rando\"", 5, "\"random\"|digits, iris, idx, csv and random"},
+    {"kind=\"random\"", "kind=\"digits\"", 6, "unknown attribute \"inputs\""},
+    {"inputs=\"4\" ", "", 5, "needs the attribute \"inputs\""},
+    {"classes=\"3\"", "classes=\"257\"", 6, "out of range|1 to 256"},
+    {"train=\"120\"", "train=\"0\"", 7, "out of range|1 to 100000000"},
+    {"train=\"120\"", "train=\"1e2\"", 7, "not a whole number"},
+    {"train=\"120\"", "train=\"99999999999999999999\"", 7, "out of range"},
+    {"test=\"30\"", "images=\"a\"", 7, "unknown attribute \"images\""},
+    {"batch=\"10\"", "batch=\"ten\"", 8, "batch=\"ten\"|not a whole number|1 to 16777216"},
+    {"batch=\"10\"", "batch=\"-1\"", 8, "out of range"},
+    {"batch=\"10\"", "batch=\"a&#10;b\"", 8, "batch=\"a b\""},
+    {"batch=\"10\" ", "", 8, "needs the attribute \"batch\""},
+    {"epochs=\"2\"", "", 8, "\"epochs\" or \"iterations\""},
+    {"epochs=\"2\"", "epochs=\"2\"\niterations=\"3\"", 9, "only one of them"},
+    {"learning-rate=\"0.25\"", "learning_rate=\"0.25\"", 9, "did you mean \"learning-rate\""},
+    {"learning-rate=\"0.25\"", "", 8, "needs the attribute \"learning-rate\""},
+    {"learning-rate=\"0.25\"", "learning-rate=\"0\"", 9, "above 0 up to 1000"},
+    {"learning-rate=\"0.25\"", "learning-rate=\"1e999\"", 9, "out of range"},
+    {"optimizer=\"momentum\"", "optimizer=\"adm\"", 10, "did you mean \"adam\"|sgd, momentum"},
+    {"optimizer=\"momentum\"", "optimizer=\"adam\"", 10, "only optimizer=\"momentum\""},
+    {"momentum=\"0.5\"", "momentum=\"1\"", 10, "up to 0.9999"},
+    {"momentum=\"0.5\"", "numerics=\"skip\"", 15, "<stop>|numerics=\"skip\""},
+    {"momentum=\"0.5\"", "threads=\"0\"", 10, "1 to 1024"},
+    {"label=\"one\" ", "", 11, "needs the attribute \"label\""},
+    {"label=\"one\"", "label=\"a.b\"", 11, "label=\"a.b\""},
+    {"label=\"one\"", "label=\" a\"", 11, "label=\" a\""},
+    {"label=\"one\"", "label=\"ring 1+1\"", 12, "line 11 has it already"},
+    {"kind=\"single\"", "", 11, "needs the attribute \"kind\""},
+    {"kind=\"single\"", "kind=\"single\" kind=\"single\"", 11, "not well formed"},
+    {"seed=\"7\"", "seed=\"-1\"", 2, "0 and more"},
+    {"seed=\"7\"", "xmlns=\"urn:x\"", 2, "no namespaces"},
+    {"seed=\"7\"", "xml:id=\"x\"", 2, "no namespaces"},
+    {"name=\"test\"", "name=\"\"", 2, "must not be empty"},
+    {"name=\"test\" ", "", 2, "needs the attribute \"name\""},
+    {"<?xml version=\"1.0\"?>", "<!DOCTYPE scenario [<!ENTITY x SYSTEM \"file:///etc/passwd\">]>",
+     1, "no entities"},
+    {"<?xml version=\"1.0\"?>", ENTITY, 2, "no entities"},
+    {"<?xml version=\"1.0\"?>", "<!DOCTYPE scenario [<!ELEMENT a ANY>]>", 1, "DOCTYPE"},
+    {"<?xml version=\"1.0\"?>", "<!DOCTYPE s [<!ENTITY % x SYSTEM \"file:///etc/passwd\">%x;]>", 1,
+     "no entities"},
+};
+
+static const struct bad bad_networks[] = {
+    {"<network", "<netwrk", 8, "not well formed"},
+    {"input=\"1x4x4\"", "", 1, "needs the attribute \"input\""},
+    {"input=\"1x4x4\"", "input=\"1x4x4x4\"", 1, "CHANNELSxHEIGHTxWIDTH"},
+    {"input=\"1x4x4\"", "input=\"1xx4\"", 1, "N, HEIGHTxWIDTH"},
+    {"input=\"1x4x4\"", "input=\"0\"", 1, "each 1 to"},
+    {"input=\"1x4x4\"", "input=\"99999x99999\"", 0, "input"},
+    {"<maxpool", "<maxpol", 3, "unknown layer <maxpol>|did you mean \"maxpool\"|dense"},
+    {"kernel=\"3\" ", "", 2, "needs the attribute \"kernel\""},
+    {"kernel=\"3\"", "kernel=\"9\"", 2, "kernel"},
+    {"kernel=\"3\"", "kernel=\"3\" hidden=\"3\"", 2, "unknown attribute \"hidden\""},
+    {"outputs=\"8\"", "outputs=\"0\"", 4, "out of range|1 to 16777216"},
+    {"outputs=\"8\" ", "", 4, "needs the attribute \"outputs\""},
+    {"activation=\"tanh\"", "activation=\"relo\"", 4, "did you mean \"relu\""},
+    {"init=\"zero\"", "init=\"one\"", 4, "he, xavier and zero"},
+    {"repeat=\"3\"", "repeat=\"100001\"", 6, "1 to 100000"},
+    {"hidden=\"5\"", "hidden=\"5\" init=\"zero\"", 5, "layer 3|zero"},
+    {"<dense outputs=\"3\"/>", "<dense outputs=\"3\"><a/></dense>", 7, "<a> inside <dense>"},
+    {"<dense outputs=\"3\"/>", "<residual repeat=\"99998\"/>", 7, "up to 100000 are allowed"},
+};
+
+static const struct bad bad_platforms[] = {
+    {"version=\"4.1\"", "version=\"3\"", 3, "4.1"},
+    {"version=\"4.1\"", "", 3, "needs the attribute \"version\""},
+    {"radical=\"0-2,8,10-11\"", "radical=\"0-2,,8\"", 5, "radical"},
+    {"radical=\"0-2,8,10-11\"", "radical=\"5-2\"", 5, "radical"},
+    {"radical=\"0-2,8,10-11\"", "radical=\"0-99999999\"", 5, "more than 65536 hosts"},
+    {"radical=\"0-2,8,10-11\"", "radical=\"0-2,1\"", 3, "two hosts are named \"pi-1.lan\""},
+    {"radical=\"0-2,8,10-11\"", "", 5, "needs the attribute \"radical\""},
+    {"<prop id=\"rg_cores\" value=\"4\"/>", "", 5, "<cluster id=\"c\">|rg_cores"},
+    {"<prop id=\"rg_frame_bytes\" value=\"1538\"/>", "", 5, "rg_frame_bytes"},
+    {"\"rg_cores\"", "\"rg_coers\"", 8, "unknown property \"rg_coers\"|\"rg_cores\""},
+    {"\"rg_cores\"", "\"rg_board\"", 8, "line 7 already"},
+    {"value=\"9.8e9\"", "value=\"9.8Gf\"", 9, "rg_gemm_rate=\"9.8Gf\"|not a number"},
+    {"value=\"9.8e9\"", "value=\"-1\"", 9, "above 0"},
+    {"value=\"9.8e9\"", "value=\"0\"", 9, "above 0"},
+    {"32:0.25 64:0.5", "64:0.25 32:0.5", 11, "sizes rising"},
+    {"32:0.25 64:0.5", "32:0.25 64:1.5", 11, "SIZE:SHARE"},
+    {"32:0.25 64:0.5", "1:1 2:1 3:1 4:1 5:1 6:1 7:1 8:1", 11, "up to 8"},
+    {"32:0.25 64:0.5 256:1", "", 11, "must not be empty"},
+    {"value=\"1538\"", "value=\"100\"", 5, "rg_frame_bytes is less"},
+    {"value=\"3.5e9\"", "value=\"1.5\"", 16, "whole number of bytes"},
+    {"value=\"toy\"", "value=\"0123456789012345678901234567890123456789012345678901\"", 7,
+     "1 to 47 characters"},
+    {"<host id=\"last\"", "<peer id=\"last\"", 38, "not well formed"},
+    {"<link id=\"l\" bandwidth", "<peer id=\"l\" bandwidth", 40, "<host> and <cluster>"},
+    {"<host id=\"last\"", "<host id=\"pi-8.lan\"", 3, "two hosts are named"},
+};
+
+typedef int (*load_fn)(const char *path, struct rg_error *e);
+
+static int load_scenario(const char *path, struct rg_error *e)
+{
+    struct rg_scenario s;
+    int err = rg_scenario_load(path, &s, e);
+    if (err == 0)
+        rg_scenario_free(&s);
+    return err;
+}
+
+static int load_network(const char *path, struct rg_error *e)
+{
+    struct rg_network n;
+    int err = rg_network_load(path, &n, e);
+    if (err == 0)
+        rg_network_free(&n);
+    return err;
+}
+
+static int load_platform(const char *path, struct rg_error *e)
+{
+    struct rg_platform p;
+    int err = rg_platform_load(path, &p, e);
+    if (err == 0)
+        rg_platform_free(&p);
+    return err;
+}
+
+static void try_all(const char *good, const struct bad *bad, size_t count, load_fn load)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct rg_error e = {0};
+        char *text = replaced(good, bad[i].from, bad[i].to);
+        const char *path = scratch_text("bad.xml", text);
+        int err = load(path, &e);
+        CU_ASSERT_EQUAL(err, RG_ERR_INVALID);
+        CU_ASSERT_EQUAL(err, e.code);
+        if (err == 0)
+            printf("\n    accepted: %s\n", bad[i].to);
+        else
+            CU_ASSERT_TRUE(complains(&e, path, bad[i].line, bad[i].words));
+        free(text);
+    }
+}
+
+static void test_bad_scenarios(void)
+{
+    try_all(good_scenario, bad_scenarios, RG_COUNT(bad_scenarios), load_scenario);
+}
+
+static void test_bad_networks(void)
+{
+    try_all(good_network, bad_networks, RG_COUNT(bad_networks), load_network);
+}
+
+static void test_bad_platforms(void)
+{
+    try_all(good_platform, bad_platforms, RG_COUNT(bad_platforms), load_platform);
+}
+
+static void test_bad_files(void)
+{
+    static const load_fn loads[] = {load_scenario, load_network, load_platform};
+    char deep[6000] = "";
+    for (int i = 0; i < 400; i++)
+        strcat(deep, "<scenario>");
+    const struct {
+        const char *path;
+        int line;
+        const char *words;
+    } files[] = {
+        {scratch_path("absent.xml"), 0, "cannot be read: No such file"},
+        {scratch(), 0, "plain file"},
+        {"/dev/zero", 0, "plain file"},
+        {scratch_text("empty.xml", ""), 1, "empty"},
+        {scratch_text("other.xml", "<?xml version=\"1.0\"?>\n\n<other/>"), 3, "<other>"},
+        {scratch_text("binary.xml", "\x7f\x45LF\x01\x02"), 1, "not well formed"},
+        {scratch_text("deep.xml", deep), 1, "not well formed"},
+    };
+    for (size_t k = 0; k < RG_COUNT(loads); k++)
+        for (size_t i = 0; i < RG_COUNT(files); i++) {
+            struct rg_error e = {0};
+            CU_ASSERT_EQUAL(loads[k](files[i].path, &e), RG_ERR_INVALID);
+            CU_ASSERT_EQUAL(loads[k](files[i].path, NULL), RG_ERR_INVALID);
+            CU_ASSERT_TRUE(complains(&e, NULL, 0, files[i].words));
+        }
+    FILE *stream = fopen(scratch_path("huge.xml"), "wb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+    CU_ASSERT_EQUAL(ftruncate(fileno(stream), 1L << 30), 0);
+    fclose(stream);
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL(load_scenario(scratch_path("huge.xml"), &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, scratch_path("huge.xml"), 0, "larger than 32 MiB"));
+}
+
+/* ---- --set ---- */
+
+static void test_sets(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    static const char *const sets[] = {"nodes=5",
+                                       "batch=20",
+                                       "iterations=300",
+                                       "samples=50",
+                                       "seed=11",
+                                       "numerics=skip",
+                                       "overlap=no",
+                                       "threads=2",
+                                       "platform=p.xml",
+                                       "network=n=1.xml",
+                                       "learning-rate=1e-3",
+                                       "one.depth=3",
+                                       "ring 1+1.micro-batches=7"};
+    write_good();
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_path("scenario.xml"), &s, &e), 0);
+    for (size_t i = 0; i < RG_COUNT(sets); i++)
+        CU_ASSERT_EQUAL(rg_scenario_set(&s, sets[i], &e), 0);
+    CU_ASSERT_EQUAL(s.nodes, 5);
+    CU_ASSERT_EQUAL(s.training.batch, 20);
+    CU_ASSERT_EQUAL(s.training.iterations, 300);
+    CU_ASSERT_EQUAL(s.training.epochs, 0);
+    CU_ASSERT_EQUAL(s.data.train, 50);
+    CU_ASSERT_EQUAL(s.seed, 11);
+    CU_ASSERT_EQUAL(s.data.seed, 11);
+    CU_ASSERT_FALSE(s.training.numerics);
+    CU_ASSERT_TRUE(isnan(s.stop_accuracy));
+    CU_ASSERT_STRING_EQUAL(s.overlap, "no");
+    CU_ASSERT_EQUAL(s.training.threads, 2);
+    CU_ASSERT_STRING_EQUAL(s.platform_file, "p.xml");
+    CU_ASSERT_EQUAL(s.platform_line, 0);
+    CU_ASSERT_STRING_EQUAL(s.network_file, "n=1.xml");
+    CU_ASSERT_EQUAL(s.training.optimizer.rate, 1e-3f);
+    CU_ASSERT_EQUAL(s.training.optimizer.momentum, 0.5f);
+    CU_ASSERT_EQUAL_FATAL(s.strategies[0].count, 1);
+    CU_ASSERT_STRING_EQUAL(s.strategies[0].attributes[0].value, "3");
+    CU_ASSERT_EQUAL(s.strategies[0].attributes[0].line, 0);
+    CU_ASSERT_EQUAL(s.strategies[1].count, 2);
+    CU_ASSERT_STRING_EQUAL(s.strategies[1].attributes[1].value, "7");
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "epochs=9", &e), 0);
+    CU_ASSERT_EQUAL(s.training.iterations, 0);
+    CU_ASSERT_EQUAL(s.training.epochs, 9);
+    rg_scenario_free(&s);
+}
+
+static void test_bad_sets(void)
+{
+    static const struct {
+        const char *set, *words;
+    } bad[] = {
+        {"", "KEY=VALUE"},
+        {"nodes", "KEY=VALUE"},
+        {"=5", "KEY=VALUE"},
+        {"nodes=", "--set nodes=: not a whole number"},
+        {"nodes=0", "out of range|1 to 65536"},
+        {"nodes=1.5", "not a whole number"},
+        {"clock=1", "unknown key|LABEL.PARAM"},
+        {"bacth=1", "did you mean \"batch\""},
+        {"train=5", "unknown key"},
+        {"numerics=maybe", "real and skip"},
+        {"overlap=", "value is wanted"},
+        {"platform=", "value is wanted"},
+        {"learning-rate=-1", "above 0"},
+        {"two.depth=1", "no strategy is labelled so|one|ring 1+1"},
+        {"on.depth=1", "did you mean \"one\""},
+        {"one.kind=single", "parameters of the strategy"},
+        {"one.=1", "parameters of the strategy"},
+        {"a\nb=1", "--set a b=1"},
+    };
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    write_good();
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_path("scenario.xml"), &s, &e), 0);
+    for (size_t i = 0; i < RG_COUNT(bad); i++) {
+        e = (struct rg_error){0};
+        CU_ASSERT_EQUAL(rg_scenario_set(&s, bad[i].set, &e), RG_ERR_INVALID);
+        CU_ASSERT_TRUE(complains(&e, NULL, 0, bad[i].words));
+    }
+    rg_scenario_free(&s);
+}
+
+/* ---- digest and data files ---- */
+
+/* The digest after these --set; "" where it fails. */
+static const char *digest_after(const char *a, const char *b)
+{
+    static char digests[4][65];
+    static int next;
+    char *digest = digests[next++ % 4];
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    digest[0] = '\0';
+    if (rg_scenario_load(scratch_path("scenario.xml"), &s, &e) < 0)
+        return digest;
+    if ((!a || rg_scenario_set(&s, a, &e) == 0) && (!b || rg_scenario_set(&s, b, &e) == 0) &&
+        rg_scenario_seal(&s, &e) == 0)
+        strcpy(digest, s.digest);
+    rg_scenario_free(&s);
+    return digest;
+}
+
+static void test_digest(void)
+{
+    char base[65];
+    write_good();
+    strcpy(base, digest_after(NULL, NULL));
+    CU_ASSERT_EQUAL(strlen(base), 64);
+    CU_ASSERT_STRING_EQUAL(base, digest_after(NULL, NULL));
+    CU_ASSERT_STRING_EQUAL(base, digest_after("batch=10", NULL)); /* what it was anyway */
+    CU_ASSERT_STRING_NOT_EQUAL(base, digest_after("batch=12", NULL));
+    CU_ASSERT_STRING_NOT_EQUAL(base, digest_after("one.depth=2", NULL));
+    CU_ASSERT_STRING_NOT_EQUAL(base, digest_after("nodes=2", NULL));
+    CU_ASSERT_STRING_EQUAL(digest_after("batch=12", "seed=3"), digest_after("seed=3", "batch=12"));
+    CU_ASSERT_STRING_EQUAL(digest_after("one.a=1", "one.b=2"), digest_after("one.b=2", "one.a=1"));
+    scratch_text("network.xml", "<network name=\"n\" input=\"4\"><dense outputs=\"3\"/></network>");
+    CU_ASSERT_STRING_NOT_EQUAL(base, digest_after(NULL, NULL));
+    write_good();
+    CU_ASSERT_STRING_EQUAL(base, digest_after(NULL, NULL));
+}
+
+static void test_missing_files(void)
+{
+    static const struct bad bad[] = {
+        {"platform.xml", "absent.xml", 3, "platform \"|absent.xml\"|No such file"},
+        {"network.xml", "absent.xml", 4, "network \"|absent.xml\"|No such file"},
+        {"network.xml", ".", 4, "plain file"},
+        {"kind=\"random\"\n        inputs=\"4\" classes=\"3\"",
+         "kind=\"idx\"\n images=\"network.xml\"\nlabels=\"absent\"", 7, "labels \"|absent\""},
+        {"kind=\"random\"\n        inputs=\"4\" classes=\"3\"", "kind=\"csv\"\n\nfile=\"absent\"",
+         7, "file \"|absent\""},
+        {"kind=\"random\"\n        inputs=\"4\" classes=\"3\"", "kind=\"iris\" file=\"/absent\"", 5,
+         "file \"/absent\""},
+    };
+    write_good();
+    for (size_t i = 0; i < RG_COUNT(bad); i++) {
+        struct rg_scenario s;
+        struct rg_error e = {0};
+        char *text = replaced(good_scenario, bad[i].from, bad[i].to);
+        const char *path = scratch_text("scenario.xml", text);
+        CU_ASSERT_EQUAL_FATAL(rg_scenario_load(path, &s, &e), 0);
+        CU_ASSERT_EQUAL(rg_scenario_seal(&s, &e), RG_ERR_INVALID);
+        CU_ASSERT_TRUE(complains(&e, path, bad[i].line, bad[i].words));
+        CU_ASSERT_STRING_EQUAL(s.digest, "");
+        rg_scenario_free(&s);
+        free(text);
+    }
+}
+
+static void test_data_folder(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    char *text = replaced(good_scenario, "kind=\"random\"\n        inputs=\"4\" classes=\"3\"",
+                          "kind=\"idx\" images=\"far/i.gz\" labels=\"l.gz\"");
+    const char *path = scratch_text("scenario.xml", text);
+    mkdir(scratch_path("data"), 0755);
+    scratch_text("data/i.gz", "x");
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(path, &s, &e), 0);
+    CU_ASSERT_STRING_EQUAL(s.data.images, scratch_path("far/i.gz"));
+    CU_ASSERT_EQUAL(rg_scenario_locate(&s, scratch_path("data"), &e), 0);
+    CU_ASSERT_STRING_EQUAL(s.data.images, scratch_path("data/i.gz")); /* flat, since it is there */
+    CU_ASSERT_STRING_EQUAL(s.data.labels, scratch_path("data/l.gz"));
+    rg_scenario_free(&s);
+    free(text);
+}
+
+static void test_iris_is_found(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    char *text = replaced(good_scenario, "kind=\"random\"\n        inputs=\"4\" classes=\"3\"",
+                          "kind=\"iris\"");
+    mkdir(scratch_path("models"), 0755);
+    mkdir(scratch_path("models/networks"), 0755);
+    mkdir(scratch_path("models/data"), 0755);
+    scratch_text("models/data/iris.csv", "1,2,3,4,0\n");
+    char *moved = replaced(text, "network.xml", "models/networks/n.xml");
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("scenario.xml", moved), &s, &e), 0);
+    CU_ASSERT_PTR_NULL(s.data.file);
+    CU_ASSERT_EQUAL(rg_scenario_locate(&s, NULL, &e), 0);
+    CU_ASSERT_STRING_EQUAL(s.data.file, scratch_path("models/networks/../data/iris.csv"));
+    CU_ASSERT_EQUAL(rg_scenario_locate(&s, "/elsewhere", &e), 0);
+    CU_ASSERT_STRING_EQUAL(s.data.file, "/elsewhere/iris.csv");
+    rg_scenario_free(&s);
+    free(moved);
+    free(text);
+}
+
+/* ---- texts ---- */
+
+static void test_texts(void)
+{
+    char text[200];
+    int length;
+    CU_ASSERT_EQUAL(rg_text_index("a bc d", "bc"), 1);
+    CU_ASSERT_EQUAL(rg_text_index("a bc d", "b"), -1);
+    CU_ASSERT_EQUAL(rg_text_index("a bc|d", "a bc"), 0);
+    CU_ASSERT_PTR_NULL(rg_text_word("a b", 2, &length));
+    rg_text_allowed("alpha beta gamma", "bta", text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "did you mean \"beta\"? alpha, beta and gamma are allowed");
+    rg_text_allowed("alpha", "x", text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "alpha is allowed");
+    rg_text_allowed("alpha beta", "aplha", text, sizeof text);
+    CU_ASSERT_STRING_EQUAL(text, "did you mean \"alpha\"? alpha and beta are allowed");
+    rg_text_allowed("alpha beta", "a", text, 12); /* cut, but terminated */
+    CU_ASSERT_TRUE(strlen(text) < 12);
+}
+
+/* ---- the schema ---- */
+
+static void quiet(void *context, const char *message, ...)
+{
+    (void)context, (void)message;
+}
+
+static int validate(xmlRelaxNG *schema, const char *path, bool loud)
+{
+    xmlDoc *doc = xmlReadFile(path, NULL, XML_PARSE_NONET);
+    xmlRelaxNGValidCtxt *context = xmlRelaxNGNewValidCtxt(schema);
+    if (!loud)
+        xmlRelaxNGSetValidErrors(context, quiet, quiet, NULL);
+    int result = doc ? xmlRelaxNGValidateDoc(context, doc) : -1;
+    xmlRelaxNGFreeValidCtxt(context);
+    xmlFreeDoc(doc);
+    return result;
+}
+
+/* Bad scenarios that only the reader knows to be bad: what stands twice, what contradicts. */
+static bool beyond_schema(const struct bad *bad)
+{
+    return strstr(bad->words, "not well formed") || strstr(bad->words, "has it already") ||
+           strstr(bad->words, "<stop>|numerics") || strstr(bad->words, "entities") ||
+           strstr(bad->words, "DOCTYPE") || strstr(bad->to, "train=\"1e2") ||
+           strstr(bad->to, "accuracy=\"0.9 \"") || strstr(bad->to, "1e-\"");
+}
+
+static void test_schema(void)
+{
+    xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewParserCtxt(RG_SOURCE_DIR "/scenarios/scenario.rng");
+    xmlRelaxNG *schema = xmlRelaxNGParse(parser);
+    glob_t files;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(schema);
+    CU_ASSERT_EQUAL(glob(RG_SOURCE_DIR "/scenarios/*.xml", 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++)
+        CU_ASSERT_EQUAL(validate(schema, files.gl_pathv[i], true), 0);
+    globfree(&files);
+    CU_ASSERT_EQUAL(validate(schema, scratch_text("good.xml", good_scenario), true), 0);
+    for (size_t i = 0; i < RG_COUNT(bad_scenarios); i++) {
+        char *text = replaced(good_scenario, bad_scenarios[i].from, bad_scenarios[i].to);
+        if (!beyond_schema(&bad_scenarios[i]) &&
+            validate(schema, scratch_text("bad.xml", text), false) == 0) {
+            printf("\n    the schema accepts: %s\n", bad_scenarios[i].to);
+            CU_FAIL("schema");
+        }
+        free(text);
+    }
+    xmlRelaxNGFree(schema);
+    xmlRelaxNGFreeParserCtxt(parser);
+    xmlCleanupParser();
+}
+
+/* Every shipped file reads. */
+static void test_shipped_files(void)
+{
+    static const struct {
+        const char *pattern;
+        load_fn load;
+    } kinds[] = {{RG_SOURCE_DIR "/scenarios/*.xml", load_scenario},
+                 {RG_SOURCE_DIR "/models/networks/*.xml", load_network},
+                 {RG_SOURCE_DIR "/platforms/*.xml", load_platform}};
+    for (size_t k = 0; k < RG_COUNT(kinds); k++) {
+        glob_t files;
+        CU_ASSERT_EQUAL(glob(kinds[k].pattern, 0, NULL, &files), 0);
+        for (size_t i = 0; i < files.gl_pathc; i++) {
+            struct rg_error e = {0};
+            CU_ASSERT_EQUAL(kinds[k].load(files.gl_pathv[i], &e), 0);
+            if (e.code)
+                printf("\n    %s\n", e.text);
+        }
+        globfree(&files);
+    }
+}
+
+static const struct suite_test tests[] = {
+    {"scenario: values and lines", test_scenario_values},
+    {"network: values, defaults, repetition", test_network_values},
+    {"platform: hosts in order, boards shared", test_platform_values},
+    {"numbers do not depend on the locale", test_locale},
+    {"other encodings", test_encodings},
+    {"bad scenarios name line and remedy", test_bad_scenarios},
+    {"bad networks name line and remedy", test_bad_networks},
+    {"bad platforms name line and remedy", test_bad_platforms},
+    {"files that are none", test_bad_files},
+    {"sets change what they say", test_sets},
+    {"bad sets", test_bad_sets},
+    {"digest follows what shapes a run", test_digest},
+    {"missing files are told by their line", test_missing_files},
+    {"data folder", test_data_folder},
+    {"iris.csv is found", test_iris_is_found},
+    {"texts", test_texts},
+    {"schema agrees with the reader", test_schema},
+    {"shipped files read", test_shipped_files},
+};
+
+int main(int argc, char **argv)
+{
+    return suite_main("scenario", tests, RG_COUNT(tests), argc, argv);
+}
