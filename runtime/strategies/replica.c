@@ -46,6 +46,23 @@ uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
                                       s.scratch) + (uint64_t)capacity;
 }
 
+static int fill_work(struct rg_replica *r, struct rg_replica_work *work, int n)
+{
+    const struct rg_network *network = r->job->network;
+    work->n = n;
+    work->backward = calloc((size_t)network->layer_count, sizeof *work->backward);
+    if (!work->backward)
+        return RG_ERR_NOMEM;
+    rg_dataset_gather_work(rg_stage_inputs(&r->stage), n, &work->load);
+    rg_stage_work(&r->stage, n, RG_FORWARD, &work->forward);
+    rg_softmax_cross_entropy_work(n, network->classes, &work->loss);
+    for (int l = 0; l < network->layer_count; l++) {
+        struct rg_stage layer = one_layer(network, l);
+        rg_stage_work(&layer, n, RG_BACKWARD, &work->backward[l]);
+    }
+    return 0;
+}
+
 int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
                     int capacity, const float *initial)
 {
@@ -61,11 +78,14 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
     r->dx[1] = rg_mem_floats(w->mem, s.dx);
     r->scratch = rg_mem_floats(w->mem, s.scratch);
     r->labels = rg_mem_alloc(w->mem, (size_t)capacity, 0);
-    r->backward = calloc((size_t)job->network->layer_count, sizeof *r->backward);
     if (!r->parameters || !r->gradient || !r->x || !r->stash || !r->dy || !r->dx[0] ||
-        !r->dx[1] || !r->scratch || !r->labels || !r->backward)
+        !r->dx[1] || !r->scratch || !r->labels)
         return RG_ERR_NOMEM;
-    int result = rg_feed_open(&r->feed, w, job);
+    int result = fill_work(r, &r->work[0], capacity);
+    if (result == 0)
+        result = fill_work(r, &r->work[1], RG_MAX(capacity - 1, 1));
+    if (result == 0)
+        result = rg_feed_open(&r->feed, w, job);
     if (result == 0 && job->numerics) {
         if (initial)
             for (size_t i = 0; i < s.parameters; i++)
@@ -77,37 +97,17 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
     return result;
 }
 
-static void forget_work(struct rg_replica *r)
-{
-    rg_work_free(&r->load);
-    rg_work_free(&r->forward);
-    rg_work_free(&r->loss);
-    for (int l = 0; r->backward && l < r->job->network->layer_count; l++)
-        rg_work_free(&r->backward[l]);
-}
-
 void rg_replica_close(struct rg_replica *r)
 {
-    if (r->job)
-        forget_work(r);
-    free(r->backward);
-    r->backward = NULL;
-}
-
-/* Cost lists depend on the number of samples; a node's shares differ by at most one sample, and most
- * often do not change at all. */
-static void size_work(struct rg_replica *r, int n)
-{
-    if (r->sized == n)
-        return;
-    forget_work(r);
-    r->sized = n;
-    rg_dataset_gather_work(rg_stage_inputs(&r->stage), n, &r->load);
-    rg_stage_work(&r->stage, n, RG_FORWARD, &r->forward);
-    rg_softmax_cross_entropy_work(n, r->job->network->classes, &r->loss);
-    for (int l = 0; l < r->job->network->layer_count; l++) {
-        struct rg_stage layer = one_layer(r->job->network, l);
-        rg_stage_work(&layer, n, RG_BACKWARD, &r->backward[l]);
+    for (int i = 0; i < 2; i++) {
+        struct rg_replica_work *work = &r->work[i];
+        rg_work_free(&work->load);
+        rg_work_free(&work->forward);
+        rg_work_free(&work->loss);
+        for (int l = 0; work->backward && l < r->job->network->layer_count; l++)
+            rg_work_free(&work->backward[l]);
+        free(work->backward);
+        work->backward = NULL;
     }
 }
 
@@ -143,15 +143,15 @@ static void do_loss(void *arg)
 
 int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, int unit)
 {
-    RG_ASSERT(n >= 1 && n <= r->capacity);
-    size_work(r, n);
+    r->now = &r->work[n == r->work[0].n ? 0 : 1];
+    RG_ASSERT(n == r->now->n);
     struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
     const bool real = r->job->numerics;
-    int result = rg_compute(r->w, &r->load, "load", unit, real ? do_load : NULL, &pass);
+    int result = rg_compute(r->w, &r->now->load, "load", unit, real ? do_load : NULL, &pass);
     if (result == 0)
-        result = rg_compute(r->w, &r->forward, "F", unit, real ? do_forward : NULL, &pass);
+        result = rg_compute(r->w, &r->now->forward, "F", unit, real ? do_forward : NULL, &pass);
     if (result == 0)
-        result = rg_compute(r->w, &r->loss, "loss", unit, real ? do_loss : NULL, &pass);
+        result = rg_compute(r->w, &r->now->loss, "loss", unit, real ? do_loss : NULL, &pass);
     return result;
 }
 
@@ -160,13 +160,13 @@ int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, i
 static float *stash_of(struct rg_replica *r, int l)
 {
     struct rg_stage before = {.network = r->job->network, .from = 0, .to = l};
-    return r->stash + (l ? rg_stage_stash(&before, r->sized) : 0);
+    return r->stash + (l ? rg_stage_stash(&before, r->now->n) : 0);
 }
 
 static const float *input_of(struct rg_replica *r, int l)
 {
     struct rg_stage before = {.network = r->job->network, .from = 0, .to = l};
-    return l ? rg_stage_output(&before, r->sized, r->stash) : r->x;
+    return l ? rg_stage_output(&before, r->now->n, r->stash) : r->x;
 }
 
 static void do_backward(void *arg)
@@ -183,8 +183,8 @@ static void do_backward(void *arg)
 
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)
 {
-    struct pass pass = {.r = r, .n = r->sized, .layer = l, .accumulate = accumulate};
-    return rg_compute(r->w, &r->backward[l], "B", unit, r->job->numerics ? do_backward : NULL,
+    struct pass pass = {.r = r, .n = r->now->n, .layer = l, .accumulate = accumulate};
+    return rg_compute(r->w, &r->now->backward[l], "B", unit, r->job->numerics ? do_backward : NULL,
                       &pass);
 }
 

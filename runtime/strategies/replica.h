@@ -6,6 +6,12 @@
 #include "models/stage.h"
 #include "strategies/feed.h"
 
+/* The cost lists for n samples. */
+struct rg_replica_work {
+    int n;
+    struct rg_work load, forward, loss, *backward; /* backward: a layer each */
+};
+
 struct rg_replica {
     struct rg_world *w;
     const struct rg_job *job;
@@ -14,8 +20,8 @@ struct rg_replica {
     struct rg_feed feed;
     float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
     uint8_t *labels;
-    struct rg_work load, forward, loss, *backward; /* for `sized` samples; backward: a layer each */
-    int sized;
+    struct rg_replica_work work[2]; /* for `capacity` samples and for one less */
+    struct rg_replica_work *now;    /* of the samples that forward has seen */
 };
 
 /* Counted bytes of a replica for up to `capacity` samples at once. */
@@ -24,7 +30,8 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
                     int capacity, const float *initial);
 void rg_replica_close(struct rg_replica *r);
 
-/* Gather samples [first, first + n) of the iteration's batch, forward, loss. `unit`: for the trace. */
+/* Gather samples [first, first + n) of the iteration's batch, forward, loss. n is `capacity` or one
+ * less, as shares of a batch are. `unit`: for the trace. */
 int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, int unit);
 /* Backward of layer l (called from the last to 0 after rg_replica_forward); the layer's gradient is
  * added to where accumulate is set. */
