@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "models/clones.h"
+#include "models/optimizer.h"
 
 #include <cblas.h>
 #include <string.h>

@@ -5,6 +5,7 @@
 #include "models/layers.h"
 
 #include "base/check.h"
+#include "models/optimizer.h"
 #include <cblas.h>
 #include <stddef.h>
 #include <string.h>

@@ -37,8 +37,6 @@ void rg_affine_weight(int batch, int outputs, int inputs, const float *dy, const
  */
 void rg_affine_learn(const struct rg_pass_args *args, size_t at, int outputs, int inputs,
                      const float *dy, const float *x);
-/* w [n] -= rate * gradient [n] */
-void rg_sgd(float rate, size_t n, float *w, const float *gradient);
 /* Append the costs of the three: [batch x inputs] by [inputs x outputs] and its two gradients. */
 void rg_affine_forward_work(int batch, int outputs, int inputs, struct rg_work *work);
 void rg_affine_input_work(int batch, int outputs, int inputs, struct rg_work *work);

@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "models/clones.h"
-#include "models/layers.h"
 #include <math.h>
 
 struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate)
@@ -62,7 +61,7 @@ void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n
 {
     RG_ASSERT(step >= 1);
     if (optimizer->kind == RG_SGD) {
-        sgd(optimizer->rate, n, w, gradient);
+        rg_sgd(optimizer->rate, n, w, gradient);
     } else if (optimizer->kind == RG_MOMENTUM) {
         momentum(optimizer->rate, optimizer->momentum, n, w, gradient, state);
     } else {

@@ -24,6 +24,8 @@ size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n);
  * vector gives the same result. */
 void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
                        const float *gradient, float *state);
+/* The step of RG_SGD alone: w -= rate * gradient. */
+void rg_sgd(float rate, size_t n, float *w, const float *gradient);
 void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg_work *work);
 
 #endif

@@ -93,8 +93,7 @@ void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, c
     }
 }
 
-/* args: batch, accumulate, rate, and the stage's own w, x, stash, dy, dx, dw, update and scratch.
- */
+/* args: as for a layer, but of the whole stage. */
 static void backward(const struct rg_stage *stage, struct rg_pass_args args)
 {
     size_t gradient = gradient_size(stage, args.batch);

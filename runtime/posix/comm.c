@@ -81,9 +81,9 @@ void rg_comm_wake_all(struct rg_mesh *m)
 
 /* ---- driving ---- */
 
-static void spread_interruption(struct rg_mesh *m)
+void rg_comm_spread(struct rg_mesh *m)
 {
-    if (m->interrupt_told)
+    if (m->interrupt_told || !atomic_load(&m->interrupted))
         return;
     m->interrupt_told = true;
     for (int r = 0; r < m->size; r++) {
@@ -126,8 +126,7 @@ static void drive(struct rg_mesh *m, enum rg_driver who, double timeout)
 {
     struct epoll_event events[EVENTS];
     m->driver = who;
-    if (atomic_load(&m->interrupted))
-        spread_interruption(m);
+    rg_comm_spread(m);
     rg_link_flush_dirty(m);
     m->in_epoll = true;
     unlock_mesh(m);

@@ -164,7 +164,7 @@ int rg_local_listen(int count, int *listeners, struct rg_hosts *hosts, struct rg
         return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     }
     for (int r = 0; r < count; r++) {
-        listeners[r] = listen_loopback(&hosts->host[r], count + 16);
+        listeners[r] = listen_loopback(&hosts->host[r], count + 128);
         if (listeners[r] < 0) {
             int result = rg_fail(e, RG_ERR_IO, "cannot listen on 127.0.0.1: %s", strerror(errno));
             while (r-- > 0)

@@ -35,7 +35,7 @@
 #define FIRST_TRY  0.02 /* between tries; grows to LAST_TRY */
 #define LAST_TRY   1.0
 #define PROGRESS_S 5.0
-#define SPREAD_S   2.0         /* to tell the others that it comes to nothing */
+#define SPREAD_S   1.0         /* to tell the others that it comes to nothing */
 #define UNSENT     (128 << 10) /* that the kernel takes ahead of what it sends; adapted later */
 
 enum { VISITORS = 64 };
@@ -269,7 +269,7 @@ static void fail_refused(struct gathering *g, const char *why)
     if (g->failed)
         return;
     g->failed = rg_fail(g->e, RG_ERR_REFUSED, "%s", why);
-    snprintf(g->why, sizeof g->why, "%s", why);
+    snprintf(g->why, sizeof g->why, "%.*s", (int)sizeof g->why - 1, why);
 }
 
 /* ---- calling lower ranks ---- */

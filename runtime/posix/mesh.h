@@ -276,6 +276,7 @@ void rg_comm_take_over(struct rg_mesh *m);
 void rg_comm_posted(struct rg_mesh *m);
 void rg_comm_wake(struct rg_posix_strand *s); /* something it waits for may have come */
 void rg_comm_wake_all(struct rg_mesh *m);
+void rg_comm_spread(struct rg_mesh *m); /* tell the peers of an interruption */
 void rg_comm_kick(struct rg_mesh *m); /* wakes whoever drives */
 double rg_posix_clock(void);
 

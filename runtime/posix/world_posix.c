@@ -385,6 +385,7 @@ static void begin_run(struct rg_mesh *m, int size)
 
 static void end_run(struct rg_mesh *m, struct rg_posix_strand *s)
 {
+    rg_comm_spread(m); /* before it looks as if this rank had left of its own accord */
     m->closing = true;
     close_strand(s);
     m->closing = false;

@@ -52,6 +52,7 @@ struct rg_pipeline {
     long updates;
     long *read_at; /* [plan->depth]: updates when a unit's forward read the weights */
     long held;
+    double looked_s; /* date of the last look at the other lane */
     bool stop;
     struct rg_observation seen;
 };
@@ -350,18 +351,19 @@ static const struct rg_instruction *peek(const struct rg_pipeline *p, struct lan
     }
 }
 
-/* 1: every need is met; 0: not yet; or an error. */
-static int ready(struct rg_pipeline *p, const struct rg_instruction *in, long unit)
+/* How many of the instruction's needs are not known to be met; they are put in list. Or an error. */
+static int pending(struct rg_pipeline *p, const struct rg_instruction *in, long unit,
+                   struct rg_request *list[2])
 {
-    struct rg_request *list[2];
-    int n = needs(p, in, unit, list);
+    struct rg_request *all[2];
+    int n = needs(p, in, unit, all), left = 0;
     for (int i = 0; i < n; i++) {
-        if (!rg_done(p->w, list[i]))
-            return 0;
-        if (list[i]->status)
-            return list[i]->status;
+        if (all[i]->status == RG_PENDING)
+            list[left++] = all[i];
+        else if (all[i]->status)
+            return all[i]->status;
     }
-    return 1;
+    return left;
 }
 
 static int run_one_lane(struct rg_pipeline *p)
@@ -381,23 +383,6 @@ static int run_one_lane(struct rg_pipeline *p)
     return 0;
 }
 
-/* Wait for the first thing that either lane waits for. */
-static int wait_either(struct rg_pipeline *p, const struct rg_instruction *const in[RG_LANES],
-                       const long unit[RG_LANES])
-{
-    struct rg_request *list[2 * RG_LANES];
-    int n = 0, index;
-    for (int lane = 0; lane < RG_LANES; lane++) {
-        struct rg_request *own[2];
-        int count = in[lane] ? needs(p, in[lane], unit[lane], own) : 0;
-        for (int i = 0; i < count; i++)
-            if (own[i]->status == RG_PENDING)
-                list[n++] = own[i];
-    }
-    RG_ASSERT(n > 0);
-    return rg_wait_any(p->w, list, n, RG_FOREVER, &index);
-}
-
 /* A WAIT, of a schedule without overlap, holds the whole node: the other lane must not compute
  * meanwhile, so it is met right after its send. */
 static int hold(struct rg_pipeline *p, struct lane *lane)
@@ -410,35 +395,49 @@ static int hold(struct rg_pipeline *p, struct lane *lane)
     return rg_wait(p->w, &slot_of(p, rg_channel_source(in->channel), unit)->out);
 }
 
+/* Has anything that the other lane waits for come while this one could go on? One look a date: what
+ * has not come by then cannot have come without time passing. */
+static bool look(struct rg_pipeline *p, struct rg_request *const *list, int n)
+{
+    int index;
+    double now = rg_now(p->w);
+    if (n == 0 || now == p->looked_s)
+        return false;
+    p->looked_s = now;
+    return rg_wait_any(p->w, list, n, -INFINITY, &index) == 0;
+}
+
+static int step_lane(struct rg_pipeline *p, int lane, const struct rg_instruction *in, long unit)
+{
+    int result = execute(p, in, unit);
+    p->lanes[lane].next++;
+    return result || p->stop ? result : hold(p, &p->lanes[lane]);
+}
+
 static int run_two_lanes(struct rg_pipeline *p)
 {
-    for (;;) {
-        const struct rg_instruction *in[RG_LANES];
+    while (!p->stop) {
+        struct rg_request *list[4];
         long unit[RG_LANES];
-        int chosen = -1, result = 0;
-        for (int lane = RG_LANES - 1; lane >= 0 && chosen < 0 && result >= 0; lane--) {
-            in[lane] = peek(p, &p->lanes[lane], &unit[lane]);
-            result = in[lane] ? ready(p, in[lane], unit[lane]) : 0;
-            if (result == 1)
-                chosen = lane;
-        }
-        if (result < 0)
-            return result;
-        if (chosen >= 0) {
-            result = execute(p, in[chosen], unit[chosen]);
-            p->lanes[chosen].next++;
-            if (p->stop)
-                return 0;
-            if (result == 0)
-                result = hold(p, &p->lanes[chosen]);
-        } else if (in[0] || in[1]) {
-            result = wait_either(p, in, unit);
-        } else {
-            return 0;
-        }
+        int index, result;
+        const struct rg_instruction *loss = peek(p, &p->lanes[1], &unit[1]);
+        const struct rg_instruction *next = peek(p, &p->lanes[0], &unit[0]);
+        int waiting = loss ? pending(p, loss, unit[1], list) : 0;
+        int blocked = next && waiting >= 0 ? pending(p, next, unit[0], list + waiting) : 0;
+        if (waiting < 0 || blocked < 0)
+            return waiting < 0 ? waiting : blocked;
+        if (loss && waiting == 0)
+            result = step_lane(p, 1, loss, unit[1]);
+        else if (next && blocked == 0)
+            result = look(p, list, waiting) ? 0 : step_lane(p, 0, next, unit[0]);
+        else if (waiting + blocked > 0)
+            result = rg_wait_any(p->w, list, waiting + blocked, RG_FOREVER, &index);
+        else
+            break;
         if (result)
             return result;
     }
+    return 0;
 }
 
 static void cancel_all(struct rg_pipeline *p)
@@ -468,6 +467,7 @@ int rg_pipeline_train(struct rg_pipeline *p, long first, long count)
     p->first = first;
     p->limit = count * p->plan->units;
     p->stop = false;
+    p->looked_s = -INFINITY;
     p->held = 0;
     for (int lane = 0; lane < RG_LANES; lane++)
         p->lanes[lane] = (struct lane){.list = &p->plan->lanes[lane]};

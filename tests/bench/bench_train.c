@@ -243,8 +243,8 @@ static void report(const struct target *target, struct sample *samples, int roun
     if (target->least > 0)
         snprintf(least, sizeof least, "  least %.2f: %s", target->least,
                  ratio >= target->least ? "met" : "MISSED");
-    printf("%-15s %5d %12.0f %s %8.3f (%.3f to %.3f)%s\n", target->name, target->batch, rate, against, ratio,
-           smallest, largest, least);
+    printf("%-15s %5d %12.0f %s %8.3f (%.3f to %.3f)%s\n", target->name, target->batch, rate,
+           against, ratio, smallest, largest, least);
 }
 
 int main(int argc, char **argv)

@@ -117,6 +117,29 @@ static void nothing_is_under_the_bound(void)
     }
 }
 
+/* Transfers that cost nothing: what a schedule loses is its bubble alone, (S - 1) times the slowest
+ * stage's forward and backward but for the first stage, which needs no gradient of its input. */
+static void the_bubble_is_exact_where_transfers_are_free(void)
+{
+    static const char *const labels[] = {"gpipe", "1f1b"};
+    json_t *result = command_result(
+        "ringsim scenarios/formula.xml --set platform=tests/data/free-transfers-platform.xml", 120);
+    for (int i = 0; i < 2; i++) {
+        json_t *run = command_run_of(result, labels[i]);
+        double T_A = command_number(run, "formula.T_A_s");
+        double observed = command_number(run, "formula.observed_iteration_s");
+        /* One sample, one micro-batch: a stage of two residual blocks, 2 x 2 products forward and
+         * twice that backward, one product less at the first stage. */
+        double product = 2.0 * 256 * 256 / 1e9;
+        double stage = 12 * product, first = 11 * product, micro_batches = 16, stages = 8;
+        CU_ASSERT_DOUBLE_EQUAL(T_A, micro_batches * stage, 1e-9 * T_A);
+        CU_ASSERT_DOUBLE_EQUAL(observed, (micro_batches + stages - 2) * stage + first,
+                               1e-9 * observed);
+        CU_ASSERT_DOUBLE_EQUAL(command_number(run, "formula.ratio"), 1, 1e-9);
+    }
+    json_decref(result);
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
@@ -127,6 +150,7 @@ int main(int argc, char **argv)
         {"1f1b of automatic depth: its form within 5 %", one_f_one_b_is_its_form},
         {"gpipe: its form within 2 % up to c/T_A = 1/4", gpipe_is_its_form_up_to_a_quarter},
         {"without overlap: no less than c + T_A", no_overlap_costs_the_sum},
+        {"free transfers: the bubble, exactly", the_bubble_is_exact_where_transfers_are_free},
         {"nothing runs under max(c, T_A); no receive is late", nothing_is_under_the_bound},
     };
     int status = suite_main("formula", tests, sizeof tests / sizeof *tests, argc, argv);

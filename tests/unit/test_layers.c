@@ -2,6 +2,8 @@
  */
 #include "models_fixture.h"
 
+#include "models/layers.h"
+
 #include <cblas.h>
 
 /* The scalar whose gradient is checked: sum of output * `weight`, weights drawn once. In double, so
@@ -199,6 +201,48 @@ static void test_chain(void)
     BATCHES(check_gradients((struct rg_shape){1, 6, 6}, specs, RG_COUNT(specs), batch));
 }
 
+/* c [m x n] = a b, or added to `before`, in double; elements of a and b by two strides each. */
+static void is_product(const float *c, const float *before, size_t m, size_t n, size_t k,
+                       const float *a, const size_t sa[2], const float *b, const size_t sb[2])
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = before ? before[i * n + j] : 0;
+            for (size_t l = 0; l < k; l++)
+                sum += (double)a[i * sa[0] + l * sa[1]] * b[l * sb[0] + j * sb[1]];
+            CU_ASSERT(fabs(c[i * n + j] - sum) < 1e-4);
+        }
+}
+
+static void test_products(void)
+{
+    static const int sizes[] = {1, 2, 3, 5, 15, 16, 17, 33, 50};
+    enum { MOST = 64 * 50 };
+    static float w[MOST], x[MOST], dy[MOST], got[MOST], before[MOST];
+    struct rg_random *random = rg_random_new(8, RG_STREAM_TEST, 0);
+    draw(random, 1, MOST, w);
+    draw(random, 1, MOST, x);
+    draw(random, 1, MOST, dy);
+    draw(random, 1, MOST, before);
+    for (int batch = 1; batch <= 10; batch++)
+        for (size_t s = 0; s < RG_COUNT(sizes) * RG_COUNT(sizes) * 2; s++) {
+            bool add = s % 2;
+            int outputs = sizes[s / 2 % RG_COUNT(sizes)], inputs = sizes[s / 2 / RG_COUNT(sizes)];
+            size_t m = (size_t)batch, o = (size_t)outputs, i = (size_t)inputs;
+            const float *base = add ? before : NULL;
+            memcpy(got, before, sizeof got);
+            rg_affine_forward(batch, outputs, inputs, w, x, add, got);
+            is_product(got, base, m, o, i, x, (size_t[]){i, 1}, w, (size_t[]){1, i});
+            memcpy(got, before, sizeof got);
+            rg_affine_input(batch, outputs, inputs, w, dy, add, got);
+            is_product(got, base, m, i, o, dy, (size_t[]){o, 1}, w, (size_t[]){i, 1});
+            memcpy(got, before, sizeof got);
+            rg_affine_weight(batch, outputs, inputs, dy, x, add, got);
+            is_product(got, base, o, i, m, dy, (size_t[]){1, o}, x, (size_t[]){i, 1});
+        }
+    rg_random_free(random);
+}
+
 /* Convolution by its definition, which no code of the layer shares. */
 static void test_conv2d_values(void)
 {
@@ -366,6 +410,7 @@ static void test_kinds(void)
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
+        {"products of every shape", test_products},
         {"dense gradient", test_dense},
         {"residual gradient", test_residual},
         {"conv2d gradient", test_conv2d},

@@ -1,0 +1,503 @@
+/* What is the posix world's own: several runs on one mesh, peers that are killed, interruption,
+ * strands, large and many messages, and that a warm iteration allocates nothing. */
+#include "base/check.h"
+#include "base/random.h"
+#include "tests/posix/cluster.h"
+#include "tests/support/suite.h"
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TAG = RG_TAG_USER, MOST = 16 };
+
+static void expect_all(int size, const int *results, int wanted)
+{
+    for (int r = 0; r < size; r++) {
+        if (results[r] != wanted)
+            printf("  rank %d: %d (%s)\n", r, results[r], rg_strerror(results[r]));
+        CU_ASSERT_EQUAL(results[r], wanted);
+    }
+}
+
+static void nap(double seconds)
+{
+    struct timespec left = {.tv_sec = (time_t)seconds};
+    left.tv_nsec = (long)(1e9 * (seconds - (double)left.tv_sec));
+    while (nanosleep(&left, &left) != 0)
+        continue;
+}
+
+/* ---- allocations of the project's own code, counted by the linker's --wrap ---- */
+
+static atomic_long allocations;
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t n, size_t bytes);
+void *__real_realloc(void *old, size_t bytes);
+void *__real_aligned_alloc(size_t unit, size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t n, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+void *__wrap_aligned_alloc(size_t unit, size_t bytes);
+
+void *__wrap_malloc(size_t bytes)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t n, size_t bytes)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_calloc(n, bytes);
+}
+
+void *__wrap_realloc(void *old, size_t bytes)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_realloc(old, bytes);
+}
+
+void *__wrap_aligned_alloc(size_t unit, size_t bytes)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __real_aligned_alloc(unit, bytes);
+}
+
+/* Messages of all sizes to and from both neighbours, some of them unasked-for. */
+static int iterate(struct rg_world *w, char *buffers[4], unsigned i)
+{
+    static const size_t sizes[] = {0, 1, 4000, 100000, 400000, 3 << 20};
+    size_t bytes = sizes[i % RG_COUNT(sizes)];
+    int next = (w->rank + 1) % w->size, previous = (w->rank + w->size - 1) % w->size;
+    struct rg_request r[4], *all[] = {&r[0], &r[1], &r[2], &r[3]};
+    rg_send(w, next, TAG, buffers[0], bytes, &r[0]);
+    rg_send(w, previous, TAG + 1, buffers[1], bytes, &r[1]);
+    if (i % 3 == 0)
+        rg_compute(w, NULL, "x", -1, NULL, NULL);
+    rg_recv(w, previous, TAG, buffers[2], bytes, &r[2]);
+    rg_recv(w, next, TAG + 1, buffers[3], bytes, &r[3]);
+    return rg_wait_all(w, all, 4);
+}
+
+static int count_allocations(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    char *buffers[4];
+    for (int i = 0; i < 4; i++)
+        buffers[i] = calloc(1, 3 << 20);
+    int result = 0;
+    long before = 0;
+    for (unsigned i = 0; i < 300 && result == 0; i++) {
+        if (i == 100)
+            before = atomic_load(&allocations);
+        result = iterate(w, buffers, i);
+    }
+    if (result == 0 && atomic_load(&allocations) != before)
+        result = __LINE__;
+    for (int i = 0; i < 4; i++)
+        free(buffers[i]);
+    return result;
+}
+
+static void test_allocations(void)
+{
+    int results[3];
+    CU_ASSERT_EQUAL(cluster_run(3, count_allocations, NULL, 60, results), 0);
+    expect_all(3, results, 0);
+}
+
+/* ---- many and large ---- */
+
+static int many_small(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    enum { N = 1000 };
+    static struct rg_request in[N], out[N];
+    static struct rg_request *all[N];
+    static int got[N], value[N];
+    int other = 1 - w->rank;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++) {
+            value[i] = round * N + i;
+            rg_send(w, other, TAG + (uint32_t)(i % 7), &value[i], sizeof(int), &out[i]);
+        }
+        if (round == 1)
+            nap(0.02); /* all of them unasked-for */
+        for (int i = 0; i < N; i++) {
+            all[i] = &in[i];
+            rg_recv(w, other, TAG + (uint32_t)(i % 7), &got[i], sizeof(int), &in[i]);
+        }
+        if (rg_wait_all(w, all, N))
+            return __LINE__;
+        for (int i = 0; i < N; i++)
+            if (got[i] != round * N + i || rg_wait(w, &out[i]))
+                return __LINE__;
+    }
+    return 0;
+}
+
+static void test_many(void)
+{
+    int results[2];
+    CU_ASSERT_EQUAL(cluster_run(2, many_small, NULL, 60, results), 0);
+    expect_all(2, results, 0);
+}
+
+static int one_large(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    size_t bytes = (size_t)256 << 20;
+    uint32_t *buffer = malloc(bytes);
+    int result = buffer ? 0 : RG_ERR_NOMEM;
+    if (w->rank == 0 && result == 0) {
+        struct rg_request r;
+        for (size_t i = 0; i < bytes / 4; i++)
+            buffer[i] = (uint32_t)(i * 2654435761u);
+        rg_send(w, 1, TAG, buffer, bytes, &r);
+        int answer = 0; /* small messages the other way are not held up for ever */
+        result = rg_sendrecv(w, 1, NULL, 0, 1, &answer, 0, TAG + 1);
+        if (result == 0)
+            result = rg_wait(w, &r);
+    } else if (result == 0) {
+        struct rg_request r;
+        rg_recv(w, 0, TAG, buffer, bytes, &r);
+        result = rg_sendrecv(w, 0, NULL, 0, 0, NULL, 0, TAG + 1);
+        if (result == 0)
+            result = rg_wait(w, &r);
+        for (size_t i = 0; i < bytes / 4 && result == 0; i++)
+            if (buffer[i] != (uint32_t)(i * 2654435761u))
+                result = __LINE__;
+    }
+    free(buffer);
+    return result;
+}
+
+static void test_large(void)
+{
+    int results[2];
+    CU_ASSERT_EQUAL(cluster_run(2, one_large, NULL, 60, results), 0);
+    expect_all(2, results, 0);
+}
+
+/* ---- several runs ---- */
+
+static int leave_things(struct rg_world *w, void *arg)
+{
+    const int *run = arg;
+    static char buffer[3 << 20];
+    int next = (w->rank + 1) % w->size, previous = (w->rank + w->size - 1) % w->size;
+    int value = *run, got = -1;
+    struct rg_request r[5];
+    if (w->size == 1)
+        return 0;
+    /* what belongs to this run comes from this run */
+    int result = rg_sendrecv(w, next, &value, sizeof value, previous, &got, sizeof got, TAG);
+    if (result || got != *run)
+        return result ? result : __LINE__;
+    rg_send(w, next, TAG, &value, sizeof value, &r[0]);          /* nobody receives it */
+    rg_send(w, next, TAG + 1, buffer, sizeof buffer, &r[1]);     /* held back for ever */
+    rg_recv(w, previous, TAG + 2, buffer, sizeof buffer, &r[2]); /* nobody sends it */
+    if (w->rank % 2)
+        rg_send(w, previous, TAG + 3, buffer, 500000, &r[3]);
+    if (w->rank % 3 == 0)
+        rg_recv(w, previous, TAG + 1, buffer, sizeof buffer, &r[4]); /* abandoned on its way */
+    return 0;
+}
+
+static int run_several(struct rg_mesh *mesh, void *arg)
+{
+    static const int sizes[] = {4, 2, 3, 1, 4, 4, 2, 4};
+    (void)arg;
+    for (int i = 0; i < 40; i++) {
+        struct rg_error e;
+        int result,
+            error = rg_mesh_run(mesh, sizes[i % RG_COUNT(sizes)], leave_things, &i, &result, &e);
+        if (error || result)
+            return error ? error : result;
+    }
+    struct rg_mesh_lost lost;
+    return rg_mesh_lost(mesh, &lost) ? __LINE__ : 0;
+}
+
+static void test_runs(void)
+{
+    struct cluster c;
+    int results[4];
+    CU_ASSERT_EQUAL_FATAL(cluster_start(&c, 4, run_several, NULL), 0);
+    CU_ASSERT_EQUAL(cluster_wait(&c, 60, results), 0);
+    expect_all(4, results, 0);
+}
+
+/* ---- killed ---- */
+
+static int chatter(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    char *buffers[4];
+    for (int i = 0; i < 4; i++)
+        buffers[i] = calloc(1, 3 << 20);
+    int result = 0;
+    for (unsigned i = 0; result == 0; i++)
+        result = iterate(w, buffers, i);
+    for (int i = 0; i < 4; i++)
+        free(buffers[i]);
+    return result;
+}
+
+/* Runs for ever; what ends it must be the loss of rank `victim`. */
+static int survive(struct rg_mesh *mesh, void *arg)
+{
+    const int *victim = arg;
+    struct rg_error e;
+    struct rg_mesh_lost lost;
+    int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), chatter, NULL, &result, &e);
+    if (error == 0)
+        error = result;
+    if (!rg_mesh_lost(mesh, &lost) || lost.rank != *victim || !strstr(lost.text, "was lost"))
+        return __LINE__;
+    /* the next run fails at once, where it needs the victim */
+    int again = rg_mesh_run(mesh, rg_mesh_size(mesh), chatter, NULL, &result, &e);
+    if (again != RG_ERR_PEER || !strstr(e.text, "was lost"))
+        return __LINE__;
+    return error;
+}
+
+static void test_killed(void)
+{
+    uint64_t state = 3;
+    for (int i = 0; i < 25; i++) {
+        struct cluster c;
+        state = rg_mix64(state);
+        int size = 2 + (int)(state % 4), victim = (int)(state / 7 % (uint64_t)size), results[MOST];
+        CU_ASSERT_EQUAL_FATAL(cluster_start(&c, size, survive, &victim), 0);
+        nap(0.02 + 1e-4 * (double)(state / 100 % 500));
+        kill(c.pids[victim], SIGKILL);
+        CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
+        CU_ASSERT_EQUAL(results[victim], RG_TEST_DIED);
+        for (int r = 0; r < size; r++) {
+            if (r == victim)
+                continue;
+            if (results[r] != RG_ERR_PEER)
+                printf("  kill %d, rank %d of %d: %d\n", i, r, size, results[r]);
+            CU_ASSERT_EQUAL(results[r], RG_ERR_PEER);
+        }
+    }
+}
+
+/* ---- interruption ---- */
+
+static struct rg_mesh *mesh_to_interrupt;
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    rg_mesh_interrupt(mesh_to_interrupt);
+}
+
+static int wait_for_ever(struct rg_world *w, void *arg)
+{
+    int other = (w->rank + 1) % w->size, index;
+    char byte;
+    struct rg_request r, *one = &r;
+    *(int *)arg = 1;
+    rg_recv(w, other, TAG, &byte, 1, &r);
+    if (w->rank == 2) /* does not wait, but computes */
+        for (int i = 0; i < 10000; i++) {
+            nap(0.001);
+            if (rg_iteration(w, i) == RG_ERR_INTERRUPTED)
+                return RG_ERR_INTERRUPTED;
+        }
+    int result = rg_wait_any(w, &one, 1, RG_FOREVER, &index);
+    if (result != RG_ERR_INTERRUPTED)
+        return result ? result : r.status;
+    return r.status == RG_PENDING && rg_iteration(w, 0) == RG_ERR_INTERRUPTED ? result : __LINE__;
+}
+
+static int be_interrupted(struct rg_mesh *mesh, void *arg)
+{
+    int *ready = arg;
+    struct rg_error e;
+    mesh_to_interrupt = mesh;
+    signal(SIGINT, on_signal);
+    int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), wait_for_ever,
+                                    &ready[rg_mesh_rank(mesh)], &result, &e);
+    signal(SIGINT, SIG_IGN);
+    struct rg_mesh_lost lost;
+    if (rg_mesh_lost(mesh, &lost))
+        return __LINE__;
+    return error ? error : result;
+}
+
+static void test_interruption(void)
+{
+    volatile int *ready =
+        mmap(NULL, MOST * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(ready != MAP_FAILED);
+    for (int i = 0; i < 6; i++) {
+        struct cluster c;
+        int results[MOST], size = 3;
+        for (int r = 0; r < size; r++)
+            ready[r] = 0;
+        CU_ASSERT_EQUAL_FATAL(cluster_start(&c, size, be_interrupted, (void *)ready), 0);
+        for (int r = 0; r < size; r++)
+            while (!ready[r])
+                nap(0.001);
+        nap(0.003 * i);
+        kill(c.pids[i % size], SIGINT); /* one is told; all stop */
+        CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
+        expect_all(size, results, RG_ERR_INTERRUPTED);
+    }
+    munmap((void *)ready, MOST * sizeof(int));
+}
+
+/* ---- strands ---- */
+
+struct strand_job {
+    int peer, number;
+};
+
+static int strand_main(struct rg_world *w, void *arg)
+{
+    const struct strand_job *job = arg;
+    uint32_t tag = TAG + 10 * (uint32_t)job->number;
+    static char out[4][600000];
+    char *in = malloc(600000);
+    int result = in ? 0 : RG_ERR_NOMEM;
+    for (int i = 0; i < 120 && result == 0; i++) {
+        size_t bytes = i % 10 == 0 ? 600000 : (size_t)(i * 37 % 5000);
+        result = rg_sendrecv(w, job->peer, out[job->number], bytes, job->peer, in, bytes, tag);
+        if (result == 0 && i % 5 == 0) { /* a word with the strand beside it, through the node */
+            int value = i, got = -1, beside = job->number ^ 1;
+            struct rg_request s, r;
+            rg_send(w, w->rank, TAG + 100 + (uint32_t)beside, &value, sizeof value, &s);
+            rg_recv(w, w->rank, TAG + 100 + (uint32_t)job->number, &got, sizeof got, &r);
+            result = rg_wait(w, &r);
+            if (result == 0)
+                result = rg_wait(w, &s);
+            if (result == 0 && got != i)
+                result = __LINE__;
+        }
+        if (result == 0 && i % 7 == 1) {
+            int index;
+            struct rg_request r, *one = &r;
+            rg_recv(w, job->peer, tag + 1, in, 8, &r);
+            if (rg_wait_any(w, &one, 1, rg_now(w) + 1e-4, &index) != RG_ERR_TIMEOUT)
+                result = __LINE__;
+            rg_cancel(w, &r);
+        }
+    }
+    free(in);
+    return result;
+}
+
+static int many_strands(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    struct strand_job jobs[4];
+    struct rg_strand *strands[4];
+    int first = 0;
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = (struct strand_job){1 - w->rank, i};
+        if (i > 0 && rg_spawn(w, strand_main, &jobs[i], &strands[i]) != 0)
+            return __LINE__;
+    }
+    first = strand_main(w, &jobs[0]);
+    for (int i = 1; i < 4; i++) {
+        int result, error = rg_join(w, strands[i], &result);
+        if (first == 0)
+            first = error ? error : result;
+    }
+    return first;
+}
+
+static void test_strands(void)
+{
+    int results[2];
+    CU_ASSERT_EQUAL(cluster_run(2, many_strands, NULL, 60, results), 0);
+    expect_all(2, results, 0);
+}
+
+/* ---- the port during a run ---- */
+
+static int ports[2];
+
+static int knock_meanwhile(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 20; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)ports[1 - w->rank]),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        bool open = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        close(fd);
+        if (open)
+            return __LINE__;
+        int result = rg_barrier(w);
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+static int knock_body(struct rg_mesh *mesh, void *arg)
+{
+    (void)arg;
+    struct rg_error e;
+    for (int r = 0; r < 2; r++)
+        ports[r] = atoi(strrchr(rg_mesh_host(mesh, r), ':') + 1);
+    int result, error = rg_mesh_run(mesh, 2, knock_meanwhile, NULL, &result, &e);
+    return error ? error : result;
+}
+
+static void test_port(void)
+{
+    struct cluster c;
+    int results[2];
+    CU_ASSERT_EQUAL_FATAL(cluster_start(&c, 2, knock_body, NULL), 0);
+    CU_ASSERT_EQUAL(cluster_wait(&c, 30, results), 0);
+    expect_all(2, results, 0);
+}
+
+static int look_at_facts(struct rg_mesh *mesh, void *arg)
+{
+    struct rg_error e;
+    struct rg_mesh_facts facts;
+    (void)arg;
+    int result, error = rg_mesh_run(mesh, 2, many_small, NULL, &result, &e);
+    rg_mesh_facts(mesh, &facts);
+    if (error || result)
+        return error ? error : result;
+    return facts.congestion[0] && facts.wire_sent > 3000 * 36 && facts.wire_received > 3000 * 36
+               ? 0
+               : __LINE__;
+}
+
+static void test_facts(void)
+{
+    struct cluster c;
+    int results[2];
+    CU_ASSERT_EQUAL_FATAL(cluster_start(&c, 2, look_at_facts, NULL), 0);
+    CU_ASSERT_EQUAL(cluster_wait(&c, 30, results), 0);
+    expect_all(2, results, 0);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {{"allocations", test_allocations},
+                                              {"many small messages", test_many},
+                                              {"a large message", test_large},
+                                              {"several runs", test_runs},
+                                              {"strands", test_strands},
+                                              {"interruption", test_interruption},
+                                              {"killed peers", test_killed},
+                                              {"the port during a run", test_port},
+                                              {"facts", test_facts}};
+    return suite_main("mesh", tests, RG_COUNT(tests), argc, argv);
+}
