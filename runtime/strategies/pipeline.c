@@ -52,6 +52,7 @@ struct rg_pipeline {
     long updates;
     long *read_at; /* [plan->depth]: updates when a unit's forward read the weights */
     long held;
+    bool fused;      /* backward takes the step of plain SGD along */
     double looked_s; /* date of the last look at the other lane */
     bool stop;
     struct rg_observation seen;
@@ -133,11 +134,15 @@ static void do_backward(void *arg)
     struct rg_pipeline *p = a->p;
     enum rg_pool stash = p->plan->recompute ? RG_POOL_REDO : RG_POOL_STASH;
     bool accumulate = a->unit % p->plan->units > 0;
+    const float *x = slot_of(p, RG_POOL_INPUT, a->unit)->data;
+    float *w = weights_of(p, a->unit), *dy = slot_of(p, RG_POOL_DY, a->unit)->data;
     float *dx = p->plan->stage > 0 ? slot_of(p, RG_POOL_DX, a->unit)->data : NULL;
-    rg_stage_backward(&p->stage, a->n, weights_of(p, a->unit),
-                      slot_of(p, RG_POOL_INPUT, a->unit)->data, slot_of(p, stash, a->unit)->data,
-                      slot_of(p, RG_POOL_DY, a->unit)->data, dx, p->gradient, accumulate,
-                      p->scratch);
+    if (p->fused)
+        rg_stage_backward_sgd(&p->stage, a->n, w, x, slot_of(p, stash, a->unit)->data, dy, dx,
+                              p->gradient, p->job->optimizer.rate, p->scratch);
+    else
+        rg_stage_backward(&p->stage, a->n, w, x, slot_of(p, stash, a->unit)->data, dy, dx,
+                          p->gradient, accumulate, p->scratch);
 }
 
 static void do_loss(void *arg)
@@ -207,7 +212,8 @@ static int update(struct rg_pipeline *p, long unit)
     }
     p->updates++;
     return result ? result
-                  : rg_update_run(&p->update, p->w, p->job, p->updates, then, p->gradient);
+                  : rg_update_run(&p->update, p->w, p->job, p->updates, then,
+                                  p->fused ? NULL : p->gradient);
 }
 
 /* ---- messages ---- */
@@ -581,6 +587,8 @@ int rg_pipeline_open(struct rg_world *w, const struct rg_ring *ring, const float
     p->read_at = calloc((size_t)p->plan->depth, sizeof *p->read_at);
     if (!p->read_at)
         return RG_ERR_NOMEM;
+    p->fused = rg_update_is_fusible(p->job) && p->plan->units == 1 && p->plan->versions == 1 &&
+               ring->replicas == 1;
     size_work(p);
     return open_parts(p, initial);
 }

@@ -176,9 +176,14 @@ static void do_backward(void *arg)
     int l = p->layer, last = r->job->network->layer_count - 1;
     struct rg_stage layer = one_layer(r->job->network, l);
     size_t at = rg_network_offset(r->job->network, l);
-    float *dy = l == last ? r->dy : r->dx[(l + 1) % 2];
-    rg_stage_backward(&layer, p->n, r->parameters + at, input_of(r, l), stash_of(r, l), dy,
-                      l > 0 ? r->dx[l % 2] : NULL, r->gradient + at, p->accumulate, r->scratch);
+    float *dy = l == last ? r->dy : r->dx[(l + 1) % 2], *dx = l > 0 ? r->dx[l % 2] : NULL;
+    float *w = r->parameters + at, *dw = r->gradient + at;
+    if (r->fused)
+        rg_stage_backward_sgd(&layer, p->n, w, input_of(r, l), stash_of(r, l), dy, dx, dw,
+                              r->job->optimizer.rate, r->scratch);
+    else
+        rg_stage_backward(&layer, p->n, w, input_of(r, l), stash_of(r, l), dy, dx, dw,
+                          p->accumulate, r->scratch);
 }
 
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)
@@ -218,6 +223,11 @@ double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *bo
     return seconds;
 }
 
+bool rg_update_is_fusible(const struct rg_job *job)
+{
+    return job->optimizer.kind == RG_SGD;
+}
+
 uint64_t rg_update_memory(const struct rg_job *job, size_t count)
 {
     return sizeof(float) * (uint64_t)rg_optimizer_state(&job->optimizer, count);
@@ -255,7 +265,8 @@ int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_
                   long step, float *parameters, const float *gradient)
 {
     struct step s = {update, step, parameters, gradient};
-    return rg_compute(w, &update->work, "step", (int)step, job->numerics ? do_step : NULL, &s);
+    bool due = job->numerics && gradient;
+    return rg_compute(w, &update->work, "step", (int)step, due ? do_step : NULL, &s);
 }
 
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count)

@@ -17,6 +17,7 @@ struct rg_replica {
     const struct rg_job *job;
     struct rg_stage stage; /* all layers */
     int capacity;          /* samples at once */
+    bool fused;            /* backward also takes the step of plain SGD, see rg_update_is_fusible */
     struct rg_feed feed;
     float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
     uint8_t *labels;
@@ -50,10 +51,14 @@ struct rg_update {
     struct rg_work work;
 };
 
+/* Plain SGD whose gradient nobody else needs: rg_stage_backward_sgd does it along with the backward
+ * pass, to the same bits, reading the parameters once less. The model charges both all the same. */
+bool rg_update_is_fusible(const struct rg_job *job);
 uint64_t rg_update_memory(const struct rg_job *job, size_t count);
 int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
                    size_t count);
 void rg_update_close(struct rg_update *update);
+/* gradient NULL: the step has been taken already, with the backward pass. */
 int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
                   long step, float *parameters, const float *gradient);
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count);

@@ -72,6 +72,7 @@ static int open_single(struct rg_world *w, const struct rg_job *job, const float
     *state = s;
     int result =
         rg_replica_open(&s->replica, w, job, rg_share(job->batch, pieces(job), 0), initial);
+    s->replica.fused = pieces(job) == 1 && rg_update_is_fusible(job);
     return result ? result : rg_update_open(&s->update, w, job, job->network->parameters);
 }
 
@@ -86,7 +87,7 @@ static int iterate(struct single *s, long i)
     }
     if (result == 0)
         result = rg_update_run(&s->update, s->w, s->job, i + 1, s->replica.parameters,
-                               s->replica.gradient);
+                               s->replica.fused ? NULL : s->replica.gradient);
     return result ? result : rg_iteration(s->w, i);
 }
 

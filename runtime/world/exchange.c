@@ -41,6 +41,7 @@ struct rg_item {
     unsigned char state, data;
     bool send, upto, touchable, listed;
     bool unasked; /* counts in the flow's window */
+    bool instant; /* takes no time: to oneself, or in an untimed section */
 };
 
 /* What goes from one rank to another. */
@@ -450,7 +451,7 @@ static void advance(struct rg_exchange *x, struct rg_flow *flow)
         flow->moving = message;
         message->state = MOVING;
         message->begin = now_of(x);
-        if (flow->source == flow->target) {
+        if (message->instant) {
             settle(x, message, message->begin);
             release(x, message);
         } else {
@@ -505,6 +506,7 @@ int rg_exchange_send(struct rg_exchange *x, struct rg_endpoint *e, struct rg_req
     message->message = (struct rg_message){
         .source = source, .target = target, .bytes = request->capacity, .route = flow->route};
     message->data = message->touchable && request->capacity ? AT_SENDER : NO_DATA;
+    message->instant = source == target || e->handle.untimed;
     append(&flow->messages, message);
     if (!flow->head)
         flow->head = message;

@@ -127,7 +127,8 @@ double rg_now(struct rg_world *w);
 
 /* Collective: a fence, then the clock starts at 0 and counters are zeroed. */
 int rg_clock_start(struct rg_world *w);
-/* Collective: what is done between the two counts in no clock, traffic or trace. */
+/* Collective: what is done between the two counts in no clock, traffic or trace; in worlds of virtual
+ * time its messages take none, so that the dates after it do not depend on it to the last bit. */
 int rg_untimed_begin(struct rg_world *w);
 int rg_untimed_end(struct rg_world *w);
 

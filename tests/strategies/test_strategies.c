@@ -53,6 +53,20 @@ static void rings_equal_single(void)
     }
 }
 
+/* Where backward takes the step of plain SGD along (single, ringtmp), the bits are those of the two
+ * passes one after the other (sequential). */
+static void fused_steps_change_nothing(void)
+{
+    EACH(n, NODES) {
+        struct rg_study study;
+        open_nodes(&study, "matrix-sgd.xml", NODES[n], "");
+        same_digest(&study, "single", "sequential");
+        same_digest(&study, "single", "ringtmp-1");
+        same_digest(&study, "single", "pipedream-1");
+        rg_study_close(&study);
+    }
+}
+
 static void explicit_splits_equal_single(void)
 {
     static const char *const splits[] = {"1,2,9", "4,7,1", "10,1,1"};
@@ -207,6 +221,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"synchronous rings give the bits of single", rings_equal_single},
+        {"fused steps change nothing", fused_steps_change_nothing},
         {"explicit splits give the bits of single", explicit_splits_equal_single},
         {"servers, all-reduce and replicas are near single", summed_gradients_are_near_single},
         {"replicas of rings are near single", replicas_of_rings_are_near_single},
