@@ -41,9 +41,20 @@ static int infer_layer(struct rg_network *network, int i, struct rg_error *e)
         return rg_fail_at(e, network->file, line, "layer %d: %zu parameters are too many", i,
                           layer->parameters);
     network->parameters += layer->parameters;
-    for (int j = 0; j < network->layer_count; j++)
-        layer->depth += network->layers[j].spec.ops == layer->spec.ops;
     return 0;
+}
+
+/* Every layer learns how many of its kind the network has. */
+static void count_kinds(struct rg_network *network)
+{
+    for (int kind = 0; rg_layer_kinds[kind]; kind++) {
+        int depth = 0;
+        for (int i = 0; i < network->layer_count; i++)
+            depth += network->layers[i].spec.ops == rg_layer_kinds[kind];
+        for (int i = 0; i < network->layer_count; i++)
+            if (network->layers[i].spec.ops == rg_layer_kinds[kind])
+                network->layers[i].depth = depth;
+    }
 }
 
 int rg_network_build(struct rg_network *network, const char *name, const char *file,
@@ -69,6 +80,7 @@ int rg_network_build(struct rg_network *network, const char *name, const char *f
     for (int i = 0; i < count; i++)
         if ((err = infer_layer(network, i, e)) < 0)
             goto fail;
+    count_kinds(network);
     network->classes = (int)network->layers[count - 1].outputs;
     return 0;
 

@@ -46,8 +46,7 @@ struct rg_layer {
     size_t parameters, first; /* count; offset in the network's vector */
     size_t scratch;           /* floats needed while a pass runs, whatever the batch... */
     size_t scratch_sample;    /* ... and per sample on top */
-    int depth; /* layers of the same kind in the network: residual blocks start the smaller for it
-                */
+    int depth; /* layers of the same kind in the network; residual blocks start the smaller for it */
 };
 
 /* A parameter tensor, for checkpoints: name "3.weight", row-major shape, offset in the layer. */

@@ -406,6 +406,8 @@ int main(int argc, char **argv)
     int status = rg_cli_open(&r.options, "ringsim", &r.study);
     if (status)
         return status;
+    if (rg_blas_note() && !r.options.quiet)
+        fprintf(stderr, "ringsim: %s\n", rg_blas_note());
     r.terminal = isatty(STDERR_FILENO) && !r.options.quiet;
     if (r.options.check)
         rg_cli_check(&r.study, stdout);

@@ -458,6 +458,8 @@ int main(int argc, char **argv)
     int status = rg_cli_open(&node.options, "ringnode", &node.study);
     if (status)
         return status;
+    if (rg_blas_note() && !node.options.quiet)
+        fprintf(stderr, "ringnode: %s\n", rg_blas_note());
     if (node.options.check)
         rg_cli_check(&node.study, stdout);
     else
