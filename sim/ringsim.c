@@ -404,14 +404,12 @@ int main(int argc, char **argv)
         return 0;
     }
     int status = rg_cli_open(&r.options, "ringsim", &r.study);
-    if (status)
-        return status;
-    if (rg_blas_note() && !r.options.quiet)
+    if (status == 0 && rg_blas_note() && !r.options.quiet)
         fprintf(stderr, "ringsim: %s\n", rg_blas_note());
     r.terminal = isatty(STDERR_FILENO) && !r.options.quiet;
-    if (r.options.check)
+    if (status == 0 && r.options.check)
         rg_cli_check(&r.study, stdout);
-    else
+    else if (status == 0)
         status = simulate(&r);
     rg_study_close(&r.study);
     rg_cli_free(&r.options);

@@ -12,7 +12,7 @@
  * completes its request wakes it, and a strand that stops driving wakes one that sleeps, to go on
  *   strand stops waiting              the comm thread, if asleep without limit, is woken to watch
  *
- * So the sockets are never without a driver for longer than twice GRACE_MOST_S while the comm
+ * So the sockets are never without a driver for longer than a few GRACE_MOST_S while the comm
  * thread lives.
  *
  * Failure modes handled: interruption (a flag and a kick, from a signal handler); kicks that come
@@ -24,13 +24,14 @@
 #include <math.h>
 #include <poll.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 32 };
+enum { EVENTS = 32, PATIENCE = 8 };
 
 #define GRACE_S      200e-6 /* grows to GRACE_MOST_S while strands drive */
 #define GRACE_MOST_S 800e-6
@@ -203,6 +204,12 @@ static void drive_strand(struct rg_posix_strand *s, double timeout)
     m->epoch++;
 }
 
+static void wake_comm(struct rg_mesh *m)
+{
+    m->comm_asleep = false;
+    sem_post(&m->comm_wake);
+}
+
 int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, double deadline)
 {
     struct rg_mesh *m = s->mesh;
@@ -227,7 +234,7 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
     if (m->driver == RG_DRIVER_NONE && m->sleepers)
         rg_comm_wake(m->sleepers);
     if (m->driver == RG_DRIVER_NONE && m->comm_asleep)
-        pthread_cond_signal(&m->comm_wake);
+        wake_comm(m);
     return result;
 }
 
@@ -236,7 +243,7 @@ void rg_comm_take_over(struct rg_mesh *m)
     rg_link_flush_dirty(m);
     if (m->driver == RG_DRIVER_NONE && !m->takeover) {
         m->takeover = true;
-        pthread_cond_signal(&m->comm_wake);
+        wake_comm(m);
     }
 }
 
@@ -247,6 +254,26 @@ void rg_comm_posted(struct rg_mesh *m)
 }
 
 /* ---- the comm thread ---- */
+
+/* Sleep without the lock, until woken or for `seconds`. While the lock is taken a strand is at
+ * work, and the comm thread had better not stand in its way: it sleeps on. */
+static void doze(struct rg_mesh *m, double seconds)
+{
+    unlock_mesh(m);
+    if (seconds == INFINITY) {
+        while (sem_wait(&m->comm_wake) != 0)
+            continue;
+        lock_mesh(m);
+        return;
+    }
+    for (int i = 0; i < PATIENCE; i++) {
+        struct timespec date = later(seconds);
+        sem_clockwait(&m->comm_wake, CLOCK_MONOTONIC, &date);
+        if (pthread_mutex_trylock(&m->lock) == 0)
+            return;
+    }
+    lock_mesh(m);
+}
 
 static void *comm_main(void *arg)
 {
@@ -264,12 +291,10 @@ static void *comm_main(void *arg)
                 rg_comm_wake(m->sleepers);
         } else if (!free && m->epoch == seen) {
             m->comm_asleep = true;
-            pthread_cond_wait(&m->comm_wake, &m->lock);
-            m->comm_asleep = false;
+            doze(m, INFINITY);
         } else {
             seen = m->epoch;
-            struct timespec date = later(grace);
-            pthread_cond_timedwait(&m->comm_wake, &m->lock, &date);
+            doze(m, grace);
             grace = RG_MIN(2 * grace, GRACE_MOST_S);
         }
     }
@@ -279,11 +304,8 @@ static void *comm_main(void *arg)
 
 int rg_comm_start(struct rg_mesh *m)
 {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->comm_wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    if (sem_init(&m->comm_wake, 0, 0) != 0)
+        return RG_ERR_NOMEM;
     sigset_t all, before; /* signals are for the program's own threads */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -299,8 +321,8 @@ void rg_comm_stop(struct rg_mesh *m)
     lock_mesh(m);
     m->stopping = true;
     rg_comm_kick(m);
-    pthread_cond_signal(&m->comm_wake);
+    sem_post(&m->comm_wake);
     unlock_mesh(m);
     pthread_join(m->comm, NULL);
-    pthread_cond_destroy(&m->comm_wake);
+    sem_destroy(&m->comm_wake);
 }

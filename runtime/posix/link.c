@@ -22,8 +22,10 @@
 #include <unistd.h>
 
 enum {
-    MESSAGES = 8,    /* in one system call */
-    BUDGET = 1 << 20 /* bytes at a stretch, each way */
+    MESSAGES = 8,     /* in one system call */
+    BUDGET = 1 << 20, /* bytes at a stretch, each way */
+    LARGE = 64 << 10,
+    SHORT = 1 << 10
 };
 
 void rg_link_dirty(struct rg_peer *p)
@@ -424,7 +426,8 @@ static const char *take_staged(struct rg_peer *p)
 }
 
 /* One read: payload to where it belongs, then what follows to the staging area (in the middle of a
- * message just the next header, so that its payload is not copied twice). */
+ * message just the next header, before a large one not much, so that payload is not copied twice).
+ */
 static ssize_t read_some(struct rg_peer *p, size_t *asked)
 {
     size_t have = p->staged_end - p->staged_at;
@@ -435,6 +438,8 @@ static ssize_t read_some(struct rg_peer *p, size_t *asked)
     size_t direct = target ? p->segment_left : 0, staged = RG_STAGING - have;
     if (target && p->in.bytes - p->in.got > direct)
         staged = RG_MESSAGE_HEADER;
+    else if (!target && p->receives.first && p->receives.first->bytes > LARGE && !p->segment_left)
+        staged = RG_MIN(staged, SHORT);
     struct iovec part[2] = {{target, direct}, {p->staging + have, staged}};
     *asked = direct + staged;
     ssize_t n = target ? readv(p->fd, part, 2) : read(p->fd, part[1].iov_base, part[1].iov_len);

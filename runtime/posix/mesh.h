@@ -8,6 +8,7 @@
 #include "posix/wire.h"
 #include "posix/world_posix.h"
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 
@@ -152,7 +153,7 @@ struct rg_posix_strand {
     bool closing; /* goes on in spite of an interruption */
     pthread_cond_t wake;
     struct rg_posix_strand *next_waiting;
-    const char *stack_low, *stack_high; /* where the program's frames were */
+    uintptr_t stack_low, stack_high; /* where the program's frames were */
 };
 
 struct rg_strand {
@@ -187,7 +188,7 @@ struct rg_mesh {
     bool takeover;  /* a strand computes: the comm thread is to drive at once */
     uint64_t epoch; /* changes whenever a strand takes or leaves the sockets */
     pthread_t comm;
-    pthread_cond_t comm_wake;
+    sem_t comm_wake;
     bool comm_started, comm_asleep; /* asleep: without a limit */
     struct rg_peer *dirty;
 
@@ -277,7 +278,7 @@ void rg_comm_posted(struct rg_mesh *m);
 void rg_comm_wake(struct rg_posix_strand *s); /* something it waits for may have come */
 void rg_comm_wake_all(struct rg_mesh *m);
 void rg_comm_spread(struct rg_mesh *m); /* tell the peers of an interruption */
-void rg_comm_kick(struct rg_mesh *m); /* wakes whoever drives */
+void rg_comm_kick(struct rg_mesh *m);   /* wakes whoever drives */
 double rg_posix_clock(void);
 
 #endif

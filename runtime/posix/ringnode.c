@@ -381,6 +381,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         node->local = true;
         node->local_nodes = arg ? (int)count_of(state, "local", arg, 1, 1024) : 0;
         return 0;
+    case ARGP_KEY_ARG: /* "--local 3": the number is an argument of its own to argp */
+        if (!node->local || node->local_nodes || arg[strspn(arg, "0123456789")])
+            return ARGP_ERR_UNKNOWN;
+        node->local_nodes = (int)count_of(state, "local", arg, 1, 1024);
+        return 0;
     case KEY_JOIN:
         node->join_timeout_s = (double)count_of(state, "join-timeout", arg, 1, 86400);
         return 0;
@@ -398,7 +403,7 @@ static const struct argp argp = {
     "\v"
     "Examples:\n"
     "  ringnode scenarios/iris-3.xml --local\n"
-    "  ringnode scenarios/iris-3.xml --local=2 --strategy ring --json result.json\n"
+    "  ringnode scenarios/iris-3.xml --local 2 --strategy ring --json result.json\n"
     "  ringnode scenarios/iris-3.xml --rank 1 --hosts hosts.txt\n\n"
     "Rank 0 prints the table and writes the files. Exit status: 0 every run that fits finished; "
     "1 internal error; 2 bad usage or scenario; 3 unfinished; 4 a peer was lost or refused; "
@@ -406,6 +411,15 @@ static const struct argp argp = {
     children,
     NULL,
     NULL};
+
+static int check_mode(const struct ringnode *node)
+{
+    bool either = node->rank >= 0 || node->hosts_file, both = node->rank >= 0 && node->hosts_file;
+    if (node->options.check || (node->local && !either) || (!node->local && both))
+        return 0;
+    fputs("ringnode: either --local [N], or both --rank R and --hosts FILE are needed\n", stderr);
+    return RG_EXIT_USAGE;
+}
 
 /* --local N is --set nodes=N, after all the others. */
 static void apply_local(struct ringnode *node)
@@ -446,23 +460,16 @@ int main(int argc, char **argv)
         rg_cli_list(stdout);
         return 0;
     }
-    if (!node.options.check && node.local == (node.rank >= 0 || node.hosts_file)) {
-        fputs("ringnode: either --local, or both --rank and --hosts are needed\n", stderr);
-        return RG_EXIT_USAGE;
+    int status = check_mode(&node);
+    if (status == 0) {
+        apply_local(&node);
+        status = rg_cli_open(&node.options, "ringnode", &node.study);
     }
-    if (!node.options.check && !node.local && (node.rank < 0 || !node.hosts_file)) {
-        fputs("ringnode: --rank and --hosts go together\n", stderr);
-        return RG_EXIT_USAGE;
-    }
-    apply_local(&node);
-    int status = rg_cli_open(&node.options, "ringnode", &node.study);
-    if (status)
-        return status;
-    if (rg_blas_note() && !node.options.quiet)
+    if (status == 0 && rg_blas_note() && !node.options.quiet)
         fprintf(stderr, "ringnode: %s\n", rg_blas_note());
-    if (node.options.check)
+    if (status == 0 && node.options.check)
         rg_cli_check(&node.study, stdout);
-    else
+    else if (status == 0)
         status = run(&node);
     rg_study_close(&node.study);
     rg_cli_free(&node.options);

@@ -22,10 +22,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LINGER_S  10.0 /* for what has begun to leave */
-#define GOODBYE_S 1.0
-#define LONG_WORK 1e6 /* FLOP plus bytes: worth waking the comm thread for */
-#define STACK_GAP (64 << 10)
+#define LINGER_S    10.0 /* for what has begun to leave */
+#define GOODBYE_S   1.0
+#define LONG_WORK   1e6 /* FLOP plus bytes: worth waking the comm thread for */
+#define STACK_GAP   (64 << 10)
+#define STACK_GUESS (1 << 20)
 
 static struct rg_posix_strand *strand_of(struct rg_world *w)
 {
@@ -195,8 +196,7 @@ static int passed(void *arg)
     const struct rg_mesh *m = gate->mesh;
     const struct rg_peer *from = gate->from;
     /* A peer whose fence is of a later run has passed this one and left. */
-    if (from->fence_run > m->run ||
-        (from->fence_run == m->run && from->fence_seen >= m->fence))
+    if (from->fence_run > m->run || (from->fence_run == m->run && from->fence_seen >= m->fence))
         return 0;
     return from->left ? rg_match_absence(from) : RG_PENDING;
 }
@@ -257,8 +257,8 @@ static void close_strand(struct rg_posix_strand *s)
     s->closing = true;
     for (struct rg_op *op = s->ops, *next; op; op = next) {
         next = op->next_own;
-        const char *at = (const char *)op->request;
-        bool gone = s->stack_low && at >= s->stack_low && at < s->stack_high;
+        uintptr_t at = (uintptr_t)op->request;
+        bool gone = at >= s->stack_low && at < s->stack_high;
         if (!gone)
             op->request->status = op->done ? op->outcome : RG_ERR_CANCELLED;
         if (op->done || rg_match_cancel(op->peer, op))
@@ -275,7 +275,9 @@ static void close_strand(struct rg_posix_strand *s)
     pthread_cond_destroy(&s->wake);
 }
 
-static const char *stack_bottom(void)
+/* Where the calling thread's stack ends, or a good guess (valgrind keeps the main thread's secret).
+ */
+static uintptr_t stack_bottom(uintptr_t here)
 {
     pthread_attr_t attributes;
     void *base = NULL;
@@ -285,7 +287,8 @@ static const char *stack_bottom(void)
             base = NULL;
         pthread_attr_destroy(&attributes);
     }
-    return base;
+    uintptr_t guess = here - STACK_GUESS;
+    return base && (uintptr_t)base < guess ? (uintptr_t)base : guess;
 }
 
 /* Calls the program well below the caller's frame: what runs after it has returned, until its
@@ -295,8 +298,8 @@ __attribute__((noinline)) static int call(struct rg_posix_strand *s, rg_program_
 {
     volatile char gap[STACK_GAP];
     gap[0] = 0;
-    s->stack_low = stack_bottom();
-    s->stack_high = (const char *)gap;
+    s->stack_high = (uintptr_t)gap;
+    s->stack_low = stack_bottom(s->stack_high);
     int result = fn(&s->handle, arg);
     gap[STACK_GAP - 1] = gap[0];
     return result;
@@ -358,7 +361,8 @@ static int join(struct rg_world *w, struct rg_strand *strand, int *result,
     return 0;
 }
 
-static const struct rg_world_ops posix_ops = {.name = "posix",
+static const struct rg_world_ops posix_ops = {.moves_bytes = true,
+                                              .name = "posix",
                                               .now = now,
                                               .send = post,
                                               .recv = post,

@@ -605,8 +605,7 @@ int rg_exchange_wait_any(struct rg_exchange *x, struct rg_endpoint *e,
             continue;
         }
         next = fmin(next, deadline);
-        if (x->deadlocked && next == INFINITY)
-            return RG_ERR_DEADLOCK;
+
         e->epoch++;
         for (int i = 0; i < n; i++)
             if (requests[i])

@@ -93,8 +93,9 @@ void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean);
 bool rg_exchange_gone(const struct rg_exchange *x, int rank);
 bool rg_exchange_any_gone(const struct rg_exchange *x);
 
-/* Nothing can happen any more: from now on every wait that would block returns RG_ERR_DEADLOCK.
- * Writes who waits for whom into *error (may be NULL); the world then wakes the blocked strands. */
+/* Nothing can happen any more: every wait that is blocked now returns RG_ERR_DEADLOCK once the
+ * world has woken its strand, which it does next. Writes who waits for whom into *error (may be
+ * NULL). */
 void rg_exchange_deadlock(struct rg_exchange *x, struct rg_error *error);
 bool rg_exchange_deadlocked(const struct rg_exchange *x);
 

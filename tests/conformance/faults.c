@@ -211,21 +211,60 @@ static int leaves_requests(struct rg_world *w, void *arg)
     return 0;
 }
 
+struct sent {
+    const struct rg_launcher *launcher;
+    struct rg_request r;
+    char *buffer;
+};
+
+enum { HALF_WINDOW = RG_WINDOW / 2 };
+
+static int sending_strand(struct rg_world *w, void *arg)
+{
+    struct sent *s = arg;
+    CHECK(rg_send(w, 1, TAG(0), s->buffer, HALF_WINDOW, &s->r) == 0);
+    CHECK(rg_test_nap(w, s->launcher, s->launcher->transfer_s(HALF_WINDOW) / 2) == 0);
+    return 0;
+}
+
+/* What a strand had begun to send arrives as it was, though its buffer is used for other things. */
+static int leaves_in_flight(struct rg_world *w, void *arg)
+{
+    struct sent s = {.launcher = arg, .buffer = malloc(HALF_WINDOW)};
+    struct rg_strand *strand;
+    int result;
+    CHECK(s.buffer);
+    if (w->rank == 0) {
+        rg_test_fill(s.buffer, HALF_WINDOW, 1);
+        CHECK(rg_spawn(w, sending_strand, &s, &strand) == 0);
+        CHECK(rg_join(w, strand, &result) == 0 && result == 0);
+        CHECK(s.r.status == RG_ERR_CANCELLED);
+        rg_test_fill(s.buffer, HALF_WINDOW, 2);
+    } else {
+        CHECK(rg_recv(w, 0, TAG(0), s.buffer, HALF_WINDOW, &s.r) == 0);
+        CHECK(rg_wait(w, &s.r) == 0 && rg_test_same(s.buffer, HALF_WINDOW, 1));
+    }
+    CHECK(rg_barrier(w) == 0);
+    free(s.buffer);
+    return 0;
+}
+
 /* A program that gives up with requests pending in its own frame harms nobody. */
 static int gives_up(struct rg_world *w, void *arg)
 {
     (void)arg;
-    struct rg_request r[4];
-    char buffer[1000];
+    enum { N = 100 };
+    struct rg_request r[N + 1];
+    char buffer[1000] = {0};
     if (w->rank == 1) {
         CHECK(rg_test_hear(w, 0, TAG(1)) == 0);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < N; i++)
             CHECK(rg_recv(w, 0, TAG(2 + i), buffer, sizeof buffer, &r[i]) == 0);
-        CHECK(rg_send(w, 0, TAG(0), buffer, sizeof buffer, &r[3]) == 0);
+        CHECK(rg_send(w, 0, TAG(0), buffer, sizeof buffer, &r[N]) == 0);
         return 0;
     }
     CHECK(rg_test_tell(w, 1, TAG(1)) == 0);
-    CHECK(recv_ends(w, 1, TAG(7)) == RG_ERR_PEER);
+    CHECK(recv_ends(w, 1, TAG(N + 7)) == RG_ERR_PEER);
     return 0;
 }
 
@@ -295,6 +334,7 @@ static const struct rg_case list[] = {
     {.name = "dies in a strand", .size = 2, .program = dies_in_a_strand, .died = 2},
     {.name = "leaves", .size = 2, .program = leaves},
     {.name = "leaves requests", .size = 2, .program = leaves_requests},
+    {.name = "leaves in flight", .size = 2, .program = leaves_in_flight, .only_virtual = true},
     {.name = "gives up", .size = 2, .program = gives_up},
     {.name = "all receive",
      .size = 3,

@@ -48,6 +48,9 @@ static int polling(struct rg_world *w, void *arg)
         return rg_test_tell(w, 1, TAG(0));
     }
     CHECK(rg_recv(w, 0, TAG(0), NULL, 0, &r) == 0);
+    double before = rg_now(w);
+    CHECK(!rg_done(w, &r));
+    CHECK(!l->is_virtual || rg_now(w) == before); /* one look is free */
     long looks = 0;
     while (!rg_done(w, &r))
         looks++;
@@ -136,7 +139,8 @@ static int late_receives(struct rg_world *w, void *arg)
         for (int i = 0; i < 5; i++)
             CHECK(rg_send(w, 1, TAG(i), NULL, 0, &r[i]) == 0);
         CHECK(rg_wait_all(w, all, 5) == 0);
-        CHECK(w->count.late_receives == 0);
+        /* In real time rank 1 may have been ahead of the receive of its word. */
+        CHECK(!l->is_virtual || w->count.late_receives == 0);
     } else {
         CHECK(rg_recv(w, 0, TAG(0), NULL, 0, &r[0]) == 0);
         CHECK(rg_recv(w, 0, TAG(4), NULL, 0, &r[4]) == 0);

@@ -250,10 +250,31 @@ static int chatter(struct rg_world *w, void *arg)
     return result;
 }
 
+static volatile int *ready; /* shared by all processes: ranks that are where the test wants them */
+
+static void open_ready(void)
+{
+    ready =
+        mmap(NULL, MOST * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(ready != MAP_FAILED);
+}
+
+static void start_ready(struct cluster *c, int size, cluster_body body, void *arg)
+{
+    for (int r = 0; r < size; r++)
+        ready[r] = 0;
+    CU_ASSERT_EQUAL_FATAL(cluster_start(c, size, body, arg), 0);
+    double limit = cluster_clock() + 30;
+    for (int r = 0; r < size; r++)
+        while (!ready[r] && cluster_clock() < limit)
+            nap(0.001);
+}
+
 /* Runs for ever; what ends it must be the loss of rank `victim`. */
 static int survive(struct rg_mesh *mesh, void *arg)
 {
     const int *victim = arg;
+    ready[rg_mesh_rank(mesh)] = 1;
     struct rg_error e;
     struct rg_mesh_lost lost;
     int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), chatter, NULL, &result, &e);
@@ -271,12 +292,13 @@ static int survive(struct rg_mesh *mesh, void *arg)
 static void test_killed(void)
 {
     uint64_t state = 3;
+    open_ready();
     for (int i = 0; i < 25; i++) {
         struct cluster c;
         state = rg_mix64(state);
         int size = 2 + (int)(state % 4), victim = (int)(state / 7 % (uint64_t)size), results[MOST];
-        CU_ASSERT_EQUAL_FATAL(cluster_start(&c, size, survive, &victim), 0);
-        nap(0.02 + 1e-4 * (double)(state / 100 % 500));
+        start_ready(&c, size, survive, &victim);
+        nap(1e-4 * (double)(state / 100 % 500));
         kill(c.pids[victim], SIGKILL);
         CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
         CU_ASSERT_EQUAL(results[victim], RG_TEST_DIED);
@@ -305,7 +327,8 @@ static int wait_for_ever(struct rg_world *w, void *arg)
     int other = (w->rank + 1) % w->size, index;
     char byte;
     struct rg_request r, *one = &r;
-    *(int *)arg = 1;
+    (void)arg;
+    ready[w->rank] = 1;
     rg_recv(w, other, TAG, &byte, 1, &r);
     if (w->rank == 2) /* does not wait, but computes */
         for (int i = 0; i < 10000; i++) {
@@ -321,12 +344,11 @@ static int wait_for_ever(struct rg_world *w, void *arg)
 
 static int be_interrupted(struct rg_mesh *mesh, void *arg)
 {
-    int *ready = arg;
     struct rg_error e;
+    (void)arg;
     mesh_to_interrupt = mesh;
     signal(SIGINT, on_signal);
-    int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), wait_for_ever,
-                                    &ready[rg_mesh_rank(mesh)], &result, &e);
+    int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), wait_for_ever, NULL, &result, &e);
     signal(SIGINT, SIG_IGN);
     struct rg_mesh_lost lost;
     if (rg_mesh_lost(mesh, &lost))
@@ -336,18 +358,11 @@ static int be_interrupted(struct rg_mesh *mesh, void *arg)
 
 static void test_interruption(void)
 {
-    volatile int *ready =
-        mmap(NULL, MOST * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CU_ASSERT_FATAL(ready != MAP_FAILED);
+    open_ready();
     for (int i = 0; i < 6; i++) {
         struct cluster c;
         int results[MOST], size = 3;
-        for (int r = 0; r < size; r++)
-            ready[r] = 0;
-        CU_ASSERT_EQUAL_FATAL(cluster_start(&c, size, be_interrupted, (void *)ready), 0);
-        for (int r = 0; r < size; r++)
-            while (!ready[r])
-                nap(0.001);
+        start_ready(&c, size, be_interrupted, NULL);
         nap(0.003 * i);
         kill(c.pids[i % size], SIGINT); /* one is told; all stop */
         CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);

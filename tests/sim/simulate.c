@@ -16,10 +16,21 @@ struct outcome {
 
 void *simulate_share(size_t bytes)
 {
-    void *memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     RG_ASSERT(memory != MAP_FAILED);
     return memory;
+}
+
+const char *simulate_platform(const char *text)
+{
+    static char name[64];
+    size_t length = strlen(text);
+    int fd = memfd_create("platform", 0);
+    RG_ASSERT(fd >= 0);
+    ssize_t written = write(fd, text, length);
+    RG_ASSERT(written == (ssize_t)length);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    return name;
 }
 
 static _Noreturn void child(const struct rg_sim_options *options, rg_program_fn program, void *arg,

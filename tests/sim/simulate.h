@@ -6,11 +6,14 @@
 
 #define SIM_PLATFORM_64 RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml"
 
-/* What rg_sim_run returns, or RG_ERR_INTERNAL if the process crashes or takes longer than timeout_s.
- * What programs write is lost but for shared memory (simulate_share) and results. *error may be
- * NULL; so may results. */
+/* What rg_sim_run returns, or RG_ERR_INTERNAL if the process crashes or takes longer than
+ * timeout_s. What programs write is lost but for shared memory (simulate_share) and results. *error
+ * may be NULL; so may results. */
 int simulate(const struct rg_sim_options *options, rg_program_fn program, void *arg,
              double timeout_s, int *results, struct rg_error *error);
+
+/* A file name, valid in this process and its children, under which the text can be read. */
+const char *simulate_platform(const char *text);
 
 /* Zeroed memory that a simulation's programs share with the caller. Never freed. */
 void *simulate_share(size_t bytes);

@@ -20,10 +20,7 @@ static int launch(const struct rg_launcher *launcher, int size, rg_program_fn pr
 int main(int argc, char **argv)
 {
     /* a compute without a board proceeds at the host's speed */
-    static const struct rg_launcher launcher = {.world = "sim",
-                                                .run = launch,
-                                                .transfer_s = transfer_s,
-                                                .rate = 9.8e9,
-                                                .is_virtual = true};
+    static const struct rg_launcher launcher = {
+        .world = "sim", .run = launch, .transfer_s = transfer_s, .rate = 9.8e9, .is_virtual = true};
     return rg_conformance_main(&launcher, argc, argv);
 }
