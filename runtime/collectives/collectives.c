@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "boards/board.h"
+#include <string.h>
 
 static int member(const struct rg_group *group, int index)
 {
@@ -102,24 +103,30 @@ static int post(struct rg_allreduce *r, int step)
                    sizeof(float) * chunk_size(r->count, n, c), &r->in[step % 2]);
 }
 
+/* A finished chunk comes back only after everyone has had this member's share of it, so that nothing
+ * overwrites what is still leaving: a send is waited for only when its request is needed again. */
 static int take_step(struct rg_allreduce *r, int t)
 {
     int n = r->group.count, c = incoming_chunk(r, t), previous = (c + 1) % n;
-    rg_send_floats(r->w, member(&r->group, r->me + 1), r->tag, chunk(r, previous),
-                   chunk_size(r->count, n, previous), &r->out);
-    int result = rg_wait(r->w, &r->in[t % 2]);
+    int result = rg_wait(r->w, &r->out[t % 2]);
+    if (result == 0)
+        result = rg_send_floats(r->w, member(&r->group, r->me + 1), r->tag, chunk(r, previous),
+                                chunk_size(r->count, n, previous), &r->out[t % 2]);
+    if (result == 0)
+        result = rg_wait(r->w, &r->in[t % 2]);
     if (result == 0 && t < n - 1)
         result = rg_add(r->w, chunk(r, c), r->incoming[t % 2], chunk_size(r->count, n, c), t);
-    int sent = rg_wait(r->w, &r->out);
-    int posted = result || sent ? 0 : post(r, t + 2);
-    return result ? result : sent ? sent : posted;
+    return result ? result : post(r, t + 2);
 }
 
 void rg_allreduce_cancel(struct rg_allreduce *reduce)
 {
-    for (int i = 0; i < 2; i++)
-        if (reduce->w && reduce->in[i].owner)
+    for (int i = 0; i < 2 && reduce->w; i++) {
+        if (reduce->in[i].owner)
             rg_cancel(reduce->w, &reduce->in[i]);
+        if (reduce->out[i].owner)
+            rg_cancel(reduce->w, &reduce->out[i]);
+    }
     reduce->w = NULL;
 }
 
@@ -132,6 +139,8 @@ int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float 
     reduce->w = w;
     reduce->data = data;
     reduce->count = count;
+    memset(reduce->in, 0, sizeof reduce->in); /* complete, of nobody */
+    memset(reduce->out, 0, sizeof reduce->out);
     int result = post(reduce, 0);
     return result ? result : post(reduce, 1);
 }
@@ -144,6 +153,8 @@ int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *dat
               (reduce->w == w && reduce->data == data && reduce->count == count));
     for (int t = 0; t < steps && result == 0; t++)
         result = take_step(reduce, t);
+    for (int i = 0; i < 2 && steps > 0 && result == 0; i++)
+        result = rg_wait(w, &reduce->out[i]);
     if (result)
         rg_allreduce_cancel(reduce);
     reduce->w = NULL;

@@ -19,7 +19,7 @@ struct rg_allreduce {
     struct rg_world *w; /* of the run under way; NULL: none */
     float *data;
     size_t count;
-    struct rg_request in[2], out;
+    struct rg_request in[2], out[2];
 };
 
 /* Bytes that rg_allreduce_open takes from counted memory. */

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "tests/support/suite.h"
 #include "world/world_mem.h"
+#include <math.h>
 #include <stdlib.h>
 
 #define BYTE_S 1e-8
@@ -110,6 +111,29 @@ static void test_replay(void)
         CU_ASSERT_EQUAL(chat_hash(seed), chat_hash(seed));
         CU_ASSERT_NOT_EQUAL(chat_hash(seed), chat_hash(seed + 1));
     }
+}
+
+/* Delays are drawn within their bounds, and without them the dates are plain. */
+static void test_delays(void)
+{
+    double end_s[3], low = INFINITY, high = 0;
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        for (int jitter = 0; jitter < 2; jitter++) {
+            struct rg_mem_world_options o = {.size = RANKS,
+                                             .seed = seed,
+                                             .latency_s = 1e-3,
+                                             .jitter_s = jitter * 1e-3,
+                                             .end_s = &end_s[jitter]};
+            struct log log = {0};
+            int results[RANKS];
+            CU_ASSERT_EQUAL(rg_mem_world_run(&o, chat, &log, results), 0);
+        }
+        CU_ASSERT_DOUBLE_EQUAL(end_s[0], ROUNDS * 1e-3, 1e-9);
+        CU_ASSERT(end_s[1] > ROUNDS * 1e-3 && end_s[1] < ROUNDS * 2e-3);
+        low = fmin(low, end_s[1]);
+        high = fmax(high, end_s[1]);
+    }
+    CU_ASSERT(high > low + 1e-4);
 }
 
 /* Wherever the fault strikes, the dead rank is dead, the others end with an error or unharmed. */
@@ -254,6 +278,7 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"equal seeds give equal runs", test_replay},
+        {"delays", test_delays},
         {"injected death", test_injected_death},
         {"a deadlock says who waits for whom", test_deadlock_text},
         {"iteration's answer", test_iteration_answer},

@@ -37,6 +37,7 @@ struct notes {
     char hosts[16][32];
     double other; /* an argument or two */
     int kind;
+    long calls;
 };
 
 static struct notes *notes;
@@ -314,6 +315,7 @@ static void note(double date)
 static void work_really(void *arg)
 {
     volatile double *x = arg;
+    notes->calls++;
     for (int i = 0; i < 1000; i++)
         *x += i;
 }
@@ -352,9 +354,11 @@ static uint64_t uneven_hash(int size, bool skip, size_t stack)
         .platform = SIM_PLATFORM_64, .size = size, .skip_numerics = skip, .stack_bytes = stack};
     int results[64] = {0};
     notes->hash = 1;
+    notes->calls = 0;
     CU_ASSERT_EQUAL(simulate(&options, uneven_ring, NULL, 30, results, NULL), 0);
     for (int i = 0; i < size; i++)
         CU_ASSERT_EQUAL(results[i], 0);
+    CU_ASSERT_EQUAL(notes->calls, skip ? 0 : 50L * size);
     return notes->hash;
 }
 
