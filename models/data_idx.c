@@ -107,7 +107,11 @@ static void close_both(struct idx *images, struct idx *labels)
 static int check_end(struct idx *idx, struct rg_error *e)
 {
     char more;
-    if (gzread(idx->stream, &more, 1) <= 0)
+    int n = gzread(idx->stream, &more, 1), error = 0;
+    const char *why = gzerror(idx->stream, &error);
+    if (n < 0 || (error != Z_OK && error != Z_STREAM_END))
+        return rg_fail_at(e, idx->path, 0, "its end is damaged: %s; a whole file is needed", why);
+    if (n == 0)
         return 0;
     return rg_fail_at(e, idx->path, 0, "longer than the %d samples of %d x %d that it says it has",
                       idx->count, idx->height, idx->width);

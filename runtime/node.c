@@ -1,9 +1,9 @@
 /* The program that every node runs.
  *
- * Happy path: allocate, start the clock, train epoch by epoch; between epochs, off the clock, rank 0
- * looks at the parameters; at the end it gathers every node's account.
- * Failure modes handled: any error of the world ends the run on this node with that error; rank 0
- * then still describes what is known. */
+ * Happy path: allocate, start the clock, train epoch by epoch; between epochs, off the clock, rank
+ * 0 looks at the parameters; at the end it gathers every node's account. Failure modes handled: any
+ * error of the world ends the run on this node with that error; rank 0 then still describes what is
+ * known. */
 #include "node.h"
 
 #include "base/check.h"
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG_REPORT = RG_TAG_USER - 4, TAG_EVENTS, TAG_STOP };
+enum { TAG_REPORT = RG_TAG_USER - 5, TAG_EVENTS, TAG_STOP, TAG_TRACE };
 enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
 
 struct node {
@@ -24,7 +24,8 @@ struct node {
     const struct rg_node_options *options;
     struct rg_run *run; /* rank 0 */
     void *state;
-    long done; /* iterations */
+    bool trace; /* as rank 0 wants it */
+    long done;  /* iterations */
     double time_s;
     bool reached; /* the wanted accuracy */
 };
@@ -201,8 +202,8 @@ static void add_node(struct node *n, int rank, const struct report *r)
     run->traffic.messages += r->messages;
     run->traffic.values += r->values;
     run->traffic.payload_bytes += r->bytes_sent;
-    run->traffic.wire_bytes += rg_board_wire_bytes(n->job->boards[rank], r->messages,
-                                                   r->bytes_sent);
+    run->traffic.wire_bytes +=
+        rg_board_wire_bytes(n->job->boards[rank], r->messages, r->bytes_sent);
     run->traffic.max_node_bytes =
         RG_MAX(run->traffic.max_node_bytes, r->bytes_sent + r->bytes_received);
     run->memory_max = RG_MAX(run->memory_max, r->memory);
@@ -257,7 +258,7 @@ static int gather(struct node *n)
         struct report r;
         rg_recv(n->w, rank, TAG_REPORT, &r, sizeof r, &request);
         result = rg_wait(n->w, &request);
-        if (result == 0 && n->options->trace)
+        if (result == 0 && n->trace)
             result = receive_events(n, rank, r.events, r.dropped);
         if (result == 0)
             add_node(n, rank, &r);
@@ -267,8 +268,8 @@ static int gather(struct node *n)
 
 /* ---- the result ---- */
 
-/* Intervals between the ends of iterations. Filling and draining are no steady state: at each end as
- * many are left out as there are updates in flight, where that leaves some. */
+/* Intervals between the ends of iterations. Filling and draining are no steady state: at each end
+ * as many are left out as there are updates in flight, where that leaves some. */
 static void describe_iterations(struct node *n)
 {
     struct rg_run *run = n->run;
@@ -326,9 +327,15 @@ static int prepare(struct node *n)
 {
     struct rg_world *w = n->w;
     bool real = n->job->numerics || w->ops->moves_bytes;
+    int32_t trace = n->options->trace;
+    int result =
+        rg_broadcast(w, (struct rg_group){0, 1, w->size}, 0, &trace, sizeof trace, TAG_TRACE);
+    if (result)
+        return result;
+    n->trace = trace;
     w->mem = rg_mem_new(real ? RG_MEM_REAL : RG_MEM_VIRTUAL);
-    w->trace = n->options->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
-    if (!w->mem || (n->options->trace && !w->trace))
+    w->trace = n->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
+    if (!w->mem || (n->trace && !w->trace))
         return RG_ERR_NOMEM;
     if (w->rank == 0) {
         w->marks_capacity = RG_MIN(n->job->iterations, MARKS_LIMIT);

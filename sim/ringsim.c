@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "cli.h"
+#include "engine.h"
 #include "models/blas.h"
 #include "node.h"
 #include "result/checkpoint.h"
@@ -129,9 +130,6 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
                                      .boards = task->job->boards,
                                      .threads = task->job->threads};
     struct rg_error e = {0};
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, on_terminate);
     int *results = calloc((size_t)task->job->nodes, sizeof *results);
     RG_ASSERT(results);
     int result = rg_sim_run(&options, node_program, &s, results, &e);
@@ -170,16 +168,27 @@ static void start(struct ringsim *r, int index)
         fail_run(task, RG_RUN_NO_FIT, fits, e.text);
         return;
     }
+    /* A signal between the fork and the child's own handlers must not be lost. */
+    sigset_t ending, before;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ending, &before);
     fflush(NULL);
     if (pipe(ends) != 0 || (task->pid = fork()) < 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
         task->pid = 0;
         fail_run(task, RG_RUN_FAILED, RG_ERR_INTERNAL, strerror(errno));
         return;
     }
     if (task->pid == 0) {
         close(ends[0]);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        signal(SIGINT, SIG_IGN);
+        signal(SIGTERM, on_terminate);
+        sigprocmask(SIG_SETMASK, &before, NULL);
         be_child(r, index, ends[1]);
     }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     close(ends[1]);
     task->pipe = ends[0];
     task->started_s = wall_s();
@@ -195,8 +204,8 @@ static void finish(struct task *task)
     task->pid = 0;
     char line[96] = "the simulation ended without a result";
     if (WIFSIGNALED(status))
-        snprintf(line, sizeof line, "the simulation was ended by signal %d (%s)",
-                 WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(line, sizeof line, "the simulation was ended by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     if (task->length > 0 && status == 0) {
         task->text[task->length] = 0;
         rg_run_free(&task->run);
@@ -236,8 +245,8 @@ static void show_progress(struct ringsim *r)
     for (int i = 0; i < r->count; i++) {
         const struct task *task = &r->tasks[i];
         if (task->pid && at < sizeof line - 64)
-            at += (size_t)snprintf(line + at, sizeof line - at, "  %.24s %ld/%ld",
-                                   task->job->label, r->shared[i].done, r->shared[i].total);
+            at += (size_t)snprintf(line + at, sizeof line - at, "  %.24s %ld/%ld", task->job->label,
+                                   r->shared[i].done, r->shared[i].total);
     }
     fprintf(stderr, "\r\033[K%.118s", line);
     fflush(stderr);
@@ -256,8 +265,7 @@ static void watch(struct ringsim *r)
     poll(fds, (nfds_t)n, 200);
     for (int i = 0; i < n; i++) {
         struct task *task = &r->tasks[owner[i]];
-        bool late = r->options.timeout_s > 0 &&
-                    wall_s() - task->started_s > r->options.timeout_s;
+        bool late = r->options.timeout_s > 0 && wall_s() - task->started_s > r->options.timeout_s;
         if ((late && !task->timed_out) || interrupted) {
             task->timed_out = late;
             kill(task->pid, SIGTERM);
@@ -317,7 +325,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_child children[] = {{&rg_cli_argp, 0, NULL, 0}, {0}};
 static const struct argp argp = {
-    options, parse, "SCENARIO.xml",
+    options,
+    parse,
+    "SCENARIO.xml",
     "Simulate the strategies of a scenario on a cluster of boards: time, accuracy, traffic, memory."
     "\v"
     "Examples:\n"
@@ -327,7 +337,23 @@ static const struct argp argp = {
     "  ringsim scenarios/pi-cluster-64.xml --check\n\n"
     "Exit status: 0 every run that fits finished; 1 internal error; 2 bad usage or scenario; "
     "3 deadlock or unfinished; 130 interrupted.",
-    children, NULL, NULL};
+    children,
+    NULL,
+    NULL};
+
+/* What SimGrid thinks of the platform, before anything is run or written. */
+static int probe(struct ringsim *r)
+{
+    struct rg_error e;
+    int nodes = 1;
+    for (int i = 0; i < r->study.job_count; i++)
+        nodes = RG_MAX(nodes, r->study.jobs[i].nodes);
+    int result = rg_engine_probe(r->study.platform.file, r->study.platform.names,
+                                 r->study.platform.boards, nodes, &e);
+    if (result)
+        fprintf(stderr, "%s\n", e.text);
+    return result ? RG_EXIT_USAGE : 0;
+}
 
 static int load_initial(struct ringsim *r)
 {
@@ -371,9 +397,7 @@ static int report(struct ringsim *r, double started_s)
 static int simulate(struct ringsim *r)
 {
     double started_s = wall_s();
-    int status = load_initial(r);
-    if (status == 0)
-        status = load_data(r);
+    int status = load_data(r);
     if (status)
         return status;
     r->count = r->study.job_count;
@@ -407,6 +431,10 @@ int main(int argc, char **argv)
     if (status == 0 && rg_blas_note() && !r.options.quiet)
         fprintf(stderr, "ringsim: %s\n", rg_blas_note());
     r.terminal = isatty(STDERR_FILENO) && !r.options.quiet;
+    if (status == 0)
+        status = probe(&r);
+    if (status == 0)
+        status = load_initial(&r);
     if (status == 0 && r.options.check)
         rg_cli_check(&r.study, stdout);
     else if (status == 0)

@@ -13,6 +13,8 @@
  * own. */
 #include "world_sim.h"
 
+#include "engine.h"
+
 #include "base/check.h"
 #include "boards/board.h"
 #include <math.h>
@@ -547,45 +549,6 @@ static const struct rg_world_ops ops = {.name = "sim",
 
 /* ---- the engine ---- */
 
-/* Every option of SimGrid's that changes results. What is set here wins over the platform file. */
-static void pin_options(void)
-{
-    sg_cfg_set_string("network/model", "CM02");
-    sg_cfg_set_string("cpu/model", "Cas01");
-    sg_cfg_set_string("host/model", "default");
-    sg_cfg_set_string("network/optim", "Lazy");
-    sg_cfg_set_string("cpu/optim", "Lazy");
-    sg_cfg_set_string("network/solver", "maxmin");
-    sg_cfg_set_string("cpu/solver", "maxmin");
-    sg_cfg_set_double("network/latency-factor", 1);
-    sg_cfg_set_double("network/bandwidth-factor", 1);
-    sg_cfg_set_double("network/weight-S", 0);
-    sg_cfg_set_double("network/TCP-gamma", 0);
-    sg_cfg_set_boolean("network/crosstraffic", "no");
-    sg_cfg_set_int("maxmin/concurrency-limit", -1);
-    sg_cfg_set_double("maxmin/precision", 1e-5); /* bytes/s and FLOP/s */
-    sg_cfg_set_double("surf/precision", 1e-9);   /* seconds */
-}
-
-static void start_engine(const char *platform)
-{
-    char name[] = "ringtmp", quiet[] = "--log=root.thresh:error",
-         stop[] = "--cfg=debug/verbose-exit:no";
-#ifdef __SANITIZE_ADDRESS__ /* it does not follow SimGrid's own switching of stacks */
-    char contexts[] = "--cfg=contexts/factory:thread";
-#else
-    char contexts[] = "--cfg=contexts/factory:raw";
-#endif
-    char *argv[] = {name, quiet, stop, contexts, NULL};
-    int argc = 4;
-    struct sigaction interrupt;
-    sigaction(SIGINT, NULL, &interrupt);
-    simgrid_init(&argc, argv);
-    sigaction(SIGINT, &interrupt, NULL); /* SimGrid takes it; Ctrl-C is the caller's affair */
-    pin_options();
-    simgrid_load_platform(platform);
-}
-
 /* Latencies are charged to messages that have left (see exchange_open): take them off the links. */
 static double *lift_latencies(void)
 {
@@ -654,7 +617,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
 {
     RG_ASSERT(options->size > 0);
     struct world m = {.options = options, .results = results, .error = error};
-    start_engine(options->platform);
+    rg_engine_start(options->platform);
     int result = find_hosts(&m, error);
     if (result) {
         free_world(&m);

@@ -48,13 +48,24 @@ static void stop(void)
         rg_mesh_interrupt(mesh_to_stop);
 }
 
+static double wall_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Asked again after a second: at once. Sooner it may be the same wish, come twice: from the
+ * terminal or a supervisor to the whole group, and from the parent to its ranks. */
 static void on_interrupt(int number)
 {
-    (void)number;
-    if (interrupted) { /* asked twice: at once */
+    static double first_s;
+    if (number != SIGUSR1 && interrupted && wall_s() - first_s > 1) {
         rg_file_abandon_all();
         _exit(RG_EXIT_INTERRUPTED);
     }
+    if (!interrupted)
+        first_s = wall_s();
     interrupted = 1;
     stop();
 }
@@ -64,13 +75,6 @@ static void on_alarm(int number)
     (void)number;
     timed_out = 1;
     stop();
-}
-
-static double wall_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static int complain(int code, const char *text)
@@ -155,7 +159,8 @@ static void run_job(struct ringnode *node, int index)
         return;
     }
     int result = 0;
-    alarm(node->options.timeout_s > 0 ? (unsigned)(node->options.timeout_s + 0.999) : 0);
+    if (node->options.timeout_s > 0 && (!node->local || node->rank == 0))
+        alarm((unsigned)(node->options.timeout_s + 0.999));
     int begun = rg_mesh_run(node->mesh, job->nodes, program, &one, &result, &e);
     alarm(0);
     int code = begun ? begun : result;
@@ -184,7 +189,7 @@ static int report(struct ringnode *node, double started_s)
     return status;
 }
 
-/* Ranks that run other strategies than this one must not join it, either. */
+/* Ranks that run other strategies than this one, or from other parameters, must not join it. */
 static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT])
 {
     struct rg_digest *digest = rg_digest_new();
@@ -192,6 +197,8 @@ static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT]
     rg_digest_add(digest, node->study.scenario.digest, strlen(node->study.scenario.digest));
     for (int i = 0; i < node->study.job_count; i++)
         rg_digest_add(digest, node->study.jobs[i].label, strlen(node->study.jobs[i].label) + 1);
+    if (node->initial)
+        rg_digest_add(digest, node->initial, node->study.network.parameters * sizeof(float));
     rg_digest_end(digest, text);
 }
 
@@ -240,6 +247,7 @@ static void catch_signals(void)
     struct sigaction interrupt = {.sa_handler = on_interrupt}, late = {.sa_handler = on_alarm};
     sigaction(SIGINT, &interrupt, NULL);
     sigaction(SIGTERM, &interrupt, NULL);
+    sigaction(SIGUSR1, &interrupt, NULL); /* from the parent of --local */
     sigaction(SIGALRM, &late, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -249,7 +257,7 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
     pid_t pid = fork();
     if (pid != 0)
         return pid;
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGUSR1);
     for (int r = 0; r < node->hosts.count; r++)
         if (r != rank)
             close(listeners[r]);
@@ -264,10 +272,16 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
 static int wait_for_ranks(const pid_t *pids, int count)
 {
     int first = 0, others = 0, left = count;
+    bool passed_on = false;
     while (left > 0) {
         int status;
-        pid_t pid = wait(&status);
-        if (pid < 0 && errno == EINTR)
+        for (int rank = 0; rank < count && interrupted && !passed_on; rank++)
+            kill(pids[rank], SIGUSR1); /* none is reaped yet, or it has ended by itself */
+        passed_on = passed_on || interrupted;
+        pid_t pid = waitpid(-1, &status, WNOHANG); /* looking, so that no signal can be missed */
+        if (pid == 0)
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        if (pid == 0 || (pid < 0 && errno == EINTR))
             continue;
         if (pid < 0)
             break;

@@ -171,10 +171,15 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     return 0;
 }
 
+/* A rank that this run does not need may have been lost: what comes after it cannot be run. */
 static int iteration(struct rg_world *w, long i)
 {
+    struct rg_mesh *m = strand_of(w)->mesh;
+    struct rg_mesh_lost lost;
     (void)i;
-    return atomic_load(&strand_of(w)->mesh->interrupted) ? RG_ERR_INTERRUPTED : 0;
+    if (atomic_load(&m->interrupted))
+        return RG_ERR_INTERRUPTED;
+    return rg_mesh_lost(m, &lost) ? RG_ERR_PEER : 0;
 }
 
 static void die(struct rg_world *w)

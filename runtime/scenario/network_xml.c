@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LAYERS = 100000, MAX_SIZE = 1 << 24 };
+enum { MAX_LAYERS = 10000, MAX_SIZE = 1 << 24 };
 
 /* In the order of the enums of models/network.h, whose value 0 is the default. */
 #define ACTIVATIONS "identity|relu|tanh"

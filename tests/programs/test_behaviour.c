@@ -34,8 +34,8 @@ static void refuses(const char *command, const char *words)
 {
     struct command_output output;
     char line[700];
-    snprintf(line, sizeof line, "%s --json %s/result.json --trace %s/result.trace", command,
-             folder, folder);
+    snprintf(line, sizeof line, "%s --json %s/result.json --trace %s/result.trace", command, folder,
+             folder);
     command_run(line, 60, &output);
     bool good = output.status == 2 && lines_in(output.err) == 1 && output.out[0] == 0 &&
                 strstr(output.err, words) && files_in_folder() == 0;
@@ -60,7 +60,12 @@ static void bad_command_lines_are_refused(void)
     refuses("ringsim scenarios/iris-3.xml --save /tmp/x", "one strategy");
     refuses("ringsim scenarios/no-such.xml", "no-such.xml");
     refuses("ringsim scenarios/mnist-3.xml", "t10k-images");
-    refuses("ringsim scenarios/iris-3.xml --set platform=platforms/pi4-gigabit-64.xml", "at most 3");
+    refuses("ringsim scenarios/iris-3.xml --set platform=platforms/pi4-gigabit-64.xml",
+            "at most 3");
+    refuses("ringsim scenarios/iris-3.xml --set platform=tests/data/unreadable-platform.xml",
+            "unreadable-platform.xml");
+    refuses("ringsim scenarios/iris-3.xml --set platform=tests/data/contradictory-platform.xml",
+            "rg_port_rate");
     refuses("ringnode scenarios/iris-3.xml", "--local");
     refuses("ringnode scenarios/iris-3.xml --rank 0", "--hosts");
     refuses("ringnode scenarios/iris-3.xml --local=99", "3 hosts");
@@ -83,12 +88,13 @@ static void pause_s(double seconds)
               NULL);
 }
 
-/* A run that would take minutes gets SIGINT: 130, soon, no process and no half-written file left. */
+/* A run that would take minutes gets SIGINT: 130, soon, no process and no half-written file left.
+ */
 static void interrupt(const char *command, int files)
 {
     char line[700];
-    snprintf(line, sizeof line, "%s --json %s/result.json --trace %s/result.trace", command,
-             folder, folder);
+    snprintf(line, sizeof line, "%s --json %s/result.json --trace %s/result.trace", command, folder,
+             folder);
     pid_t pid = command_start(line, NULL);
     pause_s(1.5);
     CU_ASSERT_EQUAL(kill(-pid, SIGINT), 0);
@@ -109,6 +115,27 @@ static void ctrl_c_leaves_nothing(void)
     interrupt("ringnode scenarios/iris-3.xml --local --set epochs=1000000", 2);
 }
 
+/* The parent alone is asked to end, as a supervisor does. */
+static void ending_the_parent_ends_the_ranks(void)
+{
+    pid_t pid = command_start("ringnode scenarios/iris-3.xml --local --set epochs=1000000", NULL);
+    pause_s(1);
+    CU_ASSERT_EQUAL(kill(pid, SIGTERM), 0);
+    CU_ASSERT_EQUAL(command_wait(pid, 20), 130);
+    CU_ASSERT_EQUAL(command_group_size(pid), 0);
+}
+
+static void a_timeout_is_no_interruption(void)
+{
+    struct command_output output;
+    command_run("ringnode scenarios/iris-3.xml --local --set epochs=1000000 --timeout 1", 30,
+                &output);
+    CU_ASSERT_EQUAL(output.status, 3);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "--timeout"));
+    command_run("ringsim scenarios/iris-3.xml --set epochs=1000000 --timeout 1", 30, &output);
+    CU_ASSERT_EQUAL(output.status, 3);
+}
+
 static pid_t child_of(pid_t parent, int index)
 {
     char path[80], text[4096] = "";
@@ -125,14 +152,18 @@ static pid_t child_of(pid_t parent, int index)
     return (pid_t)pid;
 }
 
-/* SIGKILL to one rank: status 4, and the loss has a name. */
+/* SIGKILL to one rank: status 4, and the loss has a name; also where the strategy under way
+ * (single) does not need it. */
 static void a_killed_rank_is_named(void)
 {
     for (int rank = 0; rank < 3; rank++) {
         char path[80], text[4096] = "", name[16];
         snprintf(path, sizeof path, "%s/err", folder);
         pid_t pid = command_start(
-            "ringnode scenarios/iris-3.xml --local --strategy ring --set epochs=1000000", path);
+            rank == 1
+                ? "ringnode scenarios/iris-3.xml --local --set epochs=1000000"
+                : "ringnode scenarios/iris-3.xml --local --strategy ring --set epochs=1000000",
+            path);
         pause_s(1);
         pid_t victim = child_of(pid, rank);
         CU_ASSERT_FATAL(victim > 0);
@@ -188,6 +219,8 @@ int main(int argc, char **argv)
         {"outputs that cannot be written are refused first",
          outputs_that_cannot_be_written_are_refused_first},
         {"Ctrl-C: status 130, nothing left", ctrl_c_leaves_nothing},
+        {"SIGTERM to the parent ends its ranks", ending_the_parent_ends_the_ranks},
+        {"--timeout: status 3", a_timeout_is_no_interruption},
         {"a rank that is killed: status 4 and its name", a_killed_rank_is_named},
         {"what does not fit is told, the rest runs", what_does_not_fit_is_told},
         {"saved parameters load again, in another world", saved_parameters_load_again},

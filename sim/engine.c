@@ -1,0 +1,151 @@
+/* SimGrid's engine: its options, its start, and a look at a platform before anything depends on it.
+ *
+ * SimGrid ends the process where it does not like a platform file, with lines of its own on
+ * standard error. So the look happens in a child, whose words are caught and told in one line. */
+#include "engine.h"
+
+#include "base/check.h"
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <simgrid/actor.h>
+#include <simgrid/config.h>
+#include <simgrid/engine.h>
+#include <simgrid/forward.h>
+#include <simgrid/host.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <xbt/config.h>
+
+/* Every option of SimGrid's that changes results. What is set here wins over the platform file. */
+static void pin_options(void)
+{
+    sg_cfg_set_string("network/model", "CM02");
+    sg_cfg_set_string("cpu/model", "Cas01");
+    sg_cfg_set_string("host/model", "default");
+    sg_cfg_set_string("network/optim", "Lazy");
+    sg_cfg_set_string("cpu/optim", "Lazy");
+    sg_cfg_set_string("network/solver", "maxmin");
+    sg_cfg_set_string("cpu/solver", "maxmin");
+    sg_cfg_set_double("network/latency-factor", 1);
+    sg_cfg_set_double("network/bandwidth-factor", 1);
+    sg_cfg_set_double("network/weight-S", 0);
+    sg_cfg_set_double("network/TCP-gamma", 0);
+    sg_cfg_set_boolean("network/crosstraffic", "no");
+    sg_cfg_set_int("maxmin/concurrency-limit", -1);
+    sg_cfg_set_double("maxmin/precision", 1e-5); /* bytes/s and FLOP/s */
+    sg_cfg_set_double("surf/precision", 1e-9);   /* seconds */
+}
+
+void rg_engine_start(const char *platform)
+{
+    char name[] = "ringtmp", quiet[] = "--log=root.thresh:error",
+         stop[] = "--cfg=debug/verbose-exit:no";
+#ifdef __SANITIZE_ADDRESS__ /* it does not follow SimGrid's own switching of stacks */
+    char contexts[] = "--cfg=contexts/factory:thread";
+#else
+    char contexts[] = "--cfg=contexts/factory:raw";
+#endif
+    char *argv[] = {name, quiet, stop, contexts, NULL};
+    int argc = 4;
+    struct sigaction interrupt;
+    sigaction(SIGINT, NULL, &interrupt);
+    simgrid_init(&argc, argv);
+    sigaction(SIGINT, &interrupt, NULL); /* SimGrid takes it; Ctrl-C is the caller's affair */
+    pin_options();
+    simgrid_load_platform(platform);
+}
+
+/* ---- the look at a platform ---- */
+
+/* Routes run at what the datasheets say: a faster link would simulate a port that does not exist,
+ * and where even the first two nodes are slower, the file contradicts itself. */
+static void look_at_route(char *const *hosts, const struct rg_board *const *boards, int a, int b)
+{
+    sg_host_t from = sg_host_by_name(hosts[a]), to = sg_host_by_name(hosts[b]);
+    double latency = sg_host_get_route_latency(from, to);
+    double rate = sg_host_get_route_bandwidth(from, to);
+    double port = fmin(boards[a]->port_rate, boards[b]->port_rate);
+    if (!(latency >= 0) || latency > 1e4)
+        fprintf(stderr, "latency %g s from %s to %s: 0 to 10000 s are allowed\n", latency, hosts[a],
+                hosts[b]);
+    else if (!(rate <= port * 1.01) || (a == 0 && b == 1 && rate < port * 0.99))
+        fprintf(stderr, "its links carry %g B/s from %s to %s, rg_port_rate says %g\n", rate,
+                hosts[a], hosts[b], port);
+    else
+        return;
+    _exit(1);
+}
+
+static _Noreturn void look(const char *platform, char *const *hosts,
+                           const struct rg_board *const *boards, int count)
+{
+    rg_engine_start(platform);
+    for (int i = 0; i < count; i++) {
+        if (!sg_host_by_name(hosts[i])) {
+            fprintf(stderr, "it has no host %s\n", hosts[i]);
+            _exit(1);
+        }
+    }
+    for (int i = 0; i + 1 < count; i++) {
+        look_at_route(hosts, boards, i, i + 1);
+        look_at_route(hosts, boards, 0, i + 1);
+        look_at_route(hosts, boards, i + 1, 0);
+    }
+    _exit(0);
+}
+
+/* SimGrid's first line, without its brackets of place and time. */
+static void first_line(char *text)
+{
+    text[strcspn(text, "\n")] = 0;
+    for (char *end; text[0] == '[' && (end = strchr(text, ']')) != NULL;) {
+        memmove(text, end + 1, strlen(end + 1) + 1);
+        memmove(text, text + strspn(text, " "), strlen(text + strspn(text, " ")) + 1);
+    }
+    if (strncmp(text, "./", 2) == 0 && strchr(text, ' '))
+        memmove(text, strchr(text, ' ') + 1, strlen(strchr(text, ' ') + 1) + 1);
+}
+
+int rg_engine_probe(const char *platform, char *const *hosts, const struct rg_board *const *boards,
+                    int count, struct rg_error *e)
+{
+    char text[300] = "";
+    size_t have = 0;
+    int ends[2], status = 0;
+    fflush(NULL);
+    if (pipe(ends) != 0)
+        return rg_fail(e, RG_ERR_INTERNAL, "pipe: %s", strerror(errno));
+    pid_t pid = fork();
+    if (pid < 0)
+        return rg_fail(e, RG_ERR_INTERNAL, "fork: %s", strerror(errno));
+    if (pid == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        look(platform, hosts, boards, count);
+    }
+    close(ends[1]);
+    char rest[256];
+    for (ssize_t n; (n = read(ends[0], rest, sizeof rest)) != 0;) {
+        if (n < 0 && errno != EINTR)
+            break;
+        size_t room = sizeof text - 1 - have, used = n > 0 ? RG_MIN((size_t)n, room) : 0;
+        memcpy(text + have, rest, used);
+        have += used;
+    }
+    close(ends[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (status == 0)
+        return 0;
+    text[have] = 0;
+    first_line(text);
+    return rg_fail_at(e, platform, 0,
+                      "SimGrid cannot use it: %s; allowed is a SimGrid 4.1 platform "
+                      "whose hosts are all connected",
+                      text[0] ? text : "it ended without a word");
+}
