@@ -285,10 +285,10 @@ static const struct bad bad_networks[] = {
     {"outputs=\"8\" ", "", 4, "needs the attribute \"outputs\""},
     {"activation=\"tanh\"", "activation=\"relo\"", 4, "did you mean \"relu\""},
     {"init=\"zero\"", "init=\"one\"", 4, "he, xavier and zero"},
-    {"repeat=\"3\"", "repeat=\"100001\"", 6, "1 to 100000"},
+    {"repeat=\"3\"", "repeat=\"10001\"", 6, "1 to 10000"},
     {"hidden=\"5\"", "hidden=\"5\" init=\"zero\"", 5, "layer 3|zero"},
     {"<dense outputs=\"3\"/>", "<dense outputs=\"3\"><a/></dense>", 7, "<a> inside <dense>"},
-    {"<dense outputs=\"3\"/>", "<residual repeat=\"99998\"/>", 7, "up to 100000 are allowed"},
+    {"<dense outputs=\"3\"/>", "<residual repeat=\"9998\"/>", 7, "up to 10000 are allowed"},
 };
 
 static const struct bad bad_platforms[] = {
