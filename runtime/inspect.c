@@ -16,10 +16,8 @@ int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool 
 {
     const struct rg_network *network = job->network;
     size_t parameters = 1, width = 1, stash = 1, scratch = 1;
-    *in = (struct rg_inspection){.job = job,
-                                 .evaluate = evaluate && job->data->test > 0,
-                                 .loss = NAN,
-                                 .accuracy = NAN};
+    *in = (struct rg_inspection){
+        .job = job, .evaluate = evaluate && job->data->test > 0, .loss = NAN, .accuracy = NAN};
     if (!in->evaluate)
         return 0;
     for (int l = 0; l < network->layer_count; l++) {

@@ -1,6 +1,6 @@
 /* What rank 0 does with the parameters as they stream by, layer by layer: digest, checkpoint,
- * accuracy on the test samples. It never holds more than one layer, so a network larger than a board
- * can be inspected on one. */
+ * accuracy on the test samples. It never holds more than one layer, so a network larger than a
+ * board can be inspected on one. */
 #ifndef RG_INSPECT_H
 #define RG_INSPECT_H
 
@@ -13,10 +13,10 @@ struct rg_inspection {
     bool evaluate; /* the test set's loss and accuracy */
     struct rg_digest *digest;
     struct rg_checkpoint_writer *checkpoint;
-    float *layer;   /* parameters of the layer under way */
-    size_t have;    /* of them */
-    int next;       /* layer that comes next */
-    float *x, *y;   /* [test x widest]: activations before and after it */
+    float *layer; /* parameters of the layer under way */
+    size_t have;  /* of them */
+    int next;     /* layer that comes next */
+    float *x, *y; /* [test x widest]: activations before and after it */
     float *stash, *scratch;
     double loss, accuracy; /* results; loss is the mean */
 };

@@ -5,11 +5,11 @@
 #include "job.h"
 
 struct rg_node_options {
-    double stop_accuracy;  /* NAN: train to the end */
-    const float *initial;  /* parameters to start from, or NULL */
-    const char *save;      /* rank 0: write the trained parameters here, or NULL */
-    bool trace;            /* gather timelines; rank 0's word counts */
-    const char *host;      /* this node's name in the result */
+    double stop_accuracy; /* NAN: train to the end */
+    const float *initial; /* parameters to start from, or NULL */
+    const char *save;     /* rank 0: write the trained parameters here, or NULL */
+    bool trace;           /* gather timelines; rank 0's word counts */
+    const char *host;     /* this node's name in the result */
     void (*progress)(void *arg, long done, long total, double time_s); /* rank 0; NULL: none */
     void *progress_arg;
 };

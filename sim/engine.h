@@ -9,9 +9,9 @@
  * process; ends it where SimGrid rejects the file. */
 void rg_engine_start(const char *platform);
 
-/* Would it work? Loads the platform in a child, finds the hosts and the routes between neighbours and
- * with the first of them, and holds their rates against the datasheets. RG_ERR_INVALID with one line
- * in *e. */
+/* Would it work? Loads the platform in a child, finds the hosts and the routes between neighbours
+ * and with the first of them, and holds their rates against the datasheets. RG_ERR_INVALID with one
+ * line in *e. */
 int rg_engine_probe(const char *platform, char *const *hosts, const struct rg_board *const *boards,
                     int count, struct rg_error *e);
 

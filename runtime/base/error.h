@@ -25,7 +25,7 @@ enum rg_error_code {
 #define RG_X(name, text) name,
     RG_ERRORS(RG_X)
 #undef RG_X
-    RG_ERR_END_
+        RG_ERR_END_
 };
 
 /* The text of a code; never NULL. */
@@ -41,7 +41,8 @@ struct rg_error {
 int rg_fail(struct rg_error *e, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same with "FILE:LINE: " in front (line 0: "FILE: "); the form of every complaint about input. */
+/* The same with "FILE:LINE: " in front (line 0: "FILE: "); the form of every complaint about input.
+ */
 int rg_fail_at(struct rg_error *e, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

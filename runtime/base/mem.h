@@ -24,7 +24,8 @@ void rg_mem_free(struct rg_mem *mem);
 void *rg_mem_alloc(struct rg_mem *mem, size_t bytes, size_t phase);
 float *rg_mem_floats(struct rg_mem *mem, size_t count);
 
-/* Uncounted: bookkeeping that exists on the simulator's side or is no training state; always real. */
+/* Uncounted: bookkeeping that exists on the simulator's side or is no training state; always real.
+ */
 void *rg_mem_plain(struct rg_mem *mem, size_t bytes);
 
 uint64_t rg_mem_bytes(const struct rg_mem *mem); /* counted so far */

@@ -25,7 +25,8 @@ double rg_random_gaussian(struct rg_random *random, double sigma);  /* mean 0 */
 uint32_t rg_random_below(struct rg_random *random, uint32_t bound); /* in [0, bound) */
 void rg_random_permutation(struct rg_random *random, uint32_t *order, uint32_t n);
 
-/* The mixing function behind it, for hashes that need no stream (splitmix64, Steele et al. 2014). */
+/* The mixing function behind it, for hashes that need no stream (splitmix64, Steele et al. 2014).
+ */
 uint64_t rg_mix64(uint64_t x);
 
 #endif

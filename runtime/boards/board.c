@@ -88,8 +88,8 @@ int rg_board_check(const struct rg_board *board, struct rg_error *e)
         return rg_fail(e, RG_ERR_INVALID,
                        "board %s: rg_call_s and rg_latency_s are seconds, 0 or more", board->name);
     if (board->frame_bytes < board->frame_payload)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "board %s: rg_frame_bytes is less than rg_frame_payload", board->name);
+        return rg_fail(e, RG_ERR_INVALID, "board %s: rg_frame_bytes is less than rg_frame_payload",
+                       board->name);
     for (int i = 0; i < board->curve_points; i++) {
         if (!(board->curve_share[i] > 0 && board->curve_share[i] <= 1))
             return rg_fail(e, RG_ERR_INVALID,

@@ -19,13 +19,13 @@ struct rg_board {
      * log2(size) between points, constant beyond them. */
     int curve_points;
     double curve_size[RG_BOARD_CURVE], curve_share[RG_BOARD_CURVE];
-    double vector_rate;   /* elementwise FLOP/s of one core */
-    double memory_rate;   /* bytes/s of one core */
+    double vector_rate; /* elementwise FLOP/s of one core */
+    double memory_rate; /* bytes/s of one core */
     double memory_rate_all;
-    double call_s;        /* overhead of a kernel call */
-    uint64_t memory_bytes; /* usable by training */
-    double port_rate;     /* bytes/s on the wire, one direction; full duplex */
-    double latency_s;     /* one way, port to port */
+    double call_s;                     /* overhead of a kernel call */
+    uint64_t memory_bytes;             /* usable by training */
+    double port_rate;                  /* bytes/s on the wire, one direction; full duplex */
+    double latency_s;                  /* one way, port to port */
     double frame_payload, frame_bytes; /* of a full frame: 1448 of 1538 for Ethernet with TCP */
 };
 

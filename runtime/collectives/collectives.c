@@ -30,9 +30,10 @@ uint64_t rg_allreduce_memory(int members, size_t capacity)
 int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg_group group,
                       size_t capacity, uint32_t tag)
 {
-    *reduce = (struct rg_allreduce){
-        .group = group, .me = (w->rank - group.first) / group.stride, .capacity = capacity,
-        .tag = tag};
+    *reduce = (struct rg_allreduce){.group = group,
+                                    .me = (w->rank - group.first) / group.stride,
+                                    .capacity = capacity,
+                                    .tag = tag};
     RG_ASSERT(member(&group, reduce->me) == w->rank);
     for (int i = 0; i < 2 && group.count > 1; i++) {
         reduce->incoming[i] = rg_mem_floats(w->mem, chunk_size(capacity, group.count, 0));
@@ -103,8 +104,9 @@ static int post(struct rg_allreduce *r, int step)
                    sizeof(float) * chunk_size(r->count, n, c), &r->in[step % 2]);
 }
 
-/* A finished chunk comes back only after everyone has had this member's share of it, so that nothing
- * overwrites what is still leaving: a send is waited for only when its request is needed again. */
+/* A finished chunk comes back only after everyone has had this member's share of it, so that
+ * nothing overwrites what is still leaving: a send is waited for only when its request is needed
+ * again. */
 static int take_step(struct rg_allreduce *r, int t)
 {
     int n = r->group.count, c = incoming_chunk(r, t), previous = (c + 1) % n;
@@ -130,8 +132,7 @@ void rg_allreduce_cancel(struct rg_allreduce *reduce)
     reduce->w = NULL;
 }
 
-int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data,
-                         size_t count)
+int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
 {
     RG_ASSERT(count <= reduce->capacity && reduce->w == NULL);
     if (reduce->group.count == 1)
@@ -149,8 +150,7 @@ int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *dat
 {
     int steps = 2 * (reduce->group.count - 1);
     int result = reduce->w ? 0 : rg_allreduce_prepare(reduce, w, data, count);
-    RG_ASSERT(steps == 0 ||
-              (reduce->w == w && reduce->data == data && reduce->count == count));
+    RG_ASSERT(steps == 0 || (reduce->w == w && reduce->data == data && reduce->count == count));
     for (int t = 0; t < steps && result == 0; t++)
         result = take_step(reduce, t);
     for (int i = 0; i < 2 && steps > 0 && result == 0; i++)

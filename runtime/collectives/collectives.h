@@ -29,8 +29,8 @@ int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg
 
 /* data [count] becomes the sum over the group. Reduce-scatter, then all-gather round the ring
  * (Patarasuk and Yuan 2009): 2 (n - 1) messages of count / n floats a member. Chunk c is summed in
- * the order of members c, c + 1, ..., c + n - 1 (mod n), so that all get the same bits, whatever the
- * timing. Reentrant for distinct objects. */
+ * the order of members c, c + 1, ..., c + n - 1 (mod n), so that all get the same bits, whatever
+ * the timing. Reentrant for distinct objects. */
 int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count);
 
 /* Optional, before rg_allreduce_run with the same arguments, while data is still being computed:

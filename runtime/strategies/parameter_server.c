@@ -2,10 +2,11 @@
  * workers that pull them, compute gradients on their share of the batch and push them (Li et al.
  * 2014). Bulk synchronous.
  *
- * A server serves one worker at a time, in a fixed order, and reads pushes meanwhile: sending to all
- * at once makes the first worker wait for the last. With several servers the workers come in waves of
- * as many, and within a wave every server begins with another worker, so that no worker's port is
- * asked by two servers at once. Gradients are summed in the order of service, whatever the timing. */
+ * A server serves one worker at a time, in a fixed order, and reads pushes meanwhile: sending to
+ * all at once makes the first worker wait for the last. With several servers the workers come in
+ * waves of as many, and within a wave every server begins with another worker, so that no worker's
+ * port is asked by two servers at once. Gradients are summed in the order of service, whatever the
+ * timing. */
 #include "base/check.h"
 #include "collectives/collectives.h"
 #include "strategies/replica.h"
@@ -56,9 +57,8 @@ static int check(struct rg_job *job, struct rg_error *e)
         return rg_fail(e, RG_ERR_INVALID, "servers=\"%d\" is more than the %zu parameters",
                        servers(job), job->network->parameters);
     if (workers(job) > job->batch)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "%d workers need a batch of at least %d samples, not %d", workers(job),
-                       workers(job), job->batch);
+        return rg_fail(e, RG_ERR_INVALID, "%d workers need a batch of at least %d samples, not %d",
+                       workers(job), workers(job), job->batch);
     return 0;
 }
 
@@ -105,16 +105,12 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     p->overlap = false;
     p->T_A_s = fmax(work, (k - 1) * add + update);
     p->iteration_s = fmax(k * hop + last + wave * hop + (k > 1 ? add : 0),
-                          2 * wave * hop + work + (k - 1) * add) + update;
+                          2 * wave * hop + work + (k - 1) * add) +
+                     update;
     p->messages = 2 * (uint64_t)k * (uint64_t)m;
     p->values = 2 * (uint64_t)k * job->network->parameters;
     p->payload_bytes = sizeof(float) * p->values;
-    for (int rank = 0; rank < job->nodes; rank++) {
-        if (memory(job, rank) > p->memory_bytes) {
-            p->memory_bytes = memory(job, rank);
-            p->bottleneck = rank;
-        }
-    }
+    rg_predict_memory(job, p);
 }
 
 /* ---- running ---- */
@@ -170,9 +166,9 @@ static int set_parameters(struct node *node, const float *initial)
     float *whole = NULL;
     if (!initial) {
         initial = whole = calloc(network->parameters, sizeof *whole);
-        int result = whole ? rg_network_init(network, 0, network->layer_count, node->job->seed,
-                                             whole)
-                           : RG_ERR_NOMEM;
+        int result = whole
+                         ? rg_network_init(network, 0, network->layer_count, node->job->seed, whole)
+                         : RG_ERR_NOMEM;
         if (result) {
             free(whole);
             return result;
@@ -203,8 +199,7 @@ static int open_server(struct node *node, const float *initial)
 
 static int open_worker(struct node *node)
 {
-    int share =
-        rg_share(node->job->batch, workers(node->job), node->w->rank - servers(node->job));
+    int share = rg_share(node->job->batch, workers(node->job), node->w->rank - servers(node->job));
     node->pulls = calloc((size_t)servers(node->job), sizeof *node->pulls);
     node->pushes = calloc((size_t)servers(node->job), sizeof *node->pushes);
     if (!node->pulls || !node->pushes)

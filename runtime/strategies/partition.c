@@ -9,8 +9,8 @@
 struct table {
     struct rg_ring *ring;
     int stages, layers;
-    bool bounded;          /* honour the memory of the boards */
-    double limit;          /* of a stage's seconds; among splits within it the computing is evened */
+    bool bounded; /* honour the memory of the boards */
+    double limit; /* of a stage's seconds; among splits within it the computing is evened */
     const double *seconds; /* [layers + 1] prefix sums for the board at hand */
     double *best;          /* [layers + 1] for the stages so far: time of the slowest */
     double *next;
@@ -101,7 +101,8 @@ static bool fill(struct table *t, double *sums)
     return isfinite(t->best[t->layers]);
 }
 
-/* Where the wire decides, many splits are equally fast: of these the one that evens the computing. */
+/* Where the wire decides, many splits are equally fast: of these the one that evens the computing.
+ */
 static bool solve(struct table *t, double *sums)
 {
     t->limit = INFINITY;

@@ -157,8 +157,7 @@ static void do_loss(void *arg)
         logits = gradient = slot_of(p, RG_POOL_LOGITS, a->unit)->data;
     }
     int correct = 0;
-    rg_feed_gather(&p->feed, iteration_of(p, a->unit), first_of(p, a->unit), a->n, NULL,
-                   p->labels);
+    rg_feed_gather(&p->feed, iteration_of(p, a->unit), first_of(p, a->unit), a->n, NULL, p->labels);
     rg_softmax_cross_entropy(a->n, p->job->network->classes, logits, p->labels,
                              1.0f / (float)p->job->batch, gradient, &correct);
 }
@@ -181,8 +180,7 @@ static int forward(struct rg_pipeline *p, long unit)
 static int backward(struct rg_pipeline *p, long unit)
 {
     p->held--;
-    p->seen.staleness =
-        RG_MAX(p->seen.staleness, p->updates - p->read_at[unit % p->plan->depth]);
+    p->seen.staleness = RG_MAX(p->seen.staleness, p->updates - p->read_at[unit % p->plan->depth]);
     return compute(p, &sized_for(p, unit)->backward, "B", unit, do_backward);
 }
 
@@ -207,8 +205,8 @@ static int update(struct rg_pipeline *p, long unit)
     float *then = p->weights[(p->updates + 1) % versions];
     if (now != then) {
         struct copying c = {then, now, p->update.count};
-        result = rg_compute(p->w, &p->copy, "copy", (int)unit, p->job->numerics ? do_copy : NULL,
-                            &c);
+        result =
+            rg_compute(p->w, &p->copy, "copy", (int)unit, p->job->numerics ? do_copy : NULL, &c);
     }
     p->updates++;
     return result ? result
@@ -332,8 +330,7 @@ static int execute(struct rg_pipeline *p, const struct rg_instruction *in, long 
 }
 
 /* The next instruction of a lane, or NULL at its end; see the guard in plan.h. */
-static const struct rg_instruction *peek(const struct rg_pipeline *p, struct lane *lane,
-                                         long *unit)
+static const struct rg_instruction *peek(const struct rg_pipeline *p, struct lane *lane, long *unit)
 {
     for (;;) {
         int count = lane->in_body ? lane->list->body_count : lane->list->prologue_count;
@@ -357,7 +354,8 @@ static const struct rg_instruction *peek(const struct rg_pipeline *p, struct lan
     }
 }
 
-/* How many of the instruction's needs are not known to be met; they are put in list. Or an error. */
+/* How many of the instruction's needs are not known to be met; they are put in list. Or an error.
+ */
 static int pending(struct rg_pipeline *p, const struct rg_instruction *in, long unit,
                    struct rg_request *list[2])
 {
@@ -554,9 +552,8 @@ static int set_parameters(struct rg_pipeline *p, const float *initial)
 static int open_parts(struct rg_pipeline *p, const float *initial)
 {
     struct rg_ring_sizes sizes = rg_ring_sizes(p->ring, p->stage.from, p->stage.to);
-    struct rg_group group = {.first = p->plan->stage,
-                             .stride = p->plan->stages,
-                             .count = p->ring->replicas};
+    struct rg_group group = {
+        .first = p->plan->stage, .stride = p->plan->stages, .count = p->ring->replicas};
     int result = open_pools(p, &sizes);
     if (result == 0)
         result = open_weights(p, &sizes);

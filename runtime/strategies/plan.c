@@ -13,8 +13,7 @@ const char *rg_op_name(enum rg_op op)
 
 enum rg_pool rg_channel_source(enum rg_channel channel)
 {
-    static const enum rg_pool source[] = {RG_POOL_STASH, RG_POOL_DX, RG_POOL_STASH,
-                                          RG_POOL_LOGITS};
+    static const enum rg_pool source[] = {RG_POOL_STASH, RG_POOL_DX, RG_POOL_STASH, RG_POOL_LOGITS};
     return source[channel];
 }
 

@@ -2,14 +2,14 @@
  * and proved by one checker (rg_plan_check), which needs no world.
  *
  * A unit is what travels through the pipeline: a micro-batch. Units are numbered through from the
- * first of a run. A list is a prologue and a body that is repeated; units in the body count from the
- * first unit of the repetition. An instruction whose unit lies beyond the last one of the run is
- * passed over, so that lists drain by themselves.
+ * first of a run. A list is a prologue and a body that is repeated; units in the body count from
+ * the first unit of the repetition. An instruction whose unit lies beyond the last one of the run
+ * is passed over, so that lists drain by themselves.
  *
- * Buffers are pools of slots; unit u uses slot u mod the pool's size. What an instruction reads must
- * have arrived: it waits for the receive into that slot. What it overwrites must have left: it waits
- * for the send from that slot. Node 0 has a second list, the loss lane, which goes on whenever it can
- * between two instructions of the first: it is the closing of the ring. */
+ * Buffers are pools of slots; unit u uses slot u mod the pool's size. What an instruction reads
+ * must have arrived: it waits for the receive into that slot. What it overwrites must have left: it
+ * waits for the send from that slot. Node 0 has a second list, the loss lane, which goes on
+ * whenever it can between two instructions of the first: it is the closing of the ring. */
 #ifndef RG_STRATEGIES_PLAN_H
 #define RG_STRATEGIES_PLAN_H
 
@@ -65,11 +65,11 @@ enum { RG_LANES = 2 };
 /* The part of one stage. */
 struct rg_plan {
     int stage, stages;
-    int units;             /* units a repetition of the body covers */
-    int depth;             /* units whose activations are held at once, at most */
-    int slots[RG_POOLS];   /* sizes of the pools */
-    int versions;          /* of the parameters, 1 unless they are stashed */
-    bool recompute;        /* the forward pass is repeated at the backward pass */
+    int units;           /* units a repetition of the body covers */
+    int depth;           /* units whose activations are held at once, at most */
+    int slots[RG_POOLS]; /* sizes of the pools */
+    int versions;        /* of the parameters, 1 unless they are stashed */
+    bool recompute;      /* the forward pass is repeated at the backward pass */
     struct rg_list lanes[RG_LANES];
 };
 
@@ -115,9 +115,9 @@ struct rg_plan_times { /* seconds a unit, the same for every stage */
 };
 
 /* Run the lists of all stages abstractly and prove: every send meets its receive, of the same unit;
- * what is read has arrived; nothing that is still needed is overwritten; it comes to its end without
- * any buffering between nodes (window 0), so with any window too. Returns 0, or RG_ERR_INVALID with
- * stage, lane and instruction in *e. */
+ * what is read has arrived; nothing that is still needed is overwritten; it comes to its end
+ * without any buffering between nodes (window 0), so with any window too. Returns 0, or
+ * RG_ERR_INVALID with stage, lane and instruction in *e. */
 struct rg_error;
 int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_times *times,
                   struct rg_plan_facts *facts, struct rg_error *e);

@@ -1,7 +1,7 @@
 /* The checker: runs the lists of all stages abstractly, without a world.
  *
- * The stages form a network of processes that only wait for their own data, so any order of stepping
- * them leads to the same end: it steps whatever can go on until nothing can. */
+ * The stages form a network of processes that only wait for their own data, so any order of
+ * stepping them leads to the same end: it steps whatever can go on until nothing can. */
 #include "strategies/plan.h"
 
 #include "base/check.h"
@@ -197,8 +197,8 @@ static enum verdict post(struct stage_state *s, enum rg_channel channel, int uni
     return verdict;
 }
 
-static enum verdict execute(struct check *c, struct stage_state *s,
-                            const struct rg_instruction *in, int unit, double *date)
+static enum verdict execute(struct check *c, struct stage_state *s, const struct rg_instruction *in,
+                            int unit, double *date)
 {
     switch (in->op) {
     case RG_OP_LOAD: {
@@ -246,8 +246,7 @@ static const struct rg_instruction *peek(struct check *c, struct stage_state *s,
                 return NULL;
             continue;
         }
-        const struct rg_instruction *in =
-            &(prologue ? list->prologue : list->body)[state->next];
+        const struct rg_instruction *in = &(prologue ? list->prologue : list->body)[state->next];
         *unit = in->unit + (prologue ? 0 : (int)state->base);
         if (*unit < c->units)
             return in;
@@ -335,8 +334,7 @@ int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_t
     for (int i = 0; i < count; i++) {
         c.stages[i].plan = &plans[i];
         for (int pool = 0; pool < RG_POOLS; pool++) {
-            c.stages[i].slots[pool] =
-                calloc((size_t)plans[i].slots[pool] + 1, sizeof(struct slot));
+            c.stages[i].slots[pool] = calloc((size_t)plans[i].slots[pool] + 1, sizeof(struct slot));
             RG_ASSERT(c.stages[i].slots[pool]);
         }
         for (int lane = 0; lane < RG_LANES; lane++)

@@ -42,8 +42,9 @@ static struct sizes sizes_of(const struct rg_job *job, int capacity)
 uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
 {
     struct sizes s = sizes_of(job, capacity);
-    return sizeof(float) * (uint64_t)(2 * s.parameters + s.x + s.stash + s.classes + 2 * s.dx +
-                                      s.scratch) + (uint64_t)capacity;
+    return sizeof(float) *
+               (uint64_t)(2 * s.parameters + s.x + s.stash + s.classes + 2 * s.dx + s.scratch) +
+           (uint64_t)capacity;
 }
 
 static int fill_work(struct rg_replica *r, struct rg_replica_work *work, int n)
@@ -67,8 +68,8 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
                     int capacity, const float *initial)
 {
     struct sizes s = sizes_of(job, capacity);
-    *r = (struct rg_replica){
-        .w = w, .job = job, .stage = whole(job->network), .capacity = capacity};
+    *r =
+        (struct rg_replica){.w = w, .job = job, .stage = whole(job->network), .capacity = capacity};
     r->parameters = rg_mem_floats(w->mem, s.parameters);
     r->gradient = rg_mem_floats(w->mem, s.parameters);
     r->x = rg_mem_floats(w->mem, s.x);
@@ -78,8 +79,8 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
     r->dx[1] = rg_mem_floats(w->mem, s.dx);
     r->scratch = rg_mem_floats(w->mem, s.scratch);
     r->labels = rg_mem_alloc(w->mem, (size_t)capacity, 0);
-    if (!r->parameters || !r->gradient || !r->x || !r->stash || !r->dy || !r->dx[0] ||
-        !r->dx[1] || !r->scratch || !r->labels)
+    if (!r->parameters || !r->gradient || !r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] ||
+        !r->scratch || !r->labels)
         return RG_ERR_NOMEM;
     int result = fill_work(r, &r->work[0], capacity);
     if (result == 0)
@@ -257,12 +258,12 @@ struct step {
 static void do_step(void *arg)
 {
     const struct step *s = arg;
-    rg_optimizer_step(&s->update->optimizer, s->step, s->update->count, s->parameters,
-                      s->gradient, s->update->state);
+    rg_optimizer_step(&s->update->optimizer, s->step, s->update->count, s->parameters, s->gradient,
+                      s->update->state);
 }
 
-int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
-                  long step, float *parameters, const float *gradient)
+int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job, long step,
+                  float *parameters, const float *gradient)
 {
     struct step s = {update, step, parameters, gradient};
     bool due = job->numerics && gradient;
@@ -279,8 +280,8 @@ double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_
 }
 
 /* One piece of rg_stream_parameters: inside a layer. */
-static int stream_piece(struct rg_world *w, size_t at, size_t count, int owner,
-                        const float *values, float *room, rg_visit_fn visit, void *arg)
+static int stream_piece(struct rg_world *w, size_t at, size_t count, int owner, const float *values,
+                        float *room, rg_visit_fn visit, void *arg)
 {
     const uint32_t tag = RG_TAG_USER - 1;
     struct rg_request request;
@@ -296,8 +297,7 @@ static int stream_piece(struct rg_world *w, size_t at, size_t count, int owner,
 }
 
 int rg_stream_parameters(struct rg_world *w, const struct rg_network *network, size_t first,
-                         size_t count, int owner, const float *values, rg_visit_fn visit,
-                         void *arg)
+                         size_t count, int owner, const float *values, rg_visit_fn visit, void *arg)
 {
     if (w->rank != owner && w->rank != 0)
         return 0;

@@ -39,7 +39,8 @@ int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, i
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit);
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit);
 
-/* Modelled seconds of n samples on a board: forward (with loading and loss), backward of layer l. */
+/* Modelled seconds of n samples on a board: forward (with loading and loss), backward of layer l.
+ */
 double rg_replica_forward_s(const struct rg_job *job, const struct rg_board *board, int n);
 double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l);
 
@@ -59,8 +60,8 @@ int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg
                    size_t count);
 void rg_update_close(struct rg_update *update);
 /* gradient NULL: the step has been taken already, with the backward pass. */
-int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
-                  long step, float *parameters, const float *gradient);
+int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job, long step,
+                  float *parameters, const float *gradient);
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count);
 
 /* Rank `owner` has the parameters [first, first + count) of the network in `values`; rank 0 visits

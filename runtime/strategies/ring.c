@@ -53,8 +53,7 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     for (int pool = 0; pool < RG_POOLS; pool++)
         floats += (uint64_t)slots[pool] * sizes.pool[pool];
     uint64_t labels = stage == 0 ? (uint64_t)rg_ring_capacity(ring) : 0;
-    return floats * sizeof(float) + labels +
-           rg_allreduce_memory(ring->replicas, sizes.parameters);
+    return floats * sizeof(float) + labels + rg_allreduce_memory(ring->replicas, sizes.parameters);
 }
 
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
@@ -68,9 +67,9 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
     if (from == 0)
         rg_dataset_gather_work(rg_stage_inputs(&stage), n, &load);
     double once = rg_board_seconds(board, &forward, threads);
-    struct rg_ring_times times = {
-        .forward = once + rg_board_seconds(board, &load, threads),
-        .backward = rg_board_seconds(board, &backward, threads) + (ring->recompute ? once : 0)};
+    struct rg_ring_times times = {.forward = once + rg_board_seconds(board, &load, threads),
+                                  .backward = rg_board_seconds(board, &backward, threads) +
+                                              (ring->recompute ? once : 0)};
     rg_work_free(&forward);
     rg_work_free(&backward);
     rg_work_free(&load);

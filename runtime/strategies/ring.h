@@ -1,5 +1,5 @@
-/* How one job splits its network round a ring: worked out once by ring_pipeline's check, read by its
- * closed forms, its partition and its interpreter. */
+/* How one job splits its network round a ring: worked out once by ring_pipeline's check, read by
+ * its closed forms, its partition and its interpreter. */
 #ifndef RG_STRATEGIES_RING_H
 #define RG_STRATEGIES_RING_H
 
@@ -24,8 +24,8 @@ int rg_ring_batch(const struct rg_ring *ring, int replica);
 int rg_ring_unit(const struct rg_ring *ring, int replica, int unit);
 int rg_ring_capacity(const struct rg_ring *ring); /* the largest unit */
 
-/* Floats of every buffer a stage of layers [from, to) at that place keeps; one table for counting and
- * for allocating. A pool's entry is one slot. */
+/* Floats of every buffer a stage of layers [from, to) at that place keeps; one table for counting
+ * and for allocating. A pool's entry is one slot. */
 struct rg_ring_sizes {
     size_t parameters; /* one version */
     size_t pool[RG_POOLS];

@@ -123,13 +123,10 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
         double compute;
         p->iteration_s = fmax(p->iteration_s, iteration_seconds(job, rank, &compute));
         p->T_A_s = fmax(p->T_A_s, compute);
-        p->c_s = fmax(p->c_s, rg_board_port_s(job->boards[rank], p->messages / n,
-                                              p->payload_bytes / n));
-        if (memory(job, rank) > p->memory_bytes) {
-            p->memory_bytes = memory(job, rank);
-            p->bottleneck = rank;
-        }
+        p->c_s =
+            fmax(p->c_s, rg_board_port_s(job->boards[rank], p->messages / n, p->payload_bytes / n));
     }
+    rg_predict_memory(job, p);
 }
 
 /* ---- running ---- */
@@ -159,8 +156,8 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
         return RG_ERR_NOMEM;
     node->w = w;
     node->job = job;
-    int result = rg_replica_open(&node->replica, w, job, rg_share(job->batch, w->size, w->rank),
-                                 initial);
+    int result =
+        rg_replica_open(&node->replica, w, job, rg_share(job->batch, w->size, w->rank), initial);
     if (result == 0)
         result = rg_update_open(&node->update, w, job, job->network->parameters);
     if (result == 0)
@@ -238,9 +235,9 @@ static int backward(struct node *node, bool overlapped)
 static int iterate(struct node *node, long i, bool overlapped)
 {
     const struct rg_job *job = node->job;
-    int result = rg_replica_forward(&node->replica, i,
-                                    rg_share_first(job->batch, job->nodes, node->w->rank),
-                                    rg_share(job->batch, job->nodes, node->w->rank), -1);
+    int result =
+        rg_replica_forward(&node->replica, i, rg_share_first(job->batch, job->nodes, node->w->rank),
+                           rg_share(job->batch, job->nodes, node->w->rank), -1);
     if (result == 0)
         result = backward(node, overlapped);
     int32_t outcome = 0;

@@ -2,8 +2,8 @@
  * first stage, the data and the labels; activations go forward, the last stage's output closes the
  * ring to rank 0, which computes the loss; gradients go back. Only neighbours talk.
  *
- * Schedules: GPipe (Huang et al. 2019), 1F1B and PipeDream (Narayanan et al. 2019, 2021), `ringtmp`,
- * the stream of the original work, and `sequential`, one unit in flight. */
+ * Schedules: GPipe (Huang et al. 2019), 1F1B and PipeDream (Narayanan et al. 2019, 2021),
+ * `ringtmp`, the stream of the original work, and `sequential`, one unit in flight. */
 #include "base/check.h"
 #include "collectives/collectives.h"
 #include "models/loss.h"
@@ -22,9 +22,10 @@ static const struct rg_param params[] = {
                   "order of the micro-batches; ringtmp and pipedream update without waiting"},
     [MICRO_BATCHES] = {"micro-batches", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
                        "pieces of a batch; auto: 4 a stage for gpipe and 1f1b, else 1"},
-    [DEPTH] = {"depth", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
-               "1f1b, pipedream: units in flight at the first stage, falling to the last; auto: 3 a "
-               "stage, fewer where memory is short"},
+    [DEPTH] =
+        {"depth", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
+         "1f1b, pipedream: units in flight at the first stage, falling to the last; auto: 3 a "
+         "stage, fewer where memory is short"},
     [IN_FLIGHT] = {"in-flight", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
                    "ringtmp: batches in flight, staleness is one less; auto: 3 a stage"},
     [STAGES] = {"stages", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
@@ -76,10 +77,11 @@ static int check_shape(struct rg_job *job, struct rg_ring *ring, struct rg_error
         ring->stages = hosts / ring->replicas;
     }
     if (ring->stages > layers)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "a ring of %d stages needs as many layers, the network has %d: set stages to "
-                       "at most %d, or more replicas",
-                       ring->stages, layers, layers);
+        return rg_fail(
+            e, RG_ERR_INVALID,
+            "a ring of %d stages needs as many layers, the network has %d: set stages to "
+            "at most %d, or more replicas",
+            ring->stages, layers, layers);
     if (ring->replicas > job->batch)
         return rg_fail(e, RG_ERR_INVALID, "%d replicas need a batch of at least %d samples, not %d",
                        ring->replicas, ring->replicas, job->batch);
@@ -105,10 +107,11 @@ static int check_units(struct rg_job *job, struct rg_ring *ring, struct rg_error
                        "%s updates with every batch: micro-batches can only be 1, not %d",
                        schedule_name(job), ring->micro);
     if (ring->micro > samples)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "a batch of %d samples over %d replicas cannot be cut in %d micro-batches: 1 "
-                       "to %d",
-                       job->batch, ring->replicas, ring->micro, samples);
+        return rg_fail(
+            e, RG_ERR_INVALID,
+            "a batch of %d samples over %d replicas cannot be cut in %d micro-batches: 1 "
+            "to %d",
+            job->batch, ring->replicas, ring->micro, samples);
     if (!job->values[DEPTH].automatic && schedule != ONE_F_ONE_B && schedule != PIPEDREAM)
         return rg_fail(e, RG_ERR_INVALID, "depth belongs to 1f1b and pipedream, not to %s",
                        schedule_name(job));
@@ -269,7 +272,6 @@ static int check(struct rg_job *job, struct rg_error *e)
     return result;
 }
 
-
 static uint64_t memory(const struct rg_job *job, int rank)
 {
     const struct rg_ring *ring = ring_of(job);
@@ -351,8 +353,8 @@ static struct stage_forms forms_of(const struct rg_ring *ring, int rank, int s)
     return form;
 }
 
-/* What a unit keeps a stage busy for: the processor or the port. Transfers that do not overlap add to
- * the processor's time. */
+/* What a unit keeps a stage busy for: the processor or the port. Transfers that do not overlap add
+ * to the processor's time. */
 static double busy(const struct rg_ring *ring, const struct stage_forms *f)
 {
     double compute = f->forward + f->backward + f->loss + (ring->stream ? f->update : 0);
@@ -364,8 +366,8 @@ static double stream_seconds(const struct rg_ring *ring, const struct stage_form
 {
     double most = 0;
     for (int s = 0; s < ring->stages; s++)
-        most = fmax(most, fmax(busy(ring, &forms[s]),
-                               (forms[s].round + forms[s].update) / ring->depth[s]));
+        most = fmax(
+            most, fmax(busy(ring, &forms[s]), (forms[s].round + forms[s].update) / ring->depth[s]));
     return most;
 }
 
@@ -399,8 +401,9 @@ static double one_f_one_b_seconds(const struct rg_ring *ring, const struct stage
         int depth = RG_MIN(ring->depth[s], ring->micro);
         double away = f->round - f->forward - f->backward;
         double idle = fmax(0, away - (depth - 1) * f->forward);
-        double trips = (depth - 1) * fmax(f->forward, ring->overlap ? f->hop : f->forward + f->hop) +
-                       (ring->micro + depth - 1) / depth * f->round;
+        double trips =
+            (depth - 1) * fmax(f->forward, ring->overlap ? f->hop : f->forward + f->hop) +
+            (ring->micro + depth - 1) / depth * f->round;
         longest = fmax(longest, before + fmax(ring->micro * busy(ring, f) + idle, trips));
         before += f->forward + f->backward + f->out + f->back;
     }
@@ -428,14 +431,12 @@ static void predict_traffic(const struct rg_job *job, struct rg_prediction *p)
     for (int s = 1; s < ring->stages; s++)
         crossing += job->network->layers[ring->cut[s]].inputs;
     if (ring->stages > 1) {
-        p->messages = (uint64_t)ring->replicas * (uint64_t)ring->micro * 2 *
-                      (uint64_t)ring->stages;
+        p->messages = (uint64_t)ring->replicas * (uint64_t)ring->micro * 2 * (uint64_t)ring->stages;
         p->values = 2 * (uint64_t)job->batch * (crossing + (uint64_t)job->network->classes);
     }
     for (int s = 0; s < ring->stages && ring->replicas > 1; s++) {
         struct rg_stage stage = rg_ring_stage(ring, s);
-        rg_allreduce_traffic(ring->replicas, rg_stage_parameters(&stage), &p->messages,
-                             &p->values);
+        rg_allreduce_traffic(ring->replicas, rg_stage_parameters(&stage), &p->messages, &p->values);
     }
     p->payload_bytes = sizeof(float) * p->values;
 }
@@ -461,8 +462,7 @@ static double compute_iteration(const struct rg_ring *ring, int rank,
     const struct rg_board *board = ring->job->boards[rank];
     struct rg_stage stage = rg_ring_stage(ring, rank % ring->stages);
     size_t parameters = rg_stage_parameters(&stage);
-    double reduce =
-        rg_allreduce_seconds(board, ring->job->threads, ring->replicas, parameters);
+    double reduce = rg_allreduce_seconds(board, ring->job->threads, ring->replicas, parameters);
     double adds = rg_allreduce_adds_s(board, ring->job->threads, ring->replicas,
                                       rank / ring->stages, parameters);
     return ring->micro * (form->forward + form->backward + form->loss) + form->update - reduce +
@@ -481,10 +481,6 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
             forms[s] = forms_of(ring, rank, s);
             p->T_A_s = fmax(p->T_A_s, compute_iteration(ring, rank, &forms[s]));
             p->c_s = fmax(p->c_s, port_iteration(ring, job->boards[rank], s, &forms[s]));
-            if (memory(job, rank) > p->memory_bytes) {
-                p->memory_bytes = memory(job, rank);
-                p->bottleneck = rank;
-            }
         }
         double round = forms[0].loss;
         for (int s = ring->stages - 1; s >= 0; s--) {
@@ -494,6 +490,7 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
         p->iteration_s = fmax(p->iteration_s, iteration_seconds(ring, forms));
     }
     predict_traffic(job, p);
+    rg_predict_memory(job, p);
     free(forms);
 }
 

@@ -50,7 +50,7 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
             seconds += rg_replica_backward_s(job, job->boards[0], n, l);
     }
     p->T_A_s = p->iteration_s = seconds;
-    p->memory_bytes = memory(job, 0);
+    rg_predict_memory(job, p);
 }
 
 static void close_single(void *state)

@@ -31,11 +31,13 @@ int rg_share_first(int total, int parts, int part)
     return total / parts * part + RG_MIN(part, total % parts);
 }
 
-const struct rg_value *rg_job_value(const struct rg_job *job, const char *name)
+void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction)
 {
-    const struct rg_param *params = job->strategy->params;
-    for (int i = 0; params[i].name; i++)
-        if (strcmp(params[i].name, name) == 0)
-            return &job->values[i];
-    rg_assert_failed(name, job->strategy->name, 0);
+    for (int rank = 0; rank < job->nodes; rank++) {
+        uint64_t bytes = job->strategy->memory(job, rank);
+        if (bytes > prediction->memory_bytes) {
+            prediction->memory_bytes = bytes;
+            prediction->bottleneck = rank;
+        }
+    }
 }

@@ -80,8 +80,8 @@ struct rg_strategy {
     const char *name, *summary;
     const struct rg_param *params; /* ends with a NULL name */
     int min_nodes;
-    /* Do the values fit one another and the job? Sets nodes, resolves "auto", fills plan. Errors are
-     * without FILE:LINE, the caller adds them. */
+    /* Do the values fit one another and the job? Sets nodes, resolves "auto", fills plan. Errors
+     * are without FILE:LINE, the caller adds them. */
     int (*check)(struct rg_job *job, struct rg_error *e);
     void (*forget)(struct rg_job *job);
     /* Counted bytes that open() will allocate on that rank: exact. */
@@ -108,7 +108,7 @@ const struct rg_strategy *rg_strategy_named(const char *name);
 int rg_share(int total, int parts, int part);
 int rg_share_first(int total, int parts, int part); /* how many come before it */
 
-/* Index of a parameter in strategy->params; it must exist. */
-const struct rg_value *rg_job_value(const struct rg_job *job, const char *name);
+/* Fill in the memory part of a prediction: the node that needs most. */
+void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction);
 
 #endif

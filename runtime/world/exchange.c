@@ -75,7 +75,6 @@ struct rg_exchange {
     struct rg_item *spare;
     struct slab *slabs;
     struct stash *stashes[STASH_GRADES];
-    long allocated;
 };
 
 struct rg_exchange *rg_exchange_new(int size, double slack_s, const struct rg_exchange_ops *ops,
@@ -125,11 +124,6 @@ void rg_exchange_free(struct rg_exchange *x)
     free(x);
 }
 
-long rg_exchange_allocated(const struct rg_exchange *x)
-{
-    return x->allocated;
-}
-
 static double now_of(struct rg_exchange *x)
 {
     return x->ops->now(x->world);
@@ -143,7 +137,6 @@ static struct rg_item *take_item(struct rg_exchange *x)
         struct slab *slab = calloc(1, sizeof *slab);
         if (!slab)
             return NULL;
-        x->allocated++;
         slab->next = x->slabs;
         x->slabs = slab;
         for (int i = SLAB - 1; i >= 0; i--) {
@@ -172,7 +165,6 @@ static struct stash *take_stash(struct rg_exchange *x, size_t bytes)
     stash = aligned_alloc(unit, (sizeof *stash + room + unit - 1) / unit * unit);
     if (stash)
         stash->grade = grade;
-    x->allocated++;
     return stash;
 }
 
@@ -275,7 +267,6 @@ static int grow_table(struct rg_exchange *x)
     struct rg_flow **table = calloc(2 * old_slots, sizeof(struct rg_flow *));
     if (!table)
         return RG_ERR_NOMEM;
-    x->allocated++;
     x->table = table;
     x->slots = 2 * old_slots;
     for (size_t i = 0; i < old_slots; i++)
@@ -295,7 +286,6 @@ static struct rg_flow *flow_of(struct rg_exchange *x, int source, int target)
     flow = calloc(1, sizeof *flow);
     if (!flow)
         return NULL;
-    x->allocated++;
     x->flows++;
     flow->source = source;
     flow->target = target;

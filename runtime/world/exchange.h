@@ -99,7 +99,4 @@ bool rg_exchange_any_gone(const struct rg_exchange *x);
 void rg_exchange_deadlock(struct rg_exchange *x, struct rg_error *error);
 bool rg_exchange_deadlocked(const struct rg_exchange *x);
 
-/* For tests: items ever allocated, so that a warm run can be seen to allocate none. */
-long rg_exchange_allocated(const struct rg_exchange *x);
-
 #endif

@@ -26,9 +26,8 @@ void rg_trace_add(struct rg_trace *trace, const struct rg_trace_event *event)
         if (capacity > trace->limit)
             capacity = trace->limit;
         struct rg_trace_event *events =
-            capacity > trace->capacity
-                ? realloc(trace->events, (size_t)capacity * sizeof *events)
-                : NULL;
+            capacity > trace->capacity ? realloc(trace->events, (size_t)capacity * sizeof *events)
+                                       : NULL;
         if (!events) {
             trace->dropped++;
             return;

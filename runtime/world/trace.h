@@ -17,7 +17,8 @@ struct rg_trace_event {
     uint32_t tag;
 };
 
-/* Grows in chunks; records past `limit` are counted in dropped, so that a long run stays bounded. */
+/* Grows in chunks; records past `limit` are counted in dropped, so that a long run stays bounded.
+ */
 struct rg_trace {
     struct rg_trace_event *events;
     uint64_t count, capacity, limit, dropped;

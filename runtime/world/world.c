@@ -147,9 +147,8 @@ int rg_wait_all(struct rg_world *w, struct rg_request *const *requests, int n)
 int rg_wait(struct rg_world *w, struct rg_request *request)
 {
     int index;
-    int result = request->status == RG_PENDING
-                     ? rg_wait_any(w, &request, 1, RG_FOREVER, &index)
-                     : 0;
+    int result =
+        request->status == RG_PENDING ? rg_wait_any(w, &request, 1, RG_FOREVER, &index) : 0;
     return result ? result : request->status;
 }
 
@@ -249,14 +248,14 @@ void rg_message_done(struct rg_world *w, const struct rg_request *request, doubl
         w->count.late_receives += late;
     }
     if (w->trace)
-        rg_trace_add(w->trace, &(struct rg_trace_event){
-                                   .begin_s = begin_raw - w->offset,
-                                   .end_s = end_raw - w->offset,
-                                   .bytes = request->bytes,
-                                   .name = "message",
-                                   .unit = -1,
-                                   .peer = request->peer,
-                                   .kind = send ? RG_TRACE_SEND : RG_TRACE_RECV,
-                                   .strand = (uint16_t)w->strand,
-                                   .tag = request->tag});
+        rg_trace_add(w->trace,
+                     &(struct rg_trace_event){.begin_s = begin_raw - w->offset,
+                                              .end_s = end_raw - w->offset,
+                                              .bytes = request->bytes,
+                                              .name = "message",
+                                              .unit = -1,
+                                              .peer = request->peer,
+                                              .kind = send ? RG_TRACE_SEND : RG_TRACE_RECV,
+                                              .strand = (uint16_t)w->strand,
+                                              .tag = request->tag});
 }

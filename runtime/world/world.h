@@ -9,12 +9,14 @@
  * Rules every world keeps:
  *  - What one node sends to another goes in posting order, whatever the tags; a receive takes the
  *    oldest message of its source and tag. Receives of one source and tag match in posting order.
- *  - A message occupies its connection for size / rate; the next starts when its last byte has left.
- *  - At most RG_WINDOW bytes a directed pair wait at the receiver without a posted receive; a message
- *    that would pass that waits at the sender, and what was posted behind it too.
+ *  - A message occupies its connection for size / rate; the next starts when its last byte has
+ * left.
+ *  - At most RG_WINDOW bytes a directed pair wait at the receiver without a posted receive; a
+ * message that would pass that waits at the sender, and what was posted behind it too.
  *  - A send is complete when its last byte has reached the peer, not when a kernel buffer took it.
  *  - A peer that left without warning completes what waits for it with RG_ERR_PEER.
- *  - A handle belongs to one strand (see rg_spawn); requests are used on the handle they were posted on.
+ *  - A handle belongs to one strand (see rg_spawn); requests are used on the handle they were
+ * posted on.
  */
 #ifndef RG_WORLD_WORLD_H
 #define RG_WORLD_WORLD_H
@@ -61,9 +63,9 @@ struct rg_request {
 
 /* What a node has done while its clock ran (not in untimed sections). */
 struct rg_counters {
-    double busy_s;               /* in rg_compute */
-    double waiting_s;            /* blocked in rg_wait_any */
-    uint64_t messages, values;   /* sent */
+    double busy_s;                                          /* in rg_compute */
+    double waiting_s;                                       /* blocked in rg_wait_any */
+    uint64_t messages, values;                              /* sent */
     uint64_t bytes_sent, bytes_received, messages_received; /* payload */
     uint64_t late_receives; /* messages that arrived before their receive was posted */
 };
@@ -116,8 +118,8 @@ struct rg_world_ops {
     int (*spawn)(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand);
     int (*join)(struct rg_world *w, struct rg_strand *strand, int *result,
                 struct rg_counters *count);
-    /* Vanish without a word, as a board that loses power: for tests. Does not return in worlds where
-     * the program is a thread of its own; afterwards the program must return at once. */
+    /* Vanish without a word, as a board that loses power: for tests. Does not return in worlds
+     * where the program is a thread of its own; afterwards the program must return at once. */
     void (*die)(struct rg_world *w);
 };
 
@@ -127,8 +129,9 @@ double rg_now(struct rg_world *w);
 
 /* Collective: a fence, then the clock starts at 0 and counters are zeroed. */
 int rg_clock_start(struct rg_world *w);
-/* Collective: what is done between the two counts in no clock, traffic or trace; in worlds of virtual
- * time its messages take none, so that the dates after it do not depend on it to the last bit. */
+/* Collective: what is done between the two counts in no clock, traffic or trace; in worlds of
+ * virtual time its messages take none, so that the dates after it do not depend on it to the last
+ * bit. */
 int rg_untimed_begin(struct rg_world *w);
 int rg_untimed_end(struct rg_world *w);
 
@@ -147,10 +150,10 @@ int rg_recv(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t byte
 int rg_recv_upto(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t capacity,
                  struct rg_request *request);
 
-/* Wait until one of requests[0..n) is complete (NULL entries are passed over): its index, the lowest
- * of those complete. Complete requests are reported again if passed again. deadline: a date on
- * rg_now, RG_FOREVER for none; a date in the past polls. Returns RG_ERR_TIMEOUT with every request
- * still valid. The completion's own error stands in its status, not in the result. */
+/* Wait until one of requests[0..n) is complete (NULL entries are passed over): its index, the
+ * lowest of those complete. Complete requests are reported again if passed again. deadline: a date
+ * on rg_now, RG_FOREVER for none; a date in the past polls. Returns RG_ERR_TIMEOUT with every
+ * request still valid. The completion's own error stands in its status, not in the result. */
 int rg_wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
                 int *index);
 /* All of them; the first error of a completion, by index, is returned after all have completed. */
@@ -159,8 +162,8 @@ int rg_wait(struct rg_world *w, struct rg_request *request);
 /* Is it complete? Polls the world. */
 bool rg_done(struct rg_world *w, struct rg_request *request);
 
-/* Give the buffer back: on return the request is complete, with RG_ERR_CANCELLED, or with 0 for a send
- * that has begun to leave (the world sends the rest from a copy). A no-op on complete ones. */
+/* Give the buffer back: on return the request is complete, with RG_ERR_CANCELLED, or with 0 for a
+ * send that has begun to leave (the world sends the rest from a copy). A no-op on complete ones. */
 int rg_cancel(struct rg_world *w, struct rg_request *request);
 
 /* One message there and one back, overlapped. */
@@ -170,8 +173,8 @@ int rg_sendrecv(struct rg_world *w, int dst, const void *out, size_t out_bytes, 
 int rg_barrier(struct rg_world *w);
 
 /* Run fn(arg) (posix: and time it; sim: where numerics are real) and let `work` pass: in sim its
- * modelled seconds on this node's board. name: a string that lives for ever, for the trace; unit: the
- * micro-batch, or -1. */
+ * modelled seconds on this node's board. name: a string that lives for ever, for the trace; unit:
+ * the micro-batch, or -1. */
 int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name, int unit,
                rg_compute_fn fn, void *arg);
 
@@ -188,9 +191,9 @@ int rg_join(struct rg_world *w, struct rg_strand *strand, int *result);
 /* For worlds: initialise the common part of a handle. */
 void rg_world_init(struct rg_world *w, const struct rg_world_ops *ops, int rank, int size);
 /* For worlds, on the strand that owns the request, once for each that completed without error (in
- * wait_any, where completion is noticed): counts receives, and records the message from the date its
- * first byte left (or, where that is unknown, was posted) to the date its last arrived. late: it
- * arrived before its receive was posted. */
+ * wait_any, where completion is noticed): counts receives, and records the message from the date
+ * its first byte left (or, where that is unknown, was posted) to the date its last arrived. late:
+ * it arrived before its receive was posted. */
 void rg_message_done(struct rg_world *w, const struct rg_request *request, double begin_raw,
                      double end_raw, bool late);
 

@@ -123,9 +123,9 @@ json_t *command_run_of(json_t *result, const char *label)
 {
     json_t *run;
     size_t i;
-    json_array_foreach(json_object_get(result, "runs"), i, run)
-        if (strcmp(json_string_value(json_object_get(run, "label")), label) == 0)
-            return run;
+    json_array_foreach(json_object_get(result, "runs"), i,
+                       run) if (strcmp(json_string_value(json_object_get(run, "label")), label) ==
+                                0) return run;
     printf("no run \"%s\" in the result\n", label);
     CU_FAIL_FATAL("a run is missing");
     return NULL;

@@ -28,8 +28,7 @@ static double deviation_of(const double *values)
 }
 
 /* Train every strategy of `labels` from seeds 1 to SEEDS. */
-static void train(const char *command, const char *const *labels, int count,
-                  struct sample *samples)
+static void train(const char *command, const char *const *labels, int count, struct sample *samples)
 {
     for (int seed = 1; seed <= SEEDS; seed++) {
         char line[300];

@@ -68,7 +68,8 @@ static void enough_in_flight_runs_at_the_bound(void)
     }
 }
 
-/* S in flight give no better than c + T_A: max(c, T_A) is missed by far unless one of them is small. */
+/* S in flight give no better than c + T_A: max(c, T_A) is missed by far unless one of them is
+ * small. */
 static void s_in_flight_does_not(void)
 {
     for (int p = 0; p < COUNT; p++) {

@@ -1,4 +1,5 @@
-/* One strategy source in three worlds: the same weights, traffic and memory in mem, sim and posix. */
+/* One strategy source in three worlds: the same weights, traffic and memory in mem, sim and posix.
+ */
 #include "models/blas.h"
 #include "programs/command.h"
 #include "strategies/harness.h"
@@ -70,11 +71,11 @@ static void servers_are_the_same_everywhere(void)
     for (size_t i = 1; i < sizeof NODES / sizeof *NODES; i++) {
         for (int servers = 1; servers < NODES[i] && servers < 4; servers += 2) {
             char sets[120], options[200];
-            snprintf(sets, sizeof sets, "nodes=%d server.servers=%d replicas.replicas=%d",
-                     NODES[i], servers, NODES[i]);
+            snprintf(sets, sizeof sets, "nodes=%d server.servers=%d replicas.replicas=%d", NODES[i],
+                     servers, NODES[i]);
             snprintf(options, sizeof options,
-                     " --set nodes=%d --set server.servers=%d --set replicas.replicas=%d",
-                     NODES[i], servers, NODES[i]);
+                     " --set nodes=%d --set server.servers=%d --set replicas.replicas=%d", NODES[i],
+                     servers, NODES[i]);
             compare_worlds("matrix-servers.xml", NODES[i], sets, options);
         }
     }
@@ -117,9 +118,9 @@ static void skipped_numerics_take_the_same_time(void)
     json_array_foreach(json_object_get(real, "runs"), i, run)
     {
         json_t *other = command_run_of(skip, command_text(run, "label"));
-        static const char *const paths[] = {"time_s", "iteration_s.mean", "formula.T_A_s",
-                                            "formula.c_s", "traffic.payload_bytes",
-                                            "memory_bytes.max_node"};
+        static const char *const paths[] = {
+            "time_s",      "iteration_s.mean",      "formula.T_A_s",
+            "formula.c_s", "traffic.payload_bytes", "memory_bytes.max_node"};
         for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
             CU_ASSERT_EQUAL(command_number(run, paths[k]), command_number(other, paths[k]));
         CU_ASSERT(isnan(command_number(other, "final.accuracy")));

@@ -54,8 +54,8 @@ static double seconds(void *arg, int rank, const struct rg_work *work)
     return rg_board_seconds(job->boards[rank], work, job->threads);
 }
 
-int harness_run(const struct rg_job *job, const struct harness_options *options,
-                struct rg_run *run, int *results)
+int harness_run(const struct rg_job *job, const struct harness_options *options, struct rg_run *run,
+                int *results)
 {
     const struct rg_board *board = job->boards[0];
     double wire = board->frame_bytes / board->frame_payload / board->port_rate;

@@ -2,9 +2,9 @@
 #ifndef RG_TESTS_HARNESS_H
 #define RG_TESTS_HARNESS_H
 
+#include "base/random.h"
 #include "node.h"
 #include "result/checkpoint.h"
-#include "base/random.h"
 #include "world/world_mem.h"
 
 /* Opens tests/data/FILE with the --set assignments in `sets`, separated by blanks; loads its data.
@@ -23,10 +23,10 @@ struct harness_options {
     long die_operation; /* 0: nobody dies */
 };
 
-/* Trains; *run is rank 0's (free with rg_run_free), results [job->nodes] those of all (may be NULL).
- * Returns what the world returned. Transfers and computes take what the boards would. */
-int harness_run(const struct rg_job *job, const struct harness_options *options,
-                struct rg_run *run, int *results);
+/* Trains; *run is rank 0's (free with rg_run_free), results [job->nodes] those of all (may be
+ * NULL). Returns what the world returned. Transfers and computes take what the boards would. */
+int harness_run(const struct rg_job *job, const struct harness_options *options, struct rg_run *run,
+                int *results);
 
 /* The trained parameters of a run that must succeed; malloc'ed. *run may be NULL. */
 float *harness_parameters(const struct rg_job *job, const struct harness_options *options,

@@ -53,8 +53,9 @@ static void allocates_nothing(const char *file, const char *label, const char *s
 
 static void no_strategy_allocates_in_an_iteration(void)
 {
-    static const char *const labels[] = {"single",  "sequential", "gpipe",      "1f1b",
-                                         "ringtmp", "pipedream",  "all-reduce", "all-reduce-waiting"};
+    static const char *const labels[] = {"single",     "sequential",        "gpipe",
+                                         "1f1b",       "ringtmp",           "pipedream",
+                                         "all-reduce", "all-reduce-waiting"};
     for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)
         allocates_nothing("matrix.xml", labels[i], "");
     allocates_nothing("matrix-servers.xml", "server", "server.servers=2 replicas.replicas=5");

@@ -1,7 +1,7 @@
-/* Schedules as data: the checker accepts every list that is made, finds what is wrong with a damaged
- * one, and its facts equal the closed forms. */
-#include "strategies/plan.h"
+/* Schedules as data: the checker accepts every list that is made, finds what is wrong with a
+ * damaged one, and its facts equal the closed forms. */
 #include "base/error.h"
+#include "strategies/plan.h"
 #include "support/suite.h"
 #include <math.h>
 #include <stdlib.h>
@@ -71,12 +71,11 @@ static const int STAGES[] = {1, 2, 3, 5, 8, 17}, UNITS[] = {1, 2, 3, 7, 16, 40};
 
 static void every_plan_passes(void)
 {
-    EACH(a, STAGES) EACH(b, UNITS) {
+    EACH(a, STAGES) EACH(b, UNITS)
+    {
         for (int mode = 0; mode < 4; mode++) {
-            struct shape shape = {.stages = STAGES[a],
-                                  .units = UNITS[b],
-                                  .overlap = mode & 1,
-                                  .reduce = mode & 2};
+            struct shape shape = {
+                .stages = STAGES[a], .units = UNITS[b], .overlap = mode & 1, .reduce = mode & 2};
             shape.order = RG_ORDER_GPIPE;
             expect_ok(&shape, 3);
             shape.order = RG_ORDER_1F1B;
@@ -88,7 +87,8 @@ static void every_plan_passes(void)
 
 static void every_stream_passes(void)
 {
-    EACH(a, STAGES) {
+    EACH(a, STAGES)
+    {
         for (int mode = 0; mode < 4; mode++) {
             struct shape shape = {.order = RG_ORDER_STREAM,
                                   .stages = STAGES[a],
@@ -106,7 +106,8 @@ static void every_stream_passes(void)
 
 static void peaks_are_the_depths(void)
 {
-    EACH(a, STAGES) EACH(b, UNITS) {
+    EACH(a, STAGES) EACH(b, UNITS)
+    {
         struct rg_plan_facts facts;
         struct shape shape = {.order = RG_ORDER_GPIPE, .stages = STAGES[a], .units = UNITS[b]};
         CU_ASSERT_EQUAL(check(&shape, 2, (struct rg_plan_times){1, 1}, &facts, NULL), 0);
@@ -125,7 +126,8 @@ static void peaks_are_the_depths(void)
 static void bubbles_are_exact(void)
 {
     const struct rg_plan_times times = {0.5, 1.25};
-    EACH(a, STAGES) EACH(b, UNITS) {
+    EACH(a, STAGES) EACH(b, UNITS)
+    {
         int s = STAGES[a], m = UNITS[b];
         struct rg_plan_facts facts;
         struct shape shape = {.order = RG_ORDER_GPIPE, .stages = s, .units = m, .overlap = true};
@@ -175,7 +177,8 @@ static void too_few_slots_are_found(void)
     struct shape shape = {
         .order = RG_ORDER_1F1B, .stages = 3, .units = 6, .depth = 3, .overlap = true};
     static const enum rg_pool pools[] = {RG_POOL_INPUT, RG_POOL_STASH};
-    EACH(i, pools) {
+    EACH(i, pools)
+    {
         struct rg_plan *plans = make(&shape);
         struct rg_plan_facts facts;
         struct rg_error e;

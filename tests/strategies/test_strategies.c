@@ -42,11 +42,12 @@ static void rings_equal_single(void)
 {
     static const char *const labels[] = {"sequential", "gpipe", "1f1b", "1f1b-shallow",
                                          "1f1b-waiting"};
-    EACH(n, NODES) {
+    EACH(n, NODES)
+    {
         struct rg_study study;
         open_nodes(&study, "matrix.xml", NODES[n], "");
         EACH(i, labels)
-            same_digest(&study, "single", labels[i]);
+        same_digest(&study, "single", labels[i]);
         same_digest(&study, "single-1", "ringtmp-1");
         same_digest(&study, "single-1", "pipedream-1");
         rg_study_close(&study);
@@ -57,7 +58,8 @@ static void rings_equal_single(void)
  * passes one after the other (sequential). */
 static void fused_steps_change_nothing(void)
 {
-    EACH(n, NODES) {
+    EACH(n, NODES)
+    {
         struct rg_study study;
         open_nodes(&study, "matrix-sgd.xml", NODES[n], "");
         same_digest(&study, "single", "sequential");
@@ -70,7 +72,8 @@ static void fused_steps_change_nothing(void)
 static void explicit_splits_equal_single(void)
 {
     static const char *const splits[] = {"1,2,9", "4,7,1", "10,1,1"};
-    EACH(i, splits) {
+    EACH(i, splits)
+    {
         struct rg_study study;
         char sets[80];
         snprintf(sets, sizeof sets, "1f1b.partition=%s gpipe.partition=%s", splits[i], splits[i]);
@@ -95,13 +98,14 @@ static void near_single(const struct rg_study *study, const float *single, const
 static void summed_gradients_are_near_single(void)
 {
     static const char *const labels[] = {"all-reduce", "all-reduce-waiting"};
-    EACH(n, NODES) {
+    EACH(n, NODES)
+    {
         struct rg_study study;
         open_nodes(&study, "matrix.xml", NODES[n], "");
         const struct rg_job *single = harness_job(&study, "single-1");
         float *values = harness_parameters(single, &(struct harness_options){0}, NULL);
         EACH(i, labels)
-            near_single(&study, values, labels[i]);
+        near_single(&study, values, labels[i]);
         rg_study_close(&study);
         for (int servers = 1; servers < NODES[n] && servers <= 3; servers++) {
             char sets[80];
@@ -120,7 +124,8 @@ static void replicas_of_rings_are_near_single(void)
 {
     static const char *const shapes[] = {"replicas.replicas=2 replicas.stages=4",
                                          "replicas.replicas=4 replicas.stages=2"};
-    EACH(i, shapes) {
+    EACH(i, shapes)
+    {
         struct rg_study study;
         open_nodes(&study, "matrix.xml", 1, "");
         const struct rg_job *single = harness_job(&study, "single-1");
@@ -158,7 +163,8 @@ static void account_equals_forms(const struct rg_study *study)
 
 static void accounts_equal_forms(void)
 {
-    EACH(n, NODES) {
+    EACH(n, NODES)
+    {
         struct rg_study study;
         open_nodes(&study, "matrix.xml", NODES[n], "");
         account_equals_forms(&study);
@@ -179,12 +185,12 @@ static void peaks_and_staleness_are_the_depths(void)
     static const struct {
         const char *label;
         long peak, staleness;
-    } want[] = {{"sequential", 1, 0}, {"gpipe", 7, 0},      {"1f1b", 7, 0},
-                {"1f1b-shallow", 2, 0}, {"ringtmp-1", 1, 0}, {"ringtmp", 9, 4},
-                {"pipedream", 9, 4}};
+    } want[] = {{"sequential", 1, 0}, {"gpipe", 7, 0},   {"1f1b", 7, 0},     {"1f1b-shallow", 2, 0},
+                {"ringtmp-1", 1, 0},  {"ringtmp", 9, 4}, {"pipedream", 9, 4}};
     struct rg_study study;
     open_nodes(&study, "matrix.xml", 3, "");
-    EACH(i, want) {
+    EACH(i, want)
+    {
         struct rg_run run;
         run_ok(harness_job(&study, want[i].label), &(struct harness_options){.seed = 1}, &run);
         /* Epochs of 5 batches end before 9 are in flight. */
@@ -202,7 +208,8 @@ static void timing_changes_no_weight(void)
     static const char *const labels[] = {"1f1b", "ringtmp", "pipedream", "all-reduce"};
     struct rg_study study;
     open_nodes(&study, "matrix.xml", 5, "");
-    EACH(i, labels) {
+    EACH(i, labels)
+    {
         struct rg_run first, run;
         run_ok(harness_job(&study, labels[i]), &(struct harness_options){.seed = 1}, &first);
         for (uint64_t seed = 2; seed < 12; seed++) {
