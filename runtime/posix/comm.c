@@ -35,6 +35,7 @@ enum { EVENTS = 32, PATIENCE = 8 };
 
 #define GRACE_S      200e-6 /* grows to GRACE_MOST_S while strands drive */
 #define GRACE_MOST_S 800e-6
+#define SPIN_S       50e-6 /* a strand looks before it sleeps */
 
 double rg_posix_clock(void)
 {
@@ -122,6 +123,16 @@ static int wait_events(struct rg_mesh *m, struct epoll_event *events, double tim
     return epoll_wait(m->epoll, events, EVENTS, ms);
 }
 
+/* What a waiting strand waits for is often there in less time than going to sleep and waking take. */
+static int look_a_while(struct rg_mesh *m, struct epoll_event *events, double timeout)
+{
+    int n = 0;
+    double end = rg_posix_clock() + RG_MIN(timeout, SPIN_S);
+    while (n == 0 && rg_posix_clock() < end)
+        n = epoll_wait(m->epoll, events, EVENTS, 0);
+    return n;
+}
+
 /* Flush, wait for events and handle them once. Under the lock, released meanwhile. */
 static void drive(struct rg_mesh *m, enum rg_driver who, double timeout)
 {
@@ -131,7 +142,9 @@ static void drive(struct rg_mesh *m, enum rg_driver who, double timeout)
     rg_link_flush_dirty(m);
     m->in_epoll = true;
     unlock_mesh(m);
-    int n = wait_events(m, events, timeout);
+    int n = who == RG_DRIVER_STRAND ? look_a_while(m, events, timeout) : 0;
+    if (n == 0)
+        n = wait_events(m, events, timeout);
     lock_mesh(m);
     m->in_epoll = false;
     for (int i = 0; i < n; i++) {

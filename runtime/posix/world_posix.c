@@ -24,7 +24,7 @@
 
 #define LINGER_S    10.0 /* for what has begun to leave */
 #define GOODBYE_S   1.0
-#define LONG_WORK   1e6 /* FLOP plus bytes: worth waking the comm thread for */
+#define LONG_WORK   3e7 /* FLOP plus bytes: worth waking the comm thread for at once */
 #define STACK_GAP   (64 << 10)
 #define STACK_GUESS (1 << 20)
 
