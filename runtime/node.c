@@ -1,9 +1,10 @@
 /* The program that every node runs.
  *
  * Happy path: allocate, start the clock, train epoch by epoch; between epochs, off the clock, rank
- * 0 looks at the parameters; at the end it gathers every node's account. Failure modes handled: any
- * error of the world ends the run on this node with that error; rank 0 then still describes what is
- * known. */
+ * 0 looks at the parameters; at the end it gathers every node's account.
+ *
+ * Failure modes handled: any error of the world ends the run on this node with that error; rank 0
+ * then still describes what is known. */
 #include "node.h"
 
 #include "base/check.h"

@@ -34,12 +34,6 @@ void rg_work_vector(struct rg_work *work, double flops, double bytes)
     *append(work) = (struct rg_cost){.flops = flops, .bytes = bytes, .calls = 1};
 }
 
-void rg_work_append(struct rg_work *work, const struct rg_work *more)
-{
-    for (int i = 0; i < more->count; i++)
-        *append(work) = more->cost[i];
-}
-
 void rg_work_free(struct rg_work *work)
 {
     free(work->cost);

@@ -24,7 +24,6 @@ struct rg_work {
 /* Append; they abort on lack of memory (lists are built once, before training, and are short). */
 void rg_work_gemm(struct rg_work *work, int m, int n, int k, double calls);
 void rg_work_vector(struct rg_work *work, double flops, double bytes);
-void rg_work_append(struct rg_work *work, const struct rg_work *more);
 void rg_work_free(struct rg_work *work);
 
 /* Sums over the list. */

@@ -31,10 +31,3 @@ void rg_digest_end(struct rg_digest *digest, char text[RG_DIGEST_TEXT])
     EVP_MD_CTX_free((EVP_MD_CTX *)digest);
 }
 
-void rg_digest_of(const void *data, size_t bytes, char text[RG_DIGEST_TEXT])
-{
-    struct rg_digest *digest = rg_digest_new();
-    RG_ASSERT(digest);
-    rg_digest_add(digest, data, bytes);
-    rg_digest_end(digest, text);
-}

@@ -12,6 +12,4 @@ struct rg_digest *rg_digest_new(void); /* NULL when memory is out */
 void rg_digest_add(struct rg_digest *digest, const void *data, size_t bytes);
 /* Writes the text and frees the state. */
 void rg_digest_end(struct rg_digest *digest, char text[RG_DIGEST_TEXT]);
-void rg_digest_of(const void *data, size_t bytes, char text[RG_DIGEST_TEXT]);
-
 #endif

@@ -269,14 +269,15 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
 
 /* Rank 0 speaks for the run; a rank that ended otherwise than it counts where rank 0 saw nothing.
  */
-static int wait_for_ranks(const pid_t *pids, int count)
+static int wait_for_ranks(pid_t *pids, int count)
 {
     int first = 0, others = 0, left = count;
     bool passed_on = false;
     while (left > 0) {
         int status;
         for (int rank = 0; rank < count && interrupted && !passed_on; rank++)
-            kill(pids[rank], SIGUSR1); /* none is reaped yet, or it has ended by itself */
+            if (pids[rank] > 0)
+                kill(pids[rank], SIGUSR1);
         passed_on = passed_on || interrupted;
         pid_t pid = waitpid(-1, &status, WNOHANG); /* looking, so that no signal can be missed */
         if (pid == 0)
@@ -286,12 +287,15 @@ static int wait_for_ranks(const pid_t *pids, int count)
         if (pid < 0)
             break;
         left--;
-        int code = WIFEXITED(status) ? WEXITSTATUS(status) : RG_EXIT_PEER;
-        for (int rank = 0; rank < count && WIFSIGNALED(status); rank++)
-            if (pids[rank] == pid)
-                fprintf(stderr, "ringnode: rank %d was ended by signal %d (%s)\n", rank,
-                        WTERMSIG(status), strsignal(WTERMSIG(status)));
-        if (pid == pids[0])
+        int code = WIFEXITED(status) ? WEXITSTATUS(status) : RG_EXIT_PEER, rank = 0;
+        while (rank < count && pids[rank] != pid)
+            rank++;
+        RG_ASSERT(rank < count);
+        pids[rank] = 0; /* its number may be another process's from now on */
+        if (WIFSIGNALED(status))
+            fprintf(stderr, "ringnode: rank %d was ended by signal %d (%s)\n", rank,
+                    WTERMSIG(status), strsignal(WTERMSIG(status)));
+        if (rank == 0)
             first = code;
         else if (others == 0)
             others = code;
