@@ -106,7 +106,7 @@ static int post(struct rg_allreduce *r, int step)
 
 /* A finished chunk comes back only after everyone has had this member's share of it, so that
  * nothing overwrites what is still leaving: a send is waited for only when its request is needed
- * again. */
+ * again; those of the run before, at the first addition. */
 static int take_step(struct rg_allreduce *r, int t)
 {
     int n = r->group.count, c = incoming_chunk(r, t), previous = (c + 1) % n;
@@ -116,6 +116,8 @@ static int take_step(struct rg_allreduce *r, int t)
                                 chunk_size(r->count, n, previous), &r->out[t % 2]);
     if (result == 0)
         result = rg_wait(r->w, &r->in[t % 2]);
+    if (result == 0 && t == 0)
+        result = rg_wait(r->w, &r->out[1]);
     if (result == 0 && t < n - 1)
         result = rg_add(r->w, chunk(r, c), r->incoming[t % 2], chunk_size(r->count, n, c), t);
     return result ? result : post(r, t + 2);
@@ -123,25 +125,24 @@ static int take_step(struct rg_allreduce *r, int t)
 
 void rg_allreduce_cancel(struct rg_allreduce *reduce)
 {
-    for (int i = 0; i < 2 && reduce->w; i++) {
-        if (reduce->in[i].owner)
+    for (int i = 0; i < 2; i++) {
+        if (reduce->in[i].status == RG_PENDING)
             rg_cancel(reduce->w, &reduce->in[i]);
-        if (reduce->out[i].owner)
+        if (reduce->out[i].status == RG_PENDING)
             rg_cancel(reduce->w, &reduce->out[i]);
     }
-    reduce->w = NULL;
+    reduce->under_way = false;
 }
 
 int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
 {
-    RG_ASSERT(count <= reduce->capacity && reduce->w == NULL);
+    RG_ASSERT(count <= reduce->capacity && !reduce->under_way);
     if (reduce->group.count == 1)
         return 0;
+    reduce->under_way = true;
     reduce->w = w;
     reduce->data = data;
     reduce->count = count;
-    memset(reduce->in, 0, sizeof reduce->in); /* complete, of nobody */
-    memset(reduce->out, 0, sizeof reduce->out);
     int result = post(reduce, 0);
     return result ? result : post(reduce, 1);
 }
@@ -149,16 +150,20 @@ int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float 
 int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
 {
     int steps = 2 * (reduce->group.count - 1);
-    int result = reduce->w ? 0 : rg_allreduce_prepare(reduce, w, data, count);
+    int result = reduce->under_way ? 0 : rg_allreduce_prepare(reduce, w, data, count);
     RG_ASSERT(steps == 0 || (reduce->w == w && reduce->data == data && reduce->count == count));
     for (int t = 0; t < steps && result == 0; t++)
         result = take_step(reduce, t);
-    for (int i = 0; i < 2 && steps > 0 && result == 0; i++)
-        result = rg_wait(w, &reduce->out[i]);
     if (result)
         rg_allreduce_cancel(reduce);
-    reduce->w = NULL;
+    reduce->under_way = false;
     return result;
+}
+
+int rg_allreduce_settle(struct rg_allreduce *reduce)
+{
+    int result = rg_wait(reduce->w, &reduce->out[0]);
+    return result ? result : rg_wait(reduce->w, &reduce->out[1]);
 }
 
 double rg_allreduce_adds_s(const struct rg_board *board, int threads, int members, int me,

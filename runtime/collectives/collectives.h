@@ -16,7 +16,8 @@ struct rg_allreduce {
     size_t capacity;
     uint32_t tag;
     float *incoming[2]; /* counted memory: a chunk each */
-    struct rg_world *w; /* of the run under way; NULL: none */
+    bool under_way;
+    struct rg_world *w; /* of the last run, as what follows */
     float *data;
     size_t count;
     struct rg_request in[2], out[2];
@@ -30,8 +31,13 @@ int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg
 /* data [count] becomes the sum over the group. Reduce-scatter, then all-gather round the ring
  * (Patarasuk and Yuan 2009): 2 (n - 1) messages of count / n floats a member. Chunk c is summed in
  * the order of members c, c + 1, ..., c + n - 1 (mod n), so that all get the same bits, whatever
- * the timing. Reentrant for distinct objects. */
+ * the timing. Reentrant for distinct objects.
+ *
+ * After it data may be read; before anything is written to it or the object is given up,
+ * rg_allreduce_settle waits until what this member has passed on last has arrived. Another run may
+ * follow without. */
 int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count);
+int rg_allreduce_settle(struct rg_allreduce *reduce);
 
 /* Optional, before rg_allreduce_run with the same arguments, while data is still being computed:
  * post the first receives, so that a neighbour that is ahead never finds none. Nothing arrives in

@@ -34,8 +34,8 @@
 enum { EVENTS = 32, PATIENCE = 8 };
 
 #define GRACE_S      200e-6 /* grows to GRACE_MOST_S while strands drive */
-#define GRACE_MOST_S 800e-6
-#define SPIN_S       50e-6 /* a strand looks before it sleeps */
+#define GRACE_MOST_S 6400e-6
+#define SPIN_S       250e-6 /* a strand looks, in all of one wait, before it sleeps */
 
 double rg_posix_clock(void)
 {
@@ -123,26 +123,35 @@ static int wait_events(struct rg_mesh *m, struct epoll_event *events, double tim
     return epoll_wait(m->epoll, events, EVENTS, ms);
 }
 
-/* What a waiting strand waits for is often there in less time than going to sleep and waking take. */
-static int look_a_while(struct rg_mesh *m, struct epoll_event *events, double timeout)
+/* What a waiting strand waits for is often there in less time than going to sleep and waking take.
+ * Other processes may have the processor meanwhile. */
+static int look_a_while(struct rg_mesh *m, struct epoll_event *events, double timeout,
+                        double *patience)
 {
     int n = 0;
-    double end = rg_posix_clock() + RG_MIN(timeout, SPIN_S);
-    while (n == 0 && rg_posix_clock() < end)
+    double begin = rg_posix_clock(), spent = 0, most = RG_MIN(timeout, *patience);
+    while (n == 0 && spent < most) {
         n = epoll_wait(m->epoll, events, EVENTS, 0);
+        if (n == 0)
+            sched_yield();
+        spent = rg_posix_clock() - begin;
+    }
+    *patience -= spent;
     return n;
 }
 
-/* Flush, wait for events and handle them once. Under the lock, released meanwhile. */
-static void drive(struct rg_mesh *m, enum rg_driver who, double timeout)
+/* Flush, wait for events (looking for them for `patience` seconds before sleeping) and handle them
+ * once. Under the lock, released meanwhile. */
+static void drive(struct rg_mesh *m, enum rg_driver who, double timeout, double *patience)
 {
     struct epoll_event events[EVENTS];
     m->driver = who;
+    m->undriven_work = 0;
     rg_comm_spread(m);
     rg_link_flush_dirty(m);
     m->in_epoll = true;
     unlock_mesh(m);
-    int n = who == RG_DRIVER_STRAND ? look_a_while(m, events, timeout) : 0;
+    int n = look_a_while(m, events, timeout, patience);
     if (n == 0)
         n = wait_events(m, events, timeout);
     lock_mesh(m);
@@ -206,13 +215,13 @@ static void sleep_strand(struct rg_posix_strand *s, double timeout)
     s->waiting = RG_RUNNING;
 }
 
-static void drive_strand(struct rg_posix_strand *s, double timeout)
+static void drive_strand(struct rg_posix_strand *s, double timeout, double *patience)
 {
     struct rg_mesh *m = s->mesh;
     m->epoch++;
     m->takeover = false;
     s->waiting = RG_DRIVING;
-    drive(m, RG_DRIVER_STRAND, timeout);
+    drive(m, RG_DRIVER_STRAND, timeout, patience);
     s->waiting = RG_RUNNING;
     m->epoch++;
 }
@@ -227,6 +236,7 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
 {
     struct rg_mesh *m = s->mesh;
     bool looked = false;
+    double patience = SPIN_S;
     int result;
     while ((result = ready(arg)) == RG_PENDING) {
         if (atomic_load(&m->interrupted) && !s->closing) {
@@ -240,7 +250,7 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
         }
         looked = left <= 0;
         if (m->driver == RG_DRIVER_NONE)
-            drive_strand(s, left);
+            drive_strand(s, left, &patience);
         else
             sleep_strand(s, left);
     }
@@ -299,7 +309,7 @@ static void *comm_main(void *arg)
         if (free && (m->takeover || m->epoch == seen)) {
             seen = m->epoch;
             grace = GRACE_S;
-            drive(m, RG_DRIVER_COMM, INFINITY);
+            drive(m, RG_DRIVER_COMM, INFINITY, &(double){0});
             if (m->wanted && m->sleepers)
                 rg_comm_wake(m->sleepers);
         } else if (!free && m->epoch == seen) {

@@ -23,7 +23,7 @@
 
 enum {
     MESSAGES = 8,     /* in one system call */
-    BUDGET = 1 << 20, /* bytes at a stretch, each way */
+    BUDGET = 4 << 20, /* bytes at a stretch, each way */
     LARGE = 64 << 10,
     SHORT = 1 << 10
 };
@@ -485,6 +485,8 @@ void rg_link_read(struct rg_peer *p)
         const char *wrong = direct ? take_direct(p, (size_t)n) : NULL;
         if (!wrong)
             wrong = take_staged(p);
+        if (!wrong && p->dirty && !p->writing && p->head && rg_match_may_start(p, p->head))
+            rg_link_flush(p); /* what it has permitted leaves before the rest comes in */
         if (wrong) {
             lose_nonsense(p, wrong);
         } else if (p->goodbye) {

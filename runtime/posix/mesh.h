@@ -191,6 +191,7 @@ struct rg_mesh {
     sem_t comm_wake;
     bool comm_started, comm_asleep; /* asleep: without a limit */
     struct rg_peer *dirty;
+    double undriven_work; /* FLOP plus bytes computed since a thread last drove */
 
     /* the run */
     uint32_t run;

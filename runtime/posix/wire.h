@@ -14,7 +14,7 @@
  * size is the sender's choice, a multiple of the unit but for the last. */
 #define RG_WIRE_UNIT          ((size_t)1 << 10)
 #define RG_WIRE_SEGMENT_LEAST ((size_t)16 << 10)
-#define RG_WIRE_SEGMENT_MOST  ((size_t)1 << 20)
+#define RG_WIRE_SEGMENT_MOST  ((size_t)4 << 20)
 
 /* The largest message; anything above is nonsense. */
 #define RG_WIRE_LONGEST ((uint64_t)1 << 46)

@@ -22,9 +22,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LINGER_S    10.0 /* for what has begun to leave */
-#define GOODBYE_S   1.0
-#define LONG_WORK   3e7 /* FLOP plus bytes: worth waking the comm thread for at once */
+#define LINGER_S  10.0 /* for what has begun to leave */
+#define GOODBYE_S 1.0
+/* FLOP plus bytes computed since the sockets were looked at last: worth saying what is to be said
+ * (less may wait, and go with what comes next); worth waking the comm thread for. */
+#define SHORT_WORK  1e6
+#define LONG_WORK   3e7
 #define STACK_GAP   (64 << 10)
 #define STACK_GUESS (1 << 20)
 
@@ -161,9 +164,10 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
 {
     struct rg_mesh *m = strand_of(w)->mesh;
     lock_mesh(m);
-    if (work && rg_work_flops(work) + rg_work_bytes(work) > LONG_WORK)
+    m->undriven_work += work ? rg_work_flops(work) + rg_work_bytes(work) : 0;
+    if (m->undriven_work > LONG_WORK)
         rg_comm_take_over(m);
-    else
+    else if (m->undriven_work > SHORT_WORK)
         rg_link_flush_dirty(m);
     unlock_mesh(m);
     if (fn)

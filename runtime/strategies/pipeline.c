@@ -209,9 +209,10 @@ static int update(struct rg_pipeline *p, long unit)
             rg_compute(p->w, &p->copy, "copy", (int)unit, p->job->numerics ? do_copy : NULL, &c);
     }
     p->updates++;
-    return result ? result
-                  : rg_update_run(&p->update, p->w, p->job, p->updates, then,
-                                  p->fused ? NULL : p->gradient);
+    if (result == 0)
+        result = rg_update_run(&p->update, p->w, p->job, p->updates, then,
+                               p->fused ? NULL : p->gradient);
+    return result ? result : rg_allreduce_settle(&p->reduce);
 }
 
 /* ---- messages ---- */

@@ -212,6 +212,8 @@ static int sum_strand(struct rg_world *w, void *arg)
             outcome = sum_bucket(node, w, b);
         if (outcome == 0)
             outcome = expect_bucket(node, w, b < last ? b + 1 : 0);
+        if (outcome == 0 && b == last)
+            outcome = rg_allreduce_settle(&node->reduce);
         if (b == last)
             result = tell(w, TAG_DONE, outcome);
         if (result)
@@ -250,6 +252,8 @@ static int iterate(struct node *node, long i, bool overlapped)
     if (result == 0)
         result = rg_update_run(&node->update, node->w, job, i + 1, node->replica.parameters,
                                node->replica.gradient);
+    if (result == 0 && !overlapped)
+        result = rg_allreduce_settle(&node->reduce);
     return result ? result : rg_iteration(node->w, i);
 }
 

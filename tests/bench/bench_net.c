@@ -229,6 +229,7 @@ static int program(struct rg_world *w, void *arg)
          "all-reduce");
     measure(s, "send", bare_ping, world_ping, 0.5);
     measure(s, "allreduce", bare_reduce, world_reduce, 1);
+    need(rg_allreduce_settle(&s->reduce), "all-reduce");
     rg_mem_free(w->mem);
     return 0;
 }

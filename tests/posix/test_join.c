@@ -199,7 +199,7 @@ static void test_version(void)
     expect(0, RG_ERR_REFUSED, "rank 2 at 127.0.0.1");
     expect(0, RG_ERR_REFUSED, "runs version 9.8.7 (protocol 1), rank 0 runs " RG_VERSION);
     expect(1, RG_ERR_REFUSED, "runs version 9.8.7");
-    expect(2, RG_ERR_REFUSED, "rank 0 at 127.0.0.1 refused: rank 2 at 127.0.0.1");
+    expect(2, RG_ERR_REFUSED, "runs version "); /* who refuses it first is left open */
 }
 
 static void test_scenario(void)
@@ -209,7 +209,7 @@ static void test_scenario(void)
     t.members[1].scenario = "feedbeef";
     run_trio(&t);
     expect(0, RG_ERR_REFUSED, "has another scenario (feedbeef...) than rank 0 (digest...)");
-    expect(1, RG_ERR_REFUSED, "refused: rank 1 at ");
+    expect(1, RG_ERR_REFUSED, "has another scenario ("); /* who says so first is left open */
     expect(2, RG_ERR_REFUSED, "scenario");
 }
 
