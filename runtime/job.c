@@ -331,6 +331,34 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
     return 0;
 }
 
+/* Clocks and rates of the scenario, put upon the platform's boards. */
+static int set_boards(struct rg_study *study, struct rg_error *e)
+{
+    const struct rg_scenario *s = &study->scenario;
+    struct rg_platform *platform = &study->platform;
+    struct rg_error why = {0};
+    int err = 0;
+    rg_platform_scale_ports(platform, s->training.link_rate);
+    if (s->training.clock > 0)
+        err = rg_platform_set_clock(platform, 0, platform->count - 1, s->training.clock, &why);
+    if (err)
+        return rg_scenario_fail(s, s->lines.clock, e, "clock=\"%.6g\": %.400s", s->training.clock,
+                                why.text);
+    for (int i = 0; i < s->clock_count; i++) {
+        const struct rg_clock_group *group = &s->clocks[i];
+        if (group->last >= platform->count)
+            return rg_scenario_fail(s, group->line, e,
+                                    "nodes of <clock>: rank %d of a platform of %d hosts; 0 to %d "
+                                    "are allowed",
+                                    group->last, platform->count, platform->count - 1);
+        err = rg_platform_set_clock(platform, group->first, group->last, group->hz, &why);
+        if (err)
+            return rg_scenario_fail(s, group->line, e, "hz=\"%.6g\" of <clock>: %.400s", group->hz,
+                                    why.text);
+    }
+    return 0;
+}
+
 static void free_spec(struct rg_strategy_spec *spec)
 {
     for (int i = 0; i < spec->count; i++) {
@@ -390,6 +418,7 @@ int rg_study_open_data(const char *file, const char *data_folder, char *const *s
     if (err || (err = select_labels(s, labels, label_count, e)) ||
         (err = rg_scenario_locate(s, data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
         (err = rg_platform_load(s->platform_file, &study->platform, e)) ||
+        (err = set_boards(study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
         (err = rg_dataset_probe(&s->data, &study->data, e)) || (err = check_shapes(study, e)) ||
         (err = check_training(study, e)) || (err = make_jobs(study, e)))

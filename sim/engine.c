@@ -13,6 +13,7 @@
 #include <simgrid/engine.h>
 #include <simgrid/forward.h>
 #include <simgrid/host.h>
+#include <simgrid/link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,16 @@ static void pin_options(void)
     sg_cfg_set_double("surf/precision", 1e-9);   /* seconds */
 }
 
-void rg_engine_start(const char *platform)
+static void scale_links(double factor)
+{
+    size_t count = sg_link_count();
+    sg_link_t *links = sg_link_list();
+    for (size_t i = 0; i < count && factor != 1; i++)
+        sg_link_set_bandwidth(links[i], factor * sg_link_get_bandwidth(links[i]));
+    free(links);
+}
+
+void rg_engine_start(const char *platform, double link_rate)
 {
     char name[] = "ringtmp", quiet[] = "--log=root.thresh:error",
          stop[] = "--cfg=debug/verbose-exit:no";
@@ -57,6 +67,7 @@ void rg_engine_start(const char *platform)
     sigaction(SIGINT, &interrupt, NULL); /* SimGrid takes it; Ctrl-C is the caller's affair */
     pin_options();
     simgrid_load_platform(platform);
+    scale_links(link_rate);
 }
 
 /* ---- the look at a platform ---- */
@@ -80,16 +91,28 @@ static void look_at_route(char *const *hosts, const struct rg_board *const *boar
     _exit(1);
 }
 
-static _Noreturn void look(const char *platform, char *const *hosts,
+static void look_at_host(const char *name, const struct rg_board *board)
+{
+    sg_host_t host = sg_host_by_name(name);
+    if (!host)
+        fprintf(stderr, "it has no host %s\n", name);
+    else if (sg_host_get_nb_pstates(host) != (unsigned long)board->clock_count)
+        fprintf(stderr, "host %s has %lu speeds, rg_clocks says %d\n", name,
+                sg_host_get_nb_pstates(host), board->clock_count);
+    else if (sg_host_core_count(host) != board->cores)
+        fprintf(stderr, "host %s has %d cores, rg_cores says %d\n", name, sg_host_core_count(host),
+                board->cores);
+    else
+        return;
+    _exit(1);
+}
+
+static _Noreturn void look(const char *platform, double link_rate, char *const *hosts,
                            const struct rg_board *const *boards, int count)
 {
-    rg_engine_start(platform);
-    for (int i = 0; i < count; i++) {
-        if (!sg_host_by_name(hosts[i])) {
-            fprintf(stderr, "it has no host %s\n", hosts[i]);
-            _exit(1);
-        }
-    }
+    rg_engine_start(platform, link_rate);
+    for (int i = 0; i < count; i++)
+        look_at_host(hosts[i], boards[i]);
     for (int i = 0; i + 1 < count; i++) {
         look_at_route(hosts, boards, i, i + 1);
         look_at_route(hosts, boards, 0, i + 1);
@@ -110,8 +133,8 @@ static void first_line(char *text)
         memmove(text, strchr(text, ' ') + 1, strlen(strchr(text, ' ') + 1) + 1);
 }
 
-int rg_engine_probe(const char *platform, char *const *hosts, const struct rg_board *const *boards,
-                    int count, struct rg_error *e)
+int rg_engine_probe(const char *platform, double link_rate, char *const *hosts,
+                    const struct rg_board *const *boards, int count, struct rg_error *e)
 {
     char text[300] = "";
     size_t have = 0;
@@ -126,7 +149,7 @@ int rg_engine_probe(const char *platform, char *const *hosts, const struct rg_bo
         dup2(ends[1], STDERR_FILENO);
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
-        look(platform, hosts, boards, count);
+        look(platform, link_rate, hosts, boards, count);
     }
     close(ends[1]);
     char rest[256];

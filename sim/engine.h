@@ -5,14 +5,14 @@
 #include "base/error.h"
 #include "boards/board.h"
 
-/* Starts SimGrid with every option that changes results pinned, and loads the platform. Once a
- * process; ends it where SimGrid rejects the file. */
-void rg_engine_start(const char *platform);
+/* Starts SimGrid with every option that changes results pinned, and loads the platform, its links
+ * at `link_rate` times their bandwidth. Once a process; ends it where SimGrid rejects the file. */
+void rg_engine_start(const char *platform, double link_rate);
 
 /* Would it work? Loads the platform in a child, finds the hosts and the routes between neighbours
- * and with the first of them, and holds their rates against the datasheets. RG_ERR_INVALID with one
- * line in *e. */
-int rg_engine_probe(const char *platform, char *const *hosts, const struct rg_board *const *boards,
-                    int count, struct rg_error *e);
+ * and with the first of them, and holds their rates and clocks against the datasheets.
+ * RG_ERR_INVALID with one line in *e. */
+int rg_engine_probe(const char *platform, double link_rate, char *const *hosts,
+                    const struct rg_board *const *boards, int count, struct rg_error *e);
 
 #endif

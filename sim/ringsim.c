@@ -125,6 +125,7 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
     struct task *task = &r->tasks[index];
     struct simulation s = {r, task, &r->shared[index]};
     struct rg_sim_options options = {.platform = r->study.platform.file,
+                                     .link_rate = r->study.scenario.training.link_rate,
                                      .size = task->job->nodes,
                                      .hosts = r->study.platform.names,
                                      .boards = task->job->boards,
@@ -348,8 +349,8 @@ static int probe(struct ringsim *r)
     int nodes = 1;
     for (int i = 0; i < r->study.job_count; i++)
         nodes = RG_MAX(nodes, r->study.jobs[i].nodes);
-    int result = rg_engine_probe(r->study.platform.file, r->study.platform.names,
-                                 r->study.platform.boards, nodes, &e);
+    int result = rg_engine_probe(r->study.platform.file, r->study.scenario.training.link_rate,
+                                 r->study.platform.names, r->study.platform.boards, nodes, &e);
     if (result)
         fprintf(stderr, "%s\n", e.text);
     return result ? RG_EXIT_USAGE : 0;

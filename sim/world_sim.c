@@ -37,7 +37,7 @@ struct route {
     struct route *next;
     sg_host_t from, to;
     double latency;
-    const struct rg_board *board; /* of the sender */
+    const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
 };
 
 /* Carries messages. */
@@ -47,6 +47,7 @@ struct pump {
     struct pump *next_all; /* of the world */
     sg_sem_t bell;
     struct rg_message *message;
+    sg_exec_t receiving; /* the receiver's part of the message before; NULL: none */
 };
 
 struct strand {
@@ -191,6 +192,7 @@ static void *exchange_open(void *world, int source, int target)
     struct route *route = take(1, sizeof *route);
     *route = (struct route){.from = m->hosts[source], .to = m->hosts[target]};
     route->board = m->options->boards ? m->options->boards[source] : NULL;
+    route->target = m->options->boards ? m->options->boards[target] : NULL;
     route->next = m->routes;
     m->routes = route;
     xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
@@ -210,6 +212,47 @@ static double wire_bytes(const struct rg_message *message)
     return ceil(rg_board_wire_bytes(route->board, 1, message->bytes) * (1 - 1e-12));
 }
 
+/* `seconds` of one core of a host, beside whatever runs there; NULL where it is nothing. */
+static sg_exec_t begin_work(sg_host_t host, double seconds)
+{
+    if (seconds <= 0)
+        return NULL;
+    sg_exec_t work = sg_actor_exec_init(seconds * sg_host_get_speed(host));
+    sg_exec_set_host(work, host);
+    sg_exec_start(work);
+    return work;
+}
+
+static void end_work(sg_exec_t work)
+{
+    if (work)
+        sg_exec_wait(work);
+}
+
+/* One message over the wire, with what it asks of the processors at both ends. The receiver's core
+ * goes through the messages of a connection one after the other. */
+static void carry(struct pump *pump, const struct rg_message *message)
+{
+    const struct route *route = message->route;
+    double bytes = (double)(message->bytes + RG_MESSAGE_HEADER);
+    sg_exec_t sending = NULL;
+    if (route->board) {
+        end_work(begin_work(route->from, route->board->message_s));
+        end_work(pump->receiving);
+        sending = begin_work(route->from, route->board->byte_s * bytes);
+        pump->receiving =
+            begin_work(route->to, route->target->byte_s * bytes + route->target->message_s);
+    }
+    sg_host_sendto(route->from, route->to, wire_bytes(message));
+    end_work(sending);
+}
+
+/* From the last byte's leaving to delivery. */
+static double travel_s(const struct route *route)
+{
+    return route->latency + (route->target ? route->target->message_s : 0);
+}
+
 static void pump_main(int argc, char **argv)
 {
     (void)argc;
@@ -219,11 +262,10 @@ static void pump_main(int argc, char **argv)
     while (!m->over) {
         while (pump->message) {
             struct rg_message *message = pump->message;
-            const struct route *route = message->route;
-            sg_host_sendto(route->from, route->to, wire_bytes(message));
+            carry(pump, message);
             pump->message = NULL;
             m->reporting = pump;
-            rg_exchange_left(m->exchange, message, simgrid_get_clock() + route->latency);
+            rg_exchange_left(m->exchange, message, simgrid_get_clock() + travel_s(message->route));
             m->reporting = NULL;
             m->active--;
             check_deadlock(m);
@@ -236,6 +278,7 @@ static void pump_main(int argc, char **argv)
         if (!m->over)
             sg_sem_acquire(pump->bell);
     }
+    end_work(pump->receiving);
 }
 
 static void start_pump(struct world *m)
@@ -245,7 +288,6 @@ static void start_pump(struct world *m)
     sg_actor_t actor = sg_actor_init("pump", m->hosts[0]);
     sg_actor_set_stacksize(actor, PUMP_STACK);
     sg_actor_set_data(actor, pump);
-
     sg_actor_start(actor, pump_main, 0, NULL);
 }
 
@@ -589,6 +631,9 @@ static int find_hosts(struct world *m, struct rg_error *error)
             return rg_fail(error, RG_ERR_INVALID, "%s: has no host %s", o->platform,
                            o->hosts[rank]);
     }
+    for (size_t rank = 0; o->boards && rank < size; rank++)
+        if (o->boards[rank]->clock > 0)
+            sg_host_set_pstate(m->hosts[rank], (unsigned long)o->boards[rank]->clock);
     return 0;
 }
 
@@ -617,7 +662,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
 {
     RG_ASSERT(options->size > 0);
     struct world m = {.options = options, .results = results, .error = error};
-    rg_engine_start(options->platform);
+    rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1);
     int result = find_hosts(&m, error);
     if (result) {
         free_world(&m);

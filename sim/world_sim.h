@@ -4,7 +4,9 @@
  * connection; messages occupy it one after the other for as long as SimGrid's max-min sharing of
  * the links on the route lets their bytes (payload, header and framing) take, and then travel for
  * the latencies of those links. Computations take their board's seconds on cores that SimGrid
- * shares. */
+ * shares. So do messages: the sender's time for a message before its bytes leave, the time for its
+ * bytes at both ends while they do, the receiver's time for it before it is delivered; they compete
+ * with computations where no core is free. */
 #ifndef RG_SIM_WORLD_H
 #define RG_SIM_WORLD_H
 
@@ -15,6 +17,7 @@
 /* Zero-initialise. */
 struct rg_sim_options {
     const char *platform; /* file, SimGrid 4.1 XML */
+    double link_rate;     /* bandwidth of every link, times the platform's; 0 is 1 */
     int size;             /* ranks; at most the hosts of the platform */
     /* [size] host of each rank, as the platform file names it. NULL: hosts in natural order of
      * their names (node-2 before node-10), which for one cluster is the document's order. */

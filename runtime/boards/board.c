@@ -3,6 +3,8 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 /* A rate for `threads` cores between that of one and that of all. */
 static double share_of(double one, double all, int cores, int threads)
@@ -54,8 +56,55 @@ double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint
 
 double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
 {
-    return rg_board_wire_bytes(board, messages, payload) / board->port_rate;
+    double bytes = (double)payload + (double)RG_MESSAGE_HEADER * (double)messages;
+    return board->message_s * (double)messages +
+           fmax(rg_board_wire_bytes(board, messages, payload) / board->port_rate,
+                board->byte_s * bytes);
 }
+
+double rg_board_hop_s(const struct rg_board *board, uint64_t payload)
+{
+    return rg_board_port_s(board, 1, payload) + board->latency_s + board->message_s;
+}
+
+/* ---- clocks and watts ---- */
+
+int rg_board_set_clock(struct rg_board *board, double hz, struct rg_error *e)
+{
+    int to = 0;
+    while (to < board->clock_count && fabs(board->clocks[to].hz - hz) > 1e-6 * hz)
+        to++;
+    if (to == board->clock_count) {
+        char steps[RG_BOARD_CLOCKS * 12] = "";
+        for (int i = 0; i < board->clock_count; i++) {
+            size_t used = strlen(steps);
+            snprintf(steps + used, sizeof steps - used, "%s%.6g", i ? ", " : "",
+                     board->clocks[i].hz);
+        }
+        return rg_fail(e, RG_ERR_INVALID, "board %s has no clock of %.6g Hz; its steps are %s",
+                       board->name, hz, steps);
+    }
+    double factor = board->clocks[to].hz / board->clocks[board->clock].hz;
+    board->gemm_rate *= factor;
+    board->gemm_rate_all *= factor;
+    board->vector_rate *= factor;
+    board->call_s /= factor;
+    board->message_s /= factor;
+    board->byte_s /= factor;
+    board->clock = to;
+    return 0;
+}
+
+double rg_board_watts(const struct rg_board *board, double busy_cores)
+{
+    const struct rg_clock *c = &board->clocks[board->clock];
+    if (busy_cores <= 0)
+        return c->idle_watts;
+    return c->epsilon_watts +
+           (c->full_watts - c->epsilon_watts) * fmin(1, busy_cores / board->cores);
+}
+
+/* ---- checking ---- */
 
 static int positive(const struct rg_board *board, const char *name, double value,
                     struct rg_error *e)
@@ -64,6 +113,24 @@ static int positive(const struct rg_board *board, const char *name, double value
         return 0;
     return rg_fail(e, RG_ERR_INVALID, "board %s: %s is %g, a number above 0 is allowed",
                    board->name, name, value);
+}
+
+static int check_clocks(const struct rg_board *board, struct rg_error *e)
+{
+    for (int i = 0; i < board->clock_count; i++) {
+        const struct rg_clock *c = &board->clocks[i];
+        if (!(c->hz > 0) || (i > 0 && c->hz >= c[-1].hz))
+            return rg_fail(e, RG_ERR_INVALID,
+                           "board %s: clocks in rg_clocks must fall, the highest first",
+                           board->name);
+        if (!(c->idle_watts >= 0 && c->epsilon_watts >= 0 && c->full_watts >= c->idle_watts &&
+              c->full_watts >= c->epsilon_watts))
+            return rg_fail(e, RG_ERR_INVALID,
+                           "board %s: wattage_per_state has %g:%g:%g; all cores take at least as "
+                           "much as idle and as one at no load",
+                           board->name, c->idle_watts, c->epsilon_watts, c->full_watts);
+    }
+    return 0;
 }
 
 int rg_board_check(const struct rg_board *board, struct rg_error *e)
@@ -87,6 +154,9 @@ int rg_board_check(const struct rg_board *board, struct rg_error *e)
     if (!(board->call_s >= 0) || !(board->latency_s >= 0))
         return rg_fail(e, RG_ERR_INVALID,
                        "board %s: rg_call_s and rg_latency_s are seconds, 0 or more", board->name);
+    if (!(board->message_s >= 0) || !(board->byte_s >= 0))
+        return rg_fail(e, RG_ERR_INVALID,
+                       "board %s: rg_message_s and rg_byte_s are seconds, 0 or more", board->name);
     if (board->frame_bytes < board->frame_payload)
         return rg_fail(e, RG_ERR_INVALID, "board %s: rg_frame_bytes is less than rg_frame_payload",
                        board->name);
@@ -99,5 +169,5 @@ int rg_board_check(const struct rg_board *board, struct rg_error *e)
             return rg_fail(e, RG_ERR_INVALID, "board %s: sizes in rg_gemm_curve must increase",
                            board->name);
     }
-    return 0;
+    return check_clocks(board, e);
 }

@@ -7,7 +7,14 @@
 #include "base/error.h"
 #include <stdint.h>
 
-enum { RG_BOARD_CURVE = 8 };
+enum { RG_BOARD_CURVE = 8, RG_BOARD_CLOCKS = 16 };
+
+/* A step of the clock and the watts of the whole board at it: idle; as busy cores go to none
+ * (epsilon) and with all of them busy (full), between them in a straight line, as in SimGrid's
+ * wattage_per_state. */
+struct rg_clock {
+    double hz, idle_watts, epsilon_watts, full_watts;
+};
 
 /* A datasheet, as a platform file's properties give it. Rates in FLOP/s and bytes/s. */
 struct rg_board {
@@ -27,7 +34,18 @@ struct rg_board {
     double port_rate;                  /* bytes/s on the wire, one direction; full duplex */
     double latency_s;                  /* one way, port to port */
     double frame_payload, frame_bytes; /* of a full frame: 1448 of 1538 for Ethernet with TCP */
+    double message_s, byte_s; /* one core's time for a message, and for a byte of it, at each end */
+    double port_tx_watts, port_rx_watts; /* above idle, while it sends or receives */
+    double switch_watts;                 /* of the switch, for this board's port */
+    int clock_count, clock; /* the rates above are those at clocks[clock]; highest first */
+    struct rg_clock clocks[RG_BOARD_CLOCKS];
 };
+
+/* Move to the step of that many Hz: compute rates and the times of calls and messages change in
+ * proportion, memory rates do not. RG_ERR_INVALID: no such step; *e lists them. */
+int rg_board_set_clock(struct rg_board *board, double hz, struct rg_error *e);
+/* Watts of the board with so many cores busy (0: idle), without its port. */
+double rg_board_watts(const struct rg_board *board, double busy_cores);
 
 /* Seconds of a list of kernels on `threads` cores (1 .. cores): for each the slower of the compute
  * and the memory bound, plus the call's overhead. */
@@ -35,8 +53,12 @@ double rg_board_seconds(const struct rg_board *board, const struct rg_work *work
 
 /* Bytes on the wire of `messages` messages with `payload` bytes in all. */
 double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint64_t payload);
-/* Busy time of a port for them: wire bytes over the rate. Latency is not in it. */
+/* Time they take a port, one direction: a processor prepares each message, then the bytes are on
+ * the wire while a core moves them, whichever is slower. Latency is not in it. */
 double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload);
+/* From sending one message to its delivery at a board of the same kind: the port's time, the
+ * latency, the receiver's time for a message. */
+double rg_board_hop_s(const struct rg_board *board, uint64_t payload);
 
 /* Complain about values that cannot be (zero rates, efficiency over 1, ...). */
 int rg_board_check(const struct rg_board *board, struct rg_error *e);

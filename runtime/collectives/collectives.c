@@ -180,7 +180,7 @@ double rg_allreduce_adds_s(const struct rg_board *board, int threads, int member
 double rg_allreduce_seconds(const struct rg_board *board, int threads, int members, size_t count)
 {
     size_t bytes = sizeof(float) * chunk_size(count, members, 0);
-    double hop = board->latency_s + rg_board_port_s(board, 1, bytes);
+    double hop = rg_board_hop_s(board, bytes);
     return 2 * (members - 1) * hop +
            rg_allreduce_adds_s(board, threads, members, members - 1, count);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 const char rg_scenario_keys[] = "nodes batch epochs iterations samples seed numerics overlap "
-                                "threads platform network learning-rate";
+                                "threads platform network learning-rate clock link-rate";
 
 static int complain(struct rg_error *e, const char *assignment, const char *why)
 {
@@ -53,6 +53,12 @@ static void apply_number(struct rg_scenario *s, const char *key, double value)
     } else if (strcmp(key, "threads") == 0) {
         t->threads = (int)value;
         s->lines.threads = 0;
+    } else if (strcmp(key, "clock") == 0) {
+        t->clock = value;
+        s->lines.clock = 0;
+        s->clock_count = 0; /* all boards */
+    } else if (strcmp(key, "link-rate") == 0) {
+        t->link_rate = value;
     } else {
         t->optimizer.rate = (float)value;
     }

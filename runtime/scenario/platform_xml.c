@@ -17,9 +17,13 @@
 
 enum { MAX_HOSTS = 65536 };
 
-enum type { NAME, CORES, BYTES, RATE, SECONDS, SIZE, CURVE };
+enum type { NAME, CORES, BYTES, RATE, SECONDS, SIZE, WATTS, CURVE, CLOCKS, STATES };
 
-/* One row a field of struct rg_board; the property is the field's name behind "rg_". */
+/* Complete, with the source of every number. */
+#define DATASHEET "platforms/pi4-gigabit-64.xml"
+
+/* One row a field of struct rg_board; the property is the field's name behind "rg_", but for the
+ * one that is SimGrid's own. */
 static const struct property {
     const char *name;
     enum type type;
@@ -43,7 +47,14 @@ static const struct property {
     ROW("latency_s", SECONDS, latency_s),
     ROW("frame_payload", SIZE, frame_payload),
     ROW("frame_bytes", SIZE, frame_bytes),
+    ROW("message_s", SECONDS, message_s),
+    ROW("byte_s", SECONDS, byte_s),
+    ROW("port_tx_watts", WATTS, port_tx_watts),
+    ROW("port_rx_watts", WATTS, port_rx_watts),
+    ROW("switch_watts", WATTS, switch_watts),
+    ROW("clocks", CLOCKS, clocks),
 #undef ROW
+    {"wattage_per_state", STATES, offsetof(struct rg_board, clocks)},
 };
 
 /* Reading under way: boards are numbered while their array may still move. */
@@ -87,19 +98,69 @@ static int read_curve(const char *text, struct rg_board *board, struct rg_error 
     return 0;
 }
 
+/* "1.5e9 1.2e9 600e6": the steps of the clock, highest first. */
+static int read_clocks(const char *text, struct rg_board *board, struct rg_error *why)
+{
+    static const struct rg_limit hertz = {false, true, 0, 1e12};
+    int length, i = 0;
+    const char *word;
+    for (; (word = rg_text_word(text, i, &length)); i++) {
+        char number[32];
+        snprintf(number, sizeof number, "%.*s", length, word);
+        if (i == RG_BOARD_CLOCKS || length >= (int)sizeof number ||
+            rg_text_number(number, &hertz, &board->clocks[i].hz, NULL) < 0)
+            return rg_fail(why, RG_ERR_INVALID,
+                           "1 to %d clocks in Hz, separated by blanks, are allowed",
+                           RG_BOARD_CLOCKS);
+    }
+    board->clock_count = i;
+    return i ? 0 : rg_fail(why, RG_ERR_INVALID, "at least one clock in Hz is wanted");
+}
+
+/* "2.9:2.27:6.4, ...": watts idle, of a core at no load, of all cores; one triple a clock. */
+static int read_states(const char *text, struct rg_board *board, struct rg_error *why)
+{
+    static const struct rg_limit watts = {false, false, 0, 1e6};
+    char *copy = strdup(text), *rest = copy;
+    int i = 0, err = copy ? 0 : rg_fail(why, RG_ERR_NOMEM, "out of memory");
+    for (; rest && err == 0; i++) {
+        char *triple = strsep(&rest, ","), *idle = strsep(&triple, ":");
+        char *epsilon = strsep(&triple, ":"), *full = triple;
+        struct rg_clock *c = &board->clocks[RG_MIN(i, RG_BOARD_CLOCKS - 1)];
+        idle += strspn(idle, " \t\n");
+        if (full)
+            full[strcspn(full, " \t\n")] = '\0';
+        if (i == RG_BOARD_CLOCKS || !epsilon || !full ||
+            rg_text_number(idle, &watts, &c->idle_watts, NULL) < 0 ||
+            rg_text_number(epsilon, &watts, &c->epsilon_watts, NULL) < 0 ||
+            rg_text_number(full, &watts, &c->full_watts, NULL) < 0)
+            err =
+                rg_fail(why, RG_ERR_INVALID,
+                        "1 to %d triples Idle:Epsilon:AllCores in watts, separated by commas, are "
+                        "allowed",
+                        RG_BOARD_CLOCKS);
+    }
+    free(copy);
+    return err;
+}
+
 static int read_value(const struct property *property, const char *text, struct rg_board *board,
                       struct rg_error *why)
 {
     static const struct rg_limit limits[] = {
         [CORES] = {true, false, 1, 1024},    [RATE] = {false, true, 0, 1e18},
         [SECONDS] = {false, false, 0, 1000}, [SIZE] = {false, true, 0, 1e9},
-        [BYTES] = {false, false, 1, 1e15},
+        [BYTES] = {false, false, 1, 1e15},   [WATTS] = {false, false, 0, 1e6},
     };
     char *field = (char *)board + property->offset;
     double value = 0;
     int err = 0;
     if (property->type == CURVE)
         return read_curve(text, board, why);
+    if (property->type == CLOCKS)
+        return read_clocks(text, board, why);
+    if (property->type == STATES)
+        return read_states(text, board, why);
     if (property->type == NAME) {
         if (text[0] == '\0' || strlen(text) >= sizeof board->name)
             return rg_fail(why, RG_ERR_INVALID, "1 to %zu characters are allowed",
@@ -125,12 +186,12 @@ static int read_value(const struct property *property, const char *text, struct 
 /* Index of the property that a <prop> gives; -1: not one of ours; < -1: an error. */
 static int property_of(struct reader *r, const struct rg_xml_element *prop, const char *id)
 {
-    if (strncmp(id, "rg_", 3) != 0)
-        return -1;
     for (size_t i = 0; i < RG_COUNT(properties); i++)
         if (strcmp(properties[i].name, id) == 0)
             return (int)i;
-    char words[400] = "", allowed[400];
+    if (strncmp(id, "rg_", 3) != 0)
+        return -1;
+    char words[600] = "", allowed[600];
     for (size_t i = 0; i < RG_COUNT(properties); i++) {
         size_t used = strlen(words);
         snprintf(words + used, sizeof words - used, "%s ", properties[i].name);
@@ -163,6 +224,21 @@ static int read_prop(struct reader *r, const struct rg_xml_element *prop, struct
     return 0;
 }
 
+#define NO_STATE (-1.0)
+
+/* How many triples of watts there are; what has none is left zero. */
+static int count_states(struct rg_board *board)
+{
+    int states = 0;
+    for (int i = 0; i < RG_BOARD_CLOCKS; i++) {
+        if (board->clocks[i].full_watts == NO_STATE)
+            board->clocks[i].full_watts = 0;
+        else
+            states++;
+    }
+    return states;
+}
+
 static int read_board(struct reader *r, const struct rg_xml_element *element,
                       struct rg_board *board)
 {
@@ -170,6 +246,8 @@ static int read_board(struct reader *r, const struct rg_xml_element *element,
     const struct rg_xml_attribute *id = rg_xml_find(element, "id");
     const char *name = id ? id->value : "?";
     memset(board, 0, sizeof *board);
+    for (int i = 0; i < RG_BOARD_CLOCKS; i++)
+        board->clocks[i].full_watts = NO_STATE;
     for (const struct rg_xml_element *n = element->child; n; n = n->next) {
         int err = strcmp(n->name, "prop") == 0 ? read_prop(r, n, board, lines) : 0;
         if (err)
@@ -179,8 +257,16 @@ static int read_board(struct reader *r, const struct rg_xml_element *element,
         if (!lines[i])
             return rg_xml_fail(r->xml, element->line, r->e,
                                "<%s id=\"%.60s\"> has no property \"%s\", which describes its "
-                               "board: <prop id=\"%s\" value=\"...\"/> is needed",
+                               "board: <prop id=\"%s\" value=\"...\"/> is needed; the datasheet "
+                               "in " DATASHEET " has it",
                                element->name, name, properties[i].name, properties[i].name);
+    int states = count_states(board);
+    if (states != board->clock_count)
+        return rg_xml_fail(r->xml, element->line, r->e,
+                           "<%s id=\"%.60s\"> has %d clock%s in rg_clocks and watts for %d in "
+                           "wattage_per_state: as many are wanted",
+                           element->name, name, board->clock_count,
+                           board->clock_count == 1 ? "" : "s", states);
     struct rg_error why = {0};
     if (rg_board_check(board, &why) < 0)
         return rg_xml_fail(r->xml, element->line, r->e, "<%s id=\"%.60s\">: %.300s", element->name,
@@ -349,6 +435,46 @@ static int point_to_boards(struct reader *r)
     for (int i = 0; i < p->count; i++)
         p->boards[i] = &p->kinds[r->kind[i]];
     return 0;
+}
+
+int rg_platform_set_clock(struct rg_platform *platform, int first, int last, double hz,
+                          struct rg_error *e)
+{
+    RG_ASSERT(0 <= first && first <= last && last < platform->count);
+    struct rg_board *kinds = calloc((size_t)platform->kind_count * 2, sizeof *kinds);
+    int *moved = calloc((size_t)platform->kind_count, sizeof *moved);
+    int count = platform->kind_count, err = 0;
+    if (!kinds || !moved)
+        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", platform->file);
+    else
+        memcpy(kinds, platform->kinds, (size_t)count * sizeof *kinds);
+    for (int i = first; i <= last && err == 0; i++) {
+        ptrdiff_t kind = platform->boards[i] - platform->kinds;
+        if (moved[kind])
+            continue;
+        moved[kind] = count;
+        kinds[count] = kinds[kind];
+        err = rg_board_set_clock(&kinds[count++], hz, e);
+    }
+    for (int i = 0; i < platform->count && err == 0; i++) {
+        ptrdiff_t kind = platform->boards[i] - platform->kinds;
+        platform->boards[i] = &kinds[i >= first && i <= last ? moved[kind] : kind];
+    }
+    if (err == 0) {
+        free(platform->kinds);
+        platform->kinds = kinds;
+        platform->kind_count = count;
+    } else {
+        free(kinds);
+    }
+    free(moved);
+    return err;
+}
+
+void rg_platform_scale_ports(struct rg_platform *platform, double factor)
+{
+    for (int i = 0; i < platform->kind_count; i++)
+        platform->kinds[i].port_rate *= factor;
 }
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e)

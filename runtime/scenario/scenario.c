@@ -42,6 +42,8 @@ const struct rg_limit *rg_scenario_limit(const char *name)
         {"threads", {true, false, 1, 1024}},
         {"learning-rate", {false, true, 0, 1000}},
         {"momentum", {false, false, 0, 0.9999}},
+        {"clock", {false, true, 0, 1e12}},
+        {"link-rate", {false, true, 0, 1e6}},
         {"accuracy", {false, true, 0, 1}},
         {"inputs", {true, false, 1, 1 << 24}},
         {"classes", {true, false, 1, 256}},
@@ -217,22 +219,65 @@ static int read_training(const struct rg_xml *xml, const struct rg_xml_element *
     int numerics = 1;
     int err = rg_xml_only(xml, element,
                           "batch epochs iterations learning-rate optimizer momentum numerics "
-                          "threads",
+                          "threads clock link-rate",
                           e);
     training->threads = 1;
+    training->link_rate = 1;
     training->line = element->line;
     if (err || (err = rg_xml_want(xml, element, "batch", &batch, e)) ||
         (err = scalar(xml, element, "batch", &training->batch, e)) ||
         (err = read_length(xml, element, training, e)) ||
         (err = read_optimizer(xml, element, &training->optimizer, e)) ||
         (err = rg_xml_choice(xml, element, "numerics", RG_NUMERICS_WORDS, &numerics, e)) ||
-        (err = scalar(xml, element, "threads", &training->threads, e)))
+        (err = scalar(xml, element, "threads", &training->threads, e)) ||
+        (err = rg_xml_number(xml, element, "clock", rg_scenario_limit("clock"), &training->clock,
+                             e)) ||
+        (err = rg_xml_number(xml, element, "link-rate", rg_scenario_limit("link-rate"),
+                             &training->link_rate, e)))
         return err;
     training->numerics = numerics;
     s->lines.batch = batch->line;
     s->lines.threads = line_of(element, "threads");
+    s->lines.clock = line_of(element, "clock");
     s->lines.iterations = line_of(element, training->iterations ? "iterations" : "epochs");
     return rg_xml_empty(xml, element, e);
+}
+
+static int add_clock(struct rg_scenario *s, struct rg_clock_group group, struct rg_error *e)
+{
+    size_t bytes = (size_t)(s->clock_count + 1) * sizeof *s->clocks;
+    struct rg_clock_group *clocks = realloc(s->clocks, bytes);
+    if (!clocks)
+        return no_memory(s, e);
+    s->clocks = clocks;
+    s->clocks[s->clock_count++] = group;
+    return 0;
+}
+
+/* <clock nodes="0-3,8" hz="600e6"/> */
+static int read_clock(const struct rg_xml *xml, const struct rg_xml_element *element,
+                      struct rg_scenario *s, struct rg_error *e)
+{
+    const struct rg_xml_attribute *nodes, *hz;
+    struct rg_clock_group group = {.line = element->line};
+    int err = rg_xml_only(xml, element, "nodes hz", e);
+    if (err || (err = rg_xml_want(xml, element, "nodes", &nodes, e)) ||
+        (err = rg_xml_want(xml, element, "hz", &hz, e)) ||
+        (err = rg_xml_number(xml, element, "hz", rg_scenario_limit("clock"), &group.hz, e)) ||
+        (err = rg_xml_empty(xml, element, e)))
+        return err;
+    const char *at = nodes->value;
+    int used;
+    while (err == 0 && (used = rg_text_range(at, 65535, &group.first, &group.last)) > 0) {
+        err = add_clock(s, group, e);
+        at += used;
+    }
+    if (err == 0 && (*at || at == nodes->value))
+        err = rg_xml_fail(xml, nodes->line, e,
+                          "nodes=\"%.60s\" of <clock>: ranks and ranges of them are allowed, as in "
+                          "0-3,8",
+                          nodes->value);
+    return err;
 }
 
 static int read_stop(const struct rg_xml *xml, const struct rg_xml_element *element,
@@ -315,6 +360,7 @@ static const struct section {
     {"platform", true, false, read_platform}, {"network", true, false, read_network},
     {"data", true, false, read_data},         {"training", true, false, read_training},
     {"strategy", true, true, read_strategy},  {"stop", false, false, read_stop},
+    {"clock", false, true, read_clock},
 };
 
 static int read_root(const struct rg_xml *xml, struct rg_scenario *s, struct rg_error *e)
@@ -398,6 +444,7 @@ void rg_scenario_free(struct rg_scenario *s)
         free(spec->kind);
     }
     free(s->strategies);
+    free(s->clocks);
     for (int i = 0; i < RG_DATA_FILES; i++)
         free(s->data_written[i]);
     free(s->data.images);

@@ -8,7 +8,8 @@
  *       <network file/>
  *       <data kind="digits|iris|idx|csv|random" train test images labels file inputs classes/>
  *       <training batch epochs|iterations learning-rate optimizer="sgd|momentum|adam"
- *                 momentum="0.9" numerics="real|skip" threads="1"/>
+ *                 momentum="0.9" numerics="real|skip" threads="1" clock="HZ" link-rate="1"/>
+ *       <clock nodes="8-15,20" hz/> ...
  *       <strategy label kind nodes ...parameters of the kind.../>
  *       <stop accuracy/>
  *     </scenario>
@@ -49,8 +50,17 @@ struct rg_training {
     int epochs;      /* passes over the training samples; the last incomplete batch is left out */
     long iterations; /* > 0: so many updates, whatever the epochs */
     struct rg_optimizer optimizer;
-    bool numerics; /* false: skip them, charge their time only */
-    int threads;   /* cores that training uses on a node */
+    bool numerics;    /* false: skip them, charge their time only */
+    int threads;      /* cores that training uses on a node */
+    double clock;     /* Hz of all boards; 0: their highest */
+    double link_rate; /* every link at so many times its bandwidth */
+    int line;
+};
+
+/* A group of nodes at another clock. */
+struct rg_clock_group {
+    int first, last; /* ranks */
+    double hz;
     int line;
 };
 
@@ -65,19 +75,22 @@ struct rg_scenario {
     struct rg_training training;
     struct rg_strategy_spec *strategies;
     int strategy_count;
+    struct rg_clock_group *clocks;
+    int clock_count;
     int nodes;            /* 0: not given */
     double stop_accuracy; /* NAN: not given */
     char *overlap;        /* --set overlap: for every strategy whose kind has it; NULL: not given */
     char *data_written[RG_DATA_FILES]; /* the data's files as the scenario writes them, or NULL */
     struct {                           /* of attributes; 0: not given, or from the command line */
-        int batch, iterations, threads, stop, data_files[RG_DATA_FILES];
+        int batch, iterations, threads, clock, stop, data_files[RG_DATA_FILES];
     } lines;
     char digest[65]; /* SHA-256 of the scenario and every file and --set that shapes the run */
 };
 
 int rg_scenario_load(const char *file, struct rg_scenario *scenario, struct rg_error *e);
 /* Apply one --set KEY=VALUE: nodes, batch, epochs, iterations, samples, seed, numerics, overlap,
- * threads, platform, network, learning-rate, or LABEL.PARAM. Errors list what is allowed. */
+ * threads, platform, network, learning-rate, clock, link-rate, or LABEL.PARAM. Errors list what is
+ * allowed. */
 int rg_scenario_set(struct rg_scenario *scenario, const char *assignment, struct rg_error *e);
 /* Find the data's files: in `folder` (ringnode --data), else as the scenario writes them. The
  * shipped iris.csv is looked for beside the network file's folder, the scenario's, and the program.
@@ -115,6 +128,12 @@ struct rg_platform {
 };
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e);
+/* Hosts first to last at that clock; an error lists the clocks of the board that has no such step.
+ */
+int rg_platform_set_clock(struct rg_platform *platform, int first, int last, double hz,
+                          struct rg_error *e);
+/* Ports at `factor` times their rate. */
+void rg_platform_scale_ports(struct rg_platform *platform, double factor);
 void rg_platform_free(struct rg_platform *platform);
 
 #endif

@@ -196,6 +196,8 @@ static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
         {"momentum", t->optimizer.momentum},
         {"numerics", t->numerics},
         {"threads", t->threads},
+        {"clock", t->clock},
+        {"link-rate", t->link_rate},
         {"stop", isnan(s->stop_accuracy) ? -1 : s->stop_accuracy},
         {"data", s->data.kind},
         {"train", s->data.train},
@@ -205,6 +207,11 @@ static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
     };
     for (size_t i = 0; i < RG_COUNT(numbers); i++)
         add_number(digest, numbers[i].key, numbers[i].value);
+    for (int i = 0; i < s->clock_count; i++) {
+        add_number(digest, "clock of", s->clocks[i].first);
+        add_number(digest, "to", s->clocks[i].last);
+        add_number(digest, "hz", s->clocks[i].hz);
+    }
     add(digest, "overlap", s->overlap ? s->overlap : "");
     for (int i = 0; i < s->strategy_count; i++)
         if (add_strategy(digest, &s->strategies[i]) < 0)

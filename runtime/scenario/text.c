@@ -82,6 +82,27 @@ int rg_text_number(const char *text, const struct rg_limit *limit, double *value
     return 0;
 }
 
+int rg_text_range(const char *text, int most, int *first, int *last)
+{
+    const struct rg_limit limit = {true, false, 0, most};
+    char item[32];
+    size_t length = strcspn(text, ",");
+    if (*text == '\0')
+        return 0;
+    if (length >= sizeof item || (text[length] == ',' && text[length + 1] == '\0'))
+        return RG_ERR_INVALID;
+    memcpy(item, text, length);
+    item[length] = '\0';
+    char *high = item, *low = strsep(&high, "-");
+    double from, to;
+    if (rg_text_number(low, &limit, &from, NULL) < 0 ||
+        rg_text_number(high ? high : low, &limit, &to, NULL) < 0 || to < from)
+        return RG_ERR_INVALID;
+    *first = (int)from;
+    *last = (int)to;
+    return (int)length + (text[length] == ',');
+}
+
 const char *rg_text_word(const char *words, int index, int *length)
 {
     const char separator = strchr(words, '|') ? '|' : ' ';

@@ -19,6 +19,10 @@ struct rg_limit {
  * is allowed, as in "not a number: 1 to 64 are allowed". */
 int rg_text_number(const char *text, const struct rg_limit *limit, double *value,
                    struct rg_error *e);
+/* The first of "3", "0-7" in a list separated by commas: its ends (equal for one number), at most
+ * `most`. Returns how many characters it takes, comma included; 0: the text is empty; < 0: it is
+ * neither. */
+int rg_text_range(const char *text, int most, int *first, int *last);
 /* "1 to 64 are allowed" */
 void rg_text_limit(const struct rg_limit *limit, char *out, size_t size);
 

@@ -91,7 +91,7 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     double hop = 0, add = 0, update = 0, work = 0, last = 0;
     for (int j = 0; j < m; j++) {
         const struct rg_board *board = job->boards[j];
-        hop = fmax(hop, board->latency_s + rg_board_port_s(board, 1, bytes));
+        hop = fmax(hop, rg_board_hop_s(board, bytes));
         add = fmax(add, rg_add_s(board, job->threads, shard_of(job, j).count));
         update = fmax(update, rg_update_s(job, board, shard_of(job, j).count));
         p->c_s = fmax(p->c_s, rg_board_port_s(board, (uint64_t)k, (uint64_t)k * bytes));

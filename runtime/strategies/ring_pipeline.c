@@ -330,7 +330,7 @@ static void add_unit(struct stage_forms *form, const struct rg_ring *ring, int r
     size_t bytes = sizeof(float) * (size_t)n;
     form->port += share * rg_board_port_s(board, 2, bytes * (out + back));
     form->hop += share * rg_board_port_s(board, 1, bytes * out);
-    form->out += share * (board->latency_s + rg_board_port_s(board, 1, bytes * out));
+    form->out += share * rg_board_hop_s(board, bytes * out);
     form->back = form->out;
 }
 

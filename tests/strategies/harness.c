@@ -69,9 +69,10 @@ int harness_run(const struct rg_job *job, const struct harness_options *options,
                                          .die_rank = options->die_rank,
                                          .die_operation = options->die_operation};
     if (!options->free_transfers) {
-        world.message_s = RG_MESSAGE_HEADER * wire;
-        world.byte_s = wire;
-        world.latency_s = board->latency_s;
+        double byte_s = fmax(wire, board->byte_s);
+        world.message_s = board->message_s + RG_MESSAGE_HEADER * byte_s;
+        world.byte_s = byte_s;
+        world.latency_s = board->latency_s + board->message_s;
     }
     int *own = results ? results : calloc((size_t)job->nodes, sizeof *own);
     rg_run_init(run);

@@ -39,6 +39,13 @@ static void write_files(void)
                                  "<prop id=\"rg_latency_s\" value=\"0\"/>\n"
                                  "<prop id=\"rg_frame_payload\" value=\"1\"/>\n"
                                  "<prop id=\"rg_frame_bytes\" value=\"1\"/>\n"
+                                 "<prop id=\"rg_message_s\" value=\"0\"/>\n"
+                                 "<prop id=\"rg_byte_s\" value=\"0\"/>\n"
+                                 "<prop id=\"rg_port_tx_watts\" value=\"1\"/>\n"
+                                 "<prop id=\"rg_port_rx_watts\" value=\"0.5\"/>\n"
+                                 "<prop id=\"rg_switch_watts\" value=\"0.25\"/>\n"
+                                 "<prop id=\"rg_clocks\" value=\"1e9\"/>\n"
+                                 "<prop id=\"wattage_per_state\" value=\"2:3:5\"/>\n"
                                  "</cluster></zone></platform>\n");
     scratch_text("scenario.xml", good);
 }
@@ -128,7 +135,9 @@ static void test_refusals(void)
         {"@/scenario.xml b.xml", "one scenario is allowed"},
         {"@/scenario.xml --timeout 0", "--timeout 0: out of range: numbers above 0"},
         {"@/scenario.xml --timeout 5s", "--timeout 5s: not a number"},
-        {"@/scenario.xml --set clock=1", "--set clock=1: unknown key"},
+        {"@/scenario.xml --set clock=1",
+         "--set clock=\"1\": board toy has no clock of 1 Hz|its steps are 1e+09"},
+        {"@/scenario.xml --set colour=1", "--set colour=1: unknown key"},
         {"@/scenario.xml --set nodes=4", "--set nodes=4: the platform has 3 hosts"},
         {"@/scenario.xml --strategy tow", "--strategy tow: did you mean \"two\""},
         {"@/scenario.xml --save @/w", "--save belongs to one strategy, 2 are selected"},

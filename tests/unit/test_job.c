@@ -111,6 +111,13 @@ static void write_files(void)
                                  "<prop id=\"rg_latency_s\" value=\"0\"/>\n"
                                  "<prop id=\"rg_frame_payload\" value=\"1\"/>\n"
                                  "<prop id=\"rg_frame_bytes\" value=\"1\"/>\n"
+                                 "<prop id=\"rg_message_s\" value=\"0\"/>\n"
+                                 "<prop id=\"rg_byte_s\" value=\"0\"/>\n"
+                                 "<prop id=\"rg_port_tx_watts\" value=\"1\"/>\n"
+                                 "<prop id=\"rg_port_rx_watts\" value=\"0.5\"/>\n"
+                                 "<prop id=\"rg_switch_watts\" value=\"0.25\"/>\n"
+                                 "<prop id=\"rg_clocks\" value=\"1e9\"/>\n"
+                                 "<prop id=\"wattage_per_state\" value=\"2:3:5\"/>\n"
                                  "</cluster></zone></platform>\n");
     scratch_text("scenario.xml", good);
 }

@@ -51,7 +51,14 @@ static const char good_network[] = "<network name=\"net\" input=\"1x4x4\">\n"
     "      <prop id=\"rg_port_rate\" value=\"125000000\"/>\n"                                      \
     "      <prop id=\"rg_latency_s\" value=\"0.000094\"/>\n"                                       \
     "      <prop id=\"rg_frame_payload\" value=\"1448\"/>\n"                                       \
-    "      <prop id=\"rg_frame_bytes\" value=\"1538\"/>\n"
+    "      <prop id=\"rg_frame_bytes\" value=\"1538\"/>\n"                                         \
+    "      <prop id=\"rg_message_s\" value=\"0\"/>\n"                                              \
+    "      <prop id=\"rg_byte_s\" value=\"0\"/>\n"                                                 \
+    "      <prop id=\"rg_port_tx_watts\" value=\"1\"/>\n"                                          \
+    "      <prop id=\"rg_port_rx_watts\" value=\"0.5\"/>\n"                                        \
+    "      <prop id=\"rg_switch_watts\" value=\"0.25\"/>\n"                                        \
+    "      <prop id=\"rg_clocks\" value=\"1e9\"/>\n"                                               \
+    "      <prop id=\"wattage_per_state\" value=\"2:3:5\"/>\n"
 
 static const char good_platform[] =
     "<?xml version='1.0'?>\n"
@@ -314,8 +321,8 @@ static const struct bad bad_platforms[] = {
     {"value=\"3.5e9\"", "value=\"1.5\"", 16, "whole number of bytes"},
     {"value=\"toy\"", "value=\"0123456789012345678901234567890123456789012345678901\"", 7,
      "1 to 47 characters"},
-    {"<host id=\"last\"", "<peer id=\"last\"", 38, "not well formed"},
-    {"<link id=\"l\" bandwidth", "<peer id=\"l\" bandwidth", 40, "<host> and <cluster>"},
+    {"<host id=\"last\"", "<peer id=\"last\"", 52, "not well formed"},
+    {"<link id=\"l\" bandwidth", "<peer id=\"l\" bandwidth", 54, "<host> and <cluster>"},
     {"<host id=\"last\"", "<host id=\"pi-8.lan\"", 3, "two hosts are named"},
 };
 
@@ -476,7 +483,9 @@ static void test_bad_sets(void)
         {"nodes=", "--set nodes=: not a whole number"},
         {"nodes=0", "out of range|1 to 65536"},
         {"nodes=1.5", "not a whole number"},
-        {"clock=1", "unknown key|LABEL.PARAM"},
+        {"colour=1", "unknown key|LABEL.PARAM"},
+        {"clock=0", "above 0"},
+        {"link-rate=-1", "above 0"},
         {"bacth=1", "did you mean \"batch\""},
         {"train=5", "unknown key"},
         {"numerics=maybe", "real and skip"},
