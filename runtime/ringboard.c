@@ -42,12 +42,15 @@ struct arguments {
 
 static const struct argp_option options[] = {
     {"host", OPTION_HOST, "NAME", 0, "Its board (default: the platform's first host)", 0},
-    {"clock", OPTION_CLOCK, "HZ", 0, "At this clock, one of the board's steps (default: the highest)", 0},
+    {"clock", OPTION_CLOCK, "HZ", 0,
+     "At this clock, one of the board's steps (default: the highest)", 0},
     {"threads", OPTION_THREADS, "N", 0, "Cores that kernels use (default 1)", 0},
     {"board", OPTION_BOARD, 0, 0, "Print the datasheet at that clock", 0},
     {"gemm", OPTION_GEMM, "M,N,K", 0, "Seconds of a product of M x K and K x N", 0},
-    {"message", OPTION_MESSAGE, "BYTES", 0, "Seconds of a message with that payload, one way, unhindered", 0},
-    {"watts", OPTION_WATTS, "CORES", 0, "Watts of the board with so many cores busy, its port idle", 0},
+    {"message", OPTION_MESSAGE, "BYTES", 0,
+     "Seconds of a message with that payload, one way, unhindered", 0},
+    {"watts", OPTION_WATTS, "CORES", 0, "Watts of the board with so many cores busy, its port idle",
+     0},
     {0}};
 
 static double number_of(struct argp_state *state, const char *option, const char *text,
