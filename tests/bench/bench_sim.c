@@ -3,10 +3,16 @@
  * A ring (everybody sends to the next and computes meanwhile) and a star (a centre sends to all,
  * who compute and answer) run twice: as node programs in the sim world, and as bare SimGrid actors
  * that exchange messages of the same size on the same platform. Both in processes of their own,
- * turn by turn; processor times are compared within a turn, and the median ratio is printed. */
+ * turn by turn; processor times are compared within a turn, and the median ratio is printed.
+ *
+ * The ring runs twice more, in the same turns: as an MPI program under smpirun (ring_smpi.c), for
+ * fewer rounds, from which the time of all is scaled; and as a plain simulation with a binary heap
+ * (heap_ring.c), whose simulated time all others must agree with. */
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "heap_ring.h"
 #include "sim/world_sim.h"
 #include <argp.h>
 #include <math.h>
@@ -28,6 +34,8 @@
 enum { MAX_REPEAT = 101, BARE_STACK = 256 << 10 };
 
 #define COMPUTE_S 1e-3
+#define PORT      125e6
+#define LATENCY_S 94e-6 /* of the cluster's two links */
 
 struct plan {
     bool star;
@@ -36,6 +44,7 @@ struct plan {
     size_t bytes;
     double jitter; /* spread of compute times: 0.5 is +-25 % */
     char platform[64];
+    long smpi_rounds;
 };
 
 /* What one process measured. */
@@ -249,7 +258,107 @@ static void run_bare(const struct plan *plan, struct measure *m)
     m->simulated_s = simgrid_get_clock();
 }
 
+/* ---- with nothing but a heap ---- */
+
+static double heap_compute_s(const void *arg, int rank, long round)
+{
+    return seconds_of(arg, rank, round);
+}
+
+static double heap_s(const struct plan *plan, long rounds, bool rendezvous)
+{
+    struct heap_ring ring = {.nodes = plan->nodes,
+                             .rounds = rounds,
+                             .wire_s = (double)(plan->bytes + RG_MESSAGE_HEADER) / PORT,
+                             .latency_s = LATENCY_S,
+                             .rendezvous = rendezvous,
+                             .window = (int)(RG_WINDOW / RG_MAX(plan->bytes, 1024)),
+                             .compute_s = heap_compute_s,
+                             .arg = plan};
+    return heap_ring_run(&ring);
+}
+
+static void run_heap(const struct plan *plan, struct measure *m)
+{
+    m->simulated_s = heap_s(plan, plan->iterations, false);
+}
+
+/* ---- under smpirun ---- */
+
+/* A file in memory that other processes can open by the name written to `path`. */
+static FILE *open_shared(char *path, size_t room)
+{
+    int fd = memfd_create("bench", 0);
+    RG_ASSERT(fd >= 0);
+    snprintf(path, room, "/proc/%d/fd/%d", (int)getpid(), fd);
+    FILE *stream = fdopen(fd, "wb");
+    RG_ASSERT(stream);
+    return stream;
+}
+
+/* SimGrid's costs of MPI calls are none unless asked for; every message is a rendezvous. */
+static void smpi_command(const struct plan *plan, long rounds, const char *hosts, const char *times,
+                         char *command, size_t room)
+{
+    snprintf(command, room,
+             "'%s' -np %d -platform /proc/%d/fd/%s -hostfile %s --log=root.thresh:error "
+             "--cfg=network/model:CM02 --cfg=network/latency-factor:1 "
+             "--cfg=network/bandwidth-factor:1 --cfg=network/crosstraffic:no "
+             "--cfg=surf/precision:1e-9 --cfg=smpi/wtime:0 "
+             "--cfg=smpi/simulate-computation:no --cfg=smpi/async-small-thresh:0 "
+             "--cfg=smpi/send-is-detached-thresh:0 '%s' %s %zu %ld",
+             RG_SMPIRUN, plan->nodes, (int)getpid(), strrchr(plan->platform, '/') + 1, hosts,
+             RG_RING_SMPI, times, plan->bytes + RG_MESSAGE_HEADER, rounds);
+}
+
+static double children_cpu_s(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/* Processor seconds of smpirun and all it starts for so many rounds. */
+static double smpi_cpu_s(const struct plan *plan, long rounds, double *simulated_s)
+{
+    char hosts[64], times[64], command[2000];
+    FILE *host_file = open_shared(hosts, sizeof hosts);
+    FILE *time_file = open_shared(times, sizeof times);
+    for (int rank = 0; rank < plan->nodes; rank++) {
+        fprintf(host_file, "node-%d\n", rank);
+        for (long i = 0; i < rounds; i++) {
+            double seconds = seconds_of(plan, rank, i);
+            RG_ASSERT(fwrite(&seconds, sizeof seconds, 1, time_file) == 1);
+        }
+    }
+    RG_ASSERT(fflush(host_file) == 0 && fflush(time_file) == 0);
+    smpi_command(plan, rounds, hosts, times, command, sizeof command);
+    double begin = children_cpu_s();
+    FILE *output = popen(command, "r");
+    RG_ASSERT(output);
+    int numbers = fscanf(output, "%lf", simulated_s);
+    int status = pclose(output);
+    fclose(host_file);
+    fclose(time_file);
+    if (status != 0 || numbers != 1) {
+        fprintf(stderr, "bench_sim: smpirun ended with status %d: %s\n", status, command);
+        exit(1);
+    }
+    return children_cpu_s() - begin;
+}
+
 /* ---- comparing ---- */
+
+/* All simulations of a ring mean the same ring. */
+static void must_agree(const char *what, double simulated_s, double heap, double tolerance)
+{
+    if (fabs(simulated_s - heap) <= tolerance * heap)
+        return;
+    fprintf(stderr, "bench_sim: %s simulates %.9g s, the plain simulation %.9g s\n", what,
+            simulated_s, heap);
+    exit(1);
+}
 
 static struct measure run_apart(const struct plan *plan,
                                 void (*run)(const struct plan *, struct measure *))
@@ -304,6 +413,37 @@ static void make_platform(struct plan *plan)
     snprintf(plan->platform, sizeof plan->platform, "/proc/self/fd/%d", fd);
 }
 
+/* The other two simulations of a ring that took `world` and `bare` processor seconds. */
+static void compare_others(const struct plan *plan, double bare, double world, int repeat)
+{
+    double heap[MAX_REPEAT], count = (double)plan->nodes * (double)plan->iterations;
+    for (int i = 0; i < repeat; i++)
+        heap[i] = run_apart(plan, run_heap).cpu_s;
+    double plain = median(heap, repeat);
+    printf("      heap %.3f us/m: world/heap %.2f, bare/heap %.2f\n", 1e6 * plain / count,
+           world / plain, bare / plain);
+    if (RG_SMPIRUN[0] == '\0') {
+        printf("      smpi skipped: smpicc and smpirun (libsimgrid-dev) were not found\n");
+        return;
+    }
+    /* One round costs the start of all ranks; the rest goes on at the rate of the further rounds.
+     */
+    double simulated_s, few[MAX_REPEAT], all[MAX_REPEAT];
+    long rounds = RG_MAX(RG_MIN(plan->smpi_rounds, plan->iterations), 2);
+    for (int i = 0; i < repeat; i++) {
+        few[i] = smpi_cpu_s(plan, 1, &simulated_s);
+        all[i] = smpi_cpu_s(plan, rounds, &simulated_s);
+    }
+    /* Where ranks are not in step, its rounds take some 26 ns longer than SimGrid's own. */
+    must_agree("the MPI program", simulated_s, heap_s(plan, rounds, true), 1e-4);
+    double start = median(few, repeat),
+           round = (median(all, repeat) - start) / (double)(rounds - 1);
+    double smpi = start + round * (double)(plan->iterations - 1);
+    printf("      smpi %.2f us/m, start %.2f s: scaled to %ld rounds from %ld: smpi/world %.2f, "
+           "smpi/bare %.2f\n",
+           1e6 * round / plan->nodes, start, plan->iterations, rounds, smpi / world, smpi / bare);
+}
+
 static void compare(struct plan plan, long messages, int repeat)
 {
     double cpu[2][MAX_REPEAT], ratio[MAX_REPEAT], rss[2] = {0, 0}, simulated[2] = {0, 0};
@@ -325,6 +465,11 @@ static void compare(struct plan plan, long messages, int repeat)
            plan.star ? "star" : "ring", plan.nodes, plan.iterations, plan.jitter,
            1e6 * bare / count, 1e6 * world / count, median(ratio, repeat),
            (rss[1] - rss[0]) / plan.nodes, simulated[0], simulated[1]);
+    if (plan.star || plan.nodes < 3)
+        return;
+    must_agree("the bare ring", simulated[0], heap_s(&plan, plan.iterations, true), 1e-6);
+    must_agree("the sim world", simulated[1], heap_s(&plan, plan.iterations, false), 1e-6);
+    compare_others(&plan, bare, world, repeat);
 }
 
 struct arguments {
@@ -341,6 +486,7 @@ static const struct argp_option options[] = {
     {"iterations", 'i', "N", 0, "Rounds a run, instead of --messages", 0},
     {"bytes", 'b', "N", 0, "Payload of a message (default 100000)", 0},
     {"jitter", 'j', "SHARE", 0, "Spread of the compute times (default 0; 0.5 is 50 %)", 0},
+    {"smpi-rounds", 's', "N", 0, "Rounds of the ring under smpirun (default 20), then scaled", 0},
     {"repeat", 'r', "N", 0, "Runs of each (default 5); medians are printed", 0},
     {0}};
 
@@ -368,6 +514,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'j':
         a->plan.jitter = atof(arg);
         return 0;
+    case 's':
+        a->plan.smpi_rounds = atol(arg);
+        return 0;
     case 'r':
         a->repeat = atoi(arg);
         if (a->repeat < 1 || a->repeat > MAX_REPEAT)
@@ -380,7 +529,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 int main(int argc, char **argv)
 {
-    struct arguments a = {.plan = {.bytes = 100000},
+    struct arguments a = {.plan = {.bytes = 100000, .smpi_rounds = 20},
                           .pattern = "",
                           .nodes = "64,256,1024",
                           .messages = 200000,
