@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABEL = 24, SHORT_LABEL = 16, POINT = 24, CELL = 48, MOST_COLUMNS = 13, MOST_BOTH = 40 };
+enum { LABEL = 24, SHORT_LABEL = 16, POINT = 32, CELL = 48, MOST_COLUMNS = 13, MOST_BOTH = 40 };
 
 /* What stands below the row of a run that did not finish; NULL: nothing. malloc'ed. */
 static char *note_of(const struct rg_run *run)
@@ -71,7 +71,7 @@ static void point_of(const struct rg_run *run, char text[CELL])
             snprintf(all + used, sizeof all - used, "%s%s=%s", used ? " " : "", name,
                      run->sweep[i].value);
     }
-    snprintf(text, CELL, strlen(all) <= POINT ? "%s" : "%.22s..", all);
+    snprintf(text, CELL, strlen(all) <= POINT ? "%s" : "%.30s..", all);
 }
 
 /* Which columns the runs fill. */
