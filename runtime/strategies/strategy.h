@@ -54,7 +54,8 @@ struct rg_job {
     long iterations_per_epoch; /* = data->train / batch, at least 1 */
     uint64_t seed;
     bool numerics;
-    void *plan; /* what `check` worked out once for all ranks; freed by `forget` */
+    void *plan;   /* what `check` worked out once for all ranks; freed by `forget` */
+    bool refused; /* `check` said no, or there are too few nodes: it cannot run */
 };
 
 /* The closed forms, for one iteration unless said otherwise. */
