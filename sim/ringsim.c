@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "models/blas.h"
 #include "node.h"
+#include "reduced.h"
 #include "result/checkpoint.h"
 #include "world_sim.h"
 #include <errno.h>
@@ -46,7 +47,8 @@ struct task {
 
 struct ringsim {
     struct rg_options options;
-    int jobs; /* --jobs */
+    int jobs;  /* --jobs */
+    bool full; /* --full */
     struct rg_study study;
     float *initial;
     struct task *tasks;
@@ -74,7 +76,8 @@ static double wall_s(void)
 
 struct simulation {
     struct ringsim *ringsim;
-    struct task *task;
+    const struct rg_job *job;
+    struct rg_run *run;
     struct shared *shared;
 };
 
@@ -97,7 +100,7 @@ static int node_program(struct rg_world *w, void *arg)
                                       .host = r->study.platform.names[w->rank],
                                       .progress = tell_progress,
                                       .progress_arg = s->shared};
-    return rg_node_run(w, s->task->job, &options, w->rank == 0 ? &s->task->run : NULL);
+    return rg_node_run(w, s->job, &options, w->rank == 0 ? s->run : NULL);
 }
 
 static void on_terminate(int number)
@@ -120,25 +123,41 @@ static void write_all(int fd, const char *text, size_t length)
     }
 }
 
+/* Once a process. */
+static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn iteration,
+                         void *iteration_arg, struct rg_run *run)
+{
+    struct simulation *s = arg;
+    struct rg_sim_options options = {.platform = s->ringsim->study.platform.file,
+                                     .size = job->nodes,
+                                     .hosts = s->ringsim->study.platform.names,
+                                     .boards = job->boards,
+                                     .threads = job->threads,
+                                     .iteration = iteration,
+                                     .iteration_arg = iteration_arg};
+    struct rg_error e = {0};
+    int *results = calloc((size_t)job->nodes, sizeof *results);
+    RG_ASSERT(results);
+    s->job = job;
+    s->run = run;
+    int result = rg_sim_run(&options, node_program, s, results, &e);
+    if (result && run->error_code == 0)
+        run->error_code = result;
+    if (run->error_code && run->status == RG_RUN_OK)
+        run->status = RG_RUN_FAILED;
+    if (e.code)
+        snprintf(run->error, sizeof run->error, "%s", e.text);
+    free(results);
+}
+
 static _Noreturn void be_child(struct ringsim *r, int index, int fd)
 {
     struct task *task = &r->tasks[index];
-    struct simulation s = {r, task, &r->shared[index]};
-    struct rg_sim_options options = {.platform = r->study.platform.file,
-                                     .size = task->job->nodes,
-                                     .hosts = r->study.platform.names,
-                                     .boards = task->job->boards,
-                                     .threads = task->job->threads};
-    struct rg_error e = {0};
-    int *results = calloc((size_t)task->job->nodes, sizeof *results);
-    RG_ASSERT(results);
-    int result = rg_sim_run(&options, node_program, &s, results, &e);
-    if (result && task->run.error_code == 0)
-        task->run.error_code = result;
-    if (task->run.error_code && task->run.status == RG_RUN_OK)
-        task->run.status = RG_RUN_FAILED;
-    if (e.code)
-        snprintf(task->run.error, sizeof task->run.error, "%s", e.text);
+    struct simulation s = {.ringsim = r, .shared = &r->shared[index]};
+    if (!r->full && rg_may_extrapolate(task->job, &r->study.scenario, r->options.trace != NULL))
+        rg_run_reduced(task->job, simulate_job, &s, &task->run);
+    else
+        simulate_job(&s, task->job, NULL, NULL, &task->run);
     char *text = NULL;
     if (rg_run_encode(&task->run, &text) == 0)
         write_all(fd, text, strlen(text));
@@ -301,10 +320,15 @@ static void run_all(struct ringsim *r)
 
 /* ---- main ---- */
 
-enum { KEY_JOBS = 'j' };
+enum { KEY_JOBS = 'j', KEY_FULL = 2000 };
 
 static const struct argp_option options[] = {
-    {"jobs", KEY_JOBS, "N", 0, "Strategies simulated at once (default: the cores)", 0}, {0}};
+    {"jobs", KEY_JOBS, "N", 0, "Strategies simulated at once (default: the cores)", 0},
+    {"full", KEY_FULL, NULL, 0,
+     "Simulate every iteration, also where they repeat (numerics skipped) and the rest could be "
+     "told from the first",
+     0},
+    {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -312,6 +336,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     char *end;
     if (key == ARGP_KEY_INIT) {
         state->child_inputs[0] = &r->options;
+        return 0;
+    }
+    if (key == KEY_FULL) {
+        r->full = true;
         return 0;
     }
     if (key != KEY_JOBS)

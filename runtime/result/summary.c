@@ -54,6 +54,20 @@ static void add_row(struct rg_table *table, const struct rg_run *run)
     free(note);
 }
 
+static void tell_extrapolated(const struct rg_result *result, FILE *stream)
+{
+    long all = 0, extrapolated = 0;
+    for (int i = 0; i < result->run_count; i++) {
+        all += result->runs[i].iterations;
+        extrapolated += result->runs[i].extrapolated_iterations;
+    }
+    if (extrapolated)
+        fprintf(stream,
+                "\n%ld of %ld iterations extrapolated from those simulated, which had become "
+                "steady\n",
+                extrapolated, all);
+}
+
 void rg_result_table(const struct rg_result *result, FILE *stream)
 {
     static const char *const heads[COLUMNS] = {"strategy", "nodes", "time",  "iteration",
@@ -67,6 +81,7 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
         add_row(&table, &result->runs[i]);
     rg_table_print(&table, stream);
     rg_table_free(&table);
+    tell_extrapolated(result, stream);
     fputs(
         "\nT_A, c: compute and communication time of one iteration at the bottleneck node; ratio: "
         "iteration observed\nover predicted; sent: payload of all nodes together; memory: the "

@@ -98,7 +98,8 @@ static void test_json_structure(void)
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
     check_keys(run, "label kind params nodes numerics status error iterations samples time_s "
                     "iteration_s formula energy_J energy_source traffic memory_bytes late_receives "
-                    "staleness peak_units training final to_accuracy weights_sha256 per_node ");
+                    "staleness peak_units extrapolated_iterations training final to_accuracy "
+                    "weights_sha256 per_node ");
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "
                                                 "observed_iteration_s ratio ");
