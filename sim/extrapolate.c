@@ -74,7 +74,7 @@ bool rg_reduce_epochs(long iterations, long per_epoch, const struct rg_rhythm *r
 
 static bool near(double value, double expected, double size)
 {
-    return fabs(value - expected) <= 1e-11 * fabs(expected) + 1e-13 * size;
+    return fabs(value - expected) <= 1e-10 * fabs(expected) + 1e-13 * size;
 }
 
 bool rg_reduction_holds(const struct rg_reduction *r, const struct rg_reduced_run *runs,

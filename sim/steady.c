@@ -7,8 +7,8 @@
 enum { MOST_SIGHTINGS = 1 << 23, SHORTEST = 8 };
 
 /* Dates are sums of many roundings and differences of large ones. */
-#define RELATIVE 1e-12
-#define ROUNDING 2e-14
+#define RELATIVE 1e-11
+#define ROUNDING 1e-14
 
 struct node {
     struct rg_sighting *seen;
@@ -97,8 +97,8 @@ static bool repeats(const struct rg_sighting *seen, long i, long last, long p)
     return b->counts - a->counts == d->counts - c->counts &&
            same(b->date_s - a->date_s, seconds, seconds, size) &&
            same(b->busy_s - a->busy_s, d->busy_s - c->busy_s, seconds, size) &&
-           same(b->unseen_s - a->unseen_s, d->unseen_s - c->unseen_s, seconds,
-                fmax(size, d->unseen_s));
+           same(b->unseen_s - a->unseen_s, d->unseen_s - c->unseen_s,
+                fmax(seconds, d->unseen_s - c->unseen_s), fmax(size, d->unseen_s));
 }
 
 /* The first iteration from which node's repeat up to iteration n, or n: none do. */
@@ -131,8 +131,12 @@ static bool all_repeat(const struct rg_steady *s, long n, long p, long latest,
     return seconds > 0;
 }
 
+#include <stdio.h>
 bool rg_steady_find(const struct rg_steady *s, long n, struct rg_rhythm *rhythm)
 {
+    if (getenv("DBG")) { FILE *f = fopen(getenv("DBG"), "w");
+      for (long i = 0; i < n; i++) for (int r = 0; r < s->nodes; r++) { const struct rg_sighting *a=&s->node[r].seen[i];
+        fprintf(f, "%ld %d %.17g %.17g %.17g %lu\n", i, r, a->date_s, a->busy_s, a->unseen_s, a->counts);} fclose(f);}
     RG_ASSERT(n <= s->complete);
     for (long p = 1; 3 * p <= n; p++) {
         long stretch = RG_MAX(RG_MAX(2 * p, s->under_way + 4), SHORTEST);
