@@ -72,21 +72,32 @@ bool rg_reduce_epochs(long iterations, long per_epoch, const struct rg_rhythm *r
 
 /* ---- did it repeat? ---- */
 
-static bool near(double value, double expected, double size)
+static bool near(double value, double expected, double scale, double size)
 {
-    return fabs(value - expected) <= 1e-10 * fabs(expected) + 1e-13 * size;
+    return fabs(value - expected) <= 1e-10 * scale + 1e-13 * size;
 }
 
-bool rg_reduction_holds(const struct rg_reduction *r, const struct rg_reduced_run *runs,
-                        const double *busy)
+/* Is a[i] + shift == b[i], for i in [from, to)? */
+static bool shifted(const double *a, const double *b, long from, long to, double shift,
+                    const struct rg_reduction *r)
 {
-    const struct rg_run *a = &runs[0].run, *b = &runs[1].run;
-    if (!near(b->time_s - r->again * a->time_s, r->rhythm.seconds, b->time_s))
-        return false;
-    for (int i = 0; i < a->node_count; i++)
-        if (!near(b->per_node[i].busy_s - r->again * a->per_node[i].busy_s, busy[i], b->time_s))
+    for (long i = from; i < to; i++)
+        if (!near(b[i] - a[i], shift, r->rhythm.seconds, b[i]))
             return false;
     return true;
+}
+
+bool rg_reduction_holds(const struct rg_reduction *r, const struct rg_reduced_run *runs)
+{
+    const struct rg_reduced_run *a = &runs[0], *b = &runs[1];
+    long base = r->runs[0].iterations, p = r->rhythm.period, common = r->rhythm.since + p;
+    double period = r->rhythm.seconds, epoch = a->run.time_s + period;
+    if (!near(b->run.time_s - r->again * a->run.time_s, period, period, b->run.time_s))
+        return false;
+    return a->run.node_count == b->run.node_count &&
+           shifted(a->marks, b->marks, 0, RG_MIN(common, base), 0, r) &&
+           shifted(a->marks, b->marks + p, r->rhythm.since, base, period, r) &&
+           (r->again == 1 || shifted(a->marks, b->marks + base + p, 0, base, epoch, r));
 }
 
 /* ---- totals ---- */

@@ -43,9 +43,8 @@ struct rg_reduced_run {
     double *marks; /* [run.iterations] */
 };
 
-/* Do the short runs add what the rhythm says? busy[node]: seconds in a period. */
-bool rg_reduction_holds(const struct rg_reduction *reduction, const struct rg_reduced_run *runs,
-                        const double *busy);
+/* Do the short runs differ by what the rhythm says, iteration by iteration of node 0? */
+bool rg_reduction_holds(const struct rg_reduction *reduction, const struct rg_reduced_run *runs);
 /* Makes *run, the description of a job not yet run, the long run. 0, or RG_ERR_NOMEM. */
 int rg_extrapolate(const struct rg_reduction *reduction, const struct rg_reduced_run *runs,
                    struct rg_run *run);

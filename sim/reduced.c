@@ -28,8 +28,7 @@ bool rg_may_extrapolate(const struct rg_job *job, const struct rg_scenario *scen
 
 /* ---- what a child tells ---- */
 
-/* Head of a message: then `count` doubles (busy seconds of the nodes, or marks), then the text of a
- * run. */
+/* Head of a message: then `count` marks, then the text of a run. */
 struct head {
     struct rg_rhythm rhythm; /* period 0: none */
     bool epochs;             /* it is whole epochs that repeat */
@@ -38,7 +37,7 @@ struct head {
 
 struct told {
     struct head head;
-    double *numbers;
+    double *marks;
     char *text;
 };
 
@@ -71,14 +70,14 @@ static bool read_all(int fd, void *data, size_t size)
     return true;
 }
 
-static _Noreturn void tell(int fd, struct head head, const double *numbers, const struct rg_run *run)
+static _Noreturn void tell(int fd, struct head head, const double *marks, const struct rg_run *run)
 {
     char *text = NULL;
     if (run && rg_run_encode(run, &text) != 0)
         _exit(1);
     head.length = text ? strlen(text) : 0;
     write_all(fd, &head, sizeof head);
-    write_all(fd, numbers, head.count * sizeof *numbers);
+    write_all(fd, marks, head.count * sizeof *marks);
     write_all(fd, text, head.length);
     _exit(0);
 }
@@ -88,16 +87,16 @@ static bool hear(int fd, struct told *told)
     struct head *head = &told->head;
     if (!read_all(fd, head, sizeof *head))
         return false;
-    told->numbers = calloc(head->count + 1, sizeof *told->numbers);
+    told->marks = calloc(head->count + 1, sizeof *told->marks);
     told->text = calloc(head->length + 1, 1);
-    RG_ASSERT(told->numbers && told->text);
-    return read_all(fd, told->numbers, head->count * sizeof *told->numbers) &&
+    RG_ASSERT(told->marks && told->text);
+    return read_all(fd, told->marks, head->count * sizeof *told->marks) &&
            read_all(fd, told->text, head->length);
 }
 
 static void forget(struct told *told)
 {
-    free(told->numbers);
+    free(told->marks);
     free(told->text);
     *told = (struct told){0};
 }
@@ -136,12 +135,7 @@ static void settle(struct child *c, const struct rg_rhythm *rhythm, bool epochs,
                                       rhythm, &reduction);
     if (!possible || rg_reduction_cost(&reduction) >= job->iterations - done)
         return;
-    double *busy = calloc((size_t)job->nodes, sizeof *busy);
-    RG_ASSERT(busy);
-    for (int i = 0; i < job->nodes; i++)
-        busy[i] = rg_steady_busy(c->steady, rhythm, i);
-    struct head head = {.rhythm = *rhythm, .epochs = epochs, .count = (size_t)job->nodes};
-    tell(c->fd, head, busy, NULL);
+    tell(c->fd, (struct head){.rhythm = *rhythm, .epochs = epochs}, NULL, NULL);
 }
 
 static void look(struct child *c, long complete)
@@ -254,8 +248,8 @@ static bool run_short(const struct child *whole, const struct rg_reduction *redu
     bool good = in_child(&c, be_marked, &told) && rg_run_decode(told.text, &run->run, &e) == 0 &&
                 run->run.status == RG_RUN_OK && run->run.iterations == job.iterations &&
                 told.head.count == (size_t)job.iterations;
-    run->marks = told.numbers;
-    told.numbers = NULL;
+    run->marks = told.marks;
+    told.marks = NULL;
     forget(&told);
     return good;
 }
@@ -279,7 +273,7 @@ static bool extrapolate(const struct child *whole, const struct told *told, stru
         if (i < reduction.count)
             good = good && run_short(whole, &reduction, i, &runs[i]);
     }
-    good = good && rg_reduction_holds(&reduction, runs, told->numbers);
+    good = good && rg_reduction_holds(&reduction, runs);
     if (good) {
         rg_job_describe(job, run);
         good = rg_extrapolate(&reduction, runs, run) == 0;

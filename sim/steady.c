@@ -151,10 +151,3 @@ bool rg_steady_repeats(const struct rg_steady *s, long n, long period, struct rg
     RG_ASSERT(n <= s->complete && n >= 3 * period);
     return all_repeat(s, n, period, 0, rhythm);
 }
-
-double rg_steady_busy(const struct rg_steady *s, const struct rg_rhythm *rhythm, int node)
-{
-    const struct rg_sighting *seen = s->node[node].seen;
-    long last = rhythm->since + rhythm->period;
-    return seen[last].busy_s - seen[rhythm->since].busy_s;
-}

@@ -42,7 +42,4 @@ bool rg_steady_find(const struct rg_steady *steady, long n, struct rg_rhythm *rh
 bool rg_steady_repeats(const struct rg_steady *steady, long n, long period,
                        struct rg_rhythm *rhythm);
 
-/* Busy seconds of a node in a period of the rhythm found. */
-double rg_steady_busy(const struct rg_steady *steady, const struct rg_rhythm *rhythm, int node);
-
 #endif
