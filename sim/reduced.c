@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FIRST_LOOK = 12, WORTH_IT = 16 };
+enum { FIRST_LOOK = 6, WORTH_IT = 12 };
 
 bool rg_may_extrapolate(const struct rg_job *job, const struct rg_scenario *scenario, bool traced)
 {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MOST_SIGHTINGS = 1 << 23, SHORTEST = 8 };
+enum { MOST_SIGHTINGS = 1 << 23, SHORTEST = 4 };
 
 /* Dates are sums of many roundings and differences of large ones. */
 #define RELATIVE 1e-11
@@ -131,12 +131,8 @@ static bool all_repeat(const struct rg_steady *s, long n, long p, long latest,
     return seconds > 0;
 }
 
-#include <stdio.h>
 bool rg_steady_find(const struct rg_steady *s, long n, struct rg_rhythm *rhythm)
 {
-    if (getenv("DBG")) { FILE *f = fopen(getenv("DBG"), "w");
-      for (long i = 0; i < n; i++) for (int r = 0; r < s->nodes; r++) { const struct rg_sighting *a=&s->node[r].seen[i];
-        fprintf(f, "%ld %d %.17g %.17g %.17g %lu\n", i, r, a->date_s, a->busy_s, a->unseen_s, a->counts);} fclose(f);}
     RG_ASSERT(n <= s->complete);
     for (long p = 1; 3 * p <= n; p++) {
         long stretch = RG_MAX(RG_MAX(2 * p, s->under_way + 4), SHORTEST);
