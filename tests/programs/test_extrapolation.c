@@ -182,9 +182,8 @@ static void a_million_iterations(void)
         CU_ASSERT(command_number(run, "extrapolated_iterations") >= 999000);
         CU_ASSERT_DOUBLE_EQUAL(command_number(run, "traffic.messages"),
                                epochs * command_number(other, "traffic.messages"), 0.01);
-        CU_ASSERT_DOUBLE_EQUAL(command_number(run, "time_s") /
-                                   (epochs * command_number(other, "time_s")),
-                               1, 1e-9);
+        CU_ASSERT_DOUBLE_EQUAL(
+            command_number(run, "time_s") / (epochs * command_number(other, "time_s")), 1, 1e-9);
     }
     json_decref(few);
     json_decref(million);
