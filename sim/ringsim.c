@@ -14,6 +14,7 @@
 #include "models/blas.h"
 #include "node.h"
 #include "pool.h"
+#include "reduced.h"
 #include "result/checkpoint.h"
 #include "scenario/text.h"
 #include "world_sim.h"
@@ -30,7 +31,8 @@ enum { MOST_TRACES = 64 }; /* runs of which --trace gathers timelines: they are 
 
 struct simulation {
     struct ringsim *ringsim;
-    struct task *task;
+    const struct rg_job *job;
+    struct rg_run *run;
     struct shared *shared;
 };
 
@@ -53,7 +55,7 @@ static int node_program(struct rg_world *w, void *arg)
                                       .host = r->study.platform.names[w->rank],
                                       .progress = tell_progress,
                                       .progress_arg = s->shared};
-    return rg_node_run(w, s->task->job, &options, w->rank == 0 ? &s->task->run : NULL);
+    return rg_node_run(w, s->job, &options, w->rank == 0 ? s->run : NULL);
 }
 
 static void write_all(int fd, const char *text, size_t length)
@@ -69,26 +71,42 @@ static void write_all(int fd, const char *text, size_t length)
     }
 }
 
+/* Once a process. */
+static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn iteration,
+                         void *iteration_arg, struct rg_run *run)
+{
+    struct simulation *s = arg;
+    struct rg_sim_options options = {.platform = s->ringsim->study.platform.file,
+                                     .link_rate = s->ringsim->study.scenario.training.link_rate,
+                                     .size = job->nodes,
+                                     .hosts = s->ringsim->study.platform.names,
+                                     .boards = job->boards,
+                                     .threads = job->threads,
+                                     .iteration = iteration,
+                                     .iteration_arg = iteration_arg};
+    struct rg_error e = {0};
+    int *results = calloc((size_t)job->nodes, sizeof *results);
+    RG_ASSERT(results);
+    s->job = job;
+    s->run = run;
+    int result = rg_sim_run(&options, node_program, s, results, &e);
+    if (result && run->error_code == 0)
+        run->error_code = result;
+    if (run->error_code && run->status == RG_RUN_OK)
+        run->status = RG_RUN_FAILED;
+    if (e.code)
+        snprintf(run->error, sizeof run->error, "%s", e.text);
+    free(results);
+}
+
 static _Noreturn void be_child(struct ringsim *r, int index, int fd)
 {
     struct task *task = &r->tasks[index];
-    struct simulation s = {r, task, &r->shared[index]};
-    struct rg_sim_options options = {.platform = r->study.platform.file,
-                                     .link_rate = r->study.scenario.training.link_rate,
-                                     .size = task->job->nodes,
-                                     .hosts = r->study.platform.names,
-                                     .boards = task->job->boards,
-                                     .threads = task->job->threads};
-    struct rg_error e = {0};
-    int *results = calloc((size_t)task->job->nodes, sizeof *results);
-    RG_ASSERT(results);
-    int result = rg_sim_run(&options, node_program, &s, results, &e);
-    if (result && task->run.error_code == 0)
-        task->run.error_code = result;
-    if (task->run.error_code && task->run.status == RG_RUN_OK)
-        task->run.status = RG_RUN_FAILED;
-    if (e.code)
-        snprintf(task->run.error, sizeof task->run.error, "%s", e.text);
+    struct simulation s = {.ringsim = r, .shared = &r->shared[index]};
+    if (!r->full && rg_may_extrapolate(task->job, &r->study.scenario, r->options.trace != NULL))
+        rg_run_reduced(task->job, simulate_job, &s, &task->run);
+    else
+        simulate_job(&s, task->job, NULL, NULL, &task->run);
     char *text = NULL;
     if (rg_run_encode(&task->run, &text) == 0)
         write_all(fd, text, strlen(text));
@@ -119,7 +137,7 @@ static void child(void *arg, int index, int fd)
 
 /* ---- options ---- */
 
-enum { KEY_JOBS = 'j', KEY_RESUME = 2000, KEY_SHARD, KEY_MERGE };
+enum { KEY_JOBS = 'j', KEY_RESUME = 2000, KEY_SHARD, KEY_MERGE, KEY_FULL };
 
 static const struct argp_option options[] = {
     {"jobs", KEY_JOBS, "N", 0, "Runs simulated at once (default: the cores)", 0},
@@ -130,6 +148,10 @@ static const struct argp_option options[] = {
      "Only part K of N (1 to N) of the runs: every Nth of them, for a batch system", 0},
     {"merge", KEY_MERGE, NULL, 0,
      "Join the parts of one scenario's result, given in place of a scenario, into --json FILE", 0},
+    {"full", KEY_FULL, NULL, 0,
+     "Simulate every iteration, also where they repeat (numerics skipped) and the rest could be "
+     "told from the first",
+     0},
     {0}};
 
 static void set_shard(struct ringsim *r, const char *arg, struct argp_state *state)
@@ -195,6 +217,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_MERGE:
         r->options.merging = true;
+        break;
+    case KEY_FULL:
+        r->full = true;
         break;
     case ARGP_KEY_ARG:
         if (!r->options.merging)

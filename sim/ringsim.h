@@ -22,6 +22,7 @@ struct task {
 struct ringsim {
     struct rg_options options;
     int jobs;          /* --jobs */
+    bool full;         /* --full */
     int shard, shards; /* --shard K/N; 0, 0: all runs */
     bool resume;       /* --resume */
     char **parts;      /* --merge */

@@ -247,6 +247,8 @@ static void read_measures(struct reader *r, const json_t *root, struct rg_run *r
     run->late_receives = get_count(r, root, "late_receives");
     run->staleness = (long)get_whole(r, root, "staleness", 0, INT64_MAX);
     run->peak_units = (long)get_whole(r, root, "peak_units", 0, INT64_MAX);
+    run->extrapolated_iterations =
+        (long)get_whole(r, root, "extrapolated_iterations", 0, INT64_MAX);
 }
 
 static void read_training(struct reader *r, const json_t *root, struct rg_run *run)

@@ -192,6 +192,7 @@ static void write_measures(struct rg_json *j, const struct rg_run *run)
     rg_json_count(j, "late_receives", run->late_receives);
     rg_json_whole(j, "staleness", run->staleness);
     rg_json_whole(j, "peak_units", run->peak_units);
+    rg_json_whole(j, "extrapolated_iterations", run->extrapolated_iterations);
 }
 
 static void write_training(struct rg_json *j, const struct rg_run *run)

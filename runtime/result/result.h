@@ -65,6 +65,8 @@ struct rg_run {
     uint64_t memory_max, memory_total;
     uint64_t late_receives;
     long staleness, peak_units; /* largest of any node */
+    long
+        extrapolated_iterations; /* of `iterations`: not simulated, but told from those that were */
     struct rg_run_point *training;
     int point_count;
     double final_loss, final_accuracy;

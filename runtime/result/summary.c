@@ -190,6 +190,20 @@ void rg_result_predictions(const struct rg_result *result, FILE *stream)
     print_predictions(result, true, stream);
 }
 
+static void tell_extrapolated(const struct rg_result *result, FILE *stream)
+{
+    long all = 0, extrapolated = 0;
+    for (int i = 0; i < result->run_count; i++) {
+        all += result->runs[i].iterations;
+        extrapolated += result->runs[i].extrapolated_iterations;
+    }
+    if (extrapolated)
+        fprintf(stream,
+                "\n%ld of %ld iterations extrapolated from those simulated, which had become "
+                "steady\n",
+                extrapolated, all);
+}
+
 /* Long sweeps have the prediction of the iteration beside the simulated one, and no second table.
  */
 void rg_result_table(const struct rg_result *result, FILE *stream)
@@ -206,6 +220,7 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
     }
     rg_table_print(&table, stream);
     rg_table_free(&table);
+    tell_extrapolated(result, stream);
     fputs(
         "\nT_A, c: compute and communication time of one iteration at the bottleneck node; ratio: "
         "iteration observed\nover predicted; sent: payload of all nodes together; memory: the "

@@ -75,6 +75,7 @@ static inline void fill_run(struct rg_run *run)
     run->late_receives = 2;
     run->staleness = 15;
     run->peak_units = 16;
+    run->extrapolated_iterations = 123456789000;
     run->training = calloc(2, sizeof *run->training);
     run->point_count = 2;
     run->training[0] = (struct rg_run_point){10, 1.5, NAN, 2.25, 0.5};
