@@ -103,12 +103,14 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
 {
     struct task *task = &r->tasks[index];
     struct simulation s = {.ringsim = r, .shared = &r->shared[index]};
+    struct rg_run run;
+    rg_run_init(&run);
     if (!r->full && rg_may_extrapolate(task->job, &r->study.scenario, r->options.trace != NULL))
-        rg_run_reduced(task->job, simulate_job, &s, &task->run);
+        rg_run_reduced(task->job, simulate_job, &s, &run);
     else
-        simulate_job(&s, task->job, NULL, NULL, &task->run);
+        simulate_job(&s, task->job, NULL, NULL, &run);
     char *text = NULL;
-    if (rg_run_encode(&task->run, &text) == 0)
+    if (rg_run_encode(&run, &text) == 0)
         write_all(fd, text, strlen(text));
     _exit(0);
 }
