@@ -82,31 +82,88 @@ static double worker_s(const struct rg_job *job, int worker)
     return seconds;
 }
 
-/* Pulls one after the other, the last wave's work, its pushes, the update; or, where adding up is
- * slower than the wire, the additions from the first push on. */
+/* The workers (0 ..) in the order in which a server serves them: in waves of at least as many as
+ * there are servers, each server beginning a wave with another worker, so that no two serve the
+ * same one at a time. */
+static void order_of_service(int servers, int workers, int server, int *order)
+{
+    int waves = RG_MAX(workers / servers, 1), n = 0;
+    for (int wave = 0; wave < waves; wave++) {
+        int first = rg_share_first(workers, waves, wave), size = rg_share(workers, waves, wave);
+        for (int t = 0; t < size; t++)
+            order[n++] = first + (server + t) % size;
+    }
+    RG_ASSERT(n == workers);
+}
+
+/* A shard between a server and a worker, at the slower of their ports. */
+static double hop_s(const struct rg_job *job, int server, int worker)
+{
+    uint64_t bytes = sizeof(float) * shard_of(job, server).count;
+    return fmax(rg_board_hop_s(job->boards[server], bytes),
+                rg_board_hop_s(job->boards[servers(job) + worker], bytes));
+}
+
+/* When worker i has all its parameters (pulls go out one after the other) and has done its work. */
+static void add_pulls(const struct rg_job *job, int server, const int *order, double *ready)
+{
+    double date = 0;
+    for (int t = 0; t < workers(job); t++) {
+        date += hop_s(job, server, order[t]);
+        ready[order[t]] = fmax(ready[order[t]], date);
+    }
+}
+
+/* When a server has taken and added up the pushes, in its order, and has updated its shard. */
+static double served_s(const struct rg_job *job, int server, const int *order, const double *ready)
+{
+    const struct rg_board *board = job->boards[server];
+    size_t count = shard_of(job, server).count;
+    double add = rg_add_s(board, job->threads, count), arrived = 0, added = 0;
+    for (int t = 0; t < workers(job); t++) {
+        arrived = fmax(arrived, ready[order[t]]) + hop_s(job, server, order[t]);
+        added = fmax(added, arrived) + (t > 0 ? add : 0);
+    }
+    return added + rg_update_s(job, board, count);
+}
+
+/* One iteration's dates, server by server, from the moment all are ready to send. */
+static double iteration_s(const struct rg_job *job)
+{
+    int m = servers(job), k = workers(job);
+    int *order = calloc((size_t)k, sizeof *order);
+    double *ready = calloc((size_t)k, sizeof *ready), end = 0;
+    RG_ASSERT(order && ready);
+    for (int j = 0; j < m; j++) {
+        order_of_service(m, k, j, order);
+        add_pulls(job, j, order, ready);
+    }
+    for (int i = 0; i < k; i++)
+        ready[i] += worker_s(job, i);
+    for (int j = 0; j < m; j++) {
+        order_of_service(m, k, j, order);
+        end = fmax(end, served_s(job, j, order, ready));
+    }
+    free(order);
+    free(ready);
+    return end;
+}
+
 static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
     int m = servers(job), k = workers(job);
     size_t bytes = sizeof(float) * shard_of(job, 0).count;
-    double hop = 0, add = 0, update = 0, work = 0, last = 0;
     for (int j = 0; j < m; j++) {
         const struct rg_board *board = job->boards[j];
-        hop = fmax(hop, rg_board_hop_s(board, bytes));
-        add = fmax(add, rg_add_s(board, job->threads, shard_of(job, j).count));
-        update = fmax(update, rg_update_s(job, board, shard_of(job, j).count));
+        size_t count = shard_of(job, j).count;
+        double adds = (k - 1) * rg_add_s(board, job->threads, count);
+        p->T_A_s = fmax(p->T_A_s, adds + rg_update_s(job, board, count));
         p->c_s = fmax(p->c_s, rg_board_port_s(board, (uint64_t)k, (uint64_t)k * bytes));
     }
-    for (int i = 0; i < k; i++) {
-        double seconds = worker_s(job, i);
-        work = fmax(work, seconds);
-        last = i >= k - m ? fmax(last, seconds) : last;
-    }
-    int wave = RG_MIN(m, k);
+    for (int i = 0; i < k; i++)
+        p->T_A_s = fmax(p->T_A_s, worker_s(job, i));
     p->overlap = false;
-    p->T_A_s = fmax(work, (k - 1) * add + update);
-    p->iteration_s = fmax(k * hop + last + wave * hop + (k > 1 ? add : 0),
-                          2 * wave * hop + work + (k - 1) * add) +
-                     update;
+    p->iteration_s = iteration_s(job);
     p->messages = 2 * (uint64_t)k * (uint64_t)m;
     p->values = 2 * (uint64_t)k * job->network->parameters;
     p->payload_bytes = sizeof(float) * p->values;
@@ -145,18 +202,6 @@ static void close_node(void *state)
     free(node);
 }
 
-static void order_workers(struct node *node)
-{
-    int m = servers(node->job), k = workers(node->job), n = 0;
-    for (int wave = 0; wave < k; wave += m)
-        for (int t = 0; t < m; t++) {
-            int worker = wave + (node->w->rank + t) % m;
-            if (worker < k)
-                node->order[n++] = m + worker;
-        }
-    RG_ASSERT(n == k);
-}
-
 /* The shard of the initial parameters: cut from a whole vector that lives only here. */
 static int set_parameters(struct node *node, const float *initial)
 {
@@ -192,7 +237,9 @@ static int open_server(struct node *node, const float *initial)
     if (!node->order || !node->parameters || !node->gradient || !node->pushed[0] ||
         !node->pushed[1])
         return RG_ERR_NOMEM;
-    order_workers(node);
+    order_of_service(servers(node->job), workers(node->job), node->w->rank, node->order);
+    for (int t = 0; t < workers(node->job); t++)
+        node->order[t] += servers(node->job);
     int result = rg_update_open(&node->update, node->w, node->job, node->shard.count);
     return result ? result : set_parameters(node, initial);
 }

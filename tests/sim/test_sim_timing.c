@@ -90,6 +90,66 @@ static void test_one_message(void)
     }
 }
 
+/* Processor time of messages: before the bytes leave, and before they are delivered; with all cores
+ * at work, the bytes' own time competes. */
+static const struct rg_board busy = {.name = "busy",
+                                     .cores = 4,
+                                     .gemm_rate = 1e9,
+                                     .gemm_rate_all = 3e9,
+                                     .vector_rate = 1e9,
+                                     .memory_rate = 1e18,
+                                     .memory_rate_all = 1e18,
+                                     .memory_bytes = 1 << 30,
+                                     .port_rate = RATE,
+                                     .latency_s = LATENCY,
+                                     .frame_payload = 1448,
+                                     .frame_bytes = 1538,
+                                     .message_s = 1e-3,
+                                     .byte_s = 4e-9};
+
+static void test_message_work(void)
+{
+    const struct rg_board *const both[] = {&busy, &busy};
+    struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = 2, .boards = both};
+    int results[2] = {0};
+    CU_ASSERT_EQUAL(simulate(&options, one_message, NULL, 30, results, NULL), 0);
+    for (size_t i = 0; i < RG_COUNT(sizes); i++) {
+        double wanted = wire_s(sizes[i]) + LATENCY + 2e-3;
+        CU_ASSERT_DOUBLE_EQUAL(notes->dates[2 * i], wanted, 2 * EXACT);
+        CU_ASSERT_DOUBLE_EQUAL(notes->dates[2 * i + 1], wanted, 2 * EXACT);
+    }
+}
+
+/* A message leaves while its sender computes on all four cores: five tasks share them. */
+static int message_and_compute(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    static char buffer[1000000];
+    struct rg_cost cost = {.flops = 4e9, .calls = 1}; /* 1 s on every core */
+    struct rg_work work = {.cost = &cost, .count = 1};
+    struct rg_request r;
+    int result = rg_clock_start(w);
+    if (w->rank == 0)
+        result = result ? result : rg_send(w, 1, TAG, buffer, sizeof buffer, &r);
+    else
+        result = result ? result : rg_recv(w, 0, TAG, buffer, sizeof buffer, &r);
+    if (result == 0 && w->rank == 0)
+        result = rg_compute(w, &work, "work", 0, NULL, NULL);
+    notes->dates[w->rank] = rg_now(w);
+    return result ? result : rg_wait(w, &r);
+}
+
+static void test_competition(void)
+{
+    const struct rg_board *const both[] = {&busy, &busy};
+    struct rg_sim_options options = {
+        .platform = SIM_PLATFORM_64, .size = 2, .boards = both, .threads = 4};
+    int results[2] = {0};
+    double message = 1e-3 + 4e-9 * (1e6 + RG_MESSAGE_HEADER); /* core seconds at the sender */
+    CU_ASSERT_EQUAL(simulate(&options, message_and_compute, NULL, 30, results, NULL), 0);
+    CU_ASSERT_DOUBLE_EQUAL(notes->dates[0], (4 + message) / 4, 1e-6);
+}
+
 enum { TRAIN = 10 };
 
 /* Completion dates of ten messages, seen one by one. */
@@ -492,6 +552,8 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"one message", test_one_message},
+        {"messages take processor time at both ends", test_message_work},
+        {"messages compete with computations", test_competition},
         {"messages of one connection overlap in flight", test_pipelining},
         {"ports are shared, and full duplex", test_sharing},
         {"cores are shared", test_cores},

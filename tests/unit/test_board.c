@@ -1,0 +1,126 @@
+/* Boards: clocks, watts, and what messages cost. */
+#include "base/bytes.h"
+#include "base/check.h"
+#include "boards/board.h"
+#include "tests/support/suite.h"
+#include <math.h>
+
+#define NEAR(a, b) CU_ASSERT_DOUBLE_EQUAL(a, b, 1e-12 * fabs((double)(b)))
+
+static const struct rg_board board = {
+    .name = "test",
+    .cores = 4,
+    .gemm_rate = 8e9,
+    .gemm_rate_all = 20e9,
+    .curve_points = 2,
+    .curve_size = {32, 128},
+    .curve_share = {0.25, 1},
+    .vector_rate = 4e9,
+    .memory_rate = 2e9,
+    .memory_rate_all = 3e9,
+    .call_s = 1e-6,
+    .memory_bytes = 1 << 30,
+    .port_rate = 1e8,
+    .latency_s = 5e-5,
+    .frame_payload = 1000,
+    .frame_bytes = 1100,
+    .message_s = 1e-5,
+    .byte_s = 1e-9,
+    .clock_count = 3,
+    .clocks = {{2e9, 2, 3, 7}, {1.5e9, 2, 2.5, 5}, {1e9, 2, 2, 4}}};
+
+static double seconds_of(const struct rg_board *b, int m, double bytes, int threads)
+{
+    struct rg_cost cost = {
+        .m = m, .n = m, .k = m, .flops = 2.0 * m * m * m, .bytes = bytes, .calls = 1};
+    if (m == 0)
+        cost.flops = bytes / 4;
+    struct rg_work work = {.cost = &cost, .count = 1};
+    return rg_board_seconds(b, &work, threads);
+}
+
+/* Compute-bound kernels, calls and messages slow down with the clock; memory-bound ones do not. */
+static void test_clock(void)
+{
+    struct rg_board slow = board;
+    CU_ASSERT_EQUAL_FATAL(rg_board_set_clock(&slow, 1e9, NULL), 0);
+    CU_ASSERT_EQUAL(slow.clock, 2);
+    NEAR(seconds_of(&board, 128, 1, 1), 2.0 * 128 * 128 * 128 / 8e9 + 1e-6);
+    NEAR(seconds_of(&slow, 128, 1, 1), 2 * seconds_of(&board, 128, 1, 1));
+    NEAR(seconds_of(&slow, 128, 1, 4), 2 * seconds_of(&board, 128, 1, 4));
+    NEAR(seconds_of(&board, 0, 4e6, 1), 2e-3 + 1e-6);
+    NEAR(seconds_of(&slow, 0, 4e6, 1), 2e-3 + 2e-6);
+    NEAR(slow.message_s, 2e-5);
+    NEAR(slow.byte_s, 2e-9);
+    CU_ASSERT_EQUAL(slow.memory_rate, board.memory_rate);
+    CU_ASSERT_EQUAL(slow.port_rate, board.port_rate);
+    CU_ASSERT_EQUAL_FATAL(rg_board_set_clock(&slow, 2e9, NULL), 0); /* and back */
+    NEAR(slow.gemm_rate, board.gemm_rate);
+    NEAR(slow.call_s, board.call_s);
+}
+
+static void test_no_such_clock(void)
+{
+    struct rg_board b = board;
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL(rg_board_set_clock(&b, 1.1e9, &e), RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "its steps are 2e+09, 1.5e+09, 1e+09"));
+    CU_ASSERT_EQUAL(memcmp(&b, &board, sizeof b), 0);
+}
+
+/* SimGrid's rule: Idle, or Epsilon and a share of what all cores add to it. */
+static void test_watts(void)
+{
+    struct rg_board b = board;
+    NEAR(rg_board_watts(&b, 0), 2);
+    NEAR(rg_board_watts(&b, 1), 4);
+    NEAR(rg_board_watts(&b, 4), 7);
+    NEAR(rg_board_watts(&b, 9), 7);
+    CU_ASSERT_EQUAL_FATAL(rg_board_set_clock(&b, 1.5e9, NULL), 0);
+    NEAR(rg_board_watts(&b, 2), 3.75);
+}
+
+static void test_messages(void)
+{
+    struct rg_board b = board;
+    double wire = (1000.0 + RG_MESSAGE_HEADER) * 1.1 / 1e8;
+    NEAR(rg_board_port_s(&b, 1, 1000), 1e-5 + wire);
+    NEAR(rg_board_port_s(&b, 3, 3000), 3 * (1e-5 + wire));
+    NEAR(rg_board_hop_s(&b, 1000), 2e-5 + 5e-5 + wire);
+    b.byte_s = 1e-7; /* the processor is slower than the wire */
+    NEAR(rg_board_port_s(&b, 1, 1000), 1e-5 + 1e-7 * (1000.0 + RG_MESSAGE_HEADER));
+}
+
+static void refused(struct rg_board b, const char *word)
+{
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL(rg_board_check(&b, &e), RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, word));
+}
+
+static void test_check(void)
+{
+    struct rg_board b = board;
+    CU_ASSERT_EQUAL(rg_board_check(&b, NULL), 0);
+    b.clocks[1].hz = 3e9;
+    refused(b, "clocks in rg_clocks must fall");
+    b = board;
+    b.clocks[0].full_watts = 1;
+    refused(b, "wattage_per_state");
+    b = board;
+    b.message_s = -1;
+    refused(b, "rg_message_s");
+    b = board;
+    b.port_rate = 0;
+    refused(b, "rg_port_rate");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {{"clock steps", test_clock},
+                                              {"no such clock", test_no_such_clock},
+                                              {"watts", test_watts},
+                                              {"messages", test_messages},
+                                              {"what cannot be", test_check}};
+    return suite_main("board", tests, RG_COUNT(tests), argc, argv);
+}
