@@ -8,9 +8,9 @@
 #include <simgrid/host.h>
 #include <stdlib.h>
 
-#define RATE    125e6 /* bytes/s of a port in the platforms here */
-#define LATENCY 94e-6 /* of a route in pi4-gigabit-64.xml */
-#define EXACT   1e-9  /* seconds, SimGrid's precision of dates */
+#define RATE    125e6   /* bytes/s of a port in the platforms here */
+#define LATENCY 50.3e-6 /* of a route in pi4-gigabit-64.xml */
+#define EXACT   1e-9    /* seconds, SimGrid's precision of dates */
 #define TAG     RG_TAG_USER
 
 static const struct rg_board board = {.name = "test",
@@ -475,7 +475,7 @@ static const char wilful_platform[] =
     "<prop id=\"network/model\" value=\"LV08\"/>"
     "<prop id=\"network/crosstraffic\" value=\"yes\"/></config>"
     "<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-7\" speed=\"1Gf\" bw=\"125MBps\" "
-    "lat=\"47us\" sharing_policy=\"SPLITDUPLEX\"/></platform>";
+    "lat=\"25.15us\" sharing_policy=\"SPLITDUPLEX\"/></platform>";
 
 /* Whatever the platform file would like, the network is the one that is documented. */
 static void test_pinned(void)
