@@ -96,7 +96,7 @@ static void set_timeout(struct argp_state *state, struct rg_options *options, co
 
 static void finish_arguments(struct argp_state *state, const struct rg_options *options)
 {
-    if (!options->scenario && !options->list)
+    if (!options->scenario && !options->list && !options->merging)
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "no scenario: a SCENARIO.xml is wanted, or --list (see --help)");
 }
@@ -361,6 +361,30 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
         check_job(&study->jobs[i], stream);
 }
 
+void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream)
+{
+    int impossible = 0, too_large = 0;
+    struct rg_result result = {.run_count = plan->run_count};
+    result.runs = calloc((size_t)plan->run_count, sizeof *result.runs);
+    RG_ASSERT(result.runs);
+    for (int i = 0; i < plan->run_count; i++) {
+        result.runs[i] = plan->runs[i].run; /* theirs stays theirs */
+        impossible += result.runs[i].status == RG_RUN_IMPOSSIBLE;
+        too_large += result.runs[i].status == RG_RUN_NO_FIT;
+    }
+    fprintf(stream, "%s (%s), seed %" PRIu64 "\n", plan->name, plan->want.file, plan->seed);
+    fprintf(stream,
+            "  sweep       %ld points, %d runs: %d to simulate, %d do not fit, %d impossible\n\n"
+            "what the closed forms say about one iteration:\n\n",
+            plan->points, plan->run_count, plan->run_count - impossible - too_large, too_large,
+            impossible);
+    rg_result_predictions(&result, stream);
+    fputs("\nT_A, c: compute and communication time at the bottleneck node; sent: payload of all "
+          "nodes together;\nmemory: the largest on a node\n",
+          stream);
+    free(result.runs);
+}
+
 /* ---- exit status ---- */
 
 int rg_cli_exit_of(int error_code)
@@ -476,20 +500,62 @@ static int check_outputs(const struct rg_options *options, const struct rg_study
     return err;
 }
 
-static int check_parameters(const struct rg_options *options, const struct rg_study *study,
+static int check_parameters(const struct rg_options *options, int runs, bool numerics,
                             struct rg_error *e)
 {
     const char *option = options->save ? "--save" : options->load ? "--load" : NULL;
     if (!option)
         return 0;
-    if (study->job_count != 1)
+    if (runs != 1)
         return rg_fail(e, RG_ERR_INVALID,
                        "%s belongs to one strategy, %d are selected: --strategy LABEL is needed",
-                       option, study->job_count);
-    if (!study->scenario.training.numerics)
+                       option, runs);
+    if (!numerics)
         return rg_fail(e, RG_ERR_INVALID, "%s: numerics=\"skip\" has no parameters, real is needed",
                        option);
     return 0;
+}
+
+/* Tell what is wrong with the input, in one line; the exit status. */
+static int refuse(const char *program, int err, struct rg_error *e)
+{
+    rg_text_squeeze(e->text);
+    if (strncmp(e->text, "--", 2) == 0) /* about an option; else it begins with FILE:LINE */
+        fprintf(stderr, "%s: ", program);
+    fprintf(stderr, "%s\n", e->text);
+    int status = rg_cli_exit_of(err);
+    return status ? status : RG_EXIT_INTERNAL;
+}
+
+struct looker {
+    const struct rg_options *options;
+    rg_look_fn look;
+    void *arg;
+};
+
+static int look_at_point(void *arg, const struct rg_study *study, struct rg_error *e)
+{
+    const struct looker *looker = arg;
+    int err = check_outputs(looker->options, study, e);
+    return err || !looker->look ? err : looker->look(looker->arg, study, e);
+}
+
+int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_fn look, void *arg,
+                struct rg_study *study, struct rg_sweep_plan *plan)
+{
+    struct rg_error e = {0};
+    struct looker looker = {options, look, arg};
+    const struct rg_study_want want = {.file = options->scenario,
+                                       .data_folder = options->data,
+                                       .sets = options->sets,
+                                       .set_count = options->set_count,
+                                       .labels = options->labels,
+                                       .label_count = options->label_count};
+    RG_ASSERT(options->scenario);
+    int err = rg_sweep_open(&want, look_at_point, &looker, study, plan, &e);
+    if (err == 0 && (err = check_parameters(options, plan->run_count, plan->numerics, &e)) != 0)
+        rg_sweep_close(plan);
+    return err ? refuse(program, err, &e) : 0;
 }
 
 int rg_cli_open(const struct rg_options *options, const char *program, struct rg_study *study)
@@ -500,19 +566,13 @@ int rg_cli_open(const struct rg_options *options, const char *program, struct rg
         rg_study_open_data(options->scenario, options->data, options->sets, options->set_count,
                            options->labels, options->label_count, study, &e);
     if (err == 0) {
-        if ((err = check_parameters(options, study, &e)) == 0)
+        err = check_parameters(options, study->job_count, study->scenario.training.numerics, &e);
+        if (err == 0)
             err = check_outputs(options, study, &e);
         if (err)
             rg_study_close(study);
     }
-    if (err == 0)
-        return 0;
-    rg_text_squeeze(e.text);
-    if (strncmp(e.text, "--", 2) == 0) /* about an option; else it begins with FILE:LINE */
-        fprintf(stderr, "%s: ", program);
-    fprintf(stderr, "%s\n", e.text);
-    int status = rg_cli_exit_of(err);
-    return status ? status : RG_EXIT_INTERNAL;
+    return err ? refuse(program, err, &e) : 0;
 }
 
 static int write_file(const char *path, const struct rg_result *result,
@@ -529,6 +589,12 @@ static int write_file(const char *path, const struct rg_result *result,
         return rg_fail(e, err, "%s: out of memory", path);
     }
     return rg_file_commit(&file, e); /* says what was wrong with the stream, if anything */
+}
+
+int rg_cli_write(const struct rg_options *options, const struct rg_result *result,
+                 struct rg_error *e)
+{
+    return write_file(options->json, result, rg_result_write, e);
 }
 
 int rg_cli_finish(const struct rg_options *options, const char *program,

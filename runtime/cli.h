@@ -3,6 +3,7 @@
 #define RG_CLI_H
 
 #include "job.h"
+#include "sweep.h"
 #include <argp.h>
 
 enum {
@@ -22,6 +23,7 @@ struct rg_options {
     char *data;       /* folder to look for data files in, or NULL */
     double timeout_s; /* 0: none */
     bool list, check, quiet;
+    bool merging; /* set by the program's own parser: no scenario is wanted */
 };
 
 /* The child parser for argp_child; its input is a struct rg_options. Unknown options and bad values
@@ -48,6 +50,14 @@ int rg_cli_exit_of(int error_code);
 /* Open what the options ask for and see that all outputs could be written. On failure one line has
  * gone to standard error: the exit status, else 0. */
 int rg_cli_open(const struct rg_options *options, const char *program, struct rg_study *study);
+/* The same for every run of a scenario with sweeps; look (may be NULL) sees every point's study. */
+int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_fn look, void *arg,
+                struct rg_study *study, struct rg_sweep_plan *plan);
+/* --check of a scenario with sweeps. */
+void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream);
+/* Write --json alone, whole or not at all. */
+int rg_cli_write(const struct rg_options *options, const struct rg_result *result,
+                 struct rg_error *e);
 /* Write --json and --trace, whole or not at all, and the table unless --json - or --quiet. The exit
  * status of the program: 1 when something could not be written, else that of the runs. */
 int rg_cli_finish(const struct rg_options *options, const char *program,

@@ -181,9 +181,10 @@ static int fail_nodes(const struct rg_study *study, const struct rg_strategy_spe
     return rg_scenario_fail(&study->scenario, 0, e, "nodes=%s: %s", value, why);
 }
 
-/* --set LABEL.nodes before --set nodes before the attribute; none: every host. */
+/* --set LABEL.nodes before --set nodes before the attribute; none: every host. Too few for the
+ * strategy: noted in *refusal, or, where that is NULL, an error. */
 static int set_nodes(const struct rg_study *study, const struct rg_strategy_spec *spec,
-                     struct rg_job *job, struct rg_error *e)
+                     struct rg_job *job, struct rg_error *refusal, struct rg_error *e)
 {
     const struct rg_limit limit = {.whole = true, .min = 1, .max = study->platform.count};
     const struct rg_attribute *given = NULL;
@@ -202,6 +203,12 @@ static int set_nodes(const struct rg_study *study, const struct rg_strategy_spec
     job->nodes_given = value != NULL;
     if (job->nodes >= job->strategy->min_nodes)
         return 0;
+    if (refusal) {
+        job->refused = true;
+        rg_fail(refusal, RG_ERR_INVALID, "%s needs at least %d nodes, there are %d",
+                job->strategy->name, job->strategy->min_nodes, job->nodes);
+        return 0;
+    }
     char set[24] = "";
     int line = given ? given->line : value ? 0 : spec->line;
     if (line == 0)
@@ -230,8 +237,9 @@ static const struct rg_strategy *find_kind(const struct rg_study *study,
     return NULL;
 }
 
+/* refusal: where to note that the job cannot run; NULL: that is an error. */
 static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec, struct rg_job *job,
-                    struct rg_error *e)
+                    struct rg_error *refusal, struct rg_error *e)
 {
     const struct rg_scenario *s = &study->scenario;
     const struct rg_training *t = &s->training;
@@ -256,30 +264,38 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
     for (int i = 0; i < spec->count && err == 0; i++)
         if (own_nodes || strcmp(spec->attributes[i].key, "nodes") != 0)
             err = set_value(job, s, spec, &spec->attributes[i], e);
-    if (err || (err = set_overlap(job, s, spec, e)) || (err = set_nodes(study, spec, job, e)))
+    if (err || (err = set_overlap(job, s, spec, e)) ||
+        (err = set_nodes(study, spec, job, refusal, e)) || job->refused)
         return err;
     struct rg_error why = {0};
     if ((err = strategy->check(job, &why)) == 0)
         return 0;
     if (err == RG_ERR_NOMEM)
         return rg_fail(e, err, "%s: out of memory", s->file);
+    if (refusal) {
+        job->refused = true;
+        *refusal = why;
+        return 0;
+    }
     return rg_scenario_fail(s, spec->line, e, "strategy \"%s\": %.380s", spec->label, why.text);
 }
 
-static int make_jobs(struct rg_study *study, struct rg_error *e)
+static int make_jobs(struct rg_study *study, bool may_refuse, struct rg_error *e)
 {
     const struct rg_scenario *s = &study->scenario;
     int err = 0, overlapping = 0;
     study->jobs = calloc((size_t)s->strategy_count, sizeof *study->jobs); /* plans point to them */
-    if (!study->jobs)
+    study->refusals = calloc((size_t)s->strategy_count, sizeof *study->refusals);
+    if (!study->jobs || !study->refusals)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file);
     while (study->job_count < s->strategy_count && err == 0) {
-        const struct rg_strategy_spec *spec = &s->strategies[study->job_count];
-        err = make_job(study, spec, &study->jobs[study->job_count++], e);
+        int i = study->job_count++;
+        const struct rg_strategy_spec *spec = &s->strategies[i];
+        err = make_job(study, spec, &study->jobs[i], may_refuse ? &study->refusals[i] : NULL, e);
         if (err == 0)
             overlapping += param_index(study->jobs[study->job_count - 1].strategy, "overlap") >= 0;
     }
-    if (err == 0 && s->overlap && overlapping == 0)
+    if (err == 0 && s->overlap && overlapping == 0 && !may_refuse)
         err = rg_scenario_fail(s, 0, e, "overlap=%.60s: no strategy here has that parameter",
                                s->overlap);
     return err;
@@ -371,8 +387,7 @@ static void free_spec(struct rg_strategy_spec *spec)
 }
 
 /* Keep the strategies named; what is left is what the digest is about. */
-static int select_labels(struct rg_scenario *s, char *const *labels, int label_count,
-                         struct rg_error *e)
+int rg_study_select(struct rg_scenario *s, char *const *labels, int label_count, struct rg_error *e)
 {
     char words[320] = "", allowed[360];
     int kept = 0;
@@ -406,26 +421,59 @@ static int select_labels(struct rg_scenario *s, char *const *labels, int label_c
     return 0;
 }
 
-int rg_study_open_data(const char *file, const char *data_folder, char *const *sets, int set_count,
-                       char *const *labels, int label_count, struct rg_study *study,
-                       struct rg_error *e)
+/* What a study without points makes of sweeps of its strategies. */
+static int refuse_sweeps(const struct rg_scenario *s, struct rg_error *e)
+{
+    for (int i = 0; i < s->sweep_count; i++) {
+        const struct rg_sweep *sweep = &s->sweeps[i];
+        bool concerns = false;
+        for (int k = 0; k < s->strategy_count; k++)
+            concerns = concerns || rg_sweep_concerns(sweep->key, s->strategies[k].label);
+        if (concerns)
+            return rg_scenario_fail(s, sweep->line, e,
+                                    "<sweep key=\"%.80s\">: sweeps are simulated only, by ringsim; "
+                                    "--set %.80s=%.40s takes one value of it",
+                                    sweep->key, sweep->key,
+                                    rg_sweep_is_multiple(sweep->values[0]) ? "VALUE"
+                                                                           : sweep->values[0]);
+    }
+    return 0;
+}
+
+int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
 {
     struct rg_scenario *s = &study->scenario;
     *study = (struct rg_study){0};
-    int err = rg_scenario_load(file, s, e);
-    for (int i = 0; i < set_count && err == 0; i++)
-        err = rg_scenario_set(s, sets[i], e);
-    if (err || (err = select_labels(s, labels, label_count, e)) ||
-        (err = rg_scenario_locate(s, data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
+    int err = rg_scenario_load(want->file, s, e);
+    for (int i = 0; i < want->set_count && err == 0; i++)
+        err = rg_scenario_set(s, want->sets[i], e);
+    if (err == 0 && want->at_point)
+        err = rg_scenario_apply(s, want->point, want->point_count, e);
+    if (err || (err = rg_study_select(s, want->labels, want->label_count, e)) ||
+        (!want->at_point && (err = refuse_sweeps(s, e))) ||
+        (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
         (err = rg_platform_load(s->platform_file, &study->platform, e)) ||
         (err = set_boards(study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
         (err = rg_dataset_probe(&s->data, &study->data, e)) || (err = check_shapes(study, e)) ||
-        (err = check_training(study, e)) || (err = make_jobs(study, e)))
+        (err = check_training(study, e)) || (err = make_jobs(study, want->at_point, e)))
         rg_study_close(study);
     if (err && e)
         rg_text_squeeze(e->text);
     return err;
+}
+
+int rg_study_open_data(const char *file, const char *data_folder, char *const *sets, int set_count,
+                       char *const *labels, int label_count, struct rg_study *study,
+                       struct rg_error *e)
+{
+    const struct rg_study_want want = {.file = file,
+                                       .data_folder = data_folder,
+                                       .sets = sets,
+                                       .set_count = set_count,
+                                       .labels = labels,
+                                       .label_count = label_count};
+    return rg_study_open_at(&want, study, e);
 }
 
 int rg_study_open(const char *file, char *const *sets, int set_count, char *const *labels,
@@ -451,6 +499,7 @@ void rg_study_close(struct rg_study *study)
             free(job->values[k].list);
     }
     free(study->jobs);
+    free(study->refusals);
     rg_dataset_free(&study->data);
     rg_network_free(&study->network);
     rg_platform_free(&study->platform);
@@ -529,4 +578,17 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
         rg_run_param(run, job->strategy->params[i].name, text ? text : "?");
         free(text);
     }
+    if (job->refused)
+        return;
+    struct rg_prediction p = {0};
+    job->strategy->predict(job, &p);
+    run->predicted.defined = true;
+    run->predicted.overlap = p.overlap;
+    run->predicted.T_A_s = p.T_A_s;
+    run->predicted.c_s = p.c_s;
+    run->predicted.iteration_s = p.iteration_s;
+    run->predicted.messages = p.messages;
+    run->predicted.values = p.values;
+    run->predicted.payload_bytes = p.payload_bytes;
+    run->predicted.memory_bytes = p.memory_bytes;
 }

@@ -16,7 +16,26 @@ struct rg_study {
     struct rg_dataset data; /* probed; loaded by rg_study_load_data */
     struct rg_job *jobs;    /* of the selected strategies, in scenario order */
     int job_count;
+    struct rg_error *refusals; /* [job_count] why a job is refused; code 0: it is not */
 };
+
+/* What to open. */
+struct rg_study_want {
+    const char *file;
+    const char *data_folder; /* where data files are looked for; NULL: where the scenario says */
+    char *const *sets;
+    int set_count;
+    char *const *labels; /* keep these strategies; none: all */
+    int label_count;
+    /* At a point of the scenario's sweeps (of none: point NULL); it must outlive the study. A job
+     * that cannot run there is marked refused and noted in study->refusals, which is no failure. */
+    bool at_point;
+    const struct rg_setting *point;
+    int point_count;
+};
+
+/* The general form of what follows. A scenario that has sweeps is refused unless at_point. */
+int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e);
 
 /* Load everything but the samples, apply `sets`, keep the strategies named in `labels` (none: all).
  * Errors are one line, "FILE:LINE: ...". Nothing is written. */
@@ -30,12 +49,17 @@ int rg_study_load_data(struct rg_study *study,
                        struct rg_error *e); /* only where numerics are real */
 void rg_study_close(struct rg_study *study);
 
+/* Keep the strategies named (none: all); free the others. */
+int rg_study_select(struct rg_scenario *scenario, char *const *labels, int label_count,
+                    struct rg_error *e);
+
 /* Does the job fit its boards? 0, or RG_ERR_NO_FIT with node, need and room in *e. */
 int rg_job_fits(const struct rg_job *job, struct rg_error *e);
 
 /* A resolved parameter as text: "16", "yes", "4,4,3"; malloc'ed, NULL when memory is out. */
 char *rg_job_param_text(const struct rg_job *job, int param);
-/* The head of a run: label, kind, resolved parameters, nodes, numerics. */
+/* The head of a run: label, kind, resolved parameters, nodes, numerics, and what the closed forms
+ * predict unless the job is refused. */
 void rg_job_describe(const struct rg_job *job, struct rg_run *run);
 
 #endif

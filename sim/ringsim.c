@@ -1,80 +1,38 @@
-/* ringsim: simulate every strategy of a scenario, each in a process of its own.
+/* ringsim: simulate every strategy of a scenario, at every point of its sweeps, each in a process
+ * of its own.
  *
- * Happy path: read and check everything, fork a child a strategy (as many at once as --jobs says),
- * read each child's run from a pipe, print the table, write the files.
+ * Happy path: read and check everything, fork a child a run (as many at once as --jobs says), read
+ * each child's run from a pipe, write the results as they arrive (gather.c), print the table, write
+ * the files.
  * Failure modes handled: a run that does not fit is not started; a child that crashes, deadlocks or
- * takes longer than --timeout gives a failed run and the others go on; Ctrl-C ends the children and
- * what has finished is still written. */
+ * takes longer than --timeout gives a failed run and the others go on (pool.c); Ctrl-C ends the
+ * children and what has finished is still written, --resume goes on from it. */
+#include "ringsim.h"
 #include "base/check.h"
 #include "base/file.h"
-#include "cli.h"
 #include "engine.h"
 #include "models/blas.h"
 #include "node.h"
+#include "pool.h"
+#include "reduced.h"
 #include "result/checkpoint.h"
+#include "scenario/text.h"
 #include "world_sim.h"
 #include <errno.h>
 #include <math.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { MOST_JOBS = 256 };
-
-/* What a child tells while it works, in shared memory; torn values only spoil a progress line. */
-struct shared {
-    volatile long done, total;
-    volatile double time_s;
-};
-
-struct task {
-    const struct rg_job *job;
-    struct rg_run run;
-    pid_t pid; /* 0: not started or over */
-    int pipe;
-    char *text;
-    size_t length, capacity;
-    double started_s;
-    bool timed_out, started;
-};
-
-struct ringsim {
-    struct rg_options options;
-    int jobs; /* --jobs */
-    struct rg_study study;
-    float *initial;
-    struct task *tasks;
-    int count;
-    struct shared *shared;
-    bool terminal;
-};
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-static double wall_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { MOST_TRACES = 64 }; /* runs of which --trace gathers timelines: they are kept in memory */
 
 /* ---- the child ---- */
 
 struct simulation {
     struct ringsim *ringsim;
-    struct task *task;
+    const struct rg_job *job;
+    struct rg_run *run;
     struct shared *shared;
 };
 
@@ -97,14 +55,7 @@ static int node_program(struct rg_world *w, void *arg)
                                       .host = r->study.platform.names[w->rank],
                                       .progress = tell_progress,
                                       .progress_arg = s->shared};
-    return rg_node_run(w, s->task->job, &options, w->rank == 0 ? &s->task->run : NULL);
-}
-
-static void on_terminate(int number)
-{
-    (void)number;
-    rg_file_abandon_all();
-    _exit(RG_EXIT_INTERRUPTED);
+    return rg_node_run(w, s->job, &options, w->rank == 0 ? s->run : NULL);
 }
 
 static void write_all(int fd, const char *text, size_t length)
@@ -120,207 +71,167 @@ static void write_all(int fd, const char *text, size_t length)
     }
 }
 
+/* Once a process. */
+static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn iteration,
+                         void *iteration_arg, struct rg_run *run)
+{
+    struct simulation *s = arg;
+    struct rg_sim_options options = {.platform = s->ringsim->study.platform.file,
+                                     .link_rate = s->ringsim->study.scenario.training.link_rate,
+                                     .size = job->nodes,
+                                     .hosts = s->ringsim->study.platform.names,
+                                     .boards = job->boards,
+                                     .threads = job->threads,
+                                     .iteration = iteration,
+                                     .iteration_arg = iteration_arg};
+    struct rg_error e = {0};
+    int *results = calloc((size_t)job->nodes, sizeof *results);
+    RG_ASSERT(results);
+    s->job = job;
+    s->run = run;
+    int result = rg_sim_run(&options, node_program, s, results, &e);
+    if (result && run->error_code == 0)
+        run->error_code = result;
+    if (run->error_code && run->status == RG_RUN_OK)
+        run->status = RG_RUN_FAILED;
+    if (e.code)
+        snprintf(run->error, sizeof run->error, "%s", e.text);
+    free(results);
+}
+
 static _Noreturn void be_child(struct ringsim *r, int index, int fd)
 {
     struct task *task = &r->tasks[index];
-    struct simulation s = {r, task, &r->shared[index]};
-    struct rg_sim_options options = {.platform = r->study.platform.file,
-                                     .link_rate = r->study.scenario.training.link_rate,
-                                     .size = task->job->nodes,
-                                     .hosts = r->study.platform.names,
-                                     .boards = task->job->boards,
-                                     .threads = task->job->threads};
-    struct rg_error e = {0};
-    int *results = calloc((size_t)task->job->nodes, sizeof *results);
-    RG_ASSERT(results);
-    int result = rg_sim_run(&options, node_program, &s, results, &e);
-    if (result && task->run.error_code == 0)
-        task->run.error_code = result;
-    if (task->run.error_code && task->run.status == RG_RUN_OK)
-        task->run.status = RG_RUN_FAILED;
-    if (e.code)
-        snprintf(task->run.error, sizeof task->run.error, "%s", e.text);
+    struct simulation s = {.ringsim = r, .shared = &r->shared[index]};
+    if (!r->full && rg_may_extrapolate(task->job, &r->study.scenario, r->options.trace != NULL))
+        rg_run_reduced(task->job, simulate_job, &s, &task->run);
+    else
+        simulate_job(&s, task->job, NULL, NULL, &task->run);
     char *text = NULL;
     if (rg_run_encode(&task->run, &text) == 0)
         write_all(fd, text, strlen(text));
     _exit(0);
 }
 
-/* ---- the parent ---- */
-
-static void fail_run(struct task *task, enum rg_status status, int code, const char *text)
+/* Where the runs are of several points each child opens its own: one at a time takes little memory.
+ */
+static void child(void *arg, int index, int fd)
 {
-    rg_run_free(&task->run);
-    rg_run_init(&task->run);
-    rg_job_describe(task->job, &task->run);
-    task->run.status = status;
-    task->run.error_code = code;
-    snprintf(task->run.error, sizeof task->run.error, "%s", text);
-}
-
-static void start(struct ringsim *r, int index)
-{
+    struct ringsim *r = arg;
     struct task *task = &r->tasks[index];
-    struct rg_error e;
-    int ends[2];
-    task->started = true;
-    int fits = rg_job_fits(task->job, &e);
-    if (fits) {
-        fail_run(task, RG_RUN_NO_FIT, fits, e.text);
-        return;
+    struct rg_error e = {0};
+    int err = 0;
+    if (!r->plan.study_open && (err = rg_sweep_enter(&r->plan, index, &r->study, &e)) == 0)
+        err = rg_study_load_data(&r->study, &e);
+    if (err) { /* a file has changed since it was checked */
+        char *text = NULL;
+        ringsim_fail(r, index, RG_RUN_FAILED, err, e.text);
+        if (rg_run_encode(&task->run, &text) == 0)
+            write_all(fd, text, strlen(text));
+        _exit(0);
     }
-    /* A signal between the fork and the child's own handlers must not be lost. */
-    sigset_t ending, before;
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGTERM);
-    sigprocmask(SIG_BLOCK, &ending, &before);
-    fflush(NULL);
-    if (pipe(ends) != 0 || (task->pid = fork()) < 0) {
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        task->pid = 0;
-        fail_run(task, RG_RUN_FAILED, RG_ERR_INTERNAL, strerror(errno));
-        return;
-    }
-    if (task->pid == 0) {
-        close(ends[0]);
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        signal(SIGINT, SIG_IGN);
-        signal(SIGTERM, on_terminate);
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        be_child(r, index, ends[1]);
-    }
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    close(ends[1]);
-    task->pipe = ends[0];
-    task->started_s = wall_s();
+    task->job = &r->study.jobs[r->plan.study_open ? index : 0];
+    RG_ASSERT(rg_sweep_head(&r->plan, index, &task->run) == 0);
+    be_child(r, index, fd);
 }
 
-static void finish(struct task *task)
-{
-    int status = 0;
-    struct rg_error e;
-    while (waitpid(task->pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    close(task->pipe);
-    task->pid = 0;
-    char line[96] = "the simulation ended without a result";
-    if (WIFSIGNALED(status))
-        snprintf(line, sizeof line, "the simulation was ended by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    if (task->length > 0 && status == 0) {
-        task->text[task->length] = 0;
-        rg_run_free(&task->run);
-        if (rg_run_decode(task->text, &task->run, &e) != 0)
-            fail_run(task, RG_RUN_FAILED, RG_ERR_INTERNAL, e.text);
-    } else if (task->timed_out) {
-        fail_run(task, RG_RUN_FAILED, RG_ERR_TIMEOUT, "not finished within --timeout");
-    } else if (interrupted) {
-        fail_run(task, RG_RUN_INTERRUPTED, RG_ERR_INTERRUPTED, rg_strerror(RG_ERR_INTERRUPTED));
-    } else {
-        fail_run(task, RG_RUN_FAILED, RG_ERR_INTERNAL, line);
-    }
-    free(task->text);
-    task->text = NULL;
-}
+/* ---- options ---- */
 
-/* Take what a child has written; true when it has closed its end. */
-static bool take(struct task *task)
-{
-    if (task->length + 65536 > task->capacity) {
-        size_t capacity = 2 * task->capacity + 131072;
-        char *text = realloc(task->text, capacity);
-        RG_ASSERT(text);
-        task->text = text;
-        task->capacity = capacity;
-    }
-    ssize_t n = read(task->pipe, task->text + task->length, 65535);
-    if (n > 0)
-        task->length += (size_t)n;
-    return n == 0 || (n < 0 && errno != EINTR);
-}
-
-static void show_progress(struct ringsim *r)
-{
-    char line[160] = "";
-    size_t at = 0;
-    for (int i = 0; i < r->count; i++) {
-        const struct task *task = &r->tasks[i];
-        if (task->pid && at < sizeof line - 64)
-            at += (size_t)snprintf(line + at, sizeof line - at, "  %.24s %ld/%ld", task->job->label,
-                                   r->shared[i].done, r->shared[i].total);
-    }
-    fprintf(stderr, "\r\033[K%.118s", line);
-    fflush(stderr);
-}
-
-static void watch(struct ringsim *r)
-{
-    struct pollfd fds[MOST_JOBS];
-    int owner[MOST_JOBS], n = 0;
-    for (int i = 0; i < r->count; i++) {
-        if (r->tasks[i].pid) {
-            fds[n] = (struct pollfd){.fd = r->tasks[i].pipe, .events = POLLIN};
-            owner[n++] = i;
-        }
-    }
-    poll(fds, (nfds_t)n, 200);
-    for (int i = 0; i < n; i++) {
-        struct task *task = &r->tasks[owner[i]];
-        bool late = r->options.timeout_s > 0 && wall_s() - task->started_s > r->options.timeout_s;
-        if ((late && !task->timed_out) || interrupted) {
-            task->timed_out = late;
-            kill(task->pid, SIGTERM);
-        }
-        if (fds[i].revents && take(task))
-            finish(task);
-    }
-    if (r->terminal)
-        show_progress(r);
-}
-
-static void run_all(struct ringsim *r)
-{
-    int next = 0, running;
-    do {
-        running = 0;
-        for (int i = 0; i < r->count; i++)
-            running += r->tasks[i].pid != 0;
-        while (running < r->jobs && next < r->count && !interrupted) {
-            start(r, next);
-            running += r->tasks[next++].pid != 0;
-        }
-        if (running)
-            watch(r);
-    } while (running || (next < r->count && !interrupted));
-    if (r->terminal)
-        fputs("\r\033[K", stderr);
-    for (int i = 0; i < r->count; i++)
-        if (!r->tasks[i].started)
-            fail_run(&r->tasks[i], RG_RUN_INTERRUPTED, RG_ERR_INTERRUPTED,
-                     rg_strerror(RG_ERR_INTERRUPTED));
-}
-
-/* ---- main ---- */
-
-enum { KEY_JOBS = 'j' };
+enum { KEY_JOBS = 'j', KEY_RESUME = 2000, KEY_SHARD, KEY_MERGE, KEY_FULL };
 
 static const struct argp_option options[] = {
-    {"jobs", KEY_JOBS, "N", 0, "Strategies simulated at once (default: the cores)", 0}, {0}};
+    {"jobs", KEY_JOBS, "N", 0, "Runs simulated at once (default: the cores)", 0},
+    {"resume", KEY_RESUME, NULL, 0,
+     "Take over the finished runs that the --json FILE of the same scenario holds, if it exists",
+     0},
+    {"shard", KEY_SHARD, "K/N", 0,
+     "Only part K of N (1 to N) of the runs: every Nth of them, for a batch system", 0},
+    {"merge", KEY_MERGE, NULL, 0,
+     "Join the parts of one scenario's result, given in place of a scenario, into --json FILE", 0},
+    {"full", KEY_FULL, NULL, 0,
+     "Simulate every iteration, also where they repeat (numerics skipped) and the rest could be "
+     "told from the first",
+     0},
+    {0}};
+
+static void set_shard(struct ringsim *r, const char *arg, struct argp_state *state)
+{
+    char *end, *last = NULL;
+    long shard = strtol(arg, &end, 10), shards = *end == '/' ? strtol(end + 1, &last, 10) : 0;
+    if (end == arg || *end != '/' || last == end + 1 || *last || shard < 1 || shard > shards ||
+        shards > RG_SWEEP_RUNS)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--shard %s: K/N is wanted, K from 1 to N, N up to %d, as in 2/8", arg,
+                     RG_SWEEP_RUNS);
+    r->shard = (int)shard;
+    r->shards = (int)shards;
+}
+
+static void add_part(struct ringsim *r, char *arg, struct argp_state *state)
+{
+    char **parts = realloc(r->parts, (size_t)(r->part_count + 1) * sizeof *parts);
+    if (!parts)
+        argp_failure(state, RG_EXIT_INTERNAL, 0, "out of memory");
+    r->parts = parts;
+    parts[r->part_count++] = arg;
+}
+
+/* What contradicts what. */
+static void check_options(const struct ringsim *r, struct argp_state *state)
+{
+    const struct rg_options *o = &r->options;
+    if (o->merging && (o->set_count || o->label_count || o->trace || o->save || o->load ||
+                       o->check || r->resume || r->shards))
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--merge joins what has run: only parts, --json and --quiet are allowed");
+    if (o->merging && (r->part_count == 0 || !o->json))
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--merge: PART.json... and --json FILE are wanted (see --help)");
+    if (r->resume && (!o->json || strcmp(o->json, "-") == 0))
+        argp_failure(state, RG_EXIT_USAGE, 0, "--resume: --json FILE is wanted to go on from");
+    if (r->resume && (o->trace || o->save || o->load))
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--resume: finished runs have no timeline and no parameters: --trace, --save "
+                     "and --load are not allowed with it");
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct ringsim *r = state->input;
     char *end;
-    if (key == ARGP_KEY_INIT) {
+    switch (key) {
+    case ARGP_KEY_INIT:
         state->child_inputs[0] = &r->options;
-        return 0;
-    }
-    if (key != KEY_JOBS)
+        break;
+    case KEY_JOBS:
+        r->jobs = (int)strtol(arg, &end, 10);
+        if (*end || end == arg || r->jobs < 1 || r->jobs > RG_POOL_MOST)
+            argp_failure(state, RG_EXIT_USAGE, 0, "--jobs %s: a number from 1 to %d is allowed",
+                         arg, RG_POOL_MOST);
+        break;
+    case KEY_RESUME:
+        r->resume = true;
+        break;
+    case KEY_SHARD:
+        set_shard(r, arg, state);
+        break;
+    case KEY_MERGE:
+        r->options.merging = true;
+        break;
+    case KEY_FULL:
+        r->full = true;
+        break;
+    case ARGP_KEY_ARG:
+        if (!r->options.merging)
+            return ARGP_ERR_UNKNOWN;
+        add_part(r, arg, state);
+        break;
+    case ARGP_KEY_END:
+        check_options(r, state);
+        break;
+    default:
         return ARGP_ERR_UNKNOWN;
-    r->jobs = (int)strtol(arg, &end, 10);
-    if (*end || end == arg || r->jobs < 1 || r->jobs > MOST_JOBS)
-        argp_failure(state, RG_EXIT_USAGE, 0, "--jobs %s: a number from 1 to %d is allowed", arg,
-                     MOST_JOBS);
+    }
     return 0;
 }
 
@@ -328,7 +239,7 @@ static const struct argp_child children[] = {{&rg_cli_argp, 0, NULL, 0}, {0}};
 static const struct argp argp = {
     options,
     parse,
-    "SCENARIO.xml",
+    "SCENARIO.xml\n--merge PART.json... --json FILE",
     "Simulate the strategies of a scenario on a cluster of boards: time, accuracy, traffic, memory."
     "\v"
     "Examples:\n"
@@ -336,24 +247,90 @@ static const struct argp argp = {
     "  ringsim scenarios/formula.xml --strategy ringtmp-3S --json result.json\n"
     "  ringsim scenarios/iris-3.xml --set epochs=200 --set ring.schedule=gpipe --trace ring.trace\n"
     "  ringsim scenarios/pi-cluster-64.xml --check\n\n"
-    "Exit status: 0 every run that fits finished; 1 internal error; 2 bad usage or scenario; "
-    "3 deadlock or unfinished; 130 interrupted.",
+    "A scenario with <sweep key=\"nodes\" values=\"4,8,16\"/> is simulated at every value, with "
+    "several "
+    "of them at every combination; values may be multiples of the nodes (2N, N/8); --set of the "
+    "key "
+    "takes the sweep's place. --json FILE is written as results arrive. --trace is allowed for up "
+    "to "
+    "64 runs; --save and --load want exactly one.\n"
+    "  ringsim sweep.xml --json all.json            then, after an interruption:\n"
+    "  ringsim sweep.xml --json all.json --resume\n"
+    "  ringsim sweep.xml --set nodes=64 --strategy ring\n"
+    "  ringsim sweep.xml --shard 1/2 --json 1.json  and on another machine:\n"
+    "  ringsim sweep.xml --shard 2/2 --json 2.json  then:\n"
+    "  ringsim --merge 1.json 2.json --json all.json\n"
+    "  In a Slurm array of 16: --shard $SLURM_ARRAY_TASK_ID/16 --json $SLURM_ARRAY_TASK_ID.json\n\n"
+    "Exit status: 0 every run that fits and is possible finished; 1 internal error; 2 bad usage or "
+    "scenario; 3 deadlock or unfinished; 130 interrupted.",
     children,
     NULL,
     NULL};
 
-/* What SimGrid thinks of the platform, before anything is run or written. */
-static int probe(struct ringsim *r)
+/* ---- main ---- */
+
+/* Platforms that SimGrid has looked at, and how many of their hosts. */
+struct probed {
+    char **files;
+    int *nodes;
+    int count;
+};
+
+static int note_probed(struct probed *probed, const char *file, int nodes)
 {
-    struct rg_error e;
+    int i = 0;
+    while (i < probed->count && strcmp(probed->files[i], file) != 0)
+        i++;
+    if (i == probed->count) {
+        char **files = realloc(probed->files, (size_t)(i + 1) * sizeof *files);
+        if (files)
+            probed->files = files;
+        int *counts = realloc(probed->nodes, (size_t)(i + 1) * sizeof *counts);
+        if (counts)
+            probed->nodes = counts;
+        if (!files || !counts || !(files[i] = strdup(file)))
+            return RG_ERR_NOMEM;
+        counts[i] = 0;
+        probed->count++;
+    }
+    if (probed->nodes[i] >= nodes)
+        return 0;
+    probed->nodes[i] = nodes;
+    return 1;
+}
+
+/* What SimGrid thinks of the platform of a point, before anything is run or written. */
+static int probe(void *arg, const struct rg_study *study, struct rg_error *e)
+{
     int nodes = 1;
-    for (int i = 0; i < r->study.job_count; i++)
-        nodes = RG_MAX(nodes, r->study.jobs[i].nodes);
-    int result = rg_engine_probe(r->study.platform.file, r->study.scenario.training.link_rate,
-                                 r->study.platform.names, r->study.platform.boards, nodes, &e);
-    if (result)
-        fprintf(stderr, "%s\n", e.text);
-    return result ? RG_EXIT_USAGE : 0;
+    for (int i = 0; i < study->job_count; i++)
+        nodes = RG_MAX(nodes, study->jobs[i].nodes);
+    int unknown = note_probed(arg, study->platform.file, nodes);
+    if (unknown < 0)
+        return rg_fail(e, unknown, "%.200s: out of memory", study->platform.file);
+    return unknown ? rg_engine_probe(study->platform.file, study->scenario.training.link_rate,
+                                     study->platform.names, study->platform.boards, nodes, e)
+                   : 0;
+}
+
+static int make_plan(struct ringsim *r)
+{
+    struct probed probed = {0};
+    int status = rg_cli_plan(&r->options, "ringsim", probe, &probed, &r->study, &r->plan);
+    for (int i = 0; i < probed.count; i++)
+        free(probed.files[i]);
+    free(probed.files);
+    free(probed.nodes);
+    if (status || !r->options.trace)
+        return status;
+    int mine = 0;
+    for (int i = 0; i < r->plan.run_count; i++)
+        mine += ringsim_is_mine(r, i);
+    if (mine <= MOST_TRACES)
+        return 0;
+    fprintf(stderr, "ringsim: --trace: timelines of up to %d runs are allowed, these are %d\n",
+            MOST_TRACES, mine);
+    return RG_EXIT_USAGE;
 }
 
 static int load_initial(struct ringsim *r)
@@ -370,78 +347,72 @@ static int load_initial(struct ringsim *r)
 static int load_data(struct ringsim *r)
 {
     struct rg_error e;
-    int result = rg_study_load_data(&r->study, &e);
+    int result = r->plan.study_open ? rg_study_load_data(&r->study, &e) : 0;
     if (result)
         fprintf(stderr, "ringsim: %s\n", e.text);
     return result ? RG_EXIT_USAGE : 0;
 }
 
-static int report(struct ringsim *r, double started_s)
+static bool wanted(void *arg, int index)
 {
-    struct rg_result result = {.tool = "ringsim",
-                               .world = "sim",
-                               .scenario = r->study.scenario.name,
-                               .seed = r->study.scenario.seed,
-                               .run_count = r->count};
-    result.runs = calloc((size_t)r->count, sizeof *result.runs);
-    RG_ASSERT(result.runs);
-    for (int i = 0; i < r->count; i++)
-        result.runs[i] = r->tasks[i].run;
-    rg_cli_host(&result, wall_s() - started_s);
-    int status = rg_cli_finish(&r->options, "ringsim", &result);
-    for (int i = 0; i < r->count; i++)
-        rg_run_free(&result.runs[i]);
-    free(result.runs);
-    return interrupted ? RG_EXIT_INTERRUPTED : status;
+    const struct ringsim *r = arg;
+    return ringsim_is_mine(r, index) && !r->tasks[index].over;
 }
 
 static int simulate(struct ringsim *r)
 {
-    double started_s = wall_s();
+    r->started_s = rg_pool_clock();
     int status = load_data(r);
+    if (status == 0)
+        status = ringsim_gather(r);
     if (status)
         return status;
-    r->count = r->study.job_count;
-    r->tasks = calloc((size_t)r->count, sizeof *r->tasks);
-    r->shared = mmap(NULL, (size_t)r->count * sizeof *r->shared, PROT_READ | PROT_WRITE,
+    r->shared = mmap(NULL, (size_t)(r->count + 1) * sizeof *r->shared, PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    RG_ASSERT(r->tasks && r->shared != MAP_FAILED);
-    for (int i = 0; i < r->count; i++) {
-        r->tasks[i].job = &r->study.jobs[i];
-        rg_run_init(&r->tasks[i].run);
-    }
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    run_all(r);
-    status = report(r, started_s);
-    free(r->tasks);
-    return status;
+    RG_ASSERT(r->shared != MAP_FAILED);
+    const struct rg_pool pool = {.count = r->count,
+                                 .at_once = r->jobs,
+                                 .timeout_s = r->options.timeout_s,
+                                 .arg = r,
+                                 .wanted = wanted,
+                                 .child = child,
+                                 .ended = ringsim_ended,
+                                 .tick = ringsim_tick};
+    rg_pool_run(&pool);
+    return ringsim_report(r);
+}
+
+static void check(const struct ringsim *r)
+{
+    if (r->plan.sweeping)
+        rg_cli_check_plan(&r->plan, stdout);
+    else
+        rg_cli_check(&r->study, stdout);
 }
 
 int main(int argc, char **argv)
 {
-    struct ringsim r = {.jobs = (int)RG_MIN(sysconf(_SC_NPROCESSORS_ONLN), MOST_JOBS)};
+    struct ringsim r = {.jobs = (int)RG_MIN(sysconf(_SC_NPROCESSORS_ONLN), RG_POOL_MOST)};
     rg_blas_setup(argv);
     rg_cli_parse(&argp, argc, argv, &r);
     if (r.options.list) {
         rg_cli_list(stdout);
         return 0;
     }
-    int status = rg_cli_open(&r.options, "ringsim", &r.study);
-    if (status == 0 && rg_blas_note() && !r.options.quiet)
-        fprintf(stderr, "ringsim: %s\n", rg_blas_note());
-    r.terminal = isatty(STDERR_FILENO) && !r.options.quiet;
-    if (status == 0)
-        status = probe(&r);
-    if (status == 0)
+    int status = r.options.merging ? ringsim_merge(&r) : make_plan(&r);
+    if (status == 0 && !r.options.merging) {
+        if (rg_blas_note() && !r.options.quiet)
+            fprintf(stderr, "ringsim: %s\n", rg_blas_note());
+        r.terminal = isatty(STDERR_FILENO) && !r.options.quiet;
         status = load_initial(&r);
-    if (status == 0 && r.options.check)
-        rg_cli_check(&r.study, stdout);
-    else if (status == 0)
-        status = simulate(&r);
-    rg_study_close(&r.study);
+        if (status == 0 && r.options.check)
+            check(&r);
+        else if (status == 0)
+            status = simulate(&r);
+    }
+    rg_sweep_close(&r.plan);
     rg_cli_free(&r.options);
+    free(r.parts);
     free(r.initial);
     return status;
 }

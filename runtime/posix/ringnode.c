@@ -177,6 +177,7 @@ static int report(struct ringnode *node, double started_s)
     struct rg_result result = {.tool = "ringnode",
                                .world = "posix",
                                .scenario = node->study.scenario.name,
+                               .scenario_sha256 = node->study.scenario.digest,
                                .seed = node->study.scenario.seed,
                                .runs = node->runs,
                                .run_count = node->study.job_count};

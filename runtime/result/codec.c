@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -136,7 +137,20 @@ static void read_params(struct reader *r, const json_t *root, struct rg_run *run
     }
 }
 
-static void read_head(struct reader *r, const json_t *root, struct rg_run *run)
+static void read_sweep(struct reader *r, const json_t *root, struct rg_run *run)
+{
+    json_t *sweep = member(r, root, "sweep"), *value;
+    const char *key;
+    json_object_foreach(sweep, key, value)
+    {
+        if (!json_is_string(value) || strlen(key) >= sizeof run->sweep->key)
+            fault(r, key);
+        else if (rg_run_setting(run, key, json_string_value(value)) < 0)
+            fault(r, "memory");
+    }
+}
+
+static void read_head(struct reader *r, const json_t *root, struct rg_run *run, bool pipe)
 {
     char status[24], numerics[8];
     get_text(r, root, "label", run->label, sizeof run->label);
@@ -147,14 +161,32 @@ static void read_head(struct reader *r, const json_t *root, struct rg_run *run)
     run->numerics = strcmp(numerics, "real") == 0;
     get_text(r, root, "status", status, sizeof status);
     int i = RG_RUN_OK;
-    while (i <= RG_RUN_INTERRUPTED && strcmp(rg_status_name((enum rg_status)i), status) != 0)
+    while (i <= RG_RUN_IMPOSSIBLE && strcmp(rg_status_name((enum rg_status)i), status) != 0)
         i++;
-    if (i > RG_RUN_INTERRUPTED)
+    if (i > RG_RUN_IMPOSSIBLE)
         fault(r, "status");
     else
         run->status = (enum rg_status)i;
     get_text(r, root, "error", run->error, sizeof run->error);
-    run->error_code = (int)get_whole(r, root, "error_code", INT32_MIN, INT32_MAX);
+    if (pipe)
+        run->error_code = (int)get_whole(r, root, "error_code", INT32_MIN, INT32_MAX);
+    read_sweep(r, root, run);
+}
+
+static void read_predicted(struct reader *r, const json_t *root, struct rg_run *run)
+{
+    json_t *o = member(r, root, "predicted");
+    run->predicted.defined = json_is_object(o);
+    if (!run->predicted.defined)
+        return;
+    run->predicted.overlap = get_flag(r, o, "overlap");
+    run->predicted.T_A_s = get_real(r, o, "T_A_s");
+    run->predicted.c_s = get_real(r, o, "c_s");
+    run->predicted.iteration_s = get_real(r, o, "iteration_s");
+    run->predicted.messages = get_count(r, o, "messages");
+    run->predicted.values = get_count(r, o, "values");
+    run->predicted.payload_bytes = get_count(r, o, "payload_bytes");
+    run->predicted.memory_bytes = get_count(r, o, "memory_bytes");
 }
 
 static void read_formula(struct reader *r, const json_t *root, struct rg_run *run)
@@ -195,6 +227,7 @@ static void read_measures(struct reader *r, const json_t *root, struct rg_run *r
     run->iteration_s.p95 = get_real(r, o, "p95");
     run->iteration_s.max = get_real(r, o, "max");
     read_formula(r, root, run);
+    read_predicted(r, root, run);
     o = member(r, root, "energy_J");
     run->energy_J.total = get_real(r, o, "total");
     run->energy_J.idle = get_real(r, o, "idle");
@@ -214,6 +247,8 @@ static void read_measures(struct reader *r, const json_t *root, struct rg_run *r
     run->late_receives = get_count(r, root, "late_receives");
     run->staleness = (long)get_whole(r, root, "staleness", 0, INT64_MAX);
     run->peak_units = (long)get_whole(r, root, "peak_units", 0, INT64_MAX);
+    run->extrapolated_iterations =
+        (long)get_whole(r, root, "extrapolated_iterations", 0, INT64_MAX);
 }
 
 static void read_training(struct reader *r, const json_t *root, struct rg_run *run)
@@ -388,23 +423,102 @@ static void read_nodes(struct reader *r, const json_t *root, struct rg_run *run)
     }
 }
 
-int rg_run_decode(const char *text, struct rg_run *run, struct rg_error *e)
+/* pipe: as rg_run_encode wrote it; else a member of a result's runs. */
+static int read_run(const json_t *root, bool pipe, struct rg_run *run, struct rg_error *e)
 {
-    json_error_t error;
     struct reader r = {0};
     rg_run_init(run);
-    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        return complain(e, "a run's result is not whole: %.200s (at byte %d)", error.text,
-                        error.position);
-    read_head(&r, root, run);
+    read_head(&r, root, run, pipe);
     read_measures(&r, root, run);
     read_training(&r, root, run);
     read_nodes(&r, root, run);
-    json_decref(root);
     if (!r.fault[0])
         return 0;
     rg_run_free(run);
     rg_run_init(run);
     return complain(e, "a run's result is wrong at \"%s\"", r.fault);
+}
+
+int rg_run_decode(const char *text, struct rg_run *run, struct rg_error *e)
+{
+    json_error_t error;
+    rg_run_init(run);
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        return complain(e, "a run's result is not whole: %.200s (at byte %d)", error.text,
+                        error.position);
+    int err = read_run(root, true, run, e);
+    json_decref(root);
+    return err;
+}
+
+/* ---- whole results ---- */
+
+static int read_places(struct reader *r, const json_t *root, struct rg_archive *archive)
+{
+    json_t *part = json_object_get(root, "part");
+    json_t *places = part ? member(r, part, "places") : NULL;
+    int last = -1;
+    archive->places = calloc((size_t)archive->run_count + 1, sizeof *archive->places);
+    if (!archive->places)
+        return RG_ERR_NOMEM;
+    archive->total = part ? (int)get_whole(r, part, "of_runs", 0, INT32_MAX) : archive->run_count;
+    if (part && json_array_size(places) != (size_t)archive->run_count)
+        fault(r, "places");
+    for (int i = 0; i < archive->run_count && !r->fault[0]; i++) {
+        json_t *place = part ? json_array_get(places, (size_t)i) : NULL;
+        last = part ? (int)whole(r, place, "places", last + 1, archive->total - 1) : i;
+        archive->places[i] = last;
+    }
+    return 0;
+}
+
+static int read_archive(json_t *root, const char *path, struct rg_archive *archive,
+                        struct rg_error *e)
+{
+    struct reader r = {0};
+    struct rg_error why = {0};
+    char schema[32];
+    get_text(&r, root, "schema", schema, sizeof schema);
+    if (strcmp(schema, "ringtmp-result-1") != 0)
+        return complain(e, "%.200s: is no result of RingTMP (schema ringtmp-result-1)", path);
+    get_text(&r, root, "tool", archive->tool, sizeof archive->tool);
+    get_text(&r, root, "version", archive->version, sizeof archive->version);
+    get_text(&r, root, "world", archive->world, sizeof archive->world);
+    get_text(&r, root, "scenario", archive->scenario, sizeof archive->scenario);
+    get_text(&r, root, "scenario_sha256", archive->digest, sizeof archive->digest);
+    archive->seed = get_count(&r, root, "seed");
+    json_t *runs = member(&r, root, "runs");
+    size_t count = json_array_size(runs);
+    if (!json_is_array(runs) || count > 1 << 24)
+        fault(&r, "runs");
+    archive->runs = calloc(count + 1, sizeof *archive->runs);
+    if (!archive->runs)
+        return rg_fail(e, RG_ERR_NOMEM, "%.200s: out of memory", path);
+    int err = 0;
+    while (!r.fault[0] && archive->run_count < (int)count && err == 0) {
+        struct rg_run *run = &archive->runs[archive->run_count++];
+        err = read_run(json_array_get(runs, (size_t)archive->run_count - 1), false, run, &why);
+    }
+    if (err)
+        return complain(e, "%.200s: run %d: %.200s", path, archive->run_count, why.text);
+    if (read_places(&r, root, archive) < 0)
+        return rg_fail(e, RG_ERR_NOMEM, "%.200s: out of memory", path);
+    return r.fault[0] ? complain(e, "%.200s: wrong at \"%.60s\"", path, r.fault) : 0;
+}
+
+int rg_archive_read(const char *path, struct rg_archive *archive, struct rg_error *e)
+{
+    json_error_t error;
+    *archive = (struct rg_archive){0};
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        return error.line > 0
+                   ? complain(e, "%.200s:%d: is no result: %.200s", path, error.line, error.text)
+                   : complain(e, "%.200s: cannot be read: %s", path, strerror(errno));
+    int err = read_archive(root, path, archive, e);
+    json_decref(root);
+    if (err)
+        rg_archive_free(archive);
+    return err;
 }

@@ -30,8 +30,8 @@ static void quote(FILE *stream, const char *text)
     putc('"', stream);
     for (const unsigned char *p = (const unsigned char *)text; *p;) {
         int length = sequence(p);
-        if (length == 0) /* a file name, say, in another encoding */
-            fputs("\\ufffd", stream);
+        if (length == 0)                   /* a file name, say, in another encoding */
+            fputs("\xef\xbf\xbd", stream); /* U+FFFD as it is: read back, it is written the same */
         else if (*p == '"' || *p == '\\')
             fprintf(stream, "\\%c", *p);
         else if (*p < 0x20 || *p == 0x7f)

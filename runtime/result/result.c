@@ -14,6 +14,7 @@ static const char *const status_names[] = {
     [RG_RUN_NO_FIT] = "does-not-fit",
     [RG_RUN_FAILED] = "failed",
     [RG_RUN_INTERRUPTED] = "interrupted",
+    [RG_RUN_IMPOSSIBLE] = "impossible",
 };
 
 const char *rg_status_name(enum rg_status status)
@@ -33,6 +34,7 @@ void rg_run_init(struct rg_run *run)
     run->energy_J.total = run->energy_J.idle = run->energy_J.compute = NAN;
     run->energy_J.network = run->energy_J.switches = NAN;
     run->energy_source = "none";
+    run->predicted.T_A_s = run->predicted.c_s = run->predicted.iteration_s = NAN;
     run->to_accuracy.target = run->to_accuracy.time_s = run->to_accuracy.energy_J = NAN;
 }
 
@@ -42,6 +44,9 @@ void rg_run_free(struct rg_run *run)
         free(run->params[i].value);
     for (int i = 0; i < run->node_count; i++)
         rg_trace_free(run->per_node[i].trace);
+    for (int i = 0; i < run->sweep_count; i++)
+        free(run->sweep[i].value);
+    free(run->sweep);
     free(run->params);
     free(run->training);
     free(run->per_node);
@@ -61,6 +66,23 @@ int rg_run_param(struct rg_run *run, const char *name, const char *value)
     }
     struct rg_run_param *added = &params[run->param_count++];
     snprintf(added->name, sizeof added->name, "%s", name);
+    added->value = copy;
+    return 0;
+}
+
+int rg_run_setting(struct rg_run *run, const char *key, const char *value)
+{
+    struct rg_run_setting *sweep =
+        realloc(run->sweep, (size_t)(run->sweep_count + 1) * sizeof *sweep);
+    if (sweep)
+        run->sweep = sweep;
+    char *copy = strdup(value);
+    if (!sweep || !copy) {
+        free(copy);
+        return RG_ERR_NOMEM;
+    }
+    struct rg_run_setting *added = &sweep[run->sweep_count++];
+    snprintf(added->key, sizeof added->key, "%s", key);
     added->value = copy;
     return 0;
 }
@@ -94,6 +116,28 @@ static void write_head(struct rg_json *j, const struct rg_run *run)
     rg_json_text(j, "numerics", run->numerics ? "real" : "skip");
     rg_json_text(j, "status", rg_status_name(run->status));
     rg_json_text(j, "error", run->error[0] ? run->error : NULL);
+    rg_json_object(j, "sweep", true);
+    for (int i = 0; i < run->sweep_count; i++)
+        rg_json_text(j, run->sweep[i].key, run->sweep[i].value);
+    rg_json_close(j);
+}
+
+static void write_predicted(struct rg_json *j, const struct rg_run *run)
+{
+    if (!run->predicted.defined) {
+        rg_json_null(j, "predicted");
+        return;
+    }
+    rg_json_object(j, "predicted", true);
+    rg_json_flag(j, "overlap", run->predicted.overlap);
+    rg_json_real(j, "T_A_s", run->predicted.T_A_s);
+    rg_json_real(j, "c_s", run->predicted.c_s);
+    rg_json_real(j, "iteration_s", run->predicted.iteration_s);
+    rg_json_count(j, "messages", run->predicted.messages);
+    rg_json_count(j, "values", run->predicted.values);
+    rg_json_count(j, "payload_bytes", run->predicted.payload_bytes);
+    rg_json_count(j, "memory_bytes", run->predicted.memory_bytes);
+    rg_json_close(j);
 }
 
 static void write_formula(struct rg_json *j, const struct rg_run *run)
@@ -125,6 +169,7 @@ static void write_measures(struct rg_json *j, const struct rg_run *run)
     rg_json_real(j, "max", run->iteration_s.max);
     rg_json_close(j);
     write_formula(j, run);
+    write_predicted(j, run);
     rg_json_object(j, "energy_J", true);
     rg_json_real(j, "total", run->energy_J.total);
     rg_json_real(j, "idle", run->energy_J.idle);
@@ -147,6 +192,7 @@ static void write_measures(struct rg_json *j, const struct rg_run *run)
     rg_json_count(j, "late_receives", run->late_receives);
     rg_json_whole(j, "staleness", run->staleness);
     rg_json_whole(j, "peak_units", run->peak_units);
+    rg_json_whole(j, "extrapolated_iterations", run->extrapolated_iterations);
 }
 
 static void write_training(struct rg_json *j, const struct rg_run *run)
@@ -241,6 +287,18 @@ static void write_host(struct rg_json *j, const struct rg_result_host *host)
     rg_json_close(j);
 }
 
+/* "part": which of the runs these are; a file that holds them all has none. */
+static void write_places(struct rg_json *j, const struct rg_result *result)
+{
+    rg_json_object(j, "part", true);
+    rg_json_whole(j, "of_runs", result->total);
+    rg_json_array(j, "places", true);
+    for (int i = 0; i < result->run_count; i++)
+        rg_json_whole(j, NULL, result->places[i]);
+    rg_json_close(j);
+    rg_json_close(j);
+}
+
 int rg_result_write(const struct rg_result *result, FILE *stream)
 {
     struct rg_json j = {.stream = stream};
@@ -250,8 +308,11 @@ int rg_result_write(const struct rg_result *result, FILE *stream)
     rg_json_text(&j, "version", RG_VERSION);
     rg_json_text(&j, "world", result->world);
     rg_json_text(&j, "scenario", result->scenario);
+    rg_json_text(&j, "scenario_sha256", result->scenario_sha256);
     rg_json_count(&j, "seed", result->seed);
     write_host(&j, &result->host);
+    if (result->places)
+        write_places(&j, result);
     rg_json_array(&j, "runs", false);
     for (int i = 0; i < result->run_count; i++)
         rg_run_write(&j, &result->runs[i], false);

@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum rg_status { RG_RUN_OK, RG_RUN_NO_FIT, RG_RUN_FAILED, RG_RUN_INTERRUPTED };
+/* impossible: at this point of a sweep the strategy cannot run; `error` says why. */
+enum rg_status { RG_RUN_OK, RG_RUN_NO_FIT, RG_RUN_FAILED, RG_RUN_INTERRUPTED, RG_RUN_IMPOSSIBLE };
 
 struct rg_run_point { /* an evaluation on the test set */
     long iteration;
@@ -25,6 +26,11 @@ struct rg_run_node {
 
 struct rg_run_param { /* as resolved: what ran */
     char name[32];
+    char *value; /* owned by the run */
+};
+
+struct rg_run_setting { /* a key at the point of a sweep */
+    char key[100];
     char *value; /* owned by the run */
 };
 
@@ -59,6 +65,8 @@ struct rg_run {
     uint64_t memory_max, memory_total;
     uint64_t late_receives;
     long staleness, peak_units; /* largest of any node */
+    long
+        extrapolated_iterations; /* of `iterations`: not simulated, but told from those that were */
     struct rg_run_point *training;
     int point_count;
     double final_loss, final_accuracy;
@@ -71,12 +79,21 @@ struct rg_run {
     char weights_sha256[65]; /* "": null */
     struct rg_run_node *per_node;
     int node_count;
+    struct rg_run_setting *sweep; /* what concerns this run; none without a sweep */
+    int sweep_count;
+    struct { /* closed forms alone, one iteration; undefined where the run is impossible */
+        bool defined, overlap;
+        double T_A_s, c_s, iteration_s;
+        uint64_t messages, values, payload_bytes, memory_bytes;
+    } predicted;
 };
 
 void rg_run_init(struct rg_run *run); /* zero, with NAN where unknown */
 void rg_run_free(struct rg_run *run);
 /* Append a parameter; 0 or RG_ERR_NOMEM. */
 int rg_run_param(struct rg_run *run, const char *name, const char *value);
+/* Append a key of its point; 0 or RG_ERR_NOMEM. */
+int rg_run_setting(struct rg_run *run, const char *key, const char *value);
 const char *rg_status_name(enum rg_status status);
 
 /* One run as a JSON text (for a pipe between processes) and back; *text is malloc'ed. Traces travel
@@ -96,15 +113,41 @@ struct rg_result_host {
 
 struct rg_result {
     const char *tool, *world, *scenario;
+    const char *scenario_sha256; /* NULL: unknown */
     uint64_t seed;
     struct rg_result_host host;
     struct rg_run *runs;
     int run_count;
+    /* Where these are only some of the runs that the scenario asks for: how many there are in all,
+     * and the place of each among them, rising. NULL: all of them. */
+    int total;
+    const int *places;
 };
 
 int rg_result_write(const struct rg_result *result, FILE *stream);  /* result JSON */
 void rg_result_table(const struct rg_result *result, FILE *stream); /* for people, with units */
+/* What the closed forms say, a row a run, without a title. */
+void rg_result_predictions(const struct rg_result *result, FILE *stream);
 /* Chrome trace format: a process a strategy, a thread a node (and strand). */
 int rg_result_trace(const struct rg_result *result, FILE *stream);
+
+/* A result that was read back; its strings, places and runs are its own. */
+struct rg_archive {
+    char tool[16], version[24], world[16], scenario[128], digest[65];
+    uint64_t seed;
+    struct rg_run *runs;
+    int run_count, total;
+    int *places; /* [run_count], rising, below total */
+};
+
+/* Runs written again give the same bytes. Errors are one line, "FILE: ...". */
+int rg_archive_read(const char *path, struct rg_archive *archive, struct rg_error *e);
+void rg_archive_free(struct rg_archive *archive);
+/* Join parts of one scenario's runs: *whole takes the runs away from the parts. Refused, naming the
+ * files: parts of different scenarios or programs, runs that are there twice or missing. */
+int rg_archive_merge(struct rg_archive *parts, const char *const *paths, int count,
+                     struct rg_archive *whole, struct rg_error *e);
+/* The archive as a result that points into it. */
+struct rg_result rg_archive_result(const struct rg_archive *archive);
 
 #endif

@@ -1,4 +1,4 @@
-/* The table that a run ends with, a row a strategy. */
+/* The tables that a run ends with, a row a strategy, or a run of a sweep. */
 #include "result/result.h"
 
 #include "base/check.h"
@@ -9,14 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 11, LABEL = 24 };
+enum { LABEL = 24, SHORT_LABEL = 16, POINT = 32, CELL = 48, MOST_COLUMNS = 13, MOST_BOTH = 40 };
 
 /* What stands below the row of a run that did not finish; NULL: nothing. malloc'ed. */
 static char *note_of(const struct rg_run *run)
 {
     static const char *const words[] = {[RG_RUN_NO_FIT] = "does not fit",
                                         [RG_RUN_FAILED] = "failed",
-                                        [RG_RUN_INTERRUPTED] = "interrupted"};
+                                        [RG_RUN_INTERRUPTED] = "interrupted",
+                                        [RG_RUN_IMPOSSIBLE] = "impossible"};
     char *note = NULL;
     if (run->status == RG_RUN_OK && run->error[0])
         return strdup(run->error);
@@ -27,49 +28,206 @@ static char *note_of(const struct rg_run *run)
     return note;
 }
 
-static void add_row(struct rg_table *table, const struct rg_run *run)
+/* Cells of a row, one after the other. */
+struct row {
+    char text[MOST_COLUMNS][CELL];
+    int columns;
+};
+
+static char *next_cell(struct row *row)
 {
-    char text[COLUMNS][LABEL + 16], *note = note_of(run);
-    const char *cells[COLUMNS];
+    RG_ASSERT(row->columns < MOST_COLUMNS);
+    row->text[row->columns][0] = '\0';
+    return row->text[row->columns++];
+}
+
+static void add_text(struct row *row, const char *text, int most)
+{
+    if (strlen(text) <= (size_t)most)
+        snprintf(next_cell(row), CELL, "%s", text);
+    else
+        snprintf(next_cell(row), CELL, "%.*s..", most - 2, text);
+}
+
+/* Appends a row with a note below it (may be NULL). */
+static void add_row(struct rg_table *table, const struct row *row, const char *note)
+{
+    const char *cells[MOST_COLUMNS];
+    for (int i = 0; i < row->columns; i++)
+        cells[i] = row->text[i];
+    table->columns = row->columns;
+    rg_table_row(table, cells, note);
+}
+
+/* "micro-batches=16": the keys of the point without the strategy's label; nodes have a column. */
+static void point_of(const struct rg_run *run, char text[CELL])
+{
+    char all[400] = "";
+    for (int i = 0; i < run->sweep_count; i++) {
+        const char *dot = strchr(run->sweep[i].key, '.');
+        const char *name = dot ? dot + 1 : run->sweep[i].key;
+        size_t used = strlen(all);
+        if (strcmp(name, "nodes") != 0 && used < sizeof all)
+            snprintf(all + used, sizeof all - used, "%s%s=%s", used ? " " : "", name,
+                     run->sweep[i].value);
+    }
+    snprintf(text, CELL, strlen(all) <= POINT ? "%s" : "%.30s..", all);
+}
+
+/* Which columns the runs fill. */
+struct shape {
+    bool sweep, points, accuracy, energy;
+    bool predicted; /* the iteration beside the simulated one: where there is room */
+};
+
+static struct shape shape_of(const struct rg_result *result)
+{
+    struct shape shape = {0};
+    for (int i = 0; i < result->run_count; i++) {
+        char point[CELL];
+        const struct rg_run *run = &result->runs[i];
+        point_of(run, point);
+        shape.sweep = shape.sweep || run->sweep_count > 0;
+        shape.points = shape.points || point[0];
+        shape.accuracy = shape.accuracy || isfinite(run->final_accuracy);
+        shape.energy = shape.energy || isfinite(run->energy_J.total);
+    }
+    if (!shape.sweep)
+        shape.accuracy = shape.energy = true;
+    shape.predicted = shape.sweep && !(shape.points && shape.accuracy && shape.energy);
+    return shape;
+}
+
+/* Label, point, nodes: what every row begins with. run: NULL for the heading. */
+static void begin_row(struct row *row, const struct shape *shape, const struct rg_run *run)
+{
+    row->columns = 0;
+    add_text(row, run ? run->label : "strategy", shape->points ? SHORT_LABEL : LABEL);
+    if (shape->points && run)
+        point_of(run, next_cell(row));
+    else if (shape->points)
+        add_text(row, "point", POINT);
+    snprintf(next_cell(row), RG_HUMAN, run ? "%d" : "nodes", run ? run->nodes : 0);
+}
+
+static void add_run(struct rg_table *table, const struct shape *shape, const struct rg_run *run)
+{
+    struct row row;
+    char *note = note_of(run);
     bool ran = run->status != RG_RUN_NO_FIT && run->iterations > 0;
     double formula = run->formula.defined ? 1 : NAN; /* as a factor */
     double counted = ran ? 1 : NAN;
-    if (strlen(run->label) <= LABEL)
-        snprintf(text[0], sizeof text[0], "%.*s", LABEL, run->label);
-    else
-        snprintf(text[0], sizeof text[0], "%.*s..", LABEL - 2, run->label);
-    snprintf(text[1], sizeof text[1], "%d", run->nodes);
-    rg_human_seconds(run->time_s, text[2]);
-    rg_human_seconds(run->iteration_s.mean, text[3]);
-    rg_human_seconds(formula * run->formula.T_A_s, text[4]);
-    rg_human_seconds(formula * run->formula.c_s, text[5]);
-    rg_human_ratio(formula * run->formula.ratio, text[6]);
-    rg_human_percent(run->final_accuracy, text[7]);
-    rg_human_joules(run->energy_J.total, text[8]);
-    rg_human_bytes(counted * (double)run->traffic.payload_bytes, text[9]);
-    rg_human_bytes(run->memory_max ? (double)run->memory_max : NAN, text[10]);
-    for (int i = 0; i < COLUMNS; i++)
-        cells[i] = text[i];
-    rg_table_row(table, cells, note);
+    begin_row(&row, shape, run);
+    if (!shape->sweep)
+        rg_human_seconds(run->time_s, next_cell(&row));
+    rg_human_seconds(run->iteration_s.mean, next_cell(&row));
+    if (shape->predicted)
+        rg_human_seconds(run->predicted.iteration_s, next_cell(&row));
+    rg_human_seconds(formula * run->formula.T_A_s, next_cell(&row));
+    rg_human_seconds(formula * run->formula.c_s, next_cell(&row));
+    rg_human_ratio(formula * run->formula.ratio, next_cell(&row));
+    if (shape->accuracy)
+        rg_human_percent(run->final_accuracy, next_cell(&row));
+    if (shape->energy)
+        rg_human_joules(run->energy_J.total, next_cell(&row));
+    rg_human_bytes(counted * (double)run->traffic.payload_bytes, next_cell(&row));
+    rg_human_bytes(run->memory_max ? (double)run->memory_max : NAN, next_cell(&row));
+    add_row(table, &row, note);
     free(note);
 }
 
-void rg_result_table(const struct rg_result *result, FILE *stream)
+static void add_heads(struct rg_table *table, const struct shape *shape)
 {
-    static const char *const heads[COLUMNS] = {"strategy", "nodes", "time",  "iteration",
-                                               "T_A",      "c",     "ratio", "accuracy",
-                                               "energy",   "sent",  "memory"};
-    struct rg_table table = {.columns = COLUMNS};
-    fprintf(stream, "%s, seed %" PRIu64 ", world %s\n\n", result->scenario, result->seed,
-            result->world);
-    rg_table_row(&table, heads, NULL);
-    for (int i = 0; i < result->run_count; i++)
-        add_row(&table, &result->runs[i]);
+    struct row row;
+    begin_row(&row, shape, NULL);
+    if (!shape->sweep)
+        add_text(&row, "time", LABEL);
+    add_text(&row, "iteration", LABEL);
+    if (shape->predicted)
+        add_text(&row, "predicted", LABEL);
+    add_text(&row, "T_A", LABEL);
+    add_text(&row, "c", LABEL);
+    add_text(&row, "ratio", LABEL);
+    if (shape->accuracy)
+        add_text(&row, "accuracy", LABEL);
+    if (shape->energy)
+        add_text(&row, "energy", LABEL);
+    add_text(&row, "sent", LABEL);
+    add_text(&row, "memory", LABEL);
+    add_row(table, &row, NULL);
+}
+
+static void print_predictions(const struct rg_result *result, bool notes, FILE *stream)
+{
+    static const char *const heads[] = {"iteration", "T_A", "c", "messages", "sent", "memory"};
+    struct rg_table table = {0};
+    struct shape shape = shape_of(result);
+    struct row row;
+    begin_row(&row, &shape, NULL);
+    for (size_t i = 0; i < RG_COUNT(heads); i++)
+        add_text(&row, heads[i], LABEL);
+    add_row(&table, &row, NULL);
+    for (int i = 0; i < result->run_count; i++) {
+        const struct rg_run *run = &result->runs[i];
+        char *note = notes ? note_of(run) : NULL;
+        double known = run->predicted.defined ? 1 : NAN; /* as a factor */
+        begin_row(&row, &shape, run);
+        rg_human_seconds(known * run->predicted.iteration_s, next_cell(&row));
+        rg_human_seconds(known * run->predicted.T_A_s, next_cell(&row));
+        rg_human_seconds(known * run->predicted.c_s, next_cell(&row));
+        rg_human_count(known * (double)run->predicted.messages, next_cell(&row));
+        rg_human_bytes(known * (double)run->predicted.payload_bytes, next_cell(&row));
+        rg_human_bytes(known * (double)run->predicted.memory_bytes, next_cell(&row));
+        add_row(&table, &row, note);
+        free(note);
+    }
     rg_table_print(&table, stream);
     rg_table_free(&table);
+}
+
+void rg_result_predictions(const struct rg_result *result, FILE *stream)
+{
+    print_predictions(result, true, stream);
+}
+
+static void tell_extrapolated(const struct rg_result *result, FILE *stream)
+{
+    long all = 0, extrapolated = 0;
+    for (int i = 0; i < result->run_count; i++) {
+        all += result->runs[i].iterations;
+        extrapolated += result->runs[i].extrapolated_iterations;
+    }
+    if (extrapolated)
+        fprintf(stream,
+                "\n%ld of %ld iterations extrapolated from those simulated, which had become "
+                "steady\n",
+                extrapolated, all);
+}
+
+/* Long sweeps have the prediction of the iteration beside the simulated one, and no second table.
+ */
+void rg_result_table(const struct rg_result *result, FILE *stream)
+{
+    struct rg_table table = {0};
+    struct shape shape = shape_of(result);
+    bool predicted = false;
+    fprintf(stream, "%s, seed %" PRIu64 ", world %s\n\n", result->scenario, result->seed,
+            result->world);
+    add_heads(&table, &shape);
+    for (int i = 0; i < result->run_count; i++) {
+        add_run(&table, &shape, &result->runs[i]);
+        predicted = predicted || result->runs[i].predicted.defined;
+    }
+    rg_table_print(&table, stream);
+    rg_table_free(&table);
+    tell_extrapolated(result, stream);
     fputs(
         "\nT_A, c: compute and communication time of one iteration at the bottleneck node; ratio: "
         "iteration observed\nover predicted; sent: payload of all nodes together; memory: the "
         "largest on a node\n",
         stream);
+    if (!predicted || result->run_count > MOST_BOTH)
+        return;
+    fputs("\npredicted for one iteration by the closed forms alone:\n\n", stream);
+    print_predictions(result, false, stream);
 }

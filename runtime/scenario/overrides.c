@@ -1,4 +1,4 @@
-/* --set KEY=VALUE on a loaded scenario. */
+/* --set KEY=VALUE, and points of a sweep, on a loaded scenario. */
 #include "scenario/scenario.h"
 
 #include "base/check.h"
@@ -12,12 +12,10 @@
 const char rg_scenario_keys[] = "nodes batch epochs iterations samples seed numerics overlap "
                                 "threads platform network learning-rate clock link-rate";
 
-static int complain(struct rg_error *e, const char *assignment, const char *why)
+static int complain(const struct rg_scenario *s, struct rg_error *e, const char *assignment,
+                    const char *why)
 {
-    rg_fail(e, RG_ERR_INVALID, "--set %.120s: %s", assignment, why);
-    if (e)
-        rg_text_squeeze(e->text);
-    return RG_ERR_INVALID;
+    return rg_scenario_fail(s, 0, e, "%.120s: %s", assignment, why);
 }
 
 static int replace(char **text, const char *value, struct rg_error *e)
@@ -69,7 +67,7 @@ static int set_numerics(struct rg_scenario *s, const char *assignment, const cha
 {
     int real = rg_text_index(RG_NUMERICS_WORDS, value);
     if (real < 0)
-        return complain(e, assignment, "real and skip are allowed");
+        return complain(s, e, assignment, "real and skip are allowed");
     s->training.numerics = real;
     if (!real) /* no accuracy to stop at: the override asks for time only */
         s->stop_accuracy = NAN;
@@ -85,14 +83,14 @@ static int set_key(struct rg_scenario *s, const char *assignment, const char *ke
         struct rg_error why = {0};
         double number;
         if (rg_text_number(value, limit, &number, &why) < 0)
-            return complain(e, assignment, why.text);
+            return complain(s, e, assignment, why.text);
         apply_number(s, key, number);
         return 0;
     }
     if (strcmp(key, "numerics") == 0)
         return set_numerics(s, assignment, value, e);
     if (value[0] == '\0')
-        return complain(e, assignment, "a value is wanted after the =");
+        return complain(s, e, assignment, "a value is wanted after the =");
     if (strcmp(key, "overlap") == 0)
         return replace(&s->overlap, value, e);
     bool platform = strcmp(key, "platform") == 0;
@@ -116,10 +114,10 @@ static int set_attribute(struct rg_scenario *s, const char *assignment, const ch
     if (!spec) {
         rg_text_allowed(labels, label, allowed, sizeof allowed);
         snprintf(why, sizeof why, "no strategy is labelled so; %s", allowed);
-        return complain(e, assignment, why);
+        return complain(s, e, assignment, why);
     }
     if (strcmp(name, "label") == 0 || strcmp(name, "kind") == 0 || name[0] == '\0')
-        return complain(e, assignment, "parameters of the strategy are allowed after the dot");
+        return complain(s, e, assignment, "parameters of the strategy are allowed after the dot");
     for (int i = 0; i < spec->count; i++)
         if (strcmp(spec->attributes[i].key, name) == 0) {
             spec->attributes[i].line = 0;
@@ -139,11 +137,11 @@ static int set_attribute(struct rg_scenario *s, const char *assignment, const ch
     return 0;
 }
 
-int rg_scenario_set(struct rg_scenario *s, const char *assignment, struct rg_error *e)
+static int assign(struct rg_scenario *s, const char *assignment, struct rg_error *e)
 {
     const char *equals = strchr(assignment, '=');
     if (!equals || equals == assignment)
-        return complain(e, assignment, "KEY=VALUE is wanted");
+        return complain(s, e, assignment, "KEY=VALUE is wanted");
     char *key = strndup(assignment, (size_t)(equals - assignment));
     if (!key)
         return rg_fail(e, RG_ERR_NOMEM, "--set: out of memory");
@@ -157,10 +155,43 @@ int rg_scenario_set(struct rg_scenario *s, const char *assignment, struct rg_err
         snprintf(words, sizeof words, "%s LABEL.PARAM", rg_scenario_keys);
         rg_text_allowed(words, key, allowed, sizeof allowed);
         snprintf(why, sizeof why, "unknown key: %s", allowed);
-        err = complain(e, assignment, why);
+        err = complain(s, e, assignment, why);
     } else {
         err = set_key(s, assignment, key, equals + 1, e);
     }
     free(key);
+    return err;
+}
+
+int rg_scenario_set(struct rg_scenario *s, const char *assignment, struct rg_error *e)
+{
+    int err = assign(s, assignment, e);
+    if (err)
+        return err;
+    char *key = strndup(assignment, strcspn(assignment, "="));
+    if (!key)
+        return rg_fail(e, RG_ERR_NOMEM, "--set: out of memory");
+    rg_sweep_drop(s, key);
+    free(key);
+    return 0;
+}
+
+int rg_scenario_apply(struct rg_scenario *s, const struct rg_setting *point, int count,
+                      struct rg_error *e)
+{
+    int err = 0;
+    s->point = point;
+    s->point_count = count;
+    for (int i = 0; i < count && err == 0; i++) {
+        bool file = strcmp(point[i].key, "platform") == 0 || strcmp(point[i].key, "network") == 0;
+        char *path = file ? rg_text_beside(s->file, point[i].value) : NULL, *text = NULL;
+        if ((file && !path) ||
+            asprintf(&text, "%s=%s", point[i].key, file ? path : point[i].value) < 0)
+            err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file);
+        else
+            err = assign(s, text, e);
+        free(path);
+        free(text);
+    }
     return err;
 }

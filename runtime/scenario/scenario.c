@@ -54,6 +54,18 @@ const struct rg_limit *rg_scenario_limit(const char *name)
     return NULL;
 }
 
+/* The setting of a sweep that the complaint begins with; NULL: it came with --set. */
+static const struct rg_setting *origin(const struct rg_scenario *s, const char *text)
+{
+    for (int i = 0; i < s->point_count; i++) {
+        size_t length = strlen(s->point[i].key);
+        if (strncmp(text, s->point[i].key, length) == 0 &&
+            (text[length] == '=' || text[length] == ' '))
+            return &s->point[i];
+    }
+    return NULL;
+}
+
 int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_error *e,
                      const char *format, ...)
 {
@@ -62,8 +74,11 @@ int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_err
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    const struct rg_setting *setting = line > 0 ? NULL : origin(scenario, text);
     if (line > 0)
         rg_fail_at(e, scenario->file, line, "%s", text);
+    else if (setting)
+        rg_fail_at(e, scenario->file, setting->line, "<sweep>: %s", text);
     else
         rg_fail(e, RG_ERR_INVALID, "--set %s", text);
     if (e)
@@ -360,7 +375,7 @@ static const struct section {
     {"platform", true, false, read_platform}, {"network", true, false, read_network},
     {"data", true, false, read_data},         {"training", true, false, read_training},
     {"strategy", true, true, read_strategy},  {"stop", false, false, read_stop},
-    {"clock", false, true, read_clock},
+    {"clock", false, true, read_clock},       {"sweep", false, true, rg_sweep_read},
 };
 
 static int read_root(const struct rg_xml *xml, struct rg_scenario *s, struct rg_error *e)
@@ -420,6 +435,8 @@ int rg_scenario_load(const char *file, struct rg_scenario *s, struct rg_error *e
     err = s->file ? read_root(&xml, s, e) : no_memory(s, e);
     if (err == 0)
         err = read_sections(&xml, s, e);
+    if (err == 0)
+        err = rg_sweep_check_keys(&xml, s, e);
     if (err == 0 && !isnan(s->stop_accuracy) && !s->training.numerics)
         err = rg_xml_fail(&xml, s->lines.stop, e,
                           "<stop>: numerics=\"skip\" on line %d has no accuracy; numerics=\"real\" "
@@ -445,6 +462,7 @@ void rg_scenario_free(struct rg_scenario *s)
     }
     free(s->strategies);
     free(s->clocks);
+    rg_sweep_free_all(s);
     for (int i = 0; i < RG_DATA_FILES; i++)
         free(s->data_written[i]);
     free(s->data.images);

@@ -12,11 +12,18 @@
  *       <clock nodes="8-15,20" hz/> ...
  *       <strategy label kind nodes ...parameters of the kind.../>
  *       <stop accuracy/>
+ *       <sweep key="nodes" values="4,8,16"/> ...
  *     </scenario>
  *
  *     <network name input="784|28x28|CxHxW">
  *       <KIND repeat="1" ...attributes of the kind.../> ...
  *     </network>
+ *
+ * A <sweep> asks for one simulation a value; several for every combination. Its key is any of
+ * --set, LABEL.PARAM too. Values are separated by commas (by semicolons where one stands in them,
+ * for lists: "4,4;5,3"); a whole number may be a multiple of N, the nodes at that point: "2N",
+ * "N/8" (rounded down, at least 1). A --set of the key takes the place of the sweep. Files named by
+ * a sweep are relative to the scenario's folder.
  *
  * A platform is SimGrid's, version 4.1, with properties named rg_... on its hosts and clusters.
  *
@@ -64,6 +71,20 @@ struct rg_clock_group {
     int line;
 };
 
+/* A <sweep>. */
+struct rg_sweep {
+    char *key;
+    int line;
+    char **values; /* [count], as written */
+    int count;
+};
+
+/* One key at one point of a sweep; strings and array belong to the caller. */
+struct rg_setting {
+    const char *key, *value;
+    int line; /* of the sweep */
+};
+
 enum { RG_DATA_IMAGES, RG_DATA_LABELS, RG_DATA_FILE, RG_DATA_FILES };
 
 struct rg_scenario {
@@ -84,6 +105,10 @@ struct rg_scenario {
     struct {                           /* of attributes; 0: not given, or from the command line */
         int batch, iterations, threads, clock, stop, data_files[RG_DATA_FILES];
     } lines;
+    struct rg_sweep *sweeps; /* in document order; without those that --set has pinned */
+    int sweep_count;
+    const struct rg_setting *point; /* what rg_scenario_apply was given */
+    int point_count;
     char digest[65]; /* SHA-256 of the scenario and every file and --set that shapes the run */
 };
 
@@ -92,6 +117,18 @@ int rg_scenario_load(const char *file, struct rg_scenario *scenario, struct rg_e
  * threads, platform, network, learning-rate, clock, link-rate, or LABEL.PARAM. Errors list what is
  * allowed. */
 int rg_scenario_set(struct rg_scenario *scenario, const char *assignment, struct rg_error *e);
+/* Apply a point of its sweeps, as --set would; complaints name the sweep's line. `point` must
+ * outlive the scenario. */
+int rg_scenario_apply(struct rg_scenario *scenario, const struct rg_setting *point, int count,
+                      struct rg_error *e);
+/* Is a value of a sweep a multiple of the point's nodes, "2N" or "N/8"? */
+bool rg_sweep_is_multiple(const char *value);
+/* The value at a point of so many nodes: "16"; other values as they are. */
+void rg_sweep_resolve(const char *value, long nodes, char *out, size_t size);
+/* Does the key shape runs of the strategy with that label? Not where it is another's LABEL.PARAM.
+ */
+bool rg_sweep_concerns(const char *key, const char *label);
+
 /* Find the data's files: in `folder` (ringnode --data), else as the scenario writes them. The
  * shipped iris.csv is looked for beside the network file's folder, the scenario's, and the program.
  */
@@ -99,8 +136,8 @@ int rg_scenario_locate(struct rg_scenario *scenario, const char *folder, struct 
 /* Fill in digest from the scenario as it now stands and the files it names. */
 int rg_scenario_seal(struct rg_scenario *scenario, struct rg_error *e);
 void rg_scenario_free(struct rg_scenario *scenario);
-/* The complaint about something that stands on this line of the scenario, or (0) came with --set.
- */
+/* The complaint about something that stands on this line of the scenario, or (0) came with --set or
+ * a sweep: then the text begins with its key. */
 int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_error *e,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -494,6 +494,13 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     free(forms);
 }
 
+/* A stream's units are iterations; the others may begin one while the last is being ended. */
+static long under_way(const struct rg_job *job)
+{
+    const struct rg_ring *ring = ring_of(job);
+    return ring->stream ? ring->depth[0] : 2;
+}
+
 /* ---- running ---- */
 
 static int open_ring(struct rg_world *w, const struct rg_job *job, const float *initial,
@@ -531,6 +538,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .forget = forget,
     .memory = memory,
     .predict = predict,
+    .under_way = under_way,
     .open = open_ring,
     .train = train,
     .parameters = parameters,

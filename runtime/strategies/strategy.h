@@ -54,7 +54,8 @@ struct rg_job {
     long iterations_per_epoch; /* = data->train / batch, at least 1 */
     uint64_t seed;
     bool numerics;
-    void *plan; /* what `check` worked out once for all ranks; freed by `forget` */
+    void *plan;   /* what `check` worked out once for all ranks; freed by `forget` */
+    bool refused; /* `check` said no, or there are too few nodes: it cannot run */
 };
 
 /* The closed forms, for one iteration unless said otherwise. */
@@ -87,6 +88,8 @@ struct rg_strategy {
     /* Counted bytes that open() will allocate on that rank: exact. */
     uint64_t (*memory)(const struct rg_job *job, int rank);
     void (*predict)(const struct rg_job *job, struct rg_prediction *prediction);
+    /* Iterations that may be under way at once, at most. NULL: 1. */
+    long (*under_way)(const struct rg_job *job);
 
     /* A node's part. open allocates everything, loads nothing from the network and sets the initial
      * parameters (or those in `initial`, a whole network's, NULL: drawn from the seed); train runs

@@ -545,8 +545,11 @@ static void finish(struct rg_exchange *x, struct rg_request *request)
             release(x, message);
         }
     }
-    if (request->status == 0)
+    if (request->status == 0) {
         rg_message_done(request->owner, request, begin, end, late && !item->send);
+        if (message && !request->owner->untimed)
+            request->owner->count.unseen_s += now_of(x) - end;
+    }
     release(x, item);
 }
 

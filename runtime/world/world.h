@@ -68,6 +68,8 @@ struct rg_counters {
     uint64_t messages, values;                              /* sent */
     uint64_t bytes_sent, bytes_received, messages_received; /* payload */
     uint64_t late_receives; /* messages that arrived before their receive was posted */
+    double unseen_s; /* between messages' arrivals and the calls that saw them, at either end; in
+                      * worlds of virtual time only */
 };
 
 /* The board of a node as far as the world's own book-keeping needs it; see boards/board.h. */

@@ -75,6 +75,7 @@ static inline void fill_run(struct rg_run *run)
     run->late_receives = 2;
     run->staleness = 15;
     run->peak_units = 16;
+    run->extrapolated_iterations = 123456789000;
     run->training = calloc(2, sizeof *run->training);
     run->point_count = 2;
     run->training[0] = (struct rg_run_point){10, 1.5, NAN, 2.25, 0.5};
@@ -86,6 +87,16 @@ static inline void fill_run(struct rg_run *run)
     run->to_accuracy.iterations = 20;
     run->to_accuracy.time_s = 3.5;
     memset(run->weights_sha256, 'a', 64);
+    rg_run_setting(run, "nodes", "2");
+    rg_run_setting(run, "ring \"8\".micro-batches", "007");
+    run->predicted.defined = true;
+    run->predicted.T_A_s = 0.0020;
+    run->predicted.c_s = 1.0 / 7;
+    run->predicted.iteration_s = NAN;
+    run->predicted.messages = 6;
+    run->predicted.values = 17;
+    run->predicted.payload_bytes = 1u << 30;
+    run->predicted.memory_bytes = 2999999;
     run->per_node = calloc(2, sizeof *run->per_node);
     run->node_count = 2;
     for (int i = 0; i < 2; i++) {

@@ -56,14 +56,24 @@ static uint64_t memory(const struct rg_job *job, int rank)
     return 1000000000u * (uint64_t)(rank + 1);
 }
 
+static void predict(const struct rg_job *job, struct rg_prediction *p)
+{
+    *p = (struct rg_prediction){.T_A_s = 0.5, .messages = (uint64_t)job->nodes};
+}
+
 static const struct rg_strategy toy = {.name = "toy_ring",
                                        .params = params,
                                        .min_nodes = 2,
                                        .check = check_toy,
                                        .forget = forget_toy,
-                                       .memory = memory};
-static const struct rg_strategy plain = {
-    .name = "plain", .params = none, .min_nodes = 1, .check = check_plain, .memory = memory};
+                                       .memory = memory,
+                                       .predict = predict};
+static const struct rg_strategy plain = {.name = "plain",
+                                         .params = none,
+                                         .min_nodes = 1,
+                                         .check = check_plain,
+                                         .memory = memory,
+                                         .predict = predict};
 
 const struct rg_strategy *const rg_strategies[] = {&toy, &plain, NULL};
 
@@ -220,6 +230,9 @@ static void test_describe(void)
         CU_ASSERT_STRING_EQUAL(run.params[i].name, params[i].name);
         CU_ASSERT_STRING_EQUAL(run.params[i].value, values[i]);
     }
+    CU_ASSERT_TRUE(run.predicted.defined);
+    CU_ASSERT_EQUAL(run.predicted.T_A_s, 0.5);
+    CU_ASSERT_EQUAL(run.predicted.messages, 3);
     rg_run_free(&run);
     rg_study_close(&study);
 }

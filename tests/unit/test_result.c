@@ -89,19 +89,23 @@ static void test_json_structure(void)
     char *text = printed(&result, print_json);
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(root);
-    check_keys(root, "schema tool version world scenario seed host runs ");
+    check_keys(root, "schema tool version world scenario scenario_sha256 seed host runs ");
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(root, "schema")), "ringtmp-result-1");
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(root, "seed")), 9007199254740991);
     check_keys(json_object_get(root, "host"),
                "wall_s date load blas_kernels blas_threads machine ");
     CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(root, "host"), "load")));
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
-    check_keys(run, "label kind params nodes numerics status error iterations samples time_s "
-                    "iteration_s formula energy_J energy_source traffic memory_bytes late_receives "
-                    "staleness peak_units training final to_accuracy weights_sha256 per_node ");
+    check_keys(run, "label kind params nodes numerics status error sweep iterations samples time_s "
+                    "iteration_s formula predicted energy_J energy_source traffic memory_bytes "
+                    "late_receives staleness peak_units extrapolated_iterations training final "
+                    "to_accuracy weights_sha256 per_node ");
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "
                                                 "observed_iteration_s ratio ");
+    check_keys(json_object_get(run, "predicted"), "overlap T_A_s c_s iteration_s messages values "
+                                                  "payload_bytes memory_bytes ");
+    check_keys(json_object_get(run, "sweep"), "nodes ring \"8\".micro-batches ");
     check_keys(json_object_get(run, "energy_J"), "total idle compute network switch ");
     check_keys(json_object_get(run, "traffic"),
                "messages values payload_bytes wire_bytes max_node_bytes ");
@@ -308,7 +312,7 @@ static void test_table(void)
                                          "3.00 MB",
                                          "does not fit: node 0 needs 2.00 GB",
                                          "failed: a peer was lost",
-                                         "a label that is far lo"};
+                                         "a label that i"};
     for (size_t i = 0; i < RG_COUNT(wanted); i++) {
         CU_ASSERT_PTR_NOT_NULL(strstr(text, wanted[i]));
         if (!strstr(text, wanted[i]))
@@ -417,6 +421,160 @@ static void test_full_disk(void)
     free_runs(runs);
 }
 
+/* ---- results read back ---- */
+
+static const char digest[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/* Those of the three runs whose bit is set, as a file. */
+static const char *write_part(struct rg_result result, int which, const char *name)
+{
+    static struct rg_run kept[8][3];
+    static int places[8][3];
+    int count = 0;
+    for (int i = 0; i < 3; i++)
+        if (which & 1 << i) {
+            kept[which][count] = result.runs[i];
+            places[which][count++] = i;
+        }
+    result.scenario_sha256 = digest;
+    result.runs = kept[which];
+    result.run_count = count;
+    result.total = 3;
+    result.places = count < 3 ? places[which] : NULL;
+    char *text = printed(&result, print_json);
+    const char *path = scratch_text(name, text);
+    free(text);
+    return path;
+}
+
+static char *read_text(const char *path)
+{
+    FILE *stream = fopen(path, "rb");
+    char *text = calloc(1, 1 << 20);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+    text[fread(text, 1, (1 << 20) - 1, stream)] = '\0';
+    fclose(stream);
+    return text;
+}
+
+/* The archive's result, with the host that make_result gives, is what the file holds. */
+static void check_archive(const struct rg_archive *archive, const struct rg_result_host *host,
+                          const char *path)
+{
+    struct rg_result result = rg_archive_result(archive);
+    result.host = *host;
+    char *wanted = read_text(path), *got = printed(&result, print_json);
+    CU_ASSERT_STRING_EQUAL(got, wanted);
+    free(wanted);
+    free(got);
+}
+
+static void test_archive(void)
+{
+    struct rg_run runs[3];
+    struct rg_result result = make_result(runs);
+    for (int which = 0; which < 8; which++) {
+        struct rg_archive archive;
+        struct rg_error e = {0};
+        const char *path = write_part(result, which, "part.json");
+        CU_ASSERT_EQUAL_FATAL(rg_archive_read(path, &archive, &e), 0);
+        CU_ASSERT_EQUAL(archive.total, 3);
+        CU_ASSERT_STRING_EQUAL(archive.digest, digest);
+        check_archive(&archive, &result.host, path);
+        rg_archive_free(&archive);
+    }
+    free_runs(runs);
+}
+
+/* Parts in any order give the whole; parts[i] is a set of runs, 0 ends them. */
+static int merge(struct rg_result result, const int *sets, struct rg_archive *whole,
+                 struct rg_error *e)
+{
+    struct rg_archive parts[4];
+    const char *paths[4] = {NULL};
+    int count = 0, err = 0;
+    for (; sets[count]; count++) {
+        char name[32];
+        snprintf(name, sizeof name, "part-%d-%d.json", count, sets[count]);
+        paths[count] = write_part(result, sets[count], name);
+        CU_ASSERT_EQUAL_FATAL(rg_archive_read(paths[count], &parts[count], e), 0);
+    }
+    err = rg_archive_merge(parts, paths, count, whole, e);
+    for (int i = 0; i < count; i++)
+        rg_archive_free(&parts[i]);
+    return err;
+}
+
+static void test_merge(void)
+{
+    static const int good[][4] = {{1, 2, 4}, {4, 1, 2}, {5, 2}, {2, 5}, {7}};
+    struct rg_run runs[3];
+    struct rg_result result = make_result(runs);
+    struct rg_archive whole;
+    struct rg_error e = {0};
+    const char *path = write_part(result, 7, "whole.json");
+    for (size_t i = 0; i < RG_COUNT(good); i++) {
+        CU_ASSERT_EQUAL_FATAL(merge(result, good[i], &whole, &e), 0);
+        check_archive(&whole, &result.host, path);
+        rg_archive_free(&whole);
+    }
+    CU_ASSERT_EQUAL(merge(result, (const int[]){1, 2, 0}, &whole, &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, NULL, 0, "1 of 3 runs|missing|3"));
+    CU_ASSERT_EQUAL(merge(result, (const int[]){3, 6, 0}, &whole, &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, NULL, 0, "run 2 of 3|both in|part-0-3|part-1-6"));
+    free_runs(runs);
+}
+
+static void test_archive_damage(void)
+{
+    static const struct {
+        const char *from, *to, *words;
+    } bad[] = {
+        {"ringtmp-result-1", "ringtmp-result-9", "no result"},
+        {"\"places\": [0,2]", "\"places\": [2,0]", "places"},
+        {"\"places\": [0,2]", "\"places\": [0,3]", "places"},
+        {"\"places\": [0,2]", "\"places\": [0]", "places"},
+        {"\"runs\": [", "\"runs\": [{},", "run 1"},
+        {"\"status\": \"failed\"", "\"status\": \"lost\"", "run 2|status"},
+        {"\"seed\": ", "\"seed\": -", "seed"},
+        {"{", "[", "is no result"},
+    };
+    struct rg_run runs[3];
+    struct rg_result result = make_result(runs);
+    char *good = read_text(write_part(result, 5, "good.json"));
+    for (size_t i = 0; i < RG_COUNT(bad); i++) {
+        struct rg_archive archive;
+        struct rg_error e = {0};
+        char *text = replaced(good, bad[i].from, bad[i].to);
+        CU_ASSERT_TRUE(rg_archive_read(scratch_text("bad.json", text), &archive, &e) < 0);
+        CU_ASSERT_TRUE(complains(&e, NULL, 0, bad[i].words) && strstr(e.text, "bad.json"));
+        free(text);
+    }
+    struct rg_archive archive;
+    struct rg_error e = {0};
+    CU_ASSERT_TRUE(rg_archive_read(scratch_path("none.json"), &archive, &e) < 0);
+    CU_ASSERT_TRUE(complains(&e, scratch_path("none.json"), 0, "No such file"));
+    free(good);
+    free_runs(runs);
+}
+
+/* Sweeps have their point in the table, and the closed forms below it. */
+static void test_sweep_table(void)
+{
+    struct rg_run runs[3];
+    struct rg_result result = make_result(runs);
+    runs[1].status = RG_RUN_IMPOSSIBLE;
+    strcpy(runs[1].error, "too many stages");
+    char *text = printed(&result, rg_result_table);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "point"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "micro-batches=007"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "impossible: too many stages"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "closed forms alone"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "143 ms")); /* c as predicted */
+    free(text);
+    free_runs(runs);
+}
+
 static const struct suite_test tests[] = {
     {"json: keys in order, nulls, types", test_json_structure},
     {"the same result gives the same bytes", test_json_repeats},
@@ -425,6 +583,10 @@ static const struct suite_test tests[] = {
     {"pipe: decode(encode) is the run", test_pipe},
     {"pipe: damage is noticed", test_pipe_damage},
     {"table fits and says what failed", test_table},
+    {"table of a sweep: points and predictions", test_sweep_table},
+    {"results read back to the same bytes", test_archive},
+    {"parts make the whole, whatever their order", test_merge},
+    {"results: damage is noticed", test_archive_damage},
     {"quantities for people", test_human},
     {"timeline: rows, names, dates", test_timeline},
     {"a full disk is noticed", test_full_disk},

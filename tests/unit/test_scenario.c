@@ -685,9 +685,48 @@ static void test_schema(void)
         }
         free(text);
     }
+    char *text = replaced(good_scenario, "  <stop", "<sweep key=\"nodes\" values=\"2\"/>\n<stop");
+    CU_ASSERT_EQUAL(validate(schema, scratch_text("sweep.xml", text), true), 0);
+    free(text);
+    text = replaced(good_scenario, "  <stop", "<sweep key=\"nodes\"/>\n<stop");
+    CU_ASSERT_NOT_EQUAL(validate(schema, scratch_text("sweep.xml", text), false), 0);
+    free(text);
     xmlRelaxNGFree(schema);
     xmlRelaxNGFreeParserCtxt(parser);
     xmlCleanupParser();
+}
+
+static void test_sweeps(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    write_good();
+    char *text = replaced(good_scenario, "  <stop",
+                          "  <sweep key=\"nodes\" values=\" 4,8 , 16\"/>\n"
+                          "  <sweep key=\"ring 1+1.depth\"\n"
+                          "         values=\"N/2\"/>\n"
+                          "  <sweep key=\"one.list\" values=\"4,4;5,3\"/>\n  <stop");
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("sweep.xml", text), &s, &e), 0);
+    free(text);
+    CU_ASSERT_EQUAL_FATAL(s.sweep_count, 3);
+    CU_ASSERT_STRING_EQUAL(s.sweeps[0].key, "nodes");
+    CU_ASSERT_EQUAL(s.sweeps[0].count, 3);
+    CU_ASSERT_STRING_EQUAL(s.sweeps[0].values[0], "4");
+    CU_ASSERT_STRING_EQUAL(s.sweeps[0].values[1], "8");
+    CU_ASSERT_STRING_EQUAL(s.sweeps[1].values[0], "N/2");
+    CU_ASSERT_EQUAL(s.sweeps[1].line, s.sweeps[0].line + 2);
+    CU_ASSERT_EQUAL(s.sweeps[2].count, 2);
+    CU_ASSERT_STRING_EQUAL(s.sweeps[2].values[1], "5,3");
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "ring 1+1.depth=3", &e), 0); /* pins it */
+    CU_ASSERT_EQUAL(s.sweep_count, 2);
+    CU_ASSERT_TRUE(rg_scenario_set(&s, "nodes=x", &e) < 0);
+    CU_ASSERT_EQUAL(s.sweep_count, 2);
+    const struct rg_setting point[] = {{"nodes", "8", 15}, {"batch", "0", 16}};
+    CU_ASSERT_EQUAL(rg_scenario_apply(&s, point, 1, &e), 0);
+    CU_ASSERT_EQUAL(s.nodes, 8);
+    CU_ASSERT_TRUE(rg_scenario_apply(&s, point, 2, &e) < 0);
+    CU_ASSERT_TRUE(complains(&e, s.file, 16, "<sweep>: batch=0|1 to"));
+    rg_scenario_free(&s);
 }
 
 /* Every shipped file reads. */
@@ -730,6 +769,7 @@ static const struct suite_test tests[] = {
     {"iris.csv is found", test_iris_is_found},
     {"texts", test_texts},
     {"schema agrees with the reader", test_schema},
+    {"sweeps: values, pins, complaints", test_sweeps},
     {"shipped files read", test_shipped_files},
 };
 

@@ -1,0 +1,223 @@
+/* <sweep key="nodes" values="4,8,16"/>: reading it, and what stands at one point of the product.
+ *
+ * Failure modes handled: keys that --set does not know or no strategy has, values that are empty,
+ * out of range or given twice, multiples of N where N cannot stand; each with its line. */
+#include "scenario/limits.h"
+#include "scenario/xml.h"
+
+#include "base/check.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_VALUES = 10000, MOST_SWEEPS = 32 };
+
+static int no_memory(const struct rg_scenario *s, struct rg_error *e)
+{
+    return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file);
+}
+
+/* "N", "2N", "N/8", "3N/4": factor and divisor. */
+static bool parse_multiple(const char *text, long *factor, long *divisor)
+{
+    char *end = (char *)text;
+    *factor = *divisor = 1;
+    if (isdigit((unsigned char)*text))
+        *factor = strtol(text, &end, 10);
+    if (*end++ != 'N')
+        return false;
+    if (*end == '/' && isdigit((unsigned char)end[1]))
+        *divisor = strtol(end + 1, &end, 10);
+    return *end == '\0' && *factor > 0 && *divisor > 0 && *factor <= 1000000000 &&
+           *divisor <= 1000000000;
+}
+
+bool rg_sweep_is_multiple(const char *value)
+{
+    long factor, divisor;
+    return parse_multiple(value, &factor, &divisor);
+}
+
+void rg_sweep_resolve(const char *value, long nodes, char *out, size_t size)
+{
+    long factor, divisor;
+    if (parse_multiple(value, &factor, &divisor))
+        snprintf(out, size, "%ld", RG_MAX(factor * nodes / divisor, 1));
+    else
+        snprintf(out, size, "%s", value);
+}
+
+/* ---- reading ---- */
+
+/* What can be judged without the strategies and the platform. */
+static int check_value(const struct rg_xml *xml, const struct rg_sweep *sweep, const char *value,
+                       struct rg_error *e)
+{
+    const struct rg_limit *limit = rg_scenario_limit(sweep->key);
+    bool scalar = strchr(sweep->key, '.') == NULL;
+    struct rg_error why = {0};
+    double number;
+    if (value[0] == '\0')
+        return rg_xml_fail(xml, sweep->line, e,
+                           "values of <sweep key=\"%.80s\">: one of them is empty", sweep->key);
+    if (rg_sweep_is_multiple(value)) {
+        if (!scalar || (limit && limit->whole && strcmp(sweep->key, "nodes") != 0))
+            return 0;
+        return rg_xml_fail(xml, sweep->line, e,
+                           "value \"%.40s\" of <sweep key=\"%.80s\">: multiples of N, the point's "
+                           "nodes, are allowed for other whole numbers only",
+                           value, sweep->key);
+    }
+    if (scalar && limit && rg_text_number(value, limit, &number, &why) < 0)
+        return rg_xml_fail(xml, sweep->line, e, "value \"%.40s\" of <sweep key=\"%.80s\">: %s%s",
+                           value, sweep->key, why.text,
+                           limit->whole && strcmp(sweep->key, "nodes") != 0
+                               ? ", or multiples of the nodes: 2N, N/8"
+                               : "");
+    if (strcmp(sweep->key, "numerics") == 0 && rg_text_index(RG_NUMERICS_WORDS, value) < 0)
+        return rg_xml_fail(xml, sweep->line, e,
+                           "value \"%.40s\" of <sweep key=\"numerics\">: real and skip are allowed",
+                           value);
+    return 0;
+}
+
+static char *trim(char *text)
+{
+    while (isspace((unsigned char)*text))
+        text++;
+    size_t length = strlen(text);
+    while (length > 0 && isspace((unsigned char)text[length - 1]))
+        text[--length] = '\0';
+    return text;
+}
+
+/* Separated by commas; by semicolons where there is one, so that lists ("4,4,3") can be swept. */
+static int read_values(const struct rg_xml *xml, struct rg_sweep *sweep, const char *values,
+                       struct rg_error *e)
+{
+    const char *separator = strchr(values, ';') ? ";" : ",";
+    size_t room = 1;
+    int err = 0;
+    for (const char *p = values; *p; p++)
+        room += *p == *separator;
+    if (room > MOST_VALUES)
+        return rg_xml_fail(xml, sweep->line, e,
+                           "values of <sweep key=\"%.80s\">: %zu, up to %d are allowed", sweep->key,
+                           room, MOST_VALUES);
+    char *copy = strdup(values), *rest = copy;
+    sweep->values = calloc(room, sizeof *sweep->values);
+    if (!copy || !sweep->values)
+        err = RG_ERR_NOMEM;
+    for (char *word; err == 0 && (word = strsep(&rest, separator)) != NULL;) {
+        word = trim(word);
+        err = check_value(xml, sweep, word, e);
+        for (int i = 0; i < sweep->count && err == 0; i++)
+            if (strcmp(sweep->values[i], word) == 0)
+                err = rg_xml_fail(xml, sweep->line, e,
+                                  "value \"%.40s\" of <sweep key=\"%.80s\"> is there twice", word,
+                                  sweep->key);
+        if (err == 0 && (sweep->values[sweep->count++] = strdup(word)) == NULL)
+            err = RG_ERR_NOMEM;
+    }
+    free(copy);
+    return err == RG_ERR_NOMEM ? rg_fail(e, err, "%s: out of memory", xml->path) : err;
+}
+
+int rg_sweep_read(const struct rg_xml *xml, const struct rg_xml_element *element,
+                  struct rg_scenario *s, struct rg_error *e)
+{
+    const struct rg_xml_attribute *key, *values;
+    int err = rg_xml_only(xml, element, "key values", e);
+    if (err || (err = rg_xml_want(xml, element, "key", &key, e)) ||
+        (err = rg_xml_want(xml, element, "values", &values, e)) ||
+        (err = rg_xml_empty(xml, element, e)))
+        return err;
+    for (int i = 0; i < s->sweep_count; i++)
+        if (strcmp(s->sweeps[i].key, key->value) == 0)
+            return rg_xml_fail(xml, key->line, e,
+                               "a second <sweep key=\"%.80s\">, the first is on line %d: one is "
+                               "allowed",
+                               key->value, s->sweeps[i].line);
+    if (s->sweep_count == MOST_SWEEPS)
+        return rg_xml_fail(xml, element->line, e, "up to %d <sweep> are allowed", MOST_SWEEPS);
+    struct rg_sweep *sweeps = realloc(s->sweeps, (size_t)(s->sweep_count + 1) * sizeof *sweeps);
+    if (!sweeps)
+        return no_memory(s, e);
+    s->sweeps = sweeps;
+    struct rg_sweep *sweep = &sweeps[s->sweep_count++];
+    *sweep = (struct rg_sweep){.key = strdup(key->value), .line = values->line};
+    return sweep->key ? read_values(xml, sweep, values->value, e) : no_memory(s, e);
+}
+
+/* Once all strategies are known: is it a key at all? */
+int rg_sweep_check_keys(const struct rg_xml *xml, const struct rg_scenario *s, struct rg_error *e)
+{
+    for (int i = 0; i < s->sweep_count; i++) {
+        const struct rg_sweep *sweep = &s->sweeps[i];
+        const char *dot = strchr(sweep->key, '.');
+        char words[400], allowed[400];
+        bool known = !dot && rg_text_index(rg_scenario_keys, sweep->key) >= 0;
+        snprintf(words, sizeof words, "%s LABEL.PARAM", rg_scenario_keys);
+        if (dot)
+            words[0] = '\0';
+        for (int k = 0; dot && k < s->strategy_count; k++) {
+            const char *label = s->strategies[k].label;
+            size_t used = strlen(words);
+            known = known || (strlen(label) == (size_t)(dot - sweep->key) &&
+                              strncmp(label, sweep->key, strlen(label)) == 0);
+            snprintf(words + used, sizeof words - used, "%s|", label);
+        }
+        bool bad_param = dot && (strcmp(dot, ".") == 0 || strcmp(dot, ".label") == 0 ||
+                                 strcmp(dot, ".kind") == 0);
+        if (known && bad_param)
+            return rg_xml_fail(xml, sweep->line, e,
+                               "key=\"%.80s\" of <sweep>: parameters of the strategy are allowed "
+                               "after the dot",
+                               sweep->key);
+        if (known)
+            continue;
+        char name[100];
+        snprintf(name, sizeof name, "%.*s", dot ? (int)(dot - sweep->key) : 99, sweep->key);
+        rg_text_allowed(words, name, allowed, sizeof allowed);
+        return rg_xml_fail(xml, sweep->line, e, "key=\"%.80s\" of <sweep>: %s%.250s", sweep->key,
+                           dot ? "no strategy is labelled so; " : "", allowed);
+    }
+    return 0;
+}
+
+static void free_sweep(struct rg_sweep *sweep)
+{
+    for (int i = 0; i < sweep->count; i++)
+        free(sweep->values[i]);
+    free(sweep->values);
+    free(sweep->key);
+}
+
+void rg_sweep_drop(struct rg_scenario *s, const char *key)
+{
+    int kept = 0;
+    for (int i = 0; i < s->sweep_count; i++) {
+        if (strcmp(s->sweeps[i].key, key) == 0)
+            free_sweep(&s->sweeps[i]);
+        else
+            s->sweeps[kept++] = s->sweeps[i];
+    }
+    s->sweep_count = kept;
+}
+
+void rg_sweep_free_all(struct rg_scenario *s)
+{
+    for (int i = 0; i < s->sweep_count; i++)
+        free_sweep(&s->sweeps[i]);
+    free(s->sweeps);
+}
+
+bool rg_sweep_concerns(const char *key, const char *label)
+{
+    const char *dot = strchr(key, '.');
+    return !dot ||
+           (strlen(label) == (size_t)(dot - key) && strncmp(key, label, (size_t)(dot - key)) == 0);
+}

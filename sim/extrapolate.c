@@ -1,0 +1,354 @@
+#include "extrapolate.h"
+
+#include "base/check.h"
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what to run ---- */
+
+/* The shortest epoch that stands for one of `length`: it fills, has a period of the rhythm, drains,
+ * and ends at the same place of the rhythm. The draining is felt as many iterations before the end
+ * as may be under way at once. */
+static long shorten(long length, long under_way, const struct rg_rhythm *rhythm)
+{
+    long p = rhythm->period, least = rhythm->since + p + under_way + 2;
+    return length <= least ? length : least + (length - least) % p;
+}
+
+static void add(struct rg_reduction *r, long per_epoch, long iterations, int64_t weight)
+{
+    r->runs[r->count].per_epoch = per_epoch;
+    r->runs[r->count].iterations = iterations;
+    r->runs[r->count++].weight = weight;
+}
+
+long rg_reduction_cost(const struct rg_reduction *r)
+{
+    long cost = 0;
+    for (int i = 0; i < r->count; i++)
+        cost += r->runs[i].iterations;
+    return cost;
+}
+
+bool rg_reduce_iterations(long iterations, long per_epoch, long under_way,
+                          const struct rg_rhythm *rhythm, struct rg_reduction *r)
+{
+    long p = rhythm->period;
+    *r = (struct rg_reduction){.rhythm = *rhythm,
+                               .epochs = iterations / per_epoch,
+                               .per_epoch = per_epoch,
+                               .rest = iterations % per_epoch};
+    long whole = shorten(per_epoch, under_way, rhythm), rest = shorten(r->rest, under_way, rhythm);
+    long base = r->epochs ? whole : rest;
+    bool many = r->epochs + (r->rest > 0) > 1;
+    r->repeats[0] = (per_epoch - whole) / p;
+    r->repeats[1] = (r->rest - rest) / p;
+    r->again = many ? 2 : 1;
+    int64_t periods = (int64_t)r->epochs * r->repeats[0] + r->repeats[1];
+    add(r, base, base, r->epochs - r->again * periods);
+    add(r, base + p, base + p + (many ? base : 0), periods);
+    if (r->rest && rest == base)
+        r->runs[0].weight++;
+    else if (r->rest)
+        add(r, rest, rest, 1);
+    r->rest_run = r->count == 3 ? 2 : 0;
+    return rg_reduction_cost(r) < iterations && periods > 0;
+}
+
+bool rg_reduce_epochs(long iterations, long per_epoch, const struct rg_rhythm *rhythm,
+                      struct rg_reduction *r)
+{
+    *r = (struct rg_reduction){.rhythm = *rhythm,
+                               .epochs = iterations / per_epoch,
+                               .per_epoch = per_epoch,
+                               .rest = iterations % per_epoch,
+                               .again = 1};
+    add(r, per_epoch, per_epoch + r->rest, 2 - r->epochs);
+    add(r, per_epoch, 2 * per_epoch + r->rest, r->epochs - 1);
+    return r->epochs > 2 && rg_reduction_cost(r) < iterations;
+}
+
+/* ---- did it repeat? ---- */
+
+static bool near(double value, double expected, double scale, double size)
+{
+    return fabs(value - expected) <= 1e-10 * scale + 1e-13 * size;
+}
+
+/* Is a[i] + shift == b[i], for i in [from, to)? */
+static bool shifted(const double *a, const double *b, long from, long to, double shift,
+                    const struct rg_reduction *r)
+{
+    for (long i = from; i < to; i++)
+        if (!near(b[i] - a[i], shift, r->rhythm.seconds, b[i]))
+            return false;
+    return true;
+}
+
+bool rg_reduction_holds(const struct rg_reduction *r, const struct rg_reduced_run *runs)
+{
+    const struct rg_reduced_run *a = &runs[0], *b = &runs[1];
+    long base = r->runs[0].iterations, p = r->rhythm.period, common = r->rhythm.since + p;
+    double period = r->rhythm.seconds, epoch = a->run.time_s + period;
+    if (!near(b->run.time_s - r->again * a->run.time_s, period, period, b->run.time_s))
+        return false;
+    return a->run.node_count == b->run.node_count &&
+           shifted(a->marks, b->marks, 0, RG_MIN(common, base), 0, r) &&
+           shifted(a->marks, b->marks + p, r->rhythm.since, base, period, r) &&
+           (r->again == 1 || shifted(a->marks, b->marks + base + p, 0, base, epoch, r));
+}
+
+/* ---- totals ---- */
+
+struct sum {
+    const struct rg_reduction *reduction;
+    const struct rg_reduced_run *runs;
+    int node; /* < 0: a field of the run, else of that node's */
+};
+
+static const void *field(const struct sum *s, int i, size_t offset)
+{
+    const struct rg_run *run = &s->runs[i].run;
+    const void *base = s->node < 0 ? (const void *)run : (const void *)&run->per_node[s->node];
+    return (const char *)base + offset;
+}
+
+/* Exact as long as the sum itself fits: partial ones may wrap. */
+static uint64_t whole_sum(const struct sum *s, size_t offset)
+{
+    uint64_t total = 0;
+    for (int i = 0; i < s->reduction->count; i++)
+        total += (uint64_t)s->reduction->runs[i].weight * *(const uint64_t *)field(s, i, offset);
+    return total;
+}
+
+static double real_sum(const struct sum *s, size_t offset)
+{
+    long double total = 0;
+    for (int i = 0; i < s->reduction->count; i++)
+        total += (long double)s->reduction->runs[i].weight * *(const double *)field(s, i, offset);
+    return (double)total;
+}
+
+#define RUN_REAL(member)   run->member = real_sum(s, offsetof(struct rg_run, member))
+#define RUN_WHOLE(member)  run->member = whole_sum(s, offsetof(struct rg_run, member))
+#define NODE_REAL(member)  node->member = real_sum(s, offsetof(struct rg_run_node, member))
+#define NODE_WHOLE(member) node->member = whole_sum(s, offsetof(struct rg_run_node, member))
+
+static void sum_run(const struct sum *s, struct rg_run *run)
+{
+    RUN_REAL(time_s);
+    RUN_REAL(energy_J.total);
+    RUN_REAL(energy_J.idle);
+    RUN_REAL(energy_J.compute);
+    RUN_REAL(energy_J.network);
+    RUN_REAL(energy_J.switches);
+    RUN_WHOLE(traffic.messages);
+    RUN_WHOLE(traffic.values);
+    RUN_WHOLE(traffic.payload_bytes);
+    RUN_REAL(traffic.wire_bytes);
+    RUN_WHOLE(late_receives);
+    for (int i = 0; i < s->reduction->count; i++) {
+        const struct rg_run *part = &s->runs[i].run;
+        run->memory_max = RG_MAX(run->memory_max, part->memory_max);
+        run->memory_total = RG_MAX(run->memory_total, part->memory_total);
+        run->staleness = RG_MAX(run->staleness, part->staleness);
+        run->peak_units = RG_MAX(run->peak_units, part->peak_units);
+    }
+}
+
+static void sum_node(const struct sum *s, struct rg_run *run)
+{
+    const struct rg_run_node *first = &s->runs[0].run.per_node[s->node];
+    struct rg_run_node *node = &run->per_node[s->node];
+    double iterations = (double)run->iterations;
+    memcpy(node->host, first->host, sizeof node->host);
+    node->memory_bytes = first->memory_bytes;
+    NODE_REAL(busy_s);
+    NODE_REAL(comm_s);
+    NODE_REAL(energy_J);
+    NODE_WHOLE(bytes_sent);
+    NODE_WHOLE(bytes_received);
+    node->idle_s = fmax(0, run->time_s - node->busy_s);
+    run->formula.T_A_s = fmax(run->formula.T_A_s, node->busy_s / iterations);
+    run->formula.c_s = fmax(run->formula.c_s, node->comm_s / iterations);
+    run->traffic.max_node_bytes =
+        RG_MAX(run->traffic.max_node_bytes, node->bytes_sent + node->bytes_received);
+}
+
+/* ---- intervals between the ends of iterations ---- */
+
+/* An interval of a short run, so many times. */
+struct slot {
+    double seconds;
+    long times;
+};
+
+/* An epoch: `count` slots, of which `period` from `from` on stand for (1 + repeats) as many. */
+struct epoch {
+    const double *marks; /* of the short run's epoch */
+    double begin_s, end_s;
+    long count, from, period, repeats;
+};
+
+static struct epoch epoch_of(const struct rg_reduction *r, const struct rg_reduced_run *run,
+                             long first, long count, long repeats)
+{
+    return (struct epoch){.marks = run->marks + first,
+                          .begin_s = 0,
+                          .end_s = run->run.time_s,
+                          .count = count,
+                          .from = repeats ? r->rhythm.since + 1 : 0,
+                          .period = r->rhythm.period,
+                          .repeats = repeats};
+}
+
+static long length_of(const struct epoch *e)
+{
+    return e->count + e->repeats * e->period;
+}
+
+/* The slot of the epoch's i-th interval. */
+static long slot_of(const struct epoch *e, long i)
+{
+    if (e->repeats == 0 || i < e->from + e->period)
+        return i;
+    long skipped = i - e->from;
+    if (skipped < (1 + e->repeats) * e->period)
+        return e->from + skipped % e->period;
+    return i - e->repeats * e->period;
+}
+
+/* All intervals of the long run: slots of the first epoch, of the others, of the rest. The first
+ * interval of an epoch begins with the last mark of the one before. */
+struct intervals {
+    struct slot *slots;
+    long count;
+    struct epoch whole, rest;
+    long epochs;
+};
+
+static void fill(struct slot *slots, const struct epoch *e, double before_s, long times)
+{
+    for (long i = 0; i < e->count; i++) {
+        bool repeated = e->repeats && i >= e->from && i < e->from + e->period;
+        double begin = i ? e->marks[i - 1] : e->begin_s - before_s;
+        slots[i] = (struct slot){e->marks[i] - begin, times * (repeated ? 1 + e->repeats : 1)};
+    }
+}
+
+static struct slot *slot_at(struct intervals *v, long i)
+{
+    long whole = length_of(&v->whole), epoch = whole ? i / whole : 0;
+    if (epoch == 0 && v->epochs > 0)
+        return &v->slots[slot_of(&v->whole, i)];
+    if (epoch < v->epochs)
+        return &v->slots[v->whole.count + slot_of(&v->whole, i - epoch * whole)];
+    return &v->slots[2 * v->whole.count + slot_of(&v->rest, i - v->epochs * whole)];
+}
+
+static bool fill_intervals(struct intervals *v, const struct rg_reduction *r,
+                           const struct rg_reduced_run *runs)
+{
+    const struct rg_reduced_run *last = &runs[r->rest_run];
+    bool together = r->rest_run == 0 && r->runs[0].iterations > r->runs[0].per_epoch;
+    v->epochs = r->epochs;
+    if (r->epochs)
+        v->whole = epoch_of(r, &runs[0], 0, r->runs[0].per_epoch, r->repeats[0]);
+    if (together) /* a run of a whole epoch and the rest */
+        v->whole.end_s = r->rhythm.seconds;
+    if (r->rest)
+        v->rest = epoch_of(r, last, together ? r->per_epoch : 0,
+                           r->runs[r->rest_run].iterations - (together ? r->per_epoch : 0),
+                           r->repeats[1]);
+    if (together)
+        v->rest.begin_s = r->rhythm.seconds;
+    v->count = 2 * v->whole.count + v->rest.count;
+    v->slots = calloc((size_t)v->count + 1, sizeof *v->slots);
+    if (!v->slots)
+        return false;
+    double before = v->epochs ? v->whole.end_s - v->whole.marks[v->whole.count - 1] : 0;
+    fill(v->slots, &v->whole, 0, v->epochs > 0);
+    fill(v->slots + v->whole.count, &v->whole, before, RG_MAX(v->epochs - 1, 0));
+    fill(v->slots + 2 * v->whole.count, &v->rest, before, 1);
+    return true;
+}
+
+static int by_seconds(const void *a, const void *b)
+{
+    double x = ((const struct slot *)a)->seconds, y = ((const struct slot *)b)->seconds;
+    return (x > y) - (x < y);
+}
+
+/* The i-th smallest. */
+static double at(const struct intervals *v, long i)
+{
+    long k = 0;
+    while (k < v->count - 1 && i >= v->slots[k].times)
+        i -= v->slots[k++].times;
+    return v->slots[k].seconds;
+}
+
+/* As of sorted data: between the two nearest. */
+static double quantile(const struct intervals *v, long n, double share)
+{
+    double place = share * (double)(n - 1);
+    long i = (long)place;
+    double low = at(v, i), high = i + 1 < n ? at(v, i + 1) : low;
+    return low + (place - (double)i) * (high - low);
+}
+
+/* At each end as many are left out as the description of a run leaves out (see node.c). */
+static int describe_intervals(const struct rg_reduction *r, const struct rg_reduced_run *runs,
+                              struct rg_run *run)
+{
+    struct intervals v = {0};
+    if (!fill_intervals(&v, r, runs))
+        return RG_ERR_NOMEM;
+    long count = run->iterations, edge = RG_MIN(1 + run->staleness, (count - 1) / 2);
+    for (long i = 0; i < edge; i++) {
+        slot_at(&v, i)->times--;
+        slot_at(&v, count - 1 - i)->times--;
+    }
+    long double sum = 0;
+    long used = 0;
+    for (long i = 0; i < v.count; i++) {
+        sum += (long double)v.slots[i].times * v.slots[i].seconds;
+        used += v.slots[i].times;
+    }
+    RG_ASSERT(used == count - 2 * edge);
+    qsort(v.slots, (size_t)v.count, sizeof *v.slots, by_seconds);
+    run->iteration_s.mean = (double)(sum / used);
+    run->iteration_s.p50 = quantile(&v, used, 0.5);
+    run->iteration_s.p95 = quantile(&v, used, 0.95);
+    run->iteration_s.max = at(&v, used - 1);
+    free(v.slots);
+    return 0;
+}
+
+int rg_extrapolate(const struct rg_reduction *r, const struct rg_reduced_run *runs,
+                   struct rg_run *run)
+{
+    const struct rg_run *first = &runs[0].run;
+    struct sum sum = {r, runs, -1};
+    run->iterations = r->epochs * r->per_epoch + r->rest;
+    run->samples = first->samples / (uint64_t)first->iterations * (uint64_t)run->iterations;
+    run->extrapolated_iterations = run->iterations - rg_reduction_cost(r);
+    run->energy_source = first->energy_source;
+    run->formula = first->formula;
+    run->formula.T_A_s = run->formula.c_s = 0;
+    sum_run(&sum, run);
+    run->per_node = calloc((size_t)first->node_count, sizeof *run->per_node);
+    if (!run->per_node)
+        return RG_ERR_NOMEM;
+    run->node_count = first->node_count;
+    for (sum.node = 0; sum.node < run->node_count; sum.node++)
+        sum_node(&sum, run);
+    int result = describe_intervals(r, runs, run);
+    double predicted = run->formula.predicted_iteration_s;
+    run->formula.observed_iteration_s = run->iteration_s.mean;
+    run->formula.ratio = predicted > 0 ? run->iteration_s.mean / predicted : NAN;
+    return result;
+}

@@ -1,0 +1,295 @@
+/* Results of ringsim as they arrive: taken over from an earlier run, written again and again while
+ * others are under way, shown, joined from parts.
+ *
+ * Failure modes handled: a file to resume that is of another scenario, or no result; a disk that is
+ * full while others still run (told once, tried again at the end); a run that ends without a
+ * result. */
+#include "base/check.h"
+#include "ringsim.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool ringsim_is_mine(const struct ringsim *r, int index)
+{
+    return r->shards == 0 || index % r->shards == r->shard - 1;
+}
+
+void ringsim_fail(struct ringsim *r, int index, enum rg_status status, int code, const char *text)
+{
+    struct rg_run *run = &r->tasks[index].run;
+    rg_run_free(run);
+    RG_ASSERT(rg_sweep_head(&r->plan, index, run) == 0);
+    run->status = status;
+    run->error_code = code;
+    snprintf(run->error, sizeof run->error, "%s", text);
+    r->tasks[index].over = true;
+}
+
+/* ---- what is known before ---- */
+
+/* Is there anything in --json to go on from? A pipe or device has nothing. */
+static bool is_regular(const char *path)
+{
+    struct stat status;
+    return path && stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static int check_archive(const struct ringsim *r, const struct rg_archive *archive,
+                         struct rg_error *e)
+{
+    const char *what = NULL;
+    if (strcmp(archive->digest, r->plan.digest) != 0)
+        what = "another scenario (or other options, or files that it names)";
+    else if (strcmp(archive->tool, "ringsim") != 0 || strcmp(archive->version, RG_VERSION) != 0)
+        what = "another program or version";
+    else if (archive->total != r->count)
+        what = "another number of runs";
+    if (!what)
+        return 0;
+    return rg_fail(e, RG_ERR_INVALID, "%.200s is of %s: another file, or no --resume, is wanted",
+                   r->options.json, what);
+}
+
+/* Runs that have a result are taken over; failed and interrupted ones are tried again. */
+static int take_over(struct ringsim *r)
+{
+    struct rg_archive archive;
+    struct rg_error e = {0};
+    if (!is_regular(r->options.json))
+        return 0;
+    int err = rg_archive_read(r->options.json, &archive, &e);
+    if (err == 0) {
+        if ((err = check_archive(r, &archive, &e)) == 0) {
+            for (int i = 0; i < archive.run_count; i++) {
+                struct task *task = &r->tasks[archive.places[i]];
+                if (archive.runs[i].status != RG_RUN_OK || task->over)
+                    continue;
+                task->run = archive.runs[i];
+                archive.runs[i] = (struct rg_run){0};
+                task->over = true;
+            }
+        }
+        rg_archive_free(&archive);
+    }
+    if (err == 0)
+        return 0;
+    fprintf(stderr, "ringsim: --resume: %s\n", e.text);
+    return RG_EXIT_USAGE;
+}
+
+int ringsim_gather(struct ringsim *r)
+{
+    r->count = r->plan.run_count;
+    r->tasks = calloc((size_t)r->count + 1, sizeof *r->tasks);
+    RG_ASSERT(r->tasks);
+    for (int i = 0; i < r->count; i++) {
+        const struct rg_run *run = &r->plan.runs[i].run;
+        if (run->status != RG_RUN_OK && ringsim_is_mine(r, i))
+            ringsim_fail(r, i, run->status, run->error_code, run->error);
+    }
+    return r->resume ? take_over(r) : 0;
+}
+
+/* ---- writing ---- */
+
+/* The runs that are over, as a result; its arrays are to be freed, its runs belong to the tasks. */
+static struct rg_result collect(const struct ringsim *r)
+{
+    struct rg_result result = {.tool = "ringsim",
+                               .world = "sim",
+                               .scenario = r->plan.name,
+                               .scenario_sha256 = r->plan.digest,
+                               .seed = r->plan.seed,
+                               .total = r->count};
+    int *places = calloc((size_t)r->count + 1, sizeof *places);
+    result.runs = calloc((size_t)r->count + 1, sizeof *result.runs);
+    RG_ASSERT(result.runs && places);
+    for (int i = 0; i < r->count; i++) {
+        if (!r->tasks[i].over)
+            continue;
+        places[result.run_count] = i;
+        result.runs[result.run_count++] = r->tasks[i].run;
+    }
+    result.places = places;
+    rg_cli_host(&result, rg_pool_clock() - r->started_s);
+    return result;
+}
+
+static void release(struct rg_result *result)
+{
+    free(result->runs);
+    free((int *)result->places);
+}
+
+/* Not more often than once a second, nor for more than a twentieth of the time: results of many
+ * nodes are large. */
+static void write_so_far(struct ringsim *r)
+{
+    double now = rg_pool_clock(), pause = fmax(1, 20 * r->writing_s);
+    bool useful = r->options.json && strcmp(r->options.json, "-") != 0 && r->count > 1;
+    struct stat status;
+    if (!useful || !r->unwritten || now - r->written_s < pause ||
+        (stat(r->options.json, &status) == 0 && !S_ISREG(status.st_mode)))
+        return;
+    struct rg_result result = collect(r);
+    struct rg_error e;
+    bool failed = rg_cli_write(&r->options, &result, &e) < 0;
+    if (failed && r->writing_s == 0)
+        fprintf(stderr, "ringsim: --json %s\n", e.text);
+    release(&result);
+    r->unwritten = failed;
+    r->written_s = rg_pool_clock();
+    r->writing_s = fmax(r->written_s - now, 1e-6);
+}
+
+void ringsim_ended(void *arg, int index, enum rg_pool_end end, const char *text)
+{
+    struct ringsim *r = arg;
+    struct task *task = &r->tasks[index];
+    const struct rg_run *head = &r->plan.runs[index].run;
+    struct rg_error e;
+    if (end == RG_POOL_TIMED_OUT) {
+        ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_TIMEOUT, "not finished within --timeout");
+    } else if (end == RG_POOL_INTERRUPTED) {
+        return;
+    } else if (end == RG_POOL_DIED) {
+        ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_INTERNAL, text);
+    } else if (rg_run_decode(text, &task->run, &e) != 0) {
+        ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_INTERNAL, e.text);
+    } else { /* a node knows nothing of the sweep it is part of */
+        for (int i = task->run.sweep_count; i < head->sweep_count; i++)
+            RG_ASSERT(rg_run_setting(&task->run, head->sweep[i].key, head->sweep[i].value) == 0);
+        task->over = true;
+    }
+    r->unwritten = true;
+}
+
+/* ---- progress ---- */
+
+/* What a run costs to simulate, in messages. */
+static double work_of(const struct ringsim *r, int index)
+{
+    const struct rg_planned *planned = &r->plan.runs[index];
+    return ((double)planned->run.predicted.messages + planned->run.nodes) *
+           (double)planned->iterations;
+}
+
+static void describe_left(const struct ringsim *r, char *text, size_t size)
+{
+    int over = 0, mine = 0;
+    double done = 0, left = 0;
+    for (int i = 0; i < r->count; i++) {
+        const struct shared *shared = &r->shared[i];
+        if (!ringsim_is_mine(r, i))
+            continue;
+        mine++;
+        over += r->tasks[i].over;
+        double part = shared->total > 0 ? (double)shared->done / (double)shared->total : 0;
+        if (!r->tasks[i].over)
+            left += (1 - part) * work_of(r, i);
+        if (shared->total > 0)
+            done += r->tasks[i].over ? work_of(r, i) : part * work_of(r, i);
+    }
+    double elapsed = rg_pool_clock() - r->started_s,
+           left_s = done > 0 ? elapsed * left / done : NAN;
+    snprintf(text, size, "%d/%d runs", over, mine);
+    size_t used = strlen(text);
+    if (isfinite(left_s) && elapsed > 1)
+        snprintf(text + used, size - used, left_s < 100 ? ", %.0f s left" : ", %.0f min left",
+                 left_s < 100 ? ceil(left_s) : ceil(left_s / 60));
+}
+
+static void show_progress(const struct ringsim *r)
+{
+    char line[400] = "";
+    if (r->count > 1)
+        describe_left(r, line, sizeof line);
+    size_t at = strlen(line);
+    for (int i = 0; i < r->count && at < 120; i++) {
+        const struct rg_run *head = &r->plan.runs[i].run;
+        if (r->tasks[i].over || !rg_pool_runs(i))
+            continue;
+        at += (size_t)snprintf(line + at, sizeof line - at, "  %.24s", head->label);
+        if (r->plan.sweeping)
+            at += (size_t)snprintf(line + at, sizeof line - at, " %d nodes", head->nodes);
+        at += (size_t)snprintf(line + at, sizeof line - at, " %ld/%ld", r->shared[i].done,
+                               r->shared[i].total);
+    }
+    fprintf(stderr, "\r\033[K%.118s", line);
+    fflush(stderr);
+}
+
+void ringsim_tick(void *arg)
+{
+    struct ringsim *r = arg;
+    write_so_far(r);
+    if (r->terminal)
+        show_progress(r);
+}
+
+/* ---- the end ---- */
+
+/* A sweep, or a part of a scenario, lists what has finished and leaves the rest for --resume; a
+ * scenario of a few strategies names those that were interrupted. */
+static void settle(struct ringsim *r)
+{
+    int missing = 0;
+    for (int i = 0; i < r->count; i++) {
+        if (r->tasks[i].over || !ringsim_is_mine(r, i))
+            continue;
+        missing++;
+        if (!r->plan.sweeping && r->shards == 0)
+            ringsim_fail(r, i, RG_RUN_INTERRUPTED, RG_ERR_INTERRUPTED,
+                         rg_strerror(RG_ERR_INTERRUPTED));
+    }
+    if (missing && r->plan.sweeping)
+        fprintf(stderr, "ringsim: interrupted, %d runs are not finished%s\n", missing,
+                r->options.json ? "; --resume goes on from there" : "");
+}
+
+int ringsim_report(struct ringsim *r)
+{
+    if (r->terminal)
+        fputs("\r\033[K", stderr);
+    settle(r);
+    struct rg_result result = collect(r);
+    const int *places = result.places;
+    if (result.run_count == r->count)
+        result.places = NULL;
+    int status = rg_cli_finish(&r->options, "ringsim", &result);
+    result.places = places;
+    release(&result);
+    for (int i = 0; i < r->count; i++)
+        rg_run_free(&r->tasks[i].run);
+    free(r->tasks);
+    return rg_pool_interrupted() ? RG_EXIT_INTERRUPTED : status;
+}
+
+int ringsim_merge(struct ringsim *r)
+{
+    struct rg_error e = {0};
+    struct rg_archive whole, *parts = calloc((size_t)r->part_count, sizeof *parts);
+    RG_ASSERT(parts);
+    int err = 0, status = RG_EXIT_USAGE;
+    r->started_s = rg_pool_clock();
+    for (int i = 0; i < r->part_count && err == 0; i++)
+        err = rg_archive_read(r->parts[i], &parts[i], &e);
+    if (err == 0)
+        err = rg_archive_merge(parts, (const char *const *)r->parts, r->part_count, &whole, &e);
+    if (err) {
+        fprintf(stderr, "ringsim: --merge: %s\n", e.text);
+    } else {
+        struct rg_result result = rg_archive_result(&whole);
+        rg_cli_host(&result, rg_pool_clock() - r->started_s);
+        status = rg_cli_finish(&r->options, "ringsim", &result);
+        rg_archive_free(&whole);
+    }
+    for (int i = 0; i < r->part_count; i++)
+        rg_archive_free(&parts[i]);
+    free(parts);
+    return status;
+}

@@ -1,0 +1,35 @@
+/* Children, so many at once: one a job, each telling its result through a pipe. */
+#ifndef RG_SIM_POOL_H
+#define RG_SIM_POOL_H
+
+#include <stdbool.h>
+
+enum { RG_POOL_MOST = 256 }; /* at once; how many there are in all is not limited */
+
+enum rg_pool_end {
+    RG_POOL_WROTE,     /* text: what the child wrote, and it left with status 0 */
+    RG_POOL_DIED,      /* text: why there is nothing */
+    RG_POOL_TIMED_OUT, /* ended for taking longer than timeout_s */
+    RG_POOL_INTERRUPTED
+};
+
+struct rg_pool {
+    int count;        /* jobs, 0 to count - 1, started in this order */
+    int at_once;      /* up to RG_POOL_MOST */
+    double timeout_s; /* of one; 0: none */
+    void *arg;        /* for what follows */
+    bool (*wanted)(void *arg, int index);
+    void (*child)(void *arg, int index, int fd); /* in the child; does not return */
+    void (*ended)(void *arg, int index, enum rg_pool_end end, const char *text);
+    void (*tick)(void *arg); /* about five times a second while children run; NULL: none */
+};
+
+/* Returns when all have ended, or SIGINT or SIGTERM has ended those that ran; the handlers stay. */
+void rg_pool_run(const struct rg_pool *pool);
+bool rg_pool_interrupted(void);
+/* Is that job's child running? */
+bool rg_pool_runs(int index);
+/* Seconds of a clock that only goes forward. */
+double rg_pool_clock(void);
+
+#endif

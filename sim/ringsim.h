@@ -1,0 +1,56 @@
+/* What the parts of ringsim share: ringsim.c (options, checks, the child), gather.c (what becomes
+ * of the results). */
+#ifndef RG_SIM_RINGSIM_H
+#define RG_SIM_RINGSIM_H
+
+#include "cli.h"
+#include "pool.h"
+
+/* What a child tells while it works, in shared memory; torn values only spoil a progress line. */
+struct shared {
+    volatile long done, total;
+    volatile double time_s;
+};
+
+/* A run of the plan. */
+struct task {
+    const struct rg_job *job; /* in its child */
+    struct rg_run run;
+    bool over; /* run holds what came of it */
+};
+
+struct ringsim {
+    struct rg_options options;
+    int jobs;          /* --jobs */
+    bool full;         /* --full */
+    int shard, shards; /* --shard K/N; 0, 0: all runs */
+    bool resume;       /* --resume */
+    char **parts;      /* --merge */
+    int part_count;
+    struct rg_sweep_plan plan;
+    struct rg_study study; /* of all runs where they are of one point; else a child opens its own */
+    float *initial;
+    struct task *tasks; /* [plan.run_count] */
+    int count;
+    struct shared *shared;
+    bool terminal;
+    double started_s, written_s, writing_s; /* --json was last written then, and took so long */
+    bool unwritten;                         /* something has finished since */
+};
+
+/* Is the run one of --shard? */
+bool ringsim_is_mine(const struct ringsim *r, int index);
+/* Set up the tasks: what cannot run is over, --resume takes over what is finished. 0 or an exit
+ * status; one line has gone to standard error then. */
+int ringsim_gather(struct ringsim *r);
+/* The run failed, or was not finished. */
+void ringsim_fail(struct ringsim *r, int index, enum rg_status status, int code, const char *text);
+/* For struct rg_pool; arg is the struct ringsim. */
+void ringsim_ended(void *arg, int index, enum rg_pool_end end, const char *text);
+void ringsim_tick(void *arg);
+/* Write and print everything; the exit status of the program. Frees the tasks. */
+int ringsim_report(struct ringsim *r);
+/* --merge: read the parts, write and print the whole; the exit status. */
+int ringsim_merge(struct ringsim *r);
+
+#endif

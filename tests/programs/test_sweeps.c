@@ -1,0 +1,299 @@
+/* Sweeps as their users meet them: equal to runs one by one, interrupted and resumed, in parts. */
+#include "programs/command.h"
+#include "support/suite.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Some seconds one after the other, and no more than one at once. */
+#define LONG                                                                                       \
+    "ringsim tests/data/sweep.xml --strategy ring --set iterations=2500 "                          \
+    "--jobs 1 --quiet"
+
+static char folder[] = "/tmp/ringtmp-test-XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+    static char paths[4][80];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static char *read_file(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    size_t size = 1 << 22;
+    char *text = calloc(1, size);
+    if (f) {
+        text[fread(text, 1, size - 1, f)] = 0;
+        fclose(f);
+    }
+    return text;
+}
+
+/* The bytes of a result but for its line "host". */
+static char *without_host(const char *name)
+{
+    char *text = read_file(in_folder(name)), *host = strstr(text, "  \"host\": ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(host);
+    char *end = strchr(host, '\n');
+    memmove(host, end + 1, strlen(end + 1) + 1);
+    return text;
+}
+
+static bool same_results(const char *a, const char *b)
+{
+    char *first = without_host(a), *second = without_host(b);
+    bool same = strcmp(first, second) == 0;
+    free(first);
+    free(second);
+    return same;
+}
+
+/* Runs `line --json NAME`; the exit status, what was said to *output (may be NULL). */
+static int run(const char *line, const char *name, struct command_output *output)
+{
+    char full[700];
+    static struct command_output own;
+    struct command_output *to = output ? output : &own;
+    snprintf(full, sizeof full, "%s --json %s", line, in_folder(name));
+    command_run(full, 60, to);
+    return to->status;
+}
+
+/* ---- what the runs are ---- */
+
+/* The same run asked for alone: "ring.micro-batches=4" of its sweep as --set. */
+static void expect_alone(json_t *swept)
+{
+    char line[500] = "ringsim tests/data/sweep.xml --set ring.micro-batches=2 --set "
+                     "server.servers=1";
+    const char *key;
+    json_t *value, *sweep = json_object_get(swept, "sweep");
+    json_object_foreach(sweep, key, value)
+    {
+        size_t used = strlen(line);
+        snprintf(line + used, sizeof line - used, " --set %s=%s", key, json_string_value(value));
+    }
+    /* A label may hold blanks, a command's words may not: all strategies that can run there do. */
+    bool odd = strcmp(json_string_value(json_object_get(sweep, "nodes")), "3") == 0;
+    if (odd)
+        snprintf(line + strlen(line), sizeof line - strlen(line), " --strategy %s",
+                 command_text(swept, "label"));
+    json_t *result = command_result(line, 60);
+    json_t *alone = result ? command_run_of(result, command_text(swept, "label")) : NULL;
+    json_object_del(swept, "sweep");
+    json_object_del(alone, "sweep");
+    CU_ASSERT(json_equal(swept, alone));
+    json_decref(result);
+}
+
+static void a_sweep_is_its_runs_one_by_one(void)
+{
+    static const char *const wanted[] = {
+        "ring nodes=2 ring.micro-batches=4", "two rings nodes=2",
+        "server nodes=2 server.servers=1",   "ring nodes=2 ring.micro-batches=1",
+        "ring nodes=3 ring.micro-batches=6", "two rings nodes=3",
+        "server nodes=3 server.servers=1",   "ring nodes=3 ring.micro-batches=1",
+        "ring nodes=4 ring.micro-batches=8", "two rings nodes=4",
+        "server nodes=4 server.servers=1",   "server nodes=4 server.servers=2",
+        "ring nodes=4 ring.micro-batches=2"};
+    enum { COUNT = sizeof wanted / sizeof *wanted };
+    json_t *result = command_result("ringsim tests/data/sweep.xml", 60), *one, *value;
+    json_t *runs = json_object_get(result, "runs");
+    size_t i;
+    CU_ASSERT_EQUAL_FATAL(json_array_size(runs), COUNT);
+    CU_ASSERT_PTR_NULL(json_object_get(result, "part"));
+    json_array_foreach(runs, i, one)
+    {
+        char text[200];
+        const char *key, *status = command_text(one, "status");
+        snprintf(text, sizeof text, "%s", command_text(one, "label"));
+        json_object_foreach(json_object_get(one, "sweep"), key, value)
+        {
+            size_t used = strlen(text);
+            snprintf(text + used, sizeof text - used, " %s=%s", key, json_string_value(value));
+        }
+        CU_ASSERT_STRING_EQUAL(text, wanted[i]);
+        if (i == 5) {
+            CU_ASSERT_STRING_EQUAL(status, "impossible");
+            CU_ASSERT_PTR_NOT_NULL(strstr(command_text(one, "error"), "does not divide"));
+            CU_ASSERT(json_is_null(json_object_get(one, "predicted")));
+            continue;
+        }
+        CU_ASSERT_STRING_EQUAL(status, "ok");
+        CU_ASSERT_EQUAL(command_number(one, "predicted.iteration_s"),
+                        command_number(one, "formula.predicted_iteration_s"));
+        expect_alone(one);
+    }
+    json_decref(result);
+}
+
+static void checks_and_refusals(void)
+{
+    static const struct {
+        const char *line;
+        int status;
+        const char *words;
+    } cases[] = {
+        {"ringsim tests/data/sweep.xml --check", 0, "12 points, 13 runs: 12 to simulate"},
+        {"ringsim tests/data/sweep.xml --set nodes=2 --set ring.micro-batches=2 --set "
+         "server.servers=1 --check",
+         0, "two rings: ring_pipeline"},
+        {"ringsim tests/data/sweep.xml --set nodes=99", 2, "64 hosts"},
+        {"ringsim tests/data/sweep.xml --set nodes=2 --save /tmp/x", 2, "--save"},
+        {"ringsim tests/data/sweep.xml --resume", 2, "--json"},
+        {"ringsim tests/data/sweep.xml --resume --json -", 2, "--json"},
+        {"ringsim tests/data/sweep.xml --resume --json x --trace y", 2, "--trace"},
+        {"ringsim tests/data/sweep.xml --shard 3/2", 2, "K/N"},
+        {"ringsim tests/data/sweep.xml --shard 0/2", 2, "K/N"},
+        {"ringsim tests/data/sweep.xml --shard 1", 2, "K/N"},
+        {"ringsim --merge", 2, "PART.json"},
+        {"ringsim --merge /tmp/no-such-part.json", 2, "--json"},
+        {"ringsim --merge a.json --json b.json --set nodes=2", 2, "only parts"},
+        {"ringsim --merge /tmp/no-such-part.json --json /tmp/no-such.json", 2, "No such file"},
+        {"ringnode tests/data/sweep.xml --local", 2, "sweep.xml:11: "},
+        {"ringnode tests/data/sweep.xml --local --strategy server --set nodes=2 --set "
+         "server.servers=1 --check",
+         0, "server: parameter_server"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct command_output output;
+        command_run(cases[i].line, 60, &output);
+        const char *said = cases[i].status ? output.err : output.out;
+        const char *line_end = strchr(output.err, '\n');
+        bool good = output.status == cases[i].status && strstr(said, cases[i].words) &&
+                    (cases[i].status == 0 || (line_end && line_end[1] == 0 && !output.out[0]));
+        if (!good)
+            printf("%s\n  status %d\n%s%s", cases[i].line, output.status, output.out, output.err);
+        CU_ASSERT(good);
+    }
+}
+
+/* ---- interruptions ---- */
+
+/* Wait until some runs, not all, are in the file. */
+static void wait_for_first(const char *name)
+{
+    for (int i = 0; i < 3000; i++) {
+        char *text = read_file(in_folder(name));
+        bool there = strstr(text, "\"of_runs\": 6") && strstr(text, "\"label\"");
+        free(text);
+        if (there)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    CU_FAIL("no run arrived");
+}
+
+static int runs_in(const char *name)
+{
+    char *text = read_file(in_folder(name)), *at = text;
+    int count = 0;
+    while ((at = strstr(at, "\"label\"")) != NULL) {
+        at++;
+        count++;
+    }
+    free(text);
+    return count;
+}
+
+static void interrupt_and_resume(int number, int status)
+{
+    char line[500];
+    unlink(in_folder("some.json"));
+    snprintf(line, sizeof line, LONG " --json %s", in_folder("some.json"));
+    pid_t pid = command_start(line, NULL);
+    wait_for_first("some.json");
+    CU_ASSERT_EQUAL(kill(-pid, number), 0);
+    CU_ASSERT_EQUAL(command_wait(pid, 20), status);
+    int have = runs_in("some.json");
+    CU_ASSERT(have >= 1 && have < 6);
+    CU_ASSERT_FALSE(same_results("all.json", "some.json"));
+    CU_ASSERT_EQUAL(run(LONG " --resume", "some.json", NULL), 0);
+    CU_ASSERT(same_results("all.json", "some.json"));
+    unlink(in_folder("some.json"));
+}
+
+static void interrupted_sweeps_go_on(void)
+{
+    struct command_output output;
+    CU_ASSERT_EQUAL(run(LONG " --resume", "all.json", NULL), 0); /* nothing there yet */
+    interrupt_and_resume(SIGINT, 130);
+    interrupt_and_resume(SIGKILL, 1000 + SIGKILL);
+    /* All is there: at once. Something else: refused, and the file left alone. */
+    CU_ASSERT_EQUAL(run(LONG " --resume", "all.json", NULL), 0);
+    CU_ASSERT_EQUAL(run(LONG " --resume --set batch=12", "all.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "another scenario"));
+    CU_ASSERT_EQUAL(runs_in("all.json"), 6);
+    FILE *f = fopen(in_folder("text.json"), "w");
+    fputs("no result\n", f);
+    fclose(f);
+    CU_ASSERT_EQUAL(run(LONG " --resume", "text.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "text.json:1: is no result"));
+}
+
+/* ---- parts ---- */
+
+static int merge(const char *parts, struct command_output *output)
+{
+    char line[700] = "ringsim --quiet --merge", copy[100], *rest = copy;
+    snprintf(copy, sizeof copy, "%s", parts);
+    for (char *name; (name = strsep(&rest, " ")) != NULL;)
+        snprintf(line + strlen(line), sizeof line - strlen(line), " %s", in_folder(name));
+    return run(line, "merged.json", output);
+}
+
+static void parts_make_the_whole(void)
+{
+#define SWEEP "ringsim tests/data/sweep.xml --quiet"
+    struct command_output output;
+    CU_ASSERT_EQUAL(run(SWEEP, "whole.json", NULL), 0);
+    CU_ASSERT_EQUAL(run(SWEEP " --shard 1/3 --jobs 3", "1.json", NULL), 0);
+    CU_ASSERT_EQUAL(run(SWEEP " --shard 2/3", "2.json", NULL), 0);
+    CU_ASSERT_EQUAL(run(SWEEP " --shard 3/3 --resume", "3.json", NULL), 0);
+    CU_ASSERT_EQUAL(runs_in("1.json"), 5);
+    CU_ASSERT_EQUAL(merge("3.json 1.json 2.json", &output), 0);
+    CU_ASSERT(same_results("whole.json", "merged.json"));
+    unlink(in_folder("merged.json"));
+    CU_ASSERT_EQUAL(merge("1.json 3.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(output.err, "4 of 13 runs are missing in the parts: 2, 5, 8, 11"));
+    CU_ASSERT_EQUAL(merge("1.json 2.json 3.json 2.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "run 2 of 13 (two rings) is both in"));
+    CU_ASSERT_EQUAL(run(SWEEP " --shard 2/3 --set batch=12", "other.json", NULL), 0);
+    CU_ASSERT_EQUAL(merge("1.json other.json 3.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "different scenarios"));
+    CU_ASSERT(access(in_folder("merged.json"), F_OK) != 0);
+    /* One part resumes from another's neighbour: what is there stays, what is missing comes. */
+    CU_ASSERT_EQUAL(run(SWEEP " --resume", "1.json", NULL), 0);
+    CU_ASSERT(same_results("whole.json", "1.json"));
+    /* More parts than runs. */
+    CU_ASSERT_EQUAL(run(SWEEP " --shard 20/20", "20.json", NULL), 0);
+    CU_ASSERT_EQUAL(merge("whole.json 20.json", NULL), 0);
+    CU_ASSERT(same_results("whole.json", "merged.json"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"a sweep is its runs, one by one", a_sweep_is_its_runs_one_by_one},
+        {"--check, and what is refused", checks_and_refusals},
+        {"interrupted sweeps go on", interrupted_sweeps_go_on},
+        {"parts make the whole", parts_make_the_whole},
+    };
+    static const char *const files[] = {"all.json",    "some.json", "text.json", "whole.json",
+                                        "merged.json", "1.json",    "2.json",    "3.json",
+                                        "other.json",  "20.json"};
+    if (!mkdtemp(folder))
+        return 1;
+    int status = suite_main("sweeps", tests, sizeof tests / sizeof *tests, argc, argv);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        unlink(in_folder(files[i]));
+    rmdir(folder);
+    return status;
+}
