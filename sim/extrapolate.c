@@ -161,11 +161,8 @@ static void sum_run(const struct sum *s, struct rg_run *run)
 
 static void sum_node(const struct sum *s, struct rg_run *run)
 {
-    const struct rg_run_node *first = &s->runs[0].run.per_node[s->node];
     struct rg_run_node *node = &run->per_node[s->node];
     double iterations = (double)run->iterations;
-    memcpy(node->host, first->host, sizeof node->host);
-    node->memory_bytes = first->memory_bytes;
     NODE_REAL(busy_s);
     NODE_REAL(comm_s);
     NODE_REAL(energy_J);
@@ -328,25 +325,39 @@ static int describe_intervals(const struct rg_reduction *r, const struct rg_redu
     return 0;
 }
 
-int rg_extrapolate(const struct rg_reduction *r, const struct rg_reduced_run *runs,
-                   struct rg_run *run)
+/* What is no sum is as the first short run has it. */
+static int begin_with(struct rg_run *first, struct rg_run *run)
 {
-    const struct rg_run *first = &runs[0].run;
-    struct sum sum = {r, runs, -1};
-    run->iterations = r->epochs * r->per_epoch + r->rest;
-    run->samples = first->samples / (uint64_t)first->iterations * (uint64_t)run->iterations;
-    run->extrapolated_iterations = run->iterations - rg_reduction_cost(r);
-    run->energy_source = first->energy_source;
-    run->formula = first->formula;
-    run->formula.T_A_s = run->formula.c_s = 0;
-    sum_run(&sum, run);
-    run->per_node = calloc((size_t)first->node_count, sizeof *run->per_node);
-    if (!run->per_node)
+    size_t count = (size_t)first->node_count;
+    struct rg_run_node *nodes = calloc(count + 1, sizeof *nodes);
+    if (!nodes)
         return RG_ERR_NOMEM;
-    run->node_count = first->node_count;
+    memcpy(nodes, first->per_node, count * sizeof *nodes);
+    *run = *first;
+    run->per_node = nodes;
+    first->params = NULL; /* they are the long run's now */
+    first->param_count = 0;
+    first->training = NULL;
+    first->point_count = 0;
+    return 0;
+}
+
+int rg_extrapolate(const struct rg_reduction *r, struct rg_reduced_run *runs, struct rg_run *run)
+{
+    struct sum sum = {r, runs, -1};
+    uint64_t batch = runs[0].run.samples / (uint64_t)runs[0].run.iterations;
+    int result = begin_with(&runs[0].run, run);
+    if (result)
+        return result;
+    run->iterations = r->epochs * r->per_epoch + r->rest;
+    run->samples = batch * (uint64_t)run->iterations;
+    run->extrapolated_iterations = run->iterations - rg_reduction_cost(r);
+    run->formula.T_A_s = run->formula.c_s = 0;
+    run->traffic.max_node_bytes = 0;
+    sum_run(&sum, run);
     for (sum.node = 0; sum.node < run->node_count; sum.node++)
         sum_node(&sum, run);
-    int result = describe_intervals(r, runs, run);
+    result = describe_intervals(r, runs, run);
     double predicted = run->formula.predicted_iteration_s;
     run->formula.observed_iteration_s = run->iteration_s.mean;
     run->formula.ratio = predicted > 0 ? run->iteration_s.mean / predicted : NAN;

@@ -274,10 +274,7 @@ static bool extrapolate(const struct child *whole, const struct told *told, stru
             good = good && run_short(whole, &reduction, i, &runs[i]);
     }
     good = good && rg_reduction_holds(&reduction, runs);
-    if (good) {
-        rg_job_describe(job, run);
-        good = rg_extrapolate(&reduction, runs, run) == 0;
-    }
+    good = good && rg_extrapolate(&reduction, runs, run) == 0;
     for (int i = 0; i < RG_REDUCED_RUNS; i++) {
         rg_run_free(&runs[i].run);
         free(runs[i].marks);
