@@ -5,7 +5,7 @@
 
 static double transfer_s(size_t bytes)
 {
-    return 94e-6 + (double)bytes / 125e6;
+    return 50.3e-6 + (double)bytes / 125e6;
 }
 
 static int launch(const struct rg_launcher *launcher, int size, rg_program_fn program, void *arg,
