@@ -16,7 +16,7 @@ from ringplot import Panel, Picture
 from ringresult import Nothing
 
 KEY = "accuracy"
-TITLE = "Accuracy against time and energy"
+TITLE = "Accuracy against time"
 MEANING = ("Share of the test samples told right, at each evaluation; higher and further left is better. "
            "Evaluation itself costs neither time nor joules here.")
 
@@ -44,7 +44,8 @@ def draw_curves(axes, result, runs, quantity, unit, label, looks):
         axes.xaxis.set_major_locator(ringplot.MaxNLocator(nbins=5))
         axes.xaxis.set_major_formatter(ringplot.formatter(unit))
         axes.set_xlabel(label)
-    axes.set_ylim(0, 102)
+    lowest = min(100 * y for run in runs for _, y in curve(run, quantity))
+    axes.set_ylim(0 if lowest < 40 else 10 * (lowest // 10) - 10, 102)
     axes.yaxis.set_major_formatter(ringplot.FuncFormatter(lambda v, _: f"{v:.0f} %"))
 
 
@@ -67,7 +68,7 @@ def pictures(result, args=None):
     legend = [looks.entry(result.series(run)) for run in runs]
     if any(run.get("to_accuracy", "target") is not None for run in runs):
         legend.append(ringplot.legend_line("target", color=ringplot.GREY, linewidth=1, linestyle=(0, (2, 2))))
-    return [Picture(KEY, TITLE, MEANING, panels, legend,
+    return [Picture(KEY, TITLE + (" and energy" if metered else ""), MEANING, panels, legend,
                     f"{result.scenario}, {result.origin}; {ringresult.energy_word(runs)}", notes,
                     width=5.5 if len(panels) == 1 else None)]
 

@@ -103,7 +103,7 @@ def per_node(result, runs, label, origin):
              and node.get("rank") is not None]
     if not nodes or max(node["energy_J"] for node in nodes) <= 0:
         raise Nothing(f"{label}: no joules of single nodes")
-    return Picture("nodes", f"Energy of each node, {ringresult.one_line(result.series(chosen[0]))}",
+    return Picture("nodes", f"Energy of each of {len(nodes)} nodes, {result.series(chosen[0])}",
                    "Joules of each board over the run; switches belong to no node.",
                    [Panel("", lambda axes: draw_nodes(axes, nodes), 3)], (), origin, columns=1, width=7)
 

@@ -56,10 +56,10 @@ _configure()
 
 
 class Panel:
-    """One axes. draw(axes) does all but the title."""
+    """One axes. draw(axes) does all but the title; legend: entries that only this panel needs."""
 
-    def __init__(self, title, draw, height=2.6):
-        self.title, self.draw, self.height = title, draw, height
+    def __init__(self, title, draw, height=2.6, legend=()):
+        self.title, self.draw, self.height, self.legend = title, draw, height, list(legend)
 
 
 class Picture:
@@ -124,7 +124,9 @@ def scale_axis(axes, which, values, unit, label=None, wide=4.0):
     if high > wide * low:
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
         decades = math.log10(high / low)
-        subs = (1, 2, 5) if decades < 1.3 or (decades < 2 and which == "y") else (1,)
+        fine = which == "y"  # its labels are low and many fit
+        subs = ((1, 1.2, 1.5, 2, 3, 5, 7) if decades < 0.7 else (1, 2, 5) if decades < (2 if fine else 1.3)
+                else (1, 3) if decades < 3.2 and fine else (1,))
         axis.set_major_locator(LogLocator(subs=subs, numticks=7))
         axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=30) if decades < 4 else NullLocator())
         pad = (high / low) ** 0.06
@@ -178,13 +180,14 @@ def figure(picture, panels=None, columns=None, width=None, heading=True):
     width = width or picture.width or (10 if picture.wide else 5 if columns == 1 else 4.3 * columns)
     rows = -(-len(panels) // columns)
     heights = [max(p.height for p in panels[r * columns:(r + 1) * columns]) for r in range(rows)]
-    legend_rows = -(-len(picture.legend) // _legend_columns(picture.legend, width)) if picture.legend else 0
+    legend = picture.legend + [entry for panel in panels for entry in panel.legend]
+    legend_rows = -(-len(legend) // _legend_columns(legend, width)) if legend else 0
     if legend_rows:
         heights.append(0.21 * legend_rows + 0.08)
     titles = textwrap.wrap(picture.title, int(width * 10)) + textwrap.wrap(picture.origin, int(width * 12))
     total = sum(heights) + (0.2 * len(titles) + 0.1 if heading else 0)
-    fig = Figure(figsize=(width, total), constrained_layout=True)
-    fig.set_constrained_layout_pads(w_pad=0.06, h_pad=0.04, hspace=0.02, wspace=0.03)
+    fig = Figure(figsize=(width, total), layout="constrained")
+    fig.get_layout_engine().set(w_pad=0.06, h_pad=0.04, hspace=0.02, wspace=0.03)
     grid = fig.add_gridspec(len(heights), columns, height_ratios=heights)
     first = None
     for i, panel in enumerate(panels):
@@ -197,7 +200,7 @@ def figure(picture, panels=None, columns=None, width=None, heading=True):
             axes.tick_params(labelbottom=False)
             axes.set_xlabel("")
     if legend_rows:
-        _legend(fig.add_subplot(grid[-1, :]), picture.legend, width)
+        _legend(fig.add_subplot(grid[-1, :]), legend, width)
     if heading:
         fig.suptitle("\n".join(titles), fontsize=10.5)
     return fig

@@ -282,14 +282,14 @@ def energy_word(runs):
     return "energy: " + ", ".join("modelled" if s == "model" else f"measured ({s})" for s in sorted(sources))
 
 
-def best_of_grid(result, runs):
-    """For each series and number of nodes the run with the least time a sample, in order of
-    appearance. Ties: the first."""
+def best_of_grid(result, runs, by_batch=False):
+    """For each series and number of nodes (and batch) the run with the least time a sample, in order
+    of appearance. Ties: the first."""
     best = {}
     for run in runs:
         if not run.finished:
             continue
-        key = (result.series(run), run.nodes)
+        key = (result.series(run), run.nodes, run.batch if by_batch else None)
         cost = run.sample_s if run.sample_s is not None else math.inf
         if key not in best or cost < best[key][0]:
             best[key] = (cost, run)
@@ -297,21 +297,29 @@ def best_of_grid(result, runs):
 
 
 def one_a_strategy(result, nodes=None):
-    """The best run of each series, at `nodes` or else at the largest number of nodes that as many
-    series have as any. For pictures that compare strategies without an axis of nodes."""
+    """The best run of each series at one number of nodes and one batch, for pictures that compare
+    strategies without an axis of nodes: `nodes`, else the largest number that as many series have as
+    any, and the batch that most series have there. Without a sweep over them: whatever ran."""
+    runs = result.finished
+    if nodes is not None:
+        runs = [run for run in runs if run.nodes == nodes]
+        if not runs:
+            counts = sorted({run.nodes for run in result.finished})
+            raise Nothing(f"no finished run on {nodes} nodes: there are "
+                          + (", ".join(map(str, counts)) or "none"))
+    for key in ("nodes", "batch"):
+        if any(key in run.sweep for run in runs):
+            runs = _commonest(result, runs, key)
+    return best_of_grid(result, runs)
+
+
+def _commonest(result, runs, key):
+    """The runs at the value of `key` that most series have; ties: the largest."""
     names = {}
-    for run in result.finished:
-        names.setdefault(run.nodes, set()).add(result.series(run))
-    if nodes is None:
-        swept = any("nodes" in run.sweep for run in result.runs)
-        if not swept:
-            return [max(group, key=lambda run: run.nodes) for group in
-                    _by_series(result, best_of_grid(result, result.finished)).values()]
-        nodes = max(names, key=lambda n: (len(names[n]), n), default=None)
-    elif nodes not in names:
-        raise Nothing(f"no finished run on {nodes} nodes: there are "
-                      + (", ".join(map(str, sorted(names))) or "none"))
-    return best_of_grid(result, [run for run in result.finished if run.nodes == nodes])
+    for run in runs:
+        names.setdefault(getattr(run, key), set()).add(result.series(run))
+    chosen = max(names, key=lambda value: (len(names[value]), value or 0))
+    return [run for run in runs if getattr(run, key) == chosen]
 
 
 def _by_series(result, runs):
@@ -385,7 +393,7 @@ def si(value, unit, digits=3):
     rounded = float(f"{abs(value):.{digits}g}")
     power = min(max(3 * math.floor(math.log10(rounded) / 3), min(prefixes)), max(prefixes))
     scaled = rounded / 10.0 ** power
-    text = f"{scaled:.{digits}g}" if scaled < 1000 else f"{scaled:.0f}"
+    text = f"{scaled:.{digits}g}" if scaled < 1000 else f"{abs(value) / 10.0 ** power:.0f}"
     return f"{'-' if value < 0 else ''}{text} {prefixes[power]}{unit}".strip()
 
 

@@ -11,7 +11,8 @@ from array import array
 
 from ringresult import Bad, one_line
 
-CHUNK = 1 << 20
+CHUNK = 1 << 20  # characters read at once
+EVENT = 1 << 16  # longer ones are taken for damage
 OPENING = re.compile(r'"traceEvents"\s*:\s*\[')
 
 
@@ -109,7 +110,7 @@ class _Reader:
 
     def events(self):
         while not (opening := OPENING.search(self.text)):
-            if len(self.text) > 16 * CHUNK or not self.more():
+            if len(self.text) > 16 * EVENT or not self.more():
                 raise ValueError('"traceEvents" is missing')
         self.head, self.at = self.text[:opening.start()], opening.end()
         decode = json.JSONDecoder().raw_decode
@@ -126,7 +127,7 @@ class _Reader:
             try:
                 event, self.at = decode(self.text, self.at)
             except ValueError:
-                if len(self.text) - self.at > CHUNK // 2 or not self.more():
+                if len(self.text) - self.at > EVENT or not self.more():
                     raise
                 continue
             yield event

@@ -45,7 +45,7 @@ def values(quantity):
     return lambda line: [(run.nodes, quantity(run)) for run in line]
 
 
-QUANTITIES = (  # title, unit, points of a line, ideal
+QUANTITIES = (  # title, unit, points of a line
     ("Time of an iteration", "s", values(lambda run: run.iteration_s)),
     ("Images a second", "1/s", values(lambda run: run.rate)),
     ("Speed-up", "", speed_up),
@@ -86,22 +86,22 @@ def picture(result, mode, lines, looks):
                  for name, batch, line in lines]
         looks = ringplot.Looks([name for name, _, _ in lines])
     lines = sorted(lines, key=lambda line: looks.order[line[0]])
+    ideal = ringplot.legend_line("ideal speed-up", color=ringplot.GREY, linewidth=1, linestyle=(0, (2, 2)))
     panels = []
     for title, unit, points in QUANTITIES:
         if any(v for _, _, line in lines for _, v in points(line)):
             panels.append(Panel(title, lambda axes, unit=unit, points=points, title=title:
-                                draw_over_nodes(axes, lines, unit, points, looks, title)))
+                                draw_over_nodes(axes, lines, unit, points, looks, title),
+                                legend=[ideal] if title == "Speed-up" else ()))
     title, meaning = TITLES[mode]
     single = {round(batch, 6) for found in batches.values() for batch in found if batch}
     if mode != "mixed" and len(single) == 1:
-        title += f" of {single.pop():.6g} samples" + (" a node" if mode == "weak" else "")
+        title += f", {single.pop():.6g} samples" + (" a node" if mode == "weak" else "")
     runs = [run for _, _, line in lines for run in line]
     notes = result.unfinished()
     if not any(run.energy is not None for run in runs):
         notes.insert(0, ringresult.energy_word(runs))
     legend = [looks.entry(name) for name, _, _ in lines]
-    legend.append(ringplot.legend_line("ideal speed-up", color=ringplot.GREY, linewidth=1,
-                                       linestyle=(0, (2, 2))))
     origin = f"{result.scenario}, {result.origin}; {ringresult.energy_word(runs)}"
     return Picture(mode, title, meaning, panels, legend, origin, notes)
 

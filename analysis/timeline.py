@@ -27,11 +27,11 @@ MEANING = ("A row a node: above, what it computes (dark: forward, hatched: backw
            "middle of the run.")
 ITERATIONS = 3
 MOST = 16  # nodes
-SPANS = 4000  # more are drawn as pixels, also in SVG
+SPANS = 3000  # of one kind; more are drawn as pixels, also in SVG
 LOOKS = {"F": ("forward", "#0072B2", ""), "R": ("forward again", "#7FB4DA", ""),
          "B": ("backward", "#F0A868", "////"), "step": ("update", "#000000", ""),
          "other": ("load, loss, copy, add", "#BBBBBB", ""),
-         "send": ("send", "#009E73", ""), "receive": ("receive", "#FFFFFF", "")}
+         "send": ("send", "#009E73", ""), "receive": ("receive", "#C4EADC", "")}
 IDLE = ("wait",)
 LANES = {"compute": (0.08, 0.44), "send": (0.56, 0.15), "receive": (0.75, 0.15)}  # top, height
 
@@ -44,7 +44,7 @@ def window_of(process, begin, end):
     if len(ends) <= ITERATIONS:
         return 0.0, process.last
     first = (len(ends) - ITERATIONS) // 2
-    return ends[first - 1] if first else 0.0, ends[first + ITERATIONS - (0 if first == 0 else 1)]
+    return ends[first - 1] if first else 0.0, ends[first + ITERATIONS - 1]
 
 
 def look_of(kind):
@@ -73,17 +73,16 @@ def collect(process, ranks, begin, end):
 
 
 def draw_rows(axes, ranks, found, begin, end):
-    many = sum(map(len, found.values())) > SPANS
     for look in LOOKS:
         colour, hatch = LOOKS[look][1:]
+        many = len(found.get(look, ())) > SPANS
         lanes = {}
         for row, lane, a, b in found.get(look, ()):
             lanes.setdefault((row, lane), []).append((a, b - a))
         for (row, lane), spans in lanes.items():
             top, height = LANES[lane]
             axes.broken_barh(spans, (row + top, height), facecolor=colour, hatch=None if many else hatch,
-                             edgecolor="black", linewidth=0 if many and look != "receive" else 0.35,
-                             rasterized=many)
+                             edgecolor="black", linewidth=0 if many else 0.35, rasterized=many)
     for row in range(1, len(ranks)):
         axes.axhline(row, color="#999999", linewidth=0.4)
     axes.set_ylim(len(ranks), 0)
@@ -97,12 +96,12 @@ def draw_rows(axes, ranks, found, begin, end):
 def time_axis(axes, begin, end):
     """Time from the window's beginning; it is far from 0 and few digits of it differ."""
     axes.set_xlim(begin, end)
-    locator = ringplot.MaxNLocator(nbins=8)
+    locator = ringplot.MaxNLocator(nbins=8, steps=(1, 2, 5, 10))
     ticks = [t for t in locator.tick_values(0, end - begin) if 0 <= t <= (end - begin) * 1.0001]
     axes.xaxis.set_major_locator(ringplot.FixedLocator([begin + t for t in ticks]))
     axes.xaxis.set_major_formatter(ringplot.FuncFormatter(
         lambda value, _: ringresult.tick(round(value - begin, 12), "s")))
-    axes.set_xlabel(f"time after {begin:.6g} s")
+    axes.set_xlabel(f"time after {ringresult.si(begin, 's', 6)}" if begin else "time")
 
 
 def steps_of(samples, begin, end):
