@@ -17,6 +17,7 @@ from ringresult import Nothing
 
 KEY = "accuracy"
 TITLE = "Accuracy against time"
+MOST = 12  # curves that one can tell apart
 MEANING = ("Share of the test samples told right, at each evaluation; higher and further left is better. "
            "Evaluation itself costs neither time nor joules here.")
 
@@ -55,6 +56,7 @@ def pictures(result, args=None):
     if not runs:
         skipped = any(run.get("numerics") == "skip" for run in result.runs)
         raise Nothing("no run was evaluated during training" + (" (numerics skipped)" if skipped else ""))
+    left_out, runs = len(runs[MOST:]), runs[:MOST]
     looks = ringplot.Looks(result.names)
     panels = [Panel("Against time", lambda axes: draw_curves(
         axes, result, runs, "time_s", "s", "training time", looks), 3)]
@@ -65,6 +67,8 @@ def pictures(result, args=None):
             axes, result, metered, "energy_J", "J", "energy of all nodes", looks), 3))
     else:
         notes.append(ringresult.energy_word(runs) + ", no curve against joules")
+    if left_out:
+        notes.append(f"{left_out} more are not drawn; --only KEY=VALUE chooses")
     legend = [looks.entry(result.series(run)) for run in runs]
     if any(run.get("to_accuracy", "target") is not None for run in runs):
         legend.append(ringplot.legend_line("target", color=ringplot.GREY, linewidth=1, linestyle=(0, (2, 2))))

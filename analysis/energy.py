@@ -20,6 +20,7 @@ from ringresult import PARTS, Nothing
 
 KEY = "energy"
 TITLE = "Energy by part"
+MOST = 40  # bars
 MEANING = ("Idle: what all boards draw doing nothing for as long as the run takes. Compute, network: what work "
            "and traffic add to that. Switch: the switch ports. A strategy that is fast saves idle and switch "
            "joules.")
@@ -62,6 +63,9 @@ def draw_bars(axes, result, runs, scale, unit, label, share=False):
 
 
 def strategies(result, runs, origin):
+    order = {label: i for i, label in enumerate(result.labels)}
+    runs = sorted(runs, key=lambda run: order[run.label])  # points of a sweep side by side
+    left_out, runs = len(runs[MOST:]), runs[:MOST]
     height = 0.75 + 0.3 * len(runs)
     panels = [Panel("In all", lambda axes: draw_bars(axes, result, runs, lambda run: 1, "J", "energy of the run"),
                     height)]
@@ -78,6 +82,8 @@ def strategies(result, runs, origin):
     title = TITLE + (f", {counts[0]} nodes" if len(counts) == 1 else "")
     notes = [f"{ringresult.one_line(result.series(run))}: " + ringresult.energy_word([run])
              for run in result.finished if run.energy is None]
+    if left_out:
+        notes.append(f"{left_out} more are not drawn; --only KEY=VALUE chooses")
     return Picture(KEY, title, MEANING, panels, legend, origin, dict.fromkeys(notes), columns=1, width=6)
 
 

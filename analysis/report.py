@@ -7,6 +7,7 @@ Examples:
   ringsim scenarios/iris-3.xml --json iris.json --trace iris.trace
   analysis/report.py iris.json -o iris.html
   analysis/report.py iris.json --trace iris.trace -o iris.html
+  analysis/report.py scaling.json --only batch=16N -o weak.html
 """
 
 import os
@@ -160,7 +161,8 @@ def runs_section(result):
             "payload of all nodes; memory: the fullest node; - : unknown.</p>\n")
     rows = [row_of(result, run) for run in result.runs]
     if swept and len(best) < len(result.runs):
-        ordered = sorted(best, key=lambda run: result.names.index(result.series(run)))
+        place = {name: i for i, name in enumerate(result.names)}
+        ordered = sorted(best, key=lambda run: place[result.series(run)])
         text += ("<p>The best point of each strategy at each number of nodes and batch, by time a sample:</p>\n"
                  + table(HEADS, [row_of(result, run) for run in ordered], TEXTS)
                  + f"<details><summary>All {len(rows)} runs</summary>\n{table(HEADS, rows, TEXTS)}</details>\n")
@@ -176,8 +178,7 @@ def honest_notes(result):
         notes.append(ringresult.energy_word(result.runs) + "; no joules anywhere on this page")
     if not any(run.get("final", "accuracy") is not None for run in result.runs):
         skipped = any(run.get("numerics") == "skip" for run in result.runs)
-        notes.append("accuracy: unknown" + (", numerics were skipped: times are simulated, nothing was learned"
-                                            if skipped else ""))
+        notes.append("accuracy: unknown" + (", numerics were skipped, nothing was learned" if skipped else ""))
     undefined = [run.label for run in result.finished if run.get("formula") is None]
     if undefined:
         notes.append("formula: undefined for " + ", ".join(dict.fromkeys(undefined)))
@@ -298,7 +299,7 @@ def main(argv=None):
         p.add_argument("--trace", metavar="TRACE", help="what the same run wrote with --trace: adds timelines")
         p.add_argument("-o", "--out", metavar="FILE.html", help="(default: RESULT.html here)")
         args = p.parse_args(argv)
-        result = ringresult.load(args.result)
+        result = ringresult.load(args.result).only(args.only)
         trace = ringtrace.load(args.trace) if args.trace else None
         out = args.out or f"{result.name}.html"
         ringplot.write_file(out, page(result, trace).encode("utf-8"))

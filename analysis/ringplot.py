@@ -18,6 +18,8 @@ import warnings
 import ringresult
 from ringresult import Bad, Nothing
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # drawing has no use for more, and they cost time
+
 try:
     import matplotlib
     from matplotlib.figure import Figure
@@ -256,6 +258,8 @@ def parser(doc, inputs="result"):
     if inputs == "result":
         p.add_argument("result", nargs="+", metavar="RESULT.json",
                        help="what ringsim or ringnode wrote with --json; several are drawn together")
+        p.add_argument("--only", action="append", metavar="KEY=VALUE", help="only these runs: label, kind, "
+                       "nodes or a key of the sweep (repeatable)")
     return p
 
 
@@ -281,7 +285,7 @@ def command(doc, key, pictures, argv=None, options=None):
         if options:
             options(p)
         args = p.parse_args(argv)
-        result = ringresult.load(args.result)
+        result = ringresult.load(args.result).only(args.only)
         try:
             drawn = pictures(result, args)
         except Nothing as error:

@@ -218,6 +218,8 @@ class Result:
         self.files, self.runs = files, runs
         self.worlds = sorted({run.world for run in runs})
         self.finished = [run for run in runs if run.finished]
+        self.labels = list(dict.fromkeys(run.label for run in runs))
+        self.series_of = {}  # run -> name
 
     @property
     def scenario(self):
@@ -236,19 +238,37 @@ class Result:
     def series(self, run):
         """What a run's line is called: the label, the world where they are mixed, and the point of the
         sweep without what lines run over (nodes, batch) and without the strategies' own grids."""
-        name = run.label
-        others = [f"{key}={run.sweep[key]}" for key in sorted(run.sweep)
-                  if key not in ("nodes", "batch") and not self.is_grid(key)]
-        if len(self.worlds) > 1:
-            others.insert(0, world_word(run.world))
-        return f"{name} ({', '.join(others)})" if others else name
+        if run not in self.series_of:
+            others = [f"{key}={run.sweep[key]}" for key in sorted(run.sweep)
+                      if key not in ("nodes", "batch") and not self.is_grid(key)]
+            if len(self.worlds) > 1:
+                others.insert(0, world_word(run.world))
+            self.series_of[run] = f"{run.label} ({', '.join(others)})" if others else run.label
+        return self.series_of[run]
 
     def is_grid(self, key):
         """LABEL.PARAM: a parameter of one strategy, of which each takes its best."""
-        return any(key.startswith(run.label + ".") for run in self.runs)
+        return any(key.startswith(label + ".") for label in self.labels)
+
+    def only(self, conditions):
+        """The runs that meet every KEY=VALUE: label, kind, nodes, or a key of the sweep."""
+        runs = self.runs
+        for condition in conditions or ():
+            key, sign, value = condition.partition("=")
+            if not sign:
+                raise Bad(f"--only {condition}: KEY=VALUE is allowed")
+            fixed = {"label": lambda run: run.label, "kind": lambda run: run.kind,
+                     "nodes": lambda run: str(run.nodes)}.get(key, lambda run: run.sweep.get(key))
+            allowed = list(dict.fromkeys(str(fixed(run)) for run in runs if fixed(run) is not None))
+            runs = [run for run in runs if fixed(run) == value]
+            if not runs:
+                raise Bad(f"--only {condition}: no run; there are "
+                          + (one_line(", ".join(allowed)) or f"none with {key}"))
+        return Result(self.files, runs) if conditions else self
 
     @property
     def names(self):
+        """All series, in order of appearance."""
         return list(dict.fromkeys(self.series(run) for run in self.runs))
 
     def unfinished(self):

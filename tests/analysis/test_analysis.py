@@ -239,6 +239,14 @@ class Selection(Case):
         self.assertEqual({(run.nodes, run.batch) for run in runs}, {(256, 4096.0)})
         self.assertEqual([run.label for run in runs], ["ring", "server", "all-reduce"])
 
+    def test_only(self):
+        result = self.load(generate.scaling((4, 8)))
+        kept = result.only(["label=ring", "batch=16N", "nodes=8"])
+        self.assertEqual([run.sweep["ring.micro-batches"] for run in kept.runs], ["16", "64", "256"])
+        path = self.path("r.json")
+        self.refused(scaling, path, "--only", "nodes=5", says=["nodes=5", "4, 8"])
+        self.refused(report, path, "--only", "nodes", says=["KEY=VALUE"])
+
     def test_units(self):
         for value, unit, text in ((0.0123, "s", "12.3 ms"), (4321.0, "s", "4321 s"), (0, "B", "0 B"), (999.9, "B", "1 kB"),
                                   (1.5e9, "B", "1.5 GB"), (2.5e-5, "J", "25 µJ"), (None, "J", "-"),
@@ -276,6 +284,14 @@ class Pictures(Case):
 
     def test_accuracy(self):
         self.draws(accuracy, self.write("s.json", generate.scaling((4, 8))))
+
+    def test_many_series(self):
+        """A sweep of something else than nodes: what is too much for a picture is left out, and said."""
+        runs = [generate.run(label, "single", 4, 10, 0.1, 0.01, 0.1, sweep={"clock": f"{1e9 + 1e7 * i:g}"})
+                for i in range(25) for label in ("a", "b")]
+        path = self.write("clocks.json", generate.result(runs))
+        self.assertIn("38 more are not drawn", self.draws(accuracy, path))
+        self.assertIn("10 more are not drawn", self.draws(energy, path))
 
     def test_timeline(self):
         trace = self.write("t.trace", generate.trace())
