@@ -24,6 +24,7 @@ MEANING = ("1 is max(c, T_A), the least that any schedule can take; the dashed l
            "when nothing overlaps. Markers are observed iterations (hollow: the strategy does not overlap), "
            "thin lines with crosses are the strategies' closed forms. Below: how far off the forms are.")
 BAND = 0.02  # shaded: forms that hold
+EXTREME = 1e9  # c/T_A beyond it means that one of them is nothing
 RESIDUAL_TICKS = (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # percent
 
 
@@ -44,7 +45,8 @@ def points_of(result):
     found, without = [], []
     for run in result.finished:
         needed = [run.get("formula", key) for key in ("c_s", "T_A_s", "observed_iteration_s")]
-        if all(value is not None and value > 0 for value in needed):
+        if all(value is not None and value > 0 for value in needed) \
+                and 1 / EXTREME < needed[0] / needed[1] < EXTREME:
             found.append(Point(run.label if len(result.worlds) == 1 else
                                f"{run.label} ({ringresult.world_word(run.world)})", run))
         else:

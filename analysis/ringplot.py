@@ -51,6 +51,8 @@ def _configure():
     })
     # Labels in scripts that DejaVu lacks come out as boxes; that is not worth a warning each.
     warnings.filterwarnings("ignore", message="Glyph .* missing")
+    # Absurd numbers (an iteration of 1e-300 s) make axes overflow before their limits are set.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="matplotlib")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
@@ -123,6 +125,7 @@ def scale_axis(axes, which, values, unit, label=None, wide=4.0):
     axis = axes.xaxis if which == "x" else axes.yaxis
     values = [v for v in values if v is not None and v > 0]
     low, high = (min(values), max(values)) if values else (1, 1)
+    low = max(low, 1e-12 * high)  # no axis shows more
     if high > wide * low:
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
         decades = math.log10(high / low)

@@ -42,6 +42,8 @@ NUMBERS = {"": ("nodes", "iterations", "samples", "time_s", "late_receives", "st
            "predicted": ("T_A_s", "c_s", "iteration_s", "messages", "values", "payload_bytes",
                          "memory_bytes")}
 TEXTS = ("label", "kind", "status", "error", "numerics", "energy_source", "weights_sha256")
+SIGNED = ("bubble", "loss", "energy_J") + PARTS  # may be below 0: joules above an idle that was too high
+LARGE = 1e30
 POINT = ("iteration", "time_s", "energy_J", "loss", "accuracy")
 NODE = ("rank", "busy_s", "comm_s", "idle_s", "energy_J", "bytes_sent", "bytes_received", "memory_bytes")
 
@@ -68,9 +70,14 @@ def one_line(text):
 
 
 def _number(where, value):
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))
-                              or not math.isfinite(value)):
-        raise Bad(f"{where}: a number or null is allowed, not {one_line(json.dumps(value))[:40]}")
+    if value is None:
+        return
+    shown = one_line(json.dumps(value))[:40]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Bad(f"{where}: a number or null is allowed, not {shown}")
+    signed = where.endswith(SIGNED)
+    if not (-LARGE if signed else 0) <= value <= LARGE:
+        raise Bad(f"{where}: {'up to' if signed else '0 to'} {LARGE:g} is allowed, not {shown}")
 
 
 def _typed(where, value, kind, name):
@@ -379,7 +386,7 @@ def scaling_lines(result):
     """{"strong": lines, "weak": lines, "mixed": lines}: with one global batch, with a batch that grows
     with the nodes, and neither. A product of batches and nodes is many strong lines, no weak one: a
     weak line needs a point that no strong line has, and the sweep may say it outright (batch "16N")."""
-    runs = [run for run in result.finished if run.batch and run.iteration_s]
+    runs = [run for run in result.finished if run.nodes and run.batch and run.iteration_s]
     declared = [run for run in runs if "N" in run.sweep.get("batch", "")]
     fixed = [run for run in runs if run not in declared]
     strong = _lines(result, fixed, lambda run: run.batch, lambda line: True)

@@ -132,7 +132,7 @@ class BadInput(Case):
             "runs": (json.dumps(dict(good, runs={})), "runs"), "run": (json.dumps(dict(good, runs=[3])), "runs[0]"),
             "label": (with_run(label=None), "label"), "time": (with_run(time_s="fast"), "runs[0].time_s"),
             "nan": (with_run(time_s=float("nan")), "NaN"), "huge": (with_run(time_s=7654321).replace("7654321", "1e999"), "time_s"),
-            "flag": (with_run(samples=True), "samples"), "energy": (with_run(energy_J={"total": "much"}), "energy_J.total"),
+            "below": (with_run(iterations=-1), "iterations"), "flag": (with_run(samples=True), "samples"), "energy": (with_run(energy_J={"total": "much"}), "energy_J.total"),
             "formula": (with_run(formula=[1]), "formula"), "points": (with_run(training=[{"accuracy": "x"}]), "training[0].accuracy"),
             "nodes": (with_run(per_node=[1]), "per_node[0]"), "sweep": (with_run(sweep=[]), "sweep"),
         }
@@ -319,8 +319,7 @@ class Pictures(Case):
         runs = [generate.run(label, "single", n, 10, 0.1 / n, 0.01, 0.1) for n in (1, 2)
                 for label in ("_hidden", "a $x_1$ <b>&amp;", "long " * 20, "")]
         path = self.write("odd.json", generate.result(runs, "<script>alert(1)</script>"))
-        for module in (scaling, formula, energy, accuracy):
-            self.draws(module, path)
+        self.draws(scaling, path)
         self.assertEqual(self.run_main(report, path, "-o", self.path("odd.html"))[0], 0)
         with open(self.path("odd.html"), encoding="utf-8") as stream:
             self.assertFalse("<script" in stream.read())
