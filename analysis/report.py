@@ -178,7 +178,8 @@ def honest_notes(result):
         notes.append(ringresult.energy_word(result.runs) + "; no joules anywhere on this page")
     if not any(run.get("final", "accuracy") is not None for run in result.runs):
         skipped = any(run.get("numerics") == "skip" for run in result.runs)
-        notes.append("accuracy: unknown" + (", numerics were skipped, nothing was learned" if skipped else ""))
+        notes.append("accuracy: unknown"
+                     + (", numerics were skipped, nothing was learned" if skipped else ""))
     undefined = [run.label for run in result.finished if run.get("formula") is None]
     if undefined:
         notes.append("formula: undefined for " + ", ".join(dict.fromkeys(undefined)))
@@ -204,7 +205,8 @@ def forms_section(result):
             form = run.get("predicted", key)
             if form is not None and seen is not None:
                 off = f"{100 * (seen / form - 1):+.2f} %" if form else "-"
-                rows.append((result.series(run), run.nodes, si(run.batch, "", 6), what, si(form, unit, 4), si(seen, unit, 4), off))
+                rows.append((result.series(run), run.nodes, si(run.batch, "", 6), what, si(form, unit, 4),
+                             si(seen, unit, 4), off))
     if not rows:
         return ""
     body = table(heads, rows, (0, 3))

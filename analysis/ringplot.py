@@ -25,7 +25,8 @@ try:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import (FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter,
+                                   NullLocator)
 except ImportError as missing:
     sys.exit(f"{missing}: Debian's python3-matplotlib and python3-numpy are needed; run with /usr/bin/python3")
 
@@ -68,7 +69,8 @@ class Panel:
 
 class Picture:
     """Panels with one legend. together: they share their x axis and are drawn one above the other;
-    wide: they need the width of a desk, a phone scrolls. width: inches, None: by the columns. notes: sentences about what is missing."""
+    wide: they need the width of a desk, a phone scrolls. width: inches, None: by the
+    columns. notes: sentences about what is missing."""
 
     def __init__(self, key, title, meaning, panels, legend=(), origin="", notes=(), together=False,
                  wide=False, columns=2, width=None):

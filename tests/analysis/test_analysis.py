@@ -126,15 +126,26 @@ class BadInput(Case):
             return json.dumps(bad)
 
         cases = {
-            "empty": ("", "no JSON"), "cut": (json.dumps(good)[:300], "no JSON"), "list": ("[]", "schema"),
-            "other": ('{"schema": "x"}', "ringtmp-result-1"), "deep": ("[" * 100000, "nested"),
-            "world": (json.dumps(dict(good, world="moon")), "world"), "none": (json.dumps(dict(good, runs=[])), "no runs"),
-            "runs": (json.dumps(dict(good, runs={})), "runs"), "run": (json.dumps(dict(good, runs=[3])), "runs[0]"),
-            "label": (with_run(label=None), "label"), "time": (with_run(time_s="fast"), "runs[0].time_s"),
-            "nan": (with_run(time_s=float("nan")), "NaN"), "huge": (with_run(time_s=7654321).replace("7654321", "1e999"), "time_s"),
-            "below": (with_run(iterations=-1), "iterations"), "flag": (with_run(samples=True), "samples"), "energy": (with_run(energy_J={"total": "much"}), "energy_J.total"),
-            "formula": (with_run(formula=[1]), "formula"), "points": (with_run(training=[{"accuracy": "x"}]), "training[0].accuracy"),
-            "nodes": (with_run(per_node=[1]), "per_node[0]"), "sweep": (with_run(sweep=[]), "sweep"),
+            "empty": ("", "no JSON"),
+            "cut": (json.dumps(good)[:300], "no JSON"),
+            "list": ("[]", "schema"),
+            "other": ('{"schema": "x"}', "ringtmp-result-1"),
+            "deep": ("[" * 100000, "nested"),
+            "world": (json.dumps(dict(good, world="moon")), "world"),
+            "none": (json.dumps(dict(good, runs=[])), "no runs"),
+            "runs": (json.dumps(dict(good, runs={})), "runs"),
+            "run": (json.dumps(dict(good, runs=[3])), "runs[0]"),
+            "label": (with_run(label=None), "label"),
+            "time": (with_run(time_s="fast"), "runs[0].time_s"),
+            "nan": (with_run(time_s=float("nan")), "NaN"),
+            "huge": (with_run(time_s=7654321).replace("7654321", "1e999"), "time_s"),
+            "below": (with_run(iterations=-1), "iterations"),
+            "flag": (with_run(samples=True), "samples"),
+            "energy": (with_run(energy_J={"total": "much"}), "energy_J.total"),
+            "formula": (with_run(formula=[1]), "formula"),
+            "points": (with_run(training=[{"accuracy": "x"}]), "training[0].accuracy"),
+            "nodes": (with_run(per_node=[1]), "per_node[0]"),
+            "sweep": (with_run(sweep=[]), "sweep"),
         }
         for name, (text, word) in cases.items():
             path = self.path(name + ".json")
@@ -164,8 +175,10 @@ class BadInput(Case):
         bad_date = copy.deepcopy(good)
         bad_date["traceEvents"][-1]["ts"] = "soon"
         for name, text, word in (("empty", "", "traceEvents"), ("cut", json.dumps(good)[:4000], "no trace"),
-                                 ("none", '{"traceEvents": []}', "no strategy"), ("date", json.dumps(bad_date), "no trace"),
-                                 ("rest", json.dumps(good)[:-1], "no trace"), ("event", '{"traceEvents": [1]}', "no trace")):
+                                 ("none", '{"traceEvents": []}', "no strategy"),
+                                 ("date", json.dumps(bad_date), "no trace"),
+                                 ("rest", json.dumps(good)[:-1], "no trace"),
+                                 ("event", '{"traceEvents": [1]}', "no trace")):
             path = self.path(name + ".trace")
             with open(path, "w", encoding="utf-8") as stream:
                 stream.write(text)
@@ -248,7 +261,8 @@ class Selection(Case):
         self.refused(report, path, "--only", "nodes", says=["KEY=VALUE"])
 
     def test_units(self):
-        for value, unit, text in ((0.0123, "s", "12.3 ms"), (4321.0, "s", "4321 s"), (0, "B", "0 B"), (999.9, "B", "1 kB"),
+        for value, unit, text in ((0.0123, "s", "12.3 ms"), (4321.0, "s", "4321 s"), (0, "B", "0 B"),
+                                  (999.9, "B", "1 kB"),
                                   (1.5e9, "B", "1.5 GB"), (2.5e-5, "J", "25 µJ"), (None, "J", "-"),
                                   (0.5, "B", "0.5 B"), (-0.002, "s", "-2 ms"), (12345.0, "", "12.3 k")):
             self.assertEqual(ringresult.si(value, unit), text)
@@ -379,7 +393,8 @@ class Report(Case):
         bare = {key: run[key] for key in ("label", "kind", "nodes", "status", "iterations", "samples", "time_s")}
         bare["numerics"] = "skip"
         text, page = self.page(self.write("bare.json", generate.result([bare])))
-        for words in ("energy: not modelled", "numerics were skipped", "no timeline", "not drawn", "formula: undefined"):
+        for words in ("energy: not modelled", "numerics were skipped", "no timeline", "not drawn",
+                      "formula: undefined"):
             self.contains(text, words)
         self.assertEqual(page.svgs, 0)
         nulls = generate.lost("server", "parameter_server", 3, "failed", "a <worker> & fell", {})
