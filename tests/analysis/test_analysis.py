@@ -1,0 +1,463 @@
+"""Tests of analysis/: bad input is refused by name, every script draws from what ringsim writes and from
+generated sweeps, the page is whole, its own, and the same bytes each time.
+
+RG_RINGSIM names the simulator; without it real results are left out. Exit status 77: matplotlib is absent.
+"""
+
+import contextlib
+import copy
+import html.parser
+import io
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ANALYSIS = os.path.join(SOURCE, "analysis")
+RINGSIM = os.environ.get("RG_RINGSIM")
+sys.path.insert(0, ANALYSIS)
+
+try:
+    import matplotlib  # noqa: F401
+    import numpy  # noqa: F401
+except ImportError as missing:
+    print(f"skipped: {missing}; Debian's python3-matplotlib and python3-numpy are needed")
+    sys.exit(77)
+
+import accuracy
+import energy
+import formula
+import generate
+import report
+import ringresult
+import ringtrace
+import scaling
+import timeline
+
+SCRIPTS = {"scaling": scaling, "formula": formula, "timeline": timeline, "energy": energy, "accuracy": accuracy,
+           "report": report}
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = holder.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, value):
+        return generate.write(self.path(name), value)
+
+    def run_main(self, module, *args):
+        """(exit status, standard output, standard error) of a script's main."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = module.main(list(args))
+        return status, out.getvalue(), err.getvalue()
+
+    def draws(self, module, *args, names=("",)):
+        status, out, err = self.run_main(module, *args, "-o", self.path("out"))
+        self.assertEqual((status, err), (0, ""))
+        for name in names:
+            self.check_png(self.path(f"out{name}.png"))
+            self.check_svg(self.path(f"out{name}.svg"))
+            self.assertIn(self.path(f"out{name}.png"), out)
+        return out
+
+    def check_png(self, path):
+        with open(path, "rb") as stream:
+            head = stream.read(24)
+        self.assertEqual(head[:8], b"\x89PNG\r\n\x1a\n")
+        width, height = struct.unpack(">II", head[16:])
+        self.assertGreater(min(width, height), 150)
+
+    def check_svg(self, path):
+        root = ElementTree.parse(path).getroot()
+        self.assertTrue(root.tag.endswith("svg"))
+        self.assertGreater(len(list(root.iter())), 30)
+
+    def refused(self, module, *args, says):
+        status, out, err = self.run_main(module, *args)
+        self.assertEqual((status, out), (2, ""), err)
+        self.assertEqual(err.count("\n"), 1, err)
+        for text in says:
+            self.assertIn(text, err)
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("out")], [])
+
+    def contains(self, text, *phrases):
+        for phrase in phrases:
+            self.assertTrue(phrase in text, phrase)  # assertIn would print the page
+
+    def page(self, *args):
+        status, out, err = self.run_main(report, *args, "-o", self.path("page.html"))
+        self.assertEqual((status, err), (0, ""))
+        with open(self.path("page.html"), encoding="utf-8") as stream:
+            text = stream.read()
+        page = Page(text)
+        self.assertEqual((page.faults, page.open), ([], []))
+        self.assertEqual(page.sections[:6], ["runs", "scaling", "formula", "energy", "accuracy", "timeline"])
+        self.assertEqual(page.sections[-1], "facts")
+        self.assertEqual(len(page.ids), len(set(page.ids)))
+        inner = {"#" + name for name in page.ids}
+        for reference in page.references:
+            self.assertTrue(reference in inner or reference.startswith("data:"), reference)
+        for reference in re.findall(r"url\(([^)]*)\)", text):
+            self.assertIn(reference, inner)
+        self.assertEqual(re.findall(r"https?://|<script|<link|@import", text), [])
+        self.contains(text, 'name="viewport"')
+        return text, page
+
+
+class BadInput(Case):
+    def test_results(self):
+        good = generate.result([generate.run("ring", "ring_pipeline", 4, 64, 0.1, 0.02, 0.12)])
+
+        def with_run(**changes):
+            bad = copy.deepcopy(good)
+            bad["runs"][0].update(changes)
+            return json.dumps(bad)
+
+        cases = {
+            "empty": ("", "no JSON"),
+            "cut": (json.dumps(good)[:300], "no JSON"),
+            "list": ("[]", "schema"),
+            "other": ('{"schema": "x"}', "ringtmp-result-1"),
+            "deep": ("[" * 100000, "nested"),
+            "world": (json.dumps(dict(good, world="moon")), "world"),
+            "none": (json.dumps(dict(good, runs=[])), "no runs"),
+            "runs": (json.dumps(dict(good, runs={})), "runs"),
+            "run": (json.dumps(dict(good, runs=[3])), "runs[0]"),
+            "label": (with_run(label=None), "label"),
+            "time": (with_run(time_s="fast"), "runs[0].time_s"),
+            "nan": (with_run(time_s=float("nan")), "NaN"),
+            "huge": (with_run(time_s=7654321).replace("7654321", "1e999"), "time_s"),
+            "below": (with_run(iterations=-1), "iterations"),
+            "flag": (with_run(samples=True), "samples"),
+            "energy": (with_run(energy_J={"total": "much"}), "energy_J.total"),
+            "formula": (with_run(formula=[1]), "formula"),
+            "points": (with_run(training=[{"accuracy": "x"}]), "training[0].accuracy"),
+            "nodes": (with_run(per_node=[1]), "per_node[0]"),
+            "sweep": (with_run(sweep=[]), "sweep"),
+        }
+        for name, (text, word) in cases.items():
+            path = self.path(name + ".json")
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            for module in (scaling, report):
+                with self.subTest(name, script=module.__name__):
+                    self.refused(module, path, "-o", self.path("out"), says=[path, word])
+        binary = self.path("binary")
+        with open(binary, "wb") as stream:
+            stream.write(b"\xff\xfe\x00")
+        self.refused(formula, binary, says=["binary"])
+        self.refused(energy, self.path("absent.json"), says=["absent.json", "cannot be read"])
+        self.refused(accuracy, self.folder, says=[self.folder])
+
+    def test_nothing_to_draw(self):
+        run = generate.run("ring", "ring_pipeline", 4, 64, 0.1, 0.02, 0.12, training=[], formula=None,
+                           energy_J=dict.fromkeys(("total",) + ringresult.PARTS), energy_source="none")
+        path = self.write("plain.json", generate.result([run]))
+        for module, word in ((scaling, "two or more"), (formula, "c_s"), (energy, "not modelled"),
+                             (accuracy, "evaluated")):
+            self.refused(module, path, "-o", self.path("out"), says=["plain.json", word])
+        self.refused(energy, self.write("s.json", generate.scaling((4, 8))), "--nodes", "5", says=["4, 8"])
+
+    def test_traces(self):
+        good = generate.trace()
+        bad_date = copy.deepcopy(good)
+        bad_date["traceEvents"][-1]["ts"] = "soon"
+        for name, text, word in (("empty", "", "traceEvents"), ("cut", json.dumps(good)[:4000], "no trace"),
+                                 ("none", '{"traceEvents": []}', "no strategy"),
+                                 ("date", json.dumps(bad_date), "no trace"),
+                                 ("rest", json.dumps(good)[:-1], "no trace"),
+                                 ("event", '{"traceEvents": [1]}', "no trace")):
+            path = self.path(name + ".trace")
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            with self.subTest(name):
+                self.refused(timeline, path, "-o", self.path("out"), says=[path, word])
+        path = self.write("good.trace", good)
+        self.refused(timeline, path, "--strategy", "x", says=["ring"])
+        self.refused(timeline, path, "--from", "9", "--to", "10", says=["window"])
+        self.refused(timeline, path, "--nodes", "3-1", says=["3-1"])
+        self.refused(timeline, path, "--nodes", "77", says=["0 to 3"])
+
+    def test_no_place_to_write(self):
+        path = self.write("s.json", generate.scaling((4, 8), ("64",)))
+        self.refused(scaling, path, "-o", self.path("absent/out"), says=["cannot be written"])
+
+    def test_command_line(self):
+        """As a user runs them: help with examples, exit statuses, no trace of Python in complaints."""
+        for name in SCRIPTS:
+            script = os.path.join(ANALYSIS, name + ".py")
+            self.assertTrue(os.access(script, os.X_OK), script)
+        script = os.path.join(ANALYSIS, "report.py")
+        help_text = subprocess.run([sys.executable, "-B", script, "--help"], capture_output=True, text=True)
+        self.assertEqual(help_text.returncode, 0)
+        self.assertIn("examples:\n  ringsim", help_text.stdout)
+        bad = subprocess.run([sys.executable, "-B", script, self.path("absent.json")], capture_output=True, text=True)
+        self.assertEqual((bad.returncode, bad.stderr.count("\n")), (2, 1))
+        self.assertTrue(bad.stderr.startswith("report.py: "), bad.stderr)
+
+
+class Selection(Case):
+    def load(self, value):
+        return ringresult.load([self.write("r.json", value)])
+
+    def test_best_of_grid(self):
+        result = self.load(generate.scaling((4, 64), ("1024",)))
+        best = {(run.label, run.nodes): run for run in ringresult.best_of_grid(result, result.finished)}
+        for n in (4, 64):
+            times = {m: generate.ring(n, 1024, m)[2] for m in (16, 64, 256)}
+            self.assertEqual(best["ring", n].sweep["ring.micro-batches"], str(min(times, key=times.get)))
+        self.assertEqual(len(best), 6)
+
+    def test_strong_and_weak(self):
+        for raw in (True, False):  # "16N" as written, or the number that it came to
+            lines = ringresult.scaling_lines(self.load(generate.scaling(raw=raw)))
+            self.assertEqual([name for name, _, _ in lines["strong"]], ["ring", "server", "all-reduce"])
+            self.assertEqual(sorted(name for name, _, _ in lines["weak"]), ["all-reduce", "ring", "server"])
+            self.assertEqual(lines["mixed"], [])
+            self.assertTrue(all(run.batch == 1024 for _, _, line in lines["strong"] for run in line))
+            self.assertTrue(all(run.batch == 16 * run.nodes for _, _, line in lines["weak"] for run in line))
+            self.assertEqual([run.nodes for run in lines["weak"][0][2]], [4, 8, 16, 32, 64, 128, 256, 512])
+
+    def test_product_of_batches_is_strong(self):
+        lines = ringresult.scaling_lines(self.load(generate.scaling((4, 8, 16), ("64", "128", "256"))))
+        self.assertEqual((len(lines["strong"]), lines["weak"], lines["mixed"]), (9, [], []))
+
+    def test_batch_from_samples(self):
+        runs = [generate.run("ring", "ring_pipeline", n, 100, 0.4 / n, 0.01, 0.5 / n) for n in (2, 4)]
+        for run in runs:
+            run["samples"] -= 60  # the last batch of an epoch is smaller
+        lines = ringresult.scaling_lines(self.load(generate.result(runs)))
+        self.assertEqual((len(lines["strong"]), lines["weak"], lines["mixed"]), (1, [], []))
+
+    def test_speed_up(self):
+        runs = [generate.run("ring", "ring_pipeline", n, 64, 0.8 / n, 0.01, t) for n, t in ((2, 0.6), (8, 0.2))]
+        line = ringresult.scaling_lines(self.load(generate.result(runs)))["strong"][0][2]
+        self.assertEqual([round(v, 9) for _, v in scaling.speed_up(line)], [2.0, 6.0])
+        self.assertEqual([round(v, 9) for _, v in scaling.efficiency(line)], [1.0, 0.75])
+
+    def test_one_batch_when_strategies_are_compared(self):
+        runs = ringresult.one_a_strategy(self.load(generate.scaling()))
+        self.assertEqual({(run.nodes, run.batch) for run in runs}, {(256, 4096.0)})
+        self.assertEqual([run.label for run in runs], ["ring", "server", "all-reduce"])
+
+    def test_only(self):
+        result = self.load(generate.scaling((4, 8)))
+        kept = result.only(["label=ring", "batch=16N", "nodes=8"])
+        self.assertEqual([run.sweep["ring.micro-batches"] for run in kept.runs], ["16", "64", "256"])
+        path = self.path("r.json")
+        self.refused(scaling, path, "--only", "nodes=5", says=["nodes=5", "4, 8"])
+        self.refused(report, path, "--only", "nodes", says=["KEY=VALUE"])
+
+    def test_units(self):
+        for value, unit, text in ((0.0123, "s", "12.3 ms"), (4321.0, "s", "4321 s"), (0, "B", "0 B"),
+                                  (999.9, "B", "1 kB"),
+                                  (1.5e9, "B", "1.5 GB"), (2.5e-5, "J", "25 µJ"), (None, "J", "-"),
+                                  (0.5, "B", "0.5 B"), (-0.002, "s", "-2 ms"), (12345.0, "", "12.3 k")):
+            self.assertEqual(ringresult.si(value, unit), text)
+
+
+class Pictures(Case):
+    def test_scaling(self):
+        path = self.write("s.json", generate.scaling())
+        out = self.draws(scaling, path, names=("-strong", "-weak"))
+        self.assertIn("server: does not fit at 512 nodes", out)
+
+    def test_formula(self):
+        self.draws(formula, self.write("f.json", generate.formula()))
+        result = ringresult.load([self.path("f.json")])
+        points, _ = formula.points_of(result)
+        self.assertEqual((min(p.ratio for p in points), max(p.ratio for p in points)), (1 / 16, 16))
+        waiting = [p for p in points if p.name == "no-overlap" and p.ratio == 1]
+        self.assertAlmostEqual(waiting[0].observed, 2.02)
+        self.assertAlmostEqual(waiting[0].residual, 0.01)
+        self.assertEqual(formula.pictures(result)[0].notes, [])
+
+    def test_energy(self):
+        path = self.write("s.json", generate.scaling((4, 8)))
+        self.draws(energy, path)
+        self.draws(energy, path, "--nodes", "4", "--per-node", "ring")
+        run = generate.run("meter", "single", 1, 10, 0.1, 0, 0.1, energy_source="ina2xx")
+        run["energy_J"] = {"total": 5.0, "idle": 3.0, "compute": None, "network": None, "switch": None}
+        result = ringresult.load([self.write("m.json", generate.result([run], world="posix"))])
+        self.assertEqual(energy.parts_of(result.runs[0]), [("idle", 3.0), ("total", 2.0)])
+        picture, = energy.pictures(result)
+        self.assertIn("measured (ina2xx)", picture.origin)
+        self.draws(energy, self.path("m.json"))
+
+    def test_accuracy(self):
+        self.draws(accuracy, self.write("s.json", generate.scaling((4, 8))))
+
+    def test_many_series(self):
+        """A sweep of something else than nodes: what is too much for a picture is left out, and said."""
+        runs = [generate.run(label, "single", 4, 10, 0.1, 0.01, 0.1, sweep={"clock": f"{1e9 + 1e7 * i:g}"})
+                for i in range(25) for label in ("a", "b")]
+        path = self.write("clocks.json", generate.result(runs))
+        self.assertIn("38 more are not drawn", self.draws(accuracy, path))
+        self.assertIn("10 more are not drawn", self.draws(energy, path))
+
+    def test_timeline(self):
+        trace = self.write("t.trace", generate.trace())
+        self.draws(timeline, trace)
+        self.draws(timeline, trace, "--from", "0.001", "--to", "0.002", "--nodes", "1,3")
+        self.draws(timeline, self.write("many.trace", generate.trace(20, power=True)), "--most", "6")
+        process, = ringtrace.load(trace).processes
+        self.assertEqual((process.ranks, len(process.power[2]), len(process.iteration_ends())), ([0, 1, 2, 3], 72, 12))
+        begin, end = timeline.window_of(process, None, None)
+        self.assertAlmostEqual(end - begin, 3 * 1e-3)
+
+    def test_trace_read_in_pieces(self):
+        path = self.write("t.trace", generate.trace())
+        whole = ringtrace.load(path).processes[0]
+        ringtrace.CHUNK, kept = 64, ringtrace.CHUNK
+        try:
+            with open(path, encoding="utf-8") as stream:
+                reader = ringtrace._Reader(stream)
+                self.assertEqual(sum(1 for event in reader.events() if event["ph"] == "X"), len(whole.begin))
+                self.assertEqual(reader.rest()["otherData"]["scenario"], "generated")
+        finally:
+            ringtrace.CHUNK = kept
+
+    def test_odd_labels(self):
+        runs = [generate.run(label, "single", n, 10, 0.1 / n, 0.01, 0.1) for n in (1, 2)
+                for label in ("_hidden", "a $x_1$ <b>&amp;", "long " * 20, "")]
+        path = self.write("odd.json", generate.result(runs, "<script>alert(1)</script>"))
+        self.draws(scaling, path)
+        self.assertEqual(self.run_main(report, path, "-o", self.path("odd.html"))[0], 0)
+        with open(self.path("odd.html"), encoding="utf-8") as stream:
+            self.assertFalse("<script" in stream.read())
+
+    def test_one_ending(self):
+        path = self.write("f.json", generate.formula())
+        self.assertEqual(self.run_main(formula, path, "-o", self.path("only.svg"))[0], 0)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["f.json", "only.svg"])
+
+
+class Page(html.parser.HTMLParser):
+    """Sections, references and whether tags are closed in order."""
+
+    VOID = {"meta", "br", "img", "path", "use", "rect", "image", "circle", "line"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.sections, self.references, self.ids, self.open, self.faults, self.svgs = [], [], [], [], [], 0
+        self.feed(text)
+        self.close()
+
+    def handle_startendtag(self, tag, attrs):
+        self.take(tag, dict(attrs))
+
+    def handle_starttag(self, tag, attrs):
+        self.take(tag, dict(attrs))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def take(self, tag, attrs):
+        self.references += [attrs[key] for key in ("href", "src", "xlink:href") if key in attrs]
+        if "id" in attrs:
+            self.ids.append(attrs["id"])
+        if tag == "section":
+            self.sections.append(attrs.get("id"))
+        self.svgs += tag == "svg"
+
+    def handle_endtag(self, tag):
+        if tag in self.VOID:
+            return
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+
+class Report(Case):
+    def test_everything(self):
+        text, page = self.page(self.write("s.json", generate.scaling()), "--trace",
+                               self.write("t.trace", generate.trace()))
+        self.assertEqual(page.svgs, 14 + 1 + 3 + 2 + 1)
+        for words in ("simulated", "energy: modelled", "Strong scaling", "Weak scaling", "does not fit", "Haswell",
+                      "iterations extrapolated", "closed form", "micro-batches=64"):
+            self.contains(text, words)
+        self.assertFalse("not drawn" in text)
+
+    def test_nothing_known(self):
+        run = generate.run("ring", "ring_pipeline", 4, 64, 0.1, 0.02, 0.12)
+        bare = {key: run[key] for key in ("label", "kind", "nodes", "status", "iterations", "samples", "time_s")}
+        bare["numerics"] = "skip"
+        text, page = self.page(self.write("bare.json", generate.result([bare])))
+        for words in ("energy: not modelled", "numerics were skipped", "no timeline", "not drawn",
+                      "formula: undefined"):
+            self.contains(text, words)
+        self.assertEqual(page.svgs, 0)
+        nulls = generate.lost("server", "parameter_server", 3, "failed", "a <worker> & fell", {})
+        text, _ = self.page(self.write("nulls.json", generate.result([nulls])))
+        self.contains(text, "failed: a &lt;worker&gt; &amp; fell")
+
+    def test_measured_beside_simulated(self):
+        run = generate.run("ring", "ring_pipeline", 4, 64, 0.1, 0.02, 0.12)
+        real = dict(run, energy_source="rapl")
+        text, _ = self.page(self.write("a.json", generate.result([run])),
+                            self.write("b.json", generate.result([real], world="posix")))
+        self.contains(text, "ring (measured)", "energy: modelled, measured (rapl)")
+
+    def test_the_same_bytes(self):
+        """In processes of their own, whose hashes are salted differently."""
+        result, trace = self.write("s.json", generate.scaling((4, 8))), self.write("t.trace", generate.trace())
+        outputs = []
+        for seed in ("1", "2"):
+            out = self.path("page.html")
+            done = subprocess.run([sys.executable, "-B", os.path.join(ANALYSIS, "report.py"), result, "--trace", trace,
+                                   "-o", out], env=dict(os.environ, PYTHONHASHSEED=seed), capture_output=True)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            with open(out, "rb") as stream:
+                outputs.append(stream.read())
+        self.assertEqual(outputs[0], outputs[1])
+        for name in ("one", "two"):
+            self.assertEqual(self.run_main(timeline, trace, "-o", self.path(name))[0], 0)
+        for ending in (".png", ".svg"):
+            with open(self.path("one" + ending), "rb") as one, open(self.path("two" + ending), "rb") as two:
+                self.assertEqual(one.read(), two.read())
+
+
+@unittest.skipUnless(RINGSIM, "RG_RINGSIM does not name a simulator")
+class Real(Case):
+    """What ringsim writes today."""
+
+    def simulate(self, scenario, *options):
+        result, trace = self.path("real.json"), self.path("real.trace")
+        done = subprocess.run([RINGSIM, os.path.join(SOURCE, "scenarios", scenario), "--quiet", "--json", result,
+                               "--trace", trace, *options], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return result, trace
+
+    def test_iris(self):
+        result, trace = self.simulate("iris-3.xml", "--set", "epochs=4")
+        self.draws(formula, result)
+        self.draws(accuracy, result)
+        for process in ringtrace.load(trace).processes:
+            self.draws(timeline, trace, "--strategy", process.label)
+        text, page = self.page(result, "--trace", trace)
+        self.contains(text, "iris-3")
+        self.assertGreaterEqual(page.svgs, 6)
+
+    def test_scaling_and_formula(self):
+        paths = []
+        for nodes in ("2", "4", "8"):
+            path, _ = self.simulate("formula.xml", "--set", f"nodes={nodes}", "--set", "iterations=20",
+                                    "--strategy", "gpipe", "--strategy", "ringtmp-S")
+            paths.append(self.path(f"n{nodes}.json"))
+            os.rename(path, paths[-1])
+        self.draws(scaling, *paths)
+        self.draws(formula, *paths)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
