@@ -97,8 +97,8 @@ static void test_json_structure(void)
     CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(root, "host"), "load")));
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
     check_keys(run, "label kind params nodes numerics status error iterations samples time_s "
-                    "iteration_s formula energy_J energy_source traffic memory_bytes late_receives "
-                    "staleness peak_units training final to_accuracy weights_sha256 per_node ");
+                    "iteration_s formula energy_J energy_source sample_J traffic memory_bytes "
+                    "late_receives staleness peak_units training final to_accuracy weights_sha256 per_node ");
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "
                                                 "observed_iteration_s ratio ");
