@@ -243,16 +243,16 @@ static void describe_power(const struct node *n, int rank, struct rg_run_power *
     if (!n->trace || strcmp(n->energy.source, "model") != 0)
         return;
     const struct rg_clock *clock = &b->clocks[b->clock];
-    *power = (struct rg_run_power){.known = true,
-                                   .rest_W = b->switch_watts,
-                                   .idle_W = clock->idle_watts,
-                                   .epsilon_W = clock->epsilon_watts,
-                                   .full_W = clock->full_watts,
-                                   .send_W = b->port_tx_watts,
-                                   .receive_W = b->port_rx_watts,
-                                   .compute_share =
-                                       (double)RG_MIN(n->job->threads, b->cores) / b->cores,
-                                   .port_rate = b->port_rate * b->frame_payload / b->frame_bytes};
+    *power =
+        (struct rg_run_power){.known = true,
+                              .rest_W = b->switch_watts,
+                              .idle_W = clock->idle_watts,
+                              .epsilon_W = clock->epsilon_watts,
+                              .full_W = clock->full_watts,
+                              .send_W = b->port_tx_watts,
+                              .receive_W = b->port_rx_watts,
+                              .compute_share = (double)RG_MIN(n->job->threads, b->cores) / b->cores,
+                              .port_rate = b->port_rate * b->frame_payload / b->frame_bytes};
 }
 
 static void add_energy(struct node *n, const struct report *r)

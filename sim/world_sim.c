@@ -493,13 +493,12 @@ static void energy(struct rg_world *w, struct rg_energy *so_far)
     double drawn = sg_host_get_consumed_energy(s->host), date = simgrid_get_clock();
     double idle = rg_board_watts(board, 0) * date;
     double compute = fabs(drawn - idle) > 1e-12 * drawn ? drawn - idle : 0;
-    *so_far = (struct rg_energy){
-        .idle_J = idle,
-        .compute_J = compute,
-        .network_J =
-            board->port_tx_watts * port->sending_s + board->port_rx_watts * port->receiving_s,
-        .switch_J = board->switch_watts * date,
-        .source = "model"};
+    *so_far = (struct rg_energy){.idle_J = idle,
+                                 .compute_J = compute,
+                                 .network_J = board->port_tx_watts * port->sending_s +
+                                              board->port_rx_watts * port->receiving_s,
+                                 .switch_J = board->switch_watts * date,
+                                 .source = "model"};
 }
 
 static void run_program(struct strand *s)

@@ -95,10 +95,11 @@ static void print_energy(const struct rg_result *result, FILE *stream)
     if (source) {
         putc('\n', stream);
         rg_table_print(&table, stream);
-        fprintf(stream,
-                "\nenergy of all nodes together (%s); compute, network: on top of idle; to accuracy: "
-                "until the wanted\naccuracy was reached\n",
-                source);
+        fprintf(
+            stream,
+            "\nenergy of all nodes together (%s); compute, network: on top of idle; to accuracy: "
+            "until the wanted\naccuracy was reached\n",
+            source);
     }
     rg_table_free(&table);
 }

@@ -150,9 +150,9 @@ int rg_clock_start(struct rg_world *w);
 int rg_untimed_begin(struct rg_world *w);
 int rg_untimed_end(struct rg_world *w);
 
-/* Joules of this node since rg_clock_start, with untimed sections left out as they are of the clock;
- * in an untimed section, what they were at its beginning, which is one date on all nodes. Worlds
- * without energy give NAN and the source "none". *so_far is the caller's. */
+/* Joules of this node since rg_clock_start, with untimed sections left out as they are of the
+ * clock; in an untimed section, what they were at its beginning, which is one date on all nodes.
+ * Worlds without energy give NAN and the source "none". *so_far is the caller's. */
 void rg_energy(struct rg_world *w, struct rg_energy *so_far);
 
 /* Start a message of `bytes` bytes (0 is allowed) to dst. Returns at once; buffer is borrowed until

@@ -96,9 +96,11 @@ static void test_json_structure(void)
                "wall_s date load blas_kernels blas_threads machine ");
     CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(root, "host"), "load")));
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
-    check_keys(run, "label kind params nodes numerics status error iterations samples time_s "
-                    "iteration_s formula energy_J energy_source sample_J traffic memory_bytes "
-                    "late_receives staleness peak_units training final to_accuracy weights_sha256 per_node ");
+    check_keys(
+        run,
+        "label kind params nodes numerics status error iterations samples time_s "
+        "iteration_s formula energy_J energy_source sample_J traffic memory_bytes "
+        "late_receives staleness peak_units training final to_accuracy weights_sha256 per_node ");
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "
                                                 "observed_iteration_s ratio ");
@@ -335,6 +337,8 @@ static void test_human(void)
     CU_ASSERT_STRING_EQUAL(rg_human_count(123, out), "123");
     CU_ASSERT_STRING_EQUAL(rg_human_count(2.5e6, out), "2.50 M");
     CU_ASSERT_STRING_EQUAL(rg_human_joules(0.5, out), "500 mJ");
+    CU_ASSERT_STRING_EQUAL(rg_human_joules(2e-5, out), "20.0 uJ");
+    CU_ASSERT_STRING_EQUAL(rg_human_joules(0, out), "0 J");
     CU_ASSERT_STRING_EQUAL(rg_human_percent(0.5, out), "50.0 %");
 }
 
