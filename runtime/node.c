@@ -252,7 +252,10 @@ static void describe_power(const struct node *n, int rank, struct rg_run_power *
                               .send_W = b->port_tx_watts,
                               .receive_W = b->port_rx_watts,
                               .compute_share = (double)RG_MIN(n->job->threads, b->cores) / b->cores,
-                              .port_rate = b->port_rate * b->frame_payload / b->frame_bytes};
+                              .core_share = 1.0 / b->cores,
+                              .port_rate = b->port_rate * b->frame_payload / b->frame_bytes,
+                              .message_s = b->message_s,
+                              .byte_s = b->byte_s};
 }
 
 static void add_energy(struct node *n, const struct report *r)

@@ -11,8 +11,8 @@ struct rg_power_step { /* from this date to the next step's */
 /* The steps of a node from 0 to end_s, by date, the last one 0 W at end_s. A message's joules (port
  * watts for as long as its bytes take at the port's full rate) are spread evenly over the time from
  * its first byte's leaving to its arrival. So the integral is the node's energy, but for what the
- * trace does not hold: processor time of messages, computations that share a core with them or with
- * one another unevenly, records dropped, and frames of a peer that are framed otherwise than ours.
+ * trace does not hold: records that were dropped, a peer's processor and frames where they are not
+ * as ours, and processor time of messages that find no core free and take longer for it.
  *
  * *steps is malloc'ed, for the caller to free. 0 or RG_ERR_NOMEM. */
 int rg_power_steps(const struct rg_run_power *power, const struct rg_trace *trace, double end_s,

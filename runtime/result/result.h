@@ -22,8 +22,10 @@ struct rg_run_point { /* an evaluation on the test set */
 struct rg_run_power {
     bool known; /* else the rest is nothing */
     double rest_W, idle_W, epsilon_W, full_W, send_W, receive_W;
-    double compute_share; /* of its cores that one computation keeps busy */
-    double port_rate;     /* bytes/s, of payload and message headers */
+    double compute_share;     /* of its cores that one computation keeps busy */
+    double core_share;        /* that one core is */
+    double port_rate;         /* bytes/s, of payload and message headers */
+    double message_s, byte_s; /* one core's time for a message, and for a byte of it */
 };
 
 struct rg_run_node {
@@ -117,7 +119,8 @@ struct rg_result {
 
 int rg_result_write(const struct rg_result *result, FILE *stream);  /* result JSON */
 void rg_result_table(const struct rg_result *result, FILE *stream); /* for people, with units */
-/* Chrome trace format: a process a strategy, a thread a node (and strand), a counter of its watts. */
+/* Chrome trace format: a process a strategy, a thread a node (and strand), a counter of its watts.
+ */
 int rg_result_trace(const struct rg_result *result, FILE *stream);
 
 #endif

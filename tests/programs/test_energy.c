@@ -238,13 +238,14 @@ static double integral_of(json_t *events, int pid, const char *id)
     return watts == 0 ? sum : NAN;
 }
 
-static void the_trace_integrates_to_the_joules(void)
+static void integrates(const char *settings)
 {
-    char path[] = "/tmp/ringtmp-test-XXXXXX", line[200];
+    char path[] = "/tmp/ringtmp-test-XXXXXX", line[300];
     int fd = mkstemp(path);
     CU_ASSERT_FATAL(fd >= 0);
     close(fd);
-    snprintf(line, sizeof line, "ringsim tests/data/energy.xml --set clock=5e8 --trace %s", path);
+    snprintf(line, sizeof line, "ringsim tests/data/energy.xml --set %s --trace %s", settings,
+             path);
     json_t *result = command_result(line, 60), *trace = json_load_file(path, 0, NULL);
     unlink(path);
     for (size_t i = 0; i < RG_COUNT(labels); i++) {
@@ -260,6 +261,13 @@ static void the_trace_integrates_to_the_joules(void)
     }
     json_decref(trace);
     json_decref(result);
+}
+
+static void the_trace_integrates_to_the_joules(void)
+{
+    integrates("clock=5e8");
+    integrates("threads=4");
+    integrates("platform=tests/data/energy-messages-platform.xml");
 }
 
 static void ringnode_has_no_joules_yet(void)

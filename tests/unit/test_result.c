@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "result/human.h"
 #include "result/json.h"
+#include "result/power.h"
 #include "run_fixture.h"
 #include "scratch.h"
 #include "support/suite.h"
@@ -382,6 +383,42 @@ static int count_named(const json_t *events, const char *key, const char *value)
     return count;
 }
 
+/* A computation of two cores of four from 1 to 3, a message of a tenth of a second at full rate
+ * that leaves from 2 to 4 with half a second of one core, one received after the end of the run. */
+static void test_power(void)
+{
+    static const struct rg_power_step wanted[] = {
+        {0, 2.25}, {1, 4.25}, {2, 4.25 + 0.5 + 0.05}, {2.5, 4.25 + 0.05}, {3, 2.25 + 0.05},
+        {4, 2.25}, {5, 0}};
+    struct rg_run_power power = {.known = true,
+                                 .rest_W = 0.25,
+                                 .idle_W = 2,
+                                 .epsilon_W = 3,
+                                 .full_W = 5,
+                                 .send_W = 1,
+                                 .receive_W = 0.5,
+                                 .compute_share = 0.5,
+                                 .core_share = 0.25,
+                                 .port_rate = (4096 + 32) / 0.1,
+                                 .message_s = 0.25,
+                                 .byte_s = 0.25 / (4096 + 32)};
+    struct rg_trace *trace = rg_trace_new(10);
+    struct rg_power_step *steps;
+    size_t count;
+    add_event(trace, 2, 4, "", RG_TRACE_SEND, 0, 1, -1);
+    add_event(trace, 1, 3, "F", RG_TRACE_COMPUTE, 0, -1, 0);
+    add_event(trace, 3, 4, "", RG_TRACE_WAIT, 0, -1, -1);
+    add_event(trace, 6, 7, "", RG_TRACE_RECV, 0, 1, -1);
+    CU_ASSERT_EQUAL(rg_power_steps(&power, trace, 5, &steps, &count), 0);
+    CU_ASSERT_EQUAL_FATAL(count, RG_COUNT(wanted));
+    for (size_t i = 0; i < count; i++) {
+        CU_ASSERT_DOUBLE_EQUAL(steps[i].date_s, wanted[i].date_s, 1e-12);
+        CU_ASSERT_DOUBLE_EQUAL(steps[i].watts, wanted[i].watts, 1e-12);
+    }
+    free(steps);
+    rg_trace_free(trace);
+}
+
 static void test_timeline(void)
 {
     struct rg_run runs[3];
@@ -397,6 +434,10 @@ static void test_timeline(void)
     CU_ASSERT_EQUAL(count_named(events, "name", "to 1"), 2);
     CU_ASSERT_EQUAL(count_named(events, "name", "iteration 7"), 1);
     CU_ASSERT_EQUAL(count_named(events, "ph", "i"), 1);
+    CU_ASSERT_EQUAL(count_named(events, "name", "power"), 2); /* of the node with watts */
+    CU_ASSERT_EQUAL(count_named(events, "ph", "C"), 2);
+    CU_ASSERT_EQUAL(count_named(events, "id", "0"), 2);
+
     check_rows(events);
     CU_ASSERT_EQUAL(
         json_integer_value(json_object_get(json_object_get(root, "otherData"), "dropped_events")),
@@ -430,6 +471,7 @@ static const struct suite_test tests[] = {
     {"pipe: damage is noticed", test_pipe_damage},
     {"table fits and says what failed", test_table},
     {"quantities for people", test_human},
+    {"power over time", test_power},
     {"timeline: rows, names, dates", test_timeline},
     {"a full disk is noticed", test_full_disk},
 };
