@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG_REPORT = RG_TAG_USER - 5, TAG_EVENTS, TAG_STOP, TAG_TRACE };
+enum { TAG_REPORT = RG_TAG_USER - 6, TAG_EVENTS, TAG_STOP, TAG_TRACE, TAG_ENERGY };
+enum { IDLE, COMPUTE, NETWORK, SWITCH, TOTAL, PARTS }; /* of joules */
 enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
 
 struct node {
@@ -28,18 +29,63 @@ struct node {
     bool trace; /* as rank 0 wants it */
     long done;  /* iterations */
     double time_s;
-    bool reached; /* the wanted accuracy */
+    struct rg_energy energy;
+    double joules[PARTS]; /* of all nodes; rank 0 */
+    bool reached;         /* the wanted accuracy */
 };
 
 /* A node's account, as it travels to rank 0: only fixed-width fields, the same on every ABI. */
 struct report {
-    double busy_s;
+    double busy_s, joules[PARTS];
     uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
     uint64_t memory, staleness, peak_units, events, dropped;
     char host[64];
 };
-_Static_assert(sizeof(struct report) == 12 * 8 + 64, "the report has no padding");
+_Static_assert(sizeof(struct report) == (12 + PARTS) * 8 + 64, "the report has no padding");
 _Static_assert(sizeof(struct rg_trace_event) == 56, "trace events have no padding");
+
+/* ---- energy ---- */
+
+static void own_joules(const struct node *n, double joules[PARTS])
+{
+    joules[IDLE] = n->energy.idle_J;
+    joules[COMPUTE] = n->energy.compute_J;
+    joules[NETWORK] = n->energy.network_J;
+    joules[SWITCH] = n->energy.switch_J;
+    joules[TOTAL] = n->energy.total_J;
+}
+
+/* Sums over nodes are made in the order of ranks; the total is the sum of the parts, where there
+ * are parts, so that they add up as printed. */
+static void add_joules(double sum[PARTS], const double joules[PARTS])
+{
+    for (int i = 0; i < PARTS; i++)
+        sum[i] += joules[i];
+    double parts = sum[IDLE] + sum[COMPUTE] + sum[NETWORK] + sum[SWITCH];
+    if (!isnan(parts))
+        sum[TOTAL] = parts;
+}
+
+/* Collective, off the clock: what all nodes have drawn, on rank 0. */
+static int sum_energy(struct node *n)
+{
+    struct rg_request request;
+    double joules[PARTS];
+    int result = 0;
+    own_joules(n, joules);
+    if (n->w->rank > 0) {
+        rg_send(n->w, 0, TAG_ENERGY, joules, sizeof joules, &request);
+        return rg_wait(n->w, &request);
+    }
+    memcpy(n->joules, joules, sizeof joules);
+    for (int rank = 1; rank < n->w->size && result == 0; rank++) {
+        rg_recv(n->w, rank, TAG_ENERGY, joules, sizeof joules, &request);
+        result = rg_wait(n->w, &request);
+        if (result == 0)
+            add_joules(n->joules, joules);
+    }
+    return result;
+}
 
 /* ---- looking at the parameters ---- */
 
@@ -86,7 +132,7 @@ static int note_point(struct node *n)
     run->training = points;
     points[run->point_count++] = (struct rg_run_point){.iteration = n->done,
                                                        .time_s = n->time_s,
-                                                       .energy_J = NAN,
+                                                       .energy_J = n->joules[TOTAL],
                                                        .loss = run->final_loss,
                                                        .accuracy = run->final_accuracy};
     if (run->to_accuracy.wanted && !run->to_accuracy.reached &&
@@ -94,6 +140,7 @@ static int note_point(struct node *n)
         run->to_accuracy.reached = n->reached = true;
         run->to_accuracy.iterations = n->done;
         run->to_accuracy.time_s = n->time_s;
+        run->to_accuracy.energy_J = n->joules[TOTAL];
     }
     return 0;
 }
@@ -103,6 +150,8 @@ static int evaluate(struct node *n, bool last)
 {
     const bool wanted = !isnan(n->options->stop_accuracy);
     int result = look(n, last);
+    if (result == 0 && n->w->ops->energy)
+        result = sum_energy(n);
     if (result == 0 && n->run)
         result = note_point(n);
     if (result == 0 && wanted && !last) {
@@ -118,11 +167,13 @@ static int evaluate(struct node *n, bool last)
 
 /* ---- training ---- */
 
-/* From a fence to a fence, the clock stands still; n->time_s is what it shows. */
+/* From a fence to a fence, the clock stands still, and the meter with it; n->time_s and n->energy
+ * are what they show. */
 static int pause(struct node *n)
 {
     int result = rg_untimed_begin(n->w);
     n->time_s = n->w->untimed_since - n->w->offset;
+    rg_energy(n->w, &n->energy);
     return result;
 }
 
@@ -167,6 +218,7 @@ static struct report account(struct node *n)
                        .memory = rg_mem_bytes(n->w->mem),
                        .staleness = (uint64_t)seen.staleness,
                        .peak_units = (uint64_t)seen.peak_units};
+    own_joules(n, r.joules);
     if (n->w->trace) {
         r.events = n->w->trace->count;
         r.dropped = n->w->trace->dropped;
@@ -184,6 +236,41 @@ static double port_s(const struct node *n, int rank, const struct report *r)
                 rg_board_port_s(board, r->messages_received, r->bytes_received));
 }
 
+/* The watts of a node for the timeline; by a model, they follow from what it does. */
+static void describe_power(const struct node *n, int rank, struct rg_run_power *power)
+{
+    const struct rg_board *b = n->job->boards[rank];
+    if (!n->trace || strcmp(n->energy.source, "model") != 0)
+        return;
+    const struct rg_clock *clock = &b->clocks[b->clock];
+    *power =
+        (struct rg_run_power){.known = true,
+                              .rest_W = b->switch_watts,
+                              .idle_W = clock->idle_watts,
+                              .epsilon_W = clock->epsilon_watts,
+                              .full_W = clock->full_watts,
+                              .send_W = b->port_tx_watts,
+                              .receive_W = b->port_rx_watts,
+                              .compute_share = (double)RG_MIN(n->job->threads, b->cores) / b->cores,
+                              .core_share = 1.0 / b->cores,
+                              .port_rate = b->port_rate * b->frame_payload / b->frame_bytes,
+                              .message_s = b->message_s,
+                              .byte_s = b->byte_s};
+}
+
+static void add_energy(struct node *n, const struct report *r)
+{
+    struct rg_run *run = n->run;
+    double sum[PARTS] = {run->energy_J.idle, run->energy_J.compute, run->energy_J.network,
+                         run->energy_J.switches, run->energy_J.total};
+    add_joules(sum, r->joules);
+    run->energy_J.idle = sum[IDLE];
+    run->energy_J.compute = sum[COMPUTE];
+    run->energy_J.network = sum[NETWORK];
+    run->energy_J.switches = sum[SWITCH];
+    run->energy_J.total = sum[TOTAL];
+}
+
 static void add_node(struct node *n, int rank, const struct report *r)
 {
     struct rg_run *run = n->run;
@@ -192,12 +279,14 @@ static void add_node(struct node *n, int rank, const struct report *r)
     *node = (struct rg_run_node){.busy_s = r->busy_s,
                                  .comm_s = comm,
                                  .idle_s = fmax(0, n->time_s - r->busy_s),
-                                 .energy_J = NAN,
+                                 .energy_J = r->joules[TOTAL],
                                  .bytes_sent = r->bytes_sent,
                                  .bytes_received = r->bytes_received,
                                  .memory_bytes = r->memory,
                                  .trace = node->trace};
     memcpy(node->host, r->host, sizeof node->host);
+    describe_power(n, rank, &node->power);
+    add_energy(n, r);
     run->formula.T_A_s = fmax(run->formula.T_A_s, r->busy_s / iterations);
     run->formula.c_s = fmax(run->formula.c_s, comm / iterations);
     run->traffic.messages += r->messages;
@@ -252,6 +341,9 @@ static int gather(struct node *n)
         return RG_ERR_NOMEM;
     n->run->node_count = n->w->size;
     n->run->formula.T_A_s = n->run->formula.c_s = 0;
+    n->run->energy_source = n->energy.source;
+    n->run->energy_J.idle = n->run->energy_J.compute = n->run->energy_J.network = 0;
+    n->run->energy_J.switches = n->run->energy_J.total = 0;
     n->run->per_node[0].trace = n->w->trace;
     add_node(n, 0, &own);
     n->w->trace = NULL;

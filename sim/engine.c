@@ -14,6 +14,7 @@
 #include <simgrid/forward.h>
 #include <simgrid/host.h>
 #include <simgrid/link.h>
+#include <simgrid/plugins/energy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static void scale_links(double factor)
     free(links);
 }
 
-void rg_engine_start(const char *platform, double link_rate)
+void rg_engine_start(const char *platform, double link_rate, bool energy)
 {
     char name[] = "ringtmp", quiet[] = "--log=root.thresh:error",
          stop[] = "--cfg=debug/verbose-exit:no";
@@ -66,6 +67,8 @@ void rg_engine_start(const char *platform, double link_rate)
     simgrid_init(&argc, argv);
     sigaction(SIGINT, &interrupt, NULL); /* SimGrid takes it; Ctrl-C is the caller's affair */
     pin_options();
+    if (energy)
+        sg_host_energy_plugin_init(); /* before there are hosts */
     simgrid_load_platform(platform);
     scale_links(link_rate);
 }
@@ -110,7 +113,7 @@ static void look_at_host(const char *name, const struct rg_board *board)
 static _Noreturn void look(const char *platform, double link_rate, char *const *hosts,
                            const struct rg_board *const *boards, int count)
 {
-    rg_engine_start(platform, link_rate);
+    rg_engine_start(platform, link_rate, true);
     for (int i = 0; i < count; i++)
         look_at_host(hosts[i], boards[i]);
     for (int i = 0; i + 1 < count; i++) {

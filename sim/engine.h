@@ -4,10 +4,12 @@
 
 #include "base/error.h"
 #include "boards/board.h"
+#include <stdbool.h>
 
 /* Starts SimGrid with every option that changes results pinned, and loads the platform, its links
- * at `link_rate` times their bandwidth. Once a process; ends it where SimGrid rejects the file. */
-void rg_engine_start(const char *platform, double link_rate);
+ * at `link_rate` times their bandwidth; `energy`: with SimGrid's account of its hosts' joules. Once
+ * a process; ends it where SimGrid rejects the file. */
+void rg_engine_start(const char *platform, double link_rate, bool energy);
 
 /* Would it work? Loads the platform in a child, finds the hosts and the routes between neighbours
  * and with the first of them, and holds their rates and clocks against the datasheets.

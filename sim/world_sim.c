@@ -25,6 +25,7 @@
 #include <simgrid/exec.h>
 #include <simgrid/host.h>
 #include <simgrid/link.h>
+#include <simgrid/plugins/energy.h>
 #include <simgrid/semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +34,15 @@
 
 enum { STRAND_STACK = 256 << 10, PUMP_STACK = 16 << 10, MAX_THREADS = 64 };
 
+/* How long a node's port would have been busy had it always run at full rate. */
+struct port {
+    double sending_s, receiving_s;
+};
+
 struct route {
     struct route *next;
     sg_host_t from, to;
+    struct port *out, *in; /* of sender and receiver; NULL: no account is kept */
     double latency;
     const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
 };
@@ -70,7 +77,8 @@ struct world {
     const struct rg_sim_options *options;
     struct rg_exchange *exchange;
     struct rg_error *error;
-    sg_host_t *hosts; /* by rank */
+    sg_host_t *hosts;   /* by rank */
+    struct port *ports; /* by rank; NULL: boards without watts */
     struct strand *strands;
     struct pump *pumps, *idle, *unstarted;
     struct pump *reporting; /* inside rg_exchange_left */
@@ -193,6 +201,10 @@ static void *exchange_open(void *world, int source, int target)
     *route = (struct route){.from = m->hosts[source], .to = m->hosts[target]};
     route->board = m->options->boards ? m->options->boards[source] : NULL;
     route->target = m->options->boards ? m->options->boards[target] : NULL;
+    if (m->ports) {
+        route->out = &m->ports[source];
+        route->in = &m->ports[target];
+    }
     route->next = m->routes;
     m->routes = route;
     xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
@@ -210,6 +222,17 @@ static double wire_bytes(const struct rg_message *message)
     if (!route->board)
         return (double)(message->bytes + RG_MESSAGE_HEADER);
     return ceil(rg_board_wire_bytes(route->board, 1, message->bytes) * (1 - 1e-12));
+}
+
+/* For the account of energy: whatever share of the links a message had, a port works as long as its
+ * bytes take at full rate. */
+static void note_port_time(const struct route *route, size_t bytes)
+{
+    if (!route->out)
+        return;
+    double wire = rg_board_wire_bytes(route->board, 1, bytes);
+    route->out->sending_s += wire / route->board->port_rate;
+    route->in->receiving_s += wire / route->target->port_rate;
 }
 
 /* `seconds` of one core of a host, beside whatever runs there; NULL where it is nothing. */
@@ -244,6 +267,7 @@ static void carry(struct pump *pump, const struct rg_message *message)
             begin_work(route->to, route->target->byte_s * bytes + route->target->message_s);
     }
     sg_host_sendto(route->from, route->to, wire_bytes(message));
+    note_port_time(route, message->bytes);
     end_work(sending);
 }
 
@@ -457,6 +481,26 @@ static void die(struct rg_world *w)
     longjmp(self->death, 1);
 }
 
+/* SimGrid knows what the host has drawn, idle or computing. A host that has only been idle differs
+ * from idle by rounding, which is no computing. */
+static void energy(struct rg_world *w, struct rg_energy *so_far)
+{
+    struct strand *s = strand_of(w);
+    if (!s->world->ports)
+        return;
+    const struct rg_board *board = w->board;
+    const struct port *port = &s->world->ports[w->rank];
+    double drawn = sg_host_get_consumed_energy(s->host), date = simgrid_get_clock();
+    double idle = rg_board_watts(board, 0) * date;
+    double compute = fabs(drawn - idle) > 1e-12 * drawn ? drawn - idle : 0;
+    *so_far = (struct rg_energy){.idle_J = idle,
+                                 .compute_J = compute,
+                                 .network_J = board->port_tx_watts * port->sending_s +
+                                              board->port_rx_watts * port->receiving_s,
+                                 .switch_J = board->switch_watts * date,
+                                 .source = "model"};
+}
+
 static void run_program(struct strand *s)
 {
     struct world *m = s->world;
@@ -587,7 +631,8 @@ static const struct rg_world_ops ops = {.name = "sim",
                                         .fence = fence,
                                         .spawn = spawn,
                                         .join = join,
-                                        .die = die};
+                                        .die = die,
+                                        .energy = energy};
 
 /* ---- the engine ---- */
 
@@ -637,6 +682,15 @@ static int find_hosts(struct world *m, struct rg_error *error)
     return 0;
 }
 
+/* Do all boards have watts? A run of which a part would be missing has no energy. */
+static bool all_have_watts(const struct rg_sim_options *o)
+{
+    for (int rank = 0; rank < o->size; rank++)
+        if (!o->boards || o->boards[rank]->clock_count == 0)
+            return false;
+    return true;
+}
+
 static void free_world(struct world *m)
 {
     for (struct pump *p = m->pumps, *next; p; p = next) {
@@ -655,6 +709,7 @@ static void free_world(struct world *m)
     free(m->bells);
     free(m->dead);
     free(m->hosts);
+    free(m->ports);
 }
 
 int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void *arg, int *results,
@@ -662,7 +717,9 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
 {
     RG_ASSERT(options->size > 0);
     struct world m = {.options = options, .results = results, .error = error};
-    rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1);
+    if (all_have_watts(options))
+        m.ports = take((size_t)options->size, sizeof *m.ports);
+    rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1, m.ports);
     int result = find_hosts(&m, error);
     if (result) {
         free_world(&m);

@@ -6,7 +6,12 @@
  * the latencies of those links. Computations take their board's seconds on cores that SimGrid
  * shares. So do messages: the sender's time for a message before its bytes leave, the time for its
  * bytes at both ends while they do, the receiver's time for it before it is delivered; they compete
- * with computations where no core is free. */
+ * with computations where no core is free.
+ *
+ * Energy model, where every board has watts: SimGrid's host energy plugin says what a host draws,
+ * of which idle is the idle watts at its clock for all the time, computing the rest (messages'
+ * processor time too). A port draws its watts, sending and receiving apart, for as long as the wire
+ * bytes take at its full rate; of the switch a node has its share all the time. */
 #ifndef RG_SIM_WORLD_H
 #define RG_SIM_WORLD_H
 

@@ -397,6 +397,22 @@ static struct rg_trace *read_trace(struct reader *r, const json_t *from)
     return trace;
 }
 
+static void read_power(struct reader *r, const json_t *from, struct rg_run_power *power)
+{
+    power->known = true;
+    power->rest_W = get_real(r, from, "rest_W");
+    power->idle_W = get_real(r, from, "idle_W");
+    power->epsilon_W = get_real(r, from, "epsilon_W");
+    power->full_W = get_real(r, from, "full_W");
+    power->send_W = get_real(r, from, "send_W");
+    power->receive_W = get_real(r, from, "receive_W");
+    power->compute_share = get_real(r, from, "compute_share");
+    power->core_share = get_real(r, from, "core_share");
+    power->port_rate = get_real(r, from, "port_rate");
+    power->message_s = get_real(r, from, "message_s");
+    power->byte_s = get_real(r, from, "byte_s");
+}
+
 static void read_nodes(struct reader *r, const json_t *root, struct rg_run *run)
 {
     json_t *nodes = member(r, root, "per_node"), *o;
@@ -420,6 +436,9 @@ static void read_nodes(struct reader *r, const json_t *root, struct rg_run *run)
         json_t *trace = json_object_get(o, "trace");
         if (trace)
             node->trace = read_trace(r, trace);
+        json_t *power = json_object_get(o, "power");
+        if (power)
+            read_power(r, power, &node->power);
     }
 }
 

@@ -52,7 +52,11 @@ const char *rg_human_bytes(double bytes, char out[RG_HUMAN])
 const char *rg_human_joules(double joules, char out[RG_HUMAN])
 {
     static const struct unit units[] = {
-        {0, 1e-3, "mJ"}, {1, 1, "J"}, {1e3, 1e3, "kJ"}, {1e6, 1e6, "MJ"}};
+        {0, 1e-6, "uJ"}, {1e-3, 1e-3, "mJ"}, {1, 1, "J"}, {1e3, 1e3, "kJ"}, {1e6, 1e6, "MJ"}};
+    if (joules == 0) {
+        snprintf(out, RG_HUMAN, "0 J");
+        return out;
+    }
     return scaled(joules, units, RG_COUNT(units), out);
 }
 

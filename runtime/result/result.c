@@ -38,6 +38,11 @@ void rg_run_init(struct rg_run *run)
     run->to_accuracy.target = run->to_accuracy.time_s = run->to_accuracy.energy_J = NAN;
 }
 
+double rg_run_sample_J(const struct rg_run *run)
+{
+    return run->samples > 0 ? run->energy_J.total / (double)run->samples : NAN;
+}
+
 void rg_run_free(struct rg_run *run)
 {
     for (int i = 0; i < run->param_count; i++)
@@ -178,6 +183,7 @@ static void write_measures(struct rg_json *j, const struct rg_run *run)
     rg_json_real(j, "switch", run->energy_J.switches);
     rg_json_close(j);
     rg_json_text(j, "energy_source", run->energy_source ? run->energy_source : "none");
+    rg_json_real(j, "sample_J", rg_run_sample_J(run));
     rg_json_object(j, "traffic", true);
     rg_json_count(j, "messages", run->traffic.messages);
     rg_json_count(j, "values", run->traffic.values);
@@ -230,6 +236,23 @@ static void write_training(struct rg_json *j, const struct rg_run *run)
     rg_json_text(j, "weights_sha256", run->weights_sha256[0] ? run->weights_sha256 : NULL);
 }
 
+static void write_power(struct rg_json *j, const struct rg_run_power *power)
+{
+    rg_json_object(j, "power", true);
+    rg_json_real(j, "rest_W", power->rest_W);
+    rg_json_real(j, "idle_W", power->idle_W);
+    rg_json_real(j, "epsilon_W", power->epsilon_W);
+    rg_json_real(j, "full_W", power->full_W);
+    rg_json_real(j, "send_W", power->send_W);
+    rg_json_real(j, "receive_W", power->receive_W);
+    rg_json_real(j, "compute_share", power->compute_share);
+    rg_json_real(j, "core_share", power->core_share);
+    rg_json_real(j, "port_rate", power->port_rate);
+    rg_json_real(j, "message_s", power->message_s);
+    rg_json_real(j, "byte_s", power->byte_s);
+    rg_json_close(j);
+}
+
 static void write_trace(struct rg_json *j, const struct rg_trace *trace)
 {
     rg_json_object(j, "trace", true);
@@ -258,6 +281,8 @@ static void write_nodes(struct rg_json *j, const struct rg_run *run, bool pipe)
         rg_json_count(j, "memory_bytes", node->memory_bytes);
         if (pipe && node->trace)
             write_trace(j, node->trace);
+        if (pipe && node->power.known)
+            write_power(j, &node->power);
         rg_json_close(j);
     }
     rg_json_close(j);

@@ -17,11 +17,24 @@ struct rg_run_point { /* an evaluation on the test set */
     double time_s, energy_J, loss, accuracy;
 };
 
+/* What a node draws while it does what its trace tells: idle_W, or with any computation under way
+ * epsilon_W and up to full_W by the share of its cores that is busy; and on top the port's watts
+ * while bytes pass it, and rest_W all the time. */
+struct rg_run_power {
+    bool known; /* else the rest is nothing */
+    double rest_W, idle_W, epsilon_W, full_W, send_W, receive_W;
+    double compute_share;     /* of its cores that one computation keeps busy */
+    double core_share;        /* that one core is */
+    double port_rate;         /* bytes/s, of payload and message headers */
+    double message_s, byte_s; /* one core's time for a message, and for a byte of it */
+};
+
 struct rg_run_node {
     char host[64];
     double busy_s, comm_s, idle_s, energy_J;
     uint64_t bytes_sent, bytes_received, memory_bytes;
-    struct rg_trace *trace; /* NULL: none; owned */
+    struct rg_trace *trace;    /* NULL: none; owned */
+    struct rg_run_power power; /* travels with the trace */
 };
 
 struct rg_run_param { /* as resolved: what ran */
@@ -94,6 +107,8 @@ void rg_run_free(struct rg_run *run);
 int rg_run_param(struct rg_run *run, const char *name, const char *value);
 /* Append a key of its point; 0 or RG_ERR_NOMEM. */
 int rg_run_setting(struct rg_run *run, const char *key, const char *value);
+/* Joules of all nodes for one training sample; NAN where unknown. */
+double rg_run_sample_J(const struct rg_run *run);
 const char *rg_status_name(enum rg_status status);
 
 /* One run as a JSON text (for a pipe between processes) and back; *text is malloc'ed. Traces travel
@@ -128,7 +143,8 @@ int rg_result_write(const struct rg_result *result, FILE *stream);  /* result JS
 void rg_result_table(const struct rg_result *result, FILE *stream); /* for people, with units */
 /* What the closed forms say, a row a run, without a title. */
 void rg_result_predictions(const struct rg_result *result, FILE *stream);
-/* Chrome trace format: a process a strategy, a thread a node (and strand). */
+/* Chrome trace format: a process a strategy, a thread a node (and strand), a counter of its watts.
+ */
 int rg_result_trace(const struct rg_result *result, FILE *stream);
 
 /* A result that was read back; its strings, places and runs are its own. */

@@ -190,6 +190,53 @@ void rg_result_predictions(const struct rg_result *result, FILE *stream)
     print_predictions(result, true, stream);
 }
 
+static void add_energy_row(struct rg_table *table, const struct shape *shape,
+                           const struct rg_run *run)
+{
+    struct row row;
+    begin_row(&row, shape, run);
+    rg_human_joules(run->energy_J.total, next_cell(&row));
+    rg_human_joules(run->energy_J.idle, next_cell(&row));
+    rg_human_joules(run->energy_J.compute, next_cell(&row));
+    rg_human_joules(run->energy_J.network, next_cell(&row));
+    rg_human_joules(run->energy_J.switches, next_cell(&row));
+    rg_human_joules(rg_run_sample_J(run), next_cell(&row));
+    rg_human_joules(run->to_accuracy.reached ? run->to_accuracy.energy_J : NAN, next_cell(&row));
+    add_row(table, &row, NULL);
+}
+
+/* Where the energy went; nothing where nobody knows. */
+static void print_energy(const struct rg_result *result, FILE *stream)
+{
+    static const char *const heads[] = {"total",  "idle",     "compute",    "network",
+                                        "switch", "a sample", "to accuracy"};
+    struct rg_table table = {0};
+    struct shape shape = shape_of(result);
+    const char *source = NULL;
+    struct row row;
+    begin_row(&row, &shape, NULL);
+    for (size_t i = 0; i < RG_COUNT(heads); i++)
+        add_text(&row, heads[i], LABEL);
+    for (int i = 0; i < result->run_count; i++) {
+        const struct rg_run *run = &result->runs[i];
+        if (!isfinite(run->energy_J.total))
+            continue;
+        if (!source)
+            add_row(&table, &row, NULL);
+        source = run->energy_source;
+        add_energy_row(&table, &shape, run);
+    }
+    if (source) {
+        putc('\n', stream);
+        rg_table_print(&table, stream);
+        fprintf(stream,
+                "\nenergy of all nodes together (%s); compute, network: on top of idle; to "
+                "accuracy: until the wanted\naccuracy was reached\n",
+                source);
+    }
+    rg_table_free(&table);
+}
+
 static void tell_extrapolated(const struct rg_result *result, FILE *stream)
 {
     long all = 0, extrapolated = 0;
@@ -226,7 +273,10 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
         "iteration observed\nover predicted; sent: payload of all nodes together; memory: the "
         "largest on a node\n",
         stream);
-    if (!predicted || result->run_count > MOST_BOTH)
+    if (result->run_count > MOST_BOTH)
+        return;
+    print_energy(result, stream);
+    if (!predicted)
         return;
     fputs("\npredicted for one iteration by the closed forms alone:\n\n", stream);
     print_predictions(result, false, stream);

@@ -1,11 +1,13 @@
 /* Timelines in the Chrome trace format (a JSON object with "traceEvents"), as Perfetto and
  * chrome://tracing open it; see "Trace Event Format", Google, 2016. A process a strategy; a thread
  * a strand of a node, then the messages it sends, on as many rows as are under way at once: events
- * of one row must not overlap. Dates are microseconds. */
+ * of one row must not overlap. A counter a node shows its watts, where they are modelled. Dates are
+ * microseconds. */
 #include "result/result.h"
 
 #include "base/check.h"
 #include "result/json.h"
+#include "result/power.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -152,6 +154,33 @@ static int write_sends(struct timeline *t, const struct rg_trace *trace, const c
     return 0;
 }
 
+/* From each date on, so many watts; 0 at the end of the run. */
+static int write_power(struct timeline *t, int rank, const struct rg_run_node *node, double end_s)
+{
+    struct rg_power_step *steps = NULL;
+    size_t count = 0;
+    char id[16], watts[32];
+    int err = rg_power_steps(&node->power, node->trace, end_s, &steps, &count);
+    snprintf(id, sizeof id, "%d", rank);
+    for (size_t i = 0; i < count && err == 0; i++) {
+        struct rg_json *j = &t->json;
+        snprintf(watts, sizeof watts, "%.9g", steps[i].watts);
+        rg_json_object(j, NULL, true);
+        rg_json_text(j, "ph", "C");
+        rg_json_text(j, "name", "power");
+        rg_json_text(j, "id", id); /* counters of a process are told apart by it */
+        rg_json_whole(j, "pid", t->pid);
+        rg_json_whole(j, "tid", 0);
+        write_date(j, "ts", steps[i].date_s);
+        rg_json_object(j, "args", true);
+        rg_json_raw(j, "W", watts);
+        rg_json_close(j);
+        rg_json_close(j);
+    }
+    free(steps);
+    return err;
+}
+
 static int write_node(struct timeline *t, int rank, const struct rg_run_node *node)
 {
     const struct rg_trace *trace = node->trace;
@@ -194,6 +223,9 @@ int rg_result_trace(const struct rg_result *result, FILE *stream)
         for (int n = 0; n < run->node_count && err == 0; n++)
             if (run->per_node[n].trace)
                 err = write_node(&t, n, &run->per_node[n]);
+        for (int n = 0; n < run->node_count && err == 0; n++)
+            if (run->per_node[n].trace && run->per_node[n].power.known)
+                err = write_power(&t, n, &run->per_node[n], run->time_s);
     }
     rg_json_close(&t.json);
     rg_json_object(&t.json, "otherData", true);

@@ -5,6 +5,8 @@
 #include "world/trace.h"
 #include <string.h>
 
+static const struct rg_energy unknown_energy = {NAN, NAN, NAN, NAN, NAN, "none"};
+
 void rg_world_init(struct rg_world *w, const struct rg_world_ops *ops, int rank, int size)
 {
     RG_ASSERT(rank >= 0 && rank < size);
@@ -12,6 +14,7 @@ void rg_world_init(struct rg_world *w, const struct rg_world_ops *ops, int rank,
     w->ops = ops;
     w->rank = rank;
     w->size = size;
+    w->energy_offset = w->energy_untimed = unknown_energy;
 }
 
 double rg_now(struct rg_world *w)
@@ -19,11 +22,40 @@ double rg_now(struct rg_world *w)
     return w->ops->now(w) - w->offset;
 }
 
+static struct rg_energy raw_energy(struct rg_world *w)
+{
+    struct rg_energy raw = unknown_energy;
+    if (w->ops->energy)
+        w->ops->energy(w, &raw);
+    return raw;
+}
+
+/* to + sign * from, part by part. */
+static void add_energy(struct rg_energy *to, const struct rg_energy *from, double sign)
+{
+    to->idle_J += sign * from->idle_J;
+    to->compute_J += sign * from->compute_J;
+    to->network_J += sign * from->network_J;
+    to->switch_J += sign * from->switch_J;
+    to->total_J += sign * from->total_J;
+}
+
+void rg_energy(struct rg_world *w, struct rg_energy *so_far)
+{
+    RG_ASSERT(w->strand == 0);
+    *so_far = w->untimed ? w->energy_untimed : raw_energy(w);
+    add_energy(so_far, &w->energy_offset, -1);
+    double sum = so_far->idle_J + so_far->compute_J + so_far->network_J + so_far->switch_J;
+    if (!isnan(sum)) /* not the difference of two sums, which may be another number */
+        so_far->total_J = sum;
+}
+
 int rg_clock_start(struct rg_world *w)
 {
     RG_ASSERT(w->strand == 0 && !w->untimed);
     int result = w->ops->fence(w);
     w->offset = w->ops->now(w);
+    w->energy_offset = raw_energy(w);
     w->count = (struct rg_counters){0};
     w->marks_count = 0;
     return result;
@@ -34,6 +66,7 @@ int rg_untimed_begin(struct rg_world *w)
     RG_ASSERT(w->strand == 0 && !w->untimed);
     int result = w->ops->fence(w);
     w->untimed_since = w->ops->now(w);
+    w->energy_untimed = raw_energy(w);
     w->untimed = true;
     return result;
 }
@@ -43,6 +76,9 @@ int rg_untimed_end(struct rg_world *w)
     RG_ASSERT(w->strand == 0 && w->untimed);
     int result = w->ops->fence(w);
     w->offset += w->ops->now(w) - w->untimed_since;
+    struct rg_energy used = raw_energy(w);
+    add_energy(&used, &w->energy_untimed, -1);
+    add_energy(&w->energy_offset, &used, 1);
     w->untimed = false;
     return result;
 }

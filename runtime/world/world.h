@@ -72,6 +72,17 @@ struct rg_counters {
                       * worlds of virtual time only */
 };
 
+/* Joules of one node, summed up since a date. Parts that the world cannot tell apart are NAN; where
+ * all four are known, total_J is their sum in the order in which they stand here. */
+struct rg_energy {
+    double total_J;
+    double idle_J;      /* what the board draws for being on */
+    double compute_J;   /* what its processor draws on top */
+    double network_J;   /* what its port draws on top, sending and receiving */
+    double switch_J;    /* of the switch (or access point), for this board's port */
+    const char *source; /* "model", the name of a meter, or "none": all are NAN; lives for ever */
+};
+
 /* The board of a node as far as the world's own book-keeping needs it; see boards/board.h. */
 struct rg_board;
 
@@ -89,6 +100,7 @@ struct rg_world {
     double offset;                /* rg_now = raw date - offset */
     double untimed_since;         /* raw date */
     bool untimed;
+    struct rg_energy energy_offset, energy_untimed; /* raw: as offset and untimed_since for dates */
     void (*on_iteration)(void *arg, long i, double now_s); /* for progress; NULL: none */
     void *on_iteration_arg;
     double *marks; /* rg_now at each rg_iteration, where recording; capacity marks_capacity */
@@ -123,6 +135,9 @@ struct rg_world_ops {
     /* Vanish without a word, as a board that loses power: for tests. Does not return in worlds
      * where the program is a thread of its own; afterwards the program must return at once. */
     void (*die)(struct rg_world *w);
+    /* What the node has drawn since the world began, up to now; on the node program's own strand.
+     * NULL: the world knows nothing of energy. total_J needs no filling in where all parts are. */
+    void (*energy)(struct rg_world *w, struct rg_energy *so_far);
 };
 
 /* Seconds since rg_clock_start; monotonic but for untimed sections, at whose end the clock is set
@@ -136,6 +151,11 @@ int rg_clock_start(struct rg_world *w);
  * bit. */
 int rg_untimed_begin(struct rg_world *w);
 int rg_untimed_end(struct rg_world *w);
+
+/* Joules of this node since rg_clock_start, with untimed sections left out as they are of the
+ * clock; in an untimed section, what they were at its beginning, which is one date on all nodes.
+ * Worlds without energy give NAN and the source "none". *so_far is the caller's. */
+void rg_energy(struct rg_world *w, struct rg_energy *so_far);
 
 /* Start a message of `bytes` bytes (0 is allowed) to dst. Returns at once; buffer is borrowed until
  * completion. Errors (also in request->status): RG_ERR_PEER. A message to oneself takes no time and

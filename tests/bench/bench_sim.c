@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "boards/board.h"
 #include "heap_ring.h"
 #include "sim/world_sim.h"
 #include <argp.h>
@@ -43,6 +44,7 @@ struct plan {
     long iterations;
     size_t bytes;
     double jitter; /* spread of compute times: 0.5 is +-25 % */
+    bool energy;   /* the sim world keeps an account of it */
     char platform[64];
     long smpi_rounds;
 };
@@ -138,10 +140,31 @@ static int node(struct rg_world *w, void *arg)
     return result;
 }
 
+static const struct rg_board board = {.name = "bench",
+                                      .cores = 4,
+                                      .gemm_rate = 1e9,
+                                      .gemm_rate_all = 4e9,
+                                      .vector_rate = 1e9,
+                                      .memory_rate = 1e18,
+                                      .memory_rate_all = 1e18,
+                                      .memory_bytes = 1 << 30,
+                                      .port_rate = 125e6,
+                                      .frame_payload = 1,
+                                      .frame_bytes = 1,
+                                      .port_tx_watts = 1,
+                                      .port_rx_watts = 1,
+                                      .clock_count = 1,
+                                      .clocks = {{1e9, 2, 3, 5}}};
+
 static void run_world(const struct plan *plan, struct measure *m)
 {
+    const struct rg_board **boards = calloc((size_t)plan->nodes, sizeof *boards);
+    RG_ASSERT(boards);
+    for (int rank = 0; rank < plan->nodes; rank++)
+        boards[rank] = &board;
     struct rg_sim_options options = {.platform = plan->platform,
                                      .size = plan->nodes,
+                                     .boards = plan->energy ? boards : NULL,
                                      .skip_numerics = true,
                                      .end_s = &m->simulated_s};
     int *results = calloc((size_t)plan->nodes, sizeof *results);
@@ -408,7 +431,8 @@ static void make_platform(struct plan *plan)
             "<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
             "<platform version=\"4.1\"><cluster id=\"bench\" prefix=\"node-\" suffix=\"\" "
             "radical=\"0-%d\" speed=\"1Gf\" core=\"4\" bw=\"125MBps\" lat=\"47us\" "
-            "sharing_policy=\"SPLITDUPLEX\"/></platform>\n",
+            "sharing_policy=\"SPLITDUPLEX\">"
+            "<prop id=\"wattage_per_state\" value=\"2:3:5\"/></cluster></platform>\n",
             plan->nodes - 1);
     snprintf(plan->platform, sizeof plan->platform, "/proc/self/fd/%d", fd);
 }
@@ -486,6 +510,7 @@ static const struct argp_option options[] = {
     {"iterations", 'i', "N", 0, "Rounds a run, instead of --messages", 0},
     {"bytes", 'b', "N", 0, "Payload of a message (default 100000)", 0},
     {"jitter", 'j', "SHARE", 0, "Spread of the compute times (default 0; 0.5 is 50 %)", 0},
+    {"energy", 'e', NULL, 0, "With the sim world's account of energy", 0},
     {"smpi-rounds", 's', "N", 0, "Rounds of the ring under smpirun (default 20), then scaled", 0},
     {"repeat", 'r', "N", 0, "Runs of each (default 5); medians are printed", 0},
     {0}};
@@ -513,6 +538,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 'j':
         a->plan.jitter = atof(arg);
+        return 0;
+    case 'e':
+        a->plan.energy = true;
         return 0;
     case 's':
         a->plan.smpi_rounds = atol(arg);

@@ -190,11 +190,12 @@ static int counters(struct rg_world *w, void *arg)
     return 0;
 }
 
-/* All clocks start together, and stand still in what is not timed. */
+/* All clocks start together, and stand still in what is not timed; meters with them. */
 static int clocks(struct rg_world *w, void *arg)
 {
     const struct rg_launcher *l = arg;
     double slack = l->is_virtual ? 1e-9 : 0.05;
+    struct rg_energy energy[3];
     CHECK(rg_test_nap(w, l, 0.01 * w->rank) == 0);
     CHECK(rg_clock_start(w) == 0);
     CHECK(rg_now(w) >= 0 && rg_now(w) < slack);
@@ -203,13 +204,21 @@ static int clocks(struct rg_world *w, void *arg)
     CHECK(before >= 0.0199);
     CHECK(rg_untimed_begin(w) == 0);
     double inside = rg_now(w);
+    rg_energy(w, &energy[0]);
     CHECK(rg_test_nap(w, l, 0.2 + 0.01 * w->rank) == 0);
     CHECK(rg_now(w) >= inside + 0.1999);
+    rg_energy(w, &energy[1]);
     CHECK(rg_untimed_end(w) == 0);
     double after = rg_now(w);
     CHECK(after >= before - 1e-9 && after < inside + slack);
     CHECK(rg_test_nap(w, l, 0.01) == 0);
     CHECK(rg_now(w) >= after + 0.0099);
+    rg_energy(w, &energy[2]);
+    if (isnan(energy[0].total_J)) { /* as long as nobody knows, everybody says so */
+        CHECK(strcmp(energy[0].source, "none") == 0 && isnan(energy[2].total_J));
+    } else {
+        CHECK(energy[0].total_J == energy[1].total_J && energy[1].total_J <= energy[2].total_J);
+    }
     double theirs;
     CHECK(rg_clock_start(w) == 0 && rg_now(w) < slack);
     double mine = rg_now(w);

@@ -111,6 +111,18 @@ static inline void fill_run(struct rg_run *run)
         node->memory_bytes = 300;
     }
     run->per_node[0].trace = make_trace();
+    run->per_node[0].power = (struct rg_run_power){.known = true,
+                                                   .rest_W = 0.25,
+                                                   .idle_W = 2,
+                                                   .epsilon_W = 3,
+                                                   .full_W = 5,
+                                                   .send_W = 1,
+                                                   .receive_W = 0.5,
+                                                   .compute_share = 0.5,
+                                                   .core_share = 0.25,
+                                                   .port_rate = 1e6,
+                                                   .message_s = 1.0 / 3,
+                                                   .byte_s = 1e-9};
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "result/human.h"
 #include "result/json.h"
+#include "result/power.h"
 #include "run_fixture.h"
 #include "scratch.h"
 #include "support/suite.h"
@@ -96,10 +97,11 @@ static void test_json_structure(void)
                "wall_s date load blas_kernels blas_threads machine ");
     CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(root, "host"), "load")));
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
-    check_keys(run, "label kind params nodes numerics status error sweep iterations samples time_s "
-                    "iteration_s formula predicted energy_J energy_source traffic memory_bytes "
-                    "late_receives staleness peak_units extrapolated_iterations training final "
-                    "to_accuracy weights_sha256 per_node ");
+    check_keys(run,
+               "label kind params nodes numerics status error sweep iterations samples time_s "
+               "iteration_s formula predicted energy_J energy_source sample_J traffic memory_bytes "
+               "late_receives staleness peak_units extrapolated_iterations training final "
+               "to_accuracy weights_sha256 per_node ");
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "
                                                 "observed_iteration_s ratio ");
@@ -339,6 +341,8 @@ static void test_human(void)
     CU_ASSERT_STRING_EQUAL(rg_human_count(123, out), "123");
     CU_ASSERT_STRING_EQUAL(rg_human_count(2.5e6, out), "2.50 M");
     CU_ASSERT_STRING_EQUAL(rg_human_joules(0.5, out), "500 mJ");
+    CU_ASSERT_STRING_EQUAL(rg_human_joules(2e-5, out), "20.0 uJ");
+    CU_ASSERT_STRING_EQUAL(rg_human_joules(0, out), "0 J");
     CU_ASSERT_STRING_EQUAL(rg_human_percent(0.5, out), "50.0 %");
 }
 
@@ -382,6 +386,42 @@ static int count_named(const json_t *events, const char *key, const char *value)
     return count;
 }
 
+/* A computation of two cores of four from 1 to 3, a message of a tenth of a second at full rate
+ * that leaves from 2 to 4 with half a second of one core, one received after the end of the run. */
+static void test_power(void)
+{
+    static const struct rg_power_step wanted[] = {
+        {0, 2.25}, {1, 4.25}, {2, 4.25 + 0.5 + 0.05}, {2.5, 4.25 + 0.05}, {3, 2.25 + 0.05},
+        {4, 2.25}, {5, 0}};
+    struct rg_run_power power = {.known = true,
+                                 .rest_W = 0.25,
+                                 .idle_W = 2,
+                                 .epsilon_W = 3,
+                                 .full_W = 5,
+                                 .send_W = 1,
+                                 .receive_W = 0.5,
+                                 .compute_share = 0.5,
+                                 .core_share = 0.25,
+                                 .port_rate = (4096 + 32) / 0.1,
+                                 .message_s = 0.25,
+                                 .byte_s = 0.25 / (4096 + 32)};
+    struct rg_trace *trace = rg_trace_new(10);
+    struct rg_power_step *steps;
+    size_t count;
+    add_event(trace, 2, 4, "", RG_TRACE_SEND, 0, 1, -1);
+    add_event(trace, 1, 3, "F", RG_TRACE_COMPUTE, 0, -1, 0);
+    add_event(trace, 3, 4, "", RG_TRACE_WAIT, 0, -1, -1);
+    add_event(trace, 6, 7, "", RG_TRACE_RECV, 0, 1, -1);
+    CU_ASSERT_EQUAL(rg_power_steps(&power, trace, 5, &steps, &count), 0);
+    CU_ASSERT_EQUAL_FATAL(count, RG_COUNT(wanted));
+    for (size_t i = 0; i < count; i++) {
+        CU_ASSERT_DOUBLE_EQUAL(steps[i].date_s, wanted[i].date_s, 1e-12);
+        CU_ASSERT_DOUBLE_EQUAL(steps[i].watts, wanted[i].watts, 1e-12);
+    }
+    free(steps);
+    rg_trace_free(trace);
+}
+
 static void test_timeline(void)
 {
     struct rg_run runs[3];
@@ -397,6 +437,10 @@ static void test_timeline(void)
     CU_ASSERT_EQUAL(count_named(events, "name", "to 1"), 2);
     CU_ASSERT_EQUAL(count_named(events, "name", "iteration 7"), 1);
     CU_ASSERT_EQUAL(count_named(events, "ph", "i"), 1);
+    CU_ASSERT_EQUAL(count_named(events, "name", "power"), 2); /* of the node with watts */
+    CU_ASSERT_EQUAL(count_named(events, "ph", "C"), 2);
+    CU_ASSERT_EQUAL(count_named(events, "id", "0"), 2);
+
     check_rows(events);
     CU_ASSERT_EQUAL(
         json_integer_value(json_object_get(json_object_get(root, "otherData"), "dropped_events")),
@@ -588,6 +632,7 @@ static const struct suite_test tests[] = {
     {"parts make the whole, whatever their order", test_merge},
     {"results: damage is noticed", test_archive_damage},
     {"quantities for people", test_human},
+    {"power over time", test_power},
     {"timeline: rows, names, dates", test_timeline},
     {"a full disk is noticed", test_full_disk},
 };
