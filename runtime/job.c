@@ -421,6 +421,14 @@ int rg_study_select(struct rg_scenario *s, char *const *labels, int label_count,
     return 0;
 }
 
+bool rg_study_concerns(const char *key, const struct rg_strategy_spec *spec)
+{
+    const struct rg_strategy *strategy = rg_strategy_named(spec->kind);
+    if (!rg_sweep_concerns(key, spec->label))
+        return false;
+    return strcmp(key, "overlap") != 0 || !strategy || param_index(strategy, key) >= 0;
+}
+
 /* What a study without points makes of sweeps of its strategies. */
 static int refuse_sweeps(const struct rg_scenario *s, struct rg_error *e)
 {
@@ -428,7 +436,7 @@ static int refuse_sweeps(const struct rg_scenario *s, struct rg_error *e)
         const struct rg_sweep *sweep = &s->sweeps[i];
         bool concerns = false;
         for (int k = 0; k < s->strategy_count; k++)
-            concerns = concerns || rg_sweep_concerns(sweep->key, s->strategies[k].label);
+            concerns = concerns || rg_study_concerns(sweep->key, &s->strategies[k]);
         if (concerns)
             return rg_scenario_fail(s, sweep->line, e,
                                     "<sweep key=\"%.80s\">: sweeps are simulated only, by ringsim; "

@@ -53,6 +53,10 @@ void rg_study_close(struct rg_study *study);
 int rg_study_select(struct rg_scenario *scenario, char *const *labels, int label_count,
                     struct rg_error *e);
 
+/* Does a key of --set or a sweep shape the runs of this strategy? Not where it is another's
+ * LABEL.PARAM, or overlap and the strategy's kind does not have it. */
+bool rg_study_concerns(const char *key, const struct rg_strategy_spec *spec);
+
 /* Does the job fit its boards? 0, or RG_ERR_NO_FIT with node, need and room in *e. */
 int rg_job_fits(const struct rg_job *job, struct rg_error *e);
 

@@ -91,20 +91,6 @@ static void free_seen(struct seen *seen)
 
 /* ---- values at a point ---- */
 
-/* --set overlap and its sweep concern the strategies that have the parameter. */
-static bool concerns(const struct rg_sweep *sweep, const struct rg_strategy_spec *spec)
-{
-    const struct rg_strategy *strategy = rg_strategy_named(spec->kind);
-    if (!rg_sweep_concerns(sweep->key, spec->label))
-        return false;
-    if (strcmp(sweep->key, "overlap") != 0 || !strategy)
-        return true;
-    for (int i = 0; strategy->params[i].name; i++)
-        if (strcmp(strategy->params[i].name, "overlap") == 0)
-            return true;
-    return false;
-}
-
 /* The value of a swept key here, unresolved; NULL: it is not swept. */
 static const char *value_here(const struct planner *p, const char *key)
 {
@@ -179,7 +165,7 @@ static int resolve(struct planner *p, const struct rg_strategy_spec *spec, struc
         const char *value = sweep->values[p->at[i]];
         long nodes = 1;
         p->values[i][0] = '\0';
-        if (!concerns(sweep, spec))
+        if (!rg_study_concerns(sweep->key, spec))
             continue;
         if (strlen(value) >= VALUE)
             return rg_scenario_fail(&p->scenario, sweep->line, e,
@@ -200,7 +186,7 @@ static int resolve(struct planner *p, const struct rg_strategy_spec *spec, struc
 static int is_new(struct planner *p, const struct rg_strategy_spec *spec, struct rg_error *e)
 {
     for (int i = 0; i < p->scenario.sweep_count; i++)
-        if (p->at[i] > 0 && !concerns(&p->scenario.sweeps[i], spec))
+        if (p->at[i] > 0 && !rg_study_concerns(p->scenario.sweeps[i].key, spec))
             return 0; /* seen at the first value of what does not concern it */
     int err = resolve(p, spec, e);
     if (err)
@@ -392,9 +378,8 @@ static int choose_sweeps(struct planner *p, struct rg_error *e)
     struct rg_scenario *s = &p->scenario;
     double points = 1;
     bool overlap = false;
-    const struct rg_sweep any = {.key = "overlap"};
     for (int k = 0; k < s->strategy_count; k++)
-        overlap = overlap || concerns(&any, &s->strategies[k]);
+        overlap = overlap || rg_study_concerns("overlap", &s->strategies[k]);
     if (s->overlap && !overlap)
         return rg_scenario_fail(s, 0, e, "overlap=%.60s: no strategy here has that parameter",
                                 s->overlap);
@@ -402,10 +387,11 @@ static int choose_sweeps(struct planner *p, struct rg_error *e)
         struct rg_sweep *sweep = &s->sweeps[i];
         bool wanted = false;
         for (int k = 0; k < s->strategy_count; k++)
-            wanted = wanted || concerns(sweep, &s->strategies[k]);
-        if (!wanted && strcmp(sweep->key, "overlap") == 0)
+            wanted = wanted || rg_study_concerns(sweep->key, &s->strategies[k]);
+        if (!wanted && p->plan->want.label_count == 0)
             return rg_scenario_fail(s, sweep->line, e,
-                                    "<sweep key=\"overlap\">: no strategy here has that parameter");
+                                    "<sweep key=\"%.80s\">: no strategy here has that parameter",
+                                    sweep->key);
         while (!wanted && sweep->count > 1) /* one value remains, and concerns nobody */
             free(sweep->values[--sweep->count]);
         points *= sweep->count;

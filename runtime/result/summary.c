@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABEL = 24, SHORT_LABEL = 16, POINT = 32, CELL = 48, MOST_COLUMNS = 13, MOST_BOTH = 40 };
+enum { LABEL = 24, SHORT_LABEL = 16, POINT = 48, CELL = 64, MOST_COLUMNS = 13, MOST_BOTH = 40 };
 
 /* What stands below the row of a run that did not finish; NULL: nothing. malloc'ed. */
 static char *note_of(const struct rg_run *run)
@@ -59,6 +59,17 @@ static void add_row(struct rg_table *table, const struct row *row, const char *n
     rg_table_row(table, cells, note);
 }
 
+/* The part of a file's name that tells it from others: without folder and ".xml". */
+static void short_name(const char *key, const char *value, char text[CELL])
+{
+    bool file = strcmp(key, "platform") == 0 || strcmp(key, "network") == 0;
+    const char *slash = file ? strrchr(value, '/') : NULL;
+    snprintf(text, CELL, "%s", slash ? slash + 1 : value);
+    size_t length = strlen(text);
+    if (file && length > 4 && strcmp(text + length - 4, ".xml") == 0)
+        text[length - 4] = '\0';
+}
+
 /* "micro-batches=16": the keys of the point without the strategy's label; nodes have a column. */
 static void point_of(const struct rg_run *run, char text[CELL])
 {
@@ -67,11 +78,12 @@ static void point_of(const struct rg_run *run, char text[CELL])
         const char *dot = strchr(run->sweep[i].key, '.');
         const char *name = dot ? dot + 1 : run->sweep[i].key;
         size_t used = strlen(all);
-        if (strcmp(name, "nodes") != 0 && used < sizeof all)
-            snprintf(all + used, sizeof all - used, "%s%s=%s", used ? " " : "", name,
-                     run->sweep[i].value);
+        char value[CELL];
+        short_name(run->sweep[i].key, run->sweep[i].value, value);
+        if (strcmp(name, "nodes") != 0)
+            snprintf(all + used, sizeof all - used, "%s%s=%s", used ? " " : "", name, value);
     }
-    snprintf(text, CELL, strlen(all) <= POINT ? "%s" : "%.30s..", all);
+    snprintf(text, CELL, strlen(all) <= POINT ? "%s" : "%.46s..", all);
 }
 
 /* Which columns the runs fill. */

@@ -9,7 +9,7 @@
 
 /* Some seconds one after the other, and no more than one at once. */
 #define LONG                                                                                       \
-    "ringsim tests/data/sweep.xml --strategy ring --set iterations=2500 "                          \
+    "ringsim tests/data/sweep.xml --strategy ring --set iterations=1500 "                          \
     "--jobs 1 --quiet"
 
 static char folder[] = "/tmp/ringtmp-test-XXXXXX";

@@ -148,6 +148,8 @@ static void test_pinned(void)
     expect_runs(lines, "ring.micro-batches=4", "ring", "ring nodes=8\nring nodes=16\n");
     expect_runs(lines, NULL, "server", "server nodes=8\nserver nodes=16\n");
     expect_runs("<sweep key=\"nodes\" values=\"8,16\"/>\n", "nodes=8", "server", "server\n");
+    /* A sweep of what the selected strategies do not have is none of theirs. */
+    expect_runs("<sweep key=\"overlap\" values=\"yes,no\"/>\n", "nodes=8", "server", "server\n");
     expect_runs("<sweep key=\"ring.partition\" values=\"32,32;16,48\"/>\n", "nodes=2", "ring",
                 "ring ring.partition=32,32\nring ring.partition=16,48\n");
 }
@@ -223,6 +225,9 @@ static void test_plain_studies(void)
     CU_ASSERT_TRUE(complains(&e, path, 9, "by ringsim|--set ring.depth=4"));
     CU_ASSERT_EQUAL(rg_study_open(path, both, 2, NULL, 0, &study, &e), 0);
     rg_study_close(&study);
+    CU_ASSERT_EQUAL(rg_study_open(path, &eight, 1, &label, 1, &study, &e), 0);
+    rg_study_close(&study);
+    path = write_scenario("<sweep key=\"overlap\" values=\"yes,no\"/>\n");
     CU_ASSERT_EQUAL(rg_study_open(path, &eight, 1, &label, 1, &study, &e), 0);
     rg_study_close(&study);
 }
