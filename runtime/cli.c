@@ -357,6 +357,12 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
     fprintf(stream, "  training    batch %d, learning rate %g, %d thread%s a node, numerics %s\n",
             t->batch, t->optimizer.rate, t->threads, t->threads == 1 ? "" : "s",
             t->numerics ? "real" : "skip");
+    if (rg_scenario_has_faults(s))
+        fprintf(
+            stream,
+            "  faults      %d slow windows of nodes, %d of links, jitter up to %g %%; the closed "
+            "forms are without\n",
+            s->faults.slow.count, s->faults.link.count, 100 * s->faults.spread);
     for (int i = 0; i < study->job_count; i++)
         check_job(&study->jobs[i], stream);
 }

@@ -129,7 +129,9 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
                                      .size = task->job->nodes,
                                      .hosts = r->study.platform.names,
                                      .boards = task->job->boards,
-                                     .threads = task->job->threads};
+                                     .threads = task->job->threads,
+                                     .faults = &r->study.scenario.faults,
+                                     .seed = r->study.scenario.seed};
     struct rg_error e = {0};
     int *results = calloc((size_t)task->job->nodes, sizeof *results);
     RG_ASSERT(results);

@@ -19,6 +19,12 @@ double rg_now(struct rg_world *w)
     return w->ops->now(w) - w->offset;
 }
 
+static void tell_clock(struct rg_world *w)
+{
+    if (w->ops->clock)
+        w->ops->clock(w);
+}
+
 int rg_clock_start(struct rg_world *w)
 {
     RG_ASSERT(w->strand == 0 && !w->untimed);
@@ -26,6 +32,7 @@ int rg_clock_start(struct rg_world *w)
     w->offset = w->ops->now(w);
     w->count = (struct rg_counters){0};
     w->marks_count = 0;
+    tell_clock(w);
     return result;
 }
 
@@ -35,6 +42,7 @@ int rg_untimed_begin(struct rg_world *w)
     int result = w->ops->fence(w);
     w->untimed_since = w->ops->now(w);
     w->untimed = true;
+    tell_clock(w);
     return result;
 }
 
@@ -44,6 +52,7 @@ int rg_untimed_end(struct rg_world *w)
     int result = w->ops->fence(w);
     w->offset += w->ops->now(w) - w->untimed_since;
     w->untimed = false;
+    tell_clock(w);
     return result;
 }
 
