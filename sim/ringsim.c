@@ -391,6 +391,8 @@ static int report(struct ringsim *r, double started_s)
         result.runs[i] = r->tasks[i].run;
     rg_cli_host(&result, wall_s() - started_s);
     int status = rg_cli_finish(&r->options, "ringsim", &result);
+    if (!interrupted)
+        rg_cli_tell_capacities(&r->options, &r->study, &result);
     for (int i = 0; i < r->count; i++)
         rg_run_free(&result.runs[i]);
     free(result.runs);

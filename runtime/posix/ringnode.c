@@ -182,6 +182,7 @@ static int report(struct ringnode *node, double started_s)
                                .run_count = node->study.job_count};
     rg_cli_host(&result, wall_s() - started_s);
     int status = rg_cli_finish(&node->options, "ringnode", &result);
+    rg_cli_tell_capacities(&node->options, &node->study, &result);
     for (int i = 0; i < result.run_count; i++)
         rg_run_free(&node->runs[i]);
     free(node->runs);

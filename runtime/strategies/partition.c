@@ -14,6 +14,9 @@ struct table {
     const struct rg_board **kinds; /* [kind_count] different boards of the ring... */
     double *sums;                  /* ... [kind_count][layers + 1] prefix sums of their seconds */
     int kind_count;
+    double *stash; /* [layers + 1] prefix sums of the bytes that one unit leaves in a stage */
+    double room;   /* least memory of the boards at the stage at hand */
+    double parameter_bytes, units; /* there: counted bytes a parameter; units held at once */
     int *here; /* [here_count] kinds at the stage at hand, one a replica at most */
     int here_count;
     double *best; /* [layers + 1] for the stages so far: time of the slowest */
@@ -61,6 +64,29 @@ static void look_at_stage(struct table *t, int stage)
             i++;
         if (i == t->here_count)
             t->here[t->here_count++] = kind;
+        t->room = fmin(r ? t->room : INFINITY, (double)t->kinds[kind]->memory_bytes);
+    }
+    int slots[RG_POOLS];
+    const struct rg_ring *ring = t->ring;
+    rg_plan_slots(ring->stages, stage, ring->depth, ring->recompute, slots);
+    t->units = slots[RG_POOL_STASH];
+    t->parameter_bytes = sizeof(float) * (ring->stash ? ring->depth[stage] + 1.0 : 2.0);
+}
+
+/* What parameters, gradients and stashes alone would take: it only grows with the stage. */
+static bool is_hopeless(const struct table *t, int from, int to)
+{
+    double parameters = (double)rg_network_range(t->ring->job->network, from, to);
+    return t->bounded &&
+           t->parameter_bytes * parameters + t->units * (t->stash[to] - t->stash[from]) > t->room;
+}
+
+static void sum_stashes(struct table *t)
+{
+    int n = rg_ring_capacity(t->ring);
+    for (int l = 0; l < t->layers; l++) {
+        struct rg_stage layer = {.network = t->ring->job->network, .from = l, .to = l + 1};
+        t->stash[l + 1] = t->stash[l] + sizeof(float) * (double)rg_stage_stash(&layer, n);
     }
 }
 
@@ -125,8 +151,11 @@ static void extend(struct table *t, int stage)
     int last_to = t->layers - (t->stages - 1 - stage); /* leave a layer for every stage to come */
     for (int to = stage + 1; to <= last_to; to++) {
         for (int from = to - 1; from >= stage; from--) {
-            if (t->next[to] <= slowest_compute(t, from, to))
-                break; /* a longer last stage only gets slower */
+            double compute = slowest_compute(t, from, to);
+            if (compute >= t->next[to] || compute > t->limit || is_hopeless(t, from, to))
+                break; /* a longer last stage only gets slower, and larger */
+            if (t->best[from] >= t->next[to])
+                continue;
             double slowest = fmax(t->best[from], stage_seconds(t, from, to));
             if (slowest < t->next[to] && fits(t, stage, from, to)) {
                 t->next[to] = slowest;
@@ -186,7 +215,7 @@ int rg_partition_balanced(struct rg_ring *ring)
     for (size_t rank = 0; rank < ranks; rank++) /* an upper bound: boards come in runs */
         kinds += rank == 0 || ring->job->boards[rank] != ring->job->boards[rank - 1];
     struct table t = {.ring = ring, .stages = stages, .layers = layers};
-    double *numbers = calloc((kinds + 2) * columns, sizeof *numbers);
+    double *numbers = calloc((kinds + 3) * columns, sizeof *numbers);
     t.from = calloc((size_t)stages * columns, sizeof *t.from);
     t.kinds = calloc(kinds, sizeof *t.kinds);
     t.here = calloc(kinds, sizeof *t.here);
@@ -194,8 +223,10 @@ int rg_partition_balanced(struct rg_ring *ring)
     if (numbers && t.from && t.kinds && t.here) {
         t.best = numbers;
         t.next = numbers + columns;
-        t.sums = numbers + 2 * columns;
+        t.stash = numbers + 2 * columns;
+        t.sums = numbers + 3 * columns;
         find_kinds(&t);
+        sum_stashes(&t);
         solve(&t);
         result = 0;
         if (!split_fits(ring)) {

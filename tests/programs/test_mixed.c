@@ -37,11 +37,45 @@ static void small_boards_get_what_they_hold(void)
     json_decref(result);
 }
 
+/* 121 million parameters on boards of 1 GB. */
+static void larger_than_a_board(void)
+{
+    static const char *const copies[] = {"single", "server", "8-servers", "all-reduce"};
+    struct command_output output;
+    json_t *result = command_result("ringsim scenarios/larger-than-a-board.xml", 60);
+    json_t *ring = command_run_of(result, "ring");
+    CU_ASSERT_STRING_EQUAL(command_text(ring, "status"), "ok");
+    CU_ASSERT_TRUE(command_number(ring, "memory_bytes.max_node") < 0.8e9);
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
+        json_t *run = command_run_of(result, copies[i]);
+        const char *error = command_text(run, "error");
+        CU_ASSERT_STRING_EQUAL(command_text(run, "status"), "does-not-fit");
+        CU_ASSERT_PTR_NOT_NULL(strstr(error, "node "));
+        CU_ASSERT_PTR_NOT_NULL(strstr(error, " needs "));
+        CU_ASSERT_PTR_NOT_NULL(strstr(error, "(pi-3b+) has 800 MB"));
+    }
+    json_decref(result);
+    command_run("ringsim scenarios/larger-than-a-board.xml", 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    const char *ring_line = strstr(output.out, "\n  ring ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(ring_line);
+    CU_ASSERT_PTR_NOT_NULL(strstr(ring_line, " G parameters"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ring_line, "\n  all-reduce"));
+    command_run("ringsim scenarios/larger-than-a-board.xml --check", 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "58 layers, 121 M parameters"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "\n  largest     "));
+    /* where everything fits nothing is said below the table */
+    command_run("ringsim scenarios/iris-3.xml --set epochs=1", 60, &output);
+    CU_ASSERT_PTR_NULL(strstr(output.out, "largest network"));
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"closed forms on mixed boards", forms_use_each_board},
         {"a small board among large ones", small_boards_get_what_they_hold},
+        {"a network larger than a board", larger_than_a_board},
     };
     return suite_main("mixed", tests, sizeof tests / sizeof *tests, argc, argv);
 }
