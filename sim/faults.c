@@ -182,12 +182,24 @@ struct rg_fault_stream rg_fault_stream_of_strand(const struct rg_fault_stream *p
     return (struct rg_fault_stream){.key = rg_mix64(parent->key ^ rg_mix64((uint64_t)n))};
 }
 
-/* The next of the stream, in [1 - spread, 1 + spread): a function of its key and of how many came
- * before, after splitmix64 (Steele et al. 2014). */
-static double draw(struct rg_fault_stream *stream, double spread)
+/* The next of the stream, in [-1, 1): a function of its key and of how many came before, after
+ * splitmix64 (Steele et al. 2014). */
+static double draw(struct rg_fault_stream *stream)
 {
     uint64_t bits = rg_mix64(stream->key + stream->drawn++ * 0x9e3779b97f4a7c15u);
-    return 1 + spread * (2 * ldexp((double)(bits >> 11), -53) - 1);
+    return 2 * ldexp((double)(bits >> 11), -53) - 1;
+}
+
+double rg_sim_faults_jitter(const struct rg_sim_faults *f, struct rg_fault_stream *stream,
+                            double seconds)
+{
+    double spread = f->orders->spread;
+    return spread > 0 ? seconds * (1 + spread * draw(stream)) : seconds;
+}
+
+bool rg_sim_faults_slows(const struct rg_sim_faults *f, int rank)
+{
+    return f->slow[rank];
 }
 
 /* The speed of a rank, and the date from which it is another. */
@@ -225,27 +237,21 @@ static double finish_part(struct rg_world *w, sg_exec_t part, double until)
 }
 
 void rg_sim_faults_compute(const struct rg_sim_faults *f, struct rg_world *w, sg_host_t host,
-                           struct rg_fault_stream *stream, double seconds, int threads)
+                           double seconds, int threads)
 {
-    double speed = sg_host_get_speed(host), left[RG_SIM_THREADS], until = 0;
+    double speed = sg_host_get_speed(host), left[RG_SIM_THREADS], most = 1;
     sg_exec_t part[RG_SIM_THREADS];
-    if (f->orders->spread > 0)
-        seconds *= draw(stream, f->orders->spread);
     for (int i = 0; i < threads; i++)
         left[i] = seconds * speed;
-    while (until < INFINITY) {
-        double factor = 1, most = 0;
-        until = INFINITY;
-        if (f->slow[w->rank])
-            factor = speed_at(f, w->rank, rg_now(w) + INSTANT, &until);
+    while (most > 0) {
+        double until, factor = speed_at(f, w->rank, rg_now(w) + INSTANT, &until);
+        most = 0;
         for (int i = 0; i < threads; i++)
             part[i] = left[i] > 0 ? sg_actor_exec_async(left[i] / factor) : NULL;
         for (int i = 0; i < threads; i++) {
             left[i] = part[i] ? factor * finish_part(w, part[i], until) : 0;
             most = fmax(most, left[i]);
         }
-        if (most <= 0)
-            return;
     }
 }
 

@@ -38,9 +38,13 @@ void rg_sim_faults_free(struct rg_sim_faults *f);
 struct rg_fault_stream rg_fault_stream_of_rank(const struct rg_sim_faults *f, int rank);
 struct rg_fault_stream rg_fault_stream_of_strand(const struct rg_fault_stream *parent, int n);
 
-/* Computes `seconds` on each of `threads` cores of the node of w, as these faults will have it. */
+/* `seconds` as jitter has them. */
+double rg_sim_faults_jitter(const struct rg_sim_faults *f, struct rg_fault_stream *stream,
+                            double seconds);
+/* Is the rank ever slow? Then this computes `seconds` on each of `threads` cores of its host. */
+bool rg_sim_faults_slows(const struct rg_sim_faults *f, int rank);
 void rg_sim_faults_compute(const struct rg_sim_faults *f, struct rg_world *w, sg_host_t host,
-                           struct rg_fault_stream *stream, double seconds, int threads);
+                           double seconds, int threads);
 
 /* Rank 0's clock has started, stopped or gone on. */
 void rg_sim_faults_clock(struct rg_sim_faults *f, const struct rg_world *w);

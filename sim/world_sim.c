@@ -403,8 +403,11 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     }
     if (fn && !o->skip_numerics)
         fn(arg);
-    if (seconds > 0 && s->world->faults && !w->untimed)
-        rg_sim_faults_compute(s->world->faults, w, s->host, &s->faults, seconds, threads);
+    const struct rg_sim_faults *faults = w->untimed ? NULL : s->world->faults;
+    if (seconds > 0 && faults)
+        seconds = rg_sim_faults_jitter(faults, &s->faults, seconds);
+    if (seconds > 0 && faults && rg_sim_faults_slows(faults, w->rank))
+        rg_sim_faults_compute(faults, w, s->host, seconds, threads);
     else if (seconds > 0)
         execute(s, seconds, threads);
     if (s->world->dead[w->rank])

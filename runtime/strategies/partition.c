@@ -24,6 +24,14 @@ struct table {
     int *from; /* [stages + 1][layers + 1]: where the last stage of the best split begins */
 };
 
+/* What a layer's parameters add to an update, the call itself left out. */
+static double update_seconds(const struct rg_ring *ring, const struct rg_board *board, int l)
+{
+    bool copies = ring->stash && ring->depth[0] > 1;
+    return rg_ring_update_s(ring, board, copies, ring->job->network->layers[l].parameters) -
+           rg_ring_update_s(ring, board, copies, 0);
+}
+
 /* Prefix sums over the layers of the compute time of one unit. */
 static void sum_layers(struct rg_ring *ring, const struct rg_board *board, double *sums)
 {
@@ -32,6 +40,8 @@ static void sum_layers(struct rg_ring *ring, const struct rg_board *board, doubl
     for (int l = 0; l < ring->job->network->layer_count; l++) {
         struct rg_ring_times t = rg_ring_times(ring, board, l, l + 1, n);
         sums[l + 1] = sums[l] + t.forward + t.backward;
+        if (ring->stream)
+            sums[l + 1] += update_seconds(ring, board, l);
     }
 }
 

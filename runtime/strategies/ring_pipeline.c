@@ -301,15 +301,6 @@ static double softmax_s(const struct rg_job *job, const struct rg_board *board, 
     return seconds;
 }
 
-static double copy_s(const struct rg_job *job, const struct rg_board *board, size_t parameters)
-{
-    struct rg_work work = {0};
-    rg_work_vector(&work, 0, 2.0 * sizeof(float) * (double)parameters);
-    double seconds = rg_board_seconds(board, &work, job->threads);
-    rg_work_free(&work);
-    return seconds;
-}
-
 /* Add `share` of a unit of n samples. */
 static void add_unit(struct stage_forms *form, const struct rg_ring *ring, int rank, int s, int n,
                      double share)
@@ -355,9 +346,8 @@ static struct stage_forms forms_of(const struct rg_ring *ring, int rank, int s)
     if (large)
         add_unit(&form, ring, rank, s, samples / m + 1, (double)large / m);
     add_unit(&form, ring, rank, s, samples / m, (double)(m - large) / m);
-    form.update = rg_update_s(job, board, parameters) + reduce_s(ring, s);
-    if (ring->stash && ring->depth[s] > 1)
-        form.update += copy_s(job, board, parameters);
+    form.update = rg_ring_update_s(ring, board, ring->stash && ring->depth[s] > 1, parameters) +
+                  reduce_s(ring, s);
     return form;
 }
 

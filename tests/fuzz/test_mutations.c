@@ -266,7 +266,6 @@ static void fuzz_files(const char *pattern, int (*read)(const char *path, struct
 static void test_scenarios(void)
 {
     fuzz_files(RG_SOURCE_DIR "/scenarios/*.xml", read_scenario);
-    fuzz_files(RG_SOURCE_DIR "/tests/data/faults.xml", read_scenario);
 }
 
 static void test_networks(void)

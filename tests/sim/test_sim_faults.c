@@ -319,6 +319,35 @@ static void test_jitter(void)
         CU_ASSERT_DOUBLE_EQUAL(notes->factors[0][i], 1, 1e-5);
 }
 
+/* ---- both at the end ---- */
+
+static int stuck(struct rg_world *w, void *arg)
+{
+    struct rg_request r;
+    (void)arg;
+    int result = rg_clock_start(w);
+    result = result ? result : compute_s(w, 1);
+    rg_recv(w, 1 - w->rank, TAG, NULL, 0, &r);
+    return result ? result : rg_wait(w, &r);
+}
+
+/* Windows still to come keep no deadlock from being seen, and no simulation from ending. */
+static void test_windows_to_come(void)
+{
+    struct rg_fault_window windows[] = {{0, 1, 0.5, 1000, 0.5, 0}, {0, 1, 1e6, INFINITY, 0.5, 0}};
+    const struct rg_faults faults = {.slow = {windows, 2}, .link = {windows, 2}, .spread = 0.1};
+    double end_s = 0;
+    int results[2];
+    struct rg_sim_options options = {.platform = simulate_platform(platform_text),
+                                     .size = 2,
+                                     .boards = boards,
+                                     .faults = &faults,
+                                     .end_s = &end_s};
+    CU_ASSERT_EQUAL(simulate(&options, stuck, NULL, 30, results, NULL), RG_ERR_DEADLOCK);
+    CU_ASSERT_TRUE(end_s > 1.3 && end_s < 1.8);
+    CU_ASSERT_EQUAL(simulate(&options, two_transfers, NULL, 30, results, NULL), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -327,6 +356,7 @@ int main(int argc, char **argv)
         {"many windows", test_many_windows},
         {"slow links, flows under way", test_link},
         {"jitter", test_jitter},
+        {"windows still to come", test_windows_to_come},
     };
     notes = simulate_share(sizeof *notes);
     notes->threads = 1;

@@ -89,6 +89,10 @@ static struct split_cost cost_of(const struct fixture *f, const int *cut)
         int s = rank % ring->stages, from = cut[s], to = cut[s + 1];
         struct rg_ring_times t = rg_ring_times(ring, board, from, to, n);
         double compute = t.forward + t.backward, port = 0;
+        size_t parameters = rg_network_range(network, from, to);
+        if (ring->stream)
+            compute += rg_ring_update_s(ring, board, ring->stash, parameters) -
+                       rg_ring_update_s(ring, board, ring->stash, 0);
         size_t values =
             s < ring->stages - 1 ? network->layers[to - 1].outputs : (size_t)network->classes;
         values += s > 0 ? network->layers[from].inputs : (size_t)network->classes;
@@ -168,6 +172,10 @@ static void the_optimum_is_found(void)
         set_up(&f, stages, replicas);
         f.ring.overlap = i % 2 == 0;
         f.ring.recompute = i % 7 == 0;
+        f.ring.stream = i % 4 == 0;
+        f.ring.stash = i % 8 == 0;
+        for (int s = 0; s < stages; s++)
+            f.depth[s] += i % 3 + 1;
         for (int rank = 0; rank < stages * replicas; rank++) {
             struct rg_board *board = &f.kinds[rank];
             double speed = pow(10, uniform(&state, -1, 0.5));
@@ -176,7 +184,7 @@ static void the_optimum_is_found(void)
             board->memory_rate = board->memory_rate_all = 1e9 * speed;
             board->port_rate = pow(10, uniform(&state, 5.5, 8.5));
             if (i % 3)
-                board->memory_bytes = (uint64_t)pow(10, uniform(&state, 4.4, 5.2));
+                board->memory_bytes = (uint64_t)pow(10, uniform(&state, 4.7, 5.5));
         }
         struct best best = brute_force(&f), free = {INFINITY, INFINITY, false};
         int cut[MOST_STAGES + 1] = {0};
