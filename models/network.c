@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "models/layers.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,53 @@ void rg_network_free(struct rg_network *network)
     free(network->file);
     free(network->layers);
     *network = (struct rg_network){0};
+}
+
+/* The layer whose outputs are the classes: its own, or what later layers pass on. */
+static int class_layer(const struct rg_network *network)
+{
+    int i = network->layer_count - 1;
+    while (i >= 0 && network->layers[i].spec.outputs == 0)
+        i--;
+    return i;
+}
+
+int rg_network_widest(const struct rg_network *network)
+{
+    int most = 0, classes = class_layer(network);
+    for (int i = 0; i < network->layer_count; i++) {
+        const struct rg_layer_spec *spec = &network->layers[i].spec;
+        most = RG_MAX(most, spec->hidden);
+        most = i == classes ? most : RG_MAX(most, spec->outputs);
+    }
+    return most;
+}
+
+/* width * to / from, rounded; a width is never lost. */
+static int scaled_width(int width, int to, int from)
+{
+    long long scaled = ((long long)width * to + from / 2) / from;
+    return width == 0 ? 0 : (int)RG_MIN(RG_MAX(scaled, 1), INT_MAX);
+}
+
+int rg_network_scale(const struct rg_network *network, int widest, struct rg_network *scaled,
+                     struct rg_error *e)
+{
+    int from = rg_network_widest(network), classes = class_layer(network);
+    struct rg_layer_spec *specs = calloc((size_t)network->layer_count, sizeof *specs);
+    RG_ASSERT(from > 0 && widest > 0);
+    if (!specs)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", network->file);
+    for (int i = 0; i < network->layer_count; i++) {
+        specs[i] = network->layers[i].spec;
+        specs[i].hidden = scaled_width(specs[i].hidden, widest, from);
+        if (i != classes)
+            specs[i].outputs = scaled_width(specs[i].outputs, widest, from);
+    }
+    int err = rg_network_build(scaled, network->name, network->file, network->input, specs,
+                               network->layer_count, e);
+    free(specs);
+    return err;
 }
 
 int rg_network_init(const struct rg_network *network, int from, int to, uint64_t seed, float *w)

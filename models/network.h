@@ -46,7 +46,8 @@ struct rg_layer {
     size_t parameters, first; /* count; offset in the network's vector */
     size_t scratch;           /* floats needed while a pass runs, whatever the batch... */
     size_t scratch_sample;    /* ... and per sample on top */
-    int depth; /* layers of the same kind in the network; residual blocks start the smaller for it */
+    int depth; /* layers of the same kind in the network; residual blocks start the smaller for it
+                */
 };
 
 /* A parameter tensor, for checkpoints: name "3.weight", row-major shape, offset in the layer. */
@@ -112,6 +113,14 @@ int rg_network_build(struct rg_network *network, const char *name, const char *f
                      struct rg_shape input, const struct rg_layer_spec *specs, int count,
                      struct rg_error *e);
 void rg_network_free(struct rg_network *network);
+
+/* Networks of one shape: the same layers, every width (outputs and hidden of a layer) times one
+ * factor, rounded, but those of the input and of the classes. The factor is named by what becomes
+ * of the largest of these widths, rg_network_widest (0: there is none, nothing can be scaled).
+ * RG_ERR_INVALID where a width or the parameters are more than networks may have. */
+int rg_network_widest(const struct rg_network *network);
+int rg_network_scale(const struct rg_network *network, int widest, struct rg_network *scaled,
+                     struct rg_error *e);
 
 /* Initial parameters of layers [from, to) into w (the range's own vector). Each layer draws from
  * its own stream (seed, RG_STREAM_INIT, layer), so any split gives the same network. */

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "capacity.h"
 #include "models/blas.h"
 #include "result/human.h"
 #include "scenario/text.h"
@@ -292,6 +293,12 @@ void rg_cli_list(FILE *stream)
     fprintf(stream, "\nKeys of --set: %s, and LABEL.PARAM\n", rg_scenario_keys);
 }
 
+/* Standard output is for people, unless it is quiet or the result's. */
+static bool shows_table(const struct rg_options *options)
+{
+    return !options->quiet && !(options->json && strcmp(options->json, "-") == 0);
+}
+
 /* ---- --check ---- */
 
 static void print_params(const struct rg_job *job, FILE *stream)
@@ -304,6 +311,26 @@ static void print_params(const struct rg_job *job, FILE *stream)
         free(text);
     }
 }
+
+/* "398 M parameters, widths 1.81 times as large" */
+static void print_capacity(const struct rg_job *job, FILE *stream)
+{
+    struct rg_capacity most;
+    struct rg_error e = {0};
+    char a[RG_HUMAN], b[RG_HUMAN];
+    if (rg_job_capacity(job, &most, &e) < 0)
+        fprintf(stream, "unknown: %s\n", e.text);
+    else if (most.parameters == 0)
+        fputs("no network of this shape\n", stream);
+    else
+        fprintf(stream, "%s%s parameters (%s), widths times %.4g\n", most.limited ? "" : "over ",
+                rg_human_count((double)most.parameters, a),
+                rg_human_bytes(sizeof(float) * (double)most.parameters, b), most.factor);
+}
+
+static const char capacity_note[] =
+    "largest: the most parameters that the boards can hold so, all widths of the network but those "
+    "of its\ninput and classes multiplied by one factor\n";
 
 static void check_job(const struct rg_job *job, FILE *stream)
 {
@@ -337,6 +364,8 @@ static void check_job(const struct rg_job *job, FILE *stream)
         fputs("  fits        yes\n", stream);
     else
         fprintf(stream, "  fits        no: %s\n", why.text);
+    fputs("  largest     ", stream);
+    print_capacity(job, stream);
 }
 
 void rg_cli_check(const struct rg_study *study, FILE *stream)
@@ -357,8 +386,32 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
     fprintf(stream, "  training    batch %d, learning rate %g, %d thread%s a node, numerics %s\n",
             t->batch, t->optimizer.rate, t->threads, t->threads == 1 ? "" : "s",
             t->numerics ? "real" : "skip");
+    if (rg_scenario_has_faults(s))
+        fprintf(
+            stream,
+            "  faults      %d slow windows of nodes, %d of links, jitter up to %g %%; the closed "
+            "forms are without\n",
+            s->faults.slow.count, s->faults.link.count, 100 * s->faults.spread);
     for (int i = 0; i < study->job_count; i++)
         check_job(&study->jobs[i], stream);
+    fprintf(stream, "\n%s", capacity_note);
+}
+
+void rg_cli_tell_capacities(const struct rg_options *options, const struct rg_study *study,
+                            const struct rg_result *result)
+{
+    int short_of = 0;
+    for (int i = 0; i < result->run_count; i++)
+        short_of += result->runs[i].status == RG_RUN_NO_FIT;
+    if (short_of == 0 || !shows_table(options))
+        return;
+    printf("\nThe largest network of this shape that each can hold:\n");
+    for (int i = 0; i < study->job_count; i++) {
+        printf("  %-24s  ", study->jobs[i].label);
+        print_capacity(&study->jobs[i], stdout);
+    }
+    fputs(capacity_note, stdout);
+    fflush(stdout);
 }
 
 void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream)
@@ -601,7 +654,7 @@ int rg_cli_finish(const struct rg_options *options, const char *program,
                   const struct rg_result *result)
 {
     struct rg_error e = {0};
-    bool table = !options->quiet && !(options->json && strcmp(options->json, "-") == 0);
+    bool table = shows_table(options);
     int failed = 0;
     if (options->json && write_file(options->json, result, rg_result_write, &e) < 0) {
         fprintf(stderr, "%s: --json %s\n", program, e.text);

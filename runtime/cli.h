@@ -62,6 +62,9 @@ int rg_cli_write(const struct rg_options *options, const struct rg_result *resul
  * status of the program: 1 when something could not be written, else that of the runs. */
 int rg_cli_finish(const struct rg_options *options, const char *program,
                   const struct rg_result *result);
+/* Below the table, where a run did not fit: how large a network each strategy could hold. */
+void rg_cli_tell_capacities(const struct rg_options *options, const struct rg_study *study,
+                            const struct rg_result *result);
 /* Fill in the facts that every result's host part has; the load and date are those of this call. */
 void rg_cli_host(struct rg_result *result, double wall_s);
 

@@ -372,7 +372,7 @@ static int set_boards(struct rg_study *study, struct rg_error *e)
             return rg_scenario_fail(s, group->line, e, "hz=\"%.6g\" of <clock>: %.400s", group->hz,
                                     why.text);
     }
-    return 0;
+    return rg_scenario_check_faults(s, platform->count, e);
 }
 
 static void free_spec(struct rg_strategy_spec *spec)

@@ -261,6 +261,8 @@ int ringsim_report(struct ringsim *r)
     if (result.run_count == r->count)
         result.places = NULL;
     int status = rg_cli_finish(&r->options, "ringsim", &result);
+    if (!rg_pool_interrupted() && r->plan.study_open)
+        rg_cli_tell_capacities(&r->options, &r->study, &result);
     result.places = places;
     release(&result);
     for (int i = 0; i < r->count; i++)

@@ -23,7 +23,7 @@ enum { FIRST_LOOK = 6, WORTH_IT = 12 };
 bool rg_may_extrapolate(const struct rg_job *job, const struct rg_scenario *scenario, bool traced)
 {
     return !job->numerics && isnan(scenario->stop_accuracy) && !traced &&
-           job->iterations >= WORTH_IT;
+           !rg_scenario_has_faults(scenario) && job->iterations >= WORTH_IT;
 }
 
 /* ---- what a child tells ---- */

@@ -82,6 +82,8 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
                                      .hosts = s->ringsim->study.platform.names,
                                      .boards = job->boards,
                                      .threads = job->threads,
+                                     .faults = &s->ringsim->study.scenario.faults,
+                                     .seed = s->ringsim->study.scenario.seed,
                                      .iteration = iteration,
                                      .iteration_arg = iteration_arg};
     struct rg_error e = {0};

@@ -14,6 +14,7 @@
 #include "world_sim.h"
 
 #include "engine.h"
+#include "faults.h"
 
 #include "base/check.h"
 #include "boards/board.h"
@@ -32,7 +33,7 @@
 #include <xbt/config.h>
 #include <xbt/dynar.h>
 
-enum { STRAND_STACK = 256 << 10, PUMP_STACK = 16 << 10, MAX_THREADS = 64 };
+enum { STRAND_STACK = 256 << 10, PUMP_STACK = 16 << 10, MAX_THREADS = RG_SIM_THREADS };
 
 /* How long a node's port would have been busy had it always run at full rate. */
 struct port {
@@ -71,11 +72,13 @@ struct strand {
     struct strand *parent, *next; /* next: of the world */
     int strands;                  /* spawned so far */
     int unjoined;
+    struct rg_fault_stream faults; /* where the world has some */
 };
 
 struct world {
     const struct rg_sim_options *options;
     struct rg_exchange *exchange;
+    struct rg_sim_faults *faults; /* NULL: none */
     struct rg_error *error;
     sg_host_t *hosts;   /* by rank */
     struct port *ports; /* by rank; NULL: boards without watts */
@@ -424,7 +427,12 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     }
     if (fn && !o->skip_numerics)
         fn(arg);
-    if (seconds > 0)
+    const struct rg_sim_faults *faults = w->untimed ? NULL : s->world->faults;
+    if (seconds > 0 && faults)
+        seconds = rg_sim_faults_jitter(faults, &s->faults, seconds);
+    if (seconds > 0 && faults && rg_sim_faults_slows(faults, w->rank))
+        rg_sim_faults_compute(faults, w, s->host, seconds, threads);
+    else if (seconds > 0)
         execute(s, seconds, threads);
     if (s->world->dead[w->rank])
         longjmp(s->death, 1);
@@ -435,6 +443,12 @@ static int iteration(struct rg_world *w, long i)
 {
     const struct rg_sim_options *o = strand_of(w)->world->options;
     return o->iteration ? o->iteration(o->iteration_arg, w, i) : 0;
+}
+
+static void clock_changed(struct rg_world *w)
+{
+    if (w->rank == 0)
+        rg_sim_faults_clock(strand_of(w)->world->faults, w);
 }
 
 static void ring_fence(struct world *m)
@@ -532,6 +546,9 @@ static void end(struct world *m)
     m->end_s = simgrid_get_clock();
     for (struct pump *p = m->idle; p; p = p->next)
         note_ring(m, p->bell);
+    sg_sem_t links = rg_sim_faults_end(m->faults);
+    if (links)
+        note_ring(m, links);
 }
 
 static void strand_main(int argc, char **argv)
@@ -579,6 +596,9 @@ static struct strand *start_strand(struct world *m, int rank, struct strand *par
         rg_world_init(w, &ops, rank, o->size);
         w->board = o->boards ? o->boards[rank] : NULL;
     }
+    if (m->faults)
+        s->faults = parent ? rg_fault_stream_of_strand(&parent->faults, w->strand)
+                           : rg_fault_stream_of_rank(m->faults, rank);
     s->world = m;
     s->host = m->hosts[rank];
     s->program = program;
@@ -629,6 +649,7 @@ static const struct rg_world_ops ops = {.name = "sim",
                                         .compute = compute,
                                         .iteration = iteration,
                                         .fence = fence,
+                                        .clock = clock_changed,
                                         .spawn = spawn,
                                         .join = join,
                                         .die = die,
@@ -729,6 +750,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
     m.dead = take((size_t)options->size, sizeof *m.dead);
     m.exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, &m);
     RG_ASSERT(m.exchange);
+    m.faults = rg_sim_faults_new(options->faults, options->seed, m.hosts, options->size);
     for (int rank = 0; rank < options->size; rank++) {
         results[rank] = RG_ERR_DEADLOCK; /* until it returns */
         start_strand(&m, rank, NULL, program, arg);
@@ -740,6 +762,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
         result = RG_ERR_DEADLOCK;
     else if (m.strands)
         result = rg_fail(error, RG_ERR_INTERNAL, "the simulation ended before its programs");
+    rg_sim_faults_free(m.faults);
     free_world(&m);
     free(latencies);
     return result;

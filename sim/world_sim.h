@@ -16,6 +16,7 @@
 #define RG_SIM_WORLD_H
 
 #include "base/error.h"
+#include "scenario/faults.h"
 #include "world/exchange.h"
 #include "world/world.h"
 
@@ -36,7 +37,9 @@ struct rg_sim_options {
     /* The answer of rg_iteration; NULL: 0. It must be the same for one i on every rank. */
     int (*iteration)(void *arg, struct rg_world *w, long i);
     void *iteration_arg;
-    double *end_s; /* simulated date of the end; or NULL */
+    const struct rg_faults *faults; /* or NULL; see faults.h */
+    uint64_t seed;                  /* of their jitter */
+    double *end_s;                  /* simulated date of the end; or NULL */
 };
 
 /* Runs program(w, arg) on every rank; results[rank] is what it returned, or RG_DIED. Handles' mem

@@ -64,7 +64,21 @@ double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t
 
 double rg_board_hop_s(const struct rg_board *board, uint64_t payload)
 {
-    return rg_board_port_s(board, 1, payload) + board->latency_s + board->message_s;
+    return rg_board_hop_to_s(board, board, payload);
+}
+
+double rg_board_send_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload)
+{
+    double bytes = (double)payload + (double)RG_MESSAGE_HEADER;
+    return from->message_s +
+           fmax(rg_board_wire_bytes(from, 1, payload) / fmin(from->port_rate, to->port_rate),
+                fmax(from->byte_s, to->byte_s) * bytes);
+}
+
+double rg_board_hop_to_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload)
+{
+    return rg_board_send_s(from, to, payload) + (from->latency_s + to->latency_s) / 2 +
+           to->message_s;
 }
 
 /* ---- clocks and watts ---- */

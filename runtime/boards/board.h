@@ -59,6 +59,11 @@ double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t
 /* From sending one message to its delivery at a board of the same kind: the port's time, the
  * latency, the receiver's time for a message. */
 double rg_board_hop_s(const struct rg_board *board, uint64_t payload);
+/* The same between two boards, and the part of it for which it occupies their connection: bytes
+ * move at the slower port and the slower processor; the latency is the mean of the two, each of
+ * which is from port to port among its own kind. */
+double rg_board_hop_to_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload);
+double rg_board_send_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload);
 
 /* Complain about values that cannot be (zero rates, efficiency over 1, ...). */
 int rg_board_check(const struct rg_board *board, struct rg_error *e);

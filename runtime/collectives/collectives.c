@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "boards/board.h"
+#include <math.h>
 #include <string.h>
 
 static int member(const struct rg_group *group, int index)
@@ -177,12 +178,20 @@ double rg_allreduce_adds_s(const struct rg_board *board, int threads, int member
            (members - larger - !own_is_larger) * rg_add_s(board, threads, each);
 }
 
-double rg_allreduce_seconds(const struct rg_board *board, int threads, int members, size_t count)
+double rg_allreduce_seconds(const struct rg_board *const *boards, int stride, int threads,
+                            int members, size_t count)
 {
     size_t bytes = sizeof(float) * chunk_size(count, members, 0);
-    double hop = rg_board_hop_s(board, bytes);
-    return 2 * (members - 1) * hop +
-           rg_allreduce_adds_s(board, threads, members, members - 1, count);
+    double hop = 0, adds = 0;
+    for (int i = 0; i < members; i++) {
+        const struct rg_board *board = boards[i * stride],
+                              *next = boards[(i + 1) % members * stride];
+        if (i > 0 && board == boards[(i - 1) * stride] && board == next)
+            continue; /* as the one before */
+        hop = fmax(hop, rg_board_hop_to_s(board, next, bytes));
+        adds = fmax(adds, rg_allreduce_adds_s(board, threads, members, members - 1, count));
+    }
+    return 2 * (members - 1) * hop + adds;
 }
 
 void rg_allreduce_traffic(int members, size_t count, uint64_t *messages, uint64_t *values)

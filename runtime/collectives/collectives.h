@@ -51,9 +51,11 @@ struct rg_board;
 int rg_add(struct rg_world *w, float *to, const float *from, size_t count, int unit);
 double rg_add_s(const struct rg_board *board, int threads, size_t count);
 
-/* Closed forms for one run: its time, the additions of member `me` in it, and what all members send
- * together (added to *messages and *values). */
-double rg_allreduce_seconds(const struct rg_board *board, int threads, int members, size_t count);
+/* Closed forms for one run: its time on the boards of the members (boards[0], boards[stride], ...;
+ * the slowest hop and the slowest additions set the pace), the additions of member `me` in it, and
+ * what all members send together (added to *messages and *values). */
+double rg_allreduce_seconds(const struct rg_board *const *boards, int stride, int threads,
+                            int members, size_t count);
 double rg_allreduce_adds_s(const struct rg_board *board, int threads, int members, int me,
                            size_t count);
 void rg_allreduce_traffic(int members, size_t count, uint64_t *messages, uint64_t *values);

@@ -183,6 +183,7 @@ static int report(struct ringnode *node, double started_s)
                                .run_count = node->study.job_count};
     rg_cli_host(&result, wall_s() - started_s);
     int status = rg_cli_finish(&node->options, "ringnode", &result);
+    rg_cli_tell_capacities(&node->options, &node->study, &result);
     for (int i = 0; i < result.run_count; i++)
         rg_run_free(&node->runs[i]);
     free(node->runs);
@@ -454,6 +455,19 @@ static void apply_local(struct ringnode *node)
     o->sets = sets;
 }
 
+/* Boards are as fast as they are: what a scenario does to simulated ones is refused. */
+static int refuse_faults(const struct rg_scenario *scenario)
+{
+    struct rg_error e;
+    if (!rg_scenario_has_faults(scenario))
+        return 0;
+    rg_scenario_fail(scenario, scenario->faults.line, &e,
+                     "<faults> are simulated only: ringsim runs this scenario, ringnode those "
+                     "without");
+    fprintf(stderr, "%s\n", e.text);
+    return RG_EXIT_USAGE;
+}
+
 static int run(struct ringnode *node)
 {
     struct rg_error e = {0};
@@ -483,6 +497,7 @@ int main(int argc, char **argv)
     if (status == 0) {
         apply_local(&node);
         status = rg_cli_open(&node.options, "ringnode", &node.study);
+        status = status ? status : refuse_faults(&node.study.scenario);
     }
     if (status == 0 && rg_blas_note() && !node.options.quiet)
         fprintf(stderr, "ringnode: %s\n", rg_blas_note());

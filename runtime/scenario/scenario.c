@@ -44,6 +44,9 @@ const struct rg_limit *rg_scenario_limit(const char *name)
         {"momentum", {false, false, 0, 0.9999}},
         {"clock", {false, true, 0, 1e12}},
         {"link-rate", {false, true, 0, 1e6}},
+        {"fault-seconds", {false, false, 0, 1e12}},
+        {"fault-factor", {false, true, 0, 1}},
+        {"fault-spread", {false, false, 0, 0.9999}},
         {"accuracy", {false, true, 0, 1}},
         {"inputs", {true, false, 1, 1 << 24}},
         {"classes", {true, false, 1, 256}},
@@ -282,16 +285,10 @@ static int read_clock(const struct rg_xml *xml, const struct rg_xml_element *ele
         (err = rg_xml_empty(xml, element, e)))
         return err;
     const char *at = nodes->value;
-    int used;
-    while (err == 0 && (used = rg_text_range(at, 65535, &group.first, &group.last)) > 0) {
-        err = add_clock(s, group, e);
-        at += used;
-    }
-    if (err == 0 && (*at || at == nodes->value))
-        err = rg_xml_fail(xml, nodes->line, e,
-                          "nodes=\"%.60s\" of <clock>: ranks and ranges of them are allowed, as in "
-                          "0-3,8",
-                          nodes->value);
+    while ((err = rg_scenario_next_ranks(xml, element, nodes, &at, &group.first, &group.last, e)) >
+           0)
+        if ((err = add_clock(s, group, e)) < 0)
+            return err;
     return err;
 }
 
@@ -372,10 +369,15 @@ static const struct section {
     bool needed, many;
     read_fn read;
 } sections[] = {
-    {"platform", true, false, read_platform}, {"network", true, false, read_network},
-    {"data", true, false, read_data},         {"training", true, false, read_training},
-    {"strategy", true, true, read_strategy},  {"stop", false, false, read_stop},
-    {"clock", false, true, read_clock},       {"sweep", false, true, rg_sweep_read},
+    {"platform", true, false, read_platform},
+    {"network", true, false, read_network},
+    {"data", true, false, read_data},
+    {"training", true, false, read_training},
+    {"strategy", true, true, read_strategy},
+    {"stop", false, false, read_stop},
+    {"clock", false, true, read_clock},
+    {"sweep", false, true, rg_sweep_read},
+    {"faults", false, false, rg_scenario_read_faults},
 };
 
 static int read_root(const struct rg_xml *xml, struct rg_scenario *s, struct rg_error *e)
@@ -463,6 +465,8 @@ void rg_scenario_free(struct rg_scenario *s)
     free(s->strategies);
     free(s->clocks);
     rg_sweep_free_all(s);
+    free(s->faults.slow.window);
+    free(s->faults.link.window);
     for (int i = 0; i < RG_DATA_FILES; i++)
         free(s->data_written[i]);
     free(s->data.images);

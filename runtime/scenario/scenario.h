@@ -10,6 +10,7 @@
  *       <training batch epochs|iterations learning-rate optimizer="sgd|momentum|adam"
  *                 momentum="0.9" numerics="real|skip" threads="1" clock="HZ" link-rate="1"/>
  *       <clock nodes="8-15,20" hz/> ...
+ *       <faults> ...see faults.h... </faults>
  *       <strategy label kind nodes ...parameters of the kind.../>
  *       <stop accuracy/>
  *       <sweep key="nodes" values="4,8,16"/> ...
@@ -37,6 +38,7 @@
 #include "models/dataset.h"
 #include "models/network.h"
 #include "models/optimizer.h"
+#include "scenario/faults.h"
 #include <stdbool.h>
 
 /* An attribute of a <strategy>, checked later against the table of the strategy's parameters. */
@@ -98,6 +100,7 @@ struct rg_scenario {
     int strategy_count;
     struct rg_clock_group *clocks;
     int clock_count;
+    struct rg_faults faults;
     int nodes;            /* 0: not given */
     double stop_accuracy; /* NAN: not given */
     char *overlap;        /* --set overlap: for every strategy whose kind has it; NULL: not given */
@@ -135,6 +138,10 @@ bool rg_sweep_concerns(const char *key, const char *label);
 int rg_scenario_locate(struct rg_scenario *scenario, const char *folder, struct rg_error *e);
 /* Fill in digest from the scenario as it now stands and the files it names. */
 int rg_scenario_seal(struct rg_scenario *scenario, struct rg_error *e);
+/* Is anything wrong with the boards or links? Then no iteration need repeat another. */
+bool rg_scenario_has_faults(const struct rg_scenario *scenario);
+/* Do the ranks of the faults exist on a platform of so many hosts? */
+int rg_scenario_check_faults(const struct rg_scenario *scenario, int hosts, struct rg_error *e);
 void rg_scenario_free(struct rg_scenario *scenario);
 /* The complaint about something that stands on this line of the scenario, or (0) came with --set or
  * a sweep: then the text begins with its key. */

@@ -178,6 +178,19 @@ static int add_strategy(struct rg_digest *digest, const struct rg_strategy_spec 
     return 0;
 }
 
+static void add_windows(struct rg_digest *digest, const char *kind,
+                        const struct rg_fault_windows *windows)
+{
+    for (int i = 0; i < windows->count; i++) {
+        const struct rg_fault_window *window = &windows->window[i];
+        add_number(digest, kind, window->first);
+        add_number(digest, "to", window->last);
+        add_number(digest, "from s", window->from_s);
+        add_number(digest, "to s", window->to_s);
+        add_number(digest, "factor", window->factor);
+    }
+}
+
 /* What the run depends on and the files do not say once --set has changed it. */
 static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
 {
@@ -212,6 +225,9 @@ static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
         add_number(digest, "to", s->clocks[i].last);
         add_number(digest, "hz", s->clocks[i].hz);
     }
+    add_windows(digest, "slow", &s->faults.slow);
+    add_windows(digest, "link", &s->faults.link);
+    add_number(digest, "spread", s->faults.spread);
     add(digest, "overlap", s->overlap ? s->overlap : "");
     for (int i = 0; i < s->strategy_count; i++)
         if (add_strategy(digest, &s->strategies[i]) < 0)

@@ -11,11 +11,26 @@ struct table {
     int stages, layers;
     bool bounded; /* honour the memory of the boards */
     double limit; /* of a stage's seconds; among splits within it the computing is evened */
-    const double *seconds; /* [layers + 1] prefix sums for the board at hand */
-    double *best;          /* [layers + 1] for the stages so far: time of the slowest */
+    const struct rg_board **kinds; /* [kind_count] different boards of the ring... */
+    double *sums;                  /* ... [kind_count][layers + 1] prefix sums of their seconds */
+    int kind_count;
+    double *stash; /* [layers + 1] prefix sums of the bytes that one unit leaves in a stage */
+    double room;   /* least memory of the boards at the stage at hand */
+    double parameter_bytes, units; /* there: counted bytes a parameter; units held at once */
+    int *here; /* [here_count] kinds at the stage at hand, one a replica at most */
+    int here_count;
+    double *best; /* [layers + 1] for the stages so far: time of the slowest */
     double *next;
     int *from; /* [stages + 1][layers + 1]: where the last stage of the best split begins */
 };
+
+/* What a layer's parameters add to an update, the call itself left out. */
+static double update_seconds(const struct rg_ring *ring, const struct rg_board *board, int l)
+{
+    bool copies = ring->stash && ring->depth[0] > 1;
+    return rg_ring_update_s(ring, board, copies, ring->job->network->layers[l].parameters) -
+           rg_ring_update_s(ring, board, copies, 0);
+}
 
 /* Prefix sums over the layers of the compute time of one unit. */
 static void sum_layers(struct rg_ring *ring, const struct rg_board *board, double *sums)
@@ -25,7 +40,79 @@ static void sum_layers(struct rg_ring *ring, const struct rg_board *board, doubl
     for (int l = 0; l < ring->job->network->layer_count; l++) {
         struct rg_ring_times t = rg_ring_times(ring, board, l, l + 1, n);
         sums[l + 1] = sums[l] + t.forward + t.backward;
+        if (ring->stream)
+            sums[l + 1] += update_seconds(ring, board, l);
     }
+}
+
+static int kind_of(const struct table *t, const struct rg_board *board)
+{
+    int kind = 0;
+    while (kind < t->kind_count && t->kinds[kind] != board)
+        kind++;
+    return kind;
+}
+
+static void find_kinds(struct table *t)
+{
+    for (int rank = 0; rank < t->stages * t->ring->replicas; rank++) {
+        const struct rg_board *board = t->ring->job->boards[rank];
+        int kind = kind_of(t, board);
+        if (kind < t->kind_count)
+            continue;
+        t->kinds[t->kind_count++] = board;
+        sum_layers(t->ring, board, t->sums + (size_t)kind * (size_t)(t->layers + 1));
+    }
+}
+
+static void look_at_stage(struct table *t, int stage)
+{
+    t->here_count = 0;
+    for (int r = 0; r < t->ring->replicas; r++) {
+        int kind = kind_of(t, t->ring->job->boards[r * t->stages + stage]), i = 0;
+        while (i < t->here_count && t->here[i] != kind)
+            i++;
+        if (i == t->here_count)
+            t->here[t->here_count++] = kind;
+        t->room = fmin(r ? t->room : INFINITY, (double)t->kinds[kind]->memory_bytes);
+    }
+    int slots[RG_POOLS];
+    const struct rg_ring *ring = t->ring;
+    rg_plan_slots(ring->stages, stage, ring->depth, ring->recompute, slots);
+    t->units = slots[RG_POOL_STASH];
+    t->parameter_bytes = sizeof(float) * (ring->stash ? ring->depth[stage] + 1.0 : 2.0);
+}
+
+/* What parameters, gradients and stashes alone would take: it only grows with the stage. */
+static bool is_hopeless(const struct table *t, int from, int to)
+{
+    double parameters = (double)rg_network_range(t->ring->job->network, from, to);
+    return t->bounded &&
+           t->parameter_bytes * parameters + t->units * (t->stash[to] - t->stash[from]) > t->room;
+}
+
+static void sum_stashes(struct table *t)
+{
+    int n = rg_ring_capacity(t->ring);
+    for (int l = 0; l < t->layers; l++) {
+        struct rg_stage layer = {.network = t->ring->job->network, .from = l, .to = l + 1};
+        t->stash[l + 1] = t->stash[l] + sizeof(float) * (double)rg_stage_stash(&layer, n);
+    }
+}
+
+static double compute_seconds(const struct table *t, int kind, int from, int to)
+{
+    const double *sums = t->sums + (size_t)kind * (size_t)(t->layers + 1);
+    return sums[to] - sums[from];
+}
+
+/* On the slowest of the stage's boards. */
+static double slowest_compute(const struct table *t, int from, int to)
+{
+    double most = 0;
+    for (int i = 0; i < t->here_count; i++)
+        most = fmax(most, compute_seconds(t, t->here[i], from, to));
+    return most;
 }
 
 /* Busy time of the port, per unit, of a stage with these layers: what it sends both ways. */
@@ -44,37 +131,42 @@ static bool fits(const struct table *t, int stage, int from, int to)
 {
     if (!t->bounded)
         return true;
-    for (int r = 0; r < t->ring->replicas; r++) {
-        const struct rg_board *board = t->ring->job->boards[r * t->stages + stage];
-        if (rg_ring_memory(t->ring, stage, from, to) > board->memory_bytes)
+    uint64_t need = rg_ring_memory(t->ring, stage, from, to);
+    for (int r = 0; r < t->ring->replicas; r++)
+        if (need > t->ring->job->boards[r * t->stages + stage]->memory_bytes)
             return false;
-    }
     return true;
 }
 
-/* What is minimised: the stage's seconds; or, once their least is known, the computing in them. */
-static double stage_seconds(const struct table *t, int stage, int from, int to)
+/* What is minimised: the seconds of the slowest board of the stage; or, once their least is known,
+ * the computing in them. */
+static double stage_seconds(const struct table *t, int from, int to)
 {
-    const struct rg_board *board = t->ring->job->boards[stage];
-    double compute = t->seconds[to] - t->seconds[from];
-    double port = port_seconds(t, board, from, to);
-    double seconds = t->ring->overlap ? fmax(compute, port) : compute + port;
+    double seconds = 0;
+    for (int i = 0; i < t->here_count; i++) {
+        double compute = compute_seconds(t, t->here[i], from, to);
+        double port = port_seconds(t, t->kinds[t->here[i]], from, to);
+        seconds = fmax(seconds, t->ring->overlap ? fmax(compute, port) : compute + port);
+    }
     if (isinf(t->limit))
         return seconds;
-    return seconds <= t->limit ? compute : INFINITY;
+    return seconds <= t->limit ? slowest_compute(t, from, to) : INFINITY;
 }
 
 static void extend(struct table *t, int stage)
 {
+    look_at_stage(t, stage);
     for (int to = 0; to <= t->layers; to++)
         t->next[to] = INFINITY;
     int last_to = t->layers - (t->stages - 1 - stage); /* leave a layer for every stage to come */
     for (int to = stage + 1; to <= last_to; to++) {
         for (int from = to - 1; from >= stage; from--) {
-            double seconds = stage_seconds(t, stage, from, to);
-            if (t->next[to] <= t->seconds[to] - t->seconds[from])
-                break; /* a longer last stage only gets slower */
-            double slowest = fmax(t->best[from], seconds);
+            double compute = slowest_compute(t, from, to);
+            if (compute >= t->next[to] || compute > t->limit || is_hopeless(t, from, to))
+                break; /* a longer last stage only gets slower, and larger */
+            if (t->best[from] >= t->next[to])
+                continue;
+            double slowest = fmax(t->best[from], stage_seconds(t, from, to));
             if (slowest < t->next[to] && fits(t, stage, from, to)) {
                 t->next[to] = slowest;
                 t->from[stage * (t->layers + 1) + to] = from;
@@ -86,30 +178,24 @@ static void extend(struct table *t, int stage)
     t->next = swap;
 }
 
-static bool fill(struct table *t, double *sums)
+static bool fill(struct table *t)
 {
     for (int l = 0; l <= t->layers; l++)
         t->best[l] = l == 0 ? 0 : INFINITY;
-    const struct rg_board *summed = NULL;
-    for (int stage = 0; stage < t->stages; stage++) {
-        const struct rg_board *board = t->ring->job->boards[stage];
-        if (board != summed)
-            sum_layers(t->ring, board, sums);
-        summed = board;
+    for (int stage = 0; stage < t->stages; stage++)
         extend(t, stage);
-    }
     return isfinite(t->best[t->layers]);
 }
 
 /* Where the wire decides, many splits are equally fast: of these the one that evens the computing.
  */
-static bool solve(struct table *t, double *sums)
+static bool solve(struct table *t)
 {
     t->limit = INFINITY;
-    if (!fill(t, sums))
+    if (!fill(t))
         return false;
     t->limit = t->best[t->layers] * (1 + 1e-9);
-    bool found = fill(t, sums);
+    bool found = fill(t);
     RG_ASSERT(found);
     int to = t->layers;
     for (int stage = t->stages - 1; stage >= 0; stage--) {
@@ -135,30 +221,36 @@ int rg_partition_balanced(struct rg_ring *ring)
 {
     int layers = ring->job->network->layer_count, stages = ring->stages;
     RG_ASSERT(stages <= layers);
-    size_t columns = (size_t)layers + 1;
-    double *numbers = calloc(3 * columns, sizeof *numbers);
-    int *from = calloc((size_t)stages * columns, sizeof *from);
+    size_t columns = (size_t)layers + 1, ranks = (size_t)stages * (size_t)ring->replicas, kinds = 0;
+    for (size_t rank = 0; rank < ranks; rank++) /* an upper bound: boards come in runs */
+        kinds += rank == 0 || ring->job->boards[rank] != ring->job->boards[rank - 1];
+    struct table t = {.ring = ring, .stages = stages, .layers = layers};
+    double *numbers = calloc((kinds + 3) * columns, sizeof *numbers);
+    t.from = calloc((size_t)stages * columns, sizeof *t.from);
+    t.kinds = calloc(kinds, sizeof *t.kinds);
+    t.here = calloc(kinds, sizeof *t.here);
     int result = RG_ERR_NOMEM;
-    if (numbers && from) {
-        struct table t = {.ring = ring,
-                          .stages = stages,
-                          .layers = layers,
-                          .seconds = numbers,
-                          .best = numbers + columns,
-                          .next = numbers + 2 * columns,
-                          .from = from};
-        solve(&t, numbers);
+    if (numbers && t.from && t.kinds && t.here) {
+        t.best = numbers;
+        t.next = numbers + columns;
+        t.stash = numbers + 2 * columns;
+        t.sums = numbers + 3 * columns;
+        find_kinds(&t);
+        sum_stashes(&t);
+        solve(&t);
         result = 0;
         if (!split_fits(ring)) {
             t.bounded = true;
-            if (!solve(&t, numbers)) {
+            if (!solve(&t)) {
                 t.bounded = false;
-                solve(&t, numbers);
+                solve(&t);
                 result = RG_ERR_NO_FIT;
             }
         }
     }
     free(numbers);
-    free(from);
+    free(t.from);
+    free(t.kinds);
+    free(t.here);
     return result;
 }

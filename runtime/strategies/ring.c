@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "collectives/collectives.h"
 #include "models/loss.h"
+#include "strategies/replica.h"
 
 struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage)
 {
@@ -74,4 +75,17 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
     rg_work_free(&backward);
     rg_work_free(&load);
     return times;
+}
+
+double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, bool copies,
+                        size_t parameters)
+{
+    struct rg_work copy = {0};
+    double seconds = rg_update_s(ring->job, board, parameters);
+    if (copies) {
+        rg_work_vector(&copy, 0, 2.0 * sizeof(float) * (double)parameters);
+        seconds += rg_board_seconds(board, &copy, ring->job->threads);
+        rg_work_free(&copy);
+    }
+    return seconds;
 }

@@ -43,8 +43,14 @@ struct rg_ring_times {
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
                                    int from, int to, int n);
 
+/* Modelled seconds of one update of that many parameters: the step, and where weights are stashed
+ * the copy of them. */
+double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, bool copies,
+                        size_t parameters);
+
 /* Split the layers so that the slowest stage is as fast as can be: dynamic programming over stage
- * times and port times, every stage on the board that will run it and within its memory. Fills
+ * times (with the update, where every unit brings one) and port times, every stage on the board
+ * that will run it, the slowest of its replicas', and within the memory of all. Fills
  * ring->cut. RG_ERR_NO_FIT where no split fits the boards' memory: cut is then the split that would
  * be best without that bound. */
 int rg_partition_balanced(struct rg_ring *ring);

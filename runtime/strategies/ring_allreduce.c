@@ -90,43 +90,52 @@ static uint64_t memory(const struct rg_job *job, int rank)
            rg_allreduce_memory(job->nodes, largest_bucket(job));
 }
 
-/* A bucket is summed when it is ready and the one before it is done. */
-static double iteration_seconds(const struct rg_job *job, int rank, double *compute)
+/* What a rank computes in an iteration; ready[b]: until it has the gradients of bucket b. */
+static double compute_seconds(const struct rg_job *job, int rank, double *ready)
 {
     const struct rg_board *board = job->boards[rank];
     const int *cut = job->plan;
     int n = rg_share(job->batch, job->nodes, rank);
-    double ready = rg_replica_forward_s(job, board, n), done = 0, adds = 0;
-    double whole = ready;
-    for (int l = 0; l < job->network->layer_count; l++)
-        whole += rg_replica_backward_s(job, board, n, l);
+    double seconds = rg_replica_forward_s(job, board, n);
     for (int b = 0; b < buckets(job); b++) {
         for (int l = cut[b + 1]; l < cut[b]; l++)
-            ready += rg_replica_backward_s(job, board, n, l);
-        done = fmax(done, overlaps(job) ? ready : whole) +
-               rg_allreduce_seconds(board, job->threads, job->nodes, bucket_count(job, b));
-        adds += rg_allreduce_adds_s(board, job->threads, job->nodes, rank, bucket_count(job, b));
+            seconds += rg_replica_backward_s(job, board, n, l);
+        ready[b] = fmax(ready[b], seconds);
     }
-    double update = rg_update_s(job, board, job->network->parameters);
-    *compute = whole + adds + update;
+    for (int b = 0; b < buckets(job); b++)
+        seconds += rg_allreduce_adds_s(board, job->threads, job->nodes, rank, bucket_count(job, b));
+    return seconds + rg_update_s(job, board, job->network->parameters);
+}
+
+/* A bucket is summed when the slowest node has it ready and the one before it is done. */
+static double iteration_seconds(const struct rg_job *job, const double *ready)
+{
+    double done = 0, whole = ready[buckets(job) - 1], update = 0;
+    for (int b = 0; b < buckets(job); b++)
+        done = fmax(done, overlaps(job) ? ready[b] : whole) +
+               rg_allreduce_seconds(job->boards, 1, job->threads, job->nodes, bucket_count(job, b));
+    for (int rank = 0; rank < job->nodes; rank++)
+        update = fmax(update, rg_update_s(job, job->boards[rank], job->network->parameters));
     return fmax(done, whole) + update;
 }
 
 static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
     uint64_t n = (uint64_t)job->nodes;
+    double *ready = calloc((size_t)buckets(job), sizeof *ready);
+    RG_ASSERT(ready);
     p->overlap = overlaps(job) && n > 1;
     for (int b = 0; b < buckets(job) && n > 1; b++)
         rg_allreduce_traffic(job->nodes, bucket_count(job, b), &p->messages, &p->values);
     p->payload_bytes = sizeof(float) * p->values;
     for (int rank = 0; rank < job->nodes; rank++) {
-        double compute;
-        p->iteration_s = fmax(p->iteration_s, iteration_seconds(job, rank, &compute));
-        p->T_A_s = fmax(p->T_A_s, compute);
+        p->T_A_s = fmax(p->T_A_s, compute_seconds(job, rank, ready));
         p->c_s =
             fmax(p->c_s, rg_board_port_s(job->boards[rank], p->messages / n, p->payload_bytes / n));
     }
+    p->iteration_s = iteration_seconds(job, ready);
     rg_predict_memory(job, p);
+    free(ready);
 }
 
 /* ---- running ---- */

@@ -301,15 +301,6 @@ static double softmax_s(const struct rg_job *job, const struct rg_board *board, 
     return seconds;
 }
 
-static double copy_s(const struct rg_job *job, const struct rg_board *board, size_t parameters)
-{
-    struct rg_work work = {0};
-    rg_work_vector(&work, 0, 2.0 * sizeof(float) * (double)parameters);
-    double seconds = rg_board_seconds(board, &work, job->threads);
-    rg_work_free(&work);
-    return seconds;
-}
-
 /* Add `share` of a unit of n samples. */
 static void add_unit(struct stage_forms *form, const struct rg_ring *ring, int rank, int s, int n,
                      double share)
@@ -328,10 +319,19 @@ static void add_unit(struct stage_forms *form, const struct rg_ring *ring, int r
     size_t out = s == ring->stages - 1 ? classes : rg_stage_outputs(&stage);
     size_t back = s > 0 ? rg_stage_inputs(&stage) : classes;
     size_t bytes = sizeof(float) * (size_t)n;
+    const struct rg_board *next = job->boards[rank - s + (s + 1) % ring->stages];
     form->port += share * rg_board_port_s(board, 2, bytes * (out + back));
-    form->hop += share * rg_board_port_s(board, 1, bytes * out);
-    form->out += share * rg_board_hop_s(board, bytes * out);
-    form->back = form->out;
+    form->hop += share * rg_board_send_s(board, next, bytes * out);
+    form->out += share * rg_board_hop_to_s(board, next, bytes * out);
+    form->back += share * rg_board_hop_to_s(next, board, bytes * out);
+}
+
+/* The gradients of a stage, summed over the replicas. */
+static double reduce_s(const struct rg_ring *ring, int s)
+{
+    struct rg_stage stage = rg_ring_stage(ring, s);
+    return rg_allreduce_seconds(ring->job->boards + s, ring->stages, ring->job->threads,
+                                ring->replicas, rg_stage_parameters(&stage));
 }
 
 static struct stage_forms forms_of(const struct rg_ring *ring, int rank, int s)
@@ -346,10 +346,8 @@ static struct stage_forms forms_of(const struct rg_ring *ring, int rank, int s)
     if (large)
         add_unit(&form, ring, rank, s, samples / m + 1, (double)large / m);
     add_unit(&form, ring, rank, s, samples / m, (double)(m - large) / m);
-    form.update = rg_update_s(job, board, parameters) +
-                  rg_allreduce_seconds(board, job->threads, ring->replicas, parameters);
-    if (ring->stash && ring->depth[s] > 1)
-        form.update += copy_s(job, board, parameters);
+    form.update = rg_ring_update_s(ring, board, ring->stash && ring->depth[s] > 1, parameters) +
+                  reduce_s(ring, s);
     return form;
 }
 
@@ -462,7 +460,7 @@ static double compute_iteration(const struct rg_ring *ring, int rank,
     const struct rg_board *board = ring->job->boards[rank];
     struct rg_stage stage = rg_ring_stage(ring, rank % ring->stages);
     size_t parameters = rg_stage_parameters(&stage);
-    double reduce = rg_allreduce_seconds(board, ring->job->threads, ring->replicas, parameters);
+    double reduce = reduce_s(ring, rank % ring->stages);
     double adds = rg_allreduce_adds_s(board, ring->job->threads, ring->replicas,
                                       rank / ring->stages, parameters);
     return ring->micro * (form->forward + form->backward + form->loss) + form->update - reduce +

@@ -50,6 +50,12 @@ void rg_energy(struct rg_world *w, struct rg_energy *so_far)
         so_far->total_J = sum;
 }
 
+static void tell_clock(struct rg_world *w)
+{
+    if (w->ops->clock)
+        w->ops->clock(w);
+}
+
 int rg_clock_start(struct rg_world *w)
 {
     RG_ASSERT(w->strand == 0 && !w->untimed);
@@ -58,6 +64,7 @@ int rg_clock_start(struct rg_world *w)
     w->energy_offset = raw_energy(w);
     w->count = (struct rg_counters){0};
     w->marks_count = 0;
+    tell_clock(w);
     return result;
 }
 
@@ -68,6 +75,7 @@ int rg_untimed_begin(struct rg_world *w)
     w->untimed_since = w->ops->now(w);
     w->energy_untimed = raw_energy(w);
     w->untimed = true;
+    tell_clock(w);
     return result;
 }
 
@@ -80,6 +88,7 @@ int rg_untimed_end(struct rg_world *w)
     add_energy(&used, &w->energy_untimed, -1);
     add_energy(&w->energy_offset, &used, 1);
     w->untimed = false;
+    tell_clock(w);
     return result;
 }
 

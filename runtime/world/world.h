@@ -129,6 +129,8 @@ struct rg_world_ops {
     int (*iteration)(struct rg_world *w, long i);
     /* Ideal barrier of all nodes, its own cost outside every account. */
     int (*fence)(struct rg_world *w);
+    /* NULL, or told when the clock of w has started, stopped or gone on. */
+    void (*clock)(struct rg_world *w);
     int (*spawn)(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand);
     int (*join)(struct rg_world *w, struct rg_strand *strand, int *result,
                 struct rg_counters *count);

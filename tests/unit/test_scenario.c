@@ -28,6 +28,10 @@ static const char good_scenario[] = "<?xml version=\"1.0\"?>\n"
                                     "  <stop accuracy=\"0.9\"/>\n"
                                     "</scenario>\n";
 
+/* In place of the comment on line 14. */
+#define COMMENT      "<!-- a > comment with < in it -->"
+#define FAULTS(TEXT) COMMENT, "<faults>\n" TEXT "</faults>"
+
 static const char good_network[] = "<network name=\"net\" input=\"1x4x4\">\n"
                                    "  <conv2d outputs=\"2\" kernel=\"3\" padding=\"1\"/>\n"
                                    "  <maxpool kernel=\"2\"/>\n"
@@ -114,6 +118,44 @@ static void test_scenario_values(void)
     CU_ASSERT_STRING_EQUAL(s.strategies[1].attributes[1].value, "5");
     CU_ASSERT_EQUAL(s.strategies[1].attributes[1].line, 13);
     rg_scenario_free(&s);
+}
+
+static void test_fault_values(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    char *text = replaced(good_scenario, FAULTS("<slow nodes=\"3,5-7\" from=\"10\" to=\"20\"\n"
+                                                "factor=\"0.5\"/><link nodes=\"0\" factor=\"1\"/>\n"
+                                                "<slow nodes=\"2\" to=\"1e-3\" factor=\"0.25\"/>\n"
+                                                "<jitter spread=\"0.2\"/>"));
+    write_good();
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_path("scenario.xml"), &s, &e), 0);
+    CU_ASSERT_FALSE(rg_scenario_has_faults(&s));
+    rg_scenario_free(&s);
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("faults.xml", text), &s, &e), 0);
+    CU_ASSERT_TRUE(rg_scenario_has_faults(&s));
+    CU_ASSERT_EQUAL(s.faults.line, 14);
+    CU_ASSERT_EQUAL(s.faults.spread, 0.2);
+    CU_ASSERT_EQUAL_FATAL(s.faults.slow.count, 3);
+    CU_ASSERT_EQUAL_FATAL(s.faults.link.count, 1);
+    const struct rg_fault_window *slow = s.faults.slow.window, *link = s.faults.link.window;
+    CU_ASSERT_EQUAL(slow[0].first, 3);
+    CU_ASSERT_EQUAL(slow[0].last, 3);
+    CU_ASSERT_EQUAL(slow[1].first, 5);
+    CU_ASSERT_EQUAL(slow[1].last, 7);
+    CU_ASSERT_EQUAL(slow[1].from_s, 10);
+    CU_ASSERT_EQUAL(slow[1].to_s, 20);
+    CU_ASSERT_EQUAL(slow[1].factor, 0.5);
+    CU_ASSERT_EQUAL(slow[1].line, 15);
+    CU_ASSERT_EQUAL(slow[2].from_s, 0);
+    CU_ASSERT_EQUAL(slow[2].to_s, 1e-3);
+    CU_ASSERT_EQUAL(link[0].to_s, INFINITY);
+    CU_ASSERT_EQUAL(link[0].factor, 1);
+    CU_ASSERT_EQUAL(rg_scenario_check_faults(&s, 8, &e), 0);
+    CU_ASSERT_EQUAL(rg_scenario_check_faults(&s, 7, &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, scratch_path("faults.xml"), 15, "<slow>: rank 7|0 to 6"));
+    rg_scenario_free(&s);
+    free(text);
 }
 
 static void test_network_values(void)
@@ -219,6 +261,24 @@ struct bad {
     "<!DOCTYPE scenario [\n<!ENTITY a \"x\">\n<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;\">\n]>"
 
 static const struct bad bad_scenarios[] = {
+    {FAULTS("<slwo/>"), 15, "unknown element <slwo> in <faults>|did you mean \"slow\"|jitter"},
+    {FAULTS("<slow factor=\"0.5\"/>"), 15, "<slow> needs the attribute \"nodes\""},
+    {FAULTS("<slow nodes=\"1\"/>"), 15, "<slow> needs the attribute \"factor\""},
+    {FAULTS("<slow nodes=\"1,\" factor=\"0.5\"/>"), 15, "nodes=\"1,\" of <slow>|0-3,8"},
+    {FAULTS("<link nodes=\"3-1\" factor=\"0.5\"/>"), 15, "nodes=\"3-1\" of <link>"},
+    {FAULTS("<link nodes=\"\" factor=\"0.5\"/>"), 15, "nodes"},
+    {FAULTS("<slow nodes=\"1\" factor=\"0\"/>"), 15, "factor=\"0\"|above 0 up to 1"},
+    {FAULTS("<slow nodes=\"1\" factor=\"1.1\"/>"), 15, "above 0 up to 1"},
+    {FAULTS("<slow nodes=\"1\" factor=\"0.5\" from=\"-1\"/>"), 15, "from=\"-1\"|from 0"},
+    {FAULTS("<link nodes=\"1\"\nfactor=\"0.5\" from=\"2\"\nto=\"2\"/>"), 17,
+     "to=\"2\" of <link>|after from (2 s)"},
+    {FAULTS("<slow nodes=\"1\" factor=\"0.5\" form=\"1\"/>"), 15, "did you mean \"from\""},
+    {FAULTS("<slow nodes=\"1\" factor=\"0.5\"><x/></slow>"), 15, "<x> inside <slow>"},
+    {FAULTS("<jitter/>"), 15, "<jitter> needs the attribute \"spread\""},
+    {FAULTS("<jitter spread=\"1\"/>"), 15, "from 0 up to 0.9999"},
+    {FAULTS("<jitter spread=\"0.1\"/>\n<jitter spread=\"0.1\"/>"), 16, "a second <jitter>|line 15"},
+    {COMMENT, "<faults/><faults/>", 14, "a second <faults>"},
+    {COMMENT, "<faults x=\"1\"/>", 14, "unknown attribute \"x\""},
     {"</scenario>", "", 17, "not well formed"},
     {"<stop", "<sto", 15, "unknown element <sto>|\"stop\"|are allowed"},
     {"<stop accuracy=\"0.9\"/>", "<stop accuracy=\"0.9\"/><stop accuracy=\"0.9\"/>", 15,
@@ -661,7 +721,8 @@ static bool beyond_schema(const struct bad *bad)
 {
     return strstr(bad->words, "not well formed") || strstr(bad->words, "has it already") ||
            strstr(bad->words, "<stop>|numerics") || strstr(bad->words, "entities") ||
-           strstr(bad->words, "DOCTYPE") || strstr(bad->to, "train=\"1e2") ||
+           strstr(bad->words, "DOCTYPE") || strstr(bad->words, "after from") ||
+           strstr(bad->to, "3-1") || strstr(bad->to, "train=\"1e2") ||
            strstr(bad->to, "accuracy=\"0.9 \"") || strstr(bad->to, "1e-\"");
 }
 
@@ -753,6 +814,7 @@ static void test_shipped_files(void)
 
 static const struct suite_test tests[] = {
     {"scenario: values and lines", test_scenario_values},
+    {"faults: windows and jitter", test_fault_values},
     {"network: values, defaults, repetition", test_network_values},
     {"platform: hosts in order, boards shared", test_platform_values},
     {"numbers do not depend on the locale", test_locale},
