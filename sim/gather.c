@@ -178,6 +178,23 @@ static double work_of(const struct ringsim *r, int index)
            (double)planned->iterations;
 }
 
+static int compare_work(const void *a, const void *b, void *arg)
+{
+    int one = *(const int *)a, other = *(const int *)b;
+    double more = work_of(arg, other) - work_of(arg, one);
+    return more > 0 ? 1 : more < 0 ? -1 : one - other;
+}
+
+int *ringsim_order(struct ringsim *r)
+{
+    int *order = calloc((size_t)r->count + 1, sizeof *order);
+    RG_ASSERT(order);
+    for (int i = 0; i < r->count; i++)
+        order[i] = i;
+    qsort_r(order, (size_t)r->count, sizeof *order, compare_work, r);
+    return order;
+}
+
 static void describe_left(const struct ringsim *r, char *text, size_t size)
 {
     int over = 0, mine = 0;

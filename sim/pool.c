@@ -173,7 +173,8 @@ static int fill(const struct rg_pool *pool, int *next)
     int running = 0;
     for (int i = 0; i < pool->at_once; i++) {
         while (!slots[i].pid && *next < pool->count && !interrupted) {
-            int index = (*next)++;
+            int index = pool->order ? pool->order[*next] : *next;
+            ++*next;
             if (pool->wanted(pool->arg, index))
                 start(pool, &slots[i], index);
         }

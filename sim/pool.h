@@ -14,7 +14,8 @@ enum rg_pool_end {
 };
 
 struct rg_pool {
-    int count;        /* jobs, 0 to count - 1, started in this order */
+    int count;        /* jobs, 0 to count - 1 */
+    const int *order; /* [count] in which they start; NULL: as they are numbered */
     int at_once;      /* up to RG_POOL_MOST */
     double timeout_s; /* of one; 0: none */
     void *arg;        /* for what follows */

@@ -374,7 +374,9 @@ static int simulate(struct ringsim *r)
     r->shared = mmap(NULL, (size_t)(r->count + 1) * sizeof *r->shared, PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     RG_ASSERT(r->shared != MAP_FAILED);
+    int *order = ringsim_order(r);
     const struct rg_pool pool = {.count = r->count,
+                                 .order = order,
                                  .at_once = r->jobs,
                                  .timeout_s = r->options.timeout_s,
                                  .arg = r,
@@ -383,6 +385,7 @@ static int simulate(struct ringsim *r)
                                  .ended = ringsim_ended,
                                  .tick = ringsim_tick};
     rg_pool_run(&pool);
+    free(order);
     return ringsim_report(r);
 }
 

@@ -43,6 +43,8 @@ bool ringsim_is_mine(const struct ringsim *r, int index);
 /* Set up the tasks: what cannot run is over, --resume takes over what is finished. 0 or an exit
  * status; one line has gone to standard error then. */
 int ringsim_gather(struct ringsim *r);
+/* The runs, longest first, so that no core is left with the longest at the end; malloc'ed. */
+int *ringsim_order(struct ringsim *r);
 /* The run failed, or was not finished. */
 void ringsim_fail(struct ringsim *r, int index, enum rg_status status, int code, const char *text);
 /* For struct rg_pool; arg is the struct ringsim. */
