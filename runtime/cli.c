@@ -334,10 +334,10 @@ static const char capacity_note[] =
 
 static void check_job(const struct rg_job *job, FILE *stream)
 {
-    struct rg_prediction p = {0};
+    struct rg_prediction p;
     struct rg_error why = {0};
     char a[RG_HUMAN], b[RG_HUMAN], c[RG_HUMAN], d[RG_HUMAN];
-    job->strategy->predict(job, &p);
+    rg_job_predict(job, &p);
     fprintf(stream, "\n%s: %s,", job->label, job->strategy->name);
     print_params(job, stream);
     fprintf(stream, "\n  nodes       %d, %ld iterations of %d samples\n", job->nodes,

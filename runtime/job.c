@@ -10,6 +10,7 @@
 #include "scenario/text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -575,6 +576,17 @@ char *rg_job_param_text(const struct rg_job *job, int i)
     return asprintf(&text, "%ld", value->number) < 0 ? NULL : text;
 }
 
+void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction)
+{
+    *prediction = (struct rg_prediction){0};
+    job->strategy->predict(job, prediction);
+    const struct rg_board *board = job->boards[0];
+    if (!board->shared_medium)
+        return;
+    prediction->c_s = rg_board_wire_s(board, prediction->messages, prediction->payload_bytes);
+    prediction->iteration_s = fmax(prediction->iteration_s, prediction->c_s);
+}
+
 void rg_job_describe(const struct rg_job *job, struct rg_run *run)
 {
     snprintf(run->label, sizeof run->label, "%s", job->label);
@@ -588,8 +600,8 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
     }
     if (job->refused)
         return;
-    struct rg_prediction p = {0};
-    job->strategy->predict(job, &p);
+    struct rg_prediction p;
+    rg_job_predict(job, &p);
     run->predicted.defined = true;
     run->predicted.overlap = p.overlap;
     run->predicted.T_A_s = p.T_A_s;

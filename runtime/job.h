@@ -60,6 +60,10 @@ bool rg_study_concerns(const char *key, const struct rg_strategy_spec *spec);
 /* Does the job fit its boards? 0, or RG_ERR_NO_FIT with node, need and room in *e. */
 int rg_job_fits(const struct rg_job *job, struct rg_error *e);
 
+/* What the strategy predicts for the job. Where the boards share one medium, all that is sent takes
+ * turns on it: c is that, and no iteration is shorter. */
+void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction);
+
 /* A resolved parameter as text: "16", "yes", "4,4,3"; malloc'ed, NULL when memory is out. */
 char *rg_job_param_text(const struct rg_job *job, int param);
 /* The head of a run: label, kind, resolved parameters, nodes, numerics, and what the closed forms

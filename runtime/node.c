@@ -288,7 +288,11 @@ static void add_node(struct node *n, int rank, const struct report *r)
     describe_power(n, rank, &node->power);
     add_energy(n, r);
     run->formula.T_A_s = fmax(run->formula.T_A_s, r->busy_s / iterations);
-    run->formula.c_s = fmax(run->formula.c_s, comm / iterations);
+    const struct rg_board *board = n->job->boards[rank];
+    if (board->shared_medium) /* all messages take turns */
+        run->formula.c_s += rg_board_wire_s(board, r->messages, r->bytes_sent) / iterations;
+    else
+        run->formula.c_s = fmax(run->formula.c_s, comm / iterations);
     run->traffic.messages += r->messages;
     run->traffic.values += r->values;
     run->traffic.payload_bytes += r->bytes_sent;
@@ -385,8 +389,8 @@ static void describe_iterations(struct node *n)
 static void describe_formula(struct node *n)
 {
     struct rg_run *run = n->run;
-    struct rg_prediction p = {0};
-    n->job->strategy->predict(n->job, &p);
+    struct rg_prediction p;
+    rg_job_predict(n->job, &p);
     run->formula.defined = true;
     run->formula.overlap = p.overlap;
     run->formula.predicted_iteration_s = p.iteration_s;

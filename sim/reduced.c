@@ -275,6 +275,11 @@ static bool extrapolate(const struct child *whole, const struct told *told, stru
     }
     good = good && rg_reduction_holds(&reduction, runs);
     good = good && rg_extrapolate(&reduction, runs, run) == 0;
+    const struct rg_board *board = job->boards[0];
+    if (good && board->shared_medium) /* c is of all nodes together */
+        run->formula.c_s =
+            rg_board_wire_s(board, run->traffic.messages, run->traffic.payload_bytes) /
+            (double)run->iterations;
     for (int i = 0; i < RG_REDUCED_RUNS; i++) {
         rg_run_free(&runs[i].run);
         free(runs[i].marks);

@@ -54,12 +54,16 @@ double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint
     return bytes * board->frame_bytes / board->frame_payload;
 }
 
+double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
+{
+    return rg_board_wire_bytes(board, messages, payload) / board->port_rate;
+}
+
 double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
 {
     double bytes = (double)payload + (double)RG_MESSAGE_HEADER * (double)messages;
     return board->message_s * (double)messages +
-           fmax(rg_board_wire_bytes(board, messages, payload) / board->port_rate,
-                board->byte_s * bytes);
+           fmax(rg_board_wire_s(board, messages, payload), board->byte_s * bytes);
 }
 
 double rg_board_hop_s(const struct rg_board *board, uint64_t payload)

@@ -5,6 +5,7 @@
 
 #include "base/cost.h"
 #include "base/error.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { RG_BOARD_CURVE = 8, RG_BOARD_CLOCKS = 16 };
@@ -37,6 +38,7 @@ struct rg_board {
     double message_s, byte_s; /* one core's time for a message, and for a byte of it, at each end */
     double port_tx_watts, port_rx_watts; /* above idle, while it sends or receives */
     double switch_watts;                 /* of the switch, for this board's port */
+    bool shared_medium;     /* the wire is one for all boards and both directions: radio */
     int clock_count, clock; /* the rates above are those at clocks[clock]; highest first */
     struct rg_clock clocks[RG_BOARD_CLOCKS];
 };
@@ -53,6 +55,8 @@ double rg_board_seconds(const struct rg_board *board, const struct rg_work *work
 
 /* Bytes on the wire of `messages` messages with `payload` bytes in all. */
 double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint64_t payload);
+/* Time that they take the wire alone. */
+double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t payload);
 /* Time they take a port, one direction: a processor prepares each message, then the bytes are on
  * the wire while a core moves them, whichever is slower. Latency is not in it. */
 double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload);

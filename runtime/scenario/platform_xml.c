@@ -17,7 +17,9 @@
 
 enum { MAX_HOSTS = 65536 };
 
-enum type { NAME, CORES, BYTES, RATE, SECONDS, SIZE, WATTS, CURVE, CLOCKS, STATES };
+enum type { NAME, CORES, BYTES, RATE, SECONDS, SIZE, WATTS, CURVE, CLOCKS, STATES, MEDIUM };
+
+#define MEDIA "switched|shared" /* in the order of the bool; the first where none is given */
 
 /* Complete, with the source of every number. */
 #define DATASHEET "platforms/pi4-gigabit-64.xml"
@@ -55,6 +57,7 @@ static const struct property {
     ROW("clocks", CLOCKS, clocks),
 #undef ROW
     {"wattage_per_state", STATES, offsetof(struct rg_board, clocks)},
+    {"rg_medium", MEDIUM, offsetof(struct rg_board, shared_medium)},
 };
 
 /* Reading under way: boards are numbered while their array may still move. */
@@ -155,6 +158,11 @@ static int read_value(const struct property *property, const char *text, struct 
     char *field = (char *)board + property->offset;
     double value = 0;
     int err = 0;
+    if (property->type == MEDIUM) {
+        int medium = rg_text_index(MEDIA, text);
+        board->shared_medium = medium == 1;
+        return medium >= 0 ? 0 : rg_fail(why, RG_ERR_INVALID, "switched and shared are allowed");
+    }
     if (property->type == CURVE)
         return read_curve(text, board, why);
     if (property->type == CLOCKS)
@@ -254,7 +262,7 @@ static int read_board(struct reader *r, const struct rg_xml_element *element,
             return err;
     }
     for (size_t i = 0; i < RG_COUNT(properties); i++)
-        if (!lines[i])
+        if (!lines[i] && properties[i].type != MEDIUM)
             return rg_xml_fail(r->xml, element->line, r->e,
                                "<%s id=\"%.60s\"> has no property \"%s\", which describes its "
                                "board: <prop id=\"%s\" value=\"...\"/> is needed; the datasheet "
