@@ -25,6 +25,26 @@ static void forms_use_each_board(void)
     expect_ratios("ringsim tests/data/mixed.xml --set ring.depth=18", all, 3);
 }
 
+/* All messages take turns on a radio channel: c is all that is sent, and no iteration is shorter.
+ */
+static void a_shared_medium_is_one_wire(void)
+{
+    static const char *const labels[] = {"ring of 64", "8 rings of 8", "server 1+63", "all-reduce"};
+    json_t *result = command_result("ringsim scenarios/pi-cluster-64.xml --set numerics=skip --set "
+                                    "platform=platforms/zero2w-wifi-16.xml",
+                                    120);
+    for (size_t i = 0; i < sizeof labels / sizeof *labels && result; i++) {
+        json_t *run = command_run_of(result, labels[i]);
+        double c = command_number(run, "formula.c_s");
+        double sent = command_number(run, "traffic.wire_bytes"),
+               iterations = command_number(run, "iterations");
+        CU_ASSERT_DOUBLE_EQUAL(c, sent / iterations / 5e6, 1e-9 * c);
+        CU_ASSERT_DOUBLE_EQUAL(command_number(run, "formula.ratio"), 1, 0.1);
+        CU_ASSERT_TRUE(command_number(run, "formula.observed_iteration_s") > c);
+    }
+    json_decref(result);
+}
+
 /* What no copy of the network fits on, the ring still does. */
 static void small_boards_get_what_they_hold(void)
 {
@@ -74,6 +94,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"closed forms on mixed boards", forms_use_each_board},
+        {"a medium that all share", a_shared_medium_is_one_wire},
         {"a small board among large ones", small_boards_get_what_they_hold},
         {"a network larger than a board", larger_than_a_board},
     };
