@@ -47,6 +47,7 @@ def draw_curves(axes, result, runs, quantity, unit, label, looks):
         axes.set_xlabel(label)
     lowest = min(100 * y for run in runs for _, y in curve(run, quantity))
     axes.set_ylim(0 if lowest < 40 else 10 * (lowest // 10) - 10, 102)
+    axes.yaxis.set_major_locator(ringplot.MaxNLocator(nbins=8, steps=(1, 2, 5, 10), integer=True))
     axes.yaxis.set_major_formatter(ringplot.FuncFormatter(lambda v, _: f"{v:.0f} %"))
 
 

@@ -80,6 +80,8 @@ def strategies(result, runs, origin):
               for part in ringplot.PART_LOOKS if part in used]
     counts = sorted({run.nodes for run in runs})
     title = TITLE + (f", {counts[0]} nodes" if len(counts) == 1 else "")
+    batches = {run.batch for run in runs if "batch" in run.sweep}
+    title += f", batch {batches.pop():.6g}" if len(batches) == 1 else ""
     notes = [f"{ringresult.one_line(result.series(run))}: " + ringresult.energy_word([run])
              for run in result.finished if run.energy is None]
     if left_out:

@@ -8,6 +8,7 @@ Examples:
   ringsim scenarios/formula-sweep.xml --json formula.json
   analysis/formula.py formula.json -o formula
   analysis/formula.py quarter.json one.json four.json -o formula.svg
+  analysis/formula.py formula.json --table
 """
 
 import math
@@ -25,6 +26,8 @@ MEANING = ("1 is max(c, T_A), the least that any schedule can take; the dashed l
            "thin lines with crosses are the strategies' closed forms. Below: how far off the forms are.")
 BAND = 0.02  # shaded: forms that hold
 EXTREME = 1e9  # c/T_A beyond it means that one of them is nothing
+FEW = 5  # strategies that one pair of panels shows; more are drawn by family
+TABLE_RATIOS = (1 / 16, 1 / 4, 1, 4, 16)
 RESIDUAL_TICKS = (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # percent
 
 
@@ -74,14 +77,19 @@ def ratio_text(value):
 
 
 def ratio_axis(axes, low, high):
-    """By doublings up to 2^12, then by decades."""
+    """By doublings up to 2^12, then by decades; 1 is among them."""
     few = math.log2(high / low) <= 12
     axes.set_xscale("log", base=2 if few else 10)
     axes.set_xlim(low, high)
     if few:
         powers = range(math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9) + 1)
         step = 2 if len(powers) > 8 else 1
-        axes.xaxis.set_major_locator(ringplot.FixedLocator([2.0 ** p for p in powers if p % step == 0]))
+        ticks = [2.0 ** p for p in powers if p % step == 0]
+    else:
+        powers = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
+        step = 1 + len(powers) // 8
+        ticks = [10.0 ** p for p in powers if p % step == 0]
+    axes.xaxis.set_major_locator(ringplot.FixedLocator(ticks))
     axes.xaxis.set_minor_locator(ringplot.NullLocator())
     axes.xaxis.set_major_formatter(ringplot.FuncFormatter(lambda value, _: ratio_text(value)))
     axes.set_xlabel("c / T_A")
@@ -136,6 +144,46 @@ def draw_residuals(axes, groups, looks, low, high):
     axes.yaxis.set_major_formatter(ringplot.FuncFormatter(lambda v, _: f"{v:+.0f} %" if v else "0 %"))
 
 
+def families(groups):
+    """[(name, groups)]: all in one where they are few, else streams, rings that flush and the others."""
+    if len(groups) <= FEW:
+        return [("", groups)]
+    found = {"Streams": {}, "Flushed at every update": {}, "Whole networks": {}}
+    for name, points in groups.items():
+        run = points[0].run
+        if run.kind != "ring_pipeline":
+            family = "Whole networks"
+        else:
+            stream = run.get("params", "schedule") in ("ringtmp", "pipedream")
+            family = "Streams" if stream else "Flushed at every update"
+        found[family][name] = points
+    return [(name, members) for name, members in found.items() if members]
+
+
+def span(points):
+    """The ends of the axis of c/T_A."""
+    ratios = [p.ratio for p in points]
+    low, high = min(ratios) / 1.3, max(ratios) * 1.3
+    if high / low < 4:  # a single point or nearly: room on both sides
+        middle = math.sqrt(low * high)
+        low, high = middle / 2.2, middle * 2.2
+    return low, high
+
+
+def panels_of(family, groups, looks):
+    """Iterations, and where there are closed forms how far off these are."""
+    points = [p for members in groups.values() for p in members]
+    low, high = span(points)
+    legend = [ringplot.legend_line(name, **look) for name, _, look in each_line(groups, looks)]
+    before = f"{family}: " if family else ""
+    panels = [Panel(f"{before}iteration" if family else "Iteration",
+                    lambda axes: draw_iterations(axes, groups, looks, low, high), 3.6 if not family else 2.9, legend)]
+    if any(p.residual is not None for p in points):
+        panels.append(Panel(f"{before}observed over predicted" if family else "Observed over predicted",
+                            lambda axes: draw_residuals(axes, groups, looks, low, high), 2.2, legend))
+    return panels
+
+
 def pictures(result, args=None):
     points, without = points_of(result)
     if not points:
@@ -144,35 +192,59 @@ def pictures(result, args=None):
     for point in points:
         groups.setdefault(point.name, []).append(point)
     looks = ringplot.Looks(list(groups))
-    ratios = [p.ratio for p in points]
-    low, high = min(ratios) / 1.3, max(ratios) * 1.3
-    if high / low < 4:  # a single point or nearly: room on both sides
-        middle = math.sqrt(low * high)
-        low, high = middle / 2.2, middle * 2.2
     legend = [ringplot.legend_line("max(c, T_A)", color="black", linewidth=2.2, alpha=0.45),
               ringplot.legend_line("c + T_A", color="black", linewidth=1.2, linestyle=(0, (6, 3))),
               ringplot.legend_line("closed form", color=ringplot.GREY, linewidth=0.7, marker="+", markersize=8)]
     if not all(point.overlap for point in points):
         legend.append(ringplot.legend_line("hollow: no overlap", color=ringplot.GREY, linestyle="none",
                                            marker="o", markerfacecolor="white"))
-    legend += [ringplot.legend_line(name, **look) for name, _, look in each_line(groups, looks)]
-    panels = [Panel("Iteration", lambda axes: draw_iterations(axes, groups, looks, low, high), 3.6)]
-    if any(p.residual is not None for p in points):
-        panels.append(Panel("Observed over predicted",
-                            lambda axes: draw_residuals(axes, groups, looks, low, high), 2.2))
+    rows = [panels_of(family, members, looks) for family, members in families(groups)]
     notes = [f"{', '.join(without)}: not drawn, nothing is communicated or the formula is undefined"] \
         if without else []
     under = [p for p in points if p.observed < 1 - 1e-9]
     if under:
         worst = min(under, key=lambda p: p.observed)
         notes.append(f"{len(under)} of {len(points)} points lie under max(c, T_A), the lowest "
-                     f"{worst.name} at {worst.observed:.4f} of it")
-    return [Picture(KEY, TITLE, MEANING, panels, legend, f"{result.scenario}, {result.origin}", notes,
-                    together=True, width=6)]
+                     f"{worst.name} by {1 - worst.observed:.2g} of it")
+    alone = len(rows) == 1
+    return [Picture(KEY, TITLE, MEANING, [panel for row in rows for panel in row], legend,
+                    f"{result.scenario}, {result.origin}", notes, together=alone,
+                    columns=1 if any(len(row) == 1 for row in rows) else 2, width=6 if alone else None)]
+
+
+def cell(points, wanted):
+    """The point nearest to a c/T_A, if there is one within a factor of 2."""
+    near = min(points, key=lambda p: abs(math.log(p.ratio / wanted)))
+    if not 0.5 <= near.ratio / wanted <= 2:
+        return "-"
+    form = f"{near.residual + 1:.3f}" if near.residual is not None else "-"
+    return f"{ratio_text(float(f'{near.ratio:.3g}'))}: {near.observed:.3f}, {form}"
+
+
+def table(result):
+    """Lines of Markdown: c/T_A, observed / max(c, T_A), observed / closed form."""
+    points, _ = points_of(result)
+    yield "| strategy | " + " | ".join(f"c/T_A about {ratio_text(r)}" for r in TABLE_RATIOS) + " |"
+    yield "|---" * (1 + len(TABLE_RATIOS)) + "|"
+    for name in dict.fromkeys(p.name for p in points):
+        mine = [p for p in points if p.name == name]
+        yield f"| `{name}` | " + " | ".join(cell(mine, ratio) for ratio in TABLE_RATIOS) + " |"
+
+
+def options(parser):
+    parser.add_argument("--table", action="store_true", help="print a table in Markdown beside: c/T_A, observed "
+                        "over max(c, T_A), observed over the closed form")
+
+
+def draw(result, args):
+    drawn = pictures(result)
+    if args.table:
+        print("\n".join(table(result)))
+    return drawn
 
 
 def main(argv=None):
-    return ringplot.command(__doc__, KEY, pictures, argv)
+    return ringplot.command(__doc__, KEY, draw, argv, options)
 
 
 if __name__ == "__main__":

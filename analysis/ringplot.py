@@ -11,6 +11,7 @@ import io
 import logging
 import math
 import os
+import re
 import sys
 import textwrap
 import warnings
@@ -181,14 +182,16 @@ def _legend_columns(entries, width):
 
 
 def figure(picture, panels=None, columns=None, width=None, heading=True):
-    """The panels (all of them) in columns, the legend below."""
+    """The panels (all of them) in columns, the legend below, or in the place they leave free."""
     panels = panels or picture.panels
     columns = 1 if picture.together else min(columns or picture.columns, len(panels))
     width = width or picture.width or (10 if picture.wide else 5 if columns == 1 else 4.3 * columns)
     rows = -(-len(panels) // columns)
     heights = [max(p.height for p in panels[r * columns:(r + 1) * columns]) for r in range(rows)]
     legend = picture.legend + [entry for panel in panels for entry in panel.legend]
-    legend_rows = -(-len(legend) // _legend_columns(legend, width)) if legend else 0
+    legend = list({name: (handle, name) for handle, name in legend}.values())
+    room = rows > 1 and len(panels) % columns  # a free place beside the last panels
+    legend_rows = -(-len(legend) // _legend_columns(legend, width)) if legend and not room else 0
     if legend_rows:
         heights.append(0.21 * legend_rows + 0.08)
     titles = textwrap.wrap(picture.title, int(width * 10)) + textwrap.wrap(picture.origin, int(width * 12))
@@ -208,6 +211,8 @@ def figure(picture, panels=None, columns=None, width=None, heading=True):
             axes.set_xlabel("")
     if legend_rows:
         _legend(fig.add_subplot(grid[-1, :]), legend, width)
+    elif legend:
+        _legend(fig.add_subplot(grid[rows - 1, room:]), legend, width / columns * (columns - room))
     if heading:
         fig.suptitle("\n".join(titles), fontsize=10.5)
     return fig
@@ -216,7 +221,8 @@ def figure(picture, panels=None, columns=None, width=None, heading=True):
 def svg(fig):
     stream = io.BytesIO()
     fig.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return stream.getvalue()
+    lines = re.sub(rb"<!--.*?-->", b"", stream.getvalue(), flags=re.S).split(b"\n")
+    return b"\n".join(stripped for stripped in map(bytes.strip, lines) if stripped) + b"\n"
 
 
 def png(fig):

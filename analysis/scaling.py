@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Scaling: time, images/s, speed-up, efficiency, energy, bytes and memory against the nodes.
+"""Scaling: time, images/s, speed-up, efficiency, what limits, energy, bytes and memory against the nodes.
 
 Of the points of a sweep each strategy takes, at every number of nodes, the one with the least time a
 sample. One global batch (strong) and a batch that grows with the nodes (weak) are pictures apart.
@@ -41,6 +41,17 @@ def efficiency(line):
     return [(nodes, factor / nodes) for nodes, factor in speed_up(line)]
 
 
+def c_over_T_A(run):
+    compute = run.get("formula", "T_A_s")
+    return run.per(run.get("formula", "c_s"), compute)
+
+
+def over_bound(run):
+    """The iteration over max(c, T_A): what waiting costs, the bubble of a ring above all."""
+    formula = [run.get("formula", key) for key in ("c_s", "T_A_s")]
+    return run.per(run.iteration_s, max(formula)) if None not in formula else None
+
+
 def values(quantity):
     return lambda line: [(run.nodes, quantity(run)) for run in line]
 
@@ -50,6 +61,8 @@ QUANTITIES = (  # title, unit, points of a line
     ("Images a second", "1/s", values(lambda run: run.rate)),
     ("Speed-up", "", speed_up),
     ("Efficiency", "%", efficiency),
+    ("c / T_A", "", values(c_over_T_A)),
+    ("Iteration / max(c, T_A)", "", values(over_bound)),
     ("Energy a sample", "J", values(lambda run: run.sample_J)),
     ("Payload an iteration, all nodes", "B", values(lambda run: run.iteration_bytes)),
     ("Memory of the fullest node", "B", values(lambda run: run.memory)),

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <xbt/dynar.h>
 
-#define INSTANT 1e-9 /* s: SimGrid's own precision of dates */
+#define INSTANT 1e-9 /* s: dates closer than this are one; SimGrid tells far closer ones apart */
 
 enum { LINK_STACK = 16 << 10 };
 

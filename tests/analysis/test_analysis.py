@@ -284,6 +284,30 @@ class Pictures(Case):
         self.assertAlmostEqual(waiting[0].residual, 0.01)
         self.assertEqual(formula.pictures(result)[0].notes, [])
 
+    def test_formula_of_many(self):
+        """More strategies than one pair of panels shows: a pair a family, one legend, and a table."""
+        many = generate.formula()
+        for label, kind, schedule in (("ringtmp-2S", "ring_pipeline", "ringtmp"), ("server", "parameter_server", None),
+                                      ("1f1b", "ring_pipeline", "1f1b")):
+            for run in [run for run in many["runs"] if run["label"] == "gpipe"]:
+                many["runs"].append(dict(run, label=label, kind=kind, params={"schedule": schedule}))
+        path = self.write("f.json", many)
+        out = self.draws(formula, path, "--table")
+        picture, = formula.pictures(ringresult.load([path]))
+        self.assertEqual([panel.title.split(":")[0] for panel in picture.panels],
+                         ["Streams"] * 2 + ["Flushed at every update"] * 2 + ["Whole networks"] * 2)
+        self.assertEqual([len(panel.legend) for panel in picture.panels], [1, 1, 4, 4, 1, 1])
+        self.assertIn("| `no-overlap` | 1/16: 1.073, 1.010 | 1/4: 1.262, 1.010 | 1: 2.020, 1.010 |", out)
+
+    def test_limits(self):
+        raw = generate.run("ring", "ring_pipeline", 4, 64, 0.2, 0.05, 0.5)
+        run = ringresult.load([self.write("r.json", generate.result([raw]))]).runs[0]
+        self.assertAlmostEqual(scaling.c_over_T_A(run), 0.25)
+        self.assertAlmostEqual(scaling.over_bound(run), 2.5)
+        raw["formula"] = None
+        run = ringresult.load([self.write("r.json", generate.result([raw]))]).runs[0]
+        self.assertEqual((scaling.c_over_T_A(run), scaling.over_bound(run)), (None, None))
+
     def test_energy(self):
         path = self.write("s.json", generate.scaling((4, 8)))
         self.draws(energy, path)
@@ -382,7 +406,7 @@ class Report(Case):
     def test_everything(self):
         text, page = self.page(self.write("s.json", generate.scaling()), "--trace",
                                self.write("t.trace", generate.trace()))
-        self.assertEqual(page.svgs, 14 + 1 + 3 + 2 + 1)
+        self.assertEqual(page.svgs, 18 + 1 + 3 + 2 + 1)
         for words in ("simulated", "energy: modelled", "Strong scaling", "Weak scaling", "does not fit", "Haswell",
                       "iterations extrapolated", "closed form", "micro-batches=64"):
             self.contains(text, words)
