@@ -219,7 +219,7 @@ static void refuse_unknown(const struct argp *argp, int argc, char **argv)
             strncat(words, "--version --help", sizeof words - strlen(words) - 1);
             snprintf(given, sizeof given, "%.*s", (int)strcspn(word, "="), word);
             rg_text_allowed(words, given, allowed, sizeof allowed);
-            rg_text_squeeze(given);
+            rg_one_line(given);
             fprintf(stderr, "%s: unknown option %s: %s\n", program, given, allowed);
             exit(RG_EXIT_USAGE);
         }
@@ -572,7 +572,7 @@ static int check_parameters(const struct rg_options *options, int runs, bool num
 /* Tell what is wrong with the input, in one line; the exit status. */
 static int refuse(const char *program, int err, struct rg_error *e)
 {
-    rg_text_squeeze(e->text);
+    rg_one_line(e->text);
     if (strncmp(e->text, "--", 2) == 0) /* about an option; else it begins with FILE:LINE */
         fprintf(stderr, "%s: ", program);
     fprintf(stderr, "%s\n", e->text);

@@ -266,7 +266,7 @@ static int add_run(struct planner *p, const struct rg_job *job, const struct rg_
         planned->run.status = RG_RUN_NO_FIT;
         snprintf(planned->run.error, sizeof planned->run.error, "%s", why.text);
     }
-    rg_text_squeeze(planned->run.error);
+    rg_one_line(planned->run.error);
     plan->numerics = plan->numerics || job->numerics;
     return 0;
 }
@@ -454,7 +454,7 @@ int rg_sweep_open(const struct rg_study_want *want, rg_look_fn look, void *arg,
     if (err) {
         rg_sweep_close(plan);
         if (e)
-            rg_text_squeeze(e->text);
+            rg_one_line(e->text);
     }
     return err;
 }

@@ -58,19 +58,6 @@ static int node_program(struct rg_world *w, void *arg)
     return rg_node_run(w, s->job, &options, w->rank == 0 ? s->run : NULL);
 }
 
-static void write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, text, length);
-        if (n < 0 && errno != EINTR)
-            return; /* the parent is gone: nobody to tell */
-        if (n > 0) {
-            text += n;
-            length -= (size_t)n;
-        }
-    }
-}
-
 /* Once a process. */
 static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn iteration,
                          void *iteration_arg, struct rg_run *run)
@@ -113,7 +100,7 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
         simulate_job(&s, task->job, NULL, NULL, &run);
     char *text = NULL;
     if (rg_run_encode(&run, &text) == 0)
-        write_all(fd, text, strlen(text));
+        rg_pipe_write(fd, text, strlen(text)); /* if the parent is gone: nobody to tell */
     _exit(0);
 }
 
@@ -131,7 +118,7 @@ static void child(void *arg, int index, int fd)
         char *text = NULL;
         ringsim_fail(r, index, RG_RUN_FAILED, err, e.text);
         if (rg_run_encode(&task->run, &text) == 0)
-            write_all(fd, text, strlen(text));
+            rg_pipe_write(fd, text, strlen(text));
         _exit(0);
     }
     task->job = &r->study.jobs[r->plan.study_open ? index : 0];

@@ -41,7 +41,7 @@ static int complain(struct rg_error *e, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    rg_json_one_line(text);
+    rg_one_line(text);
     return rg_fail(e, RG_ERR_PROTOCOL, "%s", text);
 }
 

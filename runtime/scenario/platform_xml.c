@@ -166,7 +166,7 @@ static int read_value(const struct property *property, const char *text, struct 
             return rg_fail(why, RG_ERR_INVALID, "1 to %zu characters are allowed",
                            sizeof board->name - 1);
         memcpy(field, text, strlen(text) + 1);
-        rg_text_squeeze(field);
+        rg_one_line(field);
         return 0;
     }
     err = rg_text_number(text, &limits[property->type], &value, why);

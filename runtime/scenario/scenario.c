@@ -85,7 +85,7 @@ int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_err
     else
         rg_fail(e, RG_ERR_INVALID, "--set %s", text);
     if (e)
-        rg_text_squeeze(e->text);
+        rg_one_line(e->text);
     return RG_ERR_INVALID;
 }
 
@@ -394,7 +394,7 @@ static int read_root(const struct rg_xml *xml, struct rg_scenario *s, struct rg_
     s->name = strdup(name->value);
     if (!s->name)
         return no_memory(s, e);
-    rg_text_squeeze(s->name);
+    rg_one_line(s->name);
     return 0;
 }
 
