@@ -39,8 +39,7 @@ static const struct argp_option option_table[] = {
      0},
     {"set", KEY_SET, "KEY=VALUE", 0,
      "Override a scalar: nodes, batch, epochs, iterations, samples, seed, numerics, overlap, "
-     "threads, "
-     "platform, network, learning-rate, or LABEL.PARAM (repeatable)",
+     "threads, platform, network, learning-rate, clock, link-rate, or LABEL.PARAM (repeatable)",
      0},
     {"json", KEY_JSON, "FILE", 0,
      "Write the result (- for standard output, then nothing else goes there)", 0},
@@ -85,6 +84,17 @@ static void set_once(struct argp_state *state, const char *option, char **slot, 
     if (value[0] == '\0')
         argp_failure(state, RG_EXIT_USAGE, 0, "--%s: a name is wanted, not an empty one", option);
     *slot = value;
+}
+
+long rg_cli_count(struct argp_state *state, const char *option, const char *text, long low,
+                  long high)
+{
+    const struct rg_limit limit = {.whole = true, .min = (double)low, .max = (double)high};
+    double value = 0;
+    if (rg_text_number(text, &limit, &value, NULL) < 0)
+        argp_failure(state, RG_EXIT_USAGE, 0, "--%s %.40s: a number from %ld to %ld is allowed",
+                     option, text, low, high);
+    return (long)value;
 }
 
 static void set_timeout(struct argp_state *state, struct rg_options *options, const char *value)
@@ -219,7 +229,7 @@ static void refuse_unknown(const struct argp *argp, int argc, char **argv)
             strncat(words, "--version --help", sizeof words - strlen(words) - 1);
             snprintf(given, sizeof given, "%.*s", (int)strcspn(word, "="), word);
             rg_text_allowed(words, given, allowed, sizeof allowed);
-            rg_text_squeeze(given);
+            rg_one_line(given);
             fprintf(stderr, "%s: unknown option %s: %s\n", program, given, allowed);
             exit(RG_EXIT_USAGE);
         }
@@ -572,7 +582,7 @@ static int check_parameters(const struct rg_options *options, int runs, bool num
 /* Tell what is wrong with the input, in one line; the exit status. */
 static int refuse(const char *program, int err, struct rg_error *e)
 {
-    rg_text_squeeze(e->text);
+    rg_one_line(e->text);
     if (strncmp(e->text, "--", 2) == 0) /* about an option; else it begins with FILE:LINE */
         fprintf(stderr, "%s: ", program);
     fprintf(stderr, "%s\n", e->text);
@@ -650,6 +660,14 @@ int rg_cli_write(const struct rg_options *options, const struct rg_result *resul
     return write_file(options->json, result, rg_result_write, e);
 }
 
+int rg_cli_flush(const char *program)
+{
+    if (fflush(stdout) == 0)
+        return RG_EXIT_OK;
+    fprintf(stderr, "%s: standard output: %s\n", program, strerror(errno));
+    return RG_EXIT_INTERNAL;
+}
+
 int rg_cli_finish(const struct rg_options *options, const char *program,
                   const struct rg_result *result)
 {
@@ -666,10 +684,7 @@ int rg_cli_finish(const struct rg_options *options, const char *program,
     }
     if (table) {
         rg_result_table(result, stdout);
-        if (fflush(stdout) != 0) {
-            fprintf(stderr, "%s: standard output: %s\n", program, strerror(errno));
-            failed = 1;
-        }
+        failed |= rg_cli_flush(program) != RG_EXIT_OK;
     }
     return failed ? RG_EXIT_INTERNAL : rg_cli_exit_status(result);
 }

@@ -35,6 +35,10 @@ extern const struct argp rg_cli_argp;
  * finds a bad value says so with argp_failure(state, RG_EXIT_USAGE, 0, ...): one line as well. */
 void rg_cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 
+/* A whole number of an option, from low to high; anything else ends the program as above. */
+long rg_cli_count(struct argp_state *state, const char *option, const char *text, long low,
+                  long high);
+
 /* The lists in the options; the strings belong to argv. */
 void rg_cli_free(struct rg_options *options);
 
@@ -46,6 +50,9 @@ void rg_cli_check(const struct rg_study *study, FILE *stream);
 /* Exit status for the runs of a result (the worst of them), and for one error code. */
 int rg_cli_exit_status(const struct rg_result *result);
 int rg_cli_exit_of(int error_code);
+
+/* Standard output is written out: 0, or 1 where that failed, and a line says so. */
+int rg_cli_flush(const char *program);
 
 /* Open what the options ask for and see that all outputs could be written. On failure one line has
  * gone to standard error: the exit status, else 0. */

@@ -405,7 +405,7 @@ int rg_study_select(struct rg_scenario *s, char *const *labels, int label_count,
             rg_text_allowed(words, labels[k], allowed, sizeof allowed);
             rg_fail(e, RG_ERR_INVALID, "--strategy %.64s: %s", labels[k], allowed);
             if (e)
-                rg_text_squeeze(e->text);
+                rg_one_line(e->text);
             return RG_ERR_INVALID;
         }
     }
@@ -468,7 +468,7 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
         (err = check_training(study, e)) || (err = make_jobs(study, want->at_point, e)))
         rg_study_close(study);
     if (err && e)
-        rg_text_squeeze(e->text);
+        rg_one_line(e->text);
     return err;
 }
 

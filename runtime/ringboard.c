@@ -7,6 +7,7 @@
  * threads than cores, questions that are no numbers: one line and exit status 2. */
 #include "base/check.h"
 #include "cli.h"
+#include "result/json.h"
 #include "scenario/scenario.h"
 #include "scenario/text.h"
 #include <stdlib.h>
@@ -135,7 +136,8 @@ static const struct argp argp = {
     "Examples:\n"
     "  ringboard platforms/pi4-gigabit-64.xml --board --watts 0 --watts 4\n"
     "  ringboard platforms/mixed-16.xml --host node-12 --threads 4 --gemm 256,256,256\n\n"
-    "Seconds, watts, bytes, hertz and GFLOP/s (1e9). Exit status: 0, or 2 for bad usage.",
+    "Seconds, watts, bytes, hertz and GFLOP/s (1e9). Exit status: 0; 1 for output that\n"
+    "cannot be written; 2 for bad usage.",
     NULL,
     NULL,
     NULL};
@@ -171,15 +173,22 @@ static void answer(const struct rg_board *board, const struct question *q, int t
 
 static void print_board(const char *host, const struct rg_board *board)
 {
-    printf("{\"host\": \"%s\", \"board\": \"%s\", \"cores\": %d, \"clock\": %.9g, "
-           "\"gemm_rate\": %.9g, \"gemm_rate_all\": %.9g, \"memory_bytes\": %.0f, "
-           "\"port_rate\": %.9g, \"switch_watts\": %.9g, \"clocks\": [",
-           host, board->name, board->cores, board->clocks[board->clock].hz, board->gemm_rate,
-           board->gemm_rate_all, (double)board->memory_bytes, board->port_rate,
-           board->switch_watts);
+    struct rg_json j = {.stream = stdout};
+    rg_json_object(&j, NULL, true);
+    rg_json_text(&j, "host", host);
+    rg_json_text(&j, "board", board->name);
+    rg_json_whole(&j, "cores", board->cores);
+    rg_json_real(&j, "clock", board->clocks[board->clock].hz);
+    rg_json_real(&j, "gemm_rate", board->gemm_rate);
+    rg_json_real(&j, "gemm_rate_all", board->gemm_rate_all);
+    rg_json_count(&j, "memory_bytes", board->memory_bytes);
+    rg_json_real(&j, "port_rate", board->port_rate);
+    rg_json_real(&j, "switch_watts", board->switch_watts);
+    rg_json_array(&j, "clocks", true);
     for (int i = 0; i < board->clock_count; i++)
-        printf("%s%.9g", i ? ", " : "", board->clocks[i].hz);
-    printf("]}\n");
+        rg_json_real(&j, NULL, board->clocks[i].hz);
+    rg_json_close(&j);
+    rg_json_close(&j);
 }
 
 static int find_host(const struct rg_platform *platform, const char *name)
@@ -226,11 +235,10 @@ int main(int argc, char **argv)
         err = run(&a, &platform, &e);
         rg_platform_free(&platform);
     }
-    if (err)
+    if (err) {
+        rg_one_line(e.text);
         fprintf(stderr, "ringboard: %s\n", e.text);
-    if (fflush(stdout) != 0) {
-        perror("ringboard: standard output");
-        return RG_EXIT_INTERNAL;
+        return RG_EXIT_USAGE;
     }
-    return err ? RG_EXIT_USAGE : 0;
+    return rg_cli_flush("ringboard");
 }

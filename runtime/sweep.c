@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALUE = 400 };
+enum { VALUE = 400, MANY_NODES = 1 << 20 };
 
 /* Texts that have been seen. */
 struct seen {
@@ -126,6 +126,12 @@ static int count_hosts(struct planner *p, long *nodes, struct rg_error *e)
     return 0;
 }
 
+/* As a number of nodes; what is none, or too many, is refused when the point is opened. */
+static long nodes_of(const char *text)
+{
+    return RG_MIN(strtol(text, NULL, 10), MANY_NODES);
+}
+
 /* N for a sweep of this key: the nodes of the strategy (spec NULL: of the scenario) at this point.
  * What is swept comes before --set, that before the attribute, and without any it is every host. */
 static int nodes_here(struct planner *p, const struct rg_sweep *sweep,
@@ -143,17 +149,17 @@ static int nodes_here(struct planner *p, const struct rg_sweep *sweep,
     }
     snprintf(key, sizeof key, "%s.nodes", own ? spec->label : "");
     const char *swept = own ? value_here(p, key) : NULL;
-    *nodes = all ? atol(all) : p->scenario.nodes;
+    *nodes = all ? nodes_of(all) : p->scenario.nodes;
     if (swept && rg_sweep_is_multiple(swept)) {
         int err = *nodes > 0 ? 0 : count_hosts(p, nodes, e);
         rg_sweep_resolve(swept, *nodes, text, sizeof text);
-        *nodes = atol(text);
+        *nodes = nodes_of(text);
         return err;
     }
     if (swept || value)
-        *nodes = atol(swept ? swept : value);
+        *nodes = nodes_of(swept ? swept : value);
     else if (*nodes == 0 && attribute)
-        *nodes = atol(attribute);
+        *nodes = nodes_of(attribute);
     return *nodes > 0 ? 0 : count_hosts(p, nodes, e);
 }
 
@@ -266,7 +272,7 @@ static int add_run(struct planner *p, const struct rg_job *job, const struct rg_
         planned->run.status = RG_RUN_NO_FIT;
         snprintf(planned->run.error, sizeof planned->run.error, "%s", why.text);
     }
-    rg_text_squeeze(planned->run.error);
+    rg_one_line(planned->run.error);
     plan->numerics = plan->numerics || job->numerics;
     return 0;
 }
@@ -454,7 +460,7 @@ int rg_sweep_open(const struct rg_study_want *want, rg_look_fn look, void *arg,
     if (err) {
         rg_sweep_close(plan);
         if (e)
-            rg_text_squeeze(e->text);
+            rg_one_line(e->text);
     }
     return err;
 }

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <xbt/config.h>
@@ -77,23 +78,39 @@ void rg_engine_start(const char *platform, double link_rate, bool energy)
 
 /* ---- the look at a platform ---- */
 
+enum { REFUSED = 3 }; /* status of the child that looks: a line of its own says what is allowed */
+
 /* Routes run at what the datasheets say: a faster link would simulate a port that does not exist,
- * and where even the first two nodes are slower, the file contradicts itself. */
+ * and where even the first two nodes are slower, or further apart, the file contradicts itself. */
 static void look_at_route(char *const *hosts, const struct rg_board *const *boards, int a, int b)
 {
     sg_host_t from = sg_host_by_name(hosts[a]), to = sg_host_by_name(hosts[b]);
     double latency = sg_host_get_route_latency(from, to);
     double rate = sg_host_get_route_bandwidth(from, to);
     double port = fmin(boards[a]->port_rate, boards[b]->port_rate);
+    double wanted = (boards[a]->latency_s + boards[b]->latency_s) / 2;
+    bool first = a == 0 && b == 1;
     if (!(latency >= 0) || latency > 1e4)
         fprintf(stderr, "latency %g s from %s to %s: 0 to 10000 s are allowed\n", latency, hosts[a],
                 hosts[b]);
-    else if (!(rate <= port * 1.01) || (a == 0 && b == 1 && rate < port * 0.99))
-        fprintf(stderr, "its links carry %g B/s from %s to %s, rg_port_rate says %g\n", rate,
-                hosts[a], hosts[b], port);
+    else if (first && fabs(latency - wanted) > 0.01 * wanted + 1e-9)
+        fprintf(stderr, "latency %g s from %s to %s, rg_latency_s says %g: as much is wanted\n",
+                latency, hosts[a], hosts[b], wanted);
+    else if (!(rate <= port * 1.01) || (first && rate < port * 0.99))
+        fprintf(stderr,
+                "its links carry %g B/s from %s to %s, rg_port_rate says %g: as much is wanted\n",
+                rate, hosts[a], hosts[b], port);
     else
         return;
-    _exit(1);
+    _exit(REFUSED);
+}
+
+static double least_speed(sg_host_t host)
+{
+    double least = INFINITY;
+    for (unsigned long i = 0; i < sg_host_get_nb_pstates(host); i++)
+        least = fmin(least, sg_host_get_pstate_speed(host, (int)i));
+    return least;
 }
 
 static void look_at_host(const char *name, const struct rg_board *board)
@@ -101,15 +118,17 @@ static void look_at_host(const char *name, const struct rg_board *board)
     sg_host_t host = sg_host_by_name(name);
     if (!host)
         fprintf(stderr, "it has no host %s\n", name);
+    else if (!(least_speed(host) > 0))
+        fprintf(stderr, "host %s has speed 0: speeds above 0 are allowed\n", name);
     else if (sg_host_get_nb_pstates(host) != (unsigned long)board->clock_count)
-        fprintf(stderr, "host %s has %lu speeds, rg_clocks says %d\n", name,
+        fprintf(stderr, "host %s has %lu speeds, rg_clocks says %d: as many are wanted\n", name,
                 sg_host_get_nb_pstates(host), board->clock_count);
     else if (sg_host_core_count(host) != board->cores)
-        fprintf(stderr, "host %s has %d cores, rg_cores says %d\n", name, sg_host_core_count(host),
-                board->cores);
+        fprintf(stderr, "host %s has %d cores, rg_cores says %d: as many are wanted\n", name,
+                sg_host_core_count(host), board->cores);
     else
         return;
-    _exit(1);
+    _exit(REFUSED);
 }
 
 static _Noreturn void look(const char *platform, double link_rate, char *const *hosts,
@@ -151,6 +170,7 @@ int rg_engine_probe(const char *platform, double link_rate, char *const *hosts,
     if (pid < 0)
         return rg_fail(e, RG_ERR_INTERNAL, "fork: %s", strerror(errno));
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
         dup2(ends[1], STDERR_FILENO);
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
@@ -172,6 +192,8 @@ int rg_engine_probe(const char *platform, double link_rate, char *const *hosts,
         return 0;
     text[have] = 0;
     first_line(text);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == REFUSED)
+        return rg_fail_at(e, platform, 0, "%s", text);
     return rg_fail_at(e, platform, 0,
                       "SimGrid cannot use it: %s; allowed is a SimGrid 4.1 platform "
                       "whose hosts are all connected",

@@ -5,6 +5,7 @@
  * full while others still run (told once, tried again at the end); a run that ends without a
  * result. */
 #include "base/check.h"
+#include "base/file.h"
 #include "ringsim.h"
 #include <errno.h>
 #include <math.h>
@@ -54,6 +55,29 @@ static int check_archive(const struct ringsim *r, const struct rg_archive *archi
                    r->options.json, what);
 }
 
+/* Is that the run which was planned there? */
+static bool is_planned(const struct rg_run *run, const struct rg_run *plan)
+{
+    bool same = strcmp(run->label, plan->label) == 0 && strcmp(run->kind, plan->kind) == 0 &&
+                run->nodes == plan->nodes && run->numerics == plan->numerics &&
+                run->sweep_count == plan->sweep_count;
+    for (int i = 0; i < plan->sweep_count && same; i++)
+        same = strcmp(run->sweep[i].key, plan->sweep[i].key) == 0 &&
+               strcmp(run->sweep[i].value, plan->sweep[i].value) == 0;
+    return same;
+}
+
+static int check_runs(const struct ringsim *r, const struct rg_archive *archive, struct rg_error *e)
+{
+    for (int i = 0; i < archive->run_count; i++)
+        if (!is_planned(&archive->runs[i], &r->plan.runs[archive->places[i]].run))
+            return rg_fail(e, RG_ERR_INVALID,
+                           "%.200s: its run %d (%.63s) is not the one that belongs there: another "
+                           "file, or no --resume, is wanted",
+                           r->options.json, i + 1, archive->runs[i].label);
+    return 0;
+}
+
 /* Runs that have a result are taken over; failed and interrupted ones are tried again. */
 static int take_over(struct ringsim *r)
 {
@@ -63,7 +87,8 @@ static int take_over(struct ringsim *r)
         return 0;
     int err = rg_archive_read(r->options.json, &archive, &e);
     if (err == 0) {
-        if ((err = check_archive(r, &archive, &e)) == 0) {
+        if ((err = check_archive(r, &archive, &e)) == 0 &&
+            (err = check_runs(r, &archive, &e)) == 0) {
             for (int i = 0; i < archive.run_count; i++) {
                 struct task *task = &r->tasks[archive.places[i]];
                 if (archive.runs[i].status != RG_RUN_OK || task->over)
@@ -263,7 +288,7 @@ static void settle(struct ringsim *r)
             ringsim_fail(r, i, RG_RUN_INTERRUPTED, RG_ERR_INTERRUPTED,
                          rg_strerror(RG_ERR_INTERRUPTED));
     }
-    if (missing && r->plan.sweeping)
+    if (missing && (r->plan.sweeping || r->shards))
         fprintf(stderr, "ringsim: interrupted, %d runs are not finished%s\n", missing,
                 r->options.json ? "; --resume goes on from there" : "");
 }
@@ -295,6 +320,11 @@ int ringsim_merge(struct ringsim *r)
     RG_ASSERT(parts);
     int err = 0, status = RG_EXIT_USAGE;
     r->started_s = rg_pool_clock();
+    if (strcmp(r->options.json, "-") != 0 && rg_file_can_write(r->options.json, &e) < 0) {
+        fprintf(stderr, "ringsim: --json %s\n", e.text);
+        free(parts);
+        return status;
+    }
     for (int i = 0; i < r->part_count && err == 0; i++)
         err = rg_archive_read(r->parts[i], &parts[i], &e);
     if (err == 0)

@@ -65,6 +65,13 @@ static void on_terminate(int number)
     _exit(RG_EXIT_INTERRUPTED);
 }
 
+void rg_pool_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_terminate};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
 static void start(const struct rg_pool *pool, struct slot *slot, int index)
 {
     int ends[2];

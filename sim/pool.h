@@ -25,6 +25,9 @@ struct rg_pool {
     void (*tick)(void *arg); /* about five times a second while children run; NULL: none */
 };
 
+/* From here on SIGINT and SIGTERM end the process with status 130 and leave no temporary files,
+ * until a pool runs. */
+void rg_pool_catch(void);
 /* Returns when all have ended, or SIGINT or SIGTERM has ended those that ran; the handlers stay. */
 void rg_pool_run(const struct rg_pool *pool);
 bool rg_pool_interrupted(void);

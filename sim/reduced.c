@@ -8,6 +8,7 @@
 #include "reduced.h"
 
 #include "base/check.h"
+#include "base/file.h"
 #include "extrapolate.h"
 #include <errno.h>
 #include <math.h>
@@ -41,57 +42,28 @@ struct told {
     char *text;
 };
 
-static void write_all(int fd, const void *data, size_t size)
-{
-    const char *p = data;
-    while (size > 0) {
-        ssize_t n = write(fd, p, size);
-        if (n < 0 && errno != EINTR)
-            _exit(1); /* nobody listens */
-        if (n > 0) {
-            p += n;
-            size -= (size_t)n;
-        }
-    }
-}
-
-static bool read_all(int fd, void *data, size_t size)
-{
-    char *p = data;
-    while (size > 0) {
-        ssize_t n = read(fd, p, size);
-        if (n == 0 || (n < 0 && errno != EINTR))
-            return false;
-        if (n > 0) {
-            p += n;
-            size -= (size_t)n;
-        }
-    }
-    return true;
-}
-
 static _Noreturn void tell(int fd, struct head head, const double *marks, const struct rg_run *run)
 {
     char *text = NULL;
     if (run && rg_run_encode(run, &text) != 0)
         _exit(1);
     head.length = text ? strlen(text) : 0;
-    write_all(fd, &head, sizeof head);
-    write_all(fd, marks, head.count * sizeof *marks);
-    write_all(fd, text, head.length);
-    _exit(0);
+    bool told = rg_pipe_write(fd, &head, sizeof head) &&
+                rg_pipe_write(fd, marks, head.count * sizeof *marks) &&
+                rg_pipe_write(fd, text, head.length);
+    _exit(told ? 0 : 1);
 }
 
 static bool hear(int fd, struct told *told)
 {
     struct head *head = &told->head;
-    if (!read_all(fd, head, sizeof *head))
+    if (!rg_pipe_read(fd, head, sizeof *head))
         return false;
     told->marks = calloc(head->count + 1, sizeof *told->marks);
     told->text = calloc(head->length + 1, 1);
     RG_ASSERT(told->marks && told->text);
-    return read_all(fd, told->marks, head->count * sizeof *told->marks) &&
-           read_all(fd, told->text, head->length);
+    return rg_pipe_read(fd, told->marks, head->count * sizeof *told->marks) &&
+           rg_pipe_read(fd, told->text, head->length);
 }
 
 static void forget(struct told *told)

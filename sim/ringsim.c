@@ -58,19 +58,6 @@ static int node_program(struct rg_world *w, void *arg)
     return rg_node_run(w, s->job, &options, w->rank == 0 ? s->run : NULL);
 }
 
-static void write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, text, length);
-        if (n < 0 && errno != EINTR)
-            return; /* the parent is gone: nobody to tell */
-        if (n > 0) {
-            text += n;
-            length -= (size_t)n;
-        }
-    }
-}
-
 /* Once a process. */
 static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn iteration,
                          void *iteration_arg, struct rg_run *run)
@@ -113,7 +100,7 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
         simulate_job(&s, task->job, NULL, NULL, &run);
     char *text = NULL;
     if (rg_run_encode(&run, &text) == 0)
-        write_all(fd, text, strlen(text));
+        rg_pipe_write(fd, text, strlen(text)); /* if the parent is gone: nobody to tell */
     _exit(0);
 }
 
@@ -131,7 +118,7 @@ static void child(void *arg, int index, int fd)
         char *text = NULL;
         ringsim_fail(r, index, RG_RUN_FAILED, err, e.text);
         if (rg_run_encode(&task->run, &text) == 0)
-            write_all(fd, text, strlen(text));
+            rg_pipe_write(fd, text, strlen(text));
         _exit(0);
     }
     task->job = &r->study.jobs[r->plan.study_open ? index : 0];
@@ -141,7 +128,7 @@ static void child(void *arg, int index, int fd)
 
 /* ---- options ---- */
 
-enum { KEY_JOBS = 'j', KEY_RESUME = 2000, KEY_SHARD, KEY_MERGE, KEY_FULL };
+enum { KEY_JOBS = 2000, KEY_RESUME, KEY_SHARD, KEY_MERGE, KEY_FULL }; /* no letters */
 
 static const struct argp_option options[] = {
     {"jobs", KEY_JOBS, "N", 0, "Runs simulated at once (default: the cores)", 0},
@@ -160,15 +147,21 @@ static const struct argp_option options[] = {
 
 static void set_shard(struct ringsim *r, const char *arg, struct argp_state *state)
 {
-    char *end, *last = NULL;
-    long shard = strtol(arg, &end, 10), shards = *end == '/' ? strtol(end + 1, &last, 10) : 0;
-    if (end == arg || *end != '/' || last == end + 1 || *last || shard < 1 || shard > shards ||
-        shards > RG_SWEEP_RUNS)
+    struct rg_limit limit = {.whole = true, .min = 1, .max = RG_SWEEP_RUNS};
+    char copy[24], *shards = copy, *shard;
+    double k = 0, n = 0;
+    snprintf(copy, sizeof copy, "%s", strlen(arg) < sizeof copy ? arg : "");
+    shard = strsep(&shards, "/");
+    if (!shards || rg_text_number(shards, &limit, &n, NULL) < 0 ||
+        (limit.max = n, rg_text_number(shard, &limit, &k, NULL) < 0))
         argp_failure(state, RG_EXIT_USAGE, 0,
-                     "--shard %s: K/N is wanted, K from 1 to N, N up to %d, as in 2/8", arg,
+                     "--shard %.40s: K/N is wanted, K from 1 to N, N up to %d, as in 2/8", arg,
                      RG_SWEEP_RUNS);
-    r->shard = (int)shard;
-    r->shards = (int)shards;
+    if (r->shards)
+        argp_failure(state, RG_EXIT_USAGE, 0, "--shard is allowed once, not %d/%d and %s", r->shard,
+                     r->shards, arg);
+    r->shard = (int)k;
+    r->shards = (int)n;
 }
 
 static void add_part(struct ringsim *r, char *arg, struct argp_state *state)
@@ -184,8 +177,9 @@ static void add_part(struct ringsim *r, char *arg, struct argp_state *state)
 static void check_options(const struct ringsim *r, struct argp_state *state)
 {
     const struct rg_options *o = &r->options;
-    if (o->merging && (o->set_count || o->label_count || o->trace || o->save || o->load ||
-                       o->check || r->resume || r->shards))
+    if (o->merging &&
+        (o->set_count || o->label_count || o->trace || o->save || o->load || o->check || o->data ||
+         o->timeout_s > 0 || r->resume || r->shards || r->full || r->jobs))
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--merge joins what has run: only parts, --json and --quiet are allowed");
     if (o->merging && (r->part_count == 0 || !o->json))
@@ -202,16 +196,12 @@ static void check_options(const struct ringsim *r, struct argp_state *state)
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct ringsim *r = state->input;
-    char *end;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &r->options;
         break;
     case KEY_JOBS:
-        r->jobs = (int)strtol(arg, &end, 10);
-        if (*end || end == arg || r->jobs < 1 || r->jobs > RG_POOL_MOST)
-            argp_failure(state, RG_EXIT_USAGE, 0, "--jobs %s: a number from 1 to %d is allowed",
-                         arg, RG_POOL_MOST);
+        r->jobs = (int)rg_cli_count(state, "jobs", arg, 1, RG_POOL_MOST);
         break;
     case KEY_RESUME:
         r->resume = true;
@@ -389,23 +379,28 @@ static int simulate(struct ringsim *r)
     return ringsim_report(r);
 }
 
-static void check(const struct ringsim *r)
+static int check(const struct ringsim *r)
 {
     if (r->plan.sweeping)
         rg_cli_check_plan(&r->plan, stdout);
     else
         rg_cli_check(&r->study, stdout);
+    return rg_cli_flush("ringsim");
 }
 
 int main(int argc, char **argv)
 {
-    struct ringsim r = {.jobs = (int)RG_MIN(sysconf(_SC_NPROCESSORS_ONLN), RG_POOL_MOST)};
+    struct ringsim r = {0};
     rg_blas_setup(argv);
     rg_cli_parse(&argp, argc, argv, &r);
     if (r.options.list) {
         rg_cli_list(stdout);
-        return 0;
+        rg_cli_free(&r.options);
+        return rg_cli_flush("ringsim");
     }
+    rg_pool_catch();
+    if (r.jobs == 0)
+        r.jobs = (int)RG_MIN(RG_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1), RG_POOL_MOST);
     int status = r.options.merging ? ringsim_merge(&r) : make_plan(&r);
     if (status == 0 && !r.options.merging) {
         if (rg_blas_note() && !r.options.quiet)
@@ -413,7 +408,7 @@ int main(int argc, char **argv)
         r.terminal = isatty(STDERR_FILENO) && !r.options.quiet;
         status = load_initial(&r);
         if (status == 0 && r.options.check)
-            check(&r);
+            status = check(&r);
         else if (status == 0)
             status = simulate(&r);
     }

@@ -21,7 +21,7 @@ struct task {
 
 struct ringsim {
     struct rg_options options;
-    int jobs;          /* --jobs */
+    int jobs;          /* --jobs; 0: not given */
     bool full;         /* --full */
     int shard, shards; /* --shard K/N; 0, 0: all runs */
     bool resume;       /* --resume */

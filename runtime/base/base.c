@@ -53,3 +53,10 @@ void rg_assert_failed(const char *expression, const char *file, int line)
             expression);
     abort();
 }
+
+void rg_one_line(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+}

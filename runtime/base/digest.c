@@ -30,4 +30,3 @@ void rg_digest_end(struct rg_digest *digest, char text[RG_DIGEST_TEXT])
         snprintf(text + 2 * i, 3, "%02x", sum[i]);
     EVP_MD_CTX_free((EVP_MD_CTX *)digest);
 }
-

@@ -46,4 +46,7 @@ int rg_fail(struct rg_error *e, int code, const char *format, ...)
 int rg_fail_at(struct rg_error *e, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Make a text fit for one line: control characters, newlines too, become blanks. */
+void rg_one_line(char *text);
+
 #endif

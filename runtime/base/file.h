@@ -8,6 +8,7 @@
 #define RG_BASE_FILE_H
 
 #include "base/error.h"
+#include <stdbool.h>
 #include <stdio.h>
 
 struct rg_file {
@@ -22,5 +23,9 @@ void rg_file_abandon_all(void);
 
 /* Could rg_file_open succeed? Leaves nothing behind. */
 int rg_file_can_write(const char *path, struct rg_error *e);
+
+/* All of it to, or from, a pipe; false: the other end is gone, or an error. */
+bool rg_pipe_write(int fd, const void *data, size_t size);
+bool rg_pipe_read(int fd, void *data, size_t size);
 
 #endif

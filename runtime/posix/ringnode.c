@@ -362,7 +362,7 @@ static int run_remote(struct ringnode *node)
 
 /* ---- main ---- */
 
-enum { KEY_RANK = 'r', KEY_HOSTS = 'H', KEY_LOCAL = 'l', KEY_JOIN = 1000 };
+enum { KEY_RANK = 2000, KEY_HOSTS, KEY_LOCAL, KEY_JOIN }; /* no letters */
 
 static const struct argp_option options[] = {
     {"rank", KEY_RANK, "R", 0, "This node's rank: its line in the hosts file, from 0", 0},
@@ -372,18 +372,6 @@ static const struct argp_option options[] = {
     {"join-timeout", KEY_JOIN, "SECONDS", 0, "Wait so long for the other ranks (default 60)", 0},
     {0}};
 
-static long count_of(struct argp_state *state, const char *option, const char *text, long low,
-                     long high)
-{
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (end == text || *end || errno || value < low || value > high)
-        argp_failure(state, RG_EXIT_USAGE, 0, "--%s %s: a number from %ld to %ld is allowed",
-                     option, text, low, high);
-    return value;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct ringnode *node = state->input;
@@ -392,22 +380,22 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = &node->options;
         return 0;
     case KEY_RANK:
-        node->rank = (int)count_of(state, "rank", arg, 0, 65535);
+        node->rank = (int)rg_cli_count(state, "rank", arg, 0, 65535);
         return 0;
     case KEY_HOSTS:
         node->hosts_file = arg;
         return 0;
     case KEY_LOCAL:
         node->local = true;
-        node->local_nodes = arg ? (int)count_of(state, "local", arg, 1, 1024) : 0;
+        node->local_nodes = arg ? (int)rg_cli_count(state, "local", arg, 1, 1024) : 0;
         return 0;
     case ARGP_KEY_ARG: /* "--local 3": the number is an argument of its own to argp */
         if (!node->local || node->local_nodes || arg[strspn(arg, "0123456789")])
             return ARGP_ERR_UNKNOWN;
-        node->local_nodes = (int)count_of(state, "local", arg, 1, 1024);
+        node->local_nodes = (int)rg_cli_count(state, "local", arg, 1, 1024);
         return 0;
     case KEY_JOIN:
-        node->join_timeout_s = (double)count_of(state, "join-timeout", arg, 1, 86400);
+        node->join_timeout_s = (double)rg_cli_count(state, "join-timeout", arg, 1, 86400);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -491,7 +479,8 @@ int main(int argc, char **argv)
     rg_cli_parse(&argp, argc, argv, &node);
     if (node.options.list) {
         rg_cli_list(stdout);
-        return 0;
+        rg_cli_free(&node.options);
+        return rg_cli_flush("ringnode");
     }
     int status = check_mode(&node);
     if (status == 0) {
@@ -501,10 +490,12 @@ int main(int argc, char **argv)
     }
     if (status == 0 && rg_blas_note() && !node.options.quiet)
         fprintf(stderr, "ringnode: %s\n", rg_blas_note());
-    if (status == 0 && node.options.check)
+    if (status == 0 && node.options.check) {
         rg_cli_check(&node.study, stdout);
-    else if (status == 0)
+        status = rg_cli_flush("ringnode");
+    } else if (status == 0) {
         status = run(&node);
+    }
     rg_study_close(&node.study);
     rg_cli_free(&node.options);
     rg_hosts_free(&node.hosts);

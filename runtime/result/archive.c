@@ -42,6 +42,9 @@ static int check_alike(const struct rg_archive *a, const char *path_a, const str
         what = "programs or versions";
     else if (a->total != b->total)
         what = "numbers of runs";
+    else if (strcmp(a->world, b->world) != 0 || strcmp(a->scenario, b->scenario) != 0 ||
+             a->seed != b->seed)
+        what = "worlds, names or seeds";
     if (!what)
         return 0;
     return rg_fail(e, RG_ERR_INVALID,

@@ -174,7 +174,7 @@ static int complain(struct checkpoint *c, const char *format, ...)
     va_end(args);
     rg_fail_at(c->e, c->path, 0, "%s", text);
     if (c->e)
-        rg_json_one_line(c->e->text);
+        rg_one_line(c->e->text);
     return RG_ERR_INVALID;
 }
 

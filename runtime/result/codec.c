@@ -41,7 +41,7 @@ static int complain(struct rg_error *e, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    rg_json_one_line(text);
+    rg_one_line(text);
     return rg_fail(e, RG_ERR_PROTOCOL, "%s", text);
 }
 
@@ -108,6 +108,17 @@ static bool get_flag(struct reader *r, const json_t *object, const char *key)
     return json_is_true(value);
 }
 
+/* An object; where it must be (null_too false) or may be null: then NULL. */
+static json_t *get_object(struct reader *r, const json_t *object, const char *key, bool null_too)
+{
+    json_t *value = member(r, object, key);
+    if (json_is_object(value))
+        return value;
+    if (!null_too || !json_is_null(value))
+        fault(r, key);
+    return NULL;
+}
+
 /* null is "". */
 static void get_text(struct reader *r, const json_t *object, const char *key, char *text,
                      size_t size)
@@ -123,13 +134,14 @@ static void get_text(struct reader *r, const json_t *object, const char *key, ch
 
 static void read_params(struct reader *r, const json_t *root, struct rg_run *run)
 {
-    json_t *params = member(r, root, "params"), *value;
+    json_t *params = get_object(r, root, "params", false), *value;
     const char *name;
     json_object_foreach(params, name, value)
     {
         char number[32];
         snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        if (!json_is_integer(value) && !json_is_string(value))
+        if ((!json_is_integer(value) && !json_is_string(value)) ||
+            strlen(name) >= sizeof run->params->name)
             fault(r, name);
         else if (rg_run_param(run, name,
                               json_is_string(value) ? json_string_value(value) : number) < 0)
@@ -139,7 +151,7 @@ static void read_params(struct reader *r, const json_t *root, struct rg_run *run
 
 static void read_sweep(struct reader *r, const json_t *root, struct rg_run *run)
 {
-    json_t *sweep = member(r, root, "sweep"), *value;
+    json_t *sweep = get_object(r, root, "sweep", false), *value;
     const char *key;
     json_object_foreach(sweep, key, value)
     {
@@ -155,10 +167,14 @@ static void read_head(struct reader *r, const json_t *root, struct rg_run *run, 
     char status[24], numerics[8];
     get_text(r, root, "label", run->label, sizeof run->label);
     get_text(r, root, "kind", run->kind, sizeof run->kind);
+    if (!run->label[0])
+        fault(r, "label");
     read_params(r, root, run);
     run->nodes = (int)get_whole(r, root, "nodes", 0, INT32_MAX);
     get_text(r, root, "numerics", numerics, sizeof numerics);
     run->numerics = strcmp(numerics, "real") == 0;
+    if (!run->numerics && strcmp(numerics, "skip") != 0)
+        fault(r, "numerics");
     get_text(r, root, "status", status, sizeof status);
     int i = RG_RUN_OK;
     while (i <= RG_RUN_IMPOSSIBLE && strcmp(rg_status_name((enum rg_status)i), status) != 0)
@@ -175,8 +191,8 @@ static void read_head(struct reader *r, const json_t *root, struct rg_run *run, 
 
 static void read_predicted(struct reader *r, const json_t *root, struct rg_run *run)
 {
-    json_t *o = member(r, root, "predicted");
-    run->predicted.defined = json_is_object(o);
+    json_t *o = get_object(r, root, "predicted", true);
+    run->predicted.defined = o != NULL;
     if (!run->predicted.defined)
         return;
     run->predicted.overlap = get_flag(r, o, "overlap");
@@ -191,8 +207,8 @@ static void read_predicted(struct reader *r, const json_t *root, struct rg_run *
 
 static void read_formula(struct reader *r, const json_t *root, struct rg_run *run)
 {
-    json_t *o = member(r, root, "formula");
-    run->formula.defined = json_is_object(o);
+    json_t *o = get_object(r, root, "formula", true);
+    run->formula.defined = o != NULL;
     if (!run->formula.defined)
         return;
     run->formula.overlap = get_flag(r, o, "overlap");
@@ -221,6 +237,8 @@ static void read_measures(struct reader *r, const json_t *root, struct rg_run *r
     run->iterations = (long)get_whole(r, root, "iterations", 0, INT64_MAX);
     run->samples = get_count(r, root, "samples");
     run->time_s = get_real(r, root, "time_s");
+    if (run->status == RG_RUN_OK && !(run->time_s >= 0))
+        fault(r, "time_s");
     json_t *o = member(r, root, "iteration_s");
     run->iteration_s.mean = get_real(r, o, "mean");
     run->iteration_s.p50 = get_real(r, o, "p50");
@@ -272,8 +290,8 @@ static void read_training(struct reader *r, const json_t *root, struct rg_run *r
     o = member(r, root, "final");
     run->final_loss = get_real(r, o, "loss");
     run->final_accuracy = get_real(r, o, "accuracy");
-    o = member(r, root, "to_accuracy");
-    run->to_accuracy.wanted = json_is_object(o);
+    o = get_object(r, root, "to_accuracy", true);
+    run->to_accuracy.wanted = o != NULL;
     if (run->to_accuracy.wanted) {
         run->to_accuracy.target = get_real(r, o, "target");
         run->to_accuracy.reached = json_is_integer(member(r, o, "iterations"));
@@ -473,6 +491,8 @@ int rg_run_decode(const char *text, struct rg_run *run, struct rg_error *e)
 
 /* ---- whole results ---- */
 
+enum { MOST_RUNS = 1 << 24 };
+
 static int read_places(struct reader *r, const json_t *root, struct rg_archive *archive)
 {
     json_t *part = json_object_get(root, "part");
@@ -481,7 +501,9 @@ static int read_places(struct reader *r, const json_t *root, struct rg_archive *
     archive->places = calloc((size_t)archive->run_count + 1, sizeof *archive->places);
     if (!archive->places)
         return RG_ERR_NOMEM;
-    archive->total = part ? (int)get_whole(r, part, "of_runs", 0, INT32_MAX) : archive->run_count;
+    archive->total = part ? (int)get_whole(r, part, "of_runs", 0, MOST_RUNS) : archive->run_count;
+    if (part && !json_is_object(part))
+        fault(r, "part");
     if (part && json_array_size(places) != (size_t)archive->run_count)
         fault(r, "places");
     for (int i = 0; i < archive->run_count && !r->fault[0]; i++) {
@@ -509,7 +531,7 @@ static int read_archive(json_t *root, const char *path, struct rg_archive *archi
     archive->seed = get_count(&r, root, "seed");
     json_t *runs = member(&r, root, "runs");
     size_t count = json_array_size(runs);
-    if (!json_is_array(runs) || count > 1 << 24)
+    if (!json_is_array(runs) || count > MOST_RUNS)
         fault(&r, "runs");
     archive->runs = calloc(count + 1, sizeof *archive->runs);
     if (!archive->runs)

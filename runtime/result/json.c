@@ -172,10 +172,3 @@ void rg_json_flag(struct rg_json *json, const char *key, bool value)
 {
     rg_json_raw(json, key, value ? "true" : "false");
 }
-
-void rg_json_one_line(char *text)
-{
-    for (unsigned char *p = (unsigned char *)text; *p; p++)
-        if (*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-}

@@ -36,7 +36,4 @@ void rg_json_raw(struct rg_json *json, const char *key, const char *value);
 /* The shortest of the decimal forms that reads back to the same double. */
 void rg_json_format(double value, char text[40]);
 
-/* Control characters, newlines too, become blanks: for texts that are to stay one line. */
-void rg_json_one_line(char *text);
-
 #endif

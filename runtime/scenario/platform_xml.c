@@ -131,8 +131,8 @@ static int read_states(const char *text, struct rg_board *board, struct rg_error
         char *epsilon = strsep(&triple, ":"), *full = triple;
         struct rg_clock *c = &board->clocks[RG_MIN(i, RG_BOARD_CLOCKS - 1)];
         idle += strspn(idle, " \t\n");
-        if (full)
-            full[strcspn(full, " \t\n")] = '\0';
+        for (size_t n = full ? strlen(full) : 0; n > 0 && strchr(" \t\n", full[n - 1]); n--)
+            full[n - 1] = '\0';
         if (i == RG_BOARD_CLOCKS || !epsilon || !full ||
             rg_text_number(idle, &watts, &c->idle_watts, NULL) < 0 ||
             rg_text_number(epsilon, &watts, &c->epsilon_watts, NULL) < 0 ||
@@ -151,7 +151,7 @@ static int read_value(const struct property *property, const char *text, struct 
                       struct rg_error *why)
 {
     static const struct rg_limit limits[] = {
-        [CORES] = {true, false, 1, 1024},    [RATE] = {false, true, 0, 1e18},
+        [CORES] = {true, false, 1, 1024},    [RATE] = {false, false, 1, 1e18},
         [SECONDS] = {false, false, 0, 1000}, [SIZE] = {false, true, 0, 1e9},
         [BYTES] = {false, false, 1, 1e15},   [WATTS] = {false, false, 0, 1e6},
     };
@@ -174,7 +174,7 @@ static int read_value(const struct property *property, const char *text, struct 
             return rg_fail(why, RG_ERR_INVALID, "1 to %zu characters are allowed",
                            sizeof board->name - 1);
         memcpy(field, text, strlen(text) + 1);
-        rg_text_squeeze(field);
+        rg_one_line(field);
         return 0;
     }
     err = rg_text_number(text, &limits[property->type], &value, why);
@@ -247,6 +247,31 @@ static int count_states(struct rg_board *board)
     return states;
 }
 
+/* What SimGrid's own attributes say, the datasheet says too; engine.c looks at what they leave out.
+ */
+static int check_attributes(struct reader *r, const struct rg_xml_element *element,
+                            const struct rg_board *board)
+{
+    const struct rg_xml_attribute *speed = rg_xml_find(element, "speed");
+    const struct rg_xml_attribute *core = rg_xml_find(element, "core");
+    const struct rg_limit whole = {.whole = true, .min = 1, .max = 1024};
+    int speeds = 1;
+    double cores = 1;
+    for (const char *p = speed ? speed->value : ""; *p; p++)
+        speeds += *p == ',';
+    if (speed && speeds != board->clock_count)
+        return rg_xml_fail(r->xml, speed->line, r->e,
+                           "speed of <%s> has %d, rg_clocks %d: as many are wanted", element->name,
+                           speeds, board->clock_count);
+    if (core && rg_text_number(core->value, &whole, &cores, NULL) < 0)
+        cores = 0;
+    if (core && cores != board->cores)
+        return rg_xml_fail(r->xml, core->line, r->e,
+                           "core=\"%.20s\" of <%s>, rg_cores says %d: as many are wanted",
+                           core->value, element->name, board->cores);
+    return 0;
+}
+
 static int read_board(struct reader *r, const struct rg_xml_element *element,
                       struct rg_board *board)
 {
@@ -279,7 +304,7 @@ static int read_board(struct reader *r, const struct rg_xml_element *element,
     if (rg_board_check(board, &why) < 0)
         return rg_xml_fail(r->xml, element->line, r->e, "<%s id=\"%.60s\">: %.300s", element->name,
                            name, why.text);
-    return 0;
+    return check_attributes(r, element, board);
 }
 
 /* The number of an equal board, added where there is none yet. */

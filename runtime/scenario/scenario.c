@@ -43,9 +43,9 @@ const struct rg_limit *rg_scenario_limit(const char *name)
         {"learning-rate", {false, true, 0, 1000}},
         {"momentum", {false, false, 0, 0.9999}},
         {"clock", {false, true, 0, 1e12}},
-        {"link-rate", {false, true, 0, 1e6}},
+        {"link-rate", {false, false, 1e-9, 1e6}},
         {"fault-seconds", {false, false, 0, 1e12}},
-        {"fault-factor", {false, true, 0, 1}},
+        {"fault-factor", {false, false, 1e-9, 1}},
         {"fault-spread", {false, false, 0, 0.9999}},
         {"accuracy", {false, true, 0, 1}},
         {"inputs", {true, false, 1, 1 << 24}},
@@ -85,7 +85,7 @@ int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_err
     else
         rg_fail(e, RG_ERR_INVALID, "--set %s", text);
     if (e)
-        rg_text_squeeze(e->text);
+        rg_one_line(e->text);
     return RG_ERR_INVALID;
 }
 
@@ -394,7 +394,7 @@ static int read_root(const struct rg_xml *xml, struct rg_scenario *s, struct rg_
     s->name = strdup(name->value);
     if (!s->name)
         return no_memory(s, e);
-    rg_text_squeeze(s->name);
+    rg_one_line(s->name);
     return 0;
 }
 

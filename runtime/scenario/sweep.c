@@ -8,7 +8,7 @@
 #include "base/check.h"
 
 #include <ctype.h>
-#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +94,17 @@ static char *trim(char *text)
     return text;
 }
 
+/* 2 and 02, 1e9 and 1000000000 are one value. */
+static bool same_value(const char *key, const char *a, const char *b)
+{
+    static const struct rg_limit any = {.min = -INFINITY, .max = INFINITY};
+    double x, y;
+    if (strcmp(a, b) == 0)
+        return true;
+    return (strchr(key, '.') || rg_scenario_limit(key)) && rg_text_number(a, &any, &x, NULL) == 0 &&
+           rg_text_number(b, &any, &y, NULL) == 0 && x == y;
+}
+
 /* Separated by commas; by semicolons where there is one, so that lists ("4,4,3") can be swept. */
 static int read_values(const struct rg_xml *xml, struct rg_sweep *sweep, const char *values,
                        struct rg_error *e)
@@ -115,7 +126,7 @@ static int read_values(const struct rg_xml *xml, struct rg_sweep *sweep, const c
         word = trim(word);
         err = check_value(xml, sweep, word, e);
         for (int i = 0; i < sweep->count && err == 0; i++)
-            if (strcmp(sweep->values[i], word) == 0)
+            if (same_value(sweep->key, sweep->values[i], word))
                 err = rg_xml_fail(xml, sweep->line, e,
                                   "value \"%.40s\" of <sweep key=\"%.80s\"> is there twice", word,
                                   sweep->key);
@@ -124,6 +135,18 @@ static int read_values(const struct rg_xml *xml, struct rg_sweep *sweep, const c
     }
     free(copy);
     return err == RG_ERR_NOMEM ? rg_fail(e, err, "%s: out of memory", xml->path) : err;
+}
+
+/* How long to train is said once: in epochs or in iterations. */
+static bool is_length(const char *key)
+{
+    return strcmp(key, "epochs") == 0 || strcmp(key, "iterations") == 0;
+}
+
+/* Does a value of one key take the place of one of the other? */
+static bool replaces(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0 || (is_length(a) && is_length(b));
 }
 
 int rg_sweep_read(const struct rg_xml *xml, const struct rg_xml_element *element,
@@ -136,11 +159,12 @@ int rg_sweep_read(const struct rg_xml *xml, const struct rg_xml_element *element
         (err = rg_xml_empty(xml, element, e)))
         return err;
     for (int i = 0; i < s->sweep_count; i++)
-        if (strcmp(s->sweeps[i].key, key->value) == 0)
-            return rg_xml_fail(xml, key->line, e,
-                               "a second <sweep key=\"%.80s\">, the first is on line %d: one is "
-                               "allowed",
-                               key->value, s->sweeps[i].line);
+        if (replaces(s->sweeps[i].key, key->value))
+            return rg_xml_fail(
+                xml, key->line, e,
+                "a second <sweep key=\"%.80s\">, the first (%.80s) is on line %d: one "
+                "is allowed",
+                key->value, s->sweeps[i].key, s->sweeps[i].line);
     if (s->sweep_count == MOST_SWEEPS)
         return rg_xml_fail(xml, element->line, e, "up to %d <sweep> are allowed", MOST_SWEEPS);
     struct rg_sweep *sweeps = realloc(s->sweeps, (size_t)(s->sweep_count + 1) * sizeof *sweeps);
@@ -200,7 +224,7 @@ void rg_sweep_drop(struct rg_scenario *s, const char *key)
 {
     int kept = 0;
     for (int i = 0; i < s->sweep_count; i++) {
-        if (strcmp(s->sweeps[i].key, key) == 0)
+        if (replaces(s->sweeps[i].key, key))
             free_sweep(&s->sweeps[i]);
         else
             s->sweeps[kept++] = s->sweeps[i];

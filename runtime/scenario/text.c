@@ -189,13 +189,6 @@ void rg_text_allowed(const char *words, const char *word, char *out, size_t size
                           : " are allowed");
 }
 
-void rg_text_squeeze(char *text)
-{
-    for (unsigned char *p = (unsigned char *)text; *p; p++)
-        if (*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-}
-
 static char *join(const char *folder, size_t length, const char *path)
 {
     char *joined = NULL;

@@ -33,9 +33,6 @@ const char *rg_text_word(const char *words, int index, int *length);
 /* "did you mean \"b\"? a, b and c are allowed", without the question where no word is near. */
 void rg_text_allowed(const char *words, const char *word, char *out, size_t size);
 
-/* Make a text fit for one line: control characters, newlines too, become blanks. */
-void rg_text_squeeze(char *text);
-
 /* `path` as seen from the folder of `file`; malloc'ed, NULL when memory is out. */
 char *rg_text_beside(const char *file, const char *path);
 /* folder/path, the same; an absolute path stays. */

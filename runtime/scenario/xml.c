@@ -56,7 +56,7 @@ int rg_xml_fail(const struct rg_xml *xml, int line, struct rg_error *e, const ch
     va_end(args);
     rg_fail_at(e, xml->path, line, "%s", text);
     if (e)
-        rg_text_squeeze(e->text);
+        rg_one_line(e->text);
     return RG_ERR_INVALID;
 }
 
@@ -331,7 +331,7 @@ static xmlDoc *parse(const struct rg_xml *xml, const struct text *text, struct r
         char message[200];
         snprintf(message, sizeof message, "%s",
                  error && error->message ? error->message : "not an XML file");
-        rg_text_squeeze(message);
+        rg_one_line(message);
         char *hint = strstr(message, " use XML_PARSE_HUGE"); /* for programmers */
         if (hint)
             *hint = '\0';

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,6 +71,47 @@ static void bad_command_lines_are_refused(void)
     refuses("ringnode scenarios/iris-3.xml --rank 0", "--hosts");
     refuses("ringnode scenarios/iris-3.xml --local=99", "3 hosts");
     refuses("ringnode scenarios/iris-3.xml --rank 0 --hosts no-such-hosts", "no-such-hosts");
+}
+
+/* The platform of the scenario, with one thing changed in it. */
+static void refuses_platform(const char *from, const char *to, const char *words)
+{
+    char path[] = "/tmp/ringtmp-platform-XXXXXX", line[200];
+    static char text[16384];
+    FILE *f = fopen(RG_SOURCE_DIR "/platforms/pi4-gigabit-3.xml", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    char *at = strstr(text, from);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    int fd = mkstemp(path);
+    CU_ASSERT_FATAL(fd >= 0);
+    dprintf(fd, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    close(fd);
+    snprintf(line, sizeof line, "ringsim scenarios/iris-3.xml --set platform=%s", path);
+    refuses(line, words);
+    unlink(path);
+}
+
+static void platforms_that_contradict_themselves_are_refused(void)
+{
+    refuses_platform("speed=\"9.8Gf,", "speed=\"", "speed of <cluster> has 9, rg_clocks 10");
+    refuses_platform("core=\"4\"", "core=\"2\"", "rg_cores says 4");
+    refuses_platform("core=\"4\"", "", "has 1 cores, rg_cores says 4");
+    refuses_platform("lat=\"25.15us\"", "lat=\"100us\"", "rg_latency_s says 5.03e-05");
+    refuses_platform("speed=\"9.8Gf,", "speed=\"0f,", "speeds above 0");
+}
+
+static void standard_output_that_is_full_is_told(void)
+{
+    static const char *const lines[] = {"--list", RG_SOURCE_DIR "/scenarios/iris-3.xml --check",
+                                        RG_SOURCE_DIR "/scenarios/iris-3.xml --set epochs=1"};
+    for (int i = 0; i < 3; i++) {
+        char line[300];
+        snprintf(line, sizeof line, RG_BINARY_DIR "/ringsim %s >/dev/full 2>/dev/null", lines[i]);
+        int status = system(line);
+        CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    }
 }
 
 static void outputs_that_cannot_be_written_are_refused_first(void)
@@ -216,6 +258,9 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"bad command lines and scenarios: status 2, one line", bad_command_lines_are_refused},
+        {"platforms that contradict themselves are refused",
+         platforms_that_contradict_themselves_are_refused},
+        {"standard output that is full is told", standard_output_that_is_full_is_told},
         {"outputs that cannot be written are refused first",
          outputs_that_cannot_be_written_are_refused_first},
         {"Ctrl-C: status 130, nothing left", ctrl_c_leaves_nothing},

@@ -35,6 +35,14 @@ static char *read_file(const char *path)
     return text;
 }
 
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fputs(text, f);
+    fclose(f);
+}
+
 /* The bytes of a result but for its line "host". */
 static char *without_host(const char *name)
 {
@@ -152,6 +160,13 @@ static void checks_and_refusals(void)
         {"ringsim tests/data/sweep.xml --shard 3/2", 2, "K/N"},
         {"ringsim tests/data/sweep.xml --shard 0/2", 2, "K/N"},
         {"ringsim tests/data/sweep.xml --shard 1", 2, "K/N"},
+        {"ringsim tests/data/sweep.xml --shard 1/2 --shard 2/2", 2, "once"},
+        {"ringsim tests/data/sweep.xml --shard 1/0x2", 2, "K/N"},
+        {"ringsim tests/data/sweep.xml --jobs 4294967297", 2, "1 to 256"},
+        {"ringsim --help", 0, "link-rate"}, /* every key of --set is there */
+        {"ringsim --merge a.json --json b.json --full", 2, "only parts"},
+        {"ringsim --merge a.json --json b.json --jobs 2", 2, "only parts"},
+        {"ringsim --merge a.json --json /no/such/folder/b.json", 2, "cannot write"},
         {"ringsim --merge", 2, "PART.json"},
         {"ringsim --merge /tmp/no-such-part.json", 2, "--json"},
         {"ringsim --merge a.json --json b.json --set nodes=2", 2, "only parts"},
@@ -230,11 +245,28 @@ static void interrupted_sweeps_go_on(void)
     CU_ASSERT_EQUAL(run(LONG " --resume --set batch=12", "all.json", &output), 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "another scenario"));
     CU_ASSERT_EQUAL(runs_in("all.json"), 6);
-    FILE *f = fopen(in_folder("text.json"), "w");
-    fputs("no result\n", f);
-    fclose(f);
+    write_file(in_folder("text.json"), "no result\n");
     CU_ASSERT_EQUAL(run(LONG " --resume", "text.json", &output), 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "text.json:1: is no result"));
+}
+
+/* A result whose runs were put in another order, or renamed: the file is told and left alone. */
+static void edited_results_are_refused(void)
+{
+#define LITTLE "ringsim tests/data/sweep.xml --quiet --strategy server"
+    struct command_output output;
+    CU_ASSERT_EQUAL(run(LITTLE, "some.json", NULL), 0);
+    char *text = read_file(in_folder("some.json")), *label = strstr(text, "\"server\"");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(label);
+    memcpy(label, "\"surfer\"", 8);
+    write_file(in_folder("some.json"), text);
+    CU_ASSERT_EQUAL(run(LITTLE " --resume", "some.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "run 1 (surfer) is not the one that belongs there"));
+    char *after = read_file(in_folder("some.json"));
+    CU_ASSERT_STRING_EQUAL(text, after);
+    free(after);
+    free(text);
+    unlink(in_folder("some.json"));
 }
 
 /* ---- parts ---- */
@@ -284,6 +316,7 @@ int main(int argc, char **argv)
         {"a sweep is its runs, one by one", a_sweep_is_its_runs_one_by_one},
         {"--check, and what is refused", checks_and_refusals},
         {"interrupted sweeps go on", interrupted_sweeps_go_on},
+        {"edited results are refused", edited_results_are_refused},
         {"parts make the whole", parts_make_the_whole},
     };
     static const char *const files[] = {"all.json",    "some.json", "text.json", "whole.json",

@@ -581,6 +581,13 @@ static void test_archive_damage(void)
         {"\"runs\": [", "\"runs\": [{},", "run 1"},
         {"\"status\": \"failed\"", "\"status\": \"lost\"", "run 2|status"},
         {"\"seed\": ", "\"seed\": -", "seed"},
+        {"\"sweep\": {}", "\"sweep\": null", "run 2|sweep"},
+        {"\"params\": {", "\"params\": 3, \"parameters\": {", "run 1|params"},
+        {"\"formula\": {", "\"formula\": true, \"formulae\": {", "run 1|formula"},
+        {"\"numerics\": \"", "\"numerics\": \"un", "run 1|numerics"},
+        {"\"time_s\": ", "\"time_s\": -", "run 1|time_s"},
+        {"\"label\": \"", "\"label\": null, \"labels\": \"", "run 1|label"},
+        {"\"of_runs\": 3", "\"of_runs\": 2147483647", "of_runs"},
         {"{", "[", "is no result"},
     };
     struct rg_run runs[3];

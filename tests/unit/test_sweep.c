@@ -148,6 +148,7 @@ static void test_pinned(void)
     expect_runs(lines, "ring.micro-batches=4", "ring", "ring nodes=8\nring nodes=16\n");
     expect_runs(lines, NULL, "server", "server nodes=8\nserver nodes=16\n");
     expect_runs("<sweep key=\"nodes\" values=\"8,16\"/>\n", "nodes=8", "server", "server\n");
+    expect_runs("<sweep key=\"epochs\" values=\"8,16\"/>\n", "iterations=3", "server", "server\n");
     /* A sweep of what the selected strategies do not have is none of theirs. */
     expect_runs("<sweep key=\"overlap\" values=\"yes,no\"/>\n", "nodes=8", "server", "server\n");
     expect_runs("<sweep key=\"ring.partition\" values=\"32,32;16,48\"/>\n", "nodes=2", "ring",
@@ -169,6 +170,12 @@ static void test_refusals(void)
         {"<sweep key=\"nodes\" values=\"4,4\"/>\n", 9, "twice"},
         {"<sweep key=\"nodes\" values=\"4\"/>\n<sweep key=\"nodes\" values=\"8\"/>\n", 10,
          "second"},
+        {"<sweep key=\"nodes\" values=\"4,04\"/>\n", 9, "twice"},
+        {"<sweep key=\"epochs\" values=\"1,2\"/>\n<sweep key=\"iterations\" values=\"8\"/>\n", 10,
+         "iterations|the first (epochs) is on line 9"},
+        {"<sweep key=\"ring.nodes\" values=\"9223372036854775807\"/>\n"
+         "<sweep key=\"ring.micro-batches\" values=\"1000000000N\"/>\n",
+         10, "ring.micro-batches|out of range"},
         {"<sweep key=\"nodes\" values=\"2N\"/>\n", 9, "multiples of N"},
         {"<sweep key=\"learning-rate\" values=\"N\"/>\n", 9, "multiples of N"},
         {"<sweep key=\"nodes\" values=\"4\" step=\"2\"/>\n", 9, "step"},
