@@ -41,7 +41,8 @@ static void pin_options(void)
     sg_cfg_set_int("maxmin/concurrency-limit", -1);
     sg_cfg_set_double("maxmin/precision", 1e-5); /* bytes/s and FLOP/s */
     /* Seconds: what is due within it ends at once. The default, 1e-9, takes up to a nanosecond off
-     * every step, and short iterations come out under max(c, T_A) by more than 1e-9 of themselves. */
+     * every step, and short iterations come out under max(c, T_A) by more than 1e-9 of themselves.
+     */
     sg_cfg_set_double("surf/precision", 1e-12);
 }
 
