@@ -48,6 +48,7 @@ table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabu
 th, td { padding: .25em .6em; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { background: var(--head); } th:first-child, td:first-child, td.text, th.text { text-align: left; }
 td.text { white-space: normal; overflow-wrap: normal; min-width: 16rem; }
+th.group { text-align: center; border-left: 1px solid var(--line); }
 td.text:first-child { white-space: nowrap; min-width: 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1em 1em; font-size: .9rem; margin: .4em 0; }
 dt { color: var(--soft); } dd { margin: 0; }
