@@ -17,6 +17,7 @@ SCATTER = ("iteration", "T_A", "c", "energy")
 BARS = ("iteration", "T_A", "busy", "idle", "memory", "energy")
 BANDS, BAND_COLOURS = (0.05, 0.20), ("#C4C4C4", "#E9E9E9")  # shaded about the diagonal
 MOST_ROWS, MOST_NODES, MOST_TIMELINES = 24, 24, 4
+MOST_BARS = 12  # of runs; more are marks of a scatter
 SYMLOG = 30.0  # percent: larger errors on a logarithmic axis, so that small ones stay visible
 WORLD_LOOKS = {"simulated": ("#FFFFFF", ""), "measured": ("#56B4E9", "///")}
 
@@ -109,7 +110,7 @@ def draw_bars(axes, rows, kind, limit):
         axes.xaxis.set_major_locator(ringplot.FixedLocator([-t for t in ticks] + [0] + ticks))
         axes.xaxis.set_minor_locator(ringplot.NullLocator())
     else:
-        axes.xaxis.set_major_locator(ringplot.MaxNLocator(nbins=5, steps=(1, 2, 5, 10)))
+        axes.xaxis.set_major_locator(ringplot.MaxNLocator(nbins=5, steps=(1, 2, 2.5, 5, 10)))
     below, above = min(values + [0]), max(values + [0])
     axes.set_xlim(1.3 * below or -margin, 1.3 * above or margin)
     axes.xaxis.set_major_formatter(ringplot.FuncFormatter(lambda v, _: f"{v:+.4g} {unit}" if v else f"0 {unit}"))
@@ -144,9 +145,10 @@ def bars(outcome, origin):
                                            markerfacecolor="white"))
     notes = [f"{len(labels) - MOST_ROWS} more strategies are not drawn; --only KEY=VALUE chooses"] \
         if len(labels) > MOST_ROWS else []
-    return Picture("errors", "Errors of the simulation", "A bar a strategy, on the side of its mean; to the right "
-                   "more was simulated than measured. Relative to what was measured (%), of shares of the time the difference (pp). Quantities that are equal "
-                   "everywhere are left out.", panels, legend, origin, notes)
+    meaning = ("A bar a strategy, on the side of its mean; to the right more was simulated than measured. Relative to "
+               "what was measured (%), of shares of the time the difference (pp). Quantities that are equal everywhere "
+               "are left out.")
+    return Picture("errors", "Errors of the simulation", meaning, panels, legend, origin, notes)
 
 
 # ---- the formula in both worlds ----
@@ -162,7 +164,7 @@ def paired_bars(axes, names, values, formatter):
             else:
                 axes.barh(row + shift, value, height=0.36, color=colour, hatch=hatch, edgecolor="black",
                           linewidth=0.6, zorder=2)
-    axes.set_yticks(range(len(names)), [ringplot.short(name, 22) for name in names])
+    axes.set_yticks(range(len(names)), [ringplot.short(name, 30) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(False, axis="y")
     axes.xaxis.set_major_locator(ringplot.MaxNLocator(nbins=6, steps=(1, 2, 2.5, 5, 10)))
@@ -174,20 +176,47 @@ def world_legend():
     return [ringplot.legend_patch(world, *look) for world, look in WORLD_LOOKS.items()]
 
 
+def draw_residuals(axes, pairs, looks):
+    """Of many runs: simulated against measured residuals."""
+    marks = [(p.label, 100 * p.cells["residual"].measured, 100 * p.cells["residual"].simulated) for p in pairs]
+    values = [value for _, x, y in marks for value in (x, y)]
+    margin = 0.08 * (max(values) - min(values)) or 1
+    ends = [min(values) - margin, max(values) + margin]
+    axes.plot(ends, ends, color="black", linewidth=1, zorder=1)
+    for label, x, y in marks:
+        axes.plot(x, y, **looks.line(label, linestyle="none"), markeredgecolor="black", markeredgewidth=0.5, zorder=3)
+    for axis, word in ((axes.xaxis, "measured"), (axes.yaxis, "simulated")):
+        axis.set_major_locator(ringplot.MaxNLocator(nbins=6, steps=(1, 2, 2.5, 5, 10)))
+        axis.set_major_formatter(ringplot.FuncFormatter(lambda v, _: f"{v:+.4g} %" if v else "0 %"))
+        axis.set_label_text(f"observed / predicted - 1, {word}")
+    axes.set_xlim(*ends)
+    axes.set_ylim(*ends)
+    axes.set_box_aspect(1)
+
+
 def residuals(comparison, origin):
     pairs = [pair for pair in comparison.pairs if pair.cells["residual"].state != "neither"]
+    both = [pair for pair in pairs if pair.cells["residual"].state == "both"]
     if not pairs:
         raise Nothing("the formula is undefined in both worlds")
-    drawn = pairs[:MOST_ROWS]
-    values = [[None if v is None else 100 * v for v in (p.cells["residual"].simulated, p.cells["residual"].measured)]
-              for p in drawn]
-    panel = Panel("", lambda axes: paired_bars(axes, [p.name for p in drawn], values,
-                                               lambda v, _: f"{v:+.4g} %" if v else "0 %"), 0.6 + 0.4 * len(drawn))
-    notes = [f"{len(pairs) - len(drawn)} more runs are not drawn; --only KEY=VALUE chooses"] \
-        if len(pairs) > len(drawn) else []
-    return Picture("residual", "What the closed form misses", "Observed over predicted iteration, less 1, in both "
-                   "worlds. Where the two bars agree, the simulation misses what the form misses.", [panel],
-                   world_legend(), origin, notes, columns=1, width=6)
+    title = "What the closed form misses"
+    meaning = ("Observed over predicted iteration, less 1, in both worlds. Where the two agree, the simulation misses "
+               "what the form misses.")
+    if len(pairs) <= MOST_BARS or not both:
+        values = [[None if v is None else 100 * v
+                   for v in (p.cells["residual"].simulated, p.cells["residual"].measured)] for p in pairs[:MOST_BARS]]
+        names = [p.name for p in pairs[:MOST_BARS]]
+        panel = Panel("", lambda axes: paired_bars(axes, names, values, lambda v, _: f"{v:+.4g} %" if v else "0 %"),
+                      0.6 + 0.4 * len(names))
+        return Picture("residual", title, meaning, [panel], world_legend(), origin)
+    looks = looks_of(comparison)
+    legend = [ringplot.legend_line("equal", color="black", linewidth=1)]
+    legend += [looks.entry(label, linestyle="none", markeredgecolor="black", markeredgewidth=0.5)
+               for label in looks.order]
+    notes = [f"{len(pairs) - len(both)} of {len(pairs)} runs are not drawn: a world has no formula there"] \
+        if len(both) < len(pairs) else []
+    return Picture("residual", title, meaning, [Panel("", lambda axes: draw_residuals(axes, both, looks), 3.6)],
+                   legend, origin, notes)
 
 
 # ---- shares of each node ----
@@ -252,9 +281,11 @@ def html_table(heads, rows):
 
 
 def bounds_section(outcome):
-    rows = [("held" if verdict.held else "BROKEN", verdict.text + (" (always)" if verdict.implied else ""),
-             "; ".join(verdict.failures[:10]) + (f"; and {len(verdict.failures) - 10} more"
-                                                 if len(verdict.failures) > 10 else "")) for verdict in outcome.verdicts]
+    rows = []
+    for verdict in outcome.verdicts:
+        more = len(verdict.failures) - 10
+        rows.append(("held" if verdict.held else "BROKEN", verdict.text + (" (always)" if verdict.implied else ""),
+                     "; ".join(verdict.failures[:10] + ([f"and {more} more"] if more > 0 else []))))
     return report.table(("", "bound", "what broke it"), rows, (0, 1, 2))
 
 

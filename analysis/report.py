@@ -282,7 +282,8 @@ def page(result, trace=None):
     if forms:
         sections.append(("forms", "Closed forms", forms))
     sections.append(("facts", "Scenario and host", scenario_section(result)))
-    return document(result.scenario, [result.origin, ringresult.energy_word(result.runs)], honest_notes(result), sections)
+    tags = [result.origin, ringresult.energy_word(result.runs)]
+    return document(result.scenario, tags, honest_notes(result), sections)
 
 
 def document(title, tags, notes, sections):

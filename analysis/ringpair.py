@@ -160,7 +160,7 @@ def _why_alone(run, others):
     for what, of in (("kind", lambda r: r.kind), ("point of the sweep", point_text), ("nodes", lambda r: r.nodes)):
         same = [other for other in near if of(other) == of(run)]
         if not same:
-            return f"there with another {what}: " + one_line(", ".join(dict.fromkeys(
+            return f"there with {what} " + one_line(", ".join(dict.fromkeys(
                 str(of(other)) or "none" for other in near)))
         near = same
     mine, theirs = run.get("params") or {}, near[0].get("params") or {}
@@ -212,12 +212,15 @@ class Comparison:
 
     def _name_pairs(self):
         """Names that tell the pairs apart: the label, its point, and the file where there are several."""
-        scenarios = [str(roots[0].get("scenario")) for roots in self.files]
         for pair in self.pairs:
             pair.name = run_text(pair.simulated)
             if len(self.files) > 1:
-                unlike = scenarios.count(scenarios[pair.place]) == 1
-                pair.name += f" [{one_line(scenarios[pair.place]) if unlike else pair.place + 1}]"
+                pair.name += f" [{self.file_name(pair.place)}]"
+
+    def file_name(self, place):
+        """A pair of files: their scenario, or the how-manieth they are where that is not one's own."""
+        scenarios = [one_line(roots[0].get("scenario") or "?") for roots in self.files]
+        return scenarios[place] if scenarios.count(scenarios[place]) == 1 else str(place + 1)
 
     @property
     def scenario(self):
@@ -329,8 +332,7 @@ def ranks(comparison):
     for pair in comparison.pairs:
         groups.setdefault(comparison.group(pair), []).append(pair)
     for (place, point), pairs in groups.items():
-        name = one_line(comparison.files[place][0].get("scenario") or "?")
-        name += f" [{place + 1}]" if len(comparison.files) > 1 else ""
+        name = comparison.file_name(place)
         name += " at " + ", ".join(f"{key}={value}" for key, value in point) if point else ""
         found += [rank for what, of in RANKED if (rank := Rank(name, what, pairs, of)).count > 1]
     return found

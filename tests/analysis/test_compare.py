@@ -116,8 +116,9 @@ class Errors(CompareCase):
         simulated = [run("a", 1.0), run("b", 1.0)]
         measured = [run("a", 1.0, energy_source="ina2xx"), run("b", 1.0, energy_source="none")]
         total = simulated[0]["energy_J"]["total"]
-        measured[0]["energy_J"] = dict.fromkeys(("idle", "compute", "network", "switch"), None) | {"total": total / 1.25}
-        measured[1]["energy_J"] = dict.fromkeys(("idle", "compute", "network", "switch", "total"), None)
+        nothing = dict.fromkeys(("idle", "compute", "network", "switch", "total"), None)
+        measured[0]["energy_J"] = dict(nothing, total=total / 1.25)
+        measured[1]["energy_J"] = nothing
         for node in measured[1]["per_node"]:
             node["energy_J"] = None
         told, text = self.compare(*self.files(simulated, measured))
@@ -257,7 +258,7 @@ class Bounds(CompareCase):
                          [("simulated", "b"), ("simulated", "c"), ("simulated", "d"), ("measured", "c"),
                           ("measured", "d"), ("measured", "e")])
         self.contains(text, "unpaired: b: only simulated: no such label there", "overlap=no and not yes",
-                      "there with another nodes: 4")
+                      "there with nodes 4")
         told, text = self.compare(*files, "--all-paired", status=1)
         self.assertEqual(self.broken(told), ["every run has a partner, and both finished"])
 
@@ -440,7 +441,8 @@ class Pages(CompareCase):
         return text, page
 
     def test_pictures(self):
-        files = self.files([run("a", 1.05), run("b", 0.5), run("c", 30.0)], [run("a", 1.0), run("b", 1.0), run("c", 2.0)])
+        files = self.files([run("a", 1.05), run("b", 0.5), run("c", 30.0)],
+                           [run("a", 1.0), run("b", 1.0), run("c", 2.0)])
         traces = Timelines.traces(self)
         sim = ringtrace.load(traces[0])
         self.assertEqual(sim.labels, ["ring"])
@@ -448,6 +450,17 @@ class Pages(CompareCase):
         # 4 scatters, bars of iteration, T_A and energy (shares are equal), the formula, nodes of 3, 2 timelines.
         self.assertEqual(page.svgs, 4 + 3 + 1 + 3 + 2)
         self.contains(text, "1 bounds BROKEN", "simulated against measured", "do not part", "digest")
+
+    def test_many_runs(self):
+        """Residuals become marks; a run that one world has no formula for is said, not drawn."""
+        simulated = [run("a", 1 + 0.01 * i, sweep={"clock": str(i)}) for i in range(14)]
+        measured = [run("a", 1 + 0.02 * i, sweep={"clock": str(i)}) for i in range(14)]
+        measured[3]["formula"] = None
+        text, page = self.page(*self.files(simulated, measured))
+        # Scatters and bars as above; shares are equal; one picture of residuals, nodes of each run.
+        self.assertEqual(page.svgs, 4 + 3 + 1 + 14)
+        self.contains(text, "1 of 14 runs are not drawn: a world has no formula there",
+                      "T_A, c, residual: not measured")
 
     def test_odd_values(self):
         """Nothing known, absurd labels, and errors beyond every scale still make a whole page."""
@@ -462,8 +475,8 @@ class Pages(CompareCase):
         files = self.files([run("a", 1.05), run("b", 0.5)], [run("a", 1.0), run("b", 1.0)])
         traces, outputs = Timelines.traces(self), []
         for seed in ("1", "2"):
-            done = subprocess.run([sys.executable, "-B", os.path.join(ANALYSIS, "compare.py"), *files, "--traces", *traces,
-                                   "-o", self.path("page.html"), "--json", self.path("out.json")],
+            done = subprocess.run([sys.executable, "-B", os.path.join(ANALYSIS, "compare.py"), *files, "--traces",
+                                   *traces, "-o", self.path("page.html"), "--json", self.path("out.json")],
                                   env=dict(os.environ, PYTHONHASHSEED=seed), capture_output=True)
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             for name in ("page.html", "out.json"):
@@ -483,8 +496,8 @@ class Real(CompareCase):
         for world, command in (("sim", [RINGSIM, scenario, "--quiet"]),
                                ("real", [RINGNODE, scenario, "--local", "--timeout", "100"])):
             paths[world] = self.path(world + ".json"), self.path(world + ".trace")
-            done = subprocess.run([*command, "--set", "epochs=2", "--json", paths[world][0], "--trace", paths[world][1]],
-                                  capture_output=True, text=True)
+            done = subprocess.run([*command, "--set", "epochs=2", "--json", paths[world][0], "--trace",
+                                   paths[world][1]], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)
         files, traces = zip(*(paths[world] for world in ("sim", "real")))
         told, text = self.compare(*files, "--traces", *traces, "--same-weights", "--all-paired", "--max-error",
@@ -495,9 +508,7 @@ class Real(CompareCase):
                          ["single", "ring", "ringtmp", "server"])
         self.assertEqual(told["errors"]["energy"]["unknown"], 4)
         self.contains(text, "energy source: model simulated, none measured", "ringnode", "127.0.0.1")
-        # A desktop computes many times as fast as the board of the datasheet.
-        self.assertGreater(told["runs"][0]["quantities"]["iteration"]["error"], 0.5)
-        self.compare(*files, "--max-error", "iteration=5%", status=1)
+        self.compare(*files, "--max-error", "energy=5%", status=1)  # nobody measured it: how far off is unknown
 
 
 if __name__ == "__main__":
