@@ -48,6 +48,7 @@ table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabu
 th, td { padding: .25em .6em; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { background: var(--head); } th:first-child, td:first-child, td.text, th.text { text-align: left; }
 td.text { white-space: normal; overflow-wrap: normal; min-width: 16rem; }
+th.group { text-align: center; border-left: 1px solid var(--line); }
 td.text:first-child { white-space: nowrap; min-width: 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1em 1em; font-size: .9rem; margin: .4em 0; }
 dt { color: var(--soft); } dd { margin: 0; }
@@ -281,16 +282,20 @@ def page(result, trace=None):
     if forms:
         sections.append(("forms", "Closed forms", forms))
     sections.append(("facts", "Scenario and host", scenario_section(result)))
-    title = escape(result.scenario)
-    tags = f'<span class="tag">{escape(result.origin)}</span> <span class="tag">' \
-           f"{escape(ringresult.energy_word(result.runs))}</span>"
+    tags = [result.origin, ringresult.energy_word(result.runs)]
+    return document(result.scenario, tags, honest_notes(result), sections)
+
+
+def document(title, tags, notes, sections):
+    """A whole page: sections are (key, title, body); everything else is text."""
     head = (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
             "style-src 'unsafe-inline'; img-src data:\">\n"
-            f"<title>{title}: {escape(result.origin)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
-            f"<h1>{title}</h1>\n<p>{tags}</p>\n")
-    head += "".join(note(text) for text in honest_notes(result))
+            f"<title>{escape(title)}: {escape(tags[0])}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
+            f"<h1>{escape(title)}</h1>\n<p>"
+            + " ".join(f'<span class="tag">{escape(tag)}</span>' for tag in tags) + "</p>\n")
+    head += "".join(note(text) for text in notes)
     head += "<nav>" + " ".join(f'<a href="#{key}">{escape(name)}</a>' for key, name, _ in sections) + "</nav>\n"
     return head + "".join(section(*parts) for parts in sections) + "</body>\n</html>\n"
 

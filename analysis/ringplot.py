@@ -275,15 +275,15 @@ def parser(doc, inputs="result"):
 
 
 def guarded(body, argv):
-    """Run a script's body: exit status 0, or 2 with one line on bad input."""
+    """Run a script's body: exit status 0 or what it returns, or 2 with one line on bad input."""
     try:
-        body(argv)
+        status = body(argv)
     except (Bad, Nothing) as error:
         print(f"{os.path.basename(sys.argv[0]) or 'analysis'}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 2
-    return 0
+    return status or 0
 
 
 def command(doc, key, pictures, argv=None, options=None):

@@ -17,20 +17,23 @@ OPENING = re.compile(r'"traceEvents"\s*:\s*\[')
 
 
 class Process:
-    """The events of one strategy. Dates in seconds. spans: rank, kind, begin, end, peer, unit, in
-    columns; kind indexes `kinds` ("F", "B", "wait", ... or "to" for a message to peer)."""
+    """The events of one strategy. Dates in seconds. spans: rank, kind, begin, end, peer, unit, tag, row,
+    in columns; kind indexes `kinds` ("F", "B", "wait", ... or "to" for a message to peer); tag of messages,
+    else -1."""
 
     def __init__(self):
         self.label = None
         self.rank, self.kind, self.peer, self.unit = array("i"), array("H"), array("i"), array("q")
+        self.tag, self.row = array("q"), array("q")
         self.begin, self.end = array("d"), array("d")
         self.kinds = []
         self.marks = []  # (rank, date) at which an iteration ended
         self.power = {}  # rank -> [(date, W)]
         self.rows = {}  # tid -> rank
+        self.strands = {}  # tid -> strand of that node
         self.kind_index = {}
 
-    def add(self, rank, name, begin, end, peer):
+    def add(self, rank, name, begin, end, peer, tag=-1, row=0):
         match = re.fullmatch(r"(.*\S) (-?\d{1,15})", name)
         kind, unit = (match[1], int(match[2])) if match else (name, -1)
         if kind not in self.kind_index:
@@ -45,6 +48,8 @@ class Process:
         self.begin.append(begin)
         self.end.append(end)
         self.peer.append(peer)
+        self.tag.append(tag)
+        self.row.append(row)
 
     @property
     def last(self):
@@ -156,13 +161,16 @@ def _take(processes, event):
         if rank is not None:
             begin = float(event["ts"]) * 1e-6
             peer = int(event["args"]["to"]) if "args" in event and "to" in event["args"] else -1
-            process.add(rank, event["name"], begin, begin + float(event["dur"]) * 1e-6, peer)
+            tag = int(event["args"].get("tag", -1)) if peer >= 0 else -1
+            process.add(rank, event["name"], begin, begin + float(event["dur"]) * 1e-6, peer, tag, event["tid"])
     elif phase == "M" and event["name"] == "process_name":
         process.label = str(event["args"]["name"])
     elif phase == "M" and event["name"] == "thread_name":
         rank = _leading_number(event["args"]["name"])
         if rank is not None:
             process.rows[event["tid"]] = rank
+            strand = re.search(r" strand (\d{1,4})$", str(event["args"]["name"]))
+            process.strands[event["tid"]] = int(strand[1]) if strand else 0
     elif phase in "iI" and event["name"].startswith("iteration"):
         process.marks.append((process.rows.get(event["tid"], 0), float(event["ts"]) * 1e-6))
     elif phase == "C" and event["name"].startswith("power"):
