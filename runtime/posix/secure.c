@@ -34,12 +34,12 @@ enum {
     SPARE = 4 << 10,  /* for what TLS itself says */
     OUT = BATCH * (RECORD + RECORD_MORE) + SPARE,
     IN = 128 << 10,
-    FIRST = 8
+    FIRST = 5 /* that OpenSSL reads of anything before it judges it */
 };
 #define RENEW_AFTER ((uint64_t)1 << 36) /* AES-GCM: 2^24.5 records, RFC 8446 section 5.5 */
 
 static const unsigned char identity[] = "RingTMP";
-static const char plain_magic[] = "RINGTMP\n";
+static const char plain[] = "RINGTMP\n"; /* a hello without TLS begins so */
 
 struct rg_guard {
     SSL_CTX *tls;
@@ -326,7 +326,7 @@ const char *rg_secure_cipher(const struct rg_secure *s)
 
 bool rg_secure_met_plain(const struct rg_secure *s)
 {
-    return s->first_count == FIRST && memcmp(s->first, plain_magic, FIRST) == 0;
+    return s->first_count == FIRST && memcmp(s->first, plain, FIRST) == 0;
 }
 
 uint64_t rg_secure_wire_sent(const struct rg_secure *s)

@@ -88,6 +88,9 @@ struct member {
     const char *scenario, *version;
     uint64_t nonce;
     double timeout_s;
+    const struct rg_key *key;
+    enum rg_cipher cipher;
+    bool insecure;
     pid_t pid;
 };
 
@@ -113,6 +116,9 @@ static void start_member(struct member *m, int index)
                            .version = m->version,
                            .nonce = m->nonce,
                            .timeout_s = m->timeout_s > 0 ? m->timeout_s : 20,
+                           .key = m->key,
+                           .cipher = m->cipher,
+                           .insecure = m->insecure,
                            .quiet = true};
     struct rg_mesh *mesh;
     int result = 0, code = rg_mesh_join(&join, &mesh, &e);
@@ -403,6 +409,166 @@ static void test_addresses(void)
     }
 }
 
+/* ---- keys ---- */
+
+static const struct rg_key key = {.secret = "one"}, other_key = {.secret = "another"};
+
+static void give_keys(struct trio *t)
+{
+    for (int r = 0; r < RANKS; r++)
+        t->members[r].key = &key;
+}
+
+/* Boards with instructions for AES and boards without in one run. */
+static void test_key(void)
+{
+    struct trio t;
+    open_trio(&t);
+    give_keys(&t);
+    t.members[0].cipher = RG_CIPHER_AES;
+    t.members[1].cipher = RG_CIPHER_CHACHA;
+    run_trio(&t);
+    for (int r = 0; r < RANKS; r++)
+        expect(r, 0, "");
+}
+
+/* One of three is set up in another way: nobody joins it, and everybody can say why. */
+static void run_odd_one(int odd, const struct rg_key *its, const char *to_it, const char *by_it)
+{
+    struct trio t;
+    open_trio(&t);
+    for (int r = 0; r < RANKS; r++) {
+        t.members[r].key = r == odd ? its : &key;
+        t.members[r].timeout_s = 1.5;
+    }
+    run_trio(&t);
+    for (int r = 0; r < RANKS; r++)
+        CU_ASSERT(said[r].code == RG_ERR_TIMEOUT || said[r].code == RG_ERR_REFUSED);
+    if (odd == 0)
+        for (int r = 1; r < RANKS; r++)
+            expect(r, RG_ERR_TIMEOUT, by_it);
+    else
+        expect(odd, its ? RG_ERR_TIMEOUT : RG_ERR_REFUSED, to_it);
+}
+
+static void test_other_key(void)
+{
+    run_odd_one(0, &other_key, "", "first rank 0 at 127.0.0.1 port ");
+    run_odd_one(0, &other_key, "", "it does not accept this node's key");
+    run_odd_one(2, &other_key, "it does not accept this node's key", "");
+}
+
+static void test_plain_and_tls(void)
+{
+    run_odd_one(0, NULL, "", "it runs without a key, and this node has one");
+    run_odd_one(2, NULL, "runs without a key, and rank 0 has one", "");
+}
+
+/* Somebody else's nodes knock, in every wrong way, while the run waits for its last rank; then it
+ * comes, and the run is what it would have been. */
+static void test_intruders(void)
+{
+    static const struct rg_key *const keys[] = {&other_key, NULL, &key};
+    static const uint64_t nonces[] = {0, 0, 4711}; /* the last: of another run */
+    static const char *const parts[] = {"it does not accept this node's key",
+                                        "runs without a key, and rank 0 has one",
+                                        "belongs to another run"};
+    struct trio t;
+    struct member intruders[RG_COUNT(keys)];
+    struct rg_hosts ignored;
+    struct rg_error e;
+    int spare[RG_COUNT(keys)];
+    open_trio(&t);
+    give_keys(&t);
+    start_member(&t.members[0], 0);
+    start_member(&t.members[2], 2);
+    CU_ASSERT_EQUAL_FATAL(rg_local_listen(RG_COUNT(keys), spare, &ignored, &e), 0);
+    for (size_t i = 0; i < RG_COUNT(keys); i++) {
+        intruders[i] = (struct member){.rank = 1,
+                                       .hosts = &t.hosts,
+                                       .listener = spare[i],
+                                       .nonce = nonces[i],
+                                       .key = keys[i],
+                                       .timeout_s = 0.7};
+        start_member(&intruders[i], RANKS + (int)i);
+        close(spare[i]);
+    }
+    for (size_t i = 0; i < RG_COUNT(keys); i++) {
+        wait_member(&intruders[i]);
+        expect(RANKS + (int)i, keys[i] == &other_key ? RG_ERR_TIMEOUT : RG_ERR_REFUSED, parts[i]);
+    }
+    start_member(&t.members[1], 1);
+    close_listeners(&t);
+    for (int r = 0; r < RANKS; r++) {
+        wait_member(&t.members[r]);
+        expect(r, 0, "");
+    }
+    rg_hosts_free(&ignored);
+    rg_hosts_free(&t.hosts);
+}
+
+/* A scanner: connections that say nothing, nonsense, or the beginning of a handshake. */
+static void test_key_strangers(void)
+{
+    static const char http[] = "GET / HTTP/1.0\r\n\r\n", half[] = "\x16\x03\x01\x01\x20\x01\x00";
+    struct trio t;
+    char answer[64];
+    int fds[150];
+    open_trio(&t);
+    give_keys(&t);
+    start_member(&t.members[0], 0);
+    start_member(&t.members[1], 1);
+    for (int i = 0; i < 150; i++) {
+        fds[i] = knock(&t.hosts.host[i % 2]);
+        CU_ASSERT_FATAL(fds[i] >= 0);
+        if (i % 5 == 0)
+            send(fds[i], http, sizeof http - 1, MSG_NOSIGNAL);
+        else if (i % 5 == 1)
+            send(fds[i], half, sizeof half - 1, MSG_NOSIGNAL);
+        else if (i % 5 == 2)
+            shutdown(fds[i], SHUT_RDWR);
+    }
+    while (recv(fds[0], answer, sizeof answer, 0) > 0) /* an alert, and the end */
+        continue;
+    start_member(&t.members[2], 2);
+    close_listeners(&t);
+    for (int r = 0; r < RANKS; r++) {
+        wait_member(&t.members[r]);
+        expect(r, 0, "");
+    }
+    for (int i = 0; i < 150; i++)
+        close(fds[i]);
+    rg_hosts_free(&t.hosts);
+}
+
+/* Without a key nobody binds or calls an address beyond this machine. */
+static void test_confined(void)
+{
+    static const char *const names[] = {"192.0.2.1", "0.0.0.0",          "2001:db8::1",
+                                        "::",        "::ffff:192.0.2.1", "no-such-host.invalid"};
+    for (size_t i = 0; i < RG_COUNT(names); i++)
+        for (int r = 0; r < 2; r++) {
+            struct rg_host host[2] = {{"127.0.0.1", "1", 1}, {"127.0.0.1", "2", 2}};
+            struct rg_hosts hosts = {.file = "hosts", .host = host, .count = 2};
+            struct rg_channel channels[2];
+            struct rg_error e = {0};
+            snprintf(host[1].name, sizeof host[1].name, "%s", names[i]);
+            struct rg_join join = {
+                .rank = r, .hosts = &hosts, .listener = -1, .scenario = "digest", .quiet = true};
+            CU_ASSERT_EQUAL(rg_join_mesh(&join, channels, &e), RG_ERR_INVALID);
+            CU_ASSERT_EQUAL(strncmp(e.text, "hosts:2: ", 9), 0);
+            CU_ASSERT_PTR_NOT_NULL(strstr(e.text, names[i]));
+            CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "is not this machine; without a key"));
+            CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "--insecure"));
+            if (i == RG_COUNT(names) - 1)
+                continue;
+            join.insecure = true; /* goes on, and waits in vain; port 1 may need root */
+            join.timeout_s = 0.05;
+            int result = rg_join_mesh(&join, channels, &e);
+            CU_ASSERT(result == RG_ERR_TIMEOUT || result == RG_ERR_IO);
+        }
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"hosts file", test_hosts},
@@ -416,7 +582,13 @@ int main(int argc, char **argv)
                                               {"impostors", test_impostors},
                                               {"comeback", test_comeback},
                                               {"strangers", test_strangers},
-                                              {"addresses", test_addresses}};
+                                              {"addresses", test_addresses},
+                                              {"a key", test_key},
+                                              {"another key", test_other_key},
+                                              {"with a key and without", test_plain_and_tls},
+                                              {"intruders", test_intruders},
+                                              {"strangers before a key", test_key_strangers},
+                                              {"confined without a key", test_confined}};
     said = mmap(NULL, 16 * sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (said == MAP_FAILED)
         return 1;
