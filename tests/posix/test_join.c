@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -91,6 +92,7 @@ struct member {
     const struct rg_key *key;
     enum rg_cipher cipher;
     bool insecure;
+    bool talks; /* goes on sending to the next rank until it cannot */
     pid_t pid;
 };
 
@@ -98,6 +100,20 @@ static int answer_all(struct rg_world *w, void *arg)
 {
     (void)arg;
     return rg_barrier(w);
+}
+
+static int talk_on(struct rg_world *w, void *arg)
+{
+    enum { BYTES = 100000 };
+    char *buffers = calloc(2, BYTES);
+    int next = (w->rank + 1) % w->size, previous = (w->rank + w->size - 1) % w->size;
+    int result = buffers ? 0 : RG_ERR_NOMEM;
+    (void)arg;
+    for (int i = 0; i < 2000 && result == 0; i++)
+        result =
+            rg_sendrecv(w, next, buffers, BYTES, previous, buffers + BYTES, BYTES, RG_TAG_USER);
+    free(buffers);
+    return result;
 }
 
 static struct said *said; /* by member, shared */
@@ -123,7 +139,11 @@ static void start_member(struct member *m, int index)
     struct rg_mesh *mesh;
     int result = 0, code = rg_mesh_join(&join, &mesh, &e);
     if (code == 0)
-        code = rg_mesh_run(mesh, rg_mesh_size(mesh), answer_all, NULL, &result, &e);
+        code = rg_mesh_run(mesh, rg_mesh_size(mesh), m->talks ? talk_on : answer_all, NULL, &result,
+                           &e);
+    struct rg_mesh_lost lost;
+    if (code == 0 && rg_mesh_lost(mesh, &lost))
+        rg_fail(&e, lost.code, "%s", lost.text);
     said[index].code = code ? code : result;
     snprintf(said[index].text, sizeof said[index].text, "%s", e.text);
     if (code == 0)
@@ -541,6 +561,72 @@ static void test_key_strangers(void)
     rg_hosts_free(&t.hosts);
 }
 
+/* Carries bytes between a caller and the port of rank 0 until both hang up; the byte at `change` of
+ * what rank 0 says is changed. */
+static void relay(int listener, const struct rg_host *host, size_t change)
+{
+    static unsigned char bytes[65536];
+    int fds[2] = {accept(listener, NULL, NULL), knock(host)};
+    size_t said_by_0 = 0;
+    bool open[2] = {true, true};
+    while (open[0] || open[1]) {
+        struct pollfd look[2] = {{open[0] ? fds[0] : -1, POLLIN, 0},
+                                 {open[1] ? fds[1] : -1, POLLIN, 0}};
+        if (poll(look, 2, 20000) <= 0)
+            break;
+        for (int i = 0; i < 2; i++) {
+            ssize_t n = look[i].revents ? recv(fds[i], bytes, sizeof bytes, 0) : -2;
+            if (n == 0 || n == -1) {
+                open[i] = false;
+                shutdown(fds[1 - i], SHUT_WR);
+            }
+            if (n <= 0)
+                continue;
+            if (i == 1 && change >= said_by_0 && change < said_by_0 + (size_t)n)
+                bytes[change - said_by_0] ^= 1;
+            said_by_0 += i == 1 ? (size_t)n : 0;
+            if (send(fds[1 - i], bytes, (size_t)n, MSG_NOSIGNAL) < 0)
+                open[i] = false;
+        }
+    }
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* Somebody on the way changes a bit in the middle of a run: it is found out at once, and the run
+ * ends with the reason; without a change the one on the way goes unnoticed. */
+static void test_changed_run(void)
+{
+    for (int change = 0; change < 2; change++) {
+        struct rg_hosts hosts, seen;
+        struct rg_host host[2];
+        struct rg_error e;
+        int listeners[3];
+        CU_ASSERT_EQUAL_FATAL(rg_local_listen(3, listeners, &hosts, &e), 0);
+        memset(said, 0, 16 * sizeof *said);
+        hosts.count = 2;
+        seen = hosts; /* by rank 1 */
+        host[0] = hosts.host[2];
+        host[1] = hosts.host[1];
+        seen.host = host;
+        struct member members[2] = {
+            {.rank = 0, .hosts = &hosts, .listener = listeners[0], .key = &key, .talks = true},
+            {.rank = 1, .hosts = &seen, .listener = listeners[1], .key = &key, .talks = true}};
+        fcntl(listeners[2], F_SETFL, fcntl(listeners[2], F_GETFL) & ~O_NONBLOCK);
+        for (int r = 0; r < 2; r++)
+            start_member(&members[r], r);
+        close(listeners[0]);
+        close(listeners[1]);
+        relay(listeners[2], &hosts.host[0], change ? 20000000 : SIZE_MAX);
+        close(listeners[2]);
+        for (int r = 0; r < 2; r++)
+            wait_member(&members[r]);
+        expect(0, change ? RG_ERR_PEER : 0, change ? "rank 1 (" : "");
+        expect(1, change ? RG_ERR_PEER : 0, change ? "its data do not decipher" : "");
+        rg_hosts_free(&hosts);
+    }
+}
+
 /* Without a key nobody binds or calls an address beyond this machine. */
 static void test_confined(void)
 {
@@ -588,6 +674,7 @@ int main(int argc, char **argv)
                                               {"with a key and without", test_plain_and_tls},
                                               {"intruders", test_intruders},
                                               {"strangers before a key", test_key_strangers},
+                                              {"a run changed on its way", test_changed_run},
                                               {"confined without a key", test_confined}};
     said = mmap(NULL, 16 * sizeof *said, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (said == MAP_FAILED)
