@@ -5,10 +5,10 @@
  * send: a message there and one back; half of that. allreduce: rg_allreduce_run over two members;
  * bare: halves exchanged and added, sums exchanged, with poll.
  *
- * --key: the world with a key beside the world without, in the same way, and what the difference
- * comes to a byte that one node sends. Over loopback both ends encipher and decipher on this
- * machine at once, and the wire costs next to nothing: this is the processor's time, the most that
- * TLS can cost. */
+ * --key: the world with a key beside the world without, in the same way. Over loopback the wire
+ * costs next to nothing, so this is the most that TLS can cost. Then what one core needs for a byte
+ * at each end, processor time alone, and what TLS adds to the bytes: the numbers by which the
+ * datasheet of a board (rg_byte_s, rg_frame_payload) tells the simulator of it. */
 #include "collectives/collectives.h"
 #include "posix/world_posix.h"
 #include <argp.h>
@@ -39,6 +39,7 @@ struct setup {
     int bare; /* the bare socket */
     enum rg_cipher cipher;
     bool with_key;
+    struct rg_key key;             /* of a benchmark, and no secret */
     struct rg_mesh *plain, *keyed; /* keyed: with_key */
     struct rg_world *w, *w_plain;  /* w: with_key ? of keyed : of plain */
     struct rg_allreduce reduce, reduce_plain;
@@ -214,7 +215,6 @@ static int repetitions(struct setup *s, exchange_fn exchange, size_t bytes)
     return count;
 }
 
-/* In `seconds` a node sends all the bytes once; a ping's are sent by one at a time. */
 static void report(struct setup *s, const char *name, size_t bytes, double share, double base,
                    double ours)
 {
@@ -222,12 +222,9 @@ static void report(struct setup *s, const char *name, size_t bytes, double share
     s->failed |= over;
     if (s->w->rank != 0)
         return;
-    printf("%-10s %8zu B   %s %9.1f us   %s %9.1f us   ratio %5.2f", name, bytes,
+    printf("%-10s %8zu B   %s %9.1f us   %s %9.1f us   ratio %5.2f%s\n", name, bytes,
            s->with_key ? "no key" : "bare", 1e6 * share * base, s->with_key ? "key" : "world",
-           1e6 * share * ours, ours / base);
-    if (s->with_key)
-        printf("   %6.3f ns a byte", 1e9 * share * (ours - base) / (double)bytes);
-    puts(over ? "   over the limit" : "");
+           1e6 * share * ours, ours / base, over ? "   over the limit" : "");
 }
 
 static void measure(struct setup *s, const char *name, exchange_fn bare, exchange_fn world,
@@ -290,6 +287,103 @@ static int compare_worlds(struct rg_world *w, void *arg)
     return error ? error : result;
 }
 
+/* ---- what TLS costs a core ---- */
+
+/* Two ends of a connection in one thread; secure[i] is NULL without a key. */
+struct ends {
+    int fd[2];
+    struct rg_secure *secure[2];
+};
+
+static double thread_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Processor seconds a byte of sending (spent[0]) and receiving (spent[1]), `total` bytes long. */
+static void move(const struct ends *ends, size_t total, double spent[2])
+{
+    enum { PIECE = 128 << 10 };
+    static char out[PIECE], in[PIECE];
+    double begin, middle;
+    spent[0] = spent[1] = 0;
+    for (size_t sent = 0, got = 0; got < total;) {
+        struct iovec from = {out, PIECE}, to = {in, PIECE};
+        begin = thread_s();
+        ssize_t n = ends->secure[0] ? rg_secure_send(ends->secure[0], &from, 1)
+                                    : send(ends->fd[0], out, PIECE, MSG_DONTWAIT | MSG_NOSIGNAL);
+        middle = thread_s();
+        if (n < 0 && errno != EAGAIN)
+            broken("send");
+        sent += n > 0 ? (size_t)n : 0;
+        while (got < sent) {
+            n = ends->secure[1] ? rg_secure_recv(ends->secure[1], &to, 1)
+                                : recv(ends->fd[1], in, PIECE, MSG_DONTWAIT);
+            if (n <= 0)
+                break;
+            got += (size_t)n;
+        }
+        if (n <= 0 && errno != EAGAIN)
+            broken("receive");
+        spent[0] += (middle - begin) / (double)total;
+        spent[1] += (thread_s() - middle) / (double)total;
+    }
+}
+
+static void shake(struct ends *ends, const struct rg_key *key, enum rg_cipher cipher)
+{
+    struct rg_guard *guard;
+    struct rg_error e = {0};
+    int state[2] = {0, 0};
+    if (rg_secure_open(key, cipher, &guard, &e) != 0) {
+        fprintf(stderr, "bench_net: %s\n", e.text);
+        exit(1);
+    }
+    for (int i = 0; i < 2; i++)
+        ends->secure[i] = rg_secure_new(guard, ends->fd[i], i == 0);
+    for (int k = 0; k < 20 && ends->secure[0] && ends->secure[1]; k++)
+        if (state[k % 2] == 0)
+            state[k % 2] = rg_secure_shake(ends->secure[k % 2]);
+    if (state[0] != 1 || state[1] != 1)
+        broken("handshake");
+    rg_secure_read_ahead(ends->secure[1]);
+    rg_secure_close(guard);
+}
+
+static void cost_of_cipher(const struct setup *s, const struct rg_key *key, enum rg_cipher cipher)
+{
+    enum { BYTES = 16 << 20 };
+    struct ends plain = {.secure = {NULL, NULL}}, keyed;
+    double *more[2] = {calloc((size_t)s->rounds, sizeof(double)),
+                       calloc((size_t)s->rounds, sizeof(double))};
+    if (!more[0] || !more[1] ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, plain.fd) != 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, keyed.fd) != 0)
+        broken("socketpair");
+    shake(&keyed, key, cipher);
+    uint64_t before = rg_secure_wire_sent(keyed.secure[0]);
+    for (int r = 0; r < s->rounds; r++) {
+        double without[2], with[2];
+        move(&plain, BYTES, without);
+        move(&keyed, BYTES, with);
+        for (int i = 0; i < 2; i++)
+            more[i][r] = with[i] - without[i];
+    }
+    double wire = (double)(rg_secure_wire_sent(keyed.secure[0]) - before) / s->rounds;
+    printf("%-30s a core's time for a byte: %.3f ns more to send it, %.3f ns to receive it; "
+           "bytes x %.5f\n",
+           rg_secure_cipher(keyed.secure[0]), 1e9 * median(more[0], s->rounds),
+           1e9 * median(more[1], s->rounds), wire / BYTES);
+    for (int i = 0; i < 2; i++) {
+        rg_secure_free(keyed.secure[i]);
+        close(keyed.fd[i]);
+        close(plain.fd[i]);
+        free(more[i]);
+    }
+}
+
 /* ---- two processes ---- */
 
 static int bare_socket(int rank, int listener, const struct rg_host *host)
@@ -336,7 +430,6 @@ static struct rg_mesh *join(const struct setup *s, int rank, int listener,
 /* Listeners 0 and 1 are for the plain world, 2 and 3 for that with a key, 4 for the bare socket. */
 static int node(struct setup *s, int rank, const int *listeners, const struct rg_hosts *hosts)
 {
-    static const struct rg_key key = {.secret = "of a benchmark, and no secret"};
     struct rg_error e = {0};
     struct rg_mesh_facts facts, keyed = {.cipher = ""};
     struct rg_hosts two = {.file = hosts->file, .host = hosts->host, .count = 2}, others = two;
@@ -346,7 +439,7 @@ static int node(struct setup *s, int rank, const int *listeners, const struct rg
     close(listeners[3 - rank]);
     s->plain = join(s, rank, listeners[rank], &two, NULL);
     if (s->with_key)
-        s->keyed = join(s, rank, listeners[2 + rank], &others, &key);
+        s->keyed = join(s, rank, listeners[2 + rank], &others, &s->key);
     int result,
         error = rg_mesh_run(s->plain, 2, s->with_key ? compare_worlds : program, s, &result, &e);
     rg_mesh_facts(s->plain, &facts);
@@ -420,5 +513,7 @@ int main(int argc, char **argv)
         return result == 1;
     int status;
     waitpid(child, &status, 0);
+    for (enum rg_cipher c = RG_CIPHER_AES; s.with_key && c <= RG_CIPHER_CHACHA; c++)
+        cost_of_cipher(&s, &s.key, c);
     return result ? result : WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
