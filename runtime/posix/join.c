@@ -265,6 +265,8 @@ static int set_up(struct rg_gathering *g)
     if (!g->places || !g->polls)
         return rg_fail(g->e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     int result = g->size > 1 ? rg_join_check_hosts(g) : 0;
+    if (g->size > 1 && g->o->insecure && !g->o->key)
+        rg_join_say(g, "no key: whoever reaches these ports can join, read and change everything");
     if (result == 0 && g->o->key)
         result = rg_secure_open(g->o->key, g->o->cipher, &g->guard, g->e);
     if (result == 0 && g->size > 1 && g->listener < 0)
