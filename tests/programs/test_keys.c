@@ -84,9 +84,32 @@ static void refusals(void)
     remove(hosts_file);
 }
 
+/* What a key costs is told to the simulator: while the processor keeps up with the wire only its
+ * load may change, and where it does not a run takes longer. */
+static void simulated_cost(void)
+{
+    static const char *const costs[] = {"0", "1e-9", "1e-6"};
+    double time[3], c[3];
+    for (int i = 0; i < 3; i++) {
+        char line[200];
+        snprintf(line, sizeof line,
+                 "ringsim scenarios/iris-3.xml --strategy ring --set key-byte-s=%s", costs[i]);
+        json_t *result = command_result(line, 60);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+        json_t *run = command_run_of(result, "ring");
+        time[i] = command_number(run, "time_s");
+        c[i] = command_number(run, "formula.c_s");
+        json_decref(result);
+    }
+    printf("\n    time %g %g %g s, c %g %g %g s", time[0], time[1], time[2], c[0], c[1], c[2]);
+    CU_ASSERT(c[1] >= c[0] && time[1] >= time[0]);
+    CU_ASSERT(c[2] > c[1] && time[2] > time[1]);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"the same results with a key", same_with_a_key},
-                                              {"refusals", refusals}};
-    return suite_main("keys", tests, 2, argc, argv);
+                                              {"refusals", refusals},
+                                              {"simulated cost", simulated_cost}};
+    return suite_main("keys", tests, 3, argc, argv);
 }
