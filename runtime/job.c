@@ -356,6 +356,7 @@ static int set_boards(struct rg_study *study, struct rg_error *e)
     struct rg_error why = {0};
     int err = 0;
     rg_platform_scale_ports(platform, s->training.link_rate);
+    rg_platform_slow_bytes(platform, s->training.key_byte_s);
     if (s->training.clock > 0)
         err = rg_platform_set_clock(platform, 0, platform->count - 1, s->training.clock, &why);
     if (err)

@@ -3,6 +3,7 @@
 #define RG_POSIX_JOIN_H
 
 #include "base/error.h"
+#include "posix/secure.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,16 +38,27 @@ struct rg_join {
     int rank;
     const struct rg_hosts *hosts;
     int listener; /* taken over, and closed in any case; -1: listen as the hosts file says */
-    const char *scenario;     /* digest of what must be equal on all ranks */
-    const char *version;      /* NULL: this program's */
-    uint64_t nonce;           /* names the run; 0: rank 0 draws one and tells the others */
-    double timeout_s;         /* for the join as a whole */
-    double peer_timeout_s;    /* a silent peer is lost after; 0: 20 */
+    const char *scenario;  /* digest of what must be equal on all ranks */
+    const char *version;   /* NULL: this program's */
+    uint64_t nonce;        /* names the run; 0: rank 0 draws one and tells the others */
+    double timeout_s;      /* for the join as a whole */
+    double peer_timeout_s; /* a silent peer is lost after; 0: 20 */
+    /* All ranks have the same key, and nobody without it gets in; NULL: none. Ranks without a key
+     * talk over loopback only (other hosts are RG_ERR_INVALID), unless insecure. */
+    const struct rg_key *key;
+    enum rg_cipher cipher;
+    bool insecure;
     bool quiet;               /* say nothing on standard error */
     const volatile int *stop; /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */
 };
 
-/* Connect: fds[r] for every other rank (fds[rank] = -1), non-blocking. Errors as rg_mesh_join. */
-int rg_join_mesh(const struct rg_join *options, int *fds, struct rg_error *e);
+/* A connection to a peer: its socket, non-blocking, and TLS on it where a key is in use. */
+struct rg_channel {
+    int fd;
+    struct rg_secure *tls;
+};
+
+/* Connect: channels[r] for every other rank (fd -1 for oneself). Errors as rg_mesh_join. */
+int rg_join_mesh(const struct rg_join *options, struct rg_channel *channels, struct rg_error *e);
 
 #endif

@@ -277,7 +277,7 @@ static void adapt(struct rg_peer *p, const struct rg_op *op)
 static void wrote(struct rg_peer *p, size_t bytes)
 {
     size_t small = RG_MIN(bytes, p->small_end - p->small_at);
-    p->mesh->facts.wire_sent += bytes;
+    p->mesh->facts.wire_sent += p->tls ? 0 : bytes; /* TLS counts itself */
     p->small_at += small;
     bytes -= small;
     while (bytes) {
@@ -293,6 +293,29 @@ static void wrote(struct rg_peer *p, size_t bytes)
         if (rg_link_written(op))
             rg_match_written(p, op);
     }
+}
+
+static ssize_t put_plan(struct rg_peer *p, struct plan *plan)
+{
+    struct msghdr message = {.msg_iov = plan->part, .msg_iovlen = (size_t)plan->parts};
+    if (p->tls)
+        return rg_secure_send(p->tls, plan->part, plan->parts);
+    return sendmsg(p->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Records of TLS that the socket had no room for; the messages in them count as written. */
+static bool unsent(const struct rg_peer *p)
+{
+    return p->tls && rg_secure_unsent(p->tls);
+}
+
+/* Writing has failed: reading tells why, after what is left to read. */
+static void fall_silent(struct rg_peer *p)
+{
+    if (p->tls && errno == EPROTO)
+        shutdown(p->fd, SHUT_RDWR); /* the socket knows of nothing */
+    p->mute = true;
+    want_out(p, false);
 }
 
 void rg_link_flush(struct rg_peer *p)
@@ -314,21 +337,19 @@ void rg_link_room(struct rg_peer *p)
         add_part(&plan, p->small + p->small_at, p->small_end - p->small_at);
         if (all)
             plan_messages(&plan, p);
-        if (plan.bytes == 0) {
+        if (plan.bytes == 0 && !unsent(p)) {
             want_out(p, false);
             return;
         }
-        struct msghdr message = {.msg_iov = plan.part, .msg_iovlen = (size_t)plan.parts};
-        ssize_t n = sendmsg(p->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = put_plan(p, &plan);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-            p->mute = true; /* reading tells why, after what is left to read */
-            want_out(p, false);
+            fall_silent(p);
             return;
         }
         wrote(p, n > 0 ? (size_t)n : 0);
-        if (n < (ssize_t)plan.bytes || (size_t)n >= budget) {
+        if (n < (ssize_t)plan.bytes || (size_t)n >= budget || unsent(p)) {
             want_out(p, true);
             return;
         }
@@ -341,8 +362,10 @@ void rg_link_room(struct rg_peer *p)
 static void close_link(struct rg_peer *p)
 {
     struct rg_mesh *m = p->mesh;
-    rg_link_facts(p->fd, &m->facts);
+    rg_link_facts(p, &m->facts);
     epoll_ctl(m->epoll, EPOLL_CTL_DEL, p->fd, NULL);
+    rg_secure_free(p->tls);
+    p->tls = NULL;
     close(p->fd);
     p->fd = -1;
     p->gone = true;
@@ -381,8 +404,9 @@ void rg_link_lose(struct rg_peer *p, int code, const char *format, ...)
     close_link(p);
 }
 
-void rg_link_facts(int fd, struct rg_mesh_facts *facts)
+void rg_link_facts(const struct rg_peer *p, struct rg_mesh_facts *facts)
 {
+    int fd = p->fd;
     struct tcp_info info;
     memset(&info, 0, sizeof info);
     socklen_t length = sizeof info;
@@ -392,6 +416,11 @@ void rg_link_facts(int fd, struct rg_mesh_facts *facts)
     char name[sizeof facts->congestion] = "";
     if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) == 0)
         memcpy(facts->congestion, name, sizeof name - 1);
+    if (!p->tls)
+        return;
+    facts->wire_sent += rg_secure_wire_sent(p->tls);
+    facts->wire_received += rg_secure_wire_received(p->tls);
+    snprintf(facts->cipher, sizeof facts->cipher, "%s", rg_secure_cipher(p->tls));
 }
 
 static const char *take_frame(struct rg_peer *p)
@@ -442,7 +471,9 @@ static ssize_t read_some(struct rg_peer *p, size_t *asked)
         staged = RG_MIN(staged, SHORT);
     struct iovec part[2] = {{target, direct}, {p->staging + have, staged}};
     *asked = direct + staged;
-    ssize_t n = target ? readv(p->fd, part, 2) : read(p->fd, part[1].iov_base, part[1].iov_len);
+    ssize_t n = p->tls   ? rg_secure_recv(p->tls, target ? part : part + 1, target ? 2 : 1)
+                : target ? readv(p->fd, part, 2)
+                         : read(p->fd, part[1].iov_base, part[1].iov_len);
     if (n > 0)
         p->staged_end += (size_t)n - RG_MIN((size_t)n, direct);
     return n;
@@ -462,9 +493,24 @@ static void lose_nonsense(struct rg_peer *p, const char *wrong)
         rg_link_lose(p, RG_ERR_PROTOCOL, "it broke the protocol: %s", wrong);
 }
 
+static void lose_silent(struct rg_peer *p, ssize_t n)
+{
+    if (p->mesh->leaving)
+        close_link(p);
+    else if (n < 0 && p->tls && errno == EPROTO)
+        rg_link_lose(p, RG_ERR_PROTOCOL, "%s", rg_secure_why(p->tls));
+    else
+        rg_link_lose(p, RG_ERR_PEER, "%s",
+                     n < 0 ? strerror(errno) : "it vanished without a goodbye");
+}
+
+/* With TLS the budget is what is taken from the socket, and all of that is dealt with at once: the
+ * kernel, which says when to come back, does not know of what has been read and not looked at. */
 void rg_link_read(struct rg_peer *p)
 {
     size_t budget = BUDGET, asked;
+    if (p->tls)
+        rg_secure_allow(p->tls, BUDGET);
     while (p->fd >= 0) {
         bool direct = p->segment_left > 0;
         ssize_t n = read_some(p, &asked);
@@ -472,16 +518,11 @@ void rg_link_read(struct rg_peer *p)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
-        if (n <= 0 && p->mesh->leaving) {
-            close_link(p);
-            return;
-        }
         if (n <= 0) {
-            rg_link_lose(p, RG_ERR_PEER, "%s",
-                         n < 0 ? strerror(errno) : "it vanished without a goodbye");
+            lose_silent(p, n);
             return;
         }
-        p->mesh->facts.wire_received += (size_t)n;
+        p->mesh->facts.wire_received += p->tls ? 0 : (size_t)n;
         const char *wrong = direct ? take_direct(p, (size_t)n) : NULL;
         if (!wrong)
             wrong = take_staged(p);
@@ -491,6 +532,8 @@ void rg_link_read(struct rg_peer *p)
             lose_nonsense(p, wrong);
         } else if (p->goodbye) {
             close_link(p);
+        } else if (p->tls) {
+            continue;
         } else if ((size_t)n < asked || (size_t)n >= budget) {
             return;
         } else {

@@ -94,8 +94,9 @@ struct rg_expectation {
 
 struct rg_peer {
     struct rg_mesh *mesh;
-    int rank, fd; /* fd -1: oneself, or gone */
-    bool gone;    /* from the mesh: dead, or said goodbye */
+    int rank, fd;          /* fd -1: oneself, or gone */
+    struct rg_secure *tls; /* NULL: without a key */
+    bool gone;             /* from the mesh: dead, or said goodbye */
     bool goodbye;
     bool mute;     /* writing failed; what it has sent is still read */
     bool left;     /* the run */
@@ -259,7 +260,7 @@ void rg_link_read(struct rg_peer *p);
 bool rg_link_written(const struct rg_op *op); /* all of a send is in the socket */
 void rg_link_lose(struct rg_peer *p, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void rg_link_facts(int fd, struct rg_mesh_facts *facts); /* adds */
+void rg_link_facts(const struct rg_peer *p, struct rg_mesh_facts *facts); /* adds */
 /* Remember (and say) who was lost, if it is the first: for `why`, or as `teller` reports. */
 void rg_link_note_lost(struct rg_mesh *m, int rank, int code, const char *why,
                        const struct rg_peer *teller);

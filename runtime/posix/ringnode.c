@@ -29,6 +29,9 @@ struct ringnode {
     bool local;
     int local_nodes; /* 0: as the scenario says */
     double join_timeout_s;
+    const char *key_file;
+    bool insecure;
+    struct rg_key key; /* of key_file */
     struct rg_study study;
     struct rg_hosts hosts;
     float *initial;
@@ -215,9 +218,12 @@ static int run_rank(struct ringnode *node, int listener)
                            .listener = listener,
                            .scenario = digest,
                            .timeout_s = node->join_timeout_s,
+                           .key = node->key_file ? &node->key : NULL,
+                           .insecure = node->insecure,
                            .quiet = node->options.quiet || node->local,
                            .stop = &stop_join};
     int result = rg_mesh_join(&join, &node->mesh, &e);
+    rg_key_forget(&node->key);
     if (result)
         return complain(result, e.text);
     mesh_to_stop = node->mesh;
@@ -329,6 +335,7 @@ static int run_local(struct ringnode *node)
     }
     for (int rank = 0; rank < count; rank++)
         close(listeners[rank]);
+    rg_key_forget(&node->key);
     int status = wait_for_ranks(pids, count);
     free(listeners);
     free(pids);
@@ -362,7 +369,7 @@ static int run_remote(struct ringnode *node)
 
 /* ---- main ---- */
 
-enum { KEY_RANK = 2000, KEY_HOSTS, KEY_LOCAL, KEY_JOIN }; /* no letters */
+enum { KEY_RANK = 2000, KEY_HOSTS, KEY_LOCAL, KEY_JOIN, KEY_KEY_FILE, KEY_INSECURE }; /* no letters */
 
 static const struct argp_option options[] = {
     {"rank", KEY_RANK, "R", 0, "This node's rank: its line in the hosts file, from 0", 0},
@@ -370,6 +377,12 @@ static const struct argp_option options[] = {
     {"local", KEY_LOCAL, "N", OPTION_ARG_OPTIONAL,
      "Every node as a process on this machine, over loopback; N: on so many nodes", 0},
     {"join-timeout", KEY_JOIN, "SECONDS", 0, "Wait so long for the other ranks (default 60)", 0},
+    {"key-file", KEY_KEY_FILE, "FILE", 0,
+     "The key that all nodes share, a line of hexadecimal digits or base64: only who has it joins, "
+     "and nobody else reads or changes what nodes say",
+     0},
+    {"insecure", KEY_INSECURE, NULL, 0,
+     "Without a key, talk to other machines all the same: whoever reaches them can join", 0},
     {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -397,6 +410,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_JOIN:
         node->join_timeout_s = (double)rg_cli_count(state, "join-timeout", arg, 1, 86400);
         return 0;
+    case KEY_KEY_FILE:
+        node->key_file = arg;
+        return 0;
+    case KEY_INSECURE:
+        node->insecure = true;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -412,7 +431,8 @@ static const struct argp argp = {
     "Examples:\n"
     "  ringnode scenarios/iris-3.xml --local\n"
     "  ringnode scenarios/iris-3.xml --local 2 --strategy ring --json result.json\n"
-    "  ringnode scenarios/iris-3.xml --rank 1 --hosts hosts.txt\n\n"
+    "  openssl rand -hex 32 > key; chmod 600 key   (once, then copied to every board)\n"
+    "  ringnode scenarios/iris-3.xml --rank 1 --hosts hosts.txt --key-file key\n\n"
     "Rank 0 prints the table and writes the files. Exit status: 0 every run that fits finished; "
     "1 internal error; 2 bad usage or scenario; 3 unfinished; 4 a peer was lost or refused; "
     "130 interrupted.",
@@ -423,6 +443,10 @@ static const struct argp argp = {
 static int check_mode(const struct ringnode *node)
 {
     bool either = node->rank >= 0 || node->hosts_file, both = node->rank >= 0 && node->hosts_file;
+    if (node->key_file && node->insecure) {
+        fputs("ringnode: --key-file and --insecure exclude each other\n", stderr);
+        return RG_EXIT_USAGE;
+    }
     if (node->options.check || (node->local && !either) || (!node->local && both))
         return 0;
     fputs("ringnode: either --local [N], or both --rank R and --hosts FILE are needed\n", stderr);
@@ -459,8 +483,8 @@ static int refuse_faults(const struct rg_scenario *scenario)
 static int run(struct ringnode *node)
 {
     struct rg_error e = {0};
-    int result = 0;
-    if (node->options.load)
+    int result = node->key_file ? rg_key_load(node->key_file, &node->key, &e) : 0;
+    if (result == 0 && node->options.load)
         result = rg_checkpoint_load(node->options.load, &node->study.network, &node->initial, &e);
     if (result == 0)
         result = rg_study_load_data(&node->study, &e);

@@ -442,6 +442,7 @@ int rg_mesh_run(struct rg_mesh *m, int size, rg_program_fn program, void *arg, i
 static void free_mesh(struct rg_mesh *m)
 {
     for (int r = 0; m->peers && r < m->size; r++) {
+        rg_secure_free(m->peers[r].tls);
         if (m->peers[r].fd >= 0)
             close(m->peers[r].fd);
     }
@@ -499,23 +500,26 @@ int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg
     int n = options->hosts->count;
     RG_ASSERT(options->rank >= 0 && options->rank < n);
     struct rg_mesh *m = new_mesh(options);
-    int *fds = calloc((size_t)n, sizeof *fds);
-    if (!m || !fds) {
-        free(fds);
+    struct rg_channel *channels = calloc((size_t)n, sizeof *channels);
+    if (!m || !channels) {
+        free(channels);
         if (m)
             free_mesh(m);
         if (options->listener >= 0)
             close(options->listener);
         return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     }
-    int result = rg_join_mesh(options, fds, e);
+    int result = rg_join_mesh(options, channels, e);
     for (int r = 0; r < n && result == 0; r++) {
-        m->peers[r].fd = fds[r];
+        m->peers[r].fd = channels[r].fd;
+        m->peers[r].tls = channels[r].tls;
+        if (channels[r].tls)
+            rg_secure_read_ahead(channels[r].tls);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)r};
-        if (fds[r] >= 0 && epoll_ctl(m->epoll, EPOLL_CTL_ADD, fds[r], &event) != 0)
+        if (channels[r].fd >= 0 && epoll_ctl(m->epoll, EPOLL_CTL_ADD, channels[r].fd, &event) != 0)
             result = rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     }
-    free(fds);
+    free(channels);
     if (result == 0 && rg_comm_start(m) != 0)
         result = rg_fail(e, RG_ERR_NOMEM, "no thread for the sockets");
     if (result)
@@ -595,6 +599,6 @@ void rg_mesh_facts(struct rg_mesh *m, struct rg_mesh_facts *facts)
     *facts = m->facts;
     for (int r = 0; r < m->size; r++)
         if (m->peers[r].fd >= 0)
-            rg_link_facts(m->peers[r].fd, facts);
+            rg_link_facts(&m->peers[r], facts);
     unlock_mesh(m);
 }

@@ -17,10 +17,10 @@
 struct rg_mesh;
 
 /* Connects to every other rank, or fails with the reason in *e: RG_ERR_TIMEOUT (who is missing),
- * RG_ERR_REFUSED (a peer is of another version, scenario, size or run), RG_ERR_INVALID (a host that
- * has no address), RG_ERR_IO, RG_ERR_NOMEM, RG_ERR_INTERRUPTED. The listener is closed when all are
- * there: during a run the port answers to nobody. Block the signals that the comm thread is not to
- * get before this. */
+ * RG_ERR_REFUSED (a peer is of another version, scenario, size or run), RG_ERR_INVALID (a host
+ * beyond this machine, without a key), RG_ERR_IO, RG_ERR_NOMEM, RG_ERR_INTERRUPTED. The listener is
+ * closed when all are there: during a run the port answers to nobody. Block the signals that the
+ * comm thread is not to get before this. */
 int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg_error *e);
 /* Says goodbye, stops the comm thread and frees. NULL is allowed. */
 void rg_mesh_leave(struct rg_mesh *mesh);
@@ -58,8 +58,9 @@ bool rg_mesh_lost(struct rg_mesh *mesh, struct rg_mesh_lost *lost);
 /* What the kernel did for this rank, all connections together, since the join. */
 struct rg_mesh_facts {
     uint64_t retransmits;              /* TCP segments sent again */
-    uint64_t wire_sent, wire_received; /* bytes, frames of all kinds included; no TCP headers */
+    uint64_t wire_sent, wire_received; /* bytes, frames and TLS records included; no TCP headers */
     char congestion[16];               /* the congestion control in use; "" with no connection */
+    char cipher[32];                   /* that protects them; "" without a key */
 };
 void rg_mesh_facts(struct rg_mesh *mesh, struct rg_mesh_facts *facts);
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 const char rg_scenario_keys[] = "nodes batch epochs iterations samples seed numerics overlap "
-                                "threads platform network learning-rate clock link-rate";
+                                "threads platform network learning-rate clock link-rate key-byte-s";
 
 static int complain(const struct rg_scenario *s, struct rg_error *e, const char *assignment,
                     const char *why)
@@ -57,6 +57,8 @@ static void apply_number(struct rg_scenario *s, const char *key, double value)
         s->clock_count = 0; /* all boards */
     } else if (strcmp(key, "link-rate") == 0) {
         t->link_rate = value;
+    } else if (strcmp(key, "key-byte-s") == 0) {
+        t->key_byte_s = value;
     } else {
         t->optimizer.rate = (float)value;
     }

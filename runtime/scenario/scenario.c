@@ -44,6 +44,7 @@ const struct rg_limit *rg_scenario_limit(const char *name)
         {"momentum", {false, false, 0, 0.9999}},
         {"clock", {false, true, 0, 1e12}},
         {"link-rate", {false, false, 1e-9, 1e6}},
+        {"key-byte-s", {false, false, 0, 1e-3}},
         {"fault-seconds", {false, false, 0, 1e12}},
         {"fault-factor", {false, false, 1e-9, 1}},
         {"fault-spread", {false, false, 0, 0.9999}},
@@ -237,7 +238,7 @@ static int read_training(const struct rg_xml *xml, const struct rg_xml_element *
     int numerics = 1;
     int err = rg_xml_only(xml, element,
                           "batch epochs iterations learning-rate optimizer momentum numerics "
-                          "threads clock link-rate",
+                          "threads clock link-rate key-byte-s",
                           e);
     training->threads = 1;
     training->link_rate = 1;
@@ -251,7 +252,9 @@ static int read_training(const struct rg_xml *xml, const struct rg_xml_element *
         (err = rg_xml_number(xml, element, "clock", rg_scenario_limit("clock"), &training->clock,
                              e)) ||
         (err = rg_xml_number(xml, element, "link-rate", rg_scenario_limit("link-rate"),
-                             &training->link_rate, e)))
+                             &training->link_rate, e)) ||
+        (err = rg_xml_number(xml, element, "key-byte-s", rg_scenario_limit("key-byte-s"),
+                             &training->key_byte_s, e)))
         return err;
     training->numerics = numerics;
     s->lines.batch = batch->line;

@@ -8,7 +8,8 @@
  *       <network file/>
  *       <data kind="digits|iris|idx|csv|random" train test images labels file inputs classes/>
  *       <training batch epochs|iterations learning-rate optimizer="sgd|momentum|adam"
- *                 momentum="0.9" numerics="real|skip" threads="1" clock="HZ" link-rate="1"/>
+ *                 momentum="0.9" numerics="real|skip" threads="1" clock="HZ" link-rate="1"
+ *                 key-byte-s="0"/>
  *       <clock nodes="8-15,20" hz/> ...
  *       <faults> ...see faults.h... </faults>
  *       <strategy label kind nodes ...parameters of the kind.../>
@@ -63,6 +64,9 @@ struct rg_training {
     int threads;      /* cores that training uses on a node */
     double clock;     /* Hz of all boards; 0: their highest */
     double link_rate; /* every link at so many times its bandwidth */
+    /* Connections are protected by a key: a core's time for each byte at each end, beside what the
+     * board needs anyway. 0: no key. */
+    double key_byte_s;
     int line;
 };
 
@@ -117,8 +121,8 @@ struct rg_scenario {
 
 int rg_scenario_load(const char *file, struct rg_scenario *scenario, struct rg_error *e);
 /* Apply one --set KEY=VALUE: nodes, batch, epochs, iterations, samples, seed, numerics, overlap,
- * threads, platform, network, learning-rate, clock, link-rate, or LABEL.PARAM. Errors list what is
- * allowed. */
+ * threads, platform, network, learning-rate, clock, link-rate, key-byte-s, or LABEL.PARAM. Errors
+ * list what is allowed. */
 int rg_scenario_set(struct rg_scenario *scenario, const char *assignment, struct rg_error *e);
 /* Apply a point of its sweeps, as --set would; complaints name the sweep's line. `point` must
  * outlive the scenario. */
@@ -178,6 +182,8 @@ int rg_platform_set_clock(struct rg_platform *platform, int first, int last, dou
                           struct rg_error *e);
 /* Ports at `factor` times their rate. */
 void rg_platform_scale_ports(struct rg_platform *platform, double factor);
+/* Every byte of a message takes a core so much longer at each end. */
+void rg_platform_slow_bytes(struct rg_platform *platform, double seconds);
 void rg_platform_free(struct rg_platform *platform);
 
 #endif

@@ -211,6 +211,7 @@ static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
         {"threads", t->threads},
         {"clock", t->clock},
         {"link-rate", t->link_rate},
+        {"key-byte-s", t->key_byte_s},
         {"stop", isnan(s->stop_accuracy) ? -1 : s->stop_accuracy},
         {"data", s->data.kind},
         {"train", s->data.train},

@@ -549,6 +549,7 @@ static void test_bad_sets(void)
         {"colour=1", "unknown key|LABEL.PARAM"},
         {"clock=0", "above 0"},
         {"link-rate=-1", "from 1e-09"},
+        {"key-byte-s=-1", "0 up to 0.001"},
         {"bacth=1", "did you mean \"batch\""},
         {"train=5", "unknown key"},
         {"numerics=maybe", "real and skip"},

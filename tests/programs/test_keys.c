@@ -1,0 +1,115 @@
+/* ringnode with a key, as a user has it: the same results as without, and what is refused. */
+#include "programs/command.h"
+#include "support/suite.h"
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static const char key_file[] = RG_BINARY_DIR "/test_keys_key",
+                  hosts_file[] = RG_BINARY_DIR "/test_keys_hosts";
+
+static void write_file(const char *file, mode_t mode, const char *text)
+{
+    FILE *stream = fopen(file, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+    fputs(text, stream);
+    fclose(stream);
+    chmod(file, mode);
+}
+
+static void write_key(mode_t mode)
+{
+    write_file(key_file, mode,
+               "3f9a1c77e0d25b8846aa03d1f4c2be905577112233eeddccbb00998877665544\n");
+}
+
+static void same_with_a_key(void)
+{
+    static const char *const labels[] = {"single", "ring", "ringtmp", "server"};
+    static const char *const paths[] = {"traffic.messages", "traffic.values",
+                                        "traffic.payload_bytes", "final.accuracy"};
+    char line[600];
+    write_key(0600);
+    snprintf(line, sizeof line, "ringnode scenarios/iris-3.xml --local 3 --key-file %s", key_file);
+    json_t *plain = command_result("ringnode scenarios/iris-3.xml --local 3", 60);
+    json_t *keyed = command_result(line, 60);
+    for (size_t i = 0; plain && keyed && i < sizeof labels / sizeof *labels; i++) {
+        json_t *a = command_run_of(plain, labels[i]), *b = command_run_of(keyed, labels[i]);
+        CU_ASSERT_FATAL(a && b);
+        CU_ASSERT_STRING_EQUAL(command_text(b, "status"), "ok");
+        CU_ASSERT_STRING_EQUAL(command_text(a, "weights_sha256"),
+                               command_text(b, "weights_sha256"));
+        for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
+            CU_ASSERT_EQUAL(command_number(a, paths[k]), command_number(b, paths[k]));
+    }
+    json_decref(plain);
+    json_decref(keyed);
+    remove(key_file);
+}
+
+/* Exit status 2 and one line that says why. */
+static void expect_usage(const char *line, const char *part)
+{
+    static struct command_output output;
+    command_run(line, 30, &output);
+    CU_ASSERT_EQUAL(output.status, 2);
+    if (!strstr(output.err, part))
+        printf("  %s: %s\n", line, output.err);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, part));
+    const char *end = strchr(output.err, '\n');
+    CU_ASSERT(end && !end[1]);
+}
+
+static void refusals(void)
+{
+    char line[600];
+    snprintf(line, sizeof line, "ringnode scenarios/iris-3.xml --local --key-file %s", key_file);
+    remove(key_file);
+    expect_usage(line, "test_keys_key: No such file");
+    write_key(0644);
+    expect_usage(line, "others may read or change this key (mode 0644)");
+    write_file(key_file, 0600, "short\n");
+    expect_usage(line, "test_keys_key: ");
+    write_key(0600);
+    snprintf(line, sizeof line, "ringnode scenarios/iris-3.xml --local --insecure --key-file %s",
+             key_file);
+    expect_usage(line, "exclude each other");
+    remove(key_file);
+    write_file(hosts_file, 0600, "127.0.0.1\n192.0.2.1\n127.0.0.1:7471\n");
+    for (int rank = 0; rank < 3; rank++) {
+        snprintf(line, sizeof line,
+                 "ringnode scenarios/iris-3.xml --rank %d --hosts %s --join-timeout 1", rank,
+                 hosts_file);
+        expect_usage(line, "test_keys_hosts:2: 192.0.2.1 is not this machine; without a key");
+    }
+    remove(hosts_file);
+}
+
+/* What a key costs is told to the simulator: while the processor keeps up with the wire only its
+ * load may change, and where it does not a run takes longer. */
+static void simulated_cost(void)
+{
+    static const char *const costs[] = {"0", "1e-9", "1e-6"};
+    double time[3], c[3];
+    for (int i = 0; i < 3; i++) {
+        char line[200];
+        snprintf(line, sizeof line,
+                 "ringsim scenarios/iris-3.xml --strategy ring --set key-byte-s=%s", costs[i]);
+        json_t *result = command_result(line, 60);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+        json_t *run = command_run_of(result, "ring");
+        time[i] = command_number(run, "time_s");
+        c[i] = command_number(run, "formula.c_s");
+        json_decref(result);
+    }
+    printf("\n    time %g %g %g s, c %g %g %g s", time[0], time[1], time[2], c[0], c[1], c[2]);
+    CU_ASSERT(c[1] >= c[0] && time[1] >= time[0]);
+    CU_ASSERT(c[2] > c[1] && time[2] > time[1]);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {{"the same results with a key", same_with_a_key},
+                                              {"refusals", refusals},
+                                              {"simulated cost", simulated_cost}};
+    return suite_main("keys", tests, 3, argc, argv);
+}
