@@ -29,6 +29,7 @@ struct ringnode {
     bool local;
     int local_nodes; /* 0: as the scenario says */
     double join_timeout_s;
+    bool progress, files;
     struct rg_study study;
     struct rg_hosts hosts;
     float *initial;
@@ -91,6 +92,18 @@ struct one_run {
     struct rg_run *run;
 };
 
+/* A line now and then, for who reads through a pipe: ringdeploy. */
+static void tell_progress(void *arg, long done, long total, double time_s)
+{
+    static double last;
+    const struct rg_job *job = arg;
+    double now = wall_s();
+    if (now - last < 1 && done < total)
+        return;
+    last = now;
+    fprintf(stderr, "  %.40s %ld/%ld, %.1f s\n", job->label, done, total, time_s);
+}
+
 static void show_progress(void *arg, long done, long total, double time_s)
 {
     static double last;
@@ -105,13 +118,16 @@ static void show_progress(void *arg, long done, long total, double time_s)
 static int program(struct rg_world *w, void *arg)
 {
     struct one_run *r = arg;
-    bool show = w->rank == 0 && isatty(STDERR_FILENO) && !r->node->options.quiet;
+    bool first = w->rank == 0 && !r->node->options.quiet;
+    bool show = first && isatty(STDERR_FILENO), tell = first && r->node->progress;
     struct rg_node_options options = {.stop_accuracy = r->node->study.scenario.stop_accuracy,
                                       .initial = r->node->initial,
                                       .save = r->node->options.save,
                                       .trace = r->node->options.trace != NULL,
                                       .host = rg_mesh_host(r->node->mesh, w->rank),
-                                      .progress = show ? show_progress : NULL,
+                                      .progress = tell   ? tell_progress
+                                                  : show ? show_progress
+                                                         : NULL,
                                       .progress_arg = (void *)r->job};
     w->board = r->job->boards[w->rank];
     return rg_node_run(w, r->job, &options, r->run);
@@ -335,7 +351,8 @@ static int run_local(struct ringnode *node)
     return interrupted ? RG_EXIT_INTERRUPTED : status;
 }
 
-static int run_remote(struct ringnode *node)
+/* Read --hosts; it must name enough of them. */
+static int open_hosts(struct ringnode *node)
 {
     struct rg_error e = {0};
     int result = rg_hosts_load(node->hosts_file, &node->hosts, &e);
@@ -357,12 +374,35 @@ static int run_remote(struct ringnode *node)
             return RG_EXIT_USAGE;
         }
     }
-    return run_rank(node, -1);
+    return 0;
+}
+
+static int run_remote(struct ringnode *node)
+{
+    int status = open_hosts(node);
+    return status ? status : run_rank(node, -1);
+}
+
+/* --files: what another machine needs to run the same, "ROLE PATH" a line. */
+static int list_files(struct ringnode *node)
+{
+    const struct rg_scenario *s = &node->study.scenario;
+    const struct {
+        const char *role, *path;
+    } files[] = {{"scenario", s->file},        {"platform", s->platform_file},
+                 {"network", s->network_file}, {"data", s->data.images},
+                 {"data", s->data.labels},     {"data", s->data.file},
+                 {"load", node->options.load}};
+    int status = node->hosts_file ? open_hosts(node) : 0;
+    for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
+        if (files[i].path)
+            printf("%s %s\n", files[i].role, files[i].path);
+    return status;
 }
 
 /* ---- main ---- */
 
-enum { KEY_RANK = 'r', KEY_HOSTS = 'H', KEY_LOCAL = 'l', KEY_JOIN = 1000 };
+enum { KEY_RANK = 'r', KEY_HOSTS = 'H', KEY_LOCAL = 'l', KEY_JOIN = 1000, KEY_PROGRESS, KEY_FILES };
 
 static const struct argp_option options[] = {
     {"rank", KEY_RANK, "R", 0, "This node's rank: its line in the hosts file, from 0", 0},
@@ -370,6 +410,10 @@ static const struct argp_option options[] = {
     {"local", KEY_LOCAL, "N", OPTION_ARG_OPTIONAL,
      "Every node as a process on this machine, over loopback; N: on so many nodes", 0},
     {"join-timeout", KEY_JOIN, "SECONDS", 0, "Wait so long for the other ranks (default 60)", 0},
+    {"progress", KEY_PROGRESS, NULL, 0,
+     "Rank 0 tells its progress, a line a second, where standard error is no terminal too", 0},
+    {"files", KEY_FILES, NULL, 0,
+     "Validate the scenario (and the number of --hosts), list the files it needs, run nothing", 0},
     {0}};
 
 static long count_of(struct argp_state *state, const char *option, const char *text, long low,
@@ -409,6 +453,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_JOIN:
         node->join_timeout_s = (double)count_of(state, "join-timeout", arg, 1, 86400);
         return 0;
+    case KEY_PROGRESS:
+        node->progress = true;
+        return 0;
+    case KEY_FILES:
+        node->files = true;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -435,7 +485,7 @@ static const struct argp argp = {
 static int check_mode(const struct ringnode *node)
 {
     bool either = node->rank >= 0 || node->hosts_file, both = node->rank >= 0 && node->hosts_file;
-    if (node->options.check || (node->local && !either) || (!node->local && both))
+    if (node->options.check || node->files || (node->local && !either) || (!node->local && both))
         return 0;
     fputs("ringnode: either --local [N], or both --rank R and --hosts FILE are needed\n", stderr);
     return RG_EXIT_USAGE;
@@ -499,10 +549,12 @@ int main(int argc, char **argv)
         status = rg_cli_open(&node.options, "ringnode", &node.study);
         status = status ? status : refuse_faults(&node.study.scenario);
     }
-    if (status == 0 && rg_blas_note() && !node.options.quiet)
+    if (status == 0 && rg_blas_note() && !node.files && !node.options.quiet)
         fprintf(stderr, "ringnode: %s\n", rg_blas_note());
     if (status == 0 && node.options.check)
         rg_cli_check(&node.study, stdout);
+    else if (status == 0 && node.files)
+        status = list_files(&node);
     else if (status == 0)
         status = run(&node);
     rg_study_close(&node.study);
