@@ -32,6 +32,7 @@ struct ringnode {
     const char *key_file;
     bool insecure;
     struct rg_key key; /* of key_file */
+    bool progress, files;
     struct rg_study study;
     struct rg_hosts hosts;
     float *initial;
@@ -94,6 +95,18 @@ struct one_run {
     struct rg_run *run;
 };
 
+/* A line now and then, for who reads through a pipe: ringdeploy. */
+static void tell_progress(void *arg, long done, long total, double time_s)
+{
+    static double last;
+    const struct rg_job *job = arg;
+    double now = wall_s();
+    if (now - last < 1 && done < total)
+        return;
+    last = now;
+    fprintf(stderr, "  %.40s %ld/%ld, %.1f s\n", job->label, done, total, time_s);
+}
+
 static void show_progress(void *arg, long done, long total, double time_s)
 {
     static double last;
@@ -108,13 +121,16 @@ static void show_progress(void *arg, long done, long total, double time_s)
 static int program(struct rg_world *w, void *arg)
 {
     struct one_run *r = arg;
-    bool show = w->rank == 0 && isatty(STDERR_FILENO) && !r->node->options.quiet;
+    bool first = w->rank == 0 && !r->node->options.quiet;
+    bool show = first && isatty(STDERR_FILENO), tell = first && r->node->progress;
     struct rg_node_options options = {.stop_accuracy = r->node->study.scenario.stop_accuracy,
                                       .initial = r->node->initial,
                                       .save = r->node->options.save,
                                       .trace = r->node->options.trace != NULL,
                                       .host = rg_mesh_host(r->node->mesh, w->rank),
-                                      .progress = show ? show_progress : NULL,
+                                      .progress = tell   ? tell_progress
+                                                  : show ? show_progress
+                                                         : NULL,
                                       .progress_arg = (void *)r->job};
     w->board = r->job->boards[w->rank];
     return rg_node_run(w, r->job, &options, r->run);
@@ -342,7 +358,8 @@ static int run_local(struct ringnode *node)
     return interrupted ? RG_EXIT_INTERRUPTED : status;
 }
 
-static int run_remote(struct ringnode *node)
+/* Read --hosts; it must name enough of them. */
+static int open_hosts(struct ringnode *node)
 {
     struct rg_error e = {0};
     int result = rg_hosts_load(node->hosts_file, &node->hosts, &e);
@@ -364,12 +381,44 @@ static int run_remote(struct ringnode *node)
             return RG_EXIT_USAGE;
         }
     }
-    return run_rank(node, -1);
+    return 0;
+}
+
+static int run_remote(struct ringnode *node)
+{
+    int status = open_hosts(node);
+    return status ? status : run_rank(node, -1);
+}
+
+/* --files: what another machine needs to run the same, "ROLE PATH" a line. */
+static int list_files(struct ringnode *node)
+{
+    const struct rg_scenario *s = &node->study.scenario;
+    const struct {
+        const char *role, *path;
+    } files[] = {{"scenario", s->file},        {"platform", s->platform_file},
+                 {"network", s->network_file}, {"data", s->data.images},
+                 {"data", s->data.labels},     {"data", s->data.file},
+                 {"load", node->options.load}};
+    int status = node->hosts_file ? open_hosts(node) : 0;
+    for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
+        if (files[i].path)
+            printf("%s %s\n", files[i].role, files[i].path);
+    return status;
 }
 
 /* ---- main ---- */
 
-enum { KEY_RANK = 2000, KEY_HOSTS, KEY_LOCAL, KEY_JOIN, KEY_KEY_FILE, KEY_INSECURE }; /* no letters */
+enum {
+    KEY_RANK = 2000,
+    KEY_HOSTS,
+    KEY_LOCAL,
+    KEY_JOIN,
+    KEY_KEY_FILE,
+    KEY_INSECURE,
+    KEY_PROGRESS,
+    KEY_FILES
+};
 
 static const struct argp_option options[] = {
     {"rank", KEY_RANK, "R", 0, "This node's rank: its line in the hosts file, from 0", 0},
@@ -383,6 +432,10 @@ static const struct argp_option options[] = {
      0},
     {"insecure", KEY_INSECURE, NULL, 0,
      "Without a key, talk to other machines all the same: whoever reaches them can join", 0},
+    {"progress", KEY_PROGRESS, NULL, 0,
+     "Rank 0 tells its progress, a line a second, where standard error is no terminal too", 0},
+    {"files", KEY_FILES, NULL, 0,
+     "Validate the scenario (and the number of --hosts), list the files it needs, run nothing", 0},
     {0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -416,6 +469,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_INSECURE:
         node->insecure = true;
         return 0;
+    case KEY_PROGRESS:
+        node->progress = true;
+        return 0;
+    case KEY_FILES:
+        node->files = true;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -447,7 +506,7 @@ static int check_mode(const struct ringnode *node)
         fputs("ringnode: --key-file and --insecure exclude each other\n", stderr);
         return RG_EXIT_USAGE;
     }
-    if (node->options.check || (node->local && !either) || (!node->local && both))
+    if (node->options.check || node->files || (node->local && !either) || (!node->local && both))
         return 0;
     fputs("ringnode: either --local [N], or both --rank R and --hosts FILE are needed\n", stderr);
     return RG_EXIT_USAGE;
@@ -512,11 +571,13 @@ int main(int argc, char **argv)
         status = rg_cli_open(&node.options, "ringnode", &node.study);
         status = status ? status : refuse_faults(&node.study.scenario);
     }
-    if (status == 0 && rg_blas_note() && !node.options.quiet)
+    if (status == 0 && rg_blas_note() && !node.files && !node.options.quiet)
         fprintf(stderr, "ringnode: %s\n", rg_blas_note());
     if (status == 0 && node.options.check) {
         rg_cli_check(&node.study, stdout);
         status = rg_cli_flush("ringnode");
+    } else if (status == 0 && node.files) {
+        status = list_files(&node);
     } else if (status == 0) {
         status = run(&node);
     }
