@@ -1,11 +1,11 @@
 /* RAPL, the processor's own count of its joules, through powercap: energy_uj, which goes from
  * max_energy_range_uj back to 0 (Documentation/power/powercap/powercap.rst).
  *
- * Happy path: the top zones named package-*, each name once, are summed: sub-zones (core, uncore)
- * are part of their package, intel-rapl-mmio shows the same package again, psys holds the packages.
- * The board's memory, port and supply are not in it. Failure modes handled: as meter_file.c (on
- * most systems only root reads energy_uj); a counter that goes back by other than its range shows
- * as a leap that meter_integral.c refuses. */
+ * Happy path: the top zones named package-* are summed: sub-zones (core, uncore) are part of their
+ * package, intel-rapl-mmio:* shows the same package again, psys holds the packages; AMD's are
+ * called intel-rapl too. The board's memory, port and supply are not in it. Failure modes handled:
+ * as meter_file.c (on most systems only root reads energy_uj); a counter that goes back by other
+ * than its range shows as a leap that meter_integral.c refuses. */
 #include "posix/meter_source.h"
 
 #include "base/check.h"
@@ -17,7 +17,7 @@
 enum { ZONES = 64 };
 
 struct zone {
-    char path[400], name[32];
+    char path[400];
     int64_t last, range; /* microjoules */
 };
 
@@ -36,19 +36,15 @@ static int read_zone(const struct zone *zone, int64_t *now, struct rg_error *e)
     return result;
 }
 
-/* Adds the zone if it is a package that is not there yet. */
+/* Adds the zone if it is a package. */
 static int add_zone(struct rapl *rapl, const char *folder, const char *name, struct rg_error *e)
 {
-    char path[400];
+    char path[400], kind[32];
     struct zone *zone = &rapl->zone[rapl->count];
     struct rg_error unnamed;
     snprintf(path, sizeof path, "%.300s/%.60s/name", folder, name);
-    if (rg_meter_line(path, zone->name, sizeof zone->name, &unnamed) != 0 ||
-        strncmp(zone->name, "package", 7) != 0)
+    if (rg_meter_line(path, kind, sizeof kind, &unnamed) != 0 || strncmp(kind, "package", 7) != 0)
         return 0;
-    for (int i = 0; i < rapl->count; i++)
-        if (strcmp(rapl->zone[i].name, zone->name) == 0)
-            return 0;
     snprintf(path, sizeof path, "%.300s/%.60s/max_energy_range_uj", folder, name);
     int result = rg_meter_number(path, &zone->range, e);
     if (result == 0 && zone->range <= 0)
@@ -64,14 +60,13 @@ static int rapl_open(struct rg_meter_probe *probe, void **state, struct rg_error
 {
     char folder[300], **names;
     snprintf(folder, sizeof folder, "%.240s/sys/class/powercap", probe->root);
-    int count = rg_meter_names(folder, "intel-rapl", &names, e);
+    int count = rg_meter_names(folder, "intel-rapl:", &names, e);
     if (count < 0)
         return count;
     struct rapl *rapl = calloc(1, sizeof *rapl);
     int result = rapl ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     for (int i = 0; i < count && result == 0 && rapl->count < ZONES; i++) {
-        const char *colon = strchr(names[i], ':');
-        if (colon && !strchr(colon + 1, ':')) /* a top zone */
+        if (!strchr(strchr(names[i], ':') + 1, ':')) /* a top zone */
             result = add_zone(rapl, folder, names[i], e);
     }
     rg_meter_names_free(names, count);
