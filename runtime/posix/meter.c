@@ -33,13 +33,15 @@ struct rg_meter {
     void *state;
     struct rg_meter_limits limits; /* constant */
     char where[280], root[240];    /* constant */
-    double opened_s, day_s;        /* constant; day_s: date of UNIX at date 0 of our clock */
+    double opened_s;               /* constant */
+    double day_s; /* the opener's, too: date of UNIX at date 0 of our clock when the run began */
+    bool started; /* the opener's: the thread runs */
 
     pthread_mutex_t reading; /* taken first: one reads the source at a time */
     pthread_mutex_t lock;    /* guards what follows */
     pthread_cond_t wake;
     pthread_t thread;
-    bool started, stopping, failed;
+    bool stopping, failed;
     struct rg_integral sum;
     struct rg_meter_facts facts;
     struct rg_meter_facts shown; /* a copy for who asked last */
