@@ -361,7 +361,8 @@ static void read_out(const struct rg_meter *m, double date_s, double *joules, do
     *variance_J2 = edge_J * edge_J;
 }
 
-void rg_meter_energy(struct rg_meter *m, struct rg_energy *so_far)
+/* *so_far is that of *date_s. */
+static void ask(struct rg_meter *m, struct rg_energy *so_far, double *date_s)
 {
     *so_far = (struct rg_energy){.total_J = NAN,
                                  .idle_J = NAN,
@@ -369,21 +370,28 @@ void rg_meter_energy(struct rg_meter *m, struct rg_energy *so_far)
                                  .network_J = NAN,
                                  .switch_J = NAN,
                                  .source = m->source ? m->source->name : "none"};
-    double date_s = rg_posix_clock(), variance_J2 = 0;
+    double variance_J2 = 0;
+    *date_s = rg_posix_clock();
     if (is_live(m) && !m->source->slow)
         sample(m);
     pthread_mutex_lock(&m->lock);
     if (is_live(m) && !m->failed) {
-        read_out(m, date_s, &so_far->total_J, &variance_J2);
+        read_out(m, *date_s, &so_far->total_J, &variance_J2);
         so_far->variance_J2 = m->sum.variance_J2 + variance_J2;
         m->sum.variance_J2 += 2 * variance_J2; /* a section has two ends */
         so_far->samples = (double)m->sum.samples;
-        so_far->idle_J = m->facts.idle_W * (date_s - m->opened_s);
+        so_far->idle_J = m->facts.idle_W * (*date_s - m->opened_s);
         m->facts.longest_s = m->sum.longest_s;
     }
     m->shown = m->facts;
     so_far->meter = &m->shown;
     pthread_mutex_unlock(&m->lock);
+}
+
+void rg_meter_energy(struct rg_meter *m, struct rg_energy *so_far)
+{
+    double date_s;
+    ask(m, so_far, &date_s);
 }
 
 const char *rg_meter_error(struct rg_meter *m)
@@ -417,20 +425,21 @@ void rg_meter_run(struct rg_meter *m)
 void rg_meter_idle(struct rg_meter *m, double seconds, bool (*stop)(void *arg), void *arg)
 {
     struct rg_energy before, after;
-    double begin_s = rg_posix_clock(), now_s = begin_s;
+    double begin_s, now_s, end_s;
     if (!m->source || !(seconds > 0) || rg_meter_error(m)[0])
         return;
-    rg_meter_energy(m, &before);
+    ask(m, &before, &begin_s);
+    now_s = begin_s;
     while (now_s - begin_s < seconds && !(stop && stop(arg))) {
         rest(fmin(0.05, fmax(seconds - (now_s - begin_s), 1e-4)));
         now_s = rg_posix_clock();
     }
-    rg_meter_energy(m, &after);
+    ask(m, &after, &end_s);
     m->idle_begin_s = begin_s;
-    m->idle_end_s = now_s;
+    m->idle_end_s = end_s;
     pthread_mutex_lock(&m->lock);
     if (is_live(m))
-        m->facts.idle_W = (after.total_J - before.total_J) / (now_s - begin_s);
+        m->facts.idle_W = (after.total_J - before.total_J) / (end_s - begin_s);
     pthread_mutex_unlock(&m->lock);
 }
 

@@ -283,10 +283,10 @@ static void test_moving(void)
             longest_s = fmax(longest_s, mover.note[i].date_s - mover.note[i - 1].date_s);
         printf("%.4f J of %.4f J, %+.4f %%, uncertainty %.4f J, longest gap %.0f ms ", joules,
                truth_J, 100 * (joules / truth_J - 1), uncertainty_J, 1e3 * longest_s);
-    } while (longest_s > 0.04 && ++attempt < 4);
+    } while (longest_s > 0.02 && ++attempt < 6);
     CU_ASSERT(truth_J > 5 && truth_J < 7);
     CU_ASSERT(fabs(joules - truth_J) <=
-              fmax(1e-3 * truth_J, longest_s > 0.04 ? 4 * uncertainty_J : 0));
+              fmax(1e-3 * truth_J, longest_s > 0.02 ? 4 * uncertainty_J : 0));
 }
 
 /* ---- ina2xx ---- */

@@ -68,7 +68,8 @@ class Meters(unittest.TestCase):
         return json.loads(done.stdout)["runs"][0], done.stderr
 
     def nodes(self, options):
-        """A ring of separate processes, with these options each: rank 0's run, and what each said."""
+        """A ring of separate processes, with these options each: rank 0's run, and what each
+        said."""
         ports = free_ports(len(options))
         hosts = self.path / "hosts"
         hosts.write_text("".join(f"127.0.0.1:{port}\n" for port in ports))
@@ -76,7 +77,7 @@ class Meters(unittest.TestCase):
         for rank, words in enumerate(options):
             extra = ["--json", "-"] if rank == 0 else []
             line = self.command("--set", f"nodes={len(options)}", "--rank", str(rank), "--hosts",
-                                str(hosts), *extra, *words, epochs=20, strategy="ring")
+                                str(hosts), *extra, *words, epochs=100, strategy="ring")
             started.append(subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                             text=True))
         said = [process.communicate(timeout=200) for process in started]
@@ -99,7 +100,8 @@ class Meters(unittest.TestCase):
         run, err = self.local("--meter", "auto", "--sysfs-root", root, "--idle-seconds", "0.2",
                               epochs=100, strategy="ring")
         meter = run["meter"]
-        self.assertEqual((run["energy_source"], meter["source"], meter["nodes"]), ("ina2xx",) * 2 + (1,))
+        self.assertEqual((run["energy_source"], meter["source"], meter["nodes"]),
+                         ("ina2xx", "ina2xx", 1))
         self.near(run["energy_J"]["total"], 4 * run["time_s"])
         self.near(run["energy_J"]["idle"], 4 * run["time_s"])
         self.near(meter["idle_W"], 4)
@@ -123,9 +125,9 @@ class Meters(unittest.TestCase):
                              for root in roots])
         self.assertEqual(run["meter"]["nodes"], 3)
         self.near(run["meter"]["idle_W"], 9)
-        self.near(run["energy_J"]["total"], 9 * run["time_s"], 0.02)
+        self.near(run["energy_J"]["total"], 9 * run["time_s"], 0.05)
         for rank, node in enumerate(run["per_node"]):
-            self.near(node["energy_J"], (2 + rank) * run["time_s"], 0.02)
+            self.near(node["energy_J"], (2 + rank) * run["time_s"], 0.05)
             self.near(node["meter"]["idle_W"], 2 + rank)
         self.assertEqual(run["training"][-1]["energy_J"], run["energy_J"]["total"])
 
@@ -134,7 +136,7 @@ class Meters(unittest.TestCase):
         words = ["--meter", "ina2xx", "--sysfs-root", root, "--idle-seconds", "0"]
         run, _ = self.nodes([words, words, ["--meter", "other"]])
         self.assertEqual(run["meter"]["nodes"], 1)
-        self.near(run["energy_J"]["total"], 3 * run["time_s"], 0.02)
+        self.near(run["energy_J"]["total"], 3 * run["time_s"], 0.05)
         self.assertIsNone(run["energy_J"]["idle"])
         self.assertIsNone(run["meter"]["above_idle_J"])
         self.assertIsNone(run["per_node"][1]["energy_J"])
