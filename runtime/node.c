@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG_REPORT = RG_TAG_USER - 6, TAG_EVENTS, TAG_STOP, TAG_TRACE, TAG_ENERGY };
+enum { TAG_REPORT = RG_TAG_USER - 6, TAG_EVENTS, TAG_STOP, TAG_TRACE, TAG_ENERGY, TAG_POINTS };
 enum { IDLE, COMPUTE, NETWORK, SWITCH, TOTAL, PARTS }; /* of joules */
 enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
 
@@ -32,16 +32,29 @@ struct node {
     struct rg_energy energy;
     double joules[PARTS]; /* of all nodes; rank 0 */
     bool reached;         /* the wanted accuracy */
+    struct pause *pauses; /* where energy is settled after the run */
+    int pause_count;
+    uint64_t *machines; /* rank 0: of each node, see struct rg_meter_facts */
 };
+
+/* The end of an epoch. It travels to rank 0, as a report does. */
+struct pause {
+    int64_t done;              /* iterations */
+    double begin_raw, end_raw; /* the clock ran in between */
+    double total_J;            /* of this node (rank 0, at the end: of all) until then */
+};
+_Static_assert(sizeof(struct pause) == 32, "pauses have no padding");
 
 /* A node's account, as it travels to rank 0: only fixed-width fields, the same on every ABI. */
 struct report {
     double busy_s, joules[PARTS];
     uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
     uint64_t memory, staleness, peak_units, events, dropped;
-    char host[64];
+    double interval_s, longest_s, idle_W, variance_J2, samples; /* of its meter */
+    uint64_t machine, metered;
+    char host[64], source[16], meter_error[200];
 };
-_Static_assert(sizeof(struct report) == (12 + PARTS) * 8 + 64, "the report has no padding");
+_Static_assert(sizeof(struct report) == (19 + PARTS) * 8 + 280, "the report has no padding");
 _Static_assert(sizeof(struct rg_trace_event) == 56, "trace events have no padding");
 
 /* ---- energy ---- */
@@ -85,6 +98,58 @@ static int sum_energy(struct node *n)
             add_joules(n->joules, joules);
     }
     return result;
+}
+
+/* Worlds that measure: nobody knows what all have drawn before the run is over. Note the section of
+ * time that has just ended. */
+static int note_pause(struct node *n)
+{
+    if (!n->w->ops->settle)
+        return 0;
+    struct pause *pauses = realloc(n->pauses, ((size_t)n->pause_count + 1) * sizeof *pauses);
+    if (!pauses)
+        return RG_ERR_NOMEM;
+    n->pauses = pauses;
+    pauses[n->pause_count++] = (struct pause){.done = n->done,
+                                              .begin_raw = n->w->timed_since,
+                                              .end_raw = n->w->untimed_since,
+                                              .total_J = n->energy.total_J};
+    return 0;
+}
+
+/* The training is over: a meter that is read only now says what there was in each section. */
+static void settle(struct node *n)
+{
+    struct rg_energy section, sum = {.total_J = 0};
+    for (int i = 0; i < n->pause_count; i++) {
+        struct pause *pause = &n->pauses[i];
+        if (!n->w->ops->settle(n->w, pause->begin_raw, pause->end_raw, &section))
+            return;
+        sum.total_J += section.total_J;
+        sum.idle_J += section.idle_J;
+        sum.variance_J2 += section.variance_J2;
+        sum.samples += section.samples;
+        pause->total_J = sum.total_J;
+    }
+    if (n->pause_count == 0)
+        return;
+    section.total_J = sum.total_J;
+    section.idle_J = sum.idle_J;
+    section.variance_J2 = sum.variance_J2;
+    section.samples = sum.samples;
+    n->energy = section;
+}
+
+/* Is this node's energy to be added? Not where a lower rank's meter has it. Rank 0. */
+static bool counts(struct node *n, int rank, uint64_t machine)
+{
+    n->machines[rank] = machine;
+    if (machine == RG_MACHINE_OTHER)
+        return false;
+    for (int r = 0; r < rank && machine != 0; r++)
+        if (n->machines[r] == machine)
+            return false;
+    return true;
 }
 
 /* ---- looking at the parameters ---- */
@@ -150,7 +215,7 @@ static int evaluate(struct node *n, bool last)
 {
     const bool wanted = !isnan(n->options->stop_accuracy);
     int result = look(n, last);
-    if (result == 0 && n->w->ops->energy)
+    if (result == 0 && n->w->ops->energy && !n->w->ops->settle)
         result = sum_energy(n);
     if (result == 0 && n->run)
         result = note_point(n);
@@ -174,7 +239,7 @@ static int pause(struct node *n)
     int result = rg_untimed_begin(n->w);
     n->time_s = n->w->untimed_since - n->w->offset;
     rg_energy(n->w, &n->energy);
-    return result;
+    return result ? result : note_pause(n);
 }
 
 static int train(struct node *n)
@@ -203,6 +268,22 @@ static int train(struct node *n)
 
 /* ---- the account of all nodes ---- */
 
+static void account_meter(const struct node *n, struct report *r)
+{
+    const struct rg_meter_facts *meter = n->energy.meter;
+    if (!meter)
+        return;
+    r->metered = true;
+    r->interval_s = meter->interval_s;
+    r->longest_s = meter->longest_s;
+    r->idle_W = meter->idle_W;
+    r->variance_J2 = n->energy.variance_J2;
+    r->samples = n->energy.samples;
+    r->machine = meter->machine;
+    strncpy(r->source, n->energy.source, sizeof r->source - 1);
+    memcpy(r->meter_error, meter->error, sizeof r->meter_error - 1);
+}
+
 static struct report account(struct node *n)
 {
     const struct rg_counters *c = &n->w->count;
@@ -219,6 +300,7 @@ static struct report account(struct node *n)
                        .staleness = (uint64_t)seen.staleness,
                        .peak_units = (uint64_t)seen.peak_units};
     own_joules(n, r.joules);
+    account_meter(n, &r);
     if (n->w->trace) {
         r.events = n->w->trace->count;
         r.dropped = n->w->trace->dropped;
@@ -258,6 +340,62 @@ static void describe_power(const struct node *n, int rank, struct rg_run_power *
                               .byte_s = b->byte_s};
 }
 
+/* What the meter of one node says about itself, and what it adds to that of all. */
+static void add_meter(struct node *n, int rank, const struct report *r)
+{
+    struct rg_run_meter *all = &n->run->meter, *one = &n->run->per_node[rank].meter;
+    if (!r->metered || r->machine == RG_MACHINE_OTHER)
+        return;
+    *one = (struct rg_run_meter){.known = true,
+                                 .nodes = 1,
+                                 .samples = (uint64_t)r->samples,
+                                 .interval_s = r->interval_s,
+                                 .longest_s = r->longest_s,
+                                 .uncertainty_J = sqrt(r->variance_J2),
+                                 .idle_W = r->idle_W,
+                                 .above_idle_J = r->joules[TOTAL] - r->joules[IDLE]};
+    if (isnan(r->joules[TOTAL]))
+        one->uncertainty_J = NAN;
+    memcpy(one->source, r->source, sizeof one->source);
+    memcpy(one->error, r->meter_error, sizeof r->meter_error);
+    if (!all->known) {
+        *all = *one;
+        all->error[0] = '\0';
+    } else {
+        all->nodes++;
+        all->samples += one->samples;
+        all->interval_s = fmax(all->interval_s, one->interval_s);
+        all->longest_s = fmax(all->longest_s, one->longest_s);
+        all->uncertainty_J = hypot(all->uncertainty_J, one->uncertainty_J);
+        all->idle_W += one->idle_W;
+        all->above_idle_J += one->above_idle_J;
+    }
+    if (!all->error[0] && one->error[0])
+        snprintf(all->error, sizeof all->error, "rank %d: %.200s", rank, one->error);
+}
+
+/* One node without a meter, beside others with one: then nobody knows what all have drawn. */
+static void describe_meters(struct node *n)
+{
+    struct rg_run *run = n->run;
+    for (int rank = 0; rank < run->node_count; rank++) {
+        uint64_t machine = n->machines[rank];
+        bool counted = machine != RG_MACHINE_OTHER && counts(n, rank, machine);
+        if (!run->meter.known || run->meter.error[0] || !counted ||
+            !isnan(run->per_node[rank].energy_J))
+            continue;
+        run->meter.uncertainty_J = run->meter.idle_W = run->meter.above_idle_J = NAN;
+        snprintf(run->meter.error, sizeof run->meter.error, "rank %d has no meter", rank);
+    }
+    for (int i = 0; i < run->point_count; i++)
+        for (int k = 0; k < n->pause_count; k++)
+            if (n->pauses[k].done == run->training[i].iteration)
+                run->training[i].energy_J = n->pauses[k].total_J;
+    for (int k = 0; k < n->pause_count && run->to_accuracy.reached; k++)
+        if (n->pauses[k].done == run->to_accuracy.iterations)
+            run->to_accuracy.energy_J = n->pauses[k].total_J;
+}
+
 static void add_energy(struct node *n, const struct report *r)
 {
     struct rg_run *run = n->run;
@@ -286,7 +424,12 @@ static void add_node(struct node *n, int rank, const struct report *r)
                                  .trace = node->trace};
     memcpy(node->host, r->host, sizeof node->host);
     describe_power(n, rank, &node->power);
-    add_energy(n, r);
+    if (counts(n, rank, r->machine)) {
+        add_energy(n, r);
+        add_meter(n, rank, r);
+    } else {
+        node->energy_J = NAN;
+    }
     run->formula.T_A_s = fmax(run->formula.T_A_s, r->busy_s / iterations);
     const struct rg_board *board = n->job->boards[rank];
     if (board->shared_medium) /* all messages take turns */
@@ -324,8 +467,33 @@ static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dro
     return result;
 }
 
+/* What a node had drawn at the end of each epoch, on top of the others'. */
+static int receive_pauses(struct node *n, int rank, uint64_t machine)
+{
+    struct rg_request request;
+    size_t bytes = (size_t)n->pause_count * sizeof *n->pauses;
+    struct pause *theirs = malloc(bytes + 1);
+    if (!theirs)
+        return RG_ERR_NOMEM;
+    rg_recv(n->w, rank, TAG_POINTS, theirs, bytes, &request);
+    int result = rg_wait(n->w, &request);
+    for (int i = 0; i < n->pause_count && result == 0 && counts(n, rank, machine); i++)
+        n->pauses[i].total_J += theirs[i].total_J;
+    free(theirs);
+    return result;
+}
+
+static int send_pauses(struct node *n)
+{
+    struct rg_request request;
+    rg_send(n->w, 0, TAG_POINTS, n->pauses, (size_t)n->pause_count * sizeof *n->pauses, &request);
+    return rg_wait(n->w, &request);
+}
+
 static int gather(struct node *n)
 {
+    if (n->w->ops->settle)
+        settle(n);
     struct report own = account(n);
     struct rg_request request;
     int result = 0;
@@ -333,6 +501,8 @@ static int gather(struct node *n)
         struct rg_trace *trace = n->w->trace;
         rg_send(n->w, 0, TAG_REPORT, &own, sizeof own, &request);
         result = rg_wait(n->w, &request);
+        if (result == 0 && n->w->ops->settle)
+            result = send_pauses(n);
         if (result == 0 && trace) {
             rg_send(n->w, 0, TAG_EVENTS, trace->events, own.events * sizeof *trace->events,
                     &request);
@@ -341,7 +511,8 @@ static int gather(struct node *n)
         return result;
     }
     n->run->per_node = calloc((size_t)n->w->size, sizeof *n->run->per_node);
-    if (!n->run->per_node)
+    n->machines = calloc((size_t)n->w->size, sizeof *n->machines);
+    if (!n->run->per_node || !n->machines)
         return RG_ERR_NOMEM;
     n->run->node_count = n->w->size;
     n->run->formula.T_A_s = n->run->formula.c_s = 0;
@@ -355,11 +526,15 @@ static int gather(struct node *n)
         struct report r;
         rg_recv(n->w, rank, TAG_REPORT, &r, sizeof r, &request);
         result = rg_wait(n->w, &request);
+        if (result == 0 && n->w->ops->settle)
+            result = receive_pauses(n, rank, r.machine);
         if (result == 0 && n->trace)
             result = receive_events(n, rank, r.events, r.dropped);
         if (result == 0)
             add_node(n, rank, &r);
     }
+    if (result == 0)
+        describe_meters(n);
     return result;
 }
 
@@ -447,6 +622,8 @@ static void clear(struct node *n)
 {
     if (n->state)
         n->job->strategy->close(n->state);
+    free(n->pauses);
+    free(n->machines);
     rg_trace_free(n->w->trace);
     rg_mem_free(n->w->mem);
     n->w->trace = NULL;
@@ -473,6 +650,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
 {
     RG_ASSERT(w->size == job->nodes && (w->rank == 0) == (run != NULL));
     struct node n = {.w = w, .job = job, .options = options, .run = run};
+    n.joules[TOTAL] = NAN;
     struct progress progress = {.options = options, .total = job->iterations};
     if (run) {
         rg_run_init(run);

@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "models/blas.h"
 #include "node.h"
+#include "posix/meter.h"
 #include "posix/world_posix.h"
 #include "result/checkpoint.h"
 #include <errno.h>
@@ -38,7 +39,10 @@ struct ringnode {
     float *initial;
     struct rg_mesh *mesh;
     struct rg_run *runs; /* rank 0 */
-    int rest_code;       /* why the remaining strategies cannot run; 0: they can */
+    struct rg_meter_options metering;
+    double idle_s;          /* of measuring idle power */
+    struct rg_meter *meter; /* NULL: none is wanted */
+    int rest_code;          /* why the remaining strategies cannot run; 0: they can */
 };
 
 static struct rg_mesh *volatile mesh_to_stop;
@@ -165,6 +169,16 @@ static int explain(struct ringnode *node, int code, char *text, size_t size)
     return code;
 }
 
+/* Joules that nobody knows though a meter was wanted: rank 0 says why for all, as in the result. */
+static void tell_energy(struct ringnode *node, const struct rg_job *job, const struct rg_run *run)
+{
+    const char *own = node->meter ? rg_meter_error(node->meter) : "";
+    if (run && run->meter.known && run->meter.error[0])
+        fprintf(stderr, "ringnode: %s: no energy: %s\n", job->label, run->meter.error);
+    else if (!run && own[0] && node->rank < job->nodes)
+        fprintf(stderr, "ringnode: rank %d: %s: no energy: %s\n", node->rank, job->label, own);
+}
+
 static void run_job(struct ringnode *node, int index)
 {
     const struct rg_job *job = &node->study.jobs[index];
@@ -178,13 +192,17 @@ static void run_job(struct ringnode *node, int index)
         return;
     }
     int result = 0;
+    if (node->meter)
+        rg_meter_run(node->meter);
     if (node->options.timeout_s > 0 && (!node->local || node->rank == 0))
         alarm((unsigned)(node->options.timeout_s + 0.999));
     int begun = rg_mesh_run(node->mesh, job->nodes, program, &one, &result, &e);
     alarm(0);
     int code = begun ? begun : result;
-    if (code == 0)
+    if (code == 0) {
+        tell_energy(node, job, run);
         return;
+    }
     node->rest_code = explain(node, code, text, sizeof text);
     fail_run(run, job, node->rest_code, text);
     if (node->rank > 0)
@@ -223,6 +241,36 @@ static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT]
     rg_digest_end(digest, text);
 }
 
+static bool is_interrupted(void *arg)
+{
+    (void)arg;
+    return interrupted || timed_out;
+}
+
+/* All have joined and nothing is computed yet. Of the ranks on this machine under --local only the
+ * first asks the meter, which measures them all. */
+static int open_meter(struct ringnode *node, struct rg_error *e)
+{
+    struct rg_meter_options options = node->metering;
+    if (strcmp(options.choice, "none") == 0)
+        return 0;
+    bool shared = node->local && node->rank > 0;
+    if (shared)
+        options.choice = "other";
+    int result = rg_meter_open(&options, &node->meter, e);
+    if (result)
+        return result;
+    rg_mesh_meter(node->mesh, node->meter);
+    if (rg_meter_error(node->meter)[0])
+        fprintf(stderr, "ringnode: rank %d: no meter: %s\n", node->rank,
+                rg_meter_error(node->meter));
+    else if (!shared && !node->options.quiet)
+        fprintf(stderr, "ringnode: rank %d: meter %s%s\n", node->rank, rg_meter_where(node->meter),
+                node->local ? ", for all ranks of this machine together" : "");
+    rg_meter_idle(node->meter, node->idle_s, is_interrupted, NULL);
+    return 0;
+}
+
 static int run_rank(struct ringnode *node, int listener)
 {
     char digest[RG_DIGEST_TEXT];
@@ -250,6 +298,8 @@ static int run_rank(struct ringnode *node, int listener)
         RG_ASSERT(node->runs);
     }
     rg_blas_set_threads(node->study.scenario.training.threads);
+    if (open_meter(node, &e) != 0)
+        fprintf(stderr, "ringnode: rank %d: no meter: %s\n", node->rank, e.text);
     for (int i = 0; i < node->study.job_count; i++) {
         if (node->rest_code == 0)
             run_job(node, i);
@@ -259,6 +309,7 @@ static int run_rank(struct ringnode *node, int listener)
     }
     mesh_to_stop = NULL;
     rg_mesh_leave(node->mesh);
+    rg_meter_close(node->meter);
     int status = rg_cli_exit_of(node->rest_code);
     int reported = node->rank == 0 ? report(node, started_s) : 0;
     return status ? status : reported;
@@ -417,7 +468,13 @@ enum {
     KEY_KEY_FILE,
     KEY_INSECURE,
     KEY_PROGRESS,
-    KEY_FILES
+    KEY_FILES,
+    KEY_METER,
+    KEY_ROOT,
+    KEY_INTERVAL,
+    KEY_IDLE,
+    KEY_STUCK,
+    KEY_OFFSET
 };
 
 static const struct argp_option options[] = {
@@ -436,7 +493,70 @@ static const struct argp_option options[] = {
      "Rank 0 tells its progress, a line a second, where standard error is no terminal too", 0},
     {"files", KEY_FILES, NULL, 0,
      "Validate the scenario (and the number of --hosts), list the files it needs, run nothing", 0},
+    {"meter", KEY_METER, "KIND", 0,
+     "Measure energy with auto, ina2xx[:hwmonN], pmic, rapl, csv:FILE, other (another rank's meter "
+     "counts this board), or not: none (the default); help: more",
+     1},
+    {"meter-interval", KEY_INTERVAL, "SECONDS", 0, "Between its samples (default 0.05)", 1},
+    {"idle-seconds", KEY_IDLE, "SECONDS", 0,
+     "Measure idle power so long before the first run (default 2; 0: do not)", 1},
+    {"meter-stuck", KEY_STUCK, "SECONDS", 0,
+     "A reading that does not change for so long is wrong (default 30; 0: never)", 1},
+    {"meter-offset", KEY_OFFSET, "SECONDS", 0, "Added to the dates of a csv meter's log", 1},
+    {"sysfs-root", KEY_ROOT, "DIR", 0, "Where /sys and the like are looked for (default /)", 1},
     {0}};
+
+static double seconds_of(struct argp_state *state, const char *option, const char *text, double low,
+                         double high)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= low && value <= high))
+        argp_failure(state, RG_EXIT_USAGE, 0, "--%s %s: seconds from %g to %g are allowed", option,
+                     text, low, high);
+    return value;
+}
+
+static error_t parse_meter(int key, char *arg, struct argp_state *state)
+{
+    struct ringnode *node = state->input;
+    struct rg_meter_options *metering = &node->metering;
+    switch (key) {
+    case KEY_METER:
+        if (strcmp(arg, "help") == 0) {
+            rg_meter_list(stdout);
+            exit(0);
+        }
+        if (!rg_meter_known(arg))
+            argp_failure(state, RG_EXIT_USAGE, 0,
+                         "--meter %s: auto, ina2xx[:hwmonN], pmic, rapl, csv:FILE, other and none "
+                         "are allowed",
+                         arg);
+        metering->choice = arg;
+        return 0;
+    case KEY_ROOT:
+        if (strlen(arg) >= 200)
+            argp_failure(state, RG_EXIT_USAGE, 0, "--sysfs-root: the path is too long");
+        metering->root = arg;
+        return 0;
+    case KEY_INTERVAL:
+        metering->interval_s = seconds_of(state, "meter-interval", arg, 0.001, 60);
+        return 0;
+    case KEY_IDLE:
+        node->idle_s = seconds_of(state, "idle-seconds", arg, 0, 3600);
+        return 0;
+    case KEY_STUCK:
+        metering->stuck_s = seconds_of(state, "meter-stuck", arg, 0, 1e9);
+        if (metering->stuck_s == 0)
+            metering->stuck_s = INFINITY;
+        return 0;
+    case KEY_OFFSET:
+        metering->offset_s = seconds_of(state, "meter-offset", arg, -1e10, 1e10);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -476,7 +596,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         node->files = true;
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_meter(key, arg, state);
     }
 }
 
@@ -557,7 +677,13 @@ static int run(struct ringnode *node)
 
 int main(int argc, char **argv)
 {
-    struct ringnode node = {.rank = -1, .join_timeout_s = 60};
+    struct ringnode node = {.rank = -1,
+                            .join_timeout_s = 60,
+                            .metering = {.choice = "none",
+                                         .root = "/",
+                                         .interval_s = RG_METER_INTERVAL_S,
+                                         .stuck_s = RG_METER_STUCK_S},
+                            .idle_s = RG_METER_IDLE_S};
     rg_blas_setup(argv);
     rg_cli_parse(&argp, argc, argv, &node);
     if (node.options.list) {

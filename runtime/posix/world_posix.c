@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "posix/mesh.h"
+#include "posix/meter.h"
 #include "world/trace.h"
 #include <math.h>
 #include <signal.h>
@@ -370,6 +371,19 @@ static int join(struct rg_world *w, struct rg_strand *strand, int *result,
     return 0;
 }
 
+static void energy(struct rg_world *w, struct rg_energy *so_far)
+{
+    struct rg_meter *meter = strand_of(w)->mesh->meter;
+    if (meter)
+        rg_meter_energy(meter, so_far);
+}
+
+static bool settle(struct rg_world *w, double begin, double end, struct rg_energy *section)
+{
+    struct rg_meter *meter = strand_of(w)->mesh->meter;
+    return meter && rg_meter_settle(meter, begin, end, section);
+}
+
 static const struct rg_world_ops posix_ops = {.moves_bytes = true,
                                               .name = "posix",
                                               .now = now,
@@ -382,7 +396,9 @@ static const struct rg_world_ops posix_ops = {.moves_bytes = true,
                                               .fence = fence,
                                               .spawn = spawn,
                                               .join = join,
-                                              .die = die};
+                                              .die = die,
+                                              .energy = energy,
+                                              .settle = settle};
 
 /* ---- runs ---- */
 
@@ -557,6 +573,11 @@ void rg_mesh_leave(struct rg_mesh *m)
     rg_comm_stop(m);
     pthread_cond_destroy(&s.wake);
     free_mesh(m);
+}
+
+void rg_mesh_meter(struct rg_mesh *m, struct rg_meter *meter)
+{
+    m->meter = meter;
 }
 
 int rg_mesh_rank(const struct rg_mesh *m)

@@ -39,6 +39,10 @@ const char *rg_mesh_host(const struct rg_mesh *mesh,
 int rg_mesh_run(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg, int *result,
                 struct rg_error *e);
 
+/* Between runs: the energy of this node is what the meter says from now on. NULL: unknown. */
+struct rg_meter;
+void rg_mesh_meter(struct rg_mesh *mesh, struct rg_meter *meter);
+
 /* Stops everything: waits, fences and iterations return RG_ERR_INTERRUPTED here and on all peers,
  * for good. Safe in a signal handler and from any thread. */
 void rg_mesh_interrupt(struct rg_mesh *mesh);

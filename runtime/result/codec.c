@@ -232,6 +232,24 @@ static const char *energy_source(struct reader *r, const json_t *root)
     return known[0];
 }
 
+/* Absent from results of before there were meters, and from nodes without one. */
+static void read_meter(struct reader *r, const json_t *from, struct rg_run_meter *meter)
+{
+    const json_t *o = json_object_get(from, "meter");
+    if (!o || json_is_null(o))
+        return;
+    meter->known = true;
+    get_text(r, o, "source", meter->source, sizeof meter->source);
+    meter->nodes = (int)get_whole(r, o, "nodes", 0, INT32_MAX);
+    meter->interval_s = get_real(r, o, "interval_s");
+    meter->longest_s = get_real(r, o, "longest_s");
+    meter->samples = get_count(r, o, "samples");
+    meter->uncertainty_J = get_real(r, o, "uncertainty_J");
+    meter->idle_W = get_real(r, o, "idle_W");
+    meter->above_idle_J = get_real(r, o, "above_idle_J");
+    get_text(r, o, "error", meter->error, sizeof meter->error);
+}
+
 static void read_measures(struct reader *r, const json_t *root, struct rg_run *run)
 {
     run->iterations = (long)get_whole(r, root, "iterations", 0, INT64_MAX);
@@ -253,6 +271,7 @@ static void read_measures(struct reader *r, const json_t *root, struct rg_run *r
     run->energy_J.network = get_real(r, o, "network");
     run->energy_J.switches = get_real(r, o, "switch");
     run->energy_source = energy_source(r, root);
+    read_meter(r, root, &run->meter);
     o = member(r, root, "traffic");
     run->traffic.messages = get_count(r, o, "messages");
     run->traffic.values = get_count(r, o, "values");
@@ -451,6 +470,7 @@ static void read_nodes(struct reader *r, const json_t *root, struct rg_run *run)
         node->bytes_sent = get_count(r, o, "bytes_sent");
         node->bytes_received = get_count(r, o, "bytes_received");
         node->memory_bytes = get_count(r, o, "memory_bytes");
+        read_meter(r, o, &node->meter);
         json_t *trace = json_object_get(o, "trace");
         if (trace)
             node->trace = read_trace(r, trace);

@@ -162,6 +162,25 @@ static void write_formula(struct rg_json *j, const struct rg_run *run)
     rg_json_close(j);
 }
 
+static void write_meter(struct rg_json *j, const struct rg_run_meter *meter)
+{
+    if (!meter->known) {
+        rg_json_null(j, "meter");
+        return;
+    }
+    rg_json_object(j, "meter", true);
+    rg_json_text(j, "source", meter->source);
+    rg_json_whole(j, "nodes", meter->nodes);
+    rg_json_real(j, "interval_s", meter->interval_s);
+    rg_json_real(j, "longest_s", meter->longest_s);
+    rg_json_count(j, "samples", meter->samples);
+    rg_json_real(j, "uncertainty_J", meter->uncertainty_J);
+    rg_json_real(j, "idle_W", meter->idle_W);
+    rg_json_real(j, "above_idle_J", meter->above_idle_J);
+    rg_json_text(j, "error", meter->error[0] ? meter->error : NULL);
+    rg_json_close(j);
+}
+
 static void write_measures(struct rg_json *j, const struct rg_run *run)
 {
     rg_json_whole(j, "iterations", run->iterations);
@@ -183,6 +202,7 @@ static void write_measures(struct rg_json *j, const struct rg_run *run)
     rg_json_real(j, "switch", run->energy_J.switches);
     rg_json_close(j);
     rg_json_text(j, "energy_source", run->energy_source ? run->energy_source : "none");
+    write_meter(j, &run->meter);
     rg_json_real(j, "sample_J", rg_run_sample_J(run));
     rg_json_object(j, "traffic", true);
     rg_json_count(j, "messages", run->traffic.messages);
@@ -279,6 +299,8 @@ static void write_nodes(struct rg_json *j, const struct rg_run *run, bool pipe)
         rg_json_count(j, "bytes_sent", node->bytes_sent);
         rg_json_count(j, "bytes_received", node->bytes_received);
         rg_json_count(j, "memory_bytes", node->memory_bytes);
+        if (node->meter.known)
+            write_meter(j, &node->meter);
         if (pipe && node->trace)
             write_trace(j, node->trace);
         if (pipe && node->power.known)

@@ -29,12 +29,26 @@ struct rg_run_power {
     double message_s, byte_s; /* one core's time for a message, and for a byte of it */
 };
 
+/* Where joules were measured: by what, how often, how well. */
+struct rg_run_meter {
+    bool known; /* else the rest is nothing */
+    char source[16];
+    int nodes;                    /* that were metered; nodes of one machine are one */
+    double interval_s, longest_s; /* between samples: as wanted (NAN: a log), and the longest */
+    uint64_t samples;             /* while the clock ran */
+    double uncertainty_J;         /* standard uncertainty of the total from sampling alone */
+    double idle_W;                /* measured before the run; NAN: was not */
+    double above_idle_J;          /* the total less idle_W all the time */
+    char error[240];              /* why the joules are unknown, or "" */
+};
+
 struct rg_run_node {
     char host[64];
     double busy_s, comm_s, idle_s, energy_J;
     uint64_t bytes_sent, bytes_received, memory_bytes;
     struct rg_trace *trace;    /* NULL: none; owned */
     struct rg_run_power power; /* travels with the trace */
+    struct rg_run_meter meter;
 };
 
 struct rg_run_param { /* as resolved: what ran */
@@ -70,6 +84,7 @@ struct rg_run {
         double total, idle, compute, network, switches;
     } energy_J;
     const char *energy_source; /* "none", "model", ... */
+    struct rg_run_meter meter; /* of all nodes; the largest interval, the sum of the others */
     struct {
         uint64_t messages, values, payload_bytes;
         double wire_bytes;

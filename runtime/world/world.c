@@ -5,7 +5,12 @@
 #include "world/trace.h"
 #include <string.h>
 
-static const struct rg_energy unknown_energy = {NAN, NAN, NAN, NAN, NAN, "none"};
+static const struct rg_energy unknown_energy = {.total_J = NAN,
+                                               .idle_J = NAN,
+                                               .compute_J = NAN,
+                                               .network_J = NAN,
+                                               .switch_J = NAN,
+                                               .source = "none"};
 
 void rg_world_init(struct rg_world *w, const struct rg_world_ops *ops, int rank, int size)
 {
@@ -38,6 +43,8 @@ static void add_energy(struct rg_energy *to, const struct rg_energy *from, doubl
     to->network_J += sign * from->network_J;
     to->switch_J += sign * from->switch_J;
     to->total_J += sign * from->total_J;
+    to->variance_J2 += sign * from->variance_J2;
+    to->samples += sign * from->samples;
 }
 
 void rg_energy(struct rg_world *w, struct rg_energy *so_far)
@@ -61,6 +68,7 @@ int rg_clock_start(struct rg_world *w)
     RG_ASSERT(w->strand == 0 && !w->untimed);
     int result = w->ops->fence(w);
     w->offset = w->ops->now(w);
+    w->timed_since = w->offset;
     w->energy_offset = raw_energy(w);
     w->count = (struct rg_counters){0};
     w->marks_count = 0;
@@ -83,7 +91,8 @@ int rg_untimed_end(struct rg_world *w)
 {
     RG_ASSERT(w->strand == 0 && w->untimed);
     int result = w->ops->fence(w);
-    w->offset += w->ops->now(w) - w->untimed_since;
+    w->timed_since = w->ops->now(w);
+    w->offset += w->timed_since - w->untimed_since;
     struct rg_energy used = raw_energy(w);
     add_energy(&used, &w->energy_untimed, -1);
     add_energy(&w->energy_offset, &used, 1);

@@ -72,6 +72,18 @@ struct rg_counters {
                       * worlds of virtual time only */
 };
 
+/* The meter behind the joules of a node, where there is one. */
+struct rg_meter_facts {
+    double interval_s; /* between samples, as wanted; NAN: it is a log */
+    double longest_s;  /* between two samples, as it was */
+    double idle_W;     /* measured before the run; NAN: was not */
+    /* Nodes of one number are one machine: its joules count once, at the lowest rank. 0: unknown,
+     * and alone; RG_MACHINE_OTHER: counted by another node's meter. */
+    uint64_t machine;
+    char error[200]; /* why joules are unknown, or "" */
+};
+#define RG_MACHINE_OTHER UINT64_MAX
+
 /* Joules of one node, summed up since a date. Parts that the world cannot tell apart are NAN; where
  * all four are known, total_J is their sum in the order in which they stand here. */
 struct rg_energy {
@@ -81,6 +93,9 @@ struct rg_energy {
     double network_J;   /* what its port draws on top, sending and receiving */
     double switch_J;    /* of the switch (or access point), for this board's port */
     const char *source; /* "model", the name of a meter, or "none": all are NAN; lives for ever */
+    double variance_J2; /* of total_J, from sampling */
+    double samples;
+    const struct rg_meter_facts *meter; /* NULL: none; the world's, until it is asked again */
 };
 
 /* The board of a node as far as the world's own book-keeping needs it; see boards/board.h. */
@@ -99,6 +114,7 @@ struct rg_world {
     struct rg_trace *trace;       /* NULL: off */
     double offset;                /* rg_now = raw date - offset */
     double untimed_since;         /* raw date */
+    double timed_since; /* raw date: since then the clock runs, or ran until untimed_since */
     bool untimed;
     struct rg_energy energy_offset, energy_untimed; /* raw: as offset and untimed_since for dates */
     void (*on_iteration)(void *arg, long i, double now_s); /* for progress; NULL: none */
@@ -140,6 +156,9 @@ struct rg_world_ops {
     /* What the node has drawn since the world began, up to now; on the node program's own strand.
      * NULL: the world knows nothing of energy. total_J needs no filling in where all parts are. */
     void (*energy)(struct rg_world *w, struct rg_energy *so_far);
+    /* NULL, or for meters that are read after the run: what the node has drawn between two raw
+     * dates, which was unknown then; false: `energy` has told all that there is. */
+    bool (*settle)(struct rg_world *w, double begin, double end, struct rg_energy *section);
 };
 
 /* Seconds since rg_clock_start; monotonic but for untimed sections, at whose end the clock is set

@@ -110,6 +110,17 @@ static inline void fill_run(struct rg_run *run)
         node->bytes_received = 200;
         node->memory_bytes = 300;
     }
+    run->meter = (struct rg_run_meter){.known = true,
+                                       .source = "ina2xx",
+                                       .nodes = 1,
+                                       .interval_s = 0.05,
+                                       .longest_s = 0.1,
+                                       .samples = 123,
+                                       .uncertainty_J = 1.0 / 7,
+                                       .idle_W = 2.5,
+                                       .above_idle_J = NAN,
+                                       .error = "rank 1 has no meter"};
+    run->per_node[1].meter = run->meter;
     run->per_node[0].trace = make_trace();
     run->per_node[0].power = (struct rg_run_power){.known = true,
                                                    .rest_W = 0.25,

@@ -99,8 +99,8 @@ static void test_json_structure(void)
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
     check_keys(run,
                "label kind params nodes numerics status error sweep iterations samples time_s "
-               "iteration_s formula predicted energy_J energy_source sample_J traffic memory_bytes "
-               "late_receives staleness peak_units extrapolated_iterations training final "
+               "iteration_s formula predicted energy_J energy_source meter sample_J traffic "
+               "memory_bytes late_receives staleness peak_units extrapolated_iterations training final "
                "to_accuracy weights_sha256 per_node ");
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "

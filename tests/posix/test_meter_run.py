@@ -1,0 +1,242 @@
+"""ringnode with meters: whole runs of real processes over loopback, against made-up trees of files.
+
+Every number compared is measured by ringnode from files whose watts are known here; nothing is a
+real sensor. Exit status 77: skipped (no ringnode given)."""
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+RINGNODE = os.environ.get("RG_RINGNODE")
+SLOWNESS = int(os.environ.get("RG_SLOWNESS", "1")) # of programs under a sanitizer
+SCENARIO = str(SOURCE / "scenarios/iris-3.xml")
+
+
+def tree(folder, files):
+    root = Path(folder)
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(content)
+        fresh.replace(path)
+    return str(root)
+
+
+def ina(folder, watts, machine=None):
+    files = {"sys/class/hwmon/hwmon0/name": "ina219\n",
+             "sys/class/hwmon/hwmon0/power1_input": f"{watts * 1e6:.0f}\n"}
+    if machine:
+        files["proc/sys/kernel/random/boot_id"] = machine + "\n"
+    return tree(folder, files)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Meters(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="ringtmp-test-")
+        self.addCleanup(self.folder.cleanup)
+        self.path = Path(self.folder.name)
+
+    def command(self, *words, epochs=200, strategy="single"):
+        epochs = max(2, epochs // SLOWNESS)
+        return [RINGNODE, SCENARIO, "--strategy", strategy, "--set", f"epochs={epochs}",
+                "--timeout", "100", *words]
+
+    def local(self, *words, **what):
+        """One run under --local: its result, and what was said."""
+        done = subprocess.run(self.command("--local", "--json", "-", *words, **what),
+                              capture_output=True, text=True, timeout=200)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)["runs"][0], done.stderr
+
+    def nodes(self, options):
+        """A ring of separate processes, with these options each: rank 0's run, and what each
+        said."""
+        ports = free_ports(len(options))
+        hosts = self.path / "hosts"
+        hosts.write_text("".join(f"127.0.0.1:{port}\n" for port in ports))
+        started = []
+        for rank, words in enumerate(options):
+            extra = ["--json", "-"] if rank == 0 else []
+            line = self.command("--set", f"nodes={len(options)}", "--rank", str(rank), "--hosts",
+                                str(hosts), *extra, *words, epochs=100, strategy="ring")
+            started.append(subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                            text=True))
+        said = [process.communicate(timeout=200) for process in started]
+        self.assertEqual([process.returncode for process in started], [0] * len(options), said)
+        return json.loads(said[0][0])["runs"][0], [err for _, err in said]
+
+    def near(self, value, wanted, share=2e-3):
+        self.assertLess(abs(value - wanted), share * abs(wanted), f"{value} for {wanted}")
+
+    def test_none(self):
+        run, err = self.local(epochs=5)
+        self.assertEqual(run["energy_source"], "none")
+        self.assertIsNone(run["meter"])
+        self.assertIsNone(run["training"][-1]["energy_J"])
+        self.assertTrue(all(joules is None for joules in run["energy_J"].values()))
+        self.assertEqual(err, "")
+
+    def test_local_counts_once(self):
+        root = ina(self.path / "root", 4)
+        run, err = self.local("--meter", "auto", "--sysfs-root", root, "--idle-seconds", "0.2",
+                              epochs=100, strategy="ring")
+        meter = run["meter"]
+        self.assertEqual((run["energy_source"], meter["source"], meter["nodes"]),
+                         ("ina2xx", "ina2xx", 1))
+        self.near(run["energy_J"]["total"], 4 * run["time_s"])
+        self.near(run["energy_J"]["idle"], 4 * run["time_s"])
+        self.near(meter["idle_W"], 4)
+        self.assertLess(abs(meter["above_idle_J"]), 4e-3 * run["energy_J"]["total"])
+        self.assertEqual([run["energy_J"][part] for part in ("compute", "network", "switch")],
+                         [None] * 3)
+        self.assertEqual(meter["interval_s"], 0.05)
+        self.assertEqual(meter["uncertainty_J"], 0)
+        self.assertIsNone(meter["error"])
+        joules = [node["energy_J"] for node in run["per_node"]]
+        self.assertEqual(joules, [run["energy_J"]["total"], None, None])
+        self.assertIn("for all ranks of this machine together", err)
+        points = run["training"]
+        for point in points[-1:]: # what is not timed is not counted
+            self.near(point["energy_J"], 4 * point["time_s"], 5e-3)
+        self.assertEqual(points[-1]["energy_J"], run["energy_J"]["total"])
+
+    def test_boards_add_up(self):
+        roots = [ina(self.path / f"board{rank}", 2 + rank, f"boot-{rank}") for rank in range(3)]
+        run, _ = self.nodes([["--meter", "ina2xx", "--sysfs-root", root, "--idle-seconds", "0.1"]
+                             for root in roots])
+        self.assertEqual(run["meter"]["nodes"], 3)
+        self.near(run["meter"]["idle_W"], 9)
+        self.near(run["energy_J"]["total"], 9 * run["time_s"], 0.05)
+        for rank, node in enumerate(run["per_node"]):
+            self.near(node["energy_J"], (2 + rank) * run["time_s"], 0.05)
+            self.near(node["meter"]["idle_W"], 2 + rank)
+        self.assertEqual(run["training"][-1]["energy_J"], run["energy_J"]["total"])
+
+    def test_one_machine_counts_once(self):
+        root = ina(self.path / "machine", 3, "one-boot")
+        words = ["--meter", "ina2xx", "--sysfs-root", root, "--idle-seconds", "0"]
+        run, _ = self.nodes([words, words, ["--meter", "other"]])
+        self.assertEqual(run["meter"]["nodes"], 1)
+        self.near(run["energy_J"]["total"], 3 * run["time_s"], 0.05)
+        self.assertIsNone(run["energy_J"]["idle"])
+        self.assertIsNone(run["meter"]["above_idle_J"])
+        self.assertIsNone(run["per_node"][1]["energy_J"])
+        self.assertIsNone(run["per_node"][2]["energy_J"])
+
+    def test_a_board_without(self):
+        root = ina(self.path / "board", 3, "one-boot")
+        run, err = self.nodes([["--meter", "ina2xx", "--sysfs-root", root, "--idle-seconds", "0"],
+                               ["--meter", "none"]])
+        self.assertIsNone(run["energy_J"]["total"])
+        self.assertIsNone(run["training"][-1]["energy_J"])
+        self.assertIsNotNone(run["per_node"][0]["energy_J"])
+        self.assertEqual(run["meter"]["error"], "rank 1 has no meter")
+        self.assertIn("no energy: rank 1 has no meter", err[0])
+
+    def test_lost_sensor(self):
+        root = ina(self.path / "root", 4)
+        sensor = self.path / "root/sys/class/hwmon/hwmon0/power1_input"
+        process = subprocess.Popen(self.command("--local", "--json", "-", "--meter", "ina2xx",
+                                                "--sysfs-root", root, "--idle-seconds", "0.1",
+                                                epochs=4000),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        said = process.stderr.readline() # it has been found
+        time.sleep(0.4)
+        sensor.unlink()
+        out, err = process.communicate(timeout=200)
+        run = json.loads(out)["runs"][0]
+        self.assertIn("meter ina2xx", said)
+        self.assertEqual(process.returncode, 0)
+        self.assertIsNone(run["energy_J"]["total"])
+        self.assertEqual(run["energy_source"], "ina2xx")
+        self.assertIn("power1_input: No such file", run["meter"]["error"])
+        self.assertIn("no energy: rank 0: ", err)
+        self.assertIsNone(run["training"][-1]["energy_J"])
+        self.assertIsNotNone(run["training"][0]["energy_J"]) # before it was lost
+
+    def test_not_there(self):
+        root = tree(self.path / "root", {"sys/class/hwmon/hwmon0/name": "cpu_thermal\n"})
+        for choice in "auto", "rapl", "pmic", "ina2xx":
+            run, err = self.local("--meter", choice, "--sysfs-root", root, epochs=2)
+            self.assertEqual(run["energy_source"], "none")
+            self.assertIsNone(run["energy_J"]["total"])
+            self.assertTrue(run["meter"]["error"])
+            self.assertIn("no meter: ", err)
+
+    def test_rapl(self):
+        zone = "sys/class/powercap/intel-rapl:0/"
+        files = {zone + "name": "package-0\n", zone + "max_energy_range_uj": "65532610987\n",
+                 zone + "energy_uj": "65530000000\n"}
+        root, stop = tree(self.path / "root", files), threading.Event()
+
+        def count(): # 10 W, over the end of its range after 0.26 s
+            begin = time.monotonic()
+            while not stop.wait(0.001):
+                now = int(65530000000 + 1e7 * (time.monotonic() - begin)) % 65532610987
+                tree(root, {zone + "energy_uj": f"{now}\n"})
+
+        thread = threading.Thread(target=count)
+        thread.start()
+        try:
+            run, _ = self.local("--meter", "rapl", "--sysfs-root", root, "--idle-seconds", "0.4",
+                                epochs=2000)
+        finally:
+            stop.set()
+            thread.join()
+        meter = run["meter"]
+        # This counter moves only when Python does; that differences are exact, test_meter shows.
+        self.near(meter["idle_W"], 10, 0.2)
+        self.near(run["energy_J"]["total"], 10 * run["time_s"], 0.4)
+        self.assertGreater(meter["uncertainty_J"], 0)
+
+    def test_csv(self):
+        log, begin = self.path / "log.csv", time.time() - 10
+        rows = [(begin + 0.05 * i, 5 + math.sin(0.3 * i)) for i in range(2400)]
+        log.write_text("time,watts\n" + "".join(f"{t:.3f},{w:.4f}\n" for t, w in rows))
+        run, _ = self.local("--meter", f"csv:{log}", "--idle-seconds", "0.3", epochs=300)
+        self.assertEqual(run["energy_source"], "csv")
+        self.near(run["energy_J"]["total"], 5 * run["time_s"], 0.25)
+        self.near(run["meter"]["idle_W"], 5, 0.25)
+        self.assertIsNone(run["meter"]["interval_s"])
+        points = [point["energy_J"] for point in run["training"]]
+        self.assertEqual(points, sorted(points))
+        self.assertEqual(points[-1], run["energy_J"]["total"])
+        run, err = self.local("--meter", f"csv:{log}", "--meter-offset", "3600", "--idle-seconds",
+                              "0", epochs=2)
+        self.assertIsNone(run["energy_J"]["total"])
+        self.assertIn("begins 35", run["meter"]["error"])
+        self.assertIn("no energy: rank 0: ", err)
+
+    def test_usage(self):
+        for words in (["--meter", "steam"], ["--meter", "csv:"], ["--meter-interval", "0"],
+                      ["--idle-seconds", "x"], ["--meter-stuck", "-1"]):
+            done = subprocess.run(self.command("--local", *words), capture_output=True, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
+
+if __name__ == "__main__":
+    if not RINGNODE:
+        print("skipped: RG_RINGNODE names no ringnode")
+        sys.exit(77)
+    unittest.main(verbosity=2)
