@@ -210,7 +210,7 @@ struct rg_mesh {
 
     struct rg_mesh_lost lost;
     struct rg_mesh_facts facts; /* of connections that are closed */
-    struct rg_meter *meter; /* NULL: none; used by the node program's strand alone */
+    struct rg_meter *meter;     /* NULL: none; used by the node program's strand alone */
     int peer_timeout_ms;
     bool quiet;
 };
