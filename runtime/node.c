@@ -38,10 +38,10 @@ struct node {
 struct report {
     double busy_s, joules[PARTS];
     uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
-    uint64_t memory, staleness, peak_units, events, dropped;
+    uint64_t memory, staleness, peak_units, events, dropped, paced, overruns;
     char host[64];
 };
-_Static_assert(sizeof(struct report) == (12 + PARTS) * 8 + 64, "the report has no padding");
+_Static_assert(sizeof(struct report) == (14 + PARTS) * 8 + 64, "the report has no padding");
 _Static_assert(sizeof(struct rg_trace_event) == 56, "trace events have no padding");
 
 /* ---- energy ---- */
@@ -217,7 +217,9 @@ static struct report account(struct node *n)
                        .late_receives = c->late_receives,
                        .memory = rg_mem_bytes(n->w->mem),
                        .staleness = (uint64_t)seen.staleness,
-                       .peak_units = (uint64_t)seen.peak_units};
+                       .peak_units = (uint64_t)seen.peak_units,
+                       .paced = c->paced,
+                       .overruns = c->overruns};
     own_joules(n, r.joules);
     if (n->w->trace) {
         r.events = n->w->trace->count;
@@ -299,6 +301,8 @@ static void add_node(struct node *n, int rank, const struct report *r)
     run->memory_max = RG_MAX(run->memory_max, r->memory);
     run->memory_total += r->memory;
     run->late_receives += r->late_receives;
+    run->paced.computations += r->paced;
+    run->paced.overruns += r->overruns;
     run->staleness = RG_MAX(run->staleness, (long)r->staleness);
     run->peak_units = RG_MAX(run->peak_units, (long)r->peak_units);
 }
@@ -451,9 +455,23 @@ static void clear(struct node *n)
     n->w->on_iteration = NULL;
 }
 
+/* A machine that cannot keep up with the board it stands for has measured itself. */
+static bool paced_too_fast(const struct rg_run *run)
+{
+    return run->paced.overruns * 100 > run->paced.computations;
+}
+
 static void conclude(struct node *n, int result)
 {
     struct rg_run *run = n->run;
+    if (result == 0 && paced_too_fast(run)) {
+        result = RG_ERR_OVERRUN;
+        snprintf(run->error, sizeof run->error,
+                 "%llu of %llu computations took longer than on the board that paces them (%s): "
+                 "1 %% at most is allowed",
+                 (unsigned long long)run->paced.overruns,
+                 (unsigned long long)run->paced.computations, run->paced.board);
+    }
     run->error_code = result;
     if (result == 0) {
         run->status = RG_RUN_OK;
@@ -473,6 +491,8 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
     if (run) {
         rg_run_init(run);
         rg_job_describe(job, run);
+        if (options->pace)
+            snprintf(run->paced.board, sizeof run->paced.board, "%s", options->pace);
         run->to_accuracy.wanted = !isnan(options->stop_accuracy);
         run->to_accuracy.target = options->stop_accuracy;
     }

@@ -278,6 +278,8 @@ int rg_join(struct rg_world *w, struct rg_strand *strand, int *result)
     w->count.bytes_received += count.bytes_received;
     w->count.messages_received += count.messages_received;
     w->count.late_receives += count.late_receives;
+    w->count.paced += count.paced;
+    w->count.overruns += count.overruns;
     return error;
 }
 
