@@ -5,8 +5,8 @@
  * without waiting for a message in between begins where that one ended by the model, so that late
  * awakenings are made up and not added up.
  *
- * Failure modes handled: a kernel that is not done by its date (an overrun, counted; what follows
- * tries to catch up, so that one disturbance of the machine does not move all that comes after it);
+ * Failure modes handled: a kernel that takes longer than the board, or ends far behind its date
+ * (an overrun, counted; what follows tries to catch up, so that one disturbance of the machine does not move all that comes after it);
  * interruption, which is seen at the next wait. */
 #include "boards/board.h"
 #include "posix/mesh.h"
@@ -15,8 +15,10 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-/* What waking a thread takes: later than this is the computation's fault. */
+/* What waking a thread takes; made up by the next computation, and no fault of the kernel's. */
 #define SLACK_S 100e-6
+/* Later than this is an overrun whatever the reason: messages leave when no board would send them. */
+#define LATE_S 1e-3
 /* Shorter than this the comm thread is not woken for. */
 #define SHORT_S 100e-6
 
@@ -50,13 +52,16 @@ void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_c
     else
         rg_link_flush_dirty(m);
     unlock_mesh(m);
+    double started = rg_posix_clock();
     if (fn)
         fn(arg);
+    double ended = rg_posix_clock(), late;
     s->idle = false;
     s->paced_until = begin + seconds;
     s->handle.count.paced++;
-    if (rg_posix_clock() > s->paced_until + SLACK_S)
+    late = ended - s->paced_until;
+    if (late > LATE_S || (late > SLACK_S && ended - started > seconds))
         s->handle.count.overruns++;
-    else
+    if (late < 0)
         sleep_until(s->paced_until);
 }

@@ -97,6 +97,8 @@ class Bench:
     def measure(self, scenario, options, timeout_s, extra=()):
         """The result of ringnode on all nodes."""
         out = self.path("measured.json")
+        if os.path.exists(out):
+            os.remove(out)
         logs = [open(self.path(f"log{i}"), "w+", encoding="utf-8") for i in range(self.nodes)]
         environment = dict(os.environ, OPENBLAS_NUM_THREADS="1")
         nodes = [self.network.start(
@@ -110,6 +112,10 @@ class Bench:
             log.seek(0)
             words += [f"rank {i}: {line.rstrip()}" for line in log]
             log.close()
+        if states == [1] + [0] * (self.nodes - 1) and os.path.exists(out):
+            with open(out, encoding="utf-8") as stream:
+                words += [f"{run['label']}: {run['error']}" for run in json.load(stream)["runs"]
+                          if run["error"]]
         if any(states):
             raise Failed("ringnode ended with " + " ".join(map(str, states)) + "\n"
                          + "\n".join(words[:20]))
