@@ -49,12 +49,12 @@ _Static_assert(sizeof(struct pause) == 32, "pauses have no padding");
 struct report {
     double busy_s, joules[PARTS];
     uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
-    uint64_t memory, staleness, peak_units, events, dropped;
+    uint64_t memory, staleness, peak_units, events, dropped, paced, overruns;
     double interval_s, longest_s, idle_W, variance_J2, samples; /* of its meter */
     uint64_t machine, metered;
     char host[64], source[16], meter_error[200];
 };
-_Static_assert(sizeof(struct report) == (19 + PARTS) * 8 + 280, "the report has no padding");
+_Static_assert(sizeof(struct report) == (21 + PARTS) * 8 + 280, "the report has no padding");
 _Static_assert(sizeof(struct rg_trace_event) == 56, "trace events have no padding");
 
 /* ---- energy ---- */
@@ -298,7 +298,9 @@ static struct report account(struct node *n)
                        .late_receives = c->late_receives,
                        .memory = rg_mem_bytes(n->w->mem),
                        .staleness = (uint64_t)seen.staleness,
-                       .peak_units = (uint64_t)seen.peak_units};
+                       .peak_units = (uint64_t)seen.peak_units,
+                       .paced = c->paced,
+                       .overruns = c->overruns};
     own_joules(n, r.joules);
     account_meter(n, &r);
     if (n->w->trace) {
@@ -446,6 +448,8 @@ static void add_node(struct node *n, int rank, const struct report *r)
     run->memory_max = RG_MAX(run->memory_max, r->memory);
     run->memory_total += r->memory;
     run->late_receives += r->late_receives;
+    run->paced.computations += r->paced;
+    run->paced.overruns += r->overruns;
     run->staleness = RG_MAX(run->staleness, (long)r->staleness);
     run->peak_units = RG_MAX(run->peak_units, (long)r->peak_units);
 }
@@ -632,9 +636,23 @@ static void clear(struct node *n)
     n->w->on_iteration = NULL;
 }
 
+/* A machine that cannot keep up with the board it stands for has measured itself. */
+static bool paced_too_fast(const struct rg_run *run)
+{
+    return run->paced.overruns * 100 > run->paced.computations;
+}
+
 static void conclude(struct node *n, int result)
 {
     struct rg_run *run = n->run;
+    if (result == 0 && paced_too_fast(run)) {
+        result = RG_ERR_OVERRUN;
+        snprintf(run->error, sizeof run->error,
+                 "%llu of %llu computations took longer than on the board that paces them (%s): "
+                 "1 %% at most is allowed",
+                 (unsigned long long)run->paced.overruns,
+                 (unsigned long long)run->paced.computations, run->paced.board);
+    }
     run->error_code = result;
     if (result == 0) {
         run->status = RG_RUN_OK;
@@ -655,6 +673,8 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
     if (run) {
         rg_run_init(run);
         rg_job_describe(job, run);
+        if (options->pace)
+            snprintf(run->paced.board, sizeof run->paced.board, "%s", options->pace);
         run->to_accuracy.wanted = !isnan(options->stop_accuracy);
         run->to_accuracy.target = options->stop_accuracy;
     }

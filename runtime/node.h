@@ -10,6 +10,7 @@ struct rg_node_options {
     const char *save;     /* rank 0: write the trained parameters here, or NULL */
     bool trace;           /* gather timelines; rank 0's word counts */
     const char *host;     /* this node's name in the result */
+    const char *pace;     /* the board whose time computations take, or NULL: their own */
     void (*progress)(void *arg, long done, long total, double time_s); /* rank 0; NULL: none */
     void *progress_arg;
 };

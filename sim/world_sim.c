@@ -40,10 +40,18 @@ struct port {
     double sending_s, receiving_s;
 };
 
+/* One direction of a port behind a token bucket (rg_port_burst): what it may pass at once. */
+struct bucket {
+    double level, date; /* bytes at that date, when it last fell idle or began to work */
+    double passed;      /* bytes since, in a busy time */
+    int flows;
+};
+
 struct route {
     struct route *next;
     sg_host_t from, to;
     struct port *out, *in; /* of sender and receiver; NULL: no account is kept */
+    struct bucket *up, *down; /* of sender and receiver; NULL: nobody shapes */
     double latency;
     const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
 };
@@ -82,6 +90,7 @@ struct world {
     struct rg_error *error;
     sg_host_t *hosts;   /* by rank */
     struct port *ports; /* by rank; NULL: boards without watts */
+    struct bucket *buckets; /* by rank, up and down; NULL: no port has a burst */
     struct strand *strands;
     struct pump *pumps, *idle, *unstarted;
     struct pump *reporting; /* inside rg_exchange_left */
@@ -208,6 +217,10 @@ static void *exchange_open(void *world, int source, int target)
         route->out = &m->ports[source];
         route->in = &m->ports[target];
     }
+    if (m->buckets) {
+        route->up = &m->buckets[2 * source];
+        route->down = &m->buckets[2 * target + 1];
+    }
     route->next = m->routes;
     m->routes = route;
     xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
@@ -255,6 +268,53 @@ static void end_work(sg_exec_t work)
         sg_exec_wait(work);
 }
 
+/* ---- token buckets ---- */
+
+static double fill(const struct bucket *b, const struct rg_board *board)
+{
+    double full = board->port_burst, passed = b->passed;
+    return fmin(full, b->level + board->port_rate * (simgrid_get_clock() - b->date) - passed);
+}
+
+/* A message begins: what the bucket lets pass at once. Nothing while others are on the port: they
+ * use up what flows in. */
+static double open_bucket(struct bucket *b, const struct rg_board *board)
+{
+    double credit = 0;
+    if (b->flows++ == 0) {
+        b->level = credit = fmax(0, fill(b, board));
+        b->date = simgrid_get_clock();
+        b->passed = 0;
+    }
+    return credit;
+}
+
+static void close_bucket(struct bucket *b, const struct rg_board *board, double bytes)
+{
+    b->passed += bytes;
+    if (--b->flows == 0) {
+        b->level = fmax(0, fill(b, board));
+        b->date = simgrid_get_clock();
+        b->passed = 0;
+    }
+}
+
+/* The bytes from host to host; what both ports have tokens for takes no time. */
+static void pass(const struct route *route, double bytes)
+{
+    if (!route->up) {
+        sg_host_sendto(route->from, route->to, bytes);
+        return;
+    }
+    double up = open_bucket(route->up, route->board);
+    double down = open_bucket(route->down, route->target);
+    double rest = bytes - floor(fmin(up, down));
+    if (rest > 0)
+        sg_host_sendto(route->from, route->to, rest);
+    close_bucket(route->up, route->board, bytes);
+    close_bucket(route->down, route->target, bytes);
+}
+
 /* One message over the wire, with what it asks of the processors at both ends. The receiver's core
  * goes through the messages of a connection one after the other. */
 static void carry(struct pump *pump, const struct rg_message *message)
@@ -269,7 +329,7 @@ static void carry(struct pump *pump, const struct rg_message *message)
         pump->receiving =
             begin_work(route->to, route->target->byte_s * bytes + route->target->message_s);
     }
-    sg_host_sendto(route->from, route->to, wire_bytes(message));
+    pass(route, wire_bytes(message));
     note_port_time(route, message->bytes);
     end_work(sending);
 }
@@ -712,6 +772,20 @@ static bool all_have_watts(const struct rg_sim_options *o)
     return true;
 }
 
+/* A bucket each way for every port, full; none where no board has a burst. */
+static struct bucket *new_buckets(const struct rg_sim_options *o)
+{
+    bool any = false;
+    for (int rank = 0; o->boards && rank < o->size; rank++)
+        any = any || o->boards[rank]->port_burst > 0;
+    if (!any)
+        return NULL;
+    struct bucket *buckets = take(2 * (size_t)o->size, sizeof *buckets);
+    for (int i = 0; i < 2 * o->size; i++)
+        buckets[i].level = o->boards[i / 2]->port_burst;
+    return buckets;
+}
+
 static void free_world(struct world *m)
 {
     for (struct pump *p = m->pumps, *next; p; p = next) {
@@ -731,6 +805,7 @@ static void free_world(struct world *m)
     free(m->dead);
     free(m->hosts);
     free(m->ports);
+    free(m->buckets);
 }
 
 int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void *arg, int *results,
@@ -740,6 +815,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
     struct world m = {.options = options, .results = results, .error = error};
     if (all_have_watts(options))
         m.ports = take((size_t)options->size, sizeof *m.ports);
+    m.buckets = new_buckets(options);
     rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1, m.ports);
     int result = find_hosts(&m, error);
     if (result) {

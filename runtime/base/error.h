@@ -17,6 +17,7 @@
     X(RG_ERR_DEADLOCK, "deadlock: every node waits for another")                                   \
     X(RG_ERR_INTERRUPTED, "interrupted")                                                           \
     X(RG_ERR_NO_FIT, "does not fit in the memory of a node")                                       \
+    X(RG_ERR_OVERRUN, "computations took longer than on the board that paces them")                \
     X(RG_ERR_INTERNAL, "internal error")
 
 enum rg_error_code {

@@ -33,6 +33,8 @@ struct rg_board {
     double call_s;                     /* overhead of a kernel call */
     uint64_t memory_bytes;             /* usable by training */
     double port_rate;                  /* bytes/s on the wire, one direction; full duplex */
+    double port_burst; /* bytes that pass at once after a pause: of a token bucket's shaper, each way;
+                        * 0: real ports have none */
     double latency_s;                  /* one way, port to port */
     double frame_payload, frame_bytes; /* of a full frame: 1448 of 1538 for Ethernet with TCP */
     double message_s, byte_s; /* one core's time for a message, and for a byte of it, at each end */

@@ -155,6 +155,8 @@ struct rg_posix_strand {
     pthread_cond_t wake;
     struct rg_posix_strand *next_waiting;
     uintptr_t stack_low, stack_high; /* where the program's frames were */
+    double paced_until; /* date at which the board would have done what was computed here */
+    bool idle;          /* has waited for something since */
 };
 
 struct rg_strand {
@@ -207,6 +209,9 @@ struct rg_mesh {
     struct rg_parcel *spare_parcels;
     struct rg_stash *spare_stashes[RG_STASH_CLASSES];
     void *chunks; /* allocated beyond the region, for freeing */
+
+    const struct rg_board *pace; /* NULL: computations take their own time */
+    int pace_threads;
 
     struct rg_mesh_lost lost;
     struct rg_mesh_facts facts; /* of connections that are closed */
@@ -265,6 +270,10 @@ void rg_link_facts(const struct rg_peer *p, struct rg_mesh_facts *facts); /* add
 /* Remember (and say) who was lost, if it is the first: for `why`, or as `teller` reports. */
 void rg_link_note_lost(struct rg_mesh *m, int rank, int code, const char *why,
                        const struct rg_peer *teller);
+
+/* ---- pace.c: computations that take a board's time ---- */
+void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_compute_fn fn,
+                     void *arg);
 
 /* ---- comm.c: who drives, waits and wakes ---- */
 void lock_mesh(struct rg_mesh *m);

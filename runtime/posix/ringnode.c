@@ -34,6 +34,8 @@ struct ringnode {
     bool insecure;
     struct rg_key key; /* of key_file */
     bool progress, files;
+    const char *pace; /* a platform file, "platform" (the scenario's own), or NULL */
+    struct rg_platform datasheet;
     struct rg_study study;
     struct rg_hosts hosts;
     float *initial;
@@ -122,9 +124,18 @@ static void show_progress(void *arg, long done, long total, double time_s)
     last = now - last > 0.2 ? now : last;
 }
 
+/* The board whose time this rank's computations take; NULL: their own. */
+static const struct rg_board *pace_of(const struct ringnode *node, const struct rg_job *job)
+{
+    if (!node->pace || node->rank >= job->nodes)
+        return NULL;
+    return node->datasheet.count ? node->datasheet.boards[node->rank] : job->boards[node->rank];
+}
+
 static int program(struct rg_world *w, void *arg)
 {
     struct one_run *r = arg;
+    const struct rg_board *pace = pace_of(r->node, r->job);
     bool first = w->rank == 0 && !r->node->options.quiet;
     bool show = first && isatty(STDERR_FILENO), tell = first && r->node->progress;
     struct rg_node_options options = {.stop_accuracy = r->node->study.scenario.stop_accuracy,
@@ -132,6 +143,7 @@ static int program(struct rg_world *w, void *arg)
                                       .save = r->node->options.save,
                                       .trace = r->node->options.trace != NULL,
                                       .host = rg_mesh_host(r->node->mesh, w->rank),
+                                      .pace = pace ? pace->name : NULL,
                                       .progress = tell   ? tell_progress
                                                   : show ? show_progress
                                                          : NULL,
@@ -196,6 +208,7 @@ static void run_job(struct ringnode *node, int index)
         rg_meter_run(node->meter);
     if (node->options.timeout_s > 0 && (!node->local || node->rank == 0))
         alarm((unsigned)(node->options.timeout_s + 0.999));
+    rg_mesh_pace(node->mesh, pace_of(node, job), job->threads);
     int begun = rg_mesh_run(node->mesh, job->nodes, program, &one, &result, &e);
     alarm(0);
     int code = begun ? begun : result;
@@ -238,6 +251,12 @@ static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT]
         rg_digest_add(digest, node->study.jobs[i].label, strlen(node->study.jobs[i].label) + 1);
     if (node->initial)
         rg_digest_add(digest, node->initial, node->study.network.parameters * sizeof(float));
+    for (int i = 0; node->pace && i < node->study.platform.count; i++) { /* all ranks, or none */
+        const struct rg_platform *p =
+            node->datasheet.count ? &node->datasheet : &node->study.platform;
+        if (i < p->count)
+            rg_digest_add(digest, p->boards[i]->name, strlen(p->boards[i]->name) + 1);
+    }
     rg_digest_end(digest, text);
 }
 
@@ -474,7 +493,8 @@ enum {
     KEY_INTERVAL,
     KEY_IDLE,
     KEY_STUCK,
-    KEY_OFFSET
+    KEY_OFFSET,
+    KEY_PACE
 };
 
 static const struct argp_option options[] = {
@@ -482,6 +502,10 @@ static const struct argp_option options[] = {
     {"hosts", KEY_HOSTS, "FILE", 0, "Hosts in rank order, host[:port] a line (port 7470)", 0},
     {"local", KEY_LOCAL, "N", OPTION_ARG_OPTIONAL,
      "Every node as a process on this machine, over loopback; N: on so many nodes", 0},
+    {"pace", KEY_PACE, "DATASHEET", 0,
+     "Computations take as long as on the boards of this platform file, host by host in rank order "
+     "(platform: the scenario's own): for testbeds whose machine is faster than the boards",
+     0},
     {"join-timeout", KEY_JOIN, "SECONDS", 0, "Wait so long for the other ranks (default 60)", 0},
     {"key-file", KEY_KEY_FILE, "FILE", 0,
      "The key that all nodes share, a line of hexadecimal digits or base64: only who has it joins, "
@@ -580,6 +604,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             return ARGP_ERR_UNKNOWN;
         node->local_nodes = (int)rg_cli_count(state, "local", arg, 1, 1024);
         return 0;
+    case KEY_PACE:
+        node->pace = arg;
+        return 0;
     case KEY_JOIN:
         node->join_timeout_s = (double)rg_cli_count(state, "join-timeout", arg, 1, 86400);
         return 0;
@@ -611,9 +638,14 @@ static const struct argp argp = {
     "  ringnode scenarios/iris-3.xml --local\n"
     "  ringnode scenarios/iris-3.xml --local 2 --strategy ring --json result.json\n"
     "  openssl rand -hex 32 > key; chmod 600 key   (once, then copied to every board)\n"
-    "  ringnode scenarios/iris-3.xml --rank 1 --hosts hosts.txt --key-file key\n\n"
-    "Rank 0 prints the table and writes the files. Exit status: 0 every run that fits finished; "
-    "1 internal error; 2 bad usage or scenario; 3 unfinished; 4 a peer was lost or refused; "
+    "  ringnode scenarios/iris-3.xml --rank 1 --hosts hosts.txt --key-file key\n"
+    "  ringnode scenarios/iris-3.xml --local --pace platforms/pi4-gigabit-3.xml\n\n"
+    "Rank 0 prints the table and writes the files. A paced run is invalid (status \"failed\") "
+    "where "
+    "more than 1 % of its computations took longer than the board that paces them would. "
+    "Exit status: 0 every run that fits finished; 1 internal error, or a paced run that is "
+    "invalid; "
+    "2 bad usage or scenario; 3 unfinished; 4 a peer was lost or refused; "
     "130 interrupted.",
     children,
     NULL,
@@ -659,10 +691,37 @@ static int refuse_faults(const struct rg_scenario *scenario)
     return RG_EXIT_USAGE;
 }
 
+/* A datasheet with a board for every rank, each with the cores that training uses. */
+static int load_pace(struct ringnode *node, struct rg_error *e)
+{
+    const struct rg_study *study = &node->study;
+    struct rg_platform *sheet = &node->datasheet;
+    if (!node->pace || strcmp(node->pace, "platform") == 0)
+        return 0;
+    int result = rg_platform_load(node->pace, sheet, e);
+    for (int i = 0; i < study->job_count && result == 0; i++) {
+        const struct rg_job *job = &study->jobs[i];
+        if (job->nodes > sheet->count)
+            return rg_fail(e, RG_ERR_INVALID,
+                           "--pace %.200s: has %d hosts, strategy \"%s\" runs on %d nodes",
+                           node->pace, sheet->count, job->label, job->nodes);
+        for (int rank = 0; rank < job->nodes; rank++)
+            if (job->threads > sheet->boards[rank]->cores)
+                return rg_fail(e, RG_ERR_INVALID,
+                               "--pace %.200s: host %.60s has %d cores, the scenario uses %d "
+                               "(training threads)",
+                               node->pace, sheet->names[rank], sheet->boards[rank]->cores,
+                               job->threads);
+    }
+    return result;
+}
+
 static int run(struct ringnode *node)
 {
     struct rg_error e = {0};
-    int result = node->key_file ? rg_key_load(node->key_file, &node->key, &e) : 0;
+    int result = load_pace(node, &e);
+    if (result == 0 && node->key_file)
+        result = rg_key_load(node->key_file, &node->key, &e);
     if (result == 0 && node->options.load)
         result = rg_checkpoint_load(node->options.load, &node->study.network, &node->initial, &e);
     if (result == 0)
@@ -710,6 +769,7 @@ int main(int argc, char **argv)
     rg_study_close(&node.study);
     rg_cli_free(&node.options);
     rg_hosts_free(&node.hosts);
+    rg_platform_free(&node.datasheet);
     free(node.initial);
     return status;
 }

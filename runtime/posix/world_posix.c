@@ -11,6 +11,7 @@
 #include "posix/world_posix.h"
 
 #include "base/check.h"
+#include "boards/board.h"
 #include "posix/mesh.h"
 #include "posix/meter.h"
 #include "world/trace.h"
@@ -130,7 +131,10 @@ static int wait_any(struct rg_world *w, struct rg_request *const *requests, int 
     struct rg_posix_strand *s = strand_of(w);
     struct look l = {requests, n, index};
     lock_mesh(s->mesh);
-    int result = rg_comm_wait(s, look, &l, deadline);
+    int result = look(&l);
+    s->idle |= result != 0;
+    if (result)
+        result = rg_comm_wait(s, look, &l, deadline);
     unlock_mesh(s->mesh);
     return result;
 }
@@ -164,6 +168,10 @@ static double now(struct rg_world *w)
 static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg)
 {
     struct rg_mesh *m = strand_of(w)->mesh;
+    if (m->pace && !w->untimed) {
+        rg_pace_compute(strand_of(w), work, fn, arg);
+        return 0;
+    }
     lock_mesh(m);
     m->undriven_work += work ? rg_work_flops(work) + rg_work_bytes(work) : 0;
     if (m->undriven_work > LONG_WORK)
@@ -218,6 +226,7 @@ static int fence(struct rg_world *w)
     struct rg_mesh *m = s->mesh;
     int result = 0, n = w->size;
     lock_mesh(m);
+    s->idle = true;
     m->fence++;
     for (int step = 1; step < n && result == 0; step *= 2) {
         struct rg_peer *to = &m->peers[(w->rank + step) % n];
@@ -241,6 +250,7 @@ static void open_strand(struct rg_posix_strand *s, struct rg_mesh *m,
     memset(s, 0, sizeof *s);
     rg_world_init(&s->handle, ops, m->rank, size);
     s->mesh = m;
+    s->idle = true;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -593,6 +603,12 @@ int rg_mesh_size(const struct rg_mesh *m)
 const char *rg_mesh_host(const struct rg_mesh *m, int rank)
 {
     return m->peers[rank].host;
+}
+
+void rg_mesh_pace(struct rg_mesh *m, const struct rg_board *board, int threads)
+{
+    m->pace = board;
+    m->pace_threads = board ? RG_MIN(RG_MAX(threads, 1), board->cores) : 0;
 }
 
 void rg_mesh_interrupt(struct rg_mesh *m)

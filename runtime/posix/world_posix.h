@@ -42,6 +42,12 @@ int rg_mesh_run(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg
 /* Between runs: the energy of this node is what the meter says from now on. NULL: unknown. */
 struct rg_meter;
 void rg_mesh_meter(struct rg_mesh *mesh, struct rg_meter *meter);
+/* Between runs: from now on rg_compute takes as long as the board would on so many threads: the
+ * kernel runs, then the strand sleeps to the date at which the board would have done it, counted
+ * from the end of the one before where nothing was waited for in between. Counted in the handle's
+ * `paced`; where the kernel ends after that date, in `overruns`. NULL: computations take their own
+ * time again. The board is borrowed. */
+void rg_mesh_pace(struct rg_mesh *mesh, const struct rg_board *board, int threads);
 
 /* Stops everything: waits, fences and iterations return RG_ERR_INTERRUPTED here and on all peers,
  * for good. Safe in a signal handler and from any thread. */

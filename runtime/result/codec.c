@@ -286,6 +286,12 @@ static void read_measures(struct reader *r, const json_t *root, struct rg_run *r
     run->peak_units = (long)get_whole(r, root, "peak_units", 0, INT64_MAX);
     run->extrapolated_iterations =
         (long)get_whole(r, root, "extrapolated_iterations", 0, INT64_MAX);
+    json_t *paced = json_object_get(root, "paced");
+    if (!paced)
+        return;
+    get_text(r, paced, "board", run->paced.board, sizeof run->paced.board);
+    run->paced.computations = get_count(r, paced, "computations");
+    run->paced.overruns = get_count(r, paced, "overruns");
 }
 
 static void read_training(struct reader *r, const json_t *root, struct rg_run *run)

@@ -219,6 +219,13 @@ static void write_measures(struct rg_json *j, const struct rg_run *run)
     rg_json_whole(j, "staleness", run->staleness);
     rg_json_whole(j, "peak_units", run->peak_units);
     rg_json_whole(j, "extrapolated_iterations", run->extrapolated_iterations);
+    if (!run->paced.board[0])
+        return; /* as in every run but on a testbed */
+    rg_json_object(j, "paced", true);
+    rg_json_text(j, "board", run->paced.board);
+    rg_json_count(j, "computations", run->paced.computations);
+    rg_json_count(j, "overruns", run->paced.overruns);
+    rg_json_close(j);
 }
 
 static void write_training(struct rg_json *j, const struct rg_run *run)

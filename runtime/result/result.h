@@ -92,6 +92,10 @@ struct rg_run {
     } traffic;
     uint64_t memory_max, memory_total;
     uint64_t late_receives;
+    struct { /* board "": not paced */
+        char board[48];
+        uint64_t computations, overruns;
+    } paced;
     long staleness, peak_units; /* largest of any node */
     long
         extrapolated_iterations; /* of `iterations`: not simulated, but told from those that were */

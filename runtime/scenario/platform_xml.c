@@ -17,7 +17,7 @@
 
 enum { MAX_HOSTS = 65536 };
 
-enum type { NAME, CORES, BYTES, RATE, SECONDS, SIZE, WATTS, CURVE, CLOCKS, STATES, MEDIUM };
+enum type { NAME, CORES, BYTES, RATE, SECONDS, SIZE, WATTS, CURVE, CLOCKS, STATES, MEDIUM, BURST };
 
 #define MEDIA "switched|shared" /* in the order of the bool; the first where none is given */
 
@@ -46,6 +46,7 @@ static const struct property {
     ROW("call_s", SECONDS, call_s),
     ROW("memory_bytes", BYTES, memory_bytes),
     ROW("port_rate", RATE, port_rate),
+    ROW("port_burst", BURST, port_burst),
     ROW("latency_s", SECONDS, latency_s),
     ROW("frame_payload", SIZE, frame_payload),
     ROW("frame_bytes", SIZE, frame_bytes),
@@ -154,6 +155,7 @@ static int read_value(const struct property *property, const char *text, struct 
         [CORES] = {true, false, 1, 1024},    [RATE] = {false, false, 1, 1e18},
         [SECONDS] = {false, false, 0, 1000}, [SIZE] = {false, true, 0, 1e9},
         [BYTES] = {false, false, 1, 1e15},   [WATTS] = {false, false, 0, 1e6},
+        [BURST] = {false, false, 0, 1e9},
     };
     char *field = (char *)board + property->offset;
     double value = 0;
@@ -287,7 +289,8 @@ static int read_board(struct reader *r, const struct rg_xml_element *element,
             return err;
     }
     for (size_t i = 0; i < RG_COUNT(properties); i++)
-        if (!lines[i] && properties[i].type != MEDIUM)
+        if (!lines[i] && properties[i].type != MEDIUM &&
+            properties[i].type != BURST) /* have defaults */
             return rg_xml_fail(r->xml, element->line, r->e,
                                "<%s id=\"%.60s\"> has no property \"%s\", which describes its "
                                "board: <prop id=\"%s\" value=\"...\"/> is needed; the datasheet "

@@ -6,11 +6,11 @@
 #include <string.h>
 
 static const struct rg_energy unknown_energy = {.total_J = NAN,
-                                               .idle_J = NAN,
-                                               .compute_J = NAN,
-                                               .network_J = NAN,
-                                               .switch_J = NAN,
-                                               .source = "none"};
+                                                .idle_J = NAN,
+                                                .compute_J = NAN,
+                                                .network_J = NAN,
+                                                .switch_J = NAN,
+                                                .source = "none"};
 
 void rg_world_init(struct rg_world *w, const struct rg_world_ops *ops, int rank, int size)
 {
@@ -287,6 +287,8 @@ int rg_join(struct rg_world *w, struct rg_strand *strand, int *result)
     w->count.bytes_received += count.bytes_received;
     w->count.messages_received += count.messages_received;
     w->count.late_receives += count.late_receives;
+    w->count.paced += count.paced;
+    w->count.overruns += count.overruns;
     return error;
 }
 

@@ -68,6 +68,8 @@ struct rg_counters {
     uint64_t messages, values;                              /* sent */
     uint64_t bytes_sent, bytes_received, messages_received; /* payload */
     uint64_t late_receives; /* messages that arrived before their receive was posted */
+    uint64_t paced;    /* computations stretched to what a datasheet says they take */
+    uint64_t overruns; /* of those: that took longer */
     double unseen_s; /* between messages' arrivals and the calls that saw them, at either end; in
                       * worlds of virtual time only */
 };
