@@ -526,13 +526,12 @@ static int cancel_in_flight(struct rg_world *w, void *arg)
         bool gone = r[0].status == RG_ERR_CANCELLED; /* or it was quicker than we */
         CHECK(gone || r[0].status == 0);
         memset(buffer, 42, bytes);
-        CHECK(rg_recv(w, 0, TAG(0), buffer + 2 * bytes, bytes, &r[2]) == 0);
+        if (gone) /* else nothing is left to come, and rank 0 may have left */
+            CHECK(rg_recv(w, 0, TAG(0), buffer + 2 * bytes, bytes, &r[2]) == 0);
         CHECK(rg_wait(w, &r[1]) == 0);
         CHECK(rg_test_same(buffer + bytes, bytes, gone ? 0 : 1));
         if (gone)
             CHECK(rg_wait(w, &r[2]) == 0 && rg_test_same(buffer + 2 * bytes, bytes, 1));
-        else
-            CHECK(rg_cancel(w, &r[2]) == 0);
         for (size_t i = 0; i < bytes; i++) /* the buffer given back is left alone */
             CHECK(buffer[i] == 42);
     }
