@@ -108,6 +108,11 @@ static void set_option(int fd, int level, int option, int value)
     setsockopt(fd, level, option, &value, sizeof value); /* a wish; the kernel's way works too */
 }
 
+void rg_choose_congestion(int fd)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+}
+
 static void tune(const struct gathering *g, int fd)
 {
     double timeout = g->o->peer_timeout_s > 0 ? g->o->peer_timeout_s : 20;
@@ -120,7 +125,6 @@ static void tune(const struct gathering *g, int fd)
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)(1000 * timeout));
     set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
-    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5); /* BBR costs a tenth and long tails */
 }
 
 static void end_talk(struct talk *t)
@@ -150,6 +154,7 @@ static int bind_and_listen(const struct addrinfo *a, int backlog)
     if (fd < 0)
         return -1;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    rg_choose_congestion(fd);
     if (a->ai_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, backlog) == 0)
@@ -326,6 +331,7 @@ static void start_call(struct gathering *g, int rank)
     p->call.fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     p->call.state = CALL_CONNECTING;
     p->call.limit = clock_s() + CONNECT_S;
+    rg_choose_congestion(p->call.fd);
     if (p->call.fd < 0 ||
         (connect(p->call.fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS))
         try_later(g, p, strerror(errno));

@@ -46,6 +46,11 @@ struct rg_join {
     const volatile int *stop; /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */
 };
 
+/* Cubic, where the kernel has it: BBR costs a tenth, and long tails. On a listener before it listens,
+ * on a caller before it connects: a socket that BBR has paced once is paced for ever, whatever it is
+ * told later. */
+void rg_choose_congestion(int fd);
+
 /* Connect: fds[r] for every other rank (fds[rank] = -1), non-blocking. Errors as rg_mesh_join. */
 int rg_join_mesh(const struct rg_join *options, int *fds, struct rg_error *e);
 
