@@ -52,6 +52,11 @@ struct rg_join {
     const volatile int *stop; /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */
 };
 
+/* Cubic, where the kernel has it: BBR costs a tenth, and long tails. On a listener before it
+ * listens, on a caller before it connects: a socket that BBR has paced once is paced for ever,
+ * whatever it is told later. */
+void rg_choose_congestion(int fd);
+
 /* A connection to a peer: its socket, non-blocking, and TLS on it where a key is in use. */
 struct rg_channel {
     int fd;

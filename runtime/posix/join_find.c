@@ -85,6 +85,11 @@ static void set_option(int fd, int level, int option, int value)
     setsockopt(fd, level, option, &value, sizeof value); /* a wish; the kernel's way works too */
 }
 
+void rg_choose_congestion(int fd)
+{
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+}
+
 void rg_join_tune(const struct rg_gathering *g, int fd)
 {
     double timeout = g->o->peer_timeout_s > 0 ? g->o->peer_timeout_s : 20;
@@ -97,7 +102,6 @@ void rg_join_tune(const struct rg_gathering *g, int fd)
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)(1000 * timeout));
     set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
-    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5); /* BBR costs a tenth and long tails */
 }
 
 static int bind_and_listen(const struct addrinfo *a, int backlog)
@@ -106,6 +110,7 @@ static int bind_and_listen(const struct addrinfo *a, int backlog)
     if (fd < 0)
         return -1;
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    rg_choose_congestion(fd);
     if (a->ai_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, backlog) == 0)
@@ -221,6 +226,7 @@ void rg_join_start_call(struct rg_gathering *g, int rank)
         return;
     }
     p->call.channel.fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    rg_choose_congestion(p->call.channel.fd);
     p->call.state = RG_CALL_CONNECTING;
     p->call.limit = rg_join_clock() + RG_CONNECT_S;
     if (p->call.channel.fd < 0 ||

@@ -1,13 +1,13 @@
 /* Computations at the speed of another board.
  *
  * Happy path: the kernel runs, and the strand sleeps to the date at which the board would have done
- * it, while the comm thread carries messages. Dates are absolute: a computation that follows another
- * without waiting for a message in between begins where that one ended by the model, so that late
- * awakenings are made up and not added up.
+ * it, while the comm thread carries messages. Dates are absolute: a computation that follows
+ * another without waiting for a message in between begins where that one ended by the model, so
+ * that late awakenings are made up and not added up.
  *
  * Failure modes handled: a kernel that takes longer than the board, or ends far behind its date
- * (an overrun, counted; what follows tries to catch up, so that one disturbance of the machine does not move all that comes after it);
- * interruption, which is seen at the next wait. */
+ * (an overrun, counted; what follows tries to catch up, so that one disturbance of the machine does
+ * not move all that comes after it); interruption, which is seen at the next wait. */
 #include "boards/board.h"
 #include "posix/mesh.h"
 #include <errno.h>
@@ -17,7 +17,8 @@
 
 /* What waking a thread takes; made up by the next computation, and no fault of the kernel's. */
 #define SLACK_S 100e-6
-/* Later than this is an overrun whatever the reason: messages leave when no board would send them. */
+/* Later than this is an overrun whatever the reason: messages leave when no board would send them.
+ */
 #define LATE_S 1e-3
 /* Shorter than this the comm thread is not woken for. */
 #define SHORT_S 100e-6
