@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -B
 """Simulated against measured: strategies x rates x c/T_A on 8 emulated nodes, a table of errors.
 
 Happy path: for every rate, kind of traffic and wanted c/T_A the datasheet is slowed down until the

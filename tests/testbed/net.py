@@ -71,7 +71,7 @@ def enter():
     check()
     environment = dict(os.environ, **{INSIDE: "1"})
     environment["PATH"] += ":/sbin:/usr/sbin"
-    child = subprocess.Popen(_unshare() + [sys.executable] + sys.argv, env=environment,
+    child = subprocess.Popen(_unshare() + [sys.executable, "-B"] + sys.argv, env=environment,
                              preexec_fn=_die_with_parent)
     ended = []
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -B
 """Runs a scenario on N emulated nodes (namespaces, shaped links, paced computations), simulates the
 same, and says how far apart the two are.
 
@@ -156,8 +156,9 @@ class Bench:
             told.append(self.simulate(self.path("probe.xml"), options)["runs"][0])
         hops = (told[0]["iteration_s"]["mean"] - told[1]["iteration_s"]["mean"]) / 1e-3
         # the platform still has no delay; computations are paced by it
-        took = self.measure(self.path("probe.xml"), options, 60, nodes=2)["runs"][0]
-        return max(0, took["iteration_s"]["p50"] - told[1]["iteration_s"]["p50"]) / hops
+        took = min(self.measure(self.path("probe.xml"), options, 60, nodes=2)["runs"][0]
+                   ["iteration_s"]["p50"] for _ in range(3))
+        return max(0, took - told[1]["iteration_s"]["p50"]) / hops
 
     def simulate(self, scenario, options, extra=()):
         out = self.path("simulated.json")
