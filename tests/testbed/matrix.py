@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -B
 """Simulated against measured: strategies x rates x c/T_A on 8 emulated nodes, a table of errors.
 
 Happy path: for every rate, kind of traffic and wanted c/T_A the datasheet is slowed down until the
@@ -127,8 +127,7 @@ def parser():
     p.add_argument("--ratios", type=float, nargs="+", default=[0.25, 1, 4], help="c/T_A")
     p.add_argument("--only", action="append", default=[], metavar="STRATEGY")
     p.add_argument("--burst", type=int, default=20000, help="bytes of every token bucket (20000)")
-    p.add_argument("--datasheet", default=os.path.join(testbed.ROOT, "platforms",
-                                                       "pi4-gigabit-3.xml"))
+    p.add_argument("--datasheet", default=os.path.join(testbed.HERE, "board.xml"))
     p.add_argument("--seconds", type=float, default=6, help="length of a run, about (6)")
     p.add_argument("--repeat", type=int, default=3, help="measurements of each (3)")
     p.add_argument("--bound", type=float, default=4, help="largest error allowed, percent (4)")

@@ -71,7 +71,7 @@ def enter():
     check()
     environment = dict(os.environ, **{INSIDE: "1"})
     environment["PATH"] += ":/sbin:/usr/sbin"
-    child = subprocess.Popen(_unshare() + [sys.executable] + sys.argv, env=environment,
+    child = subprocess.Popen(_unshare() + [sys.executable, "-B"] + sys.argv, env=environment,
                              preexec_fn=_die_with_parent)
     ended = []
 
@@ -117,9 +117,6 @@ class Network:
         _run("ip", "-n", node, "addr", "add", f"{self.address(i)}/24", "dev", "eth0")
         _run("ip", "-n", node, "link", "set", "eth0", "up")
         _run("ip", "-n", node, "link", "set", "lo", "up")
-        # A connection that was idle for 0.2 s would begin again with ten segments, and a message of
-        # 131 kB at 100 Mbit/s would take 2 to 3 ms longer (measured); boards should have this too.
-        _run("ip", "netns", "exec", node, "sysctl", "-qw", "net.ipv4.tcp_slow_start_after_idle=0")
         for space, device in self._ends(i):
             _run("ip", "-n", space, "link", "set", "dev", device, "gso_max_size", str(GSO_BYTES))
             self._shape("add", space, device)
@@ -153,24 +150,3 @@ class Network:
                        ["switch"] + [f"node{i}" for i in range(self.count)])
         return sum(int(words.split("dropped ")[1].split(",")[0])
                    for words in text.splitlines() if "dropped " in words)
-
-    def one_way_s(self, rounds=300):
-        """Half the median round trip of a small message between two idle nodes: what the sockets,
-        the bridge and waking up cost on this machine, before anything is compared."""
-        echo = ("import socket,sys\n"
-                "l=socket.create_server(('',7000)); print('up',flush=True)\n"
-                "s,_=l.accept(); s.setsockopt(6,1,1)\n"
-                "while (b:=s.recv(64)): s.sendall(b)\n")
-        ask = ("import socket,time,statistics\n"
-               f"s=socket.create_connection(('{self.address(0)}',7000)); s.setsockopt(6,1,1)\n"
-               "t=[]\n"
-               f"for i in range({rounds}):\n"
-               " a=time.perf_counter(); s.sendall(b'x'*64); s.recv(64)\n"
-               " t.append(time.perf_counter()-a); time.sleep(2e-3)\n"
-               "print(statistics.median(t)/2)\n")
-        server = self.start(0, [sys.executable, "-c", echo], stdout=subprocess.PIPE)
-        server.stdout.readline()
-        client = self.start(1, [sys.executable, "-c", ask], stdout=subprocess.PIPE)
-        seconds = float(client.communicate()[0])
-        server.wait()
-        return seconds

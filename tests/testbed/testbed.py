@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -B
 """Runs a scenario on N emulated nodes (namespaces, shaped links, paced computations), simulates the
 same, and says how far apart the two are.
 
@@ -22,6 +22,19 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SPEEDS = ("rg_gemm_rate", "rg_gemm_rate_all", "rg_vector_rate", "rg_memory_rate",
           "rg_memory_rate_all")
+
+# For the delay: next to no bytes and computing, so that a hop is all that takes time.
+PROBE_NETWORK = ('<?xml version="1.0"?>\n<network name="probe" input="4">\n'
+                 '  <residual hidden="4" activation="relu" repeat="2"/>\n</network>\n')
+PROBE = """<?xml version="1.0"?>
+<scenario name="probe" seed="1">
+  <platform file="platform.xml"/>
+  <network file="probe-network.xml"/>
+  <data kind="random" train="64" test="0" inputs="4" classes="4"/>
+  <training batch="4" iterations="200" learning-rate="0.01"/>
+  <strategy label="probe" kind="ring_pipeline" schedule="sequential"/>
+</scenario>
+"""
 
 EXAMPLES = """examples:
   testbed.py scenarios/iris-3.xml --nodes 3 --rate 100 --speed 0.01
@@ -77,12 +90,11 @@ class Bench:
         self.ringnode, self.ringsim = (os.path.join(build, p) for p in ("ringnode", "ringsim"))
         self.network = net.Network(nodes, rate, burst)
         self.nodes, self.rate, self.burst = nodes, rate, burst
-        self.delay_s = self.network.one_way_s() if delay_s is None else delay_s
-        self.hosts = self.path("hosts.txt")
-        with open(self.hosts, "w", encoding="ascii") as stream:
-            stream.writelines(f"{self.network.address(i)}:7470\n" for i in range(nodes))
         told = subprocess.run([self.ringnode, "--help"], capture_output=True, text=True).stdout
         self.open_to_all = ["--insecure"] if "--insecure" in told else []  # nobody else is here
+        self.delay_s = delay_s
+        if delay_s is None:
+            self.delay_s = self.one_way_s()
 
     def reshape(self, rate, burst):
         self.rate, self.burst = rate, burst
@@ -97,25 +109,29 @@ class Bench:
             stream.write(platform_text(props, self.nodes, self.rate, self.burst, self.delay_s))
         return path
 
-    def measure(self, scenario, options, timeout_s, extra=()):
-        """The result of ringnode on all nodes."""
+    def measure(self, scenario, options, timeout_s, extra=(), nodes=None):
+        """The result of ringnode on all nodes, or the first few."""
+        count = nodes or self.nodes
+        hosts = self.path("hosts.txt")
+        with open(hosts, "w", encoding="ascii") as stream:
+            stream.writelines(f"{self.network.address(i)}:7470\n" for i in range(count))
         out = self.path("measured.json")
         if os.path.exists(out):
             os.remove(out)
-        logs = [open(self.path(f"log{i}"), "w+", encoding="utf-8") for i in range(self.nodes)]
+        logs = [open(self.path(f"log{i}"), "w+", encoding="utf-8") for i in range(count)]
         environment = dict(os.environ, OPENBLAS_NUM_THREADS="1")
         nodes = [self.network.start(
-            i, [self.ringnode, scenario, "--rank", str(i), "--hosts", self.hosts, "--quiet",
+            i, [self.ringnode, scenario, "--rank", str(i), "--hosts", hosts, "--quiet",
                 "--pace", "platform", "--timeout", str(timeout_s)] + self.open_to_all
             + options + (["--json", out] + list(extra) if i == 0 else []),
-            stdout=logs[i], stderr=subprocess.STDOUT, env=environment) for i in range(self.nodes)]
+            stdout=logs[i], stderr=subprocess.STDOUT, env=environment) for i in range(count)]
         states = [node.wait() for node in nodes]
         words = []
         for i, log in enumerate(logs):
             log.seek(0)
             words += [f"rank {i}: {line.rstrip()}" for line in log]
             log.close()
-        if states == [1] + [0] * (self.nodes - 1) and os.path.exists(out):
+        if states == [1] + [0] * (count - 1) and os.path.exists(out):
             with open(out, encoding="utf-8") as stream:
                 words += [f"{run['label']}: {run['error']}" for run in json.load(stream)["runs"]
                           if run["error"]]
@@ -124,6 +140,25 @@ class Bench:
                          + "\n".join(words[:20]))
         with open(out, encoding="utf-8") as stream:
             return json.load(stream)
+
+    def one_way_s(self):
+        """Delay of a hop on the idle network, from one computation's end to the next one's beginning
+        on another node: sockets, bridge and awakenings of this machine, before anything is
+        compared. A ring of next to no bytes and computing is measured, the same without delay
+        simulated; the rest is the hops'."""
+        for name, text in (("probe.xml", PROBE), ("probe-network.xml", PROBE_NETWORK)):
+            with open(self.path(name), "w", encoding="ascii") as stream:
+                stream.write(text)
+        props = datasheet(os.path.join(HERE, "board.xml"), 0.01)
+        told = []
+        for self.delay_s in (1e-3, 0):
+            options = ["--set", f"platform={self.platform(props)}", "--set", "nodes=2"]
+            told.append(self.simulate(self.path("probe.xml"), options)["runs"][0])
+        hops = (told[0]["iteration_s"]["mean"] - told[1]["iteration_s"]["mean"]) / 1e-3
+        # the platform still has no delay; computations are paced by it
+        took = min(self.measure(self.path("probe.xml"), options, 60, nodes=2)["runs"][0]
+                   ["iteration_s"]["p50"] for _ in range(3))
+        return max(0, took - told[1]["iteration_s"]["p50"]) / hops
 
     def simulate(self, scenario, options, extra=()):
         out = self.path("simulated.json")
@@ -209,7 +244,7 @@ def parser():
     p.add_argument("--rate", type=float, default=100, help="of every port, both ways, Mbit/s (100)")
     p.add_argument("--burst", type=int, default=20000, help="bytes of every token bucket (20000)")
     p.add_argument("--delay", type=float, help="one way in seconds (measured beforehand)")
-    p.add_argument("--datasheet", default=os.path.join(ROOT, "platforms", "pi4-gigabit-3.xml"),
+    p.add_argument("--datasheet", default=os.path.join(ROOT, "tests", "testbed", "board.xml"),
                    help="platform file whose first board paces the computations")
     p.add_argument("--speed", type=float, default=1, help="computing at so many times its rates")
     p.add_argument("--strategy", action="append", default=[], help="as of ringsim (repeatable)")
