@@ -38,7 +38,7 @@ PROBE = """<?xml version="1.0"?>
 
 EXAMPLES = """examples:
   testbed.py scenarios/iris-3.xml --nodes 3 --rate 100 --speed 0.01
-  testbed.py my.xml --nodes 8 --rate 20 --strategy ring --json measured.json --sim-json simulated.json
+  testbed.py my.xml --nodes 8 --rate 20 --json measured.json --sim-json simulated.json
   testbed.py my.xml --nodes 4 --rate 50 --datasheet platforms/pi4-gigabit-64.xml --repeat 3
 
 Needs root, or user namespaces. Exit status: 0 done; 1 a run failed; 2 bad usage; 77 skipped, since
@@ -68,7 +68,8 @@ def platform_text(props, nodes, rate, burst, delay_s):
                   "rg_frame_payload": str(net.FRAME_PAYLOAD),
                   "rg_frame_bytes": str(net.FRAME_BYTES)})
     clocks = props["rg_clocks"].split()
-    speeds = ",".join(f"{float(props['rg_gemm_rate']) * float(c) / float(clocks[0])}f" for c in clocks)
+    rate0 = float(props["rg_gemm_rate"]) / float(clocks[0])
+    speeds = ",".join(f"{rate0 * float(c)}f" for c in clocks)
     lines = [f'<cluster id="testbed" prefix="node-" radical="0-{nodes - 1}" suffix="" '
              f'speed="{speeds}" core="{props["rg_cores"]}" bw="{rate / 8}Bps" '
              f'lat="{delay_s / 2}s" sharing_policy="SPLITDUPLEX">']
@@ -142,8 +143,8 @@ class Bench:
             return json.load(stream)
 
     def one_way_s(self):
-        """Delay of a hop on the idle network, from one computation's end to the next one's beginning
-        on another node: sockets, bridge and awakenings of this machine, before anything is
+        """Delay of a hop on the idle network, from one computation's end to the next one's
+        beginning on another node: sockets, bridge and awakenings of this machine, before anything is
         compared. A ring of next to no bytes and computing is measured, the same without delay
         simulated; the rest is the hops'."""
         for name, text in (("probe.xml", PROBE), ("probe-network.xml", PROBE_NETWORK)):
@@ -251,7 +252,8 @@ def parser():
     p.add_argument("--set", action="append", default=[], help="as of ringsim (repeatable)")
     p.add_argument("--build", default=os.path.join(ROOT, "build", "release"),
                    help="where ringnode and ringsim are")
-    p.add_argument("--repeat", type=int, default=1, help="measure so often and take the quietest (the shortest)")
+    p.add_argument("--repeat", type=int, default=1,
+                   help="measure so often and take the quietest (the shortest)")
     p.add_argument("--timeout", type=float, default=120, help="seconds for a run")
     p.add_argument("--json", help="write what was measured")
     p.add_argument("--sim-json", help="write what was simulated")
