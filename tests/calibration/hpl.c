@@ -1,6 +1,6 @@
 /* The time of High-Performance Linpack (HPL) on a platform file, under SMPI.
  *
- *   smpirun ... hpl PLATFORM.xml N NB P Q [CLOCK]
+ *   smpirun ... hpl PLATFORM.xml N NB P Q [CLOCK [SPEEDUP STALL]]
  *
  * The steps and messages of HPL 2.3 with one rank a core, row-major on a P x Q grid, without the
  * numbers: block LU of an N x N matrix of doubles in blocks of NB. For every panel
@@ -12,7 +12,10 @@
  * Left out: back substitution (of order N^2) and generating the matrix, which HPL does not time.
  *
  * What a kernel takes is the project's board model's answer for that shape with all cores busy
- * alike: a double counts as two single-precision numbers, for operations and for bytes. */
+ * alike: a double counts as two single-precision numbers, for operations and for bytes.
+ *
+ * Another build of HPL and its BLAS than the datasheet's has matrix products SPEEDUP times as fast
+ * and waits STALL seconds for memory at every operation of a board, whatever its clock. */
 #include "base/bytes.h"
 #include "base/check.h"
 #include "boards/board.h"
@@ -34,6 +37,7 @@ enum tag { PIVOT = 1, SPREAD, ROLL, PANEL /* + panel */ };
 static struct {
     struct rg_board board;
     double speed;                  /* of SimGrid's host, FLOP/s */
+    double speedup, stall;         /* of this build's matrix products; 1 and 0 s are the board's */
     int blocks, nb, rows, columns; /* of the matrix in blocks; of the grid of ranks */
     int row, column;               /* mine */
     MPI_Comm across, down;         /* my process row and column */
@@ -69,7 +73,8 @@ static double gemm_s(long m, long n, long k, double calls)
     if (m <= 0 || n <= 0 || k <= 0)
         return 0;
     rg_work_gemm(&work, (int)m, (int)n, (int)k, calls * h.board.cores);
-    return of_all_cores(&work);
+    double flops = 2.0 * (double)m * (double)n * (double)k * calls * h.board.cores;
+    return of_all_cores(&work) / h.speedup + h.stall * flops;
 }
 
 /* Each core does so many operations on so many bytes (as floats). */
@@ -217,8 +222,8 @@ static void linpack(void)
 static int usage(const char *why)
 {
     fprintf(stderr,
-            "hpl: %s; smpirun ... hpl PLATFORM.xml N NB P Q [CLOCK] with P a power of 2, "
-            "N a multiple of NB, P x Q ranks\n",
+            "hpl: %s; smpirun ... hpl PLATFORM.xml N NB P Q [CLOCK [SPEEDUP STALL]] with P a power "
+            "of 2, N a multiple of NB, P x Q ranks\n",
             why);
     return 2;
 }
@@ -265,14 +270,16 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    if (argc < 6 || argc > 7)
-        return usage("five or six arguments are wanted");
+    if (argc != 6 && argc != 7 && argc != 9)
+        return usage("five, six or eight arguments are wanted");
     long n = atol(argv[2]);
     h.nb = atoi(argv[3]);
     h.rows = atoi(argv[4]);
     h.columns = atoi(argv[5]);
-    if (h.nb < 2 * NBMIN || n < h.nb || n % h.nb || h.rows < 1 || (h.rows & (h.rows - 1)) ||
-        h.rows * h.columns != size || n > 200000)
+    h.speedup = argc > 7 ? atof(argv[7]) : 1;
+    h.stall = argc > 7 ? atof(argv[8]) : 0;
+    if (!(h.speedup > 0) || !(h.stall >= 0) || h.nb < 2 * NBMIN || n < h.nb || n % h.nb ||
+        h.rows < 1 || (h.rows & (h.rows - 1)) || h.rows * h.columns != size || n > 200000)
         return usage("numbers that cannot be");
     if (set_board(argv[1], argc > 6 ? atof(argv[6]) : 0))
         return 2;
