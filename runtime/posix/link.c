@@ -88,11 +88,30 @@ static bool put_announcements(struct rg_peer *p)
             if (!put_frame(p, &h))
                 return false;
             op->announced = true;
-            p->rx_allowance += op->bytes;
+            p->rx_permits++;
+            p->rx_permitted = RG_MAX(p->rx_permitted, op->bytes);
         }
         op->announce = false;
         p->tx_announce--;
     }
+    return true;
+}
+
+/* Before new announcements, which they must not take back. */
+static bool put_retractions(struct rg_peer *p)
+{
+    for (; p->tx_retract_count; p->tx_retract_count--) {
+        const struct rg_retraction *r = &p->tx_retract[p->tx_retract_count - 1];
+        struct rg_header h = {
+            .type = RG_FRAME_RETRACT, .tag = r->tag, .run = p->mesh->run, .length = r->count};
+        if (!put_frame(p, &h))
+            return false;
+    }
+    struct rg_header back = {
+        .type = RG_FRAME_RETRACTED, .run = p->mesh->run, .length = p->tx_retracted};
+    if (p->tx_retracted && !put_frame(p, &back))
+        return false;
+    p->tx_retracted = 0;
     return true;
 }
 
@@ -165,8 +184,8 @@ static bool fill_small(struct rg_peer *p)
     if (p->tx_ack && !put_frame(p, &ack))
         return false;
     p->tx_ack = false;
-    return put_sequence(p, RG_FRAME_GRANT, &p->tx_grant, run) && put_announcements(p) &&
-           put_question(p) && put_farewell(p);
+    return put_sequence(p, RG_FRAME_GRANT, &p->tx_grant, run) && put_retractions(p) &&
+           put_announcements(p) && put_question(p) && put_farewell(p);
 }
 
 /* What one sendmsg is to write. */

@@ -3,12 +3,14 @@
  * A connection carries one message after the other, each way. A message starts if it fits the
  * window (RG_WIRE_UNASKED; the receiver gives the room back once a receive takes the message) or if
  * its receive is known to be posted. The sender knows from
- *   EXPECT  the receiver tells of large receives as they are posted: no round trip is lost;
+ *   EXPECT  the receiver tells of large receives as they are posted: no round trip is lost. It
+ *           permits one message of at most that length. RETRACT takes back the permission of a
+ *           receive that is cancelled; the sender answers RETRACTED where it had not been used;
  *   ASK     the sender tells of a message that it must hold back, and the receiver answers GRANT
  * when the receive is there. This alone is enough for progress. Matching itself is the receiver's:
- * messages and receives of one tag pair in order. EXPECT only permits; where a cancelled receive
- * has made it wrong, the message waits in memory that the program had asked for anyway
- * (rx_allowance).
+ * messages and receives of one tag pair in order. EXPECT only permits; where a message
+ * and the cancelling of its receive have crossed, it waits in memory that the program had asked for
+ * anyway (rx_permits).
  *
  * Failure modes handled: frames that contradict what went before (reported, and the peer is then
  * lost for it); receives cancelled while their message arrives; lengths that differ; no memory. */
@@ -77,20 +79,27 @@ int rg_match_absence(const struct rg_peer *p)
     return atomic_load(&p->mesh->interrupted) ? RG_ERR_INTERRUPTED : RG_ERR_PEER;
 }
 
+static void forget_expectation(struct rg_peer *p, int i)
+{
+    struct rg_expectation *e = &p->expected[i];
+    memmove(e, e + 1, (size_t)(--p->expected_count - i) * sizeof *e);
+}
+
 int rg_match_send(struct rg_peer *p, struct rg_op *op)
 {
     if (p->left)
         return rg_match_absence(p);
+    bool used = false;
     for (int i = 0; i < p->expected_count; i++) {
         struct rg_expectation *e = &p->expected[i];
         if (e->tag != op->tag)
             continue;
         if (e->before > 0) {
             e->before--;
-        } else if (!op->granted) {
-            op->granted = true;
-            memmove(e, e + 1, (size_t)(--p->expected_count - i) * sizeof *e);
-            i--;
+        } else if (!used) {
+            used = true;
+            op->granted = op->bytes <= e->bytes; /* else it will ask */
+            forget_expectation(p, i--);
         }
     }
     rg_match_list(&p->sends, op);
@@ -190,14 +199,30 @@ static const char *on_expect(struct rg_peer *p, const struct rg_header *h)
         if (op->tag != h->tag || (op->sequence && op->sequence <= h->sequence))
             continue;
         if (before-- == 0) {
-            op->granted |= !started;
+            op->granted |= !started && op->bytes <= h->length;
             if (op == p->head)
                 rg_link_dirty(p);
             return NULL;
         }
     }
     if (p->expected_count < RG_EXPECTATIONS) /* else the sender will ask */
-        p->expected[p->expected_count++] = (struct rg_expectation){h->tag, before};
+        p->expected[p->expected_count++] = (struct rg_expectation){h->tag, before, h->length};
+    return NULL;
+}
+
+/* Receives of the tag have been cancelled: of the permissions not used, the youngest go. */
+static const char *on_retract(struct rg_peer *p, const struct rg_header *h)
+{
+    uint64_t left = h->length;
+    for (int i = p->expected_count - 1; i >= 0 && left; i--) {
+        if (p->expected[i].tag != h->tag)
+            continue;
+        forget_expectation(p, i);
+        p->tx_retracted++;
+        left--;
+    }
+    if (left < h->length)
+        rg_link_dirty(p);
     return NULL;
 }
 
@@ -221,15 +246,49 @@ static bool fits(const struct rg_op *receive, size_t bytes)
     return receive->upto ? bytes <= receive->bytes : bytes == receive->bytes;
 }
 
-static void allow_less(struct rg_peer *p, size_t bytes)
+static void use_permit(struct rg_peer *p)
 {
-    p->rx_allowance -= RG_MIN(p->rx_allowance, bytes);
+    if (p->rx_permits > 0)
+        p->rx_permits--;
+}
+
+/* A receive of the tag that the sender was told of will take no message. */
+static void retract(struct rg_peer *p, uint32_t tag)
+{
+    int i = 0;
+    while (i < p->tx_retract_count && p->tx_retract[i].tag != tag)
+        i++;
+    if (i == RG_EXPECTATIONS) /* the permission stays, and is counted */
+        return;
+    if (i == p->tx_retract_count)
+        p->tx_retract[p->tx_retract_count++] = (struct rg_retraction){.tag = tag};
+    p->tx_retract[i].count++;
+    rg_link_dirty(p);
+}
+
+/* What comes before them has changed. */
+static void announce_again(struct rg_peer *p, uint32_t tag, struct rg_op *from)
+{
+    for (struct rg_op *op = from; op; op = op->next) {
+        if (op->tag != tag || !op->announced)
+            continue;
+        retract(p, tag);
+        op->announced = false;
+        op->announce = true;
+        p->tx_announce++;
+    }
+}
+
+static const char *on_retracted(struct rg_peer *p, const struct rg_header *h)
+{
+    if (h->length > p->rx_permits)
+        return "it gives back more permissions than it had";
+    p->rx_permits -= (uint32_t)h->length;
+    return NULL;
 }
 
 static void grant(struct rg_peer *p)
 {
-    if (!p->in.granted)
-        p->rx_allowance += p->in.bytes;
     p->in.granted = true;
     p->tx_grant = p->in.sequence;
     rg_link_dirty(p);
@@ -240,7 +299,7 @@ static void attach(struct rg_peer *p, struct rg_op *op)
 {
     struct rg_incoming *in = &p->in;
     if (op->announced)
-        allow_less(p, op->bytes);
+        use_permit(p);
     if (in->unasked)
         return_room(p, in->bytes);
     in->unasked = false;
@@ -400,8 +459,6 @@ static const char *on_data(struct rg_peer *p, const struct rg_header *h)
     }
     in->begin = rg_posix_clock();
     in->promised = false;
-    if (in->granted)
-        allow_less(p, bytes);
     if (h->flags & RG_WIRE_UNASKED) {
         if (p->rx_unasked - p->rx_returned + bytes > RG_WINDOW ||
             p->rx_unasked_count - p->rx_returned_count >= RG_UNASKED_COUNT)
@@ -415,10 +472,11 @@ static const char *on_data(struct rg_peer *p, const struct rg_header *h)
             return_room(p, bytes);
         in->unasked = false;
     } else if (!attach_first(p)) {
-        if (!in->unasked && bytes > p->rx_allowance && !in->granted)
-            return "more than was asked for";
-        if (!in->unasked && !in->granted)
-            allow_less(p, bytes);
+        if (!in->unasked && !in->granted) {
+            if (p->rx_permits == 0 || bytes > p->rx_permitted)
+                return "more than was asked for";
+            use_permit(p);
+        }
         in->stash = bytes ? rg_pool_stash(p->mesh, bytes) : NULL;
         if (bytes && !in->stash)
             return rg_match_no_memory;
@@ -454,8 +512,6 @@ static const char *on_withdraw(struct rg_peer *p, const struct rg_header *h)
     struct rg_incoming *in = &p->in;
     if (!in->active || !in->promised || in->sequence != h->sequence)
         return "it takes back what it has not offered";
-    if (in->granted)
-        allow_less(p, in->bytes);
     if (in->receive) {
         in->receive->announced = false; /* the sender has used that up */
         list_first(&p->receives, in->receive);
@@ -558,6 +614,10 @@ const char *rg_match_frame(struct rg_peer *p, const struct rg_header *h)
         return on_grant(p, h);
     case RG_FRAME_EXPECT:
         return on_expect(p, h);
+    case RG_FRAME_RETRACT:
+        return on_retract(p, h);
+    case RG_FRAME_RETRACTED:
+        return on_retracted(p, h);
     default:
         return "it breaks off a message that is wanted";
     }
@@ -569,9 +629,14 @@ static void cancel_receive(struct rg_peer *p, struct rg_op *op)
 {
     struct rg_incoming *in = &p->in;
     if (op->listed) {
+        struct rg_op *behind = op->next;
         rg_match_unlist(&p->receives, op);
         if (op->announce)
             p->tx_announce--;
+        if (op->announced)
+            retract(p, op->tag);
+        else
+            announce_again(p, op->tag, behind);
         return;
     }
     RG_ASSERT(in->active && in->receive == op);
@@ -586,9 +651,11 @@ static void cancel_receive(struct rg_peer *p, struct rg_op *op)
         }
         memcpy(in->stash->bytes, op->buffer, in->got);
     }
-    uint64_t allowance = p->rx_allowance;
-    if (!in->sink && attach_first(p)) /* another's announcement is still to be used by the sender */
-        p->rx_allowance = RG_MAX(p->rx_allowance, allowance);
+    uint32_t permits = p->rx_permits;
+    if (!in->sink && attach_first(p) && p->rx_permits < permits) {
+        p->rx_permits = permits; /* the message had used the permission of the one cancelled */
+        retract(p, op->tag);
+    }
 }
 
 bool rg_match_cancel(struct rg_peer *p, struct rg_op *op)
@@ -660,7 +727,8 @@ void rg_match_left(struct rg_peer *p, bool dead)
     struct rg_mesh *m = p->mesh;
     int code = rg_match_absence(p);
     p->left = true;
-    p->tx_announce = 0;
+    p->tx_announce = p->tx_retract_count = 0;
+    p->tx_retracted = 0;
     p->tx_grant = 0;
     p->expected_count = 0;
     struct rg_op *op;
@@ -710,9 +778,11 @@ void rg_match_reset(struct rg_peer *p)
     p->head = NULL;
     p->tx_sequence = p->tx_acked = p->tx_unasked = p->tx_returned = 0;
     p->tx_unasked_count = p->tx_returned_count = 0;
-    p->rx_sequence = p->rx_whole = p->rx_unasked = p->rx_returned = p->rx_allowance = 0;
+    p->rx_sequence = p->rx_whole = p->rx_unasked = p->rx_returned = 0;
     p->rx_unasked_count = p->rx_returned_count = 0;
-    p->expected_count = p->tx_announce = 0;
+    p->rx_permits = p->tx_retracted = 0;
+    p->rx_permitted = 0;
+    p->expected_count = p->tx_announce = p->tx_retract_count = 0;
     p->tx_ack = false;
     p->tx_grant = p->tx_withdraw = 0;
     p->left = p->gone || p->left_run >= m->run || p->fence_run > m->run;

@@ -90,6 +90,11 @@ struct rg_incoming {
 
 struct rg_expectation {
     uint32_t tag, before; /* messages of the tag that come before it */
+    uint64_t bytes;       /* its room */
+};
+
+struct rg_retraction {
+    uint32_t tag, count; /* announced receives that have been cancelled */
 };
 
 struct rg_peer {
@@ -119,7 +124,10 @@ struct rg_peer {
     size_t small_at, small_end;
     /* frames to be written */
     bool tx_ack, tx_interrupt, tx_goodbye;
-    int tx_announce;                                     /* receives to announce */
+    int tx_announce; /* receives to announce */
+    struct rg_retraction tx_retract[RG_EXPECTATIONS];
+    int tx_retract_count;
+    uint32_t tx_retracted;                               /* permissions given back */
     uint64_t tx_grant, tx_withdraw, tx_aborted;          /* sequence, or 0 */
     uint64_t tx_fence;                                   /* number, or 0 */
     uint32_t tx_fence_run, tx_aborted_run, tx_leave_run; /* leave: 0: none */
@@ -132,7 +140,8 @@ struct rg_peer {
     uint64_t rx_sequence, rx_whole;
     uint64_t rx_unasked, rx_returned;
     uint32_t rx_unasked_count, rx_returned_count;
-    uint64_t rx_allowance; /* bytes that may come beyond the window: granted or announced */
+    uint32_t rx_permits;   /* messages that may come beyond the window, as EXPECT told */
+    uint64_t rx_permitted; /* bytes of the largest of them */
     size_t segment_left;   /* payload bytes before the next header */
     unsigned char *staging;
     size_t staged_at, staged_end;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define RG_WIRE_PROTOCOL 1u
+#define RG_WIRE_PROTOCOL 2u
 
 /* A message travels in segments, so that frames of other kinds wait for one segment at most. Their
  * size is the sender's choice, a multiple of the unit but for the last. */
@@ -32,8 +32,10 @@ enum rg_frame {
     RG_FRAME_GRANT,    /* its receive has been posted [sequence] */
     RG_FRAME_EXPECT,   /* a large receive has been posted [tag, length: its capacity], after the
                           arrival of message [sequence], behind [units] others of its tag */
-    RG_FRAME_FENCE,    /* came to a fence [sequence: its number] */
-    RG_FRAME_LEAVE,    /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY] */
+    RG_FRAME_RETRACT,  /* [length] such receives of the tag have been cancelled [tag] */
+    RG_FRAME_RETRACTED, /* [length] of the permissions had not been used */
+    RG_FRAME_FENCE,     /* came to a fence [sequence: its number] */
+    RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY] */
     RG_FRAME_INTERRUPT, /* the user stops it all */
     RG_FRAME_GOODBYE,   /* leaves the mesh */
     RG_FRAME_END

@@ -539,6 +539,52 @@ static int cancel_in_flight(struct rg_world *w, void *arg)
     return 0;
 }
 
+/* Receives that are cancelled unused, as at the end of an epoch, stand for nothing: larger messages
+ * of the tag, for which no receive is there yet, wait as any do. */
+static int cancel_unused(struct rg_world *w, void *arg)
+{
+    const struct rg_launcher *l = arg;
+    enum { ROUNDS = 40, N = 3 }; /* more than a world may remember */
+    size_t part = 300 << 10, bytes[N] = {part, 4 << 20, part};
+    struct rg_request r[N];
+    char *buffer = malloc(N * bytes[1]);
+    CHECK(buffer);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        CHECK(w->rank == 0 ? rg_test_hear(w, 1, TAG(1)) == 0 : true);
+        for (unsigned i = 0; i < N; i++) {
+            char *at = buffer + i * bytes[1];
+            if (w->rank == 0)
+                rg_test_fill(at, bytes[i], round + i);
+            else /* the first is small */
+                CHECK(rg_recv(w, 0, TAG(0), at, i ? part : SMALL, &r[i]) == 0);
+        }
+        if (w->rank == 0) {
+            CHECK(rg_test_hear(w, 1, TAG(2)) == 0); /* all that was told of receives is here */
+            for (unsigned i = 0; i < N; i++)
+                CHECK(rg_send(w, 1, TAG(0), buffer + i * bytes[1], bytes[i], &r[i]) == 0);
+            CHECK(rg_wait(w, &r[0]) == 0 && rg_wait(w, &r[1]) == 0 && rg_wait(w, &r[2]) == 0);
+            continue;
+        }
+        CHECK(rg_test_tell(w, 0, TAG(1)) == 0);
+        CHECK(rg_cancel(w, &r[round % N]) == 0);
+        if (round % 2)
+            CHECK(rg_cancel(w, &r[(round + 1) % N]) == 0 && rg_cancel(w, &r[(round + 2) % N]) == 0);
+        else
+            CHECK(rg_cancel(w, &r[(round + 2) % N]) == 0 && rg_cancel(w, &r[(round + 1) % N]) == 0);
+        CHECK(rg_test_tell(w, 0, TAG(2)) == 0);
+        if (round % 4 == 0)
+            CHECK(rg_test_nap(w, l, rg_test_while(l) / 4) == 0);
+        for (unsigned i = 0; i < N; i++)
+            CHECK(rg_recv(w, 0, TAG(0), buffer + i * bytes[1], bytes[i], &r[i]) == 0);
+        for (unsigned i = 0; i < N; i++) {
+            CHECK(rg_wait(w, &r[i]) == 0);
+            CHECK(rg_test_same(buffer + i * bytes[1], bytes[i], round + i));
+        }
+    }
+    free(buffer);
+    return 0;
+}
+
 /* A send that has not started can be taken back; what was behind it goes on. */
 static int cancel_send(struct rg_world *w, void *arg)
 {
@@ -634,6 +680,7 @@ static const struct rg_case list[] = {
     {.name = "self messages", .size = 2, .program = self_messages},
     {.name = "cancel a receive", .size = 2, .program = cancel_receive},
     {.name = "cancel in flight", .size = 2, .program = cancel_in_flight},
+    {.name = "cancel unused", .size = 2, .program = cancel_unused},
     {.name = "cancel a send", .size = 2, .program = cancel_send},
     {.name = "cancel a send at any time", .size = 2, .program = cancel_send_any_time},
     {.name = "sendrecv", .size = 5, .program = sendrecv},

@@ -223,7 +223,10 @@ static void test_version(void)
     t.members[2].version = "9.8.7";
     run_trio(&t);
     expect(0, RG_ERR_REFUSED, "rank 2 at 127.0.0.1");
-    expect(0, RG_ERR_REFUSED, "runs version 9.8.7 (protocol 1), rank 0 runs " RG_VERSION);
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "runs version 9.8.7 (protocol %u), rank 0 runs " RG_VERSION,
+             RG_WIRE_PROTOCOL);
+    expect(0, RG_ERR_REFUSED, wanted);
     expect(1, RG_ERR_REFUSED, "runs version 9.8.7");
     expect(2, RG_ERR_REFUSED, "runs version "); /* who refuses it first is left open */
 }
