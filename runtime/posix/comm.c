@@ -146,7 +146,7 @@ static void drive(struct rg_mesh *m, enum rg_driver who, double timeout, double 
 {
     struct epoll_event events[EVENTS];
     m->driver = who;
-    m->undriven_work = 0;
+    m->undriven_s = 0;
     rg_comm_spread(m);
     rg_link_flush_dirty(m);
     m->in_epoll = true;

@@ -164,6 +164,7 @@ struct rg_posix_strand {
     pthread_cond_t wake;
     struct rg_posix_strand *next_waiting;
     uintptr_t stack_low, stack_high; /* where the program's frames were */
+    double rate;        /* FLOP plus bytes a second of its kernels, a mean; 0: none seen */
     double paced_until; /* date at which the board would have done what was computed here */
     bool idle;          /* has waited for something since */
 };
@@ -203,7 +204,7 @@ struct rg_mesh {
     sem_t comm_wake;
     bool comm_started, comm_asleep; /* asleep: without a limit */
     struct rg_peer *dirty;
-    double undriven_work; /* FLOP plus bytes computed since a thread last drove */
+    double undriven_s; /* of computing, as expected, since a thread last drove */
 
     /* the run */
     uint32_t run;

@@ -26,10 +26,14 @@
 
 #define LINGER_S  10.0 /* for what has begun to leave */
 #define GOODBYE_S 1.0
-/* FLOP plus bytes computed since the sockets were looked at last: worth saying what is to be said
- * (less may wait, and go with what comes next); worth waking the comm thread for. */
-#define SHORT_WORK  1e6
-#define LONG_WORK   3e7
+/* Seconds of computing since the sockets were looked at last: worth saying what is to be said (less
+ * may wait, and go with what comes next); worth waking the comm thread for. They are expected from
+ * what this strand has computed so far, for these must hold on a Pi Zero as on a desk. */
+#define SHORT_S     2e-5
+#define LONG_S      5e-4
+#define FIRST_RATE  1e10 /* FLOP plus bytes a second, until one has been seen */
+#define RATE_WEIGHT 0.1  /* of the latest computation in the mean */
+#define RATE_LEAST  1e-5 /* seconds: what is shorter tells more of the clock than of the kernel */
 #define STACK_GAP   (64 << 10)
 #define STACK_GUESS (1 << 20)
 
@@ -165,6 +169,15 @@ static double now(struct rg_world *w)
     return rg_posix_clock();
 }
 
+static void run_kernel(struct rg_posix_strand *s, double units, rg_compute_fn fn, void *arg)
+{
+    double begin = rg_posix_clock();
+    fn(arg);
+    double took = rg_posix_clock() - begin;
+    if (units > 0 && took > RATE_LEAST)
+        s->rate += (s->rate > 0 ? RATE_WEIGHT : 1) * (units / took - s->rate);
+}
+
 static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg)
 {
     struct rg_mesh *m = strand_of(w)->mesh;
@@ -172,15 +185,17 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
         rg_pace_compute(strand_of(w), work, fn, arg);
         return 0;
     }
+    struct rg_posix_strand *s = strand_of(w);
+    double units = work ? rg_work_flops(work) + rg_work_bytes(work) : 0;
     lock_mesh(m);
-    m->undriven_work += work ? rg_work_flops(work) + rg_work_bytes(work) : 0;
-    if (m->undriven_work > LONG_WORK)
+    m->undriven_s += units / (s->rate > 0 ? s->rate : FIRST_RATE);
+    if (m->undriven_s > LONG_S)
         rg_comm_take_over(m);
-    else if (m->undriven_work > SHORT_WORK)
+    else if (m->undriven_s > SHORT_S)
         rg_link_flush_dirty(m);
     unlock_mesh(m);
     if (fn)
-        fn(arg);
+        run_kernel(s, units, fn, arg);
     return 0;
 }
 
