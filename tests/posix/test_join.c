@@ -207,6 +207,17 @@ static void expect(int index, int code, const char *part)
     CU_ASSERT_PTR_NOT_NULL(strstr(said[index].text, part));
 }
 
+/* The last rank comes, and all have joined. */
+static void complete_trio(struct trio *t, int last)
+{
+    start_member(&t->members[last], last);
+    close_listeners(t);
+    for (int r = 0; r < RANKS; r++) {
+        wait_member(&t->members[r]);
+        expect(r, 0, "");
+    }
+}
+
 static void test_join(void)
 {
     struct trio t;
@@ -308,12 +319,7 @@ static void test_impostors(void)
     wait_member(&stale);
     expect(3, RG_ERR_REFUSED, "rank 2 has joined already");
     expect(4, RG_ERR_REFUSED, "belongs to another run");
-    start_member(&t.members[1], 1);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 1);
     rg_hosts_free(&ignored);
     rg_hosts_free(&t.hosts);
 }
@@ -330,12 +336,7 @@ static void test_comeback(void)
     kill(t.members[2].pid, SIGKILL);
     waitpid(t.members[2].pid, NULL, 0);
     start_member(&t.members[2], 2);
-    start_member(&t.members[1], 1);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 1);
     rg_hosts_free(&t.hosts);
 }
 
@@ -374,12 +375,7 @@ static void test_strangers(void)
     }
     char answer[64]; /* HTTP gets no answer but the end */
     CU_ASSERT(recv(fds[0], answer, sizeof answer, 0) <= 0);
-    start_member(&t.members[2], 2);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 2);
     for (int i = 0; i < 150; i++)
         close(fds[i]);
     rg_hosts_free(&t.hosts);
@@ -517,12 +513,7 @@ static void test_intruders(void)
         wait_member(&intruders[i]);
         expect(RANKS + (int)i, keys[i] == &other_key ? RG_ERR_TIMEOUT : RG_ERR_REFUSED, parts[i]);
     }
-    start_member(&t.members[1], 1);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 1);
     rg_hosts_free(&ignored);
     rg_hosts_free(&t.hosts);
 }
@@ -550,12 +541,7 @@ static void test_key_strangers(void)
     }
     while (recv(fds[0], answer, sizeof answer, 0) > 0) /* an alert, and the end */
         continue;
-    start_member(&t.members[2], 2);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 2);
     for (int i = 0; i < 150; i++)
         close(fds[i]);
     rg_hosts_free(&t.hosts);
