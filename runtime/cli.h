@@ -54,6 +54,9 @@ bool rg_cli_shows_table(const struct rg_options *options);
 int rg_cli_exit_status(const struct rg_result *result);
 int rg_cli_exit_of(int error_code);
 
+/* Do two paths lead to one file? They need not exist. */
+bool rg_cli_same_file(const char *a, const char *b);
+
 /* Standard output is written out: 0, or 1 where that failed, and a line says so. */
 int rg_cli_flush(const char *program);
 

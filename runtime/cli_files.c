@@ -23,8 +23,7 @@ bool rg_cli_shows_table(const struct rg_options *options)
     return !options->quiet && !(options->json && strcmp(options->json, "-") == 0);
 }
 
-/* Do two paths lead to one file? They need not exist. */
-static bool same_file(const char *a, const char *b)
+bool rg_cli_same_file(const char *a, const char *b)
 {
     struct stat p, q;
     if (stat(a, &p) == 0 && stat(b, &q) == 0)
@@ -61,11 +60,11 @@ static int check_output(const struct named_path *output, const struct rg_options
                        output->name);
     }
     for (size_t i = 0; i < RG_COUNT(inputs); i++)
-        if (inputs[i].path && same_file(output->path, inputs[i].path))
+        if (inputs[i].path && rg_cli_same_file(output->path, inputs[i].path))
             return rg_fail(e, RG_ERR_INVALID, "%s %.200s: that is %s; another file is wanted",
                            output->name, output->path, inputs[i].name);
     if (options->load && strcmp(output->name, "--save") != 0 &&
-        same_file(output->path, options->load))
+        rg_cli_same_file(output->path, options->load))
         return rg_fail(e, RG_ERR_INVALID, "%s %.200s: that is the file of --load", output->name,
                        output->path);
     struct rg_error why = {0};
@@ -81,7 +80,8 @@ static int check_outputs(const struct rg_options *options, const struct rg_study
         {"--json", options->json}, {"--trace", options->trace}, {"--save", options->save}};
     for (size_t i = 0; i < RG_COUNT(outputs); i++)
         for (size_t k = i + 1; k < RG_COUNT(outputs); k++)
-            if (outputs[i].path && outputs[k].path && same_file(outputs[i].path, outputs[k].path))
+            if (outputs[i].path && outputs[k].path &&
+                rg_cli_same_file(outputs[i].path, outputs[k].path))
                 return rg_fail(e, RG_ERR_INVALID,
                                "%s and %s: both go to %.200s, each needs a file of its own",
                                outputs[i].name, outputs[k].name, outputs[i].path);

@@ -54,6 +54,9 @@ static void test_hosts(void)
     }
     CU_ASSERT_EQUAL(hosts.host[2].line, 5);
     rg_hosts_free(&hosts);
+    CU_ASSERT_EQUAL_FATAL(load("\xef\xbb\xbfpi-0\npi-1\n", &hosts, &e), 0); /* a byte-order mark */
+    CU_ASSERT_STRING_EQUAL(hosts.host[0].name, "pi-0");
+    rg_hosts_free(&hosts);
 }
 
 static void test_bad_hosts(void)

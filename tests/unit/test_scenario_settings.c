@@ -75,7 +75,8 @@ static void test_bad_sets(void)
         {"numerics=maybe", "real and skip"},
         {"overlap=", "value is wanted"},
         {"platform=", "value is wanted"},
-        {"learning-rate=-1", "above 0"},
+        {"learning-rate=-1", "1e-37 up to 1000"},
+        {"learning-rate=1e-50", "1e-37 up to 1000"}, /* 0 as a float */
         {"two.depth=1", "no strategy is labelled so|one|ring 1+1"},
         {"on.depth=1", "did you mean \"one\""},
         {"one.kind=single", "parameters of the strategy"},
