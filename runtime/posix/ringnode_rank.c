@@ -52,6 +52,8 @@ static void on_alarm(int number)
 {
     (void)number;
     timed_out = 1;
+    if (mesh_to_stop)
+        rg_mesh_expire(mesh_to_stop);
     stop();
 }
 
@@ -142,7 +144,7 @@ static void fail_run(struct rg_run *run, const struct rg_job *job, int code, con
 static int explain(struct ringnode *node, int code, char *text, size_t size)
 {
     struct rg_mesh_lost lost;
-    if (timed_out) {
+    if (timed_out || (!ringnode_interrupted && rg_mesh_expired(node->mesh))) { /* here, or there */
         snprintf(text, size, "not finished within --timeout");
         return RG_ERR_TIMEOUT;
     }
