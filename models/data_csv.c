@@ -9,6 +9,7 @@
 #include "models/data.h"
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/random.h"
 
 #include <ctype.h>
@@ -156,10 +157,11 @@ static int parse_stream(struct table *table, const struct rg_data_spec *spec, FI
         }
         while (length > 0 && isspace((unsigned char)line[length - 1]))
             line[--length] = '\0';
-        if (length == 0 || line[0] == '#')
+        char *text = table->line == 1 ? rg_skip_mark(line) : line;
+        if (text[0] == '\0' || text[0] == '#')
             continue;
-        if (begun || !is_heading(line))
-            err = parse_row(table, spec, line, e);
+        if (begun || !is_heading(text))
+            err = parse_row(table, spec, text, e);
         begun = true;
     }
     if (err == 0 && ferror(stream))

@@ -47,9 +47,15 @@ void rg_cli_list(FILE *stream);
 /* --check: what would run, with closed forms (time, bytes, memory: does it fit), units given. */
 void rg_cli_check(const struct rg_study *study, FILE *stream);
 
+/* Standard output is for people, unless it is quiet or the result's. */
+bool rg_cli_shows_table(const struct rg_options *options);
+
 /* Exit status for the runs of a result (the worst of them), and for one error code. */
 int rg_cli_exit_status(const struct rg_result *result);
 int rg_cli_exit_of(int error_code);
+
+/* Do two paths lead to one file? They need not exist. */
+bool rg_cli_same_file(const char *a, const char *b);
 
 /* Standard output is written out: 0, or 1 where that failed, and a line says so. */
 int rg_cli_flush(const char *program);

@@ -77,6 +77,34 @@ void rg_engine_start(const char *platform, double link_rate, bool energy)
     scale_links(link_rate);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strverscmp(sg_host_get_name(*(const sg_host_t *)a),
+                      sg_host_get_name(*(const sg_host_t *)b));
+}
+
+int rg_engine_hosts(const char *platform, char *const *names, const struct rg_board *const *boards,
+                    int ranks, sg_host_t *hosts, struct rg_error *e)
+{
+    size_t count = sg_host_count(), size = (size_t)ranks;
+    if (size > count)
+        return rg_fail(e, RG_ERR_INVALID, "%s: has %zu hosts, %d are needed", platform, count,
+                       ranks);
+    sg_host_t *all = sg_host_list();
+    qsort(all, count, sizeof(sg_host_t), by_name);
+    memcpy(hosts, all, size * sizeof(sg_host_t));
+    free(all);
+    for (size_t rank = 0; names && rank < size; rank++) {
+        hosts[rank] = sg_host_by_name(names[rank]);
+        if (!hosts[rank])
+            return rg_fail(e, RG_ERR_INVALID, "%s: has no host %s", platform, names[rank]);
+    }
+    for (size_t rank = 0; boards && rank < size; rank++)
+        if (boards[rank]->clock > 0)
+            sg_host_set_pstate(hosts[rank], (unsigned long)boards[rank]->clock);
+    return 0;
+}
+
 /* ---- the look at a platform ---- */
 
 enum { REFUSED = 3 }; /* status of the child that looks: a line of its own says what is allowed */

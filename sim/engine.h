@@ -4,12 +4,19 @@
 
 #include "base/error.h"
 #include "boards/board.h"
+#include <simgrid/host.h>
 #include <stdbool.h>
 
 /* Starts SimGrid with every option that changes results pinned, and loads the platform, its links
  * at `link_rate` times their bandwidth; `energy`: with SimGrid's account of its hosts' joules. Once
  * a process; ends it where SimGrid rejects the file. */
 void rg_engine_start(const char *platform, double link_rate, bool energy);
+
+/* The hosts of so many ranks into hosts[ranks], at their boards' clocks. names ([ranks], or NULL):
+ * as the platform calls them, else natural order of its hosts' names; boards: [ranks], or NULL.
+ * RG_ERR_INVALID where there are too few, or one is unknown. */
+int rg_engine_hosts(const char *platform, char *const *names, const struct rg_board *const *boards,
+                    int ranks, sg_host_t *hosts, struct rg_error *e);
 
 /* Would it work? Loads the platform in a child, finds the hosts and the routes between neighbours
  * and with the first of them, and holds their rates and clocks against the datasheets.

@@ -4,6 +4,7 @@
  *
  * Failure modes: none of its own; nodes that die and deadlocks are world_sim.c's. */
 #include "faults.h"
+#include "memory.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -43,13 +44,6 @@ struct rg_sim_faults {
     double offset;             /* of the training clock */
     bool running, over;
 };
-
-static void *take(size_t count, size_t unit)
-{
-    void *memory = calloc(count ? count : 1, unit);
-    RG_ASSERT(memory);
-    return memory;
-}
 
 static bool holds(const struct rg_fault_window *window, double now)
 {
@@ -99,7 +93,7 @@ static void add_nearest(struct rg_sim_faults *f, struct link_group *group, sg_ho
 static void find_links(struct rg_sim_faults *f, const sg_host_t *hosts, int size)
 {
     const struct rg_fault_windows *windows = &f->orders->link;
-    f->groups = take((size_t)windows->count, sizeof *f->groups);
+    f->groups = rg_sim_take((size_t)windows->count, sizeof *f->groups);
     for (int i = 0; i < windows->count; i++)
         for (int rank = windows->window[i].first; rank <= windows->window[i].last && rank < size;
              rank++)
@@ -115,7 +109,7 @@ static void find_links(struct rg_sim_faults *f, const sg_host_t *hosts, int size
 static double set_links(struct rg_sim_faults *f, double now)
 {
     const struct rg_fault_windows *windows = &f->orders->link;
-    double next = INFINITY, *factor = take((size_t)f->link_count, sizeof *factor);
+    double next = INFINITY, *factor = rg_sim_take((size_t)f->link_count, sizeof *factor);
     for (int i = 0; i < f->link_count; i++)
         factor[i] = 1;
     for (int i = 0; i < windows->count; i++) {
@@ -259,7 +253,7 @@ void rg_sim_faults_compute(const struct rg_sim_faults *f, struct rg_world *w, sg
 
 static void find_slow(struct rg_sim_faults *f, int size)
 {
-    f->slow = take((size_t)size, sizeof *f->slow);
+    f->slow = rg_sim_take((size_t)size, sizeof *f->slow);
     for (int i = 0; i < f->orders->slow.count; i++) {
         const struct rg_fault_window *window = &f->orders->slow.window[i];
         for (int rank = window->first; rank <= window->last && rank < size; rank++)
@@ -272,7 +266,7 @@ struct rg_sim_faults *rg_sim_faults_new(const struct rg_faults *faults, uint64_t
 {
     if (!faults || (faults->slow.count == 0 && faults->link.count == 0 && !(faults->spread > 0)))
         return NULL;
-    struct rg_sim_faults *f = take(1, sizeof *f);
+    struct rg_sim_faults *f = rg_sim_take(1, sizeof *f);
     f->orders = faults;
     f->seed = seed;
     find_slow(f, size);

@@ -326,6 +326,10 @@ int ringsim_merge(struct ringsim *r)
         return status;
     }
     for (int i = 0; i < r->part_count && err == 0; i++)
+        if (rg_cli_same_file(r->options.json, r->parts[i]))
+            err = rg_fail(&e, RG_ERR_INVALID,
+                          "--json %.200s: that is a part; another file is wanted", r->options.json);
+    for (int i = 0; i < r->part_count && err == 0; i++)
         err = rg_archive_read(r->parts[i], &parts[i], &e);
     if (err == 0)
         err = rg_archive_merge(parts, (const char *const *)r->parts, r->part_count, &whole, &e);

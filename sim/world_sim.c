@@ -1,10 +1,9 @@
 /* Happy path: every strand is an actor with a semaphore, its bell. exchange.c decides what may
- * start; a pump, an actor from a pool, carries each message with one blocking transfer
- * between the two hosts and reports when its last byte has left. Link latencies are taken out of
- * the platform and added to that date, so that messages of one connection overlap in flight. A
- * strand that waits is rung when something it waits for has a date, and sleeps until that date.
- * Any call of SimGrid's may let other actors run. So none is made while the exchange is half
- * changed: bells to ring and pumps to start are noted, and done by flush() once it has returned.
+ * start; a pump (pumps.c) carries each message from port to port (ports.c) and reports when its
+ * last byte has left. A strand that waits is rung when something it waits for has a date, and
+ * sleeps until that date. Any call of SimGrid's may let other actors run. So none is made while the
+ * exchange is half changed: bells to ring and pumps to start are noted, and done by flush() once it
+ * has returned.
  *
  * Failure modes handled: a node that dies or leaves (our own book-keeping: no actor is ever killed,
  * since SimGrid would abort its partners); a deadlock, seen by counting what could still go on,
@@ -15,56 +14,24 @@
 
 #include "engine.h"
 #include "faults.h"
+#include "memory.h"
+#include "ports.h"
+#include "pumps.h"
 
 #include "base/check.h"
 #include "boards/board.h"
 #include <math.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <simgrid/actor.h>
 #include <simgrid/engine.h>
 #include <simgrid/exec.h>
 #include <simgrid/host.h>
-#include <simgrid/link.h>
 #include <simgrid/plugins/energy.h>
 #include <simgrid/semaphore.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xbt/config.h>
-#include <xbt/dynar.h>
 
-enum { STRAND_STACK = 256 << 10, PUMP_STACK = 16 << 10, MAX_THREADS = RG_SIM_THREADS };
-
-/* How long a node's port would have been busy had it always run at full rate. */
-struct port {
-    double sending_s, receiving_s;
-};
-
-/* One direction of a port behind a token bucket (rg_port_burst): what it may pass at once. */
-struct bucket {
-    double level, date; /* bytes at that date, when it last fell idle or began to work */
-    double passed;      /* bytes since, in a busy time */
-    int flows;
-};
-
-struct route {
-    struct route *next;
-    sg_host_t from, to;
-    struct port *out, *in; /* of sender and receiver; NULL: no account is kept */
-    struct bucket *up, *down; /* of sender and receiver; NULL: nobody shapes */
-    double latency;
-    const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
-};
-
-/* Carries messages. */
-struct pump {
-    struct world *world;
-    struct pump *next;     /* in idle or unstarted */
-    struct pump *next_all; /* of the world */
-    sg_sem_t bell;
-    struct rg_message *message;
-    sg_exec_t receiving; /* the receiver's part of the message before; NULL: none */
-};
+enum { STRAND_STACK = 256 << 10, MAX_THREADS = RG_SIM_THREADS };
 
 struct strand {
     struct rg_endpoint endpoint; /* first: a handle is a strand */
@@ -88,20 +55,17 @@ struct world {
     struct rg_exchange *exchange;
     struct rg_sim_faults *faults; /* NULL: none */
     struct rg_error *error;
-    sg_host_t *hosts;   /* by rank */
-    struct port *ports; /* by rank; NULL: boards without watts */
-    struct bucket *buckets; /* by rank, up and down; NULL: no port has a burst */
+    sg_host_t *hosts; /* by rank */
     struct strand *strands;
-    struct pump *pumps, *idle, *unstarted;
-    struct pump *reporting; /* inside rg_exchange_left */
-    struct route *routes;
+    struct rg_sim_ports *ports;
+    struct rg_sim_pumps pumps;
+    bool energy;     /* all boards have watts */
     sg_sem_t *rings; /* noted by ring() for flush() */
     size_t ring_count, ring_capacity;
     sg_sem_t *bells; /* of strands that have ended, for others: one may still be rung */
     size_t bell_count, bell_capacity;
     int *results;
     bool *dead;
-    bool over; /* the last strand has ended */
     double end_s;
     int active;  /* strands and messages that will go on by themselves */
     int fenced;  /* ranks in the fence */
@@ -113,13 +77,6 @@ static const struct rg_world_ops ops;
 static struct strand *strand_of(struct rg_world *w)
 {
     return (struct strand *)w;
-}
-
-static void *take(size_t count, size_t unit)
-{
-    void *memory = calloc(count, unit);
-    RG_ASSERT(memory); /* SimGrid, too, gives up where memory is out */
-    return memory;
 }
 
 /* ---- blocking and waking ---- */
@@ -134,8 +91,9 @@ static void push(sg_sem_t **array, size_t *count, size_t *capacity, sg_sem_t bel
     (*array)[(*count)++] = bell;
 }
 
-static void note_ring(struct world *m, sg_sem_t bell)
+static void note_ring(void *world, sg_sem_t bell)
 {
+    struct world *m = world;
     push(&m->rings, &m->ring_count, &m->ring_capacity, bell);
 }
 
@@ -148,14 +106,11 @@ static void ring(struct strand *s)
     note_ring(s->world, s->bell);
 }
 
-static void start_pump(struct world *m);
-
 static void flush(struct world *m)
 {
     while (m->ring_count > 0)
         sg_sem_release(m->rings[--m->ring_count]);
-    while (m->unstarted)
-        start_pump(m);
+    rg_sim_pumps_start(&m->pumps);
 }
 
 static void ring_all(struct world *m)
@@ -208,197 +163,23 @@ static double exchange_now(void *world)
 
 static void *exchange_open(void *world, int source, int target)
 {
-    struct world *m = world;
-    struct route *route = take(1, sizeof *route);
-    *route = (struct route){.from = m->hosts[source], .to = m->hosts[target]};
-    route->board = m->options->boards ? m->options->boards[source] : NULL;
-    route->target = m->options->boards ? m->options->boards[target] : NULL;
-    if (m->ports) {
-        route->out = &m->ports[source];
-        route->in = &m->ports[target];
-    }
-    if (m->buckets) {
-        route->up = &m->buckets[2 * source];
-        route->down = &m->buckets[2 * target + 1];
-    }
-    route->next = m->routes;
-    m->routes = route;
-    xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
-    sg_host_get_route(route->from, route->to, links);
-    for (unsigned i = 0; i < xbt_dynar_length(links); i++)
-        route->latency += *(double *)sg_link_get_data(xbt_dynar_get_as(links, i, sg_link_t));
-    xbt_dynar_free(&links);
-    return route;
-}
-
-/* SimGrid counts whole bytes; a part of one is rounded up, but not what is due to rounding. */
-static double wire_bytes(const struct rg_message *message)
-{
-    const struct route *route = message->route;
-    if (!route->board)
-        return (double)(message->bytes + RG_MESSAGE_HEADER);
-    return ceil(rg_board_wire_bytes(route->board, 1, message->bytes) * (1 - 1e-12));
-}
-
-/* For the account of energy: whatever share of the links a message had, a port works as long as its
- * bytes take at full rate. */
-static void note_port_time(const struct route *route, size_t bytes)
-{
-    if (!route->out)
-        return;
-    double wire = rg_board_wire_bytes(route->board, 1, bytes);
-    route->out->sending_s += wire / route->board->port_rate;
-    route->in->receiving_s += wire / route->target->port_rate;
-}
-
-/* `seconds` of one core of a host, beside whatever runs there; NULL where it is nothing. */
-static sg_exec_t begin_work(sg_host_t host, double seconds)
-{
-    if (seconds <= 0)
-        return NULL;
-    sg_exec_t work = sg_actor_exec_init(seconds * sg_host_get_speed(host));
-    sg_exec_set_host(work, host);
-    sg_exec_start(work);
-    return work;
-}
-
-static void end_work(sg_exec_t work)
-{
-    if (work)
-        sg_exec_wait(work);
-}
-
-/* ---- token buckets ---- */
-
-static double fill(const struct bucket *b, const struct rg_board *board)
-{
-    double full = board->port_burst, passed = b->passed;
-    return fmin(full, b->level + board->port_rate * (simgrid_get_clock() - b->date) - passed);
-}
-
-/* A message begins: what the bucket lets pass at once. Nothing while others are on the port: they
- * use up what flows in. */
-static double open_bucket(struct bucket *b, const struct rg_board *board)
-{
-    double credit = 0;
-    if (b->flows++ == 0) {
-        b->level = credit = fmax(0, fill(b, board));
-        b->date = simgrid_get_clock();
-        b->passed = 0;
-    }
-    return credit;
-}
-
-static void close_bucket(struct bucket *b, const struct rg_board *board, double bytes)
-{
-    b->passed += bytes;
-    if (--b->flows == 0) {
-        b->level = fmax(0, fill(b, board));
-        b->date = simgrid_get_clock();
-        b->passed = 0;
-    }
-}
-
-/* The bytes from host to host; what both ports have tokens for takes no time. */
-static void pass(const struct route *route, double bytes)
-{
-    if (!route->up) {
-        sg_host_sendto(route->from, route->to, bytes);
-        return;
-    }
-    double up = open_bucket(route->up, route->board);
-    double down = open_bucket(route->down, route->target);
-    double rest = bytes - floor(fmin(up, down));
-    if (rest > 0)
-        sg_host_sendto(route->from, route->to, rest);
-    close_bucket(route->up, route->board, bytes);
-    close_bucket(route->down, route->target, bytes);
-}
-
-/* One message over the wire, with what it asks of the processors at both ends. The receiver's core
- * goes through the messages of a connection one after the other. */
-static void carry(struct pump *pump, const struct rg_message *message)
-{
-    const struct route *route = message->route;
-    double bytes = (double)(message->bytes + RG_MESSAGE_HEADER);
-    sg_exec_t sending = NULL;
-    if (route->board) {
-        end_work(begin_work(route->from, route->board->message_s));
-        end_work(pump->receiving);
-        sending = begin_work(route->from, route->board->byte_s * bytes);
-        pump->receiving =
-            begin_work(route->to, route->target->byte_s * bytes + route->target->message_s);
-    }
-    pass(route, wire_bytes(message));
-    note_port_time(route, message->bytes);
-    end_work(sending);
-}
-
-/* From the last byte's leaving to delivery. */
-static double travel_s(const struct route *route)
-{
-    return route->latency + (route->target ? route->target->message_s : 0);
-}
-
-static void pump_main(int argc, char **argv)
-{
-    (void)argc;
-    (void)argv;
-    struct pump *pump = sg_actor_self_get_data();
-    struct world *m = pump->world;
-    while (!m->over) {
-        while (pump->message) {
-            struct rg_message *message = pump->message;
-            carry(pump, message);
-            pump->message = NULL;
-            m->reporting = pump;
-            rg_exchange_left(m->exchange, message, simgrid_get_clock() + travel_s(message->route));
-            m->reporting = NULL;
-            m->active--;
-            check_deadlock(m);
-            if (!pump->message) {
-                pump->next = m->idle;
-                m->idle = pump;
-            }
-            flush(m);
-        }
-        if (!m->over)
-            sg_sem_acquire(pump->bell);
-    }
-    end_work(pump->receiving);
-}
-
-static void start_pump(struct world *m)
-{
-    struct pump *pump = m->unstarted;
-    m->unstarted = pump->next;
-    sg_actor_t actor = sg_actor_init("pump", m->hosts[0]);
-    sg_actor_set_stacksize(actor, PUMP_STACK);
-    sg_actor_set_data(actor, pump);
-    sg_actor_start(actor, pump_main, 0, NULL);
+    return rg_sim_route_new(((struct world *)world)->ports, source, target);
 }
 
 static void exchange_start(void *world, struct rg_message *message)
 {
     struct world *m = world;
     m->active++;
-    if (m->reporting) { /* the next message of the connection that has just become free */
-        m->reporting->message = message;
-        m->reporting = NULL;
-    } else if (m->idle) {
-        struct pump *pump = m->idle;
-        m->idle = pump->next;
-        pump->message = message;
-        note_ring(m, pump->bell);
-    } else {
-        struct pump *pump = take(1, sizeof *pump);
-        *pump = (struct pump){.world = m,
-                              .bell = sg_sem_init(0),
-                              .message = message,
-                              .next = m->unstarted,
-                              .next_all = m->pumps};
-        m->pumps = m->unstarted = pump;
-    }
+    rg_sim_pumps_carry(&m->pumps, message);
+}
+
+/* A pump has reported a message, and done what that led to. */
+static void carried(void *world)
+{
+    struct world *m = world;
+    m->active--;
+    check_deadlock(m);
+    flush(m);
 }
 
 static void exchange_wake(void *world, struct rg_endpoint *e, double date)
@@ -560,17 +341,15 @@ static void die(struct rg_world *w)
 static void energy(struct rg_world *w, struct rg_energy *so_far)
 {
     struct strand *s = strand_of(w);
-    if (!s->world->ports)
+    if (!s->world->energy)
         return;
     const struct rg_board *board = w->board;
-    const struct port *port = &s->world->ports[w->rank];
     double drawn = sg_host_get_consumed_energy(s->host), date = simgrid_get_clock();
     double idle = rg_board_watts(board, 0) * date;
     double compute = fabs(drawn - idle) > 1e-12 * drawn ? drawn - idle : 0;
     *so_far = (struct rg_energy){.idle_J = idle,
                                  .compute_J = compute,
-                                 .network_J = board->port_tx_watts * port->sending_s +
-                                              board->port_rx_watts * port->receiving_s,
+                                 .network_J = rg_sim_port_J(s->world->ports, w->rank),
                                  .switch_J = board->switch_watts * date,
                                  .source = "model"};
 }
@@ -602,10 +381,8 @@ static void remove_strand(struct strand *s)
 
 static void end(struct world *m)
 {
-    m->over = true;
     m->end_s = simgrid_get_clock();
-    for (struct pump *p = m->idle; p; p = p->next)
-        note_ring(m, p->bell);
+    rg_sim_pumps_end(&m->pumps);
     sg_sem_t links = rg_sim_faults_end(m->faults);
     if (links)
         note_ring(m, links);
@@ -645,7 +422,7 @@ static struct strand *start_strand(struct world *m, int rank, struct strand *par
                                    rg_program_fn program, void *arg)
 {
     const struct rg_sim_options *o = m->options;
-    struct strand *s = take(1, sizeof *s);
+    struct strand *s = rg_sim_take(1, sizeof *s);
     struct rg_world *w = &s->endpoint.handle;
     if (parent) {
         *w = parent->endpoint.handle;
@@ -717,52 +494,6 @@ static const struct rg_world_ops ops = {.name = "sim",
 
 /* ---- the engine ---- */
 
-/* Latencies are charged to messages that have left (see exchange_open): take them off the links. */
-static double *lift_latencies(void)
-{
-    size_t count = sg_link_count();
-    sg_link_t *links = sg_link_list();
-    double *latencies = take(count + 1, sizeof *latencies);
-    for (size_t i = 0; i < count; i++) {
-        latencies[i] = sg_link_get_latency(links[i]);
-        sg_link_set_data(links[i], &latencies[i]);
-        if (latencies[i] > 0)
-            sg_link_set_latency(links[i], 0);
-    }
-    free(links);
-    return latencies;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strverscmp(sg_host_get_name(*(const sg_host_t *)a),
-                      sg_host_get_name(*(const sg_host_t *)b));
-}
-
-static int find_hosts(struct world *m, struct rg_error *error)
-{
-    const struct rg_sim_options *o = m->options;
-    size_t count = sg_host_count(), size = (size_t)o->size;
-    if (size > count)
-        return rg_fail(error, RG_ERR_INVALID, "%s: has %zu hosts, %d are needed", o->platform,
-                       count, o->size);
-    sg_host_t *all = sg_host_list();
-    qsort(all, count, sizeof(sg_host_t), by_name);
-    m->hosts = take(size, sizeof(sg_host_t));
-    memcpy(m->hosts, all, size * sizeof(sg_host_t));
-    free(all);
-    for (size_t rank = 0; o->hosts && rank < size; rank++) {
-        m->hosts[rank] = sg_host_by_name(o->hosts[rank]);
-        if (!m->hosts[rank])
-            return rg_fail(error, RG_ERR_INVALID, "%s: has no host %s", o->platform,
-                           o->hosts[rank]);
-    }
-    for (size_t rank = 0; o->boards && rank < size; rank++)
-        if (o->boards[rank]->clock > 0)
-            sg_host_set_pstate(m->hosts[rank], (unsigned long)o->boards[rank]->clock);
-    return 0;
-}
-
 /* Do all boards have watts? A run of which a part would be missing has no energy. */
 static bool all_have_watts(const struct rg_sim_options *o)
 {
@@ -772,31 +503,10 @@ static bool all_have_watts(const struct rg_sim_options *o)
     return true;
 }
 
-/* A bucket each way for every port, full; none where no board has a burst. */
-static struct bucket *new_buckets(const struct rg_sim_options *o)
-{
-    bool any = false;
-    for (int rank = 0; o->boards && rank < o->size; rank++)
-        any = any || o->boards[rank]->port_burst > 0;
-    if (!any)
-        return NULL;
-    struct bucket *buckets = take(2 * (size_t)o->size, sizeof *buckets);
-    for (int i = 0; i < 2 * o->size; i++)
-        buckets[i].level = o->boards[i / 2]->port_burst;
-    return buckets;
-}
-
 static void free_world(struct world *m)
 {
-    for (struct pump *p = m->pumps, *next; p; p = next) {
-        next = p->next_all;
-        sg_sem_destroy(p->bell);
-        free(p);
-    }
-    for (struct route *r = m->routes, *next; r; r = next) {
-        next = r->next;
-        free(r);
-    }
+    rg_sim_pumps_free(&m->pumps);
+    rg_sim_ports_free(m->ports);
     for (size_t i = 0; i < m->bell_count; i++)
         sg_sem_destroy(m->bells[i]);
     rg_exchange_free(m->exchange);
@@ -804,8 +514,6 @@ static void free_world(struct world *m)
     free(m->bells);
     free(m->dead);
     free(m->hosts);
-    free(m->ports);
-    free(m->buckets);
 }
 
 int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void *arg, int *results,
@@ -813,19 +521,24 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
 {
     RG_ASSERT(options->size > 0);
     struct world m = {.options = options, .results = results, .error = error};
-    if (all_have_watts(options))
-        m.ports = take((size_t)options->size, sizeof *m.ports);
-    m.buckets = new_buckets(options);
-    rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1, m.ports);
-    int result = find_hosts(&m, error);
+    m.energy = all_have_watts(options);
+    rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1, m.energy);
+    m.hosts = rg_sim_take((size_t)options->size, sizeof(sg_host_t));
+    int result = rg_engine_hosts(options->platform, options->hosts, options->boards, options->size,
+                                 m.hosts, error);
     if (result) {
         free_world(&m);
         return result;
     }
-    double *latencies = lift_latencies();
-    m.dead = take((size_t)options->size, sizeof *m.dead);
+    m.ports = rg_sim_ports_new(m.hosts, options->boards, options->size, m.energy);
+    m.dead = rg_sim_take((size_t)options->size, sizeof *m.dead);
     m.exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, &m);
     RG_ASSERT(m.exchange);
+    m.pumps = (struct rg_sim_pumps){.exchange = m.exchange,
+                                    .host = m.hosts[0],
+                                    .world = &m,
+                                    .note_ring = note_ring,
+                                    .carried = carried};
     m.faults = rg_sim_faults_new(options->faults, options->seed, m.hosts, options->size);
     for (int rank = 0; rank < options->size; rank++) {
         results[rank] = RG_ERR_DEADLOCK; /* until it returns */
@@ -840,6 +553,5 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
         result = rg_fail(error, RG_ERR_INTERNAL, "the simulation ended before its programs");
     rg_sim_faults_free(m.faults);
     free_world(&m);
-    free(latencies);
     return result;
 }

@@ -126,6 +126,12 @@ int rg_file_can_write(const char *path, struct rg_error *e)
     return result;
 }
 
+char *rg_skip_mark(char *line)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    return strncmp(line, mark, sizeof mark - 1) == 0 ? line + sizeof mark - 1 : line;
+}
+
 /* ---- pipes ---- */
 
 bool rg_pipe_write(int fd, const void *data, size_t size)

@@ -24,6 +24,9 @@ void rg_file_abandon_all(void);
 /* Could rg_file_open succeed? Leaves nothing behind. */
 int rg_file_can_write(const char *path, struct rg_error *e);
 
+/* The first line of a text without the UTF-8 byte-order mark that some editors begin it with. */
+char *rg_skip_mark(char *line);
+
 /* All of it to, or from, a pipe; false: the other end is gone, or an error. */
 bool rg_pipe_write(int fd, const void *data, size_t size);
 bool rg_pipe_read(int fd, void *data, size_t size);

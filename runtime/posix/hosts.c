@@ -5,6 +5,7 @@
  * hosts: each is named with file and line. */
 #include "posix/join.h"
 
+#include "base/file.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -124,7 +125,7 @@ int rg_hosts_load(const char *file, struct rg_hosts *hosts, struct rg_error *e)
             break;
         }
         result = strlen(text) == (size_t)length
-                     ? parse_line(hosts, text, line, e)
+                     ? parse_line(hosts, line == 1 ? rg_skip_mark(text) : text, line, e)
                      : rg_fail_at(e, file, line, "a zero byte; this is no text");
     }
     free(text);

@@ -146,7 +146,9 @@ static bool put_farewell(struct rg_peer *p)
 {
     struct rg_header leave = {
         .type = RG_FRAME_LEAVE, .tag = p->tx_leave_lost, .run = p->tx_leave_run};
-    struct rg_header interrupt = {.type = RG_FRAME_INTERRUPT}, goodbye = {.type = RG_FRAME_GOODBYE};
+    struct rg_header interrupt = {.type = RG_FRAME_INTERRUPT,
+                                  .tag = atomic_load(&p->mesh->expired)};
+    struct rg_header goodbye = {.type = RG_FRAME_GOODBYE};
     if (p->tx_interrupt && !put_frame(p, &interrupt))
         return false;
     p->tx_interrupt = false;

@@ -189,6 +189,7 @@ struct rg_mesh {
     atomic_int knocking; /* threads that want the lock */
     int epoll, kick;     /* kick: an eventfd */
     atomic_bool interrupted;
+    atomic_bool expired; /* interrupted since the time was up */
     bool interrupt_told;
     bool stopping, in_epoll;
     bool leaving; /* goodbye has been said */

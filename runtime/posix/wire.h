@@ -36,7 +36,7 @@ enum rg_frame {
     RG_FRAME_RETRACTED, /* [length] of the permissions had not been used */
     RG_FRAME_FENCE,     /* came to a fence [sequence: its number] */
     RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY] */
-    RG_FRAME_INTERRUPT, /* the user stops it all */
+    RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: 1] the time for it is up */
     RG_FRAME_GOODBYE,   /* leaves the mesh */
     RG_FRAME_END
 };

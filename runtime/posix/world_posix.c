@@ -637,6 +637,17 @@ bool rg_mesh_interrupted(struct rg_mesh *m)
     return atomic_load(&m->interrupted);
 }
 
+void rg_mesh_expire(struct rg_mesh *m)
+{
+    atomic_store(&m->expired, true);
+    rg_mesh_interrupt(m);
+}
+
+bool rg_mesh_expired(struct rg_mesh *m)
+{
+    return atomic_load(&m->expired);
+}
+
 bool rg_mesh_lost(struct rg_mesh *m, struct rg_mesh_lost *lost)
 {
     lock_mesh(m);

@@ -53,6 +53,9 @@ void rg_mesh_pace(struct rg_mesh *mesh, const struct rg_board *board, int thread
  * for good. Safe in a signal handler and from any thread. */
 void rg_mesh_interrupt(struct rg_mesh *mesh);
 bool rg_mesh_interrupted(struct rg_mesh *mesh);
+/* The same, because the time for it is up; every rank can ask whether that was the reason. */
+void rg_mesh_expire(struct rg_mesh *mesh);
+bool rg_mesh_expired(struct rg_mesh *mesh);
 
 /* The first peer that was lost, or that another rank reports as lost. A rank that leaves a run
  * before the others without having lost anyone is not lost; the others see RG_ERR_PEER all the

@@ -87,12 +87,13 @@ static int read_curve(const char *text, struct rg_board *board, struct rg_error 
         char *colon = strchr(pair, ':');
         if (colon)
             *colon = '\0';
-        if (i == RG_BOARD_CURVE || length >= (int)sizeof pair || !colon ||
+        if (i == RG_BOARD_CURVE || strchr(text, '|') || length >= (int)sizeof pair || !colon ||
             rg_text_number(pair, &sizes, &board->curve_size[i], NULL) < 0 ||
             rg_text_number(colon + 1, &shares, &board->curve_share[i], NULL) < 0 ||
             (i > 0 && board->curve_size[i] <= board->curve_size[i - 1]))
             return rg_fail(why, RG_ERR_INVALID,
-                           "up to %d pairs SIZE:SHARE are allowed, sizes rising, shares above 0 up "
+                           "up to %d pairs SIZE:SHARE, separated by blanks, are allowed, sizes "
+                           "rising, shares above 0 up "
                            "to 1",
                            RG_BOARD_CURVE);
     }
@@ -111,7 +112,7 @@ static int read_clocks(const char *text, struct rg_board *board, struct rg_error
     for (; (word = rg_text_word(text, i, &length)); i++) {
         char number[32];
         snprintf(number, sizeof number, "%.*s", length, word);
-        if (i == RG_BOARD_CLOCKS || length >= (int)sizeof number ||
+        if (i == RG_BOARD_CLOCKS || strchr(text, '|') || length >= (int)sizeof number ||
             rg_text_number(number, &hertz, &board->clocks[i].hz, NULL) < 0)
             return rg_fail(why, RG_ERR_INVALID,
                            "1 to %d clocks in Hz, separated by blanks, are allowed",

@@ -40,7 +40,7 @@ const struct rg_limit *rg_scenario_limit(const char *name)
         {"test", {true, false, 0, 100000000}},
         {"seed", {true, false, 0, 9007199254740991.0}}, /* what every JSON reader keeps exactly */
         {"threads", {true, false, 1, 1024}},
-        {"learning-rate", {false, true, 0, 1000}},
+        {"learning-rate", {false, false, 1e-37, 1000}}, /* what a float holds in full */
         {"momentum", {false, false, 0, 0.9999}},
         {"clock", {false, true, 0, 1e12}},
         {"link-rate", {false, false, 1e-9, 1e6}},

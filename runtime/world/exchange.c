@@ -1,303 +1,10 @@
-#include "world/exchange.h"
+#include "world/exchange_parts.h"
 
 #include "base/check.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { SLAB = 64, STASH_GRADES = 21, DESCRIBED = 4 };
-
-enum state { QUEUED, MOVING, LEFT };                           /* of a send */
-enum data { AT_SENDER, IN_STASH, AT_RECEIVER, NO_DATA, LOST }; /* where its bytes are */
-
-/* Bytes of a message that has left its sender's buffer and has no receiver's yet. */
-struct stash {
-    struct stash *next;
-    int grade;
-    _Alignas(64) char bytes[];
-};
-
-struct list {
-    struct rg_item *first, *last;
-};
-
-/* A send or a receive. It lives while its request is pending or unseen, while it is in its flow's
- * list, and while the world carries it. */
-struct rg_item {
-    struct rg_message message; /* first: sends */
-    struct rg_flow *flow;
-    struct rg_endpoint *owner;
-    struct rg_request *request; /* NULL once seen complete, cancelled or abandoned */
-    struct rg_item *previous_own, *next_own;
-    struct rg_item *previous, *next; /* in the flow, in posting order */
-    struct rg_item *partner;         /* the receive of a send and the other way round */
-    void *buffer;
-    size_t capacity;
-    double begin;   /* sends: first byte left */
-    double arrival; /* sends: last byte arrives; receives: when posted */
-    struct stash *stash;
-    int outcome;
-    uint32_t tag;
-    unsigned char state, data;
-    bool send, upto, touchable, listed;
-    bool unasked; /* counts in the flow's window */
-    bool instant; /* takes no time: to oneself, or in an untimed section */
-};
-
-/* What goes from one rank to another. */
-struct rg_flow {
-    int source, target;
-    void *route;
-    struct list messages, receives;
-    struct rg_item *head;   /* first message that has not started */
-    struct rg_item *moving; /* on the connection */
-    size_t unasked;         /* bytes started or arrived for which no receive has been posted */
-    double last_arrival;
-    struct rg_flow *next_out, *next_in; /* of the source, of the target */
-};
-
-struct slab {
-    struct slab *next;
-    struct rg_item items[SLAB];
-};
-
-struct rg_exchange {
-    int size, gone_count;
-    double slack;
-    const struct rg_exchange_ops *ops;
-    void *world;
-    struct rg_flow **table; /* open addressing, a power of two of slots */
-    size_t slots, flows;
-    struct rg_flow **out, **in; /* by rank */
-    struct rg_endpoint **endpoints;
-    bool *gone;
-    bool deadlocked;
-    struct rg_item *spare;
-    struct slab *slabs;
-    struct stash *stashes[STASH_GRADES];
-};
-
-struct rg_exchange *rg_exchange_new(int size, double slack_s, const struct rg_exchange_ops *ops,
-                                    void *world)
-{
-    struct rg_exchange *x = calloc(1, sizeof *x);
-    if (!x)
-        return NULL;
-    size_t n = (size_t)size;
-    *x = (struct rg_exchange){.size = size, .slack = slack_s, .ops = ops, .world = world};
-    x->slots = 64;
-    x->table = calloc(x->slots, sizeof(struct rg_flow *));
-    x->out = calloc(n, sizeof(struct rg_flow *));
-    x->in = calloc(n, sizeof(struct rg_flow *));
-    x->endpoints = calloc(n, sizeof(struct rg_endpoint *));
-    x->gone = calloc(n, sizeof *x->gone);
-    if (!x->table || !x->out || !x->in || !x->endpoints || !x->gone) {
-        rg_exchange_free(x);
-        return NULL;
-    }
-    return x;
-}
-
-void rg_exchange_free(struct rg_exchange *x)
-{
-    if (!x)
-        return;
-    for (size_t i = 0; x->table && i < x->slots; i++)
-        free(x->table[i]);
-    for (struct slab *slab = x->slabs, *next; slab; slab = next) {
-        next = slab->next;
-        for (int i = 0; i < SLAB; i++)
-            free(slab->items[i].stash);
-        free(slab);
-    }
-    for (int grade = 0; grade < STASH_GRADES; grade++) {
-        for (struct stash *s = x->stashes[grade], *next; s; s = next) {
-            next = s->next;
-            free(s);
-        }
-    }
-    free(x->table);
-    free(x->out);
-    free(x->in);
-    free(x->endpoints);
-    free(x->gone);
-    free(x);
-}
-
-static double now_of(struct rg_exchange *x)
-{
-    return x->ops->now(x->world);
-}
-
-/* ---- memory ---- */
-
-static struct rg_item *take_item(struct rg_exchange *x)
-{
-    if (!x->spare) {
-        struct slab *slab = calloc(1, sizeof *slab);
-        if (!slab)
-            return NULL;
-        slab->next = x->slabs;
-        x->slabs = slab;
-        for (int i = SLAB - 1; i >= 0; i--) {
-            slab->items[i].next = x->spare;
-            x->spare = &slab->items[i];
-        }
-    }
-    struct rg_item *item = x->spare;
-    x->spare = item->next;
-    return item;
-}
-
-/* Stashes of up to 1 MiB are kept for reuse; larger ones are rare (something was cancelled). */
-static struct stash *take_stash(struct rg_exchange *x, size_t bytes)
-{
-    int grade = 0;
-    while (grade < STASH_GRADES && (size_t)1 << grade < bytes)
-        grade++;
-    struct stash *stash = grade < STASH_GRADES ? x->stashes[grade] : NULL;
-    if (stash) {
-        x->stashes[grade] = stash->next;
-        return stash;
-    }
-    size_t room = grade < STASH_GRADES ? (size_t)1 << grade : bytes;
-    size_t unit = _Alignof(struct stash);
-    stash = aligned_alloc(unit, (sizeof *stash + room + unit - 1) / unit * unit);
-    if (stash)
-        stash->grade = grade;
-    return stash;
-}
-
-static void give_stash(struct rg_exchange *x, struct rg_item *message)
-{
-    struct stash *stash = message->stash;
-    message->stash = NULL;
-    if (!stash)
-        return;
-    if (stash->grade == STASH_GRADES) {
-        free(stash);
-        return;
-    }
-    stash->next = x->stashes[stash->grade];
-    x->stashes[stash->grade] = stash;
-}
-
-static void copy_to_stash(struct rg_exchange *x, struct rg_item *message, const void *from)
-{
-    message->stash = take_stash(x, message->message.bytes);
-    message->data = message->stash ? IN_STASH : LOST;
-    if (message->stash)
-        memcpy(message->stash->bytes, from, message->message.bytes);
-}
-
-/* ---- lists ---- */
-
-static void append(struct list *list, struct rg_item *item)
-{
-    item->listed = true;
-    item->next = NULL;
-    item->previous = list->last;
-    *(list->last ? &list->last->next : &list->first) = item;
-    list->last = item;
-}
-
-static void unlist(struct list *list, struct rg_item *item)
-{
-    if (!item->listed)
-        return;
-    item->listed = false;
-    *(item->previous ? &item->previous->next : &list->first) = item->next;
-    *(item->next ? &item->next->previous : &list->last) = item->previous;
-}
-
-static void unlist_message(struct rg_item *message)
-{
-    struct rg_flow *flow = message->flow;
-    if (flow->head == message)
-        flow->head = message->next;
-    if (message->unasked)
-        flow->unasked -= message->message.bytes;
-    message->unasked = false;
-    unlist(&flow->messages, message);
-}
-
-static void own(struct rg_endpoint *e, struct rg_item *item)
-{
-    item->previous_own = NULL;
-    item->next_own = e->items;
-    if (e->items)
-        e->items->previous_own = item;
-    e->items = item;
-}
-
-/* The program has no more to do with the item. */
-static void disown(struct rg_item *item)
-{
-    *(item->previous_own ? &item->previous_own->next_own : &item->owner->items) = item->next_own;
-    if (item->next_own)
-        item->next_own->previous_own = item->previous_own;
-    item->request = NULL;
-}
-
-static void release(struct rg_exchange *x, struct rg_item *item)
-{
-    if (item->listed || item->request || item->flow->moving == item)
-        return;
-    give_stash(x, item);
-    item->next = x->spare;
-    x->spare = item;
-}
-
-/* ---- flows ---- */
-
-static size_t slot_of(const struct rg_exchange *x, int source, int target)
-{
-    uint64_t key = (uint64_t)(unsigned)source << 32 | (unsigned)target;
-    key *= 0x9e3779b97f4a7c15u;
-    size_t slot = (size_t)(key >> 20) & (x->slots - 1);
-    while (x->table[slot] && (x->table[slot]->source != source || x->table[slot]->target != target))
-        slot = (slot + 1) & (x->slots - 1);
-    return slot;
-}
-
-static int grow_table(struct rg_exchange *x)
-{
-    struct rg_flow **old = x->table;
-    size_t old_slots = x->slots;
-    struct rg_flow **table = calloc(2 * old_slots, sizeof(struct rg_flow *));
-    if (!table)
-        return RG_ERR_NOMEM;
-    x->table = table;
-    x->slots = 2 * old_slots;
-    for (size_t i = 0; i < old_slots; i++)
-        if (old[i])
-            x->table[slot_of(x, old[i]->source, old[i]->target)] = old[i];
-    free(old);
-    return 0;
-}
-
-static struct rg_flow *flow_of(struct rg_exchange *x, int source, int target)
-{
-    struct rg_flow *flow = x->table[slot_of(x, source, target)];
-    if (flow)
-        return flow;
-    if (2 * x->flows >= x->slots && grow_table(x) != 0)
-        return NULL;
-    flow = calloc(1, sizeof *flow);
-    if (!flow)
-        return NULL;
-    x->flows++;
-    flow->source = source;
-    flow->target = target;
-    if (x->ops->open && source != target)
-        flow->route = x->ops->open(x->world, source, target);
-    flow->next_out = x->out[source];
-    x->out[source] = flow;
-    flow->next_in = x->in[target];
-    x->in[target] = flow;
-    x->table[slot_of(x, source, target)] = flow;
-    return flow;
-}
+enum { DESCRIBED = 4 }; /* strands that a deadlock's text names */
 
 /* ---- completion and matching ---- */
 
@@ -312,10 +19,10 @@ static void ready(struct rg_exchange *x, struct rg_item *item, double date)
         x->ops->wake(x->world, item->owner, date);
 }
 
-static void fail(struct rg_exchange *x, struct rg_item *item, int code)
+void rg_item_fail(struct rg_exchange *x, struct rg_item *item, int code)
 {
     item->outcome = code;
-    ready(x, item, now_of(x));
+    ready(x, item, rg_exchange_now(x));
 }
 
 static bool length_fits(const struct rg_item *receive, const struct rg_item *message)
@@ -345,14 +52,13 @@ static void match(struct rg_exchange *x, struct rg_item *message, struct rg_item
         ready_receive(x, receive);
 }
 
-/* Undo a match whose message has not arrived. */
-static void unmatch(struct rg_exchange *x, struct rg_item *message)
+void rg_item_unmatch(struct rg_exchange *x, struct rg_item *message)
 {
     struct rg_item *receive = message->partner;
     if (!receive)
         return;
     if (message->data == AT_RECEIVER)
-        copy_to_stash(x, message, receive->buffer);
+        rg_item_stash(x, message, receive->buffer);
     message->partner = receive->partner = NULL;
     receive->outcome = 0;
     if (receive->request)
@@ -371,7 +77,7 @@ static struct rg_item *first_free(const struct list *list, uint32_t tag)
     return item;
 }
 
-static bool arrived(struct rg_exchange *x, const struct rg_item *message, double now)
+bool rg_item_arrived(struct rg_exchange *x, const struct rg_item *message, double now)
 {
     return message->state == LEFT && message->arrival <= now + x->slack;
 }
@@ -379,10 +85,10 @@ static bool arrived(struct rg_exchange *x, const struct rg_item *message, double
 /* Something of this tag was cancelled: pair what is left anew, in posting order. */
 static void rematch(struct rg_exchange *x, struct rg_flow *flow, uint32_t tag)
 {
-    double now = now_of(x);
+    double now = rg_exchange_now(x);
     for (struct rg_item *m = flow->messages.first; m; m = m->next)
-        if (m->tag == tag && m->partner && !arrived(x, m, now))
-            unmatch(x, m);
+        if (m->tag == tag && m->partner && !rg_item_arrived(x, m, now))
+            rg_item_unmatch(x, m);
     struct rg_item *message, *receive;
     while ((message = first_free(&flow->messages, tag)) != NULL &&
            (receive = first_free(&flow->receives, tag)) != NULL)
@@ -406,7 +112,7 @@ static void settle(struct rg_exchange *x, struct rg_item *message, double arriva
         message->data = receive->touchable ? AT_RECEIVER : NO_DATA;
     } else if (message->data == AT_SENDER) {
         if (message->listed)
-            copy_to_stash(x, message, message->buffer);
+            rg_item_stash(x, message, message->buffer);
     }
     message->buffer = NULL;
     if (message->outcome == 0)
@@ -421,7 +127,7 @@ void rg_exchange_left(struct rg_exchange *x, struct rg_message *m, double arriva
     struct rg_flow *flow = message->flow;
     RG_ASSERT(flow->moving == message);
     settle(x, message, arrival);
-    release(x, message);
+    rg_item_release(x, message);
     advance(x, flow);
 }
 
@@ -440,14 +146,31 @@ static void advance(struct rg_exchange *x, struct rg_flow *flow)
         flow->head = message->next;
         flow->moving = message;
         message->state = MOVING;
-        message->begin = now_of(x);
+        message->begin = rg_exchange_now(x);
         if (message->instant) {
             settle(x, message, message->begin);
-            release(x, message);
+            rg_item_release(x, message);
         } else {
             x->ops->start(x->world, &message->message);
         }
     }
+}
+
+void rg_item_withdraw_send(struct rg_exchange *x, struct rg_item *message)
+{
+    rg_item_unmatch(x, message);
+    rg_item_unlist(message);
+    rematch(x, message->flow, message->tag);
+    advance(x, message->flow);
+}
+
+void rg_item_withdraw_receive(struct rg_exchange *x, struct rg_item *receive)
+{
+    if (receive->partner)
+        rg_item_unmatch(x, receive->partner);
+    rg_list_remove(&receive->flow->receives, receive);
+    rematch(x, receive->flow, receive->tag);
+    advance(x, receive->flow);
 }
 
 /* ---- what programs do ---- */
@@ -466,7 +189,7 @@ static bool is_touchable(const struct rg_endpoint *e, const struct rg_request *r
 static struct rg_item *new_item(struct rg_exchange *x, struct rg_endpoint *e,
                                 struct rg_request *request, struct rg_flow *flow)
 {
-    struct rg_item *item = flow ? take_item(x) : NULL;
+    struct rg_item *item = flow ? rg_item_take(x) : NULL;
     if (!item)
         return NULL;
     *item = (struct rg_item){.flow = flow,
@@ -480,7 +203,7 @@ static struct rg_item *new_item(struct rg_exchange *x, struct rg_endpoint *e,
                              .upto = request->flags & RG_REQUEST_UPTO};
     request->link = item;
     request->date = INFINITY;
-    own(e, item);
+    rg_item_own(e, item);
     return item;
 }
 
@@ -489,7 +212,7 @@ int rg_exchange_send(struct rg_exchange *x, struct rg_endpoint *e, struct rg_req
     int source = e->handle.rank, target = request->peer;
     if (x->gone[target])
         return refuse(request, RG_ERR_PEER);
-    struct rg_flow *flow = flow_of(x, source, target);
+    struct rg_flow *flow = rg_flow_of(x, source, target);
     struct rg_item *message = new_item(x, e, request, flow);
     if (!message)
         return refuse(request, RG_ERR_NOMEM);
@@ -497,7 +220,7 @@ int rg_exchange_send(struct rg_exchange *x, struct rg_endpoint *e, struct rg_req
         .source = source, .target = target, .bytes = request->capacity, .route = flow->route};
     message->data = message->touchable && request->capacity ? AT_SENDER : NO_DATA;
     message->instant = source == target || e->handle.untimed;
-    append(&flow->messages, message);
+    rg_list_append(&flow->messages, message);
     if (!flow->head)
         flow->head = message;
     struct rg_item *receive = first_free(&flow->receives, message->tag);
@@ -509,15 +232,15 @@ int rg_exchange_send(struct rg_exchange *x, struct rg_endpoint *e, struct rg_req
 
 int rg_exchange_recv(struct rg_exchange *x, struct rg_endpoint *e, struct rg_request *request)
 {
-    struct rg_flow *flow = flow_of(x, request->peer, e->handle.rank);
+    struct rg_flow *flow = rg_flow_of(x, request->peer, e->handle.rank);
     struct rg_item *message = flow ? first_free(&flow->messages, request->tag) : NULL;
     if (!message && x->gone[request->peer])
         return refuse(request, RG_ERR_PEER);
     struct rg_item *receive = new_item(x, e, request, flow);
     if (!receive)
         return refuse(request, RG_ERR_NOMEM);
-    receive->arrival = now_of(x);
-    append(&flow->receives, receive);
+    receive->arrival = rg_exchange_now(x);
+    rg_list_append(&flow->receives, receive);
     if (message) {
         match(x, message, receive);
         advance(x, flow);
@@ -533,24 +256,24 @@ static void finish(struct rg_exchange *x, struct rg_request *request)
     double begin = message ? message->begin : 0, end = message ? message->arrival : 0;
     bool late = message && item->arrival > message->arrival + x->slack;
     request->status = item->outcome;
-    disown(item);
+    rg_item_disown(item);
     if (!item->send) {
-        unlist(&item->flow->receives, item);
+        rg_list_remove(&item->flow->receives, item);
         if (message) {
             request->bytes = message->message.bytes;
             if (item->outcome == 0 && message->data == IN_STASH && item->touchable)
                 memcpy(request->buffer, message->stash->bytes, request->bytes);
             message->partner = NULL;
-            unlist_message(message);
-            release(x, message);
+            rg_item_unlist(message);
+            rg_item_release(x, message);
         }
     }
     if (request->status == 0) {
         rg_message_done(request->owner, request, begin, end, late && !item->send);
         if (message && !request->owner->untimed)
-            request->owner->count.unseen_s += now_of(x) - end;
+            request->owner->count.unseen_s += rg_exchange_now(x) - end;
     }
-    release(x, item);
+    rg_item_release(x, item);
 }
 
 /* Index of the first complete request, or -1 and the date of the next known completion. */
@@ -587,7 +310,7 @@ int rg_exchange_wait_any(struct rg_exchange *x, struct rg_endpoint *e,
 {
     bool passed = false, blocked = false;
     for (;;) {
-        double now = now_of(x), next;
+        double now = rg_exchange_now(x), next;
         *index = look(x, requests, n, now, &next);
         if (*index >= 0)
             return 0;
@@ -615,171 +338,29 @@ int rg_exchange_wait_any(struct rg_exchange *x, struct rg_endpoint *e,
     }
 }
 
-/* Take back a send that has not started: it never was. */
-static void withdraw(struct rg_exchange *x, struct rg_item *message)
-{
-    unmatch(x, message);
-    unlist_message(message);
-    rematch(x, message->flow, message->tag);
-    advance(x, message->flow);
-}
-
-static void withdraw_receive(struct rg_exchange *x, struct rg_item *receive)
-{
-    if (receive->partner)
-        unmatch(x, receive->partner);
-    unlist(&receive->flow->receives, receive);
-    rematch(x, receive->flow, receive->tag);
-    advance(x, receive->flow);
-}
-
 int rg_exchange_cancel(struct rg_exchange *x, struct rg_endpoint *e, struct rg_request *request)
 {
     struct rg_item *item = request->link;
     double next;
-    if (look(x, &request, 1, now_of(x), &next) == 0)
+    if (look(x, &request, 1, rg_exchange_now(x), &next) == 0)
         return 0;
     RG_ASSERT(item->owner == e);
     if (item->send && item->state != QUEUED) { /* it has begun to leave: the rest from a copy */
         if (item->state == MOVING && item->data == AT_SENDER)
-            copy_to_stash(x, item, item->buffer);
+            rg_item_stash(x, item, item->buffer);
         request->status = 0;
-        disown(item);
-        release(x, item);
+        rg_item_disown(item);
+        rg_item_release(x, item);
         return 0;
     }
     request->status = RG_ERR_CANCELLED;
-    disown(item);
+    rg_item_disown(item);
     if (item->send)
-        withdraw(x, item);
+        rg_item_withdraw_send(x, item);
     else
-        withdraw_receive(x, item);
-    release(x, item);
+        rg_item_withdraw_receive(x, item);
+    rg_item_release(x, item);
     return 0;
-}
-
-/* ---- coming and going ---- */
-
-void rg_exchange_open_strand(struct rg_exchange *x, struct rg_endpoint *e)
-{
-    int rank = e->handle.rank;
-    e->items = NULL;
-    e->waits = NULL;
-    e->epoch = 1;
-    e->polled = -1;
-    e->sibling = x->endpoints[rank];
-    x->endpoints[rank] = e;
-}
-
-/* Requests in frames that have returned must not be touched. */
-static bool in_dead_frame(const struct rg_endpoint *e, const struct rg_request *request)
-{
-    const char *address = (const char *)request;
-    return address >= e->stack_low && address < e->stack_high;
-}
-
-static void abandon(struct rg_exchange *x, struct rg_item *item, struct rg_endpoint *e)
-{
-    struct rg_request *request = item->request;
-    bool over = request && item->outcome == 0 && item->send && arrived(x, item, now_of(x));
-    if (!in_dead_frame(e, request))
-        request->status = over ? 0 : RG_ERR_CANCELLED;
-    disown(item);
-    if (!item->send) {
-        struct rg_item *message = item->partner;
-        if (message && arrived(x, message, now_of(x))) { /* received, though nobody looked */
-            item->partner = message->partner = NULL;
-            unlist_message(message);
-            release(x, message);
-        }
-        withdraw_receive(x, item);
-    } else if (item->listed && item->state == QUEUED) {
-        withdraw(x, item);
-    } else if (item->state == MOVING && item->data == AT_SENDER) {
-        copy_to_stash(x, item, item->buffer);
-    }
-    release(x, item);
-}
-
-void rg_exchange_close_strand(struct rg_exchange *x, struct rg_endpoint *e)
-{
-    while (e->items)
-        abandon(x, e->items, e);
-    struct rg_endpoint **at = &x->endpoints[e->handle.rank];
-    while (*at != e)
-        at = &(*at)->sibling;
-    *at = e->sibling;
-}
-
-/* A node without power: nothing it had under way goes on, none of its memory may be read. */
-static void drop_all(struct rg_exchange *x, struct rg_endpoint *e)
-{
-    while (e->items) {
-        struct rg_item *item = e->items;
-        disown(item);
-        if (!item->send) {
-            if (item->partner) {
-                item->partner->partner = NULL;
-                item->partner = NULL;
-            }
-            unlist(&item->flow->receives, item);
-        } else if (item->state != LEFT) {
-            unmatch(x, item);
-            unlist_message(item);
-            item->data = NO_DATA;
-        }
-        release(x, item);
-    }
-    e->waits = NULL;
-}
-
-static void fail_receives(struct rg_exchange *x, struct rg_flow *flow)
-{
-    for (struct rg_item *r = flow->receives.first; r; r = r->next)
-        if (!r->partner)
-            fail(x, r, RG_ERR_PEER);
-}
-
-static void fail_messages(struct rg_exchange *x, struct rg_flow *flow)
-{
-    double now = now_of(x);
-    for (struct rg_item *m = flow->messages.first, *next; m; m = next) {
-        next = m->next;
-        if (m->request && !arrived(x, m, now)) {
-            if (m->data == AT_SENDER)
-                m->data = NO_DATA;
-            fail(x, m, RG_ERR_PEER);
-        }
-        m->partner = NULL;
-        unlist_message(m);
-        release(x, m);
-    }
-    flow->head = NULL;
-}
-
-void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean)
-{
-    if (x->gone[rank])
-        return;
-    x->gone[rank] = true;
-    x->gone_count++;
-    for (struct rg_endpoint *e = x->endpoints[rank]; e && !clean; e = e->sibling)
-        drop_all(x, e);
-    for (struct rg_flow *flow = x->out[rank]; flow; flow = flow->next_out)
-        if (flow->target != rank)
-            fail_receives(x, flow);
-    for (struct rg_flow *flow = x->in[rank]; flow; flow = flow->next_in)
-        fail_messages(x, flow);
-}
-
-bool rg_exchange_gone(const struct rg_exchange *x, int rank)
-{
-    return x->gone[rank];
-}
-
-bool rg_exchange_any_gone(const struct rg_exchange *x)
-{
-    return x->gone_count > 0;
 }
 
 /* ---- deadlock ---- */

@@ -10,13 +10,15 @@ import json
 import math
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
 import tempfile
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+from ports import free_ports  # noqa: E402
+
 SCENARIO = os.path.join(SOURCE, "scenarios", "iris-3.xml")
 LABELS = ("single", "ring", "ringtmp", "server")
 TOLERANCE = 1e-4
@@ -87,16 +89,6 @@ def run_local(command, folder, name, label):
     subprocess.run([*command, SCENARIO, "--local", "--strategy", label, *outputs(folder, name)], check=True,
                    timeout=PATIENCE_S)
     return outcome(folder, name)
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def run_mixed(commands, folder, name, label):

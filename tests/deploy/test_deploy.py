@@ -22,6 +22,9 @@ import time
 import unittest
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+from ports import free_ports  # noqa: E402
+
 DEPLOY = os.path.join(SOURCE, "runtime", "ringdeploy")
 SCENARIO = os.path.join(SOURCE, "scenarios", "iris-3.xml")
 RINGNODE = os.path.abspath(sys.argv.pop(1))
@@ -34,16 +37,6 @@ PATIENCE_S = 60
 def skip(why):
     print(f"skipped: {why}")
     sys.exit(77)
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def write(path, text):

@@ -54,6 +54,9 @@ static void test_hosts(void)
     }
     CU_ASSERT_EQUAL(hosts.host[2].line, 5);
     rg_hosts_free(&hosts);
+    CU_ASSERT_EQUAL_FATAL(load("\xef\xbb\xbfpi-0\npi-1\n", &hosts, &e), 0); /* a byte-order mark */
+    CU_ASSERT_STRING_EQUAL(hosts.host[0].name, "pi-0");
+    rg_hosts_free(&hosts);
 }
 
 static void test_bad_hosts(void)
@@ -207,6 +210,17 @@ static void expect(int index, int code, const char *part)
     CU_ASSERT_PTR_NOT_NULL(strstr(said[index].text, part));
 }
 
+/* The last rank comes, and all have joined. */
+static void complete_trio(struct trio *t, int last)
+{
+    start_member(&t->members[last], last);
+    close_listeners(t);
+    for (int r = 0; r < RANKS; r++) {
+        wait_member(&t->members[r]);
+        expect(r, 0, "");
+    }
+}
+
 static void test_join(void)
 {
     struct trio t;
@@ -311,12 +325,7 @@ static void test_impostors(void)
     wait_member(&stale);
     expect(3, RG_ERR_REFUSED, "rank 2 has joined already");
     expect(4, RG_ERR_REFUSED, "belongs to another run");
-    start_member(&t.members[1], 1);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 1);
     rg_hosts_free(&ignored);
     rg_hosts_free(&t.hosts);
 }
@@ -333,12 +342,7 @@ static void test_comeback(void)
     kill(t.members[2].pid, SIGKILL);
     waitpid(t.members[2].pid, NULL, 0);
     start_member(&t.members[2], 2);
-    start_member(&t.members[1], 1);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 1);
     rg_hosts_free(&t.hosts);
 }
 
@@ -377,12 +381,7 @@ static void test_strangers(void)
     }
     char answer[64]; /* HTTP gets no answer but the end */
     CU_ASSERT(recv(fds[0], answer, sizeof answer, 0) <= 0);
-    start_member(&t.members[2], 2);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 2);
     for (int i = 0; i < 150; i++)
         close(fds[i]);
     rg_hosts_free(&t.hosts);
@@ -520,12 +519,7 @@ static void test_intruders(void)
         wait_member(&intruders[i]);
         expect(RANKS + (int)i, keys[i] == &other_key ? RG_ERR_TIMEOUT : RG_ERR_REFUSED, parts[i]);
     }
-    start_member(&t.members[1], 1);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 1);
     rg_hosts_free(&ignored);
     rg_hosts_free(&t.hosts);
 }
@@ -553,12 +547,7 @@ static void test_key_strangers(void)
     }
     while (recv(fds[0], answer, sizeof answer, 0) > 0) /* an alert, and the end */
         continue;
-    start_member(&t.members[2], 2);
-    close_listeners(&t);
-    for (int r = 0; r < RANKS; r++) {
-        wait_member(&t.members[r]);
-        expect(r, 0, "");
-    }
+    complete_trio(&t, 2);
     for (int i = 0; i < 150; i++)
         close(fds[i]);
     rg_hosts_free(&t.hosts);

@@ -5,7 +5,6 @@ real sensor. Exit status 77: skipped (no ringnode given)."""
 import json
 import math
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,9 @@ import unittest
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tests/support"))
+from ports import free_ports  # noqa: E402
+
 RINGNODE = os.environ.get("RG_RINGNODE")
 SLOWNESS = int(os.environ.get("RG_SLOWNESS", "1")) # of programs under a sanitizer
 SCENARIO = str(SOURCE / "scenarios/iris-3.xml")
@@ -37,16 +39,6 @@ def ina(folder, watts, machine=None):
     if machine:
         files["proc/sys/kernel/random/boot_id"] = machine + "\n"
     return tree(folder, files)
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Meters(unittest.TestCase):

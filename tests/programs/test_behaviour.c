@@ -1,9 +1,12 @@
 /* The programs as their users meet them: bad input, Ctrl-C, lost ranks. */
 #include "programs/command.h"
 #include "support/suite.h"
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -178,6 +181,45 @@ static void a_timeout_is_no_interruption(void)
     CU_ASSERT_EQUAL(output.status, 3);
 }
 
+/* Ports that nobody has: bound to, and left. */
+static void write_hosts(const char *path, int count)
+{
+    int sockets[8];
+    FILE *f = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    for (int i = 0; i < count; i++) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t size = sizeof at;
+        sockets[i] = socket(AF_INET, SOCK_STREAM, 0);
+        CU_ASSERT_FATAL(bind(sockets[i], (struct sockaddr *)&at, size) == 0 &&
+                        getsockname(sockets[i], (struct sockaddr *)&at, &size) == 0);
+        fprintf(f, "127.0.0.1:%d\n", ntohs(at.sin_port));
+    }
+    fclose(f);
+    for (int i = 0; i < count; i++)
+        close(sockets[i]);
+}
+
+/* One rank's time is up: all of them end so, not as if somebody had interrupted them. */
+static void a_timeout_is_told_to_all(void)
+{
+    char hosts[sizeof folder + 10];
+    pid_t pids[3];
+    snprintf(hosts, sizeof hosts, "%s/hosts", folder);
+    write_hosts(hosts, 3);
+    for (int rank = 0; rank < 3; rank++) {
+        char line[300];
+        snprintf(line, sizeof line,
+                 "ringnode scenarios/iris-3.xml --rank %d --hosts %s --strategy ring --set "
+                 "epochs=1000000 --quiet%s",
+                 rank, hosts, rank == 1 ? " --timeout 1" : "");
+        pids[rank] = command_start(line, NULL);
+    }
+    for (int rank = 0; rank < 3; rank++)
+        CU_ASSERT_EQUAL(command_wait(pids[rank], 30), 3);
+    unlink(hosts);
+}
+
 static pid_t child_of(pid_t parent, int index)
 {
     char path[80], text[4096] = "";
@@ -266,6 +308,7 @@ int main(int argc, char **argv)
         {"Ctrl-C: status 130, nothing left", ctrl_c_leaves_nothing},
         {"SIGTERM to the parent ends its ranks", ending_the_parent_ends_the_ranks},
         {"--timeout: status 3", a_timeout_is_no_interruption},
+        {"--timeout of one rank: status 3 on all", a_timeout_is_told_to_all},
         {"a rank that is killed: status 4 and its name", a_killed_rank_is_named},
         {"what does not fit is told, the rest runs", what_does_not_fit_is_told},
         {"saved parameters load again, in another world", saved_parameters_load_again},

@@ -291,6 +291,9 @@ static void parts_make_the_whole(void)
     CU_ASSERT_EQUAL(runs_in("1.json"), 5);
     CU_ASSERT_EQUAL(merge("3.json 1.json 2.json", &output), 0);
     CU_ASSERT(same_results("whole.json", "merged.json"));
+    CU_ASSERT_EQUAL(merge("1.json 2.json 3.json merged.json", &output), 2); /* over a part */
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "that is a part"));
+    CU_ASSERT(same_results("whole.json", "merged.json"));
     unlink(in_folder("merged.json"));
     CU_ASSERT_EQUAL(merge("1.json 3.json", &output), 2);
     CU_ASSERT_PTR_NOT_NULL(

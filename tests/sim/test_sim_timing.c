@@ -92,24 +92,17 @@ static void test_one_message(void)
 
 /* Processor time of messages: before the bytes leave, and before they are delivered; with all cores
  * at work, the bytes' own time competes. */
-static const struct rg_board busy = {.name = "busy",
-                                     .cores = 4,
-                                     .gemm_rate = 1e9,
-                                     .gemm_rate_all = 3e9,
-                                     .vector_rate = 1e9,
-                                     .memory_rate = 1e18,
-                                     .memory_rate_all = 1e18,
-                                     .memory_bytes = 1 << 30,
-                                     .port_rate = RATE,
-                                     .latency_s = LATENCY,
-                                     .frame_payload = 1448,
-                                     .frame_bytes = 1538,
-                                     .message_s = 1e-3,
-                                     .byte_s = 4e-9};
+static struct rg_board busy_board(void)
+{
+    struct rg_board busy = board;
+    busy.message_s = 1e-3;
+    busy.byte_s = 4e-9;
+    return busy;
+}
 
 static void test_message_work(void)
 {
-    const struct rg_board *const both[] = {&busy, &busy};
+    const struct rg_board busy = busy_board(), *const both[] = {&busy, &busy};
     struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = 2, .boards = both};
     int results[2] = {0};
     CU_ASSERT_EQUAL(simulate(&options, one_message, NULL, 30, results, NULL), 0);
@@ -141,7 +134,7 @@ static int message_and_compute(struct rg_world *w, void *arg)
 
 static void test_competition(void)
 {
-    const struct rg_board *const both[] = {&busy, &busy};
+    const struct rg_board busy = busy_board(), *const both[] = {&busy, &busy};
     struct rg_sim_options options = {
         .platform = SIM_PLATFORM_64, .size = 2, .boards = both, .threads = 4};
     int results[2] = {0};

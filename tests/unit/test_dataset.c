@@ -188,6 +188,15 @@ static void test_csv(void)
     for (int i = 0; i < 4; i++)
         CU_ASSERT(d.x[2 * i] == 0 && isfinite(d.x[2 * i + 1]));
     rg_dataset_free(&d);
+    spec = csv("\xef\xbb\xbf" /* a byte-order mark: the row behind it is none the less a row */
+               "1,1,0\n1,2,1\n1,3,0\n1,4,1\n");
+    d = load(&spec);
+    CU_ASSERT_EQUAL(d.train + d.test, 4);
+    rg_dataset_free(&d);
+    spec = csv("\xef\xbb\xbf# note\n1,1,0\n1,2,1\n1,3,0\n1,4,1\n");
+    d = load(&spec);
+    CU_ASSERT_EQUAL(d.train + d.test, 4);
+    rg_dataset_free(&d);
 }
 
 static void test_csv_errors(void)

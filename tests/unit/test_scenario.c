@@ -1,9 +1,8 @@
 /* Scenarios, networks and platforms: what a good one gives, and what a bad one is told. */
-#include "scenario/scenario.h"
+#include "scenario_fixture.h"
 
 #include "base/check.h"
 #include "scenario/text.h"
-#include "scratch.h"
 #include "support/suite.h"
 
 #include <glob.h>
@@ -11,81 +10,7 @@
 #include <locale.h>
 #include <math.h>
 
-static const char good_scenario[] = "<?xml version=\"1.0\"?>\n"
-                                    "<scenario name=\"test\" seed=\"7\">\n"
-                                    "  <platform file=\"platform.xml\"/>\n"
-                                    "  <network file=\"network.xml\"/>\n"
-                                    "  <data kind=\"random\"\n"
-                                    "        inputs=\"4\" classes=\"3\"\n"
-                                    "        train=\"120\" test=\"30\"/>\n"
-                                    "  <training batch=\"10\" epochs=\"2\"\n"
-                                    "            learning-rate=\"0.25\"\n"
-                                    "            optimizer=\"momentum\" momentum=\"0.5\"/>\n"
-                                    "  <strategy label=\"one\" kind=\"single\"/>\n"
-                                    "  <strategy label=\"ring 1+1\" kind=\"ring_pipeline\"\n"
-                                    "            schedule=\"gpipe\" micro-batches=\"5\"/>\n"
-                                    "  <!-- a > comment with < in it -->\n"
-                                    "  <stop accuracy=\"0.9\"/>\n"
-                                    "</scenario>\n";
-
-/* In place of the comment on line 14. */
-#define COMMENT      "<!-- a > comment with < in it -->"
-#define FAULTS(TEXT) COMMENT, "<faults>\n" TEXT "</faults>"
-
-static const char good_network[] = "<network name=\"net\" input=\"1x4x4\">\n"
-                                   "  <conv2d outputs=\"2\" kernel=\"3\" padding=\"1\"/>\n"
-                                   "  <maxpool kernel=\"2\"/>\n"
-                                   "  <dense outputs=\"8\" activation=\"tanh\" init=\"zero\"/>\n"
-                                   "  <residual hidden=\"5\"\n"
-                                   "            repeat=\"3\"/>\n"
-                                   "  <dense outputs=\"3\"/>\n"
-                                   "</network>\n";
-
-#define BOARD                                                                                      \
-    "      <prop id=\"rg_board\" value=\"toy\"/>\n"                                                \
-    "      <prop id=\"rg_cores\" value=\"4\"/>\n"                                                  \
-    "      <prop id=\"rg_gemm_rate\" value=\"9.8e9\"/>\n"                                          \
-    "      <prop id=\"rg_gemm_rate_all\" value=\"28.9e9\"/>\n"                                     \
-    "      <prop id=\"rg_gemm_curve\" value=\"32:0.25 64:0.5 256:1\"/>\n"                          \
-    "      <prop id=\"rg_vector_rate\" value=\"1e9\"/>\n"                                          \
-    "      <prop id=\"rg_memory_rate\" value=\"2e9\"/>\n"                                          \
-    "      <prop id=\"rg_memory_rate_all\" value=\"4e9\"/>\n"                                      \
-    "      <prop id=\"rg_call_s\" value=\"2e-6\"/>\n"                                              \
-    "      <prop id=\"rg_memory_bytes\" value=\"3.5e9\"/>\n"                                       \
-    "      <prop id=\"rg_port_rate\" value=\"125000000\"/>\n"                                      \
-    "      <prop id=\"rg_latency_s\" value=\"0.000094\"/>\n"                                       \
-    "      <prop id=\"rg_frame_payload\" value=\"1448\"/>\n"                                       \
-    "      <prop id=\"rg_frame_bytes\" value=\"1538\"/>\n"                                         \
-    "      <prop id=\"rg_message_s\" value=\"0\"/>\n"                                              \
-    "      <prop id=\"rg_byte_s\" value=\"0\"/>\n"                                                 \
-    "      <prop id=\"rg_port_tx_watts\" value=\"1\"/>\n"                                          \
-    "      <prop id=\"rg_port_rx_watts\" value=\"0.5\"/>\n"                                        \
-    "      <prop id=\"rg_switch_watts\" value=\"0.25\"/>\n"                                        \
-    "      <prop id=\"rg_clocks\" value=\"1e9\"/>\n"                                               \
-    "      <prop id=\"wattage_per_state\" value=\"2:3:5\"/>\n"
-
-static const char good_platform[] =
-    "<?xml version='1.0'?>\n"
-    "<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"
-    "<platform version=\"4.1\">\n"
-    "  <zone id=\"all\" routing=\"Full\">\n"
-    "    <cluster id=\"c\" prefix=\"pi-\" suffix=\".lan\" radical=\"0-2,8,10-11\" speed=\"1Gf\">\n"
-    "      <prop id=\"watts\" value=\"7\"/>\n" BOARD "    </cluster>\n"
-    "    <zone id=\"inner\" routing=\"Full\">\n"
-    "      <host id=\"last\" speed=\"1Gf\">\n" BOARD "      </host>\n"
-    "    </zone>\n"
-    "    <link id=\"l\" bandwidth=\"1GBps\" latency=\"1us\"/>\n"
-    "  </zone>\n"
-    "</platform>\n";
-
 /* ---- good files ---- */
-
-static void write_good(void)
-{
-    scratch_text("scenario.xml", good_scenario);
-    scratch_text("network.xml", good_network);
-    scratch_text("platform.xml", good_platform);
-}
 
 static void test_scenario_values(void)
 {
@@ -251,12 +176,6 @@ static void test_encodings(void)
 
 /* ---- bad files ---- */
 
-struct bad {
-    const char *from, *to;
-    int line;
-    const char *words;
-};
-
 #define ENTITY                                                                                     \
     "<!DOCTYPE scenario [\n<!ENTITY a \"x\">\n<!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;&a;\">\n]>"
 
@@ -311,7 +230,8 @@ static const struct bad bad_scenarios[] = {
     {"epochs=\"2\"", "epochs=\"2\"\niterations=\"3\"", 9, "only one of them"},
     {"learning-rate=\"0.25\"", "learning_rate=\"0.25\"", 9, "did you mean \"learning-rate\""},
     {"learning-rate=\"0.25\"", "", 8, "needs the attribute \"learning-rate\""},
-    {"learning-rate=\"0.25\"", "learning-rate=\"0\"", 9, "above 0 up to 1000"},
+    {"learning-rate=\"0.25\"", "learning-rate=\"0\"", 9, "1e-37 up to 1000"},
+    {"learning-rate=\"0.25\"", "learning-rate=\"1e-38\"", 9, "1e-37 up to 1000"},
     {"learning-rate=\"0.25\"", "learning-rate=\"1e999\"", 9, "out of range"},
     {"optimizer=\"momentum\"", "optimizer=\"adm\"", 10, "did you mean \"adam\"|sgd, momentum"},
     {"optimizer=\"momentum\"", "optimizer=\"adam\"", 10, "only optimizer=\"momentum\""},
@@ -379,6 +299,9 @@ static const struct bad bad_platforms[] = {
     {"32:0.25 64:0.5", "64:0.25 32:0.5", 11, "sizes rising"},
     {"32:0.25 64:0.5", "32:0.25 64:1.5", 11, "SIZE:SHARE"},
     {"32:0.25 64:0.5", "1:1 2:1 3:1 4:1 5:1 6:1 7:1 8:1", 11, "up to 8"},
+    {"32:0.25 64:0.5 256:1", "32:0.25|64:0.5", 11, "separated by blanks"},
+    {"32:0.25 64:0.5 256:1", "32:0.25|", 11, "separated by blanks"},
+    {"rg_clocks\" value=\"1e9\"", "rg_clocks\" value=\"1e9|5e8\"", 26, "separated by blanks"},
     {"32:0.25 64:0.5 256:1", "", 11, "must not be empty"},
     {"value=\"1538\"", "value=\"100\"", 5, "rg_frame_bytes is less"},
     {"value=\"3.5e9\"", "value=\"1.5\"", 16, "whole number of bytes"},
@@ -485,202 +408,6 @@ static void test_bad_files(void)
     CU_ASSERT_TRUE(complains(&e, scratch_path("huge.xml"), 0, "larger than 32 MiB"));
 }
 
-/* ---- --set ---- */
-
-static void test_sets(void)
-{
-    struct rg_scenario s;
-    struct rg_error e = {0};
-    static const char *const sets[] = {"nodes=5",
-                                       "batch=20",
-                                       "iterations=300",
-                                       "samples=50",
-                                       "seed=11",
-                                       "numerics=skip",
-                                       "overlap=no",
-                                       "threads=2",
-                                       "platform=p.xml",
-                                       "network=n=1.xml",
-                                       "learning-rate=1e-3",
-                                       "one.depth=3",
-                                       "ring 1+1.micro-batches=7"};
-    write_good();
-    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_path("scenario.xml"), &s, &e), 0);
-    for (size_t i = 0; i < RG_COUNT(sets); i++)
-        CU_ASSERT_EQUAL(rg_scenario_set(&s, sets[i], &e), 0);
-    CU_ASSERT_EQUAL(s.nodes, 5);
-    CU_ASSERT_EQUAL(s.training.batch, 20);
-    CU_ASSERT_EQUAL(s.training.iterations, 300);
-    CU_ASSERT_EQUAL(s.training.epochs, 0);
-    CU_ASSERT_EQUAL(s.data.train, 50);
-    CU_ASSERT_EQUAL(s.seed, 11);
-    CU_ASSERT_EQUAL(s.data.seed, 11);
-    CU_ASSERT_FALSE(s.training.numerics);
-    CU_ASSERT_TRUE(isnan(s.stop_accuracy));
-    CU_ASSERT_STRING_EQUAL(s.overlap, "no");
-    CU_ASSERT_EQUAL(s.training.threads, 2);
-    CU_ASSERT_STRING_EQUAL(s.platform_file, "p.xml");
-    CU_ASSERT_EQUAL(s.platform_line, 0);
-    CU_ASSERT_STRING_EQUAL(s.network_file, "n=1.xml");
-    CU_ASSERT_EQUAL(s.training.optimizer.rate, 1e-3f);
-    CU_ASSERT_EQUAL(s.training.optimizer.momentum, 0.5f);
-    CU_ASSERT_EQUAL_FATAL(s.strategies[0].count, 1);
-    CU_ASSERT_STRING_EQUAL(s.strategies[0].attributes[0].value, "3");
-    CU_ASSERT_EQUAL(s.strategies[0].attributes[0].line, 0);
-    CU_ASSERT_EQUAL(s.strategies[1].count, 2);
-    CU_ASSERT_STRING_EQUAL(s.strategies[1].attributes[1].value, "7");
-    CU_ASSERT_EQUAL(rg_scenario_set(&s, "epochs=9", &e), 0);
-    CU_ASSERT_EQUAL(s.training.iterations, 0);
-    CU_ASSERT_EQUAL(s.training.epochs, 9);
-    rg_scenario_free(&s);
-}
-
-static void test_bad_sets(void)
-{
-    static const struct {
-        const char *set, *words;
-    } bad[] = {
-        {"", "KEY=VALUE"},
-        {"nodes", "KEY=VALUE"},
-        {"=5", "KEY=VALUE"},
-        {"nodes=", "--set nodes=: not a whole number"},
-        {"nodes=0", "out of range|1 to 65536"},
-        {"nodes=1.5", "not a whole number"},
-        {"colour=1", "unknown key|LABEL.PARAM"},
-        {"clock=0", "above 0"},
-        {"link-rate=-1", "from 1e-09"},
-        {"key-byte-s=-1", "0 up to 0.001"},
-        {"bacth=1", "did you mean \"batch\""},
-        {"train=5", "unknown key"},
-        {"numerics=maybe", "real and skip"},
-        {"overlap=", "value is wanted"},
-        {"platform=", "value is wanted"},
-        {"learning-rate=-1", "above 0"},
-        {"two.depth=1", "no strategy is labelled so|one|ring 1+1"},
-        {"on.depth=1", "did you mean \"one\""},
-        {"one.kind=single", "parameters of the strategy"},
-        {"one.=1", "parameters of the strategy"},
-        {"a\nb=1", "--set a b=1"},
-    };
-    struct rg_scenario s;
-    struct rg_error e = {0};
-    write_good();
-    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_path("scenario.xml"), &s, &e), 0);
-    for (size_t i = 0; i < RG_COUNT(bad); i++) {
-        e = (struct rg_error){0};
-        CU_ASSERT_EQUAL(rg_scenario_set(&s, bad[i].set, &e), RG_ERR_INVALID);
-        CU_ASSERT_TRUE(complains(&e, NULL, 0, bad[i].words));
-    }
-    rg_scenario_free(&s);
-}
-
-/* ---- digest and data files ---- */
-
-/* The digest after these --set; "" where it fails. */
-static const char *digest_after(const char *a, const char *b)
-{
-    static char digests[4][65];
-    static int next;
-    char *digest = digests[next++ % 4];
-    struct rg_scenario s;
-    struct rg_error e = {0};
-    digest[0] = '\0';
-    if (rg_scenario_load(scratch_path("scenario.xml"), &s, &e) < 0)
-        return digest;
-    if ((!a || rg_scenario_set(&s, a, &e) == 0) && (!b || rg_scenario_set(&s, b, &e) == 0) &&
-        rg_scenario_seal(&s, &e) == 0)
-        strcpy(digest, s.digest);
-    rg_scenario_free(&s);
-    return digest;
-}
-
-static void test_digest(void)
-{
-    char base[65];
-    write_good();
-    strcpy(base, digest_after(NULL, NULL));
-    CU_ASSERT_EQUAL(strlen(base), 64);
-    CU_ASSERT_STRING_EQUAL(base, digest_after(NULL, NULL));
-    CU_ASSERT_STRING_EQUAL(base, digest_after("batch=10", NULL)); /* what it was anyway */
-    CU_ASSERT_STRING_NOT_EQUAL(base, digest_after("batch=12", NULL));
-    CU_ASSERT_STRING_NOT_EQUAL(base, digest_after("one.depth=2", NULL));
-    CU_ASSERT_STRING_NOT_EQUAL(base, digest_after("nodes=2", NULL));
-    CU_ASSERT_STRING_EQUAL(digest_after("batch=12", "seed=3"), digest_after("seed=3", "batch=12"));
-    CU_ASSERT_STRING_EQUAL(digest_after("one.a=1", "one.b=2"), digest_after("one.b=2", "one.a=1"));
-    scratch_text("network.xml", "<network name=\"n\" input=\"4\"><dense outputs=\"3\"/></network>");
-    CU_ASSERT_STRING_NOT_EQUAL(base, digest_after(NULL, NULL));
-    write_good();
-    CU_ASSERT_STRING_EQUAL(base, digest_after(NULL, NULL));
-}
-
-static void test_missing_files(void)
-{
-    static const struct bad bad[] = {
-        {"platform.xml", "absent.xml", 3, "platform \"|absent.xml\"|No such file"},
-        {"network.xml", "absent.xml", 4, "network \"|absent.xml\"|No such file"},
-        {"network.xml", ".", 4, "plain file"},
-        {"kind=\"random\"\n        inputs=\"4\" classes=\"3\"",
-         "kind=\"idx\"\n images=\"network.xml\"\nlabels=\"absent\"", 7, "labels \"|absent\""},
-        {"kind=\"random\"\n        inputs=\"4\" classes=\"3\"", "kind=\"csv\"\n\nfile=\"absent\"",
-         7, "file \"|absent\""},
-        {"kind=\"random\"\n        inputs=\"4\" classes=\"3\"", "kind=\"iris\" file=\"/absent\"", 5,
-         "file \"/absent\""},
-    };
-    write_good();
-    for (size_t i = 0; i < RG_COUNT(bad); i++) {
-        struct rg_scenario s;
-        struct rg_error e = {0};
-        char *text = replaced(good_scenario, bad[i].from, bad[i].to);
-        const char *path = scratch_text("scenario.xml", text);
-        CU_ASSERT_EQUAL_FATAL(rg_scenario_load(path, &s, &e), 0);
-        CU_ASSERT_EQUAL(rg_scenario_seal(&s, &e), RG_ERR_INVALID);
-        CU_ASSERT_TRUE(complains(&e, path, bad[i].line, bad[i].words));
-        CU_ASSERT_STRING_EQUAL(s.digest, "");
-        rg_scenario_free(&s);
-        free(text);
-    }
-}
-
-static void test_data_folder(void)
-{
-    struct rg_scenario s;
-    struct rg_error e = {0};
-    char *text = replaced(good_scenario, "kind=\"random\"\n        inputs=\"4\" classes=\"3\"",
-                          "kind=\"idx\" images=\"far/i.gz\" labels=\"l.gz\"");
-    const char *path = scratch_text("scenario.xml", text);
-    mkdir(scratch_path("data"), 0755);
-    scratch_text("data/i.gz", "x");
-    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(path, &s, &e), 0);
-    CU_ASSERT_STRING_EQUAL(s.data.images, scratch_path("far/i.gz"));
-    CU_ASSERT_EQUAL(rg_scenario_locate(&s, scratch_path("data"), &e), 0);
-    CU_ASSERT_STRING_EQUAL(s.data.images, scratch_path("data/i.gz")); /* flat, since it is there */
-    CU_ASSERT_STRING_EQUAL(s.data.labels, scratch_path("data/l.gz"));
-    rg_scenario_free(&s);
-    free(text);
-}
-
-static void test_iris_is_found(void)
-{
-    struct rg_scenario s;
-    struct rg_error e = {0};
-    char *text = replaced(good_scenario, "kind=\"random\"\n        inputs=\"4\" classes=\"3\"",
-                          "kind=\"iris\"");
-    mkdir(scratch_path("models"), 0755);
-    mkdir(scratch_path("models/networks"), 0755);
-    mkdir(scratch_path("models/data"), 0755);
-    scratch_text("models/data/iris.csv", "1,2,3,4,0\n");
-    char *moved = replaced(text, "network.xml", "models/networks/n.xml");
-    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("scenario.xml", moved), &s, &e), 0);
-    CU_ASSERT_PTR_NULL(s.data.file);
-    CU_ASSERT_EQUAL(rg_scenario_locate(&s, NULL, &e), 0);
-    CU_ASSERT_STRING_EQUAL(s.data.file, scratch_path("models/networks/../data/iris.csv"));
-    CU_ASSERT_EQUAL(rg_scenario_locate(&s, "/elsewhere", &e), 0);
-    CU_ASSERT_STRING_EQUAL(s.data.file, "/elsewhere/iris.csv");
-    rg_scenario_free(&s);
-    free(moved);
-    free(text);
-}
-
 /* ---- texts ---- */
 
 static void test_texts(void)
@@ -761,39 +488,6 @@ static void test_schema(void)
     xmlCleanupParser();
 }
 
-static void test_sweeps(void)
-{
-    struct rg_scenario s;
-    struct rg_error e = {0};
-    write_good();
-    char *text = replaced(good_scenario, "  <stop",
-                          "  <sweep key=\"nodes\" values=\" 4,8 , 16\"/>\n"
-                          "  <sweep key=\"ring 1+1.depth\"\n"
-                          "         values=\"N/2\"/>\n"
-                          "  <sweep key=\"one.list\" values=\"4,4;5,3\"/>\n  <stop");
-    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("sweep.xml", text), &s, &e), 0);
-    free(text);
-    CU_ASSERT_EQUAL_FATAL(s.sweep_count, 3);
-    CU_ASSERT_STRING_EQUAL(s.sweeps[0].key, "nodes");
-    CU_ASSERT_EQUAL(s.sweeps[0].count, 3);
-    CU_ASSERT_STRING_EQUAL(s.sweeps[0].values[0], "4");
-    CU_ASSERT_STRING_EQUAL(s.sweeps[0].values[1], "8");
-    CU_ASSERT_STRING_EQUAL(s.sweeps[1].values[0], "N/2");
-    CU_ASSERT_EQUAL(s.sweeps[1].line, s.sweeps[0].line + 2);
-    CU_ASSERT_EQUAL(s.sweeps[2].count, 2);
-    CU_ASSERT_STRING_EQUAL(s.sweeps[2].values[1], "5,3");
-    CU_ASSERT_EQUAL(rg_scenario_set(&s, "ring 1+1.depth=3", &e), 0); /* pins it */
-    CU_ASSERT_EQUAL(s.sweep_count, 2);
-    CU_ASSERT_TRUE(rg_scenario_set(&s, "nodes=x", &e) < 0);
-    CU_ASSERT_EQUAL(s.sweep_count, 2);
-    const struct rg_setting point[] = {{"nodes", "8", 15}, {"batch", "0", 16}};
-    CU_ASSERT_EQUAL(rg_scenario_apply(&s, point, 1, &e), 0);
-    CU_ASSERT_EQUAL(s.nodes, 8);
-    CU_ASSERT_TRUE(rg_scenario_apply(&s, point, 2, &e) < 0);
-    CU_ASSERT_TRUE(complains(&e, s.file, 16, "<sweep>: batch=0|1 to"));
-    rg_scenario_free(&s);
-}
-
 /* Every shipped file reads. */
 static void test_shipped_files(void)
 {
@@ -827,15 +521,8 @@ static const struct suite_test tests[] = {
     {"bad networks name line and remedy", test_bad_networks},
     {"bad platforms name line and remedy", test_bad_platforms},
     {"files that are none", test_bad_files},
-    {"sets change what they say", test_sets},
-    {"bad sets", test_bad_sets},
-    {"digest follows what shapes a run", test_digest},
-    {"missing files are told by their line", test_missing_files},
-    {"data folder", test_data_folder},
-    {"iris.csv is found", test_iris_is_found},
     {"texts", test_texts},
     {"schema agrees with the reader", test_schema},
-    {"sweeps: values, pins, complaints", test_sweeps},
     {"shipped files read", test_shipped_files},
 };
 

@@ -1,0 +1,229 @@
+/* The exchange's items, the lists they stand in and the flows between pairs of ranks, with their
+ * memory, which is used again for what comes after. */
+#include "world/exchange_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLAB = 64 };
+
+struct slab {
+    struct slab *next;
+    struct rg_item items[SLAB];
+};
+
+struct rg_exchange *rg_exchange_new(int size, double slack_s, const struct rg_exchange_ops *ops,
+                                    void *world)
+{
+    struct rg_exchange *x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    size_t n = (size_t)size;
+    *x = (struct rg_exchange){.size = size, .slack = slack_s, .ops = ops, .world = world};
+    x->slots = 64;
+    x->table = calloc(x->slots, sizeof(struct rg_flow *));
+    x->out = calloc(n, sizeof(struct rg_flow *));
+    x->in = calloc(n, sizeof(struct rg_flow *));
+    x->endpoints = calloc(n, sizeof(struct rg_endpoint *));
+    x->gone = calloc(n, sizeof *x->gone);
+    if (!x->table || !x->out || !x->in || !x->endpoints || !x->gone) {
+        rg_exchange_free(x);
+        return NULL;
+    }
+    return x;
+}
+
+void rg_exchange_free(struct rg_exchange *x)
+{
+    if (!x)
+        return;
+    for (size_t i = 0; x->table && i < x->slots; i++)
+        free(x->table[i]);
+    for (struct slab *slab = x->slabs, *next; slab; slab = next) {
+        next = slab->next;
+        for (int i = 0; i < SLAB; i++)
+            free(slab->items[i].stash);
+        free(slab);
+    }
+    for (int grade = 0; grade < STASH_GRADES; grade++) {
+        for (struct stash *s = x->stashes[grade], *next; s; s = next) {
+            next = s->next;
+            free(s);
+        }
+    }
+    free(x->table);
+    free(x->out);
+    free(x->in);
+    free(x->endpoints);
+    free(x->gone);
+    free(x);
+}
+
+/* ---- memory ---- */
+
+struct rg_item *rg_item_take(struct rg_exchange *x)
+{
+    if (!x->spare) {
+        struct slab *slab = calloc(1, sizeof *slab);
+        if (!slab)
+            return NULL;
+        slab->next = x->slabs;
+        x->slabs = slab;
+        for (int i = SLAB - 1; i >= 0; i--) {
+            slab->items[i].next = x->spare;
+            x->spare = &slab->items[i];
+        }
+    }
+    struct rg_item *item = x->spare;
+    x->spare = item->next;
+    return item;
+}
+
+/* Stashes of up to 1 MiB are kept for reuse; larger ones are rare (something was cancelled). */
+static struct stash *take_stash(struct rg_exchange *x, size_t bytes)
+{
+    int grade = 0;
+    while (grade < STASH_GRADES && (size_t)1 << grade < bytes)
+        grade++;
+    struct stash *stash = grade < STASH_GRADES ? x->stashes[grade] : NULL;
+    if (stash) {
+        x->stashes[grade] = stash->next;
+        return stash;
+    }
+    size_t room = grade < STASH_GRADES ? (size_t)1 << grade : bytes;
+    size_t unit = _Alignof(struct stash);
+    stash = aligned_alloc(unit, (sizeof *stash + room + unit - 1) / unit * unit);
+    if (stash)
+        stash->grade = grade;
+    return stash;
+}
+
+static void give_stash(struct rg_exchange *x, struct rg_item *message)
+{
+    struct stash *stash = message->stash;
+    message->stash = NULL;
+    if (!stash)
+        return;
+    if (stash->grade == STASH_GRADES) {
+        free(stash);
+        return;
+    }
+    stash->next = x->stashes[stash->grade];
+    x->stashes[stash->grade] = stash;
+}
+
+void rg_item_stash(struct rg_exchange *x, struct rg_item *message, const void *from)
+{
+    message->stash = take_stash(x, message->message.bytes);
+    message->data = message->stash ? IN_STASH : LOST;
+    if (message->stash)
+        memcpy(message->stash->bytes, from, message->message.bytes);
+}
+
+/* ---- lists ---- */
+
+void rg_list_append(struct list *list, struct rg_item *item)
+{
+    item->listed = true;
+    item->next = NULL;
+    item->previous = list->last;
+    *(list->last ? &list->last->next : &list->first) = item;
+    list->last = item;
+}
+
+void rg_list_remove(struct list *list, struct rg_item *item)
+{
+    if (!item->listed)
+        return;
+    item->listed = false;
+    *(item->previous ? &item->previous->next : &list->first) = item->next;
+    *(item->next ? &item->next->previous : &list->last) = item->previous;
+}
+
+void rg_item_unlist(struct rg_item *message)
+{
+    struct rg_flow *flow = message->flow;
+    if (flow->head == message)
+        flow->head = message->next;
+    if (message->unasked)
+        flow->unasked -= message->message.bytes;
+    message->unasked = false;
+    rg_list_remove(&flow->messages, message);
+}
+
+void rg_item_own(struct rg_endpoint *e, struct rg_item *item)
+{
+    item->previous_own = NULL;
+    item->next_own = e->items;
+    if (e->items)
+        e->items->previous_own = item;
+    e->items = item;
+}
+
+void rg_item_disown(struct rg_item *item)
+{
+    *(item->previous_own ? &item->previous_own->next_own : &item->owner->items) = item->next_own;
+    if (item->next_own)
+        item->next_own->previous_own = item->previous_own;
+    item->request = NULL;
+}
+
+void rg_item_release(struct rg_exchange *x, struct rg_item *item)
+{
+    if (item->listed || item->request || item->flow->moving == item)
+        return;
+    give_stash(x, item);
+    item->next = x->spare;
+    x->spare = item;
+}
+
+/* ---- flows ---- */
+
+static size_t slot_of(const struct rg_exchange *x, int source, int target)
+{
+    uint64_t key = (uint64_t)(unsigned)source << 32 | (unsigned)target;
+    key *= 0x9e3779b97f4a7c15u;
+    size_t slot = (size_t)(key >> 20) & (x->slots - 1);
+    while (x->table[slot] && (x->table[slot]->source != source || x->table[slot]->target != target))
+        slot = (slot + 1) & (x->slots - 1);
+    return slot;
+}
+
+static int grow_table(struct rg_exchange *x)
+{
+    struct rg_flow **old = x->table;
+    size_t old_slots = x->slots;
+    struct rg_flow **table = calloc(2 * old_slots, sizeof(struct rg_flow *));
+    if (!table)
+        return RG_ERR_NOMEM;
+    x->table = table;
+    x->slots = 2 * old_slots;
+    for (size_t i = 0; i < old_slots; i++)
+        if (old[i])
+            x->table[slot_of(x, old[i]->source, old[i]->target)] = old[i];
+    free(old);
+    return 0;
+}
+
+struct rg_flow *rg_flow_of(struct rg_exchange *x, int source, int target)
+{
+    struct rg_flow *flow = x->table[slot_of(x, source, target)];
+    if (flow)
+        return flow;
+    if (2 * x->flows >= x->slots && grow_table(x) != 0)
+        return NULL;
+    flow = calloc(1, sizeof *flow);
+    if (!flow)
+        return NULL;
+    x->flows++;
+    flow->source = source;
+    flow->target = target;
+    if (x->ops->open && source != target)
+        flow->route = x->ops->open(x->world, source, target);
+    flow->next_out = x->out[source];
+    x->out[source] = flow;
+    flow->next_in = x->in[target];
+    x->in[target] = flow;
+    x->table[slot_of(x, source, target)] = flow;
+    return flow;
+}

@@ -1,0 +1,234 @@
+#include "ports.h"
+
+#include "memory.h"
+
+#include "base/bytes.h"
+#include <math.h>
+#include <simgrid/actor.h>
+#include <simgrid/engine.h>
+#include <simgrid/link.h>
+#include <stdlib.h>
+#include <xbt/dynar.h>
+
+/* How long a node's port would have been busy had it always run at full rate. */
+struct port {
+    double sending_s, receiving_s;
+};
+
+/* One direction of a port behind a token bucket (rg_port_burst): what it may pass at once. */
+struct bucket {
+    double level, date; /* bytes at that date, when it last fell idle or began to work */
+    double passed;      /* bytes since, in a busy time */
+    int flows;
+};
+
+struct rg_sim_route {
+    struct rg_sim_route *next;
+    sg_host_t from, to;
+    struct port *out, *in;    /* of sender and receiver; NULL: no account is kept */
+    struct bucket *up, *down; /* of sender and receiver; NULL: nobody shapes */
+    double latency;
+    const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
+};
+
+struct rg_sim_ports {
+    const sg_host_t *hosts;
+    const struct rg_board *const *boards;
+    struct port *work;      /* by rank; NULL: no account is kept */
+    struct bucket *buckets; /* by rank, up and down; NULL: no port has a burst */
+    double *latencies;      /* of all links, as the platform has them */
+    struct rg_sim_route *routes;
+};
+
+/* Latencies are charged to messages that have left (see rg_sim_travel_s): take them off the links.
+ */
+static double *lift_latencies(void)
+{
+    size_t count = sg_link_count();
+    sg_link_t *links = sg_link_list();
+    double *latencies = rg_sim_take(count + 1, sizeof *latencies);
+    for (size_t i = 0; i < count; i++) {
+        latencies[i] = sg_link_get_latency(links[i]);
+        sg_link_set_data(links[i], &latencies[i]);
+        if (latencies[i] > 0)
+            sg_link_set_latency(links[i], 0);
+    }
+    free(links);
+    return latencies;
+}
+
+/* A bucket each way for every port, full; none where no board has a burst. */
+static struct bucket *new_buckets(const struct rg_board *const *boards, int size)
+{
+    bool any = false;
+    for (int rank = 0; boards && rank < size; rank++)
+        any = any || boards[rank]->port_burst > 0;
+    if (!any)
+        return NULL;
+    struct bucket *buckets = rg_sim_take(2 * (size_t)size, sizeof *buckets);
+    for (int i = 0; i < 2 * size; i++)
+        buckets[i].level = boards[i / 2]->port_burst;
+    return buckets;
+}
+
+struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
+                                      int size, bool energy)
+{
+    struct rg_sim_ports *p = rg_sim_take(1, sizeof *p);
+    p->hosts = hosts;
+    p->boards = boards;
+    if (energy)
+        p->work = rg_sim_take((size_t)size, sizeof *p->work);
+    p->buckets = new_buckets(boards, size);
+    p->latencies = lift_latencies();
+    return p;
+}
+
+void rg_sim_ports_free(struct rg_sim_ports *p)
+{
+    if (!p)
+        return;
+    for (struct rg_sim_route *r = p->routes, *next; r; r = next) {
+        next = r->next;
+        free(r);
+    }
+    free(p->work);
+    free(p->buckets);
+    free(p->latencies);
+    free(p);
+}
+
+struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target)
+{
+    struct rg_sim_route *route = rg_sim_take(1, sizeof *route);
+    *route = (struct rg_sim_route){.from = p->hosts[source], .to = p->hosts[target]};
+    route->board = p->boards ? p->boards[source] : NULL;
+    route->target = p->boards ? p->boards[target] : NULL;
+    if (p->work) {
+        route->out = &p->work[source];
+        route->in = &p->work[target];
+    }
+    if (p->buckets) {
+        route->up = &p->buckets[2 * source];
+        route->down = &p->buckets[2 * target + 1];
+    }
+    route->next = p->routes;
+    p->routes = route;
+    xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
+    sg_host_get_route(route->from, route->to, links);
+    for (unsigned i = 0; i < xbt_dynar_length(links); i++)
+        route->latency += *(double *)sg_link_get_data(xbt_dynar_get_as(links, i, sg_link_t));
+    xbt_dynar_free(&links);
+    return route;
+}
+
+/* SimGrid counts whole bytes; a part of one is rounded up, but not what is due to rounding. */
+static double wire_bytes(const struct rg_sim_route *route, size_t bytes)
+{
+    if (!route->board)
+        return (double)(bytes + RG_MESSAGE_HEADER);
+    return ceil(rg_board_wire_bytes(route->board, 1, bytes) * (1 - 1e-12));
+}
+
+/* For the account of energy: whatever share of the links a message had, a port works as long as its
+ * bytes take at full rate. */
+static void note_port_time(const struct rg_sim_route *route, size_t bytes)
+{
+    if (!route->out)
+        return;
+    double wire = rg_board_wire_bytes(route->board, 1, bytes);
+    route->out->sending_s += wire / route->board->port_rate;
+    route->in->receiving_s += wire / route->target->port_rate;
+}
+
+/* `seconds` of one core of a host, beside whatever runs there; NULL where it is nothing. */
+static sg_exec_t begin_work(sg_host_t host, double seconds)
+{
+    if (seconds <= 0)
+        return NULL;
+    sg_exec_t work = sg_actor_exec_init(seconds * sg_host_get_speed(host));
+    sg_exec_set_host(work, host);
+    sg_exec_start(work);
+    return work;
+}
+
+void rg_sim_end_work(sg_exec_t work)
+{
+    if (work)
+        sg_exec_wait(work);
+}
+
+/* ---- token buckets ---- */
+
+static double fill(const struct bucket *b, const struct rg_board *board)
+{
+    double full = board->port_burst, passed = b->passed;
+    return fmin(full, b->level + board->port_rate * (simgrid_get_clock() - b->date) - passed);
+}
+
+/* A message begins: what the bucket lets pass at once. Nothing while others are on the port: they
+ * use up what flows in. */
+static double open_bucket(struct bucket *b, const struct rg_board *board)
+{
+    double credit = 0;
+    if (b->flows++ == 0) {
+        b->level = credit = fmax(0, fill(b, board));
+        b->date = simgrid_get_clock();
+        b->passed = 0;
+    }
+    return credit;
+}
+
+static void close_bucket(struct bucket *b, const struct rg_board *board, double bytes)
+{
+    b->passed += bytes;
+    if (--b->flows == 0) {
+        b->level = fmax(0, fill(b, board));
+        b->date = simgrid_get_clock();
+        b->passed = 0;
+    }
+}
+
+/* The bytes from host to host; what both ports have tokens for takes no time. */
+static void pass(const struct rg_sim_route *route, double bytes)
+{
+    if (!route->up) {
+        sg_host_sendto(route->from, route->to, bytes);
+        return;
+    }
+    double up = open_bucket(route->up, route->board);
+    double down = open_bucket(route->down, route->target);
+    double rest = bytes - floor(fmin(up, down));
+    if (rest > 0)
+        sg_host_sendto(route->from, route->to, rest);
+    close_bucket(route->up, route->board, bytes);
+    close_bucket(route->down, route->target, bytes);
+}
+
+void rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t *receiving)
+{
+    double bytes = (double)(payload + RG_MESSAGE_HEADER);
+    sg_exec_t sending = NULL;
+    if (route->board) {
+        rg_sim_end_work(begin_work(route->from, route->board->message_s));
+        rg_sim_end_work(*receiving);
+        sending = begin_work(route->from, route->board->byte_s * bytes);
+        *receiving =
+            begin_work(route->to, route->target->byte_s * bytes + route->target->message_s);
+    }
+    pass(route, wire_bytes(route, payload));
+    note_port_time(route, payload);
+    rg_sim_end_work(sending);
+}
+
+double rg_sim_travel_s(const struct rg_sim_route *route)
+{
+    return route->latency + (route->target ? route->target->message_s : 0);
+}
+
+double rg_sim_port_J(const struct rg_sim_ports *p, int rank)
+{
+    const struct rg_board *board = p->boards[rank];
+    const struct port *port = &p->work[rank];
+    return board->port_tx_watts * port->sending_s + board->port_rx_watts * port->receiving_s;
+}

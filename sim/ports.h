@@ -1,0 +1,39 @@
+/* The hosts' ports and the routes between them: how long a message's bytes take from one host to
+ * another, what they ask of the processors at both ends, and the joules of the ports.
+ *
+ * Link latencies are taken out of the platform and added when the last byte has left, so that
+ * messages of one connection overlap in flight. A port with a burst (rg_port_burst) has a token
+ * bucket each way: what it may pass at once. */
+#ifndef RG_SIM_PORTS_H
+#define RG_SIM_PORTS_H
+
+#include "boards/board.h"
+#include <simgrid/exec.h>
+#include <simgrid/host.h>
+#include <stdbool.h>
+
+struct rg_sim_ports;
+struct rg_sim_route; /* a directed pair of ranks; lives as long as the ports */
+
+/* Of `size` ranks on a loaded platform. hosts and boards ([size] each; boards may be NULL) stay the
+ * caller's and outlive it; energy: with an account of the ports' work, which asks for boards. */
+struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
+                                      int size, bool energy);
+void rg_sim_ports_free(struct rg_sim_ports *p);
+
+struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target);
+
+/* One message of so many bytes (payload) over the wire, with what it asks of the processors at both
+ * ends; returns when its last byte has left. *receiving is the receiver's part of the connection's
+ * message before, NULL where there was none, and becomes that of this one: the receiver's core goes
+ * through them one after the other. */
+void rg_sim_carry(const struct rg_sim_route *route, size_t bytes, sg_exec_t *receiving);
+/* Seconds from the last byte's leaving to delivery. */
+double rg_sim_travel_s(const struct rg_sim_route *route);
+/* Waits for work on a processor to end; NULL: there is none. */
+void rg_sim_end_work(sg_exec_t work);
+
+/* Joules that a rank's port has drawn for messages, where there is an account. */
+double rg_sim_port_J(const struct rg_sim_ports *p, int rank);
+
+#endif

@@ -1,0 +1,95 @@
+#include "pumps.h"
+
+#include "memory.h"
+#include "ports.h"
+
+#include <simgrid/actor.h>
+#include <simgrid/engine.h>
+#include <stdlib.h>
+
+enum { PUMP_STACK = 16 << 10 };
+
+struct rg_sim_pump {
+    struct rg_sim_pumps *pool;
+    struct rg_sim_pump *next;     /* in idle or unstarted */
+    struct rg_sim_pump *next_all; /* of the pool */
+    sg_sem_t bell;
+    struct rg_message *message;
+    sg_exec_t receiving; /* the receiver's part of the message before; NULL: none */
+};
+
+static void pump_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct rg_sim_pump *pump = sg_actor_self_get_data();
+    struct rg_sim_pumps *p = pump->pool;
+    while (!p->over) {
+        while (pump->message) {
+            struct rg_message *message = pump->message;
+            const struct rg_sim_route *route = message->route;
+            rg_sim_carry(route, message->bytes, &pump->receiving);
+            pump->message = NULL;
+            p->reporting = pump;
+            rg_exchange_left(p->exchange, message, simgrid_get_clock() + rg_sim_travel_s(route));
+            p->reporting = NULL;
+            if (!pump->message) {
+                pump->next = p->idle;
+                p->idle = pump;
+            }
+            p->carried(p->world);
+        }
+        if (!p->over)
+            sg_sem_acquire(pump->bell);
+    }
+    rg_sim_end_work(pump->receiving);
+}
+
+void rg_sim_pumps_start(struct rg_sim_pumps *p)
+{
+    while (p->unstarted) {
+        struct rg_sim_pump *pump = p->unstarted;
+        p->unstarted = pump->next;
+        sg_actor_t actor = sg_actor_init("pump", p->host);
+        sg_actor_set_stacksize(actor, PUMP_STACK);
+        sg_actor_set_data(actor, pump);
+        sg_actor_start(actor, pump_main, 0, NULL);
+    }
+}
+
+void rg_sim_pumps_carry(struct rg_sim_pumps *p, struct rg_message *message)
+{
+    if (p->reporting) { /* the next message of the connection that has just become free */
+        p->reporting->message = message;
+        p->reporting = NULL;
+    } else if (p->idle) {
+        struct rg_sim_pump *pump = p->idle;
+        p->idle = pump->next;
+        pump->message = message;
+        p->note_ring(p->world, pump->bell);
+    } else {
+        struct rg_sim_pump *pump = rg_sim_take(1, sizeof *pump);
+        *pump = (struct rg_sim_pump){.pool = p,
+                                     .bell = sg_sem_init(0),
+                                     .message = message,
+                                     .next = p->unstarted,
+                                     .next_all = p->all};
+        p->all = p->unstarted = pump;
+    }
+}
+
+void rg_sim_pumps_end(struct rg_sim_pumps *p)
+{
+    p->over = true;
+    for (struct rg_sim_pump *pump = p->idle; pump; pump = pump->next)
+        p->note_ring(p->world, pump->bell);
+}
+
+void rg_sim_pumps_free(struct rg_sim_pumps *p)
+{
+    for (struct rg_sim_pump *pump = p->all, *next; pump; pump = next) {
+        next = pump->next_all;
+        sg_sem_destroy(pump->bell);
+        free(pump);
+    }
+}
