@@ -49,14 +49,6 @@ struct rg_meter {
     double last_end_s; /* of the settled sections; logs */
 };
 
-static double day_s(void)
-{
-    struct timespec t;
-    double before_s = rg_posix_clock();
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec - (before_s + rg_posix_clock()) / 2;
-}
-
 static void rest(double seconds)
 {
     struct timespec t = {.tv_sec = (time_t)seconds,
@@ -295,7 +287,7 @@ int rg_meter_open(const struct rg_meter_options *options, struct rg_meter **mete
     for (size_t n = strlen(m->root); n && m->root[n - 1] == '/'; n--)
         m->root[n - 1] = '\0';
     m->opened_s = rg_posix_clock();
-    m->day_s = day_s();
+    m->day_s = rg_posix_day();
     m->limits.stuck_s = options->stuck_s;
     m->idle_begin_s = m->idle_end_s = NAN;
     m->facts = (struct rg_meter_facts){.interval_s = options->interval_s, .idle_W = NAN};
@@ -411,7 +403,7 @@ void rg_meter_run(struct rg_meter *m)
         m->failed = false;
         m->facts.error[0] = '\0';
         m->sum = (struct rg_integral){0};
-        m->day_s = day_s();
+        m->day_s = rg_posix_day();
         return;
     }
     pthread_mutex_lock(&m->lock);
@@ -449,7 +441,7 @@ void rg_meter_idle(struct rg_meter *m, double seconds, bool (*stop)(void *arg), 
 static int read_log(struct rg_meter *m, double begin_s, double end_s, struct rg_integral *part,
                     struct rg_error *e)
 {
-    double limit_s = rg_posix_clock() + LOG_PATIENCE_S, now_day_s = day_s();
+    double limit_s = rg_posix_clock() + LOG_PATIENCE_S, now_day_s = rg_posix_day();
     int result;
     if (fabs(now_day_s - m->day_s) > CLOCK_MAY_SLIP_S)
         return rg_fail(e, RG_ERR_IO,

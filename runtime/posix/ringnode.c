@@ -42,9 +42,10 @@ struct ringnode {
     struct rg_mesh *mesh;
     struct rg_run *runs; /* rank 0 */
     struct rg_meter_options metering;
-    double idle_s;          /* of measuring idle power */
-    struct rg_meter *meter; /* NULL: none is wanted */
-    int rest_code;          /* why the remaining strategies cannot run; 0: they can */
+    double idle_s;                   /* of measuring idle power */
+    struct rg_meter *meter;          /* NULL: none is wanted */
+    struct rg_clock_sample compared; /* see struct rg_node_options */
+    int rest_code;                   /* why the remaining strategies cannot run; 0: they can */
 };
 
 static struct rg_mesh *volatile mesh_to_stop;
@@ -142,6 +143,7 @@ static int program(struct rg_world *w, void *arg)
                                       .initial = r->node->initial,
                                       .save = r->node->options.save,
                                       .trace = r->node->options.trace != NULL,
+                                      .compared = &r->node->compared,
                                       .host = rg_mesh_host(r->node->mesh, w->rank),
                                       .pace = pace ? pace->name : NULL,
                                       .progress = tell   ? tell_progress
@@ -737,6 +739,7 @@ static int run(struct ringnode *node)
 int main(int argc, char **argv)
 {
     struct ringnode node = {.rank = -1,
+                            .compared = rg_clock_unknown,
                             .join_timeout_s = 60,
                             .metering = {.choice = "none",
                                          .root = "/",

@@ -165,6 +165,12 @@ static double now(struct rg_world *w)
     return rg_posix_clock();
 }
 
+static double day(struct rg_world *w)
+{
+    (void)w;
+    return rg_posix_day();
+}
+
 static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg)
 {
     struct rg_mesh *m = strand_of(w)->mesh;
@@ -397,6 +403,7 @@ static bool settle(struct rg_world *w, double begin, double end, struct rg_energ
 static const struct rg_world_ops posix_ops = {.moves_bytes = true,
                                               .name = "posix",
                                               .now = now,
+                                              .day = day,
                                               .send = post,
                                               .recv = post,
                                               .wait_any = wait_any,

@@ -35,6 +35,7 @@
 
 /* Tags below RG_TAG_USER belong to world.c and collectives/. */
 #define RG_TAG_BARRIER    1u
+#define RG_TAG_CLOCK      2u
 #define RG_TAG_COLLECTIVE 16u
 #define RG_TAG_USER       256u
 
@@ -136,6 +137,9 @@ struct rg_world_ops {
     const char *name;
     bool moves_bytes; /* buffers are really read and written, even where numerics are skipped */
     double (*now)(struct rg_world *w);
+    /* Where each node reads a clock of its own: the date of UNIX at its raw date 0, as its clock of
+     * the day has it at this moment. NULL: all nodes share one clock. */
+    double (*day)(struct rg_world *w);
     /* The request is filled in; on return it is queued (0) or refused (an error, status set). */
     int (*send)(struct rg_world *w, struct rg_request *request);
     int (*recv)(struct rg_world *w, struct rg_request *request);
