@@ -45,7 +45,7 @@ struct node {
     int pause_count;
     uint64_t *machines; /* rank 0: of each node, see struct rg_meter_facts */
     struct rg_clock_map clocks;
-    struct rg_clock_section *sections, *sections0; /* [pause_count] each: own, and rank 0's */
+    struct rg_clock_section *sections, *common; /* [pause_count] each, of sections */
 };
 
 /* The end of an epoch. It travels to rank 0, as a report does. */
@@ -129,15 +129,15 @@ static int note_pause(struct node *n)
     return 0;
 }
 
-/* The training is over: a meter that is read only now says what there was in each section, which is
- * rank 0's, as this node's clock had it: logs of all nodes are added up over the same time. */
+/* The training is over: a meter that is read only now says what there was in each section, as
+ * it was for all: logs of all nodes are added up over the same time. */
 static void settle(struct node *n)
 {
     struct rg_energy section, sum = {.total_J = 0};
     for (int i = 0; i < n->pause_count; i++) {
         struct pause *pause = &n->pauses[i];
-        double begin_s = rg_clock_from_first(&n->clocks, n->sections0[i].begin_s);
-        double end_s = rg_clock_from_first(&n->clocks, n->sections0[i].end_s);
+        double begin_s = rg_clock_from_first(&n->clocks, n->common[i].begin_s);
+        double end_s = rg_clock_from_first(&n->clocks, n->common[i].end_s);
         if (!n->w->ops->settle(n->w, begin_s, end_s, &section))
             return;
         sum.total_J += section.total_J;
@@ -283,23 +283,50 @@ static int train(struct node *n)
 
 /* ---- clocks ---- */
 
-/* All learn when the clock of rank 0 ran. */
+/* The sections of this node by rank 0's clock; NAN: nobody knows. */
+static void map_sections(struct node *n)
+{
+    bool known = rg_clock_map_known(&n->clocks);
+    for (int i = 0; i < n->pause_count; i++) {
+        const struct pause *pause = &n->pauses[i];
+        n->sections[i] = (struct rg_clock_section){pause->begin_raw, pause->end_raw};
+        n->common[i] =
+            (struct rg_clock_section){known ? rg_clock_to_first(&n->clocks, pause->begin_raw) : NAN,
+                                      known ? rg_clock_to_first(&n->clocks, pause->end_raw) : NAN};
+    }
+}
+
+/* Rank 0 finds the common sections, and all learn them. */
 static int share_sections(struct node *n)
 {
-    size_t count = (size_t)n->pause_count;
-    n->sections = calloc(2 * count + 1, sizeof *n->sections);
+    struct rg_request request;
+    size_t count = (size_t)n->pause_count, bytes = count * sizeof *n->common;
+    int result = 0;
+    n->sections = calloc(3 * count + 1, sizeof *n->sections);
     if (!n->sections)
         return RG_ERR_NOMEM;
-    n->sections0 = n->sections + count;
-    for (size_t i = 0; i < count; i++)
-        n->sections[i] = (struct rg_clock_section){n->pauses[i].begin_raw, n->pauses[i].end_raw};
-    memcpy(n->sections0, n->sections, count * sizeof *n->sections);
-    return rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, n->sections0,
-                        count * sizeof *n->sections, TAG_SECTIONS);
+    n->common = n->sections + count;
+    struct rg_clock_section *theirs = n->common + count;
+    map_sections(n);
+    if (n->w->rank > 0) {
+        rg_send(n->w, 0, TAG_SECTIONS, n->common, bytes, &request);
+        result = rg_wait(n->w, &request);
+    }
+    for (int rank = 1; n->w->rank == 0 && rank < n->w->size && result == 0; rank++) {
+        rg_recv(n->w, rank, TAG_SECTIONS, theirs, bytes, &request);
+        result = rg_wait(n->w, &request);
+        for (size_t i = 0; i < count && result == 0; i++) {
+            n->common[i].begin_s = fmin(n->common[i].begin_s, theirs[i].begin_s);
+            n->common[i].end_s = fmin(n->common[i].end_s, theirs[i].end_s);
+        }
+    }
+    return result ? result
+                  : rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, n->common, bytes,
+                                 TAG_SECTIONS);
 }
 
 /* After the training, where nodes have clocks of their own: by how much they differ, and the
- * timeline of this node by rank 0's. */
+ * timeline of this node on that of all. */
 static int align(struct node *n)
 {
     if (!n->w->ops->day)
@@ -308,9 +335,9 @@ static int align(struct node *n)
     if (result == 0)
         result = share_sections(n);
     if (result == 0 && !rg_clock_map_known(&n->clocks)) /* its own dates are the best guess */
-        memcpy(n->sections0, n->sections, (size_t)n->pause_count * sizeof *n->sections);
-    if (result == 0 && n->w->trace && n->w->rank > 0)
-        rg_clock_map_trace(n->w->trace, &n->clocks, n->sections, n->sections0, n->pause_count);
+        memcpy(n->common, n->sections, (size_t)n->pause_count * sizeof *n->common);
+    if (result == 0 && n->w->trace)
+        rg_clock_map_trace(n->w->trace, &n->clocks, n->sections, n->common, n->pause_count);
     return result;
 }
 

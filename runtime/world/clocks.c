@@ -189,43 +189,48 @@ double rg_clock_uncertainty(const struct rg_clock_map *map)
 
 /* ---- traces ---- */
 
-/* rg_now at the begin of each section. */
+/* The begin of a section, and of the next one: on rg_now, and on the timeline of all. */
 struct shown {
-    double own_s, first_s;
+    double own_s, own_next_s, common_s, common_next_s;
 };
 
-static void move(struct rg_trace_event *event, const struct rg_clock_map *map,
-                 const struct rg_clock_section *own, const struct rg_clock_section *first,
-                 const struct shown *shown, double earliest_s)
+static void move_on(struct shown *shown, const struct rg_clock_section *own,
+                    const struct rg_clock_section *common)
 {
-    double *dates[] = {&event->begin_s, &event->end_s};
-    for (size_t i = 0; i < RG_COUNT(dates); i++) {
-        double raw_s = rg_clock_to_first(map, own->begin_s + (*dates[i] - shown->own_s));
-        *dates[i] = fmax(raw_s - first->begin_s + shown->first_s, earliest_s);
-    }
+    shown->own_s = shown->own_next_s;
+    shown->common_s = shown->common_next_s;
+    shown->own_next_s += own->end_s - own->begin_s;
+    shown->common_next_s += common->end_s - common->begin_s;
+}
+
+/* Kept inside its section: clocks are not known so well that it need be. */
+static double moved(double date_s, const struct rg_clock_map *map,
+                    const struct rg_clock_section *own, const struct rg_clock_section *common,
+                    const struct shown *shown)
+{
+    double raw_s = rg_clock_to_first(map, own->begin_s + (date_s - shown->own_s));
+    double shown_s = shown->common_s + (raw_s - common->begin_s);
+    return fmin(fmax(shown_s, shown->common_s), shown->common_next_s);
 }
 
 void rg_clock_map_trace(struct rg_trace *trace, const struct rg_clock_map *map,
-                        const struct rg_clock_section *own, const struct rg_clock_section *first,
+                        const struct rg_clock_section *own, const struct rg_clock_section *common,
                         int count)
 {
-    static const double step_s = 1e-9; /* dates of one section's end and the next one's begin */
+    static const double step_s = 1e-9; /* rounding is less, the least event more */
+    struct shown shown = {0};
     if (!rg_clock_map_known(map) || count == 0)
         return;
-    struct shown shown = {0};
-    double latest_s = -INFINITY, earliest_s = -INFINITY;
+    move_on(&shown, &own[0], &common[0]);
     int k = 0;
     for (uint64_t i = 0; i < trace->count; i++) {
         struct rg_trace_event *event = &trace->events[i];
         /* Events are recorded at their end: in the order of the sections they end in. */
-        while (k + 1 < count &&
-               event->end_s > shown.own_s + (own[k].end_s - own[k].begin_s) + step_s) {
-            shown.own_s += own[k].end_s - own[k].begin_s;
-            shown.first_s += first[k].end_s - first[k].begin_s;
+        while (k + 1 < count && event->end_s > shown.own_next_s + step_s) {
             k++;
-            earliest_s = latest_s;
+            move_on(&shown, &own[k], &common[k]);
         }
-        move(event, map, &own[k], &first[k], &shown, earliest_s);
-        latest_s = fmax(latest_s, event->end_s);
+        event->begin_s = moved(event->begin_s, map, &own[k], &common[k], &shown);
+        event->end_s = moved(event->end_s, map, &own[k], &common[k], &shown);
     }
 }

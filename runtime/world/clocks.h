@@ -54,15 +54,17 @@ double rg_clock_uncertainty(const struct rg_clock_map *map);
 double rg_clock_drift(const struct rg_clock_sample *from, const struct rg_clock_sample *to,
                       double *uncertainty);
 
-/* A stretch of time in which rg_now ran, in raw dates of one node. */
+/* A stretch of time in which rg_now ran, between two fences, in raw dates of one node. Nodes leave
+ * a fence one by one: the common section of all is, by rank 0's clock, from the first to leave the
+ * one at its begin to the first to leave the one at its end. What any of them does in it lies
+ * within. */
 struct rg_clock_section {
     double begin_s, end_s;
 };
-/* The events of a node, whose dates are on its rg_now, to rank 0's. own, first: the same sections
- * (rising) as this node and as rank 0 saw them; both leave untimed time out. A node may begin a
- * section before rank 0 does, but nothing of it comes before what it did in the one before. */
+/* The events of a node, whose dates are on its rg_now, to the timeline of all: the common sections
+ * one after the other, rising, by rank 0's clock. own: the same sections as this node saw them. */
 void rg_clock_map_trace(struct rg_trace *trace, const struct rg_clock_map *map,
-                        const struct rg_clock_section *own, const struct rg_clock_section *first,
+                        const struct rg_clock_section *own, const struct rg_clock_section *common,
                         int count);
 
 #endif

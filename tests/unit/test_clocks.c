@@ -152,24 +152,23 @@ static void add(struct rg_trace *trace, double begin_s, double end_s, int kind)
                      .begin_s = begin_s, .end_s = end_s, .peer = -1, .kind = (uint16_t)kind});
 }
 
-/* Two epochs, 100 to 110 and 120 to 130 by rank 0; this node leaves the fences at other dates, and
- * its clock is wrong and runs off. */
+/* Two epochs, 99.9 to 109.9 and 119.4 to 129.9 for the first node to begin and to end them; this
+ * one leaves the fences at other dates, and its clock is wrong and runs off. */
 static void test_trace(void)
 {
     struct skew skew = {-5000, 100e-6};
     struct rg_clock_map map = {trip(&skew, 90, 1e-6, 0, 1e-6), trip(&skew, 140, 1e-6, 0, 1e-6)};
-    static const struct rg_clock_section first[] = {{100, 110}, {120, 130}};
+    static const struct rg_clock_section common[] = {{99.9, 109.9}, {119.4, 129.9}};
     static const double dates[] = {100.002, 110.003, 119.5, 130.001}; /* of the fences, here */
     struct rg_clock_section own[2];
     for (int k = 0; k < 2; k++)
         own[k] =
             (struct rg_clock_section){shows(&skew, dates[2 * k]), shows(&skew, dates[2 * k + 1])};
-    /* events: (section, true begin, true end), and where rank 0's timeline has them */
-    static const double events[][5] = {{0, 100.002, 101, 0.002, 1},
-                                       {0, 105, 109.8, 5, 9.8},
-                                       {1, 119.5, 119.9, 9.8, 9.9}, /* not before what was before */
-                                       {1, 121, 122, 11, 12},
-                                       {1, 122, 129, 12, 19}};
+    /* events: (section, true begin, true end), and where the timeline of all has them */
+    static const double events[][5] = {{0, 100.002, 101, 0.102, 1.1}, {0, 105, 109.8, 5.1, 9.9},
+                                       {0, 109.8, 109.95, 9.9, 10}, /* cannot be: cut off */
+                                       {1, 119.5, 119.9, 10.1, 10.5}, {1, 121, 122, 11.6, 12.6},
+                                       {1, 122, 129, 12.6, 19.6}};
     struct rg_trace *trace = rg_trace_new(100);
     for (size_t i = 0; i < RG_COUNT(events); i++) {
         int k = (int)events[i][0];
@@ -178,15 +177,15 @@ static void test_trace(void)
         add(trace, shows(&skew, events[i][1]) + shift_s, shows(&skew, events[i][2]) + shift_s,
             RG_TRACE_COMPUTE);
     }
-    CU_ASSERT_DOUBLE_EQUAL(trace->events[4].end_s, 19.501 + 0.00195, 1e-6); /* as it was */
-    rg_clock_map_trace(trace, &map, own, first, 2);
+    CU_ASSERT_DOUBLE_EQUAL(trace->events[5].end_s, 19.501 + 0.00195, 1e-6); /* as it was */
+    rg_clock_map_trace(trace, &map, own, common, 2);
     for (size_t i = 0; i < RG_COUNT(events); i++) {
         CU_ASSERT_DOUBLE_EQUAL(trace->events[i].begin_s, events[i][3], 2e-6);
         CU_ASSERT_DOUBLE_EQUAL(trace->events[i].end_s, events[i][4], 2e-6);
     }
     struct rg_trace_event kept = trace->events[3];
     map = (struct rg_clock_map){rg_clock_unknown, rg_clock_unknown};
-    rg_clock_map_trace(trace, &map, own, first, 2);
+    rg_clock_map_trace(trace, &map, own, common, 2);
     CU_ASSERT_EQUAL(trace->events[3].begin_s, kept.begin_s);
     rg_trace_free(trace);
 }
