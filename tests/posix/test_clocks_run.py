@@ -5,11 +5,13 @@ All processes are on one machine, so that the true offset is known: 0, or what t
 Exit status 77: skipped (no ringnode given); without time namespaces only what needs them is skipped."""
 import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -38,6 +40,54 @@ def free_ports(count):
     return ports
 
 
+class SlowWay(threading.Thread):
+    """A way to a port that takes its time, another there than back: what comes is passed on later."""
+
+    def __init__(self, target, there_s, back_s):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port, self.target, self.delays = self.listener.getsockname()[1], target, (there_s, back_s)
+
+    def run(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            except OSError:
+                if self.listener.fileno() < 0:
+                    return
+                near.close()  # nobody listens there yet
+                continue
+            for one in near, far:
+                one.settimeout(None)
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for source, sink, delay_s in (near, far, self.delays[0]), (far, near, self.delays[1]):
+                line = queue.Queue()
+                threading.Thread(target=self.take, args=(source, line, delay_s), daemon=True).start()
+                threading.Thread(target=self.give, args=(sink, line), daemon=True).start()
+
+    @staticmethod
+    def take(source, line, delay_s):
+        data = True
+        while data:
+            try:
+                data = source.recv(1 << 16)
+            except OSError:
+                data = b""
+            line.put((time.monotonic() + delay_s, data))
+
+    @staticmethod
+    def give(sink, line):
+        data = True
+        while data:
+            date, data = line.get()
+            time.sleep(max(0, date - time.monotonic()))
+            try:
+                sink.sendall(data) if data else sink.shutdown(socket.SHUT_WR)
+            except OSError:
+                return
+
+
 def time_namespaces():
     try:
         return subprocess.run(["unshare", "--time", "--monotonic", "1", "true"], capture_output=True,
@@ -64,13 +114,19 @@ class Clocks(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)["runs"]
 
-    def start(self, options=((), (), ()), skews=None, **what):
-        """A rank each, in its own time namespace where skews are given."""
+    def start(self, options=((), (), ()), skews=None, way=None, **what):
+        """A rank each, in its own time namespace where skews are given. way: delays from the last rank to
+        rank 0, there and back."""
         ports = free_ports(len(options))
-        hosts = self.path / "hosts"
-        hosts.write_text("".join(f"127.0.0.1:{port}\n" for port in ports))
         started = []
         for rank, words in enumerate(options):
+            if way and rank == len(options) - 1:
+                slow = SlowWay(ports[0], *way)
+                self.addCleanup(slow.listener.close)
+                slow.start()
+                ports[0] = slow.port
+            hosts = self.path / f"hosts-{rank}"
+            hosts.write_text("".join(f"127.0.0.1:{port}\n" for port in ports))
             extra = ["--json", "-", "--trace", self.trace] if rank == 0 else []
             line = self.command("--rank", str(rank), "--hosts", str(hosts), *extra, *words, **what)
             if skews:
@@ -152,6 +208,15 @@ class Clocks(unittest.TestCase):
         right, = self.local()
         for key in "weights_sha256", "traffic", "iterations", "samples", "final", "memory_bytes":
             self.assertEqual(wrong[key], right[key])
+
+    def test_slow_way(self):
+        """8 ms there and 2 ms back: the offset is wrong by half of the difference, and known to be."""
+        run, = self.nodes([["--set", "nodes=2"]] * 2, way=(8e-3, 2e-3), epochs=4)
+        self.assertEqual(run["per_node"][0]["clock"], ZEROS)
+        clock = run["per_node"][1]["clock"]
+        self.assertLess(abs(clock["offset_s"]), clock["uncertainty_s"])
+        self.assertTrue(5e-3 < clock["uncertainty_s"] < 5e-3 + 4e-3 * SLOWNESS, clock)
+        self.assertLess(abs(clock["offset_s"] - 3e-3), 2e-3 * SLOWNESS)
 
     @unittest.skipUnless(time_namespaces(), "no time namespaces here")
     def test_logs(self):
