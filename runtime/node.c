@@ -138,7 +138,7 @@ static void settle(struct node *n)
         struct pause *pause = &n->pauses[i];
         double begin_s = rg_clock_from_first(&n->clocks, n->common[i].begin_s);
         double end_s = rg_clock_from_first(&n->clocks, n->common[i].end_s);
-        if (!n->w->ops->settle(n->w, begin_s, end_s, &section))
+        if (!n->w->ops->settle(n->w, begin_s, end_s, &n->clocks, &section))
             return;
         sum.total_J += section.total_J;
         sum.idle_J += section.idle_J;

@@ -394,10 +394,11 @@ static void energy(struct rg_world *w, struct rg_energy *so_far)
         rg_meter_energy(meter, so_far);
 }
 
-static bool settle(struct rg_world *w, double begin, double end, struct rg_energy *section)
+static bool settle(struct rg_world *w, double begin, double end, const struct rg_clock_map *clocks,
+                   struct rg_energy *section)
 {
     struct rg_meter *meter = strand_of(w)->mesh->meter;
-    return meter && rg_meter_settle(meter, begin, end, section);
+    return meter && rg_meter_settle(meter, begin, end, clocks, section);
 }
 
 static const struct rg_world_ops posix_ops = {.moves_bytes = true,

@@ -104,7 +104,8 @@ struct rg_energy {
 /* The board of a node as far as the world's own book-keeping needs it; see boards/board.h. */
 struct rg_board;
 
-struct rg_trace; /* trace.h */
+struct rg_trace;     /* trace.h */
+struct rg_clock_map; /* clocks.h */
 
 /* A handle: one strand of one node. Worlds embed it as the first member of their own struct. */
 struct rg_world {
@@ -163,8 +164,10 @@ struct rg_world_ops {
      * NULL: the world knows nothing of energy. total_J needs no filling in where all parts are. */
     void (*energy)(struct rg_world *w, struct rg_energy *so_far);
     /* NULL, or for meters that are read after the run: what the node has drawn between two raw
-     * dates, which was unknown then; false: `energy` has told all that there is. */
-    bool (*settle)(struct rg_world *w, double begin, double end, struct rg_energy *section);
+     * dates, which was unknown then; false: `energy` has told all that there is. clocks: this
+     * node's against rank 0's, before and after the training. */
+    bool (*settle)(struct rg_world *w, double begin, double end, const struct rg_clock_map *clocks,
+                   struct rg_energy *section);
 };
 
 /* Seconds since rg_clock_start; monotonic but for untimed sections, at whose end the clock is set

@@ -228,8 +228,8 @@ class Clocks(unittest.TestCase):
             name = self.path / f"board{rank}/proc/sys/kernel/random/boot_id"
             name.parent.mkdir(parents=True)
             name.write_text(f"boot-{rank}\n")
-            options.append(["--meter", f"csv:{log}", "--idle-seconds", "0", "--sysfs-root",
-                            str(self.path / f"board{rank}")])
+            options.append(["--meter", f"csv:{log}", "--meter-clock", ("own", "rank0", "rank0")[rank],
+                            "--idle-seconds", "0", "--sysfs-root", str(self.path / f"board{rank}")])
         skews = (100, 20000, 3000)
         run, = self.nodes(options, skews=skews)
         bound = 2 * (self.check(run, skews) + DATE_S) * 9 * epochs
