@@ -42,7 +42,8 @@ NUMBERS = {"": ("nodes", "iterations", "samples", "time_s", "late_receives", "st
            "predicted": ("T_A_s", "c_s", "iteration_s", "messages", "values", "payload_bytes",
                          "memory_bytes")}
 TEXTS = ("label", "kind", "status", "error", "numerics", "energy_source", "weights_sha256")
-SIGNED = ("bubble", "loss", "energy_J", "offset_s", "drift_ppm") + PARTS  # may be below 0: joules above an idle that was too high
+# May be below 0: joules above an idle that was too high, clocks that are ahead.
+SIGNED = ("bubble", "loss", "energy_J", "offset_s", "drift_ppm") + PARTS
 LARGE = 1e30
 CLOCK = ("offset_s", "wall_offset_s", "uncertainty_s", "drift_ppm", "drift_uncertainty_ppm")
 POINT = ("iteration", "time_s", "energy_J", "loss", "accuracy")
