@@ -323,7 +323,7 @@ def alignment_json(alignment):
     return {"label": alignment.label, "tolerance_s": alignment.tolerance_s, "warm_up": alignment.warm_up,
             "dates": alignment.compared, "within": alignment.within, "first": parting_json(alignment.first),
             "first_of_node": [parting_json(parting) for _, parting in sorted(alignment.partings.items())],
-            "largest": parting_json(alignment.largest)}
+            "largest": parting_json(alignment.largest), "clock_uncertainty_s": alignment.clock_s}
 
 
 def file_json(root):

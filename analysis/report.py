@@ -228,6 +228,7 @@ def scenario_section(result):
                  ("nodes", _range(run["nodes"] for run in runs if run["nodes"])),
                  ("iterations", _range(run.get("iterations") for run in runs if run.get("iterations"))),
                  ("samples", _range(run.get("samples") for run in runs if run.get("samples"))),
+                 ("clocks", ringresult.clock_word(runs)),
                  ("numerics", ", ".join(sorted({run.get("numerics") or "?" for run in runs})))]
         text += facts(pairs)
         text += "<details><summary>Host: what depends on the machine and the moment</summary>\n"

@@ -93,7 +93,7 @@ class Parting:
 class Alignment:
     """One strategy in both worlds. partings: the first of each node that has one, {rank: Parting}."""
 
-    def __init__(self, simulated, measured, tolerance, warm_up=None, dropped=False):
+    def __init__(self, simulated, measured, tolerance, warm_up=None, dropped=False, clock_s=None):
         self.label = simulated.label
         self.sides = Side(simulated), Side(measured)
         least = min(side.iterations for side in self.sides)
@@ -101,6 +101,7 @@ class Alignment:
         self.tolerance_s = tolerance.seconds(self.sides[0].iteration_s)
         self.compared = self.within = 0  # dates
         self.dropped = dropped
+        self.clock_s = clock_s  # of measured dates on different nodes; None: unknown
         self.largest = None  # the Parting with the largest difference, beyond the tolerance or not
         self.partings = {}
         for key in sorted(set(self.sides[0].lanes) | set(self.sides[1].lanes)):
@@ -168,6 +169,8 @@ class Alignment:
         count = f"{self.within} of {self.compared} dates within it"
         if self.warm_up:
             count += f", {self.warm_up} iteration{'s' if self.warm_up > 1 else ''} of warm-up left out"
+        if self.clock_s is not None and self.clock_s > self.tolerance_s:
+            count += f"; the nodes' clocks are known to within {si(self.clock_s, 's')} only"
         if self.first:
             return f"{self.label}: part in {self.first.text()}; {tolerance}, {count}"
         largest = f", the largest difference {si(abs(self.largest.difference_s), 's')}" if self.largest else ""
@@ -189,7 +192,7 @@ def align(simulated, measured, tolerance, warm_up=None):
                       "a strategy is allowed")
     others = {process.label: process for process in measured.processes}
     dropped = bool(simulated.dropped or measured.dropped)
-    found = [Alignment(process, others[process.label], tolerance, warm_up, dropped)
+    found = [Alignment(process, others[process.label], tolerance, warm_up, dropped, measured.clock_s)
              for process in simulated.processes if process.label in others]
     if not found:
         raise Bad(f"{simulated.path} and {measured.path} have no strategy in common")

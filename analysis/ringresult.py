@@ -42,8 +42,10 @@ NUMBERS = {"": ("nodes", "iterations", "samples", "time_s", "late_receives", "st
            "predicted": ("T_A_s", "c_s", "iteration_s", "messages", "values", "payload_bytes",
                          "memory_bytes")}
 TEXTS = ("label", "kind", "status", "error", "numerics", "energy_source", "weights_sha256")
-SIGNED = ("bubble", "loss", "energy_J") + PARTS  # may be below 0: joules above an idle that was too high
+# May be below 0: joules above an idle that was too high, clocks that are ahead.
+SIGNED = ("bubble", "loss", "energy_J", "offset_s", "drift_ppm") + PARTS
 LARGE = 1e30
+CLOCK = ("offset_s", "wall_offset_s", "uncertainty_s", "drift_ppm", "drift_uncertainty_ppm")
 POINT = ("iteration", "time_s", "energy_J", "loss", "accuracy")
 NODE = ("rank", "busy_s", "comm_s", "idle_s", "energy_J", "bytes_sent", "bytes_received", "memory_bytes")
 
@@ -116,6 +118,11 @@ def _check_run(where, run):
             _typed(f"{where}.{key}", run[key], dict, "an object")
     _check_list(where, run, "training", POINT)
     _check_list(where, run, "per_node", NODE)
+    for i, node in enumerate(run.get("per_node") or ()):
+        if node.get("clock") is not None:
+            _typed(f"{where}.per_node[{i}].clock", node["clock"], dict, "an object or null")
+            for field in CLOCK:
+                _number(f"{where}.per_node[{i}].clock.{field}", node["clock"].get(field))
 
 
 def load(paths):
@@ -307,6 +314,17 @@ def energy_word(runs):
         measured = any(run.world == "posix" for run in runs)
         return "energy: not " + ("measured" if measured else "modelled")
     return "energy: " + ", ".join("modelled" if s == "model" else f"measured ({s})" for s in sorted(sources))
+
+
+def clock_word(runs):
+    """How well dates of different nodes can be compared; None: they have one clock, or nothing is said."""
+    clocks = [node["clock"] for run in runs for node in run.get("per_node") or () if node.get("clock")]
+    if not clocks:
+        return None
+    bounds = [clock.get("uncertainty_s") for clock in clocks]
+    if None in bounds:
+        return "not compared on every node"
+    return f"known to within {si(max(bounds), 's')} of node 0's"
 
 
 def best_of_grid(result, runs, by_batch=False):

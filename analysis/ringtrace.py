@@ -77,6 +77,8 @@ class Trace:
         self.path, self.processes = path, processes
         self.world, self.scenario = other.get("world"), str(other.get("scenario") or "?")
         self.dropped = other.get("dropped_events") or 0
+        clock_s = other.get("clock_uncertainty_s")  # of dates of different nodes; None: one clock, or unknown
+        self.clock_s = float(clock_s) if isinstance(clock_s, (int, float)) else None
 
     @property
     def labels(self):

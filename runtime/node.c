@@ -10,13 +10,22 @@
 #include "base/check.h"
 #include "collectives/collectives.h"
 #include "inspect.h"
+#include "world/clocks.h"
 #include "world/trace.h"
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG_REPORT = RG_TAG_USER - 6, TAG_EVENTS, TAG_STOP, TAG_TRACE, TAG_ENERGY, TAG_POINTS };
+enum {
+    TAG_REPORT = RG_TAG_USER - 7,
+    TAG_EVENTS,
+    TAG_STOP,
+    TAG_TRACE,
+    TAG_ENERGY,
+    TAG_POINTS,
+    TAG_SECTIONS
+};
 enum { IDLE, COMPUTE, NETWORK, SWITCH, TOTAL, PARTS }; /* of joules */
 enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
 
@@ -35,6 +44,8 @@ struct node {
     struct pause *pauses; /* where energy is settled after the run */
     int pause_count;
     uint64_t *machines; /* rank 0: of each node, see struct rg_meter_facts */
+    struct rg_clock_map clocks;
+    struct rg_clock_section *sections, *common; /* [pause_count] each, of sections */
 };
 
 /* The end of an epoch. It travels to rank 0, as a report does. */
@@ -50,11 +61,12 @@ struct report {
     double busy_s, joules[PARTS];
     uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
     uint64_t memory, staleness, peak_units, events, dropped, paced, overruns;
-    double interval_s, longest_s, idle_W, variance_J2, samples; /* of its meter */
+    double interval_s, longest_s, idle_W, variance_J2, samples;       /* of its meter */
+    double offset_s, wall_s, uncertainty_s, drift, drift_uncertainty; /* of its clock */
     uint64_t machine, metered;
     char host[64], source[16], meter_error[200];
 };
-_Static_assert(sizeof(struct report) == (21 + PARTS) * 8 + 280, "the report has no padding");
+_Static_assert(sizeof(struct report) == (26 + PARTS) * 8 + 280, "the report has no padding");
 _Static_assert(sizeof(struct rg_trace_event) == 56, "trace events have no padding");
 
 /* ---- energy ---- */
@@ -117,13 +129,16 @@ static int note_pause(struct node *n)
     return 0;
 }
 
-/* The training is over: a meter that is read only now says what there was in each section. */
+/* The training is over: a meter that is read only now says what there was in each section, as
+ * it was for all: logs of all nodes are added up over the same time. */
 static void settle(struct node *n)
 {
     struct rg_energy section, sum = {.total_J = 0};
     for (int i = 0; i < n->pause_count; i++) {
         struct pause *pause = &n->pauses[i];
-        if (!n->w->ops->settle(n->w, pause->begin_raw, pause->end_raw, &section))
+        double begin_s = rg_clock_from_first(&n->clocks, n->common[i].begin_s);
+        double end_s = rg_clock_from_first(&n->clocks, n->common[i].end_s);
+        if (!n->w->ops->settle(n->w, begin_s, end_s, &n->clocks, &section))
             return;
         sum.total_J += section.total_J;
         sum.idle_J += section.idle_J;
@@ -266,6 +281,79 @@ static int train(struct node *n)
     return result;
 }
 
+/* ---- clocks ---- */
+
+/* The sections of this node by rank 0's clock; NAN: nobody knows. */
+static void map_sections(struct node *n)
+{
+    bool known = rg_clock_map_known(&n->clocks);
+    for (int i = 0; i < n->pause_count; i++) {
+        const struct pause *pause = &n->pauses[i];
+        n->sections[i] = (struct rg_clock_section){pause->begin_raw, pause->end_raw};
+        n->common[i] =
+            (struct rg_clock_section){known ? rg_clock_to_first(&n->clocks, pause->begin_raw) : NAN,
+                                      known ? rg_clock_to_first(&n->clocks, pause->end_raw) : NAN};
+    }
+}
+
+/* Rank 0 finds the common sections, and all learn them. */
+static int share_sections(struct node *n)
+{
+    struct rg_request request;
+    size_t count = (size_t)n->pause_count, bytes = count * sizeof *n->common;
+    int result = 0;
+    n->sections = calloc(3 * count + 1, sizeof *n->sections);
+    if (!n->sections)
+        return RG_ERR_NOMEM;
+    n->common = n->sections + count;
+    struct rg_clock_section *theirs = n->common + count;
+    map_sections(n);
+    if (n->w->rank > 0) {
+        rg_send(n->w, 0, TAG_SECTIONS, n->common, bytes, &request);
+        result = rg_wait(n->w, &request);
+    }
+    for (int rank = 1; n->w->rank == 0 && rank < n->w->size && result == 0; rank++) {
+        rg_recv(n->w, rank, TAG_SECTIONS, theirs, bytes, &request);
+        result = rg_wait(n->w, &request);
+        for (size_t i = 0; i < count && result == 0; i++) {
+            n->common[i].begin_s = fmin(n->common[i].begin_s, theirs[i].begin_s);
+            n->common[i].end_s = fmin(n->common[i].end_s, theirs[i].end_s);
+        }
+    }
+    return result ? result
+                  : rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, n->common, bytes,
+                                 TAG_SECTIONS);
+}
+
+/* After the training, where nodes have clocks of their own: by how much they differ, and the
+ * timeline of this node on that of all. */
+static int align(struct node *n)
+{
+    if (!n->w->ops->day)
+        return 0;
+    int result = rg_clocks_compare(n->w, &n->clocks.after);
+    if (result == 0)
+        result = share_sections(n);
+    if (result == 0 && !rg_clock_map_known(&n->clocks)) /* its own dates are the best guess */
+        memcpy(n->common, n->sections, (size_t)n->pause_count * sizeof *n->common);
+    if (result == 0 && n->w->trace)
+        rg_clock_map_trace(n->w->trace, &n->clocks, n->sections, n->common, n->pause_count);
+    return result;
+}
+
+static void account_clock(const struct node *n, struct report *r)
+{
+    const struct rg_clock_map *map = &n->clocks;
+    const struct rg_clock_sample *last = rg_clock_known(&map->after) ? &map->after : &map->before;
+    const struct rg_clock_sample *first = n->options->compared;
+    r->offset_s = last->offset_s;
+    r->wall_s = last->wall_s;
+    r->uncertainty_s = rg_clock_uncertainty(map);
+    r->drift = r->drift_uncertainty = 0;
+    if (n->w->rank > 0)
+        r->drift = rg_clock_drift(first ? first : &map->before, last, &r->drift_uncertainty);
+}
+
 /* ---- the account of all nodes ---- */
 
 static void account_meter(const struct node *n, struct report *r)
@@ -303,6 +391,7 @@ static struct report account(struct node *n)
                        .overruns = c->overruns};
     own_joules(n, r.joules);
     account_meter(n, &r);
+    account_clock(n, &r);
     if (n->w->trace) {
         r.events = n->w->trace->count;
         r.dropped = n->w->trace->dropped;
@@ -424,6 +513,12 @@ static void add_node(struct node *n, int rank, const struct report *r)
                                  .bytes_received = r->bytes_received,
                                  .memory_bytes = r->memory,
                                  .trace = node->trace};
+    node->clock = (struct rg_run_clock){.known = n->w->ops->day != NULL,
+                                        .offset_s = r->offset_s,
+                                        .wall_offset_s = r->wall_s,
+                                        .uncertainty_s = r->uncertainty_s,
+                                        .drift_ppm = 1e6 * r->drift,
+                                        .drift_uncertainty_ppm = 1e6 * r->drift_uncertainty};
     memcpy(node->host, r->host, sizeof node->host);
     describe_power(n, rank, &node->power);
     if (counts(n, rank, r->machine)) {
@@ -496,11 +591,13 @@ static int send_pauses(struct node *n)
 
 static int gather(struct node *n)
 {
+    int result = align(n);
+    if (result)
+        return result;
     if (n->w->ops->settle)
         settle(n);
     struct report own = account(n);
     struct rg_request request;
-    int result = 0;
     if (n->w->rank > 0) {
         struct rg_trace *trace = n->w->trace;
         rg_send(n->w, 0, TAG_REPORT, &own, sizeof own, &request);
@@ -609,6 +706,11 @@ static int prepare(struct node *n)
     if (result)
         return result;
     n->trace = trace;
+    result = rg_clocks_compare(w, &n->clocks.before);
+    if (result)
+        return result;
+    if (n->options->compared && !rg_clock_known(n->options->compared))
+        *n->options->compared = n->clocks.before;
     w->mem = rg_mem_new(real ? RG_MEM_REAL : RG_MEM_VIRTUAL);
     w->trace = n->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
     if (!w->mem || (n->trace && !w->trace))
@@ -627,6 +729,7 @@ static void clear(struct node *n)
     if (n->state)
         n->job->strategy->close(n->state);
     free(n->pauses);
+    free(n->sections);
     free(n->machines);
     rg_trace_free(n->w->trace);
     rg_mem_free(n->w->mem);
@@ -668,6 +771,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
 {
     RG_ASSERT(w->size == job->nodes && (w->rank == 0) == (run != NULL));
     struct node n = {.w = w, .job = job, .options = options, .run = run};
+    n.clocks = (struct rg_clock_map){rg_clock_unknown, rg_clock_unknown};
     n.joules[TOTAL] = NAN;
     struct progress progress = {.options = options, .total = job->iterations};
     if (run) {

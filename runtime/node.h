@@ -3,6 +3,7 @@
 #define RG_NODE_H
 
 #include "job.h"
+#include "world/clocks.h"
 
 struct rg_node_options {
     double stop_accuracy; /* NAN: train to the end */
@@ -13,6 +14,9 @@ struct rg_node_options {
     const char *pace;     /* the board whose time computations take, or NULL: their own */
     void (*progress)(void *arg, long done, long total, double time_s); /* rank 0; NULL: none */
     void *progress_arg;
+    /* This process's first comparison of clocks with rank 0, kept from run to run for the drift;
+     * rg_clock_unknown before the first. NULL: none is kept. */
+    struct rg_clock_sample *compared;
 };
 
 /* Train. Every rank < job->nodes calls it on its own handle (w->size == job->nodes). On rank 0 *run

@@ -44,6 +44,14 @@ double rg_posix_clock(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+double rg_posix_day(void)
+{
+    struct timespec t;
+    double before_s = rg_posix_clock();
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec - (before_s + rg_posix_clock()) / 2;
+}
+
 void lock_mesh(struct rg_mesh *m)
 {
     atomic_fetch_add(&m->knocking, 1);

@@ -303,5 +303,7 @@ void rg_comm_wake_all(struct rg_mesh *m);
 void rg_comm_spread(struct rg_mesh *m); /* tell the peers of an interruption */
 void rg_comm_kick(struct rg_mesh *m);   /* wakes whoever drives */
 double rg_posix_clock(void);
+/* The date of UNIX at date 0 of that clock, as the clock of the day has it at this moment. */
+double rg_posix_day(void);
 
 #endif

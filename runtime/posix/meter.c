@@ -34,6 +34,7 @@ struct rg_meter {
     struct rg_meter_limits limits; /* constant */
     char where[280], root[240];    /* constant */
     double opened_s;               /* constant */
+    bool first_clock;              /* constant; see rg_meter_options */
     double day_s; /* the opener's, too: date of UNIX at date 0 of our clock when the run began */
     bool started; /* the opener's: the thread runs */
 
@@ -48,14 +49,6 @@ struct rg_meter {
     double idle_begin_s, idle_end_s;
     double last_end_s; /* of the settled sections; logs */
 };
-
-static double day_s(void)
-{
-    struct timespec t;
-    double before_s = rg_posix_clock();
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec - (before_s + rg_posix_clock()) / 2;
-}
 
 static void rest(double seconds)
 {
@@ -295,7 +288,8 @@ int rg_meter_open(const struct rg_meter_options *options, struct rg_meter **mete
     for (size_t n = strlen(m->root); n && m->root[n - 1] == '/'; n--)
         m->root[n - 1] = '\0';
     m->opened_s = rg_posix_clock();
-    m->day_s = day_s();
+    m->day_s = rg_posix_day();
+    m->first_clock = options->first_clock;
     m->limits.stuck_s = options->stuck_s;
     m->idle_begin_s = m->idle_end_s = NAN;
     m->facts = (struct rg_meter_facts){.interval_s = options->interval_s, .idle_W = NAN};
@@ -411,7 +405,7 @@ void rg_meter_run(struct rg_meter *m)
         m->failed = false;
         m->facts.error[0] = '\0';
         m->sum = (struct rg_integral){0};
-        m->day_s = day_s();
+        m->day_s = rg_posix_day();
         return;
     }
     pthread_mutex_lock(&m->lock);
@@ -445,46 +439,66 @@ void rg_meter_idle(struct rg_meter *m, double seconds, bool (*stop)(void *arg), 
 
 /* ---- logs ---- */
 
-/* Joules between two dates of our clock; waits a little for a log that grows. */
-static int read_log(struct rg_meter *m, double begin_s, double end_s, struct rg_integral *part,
+/* The date of UNIX at date 0 of our clock, by the clock of the day that the log goes by: when the
+ * run began, and now. */
+static int find_day(const struct rg_meter *m, const struct rg_clock_map *clocks, double *day_s,
                     struct rg_error *e)
 {
-    double limit_s = rg_posix_clock() + LOG_PATIENCE_S, now_day_s = day_s();
-    int result;
-    if (fabs(now_day_s - m->day_s) > CLOCK_MAY_SLIP_S)
+    double now_s = rg_posix_day();
+    *day_s = m->day_s;
+    if (m->first_clock) {
+        *day_s += clocks ? clocks->before.wall_s : NAN;
+        now_s += clocks ? clocks->after.wall_s : NAN;
+    }
+    if (isnan(now_s - *day_s))
+        return rg_fail(e, RG_ERR_IO,
+                       "rank 0's clock of the day, which the log goes by, is unknown");
+    if (fabs(now_s - *day_s) > CLOCK_MAY_SLIP_S)
         return rg_fail(e, RG_ERR_IO,
                        "the clock of the day was set by %.3f s during the run: no log can be "
                        "aligned with it",
-                       now_day_s - m->day_s);
+                       now_s - *day_s);
+    return 0;
+}
+
+/* Joules between two dates of our clock; waits a little for a log that grows. */
+static int read_log(struct rg_meter *m, double begin_s, double end_s,
+                    const struct rg_clock_map *clocks, struct rg_integral *part, struct rg_error *e)
+{
+    double limit_s = rg_posix_clock() + LOG_PATIENCE_S, day_s;
+    int result = find_day(m, clocks, &day_s, e);
+    if (result)
+        return result;
     do {
         *part = (struct rg_integral){0};
-        result = m->source->between(m->state, begin_s + m->day_s, end_s + m->day_s, part, e);
+        result = m->source->between(m->state, begin_s + day_s, end_s + day_s, part, e);
         if (result == RG_ERR_TIMEOUT)
             rest(LOG_LOOK_S);
     } while (result == RG_ERR_TIMEOUT && rg_posix_clock() < limit_s);
     return result;
 }
 
-static void settle_idle(struct rg_meter *m)
+static void settle_idle(struct rg_meter *m, const struct rg_clock_map *clocks)
 {
     struct rg_integral part;
     struct rg_error e;
     if (isnan(m->facts.idle_W) && m->idle_end_s > m->idle_begin_s &&
-        read_log(m, m->idle_begin_s, m->idle_end_s, &part, &e) == 0)
+        read_log(m, m->idle_begin_s, m->idle_end_s, clocks, &part, &e) == 0)
         m->facts.idle_W = part.joules / (m->idle_end_s - m->idle_begin_s);
 }
 
-bool rg_meter_settle(struct rg_meter *m, double begin_s, double end_s, struct rg_energy *section)
+bool rg_meter_settle(struct rg_meter *m, double begin_s, double end_s,
+                     const struct rg_clock_map *clocks, struct rg_energy *section)
 {
     struct rg_error e = {0};
     struct rg_integral part;
     if (!m->source || m->source->kind != RG_METER_LOG)
         return false;
-    int result = m->failed ? RG_ERR_IO : read_log(m, begin_s, end_s, &part, &e);
+    int result = m->failed ? RG_ERR_IO : read_log(m, begin_s, end_s, clocks, &part, &e);
     if (result && !m->failed)
         fail(m, &e);
     if (result == 0)
-        settle_idle(m);
+        settle_idle(m, clocks);
     double joules = result ? NAN : part.joules;
     *section = (struct rg_energy){.total_J = joules,
                                   .idle_J = result ? NAN : m->facts.idle_W * (end_s - begin_s),

@@ -12,6 +12,7 @@
 #define RG_POSIX_METER_H
 
 #include "base/error.h"
+#include "world/clocks.h"
 #include "world/world.h"
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct rg_meter_options {
     double interval_s;  /* between samples */
     double stuck_s;     /* a reading that stays the same for so long is none; INFINITY: never */
     double offset_s;    /* added to the dates of a log */
+    bool first_clock;   /* which are by rank 0's clock of the day, not by this node's */
 };
 
 struct rg_meter;
@@ -54,7 +56,9 @@ void rg_meter_run(struct rg_meter *m);
 
 /* Joules since rg_meter_open, as the energy operation of a world; on one thread. */
 void rg_meter_energy(struct rg_meter *m, struct rg_energy *so_far);
-/* As the settle operation of a world: dates on rg_posix_clock. */
-bool rg_meter_settle(struct rg_meter *m, double begin_s, double end_s, struct rg_energy *section);
+/* As the settle operation of a world: dates on rg_posix_clock. clocks: not needed (NULL) but for
+ * first_clock. */
+bool rg_meter_settle(struct rg_meter *m, double begin_s, double end_s,
+                     const struct rg_clock_map *clocks, struct rg_energy *section);
 
 #endif

@@ -154,6 +154,7 @@ static int run(struct ringnode *node)
 int main(int argc, char **argv)
 {
     struct ringnode node = {.rank = -1,
+                            .compared = rg_clock_unknown,
                             .join_timeout_s = 60,
                             .metering = {.choice = "none",
                                          .root = "/",

@@ -27,9 +27,10 @@ struct ringnode {
     struct rg_mesh *mesh;
     struct rg_run *runs; /* rank 0 */
     struct rg_meter_options metering;
-    double idle_s;          /* of measuring idle power */
-    struct rg_meter *meter; /* NULL: none is wanted */
-    int rest_code;          /* why the remaining strategies cannot run; 0: they can */
+    double idle_s;                   /* of measuring idle power */
+    struct rg_meter *meter;          /* NULL: none is wanted */
+    struct rg_clock_sample compared; /* see struct rg_node_options */
+    int rest_code;                   /* why the remaining strategies cannot run; 0: they can */
 };
 
 /* The command line, into a struct ringnode. */

@@ -20,6 +20,7 @@ enum {
     KEY_IDLE,
     KEY_STUCK,
     KEY_OFFSET,
+    KEY_CLOCK,
     KEY_PACE
 };
 
@@ -53,6 +54,10 @@ static const struct argp_option options[] = {
     {"meter-stuck", KEY_STUCK, "SECONDS", 0,
      "A reading that does not change for so long is wrong (default 30; 0: never)", 1},
     {"meter-offset", KEY_OFFSET, "SECONDS", 0, "Added to the dates of a csv meter's log", 1},
+    {"meter-clock", KEY_CLOCK, "WHOSE", 0,
+     "The clock of the day that a csv meter's log goes by: this node's (own, the default) or that "
+     "of rank 0 (rank0)",
+     1},
     {"sysfs-root", KEY_ROOT, "DIR", 0, "Where /sys and the like are looked for (default /)", 1},
     {0}};
 
@@ -102,6 +107,12 @@ static error_t parse_meter(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_OFFSET:
         metering->offset_s = seconds_of(state, "meter-offset", arg, -1e10, 1e10);
+        return 0;
+    case KEY_CLOCK:
+        metering->first_clock = strcmp(arg, "rank0") == 0;
+        if (!metering->first_clock && strcmp(arg, "own") != 0)
+            argp_failure(state, RG_EXIT_USAGE, 0, "--meter-clock %s: own and rank0 are allowed",
+                         arg);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -116,6 +116,7 @@ static int program(struct rg_world *w, void *arg)
                                       .initial = r->node->initial,
                                       .save = r->node->options.save,
                                       .trace = r->node->options.trace != NULL,
+                                      .compared = &r->node->compared,
                                       .host = rg_mesh_host(r->node->mesh, w->rank),
                                       .pace = pace ? pace->name : NULL,
                                       .progress = tell   ? tell_progress

@@ -169,6 +169,12 @@ static double now(struct rg_world *w)
     return rg_posix_clock();
 }
 
+static double day(struct rg_world *w)
+{
+    (void)w;
+    return rg_posix_day();
+}
+
 static void run_kernel(struct rg_posix_strand *s, double units, rg_compute_fn fn, void *arg)
 {
     double begin = rg_posix_clock();
@@ -403,15 +409,17 @@ static void energy(struct rg_world *w, struct rg_energy *so_far)
         rg_meter_energy(meter, so_far);
 }
 
-static bool settle(struct rg_world *w, double begin, double end, struct rg_energy *section)
+static bool settle(struct rg_world *w, double begin, double end, const struct rg_clock_map *clocks,
+                   struct rg_energy *section)
 {
     struct rg_meter *meter = strand_of(w)->mesh->meter;
-    return meter && rg_meter_settle(meter, begin, end, section);
+    return meter && rg_meter_settle(meter, begin, end, clocks, section);
 }
 
 static const struct rg_world_ops posix_ops = {.moves_bytes = true,
                                               .name = "posix",
                                               .now = now,
+                                              .day = day,
                                               .send = post,
                                               .recv = post,
                                               .wait_any = wait_any,

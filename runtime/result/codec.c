@@ -250,6 +250,20 @@ static void read_meter(struct reader *r, const json_t *from, struct rg_run_meter
     get_text(r, o, "error", meter->error, sizeof meter->error);
 }
 
+/* Absent where all nodes share one clock, and from results of before clocks were compared. */
+static void read_clock(struct reader *r, const json_t *node, struct rg_run_clock *clock)
+{
+    const json_t *o = json_object_get(node, "clock");
+    if (!o || json_is_null(o))
+        return;
+    clock->known = true;
+    clock->offset_s = get_real(r, o, "offset_s");
+    clock->wall_offset_s = get_real(r, o, "wall_offset_s");
+    clock->uncertainty_s = get_real(r, o, "uncertainty_s");
+    clock->drift_ppm = get_real(r, o, "drift_ppm");
+    clock->drift_uncertainty_ppm = get_real(r, o, "drift_uncertainty_ppm");
+}
+
 static void read_measures(struct reader *r, const json_t *root, struct rg_run *run)
 {
     run->iterations = (long)get_whole(r, root, "iterations", 0, INT64_MAX);
@@ -477,6 +491,7 @@ static void read_nodes(struct reader *r, const json_t *root, struct rg_run *run)
         node->bytes_received = get_count(r, o, "bytes_received");
         node->memory_bytes = get_count(r, o, "memory_bytes");
         read_meter(r, o, &node->meter);
+        read_clock(r, o, &node->clock);
         json_t *trace = json_object_get(o, "trace");
         if (trace)
             node->trace = read_trace(r, trace);

@@ -181,6 +181,17 @@ static void write_meter(struct rg_json *j, const struct rg_run_meter *meter)
     rg_json_close(j);
 }
 
+static void write_clock(struct rg_json *j, const struct rg_run_clock *clock)
+{
+    rg_json_object(j, "clock", true);
+    rg_json_real(j, "offset_s", clock->offset_s);
+    rg_json_real(j, "wall_offset_s", clock->wall_offset_s);
+    rg_json_real(j, "uncertainty_s", clock->uncertainty_s);
+    rg_json_real(j, "drift_ppm", clock->drift_ppm);
+    rg_json_real(j, "drift_uncertainty_ppm", clock->drift_uncertainty_ppm);
+    rg_json_close(j);
+}
+
 static void write_measures(struct rg_json *j, const struct rg_run *run)
 {
     rg_json_whole(j, "iterations", run->iterations);
@@ -308,6 +319,8 @@ static void write_nodes(struct rg_json *j, const struct rg_run *run, bool pipe)
         rg_json_count(j, "memory_bytes", node->memory_bytes);
         if (node->meter.known)
             write_meter(j, &node->meter);
+        if (node->clock.known)
+            write_clock(j, &node->clock);
         if (pipe && node->trace)
             write_trace(j, node->trace);
         if (pipe && node->power.known)

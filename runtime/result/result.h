@@ -42,6 +42,17 @@ struct rg_run_meter {
     char error[240];              /* why the joules are unknown, or "" */
 };
 
+/* A node's clock against rank 0's, by round trips before and after the training. Rank 0 has zeros.
+ * NAN: unknown. */
+struct rg_run_clock {
+    bool known;      /* nodes have clocks of their own; else the rest is nothing */
+    double offset_s; /* rank 0's clock less the node's, at the end; counted from some date each */
+    double wall_offset_s; /* the same of their times of day */
+    double uncertainty_s; /* bound of the error of both, at the begin and at the end */
+    double drift_ppm;     /* growth of offset_s since the clocks were first compared */
+    double drift_uncertainty_ppm;
+};
+
 struct rg_run_node {
     char host[64];
     double busy_s, comm_s, idle_s, energy_J;
@@ -49,6 +60,7 @@ struct rg_run_node {
     struct rg_trace *trace;    /* NULL: none; owned */
     struct rg_run_power power; /* travels with the trace */
     struct rg_run_meter meter;
+    struct rg_run_clock clock;
 };
 
 struct rg_run_param { /* as resolved: what ran */

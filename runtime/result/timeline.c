@@ -208,6 +208,23 @@ static int write_node(struct timeline *t, int rank, const struct rg_run_node *no
     return write_sends(t, trace, name);
 }
 
+/* How far dates of two nodes may be apart that are the same: of the worst clock, where nodes have
+ * their own. */
+static void write_uncertainty(struct timeline *t, const struct rg_result *result)
+{
+    double most_s = 0;
+    bool any = false;
+    for (int i = 0; i < result->run_count; i++)
+        for (int n = 0; n < result->runs[i].node_count; n++) {
+            const struct rg_run_clock *clock = &result->runs[i].per_node[n].clock;
+            any = any || clock->known;
+            if (clock->known && !(clock->uncertainty_s <= most_s)) /* NAN stays */
+                most_s = isnan(most_s) ? most_s : clock->uncertainty_s;
+        }
+    if (any)
+        rg_json_real(&t->json, "clock_uncertainty_s", most_s);
+}
+
 int rg_result_trace(const struct rg_result *result, FILE *stream)
 {
     struct timeline t = {.json = {.stream = stream}};
@@ -233,6 +250,7 @@ int rg_result_trace(const struct rg_result *result, FILE *stream)
     rg_json_text(&t.json, "world", result->world);
     rg_json_text(&t.json, "scenario", result->scenario);
     rg_json_count(&t.json, "dropped_events", t.dropped);
+    write_uncertainty(&t, result);
     rg_json_close(&t.json);
     rg_json_close(&t.json);
     return err ? err : ferror(stream) ? RG_ERR_IO : 0;

@@ -35,6 +35,7 @@
 
 /* Tags below RG_TAG_USER belong to world.c and collectives/. */
 #define RG_TAG_BARRIER    1u
+#define RG_TAG_CLOCK      2u
 #define RG_TAG_COLLECTIVE 16u
 #define RG_TAG_USER       256u
 
@@ -103,7 +104,8 @@ struct rg_energy {
 /* The board of a node as far as the world's own book-keeping needs it; see boards/board.h. */
 struct rg_board;
 
-struct rg_trace; /* trace.h */
+struct rg_trace;     /* trace.h */
+struct rg_clock_map; /* clocks.h */
 
 /* A handle: one strand of one node. Worlds embed it as the first member of their own struct. */
 struct rg_world {
@@ -136,6 +138,9 @@ struct rg_world_ops {
     const char *name;
     bool moves_bytes; /* buffers are really read and written, even where numerics are skipped */
     double (*now)(struct rg_world *w);
+    /* Where each node reads a clock of its own: the date of UNIX at its raw date 0, as its clock of
+     * the day has it at this moment. NULL: all nodes share one clock. */
+    double (*day)(struct rg_world *w);
     /* The request is filled in; on return it is queued (0) or refused (an error, status set). */
     int (*send)(struct rg_world *w, struct rg_request *request);
     int (*recv)(struct rg_world *w, struct rg_request *request);
@@ -159,8 +164,10 @@ struct rg_world_ops {
      * NULL: the world knows nothing of energy. total_J needs no filling in where all parts are. */
     void (*energy)(struct rg_world *w, struct rg_energy *so_far);
     /* NULL, or for meters that are read after the run: what the node has drawn between two raw
-     * dates, which was unknown then; false: `energy` has told all that there is. */
-    bool (*settle)(struct rg_world *w, double begin, double end, struct rg_energy *section);
+     * dates, which was unknown then; false: `energy` has told all that there is. clocks: this
+     * node's against rank 0's, before and after the training. */
+    bool (*settle)(struct rg_world *w, double begin, double end, const struct rg_clock_map *clocks,
+                   struct rg_energy *section);
 };
 
 /* Seconds since rg_clock_start; monotonic but for untimed sections, at whose end the clock is set

@@ -145,6 +145,9 @@ class BadInput(Case):
             "formula": (with_run(formula=[1]), "formula"),
             "points": (with_run(training=[{"accuracy": "x"}]), "training[0].accuracy"),
             "nodes": (with_run(per_node=[1]), "per_node[0]"),
+            "clock": (with_run(per_node=[{"clock": 3}]), "per_node[0].clock"),
+            "offset": (with_run(per_node=[{"clock": {"offset_s": "x"}}]), "clock.offset_s"),
+            "uncertainty": (with_run(per_node=[{"clock": {"uncertainty_s": -1}}]), "clock.uncertainty_s"),
             "sweep": (with_run(sweep=[]), "sweep"),
         }
         for name, (text, word) in cases.items():
@@ -319,6 +322,21 @@ class Pictures(Case):
         picture, = energy.pictures(result)
         self.assertIn("measured (ina2xx)", picture.origin)
         self.draws(energy, self.path("m.json"))
+
+    def test_clocks(self):
+        run = generate.run("ring", "ring_pipeline", 2, 10, 0.1, 0, 0.1)
+        clock = {"offset_s": -12345.5, "wall_offset_s": None, "uncertainty_s": 2.5e-4, "drift_ppm": -20.0,
+                 "drift_uncertainty_ppm": 3.0}
+        path = self.write("c.json", generate.result([run], world="posix"))
+        self.assertIsNone(ringresult.clock_word(ringresult.load([path]).runs))
+        run["per_node"][0]["clock"] = dict.fromkeys(clock, 0)
+        run["per_node"][1]["clock"] = clock
+        result = ringresult.load([self.write("c.json", generate.result([run], world="posix"))])
+        self.assertEqual(ringresult.clock_word(result.runs), "known to within 250 µs of node 0's")
+        self.assertIn("known to within 250 µs", report.page(result))
+        clock["uncertainty_s"] = None
+        result = ringresult.load([self.write("c.json", generate.result([run], world="posix"))])
+        self.assertEqual(ringresult.clock_word(result.runs), "not compared on every node")
 
     def test_accuracy(self):
         self.draws(accuracy, self.write("s.json", generate.scaling((4, 8))))

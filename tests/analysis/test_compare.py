@@ -324,6 +324,16 @@ class Files(CompareCase):
 
 
 class Timelines(CompareCase):
+    def test_clocks(self):
+        def uncertain(_, trace):
+            trace["otherData"]["clock_uncertainty_s"] = 2e-4
+
+        alignment = self.align(self.traces(uncertain))
+        self.assertEqual(alignment.clock_s, 2e-4)
+        self.assertIn("clocks are known to within 200 µs only", alignment.text())
+        self.assertNotIn("clocks", self.align(self.traces(uncertain), "1ms").text())
+        self.assertNotIn("clocks", self.align(self.traces()).text())
+
     def traces(self, change=None, iterations=8):
         """One timeline in both worlds, the measured one changed, and later by 5 ms as clocks are."""
         simulated = generate.trace(3, iterations, power=False)

@@ -214,8 +214,32 @@ static void put_log(const char *path, enum date_kind kind, double from_s, double
 
 static double settled(struct rg_meter *m, double begin_s, double end_s, struct rg_energy *section)
 {
-    CU_ASSERT(rg_meter_settle(m, begin_s, end_s, section));
+    CU_ASSERT(rg_meter_settle(m, begin_s, end_s, NULL, section));
     return section->total_J;
+}
+
+/* A log that was written by rank 0, whose clock of the day is 500 s before this node's. */
+static void test_csv_of_first(void)
+{
+    const char *path = scratch_path("first.csv");
+    char choice[600];
+    struct rg_energy section;
+    snprintf(choice, sizeof choice, "csv:%s", path);
+    double from_s = now_s() - 5;
+    struct rg_meter *m =
+        open_with((struct rg_meter_options){.choice = choice, .root = "/", .first_clock = true});
+    rg_meter_run(m);
+    put_log(path, UNIX, from_s, from_s + 10, -500, INFINITY);
+    struct rg_clock_map clocks = {.before = {.wall_s = -500}, .after = {.wall_s = -500}};
+    CU_ASSERT(rg_meter_settle(m, from_s + 1.23, from_s + 3.47, &clocks, &section));
+    CU_ASSERT(within(section.total_J, sine_joules(3.47) - sine_joules(1.23), 1e-3));
+    clocks.after.wall_s = -499; /* it was set meanwhile */
+    CU_ASSERT(rg_meter_settle(m, from_s + 1.23, from_s + 3.47, &clocks, &section));
+    CU_ASSERT(is_unknown(m, "was set by 1.000 s"));
+    rg_meter_run(m);
+    CU_ASSERT(isnan(settled(m, from_s + 1.23, from_s + 3.47, &section)));
+    CU_ASSERT(is_unknown(m, "rank 0's clock of the day"));
+    rg_meter_close(m);
 }
 
 static void test_csv(void)
@@ -317,6 +341,7 @@ int main(int argc, char **argv)
         {"csv", test_csv},
         {"csv: what is wrong with it", test_csv_failures},
         {"csv: still being written", test_csv_late},
+        {"csv: by rank 0's clock", test_csv_of_first},
     };
     return suite_main("meters", tests, (int)RG_COUNT(tests), argc, argv);
 }

@@ -220,7 +220,7 @@ class Meters(unittest.TestCase):
 
     def test_usage(self):
         for words in (["--meter", "steam"], ["--meter", "csv:"], ["--meter-interval", "0"],
-                      ["--idle-seconds", "x"], ["--meter-stuck", "-1"]):
+                      ["--idle-seconds", "x"], ["--meter-stuck", "-1"], ["--meter-clock", "sun"]):
             done = subprocess.run(self.command("--local", *words), capture_output=True, text=True,
                                   timeout=60)
             self.assertEqual(done.returncode, 2, done.stderr)

@@ -121,6 +121,12 @@ static inline void fill_run(struct rg_run *run)
                                        .above_idle_J = NAN,
                                        .error = "rank 1 has no meter"};
     run->per_node[1].meter = run->meter;
+    run->per_node[1].clock = (struct rg_run_clock){.known = true,
+                                                   .offset_s = -12344.99999993,
+                                                   .wall_offset_s = NAN,
+                                                   .uncertainty_s = 1.0 / 7e4,
+                                                   .drift_ppm = -20,
+                                                   .drift_uncertainty_ppm = 1.0 / 3};
     run->per_node[0].trace = make_trace();
     run->per_node[0].power = (struct rg_run_power){.known = true,
                                                    .rest_W = 0.25,

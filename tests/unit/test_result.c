@@ -97,11 +97,12 @@ static void test_json_structure(void)
                "wall_s date load blas_kernels blas_threads machine ");
     CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(root, "host"), "load")));
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
-    check_keys(run,
-               "label kind params nodes numerics status error sweep iterations samples time_s "
-               "iteration_s formula predicted energy_J energy_source meter sample_J traffic "
-               "memory_bytes late_receives staleness peak_units extrapolated_iterations training final "
-               "to_accuracy weights_sha256 per_node ");
+    check_keys(
+        run,
+        "label kind params nodes numerics status error sweep iterations samples time_s "
+        "iteration_s formula predicted energy_J energy_source meter sample_J traffic "
+        "memory_bytes late_receives staleness peak_units extrapolated_iterations training final "
+        "to_accuracy weights_sha256 per_node ");
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "
                                                 "observed_iteration_s ratio ");
@@ -116,6 +117,12 @@ static void test_json_structure(void)
                "iteration time_s energy_J loss accuracy ");
     check_keys(json_array_get(json_object_get(run, "per_node"), 0),
                "rank host busy_s comm_s idle_s energy_J bytes_sent bytes_received memory_bytes ");
+    json_t *node = json_array_get(json_object_get(run, "per_node"), 1);
+    check_keys(node, "rank host busy_s comm_s idle_s energy_J bytes_sent bytes_received "
+                     "memory_bytes meter clock ");
+    check_keys(json_object_get(node, "clock"),
+               "offset_s wall_offset_s uncertainty_s drift_ppm drift_uncertainty_ppm ");
+    CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(node, "clock"), "wall_offset_s")));
     json_t *params = json_object_get(run, "params");
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(params, "depth")), 16);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(params, "partition")), "4,4,3");
@@ -445,6 +452,9 @@ static void test_timeline(void)
     CU_ASSERT_EQUAL(
         json_integer_value(json_object_get(json_object_get(root, "otherData"), "dropped_events")),
         3);
+    CU_ASSERT_EQUAL(
+        json_real_value(json_object_get(json_object_get(root, "otherData"), "clock_uncertainty_s")),
+        1.0 / 7e4);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"ts\": 250000.000, \"dur\": 83333.333"));
     json_decref(root);
     free(text);
