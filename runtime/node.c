@@ -16,7 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG_REPORT = RG_TAG_USER - 6, TAG_EVENTS, TAG_STOP, TAG_TRACE, TAG_ENERGY, TAG_POINTS };
+enum {
+    TAG_REPORT = RG_TAG_USER - 7,
+    TAG_EVENTS,
+    TAG_STOP,
+    TAG_TRACE,
+    TAG_ENERGY,
+    TAG_POINTS,
+    TAG_WHOLE
+};
 enum { IDLE, COMPUTE, NETWORK, SWITCH, TOTAL, PARTS }; /* of joules */
 enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
 
@@ -494,6 +502,31 @@ static int send_pauses(struct node *n)
     return rg_wait(n->w, &request);
 }
 
+/* Rank 0 has every account: the run is complete, whatever becomes of anybody from here on. */
+static int tell_whole(struct node *n)
+{
+    size_t others = (size_t)n->w->size - 1;
+    struct rg_request *requests = calloc(others + 1, sizeof *requests);
+    if (!requests)
+        return RG_ERR_NOMEM;
+    for (size_t i = 0; i < others; i++)
+        rg_send(n->w, (int)i + 1, TAG_WHOLE, NULL, 0, &requests[i]);
+    for (size_t i = 0; i < others; i++)
+        rg_wait(n->w, &requests[i]);
+    for (size_t i = 0; i < others; i++) /* of a wait that was interrupted */
+        rg_cancel(n->w, &requests[i]);
+    free(requests);
+    return 0;
+}
+
+/* A rank that has done its part waits to hear that the others have done theirs, too. */
+static int hear_whole(struct node *n)
+{
+    struct rg_request request;
+    rg_recv(n->w, 0, TAG_WHOLE, NULL, 0, &request);
+    return rg_wait(n->w, &request);
+}
+
 static int gather(struct node *n)
 {
     if (n->w->ops->settle)
@@ -512,7 +545,7 @@ static int gather(struct node *n)
                     &request);
             result = rg_wait(n->w, &request);
         }
-        return result;
+        return result ? result : hear_whole(n);
     }
     n->run->per_node = calloc((size_t)n->w->size, sizeof *n->run->per_node);
     n->machines = calloc((size_t)n->w->size, sizeof *n->machines);
@@ -537,8 +570,10 @@ static int gather(struct node *n)
         if (result == 0)
             add_node(n, rank, &r);
     }
-    if (result == 0)
+    if (result == 0) {
         describe_meters(n);
+        result = tell_whole(n);
+    }
     return result;
 }
 
