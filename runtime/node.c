@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-    TAG_REPORT = RG_TAG_USER - 7,
+    TAG_REPORT = RG_TAG_USER - 8,
     TAG_EVENTS,
     TAG_STOP,
     TAG_TRACE,
@@ -96,12 +96,12 @@ static int sum_energy(struct node *n)
     own_joules(n, joules);
     if (n->w->rank > 0) {
         rg_send(n->w, 0, TAG_ENERGY, joules, sizeof joules, &request);
-        return rg_wait(n->w, &request);
+        return rg_wait_or_cancel(n->w, &request);
     }
     memcpy(n->joules, joules, sizeof joules);
     for (int rank = 1; rank < n->w->size && result == 0; rank++) {
         rg_recv(n->w, rank, TAG_ENERGY, joules, sizeof joules, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_wait_or_cancel(n->w, &request);
         if (result == 0)
             add_joules(n->joules, joules);
     }
@@ -474,7 +474,7 @@ static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dro
         return RG_ERR_NOMEM;
     struct rg_request request;
     rg_recv(n->w, rank, TAG_EVENTS, trace->events, count * sizeof *trace->events, &request);
-    int result = rg_wait(n->w, &request);
+    int result = rg_wait_or_cancel(n->w, &request);
     trace->count = trace->capacity = result ? 0 : count;
     return result;
 }
@@ -488,7 +488,7 @@ static int receive_pauses(struct node *n, int rank, uint64_t machine)
     if (!theirs)
         return RG_ERR_NOMEM;
     rg_recv(n->w, rank, TAG_POINTS, theirs, bytes, &request);
-    int result = rg_wait(n->w, &request);
+    int result = rg_wait_or_cancel(n->w, &request);
     for (int i = 0; i < n->pause_count && result == 0 && counts(n, rank, machine); i++)
         n->pauses[i].total_J += theirs[i].total_J;
     free(theirs);
@@ -499,7 +499,7 @@ static int send_pauses(struct node *n)
 {
     struct rg_request request;
     rg_send(n->w, 0, TAG_POINTS, n->pauses, (size_t)n->pause_count * sizeof *n->pauses, &request);
-    return rg_wait(n->w, &request);
+    return rg_wait_or_cancel(n->w, &request);
 }
 
 /* Rank 0 has every account: the run is complete, whatever becomes of anybody from here on. */
@@ -512,9 +512,7 @@ static int tell_whole(struct node *n)
     for (size_t i = 0; i < others; i++)
         rg_send(n->w, (int)i + 1, TAG_WHOLE, NULL, 0, &requests[i]);
     for (size_t i = 0; i < others; i++)
-        rg_wait(n->w, &requests[i]);
-    for (size_t i = 0; i < others; i++) /* of a wait that was interrupted */
-        rg_cancel(n->w, &requests[i]);
+        rg_wait_or_cancel(n->w, &requests[i]);
     free(requests);
     return 0;
 }
@@ -524,7 +522,7 @@ static int hear_whole(struct node *n)
 {
     struct rg_request request;
     rg_recv(n->w, 0, TAG_WHOLE, NULL, 0, &request);
-    return rg_wait(n->w, &request);
+    return rg_wait_or_cancel(n->w, &request);
 }
 
 static int gather(struct node *n)
@@ -537,13 +535,13 @@ static int gather(struct node *n)
     if (n->w->rank > 0) {
         struct rg_trace *trace = n->w->trace;
         rg_send(n->w, 0, TAG_REPORT, &own, sizeof own, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_wait_or_cancel(n->w, &request);
         if (result == 0 && n->w->ops->settle)
             result = send_pauses(n);
         if (result == 0 && trace) {
             rg_send(n->w, 0, TAG_EVENTS, trace->events, own.events * sizeof *trace->events,
                     &request);
-            result = rg_wait(n->w, &request);
+            result = rg_wait_or_cancel(n->w, &request);
         }
         return result ? result : hear_whole(n);
     }
@@ -562,7 +560,7 @@ static int gather(struct node *n)
     for (int rank = 1; rank < n->w->size && result == 0; rank++) {
         struct report r;
         rg_recv(n->w, rank, TAG_REPORT, &r, sizeof r, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_wait_or_cancel(n->w, &request);
         if (result == 0 && n->w->ops->settle)
             result = receive_pauses(n, rank, r.machine);
         if (result == 0 && n->trace)
