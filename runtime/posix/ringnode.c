@@ -348,10 +348,12 @@ static void catch_signals(void)
 
 static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
 {
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid != 0)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGUSR1);
+    if (getppid() != parent) /* it was quicker to die */
+        _exit(RG_EXIT_INTERRUPTED);
     for (int r = 0; r < node->hosts.count; r++)
         if (r != rank)
             close(listeners[r]);
@@ -361,9 +363,18 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
     _exit(status);
 }
 
+/* A rank that was ended by a signal had no time to take its temporary files away. */
+static void clean_up_after(const struct rg_options *options, pid_t pid)
+{
+    const char *const paths[] = {options->json, options->trace, options->save};
+    for (size_t i = 0; i < RG_COUNT(paths); i++)
+        if (paths[i])
+            rg_file_abandon_of(paths[i], (long)pid);
+}
+
 /* Rank 0 speaks for the run; a rank that ended otherwise than it counts where rank 0 saw nothing.
  */
-static int wait_for_ranks(pid_t *pids, int count)
+static int wait_for_ranks(const struct rg_options *options, pid_t *pids, int count)
 {
     int first = 0, others = 0, left = count;
     bool passed_on = false;
@@ -386,9 +397,11 @@ static int wait_for_ranks(pid_t *pids, int count)
             rank++;
         RG_ASSERT(rank < count);
         pids[rank] = 0; /* its number may be another process's from now on */
-        if (WIFSIGNALED(status))
+        if (WIFSIGNALED(status)) {
             fprintf(stderr, "ringnode: rank %d was ended by signal %d (%s)\n", rank,
                     WTERMSIG(status), strsignal(WTERMSIG(status)));
+            clean_up_after(options, pid);
+        }
         if (rank == 0)
             first = code;
         else if (others == 0)
@@ -422,7 +435,7 @@ static int run_local(struct ringnode *node)
     for (int rank = 0; rank < count; rank++)
         close(listeners[rank]);
     rg_key_forget(&node->key);
-    int status = wait_for_ranks(pids, count);
+    int status = wait_for_ranks(&node->options, pids, count);
     free(listeners);
     free(pids);
     return interrupted ? RG_EXIT_INTERRUPTED : status;
@@ -745,6 +758,7 @@ int main(int argc, char **argv)
                             .idle_s = RG_METER_IDLE_S};
     rg_blas_setup(argv);
     rg_cli_parse(&argp, argc, argv, &node);
+    rg_file_abandon_on_signals(RG_EXIT_INTERRUPTED); /* until there are ranks to be told */
     if (node.options.list) {
         rg_cli_list(stdout);
         rg_cli_free(&node.options);
