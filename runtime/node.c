@@ -13,6 +13,7 @@
 #include "world/trace.h"
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +64,8 @@ struct report {
     char host[64], source[16], meter_error[200];
 };
 _Static_assert(sizeof(struct report) == (21 + PARTS) * 8 + 280, "the report has no padding");
-_Static_assert(sizeof(struct rg_trace_event) == 56, "trace events have no padding");
+_Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg_trace_event) == 56,
+               "trace events have no padding");
 
 /* ---- energy ---- */
 

@@ -365,7 +365,11 @@ def judge(run, killing, reference):
 
 
 def try_seed(options, seed):
-    life_s, reference = undisturbed(options, seed)
+    try:
+        life_s, reference = undisturbed(options, seed)
+    except Wrong as wrong:
+        print(f"seed {seed}: WRONG: {wrong}", flush=True)
+        return False
     run = Run(options, seed)
     killing = Killing(run, life_s)
     begin = time.monotonic()
@@ -405,7 +409,7 @@ def main():
         return 77
     first, count = map(int, options.seeds.split(":"))
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
-        os.environ[name] = f"{os.environ.get(name, '')}:exitcode={SANITIZER}"
+        os.environ[name] = f"{os.environ.get(name, '')}:exitcode={SANITIZER}:atexit_sleep_ms=0"
     wrong = [seed for seed in range(first, first + count) if not try_seed(options, seed)]
     if wrong:
         print(f"{len(wrong)} of {count} seeds went wrong: {' '.join(map(str, wrong))}")
