@@ -6,9 +6,10 @@
  *   EXPECT  the receiver tells of large receives as they are posted: no round trip is lost;
  *   ASK     the sender tells of a message that it must hold back, and the receiver answers GRANT
  * when the receive is there. This alone is enough for progress. Matching itself is the receiver's:
- * messages and receives of one tag pair in order. EXPECT only permits; where a cancelled receive
- * has made it wrong, the message waits in memory that the program had asked for anyway
- * (rx_allowance).
+ * messages and receives of one tag pair in order. EXPECT only permits, and nothing larger than the
+ * receive; where one that was cancelled has made it wrong, the message waits in memory that the
+ * program had asked for anyway (rx_allowance): every EXPECT adds its bytes, and a message takes
+ * away no more than the EXPECT that it has used up at the sender.
  *
  * Failure modes handled: frames that contradict what went before (reported, and the peer is then
  * lost for it); receives cancelled while their message arrives; lengths that differ; no memory. */
@@ -87,8 +88,8 @@ int rg_match_send(struct rg_peer *p, struct rg_op *op)
             continue;
         if (e->before > 0) {
             e->before--;
-        } else if (!op->granted) {
-            op->granted = true;
+        } else if (!op->granted) { /* larger than its receive: that one has been cancelled */
+            op->granted = op->bytes <= e->bytes;
             memmove(e, e + 1, (size_t)(--p->expected_count - i) * sizeof *e);
             i--;
         }
@@ -190,14 +191,14 @@ static const char *on_expect(struct rg_peer *p, const struct rg_header *h)
         if (op->tag != h->tag || (op->sequence && op->sequence <= h->sequence))
             continue;
         if (before-- == 0) {
-            op->granted |= !started;
+            op->granted |= !started && op->bytes <= h->length;
             if (op == p->head)
                 rg_link_dirty(p);
             return NULL;
         }
     }
     if (p->expected_count < RG_EXPECTATIONS) /* else the sender will ask */
-        p->expected[p->expected_count++] = (struct rg_expectation){h->tag, before};
+        p->expected[p->expected_count++] = (struct rg_expectation){h->tag, before, h->length};
     return NULL;
 }
 
@@ -240,7 +241,7 @@ static void attach(struct rg_peer *p, struct rg_op *op)
 {
     struct rg_incoming *in = &p->in;
     if (op->announced)
-        allow_less(p, op->bytes);
+        allow_less(p, RG_MIN(op->bytes, in->bytes));
     if (in->unasked)
         return_room(p, in->bytes);
     in->unasked = false;
@@ -565,10 +566,20 @@ const char *rg_match_frame(struct rg_peer *p, const struct rg_header *h)
 
 /* ---- cancelling ---- */
 
+/* What was announced behind a receive that is cancelled now comes one message earlier than the
+ * sender believes: it may take what was said for a message that comes later. */
+static void shift_announced(const struct rg_op *cancelled)
+{
+    for (struct rg_op *op = cancelled->next; op; op = op->next)
+        if (op->tag == cancelled->tag)
+            op->announced = false;
+}
+
 static void cancel_receive(struct rg_peer *p, struct rg_op *op)
 {
     struct rg_incoming *in = &p->in;
     if (op->listed) {
+        shift_announced(op);
         rg_match_unlist(&p->receives, op);
         if (op->announce)
             p->tx_announce--;

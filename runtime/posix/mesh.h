@@ -90,6 +90,7 @@ struct rg_incoming {
 
 struct rg_expectation {
     uint32_t tag, before; /* messages of the tag that come before it */
+    size_t bytes;         /* it permits a message that is no larger */
 };
 
 struct rg_peer {
