@@ -69,7 +69,8 @@ int cluster_start(struct cluster *c, int size, cluster_body body, void *arg)
     c->size = size;
     c->results = mmap(NULL, CLUSTER_MOST * sizeof(int), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (c->results == MAP_FAILED || pipe(gate) != 0 || rg_local_listen(size, c->listeners, &c->hosts, &e) != 0)
+    if (c->results == MAP_FAILED || pipe(gate) != 0 ||
+        rg_local_listen(size, c->listeners, &c->hosts, &e) != 0)
         return RG_ERR_INTERNAL;
     fflush(NULL);
     for (int r = 0; r < size; r++) {

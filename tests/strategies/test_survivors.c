@@ -17,7 +17,8 @@ enum { LEAST = 2, MOST = 5, FILES = 2, JOBS_MOST = 32, SECONDS_A_SEED = 60 };
 static struct rg_study studies[FILES][MOST + 1]; /* by number of nodes */
 
 /* One try, drawn from its seed. */
-struct try {
+struct
+try {
     uint64_t seed;
     const struct rg_job *job;
     struct harness_options options;
@@ -170,8 +171,8 @@ static void on_alarm(int number)
 {
     char text[80];
     (void)number;
-    int length = snprintf(text, sizeof text, "\nseed %llu does not end\n",
-                          (unsigned long long)under_way);
+    int length =
+        snprintf(text, sizeof text, "\nseed %llu does not end\n", (unsigned long long)under_way);
     ssize_t ignored = write(STDOUT_FILENO, text, (size_t)length);
     (void)ignored;
     _exit(1);
@@ -191,8 +192,9 @@ static void survivors_of_a_death_end(void)
         try_seed(seed, &tally);
     }
     close_studies();
-    printf("\n  seeds %llu to %llu: in %d somebody died, in %d others noticed, in %d all was done\n",
-           first, first + count - 1, tally.died, tally.noticed, tally.complete);
+    printf(
+        "\n  seeds %llu to %llu: in %d somebody died, in %d others noticed, in %d all was done\n",
+        first, first + count - 1, tally.died, tally.noticed, tally.complete);
     if (count >= 100) {
         CU_ASSERT(tally.died > (int)(0.9 * (double)count));
         CU_ASSERT(tally.noticed > (int)(0.7 * (double)count));
