@@ -404,8 +404,8 @@ def try_seed(options, seed):
         good = True
         ends = " ".join(str(process.returncode) for process in run.processes)
         states = [one["status"] for one in run.result["runs"]] if run.result else ["no result"]
-        print(f"seed {seed}: {run.describe()}: {killing.describe()} of {life_s:.2f}: status {ends}, "
-              f"{','.join(states)}, after {time.monotonic() - struck:.2f} s", flush=True)
+        print(f"seed {seed}: {run.describe()}: {killing.describe()} of {life_s:.2f}: "
+              f"status {ends}, {','.join(states)}, after {time.monotonic() - struck:.2f} s", flush=True)
     except Wrong as wrong:
         print(f"seed {seed}: {run.describe()}: {killing.describe()} of {life_s:.2f}: "
               f"WRONG: {wrong}")
