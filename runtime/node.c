@@ -14,17 +14,19 @@
 #include "world/trace.h"
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    TAG_REPORT = RG_TAG_USER - 7,
+    TAG_REPORT = RG_TAG_USER - 8,
     TAG_EVENTS,
     TAG_STOP,
     TAG_TRACE,
     TAG_ENERGY,
     TAG_POINTS,
-    TAG_SECTIONS
+    TAG_SECTIONS,
+    TAG_WHOLE
 };
 enum { IDLE, COMPUTE, NETWORK, SWITCH, TOTAL, PARTS }; /* of joules */
 enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
@@ -67,7 +69,8 @@ struct report {
     char host[64], source[16], meter_error[200];
 };
 _Static_assert(sizeof(struct report) == (26 + PARTS) * 8 + 280, "the report has no padding");
-_Static_assert(sizeof(struct rg_trace_event) == 56, "trace events have no padding");
+_Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg_trace_event) == 56,
+               "trace events have no padding");
 
 /* ---- energy ---- */
 
@@ -100,12 +103,12 @@ static int sum_energy(struct node *n)
     own_joules(n, joules);
     if (n->w->rank > 0) {
         rg_send(n->w, 0, TAG_ENERGY, joules, sizeof joules, &request);
-        return rg_wait(n->w, &request);
+        return rg_wait_or_cancel(n->w, &request);
     }
     memcpy(n->joules, joules, sizeof joules);
     for (int rank = 1; rank < n->w->size && result == 0; rank++) {
         rg_recv(n->w, rank, TAG_ENERGY, joules, sizeof joules, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_wait_or_cancel(n->w, &request);
         if (result == 0)
             add_joules(n->joules, joules);
     }
@@ -561,7 +564,7 @@ static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dro
         return RG_ERR_NOMEM;
     struct rg_request request;
     rg_recv(n->w, rank, TAG_EVENTS, trace->events, count * sizeof *trace->events, &request);
-    int result = rg_wait(n->w, &request);
+    int result = rg_wait_or_cancel(n->w, &request);
     trace->count = trace->capacity = result ? 0 : count;
     return result;
 }
@@ -575,7 +578,7 @@ static int receive_pauses(struct node *n, int rank, uint64_t machine)
     if (!theirs)
         return RG_ERR_NOMEM;
     rg_recv(n->w, rank, TAG_POINTS, theirs, bytes, &request);
-    int result = rg_wait(n->w, &request);
+    int result = rg_wait_or_cancel(n->w, &request);
     for (int i = 0; i < n->pause_count && result == 0 && counts(n, rank, machine); i++)
         n->pauses[i].total_J += theirs[i].total_J;
     free(theirs);
@@ -586,7 +589,30 @@ static int send_pauses(struct node *n)
 {
     struct rg_request request;
     rg_send(n->w, 0, TAG_POINTS, n->pauses, (size_t)n->pause_count * sizeof *n->pauses, &request);
-    return rg_wait(n->w, &request);
+    return rg_wait_or_cancel(n->w, &request);
+}
+
+/* Rank 0 has every account: the run is complete, whatever becomes of anybody from here on. */
+static int tell_whole(struct node *n)
+{
+    size_t others = (size_t)n->w->size - 1;
+    struct rg_request *requests = calloc(others + 1, sizeof *requests);
+    if (!requests)
+        return RG_ERR_NOMEM;
+    for (size_t i = 0; i < others; i++)
+        rg_send(n->w, (int)i + 1, TAG_WHOLE, NULL, 0, &requests[i]);
+    for (size_t i = 0; i < others; i++)
+        rg_wait_or_cancel(n->w, &requests[i]);
+    free(requests);
+    return 0;
+}
+
+/* A rank that has done its part waits to hear that the others have done theirs, too. */
+static int hear_whole(struct node *n)
+{
+    struct rg_request request;
+    rg_recv(n->w, 0, TAG_WHOLE, NULL, 0, &request);
+    return rg_wait_or_cancel(n->w, &request);
 }
 
 static int gather(struct node *n)
@@ -601,15 +627,15 @@ static int gather(struct node *n)
     if (n->w->rank > 0) {
         struct rg_trace *trace = n->w->trace;
         rg_send(n->w, 0, TAG_REPORT, &own, sizeof own, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_wait_or_cancel(n->w, &request);
         if (result == 0 && n->w->ops->settle)
             result = send_pauses(n);
         if (result == 0 && trace) {
             rg_send(n->w, 0, TAG_EVENTS, trace->events, own.events * sizeof *trace->events,
                     &request);
-            result = rg_wait(n->w, &request);
+            result = rg_wait_or_cancel(n->w, &request);
         }
-        return result;
+        return result ? result : hear_whole(n);
     }
     n->run->per_node = calloc((size_t)n->w->size, sizeof *n->run->per_node);
     n->machines = calloc((size_t)n->w->size, sizeof *n->machines);
@@ -626,7 +652,7 @@ static int gather(struct node *n)
     for (int rank = 1; rank < n->w->size && result == 0; rank++) {
         struct report r;
         rg_recv(n->w, rank, TAG_REPORT, &r, sizeof r, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_wait_or_cancel(n->w, &request);
         if (result == 0 && n->w->ops->settle)
             result = receive_pauses(n, rank, r.machine);
         if (result == 0 && n->trace)
@@ -634,8 +660,10 @@ static int gather(struct node *n)
         if (result == 0)
             add_node(n, rank, &r);
     }
-    if (result == 0)
+    if (result == 0) {
         describe_meters(n);
+        result = tell_whole(n);
+    }
     return result;
 }
 

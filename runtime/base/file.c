@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,6 +29,11 @@ static int remember(const char *temporary)
         }
     }
     return -1;
+}
+
+static void name_temporary(const char *path, long pid, size_t size, char *temporary)
+{
+    snprintf(temporary, size, "%s.part-%ld", path, pid);
 }
 
 static void release(struct rg_file *file)
@@ -59,17 +65,18 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         snprintf(file->temporary, length, "%s", path); /* a device or pipe: write straight to it */
     else
-        snprintf(file->temporary, length, "%s.part-%ld", path, (long)getpid());
-    file->stream = fopen(file->temporary, "wb");
+        name_temporary(path, (long)getpid(), length, file->temporary);
+    if (strcmp(file->temporary, file->path) != 0 && remember(file->temporary) != 0) {
+        release(file);
+        return rg_fail(e, RG_ERR_IO, "%s: too many files open at once", path);
+    }
+    file->stream = fopen(file->temporary, "wb"); /* a signal between the two finds nothing */
     if (!file->stream) {
         int error = errno;
         rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(error));
+        forget(file->temporary);
         release(file);
         return RG_ERR_IO;
-    }
-    if (strcmp(file->temporary, file->path) != 0 && remember(file->temporary) != 0) {
-        rg_file_abandon(file);
-        return rg_fail(e, RG_ERR_IO, "%s: too many files open at once", path);
     }
     return 0;
 }
@@ -115,6 +122,32 @@ void rg_file_abandon_all(void)
     for (int i = 0; i < MAX_OPEN; i++)
         if (pending[i][0])
             unlink(pending[i]);
+}
+
+static int status_of_signals;
+
+static void on_signal(int number)
+{
+    (void)number;
+    rg_file_abandon_all();
+    _exit(status_of_signals);
+}
+
+void rg_file_abandon_on_signals(int status)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    status_of_signals = status;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+void rg_file_abandon_of(const char *path, long pid)
+{
+    char temporary[MAX_PATH];
+    if (strlen(path) + 32 > sizeof temporary)
+        return;
+    name_temporary(path, pid, sizeof temporary, temporary);
+    unlink(temporary);
 }
 
 int rg_file_can_write(const char *path, struct rg_error *e)

@@ -20,6 +20,11 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e);
 int rg_file_commit(struct rg_file *file, struct rg_error *e); /* closes either way */
 void rg_file_abandon(struct rg_file *file);
 void rg_file_abandon_all(void);
+/* From here on SIGINT and SIGTERM end the program with `status`, after rg_file_abandon_all; until a
+ * program that has more to bring to an end catches them itself. */
+void rg_file_abandon_on_signals(int status);
+/* The temporary file of a process that did not live to do it itself. */
+void rg_file_abandon_of(const char *path, long pid);
 
 /* Could rg_file_open succeed? Leaves nothing behind. */
 int rg_file_can_write(const char *path, struct rg_error *e);

@@ -8,6 +8,7 @@
 #include "ringnode.h"
 
 #include "base/check.h"
+#include "base/file.h"
 #include "models/blas.h"
 #include "result/checkpoint.h"
 #include <stdlib.h>
@@ -163,6 +164,7 @@ int main(int argc, char **argv)
                             .idle_s = RG_METER_IDLE_S};
     rg_blas_setup(argv);
     rg_cli_parse(&ringnode_argp, argc, argv, &node);
+    rg_file_abandon_on_signals(RG_EXIT_INTERRUPTED); /* until there are ranks to be told */
     if (node.options.list) {
         rg_cli_list(stdout);
         rg_cli_free(&node.options);

@@ -2,6 +2,7 @@
 #include "ringnode.h"
 
 #include "base/check.h"
+#include "base/file.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,12 @@
 
 static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
 {
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     if (pid != 0)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGUSR1);
+    if (getppid() != parent) /* it was quicker to die */
+        _exit(RG_EXIT_INTERRUPTED);
     for (int r = 0; r < node->hosts.count; r++)
         if (r != rank)
             close(listeners[r]);
@@ -25,9 +28,18 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
     _exit(status);
 }
 
+/* A rank that was ended by a signal had no time to take its temporary files away. */
+static void clean_up_after(const struct rg_options *options, pid_t pid)
+{
+    const char *const paths[] = {options->json, options->trace, options->save};
+    for (size_t i = 0; i < RG_COUNT(paths); i++)
+        if (paths[i])
+            rg_file_abandon_of(paths[i], (long)pid);
+}
+
 /* Rank 0 speaks for the run; a rank that ended otherwise than it counts where rank 0 saw nothing.
  */
-static int wait_for_ranks(pid_t *pids, int count)
+static int wait_for_ranks(const struct rg_options *options, pid_t *pids, int count)
 {
     int first = 0, others = 0, left = count;
     bool passed_on = false;
@@ -50,9 +62,11 @@ static int wait_for_ranks(pid_t *pids, int count)
             rank++;
         RG_ASSERT(rank < count);
         pids[rank] = 0; /* its number may be another process's from now on */
-        if (WIFSIGNALED(status))
+        if (WIFSIGNALED(status)) {
             fprintf(stderr, "ringnode: rank %d was ended by signal %d (%s)\n", rank,
                     WTERMSIG(status), strsignal(WTERMSIG(status)));
+            clean_up_after(options, pid);
+        }
         if (rank == 0)
             first = code;
         else if (others == 0)
@@ -86,7 +100,7 @@ int ringnode_run_local(struct ringnode *node)
     for (int rank = 0; rank < count; rank++)
         close(listeners[rank]);
     rg_key_forget(&node->key);
-    int status = wait_for_ranks(pids, count);
+    int status = wait_for_ranks(&node->options, pids, count);
     free(listeners);
     free(pids);
     return ringnode_interrupted ? RG_EXIT_INTERRUPTED : status;

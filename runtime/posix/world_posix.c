@@ -143,6 +143,30 @@ static int wait_any(struct rg_world *w, struct rg_request *const *requests, int 
     return result;
 }
 
+static int written(void *arg)
+{
+    const struct rg_op *op = arg;
+    return op->done || rg_link_written(op) ? 0 : RG_PENDING;
+}
+
+/* A send that has begun is written to its end, in spite of interruptions, before its buffer is
+ * given back; a peer that does not take it for LINGER is lost. */
+static void cancel_begun(struct rg_posix_strand *s, struct rg_op *op)
+{
+    struct rg_request *request = op->request;
+    bool closing = s->closing;
+    s->closing = true;
+    if (rg_comm_wait(s, written, op, rg_posix_clock() + LINGER_S) == RG_ERR_TIMEOUT)
+        rg_link_lose(op->peer, RG_ERR_PEER, "it takes no data");
+    s->closing = closing;
+    if (op->done) {
+        finish(op);
+    } else {
+        request->status = 0;
+        disown(op);
+    }
+}
+
 static int cancel(struct rg_world *w, struct rg_request *request)
 {
     struct rg_posix_strand *s = strand_of(w);
@@ -156,6 +180,8 @@ static int cancel(struct rg_world *w, struct rg_request *request)
         if (op->peer->rank == s->mesh->rank)
             rg_match_self(op->peer);
         rg_comm_posted(s->mesh);
+    } else {
+        cancel_begun(s, op);
     }
     unlock_mesh(s->mesh);
     return 0;

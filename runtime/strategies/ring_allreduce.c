@@ -151,6 +151,7 @@ struct node {
 static void close_node(void *state)
 {
     struct node *node = state;
+    rg_allreduce_cancel(&node->reduce); /* what an error has left under way */
     rg_replica_close(&node->replica);
     rg_update_close(&node->update);
     free(node);
@@ -194,14 +195,14 @@ static int tell(struct rg_world *w, uint32_t tag, int32_t number)
 {
     struct rg_request request;
     int result = rg_send(w, w->rank, tag, &number, sizeof number, &request);
-    return result ? result : rg_wait(w, &request);
+    return result ? result : rg_wait_or_cancel(w, &request);
 }
 
 static int hear(struct rg_world *w, uint32_t tag, int32_t *number)
 {
     struct rg_request request;
     int result = rg_recv(w, w->rank, tag, number, sizeof *number, &request);
-    return result ? result : rg_wait(w, &request);
+    return result ? result : rg_wait_or_cancel(w, &request);
 }
 
 /* The second strand: sums each bucket it is told of and answers with the outcome after the last one

@@ -15,6 +15,7 @@ struct rg_trace_event {
     uint16_t kind;         /* enum rg_trace_kind */
     uint16_t strand;
     uint32_t tag;
+    uint32_t unused; /* 0, in place of padding: events travel between nodes as they are */
 };
 
 /* Grows in chunks; records past `limit` are counted in dropped, so that a long run stays bounded.

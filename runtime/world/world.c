@@ -206,6 +206,13 @@ int rg_wait(struct rg_world *w, struct rg_request *request)
     return result ? result : request->status;
 }
 
+int rg_wait_or_cancel(struct rg_world *w, struct rg_request *request)
+{
+    int result = rg_wait(w, request);
+    rg_cancel(w, request);
+    return result;
+}
+
 bool rg_done(struct rg_world *w, struct rg_request *request)
 {
     int index;
@@ -225,7 +232,10 @@ int rg_sendrecv(struct rg_world *w, int dst, const void *out, size_t out_bytes, 
     struct rg_request to, from;
     rg_recv(w, src, tag, in, in_bytes, &from);
     rg_send(w, dst, tag, out, out_bytes, &to);
-    return rg_wait_all(w, (struct rg_request *[]){&from, &to}, 2);
+    int result = rg_wait_all(w, (struct rg_request *[]){&from, &to}, 2);
+    rg_cancel(w, &from);
+    rg_cancel(w, &to);
+    return result;
 }
 
 int rg_barrier(struct rg_world *w)

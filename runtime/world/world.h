@@ -211,6 +211,9 @@ int rg_wait_any(struct rg_world *w, struct rg_request *const *requests, int n, d
 /* All of them; the first error of a completion, by index, is returned after all have completed. */
 int rg_wait_all(struct rg_world *w, struct rg_request *const *requests, int n);
 int rg_wait(struct rg_world *w, struct rg_request *request);
+/* For a request or a buffer that will not outlive the call: what is still pending where the wait
+ * itself fails (interruption, deadlock) is cancelled. */
+int rg_wait_or_cancel(struct rg_world *w, struct rg_request *request);
 /* Is it complete? Polls the world. */
 bool rg_done(struct rg_world *w, struct rg_request *request);
 

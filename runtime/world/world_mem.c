@@ -227,8 +227,9 @@ static struct strand *enter(struct rg_world *w)
     struct strand *s = strand_of(w);
     struct world *m = s->world;
     long operation = ++m->operations[w->rank];
-    if (m->options->die_operation == operation && m->options->die_rank == w->rank)
-        die(w);
+    for (int i = 0; i < RG_MEM_DEATHS; i++)
+        if (m->options->deaths[i].operation == operation && m->options->deaths[i].rank == w->rank)
+            die(w);
     if (draw(m) % 8 == 0)
         block(s, m->now);
     return s;
@@ -517,6 +518,8 @@ int rg_mem_world_run(const struct rg_mem_world_options *options, rg_program_fn p
     }
     if (options->end_s)
         *options->end_s = m.now;
+    if (options->operations && m.operations)
+        memcpy(options->operations, m.operations, n * sizeof *m.operations);
     if (result == 0 && rg_exchange_deadlocked(m.exchange))
         result = RG_ERR_DEADLOCK;
     while (m.strands)

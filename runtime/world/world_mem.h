@@ -8,6 +8,13 @@
 #include "world/exchange.h"
 #include "world/world.h"
 
+/* Rank `rank` dies at its `operation`-th call of the world, counted from 1; 0: nobody does. */
+struct rg_mem_death {
+    int rank;
+    long operation;
+};
+enum { RG_MEM_DEATHS = 2 };
+
 /* Zero-initialise; what is not set is free of cost and trouble. */
 struct rg_mem_world_options {
     int size;
@@ -22,16 +29,14 @@ struct rg_mem_world_options {
     void *seconds_arg;
     bool skip_numerics;                   /* rg_compute does not call its function */
     const struct rg_board *const *boards; /* [size], for handles; or NULL */
-    /* Rank die_rank dies at its die_operation-th call of the world, counted from 1; 0: nobody does.
-     */
-    int die_rank;
-    long die_operation;
+    struct rg_mem_death deaths[RG_MEM_DEATHS];
     /* The answer of rg_iteration; NULL: 0. It must be the same for one i on every rank. */
     int (*iteration)(void *arg, struct rg_world *w, long i);
     void *iteration_arg;
     size_t stack_bytes;     /* of each strand; 0: 1 MiB */
     struct rg_error *error; /* says who waited for whom in a deadlock; or NULL */
     double *end_s;          /* the virtual date at which the last rank ended; or NULL */
+    long *operations;       /* [size]: the calls of the world that each rank has made; or NULL */
 };
 
 /* Runs program(w, arg) on every rank; results[rank] is what it returned, or RG_DIED. The handle's

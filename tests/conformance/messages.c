@@ -627,7 +627,7 @@ static int cancel_send_any_time(struct rg_world *w, void *arg)
             CHECK(rg_send(w, 1, TAG(0), buffer, bytes, &r) == 0);
             CHECK(rg_test_nap(w, l, i * l->transfer_s(bytes) / 3) == 0);
             CHECK(rg_cancel(w, &r) == 0);
-            int status = rg_wait(w, &r);
+            int status = r.status; /* complete, and the buffer is the program's again */
             CHECK(status == 0 || status == RG_ERR_CANCELLED);
             memset(buffer, 0, bytes);
             sent = status == 0;
@@ -642,6 +642,49 @@ static int cancel_send_any_time(struct rg_world *w, void *arg)
             }
         }
     }
+    free(buffer);
+    return 0;
+}
+
+enum { MEDIUM = RG_WINDOW / 2, LARGE = 2 * RG_WINDOW, STREAM = 5 };
+
+static int cancel_then_receive(struct rg_world *w, const struct rg_launcher *l, char *buffer,
+                               uint32_t tag, const size_t sizes[STREAM])
+{
+    struct rg_request r[3], sent[STREAM];
+    if (w->rank == 0) {
+        CHECK(rg_test_hear(w, 1, TAG(1)) == 0);
+        for (int i = 0; i < STREAM; i++)
+            CHECK(rg_send(w, 1, tag, buffer, sizes[i], &sent[i]) == 0);
+        for (int i = 0; i < STREAM; i++)
+            CHECK(rg_wait(w, &sent[i]) == 0);
+        return 0;
+    }
+    CHECK(rg_recv(w, 0, tag, buffer, SMALL, &r[0]) == 0);
+    CHECK(rg_recv(w, 0, tag, buffer, sizes[0], &r[1]) == 0);
+    CHECK(rg_recv(w, 0, tag, buffer, MEDIUM, &r[2]) == 0);
+    CHECK(rg_test_nap(w, l, rg_test_while(l) / 4) == 0); /* the other hears of them */
+    CHECK(rg_cancel(w, &r[0]) == 0 && rg_cancel(w, &r[2]) == 0);
+    CHECK(rg_test_tell(w, 0, TAG(1)) == 0);
+    CHECK(rg_wait(w, &r[1]) == 0);
+    CHECK(rg_test_nap(w, l, rg_test_while(l) / 4) == 0); /* time for what nobody waits for */
+    for (int i = 1; i < STREAM; i++) {
+        CHECK(rg_recv(w, 0, tag, buffer, sizes[i], &r[0]) == 0);
+        CHECK(rg_wait(w, &r[0]) == 0);
+    }
+    return 0;
+}
+
+/* A receive that is cancelled after the sender has heard of it permits no more than itself, and
+ * neither does the one behind it: what nobody asks for is held back until it is. */
+static int cancel_permits(struct rg_world *w, void *arg)
+{
+    static const size_t larger[STREAM] = {MEDIUM, LARGE, MEDIUM, MEDIUM, LARGE},
+                        more[STREAM] = {MEDIUM, MEDIUM, MEDIUM, MEDIUM, LARGE};
+    char *buffer = calloc(1, LARGE);
+    CHECK(buffer);
+    CHECK(cancel_then_receive(w, arg, buffer, TAG(2), larger) == 0);
+    CHECK(cancel_then_receive(w, arg, buffer, TAG(3), more) == 0);
     free(buffer);
     return 0;
 }
@@ -682,6 +725,7 @@ static const struct rg_case list[] = {
     {.name = "cancel in flight", .size = 2, .program = cancel_in_flight},
     {.name = "cancel unused", .size = 2, .program = cancel_unused},
     {.name = "cancel a send", .size = 2, .program = cancel_send},
+    {.name = "cancel permits no more", .size = 2, .program = cancel_permits},
     {.name = "cancel a send at any time", .size = 2, .program = cancel_send_any_time},
     {.name = "sendrecv", .size = 5, .program = sendrecv},
 };

@@ -144,18 +144,18 @@ static void test_injected_death(void)
         struct rg_mem_world_options o = {.size = RANKS,
                                          .seed = (uint64_t)operation,
                                          .latency_s = 1e-4,
-                                         .die_rank = (int)operation % RANKS,
-                                         .die_operation = operation};
+                                         .deaths = {{(int)operation % RANKS, operation}}};
         struct log log = {0};
         int results[RANKS];
         CU_ASSERT_EQUAL(rg_mem_world_run(&o, chat, &log, results), 0);
-        bool died = results[o.die_rank] == RG_DIED;
+        const int victim = o.deaths[0].rank;
+        bool died = results[victim] == RG_DIED;
         struck += died;
         for (int i = 0; i < RANKS; i++) {
-            if (i != o.die_rank)
+            if (i != victim)
                 CU_ASSERT(results[i] == RG_ERR_PEER || results[i] == 0);
         }
-        CU_ASSERT(died || results[o.die_rank] == 0);
+        CU_ASSERT(died || results[victim] == 0);
     }
     CU_ASSERT(struck > 30);
 }

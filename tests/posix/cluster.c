@@ -23,11 +23,22 @@ static const struct rg_key *test_key(void)
     return getenv("RG_TEST_KEY") ? &key : NULL;
 }
 
-static void be_rank(struct cluster *c, int rank, cluster_body body, void *arg)
+/* The parent has closed its listeners, which would keep the ports open. */
+static void wait_for_parent(const int gate[2])
+{
+    char byte;
+    close(gate[1]);
+    while (read(gate[0], &byte, 1) < 0)
+        continue;
+    close(gate[0]);
+}
+
+static void be_rank(struct cluster *c, int rank, const int gate[2], cluster_body body, void *arg)
 {
     for (int r = 0; r < c->size; r++)
         if (r != rank)
             close(c->listeners[r]);
+    wait_for_parent(gate);
     struct rg_error e = {0};
     struct rg_join join = {.rank = rank,
                            .hosts = &c->hosts,
@@ -53,21 +64,25 @@ static void be_rank(struct cluster *c, int rank, cluster_body body, void *arg)
 int cluster_start(struct cluster *c, int size, cluster_body body, void *arg)
 {
     struct rg_error e;
+    int gate[2];
     memset(c, 0, sizeof *c);
     c->size = size;
     c->results = mmap(NULL, CLUSTER_MOST * sizeof(int), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (c->results == MAP_FAILED || rg_local_listen(size, c->listeners, &c->hosts, &e) != 0)
+    if (c->results == MAP_FAILED || pipe(gate) != 0 ||
+        rg_local_listen(size, c->listeners, &c->hosts, &e) != 0)
         return RG_ERR_INTERNAL;
     fflush(NULL);
     for (int r = 0; r < size; r++) {
         c->results[r] = RG_ERR_INTERNAL;
         c->pids[r] = fork();
         if (c->pids[r] == 0)
-            be_rank(c, r, body, arg);
+            be_rank(c, r, gate, body, arg);
     }
     for (int r = 0; r < size; r++)
         close(c->listeners[r]);
+    close(gate[0]);
+    close(gate[1]);
     return 0;
 }
 

@@ -451,6 +451,10 @@ static int knock_meanwhile(struct rg_world *w, void *arg)
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         bool open = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        struct sockaddr_in own = {.sin_port = 0};
+        socklen_t length = sizeof own;
+        getsockname(fd, (struct sockaddr *)&own, &length);
+        open = open && own.sin_port != address.sin_port; /* a socket may connect to itself */
         close(fd);
         if (open)
             return __LINE__;

@@ -43,8 +43,10 @@ struct context {
 static int program(struct rg_world *w, void *arg)
 {
     struct context *c = arg;
-    struct rg_node_options options = {
-        .stop_accuracy = NAN, .host = "mem", .save = c->options->save};
+    struct rg_node_options options = {.stop_accuracy = c->options->watch_accuracy ? 2 : NAN,
+                                      .host = "mem",
+                                      .trace = c->options->trace,
+                                      .save = c->options->save};
     return rg_node_run(w, c->job, &options, w->rank == 0 ? c->run : NULL);
 }
 
@@ -66,8 +68,8 @@ int harness_run(const struct rg_job *job, const struct harness_options *options,
                                          .seconds = seconds,
                                          .seconds_arg = (void *)job,
                                          .boards = job->boards,
-                                         .die_rank = options->die_rank,
-                                         .die_operation = options->die_operation};
+                                         .operations = options->operations};
+    memcpy(world.deaths, options->deaths, sizeof world.deaths);
     if (!options->free_transfers) {
         double byte_s = fmax(wire, board->byte_s);
         world.message_s = board->message_s + RG_MESSAGE_HEADER * byte_s;

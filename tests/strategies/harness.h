@@ -19,8 +19,10 @@ struct harness_options {
     bool free_transfers; /* messages take no time */
     double jitter;       /* of computes */
     const char *save;
-    int die_rank;
-    long die_operation; /* 0: nobody dies */
+    bool trace;          /* a timeline is gathered */
+    bool watch_accuracy; /* all hear from rank 0 whether to stop, after every epoch */
+    struct rg_mem_death deaths[RG_MEM_DEATHS];
+    long *operations; /* as in rg_mem_world_options */
 };
 
 /* Trains; *run is rank 0's (free with rg_run_free), results [job->nodes] those of all (may be

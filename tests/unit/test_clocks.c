@@ -233,7 +233,7 @@ static struct rg_mem_world_options slow_network(uint64_t seed)
     for (int r = 0; r < RANKS; r++)
         samples[r][0] = samples[r][1] = rg_clock_unknown;
     return (struct rg_mem_world_options){
-        .size = RANKS, .seed = seed, .latency_s = 1e-3, .jitter_s = 4e-3, .die_rank = -1};
+        .size = RANKS, .seed = seed, .latency_s = 1e-3, .jitter_s = 4e-3};
 }
 
 static void test_compare(void)
@@ -283,8 +283,7 @@ static void test_lost(void)
     for (long operation = 1; operation <= 12; operation++) {
         int results[RANKS];
         struct rg_mem_world_options options = slow_network(7);
-        options.die_rank = 2;
-        options.die_operation = operation;
+        options.deaths[0] = (struct rg_mem_death){2, operation};
         rg_mem_world_run(&options, compare_once, NULL, results);
         for (int r = 0; r < RANKS; r++) {
             CU_ASSERT(r == 2 || results[r] == 0);
@@ -295,8 +294,7 @@ static void test_lost(void)
          operation += 10) { /* rank 0: what is known is right */
         int results[RANKS];
         struct rg_mem_world_options options = slow_network(8);
-        options.die_rank = 0;
-        options.die_operation = operation;
+        options.deaths[0] = (struct rg_mem_death){0, operation};
         rg_mem_world_run(&options, compare_once, NULL, results);
         for (int r = 1; r < RANKS; r++) {
             CU_ASSERT_EQUAL(results[r], 0);
