@@ -1,0 +1,262 @@
+#!/usr/bin/python3 -B
+"""README's "On your boards", every command as it is written there, on emulated boards.
+
+    test_board_path.py [--build BUILD] [--keep FOLDER]
+
+Happy path: the commands are taken out of README.md's section; three boards and a desk are booted (boards.py), each
+board with what Raspberry Pi Imager puts on a card (host name, user, public key, sudo); the desk's shell gets the commands
+one after another; then what they must have left is looked at: two measured results with the same weights, a
+simulated one, the comparison's page, keys that only their owner can read.
+Three lines, which README says are the reader's to change, are changed (INSTEAD); blocks marked "not-tried" are named
+and left out. Failure modes handled: namespaces, systemd or sshd not allowed or not there (status 77, with the
+reason); a command that fails (its words, status 1); a README that no longer has what is expected here (status 1).
+
+Measured here is an emulated network with paced computations on this machine's processor: no board."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import boards  # noqa: E402
+import net  # noqa: E402
+import testbed  # noqa: E402
+
+README = os.path.join(testbed.ROOT, "README.md")
+SECTION = "### On your boards\n"
+NAMES = ("pi-1", "pi-2", "pi-3")
+DESK = len(NAMES)
+RATE, BURST = 100e6, 20000
+SPEED = 0.01 # of board.xml: this machine then does the real work in a small part of the time
+INSTEAD = {"PRESET": "PRESET=board", "PLATFORM": "PLATFORM=/root/platform.xml",
+           "OPTIONS": 'OPTIONS="--set platform=$PLATFORM --pace platform"'}
+OTHER_PRESETS = ("aarch64", "armhf")
+
+
+class Wrong(Exception):
+    """What was tried did not go as README says."""
+
+
+# ---- README ----
+
+def section(text):
+    begin = text.index(SECTION) + len(SECTION)
+    end = re.search(r"^##", text[begin:], re.M)
+    return text[begin:begin + end.start()] if end else text[begin:]
+
+
+def complete(command):
+    return subprocess.run(["bash", "-n", "-c", command], capture_output=True).returncode == 0
+
+
+def commands_of(block):
+    """The block's top-level commands: a command goes on while bash finds it unfinished."""
+    found, so_far = [], ""
+    for line in block.splitlines():
+        so_far += line + "\n"
+        if not line.endswith("\\") and complete(so_far):
+            found.append(so_far.strip())
+            so_far = ""
+    if so_far:
+        raise Wrong(f"README has a command that bash does not take:\n{so_far}")
+    return [command for command in found if command]
+
+
+def read_readme():
+    """Commands in order: [(tried, command)]."""
+    with open(README, encoding="utf-8") as stream:
+        text = section(stream.read())
+    blocks = re.findall(r"^```(.*)\n((?:.*\n)*?)```$", text, re.M)
+    kinds = {kind for kind, _ in blocks}
+    if not blocks or not kinds <= {"sh", "sh not-tried"} or re.search(r"^    \S", re.sub(r"```[\s\S]*?```", "", text),
+                                                                      re.M):
+        raise Wrong(f"{SECTION.strip()}: blocks of ```sh and ```sh not-tried are wanted, not {sorted(kinds)}")
+    return [(kind == "sh", command) for kind, block in blocks for command in commands_of(block)]
+
+
+def changed(commands):
+    """With what the reader is to change changed; each of these lines must be there, once."""
+    left, result = dict(INSTEAD), []
+    for tried, command in commands:
+        name = command.partition("=")[0]
+        if tried and name in INSTEAD and "\n" not in command:
+            if name not in left:
+                raise Wrong(f"README sets {name} twice")
+            print(f"changed: {command}\n     to: {left[name]}")
+            command = left.pop(name)
+        result.append((tried, command))
+    if left:
+        raise Wrong("README does not set " + ", ".join(left))
+    return result
+
+
+# ---- the boards ----
+
+def prepare_board(machine, public_key):
+    """As Raspberry Pi Imager and the first boot leave it."""
+    machine.serve_ssh()
+    machine.chroot("useradd", "--create-home", "--shell", "/bin/bash", "pi")
+    machine.put("/home/pi/.ssh/authorized_keys", public_key, 0o600)
+    machine.chroot("chown", "-R", "pi:pi", "/home/pi/.ssh")
+    machine.chroot("chmod", "700", "/home/pi/.ssh")
+    machine.put("/etc/sudoers.d/010_pi-nopasswd", "pi ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+
+
+def fresh_desk(bench, build):
+    """The desk has never seen a board: no keys, no known hosts; and this machine's build as build/release."""
+    desk = boards.Machine(bench.network, DESK, "desk", testbed.ROOT)
+    shutil.rmtree(desk.root + "/root/.ssh", ignore_errors=True)
+    os.makedirs(desk.root + "/root/.ssh", 0o700)
+    for left in ("hosts.txt", "key", "run-1", "run-2.json", "ringnode.hosts"):
+        path = os.path.join(desk.root + testbed.ROOT, left)
+        shutil.rmtree(path) if os.path.isdir(path) else os.path.exists(path) and os.remove(path)
+    props = testbed.datasheet(os.path.join(testbed.HERE, "board.xml"), SPEED)
+    desk.put("/root/platform.xml", testbed.platform_text(props, len(NAMES), bench.rate, bench.burst, bench.delay_s))
+    return desk
+
+
+def name_all(machines):
+    """As mDNS does on a real network."""
+    lines = "127.0.0.1 localhost\n" + "".join(f"{m.address} {m.name}.local {m.name}\n" for m in machines)
+    for machine in machines:
+        machine.put("/etc/hosts", lines)
+
+
+# ---- the commands ----
+
+class Path:
+    def __init__(self, build):
+        self.commands = changed(read_readme())
+        bench = testbed.Bench(build, DESK + 1, RATE, BURST)
+        print(f"emulated: {len(NAMES)} boards at {RATE / 1e6:g} Mbit/s, one way {1e6 * bench.delay_s:.0f} us, "
+              f"board.xml at {SPEED:g} times its rates", flush=True)
+        self.desk = fresh_desk(bench, build)
+        self.boards = [boards.Machine(bench.network, i, name) for i, name in enumerate(NAMES)]
+        name_all(self.boards + [self.desk])
+        self.desk.boot()
+        self.shell = boards.Shell(self.desk, testbed.ROOT, dict(
+            {k: v for k, v in os.environ.items() if k in ("PATH", "LANG") or k.startswith(("CCACHE", "CMAKE"))},
+            HOME="/root", OPENBLAS_NUM_THREADS="1"))
+        self.tried = self.left_out = 0
+
+    def desk_file(self, *names):
+        return os.path.join(self.desk.root + testbed.ROOT, *names)
+
+    def try_one(self, command):
+        print("$ " + command.replace("\n", "\n> "), flush=True)
+        status, said = self.shell.run(command)
+        print("".join(f"  | {line}\n" for line in said.replace("\r", "\n").splitlines()[-40:]), end="", flush=True)
+        if status:
+            raise Wrong(f"exit status {status}: {command}")
+        self.tried += 1
+
+    def boot_boards(self):
+        """After the desk has made its key, as on a real desk."""
+        with open(self.desk.root + "/root/.ssh/id_ed25519.pub", encoding="ascii") as stream:
+            public_key = stream.read()
+        for machine in self.boards:
+            prepare_board(machine, public_key)
+            machine.boot()
+
+    def try_all(self):
+        for tried, command in self.commands:
+            if not tried:
+                print(f"not tried here: {command}")
+                self.left_out += 1
+                continue
+            if command.startswith("BOARDS="):
+                self.boot_boards()
+            self.try_one(command)
+            if "cpack" in command:
+                self.try_other_presets(command)
+
+    def try_other_presets(self, command):
+        """The cross builds' packages, where there are such builds: without a network none can be begun."""
+        for preset in OTHER_PRESETS:
+            if os.path.exists(os.path.join(testbed.ROOT, "build", preset, "build.ninja")):
+                self.try_one(f"PRESET={preset}; {command}; made=$?; {INSTEAD['PRESET']}; (exit $made)")
+            else:
+                print(f"not tried here: PRESET={preset} (no build/{preset}: ./setup {preset} makes one)")
+
+
+def expect(condition, what):
+    if not condition:
+        raise Wrong(what)
+    print(f"found: {what}")
+
+
+def load(path):
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def weights(result):
+    return {run["label"]: run["weights_sha256"] for run in result["runs"]}
+
+
+def look(path):
+    """What the commands must have left."""
+    measured, simulated = load(path.desk_file("run-1", "result.json")), load(path.desk_file("run-1", "sim.json"))
+    service = load(path.desk_file("run-2.json"))
+    expect([run["status"] for run in measured["runs"]] == ["ok"] * 4, "a measured result, 4 runs")
+    expect([run["status"] for run in simulated["runs"]] == ["ok"] * 4, "a simulated one of the same")
+    expect([run["status"] for run in service["runs"]] == ["ok"] * 4, "a result of systemd's ringnode@")
+    expect((measured["world"], simulated["world"], service["world"]) == ("posix", "sim", "posix"),
+           "their worlds: measured, simulated, measured")
+    expect(weights(measured) == weights(simulated) == weights(service), "the same weights in all three")
+    expect(all("paced" in run for run in measured["runs"]), "paced computations in what is called measured")
+    with open(path.desk_file("run-1", "compare.html"), encoding="utf-8") as stream:
+        page = stream.read()
+    expect("</html>" in page and all(label in page for label in weights(measured)), "the page, with all strategies")
+    for rank in range(len(NAMES)):
+        expect(os.path.exists(path.desk_file("run-1", f"rank-{rank}.log")), f"the log of rank {rank}")
+    for machine in path.boards:
+        ours = machine.run("stat", "-c", "%a %U", "/home/pi/ringtmp/key", "/etc/ringnode.key").stdout.split("\n")
+        expect(ours[:2] == ["600 pi", "600 root"], f"{machine.name}: keys for their owners only")
+        left = machine.run("pgrep", "-x", "ringnode").stdout
+        expect(not left, f"{machine.name}: no ringnode left")
+        state = machine.run("systemctl", "show", "-P", "Result", f"ringnode@{path.boards.index(machine)}").stdout
+        expect(state.strip() == "success", f"{machine.name}: its unit has ended well")
+    expect(not machine.run("test", "-e", "/home/pi/key").returncode == 0, "no key left in a home folder")
+
+
+def inside(arguments):
+    path = Path(os.path.abspath(arguments.build))
+    try:
+        path.try_all()
+        look(path)
+    except Wrong:
+        for machine in path.boards if path.boards[0].pid else ():
+            print(f"--- journal of {machine.name}\n" + machine.run("journalctl", "-o", "cat", "-n", "30", "-u",
+                                                                   "ringnode@*").stdout)
+        raise
+    if arguments.keep:
+        shutil.copytree(path.desk_file("run-1"), arguments.keep, dirs_exist_ok=True)
+    print(f"{path.tried} commands tried as written, {path.left_out} not tried here")
+    return 0
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--build", default=os.path.join(testbed.ROOT, "build", "release"), help="where the programs are")
+    p.add_argument("--keep", metavar="FOLDER", help="copy the measured run and its page there")
+    arguments = p.parse_args()
+    try:
+        if net.inside():
+            return inside(arguments)
+        with boards.group():
+            return net.enter()
+    except net.Unavailable as why:
+        print(f"test_board_path.py: skipped: {why}", file=sys.stderr)
+        return net.SKIPPED
+    except (Wrong, RuntimeError, testbed.Failed, OSError) as why:
+        print(f"test_board_path.py: {why}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
