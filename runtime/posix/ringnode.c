@@ -470,7 +470,11 @@ static int list_files(struct ringnode *node)
                  {"network", s->network_file}, {"data", s->data.images},
                  {"data", s->data.labels},     {"data", s->data.file},
                  {"load", node->options.load}};
+    struct rg_error e = {0};
     int status = node->hosts_file ? open_hosts(node) : 0;
+    if (status == 0 && node->key_file && rg_key_load(node->key_file, &node->key, &e) != 0)
+        status = complain(RG_ERR_INVALID, e.text);
+    rg_key_forget(&node->key);
     for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
         if (files[i].path)
             printf("%s %s\n", files[i].role, files[i].path);
@@ -516,7 +520,10 @@ static const struct argp_option options[] = {
     {"progress", KEY_PROGRESS, NULL, 0,
      "Rank 0 tells its progress, a line a second, where standard error is no terminal too", 0},
     {"files", KEY_FILES, NULL, 0,
-     "Validate the scenario (and the number of --hosts), list the files it needs, run nothing", 0},
+     "Validate the scenario (and the number of --hosts, the --key-file), list the files it needs, "
+     "run "
+     "nothing",
+     0},
     {"meter", KEY_METER, "KIND", 0,
      "Measure energy with auto, ina2xx[:hwmonN], pmic, rapl, csv:FILE, other (another rank's meter "
      "counts this board), or not: none (the default); help: more",

@@ -4,7 +4,8 @@ systemd as its first process, with ssh on port 22. And a desk beside them, which
 Happy path: group() before net.enter(), then inside: Machine(...), put() files, boot(), run().
 Failure modes handled: not root, or something is missing or forbidden (net.Unavailable); a machine that does not
 boot (RuntimeError with its journal). What a machine writes goes to memory; net.enter() ends all processes and with
-them mounts and namespaces; group() takes away the control groups, the only thing that outlives them.
+them mounts and namespaces; group() takes away the control groups, the only thing that outlives them (empty ones, if
+this program itself is killed by SIGKILL: rmdir).
 
 Nothing here is a board: it is this machine's processor, kernel and packages."""
 
@@ -52,6 +53,7 @@ mkdir -p "$root/.old"
 cd "$root"
 pivot_root . .old
 umount -l .old
+mount --make-rshared / # as systemd itself does where it is no container's
 exec env -i container=ringtmp-testbed PATH=/usr/sbin:/usr/bin:/sbin:/bin "$4" --system --unit=board.target
 """
 
@@ -99,6 +101,8 @@ def group():
     finally:
         del os.environ[GROUP]
         _remove(folder)
+        if os.path.exists(folder):
+            raise RuntimeError(f"{folder} is left, with processes in it")
 
 
 class Machine:
@@ -123,8 +127,11 @@ class Machine:
     def _overlay(base, lower, where):
         for folder in (base + "/up", base + "/work", where):
             os.makedirs(folder, exist_ok=True)
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
-                        f"lowerdir={lower},upperdir={base}/up,workdir={base}/work", where], check=True)
+        done = subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
+                               f"lowerdir={lower},upperdir={base}/up,workdir={base}/work", where],
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise net.Unavailable(f"no overlay can be mounted: {done.stderr.strip()}")
 
     def put(self, path, text, mode=0o644):
         target = self.root + path
@@ -171,7 +178,7 @@ class Machine:
             if not self.source:
                 net.ahead_of_others()
 
-        # with the source tree below /tmp, /tmp stays
+        # where the source tree is below /tmp, an empty /tmp would hide it
         words = ["ip", "netns", "exec", f"node{self.node}", "unshare", "--cgroup", "--mount", "--pid", "--uts",
                  "--ipc", "--fork", "--kill-child=KILL", "sh", "-c", BOOT, "sh", self.root, self.name,
                  "" if self.source else "tmp", SYSTEMD]
