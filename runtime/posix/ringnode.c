@@ -42,9 +42,10 @@ struct ringnode {
     struct rg_mesh *mesh;
     struct rg_run *runs; /* rank 0 */
     struct rg_meter_options metering;
-    double idle_s;          /* of measuring idle power */
-    struct rg_meter *meter; /* NULL: none is wanted */
-    int rest_code;          /* why the remaining strategies cannot run; 0: they can */
+    struct rg_mesh_facts facts; /* of the mesh, when it is left */
+    double idle_s;              /* of measuring idle power */
+    struct rg_meter *meter;     /* NULL: none is wanted */
+    int rest_code;              /* why the remaining strategies cannot run; 0: they can */
 };
 
 static struct rg_mesh *volatile mesh_to_stop;
@@ -222,6 +223,16 @@ static void run_job(struct ringnode *node, int index)
         fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);
 }
 
+static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_mesh_facts *facts)
+{
+    sockets->known = true;
+    snprintf(sockets->cipher, sizeof sockets->cipher, "%s", facts->cipher);
+    snprintf(sockets->control, sizeof sockets->control, "%s", facts->congestion);
+    sockets->retransmits = facts->retransmits;
+    sockets->bytes_sent = facts->wire_sent;
+    sockets->bytes_received = facts->wire_received;
+}
+
 static int report(struct ringnode *node, double started_s)
 {
     struct rg_result result = {.tool = "ringnode",
@@ -232,6 +243,7 @@ static int report(struct ringnode *node, double started_s)
                                .runs = node->runs,
                                .run_count = node->study.job_count};
     rg_cli_host(&result, wall_s() - started_s);
+    describe_sockets(&result.host.sockets, &node->facts);
     int status = rg_cli_finish(&node->options, "ringnode", &result);
     rg_cli_tell_capacities(&node->options, &node->study, &result);
     for (int i = 0; i < result.run_count; i++)
@@ -327,6 +339,7 @@ static int run_rank(struct ringnode *node, int listener)
                      "not started, for the same reason");
     }
     mesh_to_stop = NULL;
+    rg_mesh_facts(node->mesh, &node->facts);
     rg_mesh_leave(node->mesh);
     rg_meter_close(node->meter);
     int status = rg_cli_exit_of(node->rest_code);

@@ -199,6 +199,8 @@ class Deploy(unittest.TestCase):
         ours, theirs = (json.loads(read(path)) for path in (os.path.join(self.out, "result.json"), local))
         self.assertEqual(ours["scenario_sha256"], theirs["scenario_sha256"])
         self.assertEqual(ours["host"]["blas_kernels"], theirs["host"]["blas_kernels"])
+        self.assertEqual(ours["host"]["sockets"]["cipher"], "")
+        self.assertTrue(ours["host"]["sockets"]["congestion_control"])
         self.assertEqual(len(ours["runs"]), 4)
         for a, b in zip(ours["runs"], theirs["runs"]):
             for field in ("label", "kind", "params", "nodes", "status", "iterations", "samples", "traffic", "final",
@@ -298,6 +300,12 @@ class Deploy(unittest.TestCase):
         done = self.deploy(*options, "--dry-run")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("'--key-file' 'key'", done.stdout)
+        done = self.deploy(*options, passed=["--strategy", "ring"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(read(os.path.join(self.out, "result.json")))
+        self.assertTrue(result["host"]["sockets"]["cipher"].startswith("TLS_"), result["host"])
+        self.assertGreater(result["host"]["sockets"]["bytes_sent"], result["runs"][0]["per_node"][0]["bytes_sent"])
+        shutil.rmtree(self.out)
         run = self.begin(*options)
         for pid in processes(""):
             with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as stream:

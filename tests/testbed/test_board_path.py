@@ -212,6 +212,7 @@ def look(path):
     expect([run["status"] for run in service["runs"]] == ["ok"] * 4, "a result of systemd's ringnode@")
     expect((measured["world"], simulated["world"], service["world"]) == ("posix", "sim", "posix"),
            "their worlds: measured, simulated, measured")
+    expect(all(r["host"]["sockets"]["cipher"].startswith("TLS_") for r in (measured, service)), "both enciphered")
     expect(weights(measured) == weights(simulated) == weights(service), "the same weights in all three")
     expect(all("paced" in run for run in measured["runs"]), "paced computations in what is called measured")
     with open(path.desk_file("run-1", "compare.html"), encoding="utf-8") as stream:
