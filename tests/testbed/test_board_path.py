@@ -190,7 +190,7 @@ class Path:
 
 def expect(condition, what):
     if not condition:
-        raise Wrong(what)
+        raise Wrong(f"not found: {what}")
     print(f"found: {what}")
 
 
