@@ -88,12 +88,14 @@ static int missing(struct rg_gathering *g)
     for (int r = 0; r < g->size; r++) {
         if (r == g->rank || g->peers[r].fd >= 0)
             continue;
-        const char *why = g->places[r].why[0] ? g->places[r].why : "it did not call";
+        /* whoever was turned away may have been that rank */
+        bool called = g->places[r].why[0], guess = !called && g->turned_away[0];
         return rg_fail(
             g->e, RG_ERR_TIMEOUT,
-            "%d of %d other ranks did not join in %.0f s; first rank %d at %s port %s: %s",
+            "%d of %d other ranks did not join in %.0f s; first rank %d at %s port %s: %s%s%s",
             g->size - 1 - g->joined, g->size - 1, g->o->timeout_s, r, rg_join_host(g, r),
-            g->o->hosts->host[r].port, why);
+            g->o->hosts->host[r].port, called ? g->places[r].why : "it did not call",
+            guess ? "; last visitor: " : "", guess ? g->turned_away : "");
     }
     return 0;
 }

@@ -62,7 +62,11 @@ static int list_files(struct ringnode *node)
                  {"network", s->network_file}, {"data", s->data.images},
                  {"data", s->data.labels},     {"data", s->data.file},
                  {"load", node->options.load}};
+    struct rg_error e = {0};
     int status = node->hosts_file ? open_hosts(node) : 0;
+    if (status == 0 && node->key_file && rg_key_load(node->key_file, &node->key, &e) != 0)
+        status = ringnode_complain(RG_ERR_INVALID, e.text);
+    rg_key_forget(&node->key);
     for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
         if (files[i].path)
             printf("%s %s\n", files[i].role, files[i].path);

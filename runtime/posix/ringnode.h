@@ -27,6 +27,7 @@ struct ringnode {
     struct rg_mesh *mesh;
     struct rg_run *runs; /* rank 0 */
     struct rg_meter_options metering;
+    struct rg_mesh_facts facts;      /* of the mesh, when it is left */
     double idle_s;                   /* of measuring idle power */
     struct rg_meter *meter;          /* NULL: none is wanted */
     struct rg_clock_sample compared; /* see struct rg_node_options */

@@ -197,6 +197,16 @@ static void run_job(struct ringnode *node, int index)
         fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);
 }
 
+static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_mesh_facts *facts)
+{
+    sockets->known = true;
+    snprintf(sockets->cipher, sizeof sockets->cipher, "%s", facts->cipher);
+    snprintf(sockets->control, sizeof sockets->control, "%s", facts->congestion);
+    sockets->retransmits = facts->retransmits;
+    sockets->bytes_sent = facts->wire_sent;
+    sockets->bytes_received = facts->wire_received;
+}
+
 static int report(struct ringnode *node, double started_s)
 {
     struct rg_result result = {.tool = "ringnode",
@@ -207,6 +217,7 @@ static int report(struct ringnode *node, double started_s)
                                .runs = node->runs,
                                .run_count = node->study.job_count};
     rg_cli_host(&result, wall_s() - started_s);
+    describe_sockets(&result.host.sockets, &node->facts);
     int status = rg_cli_finish(&node->options, "ringnode", &result);
     rg_cli_tell_capacities(&node->options, &node->study, &result);
     for (int i = 0; i < result.run_count; i++)
@@ -302,6 +313,7 @@ int ringnode_run_rank(struct ringnode *node, int listener)
                      "not started, for the same reason");
     }
     mesh_to_stop = NULL;
+    rg_mesh_facts(node->mesh, &node->facts);
     rg_mesh_leave(node->mesh);
     rg_meter_close(node->meter);
     int status = rg_cli_exit_of(node->rest_code);

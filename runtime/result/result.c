@@ -342,6 +342,17 @@ void rg_run_write(struct rg_json *j, const struct rg_run *run, bool pipe)
     rg_json_close(j);
 }
 
+static void write_sockets(struct rg_json *j, const struct rg_result_sockets *sockets)
+{
+    rg_json_object(j, "sockets", true);
+    rg_json_text(j, "cipher", sockets->cipher);
+    rg_json_text(j, "congestion_control", sockets->control);
+    rg_json_whole(j, "retransmits", (int64_t)sockets->retransmits);
+    rg_json_whole(j, "bytes_sent", (int64_t)sockets->bytes_sent);
+    rg_json_whole(j, "bytes_received", (int64_t)sockets->bytes_received);
+    rg_json_close(j);
+}
+
 static void write_host(struct rg_json *j, const struct rg_result_host *host)
 {
     rg_json_object(j, "host", true);
@@ -351,6 +362,8 @@ static void write_host(struct rg_json *j, const struct rg_result_host *host)
     rg_json_text(j, "blas_kernels", host->blas_kernels);
     rg_json_whole(j, "blas_threads", host->blas_threads);
     rg_json_text(j, "machine", host->machine);
+    if (host->sockets.known)
+        write_sockets(j, &host->sockets);
     rg_json_close(j);
 }
 

@@ -147,6 +147,16 @@ const char *rg_status_name(enum rg_status status);
 int rg_run_encode(const struct rg_run *run, char **text);
 int rg_run_decode(const char *text, struct rg_run *run, struct rg_error *e);
 
+/* What the kernel did for the sockets of the node that writes the result (rank 0), all its
+ * connections and runs together. */
+struct rg_result_sockets {
+    bool known;                          /* false: there were none, as in a simulation */
+    char cipher[32];                     /* TLS's name of what protected them; "": nothing */
+    char control[16];                    /* congestion control; "": no connection */
+    uint64_t retransmits;                /* TCP segments sent again */
+    uint64_t bytes_sent, bytes_received; /* frames and TLS records included; no TCP headers */
+};
+
 /* Facts about the machine and moment that go under "host". */
 struct rg_result_host {
     double wall_s;
@@ -155,6 +165,7 @@ struct rg_result_host {
     char blas_kernels[32];
     int blas_threads;
     char machine[64]; /* uname -m and system */
+    struct rg_result_sockets sockets;
 };
 
 struct rg_result {

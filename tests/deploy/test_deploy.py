@@ -6,6 +6,7 @@ ports of the test's own in a temporary folder.
 Exit status 77: sshd or ssh is absent, or refuses to run here.
 """
 
+import contextlib
 import getpass
 import glob
 import json
@@ -148,10 +149,10 @@ class Deploy(unittest.TestCase):
         self.out = self.cluster.path("out")
         self.addCleanup(shutil.rmtree, self.out, ignore_errors=True)
 
-    def command(self, *options, hosts=None, passed=()):
+    def command(self, *options, hosts=None, passed=(), program=RINGNODE):
         return [DEPLOY, SCENARIO, "--hosts", hosts or self.cluster.hosts, "--ssh-config",
                 self.cluster.path("ssh.conf"), "--ringnode", RINGNODE, "--binary",
-                f"{platform.machine()}={RINGNODE}", "--out", self.out, *options, "--", *passed]
+                f"{platform.machine()}={program}", "--out", self.out, *options, "--", *passed]
 
     def deploy(self, *options, **more):
         return subprocess.run(self.command(*options, **more), capture_output=True, text=True, timeout=PATIENCE_S,
@@ -191,6 +192,8 @@ class Deploy(unittest.TestCase):
         ours, theirs = (json.loads(read(path)) for path in (os.path.join(self.out, "result.json"), local))
         self.assertEqual(ours["scenario_sha256"], theirs["scenario_sha256"])
         self.assertEqual(ours["host"]["blas_kernels"], theirs["host"]["blas_kernels"])
+        self.assertEqual(ours["host"]["sockets"]["cipher"], "")
+        self.assertTrue(ours["host"]["sockets"]["congestion_control"])
         self.assertEqual(len(ours["runs"]), 4)
         for a, b in zip(ours["runs"], theirs["runs"]):
             for field in ("label", "kind", "params", "nodes", "status", "iterations", "samples", "traffic", "final",
@@ -277,6 +280,85 @@ class Deploy(unittest.TestCase):
         plain = subprocess.run([DEPLOY, "--help"], capture_output=True, text=True)
         self.assertEqual((plain.returncode, plain.stderr), (0, ""))
         self.assertIn("Examples:", plain.stdout)
+
+    def key(self, digits, mode=0o600):
+        """A key file, and what is in it."""
+        path = write(self.cluster.path("key"), 4 * digits + "\n")
+        os.chmod(path, mode)
+        return path, 4 * digits
+
+    def test_a_key_is_its_owners_only(self):
+        path, text = self.key("0123456789abcdef", 0o640) # here a group may read it
+        options = ["--key-file", path]
+        done = self.deploy(*options, "--dry-run")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("'--key-file' 'key'", done.stdout)
+        done = self.deploy(*options, passed=["--strategy", "ring"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(read(os.path.join(self.out, "result.json")))
+        self.assertTrue(result["host"]["sockets"]["cipher"].startswith("TLS_"), result["host"])
+        self.assertGreater(result["host"]["sockets"]["bytes_sent"], result["runs"][0]["per_node"][0]["bytes_sent"])
+        shutil.rmtree(self.out)
+        run = self.begin(*options)
+        for pid in processes(""):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as stream:
+                self.assertNotIn(text, stream.read())
+        os.killpg(run.pid, signal.SIGINT)
+        self.assertEqual(run.wait(PATIENCE_S), 130)
+        for rank in range(HOSTS):
+            self.assertEqual(read(self.cluster.work(rank, "key")), text + "\n")
+            self.assertEqual(os.stat(self.cluster.work(rank, "key")).st_mode & 0o777, 0o600)
+        for name in glob.glob(os.path.join(self.out, "**"), recursive=True):
+            self.assertFalse(os.path.isfile(name) and text in read(name), name)
+        self.assert_nothing_left()
+
+    def test_b_key_that_others_may_read_is_refused_here(self):
+        path, _ = self.key("0123456789abcdef", 0o644)
+        done = self.deploy("--key-file", path)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("others may read", done.stderr)
+        self.assertFalse(os.path.exists(self.out))
+
+    def test_c_wrong_key_on_one_board_ends_all(self):
+        path, _ = self.key("0123456789abcdef")
+        odd = write(self.cluster.path("odd-ringnode"), "#!/bin/sh\n[ ! -e other-key ] || cp other-key key\n"
+                    f"exec '{RINGNODE}' \"$@\"\n")
+        os.makedirs(self.cluster.work(1), exist_ok=True)
+        other = write(self.cluster.work(1, "other-key"), 4 * "fedcba9876543210" + "\n")
+        self.addCleanup(os.remove, other)
+        begun = time.monotonic()
+        done = self.deploy("--key-file", path, program=odd, passed=["--join-timeout", "5"])
+        self.assertEqual(done.returncode, 3, done.stderr)
+        logs = {rank: read(os.path.join(self.out, f"rank-{rank}.log")) for rank in range(HOSTS)}
+        self.assertIn("last visitor: refused 127.0.0.1: it has another key", logs[0])
+        self.assertIn("does not accept this node's key", logs[1])
+        self.assertIn("rank 1 at 127.0.0.1", logs[2])
+        self.assertIn("last visitor: refused 127.0.0.1: it has another key", done.stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.out, "result.json")))
+        self.assertLess(time.monotonic() - begun, 30)
+        self.assert_nothing_left()
+
+    def test_d_a_meter_a_host_and_its_log(self):
+        hosts = write(self.cluster.path("meters.txt"), "".join(
+            line.rstrip() + (" meter=csv:power.csv\n" if i == 0 else " meter=other\n") for i, line in
+            enumerate(read(self.cluster.hosts).splitlines()[1:])))
+        now = int(time.time())
+        os.makedirs(self.cluster.work(0), exist_ok=True)
+        log = write(self.cluster.work(0, "power.csv"), "time,watts\n" + "".join(
+            f"{now + s},{3 + s % 2 / 10}\n" for s in range(-10, 2 * PATIENCE_S)))
+        done = self.deploy(hosts=hosts)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for run in json.loads(read(os.path.join(self.out, "result.json")))["runs"]:
+            self.assertEqual(run["meter"]["source"], "csv", run["meter"])
+            self.assertGreaterEqual(run["energy_J"]["total"], 3 * run["time_s"])
+            self.assertLessEqual(run["energy_J"]["total"], 3.1 * run["time_s"])
+        self.assertEqual(read(os.path.join(self.out, "rank-0.meter.csv")), read(log))
+        os.remove(log)
+        done = self.deploy(hosts=hosts, passed=["--strategy", "single"])
+        self.assertIn("no log of its meter", done.stderr)
+        done = self.deploy(hosts=write(self.cluster.path("odd.txt"), "127.0.0.1 meter=solar\n" * HOSTS))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--meter solar", done.stderr)
 
     def test_9_rank_that_cannot_start_ends_all(self):
         busy = socket.create_server(("127.0.0.1", self.cluster.ports[HOSTS + 1]))

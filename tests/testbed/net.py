@@ -35,7 +35,7 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _ahead_of_others():
+def ahead_of_others():
     """What else runs on this machine is no part of the network that is emulated."""
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
@@ -142,7 +142,7 @@ class Network:
 
     def start(self, node, words, **how):
         return subprocess.Popen(["ip", "netns", "exec", f"node{node}"] + words,
-                                preexec_fn=_ahead_of_others, **how)
+                                preexec_fn=ahead_of_others, **how)
 
     def dropped(self):
         """Packets dropped by all shapers since the beginning: 0 on a sound testbed."""
