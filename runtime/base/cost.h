@@ -11,9 +11,9 @@
 struct rg_cost {
     int m, n, k;  /* C[m x n] += A[m x k] B[k x n] */
     double flops; /* of one call; 2mnk for a matrix product */
-    double function_flops; /* of these: what stands for exp, log and tanh of the C library */
     double bytes; /* read and written by one call, every operand once */
     double calls;
+    double functions; /* of the C library in one call: exp and log count 1, tanh 3 */
 };
 
 /* A list of kernels run one after the other: what one rg_compute() does. Zero-initialise. */
@@ -22,16 +22,11 @@ struct rg_work {
     int count, capacity;
 };
 
-/* What a function counts as. Not what it executes: how much longer it takes than an addition in a
- * loop over vectors differs from board to board (rg_function_rate of boards/board.h). */
-#define RG_EXP_FLOPS  20.0 /* log too */
-#define RG_TANH_FLOPS 60.0 /* an exp, a division, and branches that are hard to foresee */
-
 /* Append; they abort on lack of memory (lists are built once, before training, and are short). */
 void rg_work_gemm(struct rg_work *work, int m, int n, int k, double calls);
 void rg_work_vector(struct rg_work *work, double flops, double bytes);
-/* The same with function_flops on top of flops. */
-void rg_work_functions(struct rg_work *work, double flops, double function_flops, double bytes);
+/* One with functions: flops has them as if they were additions and multiplications. */
+void rg_work_functions(struct rg_work *work, double flops, double bytes, double functions);
 void rg_work_free(struct rg_work *work);
 
 /* Sums over the list. */

@@ -31,18 +31,6 @@ static double share_at(int points, const double *sizes, const double *shares, do
     return shares[points - 1];
 }
 
-/* Arithmetic alone. */
-static double compute_s(const struct rg_board *b, const struct rg_cost *c, double gemm, int threads)
-{
-    double rate = b->vector_rate * threads;
-    if (c->m > 0)
-        rate = gemm * share_at(b->curve_points, b->curve_size, b->curve_share,
-                               cbrt((double)c->m * c->n * c->k));
-    if (c->function_flops > 0 && b->function_rate > 0)
-        return (c->flops - c->function_flops) / rate + c->function_flops / b->function_rate;
-    return c->flops / rate;
-}
-
 double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads)
 {
     RG_ASSERT(threads >= 1 && threads <= board->cores);
@@ -51,10 +39,14 @@ double rg_board_seconds(const struct rg_board *board, const struct rg_work *work
     double seconds = 0;
     for (int i = 0; i < work->count; i++) {
         const struct rg_cost *c = &work->cost[i];
-        double rate = memory * share_at(board->memory_points, board->memory_size,
-                                        board->memory_share, c->bytes);
-        seconds +=
-            c->calls * (fmax(compute_s(board, c, gemm, threads), c->bytes / rate) + board->call_s);
+        double rate = board->vector_rate * threads;
+        double near = share_at(board->memory_points, board->memory_size, board->memory_share,
+                               c->bytes);
+        if (c->m > 0)
+            rate = gemm * share_at(board->curve_points, board->curve_size, board->curve_share,
+                                   cbrt((double)c->m * c->n * c->k));
+        double compute = c->flops / rate + c->functions * board->function_s;
+        seconds += c->calls * (fmax(compute, c->bytes / (memory * near)) + board->call_s);
     }
     return seconds;
 }
@@ -117,7 +109,7 @@ int rg_board_set_clock(struct rg_board *board, double hz, struct rg_error *e)
     board->gemm_rate *= factor;
     board->gemm_rate_all *= factor;
     board->vector_rate *= factor;
-    board->function_rate *= factor;
+    board->function_s /= factor;
     board->call_s /= factor;
     board->message_s /= factor;
     board->byte_s /= factor;
@@ -196,17 +188,15 @@ int rg_board_check(const struct rg_board *board, struct rg_error *e)
     for (size_t i = 0; i < RG_COUNT(rates); i++)
         if (positive(board, rates[i].name, rates[i].value, e))
             return RG_ERR_INVALID;
-    if (!(board->call_s >= 0) || !(board->latency_s >= 0))
+    if (!(board->call_s >= 0) || !(board->latency_s >= 0) || !(board->function_s >= 0))
         return rg_fail(e, RG_ERR_INVALID,
-                       "board %s: rg_call_s and rg_latency_s are seconds, 0 or more", board->name);
+                       "board %s: rg_call_s, rg_function_s and rg_latency_s are seconds, 0 or more",
+                       board->name);
     if (!(board->message_s >= 0) || !(board->byte_s >= 0))
         return rg_fail(e, RG_ERR_INVALID,
                        "board %s: rg_message_s and rg_byte_s are seconds, 0 or more", board->name);
     if (board->frame_bytes < board->frame_payload)
         return rg_fail(e, RG_ERR_INVALID, "board %s: rg_frame_bytes is less than rg_frame_payload",
-                       board->name);
-    if (!(board->function_rate >= 0) || !isfinite(board->function_rate))
-        return rg_fail(e, RG_ERR_INVALID, "board %s: rg_function_rate is FLOP/s, 0 or more",
                        board->name);
     if (check_curve(board, "rg_gemm_curve", board->curve_points, board->curve_size,
                     board->curve_share, e) ||

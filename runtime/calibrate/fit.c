@@ -17,6 +17,9 @@
 /* A parameter known to no better than this factor either way is not determined. */
 #define VAGUE 4.0
 
+/* Bytes that are in the nearest memory of any processor: under it there is but one rate. */
+#define MEMORY_LEAST 16384.0
+
 /* A measurement whose samples differ by so much counts half. */
 #define NOISY 0.15
 
@@ -86,7 +89,7 @@ static void set_board(struct kernel_fit *q, const double *value)
     b->memory_rate = b->memory_rate_all =
         set_curve(value + q->memory, b->memory_points, b->memory_share);
     b->vector_rate = value[q->vector];
-    b->function_rate = q->function >= 0 ? value[q->function] : 0;
+    b->function_s = q->function >= 0 ? value[q->function] : 0;
     b->call_s = value[q->call];
     if (q->all >= 0) {
         b->gemm_rate_all *= value[q->all];
@@ -107,21 +110,22 @@ static void kernel_model(const double *value, void *arg, double *predicted)
 static double plain_bytes(const struct rg_cal_kernel *k)
 {
     const struct rg_cost *c = k->work.cost;
-    return k->work.count == 1 && c->m == 0 && c->function_flops == 0 ? c->bytes : 0;
+    return k->work.count == 1 && c->m == 0 && c->functions == 0 ? c->bytes : 0;
 }
 
 /* Points of a curve at powers of `base` from the least size of any row to the largest, as many as a
- * board may have; those at the small end are left out first. 0: no row has a size. */
+ * board may have; those at the small end are left out first, and those under `smallest`. 0: no row
+ * has a size. */
 static int choose_points(const struct rg_calibration *cal,
                          double (*size_of_row)(const struct rg_cal_kernel *), double base,
-                         double *sizes)
+                         double smallest, double *sizes)
 {
     double least = INFINITY, most = 0;
     for (int i = 0; i < cal->kernel_count; i++) {
         double size = size_of_row(&cal->kernels[i]);
         if (size > 0) {
-            least = fmin(least, size);
-            most = fmax(most, size);
+            least = fmin(least, fmax(smallest, size));
+            most = fmax(most, fmax(smallest, size));
         }
     }
     if (most == 0)
@@ -135,7 +139,8 @@ static int choose_points(const struct rg_calibration *cal,
     return high - low + 1;
 }
 
-/* The median of flops (or bytes) a second of the rows nearest to a size; 0: there are none. */
+/* Of the rows nearest to a size the median of FLOP/s, or the largest of bytes/s: what takes longer
+ * is bound by something else. 0: there are none. */
 static double rate_near(const struct rg_calibration *cal,
                         double (*size_of_row)(const struct rg_cal_kernel *), double size,
                         int threads, bool flops, double *room)
@@ -149,30 +154,40 @@ static double rate_near(const struct rg_calibration *cal,
                 room[n++] =
                     (flops ? rg_work_flops(&k->work) : rg_work_bytes(&k->work)) / k->seconds;
         }
+        double middle = median(room, n); /* which sorts them */
         if (n > 0 || reach > 64)
-            return median(room, n);
+            return flops || n == 0 ? middle : room[n - 1];
     }
 }
 
-/* The largest FLOP/s of one kernel that is no product, with or without functions; 0: none. */
-static double best_rate(const struct rg_calibration *cal, bool functions)
+/* The largest FLOP/s of one kernel that is no product and has no functions; 0: none. */
+static double best_rate(const struct rg_calibration *cal)
 {
     double best = 0;
+    for (int i = 0; i < cal->kernel_count; i++)
+        if (plain_bytes(&cal->kernels[i]) > 0)
+            best = fmax(best, rg_work_flops(&cal->kernels[i].work) / cal->kernels[i].seconds);
+    return best;
+}
+
+/* The least time a function of a kernel that has some; 0: none. */
+static double best_function_s(const struct rg_calibration *cal)
+{
+    double best = INFINITY;
     for (int i = 0; i < cal->kernel_count; i++) {
         const struct rg_cal_kernel *k = &cal->kernels[i];
-        const struct rg_cost *c = k->work.cost;
-        if (k->work.count == 1 && c->m == 0 && (c->function_flops > 0) == functions)
-            best = fmax(best, c->flops / k->seconds);
+        if (k->work.count == 1 && k->work.cost[0].functions > 0)
+            best = fmin(best, k->seconds / k->work.cost[0].functions);
     }
-    return best;
+    return isfinite(best) ? best : 0;
 }
 
 /* Number the parameters. */
 static int lay_out(struct kernel_fit *q, bool all, bool functions, struct rg_error *e)
 {
     struct rg_board *b = &q->board;
-    b->curve_points = choose_points(q->cal, product_size, 2, b->curve_size);
-    b->memory_points = choose_points(q->cal, plain_bytes, 4, b->memory_size);
+    b->curve_points = choose_points(q->cal, product_size, 2, 0, b->curve_size);
+    b->memory_points = choose_points(q->cal, plain_bytes, 4, MEMORY_LEAST, b->memory_size);
     if (b->curve_points == 0 || b->memory_points == 0)
         return rg_fail(e, RG_ERR_INVALID,
                        "products and kernels that are none are both needed, on one thread");
@@ -191,7 +206,7 @@ static int start_kernels(struct kernel_fit *q, double *start, double *room, stru
     const struct rg_calibration *cal = q->cal;
     const struct rg_board *b = &q->board;
     int threads = 1;
-    double least = INFINITY, functions = best_rate(cal, true);
+    double least = INFINITY, functions = best_function_s(cal);
     for (int i = 0; i < cal->kernel_count; i++) {
         threads = RG_MAX(threads, cal->kernels[i].threads);
         least = fmin(least, cal->kernels[i].seconds);
@@ -203,7 +218,7 @@ static int start_kernels(struct kernel_fit *q, double *start, double *room, stru
         start[i] = rate_near(cal, product_size, b->curve_size[i], 1, true, room);
     for (int i = 0; i < b->memory_points; i++)
         start[q->memory + i] = rate_near(cal, plain_bytes, b->memory_size[i], 1, false, room);
-    start[q->vector] = best_rate(cal, false);
+    start[q->vector] = 2 * best_rate(cal); /* comes down where kernels are bound by it */
     start[q->call] = 0.3 * least;
     if (q->function >= 0)
         start[q->function] = functions;
@@ -224,12 +239,18 @@ static int start_kernels(struct kernel_fit *q, double *start, double *room, stru
     return 0;
 }
 
+/* An interval of confidence is the value divided by this to the value times this. */
+static double reach_of(const struct rg_robust *r, int i)
+{
+    return exp(r->quantile * r->error[i]);
+}
+
 static void add_value(struct rg_cal_fit *fit, const char *property, const char *unit, double factor,
                       const struct rg_robust *r, int i)
 {
     RG_ASSERT(fit->value_count < RG_CAL_VALUES);
     struct rg_cal_value *v = &fit->values[fit->value_count++];
-    double reach = exp(r->quantile * r->error[i]);
+    double reach = reach_of(r, i);
     snprintf(v->property, sizeof v->property, "%s", property);
     v->unit = unit;
     v->value = factor * r->value[i];
@@ -246,7 +267,7 @@ static void tell_curve(struct rg_cal_fit *fit, const char *rate, const char *cur
     char name[32];
     int full = first;
     for (int i = first; i < first + points; i++)
-        full = r->value[i] > r->value[full] ? i : full;
+        full = r->value[i] >= r->value[full] ? i : full;
     add_value(fit, rate, unit, 1e-9, r, full);
     for (int i = 0; i < points; i++) {
         snprintf(name, sizeof name, "%s %g", curve, sizes[i]);
@@ -264,12 +285,22 @@ static void tell_kernels(const struct kernel_fit *q, const struct rg_robust *r,
         add_value(fit, "rg_gemm_rate_all", "GFLOP/s", 1e-9 * b->gemm_rate, r, q->all);
     add_value(fit, "rg_vector_rate", "GFLOP/s", 1e-9, r, q->vector);
     if (q->function >= 0)
-        add_value(fit, "rg_function_rate", "GFLOP/s", 1e-9, r, q->function);
+        add_value(fit, "rg_function_s", "ns", 1e9, r, q->function);
     tell_curve(fit, "rg_memory_rate", "rg_memory_curve", "GB/s", r, q->memory, b->memory_points,
                b->memory_size);
     if (q->all >= 0)
         add_value(fit, "rg_memory_rate_all", "GB/s", 1e-9 * b->memory_rate, r, q->memory_all);
     add_value(fit, "rg_call_s", "us", 1e6, r, q->call);
+}
+
+/* A call on few bytes may never wait for memory: its rate there is any above some. Then it is that
+ * of the next larger size that tells one, which keeps the full rate one that was seen. */
+static void settle_memory(const struct kernel_fit *q, struct rg_robust *r)
+{
+    int last = q->memory + q->board.memory_points - 1;
+    for (int i = last - 1; i >= q->memory; i--)
+        if (reach_of(r, i) >= VAGUE)
+            r->value[i] = r->value[i + 1];
 }
 
 static int fit_kernels(const struct rg_calibration *cal, struct rg_cal_fit *fit, double *observed,
@@ -289,6 +320,7 @@ static int fit_kernels(const struct rg_calibration *cal, struct rg_cal_fit *fit,
                             &r, e);
     if (err)
         return err;
+    settle_memory(&q, &r);
     kernel_model(r.value, &q, fit->kernel_s);
     fit->board = q.board;
     tell_kernels(&q, &r, fit);

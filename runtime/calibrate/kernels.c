@@ -84,7 +84,7 @@ static const struct shape products[] = {
     {64, 1024, 1024, false},  {512, 512, 512, true},  {256, 1024, 1024, false},
     {1024, 1024, 1024, false}};
 static const struct shape fews[] = {
-    {1, 32, 32, false}, {1, 128, 128, true}, {1, 512, 512, false}, {1, 1024, 2048, false},
+    {2, 64, 64, false}, {1, 128, 128, true}, {1, 512, 512, false}, {1, 1024, 2048, false},
     {4, 64, 64, false}, {4, 256, 256, true}, {8, 512, 512, false}};
 static const struct shape passes[] = {{16, 16, 0, true},
                                       {16, 128, 0, false},

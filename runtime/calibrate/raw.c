@@ -89,7 +89,7 @@ static void save_kernel(struct rg_json *j, const struct rg_cal_kernel *k)
         rg_json_whole(j, "n", c->n);
         rg_json_whole(j, "k", c->k);
         rg_json_real(j, "flops", c->flops);
-        rg_json_real(j, "function_flops", c->function_flops);
+        rg_json_real(j, "functions", c->functions);
         rg_json_real(j, "bytes", c->bytes);
         rg_json_real(j, "calls", c->calls);
         rg_json_close(j);
@@ -225,7 +225,7 @@ static void load_kernel(struct reader *r, const json_t *o, struct rg_calibration
                             .n = whole_of(r, cost, "n", 0),
                             .k = whole_of(r, cost, "k", 0),
                             .flops = real_of(r, cost, "flops", 0, false),
-                            .function_flops = real_of(r, cost, "function_flops", 0, false),
+                            .functions = real_of(r, cost, "functions", 0, false),
                             .bytes = real_of(r, cost, "bytes", 0, false),
                             .calls = real_of(r, cost, "calls", 0, false)};
         rg_work_vector(&k.work, 0, 0);

@@ -28,7 +28,7 @@
 
 #define WINDOW_S       0.06
 #define QUICK_WINDOW_S 0.004
-#define MOST_RESIDUAL  0.25
+#define MOST_RESIDUAL  0.35
 #define BURN_S         5.0
 
 enum { MOST_NODES = 65536 };
@@ -438,7 +438,7 @@ static const struct argp_option options[] = {
     {"name", KEY_NAME, "NAME", 0, "Of the board (default: what the system says)", 0},
     {"max-residual", KEY_MOST, "PERCENT", 0,
      "Write no datasheet where a group of kernels or messages is off by more on average (default "
-     "25)",
+     "35)",
      0},
     {"rows", KEY_ROWS, NULL, 0, "Print every measurement beside the model's answer", 0},
     {"quiet", KEY_QUIET, NULL, 0, "Print no table and no progress", 0},

@@ -9,6 +9,7 @@
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,11 +17,13 @@
 #define SCALE_LEAST 1e-6 /* measurements that fit to the last digit are as good */
 #define STEP        1e-4 /* of numerical derivatives, in logarithms */
 /* A parameter that nothing measured depends on has to stay somewhere: each start counts as a
- * measurement, of little weight; of next to none when errors are reckoned. */
-#define ANCHOR       0.05
+ * measurement of so much weight, and as one of next to none when errors are reckoned. */
+#define ANCHOR       0.5 /* times the scale */
 #define ANCHOR_LIGHT 3e-3
 
-enum { ROUNDS = 60, ITERATIONS = 100 };
+/* The first rounds seek the least sum of absolute residuals, which far-off measurements cannot draw
+ * away; Cauchy's weights, which have many minima, take over from there. */
+enum { ROUNDS = 100, ABSOLUTE_ROUNDS = 15, ITERATIONS = 100 };
 
 struct problem {
     rg_robust_model model;
@@ -135,35 +138,52 @@ static int errors_of(struct problem *q, const gsl_vector *x, const double *r, st
     return err;
 }
 
+static double weight_of(double u, bool absolute)
+{
+    return absolute ? 1 / fmax(fabs(u), 0.05) : 1 / (1 + u * u);
+}
+
+/* The least squares with these weights, from x. */
+static int step(struct problem *q, gsl_multifit_nlinear_workspace *w, gsl_vector *x,
+                const gsl_vector *weights, double *moved)
+{
+    gsl_multifit_nlinear_fdf fdf = {
+        .f = f, .df = df, .n = (size_t)(q->n + q->p), .p = (size_t)q->p, .params = q};
+    int info = 0;
+    if (gsl_multifit_nlinear_winit(x, weights, &fdf, w) != GSL_SUCCESS)
+        return RG_ERR_INVALID;
+    /* No more progress is an end too: where a maximum changes sides there is no gradient. */
+    gsl_multifit_nlinear_driver(ITERATIONS, 1e-10, 1e-10, 0, NULL, NULL, &info, w);
+    const gsl_vector *now = gsl_multifit_nlinear_position(w);
+    *moved = 0;
+    for (int j = 0; j < q->p; j++) {
+        *moved = fmax(*moved, fabs(now->data[j] - x->data[j]));
+        if (!isfinite(now->data[j]))
+            return RG_ERR_INVALID;
+    }
+    gsl_vector_memcpy(x, now);
+    return 0;
+}
+
 /* Weigh, fit, look how far it moved, until it stays. */
 static int rounds(struct problem *q, gsl_multifit_nlinear_workspace *w, gsl_vector *x,
                   gsl_vector *weights, double *r, struct rg_robust *out)
 {
-    gsl_multifit_nlinear_fdf fdf = {
-        .f = f, .df = df, .n = (size_t)(q->n + q->p), .p = (size_t)q->p, .params = q};
     double moved = INFINITY;
-    gsl_vector_set_all(weights, 1);
-    for (int i = 0; i < q->n; i++)
-        gsl_vector_set(weights, (size_t)i, trust_of(q, i));
-    for (out->rounds = 0; out->rounds < ROUNDS && moved > 1e-7; out->rounds++) {
-        int info = 0;
-        if (gsl_multifit_nlinear_winit(x, weights, &fdf, w) != GSL_SUCCESS)
-            return RG_ERR_INVALID;
-        /* No more progress is an end too: where a maximum changes sides there is no gradient. */
-        gsl_multifit_nlinear_driver(ITERATIONS, 1e-10, 1e-10, 0, NULL, NULL, &info, w);
-        const gsl_vector *now = gsl_multifit_nlinear_position(w);
-        moved = 0;
-        for (int j = 0; j < q->p; j++) {
-            moved = fmax(moved, fabs(now->data[j] - x->data[j]));
-            if (!isfinite(now->data[j]))
-                return RG_ERR_INVALID;
-        }
-        gsl_vector_memcpy(x, now);
+    for (int i = 0; i < q->n + q->p; i++)
+        gsl_vector_set(weights, (size_t)i, i < q->n ? trust_of(q, i) : 1);
+    for (out->rounds = 0; out->rounds < ROUNDS && (moved > 1e-7 || out->rounds <= ABSOLUTE_ROUNDS);
+         out->rounds++) {
+        int err = step(q, w, x, weights, &moved);
+        if (err)
+            return err;
         residuals(q, x->data, r);
         out->scale = scale_of(q, r, q->low);
+        q->anchor = ANCHOR * out->scale;
         for (int i = 0; i < q->n; i++) {
             double u = sqrt(trust_of(q, i)) * r[i] / (CAUCHY * out->scale);
-            gsl_vector_set(weights, (size_t)i, trust_of(q, i) / (1 + u * u));
+            gsl_vector_set(weights, (size_t)i,
+                           trust_of(q, i) * weight_of(u, out->rounds < ABSOLUTE_ROUNDS));
         }
     }
     return errors_of(q, x, r, out);
@@ -196,7 +216,7 @@ int rg_robust_fit(rg_robust_model model, void *arg, const double *observed, cons
                         .arg = arg,
                         .observed = observed,
                         .trust = trust,
-                        .anchor = ANCHOR,
+                        .anchor = 0.1 * ANCHOR,
                         .n = n,
                         .p = p};
     size_t rows = (size_t)(n + p);

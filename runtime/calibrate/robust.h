@@ -2,7 +2,8 @@
  *
  * Parameters and measurements are taken by their logarithms: parameters cannot be negative, and
  * residuals are relative errors. Levenberg-Marquardt (GSL), its measurements weighted again and
- * again by Cauchy's function of their residuals (Holland and Welsch 1977: iteratively reweighted
+ * again: at first for the least sum of absolute residuals (Schlossmacher 1973), then by Cauchy's
+ * function of their residuals (Holland and Welsch 1977: iteratively reweighted
  * least squares; c = 2.385, efficiency 95 % for Gaussian errors), the scale from the median of the
  * absolute residuals. Standard errors are Huber's for M-estimators (Huber, Robust Statistics, 1981,
  * chapter 7.6). */

@@ -117,8 +117,8 @@ static void compute_props(FILE *f, const struct rg_calibration *cal, const struc
     curve(f, "rg_gemm_curve", "cbrt(m n k) of a product", b->curve_points, b->curve_size,
           b->curve_share);
     fitted(f, fit, "rg_vector_rate", b->vector_rate);
-    if (b->function_rate > 0)
-        fitted(f, fit, "rg_function_rate", b->function_rate);
+    if (b->function_s > 0)
+        fitted(f, fit, "rg_function_s", b->function_s);
     fitted(f, fit, "rg_memory_rate", b->memory_rate);
     if (b->cores > 1)
         fitted(f, fit, "rg_memory_rate_all", b->memory_rate_all);

@@ -31,7 +31,7 @@ enum type {
     /* with defaults */
     MEDIUM,
     BURST,
-    OWN_RATE, /* vector_rate */
+    MORE_SECONDS, /* none */
     MEMORY_CURVE /* flat */
 };
 
@@ -57,11 +57,11 @@ static const struct property {
     ROW("gemm_rate_all", RATE, gemm_rate_all),
     ROW("gemm_curve", CURVE, curve_points),
     ROW("vector_rate", RATE, vector_rate),
-    ROW("function_rate", OWN_RATE, function_rate),
     ROW("memory_rate", RATE, memory_rate),
     ROW("memory_rate_all", RATE, memory_rate_all),
     ROW("memory_curve", MEMORY_CURVE, memory_points),
     ROW("call_s", SECONDS, call_s),
+    ROW("function_s", MORE_SECONDS, function_s),
     ROW("memory_bytes", BYTES, memory_bytes),
     ROW("port_rate", RATE, port_rate),
     ROW("port_burst", BURST, port_burst),
@@ -174,7 +174,7 @@ static int read_value(const struct property *property, const char *text, struct 
         [CORES] = {true, false, 1, 1024},    [RATE] = {false, false, 1, 1e18},
         [SECONDS] = {false, false, 0, 1000}, [SIZE] = {false, true, 0, 1e9},
         [BYTES] = {false, false, 1, 1e15},   [WATTS] = {false, false, 0, 1e6},
-        [BURST] = {false, false, 0, 1e9},    [OWN_RATE] = {false, false, 1, 1e18},
+        [BURST] = {false, false, 0, 1e9},    [MORE_SECONDS] = {false, false, 0, 1000},
     };
     char *field = (char *)board + property->offset;
     double value = 0;
