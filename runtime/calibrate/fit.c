@@ -20,6 +20,11 @@
 /* Bytes that are in the nearest memory of any processor: under it there is but one rate. */
 #define MEMORY_LEAST 16384.0
 
+/* A rate that is so many times another's binds nothing; a loss is as good as one that is so much
+ * less. */
+#define UNBOUND 30.0
+#define AS_GOOD 1.02
+
 /* A measurement whose samples differ by so much counts half. */
 #define NOISY 0.15
 
@@ -160,12 +165,13 @@ static double rate_near(const struct rg_calibration *cal,
     }
 }
 
-/* The largest FLOP/s of one kernel that is no product and has no functions; 0: none. */
+/* The largest FLOP/s on one thread of one kernel that is no product and has no functions; 0: none.
+ */
 static double best_rate(const struct rg_calibration *cal)
 {
     double best = 0;
     for (int i = 0; i < cal->kernel_count; i++)
-        if (plain_bytes(&cal->kernels[i]) > 0)
+        if (plain_bytes(&cal->kernels[i]) > 0 && cal->kernels[i].threads == 1)
             best = fmax(best, rg_work_flops(&cal->kernels[i].work) / cal->kernels[i].seconds);
     return best;
 }
@@ -303,6 +309,25 @@ static void settle_memory(const struct kernel_fit *q, struct rg_robust *r)
             r->value[i] = r->value[i + 1];
 }
 
+/* Whether arithmetic or memory binds a kernel may be told wrongly from where the fit starts. What
+ * it finds is tried again with arithmetic that binds nowhere: where that explains the measurements
+ * as well, nothing tells the rate of vectors. */
+static int fit_twice(struct kernel_fit *q, const double *observed, const double *trust,
+                     double *start, struct rg_robust *r, struct rg_error *e)
+{
+    struct rg_robust again;
+    int n = q->cal->kernel_count;
+    int err = rg_robust_fit(kernel_model, q, observed, trust, n, start, q->count, r, e);
+    if (err)
+        return err;
+    memcpy(start, r->value, (size_t)q->count * sizeof *start);
+    start[q->vector] *= UNBOUND;
+    if (rg_robust_fit(kernel_model, q, observed, trust, n, start, q->count, &again, NULL) == 0 &&
+        again.loss < AS_GOOD * r->loss)
+        *r = again;
+    return 0;
+}
+
 static int fit_kernels(const struct rg_calibration *cal, struct rg_cal_fit *fit, double *observed,
                        double *trust, struct rg_error *e)
 {
@@ -316,8 +341,7 @@ static int fit_kernels(const struct rg_calibration *cal, struct rg_cal_fit *fit,
         trust[i] = is_judged(k->group) ? trust_in(k->spread) : 1e-9;
     }
     if (err == 0)
-        err = rg_robust_fit(kernel_model, &q, observed, trust, cal->kernel_count, start, q.count,
-                            &r, e);
+        err = fit_twice(&q, observed, trust, start, &r, e);
     if (err)
         return err;
     settle_memory(&q, &r);
