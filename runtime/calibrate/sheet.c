@@ -9,17 +9,19 @@
 /* Clock of a board whose system tells none: a number is wanted, and no other is simulated. */
 #define CLOCK_UNKNOWN 1e9
 
-/* Watts as the model has them: idle, then a straight line in the busy cores. */
+/* Watts as the model has them: idle, then a straight line in the busy cores. More cores do not draw
+ * less: where a meter says so, that is its noise. */
 static void set_watts(const struct rg_cal_power *p, struct rg_board *b)
 {
     struct rg_clock *c = &b->clocks[0];
     if (!isfinite(p->idle_W))
         return;
     c->idle_watts = p->idle_W;
-    c->full_watts = p->all_W;
+    c->full_watts = fmax(p->idle_W, fmax(p->one_W, p->all_W));
+    double one = fmax(p->idle_W, p->one_W), cores = b->cores;
     c->epsilon_watts =
-        b->cores > 1 ? (p->one_W - p->all_W / b->cores) * b->cores / (b->cores - 1.0) : p->idle_W;
-    c->epsilon_watts = fmax(0, fmin(c->epsilon_watts, p->all_W));
+        cores > 1 ? (one - c->full_watts / cores) * cores / (cores - 1) : c->idle_watts;
+    c->epsilon_watts = fmax(0, fmin(c->epsilon_watts, c->full_watts));
 }
 
 int rg_cal_board(const struct rg_calibration *cal, const struct rg_cal_fit *fit,
