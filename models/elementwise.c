@@ -142,7 +142,7 @@ void rg_bias_add(int rows, size_t n, const float *x, const float *bias, float *y
 
 /* A tanh counts as 20 operations: about what a scalar libm spends on it. */
 #define TANH_FLOPS     20.0
-#define TANH_FUNCTIONS 3.0 /* an exp, a division, and branches that are hard to foresee */
+#define TANH_FUNCTIONS 4.0 /* an exp, a division, and branches that are hard to foresee */
 
 void rg_bias_activate_work(enum rg_activation activation, double elements, struct rg_work *work)
 {
