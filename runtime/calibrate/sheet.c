@@ -132,8 +132,7 @@ static void compute_props(FILE *f, const struct rg_calibration *cal, const struc
     prop(f, "rg_memory_bytes", (double)b->memory_bytes, "available when it was measured");
 }
 
-static void network_props(FILE *f, const struct rg_cal_fit *fit, const struct rg_cal_extra *extra,
-                          const struct rg_board *b)
+static void network_props(FILE *f, const struct rg_cal_fit *fit, const struct rg_board *b)
 {
     static const char *const ids[] = {"rg_port_rate", "rg_latency_s", "rg_message_s", "rg_byte_s"};
     const double values[] = {b->port_rate, b->latency_s, b->message_s, b->byte_s};
@@ -143,7 +142,6 @@ static void network_props(FILE *f, const struct rg_cal_fit *fit, const struct rg
         else
             prop(f, ids[i], values[i], "not measured: taken from another platform, see above");
     }
-    (void)extra;
     prop(f, "rg_frame_payload", b->frame_payload,
          b->frame_payload == b->frame_bytes ? "between processes of one machine: no frames"
                                             : "1500 less IP 20 and TCP 32");
@@ -210,7 +208,7 @@ void rg_cal_write(const struct rg_calibration *cal, const struct rg_cal_fit *fit
             "lat=\"%.9gs\" sharing_policy=\"SPLITDUPLEX\">\n",
             nodes - 1, board->gemm_rate, board->cores, board->port_rate, board->latency_s / 2);
     compute_props(f, cal, fit, board);
-    network_props(f, fit, extra, board);
+    network_props(f, fit, board);
     power_props(f, cal, extra, board);
     fputs("  </cluster>\n</platform>\n", f);
 }

@@ -79,6 +79,8 @@ static void make_kernels(struct rg_calibration *cal, struct noise *n)
             add(cal, n, "function", function, threads);
             if (bytes < 200e3)
                 add(cal, n, "call", little, threads);
+            else
+                rg_work_free(&little);
         }
     }
 }
