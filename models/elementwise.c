@@ -141,12 +141,14 @@ void rg_bias_add(int rows, size_t n, const float *x, const float *bias, float *y
 }
 
 /* A tanh counts as 20 operations: about what a scalar libm spends on it. */
-#define TANH_FLOPS 20.0
+#define TANH_FLOPS     20.0
+#define TANH_FUNCTIONS 4.0 /* an exp, a division, and branches that are hard to foresee */
 
 void rg_bias_activate_work(enum rg_activation activation, double elements, struct rg_work *work)
 {
     double flops = activation == RG_ACT_TANH ? 1 + TANH_FLOPS : activation == RG_ACT_RELU ? 2 : 1;
-    rg_work_vector(work, flops * elements, 2 * sizeof(float) * elements);
+    double functions = activation == RG_ACT_TANH ? TANH_FUNCTIONS : 0;
+    rg_work_functions(work, flops * elements, 2 * sizeof(float) * elements, functions * elements);
 }
 
 void rg_bias_backward_work(enum rg_activation activation, double elements, struct rg_work *work)

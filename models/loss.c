@@ -39,5 +39,5 @@ void rg_softmax_cross_entropy_work(int batch, int classes, struct rg_work *work)
 {
     double elements = (double)batch * classes;
     double flops = elements * (2 * EXP_FLOPS + 7) + batch * (EXP_FLOPS + 3);
-    rg_work_vector(work, flops, elements * 2 * sizeof(float) + batch);
+    rg_work_functions(work, flops, elements * 2 * sizeof(float) + batch, 2 * elements + batch);
 }

@@ -34,6 +34,12 @@ void rg_work_vector(struct rg_work *work, double flops, double bytes)
     *append(work) = (struct rg_cost){.flops = flops, .bytes = bytes, .calls = 1};
 }
 
+void rg_work_functions(struct rg_work *work, double flops, double bytes, double functions)
+{
+    rg_work_vector(work, flops, bytes);
+    work->cost[work->count - 1].functions = functions;
+}
+
 void rg_work_free(struct rg_work *work)
 {
     free(work->cost);

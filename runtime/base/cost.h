@@ -13,6 +13,7 @@ struct rg_cost {
     double flops; /* of one call; 2mnk for a matrix product */
     double bytes; /* read and written by one call, every operand once */
     double calls;
+    double functions; /* of the C library in one call: exp and log count 1, tanh 4 */
 };
 
 /* A list of kernels run one after the other: what one rg_compute() does. Zero-initialise. */
@@ -24,6 +25,8 @@ struct rg_work {
 /* Append; they abort on lack of memory (lists are built once, before training, and are short). */
 void rg_work_gemm(struct rg_work *work, int m, int n, int k, double calls);
 void rg_work_vector(struct rg_work *work, double flops, double bytes);
+/* One with functions: flops has them as if they were additions and multiplications. */
+void rg_work_functions(struct rg_work *work, double flops, double bytes, double functions);
 void rg_work_free(struct rg_work *work);
 
 /* Sums over the list. */

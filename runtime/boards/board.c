@@ -14,22 +14,21 @@ static double share_of(double one, double all, int cores, int threads)
     return one + (all - one) * (threads - 1) / (cores - 1);
 }
 
-static double efficiency(const struct rg_board *board, double size)
+/* A straight line in log2(size) between the points of a curve. */
+static double share_at(int points, const double *sizes, const double *shares, double size)
 {
-    int n = board->curve_points;
-    if (n == 0)
+    if (points == 0)
         return 1;
-    if (size <= board->curve_size[0])
-        return board->curve_share[0];
-    for (int i = 1; i < n; i++) {
-        if (size <= board->curve_size[i]) {
-            double low = log2(board->curve_size[i - 1]), high = log2(board->curve_size[i]);
+    if (size <= sizes[0])
+        return shares[0];
+    for (int i = 1; i < points; i++) {
+        if (size <= sizes[i]) {
+            double low = log2(sizes[i - 1]), high = log2(sizes[i]);
             double t = (log2(size) - low) / (high - low);
-            return board->curve_share[i - 1] +
-                   t * (board->curve_share[i] - board->curve_share[i - 1]);
+            return shares[i - 1] + t * (shares[i] - shares[i - 1]);
         }
     }
-    return board->curve_share[n - 1];
+    return shares[points - 1];
 }
 
 double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads)
@@ -41,9 +40,13 @@ double rg_board_seconds(const struct rg_board *board, const struct rg_work *work
     for (int i = 0; i < work->count; i++) {
         const struct rg_cost *c = &work->cost[i];
         double rate = board->vector_rate * threads;
+        double near = share_at(board->memory_points, board->memory_size, board->memory_share,
+                               c->bytes);
         if (c->m > 0)
-            rate = gemm * efficiency(board, cbrt((double)c->m * c->n * c->k));
-        seconds += c->calls * (fmax(c->flops / rate, c->bytes / memory) + board->call_s);
+            rate = gemm * share_at(board->curve_points, board->curve_size, board->curve_share,
+                                   cbrt((double)c->m * c->n * c->k));
+        double compute = c->flops / rate + c->functions * board->function_s;
+        seconds += c->calls * (fmax(compute, c->bytes / (memory * near)) + board->call_s);
     }
     return seconds;
 }
@@ -106,6 +109,7 @@ int rg_board_set_clock(struct rg_board *board, double hz, struct rg_error *e)
     board->gemm_rate *= factor;
     board->gemm_rate_all *= factor;
     board->vector_rate *= factor;
+    board->function_s /= factor;
     board->call_s /= factor;
     board->message_s /= factor;
     board->byte_s /= factor;
@@ -151,6 +155,21 @@ static int check_clocks(const struct rg_board *board, struct rg_error *e)
     return 0;
 }
 
+static int check_curve(const struct rg_board *board, const char *name, int points,
+                       const double *sizes, const double *shares, struct rg_error *e)
+{
+    for (int i = 0; i < points; i++) {
+        if (!(shares[i] > 0 && shares[i] <= 1))
+            return rg_fail(e, RG_ERR_INVALID,
+                           "board %s: %s has the share %g, allowed are 0 < share <= 1", board->name,
+                           name, shares[i]);
+        if (!(sizes[i] > (i ? sizes[i - 1] : 0)))
+            return rg_fail(e, RG_ERR_INVALID, "board %s: sizes in %s must increase", board->name,
+                           name);
+    }
+    return 0;
+}
+
 int rg_board_check(const struct rg_board *board, struct rg_error *e)
 {
     const struct {
@@ -169,23 +188,20 @@ int rg_board_check(const struct rg_board *board, struct rg_error *e)
     for (size_t i = 0; i < RG_COUNT(rates); i++)
         if (positive(board, rates[i].name, rates[i].value, e))
             return RG_ERR_INVALID;
-    if (!(board->call_s >= 0) || !(board->latency_s >= 0))
+    if (!(board->call_s >= 0) || !(board->latency_s >= 0) || !(board->function_s >= 0))
         return rg_fail(e, RG_ERR_INVALID,
-                       "board %s: rg_call_s and rg_latency_s are seconds, 0 or more", board->name);
+                       "board %s: rg_call_s, rg_function_s and rg_latency_s are seconds, 0 or more",
+                       board->name);
     if (!(board->message_s >= 0) || !(board->byte_s >= 0))
         return rg_fail(e, RG_ERR_INVALID,
                        "board %s: rg_message_s and rg_byte_s are seconds, 0 or more", board->name);
     if (board->frame_bytes < board->frame_payload)
         return rg_fail(e, RG_ERR_INVALID, "board %s: rg_frame_bytes is less than rg_frame_payload",
                        board->name);
-    for (int i = 0; i < board->curve_points; i++) {
-        if (!(board->curve_share[i] > 0 && board->curve_share[i] <= 1))
-            return rg_fail(e, RG_ERR_INVALID,
-                           "board %s: rg_gemm_curve has the share %g, allowed are 0 < share <= 1",
-                           board->name, board->curve_share[i]);
-        if (!(board->curve_size[i] > (i ? board->curve_size[i - 1] : 0)))
-            return rg_fail(e, RG_ERR_INVALID, "board %s: sizes in rg_gemm_curve must increase",
-                           board->name);
-    }
+    if (check_curve(board, "rg_gemm_curve", board->curve_points, board->curve_size,
+                    board->curve_share, e) ||
+        check_curve(board, "rg_memory_curve", board->memory_points, board->memory_size,
+                    board->memory_share, e))
+        return RG_ERR_INVALID;
     return check_clocks(board, e);
 }

@@ -28,9 +28,14 @@ struct rg_board {
     int curve_points;
     double curve_size[RG_BOARD_CURVE], curve_share[RG_BOARD_CURVE];
     double vector_rate; /* elementwise FLOP/s of one core */
-    double memory_rate; /* bytes/s of one core */
+    double memory_rate; /* bytes/s of one core, at best */
     double memory_rate_all;
+    /* Share of these as a function of the bytes that a call moves, which live in nearer or farther
+     * memory; as the curve of products. No points: 1. */
+    int memory_points;
+    double memory_size[RG_BOARD_CURVE], memory_share[RG_BOARD_CURVE];
     double call_s;                     /* overhead of a kernel call */
+    double function_s; /* of an exp on top of its operations, on one thread always; 0: nothing */
     uint64_t memory_bytes;             /* usable by training */
     double port_rate;                  /* bytes/s on the wire, one direction; full duplex */
     double port_burst; /* bytes that pass at once after a pause: of a token bucket's shaper, each way;

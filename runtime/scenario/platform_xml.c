@@ -17,7 +17,23 @@
 
 enum { MAX_HOSTS = 65536 };
 
-enum type { NAME, CORES, BYTES, RATE, SECONDS, SIZE, WATTS, CURVE, CLOCKS, STATES, MEDIUM, BURST };
+enum type {
+    NAME,
+    CORES,
+    BYTES,
+    RATE,
+    SECONDS,
+    SIZE,
+    WATTS,
+    CURVE,
+    CLOCKS,
+    STATES,
+    /* with defaults */
+    MEDIUM,
+    BURST,
+    MORE_SECONDS, /* none */
+    MEMORY_CURVE /* flat */
+};
 
 #define MEDIA "switched|shared" /* in the order of the bool; the first where none is given */
 
@@ -43,7 +59,9 @@ static const struct property {
     ROW("vector_rate", RATE, vector_rate),
     ROW("memory_rate", RATE, memory_rate),
     ROW("memory_rate_all", RATE, memory_rate_all),
+    ROW("memory_curve", MEMORY_CURVE, memory_points),
     ROW("call_s", SECONDS, call_s),
+    ROW("function_s", MORE_SECONDS, function_s),
     ROW("memory_bytes", BYTES, memory_bytes),
     ROW("port_rate", RATE, port_rate),
     ROW("port_burst", BURST, port_burst),
@@ -76,9 +94,10 @@ static int fail_memory(struct reader *r)
 }
 
 /* "32:0.2 64:0.3 ...": size and share of the full rate. */
-static int read_curve(const char *text, struct rg_board *board, struct rg_error *why)
+static int read_curve(const char *text, int *points, double *sizes, double *shares,
+                      struct rg_error *why)
 {
-    static const struct rg_limit sizes = {false, true, 0, 1e9}, shares = {false, true, 0, 1};
+    static const struct rg_limit any_size = {false, true, 0, 1e12}, any_share = {false, true, 0, 1};
     int length, i = 0;
     const char *word;
     for (; (word = rg_text_word(text, i, &length)); i++) {
@@ -88,9 +107,9 @@ static int read_curve(const char *text, struct rg_board *board, struct rg_error 
         if (colon)
             *colon = '\0';
         if (i == RG_BOARD_CURVE || strchr(text, '|') || length >= (int)sizeof pair || !colon ||
-            rg_text_number(pair, &sizes, &board->curve_size[i], NULL) < 0 ||
-            rg_text_number(colon + 1, &shares, &board->curve_share[i], NULL) < 0 ||
-            (i > 0 && board->curve_size[i] <= board->curve_size[i - 1]))
+            rg_text_number(pair, &any_size, &sizes[i], NULL) < 0 ||
+            rg_text_number(colon + 1, &any_share, &shares[i], NULL) < 0 ||
+            (i > 0 && sizes[i] <= sizes[i - 1]))
             return rg_fail(why, RG_ERR_INVALID,
                            "up to %d pairs SIZE:SHARE, separated by blanks, are allowed, sizes "
                            "rising, shares above 0 up "
@@ -99,7 +118,7 @@ static int read_curve(const char *text, struct rg_board *board, struct rg_error 
     }
     if (i == 0)
         return rg_fail(why, RG_ERR_INVALID, "at least one pair SIZE:SHARE is wanted");
-    board->curve_points = i;
+    *points = i;
     return 0;
 }
 
@@ -156,7 +175,7 @@ static int read_value(const struct property *property, const char *text, struct 
         [CORES] = {true, false, 1, 1024},    [RATE] = {false, false, 1, 1e18},
         [SECONDS] = {false, false, 0, 1000}, [SIZE] = {false, true, 0, 1e9},
         [BYTES] = {false, false, 1, 1e15},   [WATTS] = {false, false, 0, 1e6},
-        [BURST] = {false, false, 0, 1e9},
+        [BURST] = {false, false, 0, 1e9},    [MORE_SECONDS] = {false, false, 0, 1000},
     };
     char *field = (char *)board + property->offset;
     double value = 0;
@@ -167,7 +186,10 @@ static int read_value(const struct property *property, const char *text, struct 
         return medium >= 0 ? 0 : rg_fail(why, RG_ERR_INVALID, "switched and shared are allowed");
     }
     if (property->type == CURVE)
-        return read_curve(text, board, why);
+        return read_curve(text, &board->curve_points, board->curve_size, board->curve_share, why);
+    if (property->type == MEMORY_CURVE)
+        return read_curve(text, &board->memory_points, board->memory_size, board->memory_share,
+                          why);
     if (property->type == CLOCKS)
         return read_clocks(text, board, why);
     if (property->type == STATES)
@@ -290,8 +312,7 @@ static int read_board(struct reader *r, const struct rg_xml_element *element,
             return err;
     }
     for (size_t i = 0; i < RG_COUNT(properties); i++)
-        if (!lines[i] && properties[i].type != MEDIUM &&
-            properties[i].type != BURST) /* have defaults */
+        if (!lines[i] && properties[i].type < MEDIUM)
             return rg_xml_fail(r->xml, element->line, r->e,
                                "<%s id=\"%.60s\"> has no property \"%s\", which describes its "
                                "board: <prop id=\"%s\" value=\"...\"/> is needed; the datasheet "

@@ -17,7 +17,7 @@ import tempfile
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEPENDS = {"libc6", "libgsl27", "libjansson4", "libopenblas0", "libssl3", "libxml2", "zlib1g"}
-PROGRAMS = ("ringboard", "ringdeploy", "ringnode")
+PROGRAMS = ("ringboard", "ringcal", "ringdeploy", "ringnode")
 # Machine in an ELF header
 MACHINES = {"amd64": 62, "arm64": 183, "armhf": 40}
 
@@ -55,7 +55,7 @@ def check_control(package):
 def check_files(root, architecture):
     programs = os.path.join(root, "usr", "bin")
     assert sorted(os.listdir(programs)) == sorted(PROGRAMS), os.listdir(programs)
-    for name in ("ringnode", "ringboard"):
+    for name in ("ringnode", "ringboard", "ringcal"):
         if architecture in MACHINES:
             assert machine_of(os.path.join(programs, name)) == MACHINES[architecture], name
     for folder in ("scenarios", "platforms", "models/networks", "models/data"):

@@ -59,6 +59,38 @@ static void test_clock(void)
     NEAR(slow.call_s, board.call_s);
 }
 
+/* The rate of memory by the bytes of a call, a straight line in their logarithm; none, no curve. */
+static void test_memory_curve(void)
+{
+    struct rg_board b = board;
+    b.vector_rate = 1e12; /* memory binds */
+    b.memory_points = 2;
+    b.memory_size[0] = 1 << 16;
+    b.memory_size[1] = 1 << 20;
+    b.memory_share[0] = 1;
+    b.memory_share[1] = 0.5;
+    NEAR(seconds_of(&b, 0, 1 << 12, 1), (1 << 12) / 2e9 + 1e-6);
+    NEAR(seconds_of(&b, 0, 1 << 18, 1), (1 << 18) / 1.5e9 + 1e-6);
+    NEAR(seconds_of(&b, 0, 1 << 24, 1), (1 << 24) / 1e9 + 1e-6);
+    NEAR(seconds_of(&b, 0, 1 << 24, 4), (1 << 24) / 1.5e9 + 1e-6);
+    CU_ASSERT_EQUAL(rg_board_check(&b, NULL), 0);
+}
+
+/* Functions are on top of their operations, and on one thread. */
+static void test_functions(void)
+{
+    struct rg_board b = board;
+    struct rg_work work = {0};
+    rg_work_functions(&work, 4e6, 1, 2e6);
+    NEAR(rg_board_seconds(&b, &work, 1), 1e-3 + 1e-6); /* as operations alone */
+    b.function_s = 1e-9;
+    NEAR(rg_board_seconds(&b, &work, 1), 1e-3 + 2e-3 + 1e-6);
+    NEAR(rg_board_seconds(&b, &work, 4), 0.25e-3 + 2e-3 + 1e-6);
+    CU_ASSERT_EQUAL_FATAL(rg_board_set_clock(&b, 1e9, NULL), 0);
+    NEAR(rg_board_seconds(&b, &work, 1), 2e-3 + 4e-3 + 2e-6);
+    rg_work_free(&work);
+}
+
 static void test_no_such_clock(void)
 {
     struct rg_board b = board;
@@ -108,6 +140,14 @@ static void test_check(void)
     b.clocks[0].full_watts = 1;
     refused(b, "wattage_per_state");
     b = board;
+    b.function_s = -1;
+    refused(b, "rg_function_s");
+    b = board;
+    b.memory_points = 1;
+    b.memory_size[0] = 1;
+    b.memory_share[0] = 1.5;
+    refused(b, "rg_memory_curve has the share 1.5");
+    b = board;
     b.message_s = -1;
     refused(b, "rg_message_s");
     b = board;
@@ -118,6 +158,8 @@ static void test_check(void)
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"clock steps", test_clock},
+                                              {"memory by bytes", test_memory_curve},
+                                              {"functions", test_functions},
                                               {"no such clock", test_no_such_clock},
                                               {"watts", test_watts},
                                               {"messages", test_messages},

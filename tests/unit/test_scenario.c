@@ -135,6 +135,35 @@ static void test_platform_values(void)
     rg_platform_free(&p);
 }
 
+/* Properties that have defaults. */
+static void test_platform_extras(void)
+{
+    struct rg_platform p;
+    struct rg_error e = {0};
+    write_good();
+    CU_ASSERT_EQUAL_FATAL(rg_platform_load(scratch_path("platform.xml"), &p, &e), 0);
+    CU_ASSERT_EQUAL(p.boards[0]->memory_points, 0);
+    CU_ASSERT_EQUAL(p.boards[0]->function_s, 0);
+    rg_platform_free(&p);
+    const char *anchor = "<prop id=\"rg_cores\" value=\"4\"/>";
+    char *text = replaced(good_platform, anchor,
+                          "<prop id=\"rg_cores\" value=\"4\"/>"
+                          "<prop id=\"rg_memory_curve\" value=\"1e4:1 1e10:0.25\"/>"
+                          "<prop id=\"rg_function_s\" value=\"7e-9\"/>");
+    CU_ASSERT_EQUAL_FATAL(rg_platform_load(scratch_text("extras.xml", text), &p, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(p.boards[0]->memory_points, 2);
+    CU_ASSERT_EQUAL(p.boards[0]->memory_size[1], 1e10);
+    CU_ASSERT_EQUAL(p.boards[0]->memory_share[1], 0.25);
+    CU_ASSERT_EQUAL(p.boards[0]->curve_points, 3);
+    CU_ASSERT_EQUAL(p.boards[0]->function_s, 7e-9);
+    rg_platform_free(&p);
+    char *broken = replaced(text, "1e10:0.25", "1e3:0.25");
+    CU_ASSERT_EQUAL(rg_platform_load(scratch_text("extras.xml", broken), &p, &e), RG_ERR_INVALID);
+    CU_ASSERT(complains(&e, NULL, 0, "rg_memory_curve|sizes rising"));
+    free(text);
+    free(broken);
+}
+
 /* The same numbers under a locale that writes them with a comma, where there is one. */
 static void test_locale(void)
 {
@@ -515,6 +544,7 @@ static const struct suite_test tests[] = {
     {"faults: windows and jitter", test_fault_values},
     {"network: values, defaults, repetition", test_network_values},
     {"platform: hosts in order, boards shared", test_platform_values},
+    {"platform: properties with defaults", test_platform_extras},
     {"numbers do not depend on the locale", test_locale},
     {"other encodings", test_encodings},
     {"bad scenarios name line and remedy", test_bad_scenarios},
