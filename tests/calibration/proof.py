@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """ringcal here, then runs of two nodes over loopback that ringsim predicts from what ringcal wrote.
 
-Nothing that is compared was fitted to: three networks of other shapes than any kernel measured, trained by both
+Nothing that is compared was fitted to: networks of other shapes than any kernel measured, trained by both
 programs, iteration against iteration, by analysis/compare.py. Times are of this machine, which should be quiet.
 Exit status: 0 every prediction is within the bound; 1 one is not, or a program failed; 77 skipped (one core)."""
 
@@ -17,7 +17,8 @@ import tempfile
 NETWORKS = {
     "784-512-512-10": (784, (512, 512), 10, "relu", 1024, 40),
     "300-1200-200-7": (300, (1200, 200), 7, "relu", 384, 60),
-    "96-160-160-160-24": (96, (160, 160, 160), 24, "tanh", 256, 200),
+    "96-160-160-160-24": (96, (160, 160, 160), 24, "tanh", 256, 200),  # seen while the model was made
+    "200-420-260-15": (200, (420, 260), 15, "tanh", 512, 80),
 }
 STRATEGIES = {
     "all-reduce": 'kind="ring_allreduce"',
