@@ -241,7 +241,7 @@ void rg_pool_give_op(struct rg_mesh *m, struct rg_op *op);
 void rg_pool_give_parcel(struct rg_mesh *m, struct rg_parcel *parcel); /* with its stash */
 void rg_pool_give_stash(struct rg_mesh *m, struct rg_stash *stash);
 
-/* ---- match.c: sends, receives and their messages; no sockets ---- */
+/* ---- match*.c: sends, receives and their messages; no sockets ---- */
 int rg_match_send(struct rg_peer *p, struct rg_op *op); /* queue it; the caller flushes */
 int rg_match_recv(struct rg_peer *p, struct rg_op *op); /* likewise */
 /* Takes the op out of everything (it is not done); false: a send that has begun, left as it is. */
