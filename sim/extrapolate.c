@@ -297,7 +297,7 @@ static double quantile(const struct intervals *v, long n, double share)
     return low + (place - (double)i) * (high - low);
 }
 
-/* At each end as many are left out as the description of a run leaves out (see node.c). */
+/* At each end as many are left out as the description of a run leaves out (see node_describe.c). */
 static int describe_intervals(const struct rg_reduction *r, const struct rg_reduced_run *runs,
                               struct rg_run *run)
 {

@@ -67,9 +67,7 @@ struct world {
     int *results;
     bool *dead;
     double end_s;
-    int active;  /* strands and messages that will go on by themselves */
-    int fenced;  /* ranks in the fence */
-    long fences; /* completed */
+    int active; /* strands and messages that will go on by themselves */
 };
 
 static const struct rg_world_ops ops;
@@ -117,6 +115,13 @@ static void ring_all(struct world *m)
 {
     for (struct strand *s = m->strands; s; s = s->next)
         ring(s);
+}
+
+static void ring_waiting(struct world *m)
+{
+    for (struct strand *s = m->strands; s; s = s->next)
+        if (s->endpoint.waiting_in)
+            ring(s);
 }
 
 /* Nothing goes on by itself any more: if strands are left, they wait for one another. */
@@ -196,11 +201,18 @@ static void exchange_block(void *world, struct rg_endpoint *e, double date)
     block((struct strand *)e, date);
 }
 
+static void exchange_wake_waiting(void *world)
+{
+    ring_waiting(world);
+    flush(world);
+}
+
 static const struct rg_exchange_ops exchange_ops = {.open = exchange_open,
                                                     .now = exchange_now,
                                                     .start = exchange_start,
                                                     .wake = exchange_wake,
-                                                    .block = exchange_block};
+                                                    .block = exchange_block,
+                                                    .wake_waiting = exchange_wake_waiting};
 
 /* ---- the world's operations ---- */
 
@@ -292,35 +304,10 @@ static void clock_changed(struct rg_world *w)
         rg_sim_faults_clock(strand_of(w)->world->faults, w);
 }
 
-static void ring_fence(struct world *m)
-{
-    for (struct strand *s = m->strands; s; s = s->next)
-        if (s->endpoint.waiting_in)
-            ring(s);
-}
-
 static int fence(struct rg_world *w)
 {
     struct strand *s = strand_of(w);
-    struct world *m = s->world;
-    long mine = m->fences;
-    if (rg_exchange_any_gone(m->exchange))
-        return RG_ERR_PEER;
-    if (++m->fenced == w->size) {
-        m->fenced = 0;
-        m->fences++;
-        ring_fence(m);
-        flush(m);
-        return 0;
-    }
-    s->endpoint.waiting_in = "a fence";
-    while (m->fences == mine && !rg_exchange_any_gone(m->exchange) &&
-           !rg_exchange_deadlocked(m->exchange))
-        block(s, INFINITY);
-    s->endpoint.waiting_in = NULL;
-    if (m->fences != mine)
-        return 0;
-    return rg_exchange_deadlocked(m->exchange) ? RG_ERR_DEADLOCK : RG_ERR_PEER;
+    return rg_exchange_fence(s->world->exchange, &s->endpoint);
 }
 
 static void die(struct rg_world *w)
@@ -406,7 +393,7 @@ static void strand_main(int argc, char **argv)
     if (!dead && node) {
         m->results[w->rank] = s->result;
         rg_exchange_leave(m->exchange, w->rank, true);
-        ring_fence(m);
+        ring_waiting(m);
     }
     push(&m->bells, &m->bell_count, &m->bell_capacity, s->bell);
     if (dead || node)

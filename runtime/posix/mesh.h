@@ -18,6 +18,7 @@ enum {
     RG_EXPECTATIONS = 64,      /* receives announced by a peer that wait for their message */
     RG_UNASKED_COUNT = 1 << 18 /* messages that may wait unasked-for, whatever their size */
 };
+#define RG_LINGER_S       10.0            /* for what has begun to leave */
 #define RG_ANNOUNCE_ABOVE (RG_WINDOW / 4) /* larger receives are told to the sender beforehand */
 
 struct rg_posix_strand;
@@ -169,6 +170,11 @@ struct rg_posix_strand {
     bool idle;          /* has waited for something since */
 };
 
+static inline struct rg_posix_strand *rg_posix_strand_of(struct rg_world *w)
+{
+    return (struct rg_posix_strand *)w;
+}
+
 struct rg_strand {
     struct rg_posix_strand *strand;
     pthread_t thread;
@@ -241,7 +247,7 @@ void rg_pool_give_op(struct rg_mesh *m, struct rg_op *op);
 void rg_pool_give_parcel(struct rg_mesh *m, struct rg_parcel *parcel); /* with its stash */
 void rg_pool_give_stash(struct rg_mesh *m, struct rg_stash *stash);
 
-/* ---- match.c: sends, receives and their messages; no sockets ---- */
+/* ---- match*.c: sends, receives and their messages; no sockets ---- */
 int rg_match_send(struct rg_peer *p, struct rg_op *op); /* queue it; the caller flushes */
 int rg_match_recv(struct rg_peer *p, struct rg_op *op); /* likewise */
 /* Takes the op out of everything (it is not done); false: a send that has begun, left as it is. */
@@ -285,6 +291,29 @@ void rg_link_note_lost(struct rg_mesh *m, int rank, int code, const char *why,
 /* ---- pace.c: computations that take a board's time ---- */
 void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_compute_fn fn,
                      void *arg);
+
+/* ---- requests.c: what programs post ---- */
+int rg_posix_post(struct rg_world *w, struct rg_request *request);
+int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, int n,
+                      double deadline, int *index);
+int rg_posix_cancel(struct rg_world *w, struct rg_request *request);
+/* Under the lock: the program has done with the op. */
+void rg_posix_disown(struct rg_op *op);
+
+/* ---- strands.c ---- */
+void rg_posix_open_strand(struct rg_posix_strand *s, struct rg_mesh *m,
+                          const struct rg_world_ops *ops, int size);
+/* Under the lock: takes back all that is pending; what has begun to leave is written first. */
+void rg_posix_close_strand(struct rg_posix_strand *s);
+/* Calls the program, so that what it leaves in its frames does no harm once it has returned. */
+int rg_posix_call(struct rg_posix_strand *s, rg_program_fn fn, void *arg);
+int rg_posix_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **out);
+int rg_posix_join(struct rg_world *w, struct rg_strand *strand, int *result,
+                  struct rg_counters *count);
+
+/* ---- world_posix.c: the other operations, and all of them together ---- */
+int rg_posix_fence(struct rg_world *w);
+extern const struct rg_world_ops rg_posix_ops;
 
 /* ---- comm.c: who drives, waits and wakes ---- */
 void lock_mesh(struct rg_mesh *m);

@@ -32,7 +32,7 @@ struct rg_endpoint {
     bool doomed;            /* was blocked when a deadlock was found: the wait returns that */
     uint64_t epoch;         /* marks the requests waited for */
     double polled;          /* date of the last look that found nothing */
-    const char *waiting_in; /* set by the world while blocked elsewhere: "a fence" */
+    const char *waiting_in; /* while blocked elsewhere: "a fence", or what the world says */
     const char *stack_low, *stack_high; /* where the program's frames are; may be NULL */
     struct rg_endpoint *sibling;        /* next strand of the node */
 };
@@ -56,6 +56,8 @@ struct rg_exchange_ops {
     /* Stop the calling strand until woken or `date` (may be infinite) has come; earlier does no
      * harm. Does not return if its node has died. */
     void (*block)(void *world, struct rg_endpoint *endpoint, double date);
+    /* Have every strand that is blocked elsewhere (waiting_in) look again now. */
+    void (*wake_waiting)(void *world);
 };
 
 /* A look for completions that finds nothing costs nothing; a second one at the same date lets this
@@ -91,7 +93,10 @@ void rg_exchange_left(struct rg_exchange *x, struct rg_message *message, double 
 /* The node has gone: with its strands closed (clean), or without warning. */
 void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean);
 bool rg_exchange_gone(const struct rg_exchange *x, int rank);
-bool rg_exchange_any_gone(const struct rg_exchange *x);
+
+/* Blocks until a strand of every rank has called it: 0, or RG_ERR_PEER where a node has gone before
+ * that, or RG_ERR_DEADLOCK. */
+int rg_exchange_fence(struct rg_exchange *x, struct rg_endpoint *e);
 
 /* Nothing can happen any more: every wait that is blocked now returns RG_ERR_DEADLOCK once the
  * world has woken its strand, which it does next. Writes who waits for whom into *error (may be

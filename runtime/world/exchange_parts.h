@@ -61,6 +61,8 @@ struct slab; /* of items */
 
 struct rg_exchange {
     int size, gone_count;
+    int fenced;  /* ranks in the fence */
+    long fences; /* completed */
     double slack;
     const struct rg_exchange_ops *ops;
     void *world;

@@ -1,5 +1,8 @@
-/* Strands and nodes that come and go: what they leave behind, and what that means for others. */
+/* Strands and nodes that come and go: what they leave behind, and what that means for others; the
+ * fence in which all meet. */
 #include "world/exchange_parts.h"
+
+#include <math.h>
 
 void rg_exchange_open_strand(struct rg_exchange *x, struct rg_endpoint *e)
 {
@@ -120,7 +123,22 @@ bool rg_exchange_gone(const struct rg_exchange *x, int rank)
     return x->gone[rank];
 }
 
-bool rg_exchange_any_gone(const struct rg_exchange *x)
+int rg_exchange_fence(struct rg_exchange *x, struct rg_endpoint *e)
 {
-    return x->gone_count > 0;
+    long mine = x->fences;
+    if (x->gone_count > 0)
+        return RG_ERR_PEER;
+    if (++x->fenced == x->size) {
+        x->fenced = 0;
+        x->fences++;
+        x->ops->wake_waiting(x->world);
+        return 0;
+    }
+    e->waiting_in = "a fence";
+    while (x->fences == mine && x->gone_count == 0 && !x->deadlocked)
+        x->ops->block(x->world, e, INFINITY);
+    e->waiting_in = NULL;
+    if (x->fences != mine)
+        return 0;
+    return x->deadlocked ? RG_ERR_DEADLOCK : RG_ERR_PEER;
 }

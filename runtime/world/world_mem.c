@@ -57,9 +57,7 @@ struct world {
     int *results;
     long *operations; /* by rank */
     bool *dead;
-    int live;    /* strands that have not finished */
-    int fenced;  /* ranks in the fence */
-    long fences; /* completed */
+    int live; /* strands that have not finished */
     sem_t over;
 };
 
@@ -265,8 +263,19 @@ static void exchange_block(void *world, struct rg_endpoint *e, double date)
     block((struct strand *)e, date);
 }
 
-static const struct rg_exchange_ops exchange_ops = {
-    .now = exchange_now, .start = exchange_start, .wake = exchange_wake, .block = exchange_block};
+static void exchange_wake_waiting(void *world)
+{
+    struct world *m = world;
+    for (struct strand *s = m->strands; s; s = s->next)
+        if (s->endpoint.waiting_in)
+            make_ready(s);
+}
+
+static const struct rg_exchange_ops exchange_ops = {.now = exchange_now,
+                                                    .start = exchange_start,
+                                                    .wake = exchange_wake,
+                                                    .block = exchange_block,
+                                                    .wake_waiting = exchange_wake_waiting};
 
 /* ---- the world's operations ---- */
 
@@ -324,34 +333,10 @@ static int iteration(struct rg_world *w, long i)
     return o->iteration ? o->iteration(o->iteration_arg, w, i) : 0;
 }
 
-static void wake_fence(struct world *m)
-{
-    for (struct strand *s = m->strands; s; s = s->next)
-        if (s->endpoint.waiting_in)
-            make_ready(s);
-}
-
 static int fence(struct rg_world *w)
 {
     struct strand *s = enter(w);
-    struct world *m = s->world;
-    long mine = m->fences;
-    if (rg_exchange_any_gone(m->exchange))
-        return RG_ERR_PEER;
-    if (++m->fenced == w->size) {
-        m->fenced = 0;
-        m->fences++;
-        wake_fence(m);
-        return 0;
-    }
-    s->endpoint.waiting_in = "a fence";
-    while (m->fences == mine && !rg_exchange_any_gone(m->exchange) &&
-           !rg_exchange_deadlocked(m->exchange))
-        block(s, INFINITY);
-    s->endpoint.waiting_in = NULL;
-    if (m->fences != mine)
-        return 0;
-    return rg_exchange_deadlocked(m->exchange) ? RG_ERR_DEADLOCK : RG_ERR_PEER;
+    return rg_exchange_fence(s->world->exchange, &s->endpoint);
 }
 
 static void run_program(struct strand *s)
@@ -391,7 +376,7 @@ static void *thread_main(void *arg)
     } else if (!m->dead[w->rank]) {
         m->results[w->rank] = s->result;
         rg_exchange_leave(m->exchange, w->rank, true);
-        wake_fence(m);
+        exchange_wake_waiting(m);
     }
     s->condition = FINISHED;
     m->live--;

@@ -17,7 +17,7 @@ struct rg_cases {
     int count;
 };
 
-extern const struct rg_cases rg_message_cases, rg_fault_cases, rg_time_cases;
+extern const struct rg_cases rg_message_cases, rg_cancel_cases, rg_fault_cases, rg_time_cases;
 
 /* In a program: return the line of a check that fails. */
 #define CHECK(expression)                                                                          \

@@ -102,7 +102,8 @@ static bool run_case(const struct rg_launcher *launcher, const struct rg_case *c
 
 int rg_conformance_main(const struct rg_launcher *launcher, int argc, char **argv)
 {
-    const struct rg_cases *const groups[] = {&rg_message_cases, &rg_fault_cases, &rg_time_cases};
+    const struct rg_cases *const groups[] = {&rg_message_cases, &rg_cancel_cases, &rg_fault_cases,
+                                             &rg_time_cases};
     const char *only = "";
     int seeds = launcher->seeds ? launcher->seeds : 1, run = 0, failed = 0;
     for (int i = 1; i < argc; i++) {

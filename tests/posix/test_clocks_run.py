@@ -20,6 +20,9 @@ SOURCE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "analysis"))
 import ringtrace  # noqa: E402
 
+sys.path.insert(0, str(SOURCE / "tests/support"))
+from ports import free_ports  # noqa: E402
+
 RINGNODE = os.environ.get("RG_RINGNODE")
 SLOWNESS = int(os.environ.get("RG_SLOWNESS", "1"))  # of programs under a sanitizer
 SCENARIO = str(SOURCE / "scenarios/iris-3.xml")
@@ -28,16 +31,6 @@ DATE_S = 1e-6  # what is lost of dates: a clock of the day is a double, of its s
 
 # In a ring of three, what is sent with a tag and what the receiver computes of it, in the same order.
 HOPS = ((0, 1, 256, "F"), (1, 2, 256, "F"), (2, 0, 258, "loss"), (0, 2, 259, "B"), (2, 1, 257, "B"))
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class SlowWay(threading.Thread):

@@ -20,13 +20,15 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from ports import free_ports  # noqa: E402
+
 SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))
 BOUND_S = 20 * SLOWNESS
 JOIN_S = 5 * SLOWNESS
@@ -65,16 +67,6 @@ LABELS = ["sequential", "gpipe", "1f1b", "ringtmp", "pipedream", "replicas", "se
 
 class Wrong(Exception):
     pass
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def is_listening(port):

@@ -119,6 +119,15 @@ json_t *command_result(const char *line, double timeout_s)
     return result;
 }
 
+char *command_without_host(const char *line, double timeout_s)
+{
+    json_t *result = command_result(line, timeout_s);
+    json_object_del(result, "host");
+    char *text = json_dumps(result, JSON_INDENT(1));
+    json_decref(result);
+    return text;
+}
+
 json_t *command_run_of(json_t *result, const char *label)
 {
     json_t *run;

@@ -23,6 +23,8 @@ int command_group_size(pid_t pid);             /* processes of the group that st
 
 /* Runs `line --json -`, which must succeed; NULL and a failed assertion where it does not. */
 json_t *command_result(const char *line, double timeout_s);
+/* The same as text, but for its member "host"; the caller frees it. */
+char *command_without_host(const char *line, double timeout_s);
 /* The run with that label. */
 json_t *command_run_of(json_t *result, const char *label);
 /* "formula.ratio" of a run; NAN where it is null. */

@@ -6,15 +6,6 @@
 
 #define FAULTS "ringsim tests/data/faults.xml --set nodes=5"
 
-static char *without_host(const char *line)
-{
-    json_t *result = command_result(line, 60);
-    json_object_del(result, "host");
-    char *text = json_dumps(result, JSON_INDENT(1));
-    json_decref(result);
-    return text;
-}
-
 /* The runs of `file` that the faulty result has too: later, with the same weights and traffic. */
 static void compare(json_t *faulty, const char *line)
 {
@@ -54,8 +45,9 @@ static void weights_stay_the_same(void)
 
 static void repetition_and_seeds(void)
 {
-    char *first = without_host(FAULTS), *second = without_host(FAULTS " --jobs 1");
-    char *other = without_host(FAULTS " --set seed=4 --set numerics=skip");
+    char *first = command_without_host(FAULTS, 60),
+         *second = command_without_host(FAULTS " --jobs 1", 60);
+    char *other = command_without_host(FAULTS " --set seed=4 --set numerics=skip", 60);
     CU_ASSERT_STRING_EQUAL(first, second);
     free(first);
     free(second);

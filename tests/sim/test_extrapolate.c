@@ -78,7 +78,7 @@ static double quantile(const double *sorted, long n, double share)
     return i + 1 < n ? sorted[i] + (place - (double)i) * (sorted[i + 1] - sorted[i]) : sorted[i];
 }
 
-/* The intervals of a long run, described as node.c does. */
+/* The intervals of a long run, described as node_describe.c does. */
 static void check_intervals(const struct rg_run *run, const struct rg_reduced_run *whole)
 {
     long n = whole->run.iterations, edge = 1 + whole->run.staleness;

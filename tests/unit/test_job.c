@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "scratch.h"
 #include "support/suite.h"
+#include "toy_platform.h"
 
 #include <math.h>
 
@@ -105,30 +106,7 @@ static void write_files(void)
                                 "  <dense outputs=\"8\"/>\n"
                                 "  <dense outputs=\"3\"/>\n"
                                 "</network>\n");
-    scratch_text("platform.xml", "<platform version=\"4.1\"><zone id=\"z\" routing=\"Full\">\n"
-                                 "<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-7\">\n"
-                                 "<prop id=\"rg_board\" value=\"toy\"/>\n"
-                                 "<prop id=\"rg_cores\" value=\"4\"/>\n"
-                                 "<prop id=\"rg_gemm_rate\" value=\"1e9\"/>\n"
-                                 "<prop id=\"rg_gemm_rate_all\" value=\"3e9\"/>\n"
-                                 "<prop id=\"rg_gemm_curve\" value=\"1:1\"/>\n"
-                                 "<prop id=\"rg_vector_rate\" value=\"1e9\"/>\n"
-                                 "<prop id=\"rg_memory_rate\" value=\"1e9\"/>\n"
-                                 "<prop id=\"rg_memory_rate_all\" value=\"1e9\"/>\n"
-                                 "<prop id=\"rg_call_s\" value=\"0\"/>\n"
-                                 "<prop id=\"rg_memory_bytes\" value=\"2e9\"/>\n"
-                                 "<prop id=\"rg_port_rate\" value=\"1e8\"/>\n"
-                                 "<prop id=\"rg_latency_s\" value=\"0\"/>\n"
-                                 "<prop id=\"rg_frame_payload\" value=\"1\"/>\n"
-                                 "<prop id=\"rg_frame_bytes\" value=\"1\"/>\n"
-                                 "<prop id=\"rg_message_s\" value=\"0\"/>\n"
-                                 "<prop id=\"rg_byte_s\" value=\"0\"/>\n"
-                                 "<prop id=\"rg_port_tx_watts\" value=\"1\"/>\n"
-                                 "<prop id=\"rg_port_rx_watts\" value=\"0.5\"/>\n"
-                                 "<prop id=\"rg_switch_watts\" value=\"0.25\"/>\n"
-                                 "<prop id=\"rg_clocks\" value=\"1e9\"/>\n"
-                                 "<prop id=\"wattage_per_state\" value=\"2:3:5\"/>\n"
-                                 "</cluster></zone></platform>\n");
+    write_toy_platform("0-7");
     scratch_text("scenario.xml", good);
 }
 

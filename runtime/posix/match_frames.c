@@ -1,0 +1,110 @@
+/* Which frame goes where; fences, farewells, and what is left of a run that is over.
+ *
+ * Failure modes handled: frames that contradict what went before, or come from outside the run. */
+#include "posix/match_parts.h"
+
+#include "base/check.h"
+
+/* ---- frames of another run than the one that is open ---- */
+
+static const char *stale_frame(struct rg_peer *p, const struct rg_header *h)
+{
+    struct rg_incoming *in = &p->in;
+    if (h->run > p->mesh->run)
+        return "a frame of a run that has not begun";
+    switch (h->type) {
+    case RG_FRAME_DATA:
+        if (in->active && !in->promised)
+            return "a message begins inside another";
+        *in = (struct rg_incoming){
+            .active = true, .stale = true, .sequence = h->sequence, .bytes = (size_t)h->length};
+        return rg_match_begin_segment(p, h);
+    case RG_FRAME_MORE:
+        return in->stale ? rg_match_on_more(p, h) : "a segment of no message";
+    case RG_FRAME_ABORT:
+        if (!in->active || !in->stale || p->segment_left)
+            return "it breaks off what it has not begun";
+        rg_match_end_incoming(p);
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+static const char *on_fence(struct rg_peer *p, const struct rg_header *h)
+{
+    if (h->run < p->fence_run)
+        return NULL;
+    if (h->run == p->fence_run && h->sequence <= p->fence_seen)
+        return "a fence out of sequence";
+    p->fence_run = h->run;
+    p->fence_seen = h->sequence;
+    rg_comm_wake_all(p->mesh);
+    return NULL;
+}
+
+static const char *on_leave(struct rg_peer *p, const struct rg_header *h)
+{
+    struct rg_mesh *m = p->mesh;
+    p->left_run = RG_MAX(p->left_run, h->run);
+    if (h->tag != RG_WIRE_NOBODY) {
+        if (h->tag >= (uint32_t)m->size)
+            return "it has lost a rank that does not exist";
+        if ((int)h->tag != m->rank)
+            rg_link_note_lost(m, (int)h->tag, RG_ERR_PEER, NULL, p);
+    }
+    if (h->run == m->run && m->run_size && !p->left) {
+        if (p->in.active)
+            return "it leaves in the middle of a message";
+        rg_match_left(p, false);
+    }
+    return NULL;
+}
+
+const char *rg_match_frame(struct rg_peer *p, const struct rg_header *h)
+{
+    struct rg_mesh *m = p->mesh;
+    switch (h->type) {
+    case RG_FRAME_FENCE:
+        return on_fence(p, h);
+    case RG_FRAME_LEAVE:
+        return on_leave(p, h);
+    case RG_FRAME_INTERRUPT:
+        if (h->tag)
+            atomic_store(&m->expired, true);
+        atomic_store(&m->interrupted, true);
+        rg_comm_wake_all(m);
+        return NULL;
+    case RG_FRAME_GOODBYE:
+        p->goodbye = true;
+        return NULL;
+    default:
+        break;
+    }
+    if (h->run != m->run || m->run_size == 0 || p->in.stale)
+        return stale_frame(p, h);
+    if (p->left || p->rank >= m->run_size)
+        return "a message from outside the run";
+    switch (h->type) {
+    case RG_FRAME_DATA:
+        return rg_match_on_data(p, h);
+    case RG_FRAME_MORE:
+        return rg_match_on_more(p, h);
+    case RG_FRAME_ACK:
+        return rg_match_on_ack(p, h);
+    case RG_FRAME_ASK:
+        return rg_match_on_ask(p, h);
+    case RG_FRAME_WITHDRAW:
+        return rg_match_on_withdraw(p, h);
+    case RG_FRAME_GRANT:
+        return rg_match_on_grant(p, h);
+    case RG_FRAME_EXPECT:
+        return rg_match_on_expect(p, h);
+    case RG_FRAME_RETRACT:
+        return rg_match_on_retract(p, h);
+    case RG_FRAME_RETRACTED:
+        return rg_match_on_retracted(p, h);
+    default:
+        return "it breaks off a message that is wanted";
+    }
+}

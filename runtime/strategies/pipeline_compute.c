@@ -1,0 +1,157 @@
+/* What the instructions of a plan compute: a unit's samples, forward, loss and backward passes, and
+ * the update. */
+#include "strategies/pipeline_parts.h"
+
+#include "models/loss.h"
+#include <string.h>
+
+/* Where a unit's samples begin in the batch of its iteration. */
+static int first_of(const struct rg_pipeline *p, long unit)
+{
+    return rg_share_first(p->job->batch, p->ring->replicas, p->replica) +
+           rg_share_first(rg_ring_batch(p->ring, p->replica), p->ring->micro,
+                          (int)(unit % p->plan->units));
+}
+
+/* The version of the weights that a unit's forward read, and its backward wants. */
+static float *weights_of(struct rg_pipeline *p, long unit)
+{
+    long version = p->plan->versions > 1 ? p->read_at[unit % p->plan->depth] : p->updates;
+    return p->weights[version % p->plan->versions];
+}
+
+struct pass {
+    struct rg_pipeline *p;
+    long unit;
+    int n;
+};
+
+static void do_load(void *arg)
+{
+    const struct pass *a = arg;
+    struct rg_pipeline *p = a->p;
+    rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n,
+                   rg_pipeline_slot(p, RG_POOL_INPUT, a->unit)->data, NULL);
+}
+
+static void forward_into(const struct pass *a, enum rg_pool pool)
+{
+    struct rg_pipeline *p = a->p;
+    rg_stage_forward(&p->stage, a->n, p->weights[p->updates % p->plan->versions],
+                     rg_pipeline_slot(p, RG_POOL_INPUT, a->unit)->data,
+                     rg_pipeline_slot(p, pool, a->unit)->data, p->scratch);
+}
+
+static void do_forward(void *arg)
+{
+    forward_into(arg, RG_POOL_STASH);
+}
+
+static void do_recompute(void *arg)
+{
+    forward_into(arg, RG_POOL_REDO);
+}
+
+static void do_backward(void *arg)
+{
+    const struct pass *a = arg;
+    struct rg_pipeline *p = a->p;
+    enum rg_pool stash = p->plan->recompute ? RG_POOL_REDO : RG_POOL_STASH;
+    bool accumulate = a->unit % p->plan->units > 0;
+    const float *x = rg_pipeline_slot(p, RG_POOL_INPUT, a->unit)->data;
+    float *w = weights_of(p, a->unit), *dy = rg_pipeline_slot(p, RG_POOL_DY, a->unit)->data;
+    float *dx = p->plan->stage > 0 ? rg_pipeline_slot(p, RG_POOL_DX, a->unit)->data : NULL;
+    if (p->fused)
+        rg_stage_backward_sgd(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy,
+                              dx, p->gradient, p->job->optimizer.rate, p->scratch);
+    else
+        rg_stage_backward(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy, dx,
+                          p->gradient, accumulate, p->scratch);
+}
+
+static void do_loss(void *arg)
+{
+    const struct pass *a = arg;
+    struct rg_pipeline *p = a->p;
+    float *logits, *gradient;
+    if (p->plan->stages == 1) {
+        logits =
+            rg_stage_output(&p->stage, a->n, rg_pipeline_slot(p, RG_POOL_STASH, a->unit)->data);
+        gradient = rg_pipeline_slot(p, RG_POOL_DY, a->unit)->data;
+    } else {
+        logits = gradient = rg_pipeline_slot(p, RG_POOL_LOGITS, a->unit)->data;
+    }
+    int correct = 0;
+    rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n, NULL,
+                   p->labels);
+    rg_softmax_cross_entropy(a->n, p->job->network->classes, logits, p->labels,
+                             1.0f / (float)p->job->batch, gradient, &correct);
+}
+
+static int compute(struct rg_pipeline *p, const struct rg_work *work, const char *name, long unit,
+                   rg_compute_fn fn)
+{
+    struct pass pass = {.p = p, .unit = unit, .n = rg_pipeline_samples(p, unit)};
+    return rg_compute(p->w, work, name, (int)unit, p->job->numerics ? fn : NULL, &pass);
+}
+
+int rg_pipeline_load(struct rg_pipeline *p, long unit)
+{
+    return compute(p, &rg_pipeline_sized(p, unit)->load, "load", unit, do_load);
+}
+
+int rg_pipeline_forward(struct rg_pipeline *p, long unit)
+{
+    p->read_at[unit % p->plan->depth] = p->updates;
+    p->held++;
+    p->seen.peak_units = RG_MAX(p->seen.peak_units, p->held);
+    return compute(p, &rg_pipeline_sized(p, unit)->forward, "F", unit, do_forward);
+}
+
+int rg_pipeline_recompute(struct rg_pipeline *p, long unit)
+{
+    return compute(p, &rg_pipeline_sized(p, unit)->forward, "R", unit, do_recompute);
+}
+
+int rg_pipeline_loss(struct rg_pipeline *p, long unit)
+{
+    return compute(p, &rg_pipeline_sized(p, unit)->loss, "loss", unit, do_loss);
+}
+
+int rg_pipeline_backward(struct rg_pipeline *p, long unit)
+{
+    p->held--;
+    p->seen.staleness = RG_MAX(p->seen.staleness, p->updates - p->read_at[unit % p->plan->depth]);
+    return compute(p, &rg_pipeline_sized(p, unit)->backward, "B", unit, do_backward);
+}
+
+struct copying {
+    float *to;
+    const float *from;
+    size_t count;
+};
+
+static void do_copy(void *arg)
+{
+    const struct copying *c = arg;
+    memcpy(c->to, c->from, c->count * sizeof *c->to);
+}
+
+/* Where versions are stashed the update goes to a copy: the slot of the version that no unit in
+ * flight was computed with. */
+int rg_pipeline_update(struct rg_pipeline *p, long unit)
+{
+    int versions = p->plan->versions, result = 0;
+    float *now = p->weights[p->updates % versions];
+    float *then = p->weights[(p->updates + 1) % versions];
+    if (now != then) {
+        struct copying c = {then, now, p->update.count};
+        result =
+            rg_compute(p->w, &p->copy, "copy", (int)unit, p->job->numerics ? do_copy : NULL, &c);
+    }
+    p->updates++;
+    if (result == 0)
+        result = rg_update_run(&p->update, p->w, p->job, p->updates, then,
+                               p->fused ? NULL : p->gradient);
+    return result ? result : rg_allreduce_settle(&p->reduce);
+}

@@ -1,0 +1,88 @@
+/* What the interpreter of plans keeps, for its own sources and nobody else: pipeline.c
+ * (instructions, messages and lanes), pipeline_compute.c (what a unit's instructions compute) and
+ * pipeline_open.c (its memory). */
+#ifndef RG_STRATEGIES_PIPELINE_PARTS_H
+#define RG_STRATEGIES_PIPELINE_PARTS_H
+
+#include "base/check.h"
+#include "collectives/collectives.h"
+#include "strategies/replica.h"
+#include "strategies/ring.h"
+
+struct slot {
+    float *data;
+    struct rg_request in, out; /* complete unless under way */
+};
+
+/* The cost lists for units of n samples; units differ by at most one sample. */
+struct sized {
+    int n;
+    struct rg_work load, forward, backward, loss;
+};
+
+struct lane {
+    const struct rg_list *list;
+    bool in_body;
+    long base; /* unit at which this repetition of the body begins */
+    int next;
+};
+
+struct rg_pipeline {
+    struct rg_world *w;
+    const struct rg_job *job;
+    const struct rg_ring *ring;
+    const struct rg_plan *plan;
+    struct rg_stage stage;
+    int replica;
+    struct rg_feed feed;
+    struct rg_update update;
+    struct rg_allreduce reduce;
+    struct rg_work copy; /* of a weight version */
+    float **weights;     /* [plan->versions]; the current one is updates mod versions */
+    float *gradient, *scratch;
+    uint8_t *labels;
+    struct slot *slots[RG_POOLS];
+    struct sized sized[2];
+    struct lane lanes[RG_LANES];
+    long first; /* iteration in which unit 0 lies */
+    long limit; /* units of this train() */
+    long updates;
+    long *read_at; /* [plan->depth]: updates when a unit's forward read the weights */
+    long held;
+    bool fused;      /* backward takes the step of plain SGD along */
+    double looked_s; /* date of the last look at the other lane */
+    bool stop;
+    struct rg_observation seen;
+};
+
+static inline struct slot *rg_pipeline_slot(struct rg_pipeline *p, enum rg_pool pool, long unit)
+{
+    RG_ASSERT(p->plan->slots[pool] > 0);
+    return &p->slots[pool][unit % p->plan->slots[pool]];
+}
+
+static inline int rg_pipeline_samples(const struct rg_pipeline *p, long unit)
+{
+    return rg_ring_unit(p->ring, p->replica, (int)(unit % p->plan->units));
+}
+
+static inline struct sized *rg_pipeline_sized(struct rg_pipeline *p, long unit)
+{
+    return &p->sized[rg_pipeline_samples(p, unit) == p->sized[0].n ? 0 : 1];
+}
+
+static inline long rg_pipeline_iteration(const struct rg_pipeline *p, long unit)
+{
+    return p->first + unit / p->plan->units;
+}
+
+/* ---- pipeline_compute.c: 0, or an error of the world ---- */
+
+int rg_pipeline_load(struct rg_pipeline *p, long unit);
+int rg_pipeline_forward(struct rg_pipeline *p, long unit);
+int rg_pipeline_recompute(struct rg_pipeline *p, long unit);
+int rg_pipeline_loss(struct rg_pipeline *p, long unit);
+int rg_pipeline_backward(struct rg_pipeline *p, long unit);
+int rg_pipeline_update(struct rg_pipeline *p, long unit);
+
+#endif
