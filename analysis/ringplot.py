@@ -232,14 +232,16 @@ def png(fig):
 
 
 def write_file(path, data):
-    """Whole or not at all."""
-    temporary = f"{path}.{os.getpid()}.part"
+    """Whole or not at all; a device or a pipe is written to, not replaced."""
+    straight = os.path.exists(path) and not os.path.isfile(path)
+    temporary = path if straight else f"{path}.{os.getpid()}.part"
     try:
         with open(temporary, "wb") as stream:
             stream.write(data)
-        os.replace(temporary, path)
+        if not straight:
+            os.replace(temporary, path)
     except OSError as error:
-        if os.path.exists(temporary):
+        if not straight and os.path.exists(temporary):
             os.unlink(temporary)
         raise Bad(f"{path}: cannot be written: {error.strerror}") from None
 

@@ -121,6 +121,8 @@ int rg_key_load(const char *file, struct rg_key *key, struct rg_error *e)
     int result = 0;
     if (fd < 0 || fstat(fd, &facts) != 0) {
         result = rg_fail_at(e, file, 0, "%s", strerror(errno));
+    } else if (S_ISDIR(facts.st_mode)) {
+        result = rg_fail_at(e, file, 0, "is a folder, a file is wanted");
     } else if (facts.st_mode & (S_IRWXO | S_IWGRP)) {
         result = rg_fail_at(e, file, 0,
                             "others may read or change this key (mode %04o): chmod 600, or 640 for "

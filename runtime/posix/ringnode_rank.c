@@ -7,8 +7,10 @@
 #include "base/file.h"
 #include "models/blas.h"
 #include "node.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +48,16 @@ static void on_interrupt(int number)
         first_s = wall_s();
     ringnode_interrupted = 1;
     stop();
+}
+
+/* SIGALRM after so many seconds, 0: never. */
+static void set_alarm(double seconds)
+{
+    struct itimerval timer = {.it_value.tv_sec = (time_t)seconds};
+    timer.it_value.tv_usec = (suseconds_t)(1e6 * (seconds - floor(seconds)));
+    if (seconds > 0 && timer.it_value.tv_sec == 0)
+        timer.it_value.tv_usec = RG_MAX(timer.it_value.tv_usec, 1); /* 0 would mean never */
+    setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 static void on_alarm(int number)
@@ -142,7 +154,8 @@ static void fail_run(struct rg_run *run, const struct rg_job *job, int code, con
 }
 
 /* What went wrong, in words: who was lost, where somebody was. */
-static int explain(struct ringnode *node, int code, char *text, size_t size)
+static int explain(struct ringnode *node, const struct rg_run *run, int code, char *text,
+                   size_t size)
 {
     struct rg_mesh_lost lost;
     if (timed_out || (!ringnode_interrupted && rg_mesh_expired(node->mesh))) { /* here, or there */
@@ -151,6 +164,8 @@ static int explain(struct ringnode *node, int code, char *text, size_t size)
     }
     if (code != RG_ERR_INTERRUPTED && rg_mesh_lost(node->mesh, &lost))
         snprintf(text, size, "%s", lost.text);
+    else if (code == RG_ERR_IO && run && run->error[0]) /* of --save: which file, and why */
+        snprintf(text, size, "%s", run->error);
     else
         snprintf(text, size, "%s", rg_strerror(code));
     return code;
@@ -182,16 +197,16 @@ static void run_job(struct ringnode *node, int index)
     if (node->meter)
         rg_meter_run(node->meter);
     if (node->options.timeout_s > 0 && (!node->local || node->rank == 0))
-        alarm((unsigned)(node->options.timeout_s + 0.999));
+        set_alarm(node->options.timeout_s);
     rg_mesh_pace(node->mesh, pace_of(node, job), job->threads);
     int begun = rg_mesh_run(node->mesh, job->nodes, program, &one, &result, &e);
-    alarm(0);
+    set_alarm(0);
     int code = begun ? begun : result;
     if (code == 0) {
         tell_energy(node, job, run);
         return;
     }
-    node->rest_code = explain(node, code, text, sizeof text);
+    node->rest_code = explain(node, run, code, text, sizeof text);
     fail_run(run, job, node->rest_code, text);
     if (node->rank > 0)
         fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);

@@ -183,6 +183,8 @@ struct rg_result {
 
 int rg_result_write(const struct rg_result *result, FILE *stream);  /* result JSON */
 void rg_result_table(const struct rg_result *result, FILE *stream); /* for people, with units */
+/* A line a failed run, for where there is no table: "PROGRAM: LABEL: failed: WHY". */
+void rg_result_failures(const struct rg_result *result, const char *program, FILE *stream);
 /* What the closed forms say, a row a run, without a title. */
 void rg_result_predictions(const struct rg_result *result, FILE *stream);
 /* Chrome trace format: a process a strategy, a thread a node (and strand), a counter of its watts.

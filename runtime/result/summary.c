@@ -263,6 +263,26 @@ static void tell_extrapolated(const struct rg_result *result, FILE *stream)
                 extrapolated, all);
 }
 
+void rg_result_failures(const struct rg_result *result, const char *program, FILE *stream)
+{
+    for (int i = 0; i < result->run_count; i++) {
+        const struct rg_run *run = &result->runs[i];
+        if (run->status != RG_RUN_FAILED)
+            continue;
+        char *note = note_of(run), point[CELL], where[CELL + 40] = "", *line = NULL;
+        point_of(run, point);
+        if (run->sweep_count)
+            snprintf(where, sizeof where, " on %d nodes%s%s", run->nodes, point[0] ? ", " : "",
+                     point);
+        if (asprintf(&line, "%s%s: %s", run->label, where, note ? note : "failed") > 0) {
+            rg_one_line(line);
+            fprintf(stream, "%s: %s\n", program, line);
+            free(line);
+        }
+        free(note);
+    }
+}
+
 /* Long sweeps have the prediction of the iteration beside the simulated one, and no second table.
  */
 void rg_result_table(const struct rg_result *result, FILE *stream)
@@ -272,6 +292,10 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
     bool predicted = false;
     fprintf(stream, "%s, seed %" PRIu64 ", world %s\n\n", result->scenario, result->seed,
             result->world);
+    if (result->run_count == 0) { /* interrupted early, or a shard without a run */
+        fputs("no run has finished\n", stream);
+        return;
+    }
     add_heads(&table, &shape);
     for (int i = 0; i < result->run_count; i++) {
         add_run(&table, &shape, &result->runs[i]);

@@ -115,9 +115,9 @@ int rg_scenario_locate(struct rg_scenario *s, const char *folder, struct rg_erro
     return folder ? find_inside(s, folder, "iris.csv", RG_DATA_FILE, e) : find_iris(s, e);
 }
 
-/* Tag, size and content of a file. */
+/* Tag, size and content of a file. elsewhere: how to say where it is, if it is not there. */
 static int digest_file(struct rg_digest *digest, const struct rg_scenario *s, const char *role,
-                       const char *path, int line, struct rg_error *e)
+                       const char *path, int line, const char *elsewhere, struct rg_error *e)
 {
     static _Thread_local char block[1 << 16];
     uint64_t bytes = 0;
@@ -126,8 +126,8 @@ static int digest_file(struct rg_digest *digest, const struct rg_scenario *s, co
         return rg_scenario_fail(s, line, e, "%s \"%.200s\": a plain file is wanted", role, path);
     FILE *stream = fopen(path, "rb");
     if (!stream)
-        return rg_scenario_fail(s, line, e, "%s \"%.200s\" cannot be read: %s", role, path,
-                                strerror(errno));
+        return rg_scenario_fail(s, line, e, "%s \"%.200s\" cannot be read: %s%s", role, path,
+                                strerror(errno), errno == ENOENT ? elsewhere : "");
     int err = 0;
     rg_digest_add(digest, role, strlen(role) + 1);
     for (size_t got; err == 0 && (got = fread(block, 1, sizeof block, stream)) > 0; bytes += got)
@@ -246,13 +246,14 @@ int rg_scenario_seal(struct rg_scenario *s, struct rg_error *e)
     struct rg_digest *digest = rg_digest_new();
     if (!digest)
         return no_memory(s, e);
-    if ((err = digest_file(digest, s, "scenario", s->file, s->training.line, e)) == 0 &&
-        (err = digest_file(digest, s, "platform", s->platform_file, s->platform_line, e)) == 0)
-        err = digest_file(digest, s, "network", s->network_file, s->network_line, e);
+    if ((err = digest_file(digest, s, "scenario", s->file, s->training.line, "", e)) == 0 &&
+        (err = digest_file(digest, s, "platform", s->platform_file, s->platform_line, "", e)) == 0)
+        err = digest_file(digest, s, "network", s->network_file, s->network_line, "", e);
     for (int i = 0; i < RG_DATA_FILES && err == 0; i++) {
         int line = s->lines.data_files[i] ? s->lines.data_files[i] : s->data.line;
         if (*slot_of(s, i))
-            err = digest_file(digest, s, roles[i], *slot_of(s, i), line, e);
+            err = digest_file(digest, s, roles[i], *slot_of(s, i), line,
+                              " (--data DIR names another folder)", e);
     }
     if (err == 0 && add_values(digest, s) < 0)
         err = no_memory(s, e);

@@ -196,6 +196,10 @@ class BadInput(Case):
     def test_no_place_to_write(self):
         path = self.write("s.json", generate.scaling((4, 8), ("64",)))
         self.refused(scaling, path, "-o", self.path("absent/out"), says=["cannot be written"])
+        full = self.path("full.png")  # a device through a link: written to, not replaced
+        os.symlink("/dev/full", full)
+        self.refused(scaling, path, "-o", full, says=["No space left on device"])
+        self.assertTrue(os.path.islink(full))
 
     def test_command_line(self):
         """As a user runs them: help with examples, exit statuses, no trace of Python in complaints."""

@@ -268,8 +268,10 @@ class Deploy(unittest.TestCase):
         nobody = free_ports(2 * HOSTS)
         two = write(self.cluster.path("two.txt"), "127.0.0.1:1\n127.0.0.1:2\n")
         odd = write(self.cluster.path("odd.txt"), "127.0.0.1 port=22\n")
+        binary = write(self.cluster.path("no.txt"), "a \x7fELF\x02\n")
         for status, text, more in ((4, "rank 0", {"hosts": self.cluster.hosts_file("away.txt", nobody)}),
-                                   (2, "names 2 hosts", {"hosts": two}), (2, "odd.txt:1: port=22", {"hosts": odd}),
+                                   (2, "two.txt names 2 hosts", {"hosts": two}), (2, "odd.txt:1: port=22", {"hosts": odd}),
+                                   (2, "no.txt:1: ?ELF?: ssh=", {"hosts": binary}),
                                    (2, "no file", {"hosts": "/nowhere"}),
                                    (2, "gets that from ringdeploy", {"passed": ["--json", "x"]}),
                                    (2, "unknown option", {"passed": ["--colour"]})):

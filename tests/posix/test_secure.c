@@ -73,6 +73,8 @@ static void test_bad_keys(void)
         CU_ASSERT_EQUAL(strncmp(e.text, "test_secure_key: ", 17), 0);
     }
     CU_ASSERT_EQUAL(rg_key_load("/nonexistent/key", &into, &e), RG_ERR_INVALID);
+    CU_ASSERT_EQUAL(rg_key_load("/", &into, &e), RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "a file is wanted"));
     char *longest = calloc(1, 2000);
     for (int i = 0; i < 1050; i++)
         longest[i] = "0123456789abcdef"[(i * 7 + i / 16) % 16];

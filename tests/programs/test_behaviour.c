@@ -1,4 +1,5 @@
 /* The programs as their users meet them: bad input, Ctrl-C, lost ranks. */
+#include "base/check.h"
 #include "programs/command.h"
 #include "support/suite.h"
 #include <arpa/inet.h>
@@ -62,6 +63,7 @@ static void bad_command_lines_are_refused(void)
     refuses("ringsim scenarios/iris-3.xml --set ring.depht=2", "depth");
     refuses("ringsim scenarios/iris-3.xml --set ring.schedule=lazy", "gpipe");
     refuses("ringsim scenarios/iris-3.xml --save /tmp/x", "one strategy");
+    refuses("ringsim scenarios/mnist-3.xml --data /absent", "--data DIR names another folder");
     refuses("ringsim scenarios/no-such.xml", "no-such.xml");
     refuses("ringsim scenarios/mnist-3.xml", "t10k-images");
     refuses("ringsim scenarios/iris-3.xml --set platform=platforms/pi4-gigabit-64.xml",
@@ -177,6 +179,10 @@ static void a_timeout_is_no_interruption(void)
                 &output);
     CU_ASSERT_EQUAL(output.status, 3);
     CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "--timeout"));
+    /* A fraction of a second is one, also where the run would be over within a whole one. */
+    command_run("ringnode scenarios/iris-3.xml --local --strategy ring --timeout 0.001", 30,
+                &output);
+    CU_ASSERT_EQUAL(output.status, 3);
     command_run("ringsim scenarios/iris-3.xml --set epochs=1000000 --timeout 1", 30, &output);
     CU_ASSERT_EQUAL(output.status, 3);
 }
@@ -296,6 +302,34 @@ static void saved_parameters_load_again(void)
     unlink(path);
 }
 
+static void a_full_disk_is_told_without_a_table(void)
+{
+    const char *const worlds[] = {"ringsim", "ringnode --local"};
+    for (size_t i = 0; i < RG_COUNT(worlds); i++) {
+        char line[200];
+        struct command_output output;
+        snprintf(
+            line, sizeof line,
+            "%s scenarios/iris-3.xml --strategy single --set epochs=1 --save /dev/full --quiet",
+            worlds[i]);
+        command_run(line, 60, &output);
+        CU_ASSERT_EQUAL(output.status, 1);
+        CU_ASSERT_STRING_EQUAL(output.out, "");
+        CU_ASSERT_PTR_NOT_NULL(strstr(output.err, ": single: failed: /dev/full: cannot write"));
+    }
+}
+
+static void nothing_finished_is_no_table(void)
+{
+    struct command_output output; /* two runs in three parts: the third has none */
+    command_run("ringsim scenarios/iris-3.xml --strategy single --strategy ring --set epochs=1 "
+                "--shard 3/3",
+                60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "no run has finished\n"));
+    CU_ASSERT_PTR_NULL(strstr(output.out, "accuracy"));
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
@@ -312,6 +346,8 @@ int main(int argc, char **argv)
         {"a rank that is killed: status 4 and its name", a_killed_rank_is_named},
         {"what does not fit is told, the rest runs", what_does_not_fit_is_told},
         {"saved parameters load again, in another world", saved_parameters_load_again},
+        {"a full disk is told, table or not", a_full_disk_is_told_without_a_table},
+        {"where no run has finished there is no table", nothing_finished_is_no_table},
     };
     if (!mkdtemp(folder))
         return 1;

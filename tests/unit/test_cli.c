@@ -222,7 +222,7 @@ static void test_outputs(void)
     struct rg_run run;
     struct rg_result result = {
         .tool = "t", .world = "sim", .scenario = "s", .runs = &run, .run_count = 1};
-    char json[512], trace[512];
+    char json[512], trace[512], line[400];
     snprintf(json, sizeof json, "%s", scratch_path("out.json"));
     snprintf(trace, sizeof trace, "%s", scratch_path("out.trace"));
     struct rg_options options = {.json = json, .trace = trace, .quiet = true};
@@ -239,15 +239,21 @@ static void test_outputs(void)
     json_decref(events);
     run.status = RG_RUN_FAILED;
     run.error_code = RG_ERR_DEADLOCK;
-    CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 3);
-    options.json = "/absent/x"; /* the folder went away while it ran */
+    snprintf(run.error, sizeof run.error, "why it did");
     fflush(NULL);
     int saved = dup(STDERR_FILENO);
     CU_ASSERT_PTR_NOT_NULL(freopen(scratch_path("stderr"), "w", stderr));
+    CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 3);
+    options.json = "/absent/x"; /* the folder went away while it ran */
     CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 1);
     fflush(stderr);
     dup2(saved, STDERR_FILENO);
     close(saved);
+    FILE *told = fopen(scratch_path("stderr"), "r"); /* no table: the failure is told there */
+    CU_ASSERT_TRUE(told && fgets(line, sizeof line, told));
+    CU_ASSERT_STRING_EQUAL(line, "program: ring \"8\" \xc3\xa9 on 2 nodes, micro-batches=007: "
+                                 "failed: why it did\n");
+    fclose(told);
     rg_run_free(&run);
 }
 
