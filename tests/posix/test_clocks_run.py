@@ -104,7 +104,7 @@ class Clocks(unittest.TestCase):
         self.path = Path(self.folder.name)
         self.trace = str(self.path / "trace")
 
-    def command(self, *words, epochs=100, strategies=("ring",), loud=False):
+    def command(self, *words, epochs=30, strategies=("ring",), loud=False):
         chosen = [word for label in strategies for word in ("--strategy", label)]
         return [RINGNODE, SCENARIO, *chosen, "--set", f"epochs={max(2, epochs // SLOWNESS)}",
                 "--timeout", "100", "--progress" if loud else "--quiet", *words]
@@ -195,7 +195,7 @@ class Clocks(unittest.TestCase):
 
     def test_every_strategy(self):
         """The drift is since the join: the later, the better it is known."""
-        runs = self.local(strategies=("ring", "ringtmp", "server", "single"), epochs=40)
+        runs = self.local(strategies=("ring", "ringtmp", "server", "single"), epochs=16)
         single, *others = runs
         self.assertEqual([node["clock"] for node in single["per_node"]], [ZEROS])
         bounds = [self.check(run) for run in others]
@@ -230,7 +230,7 @@ class Clocks(unittest.TestCase):
     @unittest.skipUnless(time_namespaces(), "no time namespaces here")
     def test_logs(self):
         """One log as of three boards' meters: joules of the same time on all."""
-        log, begin, epochs = self.path / "log.csv", time.time() - 10, max(2, 100 // SLOWNESS)
+        log, begin, epochs = self.path / "log.csv", time.time() - 10, max(2, 30 // SLOWNESS)
         log.write_text("time,watts\n" + "".join(f"{begin + 0.01 * i:.3f},{5 + 4 * (i % 2)}\n" for i in range(12000)))
         options = []
         for rank in range(3):

@@ -50,12 +50,12 @@ class Meters(unittest.TestCase):
     def command(self, *words, epochs=200, strategy="single"):
         epochs = max(2, epochs // SLOWNESS)
         return [RINGNODE, SCENARIO, "--strategy", strategy, "--set", f"epochs={epochs}",
-                "--timeout", "100", *words]
+                "--timeout", "280", *words]
 
     def local(self, *words, **what):
         """One run under --local: its result, and what was said."""
         done = subprocess.run(self.command("--local", "--json", "-", *words, **what),
-                              capture_output=True, text=True, timeout=200)
+                              capture_output=True, text=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)["runs"][0], done.stderr
 
@@ -72,7 +72,7 @@ class Meters(unittest.TestCase):
                                 str(hosts), *extra, *words, epochs=100, strategy="ring")
             started.append(subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                             text=True))
-        said = [process.communicate(timeout=200) for process in started]
+        said = [process.communicate(timeout=300) for process in started]
         self.assertEqual([process.returncode for process in started], [0] * len(options), said)
         return json.loads(said[0][0])["runs"][0], [err for _, err in said]
 
@@ -154,7 +154,7 @@ class Meters(unittest.TestCase):
         said = process.stderr.readline() # it has been found
         time.sleep(0.4)
         sensor.unlink()
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=300)
         run = json.loads(out)["runs"][0]
         self.assertIn("meter ina2xx", said)
         self.assertEqual(process.returncode, 0)
