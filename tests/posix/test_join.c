@@ -310,7 +310,7 @@ static void test_impostors(void)
     struct member stale = {.rank = 1, .hosts = &t.hosts, .listener = -1, .nonce = 4711};
     start_member(&t.members[0], 0);
     start_member(&t.members[2], 2);
-    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL); /* 2 has joined 0; 1 is missing */
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* 2 has joined 0; 1 is missing */
     int spare[2];
     struct rg_hosts ignored;
     struct rg_error e;

@@ -178,24 +178,33 @@ class Meters(unittest.TestCase):
         zone = "sys/class/powercap/intel-rapl:0/"
         files = {zone + "name": "package-0\n", zone + "max_energy_range_uj": "65532610987\n",
                  zone + "energy_uj": "65530000000\n"}
-        root, stop = tree(self.path / "root", files), threading.Event()
+        root = tree(self.path / "root", files)
 
-        def count(): # 10 W, over the end of its range after 0.26 s
-            begin = time.monotonic()
+        def count(stop, dates): # 10 W, over the end of its range after 0.26 s
+            dates.append(time.monotonic())
             while not stop.wait(0.001):
-                now = int(65530000000 + 1e7 * (time.monotonic() - begin)) % 65532610987
+                now = int(65530000000 + 1e7 * (time.monotonic() - dates[0])) % 65532610987
                 tree(root, {zone + "energy_uj": f"{now}\n"})
+                dates.append(time.monotonic())
 
-        thread = threading.Thread(target=count)
-        thread.start()
-        try:
-            run, _ = self.local("--meter", "rapl", "--sysfs-root", root, "--idle-seconds", "0.4",
-                                epochs=2000)
-        finally:
-            stop.set()
-            thread.join()
-        meter = run["meter"]
         # This counter moves only when Python does; that differences are exact, test_meter shows.
+        for _ in range(5):
+            stop, dates = threading.Event(), []
+            thread = threading.Thread(target=count, args=(stop, dates))
+            thread.start()
+            try:
+                run, _ = self.local("--meter", "rapl", "--sysfs-root", root, "--idle-seconds",
+                                    "0.4", epochs=2000)
+            finally:
+                stop.set()
+                thread.join()
+            meter = run["meter"]
+            self.assertGreater(run["energy_J"]["total"], 0)
+            self.assertLess(run["energy_J"]["total"], 10 * (dates[-1] - dates[0]))
+            if max(b - a for a, b in zip(dates, dates[1:])) < 0.05:
+                break
+        else:
+            self.skipTest("the machine was too busy for a counter that moves")
         self.near(meter["idle_W"], 10, 0.2)
         self.near(run["energy_J"]["total"], 10 * run["time_s"], 0.4)
         self.assertGreater(meter["uncertainty_J"], 0)
