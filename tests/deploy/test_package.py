@@ -23,7 +23,7 @@ MACHINES = {"amd64": 62, "arm64": 183, "armhf": 40}
 
 
 def run(command, **more):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, **more)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
     assert done.returncode == 0, (command, done.stdout, done.stderr)
     return done.stdout
 

@@ -1,7 +1,8 @@
 """ringnode's clocks: whole runs of real processes over loopback, some in time namespaces, whose clocks
 are wrong by a known amount.
 
-All processes are on one machine, so that the true offset is known: 0, or what the namespace was given.
+All processes are on one machine, so that the true offset is known: 0, or what the namespace was given. What
+is found is compared with what is said of its error: that may be large on a machine with other work.
 Exit status 77: skipped (no ringnode given); without time namespaces only what needs them is skipped."""
 import json
 import os
@@ -96,15 +97,17 @@ class Clocks(unittest.TestCase):
         self.path = Path(self.folder.name)
         self.trace = str(self.path / "trace")
 
-    def command(self, *words, epochs=100, strategies=("ring",)):
+    def command(self, *words, epochs=30, strategies=("ring",), loud=False):
         chosen = [word for label in strategies for word in ("--strategy", label)]
         return [RINGNODE, SCENARIO, *chosen, "--set", f"epochs={max(2, epochs // SLOWNESS)}",
-                "--timeout", "100", "--quiet", *words]
+                "--timeout", "100", "--progress" if loud else "--quiet", *words]
 
     def local(self, *words, **what):
+        begin = time.monotonic()
         done = subprocess.run(self.command("--local", "--json", "-", "--trace", self.trace, *words, **what),
                               capture_output=True, text=True, timeout=200)
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.spent_s = time.monotonic() - begin
         return json.loads(done.stdout)["runs"]
 
     def start(self, options=((), (), ()), skews=None, way=None, **what):
@@ -128,8 +131,10 @@ class Clocks(unittest.TestCase):
         return started
 
     def nodes(self, *args, **what):
+        begin = time.monotonic()
         started = self.start(*args, **what)
         said = [process.communicate(timeout=200) for process in started]
+        self.spent_s = time.monotonic() - begin
         self.assertEqual([process.returncode for process in started], [0] * len(started), said)
         return json.loads(said[0][0])["runs"]
 
@@ -142,7 +147,7 @@ class Clocks(unittest.TestCase):
             self.assertLess(abs(clock["offset_s"] - (skews[0] - skew)), bound)
             self.assertLess(abs(clock["wall_offset_s"]), bound)
             self.assertLess(abs(clock["drift_ppm"]), clock["drift_uncertainty_ppm"] + 1e-3)
-            self.assertTrue(0 < clock["uncertainty_s"] < 0.1, clock)
+            self.assertTrue(0 < clock["uncertainty_s"] < 0.5 * self.spent_s, clock)  # of a way there and back
         return max(clock["uncertainty_s"] for clock in clocks)
 
     def check_trace(self, bound_s, process=0):
@@ -167,7 +172,7 @@ class Clocks(unittest.TestCase):
                             for event in found)
             for (_, end), (begin, _) in zip(events, events[1:]):
                 self.assertGreater(begin, end - DATE_S)
-            self.assertLess(abs(events[-1][1] - max(p.end)), 1)
+            self.assertLess(abs(events[-1][1] - max(p.end)), self.spent_s)  # wrong clocks are off by more
         return min(least)
 
     def test_one_machine(self):
@@ -183,7 +188,7 @@ class Clocks(unittest.TestCase):
 
     def test_every_strategy(self):
         """The drift is since the join: the later, the better it is known."""
-        runs = self.local(strategies=("ring", "ringtmp", "server", "single"), epochs=40)
+        runs = self.local(strategies=("ring", "ringtmp", "server", "single"), epochs=16)
         single, *others = runs
         self.assertEqual([node["clock"] for node in single["per_node"]], [ZEROS])
         bounds = [self.check(run) for run in others]
@@ -210,13 +215,15 @@ class Clocks(unittest.TestCase):
         self.assertEqual(run["per_node"][0]["clock"], ZEROS)
         clock = run["per_node"][1]["clock"]
         self.assertLess(abs(clock["offset_s"]), clock["uncertainty_s"])
-        self.assertTrue(5e-3 < clock["uncertainty_s"] < 5e-3 + 4e-3 * SLOWNESS, clock)
-        self.assertLess(abs(clock["offset_s"] - 3e-3), 2e-3 * SLOWNESS)
+        # What the way takes beyond its delays may be all there, or all back; each adds a half of it to both.
+        beyond_s = clock["uncertainty_s"] - 5e-3
+        self.assertTrue(0 < beyond_s < 0.5 * self.spent_s, clock)
+        self.assertLess(abs(clock["offset_s"] - 3e-3), beyond_s + DATE_S, clock)
 
     @unittest.skipUnless(time_namespaces(), "no time namespaces here")
     def test_logs(self):
         """One log as of three boards' meters: joules of the same time on all."""
-        log, begin, epochs = self.path / "log.csv", time.time() - 10, max(2, 100 // SLOWNESS)
+        log, begin, epochs = self.path / "log.csv", time.time() - 10, max(2, 30 // SLOWNESS)
         log.write_text("time,watts\n" + "".join(f"{begin + 0.01 * i:.3f},{5 + 4 * (i % 2)}\n" for i in range(12000)))
         options = []
         for rank in range(3):
@@ -234,8 +241,8 @@ class Clocks(unittest.TestCase):
 
     def test_lost(self):
         """The run fails as it did, and its result is written."""
-        started = self.start(epochs=100000)
-        time.sleep(1.0 * SLOWNESS)
+        started = self.start(epochs=100000 * SLOWNESS, loud=True)
+        self.assertIn("ring ", started[0].stderr.readline())  # of its progress: they are at work
         started[1].send_signal(signal.SIGKILL)
         out, err = started[0].communicate(timeout=100)
         self.assertEqual(started[0].returncode, 4, err)

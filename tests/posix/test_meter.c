@@ -5,7 +5,6 @@
 #include "base/check.h"
 #include "posix/meter_source.h"
 #include <pthread.h>
-#include <stdatomic.h>
 
 /* ---- integration, without a clock ---- */
 
@@ -92,85 +91,84 @@ static void test_lies(void)
 
 /* ---- a sensor whose power moves ---- */
 
-enum { NOTES = 20000 };
-
-struct mover {
+/* A clock that goes on by a step whenever the meter looks at it, and what the sensor shows with it:
+ * the same seconds pass whatever else the machine does. Off: the machine's. */
+static struct mover {
+    pthread_mutex_t lock;
     const char *root;
-    double begin_s;
-    atomic_bool stop;
-    int count;
-    struct {
-        double date_s, watts;
-    } note[NOTES]; /* what stood in the file since when */
-};
+    double date_s, step_s;
+    unsigned seed;
+    bool on, halted;
+} mover = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void *move(void *arg)
+double __real_rg_posix_clock(void);
+double __wrap_rg_posix_clock(void);
+
+/* A meter reads between two looks at the clock: what it gets is of the middle. */
+static void step(void)
 {
-    struct mover *mover = arg;
-    while (!atomic_load(&mover->stop) && mover->count < NOTES) {
-        double microwatts = round(1e6 * sine(now_s() - mover->begin_s)), before_s = now_s();
-        put(mover->root, ina_file, "%.0f\n", microwatts);
-        mover->note[mover->count].date_s = (before_s + now_s()) / 2;
-        mover->note[mover->count++].watts = 1e-6 * microwatts;
-        nap(0.002);
-    }
-    return NULL;
+    mover.date_s += mover.step_s;
+    mover.step_s = 5e-4 + 5e-4 * rand_r(&mover.seed) / RAND_MAX;
+    put(mover.root, ina_file, "%.0f\n", 1e6 * sine(mover.date_s + mover.step_s / 2));
 }
 
-static double moved_joules(const struct mover *mover, double begin_s, double end_s)
+double __wrap_rg_posix_clock(void)
 {
-    double sum = 0;
-    for (int i = 0; i < mover->count; i++) {
-        double from_s = fmax(begin_s, mover->note[i].date_s);
-        double to_s = i + 1 < mover->count ? fmin(end_s, mover->note[i + 1].date_s) : end_s;
-        sum += to_s > from_s ? mover->note[i].watts * (to_s - from_s) : 0;
-    }
-    return sum;
+    pthread_mutex_lock(&mover.lock);
+    double date_s = mover.date_s;
+    bool on = mover.on;
+    if (on && !mover.halted)
+        step();
+    pthread_mutex_unlock(&mover.lock);
+    return on ? date_s : __real_rg_posix_clock();
 }
 
-/* Joules over 1.5 s against what really stood in the file; how long the machine kept samples
- * waiting. */
-static double follow(struct mover *mover, double *truth_J, double *uncertainty_J, double *longest_s)
+/* The reading at a date, as near as the samples come to it; the clock stands still meanwhile. */
+static struct rg_energy ask_at(struct rg_meter *m, double at_s, double *date_s)
 {
-    pthread_t thread;
-    *mover = (struct mover){.root = ina_tree("moving", 4), .begin_s = now_s()};
-    if (pthread_create(&thread, NULL, move, mover) != 0)
-        abort();
-    nap(0.05);
-    struct rg_meter *m = open_with((struct rg_meter_options){
-        .choice = "ina2xx", .root = mover->root, .interval_s = 0.005, .stuck_s = 1});
-    nap(0.01);
-    double begin_s = now_s();
-    struct rg_energy before = ask(m);
-    nap(1.5);
-    double end_s = now_s();
-    struct rg_energy after = ask(m);
-    atomic_store(&mover->stop, true);
-    pthread_join(thread, NULL);
-    *truth_J = moved_joules(mover, begin_s, end_s);
-    *uncertainty_J = sqrt(after.variance_J2 - before.variance_J2);
-    *longest_s = after.meter->longest_s;
-    CU_ASSERT_STRING_EQUAL(after.source, "ina2xx");
-    CU_ASSERT(isnan(after.compute_J) && isnan(after.network_J) && isnan(after.switch_J));
-    rg_meter_close(m);
-    return after.total_J - before.total_J;
+    for (bool there = false; !there;) {
+        pthread_mutex_lock(&mover.lock);
+        mover.halted = there = mover.date_s >= at_s;
+        *date_s = mover.date_s;
+        pthread_mutex_unlock(&mover.lock);
+        if (!there)
+            nap(1e-3);
+    }
+    struct rg_energy energy = ask(m);
+    pthread_mutex_lock(&mover.lock);
+    mover.halted = false;
+    pthread_mutex_unlock(&mover.lock);
+    return energy;
+}
+
+static void move(bool on)
+{
+    pthread_mutex_lock(&mover.lock);
+    mover.on = on;
+    pthread_mutex_unlock(&mover.lock);
 }
 
 static void test_moving(void)
 {
-    static struct mover mover;
-    double truth_J, uncertainty_J, longest_s, joules;
-    int attempt = 0;
-    do { /* where other work on the machine held up the sampling, again */
-        joules = follow(&mover, &truth_J, &uncertainty_J, &longest_s);
-        for (int i = 1; i < mover.count; i++)
-            longest_s = fmax(longest_s, mover.note[i].date_s - mover.note[i - 1].date_s);
-        printf("%.4f J of %.4f J, %+.4f %%, uncertainty %.4f J, longest gap %.0f ms ", joules,
-               truth_J, 100 * (joules / truth_J - 1), uncertainty_J, 1e3 * longest_s);
-    } while (longest_s > 0.02 && ++attempt < 6);
-    CU_ASSERT(truth_J > 5 && truth_J < 7);
-    CU_ASSERT(fabs(joules - truth_J) <=
-              fmax(1e-3 * truth_J, longest_s > 0.02 ? 4 * uncertainty_J : 0));
+    double begin_s, end_s;
+    mover.root = ina_tree("moving", 4);
+    mover.step_s = 1e-3;
+    move(true);
+    struct rg_meter *m = open_with((struct rg_meter_options){
+        .choice = "ina2xx", .root = mover.root, .interval_s = 0.005, .stuck_s = 1});
+    struct rg_energy before = ask_at(m, 0.06, &begin_s), after = ask_at(m, 1.56, &end_s);
+    double joules = after.total_J - before.total_J;
+    double truth_J = sine_joules(end_s) - sine_joules(begin_s);
+    double uncertainty_J = sqrt(after.variance_J2 - before.variance_J2);
+    printf("%.4f J of %.4f J, %+.4f %%, uncertainty %.4f J, longest gap %.0f ms ", joules, truth_J,
+           100 * (joules / truth_J - 1), uncertainty_J, 1e3 * after.meter->longest_s);
+    CU_ASSERT(within(joules, truth_J, 1e-3));
+    CU_ASSERT(uncertainty_J > 0 && uncertainty_J < 1e-2 * truth_J);
+    CU_ASSERT(after.meter->longest_s > 0.001 && after.meter->longest_s < 0.02);
+    CU_ASSERT_STRING_EQUAL(after.source, "ina2xx");
+    CU_ASSERT(isnan(after.compute_J) && isnan(after.network_J) && isnan(after.switch_J));
+    move(false);
+    rg_meter_close(m);
 }
 
 /* ---- csv ---- */

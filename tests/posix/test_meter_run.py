@@ -50,12 +50,12 @@ class Meters(unittest.TestCase):
     def command(self, *words, epochs=200, strategy="single"):
         epochs = max(2, epochs // SLOWNESS)
         return [RINGNODE, SCENARIO, "--strategy", strategy, "--set", f"epochs={epochs}",
-                "--timeout", "100", *words]
+                "--timeout", "280", *words]
 
     def local(self, *words, **what):
         """One run under --local: its result, and what was said."""
         done = subprocess.run(self.command("--local", "--json", "-", *words, **what),
-                              capture_output=True, text=True, timeout=200)
+                              capture_output=True, text=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)["runs"][0], done.stderr
 
@@ -72,7 +72,7 @@ class Meters(unittest.TestCase):
                                 str(hosts), *extra, *words, epochs=100, strategy="ring")
             started.append(subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                             text=True))
-        said = [process.communicate(timeout=200) for process in started]
+        said = [process.communicate(timeout=300) for process in started]
         self.assertEqual([process.returncode for process in started], [0] * len(options), said)
         return json.loads(said[0][0])["runs"][0], [err for _, err in said]
 
@@ -154,7 +154,7 @@ class Meters(unittest.TestCase):
         said = process.stderr.readline() # it has been found
         time.sleep(0.4)
         sensor.unlink()
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=300)
         run = json.loads(out)["runs"][0]
         self.assertIn("meter ina2xx", said)
         self.assertEqual(process.returncode, 0)
@@ -178,24 +178,33 @@ class Meters(unittest.TestCase):
         zone = "sys/class/powercap/intel-rapl:0/"
         files = {zone + "name": "package-0\n", zone + "max_energy_range_uj": "65532610987\n",
                  zone + "energy_uj": "65530000000\n"}
-        root, stop = tree(self.path / "root", files), threading.Event()
+        root = tree(self.path / "root", files)
 
-        def count(): # 10 W, over the end of its range after 0.26 s
-            begin = time.monotonic()
+        def count(stop, dates): # 10 W, over the end of its range after 0.26 s
+            dates.append(time.monotonic())
             while not stop.wait(0.001):
-                now = int(65530000000 + 1e7 * (time.monotonic() - begin)) % 65532610987
+                now = int(65530000000 + 1e7 * (time.monotonic() - dates[0])) % 65532610987
                 tree(root, {zone + "energy_uj": f"{now}\n"})
+                dates.append(time.monotonic())
 
-        thread = threading.Thread(target=count)
-        thread.start()
-        try:
-            run, _ = self.local("--meter", "rapl", "--sysfs-root", root, "--idle-seconds", "0.4",
-                                epochs=2000)
-        finally:
-            stop.set()
-            thread.join()
-        meter = run["meter"]
         # This counter moves only when Python does; that differences are exact, test_meter shows.
+        for _ in range(5):
+            stop, dates = threading.Event(), []
+            thread = threading.Thread(target=count, args=(stop, dates))
+            thread.start()
+            try:
+                run, _ = self.local("--meter", "rapl", "--sysfs-root", root, "--idle-seconds",
+                                    "0.4", epochs=2000)
+            finally:
+                stop.set()
+                thread.join()
+            meter = run["meter"]
+            self.assertGreater(run["energy_J"]["total"], 0)
+            self.assertLess(run["energy_J"]["total"], 10 * (dates[-1] - dates[0]))
+            if max(b - a for a, b in zip(dates, dates[1:])) < 0.05:
+                break
+        else:
+            self.skipTest("the machine was too busy for a counter that moves")
         self.near(meter["idle_W"], 10, 0.2)
         self.near(run["energy_J"]["total"], 10 * run["time_s"], 0.4)
         self.assertGreater(meter["uncertainty_J"], 0)

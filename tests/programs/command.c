@@ -59,9 +59,18 @@ pid_t command_start(const char *line, const char *err_file)
     return pid;
 }
 
+/* What a deadline is multiplied by: the machine may be busy, and a sanitizer slow; who hangs, hangs
+ * all the same. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { PATIENCE = 10 };
+#else
+enum { PATIENCE = 3 };
+#endif
+
 int command_wait(pid_t pid, double timeout_s)
 {
     int status;
+    timeout_s *= PATIENCE;
     for (double waited = 0; waitpid(pid, &status, WNOHANG) == 0; waited += 0.01) {
         if (waited > timeout_s)
             kill(-pid, SIGKILL);

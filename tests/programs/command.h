@@ -12,7 +12,8 @@ struct command_output {
 };
 
 /* The words of `line`, separated by blanks (none within a word), are run in the source folder;
- * "ringsim" and "ringnode" are those just built. Gives up after timeout_s (status 1000 + SIGKILL).
+ * "ringsim" and "ringnode" are those just built. Gives up after timeout_s of a quiet machine
+ * (status 1000 + SIGKILL).
  */
 void command_run(const char *line, double timeout_s, struct command_output *output);
 

@@ -135,6 +135,38 @@ static void pause_s(double seconds)
               NULL);
 }
 
+/* A program that has only begun, on a busy machine, is ended by a signal as any is. */
+static void await_catching(pid_t pid, int number)
+{
+    char path[40], line[200];
+    unsigned long long caught = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    for (int i = 0; i < 6000 && !(caught >> (number - 1) & 1); i++) {
+        pause_s(0.01);
+        FILE *f = fopen(path, "r");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+        while (fgets(line, sizeof line, f))
+            sscanf(line, "SigCgt: %llx", &caught);
+        fclose(f);
+    }
+}
+
+/* Until these words are in a file that a program writes. */
+static void await_words(const char *path, const char *words)
+{
+    for (int i = 0; i < 6000; i++) {
+        char text[4096] = "";
+        FILE *f = fopen(path, "r");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+        text[fread(text, 1, sizeof text - 1, f)] = 0;
+        fclose(f);
+        if (strstr(text, words))
+            return;
+        pause_s(0.01);
+    }
+    CU_FAIL("the words do not come");
+}
+
 /* A run that would take minutes gets SIGINT: 130, soon, no process and no half-written file left.
  */
 static void interrupt(const char *command, int files)
@@ -143,6 +175,7 @@ static void interrupt(const char *command, int files)
     snprintf(line, sizeof line, "%s --json %s/result.json --trace %s/result.trace", command, folder,
              folder);
     pid_t pid = command_start(line, NULL);
+    await_catching(pid, SIGINT);
     pause_s(1.5);
     CU_ASSERT_EQUAL(kill(-pid, SIGINT), 0);
     CU_ASSERT_EQUAL(command_wait(pid, 20), 130);
@@ -166,6 +199,7 @@ static void ctrl_c_leaves_nothing(void)
 static void ending_the_parent_ends_the_ranks(void)
 {
     pid_t pid = command_start("ringnode scenarios/iris-3.xml --local --set epochs=1000000", NULL);
+    await_catching(pid, SIGTERM);
     pause_s(1);
     CU_ASSERT_EQUAL(kill(pid, SIGTERM), 0);
     CU_ASSERT_EQUAL(command_wait(pid, 20), 130);
@@ -250,11 +284,11 @@ static void a_killed_rank_is_named(void)
         char path[80], text[4096] = "", name[16];
         snprintf(path, sizeof path, "%s/err", folder);
         pid_t pid = command_start(
-            rank == 1
-                ? "ringnode scenarios/iris-3.xml --local --set epochs=1000000"
-                : "ringnode scenarios/iris-3.xml --local --strategy ring --set epochs=1000000",
+            rank == 1 ? "ringnode scenarios/iris-3.xml --local --progress --set epochs=1000000"
+                      : "ringnode scenarios/iris-3.xml --local --progress --strategy ring "
+                        "--set epochs=1000000",
             path);
-        pause_s(1);
+        await_words(path, "000000, "); /* of so many iterations: all have joined */
         pid_t victim = child_of(pid, rank);
         CU_ASSERT_FATAL(victim > 0);
         CU_ASSERT_EQUAL(kill(victim, SIGKILL), 0);

@@ -88,7 +88,7 @@ static void two_runs_are_byte_identical(void)
     static const char *const lines[] = {
         "ringsim tests/data/matrix.xml --set nodes=5",
         "ringsim tests/data/matrix-servers.xml --set nodes=5 --set replicas.replicas=5 --jobs 1",
-        "ringsim scenarios/iris-3.xml",
+        "ringsim scenarios/iris-3.xml --set epochs=20",
         "ringsim scenarios/formula.xml --set iterations=50",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {

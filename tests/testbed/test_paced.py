@@ -37,7 +37,7 @@ class Paced(unittest.TestCase):
         out = self.path("result.json")
         words = [os.path.join(BUILD, program), self.scenario, "--quiet", "--set",
                  f"platform={platform}", "--set", "iterations=4", "--json", out] + list(options)
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=400)
         self.assertIn(done.returncode, status, done.stderr)
         if status == (2,):
             return done.stderr
