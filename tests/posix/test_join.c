@@ -361,28 +361,38 @@ static int knock(const struct rg_host *host)
     return -1;
 }
 
+enum { CROWD = 150 }; /* more than there is room for */
+
+/* Strangers at the doors of ranks 0 and 1: some speak HTTP, some begin what is wanted with `half`,
+ * some hang up, most say nothing at all. */
+static void crowd_in(const struct trio *t, const char *half, size_t length, int fds[CROWD])
+{
+    static const char http[] = "GET / HTTP/1.0\r\n\r\n";
+    for (int i = 0; i < CROWD; i++) {
+        fds[i] = knock(&t->hosts.host[i % 2]);
+        CU_ASSERT_FATAL(fds[i] >= 0);
+        if (i % 5 == 0)
+            send(fds[i], http, sizeof http - 1, MSG_NOSIGNAL);
+        else if (i % 5 == 1)
+            send(fds[i], half, length, MSG_NOSIGNAL);
+        else if (i % 5 == 2)
+            shutdown(fds[i], SHUT_RDWR);
+    }
+}
+
 static void test_strangers(void)
 {
     struct trio t;
     open_trio(&t);
     start_member(&t.members[0], 0);
     start_member(&t.members[1], 1);
-    static const char http[] = "GET / HTTP/1.0\r\n\r\n", half[] = "RINGTMP\n\1\0\0\0";
-    int fds[150];
-    for (int i = 0; i < 150; i++) { /* more than there is room for; most say nothing at all */
-        fds[i] = knock(&t.hosts.host[i % 2]);
-        CU_ASSERT_FATAL(fds[i] >= 0);
-        if (i % 5 == 0)
-            send(fds[i], http, sizeof http - 1, MSG_NOSIGNAL);
-        else if (i % 5 == 1)
-            send(fds[i], half, sizeof half - 1, MSG_NOSIGNAL);
-        else if (i % 5 == 2)
-            shutdown(fds[i], SHUT_RDWR);
-    }
+    static const char half[] = "RINGTMP\n\1\0\0\0";
+    int fds[CROWD];
+    crowd_in(&t, half, sizeof half - 1, fds);
     char answer[64]; /* HTTP gets no answer but the end */
     CU_ASSERT(recv(fds[0], answer, sizeof answer, 0) <= 0);
     complete_trio(&t, 2);
-    for (int i = 0; i < 150; i++)
+    for (int i = 0; i < CROWD; i++)
         close(fds[i]);
     rg_hosts_free(&t.hosts);
 }
@@ -537,28 +547,19 @@ static void test_intruders(void)
 /* A scanner: connections that say nothing, nonsense, or the beginning of a handshake. */
 static void test_key_strangers(void)
 {
-    static const char http[] = "GET / HTTP/1.0\r\n\r\n", half[] = "\x16\x03\x01\x01\x20\x01\x00";
+    static const char half[] = "\x16\x03\x01\x01\x20\x01\x00";
     struct trio t;
     char answer[64];
-    int fds[150];
+    int fds[CROWD];
     open_trio(&t);
     give_keys(&t);
     start_member(&t.members[0], 0);
     start_member(&t.members[1], 1);
-    for (int i = 0; i < 150; i++) {
-        fds[i] = knock(&t.hosts.host[i % 2]);
-        CU_ASSERT_FATAL(fds[i] >= 0);
-        if (i % 5 == 0)
-            send(fds[i], http, sizeof http - 1, MSG_NOSIGNAL);
-        else if (i % 5 == 1)
-            send(fds[i], half, sizeof half - 1, MSG_NOSIGNAL);
-        else if (i % 5 == 2)
-            shutdown(fds[i], SHUT_RDWR);
-    }
+    crowd_in(&t, half, sizeof half - 1, fds);
     while (recv(fds[0], answer, sizeof answer, 0) > 0) /* an alert, and the end */
         continue;
     complete_trio(&t, 2);
-    for (int i = 0; i < 150; i++)
+    for (int i = 0; i < CROWD; i++)
         close(fds[i]);
     rg_hosts_free(&t.hosts);
 }
