@@ -89,6 +89,16 @@ long rg_cli_count(struct argp_state *state, const char *option, const char *text
     return (long)value;
 }
 
+double rg_cli_number(struct argp_state *state, const char *option, const char *text,
+                     const struct rg_limit *limit)
+{
+    struct rg_error why = {0};
+    double value = 0;
+    if (rg_text_number(text, limit, &value, &why) < 0)
+        argp_failure(state, RG_EXIT_USAGE, 0, "--%s %.60s: %s", option, text, why.text);
+    return value;
+}
+
 static void set_timeout(struct argp_state *state, struct rg_options *options, const char *value)
 {
     static const struct rg_limit limit = {.open = true, .min = 0, .max = 1e9};

@@ -3,6 +3,7 @@
 #define RG_CLI_H
 
 #include "job.h"
+#include "scenario/text.h"
 #include "sweep.h"
 #include <argp.h>
 
@@ -38,6 +39,9 @@ void rg_cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 /* A whole number of an option, from low to high; anything else ends the program as above. */
 long rg_cli_count(struct argp_state *state, const char *option, const char *text, long low,
                   long high);
+/* Likewise, any number within the limit. */
+double rg_cli_number(struct argp_state *state, const char *option, const char *text,
+                     const struct rg_limit *limit);
 
 /* The lists in the options; the strings belong to argv. */
 void rg_cli_free(struct rg_options *options);

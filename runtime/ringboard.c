@@ -54,16 +54,6 @@ static const struct argp_option options[] = {
      0},
     {0}};
 
-static double number_of(struct argp_state *state, const char *option, const char *text,
-                        const struct rg_limit *limit)
-{
-    struct rg_error why = {0};
-    double value = 0;
-    if (rg_text_number(text, limit, &value, &why) < 0)
-        argp_failure(state, RG_EXIT_USAGE, 0, "--%s %.60s: %s", option, text, why.text);
-    return value;
-}
-
 static struct question *ask(struct arguments *a, struct argp_state *state, enum kind kind)
 {
     if (a->count == MOST_QUESTIONS)
@@ -82,7 +72,7 @@ static void ask_gemm(struct arguments *a, struct argp_state *state, const char *
         char *word = strsep(&rest, ",");
         if (!word || (i == 2 && rest))
             argp_failure(state, RG_EXIT_USAGE, 0, "--gemm %.60s: M,N,K is wanted", text);
-        q->value[i] = number_of(state, "gemm", word, &sizes);
+        q->value[i] = rg_cli_number(state, "gemm", word, &sizes);
     }
 }
 
@@ -96,10 +86,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->host = arg;
         return 0;
     case OPTION_CLOCK:
-        a->clock = number_of(state, "clock", arg, &hertz);
+        a->clock = rg_cli_number(state, "clock", arg, &hertz);
         return 0;
     case OPTION_THREADS:
-        a->threads = (int)number_of(state, "threads", arg, &cores);
+        a->threads = (int)rg_cli_number(state, "threads", arg, &cores);
         return 0;
     case OPTION_BOARD:
         a->list = true;
@@ -108,10 +98,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         ask_gemm(a, state, arg);
         return 0;
     case OPTION_MESSAGE:
-        ask(a, state, MESSAGE)->value[0] = number_of(state, "message", arg, &bytes);
+        ask(a, state, MESSAGE)->value[0] = rg_cli_number(state, "message", arg, &bytes);
         return 0;
     case OPTION_WATTS:
-        ask(a, state, WATTS)->value[0] = number_of(state, "watts", arg, &busy);
+        ask(a, state, WATTS)->value[0] = rg_cli_number(state, "watts", arg, &busy);
         return 0;
     case ARGP_KEY_ARG:
         if (a->platform)

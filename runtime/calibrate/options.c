@@ -75,16 +75,6 @@ static const struct argp_option options[] = {
     {"switch-watts", KEY_SWITCH_WATTS, "WATTS", 0, "Of the switch, for a port (default 0)", 3},
     {0}};
 
-static double number_of(struct argp_state *state, const char *option, const char *text,
-                        const struct rg_limit *limit)
-{
-    struct rg_error why = {0};
-    double value = 0;
-    if (rg_text_number(text, limit, &value, &why) < 0)
-        argp_failure(state, RG_EXIT_USAGE, 0, "--%s %.60s: %s", option, text, why.text);
-    return value;
-}
-
 /* "2.9:3.3:6.4": so many numbers, with a colon between them. */
 static void numbers_of(struct argp_state *state, const char *option, const char *text,
                        const char *form, double *values, int count)
@@ -96,7 +86,7 @@ static void numbers_of(struct argp_state *state, const char *option, const char 
         char *word = strsep(&rest, ":");
         if (!word || (i == count - 1 && rest))
             argp_failure(state, RG_EXIT_USAGE, 0, "--%s %.60s: %s is wanted", option, text, form);
-        values[i] = number_of(state, option, word, &watts);
+        values[i] = rg_cli_number(state, option, word, &watts);
     }
 }
 
@@ -129,7 +119,7 @@ static error_t parse_power(int key, char *arg, struct argp_state *state)
         c->metering.root = arg;
         return 0;
     case KEY_BURN:
-        c->burn_s = number_of(state, "burn-seconds", arg, &seconds);
+        c->burn_s = rg_cli_number(state, "burn-seconds", arg, &seconds);
         return 0;
     case KEY_WATTS:
         set_watts(c, state, arg);
@@ -140,7 +130,7 @@ static error_t parse_power(int key, char *arg, struct argp_state *state)
         c->extra.rx_W = port[1];
         return 0;
     case KEY_SWITCH_WATTS:
-        c->extra.switch_W = number_of(state, "switch-watts", arg, &watts);
+        c->extra.switch_W = rg_cli_number(state, "switch-watts", arg, &watts);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -228,7 +218,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         c->name = arg;
         return 0;
     case KEY_MOST:
-        c->most_residual = 0.01 * number_of(state, "max-residual", arg, &percent);
+        c->most_residual = 0.01 * rg_cli_number(state, "max-residual", arg, &percent);
         return 0;
     case KEY_ROWS:
         c->rows = true;
@@ -240,7 +230,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         c->quick = true;
         return 0;
     case KEY_WINDOW:
-        c->window_s = number_of(state, "window", arg, &seconds);
+        c->window_s = rg_cli_number(state, "window", arg, &seconds);
         return 0;
     case ARGP_KEY_ARG:
         argp_failure(state, RG_EXIT_USAGE, 0, "%s: only options are wanted; see --help", arg);
