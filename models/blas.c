@@ -130,7 +130,9 @@ void rg_blas_setup(char **argv)
 
 void rg_blas_set_threads(int threads)
 {
-    openblas_set_num_threads(threads);
+    if (threads !=
+        openblas_get_num_threads()) /* else its threads are woken, and spin for a while */
+        openblas_set_num_threads(threads);
 }
 
 int rg_blas_threads(void)

@@ -6,11 +6,14 @@
  * rg_compute says so, or when no strand has driven for a moment (GRACE), and gives way to a strand
  * that waits.
  *
- *   strand waits, nobody drives       it drives
- *   strand waits, comm thread drives  it is `wanted`: a kick ends the comm thread's epoll_wait,
- * which then wakes the strand and stands back strand waits, a strand drives     it sleeps; whoever
- * completes its request wakes it, and a strand that stops driving wakes one that sleeps, to go on
- *   strand stops waiting              the comm thread, if asleep without limit, is woken to watch
+ * A strand waits while
+ * - nobody drives: it drives;
+ * - the comm thread drives: the strand is `wanted`, a kick ends the comm thread's epoll_wait, which
+ *   then wakes the strand and stands back;
+ * - a strand drives: it sleeps; whoever completes its request wakes it, and a strand that stops
+ *   driving wakes one that sleeps, to go on;
+ * - it waits for strands of its own rank alone (`inward`): it sleeps, whoever drives or does not.
+ * When it stops waiting the comm thread, if asleep without limit, is woken to watch.
  *
  * So the sockets are never without a driver for longer than a few GRACE_MOST_S while the comm
  * thread lives.
@@ -28,6 +31,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +40,7 @@ enum { EVENTS = 32, PATIENCE = 8 };
 #define GRACE_S      200e-6 /* grows to GRACE_MOST_S while strands drive */
 #define GRACE_MOST_S 6400e-6
 #define SPIN_S       250e-6 /* a strand looks, in all of one wait, before it sleeps */
+#define TURN_NS      100000
 
 double rg_posix_clock(void)
 {
@@ -89,6 +94,25 @@ void rg_comm_wake_all(struct rg_mesh *m)
         rg_comm_kick(m);
 }
 
+/* As sched_setattr(2) has it, for C libraries that lack it. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* Linux before 6.12 takes no notice. */
+void rg_comm_short_turns(void)
+{
+    struct scheduling s = {.size = sizeof s};
+    if (syscall(SYS_sched_getattr, 0, &s, sizeof s, 0) != 0 || s.policy != SCHED_OTHER)
+        return;
+    s.runtime = TURN_NS;
+    syscall(SYS_sched_setattr, 0, &s, 0);
+}
+
 /* ---- driving ---- */
 
 void rg_comm_spread(struct rg_mesh *m)
@@ -132,13 +156,14 @@ static int wait_events(struct rg_mesh *m, struct epoll_event *events, double tim
 }
 
 /* What a waiting strand waits for is often there in less time than going to sleep and waking take.
- * Other processes may have the processor meanwhile. */
+ * Other processes may have the processor meanwhile; not while a strand of this rank computes, which
+ * would share it. */
 static int look_a_while(struct rg_mesh *m, struct epoll_event *events, double timeout,
                         double *patience)
 {
     int n = 0;
     double begin = rg_posix_clock(), spent = 0, most = RG_MIN(timeout, *patience);
-    while (n == 0 && spent < most) {
+    while (n == 0 && spent < most && atomic_load(&m->computing) == 0) {
         n = epoll_wait(m->epoll, events, EVENTS, 0);
         if (n == 0)
             sched_yield();
@@ -195,7 +220,7 @@ static struct timespec later(double seconds)
 static void sleep_strand(struct rg_posix_strand *s, double timeout)
 {
     struct rg_mesh *m = s->mesh;
-    bool want = m->driver == RG_DRIVER_COMM;
+    bool want = m->driver == RG_DRIVER_COMM && !s->inward;
     s->waiting = RG_SLEEPING;
     s->woken = false;
     s->next_waiting = m->sleepers;
@@ -234,6 +259,16 @@ static void drive_strand(struct rg_posix_strand *s, double timeout, double *pati
     m->epoch++;
 }
 
+/* One of the strands that sleep is to go on driving. */
+static void wake_a_driver(struct rg_mesh *m)
+{
+    for (struct rg_posix_strand *s = m->sleepers; s; s = s->next_waiting)
+        if (!s->inward) {
+            rg_comm_wake(s);
+            return;
+        }
+}
+
 static void wake_comm(struct rg_mesh *m)
 {
     m->comm_asleep = false;
@@ -257,13 +292,16 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
             break;
         }
         looked = left <= 0;
-        if (m->driver == RG_DRIVER_NONE)
+        if (m->driver == RG_DRIVER_NONE && !s->inward) {
             drive_strand(s, left, &patience);
-        else
+        } else {
+            if (m->driver == RG_DRIVER_NONE && m->comm_asleep)
+                wake_comm(m);
             sleep_strand(s, left);
+        }
     }
-    if (m->driver == RG_DRIVER_NONE && m->sleepers)
-        rg_comm_wake(m->sleepers);
+    if (m->driver == RG_DRIVER_NONE)
+        wake_a_driver(m);
     if (m->driver == RG_DRIVER_NONE && m->comm_asleep)
         wake_comm(m);
     return result;
@@ -309,6 +347,7 @@ static void doze(struct rg_mesh *m, double seconds)
 static void *comm_main(void *arg)
 {
     struct rg_mesh *m = arg;
+    rg_comm_short_turns();
     lock_mesh(m);
     uint64_t seen = m->epoch;
     double grace = GRACE_S;
@@ -318,8 +357,8 @@ static void *comm_main(void *arg)
             seen = m->epoch;
             grace = GRACE_S;
             drive(m, RG_DRIVER_COMM, INFINITY, &(double){0});
-            if (m->wanted && m->sleepers)
-                rg_comm_wake(m->sleepers);
+            if (m->wanted)
+                wake_a_driver(m);
         } else if (!free && m->epoch == seen) {
             m->comm_asleep = true;
             doze(m, INFINITY);

@@ -162,6 +162,7 @@ struct rg_posix_strand {
     enum rg_waiting waiting;
     bool woken;
     bool closing; /* goes on in spite of an interruption */
+    bool inward;  /* waits for other strands of this rank only */
     pthread_cond_t wake;
     struct rg_posix_strand *next_waiting;
     uintptr_t stack_low, stack_high; /* where the program's frames were */
@@ -192,8 +193,9 @@ struct rg_mesh {
     int rank, size; /* constant */
     struct rg_peer *peers;
     pthread_mutex_t lock;
-    atomic_int knocking; /* threads that want the lock */
-    int epoll, kick;     /* kick: an eventfd */
+    atomic_int knocking;  /* threads that want the lock */
+    atomic_int computing; /* strands inside a kernel */
+    int epoll, kick;      /* kick: an eventfd */
     atomic_bool interrupted;
     atomic_bool expired; /* interrupted since the time was up */
     bool interrupt_told;
@@ -331,6 +333,9 @@ void rg_comm_wake(struct rg_posix_strand *s); /* something it waits for may have
 void rg_comm_wake_all(struct rg_mesh *m);
 void rg_comm_spread(struct rg_mesh *m); /* tell the peers of an interruption */
 void rg_comm_kick(struct rg_mesh *m);   /* wakes whoever drives */
+/* The calling thread serves messages: it asks for short turns on its core, which a thread that
+ * computes there then yields as soon as this one wakes. */
+void rg_comm_short_turns(void);
 double rg_posix_clock(void);
 /* The date of UNIX at date 0 of that clock, as the clock of the day has it at this moment. */
 double rg_posix_day(void);

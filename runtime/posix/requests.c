@@ -89,6 +89,15 @@ static int look(void *arg)
     return RG_PENDING;
 }
 
+/* Do other strands of this rank alone complete these? */
+static bool are_inward(const struct rg_mesh *m, struct rg_request *const *requests, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (requests[i] && requests[i]->peer != m->rank)
+            return false;
+    return true;
+}
+
 int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, int n,
                       double deadline, int *index)
 {
@@ -97,8 +106,11 @@ int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, in
     lock_mesh(s->mesh);
     int result = look(&l);
     s->idle |= result != 0;
-    if (result)
+    if (result) {
+        s->inward = are_inward(s->mesh, requests, n);
         result = rg_comm_wait(s, look, &l, deadline);
+        s->inward = false;
+    }
     unlock_mesh(s->mesh);
     return result;
 }

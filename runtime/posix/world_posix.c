@@ -37,8 +37,11 @@ static double day(struct rg_world *w)
 
 static void run_kernel(struct rg_posix_strand *s, double units, rg_compute_fn fn, void *arg)
 {
+    struct rg_mesh *m = s->mesh;
     double begin = rg_posix_clock();
+    atomic_fetch_add(&m->computing, 1);
     fn(arg);
+    atomic_fetch_sub(&m->computing, 1);
     double took = rg_posix_clock() - begin;
     if (units > 0 && took > RATE_LEAST)
         s->rate += (s->rate > 0 ? RATE_WEIGHT : 1) * (units / took - s->rate);
