@@ -2,10 +2,10 @@
  * field at what is true of any machine. */
 #include "calibrate/calibrate.h"
 
+#include "base/cores.h"
 #include "models/blas.h"
 #include <ctype.h>
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -57,15 +57,6 @@ static double clock_hz(const char *root)
     return 0;
 }
 
-static int cores_of_process(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (int)online : 1;
-}
-
 /* "Raspberry Pi 4 Model B Rev 1.4" is "raspberry-pi-4-model-b-rev-1.4". */
 static void name_from(const char *processor, char *name, size_t size)
 {
@@ -88,7 +79,7 @@ void rg_cal_machine(struct rg_cal_machine *m, const char *root)
     struct utsname system;
     time_t now = time(NULL);
     struct tm utc;
-    *m = (struct rg_cal_machine){.cores = cores_of_process(), .hz = clock_hz(root)};
+    *m = (struct rg_cal_machine){.cores = rg_cores(), .hz = clock_hz(root)};
     if (!look_up(root, "/proc/device-tree/model", NULL, m->processor, sizeof m->processor) &&
         !look_up(root, "/proc/cpuinfo", "model name", m->processor, sizeof m->processor))
         snprintf(m->processor, sizeof m->processor, "%.60s",

@@ -14,6 +14,7 @@ struct ringnode {
     const char *hosts_file;
     bool local;
     int local_nodes; /* 0: as the scenario says */
+    bool unbound;    /* ranks of --local run on any core */
     double join_timeout_s;
     const char *key_file;
     bool insecure;

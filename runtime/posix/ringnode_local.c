@@ -2,6 +2,7 @@
 #include "ringnode.h"
 
 #include "base/check.h"
+#include "base/cores.h"
 #include "base/file.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
         if (r != rank)
             close(listeners[r]);
     node->rank = rank;
+    if (!node->unbound)
+        rg_cores_share(rank, node->hosts.count, node->study.scenario.training.threads);
     int status = ringnode_run_rank(node, listeners[rank]);
     fflush(NULL);
     _exit(status);

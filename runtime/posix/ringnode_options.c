@@ -9,6 +9,7 @@ enum {
     KEY_RANK = 2000,
     KEY_HOSTS,
     KEY_LOCAL,
+    KEY_UNBOUND,
     KEY_JOIN,
     KEY_KEY_FILE,
     KEY_INSECURE,
@@ -29,6 +30,10 @@ static const struct argp_option options[] = {
     {"hosts", KEY_HOSTS, "FILE", 0, "Hosts in rank order, host[:port] a line (port 7470)", 0},
     {"local", KEY_LOCAL, "N", OPTION_ARG_OPTIONAL,
      "Every node as a process on this machine, over loopback; N: on so many nodes", 0},
+    {"unbound", KEY_UNBOUND, NULL, 0,
+     "With --local, ranks may run on any core (usually each keeps to its share of the cores, if "
+     "that is one for each of its BLAS threads)",
+     0},
     {"pace", KEY_PACE, "DATASHEET", 0,
      "Computations take as long as on the boards of this platform file, host by host in rank order "
      "(platform: the scenario's own): for testbeds whose machine is faster than the boards",
@@ -137,6 +142,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_LOCAL:
         node->local = true;
         node->local_nodes = arg ? (int)rg_cli_count(state, "local", arg, 1, 1024) : 0;
+        return 0;
+    case KEY_UNBOUND:
+        node->unbound = true;
         return 0;
     case ARGP_KEY_ARG: /* "--local 3": the number is an argument of its own to argp */
         if (!node->local || node->local_nodes || arg[strspn(arg, "0123456789")])
