@@ -37,7 +37,7 @@ struct rg_cal_machine {
 /* The group of convolutions and pooling. */
 #define RG_CAL_IMAGES "images"
 
-/* Times are medians: with the other end busy, or another program, a least time is an accident. */
+/* Times are medians of samples: with the other end busy a least sample is an accident. */
 struct rg_cal_kernel {
     char group[16], name[56];
     int threads;         /* of BLAS; kernels that are no products run on one in any case */
@@ -95,6 +95,7 @@ void rg_cal_machine(struct rg_cal_machine *machine, const char *root);
 struct rg_cal_pace {
     double window_s; /* a kernel or message size is measured for so long, or `least` samples */
     int least;
+    int passes; /* over all kernels, at least 1; of each the fastest counts */
     bool quick; /* fewer shapes and sizes */
     bool (*stop)(void);
     /* Told what is being measured; may be NULL. */
@@ -125,7 +126,8 @@ struct rg_cal_value {
 struct rg_cal_group {
     char name[32]; /* of the rows, and on how many threads */
     int rows;
-    double mean, worst; /* absolute relative residual */
+    double trust;       /* sum over the rows: little in those whose samples differ much */
+    double mean, worst; /* absolute relative residual; means are weighted by trust */
     double bias;        /* mean of predicted / measured - 1 */
     double spread;      /* of the samples, mean */
     char worst_name[64];

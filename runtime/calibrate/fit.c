@@ -443,10 +443,11 @@ static void add_residual(struct rg_cal_fit *fit, const char *group, const char *
                          double predicted, double measured, double spread)
 {
     struct rg_cal_group *g = group_of(fit, group);
-    double residual = predicted / measured - 1;
+    double residual = predicted / measured - 1, trust = trust_in(spread);
     g->rows++;
-    g->mean += (fabs(residual) - g->mean) / g->rows;
-    g->bias += (residual - g->bias) / g->rows;
+    g->trust += trust;
+    g->mean += trust / g->trust * (fabs(residual) - g->mean);
+    g->bias += trust / g->trust * (residual - g->bias);
     g->spread += ((isfinite(spread) ? spread : 0) - g->spread) / g->rows;
     g->judged = is_judged(group);
     if (fabs(residual) >= g->worst) {

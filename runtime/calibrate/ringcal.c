@@ -8,6 +8,7 @@
  * peer: what is left out is said; a peer that is lost (4); Ctrl-C writes nothing (130). */
 #include "calibrate/ringcal.h"
 #include "base/check.h"
+#include "base/cores.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "models/blas.h"
@@ -24,7 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WINDOW_S       0.06
+#define WINDOW_S       0.03
+#define PASSES         4
 #define QUICK_WINDOW_S 0.004
 #define MOST_RESIDUAL  0.35
 #define BURN_S         5.0
@@ -146,6 +148,7 @@ static struct rg_cal_pace pace_of(const struct ringcal *c)
                                             : c->quick      ? QUICK_WINDOW_S
                                                             : WINDOW_S,
                                 .least = c->quick ? 3 : 9,
+                                .passes = c->quick ? 1 : PASSES,
                                 .quick = c->quick,
                                 .stop = is_interrupted,
                                 .progress = c->quiet ? NULL : show_progress};
@@ -262,6 +265,7 @@ static int run_local(struct ringcal *c)
         return complain(RG_ERR_INTERNAL, strerror(errno));
     c->rank = pid == 0;
     close(listeners[1 - c->rank]);
+    rg_cores_share(c->rank, 2, 1); /* as ringnode --local */
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         c->quiet = true;
