@@ -6,6 +6,7 @@
 #include "cli.h"
 
 #include "base/check.h"
+#include "base/cores.h"
 #include "base/file.h"
 #include "models/blas.h"
 #include "scenario/text.h"
@@ -226,7 +227,8 @@ void rg_cli_host(struct rg_result *result, double wall_s)
     struct utsname name;
     time_t now = time(NULL);
     struct tm date;
-    *host = (struct rg_result_host){.wall_s = wall_s, .blas_threads = rg_blas_threads()};
+    *host = (struct rg_result_host){
+        .wall_s = wall_s, .blas_threads = rg_blas_threads(), .cores = rg_cores()};
     if (gmtime_r(&now, &date))
         strftime(host->date, sizeof host->date, "%Y-%m-%dT%H:%M:%SZ", &date);
     if (getloadavg(&host->load, 1) != 1)

@@ -361,6 +361,7 @@ static void write_host(struct rg_json *j, const struct rg_result_host *host)
     rg_json_real(j, "load", host->load);
     rg_json_text(j, "blas_kernels", host->blas_kernels);
     rg_json_whole(j, "blas_threads", host->blas_threads);
+    rg_json_whole(j, "cores", host->cores);
     rg_json_text(j, "machine", host->machine);
     if (host->sockets.known)
         write_sockets(j, &host->sockets);

@@ -230,7 +230,7 @@ static void test_outputs(void)
     run.error_code = 0;
     rg_cli_host(&result, 1.5);
     CU_ASSERT_EQUAL(strlen(result.host.date), 20);
-    CU_ASSERT_TRUE(result.host.machine[0] && result.host.blas_threads >= 1);
+    CU_ASSERT_TRUE(result.host.machine[0] && result.host.blas_threads >= 1 && result.host.cores >= 1);
     CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 0);
     json_t *read = json_load_file(json, 0, NULL), *events = json_load_file(trace, 0, NULL);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(read, "runs")), 1);

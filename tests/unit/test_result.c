@@ -94,7 +94,7 @@ static void test_json_structure(void)
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(root, "schema")), "ringtmp-result-1");
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(root, "seed")), 9007199254740991);
     check_keys(json_object_get(root, "host"),
-               "wall_s date load blas_kernels blas_threads machine ");
+               "wall_s date load blas_kernels blas_threads cores machine ");
     CU_ASSERT_TRUE(json_is_null(json_object_get(json_object_get(root, "host"), "load")));
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
     check_keys(
