@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Images a second of 784-512-512-10 at a global batch of 1,024: one node, two nodes by ring all-reduce over
-loopback, and PyTorch's DistributedDataParallel over Gloo beside them where it is installed.
+loopback, and PyTorch's DistributedDataParallel over Gloo beside them where it is installed. The rates of two
+nodes that train at the same time, each for itself, say what two cores can give at most.
 
   tests/bench/bench_ddp.py [--build build/release] [--repeat 5] [--iterations 60]
 
@@ -80,19 +81,30 @@ def torch_rate(world, iterations):
     return float(answers[0])
 
 
+class Training:
+    """A run of ringnode, started at once; images a second: the mean over the iterations of training."""
+
+    def __init__(self, ringnode, folder, strategy, number=0):
+        self.strategy, self.file = strategy, os.path.join(folder, f"result-{number}.json")
+        environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
+        self.process = subprocess.Popen([ringnode, os.path.join(folder, "scenario.xml"), "--local", "--strategy",
+                                         strategy, "--quiet", "--json", self.file], env=environment)
+
+    def result(self):
+        if self.process.wait(timeout=600):
+            raise SystemExit("bench_ddp: ringnode failed")
+        with open(self.file, encoding="utf-8") as stream:
+            return json.load(stream)
+
+    def rate(self):
+        return BATCH / self.result()["runs"][0]["iteration_s"]["mean"]
+
+
 def own_rates(ringnode, folder):
-    """Label to images a second: the mean over the iterations of training."""
-    file = os.path.join(folder, "result.json")
-    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
-    subprocess.run([ringnode, os.path.join(folder, "scenario.xml"), "--local", "--quiet", "--json",
-                    file], env=environment, check=True, timeout=600)
-    with open(file, encoding="utf-8") as stream:
-        result = json.load(stream)
-    for run in result["runs"]:
-        if run["status"] != "ok":
-            raise SystemExit(f"bench_ddp: {run['label']}: {run['status']}")
-    rates = {run["label"]: BATCH / run["iteration_s"]["mean"] for run in result["runs"]}
-    return rates, result["host"]["blas_kernels"]
+    rates = {name: Training(ringnode, folder, name).rate() for name in ("one", "two")}
+    pair = [Training(ringnode, folder, "one", number) for number in range(2)]
+    rates["apart"] = sum(training.rate() for training in pair)
+    return rates, pair[0].result()["host"]["blas_kernels"]
 
 
 def main():
@@ -123,9 +135,11 @@ def main():
     print(f"load {os.getloadavg()[0]:.1f}, BLAS kernels {kernels}")
     for key in turns[0]:
         print(f"{key:10} {statistics.median(turn[key] for turn in turns):10.0f} images/s")
-    ratios = [("two nodes against one", "two", "one")]
+    ratios = [("two nodes against one", "two", "one"),
+              ("two nodes against two that train apart", "two", "apart")]
     if with_torch:
         ratios += [("two nodes against PyTorch DDP with two", "two", "torch_two"),
+                   ("two that train apart against PyTorch DDP with two", "apart", "torch_two"),
                    ("one node against PyTorch with one", "one", "torch_one"),
                    ("PyTorch DDP with two against one", "torch_two", "torch_one")]
     else:
