@@ -24,6 +24,7 @@ struct rg_options {
     char *data;       /* folder to look for data files in, or NULL */
     double timeout_s; /* 0: none */
     bool list, check, quiet;
+    enum rg_keyed keyed;
     bool merging; /* set by the program's own parser: no scenario is wanted */
 };
 

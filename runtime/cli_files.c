@@ -154,10 +154,15 @@ int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_f
 int rg_cli_open(const struct rg_options *options, const char *program, struct rg_study *study)
 {
     struct rg_error e = {0};
+    const struct rg_study_want want = {.file = options->scenario,
+                                       .data_folder = options->data,
+                                       .sets = options->sets,
+                                       .set_count = options->set_count,
+                                       .labels = options->labels,
+                                       .label_count = options->label_count,
+                                       .keyed = options->keyed};
     RG_ASSERT(options->scenario);
-    int err =
-        rg_study_open_data(options->scenario, options->data, options->sets, options->set_count,
-                           options->labels, options->label_count, study, &e);
+    int err = rg_study_open_at(&want, study, &e);
     if (err == 0) {
         err = check_parameters(options, study->job_count, study->scenario.training.numerics, &e);
         if (err == 0)

@@ -19,6 +19,9 @@ struct rg_study {
     struct rg_error *refusals; /* [job_count] why a job is refused; code 0: it is not */
 };
 
+/* Are connections protected by a key? A run over sockets knows it for certain. */
+enum rg_keyed { RG_KEYED_AS_SCENARIO, RG_KEYED_NO, RG_KEYED_YES };
+
 /* What to open. */
 struct rg_study_want {
     const char *file;
@@ -27,6 +30,7 @@ struct rg_study_want {
     int set_count;
     char *const *labels; /* keep these strategies; none: all */
     int label_count;
+    enum rg_keyed keyed;
     /* At a point of the scenario's sweeps (of none: point NULL); it must outlive the study. A job
      * that cannot run there is marked refused and noted in study->refusals, which is no failure. */
     bool at_point;
@@ -41,10 +45,6 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
  * Errors are one line, "FILE:LINE: ...". Nothing is written. */
 int rg_study_open(const char *file, char *const *sets, int set_count, char *const *labels,
                   int label_count, struct rg_study *study, struct rg_error *e);
-/* The same with data files looked for in data_folder (NULL: where the scenario says). */
-int rg_study_open_data(const char *file, const char *data_folder, char *const *sets, int set_count,
-                       char *const *labels, int label_count, struct rg_study *study,
-                       struct rg_error *e);
 int rg_study_load_data(struct rg_study *study,
                        struct rg_error *e); /* only where numerics are real */
 void rg_study_close(struct rg_study *study);

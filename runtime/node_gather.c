@@ -19,6 +19,8 @@ static struct report account(struct node *n)
                        .bytes_sent = c->bytes_sent,
                        .bytes_received = c->bytes_received,
                        .messages_received = c->messages_received,
+                       .tls_sent = c->tls_sent,
+                       .tls_received = c->tls_received,
                        .late_receives = c->late_receives,
                        .memory = rg_mem_bytes(n->w->mem),
                        .staleness = (uint64_t)seen.staleness,
@@ -37,12 +39,21 @@ static struct report account(struct node *n)
     return r;
 }
 
+static struct rg_load sent(const struct report *r)
+{
+    return (struct rg_load){r->messages, r->bytes_sent, r->tls_sent};
+}
+
+static struct rg_load received(const struct report *r)
+{
+    return (struct rg_load){r->messages_received, r->bytes_received, r->tls_received};
+}
+
 /* Busy time of a node's port in its busier direction, as its board would have it. */
 static double port_s(const struct node *n, int rank, const struct report *r)
 {
     const struct rg_board *board = n->job->boards[rank];
-    return fmax(rg_board_port_s(board, r->messages, r->bytes_sent),
-                rg_board_port_s(board, r->messages_received, r->bytes_received));
+    return fmax(rg_board_load_s(board, sent(r)), rg_board_load_s(board, received(r)));
 }
 
 /* The watts of a node for the timeline; by a model, they follow from what it does. */
@@ -62,6 +73,7 @@ static void describe_power(const struct node *n, int rank, struct rg_run_power *
                               .receive_W = b->port_rx_watts,
                               .compute_share = (double)RG_MIN(n->job->threads, b->cores) / b->cores,
                               .core_share = 1.0 / b->cores,
+                              .keyed = b->keyed,
                               .port_rate = b->port_rate * b->frame_payload / b->frame_bytes,
                               .message_s = b->message_s,
                               .byte_s = b->byte_s};
@@ -96,15 +108,15 @@ static void add_node(struct node *n, int rank, const struct report *r)
     }
     run->formula.T_A_s = fmax(run->formula.T_A_s, r->busy_s / iterations);
     const struct rg_board *board = n->job->boards[rank];
+    double wire = rg_board_load_bytes(board, sent(r));
     if (board->shared_medium) /* all messages take turns */
-        run->formula.c_s += rg_board_wire_s(board, r->messages, r->bytes_sent) / iterations;
+        run->formula.c_s += wire / board->port_rate / iterations;
     else
         run->formula.c_s = fmax(run->formula.c_s, comm / iterations);
     run->traffic.messages += r->messages;
     run->traffic.values += r->values;
     run->traffic.payload_bytes += r->bytes_sent;
-    run->traffic.wire_bytes +=
-        rg_board_wire_bytes(n->job->boards[rank], r->messages, r->bytes_sent);
+    run->traffic.wire_bytes += wire;
     run->traffic.max_node_bytes =
         RG_MAX(run->traffic.max_node_bytes, r->bytes_sent + r->bytes_received);
     run->memory_max = RG_MAX(run->memory_max, r->memory);

@@ -51,13 +51,14 @@ _Static_assert(sizeof(struct pause) == 32, "pauses have no padding");
 struct report {
     double busy_s, joules[PARTS];
     uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
+    uint64_t tls_sent, tls_received;
     uint64_t memory, staleness, peak_units, events, dropped, paced, overruns;
     double interval_s, longest_s, idle_W, variance_J2, samples;       /* of its meter */
     double offset_s, wall_s, uncertainty_s, drift, drift_uncertainty; /* of its clock */
     uint64_t machine, metered;
     char host[64], source[16], meter_error[200];
 };
-_Static_assert(sizeof(struct report) == (26 + PARTS) * 8 + 280, "the report has no padding");
+_Static_assert(sizeof(struct report) == (28 + PARTS) * 8 + 280, "the report has no padding");
 _Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg_trace_event) == 56,
                "trace events have no padding");
 

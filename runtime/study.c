@@ -57,14 +57,15 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
 }
 
 /* Clocks and rates of the scenario, put upon the platform's boards. */
-static int set_boards(struct rg_study *study, struct rg_error *e)
+static int set_boards(struct rg_study *study, enum rg_keyed keyed, struct rg_error *e)
 {
     const struct rg_scenario *s = &study->scenario;
     struct rg_platform *platform = &study->platform;
     struct rg_error why = {0};
     int err = 0;
     rg_platform_scale_ports(platform, s->training.link_rate);
-    rg_platform_slow_bytes(platform, s->training.key_byte_s);
+    rg_platform_key(platform, keyed ? keyed == RG_KEYED_YES : s->training.key_byte_s > 0,
+                    s->training.key_byte_s);
     if (s->training.clock > 0)
         err = rg_platform_set_clock(platform, 0, platform->count - 1, s->training.clock, &why);
     if (err)
@@ -175,7 +176,7 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
         (!want->at_point && (err = refuse_sweeps(s, e))) ||
         (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
         (err = rg_platform_load(s->platform_file, &study->platform, e)) ||
-        (err = set_boards(study, e)) ||
+        (err = set_boards(study, want->keyed, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
         (err = rg_dataset_probe(&s->data, &study->data, e)) || (err = check_shapes(study, e)) ||
         (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)))
@@ -185,23 +186,15 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
     return err;
 }
 
-int rg_study_open_data(const char *file, const char *data_folder, char *const *sets, int set_count,
-                       char *const *labels, int label_count, struct rg_study *study,
-                       struct rg_error *e)
+int rg_study_open(const char *file, char *const *sets, int set_count, char *const *labels,
+                  int label_count, struct rg_study *study, struct rg_error *e)
 {
     const struct rg_study_want want = {.file = file,
-                                       .data_folder = data_folder,
                                        .sets = sets,
                                        .set_count = set_count,
                                        .labels = labels,
                                        .label_count = label_count};
     return rg_study_open_at(&want, study, e);
-}
-
-int rg_study_open(const char *file, char *const *sets, int set_count, char *const *labels,
-                  int label_count, struct rg_study *study, struct rg_error *e)
-{
-    return rg_study_open_data(file, NULL, sets, set_count, labels, label_count, study, e);
 }
 
 int rg_study_load_data(struct rg_study *study, struct rg_error *e)

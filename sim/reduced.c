@@ -250,7 +250,9 @@ static bool extrapolate(const struct child *whole, const struct told *told, stru
     const struct rg_board *board = job->boards[0];
     if (good && board->shared_medium) /* c is of all nodes together */
         run->formula.c_s =
-            rg_board_wire_s(board, run->traffic.messages, run->traffic.payload_bytes) /
+            (board->keyed
+                 ? run->traffic.wire_bytes / board->port_rate /* messages of any sizes */
+                 : rg_board_wire_s(board, run->traffic.messages, run->traffic.payload_bytes)) /
             (double)run->iterations;
     for (int i = 0; i < RG_REDUCED_RUNS; i++) {
         rg_run_free(&runs[i].run);

@@ -51,10 +51,33 @@ double rg_board_seconds(const struct rg_board *board, const struct rg_work *work
     return seconds;
 }
 
+static double load_bytes(struct rg_load load)
+{
+    return (double)load.payload + (double)RG_MESSAGE_HEADER * (double)load.messages;
+}
+
+double rg_board_load_bytes(const struct rg_board *board, struct rg_load load)
+{
+    double bytes = load_bytes(load) + (board->keyed ? (double)load.tls : 0);
+    return bytes * board->frame_bytes / board->frame_payload;
+}
+
+double rg_board_load_s(const struct rg_board *board, struct rg_load load)
+{
+    return board->message_s * (double)load.messages +
+           fmax(rg_board_load_bytes(board, load) / board->port_rate,
+                board->byte_s * load_bytes(load));
+}
+
+static struct rg_load alike(uint64_t messages, uint64_t payload)
+{
+    uint64_t each = messages ? payload / messages : 0;
+    return (struct rg_load){messages, payload, messages * rg_tls_bytes(each)};
+}
+
 double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint64_t payload)
 {
-    double bytes = (double)payload + (double)RG_MESSAGE_HEADER * (double)messages;
-    return bytes * board->frame_bytes / board->frame_payload;
+    return rg_board_load_bytes(board, alike(messages, payload));
 }
 
 double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
@@ -64,9 +87,7 @@ double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t
 
 double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
 {
-    double bytes = (double)payload + (double)RG_MESSAGE_HEADER * (double)messages;
-    return board->message_s * (double)messages +
-           fmax(rg_board_wire_s(board, messages, payload), board->byte_s * bytes);
+    return rg_board_load_s(board, alike(messages, payload));
 }
 
 double rg_board_hop_s(const struct rg_board *board, uint64_t payload)

@@ -42,6 +42,7 @@ struct rg_board {
                         * 0: real ports have none */
     double latency_s;                  /* one way, port to port */
     double frame_payload, frame_bytes; /* of a full frame: 1448 of 1538 for Ethernet with TCP */
+    bool keyed; /* what it sends is protected by a key: records of TLS come on top of the bytes */
     double message_s, byte_s; /* one core's time for a message, and for a byte of it, at each end */
     double port_tx_watts, port_rx_watts; /* above idle, while it sends or receives */
     double switch_watts;                 /* of the switch, for this board's port */
@@ -60,7 +61,17 @@ double rg_board_watts(const struct rg_board *board, double busy_cores);
  * and the memory bound, plus the call's overhead. */
 double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads);
 
-/* Bytes on the wire of `messages` messages with `payload` bytes in all. */
+/* Messages of any sizes: their payload, and what a key adds to them (rg_tls_bytes of each). */
+struct rg_load {
+    uint64_t messages, payload, tls;
+};
+
+/* Bytes on the wire; what a key adds only where the board is keyed. */
+double rg_board_load_bytes(const struct rg_board *board, struct rg_load load);
+/* As rg_board_port_s. */
+double rg_board_load_s(const struct rg_board *board, struct rg_load load);
+
+/* Bytes on the wire of `messages` messages of one size, with `payload` bytes in all. */
 double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint64_t payload);
 /* Time that they take the wire alone. */
 double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t payload);

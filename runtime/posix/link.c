@@ -216,10 +216,17 @@ static bool between_two(const struct rg_op *op)
     return op->header_left == 0 && op->sent == op->segment_end;
 }
 
+/* With a key, header and segment fill whole records but for less than a unit: no record is begun
+ * for a header's worth of bytes. */
+static size_t whole_segment(const struct rg_peer *p)
+{
+    return p->segment - (p->tls ? RG_WIRE_UNIT : 0);
+}
+
 static void begin_segment(struct rg_peer *p, struct rg_op *op)
 {
     op->segment_begin = op->sent;
-    op->segment_end = op->sent + RG_MIN(op->bytes - op->sent, p->segment);
+    op->segment_end = op->sent + RG_MIN(op->bytes - op->sent, whole_segment(p));
     op->header_left = RG_MESSAGE_HEADER;
     p->segment_since = rg_posix_clock();
 }
@@ -286,7 +293,7 @@ static void adapt(struct rg_peer *p, const struct rg_op *op)
     size_t size = op->segment_end - op->segment_begin, best = p->segment;
     if (took > 2e-3 && size > best / 2)
         best = RG_MAX(best / 2, RG_WIRE_SEGMENT_LEAST);
-    else if (took < 5e-4 && size == best)
+    else if (took < 5e-4 && size == whole_segment(p))
         best = RG_MIN(2 * best, RG_WIRE_SEGMENT_MOST);
     if (best == p->segment)
         return;

@@ -177,6 +177,7 @@ int main(int argc, char **argv)
     int status = check_mode(&node);
     if (status == 0) {
         apply_local(&node);
+        node.options.keyed = node.key_file ? RG_KEYED_YES : RG_KEYED_NO;
         status = rg_cli_open(&node.options, "ringnode", &node.study);
         status = status ? status : refuse_faults(&node.study.scenario);
     }

@@ -14,6 +14,7 @@
  * were changed, left out, or sent again on the way; a socket that fails. Each has its words. */
 #include "posix/secure.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include <errno.h>
 #include <openssl/err.h>
@@ -28,7 +29,7 @@
 #endif
 
 enum {
-    RECORD = SSL3_RT_MAX_PLAIN_LENGTH,
+    RECORD = RG_TLS_RECORD,
     RECORD_MORE = 64, /* of header, tag and padding, at most */
     BATCH = 8,        /* records in one system call */
     SPARE = 4 << 10,  /* for what TLS itself says */
@@ -36,6 +37,7 @@ enum {
     IN = 128 << 10,
     FIRST = 5 /* that OpenSSL reads of anything before it judges it */
 };
+_Static_assert(RECORD == SSL3_RT_MAX_PLAIN_LENGTH, "records are full");
 #define RENEW_AFTER ((uint64_t)1 << 36) /* AES-GCM: 2^24.5 records, RFC 8446 section 5.5 */
 
 static const unsigned char identity[] = "RingTMP";

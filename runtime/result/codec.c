@@ -465,6 +465,7 @@ static void read_power(struct reader *r, const json_t *from, struct rg_run_power
     power->receive_W = get_real(r, from, "receive_W");
     power->compute_share = get_real(r, from, "compute_share");
     power->core_share = get_real(r, from, "core_share");
+    power->keyed = get_flag(r, from, "keyed");
     power->port_rate = get_real(r, from, "port_rate");
     power->message_s = get_real(r, from, "message_s");
     power->byte_s = get_real(r, from, "byte_s");

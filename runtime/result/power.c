@@ -38,7 +38,8 @@ static size_t add_message(const struct rg_run_power *p, const struct rg_trace_ev
     bool send = event->kind == RG_TRACE_SEND;
     double bytes = (double)event->bytes + RG_MESSAGE_HEADER, begin_s = fmax(event->begin_s, 0);
     double arrival_s = fmin(event->end_s, end_s), watts = send ? p->send_W : p->receive_W;
-    struct edge port = {.messages = 1, .port_W = watts * bytes / p->port_rate};
+    double passing = bytes + (p->keyed ? (double)rg_tls_bytes(event->bytes) : 0);
+    struct edge port = {.messages = 1, .port_W = watts * passing / p->port_rate};
     port.port_W /= arrival_s - begin_s;
     size_t count = add_span(edges, port, begin_s, arrival_s);
     double work_s = send ? begin_s : begin_s + p->message_s;

@@ -285,6 +285,7 @@ static void write_power(struct rg_json *j, const struct rg_run_power *power)
     rg_json_real(j, "receive_W", power->receive_W);
     rg_json_real(j, "compute_share", power->compute_share);
     rg_json_real(j, "core_share", power->core_share);
+    rg_json_flag(j, "keyed", power->keyed);
     rg_json_real(j, "port_rate", power->port_rate);
     rg_json_real(j, "message_s", power->message_s);
     rg_json_real(j, "byte_s", power->byte_s);

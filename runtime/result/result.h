@@ -25,7 +25,8 @@ struct rg_run_power {
     double rest_W, idle_W, epsilon_W, full_W, send_W, receive_W;
     double compute_share;     /* of its cores that one computation keeps busy */
     double core_share;        /* that one core is */
-    double port_rate;         /* bytes/s, of payload and message headers */
+    bool keyed;               /* messages have what a key adds to them */
+    double port_rate;         /* bytes/s, of payload, message headers and that */
     double message_s, byte_s; /* one core's time for a message, and for a byte of it */
 };
 

@@ -535,10 +535,12 @@ void rg_platform_scale_ports(struct rg_platform *platform, double factor)
         platform->kinds[i].port_rate *= factor;
 }
 
-void rg_platform_slow_bytes(struct rg_platform *platform, double seconds)
+void rg_platform_key(struct rg_platform *platform, bool keyed, double seconds)
 {
-    for (int i = 0; i < platform->kind_count; i++)
+    for (int i = 0; i < platform->kind_count; i++) {
+        platform->kinds[i].keyed = keyed;
         platform->kinds[i].byte_s += seconds;
+    }
 }
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e)

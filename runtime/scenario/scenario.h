@@ -64,8 +64,8 @@ struct rg_training {
     int threads;      /* cores that training uses on a node */
     double clock;     /* Hz of all boards; 0: their highest */
     double link_rate; /* every link at so many times its bandwidth */
-    /* Connections are protected by a key: a core's time for each byte at each end, beside what the
-     * board needs anyway. 0: no key. */
+    /* Connections are protected by a key, whose records are on the wire too (rg_tls_bytes): a
+     * core's time for each byte at each end, beside what the board needs anyway. 0: no key. */
     double key_byte_s;
     int line;
 };
@@ -182,8 +182,8 @@ int rg_platform_set_clock(struct rg_platform *platform, int first, int last, dou
                           struct rg_error *e);
 /* Ports at `factor` times their rate. */
 void rg_platform_scale_ports(struct rg_platform *platform, double factor);
-/* Every byte of a message takes a core so much longer at each end. */
-void rg_platform_slow_bytes(struct rg_platform *platform, double seconds);
+/* Whether boards are keyed; every byte of a message takes a core so much longer at each end. */
+void rg_platform_key(struct rg_platform *platform, bool keyed, double seconds);
 void rg_platform_free(struct rg_platform *platform);
 
 #endif

@@ -1,6 +1,7 @@
 /* The common layer of every world: counting, tracing, assertions, and what is built on the ops. */
 #include "world/world.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "world/trace.h"
 #include <string.h>
@@ -126,6 +127,7 @@ int rg_send(struct rg_world *w, int dst, uint32_t tag, const void *buffer, size_
     if (result == 0 && dst != w->rank && !w->untimed) {
         w->count.messages++;
         w->count.bytes_sent += bytes;
+        w->count.tls_sent += rg_tls_bytes(bytes);
     }
     return result;
 }
@@ -296,6 +298,8 @@ int rg_join(struct rg_world *w, struct rg_strand *strand, int *result)
     w->count.bytes_sent += count.bytes_sent;
     w->count.bytes_received += count.bytes_received;
     w->count.messages_received += count.messages_received;
+    w->count.tls_sent += count.tls_sent;
+    w->count.tls_received += count.tls_received;
     w->count.late_receives += count.late_receives;
     w->count.paced += count.paced;
     w->count.overruns += count.overruns;
@@ -311,6 +315,7 @@ void rg_message_done(struct rg_world *w, const struct rg_request *request, doubl
     if (!send) {
         w->count.messages_received++;
         w->count.bytes_received += request->bytes;
+        w->count.tls_received += rg_tls_bytes(request->bytes);
         w->count.late_receives += late;
     }
     if (w->trace)

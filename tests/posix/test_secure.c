@@ -1,5 +1,6 @@
 /* Keys and TLS on a line with somebody in the middle who records, changes, cuts and replays. The
  * joins of whole nodes with and without keys are in test_join.c. */
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/random.h"
 #include "posix/secure.h"
@@ -386,6 +387,52 @@ static void test_data(void)
     close_line(&l);
 }
 
+/* Bytes that come out of end i's socket for a header and a payload, however often it is full. */
+static size_t said_for(struct line *l, int i, const unsigned char *payload, size_t bytes)
+{
+    unsigned char header[RG_MESSAGE_HEADER] = {0}, *out = malloc(TAPE);
+    size_t sent = 0, said = 0, all = sizeof header + bytes;
+    ssize_t n;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    do {
+        size_t head = RG_MIN(sent, sizeof header), at = sent - head;
+        struct iovec part[2] = {{header + head, sizeof header - head},
+                                {(void *)(payload + at), bytes - at}};
+        n = rg_secure_send(l->end[i], part, 2);
+        CU_ASSERT_FATAL(n >= 0 || errno == EAGAIN);
+        sent += n > 0 ? (size_t)n : 0;
+        while ((n = recv(l->middle[i], out, TAPE, MSG_DONTWAIT)) > 0)
+            said += (size_t)n;
+    } while (sent < all || rg_secure_unsent(l->end[i]));
+    free(out);
+    return said;
+}
+
+/* What a message is said to cost is what OpenSSL writes. */
+static void test_overhead(void)
+{
+    static const size_t sizes[] = {0,     1,     1000,  16351, 16352, 16353,   16384,
+                                   16385, 32736, 32737, 60000, 1 << 20, 4000000};
+    static const enum rg_cipher ciphers[] = {RG_CIPHER_AES, RG_CIPHER_CHACHA};
+    unsigned char *payload = calloc(1, 4000000);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(payload);
+    for (size_t c = 0; c < RG_COUNT(ciphers); c++) {
+        struct line l;
+        open_line(&l, &key, &key, ciphers[c], ciphers[c]);
+        shake_line(&l);
+        CU_ASSERT_STRING_EQUAL(rg_secure_cipher(l.end[CALLER]),
+                               c ? "TLS_CHACHA20_POLY1305_SHA256" : "TLS_AES_128_GCM_SHA256");
+        for (size_t i = 0; i < RG_COUNT(sizes); i++) {
+            size_t wanted = sizes[i] + RG_MESSAGE_HEADER + rg_tls_bytes(sizes[i]);
+            uint64_t before = rg_secure_wire_sent(l.end[CALLER]);
+            CU_ASSERT_EQUAL(said_for(&l, CALLER, payload, sizes[i]), wanted);
+            CU_ASSERT_EQUAL(rg_secure_wire_sent(l.end[CALLER]) - before, wanted);
+        }
+        close_line(&l);
+    }
+    free(payload);
+}
+
 /* A record that is changed, left out, said twice or cut off on the way. */
 static void test_changed_data(void)
 {
@@ -441,6 +488,7 @@ int main(int argc, char **argv)
                                               {"garbage", test_garbage},
                                               {"no key", test_no_key},
                                               {"data", test_data},
+                                              {"what a key adds", test_overhead},
                                               {"changed data", test_changed_data}};
     return suite_main("secure", tests, RG_COUNT(tests), argc, argv);
 }

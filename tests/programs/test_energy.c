@@ -84,6 +84,20 @@ static void every_strategy_from_its_times_and_bytes(void)
     }
 }
 
+/* With a key the ports work for the records too, message by message as the counters have it. */
+static void records_pass_the_ports(void)
+{
+    json_t *keyed = command_result("ringsim tests/data/energy.xml --set key-byte-s=1e-12", 60);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(keyed);
+    for (size_t i = 1; i < RG_COUNT(labels); i++) {
+        json_t *run = command_run_of(keyed, labels[i]);
+        double wire = command_number(run, "traffic.wire_bytes");
+        CU_ASSERT(wire > command_number(run_of(labels[i]), "traffic.wire_bytes"));
+        near("network", command_number(run, "energy_J.network"), 1.5 * wire / 1e6);
+    }
+    json_decref(keyed);
+}
+
 static void parts_and_nodes_are_the_total(void)
 {
     for (size_t i = 0; i < RG_COUNT(labels); i++) {
@@ -267,6 +281,7 @@ static void the_trace_integrates_to_the_joules(void)
 {
     integrates("clock=5e8");
     integrates("threads=4");
+    integrates("key-byte-s=1e-9");
     integrates("platform=tests/data/energy-messages-platform.xml");
 }
 
@@ -289,6 +304,7 @@ int main(int argc, char **argv)
         {"one node, with nothing but a pencil", one_node_by_hand},
         {"a server's traffic", traffic_by_hand},
         {"five strategies from their times and bytes", every_strategy_from_its_times_and_bytes},
+        {"records of a key", records_pass_the_ports},
         {"parts and nodes sum to the total", parts_and_nodes_are_the_total},
         {"two and four threads", threads_share_the_watts},
         {"evaluation costs nothing", evaluation_costs_nothing},

@@ -137,6 +137,7 @@ static inline void fill_run(struct rg_run *run)
                                                    .receive_W = 0.5,
                                                    .compute_share = 0.5,
                                                    .core_share = 0.25,
+                                                   .keyed = true,
                                                    .port_rate = 1e6,
                                                    .message_s = 1.0 / 3,
                                                    .byte_s = 1e-9};

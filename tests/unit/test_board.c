@@ -123,6 +123,25 @@ static void test_messages(void)
     NEAR(rg_board_port_s(&b, 1, 1000), 1e-5 + 1e-7 * (1000.0 + RG_MESSAGE_HEADER));
 }
 
+/* By hand: records of TLS around messages of one and of different sizes. */
+static void test_keyed(void)
+{
+    struct rg_board b = board;
+    const struct rg_load mixed = {3, 40001, rg_tls_bytes(0) + rg_tls_bytes(1) +
+                                                rg_tls_bytes(40000)};
+    double plain = (40001.0 + 3 * RG_MESSAGE_HEADER) * 1.1;
+    NEAR(rg_board_load_bytes(&b, mixed), plain);
+    CU_ASSERT_EQUAL(rg_board_wire_bytes(&b, 3, 40001), rg_board_load_bytes(&b, mixed));
+    CU_ASSERT_EQUAL(rg_board_port_s(&b, 3, 40001), rg_board_load_s(&b, mixed));
+    b.keyed = true;
+    NEAR(rg_board_load_bytes(&b, mixed), plain + 1.1 * 22 * (1 + 1 + 3));
+    NEAR(rg_board_load_s(&b, mixed), 3e-5 + (plain + 1.1 * 22 * 5) / 1e8);
+    NEAR(rg_board_wire_bytes(&b, 2, 40000), (40000 + 64 + 22 * 4) * 1.1);
+    NEAR(rg_board_wire_bytes(&b, 2, 2 * (16384 - 32)), 2 * (16384 + 22) * 1.1);
+    NEAR(rg_board_hop_s(&b, 1000), 2e-5 + 5e-5 + (1032 + 22) * 1.1 / 1e8);
+    CU_ASSERT_EQUAL(rg_board_wire_bytes(&b, 0, 0), 0);
+}
+
 static void refused(struct rg_board b, const char *word)
 {
     struct rg_error e = {0};
@@ -163,6 +182,7 @@ int main(int argc, char **argv)
                                               {"no such clock", test_no_such_clock},
                                               {"watts", test_watts},
                                               {"messages", test_messages},
+                                              {"messages with a key", test_keyed},
                                               {"what cannot be", test_check}};
     return suite_main("board", tests, RG_COUNT(tests), argc, argv);
 }
