@@ -15,7 +15,7 @@
  * payload fill one record after the other. Senders do better where messages leave together, which
  * share records, and worse where a message leaves in several segments (posix/link.c): each begins a
  * record and fills at least 15 of its 16 KiB, so that there is at most one record more to every 15
- * records here. As with frames, what carries no payload is not counted. */
+ * of these, and one. As with frames, what carries no payload is not counted. */
 static inline uint64_t rg_tls_bytes(uint64_t payload)
 {
     return RG_TLS_RECORD_MORE * ((payload + RG_MESSAGE_HEADER + RG_TLS_RECORD - 1) / RG_TLS_RECORD);

@@ -3,6 +3,7 @@
  * bound. */
 #include "tests/conformance/cases.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "world/trace.h"
 #include <math.h>
@@ -228,6 +229,8 @@ static int counters(struct rg_world *w, void *arg)
     CHECK(rg_sendrecv(w, other, buffer, 17, other, values, 17, TAG(1)) == 0);
     CHECK(w->count.messages == 2 && w->count.messages_received == 2 && w->count.values == 25);
     CHECK(w->count.bytes_sent == 117 && w->count.bytes_received == 117);
+    CHECK(w->count.tls_sent == rg_tls_bytes(100) + rg_tls_bytes(17));
+    CHECK(w->count.tls_received == w->count.tls_sent);
     CHECK(w->count.busy_s >= (w->rank ? 0.0699 : 0.0199));
     CHECK(!l->is_virtual || w->count.busy_s <= (w->rank ? 0.07 : 0.02) * 1.21);
     if (w->rank == 0) /* how long it waits in real time: see waiting */
@@ -399,6 +402,7 @@ static int strands(struct rg_world *w, void *arg)
     }
     CHECK(rg_join(w, strand, &result) == 0 && result == 77 && h.heard == 5);
     CHECK(w->count.messages == 10 && w->count.bytes_sent == 40 && w->count.bytes_received == 40);
+    CHECK(w->count.tls_sent == 10 * rg_tls_bytes(4) && w->count.tls_received == w->count.tls_sent);
     CHECK(w->count.busy_s >= 0.0399);
     return 0;
 }

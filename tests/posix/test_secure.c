@@ -411,7 +411,7 @@ static size_t said_for(struct line *l, int i, const unsigned char *payload, size
 /* What a message is said to cost is what OpenSSL writes. */
 static void test_overhead(void)
 {
-    static const size_t sizes[] = {0,     1,     1000,  16351, 16352, 16353,   16384,
+    static const size_t sizes[] = {0,     1,     1000,  16351, 16352,   16353,  16384,
                                    16385, 32736, 32737, 60000, 1 << 20, 4000000};
     static const enum rg_cipher ciphers[] = {RG_CIPHER_AES, RG_CIPHER_CHACHA};
     unsigned char *payload = calloc(1, 4000000);

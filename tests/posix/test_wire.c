@@ -4,9 +4,11 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "posix/secure.h"
 #include "tests/posix/cluster.h"
 #include "tests/support/suite.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -133,23 +135,35 @@ static void put_frame(int fd, const struct rg_header *h)
     put_all(fd, bytes, sizeof bytes);
 }
 
-/* Rank 1 of two calls rank 0 and says hello. */
-static int call_as_rank_1(const struct rg_hosts *hosts)
+static int call_rank_0(const struct rg_hosts *hosts)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)atoi(hosts->host[0].port)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ? fd : -1;
+}
+
+static void hello_of_rank_1(unsigned char bytes[RG_WIRE_HELLO])
+{
     struct rg_hello h = {.protocol = RG_WIRE_PROTOCOL,
                          .kind = RG_HELLO_ASKS,
                          .rank = 1,
                          .size = 2,
                          .version = RG_VERSION,
                          .scenario = "test"};
-    unsigned char bytes[RG_WIRE_HELLO];
     rg_hello_encode(&h, bytes);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+}
+
+/* Rank 1 of two calls rank 0 and says hello. */
+static int call_as_rank_1(const struct rg_hosts *hosts)
+{
+    struct rg_hello h;
+    unsigned char bytes[RG_WIRE_HELLO];
+    int fd = call_rank_0(hosts);
+    if (fd < 0)
         return -1;
+    hello_of_rank_1(bytes);
     put_all(fd, bytes, sizeof bytes);
     if (recv(fd, bytes, sizeof bytes, MSG_WAITALL) != sizeof bytes || rg_hello_decode(bytes, &h) ||
         h.kind != RG_HELLO_WELCOME)
@@ -175,13 +189,15 @@ static int listen_to_nonsense(struct rg_world *w, void *arg)
 }
 
 /* What the real rank says of it: the code of the loss. */
-static int real_rank(int listener, struct rg_hosts *hosts)
+static int real_rank(int listener, struct rg_hosts *hosts, const struct rg_key *key,
+                     rg_program_fn program)
 {
     struct rg_error e = {0};
     struct rg_join join = {.rank = 0,
                            .hosts = hosts,
                            .listener = listener,
                            .scenario = "test",
+                           .key = key,
                            .timeout_s = 20,
                            .quiet = true};
     struct rg_mesh *mesh;
@@ -189,7 +205,7 @@ static int real_rank(int listener, struct rg_hosts *hosts)
     int result, error = rg_mesh_join(&join, &mesh, &e);
     if (error)
         return error;
-    error = rg_mesh_run(mesh, 2, listen_to_nonsense, NULL, &result, &e);
+    error = rg_mesh_run(mesh, 2, program, NULL, &result, &e);
     if (error == 0)
         error = result;
     bool known = rg_mesh_lost(mesh, &lost);
@@ -212,7 +228,7 @@ static int suffer(nonsense_fn nonsense, uint64_t seed)
     pid_t pid = fork();
     if (pid == 0) {
         close(listeners[1]);
-        int result = real_rank(listeners[0], &hosts);
+        int result = real_rank(listeners[0], &hosts, NULL, listen_to_nonsense);
         rg_hosts_free(&hosts);
         exit(-result);
     }
@@ -363,13 +379,97 @@ static void test_anything(void)
     }
 }
 
+/* ---- segments ---- */
+
+static int send_large(struct rg_world *w, void *arg)
+{
+    static char buffer[256 << 10];
+    struct rg_request r;
+    (void)arg;
+    rg_send(w, 1, 300, buffer, sizeof buffer, &r);
+    return rg_wait(w, &r);
+}
+
+/* So many bytes, as they come; false: they do not. */
+static bool get_all(int fd, struct rg_secure *tls, void *to, size_t bytes)
+{
+    for (size_t got = 0; got < bytes;) {
+        struct iovec rest = {(char *)to + got, bytes - got};
+        ssize_t n = rg_secure_recv(tls, &rest, 1);
+        struct pollfd look = {.fd = fd, .events = POLLIN};
+        if (n == 0 || (n < 0 && (errno != EAGAIN || poll(&look, 1, 20000) != 1)))
+            return false;
+        got += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+/* Units of the first segment of the message; 0: none has come. */
+static unsigned first_segment(int fd, struct rg_secure *tls)
+{
+    unsigned char bytes[RG_WIRE_HELLO];
+    struct iovec all = {bytes, sizeof bytes};
+    struct rg_header h = {0};
+    struct rg_hello hello;
+    hello_of_rank_1(bytes);
+    for (int shaken; (shaken = rg_secure_shake(tls)) != 1;) {
+        struct pollfd look = {.fd = fd, .events = POLLIN};
+        if (shaken < 0 || poll(&look, 1, 20000) != 1)
+            return 0;
+    }
+    if (rg_secure_send(tls, &all, 1) != sizeof bytes || !get_all(fd, tls, bytes, sizeof bytes) ||
+        rg_hello_decode(bytes, &hello))
+        return 0;
+    rg_header_encode(&(struct rg_header){.type = RG_FRAME_FENCE, .run = 1, .sequence = 1}, bytes);
+    all.iov_len = RG_MESSAGE_HEADER;
+    rg_secure_send(tls, &all, 1);
+    while (h.type != RG_FRAME_DATA)
+        if (!get_all(fd, tls, bytes, RG_MESSAGE_HEADER) || rg_header_decode(bytes, &h))
+            return 0;
+    return h.units;
+}
+
+/* With a key a header and its segment fill their records but for less than a unit. */
+static void test_segment(void)
+{
+    static const struct rg_key key = {.secret = "of tests, and no secret"};
+    int listeners[2], status;
+    struct rg_hosts hosts;
+    struct rg_guard *guard;
+    struct rg_error e;
+    CU_ASSERT_EQUAL_FATAL(rg_local_listen(2, listeners, &hosts, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_secure_open(&key, RG_CIPHER_FIT, &guard, &e), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(listeners[1]);
+        real_rank(listeners[0], &hosts, &key, send_large); /* whose peer hangs up */
+        exit(0);
+    }
+    close(listeners[0]);
+    close(listeners[1]);
+    int fd = call_rank_0(&hosts);
+    CU_ASSERT_FATAL(fd >= 0);
+    struct rg_secure *tls = rg_secure_new(guard, fd, true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(tls);
+    size_t bytes = first_segment(fd, tls) * RG_WIRE_UNIT + RG_MESSAGE_HEADER;
+    CU_ASSERT(bytes > RG_TLS_RECORD - RG_WIRE_UNIT);
+    CU_ASSERT(RG_TLS_RECORD - 1 - (bytes - 1) % RG_TLS_RECORD < RG_WIRE_UNIT);
+    close(fd);
+    rg_secure_free(tls);
+    rg_secure_close(guard);
+    rg_hosts_free(&hosts);
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"headers", test_headers},
                                               {"random headers", test_random_headers},
                                               {"hellos", test_hellos},
                                               {"nonsense from a peer", test_nonsense},
-                                              {"anything from a peer", test_anything}};
+                                              {"anything from a peer", test_anything},
+                                              {"segments with a key", test_segment}};
     signal(SIGPIPE, SIG_IGN);
     return suite_main("wire", tests, RG_COUNT(tests), argc, argv);
 }

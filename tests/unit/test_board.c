@@ -127,8 +127,8 @@ static void test_messages(void)
 static void test_keyed(void)
 {
     struct rg_board b = board;
-    const struct rg_load mixed = {3, 40001, rg_tls_bytes(0) + rg_tls_bytes(1) +
-                                                rg_tls_bytes(40000)};
+    const struct rg_load mixed = {3, 40001,
+                                  rg_tls_bytes(0) + rg_tls_bytes(1) + rg_tls_bytes(40000)};
     double plain = (40001.0 + 3 * RG_MESSAGE_HEADER) * 1.1;
     NEAR(rg_board_load_bytes(&b, mixed), plain);
     CU_ASSERT_EQUAL(rg_board_wire_bytes(&b, 3, 40001), rg_board_load_bytes(&b, mixed));
