@@ -96,6 +96,8 @@ class Network:
     """Nodes 0 .. count - 1 at 10.77.0.1 and up; rate in bit/s, burst in bytes."""
 
     def __init__(self, count, rate, burst):
+        if not inside():
+            raise Unavailable("a network is made inside of enter() only: it takes /run and the node names for itself")
         self.count, self.rate, self.burst = count, rate, burst
         _run("mount", "-t", "tmpfs", "none", "/run")
         os.makedirs("/run/netns")
