@@ -1,6 +1,6 @@
 /* A join in progress, as its rooms share it: finding the others (join_find.c), greeting them
- * (join_greet.c), refusing some (join_refuse.c), and the wait for all (join.c). Private to
- * runtime/posix. */
+ * (join_greet.c), refusing some (join_refuse.c), being interrupted (join_interrupt.c), and the wait
+ * for all (join.c). Private to runtime/posix. */
 #ifndef RG_POSIX_GATHERING_H
 #define RG_POSIX_GATHERING_H
 
@@ -78,8 +78,12 @@ bool rg_join_comes_from(const struct rg_gathering *g, int fd, int rank);
 
 /* ---- join_greet.c ---- */
 struct rg_hello rg_join_hello(const struct rg_gathering *g, enum rg_hello_kind kind, int target);
-/* A hello always fits an empty socket; where it does not, the connection is of no use. */
+/* What is said in a join always fits an empty socket; where it does not, the connection is of no
+ * use. */
+bool rg_join_send(const struct rg_channel *channel, unsigned char *bytes, size_t count);
 bool rg_join_send_hello(const struct rg_channel *channel, const struct rg_hello *h);
+/* Reads once into what is left of t->bytes, not full: 1: some, 0: nothing yet, -1: over. */
+int rg_join_read(struct rg_talk *t);
 /* 1: whole, 0: more to come, -1: over, -2: nonsense. */
 int rg_join_read_hello(struct rg_talk *t);
 void rg_join_begin_greeting(struct rg_gathering *g, int rank); /* connected to a lower rank */
@@ -101,7 +105,18 @@ void rg_join_drop(struct rg_gathering *g, struct rg_talk *t, const char *why);
 /* The same for one that did not get through the handshake. */
 void rg_join_refuse_stranger(struct rg_gathering *g, struct rg_talk *t);
 bool rg_join_is_alive(int fd);
-/* One that had joined has gone: with a refusal that it passes on, or for no reason known. */
+/* One that had joined has gone: with a refusal that it passes on, interrupted, or for no reason
+ * known. */
 void rg_join_drop_peer(struct rg_gathering *g, int rank);
+
+/* ---- join_interrupt.c ---- */
+/* The rank has sent something else than a hello, or after it. Does it say that it was interrupted,
+ * or that time is up? Then so is this join (RG_ERR_INTERRUPTED, RG_ERR_TIMEOUT); t is the
+ * connection, of which t->bytes may have been read. */
+bool rg_join_hear_interruption(struct rg_gathering *g, int rank, struct rg_talk *t);
+/* A visitor that is held has hung up. */
+void rg_join_lose_held(struct rg_gathering *g, struct rg_talk *t);
+/* The join is interrupted: everybody who can be reached learns it. */
+void rg_join_spread_interruption(struct rg_gathering *g);
 
 #endif

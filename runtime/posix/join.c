@@ -13,7 +13,7 @@
  * bytes that are no hello, connections that say nothing or too little: turned away and logged; a
  * peer of another run, or that only claims to be one of ours: refused and logged, and the wait goes
  * on; the same rank twice; a peer that is lost again before all are there: waited for anew;
- * interruption.
+ * interruption, here or elsewhere.
  */
 #include "posix/gathering.h"
 
@@ -161,7 +161,7 @@ static void attend(struct rg_gathering *g)
         if (!visitor[i].revents || t->channel.fd != visitor[i].fd)
             continue;
         if (t->held)
-            rg_join_end_talk(t);
+            rg_join_lose_held(g, t);
         else
             rg_join_hear(g, t);
     }
@@ -306,6 +306,8 @@ int rg_join_mesh(const struct rg_join *o, struct rg_channel *channels, struct rg
         result = gather(&g);
     if (result == RG_ERR_REFUSED)
         spread_refusal(&g);
+    else if (result == RG_ERR_INTERRUPTED || g.failed == RG_ERR_TIMEOUT)
+        rg_join_spread_interruption(&g);
     clean_up(&g, result);
     return result;
 }

@@ -33,31 +33,42 @@ struct rg_hello rg_join_hello(const struct rg_gathering *g, enum rg_hello_kind k
     return h;
 }
 
+bool rg_join_send(const struct rg_channel *channel, unsigned char *bytes, size_t count)
+{
+    struct iovec all = {bytes, count};
+    if (channel->tls)
+        return rg_secure_send(channel->tls, &all, 1) == (ssize_t)count &&
+               !rg_secure_unsent(channel->tls);
+    return send(channel->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)count;
+}
+
 bool rg_join_send_hello(const struct rg_channel *channel, const struct rg_hello *h)
 {
     unsigned char bytes[RG_WIRE_HELLO];
-    struct iovec all = {bytes, sizeof bytes};
     rg_hello_encode(h, bytes);
-    if (channel->tls)
-        return rg_secure_send(channel->tls, &all, 1) == (ssize_t)sizeof bytes &&
-               !rg_secure_unsent(channel->tls);
-    return send(channel->fd, bytes, sizeof bytes, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-           (ssize_t)sizeof bytes;
+    return rg_join_send(channel, bytes, sizeof bytes);
+}
+
+int rg_join_read(struct rg_talk *t)
+{
+    struct iovec rest = {t->bytes + t->have, RG_WIRE_HELLO - t->have};
+    ssize_t n;
+    do
+        n = t->channel.tls ? rg_secure_recv(t->channel.tls, &rest, 1)
+                           : recv(t->channel.fd, rest.iov_base, rest.iov_len, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : -1;
+    t->have += (size_t)n;
+    return 1;
 }
 
 int rg_join_read_hello(struct rg_talk *t)
 {
     while (t->have < RG_WIRE_HELLO) {
-        struct iovec rest = {t->bytes + t->have, RG_WIRE_HELLO - t->have};
-        ssize_t n = t->channel.tls ? rg_secure_recv(t->channel.tls, &rest, 1)
-                                   : recv(t->channel.fd, rest.iov_base, rest.iov_len, MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            return 0;
-        if (n <= 0)
-            return -1;
-        t->have += (size_t)n;
+        int read = rg_join_read(t);
+        if (read <= 0)
+            return read;
         if (!rg_hello_begins(t->bytes, t->have))
             return -2;
     }
@@ -125,7 +136,7 @@ void rg_join_answered(struct rg_gathering *g, int rank)
     if (p->call.state != RG_CALL_WAITING)
         return;
     int read = rg_join_read_hello(&p->call);
-    if (read == 0)
+    if (read == 0 || (read == -2 && rg_join_hear_interruption(g, rank, &p->call)))
         return;
     struct rg_hello h;
     const char *wrong = read == -1   ? "it closed the connection"

@@ -112,8 +112,11 @@ void rg_join_drop_peer(struct rg_gathering *g, int rank)
     struct rg_hello h;
     bool refusal = rg_join_read_hello(&last) == 1 && !rg_hello_decode(last.bytes, &h) &&
                    h.kind == RG_HELLO_REFUSED;
+    bool interrupted = !refusal && rg_join_hear_interruption(g, rank, &last);
     rg_join_hang_up(&g->peers[rank]);
     g->joined--;
+    if (interrupted)
+        return;
     if (refusal) {
         g->places[rank].told = true;
         rg_join_fail(g, h.reason);

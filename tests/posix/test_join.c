@@ -120,6 +120,17 @@ static int talk_on(struct rg_world *w, void *arg)
 }
 
 static struct said *said; /* by member, shared */
+static volatile int stop;
+static struct rg_mesh *volatile mesh_to_stop;
+
+/* As ringnode does it. */
+static void on_term(int number)
+{
+    (void)number;
+    stop = 1;
+    if (mesh_to_stop)
+        rg_mesh_interrupt(mesh_to_stop);
+}
 
 static void start_member(struct member *m, int index)
 {
@@ -138,19 +149,22 @@ static void start_member(struct member *m, int index)
                            .key = m->key,
                            .cipher = m->cipher,
                            .insecure = m->insecure,
-                           .quiet = true};
+                           .quiet = true,
+                           .stop = &stop};
     struct rg_mesh *mesh;
+    signal(SIGTERM, on_term);
     int result = 0, code = rg_mesh_join(&join, &mesh, &e);
+    mesh_to_stop = mesh;
     if (code == 0)
         code = rg_mesh_run(mesh, rg_mesh_size(mesh), m->talks ? talk_on : answer_all, NULL, &result,
                            &e);
     struct rg_mesh_lost lost;
+    mesh_to_stop = NULL;
     if (code == 0 && rg_mesh_lost(mesh, &lost))
         rg_fail(&e, lost.code, "%s", lost.text);
     said[index].code = code ? code : result;
     snprintf(said[index].text, sizeof said[index].text, "%s", e.text);
-    if (code == 0)
-        rg_mesh_leave(mesh);
+    rg_mesh_leave(mesh);
     _exit(0);
 }
 
@@ -346,6 +360,56 @@ static void test_comeback(void)
     rg_hosts_free(&t.hosts);
 }
 
+/* ---- interruption ---- */
+
+/* One does not find another: `blind` calls rank 0 in vain, so that the three never get together.
+ * After a while the victim is interrupted: all learn it, and from whom. */
+static void interrupt_trio(int blind, int victim, const struct rg_key *its,
+                           const char *const heard[RANKS])
+{
+    struct trio t;
+    open_trio(&t);
+    struct rg_hosts lost = t.hosts;
+    struct rg_host host[RANKS] = {t.hosts.host[0], t.hosts.host[1], t.hosts.host[2]};
+    snprintf(host[0].port, sizeof host[0].port, "1"); /* nobody is there */
+    lost.host = host;
+    t.members[blind].hosts = &lost;
+    for (int r = 0; r < RANKS; r++) {
+        t.members[r].key = its;
+        if (blind == 2) /* it knows the run, and joins rank 1, which has then joined all */
+            t.members[r].nonce = 7;
+        start_member(&t.members[r], r);
+    }
+    close_listeners(&t);
+    nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    kill(t.members[victim].pid, SIGTERM);
+    for (int r = 0; r < RANKS; r++) {
+        wait_member(&t.members[r]);
+        expect(r, RG_ERR_INTERRUPTED, heard[r]);
+    }
+    rg_hosts_free(&t.hosts);
+}
+
+static const struct rg_key key = {.secret = "one"}, other_key = {.secret = "another"};
+
+static void test_interruption(void)
+{
+    static const char plain[] = "interrupted", by_0[] = "interrupted while joining, as rank 0 at",
+                      by_1[] = "interrupted while joining, as rank 1 at",
+                      by_2[] = "interrupted while joining, as rank 2 at";
+    for (int k = 0; k < 2; k++) {
+        const struct rg_key *its = k ? &key : NULL;
+        /* rank 1 holds rank 2, as it does not know the run */
+        interrupt_trio(1, 0, its, (const char *const[]){plain, by_2, by_0});
+        interrupt_trio(1, 1, its, (const char *const[]){by_2, plain, by_1});
+        interrupt_trio(1, 2, its, (const char *const[]){by_2, by_2, plain});
+        /* rank 1 has joined all and runs; the others have met nobody else */
+        interrupt_trio(2, 0, its, (const char *const[]){plain, plain, by_1});
+        interrupt_trio(2, 1, its, (const char *const[]){by_1, plain, by_1});
+        interrupt_trio(2, 2, its, (const char *const[]){by_1, plain, plain});
+    }
+}
+
 /* ---- strangers ---- */
 
 static int knock(const struct rg_host *host)
@@ -442,8 +506,6 @@ static void test_addresses(void)
 }
 
 /* ---- keys ---- */
-
-static const struct rg_key key = {.secret = "one"}, other_key = {.secret = "another"};
 
 static void give_keys(struct trio *t)
 {
@@ -670,6 +732,7 @@ int main(int argc, char **argv)
                                               {"a missing rank", test_missing},
                                               {"impostors", test_impostors},
                                               {"comeback", test_comeback},
+                                              {"interruption", test_interruption},
                                               {"strangers", test_strangers},
                                               {"addresses", test_addresses},
                                               {"a key", test_key},
