@@ -29,6 +29,9 @@ bool rg_cli_same_file(const char *a, const char *b)
     struct stat p, q;
     if (stat(a, &p) == 0 && stat(b, &q) == 0)
         return p.st_dev == q.st_dev && p.st_ino == q.st_ino && S_ISREG(p.st_mode);
+    char target_a[RG_FILE_PATH], target_b[RG_FILE_PATH]; /* of links to what is not there yet */
+    a = rg_file_follow(a, target_a) == 0 ? target_a : a;
+    b = rg_file_follow(b, target_b) == 0 ? target_b : b;
     char *folder_a = rg_text_beside(a, "."), *folder_b = rg_text_beside(b, ".");
     const char *name_a = strrchr(a, '/') ? strrchr(a, '/') + 1 : a;
     const char *name_b = strrchr(b, '/') ? strrchr(b, '/') + 1 : b;

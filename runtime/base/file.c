@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_OPEN = 16, MAX_PATH = 4096 };
+enum { MAX_OPEN = 16, MAX_PATH = RG_FILE_PATH, MAX_LINKS = 40 };
 
 /* Names of unfinished temporary files, in memory that a signal handler may read. */
 static char pending[MAX_OPEN][MAX_PATH];
@@ -31,6 +31,23 @@ static int remember(const char *temporary)
     return -1;
 }
 
+int rg_file_follow(const char *path, char target[RG_FILE_PATH])
+{
+    char link[MAX_PATH], next[MAX_PATH];
+    int length = snprintf(target, MAX_PATH, "%s", path);
+    for (int i = 0; i < MAX_LINKS && length < MAX_PATH; i++) {
+        ssize_t bytes = readlink(target, link, sizeof link);
+        if (bytes < 0)
+            return 0; /* no link, or nothing at all */
+        const char *name = strrchr(target, '/');
+        int folder = name && link[0] != '/' ? (int)(name + 1 - target) : 0;
+        length = snprintf(next, sizeof next, "%.*s%.*s", folder, target, (int)bytes, link);
+        memcpy(target, next, sizeof next);
+    }
+    errno = length < MAX_PATH ? ELOOP : ENAMETOOLONG;
+    return -1;
+}
+
 static void name_temporary(const char *path, long pid, size_t size, char *temporary)
 {
     snprintf(temporary, size, "%s.part-%ld", path, pid);
@@ -39,6 +56,7 @@ static void name_temporary(const char *path, long pid, size_t size, char *tempor
 static void release(struct rg_file *file)
 {
     free(file->path);
+    free(file->target);
     free(file->temporary);
     *file = (struct rg_file){0};
 }
@@ -50,23 +68,30 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
         file->stream = stdout;
         return 0;
     }
-    size_t length = strlen(path) + 32;
+    char target[MAX_PATH];
+    struct stat status;
+    bool there = stat(path, &status) == 0, direct = there && !S_ISREG(status.st_mode);
+    if (there && S_ISDIR(status.st_mode))
+        return rg_fail(e, RG_ERR_IO, "%s: is a folder, a file is wanted", path);
+    if (!direct && rg_file_follow(path, target) != 0)
+        return rg_fail(e, RG_ERR_IO, "%.200s: cannot write: %s", path, strerror(errno));
+    if (direct) /* a device or pipe: write straight to it */
+        snprintf(target, sizeof target, "%s", path);
+    size_t length = strlen(target) + 32;
     if (length > MAX_PATH)
         return rg_fail(e, RG_ERR_IO, "%.200s...: the path is too long", path);
-    struct stat status;
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        return rg_fail(e, RG_ERR_IO, "%s: is a folder, a file is wanted", path);
     file->path = strdup(path);
+    file->target = strdup(target);
     file->temporary = malloc(length);
-    if (!file->path || !file->temporary) {
+    if (!file->path || !file->target || !file->temporary) {
         release(file);
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", path);
     }
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        snprintf(file->temporary, length, "%s", path); /* a device or pipe: write straight to it */
+    if (direct)
+        snprintf(file->temporary, length, "%s", target);
     else
-        name_temporary(path, (long)getpid(), length, file->temporary);
-    if (strcmp(file->temporary, file->path) != 0 && remember(file->temporary) != 0) {
+        name_temporary(target, (long)getpid(), length, file->temporary);
+    if (!direct && remember(file->temporary) != 0) {
         release(file);
         return rg_fail(e, RG_ERR_IO, "%s: too many files open at once", path);
     }
@@ -91,14 +116,14 @@ int rg_file_commit(struct rg_file *file, struct rg_error *e)
         failed = 1;
         error = errno;
     }
-    if (!failed && strcmp(file->temporary, file->path) != 0 &&
-        rename(file->temporary, file->path) != 0) {
+    if (!failed && strcmp(file->temporary, file->target) != 0 &&
+        rename(file->temporary, file->target) != 0) {
         failed = 1;
         error = errno;
     }
     if (failed) {
         rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", file->path, strerror(error));
-        if (strcmp(file->temporary, file->path) != 0)
+        if (strcmp(file->temporary, file->target) != 0)
             unlink(file->temporary);
     }
     forget(file->temporary);
@@ -110,7 +135,7 @@ void rg_file_abandon(struct rg_file *file)
 {
     if (file->path) {
         fclose(file->stream);
-        if (strcmp(file->temporary, file->path) != 0)
+        if (strcmp(file->temporary, file->target) != 0)
             unlink(file->temporary);
         forget(file->temporary);
         release(file);
@@ -143,10 +168,10 @@ void rg_file_abandon_on_signals(int status)
 
 void rg_file_abandon_of(const char *path, long pid)
 {
-    char temporary[MAX_PATH];
-    if (strlen(path) + 32 > sizeof temporary)
+    char target[MAX_PATH], temporary[MAX_PATH];
+    if (rg_file_follow(path, target) != 0 || strlen(target) + 32 > sizeof temporary)
         return;
-    name_temporary(path, pid, sizeof temporary, temporary);
+    name_temporary(target, pid, sizeof temporary, temporary);
     unlink(temporary);
 }
 

@@ -1,9 +1,10 @@
 /* Files that appear whole or not at all.
  *
- * Happy path: open a temporary file beside the target, write, close, rename over the target.
- * Failure modes handled: the folder is missing or not writable (reported at open, before any work),
- * the disk is full (reported at commit, target untouched), an interruption (temporary files of this
- * process are unlinked by rg_file_abandon_all, which is safe in a signal handler). */
+ * Happy path: open a temporary file beside the target (what the path stands for, where it is a
+ * link), write, close, rename over the target. Failure modes handled: the folder is missing or not
+ * writable (reported at open, before any work), the disk is full (reported at commit, target
+ * untouched), an interruption (temporary files of this process are unlinked by rg_file_abandon_all,
+ * which is safe in a signal handler). */
 #ifndef RG_BASE_FILE_H
 #define RG_BASE_FILE_H
 
@@ -11,9 +12,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#define RG_FILE_PATH 4096
+
 struct rg_file {
-    FILE *stream; /* write here; standard output when the path is "-" */
-    char *path, *temporary;
+    FILE *stream;                    /* write here; standard output when the path is "-" */
+    char *path, *target, *temporary; /* as given; what that points to; until it is whole */
 };
 
 int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e);
@@ -25,6 +28,10 @@ void rg_file_abandon_all(void);
 void rg_file_abandon_on_signals(int status);
 /* The temporary file of a process that did not live to do it itself. */
 void rg_file_abandon_of(const char *path, long pid);
+
+/* Symbolic links that end the path, followed one by one: the last need not point to anything. 0, or
+ * -1 with errno: too many of them, or too long. */
+int rg_file_follow(const char *path, char target[RG_FILE_PATH]);
 
 /* Could rg_file_open succeed? Leaves nothing behind. */
 int rg_file_can_write(const char *path, struct rg_error *e);

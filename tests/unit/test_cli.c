@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include "base/check.h"
+#include "base/file.h"
 #include "run_fixture.h"
 #include "scratch.h"
 #include "support/suite.h"
@@ -125,6 +126,9 @@ static void test_refusals(void)
         {"@/scenario.xml --json @/a --trace @/./a", "both go to"},
         {"@/scenario.xml --json - --trace -", "both go to|-"},
         {"@/scenario.xml --trace -", "--trace -: a file is wanted"},
+        {"@/scenario.xml --json @/link --trace @/folder/absent", "both go to"},
+        {"@/scenario.xml --json @/circle", "--json|circle: cannot write: Too many levels of"},
+        {"@/scenario.xml --json @/astray", "--json|astray: cannot write: No such file"},
         {"@/scenario.xml --json /absent/a", "--json /absent/a: cannot write"},
         {"@/scenario.xml --json @", "is a folder"},
         {"@/scenario.xml --json @/scenario.xml", "that is the scenario"},
@@ -135,6 +139,10 @@ static void test_refusals(void)
     char texts[2][8192];
     write_files();
     scratch_text("l", "x");
+    mkdir(scratch_path("folder"), 0777);
+    CU_ASSERT_EQUAL(symlink("folder/absent", scratch_path("link")), 0);
+    CU_ASSERT_EQUAL(symlink("circle", scratch_path("circle")), 0);
+    CU_ASSERT_EQUAL(symlink("absent/file", scratch_path("astray")), 0);
     for (size_t i = 0; i < RG_COUNT(bad); i++) {
         struct rg_error e = {.code = RG_ERR_INVALID};
         int status = run(bad[i].line, texts);
@@ -257,11 +265,63 @@ static void test_outputs(void)
     rg_run_free(&run);
 }
 
+static void write_through(const char *path, const char *text, bool finish)
+{
+    struct rg_file file;
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL_FATAL(rg_file_open(&file, path, &e), 0);
+    fputs(text, file.stream);
+    if (finish)
+        CU_ASSERT_EQUAL(rg_file_commit(&file, &e), 0)
+    else
+        rg_file_abandon(&file);
+}
+
+static void expect_text(const char *name, const char *wanted)
+{
+    char text[80] = "";
+    FILE *stream = fopen(scratch_path(name), "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+    CU_ASSERT_TRUE(fgets(text, sizeof text, stream) != NULL);
+    CU_ASSERT_STRING_EQUAL(text, wanted);
+    fclose(stream);
+}
+
+static bool is_link(const char *name)
+{
+    struct stat status;
+    return lstat(scratch_path(name), &status) == 0 && S_ISLNK(status.st_mode);
+}
+
+/* A link stays one, whether it points to a file yet or not; its file is whole at any time. */
+static void test_links(void)
+{
+    mkdir(scratch_path("there"), 0777);
+    scratch_text("there/old", "old");
+    CU_ASSERT_EQUAL(symlink("there/old", scratch_path("near")), 0);
+    CU_ASSERT_EQUAL(symlink(scratch_path("near"), scratch_path("far")), 0);
+    CU_ASSERT_EQUAL(symlink("../there/new", scratch_path("there/ahead")), 0);
+    write_through(scratch_path("far"), "never", false);
+    expect_text("there/old", "old");
+    write_through(scratch_path("far"), "young", true);
+    expect_text("there/old", "young");
+    write_through(scratch_path("there/ahead"), "first", true);
+    expect_text("there/new", "first");
+    CU_ASSERT_TRUE(is_link("near") && is_link("far") && is_link("there/ahead"));
+    CU_ASSERT_FALSE(is_link("there/old") || is_link("there/new"));
+    char temporary[600];
+    snprintf(temporary, sizeof temporary, "%s.part-1", scratch_path("there/old"));
+    scratch_text("there/old.part-1", "of a process that has died");
+    rg_file_abandon_of(scratch_path("far"), 1);
+    CU_ASSERT_EQUAL(access(temporary, F_OK), -1);
+}
+
 static const struct suite_test tests[] = {
     {"refusals: status 2, one line, nothing written", test_refusals},
     {"--version, --help, --list, --check", test_information},
     {"exit statuses", test_exit_statuses},
     {"outputs", test_outputs},
+    {"outputs through links", test_links},
 };
 
 int main(int argc, char **argv)
