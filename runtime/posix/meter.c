@@ -86,6 +86,16 @@ bool rg_meter_known(const char *choice)
     return *argument ? source->argument != NULL : !source->needs_argument;
 }
 
+int rg_meter_check(const char *choice, struct rg_error *e)
+{
+    const char *argument;
+    const struct rg_meter_source *source = find_source(choice, &argument);
+    struct rg_error why = {0};
+    if (!source || !source->check || source->check(argument, &why) == 0)
+        return 0;
+    return rg_fail(e, RG_ERR_INVALID, "--meter %s:%.450s", source->name, why.text);
+}
+
 void rg_meter_list(FILE *stream)
 {
     fputs("  auto            the first of these that is there, csv left out\n", stream);

@@ -34,6 +34,9 @@ struct rg_meter;
 
 /* Is that a meter's name, with an argument where one is needed? */
 bool rg_meter_known(const char *choice);
+/* Could what is named after the colon be used? A file that is not there may still come. Errors:
+ * RG_ERR_INVALID, in words that begin with "--meter". */
+int rg_meter_check(const char *choice, struct rg_error *e);
 /* The choices, a line each. */
 void rg_meter_list(FILE *stream);
 

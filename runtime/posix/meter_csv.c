@@ -5,7 +5,8 @@
  * or tabs. Dates are seconds of UNIX, or ISO 8601 (with a zone, or in local time). Between two rows
  * the power is taken as a straight line.
  *
- * Failure modes handled: no such file (told at the start, as it may come later), rows that are no
+ * Failure modes handled: a folder, or a file that may not be read (refused before the run; one that
+ * is not there may come later, and is looked for after it), rows that are no
  * numbers or go back in time (FILE:LINE), a log that does not cover the run from its beginning to
  * its end, gaps, negative or absurd watts, a meter that is stuck; a last line without its end is
  * still being written and left out. */
@@ -18,7 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { COLUMNS = 32, GAP = 10 /* times the usual interval */ };
 #define MOST_W 100000 /* a rack of boards at one socket, and more */
@@ -266,6 +269,20 @@ static int csv_between(void *state, double begin_s, double end_s, struct rg_inte
     return integrate(csv, begin_s, end_s, usual_s, part, e);
 }
 
+static int csv_check(const char *path, struct rg_error *e)
+{
+    struct stat status;
+    if (strlen(path) >= sizeof((struct csv *)NULL)->path)
+        return rg_fail(e, RG_ERR_INVALID, "%.100s...: the path is too long", path);
+    if (stat(path, &status) != 0 && errno == ENOENT)
+        return 0; /* the meter writes it when it likes */
+    if (access(path, R_OK) != 0)
+        return rg_fail(e, RG_ERR_INVALID, "%s: cannot be read: %s", path, strerror(errno));
+    return S_ISDIR(status.st_mode)
+               ? rg_fail(e, RG_ERR_INVALID, "%s: is a folder, a file is wanted", path)
+               : 0;
+}
+
 static int csv_open(struct rg_meter_probe *probe, void **state, struct rg_error *e)
 {
     struct csv *csv = calloc(1, sizeof *csv);
@@ -293,6 +310,7 @@ const struct rg_meter_source rg_meter_csv = {
     .needs_argument = true,
     .kind = RG_METER_LOG,
     .most_W = MOST_W,
+    .check = csv_check,
     .open = csv_open,
     .between = csv_between,
     .close = csv_close,

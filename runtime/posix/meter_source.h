@@ -51,6 +51,8 @@ struct rg_meter_source {
     bool slow;     /* reading takes milliseconds: dates between samples take the last one */
     double most_W; /* see rg_meter_limits */
     double step_s; /* RG_METER_JOULES: the counter moves on in steps of so long */
+    /* May be NULL: nothing to say of the argument without the device. Text: "ARGUMENT: why". */
+    int (*check)(const char *argument, struct rg_error *e);
     /* RG_ERR_INVALID: there is none here; other errors: there is, but it cannot be used. */
     int (*open)(struct rg_meter_probe *probe, void **state, struct rg_error *e);
     int (*read)(void *state, double *value, struct rg_error *e);

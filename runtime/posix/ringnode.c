@@ -141,7 +141,9 @@ static int load_pace(struct ringnode *node, struct rg_error *e)
 static int run(struct ringnode *node)
 {
     struct rg_error e = {0};
-    int result = load_pace(node, &e);
+    int result = rg_meter_check(node->metering.choice, &e);
+    if (result == 0)
+        result = load_pace(node, &e);
     if (result == 0 && node->key_file)
         result = rg_key_load(node->key_file, &node->key, &e);
     if (result == 0 && node->options.load)

@@ -263,6 +263,37 @@ static void test_csv(void)
     }
 }
 
+static bool refuses(const char *path, const char *words)
+{
+    char choice[700];
+    struct rg_error e = {0};
+    snprintf(choice, sizeof choice, "csv:%s", path);
+    return rg_meter_check(choice, &e) == RG_ERR_INVALID && complains(&e, NULL, 0, words);
+}
+
+/* Before the run: what cannot become a log until its end. */
+static void test_csv_refusals(void)
+{
+    char choice[600], longest[600];
+    struct rg_error e = {0};
+    snprintf(choice, sizeof choice, "csv:%s", scratch_path("to-come.csv"));
+    CU_ASSERT_EQUAL(rg_meter_check(choice, &e), 0);
+    snprintf(choice, sizeof choice, "csv:%s", scratch_text("there.csv", ""));
+    CU_ASSERT_EQUAL(rg_meter_check(choice, &e), 0);
+    CU_ASSERT(rg_meter_check("auto", &e) == 0 && rg_meter_check("ina2xx:hwmon9", &e) == 0);
+    CU_ASSERT(refuses(scratch(), "--meter csv:/|is a folder, a file is wanted"));
+    CU_ASSERT(refuses(scratch_path("there.csv/file"), "cannot be read: Not a directory"));
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    CU_ASSERT(refuses(longest, "the path is too long"));
+    if (geteuid() == 0) { /* may read everything */
+        printf("(nothing is unreadable to root) ");
+        return;
+    }
+    chmod(scratch_path("there.csv"), 0);
+    CU_ASSERT(refuses(scratch_path("there.csv"), "there.csv: cannot be read: Permission denied"));
+}
+
 static void test_csv_failures(void)
 {
     const char *path = scratch_path("bad.csv");
@@ -337,6 +368,7 @@ int main(int argc, char **argv)
         {"readings that cannot be", test_lies},
         {"a file that moves", test_moving},
         {"csv", test_csv},
+        {"csv: refused before the run", test_csv_refusals},
         {"csv: what is wrong with it", test_csv_failures},
         {"csv: still being written", test_csv_late},
         {"csv: by rank 0's clock", test_csv_of_first},

@@ -228,7 +228,8 @@ class Meters(unittest.TestCase):
         self.assertIn("no energy: rank 0: ", err)
 
     def test_usage(self):
-        for words in (["--meter", "steam"], ["--meter", "csv:"], ["--meter-interval", "0"],
+        for words in (["--meter", "steam"], ["--meter", "csv:"], ["--meter", f"csv:{self.path}"],
+                      ["--meter-interval", "0"],
                       ["--idle-seconds", "x"], ["--meter-stuck", "-1"], ["--meter-clock", "sun"]):
             done = subprocess.run(self.command("--local", *words), capture_output=True, text=True,
                                   timeout=60)
