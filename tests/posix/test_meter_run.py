@@ -149,7 +149,7 @@ class Meters(unittest.TestCase):
         sensor = self.path / "root/sys/class/hwmon/hwmon0/power1_input"
         process = subprocess.Popen(self.command("--local", "--json", "-", "--meter", "ina2xx",
                                                 "--sysfs-root", root, "--idle-seconds", "0.1",
-                                                epochs=4000),
+                                                epochs=20000),
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         said = process.stderr.readline() # it has been found
         time.sleep(0.4)
