@@ -1,24 +1,25 @@
 /* The key file.
  *
  * Happy path: one line of hexadecimal digits or base64. What TLS gets is derived from it, so that
- * any length serves and the key itself stays in no memory. Failure modes handled: no file, a file
- * that others may read or change, more than a line, other characters, too short or too long, bytes
- * that cannot have been drawn at random. */
+ * any length serves, the key itself stays in no memory, and nodes whose protocols differ do not get
+ * past the handshake. Failure modes handled: no file, a file that others may read or change, more
+ * than a line, other characters, too short or too long, bytes that cannot have been drawn at
+ * random. */
 #include "posix/secure.h"
 
+#include "posix/wire.h"
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { LEAST = 16, MOST = 512, TEXT = 1100, DISTINCT = 8 };
-
-static const char label[] = "RingTMP mesh, protocol 1";
 
 static int digit(char c)
 {
@@ -83,6 +84,8 @@ static int derive(const char *file, const char *text, size_t length, struct rg_k
 {
     unsigned char bytes[TEXT];
     unsigned size = sizeof key->secret;
+    char label[48];
+    int label_bytes = snprintf(label, sizeof label, "RingTMP mesh, protocol %u", RG_WIRE_PROTOCOL);
     int count = from_hex(text, length, bytes);
     if (count < 0)
         count = from_base64(text, length, bytes);
@@ -90,7 +93,7 @@ static int derive(const char *file, const char *text, size_t length, struct rg_k
     int result = 0;
     if (wrong)
         result = rg_fail_at(e, file, 0, "%s", wrong);
-    else if (!HMAC(EVP_sha256(), bytes, count, (const unsigned char *)label, sizeof label - 1,
+    else if (!HMAC(EVP_sha256(), bytes, count, (const unsigned char *)label, (size_t)label_bytes,
                    key->secret, &size))
         result = rg_fail(e, RG_ERR_INTERNAL, "no SHA-256 to derive a key with");
     OPENSSL_cleanse(bytes, sizeof bytes);

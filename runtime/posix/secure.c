@@ -379,10 +379,10 @@ static void explain(struct rg_secure *s)
     else if (s->ended)
         why = "it closed the connection in the handshake";
     else if (reason == SSL_R_BINDER_DOES_NOT_VERIFY)
-        why = "it has another key";
+        why = "it has another key, or another version's protocol";
     else if (reason == SSL_R_SSLV3_ALERT_ILLEGAL_PARAMETER ||
              reason == SSL_R_TLSV1_ALERT_DECRYPT_ERROR || reason == SSL_R_BAD_PSK)
-        why = "it does not accept this node's key";
+        why = "it does not accept this node's key, or has another version's protocol";
     else if (reason == SSL_R_NO_SHARED_CIPHER || reason == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM ||
              reason == SSL_R_CERTIFICATE_VERIFY_FAILED ||
              reason == SSL_R_MISSING_PSK_KEX_MODES_EXTENSION)

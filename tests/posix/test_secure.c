@@ -4,10 +4,12 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "posix/secure.h"
+#include "posix/wire.h"
 #include "tests/support/suite.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -46,6 +48,27 @@ static void test_keys(void)
     }
     CU_ASSERT_EQUAL(load("00112233445566778899aabbccddeefe\n", 0600, &next, &e), 0);
     CU_ASSERT_NOT_EQUAL(memcmp(&first, &next, sizeof first), 0);
+}
+
+/* Nodes of other protocols do not get past the handshake, whatever else changes. */
+static void test_key_of_protocol(void)
+{
+    unsigned char bytes[16], secret[RG_KEY_BYTES];
+    char text[sizeof bytes * 2 + 1], label[80];
+    unsigned size = sizeof secret;
+    struct rg_key loaded;
+    struct rg_error e;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (unsigned char)(17 * i + 3);
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    }
+    CU_ASSERT_EQUAL_FATAL(load(text, 0600, &loaded, &e), 0);
+    for (unsigned p = RG_WIRE_PROTOCOL - 1; p <= RG_WIRE_PROTOCOL + 1; p++) {
+        snprintf(label, sizeof label, "RingTMP mesh, protocol %u", p);
+        HMAC(EVP_sha256(), bytes, sizeof bytes, (const unsigned char *)label, strlen(label), secret,
+             &size);
+        CU_ASSERT_EQUAL(memcmp(secret, loaded.secret, sizeof secret) == 0, p == RG_WIRE_PROTOCOL);
+    }
 }
 
 static void test_bad_keys(void)
@@ -480,6 +503,7 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"key files", test_keys},
                                               {"bad key files", test_bad_keys},
+                                              {"a key of its protocol", test_key_of_protocol},
                                               {"ciphers", test_ciphers},
                                               {"another key", test_other_key},
                                               {"changed handshakes", test_changed_handshake},
