@@ -37,7 +37,7 @@ bool rg_join_hear_interruption(struct rg_gathering *g, int rank, struct rg_talk 
         if (rg_header_decode(t->bytes + at, &h))
             return false;
         if (h.type == RG_FRAME_INTERRUPT) {
-            fail(g, rank, h.tag != 0);
+            fail(g, rank, h.tag == RG_WIRE_EXPIRED);
             return true;
         }
     }
@@ -58,7 +58,8 @@ void rg_join_lose_held(struct rg_gathering *g, struct rg_talk *t)
 static bool say(const struct rg_channel *channel, bool expired)
 {
     unsigned char bytes[2 * RG_MESSAGE_HEADER];
-    const struct rg_header interrupt = {.type = RG_FRAME_INTERRUPT, .tag = expired};
+    const struct rg_header interrupt = {.type = RG_FRAME_INTERRUPT,
+                                        .tag = expired ? RG_WIRE_EXPIRED : 0};
     const struct rg_header goodbye = {.type = RG_FRAME_GOODBYE};
     rg_header_encode(&interrupt, bytes);
     rg_header_encode(&goodbye, bytes + RG_MESSAGE_HEADER);

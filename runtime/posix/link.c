@@ -147,7 +147,7 @@ static bool put_farewell(struct rg_peer *p)
     struct rg_header leave = {
         .type = RG_FRAME_LEAVE, .tag = p->tx_leave_lost, .run = p->tx_leave_run};
     struct rg_header interrupt = {.type = RG_FRAME_INTERRUPT,
-                                  .tag = atomic_load(&p->mesh->expired)};
+                                  .tag = atomic_load(&p->mesh->expired) ? RG_WIRE_EXPIRED : 0};
     struct rg_header goodbye = {.type = RG_FRAME_GOODBYE};
     if (p->tx_interrupt && !put_frame(p, &interrupt))
         return false;

@@ -70,7 +70,7 @@ const char *rg_match_frame(struct rg_peer *p, const struct rg_header *h)
     case RG_FRAME_LEAVE:
         return on_leave(p, h);
     case RG_FRAME_INTERRUPT:
-        if (h->tag)
+        if (h->tag == RG_WIRE_EXPIRED)
             atomic_store(&m->expired, true);
         atomic_store(&m->interrupted, true);
         rg_comm_wake_all(m);

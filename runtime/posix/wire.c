@@ -53,6 +53,8 @@ const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struc
         (h->sequence && !(used & SEQUENCE)) || (h->units && !(used & UNITS)) ||
         (h->flags & ~(used & FLAGS ? RG_WIRE_UNASKED : 0u)))
         return "a frame with a field that its type does not have";
+    if (h->type == RG_FRAME_INTERRUPT && h->tag > RG_WIRE_EXPIRED)
+        return "an interruption of unknown kind";
     if (h->length > RG_WIRE_LONGEST && h->type != RG_FRAME_ACK)
         return "a frame of impossible length";
     bool segment = h->type == RG_FRAME_MORE || (h->type == RG_FRAME_DATA && h->length);

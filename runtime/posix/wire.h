@@ -36,12 +36,13 @@ enum rg_frame {
     RG_FRAME_RETRACTED, /* [length] of the permissions had not been used */
     RG_FRAME_FENCE,     /* came to a fence [sequence: its number] */
     RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY] */
-    RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: 1] the time for it is up */
+    RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: RG_WIRE_EXPIRED] the time for it is up */
     RG_FRAME_GOODBYE,   /* leaves the mesh */
     RG_FRAME_END
 };
 #define RG_WIRE_UNASKED 1u /* flag of DATA: takes room in the receiver's window */
 #define RG_WIRE_NOBODY  UINT32_MAX
+#define RG_WIRE_EXPIRED 1u
 
 struct rg_header {
     uint8_t type, flags;

@@ -43,6 +43,11 @@ static void test_headers(void)
         rg_header_encode(&h, bytes);
         CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
     }
+    for (uint32_t tag = 0; tag <= RG_WIRE_EXPIRED + 1; tag++) {
+        struct rg_header h = {.type = RG_FRAME_INTERRUPT, .tag = tag};
+        rg_header_encode(&h, bytes);
+        CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL, tag <= RG_WIRE_EXPIRED);
+    }
     out.length = RG_WIRE_LONGEST + 1;
     rg_header_encode(&out, bytes);
     CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
@@ -316,6 +321,9 @@ static void say_contradiction(int fd, uint64_t seed)
     case 11:
         frame_of(fd, (struct rg_header){.type = RG_FRAME_LEAVE, .tag = 70});
         break;
+    case 12:
+        put_frame(fd, &(struct rg_header){.type = RG_FRAME_INTERRUPT, .tag = RG_WIRE_EXPIRED + 1});
+        break;
     default: /* of a run that has not begun */
         put_frame(fd, &(struct rg_header){.type = RG_FRAME_DATA, .run = 9, .tag = 300});
         break;
@@ -360,7 +368,7 @@ static void say_anything(int fd, uint64_t seed)
 static void test_nonsense(void)
 {
     CU_ASSERT_EQUAL(suffer(say_http, 0), RG_ERR_PROTOCOL);
-    for (uint64_t i = 0; i <= 12; i++) {
+    for (uint64_t i = 0; i <= 13; i++) {
         int code = suffer(say_contradiction, i);
         if (code != RG_ERR_PROTOCOL)
             printf("  contradiction %d: %s\n", (int)i, rg_strerror(code));
