@@ -52,27 +52,6 @@ static int run_remote(struct ringnode *node)
     return status ? status : ringnode_run_rank(node, -1);
 }
 
-/* --files: what another machine needs to run the same, "ROLE PATH" a line. */
-static int list_files(struct ringnode *node)
-{
-    const struct rg_scenario *s = &node->study.scenario;
-    const struct {
-        const char *role, *path;
-    } files[] = {{"scenario", s->file},        {"platform", s->platform_file},
-                 {"network", s->network_file}, {"data", s->data.images},
-                 {"data", s->data.labels},     {"data", s->data.file},
-                 {"load", node->options.load}};
-    struct rg_error e = {0};
-    int status = node->hosts_file ? open_hosts(node) : 0;
-    if (status == 0 && node->key_file && rg_key_load(node->key_file, &node->key, &e) != 0)
-        status = ringnode_complain(RG_ERR_INVALID, e.text);
-    rg_key_forget(&node->key);
-    for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
-        if (files[i].path)
-            printf("%s %s\n", files[i].role, files[i].path);
-    return status;
-}
-
 static int check_mode(const struct ringnode *node)
 {
     bool either = node->rank >= 0 || node->hosts_file, both = node->rank >= 0 && node->hosts_file;
@@ -136,6 +115,29 @@ static int load_pace(struct ringnode *node, struct rg_error *e)
                                job->threads);
     }
     return result;
+}
+
+/* --files: what another machine needs to run the same, "ROLE PATH" a line. */
+static int list_files(struct ringnode *node)
+{
+    const struct rg_scenario *s = &node->study.scenario;
+    struct rg_error e = {0};
+    if (load_pace(node, &e) != 0)
+        return ringnode_complain(RG_ERR_INVALID, e.text);
+    const struct {
+        const char *role, *path;
+    } files[] = {{"scenario", s->file},        {"platform", s->platform_file},
+                 {"network", s->network_file}, {"data", s->data.images},
+                 {"data", s->data.labels},     {"data", s->data.file},
+                 {"load", node->options.load}, {"pace", node->datasheet.count ? node->pace : NULL}};
+    int status = node->hosts_file ? open_hosts(node) : 0;
+    if (status == 0 && node->key_file && rg_key_load(node->key_file, &node->key, &e) != 0)
+        status = ringnode_complain(RG_ERR_INVALID, e.text);
+    rg_key_forget(&node->key);
+    for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
+        if (files[i].path)
+            printf("%s %s\n", files[i].role, files[i].path);
+    return status;
 }
 
 static int run(struct ringnode *node)

@@ -48,8 +48,8 @@ static const struct argp_option options[] = {
     {"progress", KEY_PROGRESS, NULL, 0,
      "Rank 0 tells its progress, a line a second, where standard error is no terminal too", 0},
     {"files", KEY_FILES, NULL, 0,
-     "Validate the scenario (and the number of --hosts, the --key-file), list the files it needs, "
-     "run nothing",
+     "Validate the scenario (and the number of --hosts, the --key-file, --pace), list the files it "
+     "needs, run nothing",
      0},
     {"meter", KEY_METER, "KIND", 0,
      "Measure energy with auto, ina2xx[:hwmonN], pmic, rapl, csv:FILE, other (another rank's meter "

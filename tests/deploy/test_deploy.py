@@ -284,6 +284,25 @@ class Deploy(unittest.TestCase):
         self.assertEqual((plain.returncode, plain.stderr), (0, ""))
         self.assertIn("Examples:", plain.stdout)
 
+    def test_9_datasheet_that_paces_is_copied(self):
+        sheet = os.path.join(SOURCE, "platforms", "pi4-gigabit-3.xml")
+        here = shutil.copy(sheet, self.cluster.path("sheet of mine.xml"))
+        for paced in (["--pace", here], [f"--pace={here}"]):
+            done = self.deploy("--dry-run", passed=paced)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(len(re.findall(r"would copy [1-7] of 7 files", done.stderr)), HOSTS, done.stderr)
+        done = self.deploy(passed=["--pace", os.path.basename(here), "--strategy", "ring", "--set", "epochs=2"])
+        self.assertIn(done.returncode, (0, 1), done.stderr) # 1: this machine was too busy to keep the pace
+        run, = json.loads(read(os.path.join(self.out, "result.json")))["runs"]
+        self.assertGreater(run["paced"]["computations"], 0)
+        for rank in range(HOSTS):
+            self.assertEqual(read(self.cluster.work(rank, "pace", os.path.basename(here))), read(sheet))
+        shutil.rmtree(self.out)
+        done = self.deploy(passed=["--pace", self.cluster.path("absent.xml")])
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("absent.xml: cannot be read", done.stderr)
+        self.assertFalse(os.path.exists(self.out))
+
     def key(self, digits, mode=0o600):
         """A key file, and what is in it."""
         path = write(self.cluster.path("key"), 4 * digits + "\n")
