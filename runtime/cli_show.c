@@ -94,8 +94,9 @@ static void check_job(const struct rg_job *job, FILE *stream)
     rg_job_predict(job, &p);
     fprintf(stream, "\n%s: %s,", job->label, job->strategy->name);
     print_params(job, stream);
-    fprintf(stream, "\n  nodes       %d, %ld iterations of %d samples\n", job->nodes,
-            job->iterations, job->batch);
+    fprintf(stream, "\n  nodes       %d, %ld iteration%s of %d sample%s\n", job->nodes,
+            job->iterations, job->iterations == 1 ? "" : "s", job->batch,
+            job->batch == 1 ? "" : "s");
     fprintf(stream, "  T_A         %s an iteration computing, at the busiest node\n",
             rg_human_seconds(p.T_A_s, a));
     fprintf(stream, "  c           %s an iteration in one direction of the busiest port%s\n",
@@ -128,10 +129,12 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
     const struct rg_training *t = &s->training;
     char a[RG_HUMAN], b[RG_HUMAN];
     fprintf(stream, "%s (%s), seed %" PRIu64 "\n", s->name, s->file, s->seed);
-    fprintf(stream, "  platform    %s: %d hosts, the first is %s (%s)\n", study->platform.file,
-            study->platform.count, study->platform.names[0], study->platform.boards[0]->name);
-    fprintf(stream, "  network     %s: %s, %d layers, %s parameters (%s)\n", study->network.file,
+    fprintf(stream, "  platform    %s: %d host%s, the first is %s (%s)\n", study->platform.file,
+            study->platform.count, study->platform.count == 1 ? "" : "s", study->platform.names[0],
+            study->platform.boards[0]->name);
+    fprintf(stream, "  network     %s: %s, %d layer%s, %s parameters (%s)\n", study->network.file,
             study->network.name, study->network.layer_count,
+            study->network.layer_count == 1 ? "" : "s",
             rg_human_count((double)study->network.parameters, a),
             rg_human_bytes(sizeof(float) * (double)study->network.parameters, b));
     fprintf(stream, "  data        %s: %zu inputs, %d classes, %d samples to train, %d to test\n",
@@ -181,9 +184,10 @@ void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream)
     }
     fprintf(stream, "%s (%s), seed %" PRIu64 "\n", plan->name, plan->want.file, plan->seed);
     fprintf(stream,
-            "  sweep       %ld points, %d runs: %d to simulate, %d do not fit, %d impossible\n\n"
+            "  sweep       %ld point%s, %d run%s: %d to simulate, %d do not fit, %d impossible\n\n"
             "what the closed forms say about one iteration:\n\n",
-            plan->points, plan->run_count, plan->run_count - impossible - too_large, too_large,
+            plan->points, plan->points == 1 ? "" : "s", plan->run_count,
+            plan->run_count == 1 ? "" : "s", plan->run_count - impossible - too_large, too_large,
             impossible);
     rg_result_predictions(&result, stream);
     fputs("\nT_A, c: compute and communication time at the bottleneck node; sent: payload of all "

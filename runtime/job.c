@@ -49,8 +49,9 @@ static int set_nodes(const struct rg_study *study, const struct rg_strategy_spec
         return 0;
     if (refusal) {
         job->refused = true;
-        rg_fail(refusal, RG_ERR_INVALID, "%s needs at least %d nodes, there are %d",
-                job->strategy->name, job->strategy->min_nodes, job->nodes);
+        rg_fail(refusal, RG_ERR_INVALID, "%s needs at least %d nodes, there %s %d",
+                job->strategy->name, job->strategy->min_nodes, job->nodes == 1 ? "is" : "are",
+                job->nodes);
         return 0;
     }
     char set[24] = "";
@@ -58,8 +59,9 @@ static int set_nodes(const struct rg_study *study, const struct rg_strategy_spec
     if (line == 0)
         snprintf(set, sizeof set, "nodes=%d: ", job->nodes);
     return rg_scenario_fail(&study->scenario, line, e,
-                            "%sstrategy \"%s\": %s needs at least %d nodes, there are %d", set,
-                            spec->label, job->strategy->name, job->strategy->min_nodes, job->nodes);
+                            "%sstrategy \"%s\": %s needs at least %d nodes, there %s %d", set,
+                            spec->label, job->strategy->name, job->strategy->min_nodes,
+                            job->nodes == 1 ? "is" : "are", job->nodes);
 }
 
 /* ---- jobs ---- */

@@ -289,7 +289,8 @@ static void settle(struct ringsim *r)
                          rg_strerror(RG_ERR_INTERRUPTED));
     }
     if (missing && (r->plan.sweeping || r->shards))
-        fprintf(stderr, "ringsim: interrupted, %d runs are not finished%s\n", missing,
+        fprintf(stderr, "ringsim: interrupted, %d run%s not finished%s\n", missing,
+                missing == 1 ? " is" : "s are",
                 r->options.json ? "; --resume goes on from there" : "");
 }
 

@@ -272,8 +272,8 @@ void rg_result_failures(const struct rg_result *result, const char *program, FIL
         char *note = note_of(run), point[CELL], where[CELL + 40] = "", *line = NULL;
         point_of(run, point);
         if (run->sweep_count)
-            snprintf(where, sizeof where, " on %d nodes%s%s", run->nodes, point[0] ? ", " : "",
-                     point);
+            snprintf(where, sizeof where, " on %d node%s%s%s", run->nodes,
+                     run->nodes == 1 ? "" : "s", point[0] ? ", " : "", point);
         if (asprintf(&line, "%s%s: %s", run->label, where, note ? note : "failed") > 0) {
             rg_one_line(line);
             fprintf(stream, "%s: %s\n", program, line);

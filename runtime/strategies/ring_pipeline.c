@@ -10,6 +10,7 @@
 #include "strategies/replica.h"
 #include "strategies/ring.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { SCHEDULE, MICRO_BATCHES, DEPTH, IN_FLIGHT, STAGES, REPLICAS, PARTITION, OVERLAP };
@@ -65,8 +66,9 @@ static int check_shape(struct rg_job *job, struct rg_ring *ring, struct rg_error
         long wanted = (long)ring->stages * ring->replicas;
         if (wanted > hosts || (job->nodes_given && wanted != hosts))
             return rg_fail(e, RG_ERR_INVALID,
-                           "%d stages of %d replicas take %ld nodes, there are %d", ring->stages,
-                           ring->replicas, wanted, hosts);
+                           "stages=\"%d\" and replicas=\"%d\" take %ld node%s, there %s %d",
+                           ring->stages, ring->replicas, wanted, wanted == 1 ? "" : "s",
+                           hosts == 1 ? "is" : "are", hosts);
         job->nodes = (int)wanted;
     } else {
         if (hosts % ring->replicas)
@@ -106,12 +108,14 @@ static int check_units(struct rg_job *job, struct rg_ring *ring, struct rg_error
         return rg_fail(e, RG_ERR_INVALID,
                        "%s updates with every batch: micro-batches can only be 1, not %d",
                        schedule_name(job), ring->micro);
-    if (ring->micro > samples)
-        return rg_fail(
-            e, RG_ERR_INVALID,
-            "a batch of %d samples over %d replicas cannot be cut in %d micro-batches: 1 "
-            "to %d",
-            job->batch, ring->replicas, ring->micro, samples);
+    if (ring->micro > samples) {
+        char over[40] = "";
+        if (ring->replicas > 1)
+            snprintf(over, sizeof over, " over %d replicas", ring->replicas);
+        return rg_fail(e, RG_ERR_INVALID,
+                       "a batch of %d sample%s%s cannot be cut in %d micro-batches: 1 to %d",
+                       job->batch, job->batch == 1 ? "" : "s", over, ring->micro, samples);
+    }
     if (!job->values[DEPTH].automatic && schedule != ONE_F_ONE_B && schedule != PIPEDREAM)
         return rg_fail(e, RG_ERR_INVALID, "depth belongs to 1f1b and pipedream, not to %s",
                        schedule_name(job));

@@ -107,6 +107,36 @@ static void platforms_that_contradict_themselves_are_refused(void)
     refuses_platform("speed=\"9.8Gf,", "speed=\"0f,", "speeds above 0");
 }
 
+static void complains_of(const char *sets, const char *words)
+{
+    struct command_output output;
+    char line[200];
+    snprintf(line, sizeof line, "ringsim scenarios/iris-3.xml --check %s", sets);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 2);
+    if (!strstr(output.err, words))
+        printf("  %s", output.err);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, words));
+}
+
+static void one_is_no_plural(void)
+{
+    complains_of("--strategy ring --set ring.micro-batches=11",
+                 ": a batch of 10 samples cannot be cut in 11 micro-batches: 1 to 10");
+    complains_of("--strategy ring --set ring.micro-batches=2 --set batch=1",
+                 ": a batch of 1 sample cannot be cut in 2 micro-batches: 1 to 1");
+    complains_of(
+        "--strategy ring --set ring.micro-batches=6 --set ring.replicas=2 --set ring.stages=1",
+        ": a batch of 10 samples over 2 replicas cannot be cut in 6 micro-batches: 1 to 5");
+    complains_of("--strategy ring --set nodes=2 --set ring.stages=1",
+                 ": stages=\"1\" and replicas=\"1\" take 1 node, there are 2");
+    struct command_output output;
+    command_run("ringsim scenarios/iris-3.xml --strategy single --check --set batch=120 --set "
+                "epochs=1",
+                60, &output);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, " 1 iteration of 120 samples\n"));
+}
+
 static void standard_output_that_is_full_is_told(void)
 {
     static const char *const lines[] = {"--list", RG_SOURCE_DIR "/scenarios/iris-3.xml --check",
@@ -370,6 +400,7 @@ int main(int argc, char **argv)
         {"bad command lines and scenarios: status 2, one line", bad_command_lines_are_refused},
         {"platforms that contradict themselves are refused",
          platforms_that_contradict_themselves_are_refused},
+        {"one is no plural", one_is_no_plural},
         {"standard output that is full is told", standard_output_that_is_full_is_told},
         {"outputs that cannot be written are refused first",
          outputs_that_cannot_be_written_are_refused_first},

@@ -184,7 +184,7 @@ static void test_information(void)
                  "single|micro-batches=\"1\"|1 to|dense|takes outputs|digits|nodes batch");
     CU_ASSERT_EQUAL(run("--che @/scenario.xml --strategy two --json @/a", texts), 0);
     CU_ASSERT_STRING_EQUAL(texts[1], "");
-    expect_words(texts[0], "test|seed 7|3 hosts|1 layers|4 inputs|two: single, micro-batches=2|T_A|"
+    expect_words(texts[0], "test|seed 7|3 hosts|1 layer,|4 inputs|two: single, micro-batches=2|T_A|"
                            "iteration|memory|toy has 2.00 GB|fits        yes");
     CU_ASSERT_NOT_EQUAL(access(scratch_path("a"), F_OK), 0);
 }
