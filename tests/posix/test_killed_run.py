@@ -313,7 +313,8 @@ def explain(run, killing, index, status):
 
 def look_at_files(run, killing, reference):
     """All of them whole; temporary ones only of a rank 0 that had no time to take them away."""
-    first_dead = 0 in killing.victims and not run.local and killing.way in ("kill", "stop")
+    first_dead = killing.way in ("kill", "stop") and (
+        {"rank 0", "the parent"} <= set(killing.log) if run.local else 0 in killing.victims)
     known = {"scenario.xml", "wide.xml", "key", "hosts", "result.json", "run.trace",
              "net.safetensors"}
     for name in os.listdir(run.folder):
