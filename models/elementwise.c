@@ -113,18 +113,48 @@ void rg_channel_bias_activate(enum rg_activation activation, int channels, size_
     }
 }
 
-/* dy *= act'(y); returns the sum of dy, added up in 16 lanes and then across them. */
+/* Sums along a row are kept in 16 lanes, whatever the width of the processor's vectors. */
 #define LANES 16
-static float sum_backward(enum rg_activation activation, size_t n, const float *y, float *dy)
+
+/* dy [n] *= act'(y), and lanes += dy; a constant n and activation leave vectors without branches.
+ */
+RG_PART void backward_lanes(enum rg_activation activation, size_t n, const float *restrict y,
+                            float *restrict dy, float *restrict lanes)
+{
+    for (size_t i = 0; i < n; i++) {
+        float d = dy[i];
+        if (activation == RG_ACT_RELU)
+            d = y[i] > 0 ? d : 0;
+        else if (activation == RG_ACT_TANH)
+            d *= 1 - y[i] * y[i];
+        dy[i] = d;
+        lanes[i] += d;
+    }
+}
+
+/* dy [n] *= act'(y); returns the sum of dy, added up in the lanes and then across them. */
+RG_PART float backward_sum(enum rg_activation activation, size_t n, const float *restrict y,
+                           float *restrict dy)
 {
     float lanes[LANES] = {0}, sum = 0;
-    for (size_t from = 0; from < n; from += LANES) {
-        size_t some = RG_MIN(n - from, (size_t)LANES);
-        rg_bias_backward(activation, 1, some, y + from, dy + from, true, lanes);
-    }
+    size_t from = 0;
+    for (; from + LANES <= n; from += LANES)
+        backward_lanes(activation, LANES, y + from, dy + from, lanes);
+    backward_lanes(activation, n - from, y + from, dy + from, lanes);
     for (int i = 0; i < LANES; i++)
         sum += lanes[i];
     return sum;
+}
+
+RG_CLONES
+static float sum_backward(enum rg_activation activation, size_t n, const float *restrict y,
+                          float *restrict dy)
+{
+    if (activation == RG_ACT_RELU)
+        return backward_sum(RG_ACT_RELU, n, y, dy);
+    if (activation == RG_ACT_TANH)
+        return backward_sum(RG_ACT_TANH, n, y, dy);
+    return backward_sum(RG_ACT_IDENTITY, n, y, dy);
 }
 
 void rg_channel_bias_backward(enum rg_activation activation, int channels, size_t pixels,

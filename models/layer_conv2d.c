@@ -5,6 +5,7 @@
 #include "models/layers.h"
 
 #include "base/check.h"
+#include "models/clones.h"
 #include "models/optimizer.h"
 #include <cblas.h>
 #include <stddef.h>
@@ -79,9 +80,13 @@ struct view {
 /* The outputs [*from, *to) of `outputs` whose input i * stride + shift is one of `inputs`. */
 static void inside(int outputs, int inputs, int stride, int shift, int *from, int *to)
 {
-    int end = shift < inputs ? (inputs - shift + stride - 1) / stride : 0;
+    int begin = RG_MAX(-shift, 0), end = RG_MAX(inputs - shift, 0);
+    if (stride > 1) { /* a division takes as long as moving a row */
+        begin = (begin + stride - 1) / stride;
+        end = (end + stride - 1) / stride;
+    }
     *to = RG_MIN(end, outputs);
-    *from = RG_MIN(shift < 0 ? (-shift + stride - 1) / stride : 0, *to);
+    *from = RG_MIN(begin, *to);
 }
 
 static struct view view_of(const struct rg_layer *layer, int tap)
@@ -97,16 +102,48 @@ static struct view view_of(const struct rg_layer *layer, int tap)
     return view;
 }
 
+/* Zero what lies outside of a view in its columns [height x width]. */
+static void clear_round(const struct view *v, int height, int width, float *cols)
+{
+    size_t row = (size_t)width * sizeof *cols;
+    if (v->left >= v->right || v->top >= v->bottom) {
+        memset(cols, 0, (size_t)height * row);
+        return;
+    }
+    memset(cols, 0, (size_t)v->top * row);
+    memset(cols + v->bottom * width, 0, (size_t)(height - v->bottom) * row);
+    for (int j = 0; j < v->left; j++)
+        for (int i = v->top; i < v->bottom; i++)
+            cols[i * width + j] = 0;
+    for (int j = v->right; j < width; j++)
+        for (int i = v->top; i < v->bottom; i++)
+            cols[i * width + j] = 0;
+}
+
+/* Where output rows are as long as those of the image and the stride is 1, a view's rows follow one
+ * another in both without a gap: they can be moved as one, and what that brings from beyond their
+ * ends, into zeros round the image, is put right. Returns the rows; *met of each. */
+static int rows_of(const struct rg_layer *layer, const struct view *v, int *met)
+{
+    int rows = v->bottom - v->top;
+    *met = v->right - v->left;
+    if (rows <= 0 || *met <= 0)
+        return 0;
+    if (layer->spec.stride > 1 || layer->out.width != layer->in.width)
+        return rows;
+    *met += (rows - 1) * layer->out.width;
+    return 1;
+}
+
 /* cols [taps x pixels] of image x [channels x height x width]. */
 static void image_to_columns(const struct rg_layer *layer, const float *x, float *cols)
 {
     struct sizes s = sizes_of(layer);
-    int stride = layer->spec.stride, width = layer->out.width;
+    int stride = layer->spec.stride, width = layer->out.width, met;
     for (int tap = 0; tap < s.taps; tap++, cols += s.pixels) {
         struct view v = view_of(layer, tap);
-        int met = v.right - v.left;
-        memset(cols, 0, (size_t)s.pixels * sizeof *cols);
-        for (int i = v.top; i < v.bottom && met > 0; i++) {
+        int rows = rows_of(layer, &v, &met);
+        for (int i = v.top; i < v.top + rows; i++) {
             float *to = cols + i * width + v.left;
             const float *from = x + v.at + (i * v.pitch + v.left) * stride;
             if (stride == 1)
@@ -115,19 +152,40 @@ static void image_to_columns(const struct rg_layer *layer, const float *x, float
                 for (int j = 0; j < met; j++)
                     to[j] = from[(ptrdiff_t)j * stride];
         }
+        clear_round(&v, layer->out.height, width, cols);
     }
 }
 
-/* The reverse: x [channels x height x width] += what the columns hold of it. */
-static void columns_to_image(const struct rg_layer *layer, const float *cols, float *x)
+/* x += cols, `rows` of n each. */
+RG_CLONES
+static void add_rows(int rows, int n, const float *restrict cols, ptrdiff_t width,
+                     float *restrict x, ptrdiff_t pitch, ptrdiff_t stride)
+{
+    for (int i = 0; i < rows; i++, cols += width, x += pitch) {
+        if (stride == 1)
+            for (int j = 0; j < n; j++)
+                x[j] += cols[j];
+        else
+            for (int j = 0; j < n; j++)
+                x[j * stride] += cols[j];
+    }
+}
+
+/* The reverse: x [channels x height x width] += what the columns hold of it; what they hold of the
+ * zeros round it is lost. */
+static void columns_to_image(const struct rg_layer *layer, float *cols, float *x)
 {
     struct sizes s = sizes_of(layer);
-    int stride = layer->spec.stride, width = layer->out.width;
+    int stride = layer->spec.stride, width = layer->out.width, met;
     for (int tap = 0; tap < s.taps; tap++, cols += s.pixels) {
         struct view v = view_of(layer, tap);
-        for (int i = v.top; i < v.bottom; i++)
-            for (int j = v.left; j < v.right; j++)
-                x[v.at + (i * v.pitch + j) * stride] += cols[i * width + j];
+        int rows = rows_of(layer, &v, &met);
+        if (rows == 0)
+            continue;
+        if (rows == 1)
+            clear_round(&v, layer->out.height, width, cols);
+        add_rows(rows, met, cols + v.top * width + v.left, width,
+                 x + v.at + (v.top * v.pitch + v.left) * stride, v.pitch * stride, stride);
     }
 }
 
