@@ -93,8 +93,8 @@ static struct view view_of(const struct rg_layer *layer, int tap)
 {
     const struct rg_layer_spec *spec = &layer->spec;
     struct rg_shape in = layer->in, out = layer->out;
-    int kernel = spec->kernel, channel = tap / (kernel * kernel);
-    int down = tap / kernel % kernel - spec->padding, across = tap % kernel - spec->padding;
+    int kernel = spec->kernel, row = tap / kernel, channel = row / kernel;
+    int down = row % kernel - spec->padding, across = tap % kernel - spec->padding;
     struct view view = {.at = ((ptrdiff_t)channel * in.height + down) * in.width + across,
                         .pitch = in.width};
     inside(out.height, in.height, spec->stride, down, &view.top, &view.bottom);
@@ -228,24 +228,32 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
         rg_sgd(args->rate, layer->parameters, args->update, args->dw);
 }
 
+/* Sample by sample, as the passes go. Every tap reads what it sees of the image, and to add to an
+ * image is to read and write it. */
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
     struct sizes s = sizes_of(layer);
     double samples = batch, bytes = sizeof(float);
-    double cols = samples * s.taps * s.pixels, outputs = samples * s.outputs * s.pixels;
-    double inputs = samples * (double)layer->inputs;
+    double cols = (double)s.taps * s.pixels, outputs = (double)s.outputs * s.pixels;
     if (pass == RG_FORWARD) {
-        rg_work_vector(work, 0, bytes * (inputs + cols));
+        rg_work_vector(work, 0, bytes * 2 * cols);
+        rg_work_calls(work, samples);
         rg_work_gemm(work, s.outputs, s.pixels, s.taps, samples);
         rg_bias_activate_work(layer->spec.activation, outputs, work);
+        rg_work_calls(work, samples);
         return;
     }
+    if (pass == RG_BACKWARD)
+        rg_work_vector(work, 0, bytes * samples * (double)layer->inputs);
     rg_bias_backward_work(layer->spec.activation, outputs, work);
-    rg_work_vector(work, 0, bytes * (inputs + cols));
+    rg_work_calls(work, samples);
+    rg_work_vector(work, 0, bytes * 2 * cols);
+    rg_work_calls(work, samples);
     rg_work_gemm(work, s.outputs, s.taps, s.pixels, samples);
     if (pass == RG_BACKWARD) {
         rg_work_gemm(work, s.taps, s.pixels, s.outputs, samples);
-        rg_work_vector(work, cols, bytes * (cols + 2 * inputs));
+        rg_work_vector(work, cols, bytes * 3 * cols);
+        rg_work_calls(work, samples);
     }
 }
 

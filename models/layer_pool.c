@@ -157,6 +157,7 @@ RG_PART void backward_by(int kernel, int stride, bool pairs, const struct rg_lay
         }
 }
 
+RG_CLONES
 static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     int kernel = layer->spec.kernel, stride = layer->spec.stride;
@@ -168,6 +169,7 @@ static void forward(const struct rg_layer *layer, const struct rg_pass_args *arg
         forward_by(kernel, stride, layer, args);
 }
 
+RG_CLONES
 static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     int kernel = layer->spec.kernel, stride = layer->spec.stride;
@@ -189,15 +191,18 @@ static void init(const struct rg_layer *layer, float *w, struct rg_random *rando
     (void)layer, (void)w, (void)random; /* no parameters */
 }
 
+/* Operations on every value that a window meets: 1 brings it beside those of the next windows, 1
+ * compares, 3 (and, and not, or) select; backward 3 select its place too, 3 compare that, mask the
+ * gradient and bring it back among its neighbours. */
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
     double inputs = (double)batch * (double)layer->inputs;
     double outputs = (double)batch * (double)layer->outputs;
-    double compared = outputs * layer->spec.kernel * layer->spec.kernel;
+    double met = outputs * layer->spec.kernel * layer->spec.kernel;
     if (pass == RG_FORWARD)
-        rg_work_vector(work, compared, sizeof(float) * (inputs + outputs));
+        rg_work_vector(work, 5 * met, sizeof(float) * (inputs + outputs));
     else if (pass == RG_BACKWARD)
-        rg_work_vector(work, compared + outputs, sizeof(float) * (2 * inputs + 2 * outputs));
+        rg_work_vector(work, 11 * met + outputs, sizeof(float) * (2 * inputs + outputs));
 }
 
 static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])

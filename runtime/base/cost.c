@@ -40,6 +40,11 @@ void rg_work_functions(struct rg_work *work, double flops, double bytes, double 
     work->cost[work->count - 1].functions = functions;
 }
 
+void rg_work_calls(struct rg_work *work, double calls)
+{
+    work->cost[work->count - 1].calls = calls;
+}
+
 void rg_work_free(struct rg_work *work)
 {
     free(work->cost);

@@ -27,6 +27,8 @@ void rg_work_gemm(struct rg_work *work, int m, int n, int k, double calls);
 void rg_work_vector(struct rg_work *work, double flops, double bytes);
 /* One with functions: flops has them as if they were additions and multiplications. */
 void rg_work_functions(struct rg_work *work, double flops, double bytes, double functions);
+/* The kernel appended last is called so often. */
+void rg_work_calls(struct rg_work *work, double calls);
 void rg_work_free(struct rg_work *work);
 
 /* Sums over the list. */

@@ -34,9 +34,6 @@ struct rg_cal_machine {
     char date[24];
 };
 
-/* The group of convolutions and pooling. */
-#define RG_CAL_IMAGES "images"
-
 /* Times are medians of samples: with the other end busy a least sample is an accident. */
 struct rg_cal_kernel {
     char group[16], name[56];
@@ -131,7 +128,6 @@ struct rg_cal_group {
     double bias;        /* mean of predicted / measured - 1 */
     double spread;      /* of the samples, mean */
     char worst_name[64];
-    bool judged; /* else shown only: what the model of layers, not of boards, leaves out */
 };
 
 struct rg_cal_fit {
@@ -148,7 +144,7 @@ struct rg_cal_fit {
  * (too few measurements, no convergence), RG_ERR_NOMEM. */
 int rg_cal_fit(const struct rg_calibration *cal, struct rg_cal_fit *fit, struct rg_error *e);
 void rg_cal_fit_free(struct rg_cal_fit *fit);
-/* Is every judged group's mean residual at most `most`? Else says which part is not, and why as far
+/* Is every group's mean residual at most `most`? Else says which part is not, and why as far
  * as can be told: RG_ERR_INVALID. */
 int rg_cal_good(const struct rg_calibration *cal, const struct rg_cal_fit *fit, double most,
                 struct rg_error *e);

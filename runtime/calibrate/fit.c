@@ -45,12 +45,6 @@ struct message_fit {
 
 enum { MESSAGE_S, BYTE_S, PORT_RATE, LATENCY_S, MESSAGE_PARAMETERS };
 
-/* The name of the group, or what it is with all cores. */
-static bool is_judged(const char *group)
-{
-    return strncmp(group, RG_CAL_IMAGES, strlen(RG_CAL_IMAGES)) != 0;
-}
-
 static double size_of(const struct rg_cost *c)
 {
     return c->m > 0 ? cbrt((double)c->m * c->n * c->k) : 0;
@@ -338,7 +332,7 @@ static int fit_kernels(const struct rg_calibration *cal, struct rg_cal_fit *fit,
     for (int i = 0; i < cal->kernel_count; i++) {
         const struct rg_cal_kernel *k = &cal->kernels[i];
         observed[i] = k->seconds;
-        trust[i] = is_judged(k->group) ? trust_in(k->spread) : 1e-9;
+        trust[i] = trust_in(k->spread);
     }
     if (err == 0)
         err = fit_twice(&q, observed, trust, start, &r, e);
@@ -449,7 +443,6 @@ static void add_residual(struct rg_cal_fit *fit, const char *group, const char *
     g->mean += trust / g->trust * (fabs(residual) - g->mean);
     g->bias += trust / g->trust * (residual - g->bias);
     g->spread += ((isfinite(spread) ? spread : 0) - g->spread) / g->rows;
-    g->judged = is_judged(group);
     if (fabs(residual) >= g->worst) {
         g->worst = fabs(residual);
         snprintf(g->worst_name, sizeof g->worst_name, "%s", name);
@@ -509,7 +502,7 @@ int rg_cal_good(const struct rg_calibration *cal, const struct rg_cal_fit *fit, 
     const struct rg_cal_group *bad = NULL;
     for (int i = 0; i < fit->group_count; i++) {
         const struct rg_cal_group *g = &fit->groups[i];
-        if (g->judged && g->rows >= LEAST_ROWS && g->mean > most && (!bad || g->mean > bad->mean))
+        if (g->rows >= LEAST_ROWS && g->mean > most && (!bad || g->mean > bad->mean))
             bad = g;
     }
     if (!bad)

@@ -116,7 +116,7 @@ static const struct family {
                 {"update, copy", SGD, COPY, updates, RG_COUNT(updates)},
                 {"layer", DENSE, DENSE, denses, RG_COUNT(denses)},
                 {"layer", RESIDUAL, RESIDUAL, layers, RG_COUNT(layers)},
-                {RG_CAL_IMAGES, CONVOLUTION, POOL, layers, RG_COUNT(layers)}};
+                {"images", CONVOLUTION, POOL, layers, RG_COUNT(layers)}};
 
 /* Operands of one kernel; a set has each of them once. */
 struct bench {

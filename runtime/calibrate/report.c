@@ -22,9 +22,8 @@ static void groups(const struct rg_cal_fit *fit, FILE *stream)
             "worst", "samples", "");
     for (int i = 0; i < fit->group_count; i++) {
         const struct rg_cal_group *g = &fit->groups[i];
-        fprintf(stream, "%-24s %5d %7.1f %% %+7.1f %% %7.1f %% %7.1f %%  %s%s\n", g->name, g->rows,
-                100 * g->mean, 100 * g->bias, 100 * g->worst, 100 * g->spread, g->worst_name,
-                g->judged ? "" : " (not judged: what these layers cost is known roughly)");
+        fprintf(stream, "%-24s %5d %7.1f %% %+7.1f %% %7.1f %% %7.1f %%  %s\n", g->name, g->rows,
+                100 * g->mean, 100 * g->bias, 100 * g->worst, 100 * g->spread, g->worst_name);
     }
 }
 

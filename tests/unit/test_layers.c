@@ -244,32 +244,86 @@ static void test_products(void)
 }
 
 /* Convolution by its definition, which no code of the layer shares. */
+static void check_conv2d(struct rg_shape in, int kernel, int stride, int padding)
+{
+    struct rg_layer_spec spec = {KIND("conv2d"), .outputs = 2, .kernel = kernel, .stride = stride,
+                                 .padding = padding};
+    struct probe p;
+    probe_make(&p, in, &spec, 1, 2);
+    value(&p);
+    struct rg_shape out = p.network.layers[0].out;
+    const float *y = rg_stage_output(&p.stage, 2, p.stash);
+    const float *bias = p.w + 2 * in.channels * kernel * kernel;
+    CU_ASSERT(out.height == (in.height + 2 * padding - kernel) / stride + 1);
+    CU_ASSERT(out.width == (in.width + 2 * padding - kernel) / stride + 1);
+    for (int at = 0; at < 2 * 2 * out.height * out.width; at++) {
+        int j = at % out.width, i = at / out.width % out.height;
+        int o = at / (out.width * out.height) % 2, b = at / (out.width * out.height) / 2;
+        double sum = bias[o];
+        for (int tap = 0; tap < in.channels * kernel * kernel; tap++) {
+            int c = tap / (kernel * kernel);
+            int row = stride * i + tap / kernel % kernel - padding;
+            int column = stride * j + tap % kernel - padding;
+            if (row < 0 || row >= in.height || column < 0 || column >= in.width)
+                continue;
+            sum += (double)p.w[o * in.channels * kernel * kernel + tap] *
+                   p.x[((b * in.channels + c) * in.height + row) * in.width + column];
+        }
+        CU_ASSERT_DOUBLE_EQUAL(y[at], fmax(sum, 0), 1e-5);
+    }
+    probe_free(&p);
+}
+
 static void test_conv2d_values(void)
 {
-    struct rg_layer_spec spec = {KIND("conv2d"), .outputs = 2, .kernel = 3, .stride = 2,
-                                 .padding = 1};
+    check_conv2d((struct rg_shape){2, 5, 7}, 3, 2, 1);
+    check_conv2d((struct rg_shape){2, 5, 7}, 3, 1, 0);
+    check_conv2d((struct rg_shape){2, 5, 7}, 3, 1, 1); /* rows as long as before */
+    check_conv2d((struct rg_shape){2, 5, 7}, 3, 1, 2);
+    check_conv2d((struct rg_shape){2, 5, 7}, 5, 1, 2);
+    check_conv2d((struct rg_shape){1, 3, 2}, 7, 1, 3); /* weights that only zeros meet */
+    check_conv2d((struct rg_shape){3, 4, 1}, 3, 1, 1);
+}
+
+/* Pooling and its gradient by their definition; values are few, so that many are equal. */
+static void check_maxpool(struct rg_shape in, int kernel, int stride)
+{
+    struct rg_layer_spec spec = {KIND("maxpool"), .kernel = kernel, .stride = stride};
     struct probe p;
-    probe_make(&p, (struct rg_shape){2, 5, 7}, &spec, 1, 2);
+    probe_make(&p, in, &spec, 1, 2);
+    size_t inputs = 2 * rg_stage_inputs(&p.stage);
+    float dx[2 * 2 * 9 * 20] = {0};
+    for (size_t i = 0; i < inputs; i++)
+        p.x[i] = roundf(2 * p.x[i]);
     value(&p);
-    const float *y = rg_stage_output(&p.stage, 2, p.stash), *bias = p.w + 2 * 2 * 3 * 3;
-    CU_ASSERT(p.network.layers[0].out.height == 3 && p.network.layers[0].out.width == 4);
-    for (int b = 0; b < 2; b++)
-        for (int o = 0; o < 2; o++)
-            for (int i = 0; i < 3; i++)
-                for (int j = 0; j < 4; j++) {
-                    double sum = bias[o];
-                    for (int c = 0; c < 2; c++)
-                        for (int u = 0; u < 3; u++)
-                            for (int v = 0; v < 3; v++) {
-                                int row = 2 * i + u - 1, column = 2 * j + v - 1;
-                                if (row < 0 || row >= 5 || column < 0 || column >= 7)
-                                    continue;
-                                sum += (double)p.w[((o * 2 + c) * 3 + u) * 3 + v] *
-                                       p.x[((b * 2 + c) * 5 + row) * 7 + column];
-                            }
-                    CU_ASSERT_DOUBLE_EQUAL(y[((b * 2 + o) * 3 + i) * 4 + j], fmax(sum, 0), 1e-5);
-                }
+    spoil(p.dx, inputs);
+    backward(&p, p.dx, false);
+    struct rg_shape out = p.network.layers[0].out;
+    const float *y = rg_stage_output(&p.stage, 2, p.stash);
+    for (int at = 0; at < 2 * in.channels * out.height * out.width; at++) {
+        int plane = at / (out.width * out.height), i = at / out.width % out.height;
+        int first = (plane * in.height + i * stride) * in.width + at % out.width * stride;
+        int best = first;
+        for (int k = 0; k < kernel * kernel; k++) {
+            int other = first + k / kernel * in.width + k % kernel;
+            best = p.x[other] > p.x[best] ? other : best;
+        }
+        CU_ASSERT(y[at] == p.x[best]);
+        dx[best] += p.weight[at];
+    }
+    CU_ASSERT(memcmp(p.dx, dx, inputs * sizeof *dx) == 0);
     probe_free(&p);
+}
+
+/* Widths with rows of less than the vectors, of as much, and of some more. */
+static void test_maxpool_values(void)
+{
+    for (int width = 4; width <= 20; width++)
+        for (int kernel = 1; kernel <= 4; kernel++)
+            for (int stride = 1; stride <= 4; stride++) {
+                check_maxpool((struct rg_shape){2, 8, width}, kernel, stride);
+                check_maxpool((struct rg_shape){2, 9, width}, kernel, stride);
+            }
 }
 
 static void test_maxpool_ties(void)
@@ -365,6 +419,49 @@ static void test_costs(void)
     rg_network_free(&network);
 }
 
+/* Counted by hand, for the same images: 18 taps on 30 pixels, 90 outputs, 60 inputs; then 18
+ * windows of 4 values. Of one call: operations, floats moved; calls. */
+static void test_costs_of_passes(void)
+{
+    const struct rg_layer_spec image[] = {{KIND("conv2d"), .outputs = 3, .kernel = 3, .padding = 1},
+                                          {KIND("maxpool"), .kernel = 2}};
+    const double conv_forward[][3] = {{0, 2 * 540, 4}, {2 * 90, 2 * 90, 4}};
+    const double conv_backward[][3] = {
+        {0, 4 * 60, 1}, {2 * 90, 3 * 90, 4}, {0, 2 * 540, 4}, {540, 3 * 540, 4}};
+    const double pool_forward[][3] = {{5 * 4 * 72, 4 * (90 + 18), 1}};
+    const double pool_backward[][3] = {{4 * (11 * 72 + 18), 4 * (2 * 90 + 18), 1}};
+    const struct {
+        int layer;
+        enum rg_pass pass;
+        const double (*costs)[3];
+        int count;
+    } passes[] = {{0, RG_FORWARD, conv_forward, 2},
+                  {0, RG_BACKWARD, conv_backward, 4},
+                  {0, RG_BACKWARD_FIRST, conv_backward + 1, 2},
+                  {1, RG_FORWARD, pool_forward, 1},
+                  {1, RG_BACKWARD, pool_backward, 1},
+                  {1, RG_BACKWARD_FIRST, NULL, 0}};
+    struct rg_network network = build((struct rg_shape){2, 6, 5}, image, 2);
+    for (size_t i = 0; i < RG_COUNT(passes); i++) {
+        struct rg_work work = {0};
+        const struct rg_layer *l = &network.layers[passes[i].layer];
+        int n = 0;
+        l->spec.ops->cost(l, 4, passes[i].pass, &work);
+        for (int c = 0; c < work.count; c++) {
+            if (work.cost[c].k > 0)
+                continue;
+            const double *is = n < passes[i].count ? passes[i].costs[n] : (double[3]){-1, -1, -1};
+            CU_ASSERT(work.cost[c].flops == is[0]);
+            CU_ASSERT(work.cost[c].bytes == sizeof(float) * is[1]);
+            CU_ASSERT(work.cost[c].calls == is[2]);
+            n++;
+        }
+        CU_ASSERT(n == passes[i].count);
+        rg_work_free(&work);
+    }
+    rg_network_free(&network);
+}
+
 static void test_tensors(void)
 {
     const struct rg_layer_spec specs[] = {
@@ -417,9 +514,11 @@ int main(int argc, char **argv)
         {"maxpool gradient", test_maxpool},
         {"gradient through a chain", test_chain},
         {"conv2d by its definition", test_conv2d_values},
+        {"maxpool by its definition", test_maxpool_values},
         {"maxpool: the first of equal values", test_maxpool_ties},
         {"results do not depend on what buffers held", test_no_memory_of_buffers},
         {"costs, counted by hand", test_costs},
+        {"costs of passes without products", test_costs_of_passes},
         {"tensors cover the parameters", test_tensors},
         {"table of kinds", test_kinds},
     };
