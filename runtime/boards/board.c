@@ -39,7 +39,7 @@ double rg_board_seconds(const struct rg_board *board, const struct rg_work *work
     double seconds = 0;
     for (int i = 0; i < work->count; i++) {
         const struct rg_cost *c = &work->cost[i];
-        double rate = board->vector_rate * threads;
+        double rate = board->vector_rate; /* only products are divided among threads */
         double near = share_at(board->memory_points, board->memory_size, board->memory_share,
                                c->bytes);
         if (c->m > 0)

@@ -57,8 +57,8 @@ int rg_board_set_clock(struct rg_board *board, double hz, struct rg_error *e);
 /* Watts of the board with so many cores busy (0: idle), without its port. */
 double rg_board_watts(const struct rg_board *board, double busy_cores);
 
-/* Seconds of a list of kernels on `threads` cores (1 .. cores): for each the slower of the compute
- * and the memory bound, plus the call's overhead. */
+/* Seconds of a list of kernels on `threads` cores (1 .. cores), among which products are divided:
+ * for each the slower of the compute and the memory bound, plus the call's overhead. */
 double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads);
 
 /* Messages of any sizes: their payload, and what a key adds to them (rg_tls_bytes of each). */

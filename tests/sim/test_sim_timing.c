@@ -118,7 +118,8 @@ static int message_and_compute(struct rg_world *w, void *arg)
 {
     (void)arg;
     static char buffer[1000000];
-    struct rg_cost cost = {.flops = 4e9, .calls = 1}; /* 1 s on every core */
+    /* a product, 1 s on every core */
+    struct rg_cost cost = {.m = 1, .n = 1, .k = 1, .flops = 3e9, .calls = 1};
     struct rg_work work = {.cost = &cost, .count = 1};
     struct rg_request r;
     int result = rg_clock_start(w);
