@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MOST_ROWS = 100000 };
 
@@ -293,7 +294,10 @@ int rg_cal_load(const char *file, struct rg_calibration *cal, struct rg_error *e
 {
     json_error_t why;
     struct reader r = {.file = file, .e = e};
+    struct stat status;
     rg_cal_init(cal);
+    if (stat(file, &status) == 0 && S_ISDIR(status.st_mode))
+        return rg_fail_at(e, file, 0, "is a folder, a file is wanted");
     json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &why);
     if (!root && why.line <= 0)
         return rg_fail(e, RG_ERR_IO, "%s", why.text);
