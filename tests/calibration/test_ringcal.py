@@ -107,6 +107,9 @@ class Ringcal(unittest.TestCase):
         status, _, err = run("--fit", broken)
         self.assertEqual((status, len(err.splitlines())), (2, 1))
         self.assertIn("broken.json:1:", err)
+        status, _, err = run("--fit", os.path.dirname(broken))
+        self.assertEqual(status, 2)
+        self.assertIn("is a folder", err)
 
     def ends(self, keys):
         hosts = self.at("hosts")
