@@ -1,5 +1,5 @@
 /* Keys and TLS on a line with somebody in the middle who records, changes, cuts and replays. The
- * joins of whole nodes with and without keys are in test_join.c. */
+ * joins of whole nodes with and without keys are in test_join_key.c. */
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/random.h"
