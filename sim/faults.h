@@ -15,6 +15,7 @@
 #ifndef RG_SIM_FAULTS_H
 #define RG_SIM_FAULTS_H
 
+#include "ports.h"
 #include "scenario/faults.h"
 #include "world/world.h"
 #include <simgrid/host.h>
@@ -29,9 +30,11 @@ struct rg_fault_stream {
     uint64_t key, drawn;
 };
 
-/* After the platform is loaded. NULL where the options order nothing. */
+/* After the platform is loaded and has its ports, which learn of slow links. NULL where the options
+ * order nothing. */
 struct rg_sim_faults *rg_sim_faults_new(const struct rg_faults *faults, uint64_t seed,
-                                        const sg_host_t *hosts, int size);
+                                        const sg_host_t *hosts, int size,
+                                        struct rg_sim_ports *ports);
 void rg_sim_faults_free(struct rg_sim_faults *f);
 
 /* The stream of a rank's program; that of the n-th strand (1, 2, ...) spawned by another. */

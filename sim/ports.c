@@ -1,6 +1,7 @@
 #include "ports.h"
 
 #include "memory.h"
+#include "queue.h"
 
 #include "base/bytes.h"
 #include <math.h>
@@ -27,20 +28,25 @@ struct rg_sim_route {
     sg_host_t from, to;
     struct port *out, *in;    /* of sender and receiver; NULL: no account is kept */
     struct bucket *up, *down; /* of sender and receiver; NULL: nobody shapes */
+    struct rg_sim_uplink *uplink;
+    struct rg_sim_queue *queue; /* before the receiver; NULL: none, and no uplink either */
     double latency;
     const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
 };
 
 struct rg_sim_ports {
+    int size;
     const sg_host_t *hosts;
     const struct rg_board *const *boards;
-    struct port *work;      /* by rank; NULL: no account is kept */
-    struct bucket *buckets; /* by rank, up and down; NULL: no port has a burst */
-    double *latencies;      /* of all links, as the platform has them */
+    struct port *work;             /* by rank; NULL: no account is kept */
+    struct bucket *buckets;        /* by rank, up and down; NULL: no port has a burst */
+    struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
+    struct rg_sim_queue *queues;   /* without a link where a port has none */
+    double *latencies;             /* of all links, as the platform has them */
     struct rg_sim_route *routes;
 };
 
-/* Latencies are charged to messages that have left (see rg_sim_travel_s): take them off the links.
+/* Latencies are charged to messages that have left (see rg_sim_carry): take them off the links.
  */
 static double *lift_latencies(void)
 {
@@ -71,17 +77,66 @@ static struct bucket *new_buckets(const struct rg_board *const *boards, int size
     return buckets;
 }
 
-struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
-                                      int size, bool energy)
+/* The first and the last link of a route. */
+static void ends_of_route(sg_host_t from, sg_host_t to, sg_link_t *first, sg_link_t *last)
 {
-    struct rg_sim_ports *p = rg_sim_take(1, sizeof *p);
+    xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
+    sg_host_get_route(from, to, links);
+    unsigned count = (unsigned)xbt_dynar_length(links);
+    *first = count ? xbt_dynar_get_as(links, 0, sg_link_t) : NULL;
+    *last = count ? xbt_dynar_get_as(links, count - 1, sg_link_t) : NULL;
+    xbt_dynar_free(&links);
+}
+
+/* A queue for every port that has one: each port needs links of its own, one each way. */
+static int open_queues(struct rg_sim_ports *p, struct rg_error *e)
+{
+    int size = p->size;
+    bool any = false;
+    double most = 0;
+    for (int rank = 0; p->boards && size > 1 && rank < size; rank++)
+        any = any || p->boards[rank]->port_queue > 0;
+    if (!any)
+        return 0;
+    p->uplinks = rg_sim_take((size_t)size, sizeof *p->uplinks);
+    p->queues = rg_sim_take((size_t)size, sizeof *p->queues);
+    sg_link_t *down = rg_sim_take((size_t)size, sizeof *down), ignored;
+    for (int rank = 0; rank < size; rank++) {
+        sg_host_t other = p->hosts[rank == 0];
+        ends_of_route(p->hosts[rank], other, &p->uplinks[rank].link, &ignored);
+        ends_of_route(other, p->hosts[rank], &ignored, &down[rank]);
+        if (!down[rank] || p->uplinks[rank].link == down[rank]) {
+            free(down);
+            return rg_fail(e, RG_ERR_INVALID,
+                           "%s: rg_port_queue is for ports with a link each way: "
+                           "sharing_policy=\"SPLITDUPLEX\"",
+                           sg_host_get_name(p->hosts[rank]));
+        }
+        most += sg_link_get_bandwidth(p->uplinks[rank].link);
+    }
+    for (int rank = 0; rank < size; rank++) {
+        const struct rg_board *board = p->boards[rank];
+        p->queues[rank] =
+            (struct rg_sim_queue){.buffer = board->port_queue, .burst = board->port_burst};
+        if (board->port_queue > 0)
+            rg_sim_queue_open(&p->queues[rank], down[rank], most);
+    }
+    free(down);
+    return 0;
+}
+
+int rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards, int size,
+                     bool energy, struct rg_sim_ports **ports, struct rg_error *e)
+{
+    struct rg_sim_ports *p = *ports = rg_sim_take(1, sizeof *p);
+    p->size = size;
     p->hosts = hosts;
     p->boards = boards;
     if (energy)
         p->work = rg_sim_take((size_t)size, sizeof *p->work);
     p->buckets = new_buckets(boards, size);
     p->latencies = lift_latencies();
-    return p;
+    return open_queues(p, e);
 }
 
 void rg_sim_ports_free(struct rg_sim_ports *p)
@@ -94,8 +149,19 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
     }
     free(p->work);
     free(p->buckets);
+    free(p->uplinks);
+    free(p->queues);
     free(p->latencies);
     free(p);
+}
+
+void rg_sim_ports_relink(struct rg_sim_ports *p)
+{
+    for (int rank = 0; p->queues && rank < p->size; rank++) {
+        if (p->queues[rank].link)
+            rg_sim_queue_relink(&p->queues[rank]);
+        rg_sim_uplink_relink(&p->uplinks[rank]);
+    }
 }
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target)
@@ -111,6 +177,10 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
     if (p->buckets) {
         route->up = &p->buckets[2 * source];
         route->down = &p->buckets[2 * target + 1];
+    }
+    if (p->queues && p->queues[target].link) {
+        route->uplink = &p->uplinks[source];
+        route->queue = &p->queues[target];
     }
     route->next = p->routes;
     p->routes = route;
@@ -205,9 +275,28 @@ static void pass(const struct rg_sim_route *route, double bytes)
     close_bucket(route->down, route->target, bytes);
 }
 
-void rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t *receiving)
+/* The bytes through the sender's port into the receiver's queue; returns the seconds until the last
+ * has left that. The connection is held up as long as the queue's buffer has no room for it. */
+static double pass_queue(const struct rg_sim_route *route, double bytes)
 {
-    double bytes = (double)(payload + RG_MESSAGE_HEADER);
+    struct rg_sim_flow flow;
+    double up = route->up ? open_bucket(route->up, route->board) : 0, held;
+    double at_once = fmin(bytes, floor(up));
+    rg_sim_queue_enter(route->queue, route->uplink, &flow, at_once);
+    if (bytes > at_once)
+        sg_host_sendto(route->from, route->to, bytes - at_once);
+    double queued = rg_sim_queue_leave(route->uplink, &flow, &held);
+    if (route->up)
+        close_bucket(route->up, route->board, bytes);
+    if (held > 0)
+        sg_actor_sleep_for(held);
+    return queued - held;
+}
+
+double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t *receiving)
+{
+    double bytes = (double)(payload + RG_MESSAGE_HEADER), wire = wire_bytes(route, payload);
+    double queued = 0;
     sg_exec_t sending = NULL;
     if (route->board) {
         rg_sim_end_work(begin_work(route->from, route->board->message_s));
@@ -216,14 +305,13 @@ void rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t *r
         *receiving =
             begin_work(route->to, route->target->byte_s * bytes + route->target->message_s);
     }
-    pass(route, wire_bytes(route, payload));
+    if (route->queue)
+        queued = pass_queue(route, wire);
+    else
+        pass(route, wire);
     note_port_time(route, payload);
     rg_sim_end_work(sending);
-}
-
-double rg_sim_travel_s(const struct rg_sim_route *route)
-{
-    return route->latency + (route->target ? route->target->message_s : 0);
+    return queued + route->latency + (route->target ? route->target->message_s : 0);
 }
 
 double rg_sim_port_J(const struct rg_sim_ports *p, int rank)

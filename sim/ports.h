@@ -3,10 +3,12 @@
  *
  * Link latencies are taken out of the platform and added when the last byte has left, so that
  * messages of one connection overlap in flight. A port with a burst (rg_port_burst) has a token
- * bucket each way: what it may pass at once. */
+ * bucket each way: what it may pass at once. One with a queue (rg_port_queue) has it before what it
+ * receives, in the switch (queue.h). */
 #ifndef RG_SIM_PORTS_H
 #define RG_SIM_PORTS_H
 
+#include "base/error.h"
 #include "boards/board.h"
 #include <simgrid/exec.h>
 #include <simgrid/host.h>
@@ -16,20 +18,24 @@ struct rg_sim_ports;
 struct rg_sim_route; /* a directed pair of ranks; lives as long as the ports */
 
 /* Of `size` ranks on a loaded platform. hosts and boards ([size] each; boards may be NULL) stay the
- * caller's and outlive it; energy: with an account of the ports' work, which asks for boards. */
-struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
-                                      int size, bool energy);
+ * caller's and outlive it; energy: with an account of the ports' work, which asks for boards.
+ * Returns 0, or RG_ERR_INVALID for links that cannot have queues; *ports is to be freed in any
+ * case. */
+int rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards, int size,
+                     bool energy, struct rg_sim_ports **ports, struct rg_error *e);
 void rg_sim_ports_free(struct rg_sim_ports *p);
+
+/* Links have another bandwidth from this moment on. */
+void rg_sim_ports_relink(struct rg_sim_ports *p);
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target);
 
 /* One message of so many bytes (payload) over the wire, with what it asks of the processors at both
- * ends; returns when its last byte has left. *receiving is the receiver's part of the connection's
- * message before, NULL where there was none, and becomes that of this one: the receiver's core goes
- * through them one after the other. */
-void rg_sim_carry(const struct rg_sim_route *route, size_t bytes, sg_exec_t *receiving);
-/* Seconds from the last byte's leaving to delivery. */
-double rg_sim_travel_s(const struct rg_sim_route *route);
+ * ends; returns when its last byte has left the connection to the next message: the seconds from
+ * then to its delivery. *receiving is the receiver's part of the connection's message before, NULL
+ * where there was none, and becomes that of this one: the receiver's core goes through them one
+ * after the other. */
+double rg_sim_carry(const struct rg_sim_route *route, size_t bytes, sg_exec_t *receiving);
 /* Waits for work on a processor to end; NULL: there is none. */
 void rg_sim_end_work(sg_exec_t work);
 

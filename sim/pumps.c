@@ -28,10 +28,10 @@ static void pump_main(int argc, char **argv)
         while (pump->message) {
             struct rg_message *message = pump->message;
             const struct rg_sim_route *route = message->route;
-            rg_sim_carry(route, message->bytes, &pump->receiving);
+            double travel_s = rg_sim_carry(route, message->bytes, &pump->receiving);
             pump->message = NULL;
             p->reporting = pump;
-            rg_exchange_left(p->exchange, message, simgrid_get_clock() + rg_sim_travel_s(route));
+            rg_exchange_left(p->exchange, message, simgrid_get_clock() + travel_s);
             p->reporting = NULL;
             if (!pump->message) {
                 pump->next = p->idle;

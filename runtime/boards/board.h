@@ -40,6 +40,8 @@ struct rg_board {
     double port_rate;                  /* bytes/s on the wire, one direction; full duplex */
     double port_burst; /* bytes that pass at once after a pause: of a token bucket's shaper, each way;
                         * 0: real ports have none */
+    double port_queue; /* bytes that the switch holds for it while it is busy; 0: messages to one
+                        * port hold each other's senders back, as if the switch had no memory */
     double latency_s;                  /* one way, port to port */
     double frame_payload, frame_bytes; /* of a full frame: 1448 of 1538 for Ethernet with TCP */
     bool keyed; /* what it sends is protected by a key: records of TLS come on top of the bytes */

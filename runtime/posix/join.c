@@ -269,6 +269,10 @@ static int set_up(struct rg_gathering *g)
     int result = g->size > 1 ? rg_join_check_hosts(g) : 0;
     if (g->size > 1 && g->o->insecure && !g->o->key)
         rg_join_say(g, "no key: whoever reaches these ports can join, read and change everything");
+    if (g->size > 1 && g->listener < 0 && (g->o->insecure || g->o->key) &&
+        rg_slow_start_after_idle())
+        rg_join_say(g, "connections that rest start slowly again here, which costs full links some "
+                       "percent: sysctl -w net.ipv4.tcp_slow_start_after_idle=0");
     if (result == 0 && g->o->key)
         result = rg_secure_open(g->o->key, g->o->cipher, &g->guard, g->e);
     if (result == 0 && g->size > 1 && g->listener < 0)

@@ -87,7 +87,17 @@ static void set_option(int fd, int level, int option, int value)
 
 void rg_choose_congestion(int fd)
 {
-    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+    if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) != 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+}
+
+bool rg_slow_start_after_idle(void)
+{
+    FILE *stream = fopen("/proc/sys/net/ipv4/tcp_slow_start_after_idle", "re");
+    bool slow = stream && fgetc(stream) == '1';
+    if (stream)
+        fclose(stream);
+    return slow;
 }
 
 void rg_join_tune(const struct rg_gathering *g, int fd)

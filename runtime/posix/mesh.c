@@ -250,6 +250,7 @@ void rg_mesh_facts(struct rg_mesh *m, struct rg_mesh_facts *facts)
 {
     lock_mesh(m);
     *facts = m->facts;
+    facts->slow_start_after_idle = rg_slow_start_after_idle();
     for (int r = 0; r < m->size; r++)
         if (m->peers[r].fd >= 0)
             rg_link_facts(&m->peers[r], facts);

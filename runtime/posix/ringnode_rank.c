@@ -217,6 +217,7 @@ static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_
     sockets->known = true;
     snprintf(sockets->cipher, sizeof sockets->cipher, "%s", facts->cipher);
     snprintf(sockets->control, sizeof sockets->control, "%s", facts->congestion);
+    sockets->slow_start_after_idle = facts->slow_start_after_idle;
     sockets->retransmits = facts->retransmits;
     sockets->bytes_sent = facts->wire_sent;
     sockets->bytes_received = facts->wire_received;

@@ -73,6 +73,7 @@ struct rg_mesh_facts {
     uint64_t retransmits;              /* TCP segments sent again */
     uint64_t wire_sent, wire_received; /* bytes, frames and TLS records included; no TCP headers */
     char congestion[16];               /* the congestion control in use; "" with no connection */
+    bool slow_start_after_idle;        /* the kernel's setting of that name */
     char cipher[32];                   /* that protects them; "" without a key */
 };
 void rg_mesh_facts(struct rg_mesh *mesh, struct rg_mesh_facts *facts);

@@ -348,6 +348,7 @@ static void write_sockets(struct rg_json *j, const struct rg_result_sockets *soc
     rg_json_object(j, "sockets", true);
     rg_json_text(j, "cipher", sockets->cipher);
     rg_json_text(j, "congestion_control", sockets->control);
+    rg_json_flag(j, "slow_start_after_idle", sockets->slow_start_after_idle);
     rg_json_whole(j, "retransmits", (int64_t)sockets->retransmits);
     rg_json_whole(j, "bytes_sent", (int64_t)sockets->bytes_sent);
     rg_json_whole(j, "bytes_received", (int64_t)sockets->bytes_received);

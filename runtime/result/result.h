@@ -154,6 +154,7 @@ struct rg_result_sockets {
     bool known;                          /* false: there were none, as in a simulation */
     char cipher[32];                     /* TLS's name of what protected them; "": nothing */
     char control[16];                    /* congestion control; "": no connection */
+    bool slow_start_after_idle;          /* the kernel's setting of that name */
     uint64_t retransmits;                /* TCP segments sent again */
     uint64_t bytes_sent, bytes_received; /* frames and TLS records included; no TCP headers */
 };

@@ -65,6 +65,7 @@ static const struct property {
     ROW("memory_bytes", BYTES, memory_bytes),
     ROW("port_rate", RATE, port_rate),
     ROW("port_burst", BURST, port_burst),
+    ROW("port_queue", BURST, port_queue),
     ROW("latency_s", SECONDS, latency_s),
     ROW("frame_payload", SIZE, frame_payload),
     ROW("frame_bytes", SIZE, frame_bytes),

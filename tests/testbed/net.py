@@ -93,12 +93,13 @@ def _run(*words):
 
 
 class Network:
-    """Nodes 0 .. count - 1 at 10.77.0.1 and up; rate in bit/s, burst in bytes."""
+    """Nodes 0 .. count - 1 at 10.77.0.1 and up; rate in bit/s, burst in bytes. slow_start: connections
+    that rested start slowly, as is the kernel's default; not, as README's boards are set up."""
 
-    def __init__(self, count, rate, burst):
+    def __init__(self, count, rate, burst, slow_start=False):
         if not inside():
             raise Unavailable("a network is made inside of enter() only: it takes /run and the node names for itself")
-        self.count, self.rate, self.burst = count, rate, burst
+        self.count, self.rate, self.burst, self.slow_start = count, rate, burst, slow_start
         _run("mount", "-t", "tmpfs", "none", "/run")
         os.makedirs("/run/netns")
         self.folder = "/run/testbed"
@@ -119,6 +120,8 @@ class Network:
         _run("ip", "-n", node, "addr", "add", f"{self.address(i)}/24", "dev", "eth0")
         _run("ip", "-n", node, "link", "set", "eth0", "up")
         _run("ip", "-n", node, "link", "set", "lo", "up")
+        _run("ip", "netns", "exec", node, "sh", "-c", f"echo {int(self.slow_start)} > "
+             "/proc/sys/net/ipv4/tcp_slow_start_after_idle")
         for space, device in self._ends(i):
             _run("ip", "-n", space, "link", "set", "dev", device, "gso_max_size", str(GSO_BYTES))
             self._shape("add", space, device)

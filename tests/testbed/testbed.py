@@ -64,6 +64,7 @@ def platform_text(props, nodes, rate, burst, delay_s):
     props = dict(props)
     props.update({"rg_board": props["rg_board"][:30] + " (paced)",
                   "rg_port_rate": repr(rate / 8), "rg_port_burst": str(burst),
+                  "rg_port_queue": str(net.QUEUE_BYTES),
                   "rg_latency_s": repr(delay_s), "rg_message_s": "0", "rg_byte_s": "0",
                   "rg_frame_payload": str(net.FRAME_PAYLOAD),
                   "rg_frame_bytes": str(net.FRAME_BYTES)})
@@ -87,9 +88,9 @@ class Failed(Exception):
 class Bench:
     """A network and the programs that run on it."""
 
-    def __init__(self, build, nodes, rate, burst, delay_s=None):
+    def __init__(self, build, nodes, rate, burst, delay_s=None, slow_start=False):
         self.ringnode, self.ringsim = (os.path.join(build, p) for p in ("ringnode", "ringsim"))
-        self.network = net.Network(nodes, rate, burst)
+        self.network = net.Network(nodes, rate, burst, slow_start)
         self.nodes, self.rate, self.burst = nodes, rate, burst
         told = subprocess.run([self.ringnode, "--help"], capture_output=True, text=True).stdout
         self.open_to_all = ["--insecure"] if "--insecure" in told else []  # nobody else is here
@@ -206,7 +207,7 @@ def row_text(row):
 
 def run(arguments):
     bench = Bench(arguments.build, arguments.nodes, 1e6 * arguments.rate, arguments.burst,
-                  arguments.delay)
+                  arguments.delay, arguments.slow_start_after_idle)
     platform = bench.platform(datasheet(arguments.datasheet, arguments.speed))
     options = ["--set", f"platform={platform}", "--set", f"nodes={arguments.nodes}"]
     for assignment in arguments.set:
@@ -245,6 +246,8 @@ def parser():
     p.add_argument("--rate", type=float, default=100, help="of every port, both ways, Mbit/s (100)")
     p.add_argument("--burst", type=int, default=20000, help="bytes of every token bucket (20000)")
     p.add_argument("--delay", type=float, help="one way in seconds (measured beforehand)")
+    p.add_argument("--slow-start-after-idle", action="store_true",
+                   help="connections that rested start slowly, as kernels have it by default")
     p.add_argument("--datasheet", default=os.path.join(ROOT, "tests", "testbed", "board.xml"),
                    help="platform file whose first board paces the computations")
     p.add_argument("--speed", type=float, default=1, help="computing at so many times its rates")
