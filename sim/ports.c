@@ -41,8 +41,8 @@ struct rg_sim_ports {
     struct port *work;             /* by rank; NULL: no account is kept */
     struct bucket *buckets;        /* by rank, up and down; NULL: no port has a burst */
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
-    struct rg_sim_queue *queues;   /* without a link where a port has none */
-    double *latencies;             /* of all links, as the platform has them */
+    struct rg_sim_queue *queues;
+    double *latencies; /* of all links, as the platform has them */
     struct rg_sim_route *routes;
 };
 
@@ -88,16 +88,27 @@ static void ends_of_route(sg_host_t from, sg_host_t to, sg_link_t *first, sg_lin
     xbt_dynar_free(&links);
 }
 
-/* A queue for every port that has one: each port needs links of its own, one each way. */
+/* Have all ports a queue? They hang by one switch, so that it is all or none. */
+static int find_queues(const struct rg_sim_ports *p, bool *queues, struct rg_error *e)
+{
+    *queues = p->boards && p->size > 1 && p->boards[0]->port_queue > 0;
+    for (int rank = 1; p->boards && rank < p->size; rank++)
+        if ((p->boards[rank]->port_queue > 0) != (p->boards[0]->port_queue > 0))
+            return rg_fail(e, RG_ERR_INVALID,
+                           "%s and %s: rg_port_queue is for all boards of a run, or for none",
+                           sg_host_get_name(p->hosts[0]), sg_host_get_name(p->hosts[rank]));
+    return 0;
+}
+
+/* A queue before every port; each needs links of its own, one each way. */
 static int open_queues(struct rg_sim_ports *p, struct rg_error *e)
 {
     int size = p->size;
-    bool any = false;
+    bool queues;
     double most = 0;
-    for (int rank = 0; p->boards && size > 1 && rank < size; rank++)
-        any = any || p->boards[rank]->port_queue > 0;
-    if (!any)
-        return 0;
+    int result = find_queues(p, &queues, e);
+    if (result || !queues)
+        return result;
     p->uplinks = rg_sim_take((size_t)size, sizeof *p->uplinks);
     p->queues = rg_sim_take((size_t)size, sizeof *p->queues);
     sg_link_t *down = rg_sim_take((size_t)size, sizeof *down), ignored;
@@ -118,8 +129,7 @@ static int open_queues(struct rg_sim_ports *p, struct rg_error *e)
         const struct rg_board *board = p->boards[rank];
         p->queues[rank] =
             (struct rg_sim_queue){.buffer = board->port_queue, .burst = board->port_burst};
-        if (board->port_queue > 0)
-            rg_sim_queue_open(&p->queues[rank], down[rank], most);
+        rg_sim_queue_open(&p->queues[rank], down[rank], most);
     }
     free(down);
     return 0;
@@ -158,8 +168,7 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
 void rg_sim_ports_relink(struct rg_sim_ports *p)
 {
     for (int rank = 0; p->queues && rank < p->size; rank++) {
-        if (p->queues[rank].link)
-            rg_sim_queue_relink(&p->queues[rank]);
+        rg_sim_queue_relink(&p->queues[rank]);
         rg_sim_uplink_relink(&p->uplinks[rank]);
     }
 }
@@ -178,7 +187,7 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
         route->up = &p->buckets[2 * source];
         route->down = &p->buckets[2 * target + 1];
     }
-    if (p->queues && p->queues[target].link) {
+    if (p->queues) {
         route->uplink = &p->uplinks[source];
         route->queue = &p->queues[target];
     }

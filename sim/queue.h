@@ -8,7 +8,8 @@
  * rates that are constant between events; Le Boudec and Thiran, Network Calculus, 2001, section
  * 1.1), so it is exact where rates are.
  *
- * A queue whose buffer is full holds back the connection that filled it, until there is room. */
+ * What lies between the two ports has to be the wider part of the way. A queue whose buffer is full
+ * holds back the connection that filled it, until there is room. */
 #ifndef RG_SIM_QUEUE_H
 #define RG_SIM_QUEUE_H
 
@@ -27,7 +28,7 @@ struct rg_sim_queue {
     double drain;     /* bytes/s through the port from then on */
     double rate;      /* the same where nothing slows it */
     double unlimited; /* what SimGrid is told instead: it limits nothing */
-    sg_link_t link;   /* NULL: not known yet */
+    sg_link_t link;
 };
 
 /* A message that is on its way through its sender's port. */

@@ -6,9 +6,11 @@ nodes that train at the same time, each for itself, say what two cores can give 
   tests/bench/bench_ddp.py [--build build/release] [--repeat 5] [--iterations 60]
 
 All take turns in one run, one BLAS thread a process, float32, plain gradient descent, from data in memory.
-Printed are the medians, and the median of the ratios of the same turn. PyTorch is timed without its data
-loader: one batch, used again and again. Where OPENBLAS_CORETYPE is set, it is taken out, so that RingTMP
-chooses the kernels for this processor itself, as PyTorch does. Two free cores are wanted.
+Printed are the medians, and the median of the ratios of the same turn. RingTMP draws its batches from as many
+images as it trains on; PyTorch is timed with one batch, used again and again (torch_two), and with batches
+that its own DataLoader and DistributedSampler draw from as many (torch_loaded). Where OPENBLAS_CORETYPE is
+set, it is taken out, so that RingTMP chooses the kernels for this processor itself, as PyTorch does. Two
+free cores are wanted.
 """
 import argparse
 import importlib.util
@@ -38,7 +40,24 @@ SCENARIO = """<scenario name="two" seed="1">
 """
 
 
-def torch_worker(rank, world, port, iterations):
+def torch_batches(rank, world, iterations, loaded):
+    """Batches without end: one that is used again and again, or drawn anew by PyTorch's loader from as many
+    images as RingTMP trains on."""
+    import torch.utils.data
+    count = BATCH * iterations if loaded else BATCH // world
+    images, labels = torch.rand(count, 784), torch.randint(0, 10, (count,))
+    if not loaded:
+        while True:
+            yield images, labels
+    dataset = torch.utils.data.TensorDataset(images, labels)
+    sampler = torch.utils.data.distributed.DistributedSampler(dataset, world, rank)
+    loader = torch.utils.data.DataLoader(dataset, BATCH // world, sampler=sampler)
+    for epoch in range(1 << 30):
+        sampler.set_epoch(epoch)
+        yield from loader
+
+
+def torch_worker(rank, world, port, iterations, loaded):
     """One process of PyTorch; rank 0 prints the images a second."""
     import time
     import torch
@@ -51,13 +70,14 @@ def torch_worker(rank, world, port, iterations):
     model = torch.nn.Sequential(linear(784, 512), relu(), linear(512, 512), relu(), linear(512, 10))
     if world > 1:
         model = torch.nn.parallel.DistributedDataParallel(model)
-    images, labels = torch.rand(BATCH // world, 784), torch.randint(0, 10, (BATCH // world,))
+    batches = torch_batches(rank, world, iterations, loaded)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     loss = torch.nn.CrossEntropyLoss()
     for i in range(WARM + iterations):
         if i == WARM:
             torch.distributed.barrier()
             begin = time.monotonic()
+        images, labels = next(batches)
         optimiser.zero_grad()
         loss(model(images), labels).backward()
         optimiser.step()
@@ -66,13 +86,13 @@ def torch_worker(rank, world, port, iterations):
         print(BATCH * iterations / (time.monotonic() - begin))
 
 
-def torch_rate(world, iterations):
+def torch_rate(world, iterations, loaded=False):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = dict(os.environ, OMP_NUM_THREADS="1")
     command = [sys.executable, os.path.abspath(__file__), "--torch-worker"]
-    workers = [subprocess.Popen(command + [f"{rank},{world},{port},{iterations}"],
+    workers = [subprocess.Popen(command + [f"{rank},{world},{port},{iterations},{int(loaded)}"],
                                 env=environment, stdout=subprocess.PIPE, text=True)
                for rank in range(world)]
     answers = [worker.communicate(timeout=600)[0] for worker in workers]
@@ -128,7 +148,8 @@ def main():
             rates, kernels = own_rates(os.path.join(arguments.build, "ringnode"), folder)
             if with_torch:
                 rates.update(torch_one=torch_rate(1, arguments.iterations),
-                             torch_two=torch_rate(2, arguments.iterations))
+                             torch_two=torch_rate(2, arguments.iterations),
+                             torch_loaded=torch_rate(2, arguments.iterations, True))
             turns.append(rates)
             print(f"turn {turn + 1}: " + ", ".join(f"{key} {value:.0f}" for key, value in rates.items()),
                   file=sys.stderr)
@@ -139,6 +160,7 @@ def main():
               ("two nodes against two that train apart", "two", "apart")]
     if with_torch:
         ratios += [("two nodes against PyTorch DDP with two", "two", "torch_two"),
+                   ("two nodes against PyTorch DDP with two and its loader", "two", "torch_loaded"),
                    ("two that train apart against PyTorch DDP with two", "apart", "torch_two"),
                    ("one node against PyTorch with one", "one", "torch_one"),
                    ("PyTorch DDP with two against one", "torch_two", "torch_one")]

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "posix/wire.h"
 #include "tests/posix/trio.h"
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -198,6 +199,18 @@ static void test_addresses(void)
 
 /* ---- interruption ---- */
 
+/* A port of this machine that is taken, and nobody answers at; the caller closes the socket. */
+static int silent_port(char port[6])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_FATAL(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+                    getsockname(fd, (struct sockaddr *)&address, &length) == 0);
+    snprintf(port, 6, "%u", (unsigned)ntohs(address.sin_port));
+    return fd;
+}
+
 /* One does not find another: `blind` calls rank 0 in vain, so that the three never get together.
  * After a while the victim is interrupted: all learn it, and from whom. */
 static void interrupt_trio(int blind, int victim, const struct rg_key *its,
@@ -207,7 +220,7 @@ static void interrupt_trio(int blind, int victim, const struct rg_key *its,
     open_trio(&t);
     struct rg_hosts lost = t.hosts;
     struct rg_host host[RANKS] = {t.hosts.host[0], t.hosts.host[1], t.hosts.host[2]};
-    snprintf(host[0].port, sizeof host[0].port, "1"); /* nobody is there */
+    int silent = silent_port(host[0].port);
     lost.host = host;
     t.members[blind].hosts = &lost;
     for (int r = 0; r < RANKS; r++) {
@@ -223,6 +236,7 @@ static void interrupt_trio(int blind, int victim, const struct rg_key *its,
         wait_member(&t.members[r]);
         expect(r, RG_ERR_INTERRUPTED, heard[r]);
     }
+    close(silent);
     rg_hosts_free(&t.hosts);
 }
 

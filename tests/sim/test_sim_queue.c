@@ -221,13 +221,19 @@ static void test_slow_link(void)
     expect((double[]){5.5, 5.5});
 }
 
-/* One medium for all has no switch. */
+/* One medium for all has no switch, and a switch has queues for all. */
 static void test_refused(void)
 {
     struct rg_error e = {0};
     order(1, (struct transfer[]){{0, 2, 0, MESSAGE, 0}});
     CU_ASSERT_EQUAL(run_on(CLUSTER("SHARED"), board_with(AMPLE, 0), NULL, &e), RG_ERR_INVALID);
     CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "n0: rg_port_queue is for ports with a link each way"));
+    struct rg_board with = board_with(AMPLE, 0), without = board_with(0, 0);
+    const struct rg_board *const boards[2] = {&with, &without};
+    struct rg_sim_options options = {
+        .platform = simulate_platform(CLUSTER("SPLITDUPLEX")), .size = 2, .boards = boards};
+    CU_ASSERT_EQUAL(simulate(&options, transfer_all, NULL, 30, NULL, &e), RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "n0 and n1: rg_port_queue is for all boards"));
 }
 
 int main(int argc, char **argv)
