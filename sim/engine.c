@@ -4,6 +4,9 @@
  * standard error. So the look happens in a child, whose words are caught and told in one line. */
 #include "engine.h"
 
+#include "memory.h"
+#include "ports.h"
+
 #include "base/check.h"
 #include <errno.h>
 #include <math.h>
@@ -163,13 +166,21 @@ static void look_at_host(const char *name, const struct rg_board *board)
 static _Noreturn void look(const char *platform, double link_rate, char *const *hosts,
                            const struct rg_board *const *boards, int count)
 {
+    struct rg_error e;
+    sg_host_t *of_rank = rg_sim_take((size_t)count, sizeof *of_rank);
     rg_engine_start(platform, link_rate, true);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         look_at_host(hosts[i], boards[i]);
+        of_rank[i] = sg_host_by_name(hosts[i]);
+    }
     for (int i = 0; i + 1 < count; i++) {
         look_at_route(hosts, boards, i, i + 1);
         look_at_route(hosts, boards, 0, i + 1);
         look_at_route(hosts, boards, i + 1, 0);
+    }
+    if (rg_sim_ports_check(of_rank, boards, count, &e) != 0) {
+        fprintf(stderr, "%s\n", e.text);
+        _exit(REFUSED);
     }
     _exit(0);
 }

@@ -35,7 +35,6 @@ struct link_group {
 
 struct rg_sim_faults {
     const struct rg_faults *orders;
-    struct rg_sim_ports *ports;
     uint64_t seed;
     bool *slow; /* [size] has slow windows */
     struct slow_link *links;
@@ -127,7 +126,6 @@ static double set_links(struct rg_sim_faults *f, double now)
             sg_link_set_bandwidth(link->link, link->bandwidth * factor[i]);
         link->factor = factor[i];
     }
-    rg_sim_ports_relink(f->ports);
     free(factor);
     return next;
 }
@@ -264,14 +262,12 @@ static void find_slow(struct rg_sim_faults *f, int size)
 }
 
 struct rg_sim_faults *rg_sim_faults_new(const struct rg_faults *faults, uint64_t seed,
-                                        const sg_host_t *hosts, int size,
-                                        struct rg_sim_ports *ports)
+                                        const sg_host_t *hosts, int size)
 {
     if (!faults || (faults->slow.count == 0 && faults->link.count == 0 && !(faults->spread > 0)))
         return NULL;
     struct rg_sim_faults *f = rg_sim_take(1, sizeof *f);
     f->orders = faults;
-    f->ports = ports;
     f->seed = seed;
     find_slow(f, size);
     find_links(f, hosts, size);

@@ -9,13 +9,13 @@
  * from every other rank, the first link of each route that begins at it and the last of each that
  * ends there: in a <cluster> its up and down link, or its one link if that is shared; between
  * explicit hosts the link at its end. A medium that all routes cross first (a radio channel without
- * links of the stations' own) is slow for all. Flows under way change with it.
+ * links of the stations' own) is slow for all. Flows under way change with it. Ports then have no
+ * queues (rg_port_queue).
  *
  * Time is training time, which stands still while something untimed is done. */
 #ifndef RG_SIM_FAULTS_H
 #define RG_SIM_FAULTS_H
 
-#include "ports.h"
 #include "scenario/faults.h"
 #include "world/world.h"
 #include <simgrid/host.h>
@@ -30,11 +30,9 @@ struct rg_fault_stream {
     uint64_t key, drawn;
 };
 
-/* After the platform is loaded and has its ports, which learn of slow links. NULL where the options
- * order nothing. */
+/* After the platform is loaded. NULL where the options order nothing. */
 struct rg_sim_faults *rg_sim_faults_new(const struct rg_faults *faults, uint64_t seed,
-                                        const sg_host_t *hosts, int size,
-                                        struct rg_sim_ports *ports);
+                                        const sg_host_t *hosts, int size);
 void rg_sim_faults_free(struct rg_sim_faults *f);
 
 /* The stream of a rank's program; that of the n-th strand (1, 2, ...) spawned by another. */

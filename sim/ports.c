@@ -35,7 +35,6 @@ struct rg_sim_route {
 };
 
 struct rg_sim_ports {
-    int size;
     const sg_host_t *hosts;
     const struct rg_board *const *boards;
     struct port *work;             /* by rank; NULL: no account is kept */
@@ -77,76 +76,129 @@ static struct bucket *new_buckets(const struct rg_board *const *boards, int size
     return buckets;
 }
 
-/* The first and the last link of a route. */
-static void ends_of_route(sg_host_t from, sg_host_t to, sg_link_t *first, sg_link_t *last)
+/* ---- queues ---- */
+
+/* The links of a route; the caller frees them. */
+static xbt_dynar_t route_links(sg_host_t from, sg_host_t to)
 {
     xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
     sg_host_get_route(from, to, links);
-    unsigned count = (unsigned)xbt_dynar_length(links);
-    *first = count ? xbt_dynar_get_as(links, 0, sg_link_t) : NULL;
-    *last = count ? xbt_dynar_get_as(links, count - 1, sg_link_t) : NULL;
-    xbt_dynar_free(&links);
+    return links;
 }
 
-/* Have all ports a queue? They hang by one switch, so that it is all or none. */
-static int find_queues(const struct rg_sim_ports *p, bool *queues, struct rg_error *e)
+static sg_link_t end_of_route(sg_host_t from, sg_host_t to, bool last)
 {
-    *queues = p->boards && p->size > 1 && p->boards[0]->port_queue > 0;
-    for (int rank = 1; p->boards && rank < p->size; rank++)
-        if ((p->boards[rank]->port_queue > 0) != (p->boards[0]->port_queue > 0))
+    xbt_dynar_t links = route_links(from, to);
+    unsigned long count = xbt_dynar_length(links);
+    sg_link_t link = count ? xbt_dynar_get_as(links, last ? count - 1 : 0, sg_link_t) : NULL;
+    xbt_dynar_free(&links);
+    return link;
+}
+
+static bool have_queues(const struct rg_board *const *boards, int size)
+{
+    return boards && size > 1 && boards[0]->port_queue > 0;
+}
+
+/* A link between the ports that all their messages together could fill, or else one could. */
+static int check_between(sg_host_t from, sg_host_t to, double all, double one, struct rg_error *e)
+{
+    int result = 0;
+    xbt_dynar_t links = route_links(from, to);
+    for (unsigned long i = 1; i + 1 < xbt_dynar_length(links) && result == 0; i++) {
+        sg_link_t link = xbt_dynar_get_as(links, i, sg_link_t);
+        double wanted = sg_link_is_shared(link) ? all : one;
+        if (sg_link_get_bandwidth(link) < wanted)
+            result = rg_fail(e, RG_ERR_INVALID,
+                             "link %s carries %g B/s: with rg_port_queue, %g are wanted between "
+                             "the ports, so that messages wait before these only",
+                             sg_link_get_name(link), sg_link_get_bandwidth(link), wanted);
+    }
+    xbt_dynar_free(&links);
+    return result;
+}
+
+/* The links of each port are its own, one each way. */
+static int check_ends(const sg_host_t *hosts, int size, struct rg_error *e)
+{
+    sg_link_t *ends = rg_sim_take(2 * (size_t)size, sizeof *ends);
+    int result = 0;
+    for (int i = 0; i < 2 * size && result == 0; i++) {
+        sg_host_t host = hosts[i / 2], other = hosts[i / 2 == 0];
+        ends[i] = i % 2 ? end_of_route(other, host, true) : end_of_route(host, other, false);
+        bool own = ends[i] != NULL;
+        for (int k = 0; k < i; k++)
+            own = own && ends[k] != ends[i];
+        if (!own)
+            result = rg_fail(e, RG_ERR_INVALID,
+                             "%s: rg_port_queue is for ports with a link of their own each way: "
+                             "sharing_policy=\"SPLITDUPLEX\"",
+                             sg_host_get_name(host));
+    }
+    free(ends);
+    return result;
+}
+
+int rg_sim_ports_check(const sg_host_t *hosts, const struct rg_board *const *boards, int size,
+                       struct rg_error *e)
+{
+    double all = 0, one = 0;
+    for (int rank = 1; boards && rank < size; rank++)
+        if ((boards[rank]->port_queue > 0) != (boards[0]->port_queue > 0))
             return rg_fail(e, RG_ERR_INVALID,
                            "%s and %s: rg_port_queue is for all boards of a run, or for none",
-                           sg_host_get_name(p->hosts[0]), sg_host_get_name(p->hosts[rank]));
-    return 0;
+                           sg_host_get_name(hosts[0]), sg_host_get_name(hosts[rank]));
+    if (!have_queues(boards, size))
+        return 0;
+    int result = check_ends(hosts, size, e);
+    for (int rank = 0; rank < size; rank++) {
+        all += boards[rank]->port_rate;
+        one = fmax(one, boards[rank]->port_rate);
+    }
+    for (int rank = 1; rank < size && result == 0; rank++) {
+        result = check_between(hosts[0], hosts[rank], all, one, e);
+        result = result ? result : check_between(hosts[rank], hosts[0], all, one, e);
+    }
+    return result;
 }
 
-/* A queue before every port; each needs links of its own, one each way. */
-static int open_queues(struct rg_sim_ports *p, struct rg_error *e)
+/* SimGrid does not limit receiving ports any more: the queues do. */
+static void open_queues(struct rg_sim_ports *p, int size)
 {
-    int size = p->size;
-    bool queues;
+    sg_link_t *down = rg_sim_take((size_t)size, sizeof *down);
     double most = 0;
-    int result = find_queues(p, &queues, e);
-    if (result || !queues)
-        return result;
     p->uplinks = rg_sim_take((size_t)size, sizeof *p->uplinks);
     p->queues = rg_sim_take((size_t)size, sizeof *p->queues);
-    sg_link_t *down = rg_sim_take((size_t)size, sizeof *down), ignored;
-    for (int rank = 0; rank < size; rank++) {
-        sg_host_t other = p->hosts[rank == 0];
-        ends_of_route(p->hosts[rank], other, &p->uplinks[rank].link, &ignored);
-        ends_of_route(other, p->hosts[rank], &ignored, &down[rank]);
-        if (!down[rank] || p->uplinks[rank].link == down[rank]) {
-            free(down);
-            return rg_fail(e, RG_ERR_INVALID,
-                           "%s: rg_port_queue is for ports with a link each way: "
-                           "sharing_policy=\"SPLITDUPLEX\"",
-                           sg_host_get_name(p->hosts[rank]));
-        }
-        most += sg_link_get_bandwidth(p->uplinks[rank].link);
-    }
     for (int rank = 0; rank < size; rank++) {
         const struct rg_board *board = p->boards[rank];
-        p->queues[rank] =
-            (struct rg_sim_queue){.buffer = board->port_queue, .burst = board->port_burst};
-        rg_sim_queue_open(&p->queues[rank], down[rank], most);
+        sg_host_t other = p->hosts[rank == 0];
+        double up = sg_link_get_bandwidth(end_of_route(p->hosts[rank], other, false));
+        down[rank] = end_of_route(other, p->hosts[rank], true);
+        p->uplinks[rank].rate = up;
+        p->queues[rank] = (struct rg_sim_queue){.buffer = board->port_queue,
+                                                .burst = board->port_burst,
+                                                .rate = sg_link_get_bandwidth(down[rank]),
+                                                .backlog = -board->port_burst};
+        most += up;
     }
+    for (int rank = 0; rank < size; rank++)
+        sg_link_set_bandwidth(down[rank], 2 * most);
     free(down);
-    return 0;
 }
 
-int rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards, int size,
-                     bool energy, struct rg_sim_ports **ports, struct rg_error *e)
+struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
+                                      int size, bool energy, bool queues)
 {
-    struct rg_sim_ports *p = *ports = rg_sim_take(1, sizeof *p);
-    p->size = size;
+    struct rg_sim_ports *p = rg_sim_take(1, sizeof *p);
     p->hosts = hosts;
     p->boards = boards;
     if (energy)
         p->work = rg_sim_take((size_t)size, sizeof *p->work);
     p->buckets = new_buckets(boards, size);
     p->latencies = lift_latencies();
-    return open_queues(p, e);
+    if (queues && have_queues(boards, size))
+        open_queues(p, size);
+    return p;
 }
 
 void rg_sim_ports_free(struct rg_sim_ports *p)
@@ -163,14 +215,6 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
     free(p->queues);
     free(p->latencies);
     free(p);
-}
-
-void rg_sim_ports_relink(struct rg_sim_ports *p)
-{
-    for (int rank = 0; p->queues && rank < p->size; rank++) {
-        rg_sim_queue_relink(&p->queues[rank]);
-        rg_sim_uplink_relink(&p->uplinks[rank]);
-    }
 }
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target)
@@ -193,8 +237,7 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
     }
     route->next = p->routes;
     p->routes = route;
-    xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
-    sg_host_get_route(route->from, route->to, links);
+    xbt_dynar_t links = route_links(route->from, route->to);
     for (unsigned i = 0; i < xbt_dynar_length(links); i++)
         route->latency += *(double *)sg_link_get_data(xbt_dynar_get_as(links, i, sg_link_t));
     xbt_dynar_free(&links);
@@ -319,7 +362,9 @@ double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t 
     else
         pass(route, wire);
     note_port_time(route, payload);
+    double passed = simgrid_get_clock();
     rg_sim_end_work(sending);
+    queued = fmax(0, queued - (simgrid_get_clock() - passed));
     return queued + route->latency + (route->target ? route->target->message_s : 0);
 }
 

@@ -17,16 +17,17 @@
 struct rg_sim_ports;
 struct rg_sim_route; /* a directed pair of ranks; lives as long as the ports */
 
-/* Of `size` ranks on a loaded platform. hosts and boards ([size] each; boards may be NULL) stay the
- * caller's and outlive it; energy: with an account of the ports' work, which asks for boards.
- * Returns 0, or RG_ERR_INVALID for links that cannot have queues; *ports is to be freed in any
- * case. */
-int rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards, int size,
-                     bool energy, struct rg_sim_ports **ports, struct rg_error *e);
-void rg_sim_ports_free(struct rg_sim_ports *p);
+/* Has the platform what queues need, where boards ([size], or NULL) have some? 0, or
+ * RG_ERR_INVALID; *e says what is wanted. */
+int rg_sim_ports_check(const sg_host_t *hosts, const struct rg_board *const *boards, int size,
+                       struct rg_error *e);
 
-/* Links have another bandwidth from this moment on. */
-void rg_sim_ports_relink(struct rg_sim_ports *p);
+/* Of `size` ranks on a loaded and checked platform. hosts and boards ([size] each; boards may be
+ * NULL) stay the caller's and outlive it; energy: with an account of the ports' work, which asks
+ * for boards; queues: false where links change their bandwidth, so that all share them as ever. */
+struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
+                                      int size, bool energy, bool queues);
+void rg_sim_ports_free(struct rg_sim_ports *p);
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target);
 

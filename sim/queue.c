@@ -3,31 +3,12 @@
 #include <math.h>
 #include <simgrid/engine.h>
 
-/* So many times slower a link can be and still not limit what flows into its queue. */
-#define SLOWEST 1e6
-
-/* Bring the backlog up to this moment, before the inflow or the port changes. */
+/* Bring the backlog up to this moment, before the inflow changes. */
 static void settle(struct rg_sim_queue *q)
 {
     double now = simgrid_get_clock();
-    q->backlog = fmax(-q->burst, q->backlog + (q->inflow - q->drain) * (now - q->date));
+    q->backlog = fmax(-q->burst, q->backlog + (q->inflow - q->rate) * (now - q->date));
     q->date = now;
-}
-
-/* A link that is slowed in SimGrid (faults.c) is slower in proportion. */
-void rg_sim_queue_relink(struct rg_sim_queue *q)
-{
-    settle(q);
-    q->drain = q->rate * (sg_link_get_bandwidth(q->link) / q->unlimited);
-}
-
-void rg_sim_queue_open(struct rg_sim_queue *q, sg_link_t link, double most)
-{
-    q->link = link;
-    q->drain = q->rate = sg_link_get_bandwidth(link);
-    q->unlimited = most * SLOWEST;
-    q->backlog = -q->burst;
-    sg_link_set_bandwidth(link, q->unlimited);
 }
 
 /* No message of this port flows any more, or all do, at the share that there is now. */
@@ -42,17 +23,11 @@ static void stop(struct rg_sim_uplink *from)
 static void go_on(struct rg_sim_uplink *from)
 {
     if (from->count > 0)
-        from->each = sg_link_get_bandwidth(from->link) / from->count;
+        from->each = from->rate / from->count;
     for (struct rg_sim_flow *f = from->flows; f; f = f->next) {
         f->to->flows++;
         f->to->inflow += from->each;
     }
-}
-
-void rg_sim_uplink_relink(struct rg_sim_uplink *from)
-{
-    stop(from);
-    go_on(from);
 }
 
 void rg_sim_queue_enter(struct rg_sim_queue *q, struct rg_sim_uplink *from,
@@ -77,6 +52,6 @@ double rg_sim_queue_leave(struct rg_sim_uplink *from, struct rg_sim_flow *flow, 
     *at = flow->next;
     from->count--;
     go_on(from);
-    *held = fmax(0, q->backlog - q->buffer) / q->drain;
-    return fmax(0, q->backlog) / q->drain;
+    *held = fmax(0, q->backlog - q->buffer) / q->rate;
+    return fmax(0, q->backlog) / q->rate;
 }

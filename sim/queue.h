@@ -6,29 +6,22 @@
  * what does not fit through the receiver's port: the senders' ports are free earlier, and of two
  * messages the one that was ahead arrives first. The queue is a fluid one (bytes in and out at
  * rates that are constant between events; Le Boudec and Thiran, Network Calculus, 2001, section
- * 1.1), so it is exact where rates are.
+ * 1.1). What lies between two ports has to be wide enough never to be in the way, and links keep
+ * their bandwidth.
  *
- * What lies between the two ports has to be the wider part of the way. A queue whose buffer is full
- * holds back the connection that filled it, until there is room. */
+ * A queue whose buffer is full holds back the connection that filled it, until there is room. */
 #ifndef RG_SIM_QUEUE_H
 #define RG_SIM_QUEUE_H
-
-#include <stddef.h> /* link.h needs it */
-
-#include <simgrid/link.h>
 
 /* A node's receiving port, and what the switch holds for it. */
 struct rg_sim_queue {
     double buffer;  /* bytes */
     double burst;   /* bytes that the port passes at once after a pause */
+    double rate;    /* bytes/s that the port passes */
     double backlog; /* bytes at `date`; below 0: what the burst would still let pass */
     double inflow;  /* bytes/s from then on, of so many flows */
     int flows;
     double date;
-    double drain;     /* bytes/s through the port from then on */
-    double rate;      /* the same where nothing slows it */
-    double unlimited; /* what SimGrid is told instead: it limits nothing */
-    sg_link_t link;
 };
 
 /* A message that is on its way through its sender's port. */
@@ -41,22 +34,13 @@ struct rg_sim_flow {
 struct rg_sim_uplink {
     struct rg_sim_flow *flows;
     int count;
-    double each; /* bytes/s */
-    sg_link_t link;
+    double rate, each; /* bytes/s of the port, and of each of them */
 };
-
-/* From now on the port behind `link` has a queue; SimGrid does not limit it any more. `most`:
- * bytes/s that can ever flow in. */
-void rg_sim_queue_open(struct rg_sim_queue *q, sg_link_t link, double most);
-
-/* The bandwidths of links have changed at this moment: the queue's, the sender's. */
-void rg_sim_queue_relink(struct rg_sim_queue *q);
-void rg_sim_uplink_relink(struct rg_sim_uplink *from);
 
 /* The message begins to cross the sender's port, of it `at_once` bytes without taking time. */
 void rg_sim_queue_enter(struct rg_sim_queue *q, struct rg_sim_uplink *from,
                         struct rg_sim_flow *flow, double at_once);
-/* Its last byte has crossed: seconds until it has left the queue, whatever slows that later. *held:
+/* Its last byte has crossed: seconds until it has left the queue. *held:
  * of these, how long it waits outside since the buffer is full. */
 double rg_sim_queue_leave(struct rg_sim_uplink *from, struct rg_sim_flow *flow, double *held);
 

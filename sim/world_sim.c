@@ -514,12 +514,13 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
     int result = rg_engine_hosts(options->platform, options->hosts, options->boards, options->size,
                                  m.hosts, error);
     if (result == 0)
-        result =
-            rg_sim_ports_new(m.hosts, options->boards, options->size, m.energy, &m.ports, error);
+        result = rg_sim_ports_check(m.hosts, options->boards, options->size, error);
     if (result) {
         free_world(&m);
         return result;
     }
+    bool steady = !options->faults || options->faults->link.count == 0;
+    m.ports = rg_sim_ports_new(m.hosts, options->boards, options->size, m.energy, steady);
     m.dead = rg_sim_take((size_t)options->size, sizeof *m.dead);
     m.exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, &m);
     RG_ASSERT(m.exchange);
@@ -528,7 +529,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
                                     .world = &m,
                                     .note_ring = note_ring,
                                     .carried = carried};
-    m.faults = rg_sim_faults_new(options->faults, options->seed, m.hosts, options->size, m.ports);
+    m.faults = rg_sim_faults_new(options->faults, options->seed, m.hosts, options->size);
     for (int rank = 0; rank < options->size; rank++) {
         results[rank] = RG_ERR_DEADLOCK; /* until it returns */
         start_strand(&m, rank, NULL, program, arg);

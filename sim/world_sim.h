@@ -4,10 +4,11 @@
  * connection; messages occupy it one after the other for as long as SimGrid's max-min sharing of
  * the links on the route lets their bytes (payload, header and framing) take, and then travel for
  * the latencies of those links. Where a receiver's port has a queue (rg_port_queue), it shares
- * nothing: bytes flow in at their senders' rates and leave in the order of their arrival. Computations take their board's seconds on cores that SimGrid
- * shares. So do messages: the sender's time for a message before its bytes leave, the time for its
- * bytes at both ends while they do, the receiver's time for it before it is delivered; they compete
- * with computations where no core is free.
+ * nothing: bytes flow in at their senders' rates and leave in the order of their arrival.
+ * Computations take their board's seconds on cores that SimGrid shares. So do messages: the
+ * sender's time for a message before its bytes leave, the time for its bytes at both ends while
+ * they do, the receiver's time for it before it is delivered; they compete with computations where
+ * no core is free.
  *
  * Energy model, where every board has watts: SimGrid's host energy plugin says what a host draws,
  * of which idle is the idle watts at its clock for all the time, computing the rest (messages'

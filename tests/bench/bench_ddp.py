@@ -8,9 +8,9 @@ nodes that train at the same time, each for itself, say what two cores can give 
 All take turns in one run, one BLAS thread a process, float32, plain gradient descent, from data in memory.
 Printed are the medians, and the median of the ratios of the same turn. RingTMP draws its batches from as many
 images as it trains on; PyTorch is timed with one batch, used again and again (torch_two), and with batches
-that its own DataLoader and DistributedSampler draw from as many (torch_loaded). Where OPENBLAS_CORETYPE is
-set, it is taken out, so that RingTMP chooses the kernels for this processor itself, as PyTorch does. Two
-free cores are wanted.
+that its own DataLoader and DistributedSampler draw from as many, sample by sample in the training process,
+as they do unless told otherwise (torch_loaded). OPENBLAS_CORETYPE is taken out of the environment, so that
+both choose the kernels for this processor themselves. Two free cores are wanted.
 """
 import argparse
 import importlib.util
@@ -40,11 +40,16 @@ SCENARIO = """<scenario name="two" seed="1">
 """
 
 
+def own_kernels(**more):
+    """The environment in which everybody chooses the kernels for this processor."""
+    return {**{key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}, **more}
+
+
 def torch_batches(rank, world, iterations, loaded):
     """Batches without end: one that is used again and again, or drawn anew by PyTorch's loader from as many
     images as RingTMP trains on."""
     import torch.utils.data
-    count = BATCH * iterations if loaded else BATCH // world
+    count = BATCH * (WARM + iterations) if loaded else BATCH // world
     images, labels = torch.rand(count, 784), torch.randint(0, 10, (count,))
     if not loaded:
         while True:
@@ -90,10 +95,9 @@ def torch_rate(world, iterations, loaded=False):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
     command = [sys.executable, os.path.abspath(__file__), "--torch-worker"]
     workers = [subprocess.Popen(command + [f"{rank},{world},{port},{iterations},{int(loaded)}"],
-                                env=environment, stdout=subprocess.PIPE, text=True)
+                                env=own_kernels(OMP_NUM_THREADS="1"), stdout=subprocess.PIPE, text=True)
                for rank in range(world)]
     answers = [worker.communicate(timeout=600)[0] for worker in workers]
     if any(worker.returncode for worker in workers):
@@ -106,9 +110,8 @@ class Training:
 
     def __init__(self, ringnode, folder, strategy, number=0):
         self.strategy, self.file = strategy, os.path.join(folder, f"result-{number}.json")
-        environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
         self.process = subprocess.Popen([ringnode, os.path.join(folder, "scenario.xml"), "--local", "--strategy",
-                                         strategy, "--quiet", "--json", self.file], env=environment)
+                                         strategy, "--quiet", "--json", self.file], env=own_kernels())
 
     def result(self):
         if self.process.wait(timeout=600):

@@ -203,22 +203,30 @@ static void test_burst(void)
     expect_within(1.5 / RATE, (double[]){0.8, 1.8, 3.8});
 }
 
-/* Ports at a tenth: the sender's slows the bytes before the queue, the receiver's behind it. */
+/* Processors that are slower than the port overlap with the queue. */
+static void test_slow_processors(void)
+{
+    struct rg_board board = board_with(AMPLE, 0);
+    struct rg_error e = {0};
+    order(2, (struct transfer[]){{0, 2, 0, MESSAGE, 0}, {1, 2, 0, MESSAGE, 0}});
+    board.byte_s = 1.5e-6;
+    CU_ASSERT_EQUAL(run_on(CLUSTER("SPLITDUPLEX"), board, NULL, &e), 0);
+    expect((double[]){2, 2});
+    board.byte_s = 2.5e-6;
+    CU_ASSERT_EQUAL(run_on(CLUSTER("SPLITDUPLEX"), board, NULL, &e), 0);
+    expect((double[]){2.5, 2.5});
+}
+
+/* Where links change, they are shared: two messages, the receiver at a tenth from 0.9 to 1.1. */
 static void test_slow_link(void)
 {
-    for (int rank = 0; rank < 4; rank++) {
-        struct rg_fault_window window = {rank, rank, 0.5, INFINITY, 0.1, 0};
-        const struct rg_faults faults = {.link = {&window, 1}};
-        order(1, (struct transfer[]){{0, 2, 0, MESSAGE, 0}});
-        run(AMPLE, 0, &faults);
-        expect((double[]){rank == 0 || rank == 2 ? 5.5 : 1});
-    }
-    /* both senders at a tenth: as much comes as can go, but for what waited at 0.5 */
-    struct rg_fault_window window = {0, 1, 0.5, INFINITY, 0.1, 0};
+    struct rg_fault_window window = {2, 2, 0.9, 1.1, 0.1, 0};
     const struct rg_faults faults = {.link = {&window, 1}};
-    order(2, (struct transfer[]){{0, 2, 0, MESSAGE, 0}, {1, 2, 0, MESSAGE, 0}});
-    run(AMPLE, 0, &faults);
-    expect((double[]){5.5, 5.5});
+    for (int queue = 0; queue <= AMPLE; queue += AMPLE) {
+        order(2, (struct transfer[]){{0, 2, 0, MESSAGE, 0}, {1, 2, 0, MESSAGE, 0}});
+        run(queue, 0, &faults);
+        expect((double[]){2.18, 2.18});
+    }
 }
 
 /* One medium for all has no switch, and a switch has queues for all. */
@@ -227,7 +235,12 @@ static void test_refused(void)
     struct rg_error e = {0};
     order(1, (struct transfer[]){{0, 2, 0, MESSAGE, 0}});
     CU_ASSERT_EQUAL(run_on(CLUSTER("SHARED"), board_with(AMPLE, 0), NULL, &e), RG_ERR_INVALID);
-    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "n0: rg_port_queue is for ports with a link each way"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(e.text, "n0: rg_port_queue is for ports with a link of their own each way"));
+    CU_ASSERT_EQUAL(
+        run_on(CLUSTER("SPLITDUPLEX\" bb_bw=\"3MBps\" bb_lat=\"0"), board_with(AMPLE, 0), NULL, &e),
+        RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "carries 3e+06 B/s: with rg_port_queue, 4e+06 are"));
     struct rg_board with = board_with(AMPLE, 0), without = board_with(0, 0);
     const struct rg_board *const boards[2] = {&with, &without};
     struct rg_sim_options options = {
@@ -244,6 +257,7 @@ int main(int argc, char **argv)
                                               {"a port that is shared", test_shared_port},
                                               {"a full buffer", test_full},
                                               {"bursts", test_burst},
+                                              {"slow processors", test_slow_processors},
                                               {"slow links", test_slow_link},
                                               {"refused", test_refused}};
     notes = simulate_share(sizeof *notes);

@@ -41,8 +41,8 @@ CASES = {
         '<strategy label="server" kind="parameter_server"/>']},
     "all-reduce": {"width": 128, "repeat": 4, "batch": 64, "train": 8192, "strategies": [
         '<strategy label="all-reduce" kind="ring_allreduce" buckets="1"/>']}}
-# Iterations at least: filling and draining are left out of the mean. Where an epoch is eight
-# batches long they are in it: the ring then runs empty eight times.
+# Iterations at least: filling and draining are left out of the mean, but where an epoch is eight
+# batches long they are in it: the ring runs empty after each.
 STREAMS = {"ringtmp": 120, "ringtmp-bursts": 64}
 
 
