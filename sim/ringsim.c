@@ -98,6 +98,10 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
         rg_run_reduced(task->job, simulate_job, &s, &run);
     else
         simulate_job(&s, task->job, NULL, NULL, &run);
+    if (run.label[0] == '\0') { /* it ended before its nodes could say whose it is */
+        memcpy(run.label, task->run.label, sizeof run.label);
+        memcpy(run.kind, task->run.kind, sizeof run.kind);
+    }
     char *text = NULL;
     if (rg_run_encode(&run, &text) == 0)
         rg_pipe_write(fd, text, strlen(text)); /* if the parent is gone: nobody to tell */

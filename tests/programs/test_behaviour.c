@@ -105,6 +105,12 @@ static void platforms_that_contradict_themselves_are_refused(void)
     refuses_platform("core=\"4\"", "", "has 1 cores, rg_cores says 4");
     refuses_platform("lat=\"25.15us\"", "lat=\"100us\"", "rg_latency_s says 5.03e-05");
     refuses_platform("speed=\"9.8Gf,", "speed=\"0f,", "speeds above 0");
+    refuses_platform("\"SPLITDUPLEX\">", "\"SHARED\"><prop id=\"rg_port_queue\" value=\"1e6\"/>",
+                     "node-0: rg_port_queue is for ports with a link of their own each way");
+    refuses_platform("\"SPLITDUPLEX\">",
+                     "\"SPLITDUPLEX\" bb_bw=\"200MBps\" bb_lat=\"0\">"
+                     "<prop id=\"rg_port_queue\" value=\"1e6\"/>",
+                     "carries 2e+08 B/s: with rg_port_queue, 3.75e+08 are wanted");
 }
 
 static void complains_of(const char *sets, const char *words)
