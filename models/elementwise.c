@@ -49,26 +49,71 @@ void rg_bias_activate(enum rg_activation activation, int rows, size_t n, const f
     }
 }
 
-/* relu'(z) = [z > 0] = [y > 0] */
-RG_CLONES
-static void relu_backward(size_t n, const float *restrict y, float *restrict dy, float *restrict db)
+/* relu'(z) = [z > 0] = [y > 0]; tanh'(z) = 1 - tanh(z)^2 = 1 - y^2 */
+RG_PART float derived(enum rg_activation activation, float y, float dy)
+{
+    return activation == RG_ACT_RELU   ? (y > 0 ? dy : 0)
+           : activation == RG_ACT_TANH ? dy * (1 - y * y)
+                                       : dy;
+}
+
+/* One row: dy *= act'(y), db += dy. A constant activation leaves vectors without branches; dy is
+ * not written where it stays what it is. */
+RG_PART void backward_one(enum rg_activation activation, size_t n, const float *restrict y,
+                          float *restrict dy, float *restrict db)
 {
     for (size_t i = 0; i < n; i++) {
-        float d = y[i] > 0 ? dy[i] : 0;
-        dy[i] = d;
+        float d = derived(activation, y[i], dy[i]);
+        if (activation != RG_ACT_IDENTITY)
+            dy[i] = d;
         db[i] += d;
     }
 }
 
-/* tanh'(z) = 1 - tanh(z)^2 = 1 - y^2 */
-RG_CLONES
-static void tanh_backward(size_t n, const float *restrict y, float *restrict dy, float *restrict db)
+/* Rows from which on to fetch db for each costs next to nothing beside the rows themselves; many at
+ * once would then get in each other's way, where they begin multiples of 4 KiB apart. */
+#define LONG_ROW 512
+
+/* Four rows, added in their order: db is fetched and put back once. */
+RG_PART void backward_four(enum rg_activation activation, size_t n, const float *restrict y0,
+                           const float *restrict y1, const float *restrict y2,
+                           const float *restrict y3, float *restrict dy0, float *restrict dy1,
+                           float *restrict dy2, float *restrict dy3, float *restrict db)
 {
     for (size_t i = 0; i < n; i++) {
-        float d = dy[i] * (1 - y[i] * y[i]);
-        dy[i] = d;
-        db[i] += d;
+        float d0 = derived(activation, y0[i], dy0[i]), d1 = derived(activation, y1[i], dy1[i]);
+        float d2 = derived(activation, y2[i], dy2[i]), d3 = derived(activation, y3[i], dy3[i]);
+        if (activation != RG_ACT_IDENTITY) {
+            dy0[i] = d0;
+            dy1[i] = d1;
+            dy2[i] = d2;
+            dy3[i] = d3;
+        }
+        db[i] = (((db[i] + d0) + d1) + d2) + d3;
     }
+}
+
+RG_PART void backward_rows(enum rg_activation activation, int rows, size_t n, const float *y,
+                           float *dy, float *db)
+{
+    int r = 0;
+    for (; n < LONG_ROW && r + 4 <= rows; r += 4, y += 4 * n, dy += 4 * n)
+        backward_four(activation, n, y, y + n, y + 2 * n, y + 3 * n, dy, dy + n, dy + 2 * n,
+                      dy + 3 * n, db);
+    for (; r < rows; r++, y += n, dy += n)
+        backward_one(activation, n, y, dy, db);
+}
+
+RG_CLONES
+static void backward(enum rg_activation activation, int rows, size_t n, const float *y, float *dy,
+                     float *db)
+{
+    if (activation == RG_ACT_RELU)
+        backward_rows(RG_ACT_RELU, rows, n, y, dy, db);
+    else if (activation == RG_ACT_TANH)
+        backward_rows(RG_ACT_TANH, rows, n, y, dy, db);
+    else
+        backward_rows(RG_ACT_IDENTITY, rows, n, y, dy, db);
 }
 
 void rg_bias_backward(enum rg_activation activation, int rows, size_t n, const float *y, float *dy,
@@ -76,14 +121,7 @@ void rg_bias_backward(enum rg_activation activation, int rows, size_t n, const f
 {
     if (!accumulate)
         memset(db, 0, n * sizeof *db);
-    for (int r = 0; r < rows; r++, y += n, dy += n) {
-        if (activation == RG_ACT_RELU)
-            relu_backward(n, y, dy, db);
-        else if (activation == RG_ACT_TANH)
-            tanh_backward(n, y, dy, db);
-        else
-            accumulate_into(n, dy, db);
-    }
+    backward(activation, rows, n, y, dy, db);
 }
 
 /* y = act(y + bias) with one bias for all of y */
@@ -122,11 +160,7 @@ RG_PART void backward_lanes(enum rg_activation activation, size_t n, const float
                             float *restrict dy, float *restrict lanes)
 {
     for (size_t i = 0; i < n; i++) {
-        float d = dy[i];
-        if (activation == RG_ACT_RELU)
-            d = y[i] > 0 ? d : 0;
-        else if (activation == RG_ACT_TANH)
-            d *= 1 - y[i] * y[i];
+        float d = derived(activation, y[i], dy[i]);
         dy[i] = d;
         lanes[i] += d;
     }
