@@ -64,8 +64,8 @@ static int set_boards(struct rg_study *study, enum rg_keyed keyed, struct rg_err
     struct rg_error why = {0};
     int err = 0;
     rg_platform_scale_ports(platform, s->training.link_rate);
-    rg_platform_key(platform, keyed ? keyed == RG_KEYED_YES : s->training.key_byte_s > 0,
-                    s->training.key_byte_s);
+    if (keyed ? keyed == RG_KEYED_YES : s->training.key_byte_s > 0)
+        rg_platform_key(platform, s->training.key_byte_s);
     if (s->training.clock > 0)
         err = rg_platform_set_clock(platform, 0, platform->count - 1, s->training.clock, &why);
     if (err)

@@ -536,10 +536,10 @@ void rg_platform_scale_ports(struct rg_platform *platform, double factor)
         platform->kinds[i].port_rate *= factor;
 }
 
-void rg_platform_key(struct rg_platform *platform, bool keyed, double seconds)
+void rg_platform_key(struct rg_platform *platform, double seconds)
 {
     for (int i = 0; i < platform->kind_count; i++) {
-        platform->kinds[i].keyed = keyed;
+        platform->kinds[i].keyed = true;
         platform->kinds[i].byte_s += seconds;
     }
 }

@@ -182,8 +182,9 @@ int rg_platform_set_clock(struct rg_platform *platform, int first, int last, dou
                           struct rg_error *e);
 /* Ports at `factor` times their rate. */
 void rg_platform_scale_ports(struct rg_platform *platform, double factor);
-/* Whether boards are keyed; every byte of a message takes a core so much longer at each end. */
-void rg_platform_key(struct rg_platform *platform, bool keyed, double seconds);
+/* Boards have a key: messages travel in records of TLS, and every byte takes a core so much longer
+ * at each end. */
+void rg_platform_key(struct rg_platform *platform, double seconds);
 void rg_platform_free(struct rg_platform *platform);
 
 #endif

@@ -48,12 +48,13 @@ static void same_with_a_key(void)
     remove(key_file);
 }
 
-/* The simulator and a real run have the same bytes on the wire, with a key and without; with one,
- * those of the records of TLS come to it, one for a message as short as here. */
+/* The simulator and a real run have the same bytes on the wire, with a key and without, and without
+ * one the same c; with one, those of the records of TLS come to it, one for a message as short as
+ * here. */
 static void wire_bytes(void)
 {
     static const char *const labels[] = {"ring", "ringtmp", "server"};
-    static const char *const settings[] = {"key-byte-s=0", "key-byte-s=1e-12"};
+    static const char *const settings[] = {"key-byte-s=0", "key-byte-s=1e-6"};
     json_t *runs[2][2];
     char line[600];
     write_key(0600);
@@ -67,10 +68,13 @@ static void wire_bytes(void)
         CU_ASSERT_FATAL(runs[k][0] && runs[k][1]);
     }
     for (size_t i = 0; i < RG_COUNT(labels); i++) {
-        double wire[2][2];
+        double wire[2][2], c[2];
         for (int k = 0; k < 4; k++)
             wire[k / 2][k % 2] =
                 command_number(command_run_of(runs[k / 2][k % 2], labels[i]), "traffic.wire_bytes");
+        for (int k = 0; k < 2; k++)
+            c[k] = command_number(command_run_of(runs[0][k], labels[i]), "formula.c_s");
+        CU_ASSERT_DOUBLE_EQUAL(c[0], c[1], 1e-9 * c[0]);
         json_t *run = command_run_of(runs[1][0], labels[i]);
         double messages = command_number(run, "traffic.messages");
         double bytes = command_number(run, "traffic.payload_bytes") + RG_MESSAGE_HEADER * messages;
