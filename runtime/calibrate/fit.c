@@ -20,8 +20,8 @@
 /* Bytes that are in the nearest memory of any processor: under it there is but one rate. */
 #define MEMORY_LEAST 16384.0
 
-/* A rate that is so many times another's binds nothing; a loss is as good as one that is so much
- * less. */
+/* A rate that is so many times another's binds nothing; a residual is as good as one that is so
+ * much less. */
 #define UNBOUND 30.0
 #define AS_GOOD 1.02
 
@@ -303,11 +303,36 @@ static void settle_memory(const struct kernel_fit *q, struct rg_robust *r)
             r->value[i] = r->value[i + 1];
 }
 
+/* The mean of the absolute residuals, in logarithms, in which every group counts alike, however few
+ * rows it has: what only a small one can tell is worth as much. */
+static double loss_of(struct kernel_fit *q, const struct rg_robust *r, const double *observed,
+                      const double *trust, double *room)
+{
+    const struct rg_cal_kernel *k = q->cal->kernels;
+    double sum = 0;
+    int groups = 0;
+    kernel_model(r->value, q, room);
+    for (int i = 0; i < q->cal->kernel_count; i++) {
+        double off = 0, all = 0;
+        bool first = true;
+        for (int j = 0; j < i && first; j++)
+            first = strcmp(k[j].group, k[i].group) != 0;
+        for (int j = i; j < q->cal->kernel_count && first; j++)
+            if (strcmp(k[j].group, k[i].group) == 0) {
+                off += trust[j] * fabs(log(room[j] / observed[j]));
+                all += trust[j];
+            }
+        sum += first ? off / all : 0;
+        groups += first;
+    }
+    return sum / groups;
+}
+
 /* Whether arithmetic or memory binds a kernel may be told wrongly from where the fit starts. What
  * it finds is tried again with arithmetic that binds nowhere: where that explains the measurements
  * as well, nothing tells the rate of vectors. */
 static int fit_twice(struct kernel_fit *q, const double *observed, const double *trust,
-                     double *start, struct rg_robust *r, struct rg_error *e)
+                     double *start, double *room, struct rg_robust *r, struct rg_error *e)
 {
     struct rg_robust again;
     int n = q->cal->kernel_count;
@@ -317,7 +342,7 @@ static int fit_twice(struct kernel_fit *q, const double *observed, const double 
     memcpy(start, r->value, (size_t)q->count * sizeof *start);
     start[q->vector] *= UNBOUND;
     if (rg_robust_fit(kernel_model, q, observed, trust, n, start, q->count, &again, NULL) == 0 &&
-        again.loss < AS_GOOD * r->loss)
+        loss_of(q, &again, observed, trust, room) < AS_GOOD * loss_of(q, r, observed, trust, room))
         *r = again;
     return 0;
 }
@@ -335,7 +360,7 @@ static int fit_kernels(const struct rg_calibration *cal, struct rg_cal_fit *fit,
         trust[i] = trust_in(k->spread);
     }
     if (err == 0)
-        err = fit_twice(&q, observed, trust, start, &r, e);
+        err = fit_twice(&q, observed, trust, start, fit->kernel_s, &r, e);
     if (err)
         return err;
     settle_memory(&q, &r);

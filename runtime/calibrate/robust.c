@@ -186,8 +186,6 @@ static int rounds(struct problem *q, gsl_multifit_nlinear_workspace *w, gsl_vect
                            trust_of(q, i) * weight_of(u, out->rounds < ABSOLUTE_ROUNDS));
         }
     }
-    for (int i = 0; i < q->n; i++)
-        out->loss += sqrt(trust_of(q, i)) * fabs(r[i]) / q->n;
     return errors_of(q, x, r, out);
 }
 

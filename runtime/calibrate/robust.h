@@ -22,7 +22,6 @@ struct rg_robust {
     /* Of the logarithm, one standard error. What the measurements do not determine stays near its
      * start and has a large one. */
     double error[RG_ROBUST_MOST];
-    double loss;     /* mean of the absolute relative residuals */
     double scale;    /* of the relative residuals: their standard deviation but for outliers */
     double quantile; /* an interval of 95 %: value * exp(-+ quantile * error) */
     int rounds;

@@ -229,6 +229,26 @@ static void test_undetermined(void)
     rg_cal_free(&cal);
 }
 
+/* Measured on x86: the few rows of images alone tell that vectors have a rate, and products and
+ * passes, far more of them, can do without. */
+static void test_measured(void)
+{
+    struct rg_calibration cal;
+    struct rg_cal_fit fit;
+    struct rg_error e = {0};
+    bool found = false;
+    int err = rg_cal_load(RG_SOURCE_DIR "/tests/data/calibration-x86.json", &cal, &e);
+    CU_ASSERT_EQUAL_FATAL(err, 0);
+    CU_ASSERT_EQUAL_FATAL(rg_cal_fit(&cal, &fit, &e), 0);
+    CU_ASSERT_EQUAL(rg_cal_good(&cal, &fit, 0.35, &e), 0);
+    for (int i = 0; i < fit.value_count; i++)
+        if (strcmp(fit.values[i].property, "rg_vector_rate") == 0)
+            found = fit.values[i].determined;
+    CU_ASSERT_TRUE(found);
+    rg_cal_fit_free(&fit);
+    rg_cal_free(&cal);
+}
+
 /* A machine whose times are anything is refused, with the part and the reason. */
 static void test_refuses(void)
 {
@@ -416,6 +436,7 @@ static void test_no_peer(void)
 static const struct suite_test tests[] = {{"a board without noise", test_exact},
                                           {"intervals of confidence", test_coverage},
                                           {"undetermined", test_undetermined},
+                                          {"told by a few kernels", test_measured},
                                           {"refuses what is not good", test_refuses},
                                           {"outliers", test_outliers},
                                           {"JSON round trip", test_json},
