@@ -297,14 +297,15 @@ static double quantile(const struct intervals *v, long n, double share)
     return low + (place - (double)i) * (high - low);
 }
 
-/* At each end as many are left out as the description of a run leaves out (see node_describe.c). */
+/* As of a run that was simulated to the end (node_describe.c). */
 static int describe_intervals(const struct rg_reduction *r, const struct rg_reduced_run *runs,
                               struct rg_run *run)
 {
     struct intervals v = {0};
+    bool steady;
     if (!fill_intervals(&v, r, runs))
         return RG_ERR_NOMEM;
-    long count = run->iterations, edge = RG_MIN(1 + run->staleness, (count - 1) / 2);
+    long count = run->iterations, edge = rg_run_edge(run, count, &steady);
     for (long i = 0; i < edge; i++) {
         slot_at(&v, i)->times--;
         slot_at(&v, count - 1 - i)->times--;
@@ -321,6 +322,7 @@ static int describe_intervals(const struct rg_reduction *r, const struct rg_redu
     run->iteration_s.p50 = quantile(&v, used, 0.5);
     run->iteration_s.p95 = quantile(&v, used, 0.95);
     run->iteration_s.max = at(&v, used - 1);
+    rg_run_observe(run, steady);
     free(v.slots);
     return 0;
 }
@@ -357,9 +359,5 @@ int rg_extrapolate(const struct rg_reduction *r, struct rg_reduced_run *runs, st
     sum_run(&sum, run);
     for (sum.node = 0; sum.node < run->node_count; sum.node++)
         sum_node(&sum, run);
-    result = describe_intervals(r, runs, run);
-    double predicted = run->formula.predicted_iteration_s;
-    run->formula.observed_iteration_s = run->iteration_s.mean;
-    run->formula.ratio = predicted > 0 ? run->iteration_s.mean / predicted : NAN;
-    return result;
+    return describe_intervals(r, runs, run);
 }

@@ -38,6 +38,20 @@ void rg_run_init(struct rg_run *run)
     run->to_accuracy.target = run->to_accuracy.time_s = run->to_accuracy.energy_J = NAN;
 }
 
+long rg_run_edge(const struct rg_run *run, long count, bool *steady)
+{
+    long in_flight = 1 + run->staleness;
+    *steady = run->staleness == 0 || count >= 3 * in_flight;
+    return *steady ? RG_MIN(in_flight, (count - 1) / 2) : 0;
+}
+
+void rg_run_observe(struct rg_run *run, bool steady)
+{
+    double predicted = run->formula.predicted_iteration_s;
+    run->formula.observed_iteration_s = steady ? run->iteration_s.mean : NAN;
+    run->formula.ratio = predicted > 0 ? run->formula.observed_iteration_s / predicted : NAN;
+}
+
 double rg_run_sample_J(const struct rg_run *run)
 {
     return run->samples > 0 ? run->energy_J.total / (double)run->samples : NAN;

@@ -140,6 +140,12 @@ int rg_run_param(struct rg_run *run, const char *name, const char *value);
 /* Append a key of its point; 0 or RG_ERR_NOMEM. */
 int rg_run_setting(struct rg_run *run, const char *key, const char *value);
 /* Joules of all nodes for one training sample; NAN where unknown. */
+/* Of `count` intervals between updates, those at each end that are no steady state: filling and
+ * draining, as many as there are updates in flight. Where fewer than that would remain between them
+ * the run has no steady state (*steady), and none is left out. */
+long rg_run_edge(const struct rg_run *run, long count, bool *steady);
+/* What the closed form has beside it: the mean iteration, where there is a steady state. */
+void rg_run_observe(struct rg_run *run, bool steady);
 double rg_run_sample_J(const struct rg_run *run);
 const char *rg_status_name(enum rg_status status);
 

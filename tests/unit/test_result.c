@@ -636,6 +636,27 @@ static void test_sweep_table(void)
     free_runs(runs);
 }
 
+/* Filling and draining are left out; a run that does nothing else has no ratio. */
+static void test_edges(void)
+{
+    static const struct {
+        long staleness, count, edge;
+        bool steady;
+    } want[] = {{0, 1, 0, true},  {0, 2, 0, true},   {0, 3, 1, true},  {0, 100, 1, true},
+                {7, 8, 0, false}, {7, 23, 0, false}, {7, 24, 8, true}, {7, 100, 8, true}};
+    for (size_t i = 0; i < RG_COUNT(want); i++) {
+        bool steady;
+        struct rg_run run = {.staleness = want[i].staleness,
+                             .iteration_s = {.mean = 3},
+                             .formula = {.predicted_iteration_s = 2}};
+        CU_ASSERT_EQUAL(rg_run_edge(&run, want[i].count, &steady), want[i].edge);
+        CU_ASSERT_EQUAL(steady, want[i].steady);
+        rg_run_observe(&run, steady);
+        CU_ASSERT_EQUAL(isnan(run.formula.observed_iteration_s), !steady);
+        CU_ASSERT(steady ? run.formula.ratio == 1.5 : isnan(run.formula.ratio));
+    }
+}
+
 static const struct suite_test tests[] = {
     {"json: keys in order, nulls, types", test_json_structure},
     {"the same result gives the same bytes", test_json_repeats},
@@ -652,6 +673,7 @@ static const struct suite_test tests[] = {
     {"power over time", test_power},
     {"timeline: rows, names, dates", test_timeline},
     {"a full disk is noticed", test_full_disk},
+    {"filling and draining are no iterations", test_edges},
 };
 
 int main(int argc, char **argv)
