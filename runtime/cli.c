@@ -30,8 +30,8 @@ static const struct argp_option option_table[] = {
      0},
     {"set", KEY_SET, "KEY=VALUE", 0,
      "Override a scalar: nodes, batch, epochs, iterations, samples, seed, numerics, overlap, "
-     "threads, platform, network, learning-rate, clock, link-rate, key-byte-s, or LABEL.PARAM "
-     "(repeatable)",
+     "threads, platform, network, learning-rate, clock, link-rate, key-byte-s, jitter, or "
+     "LABEL.PARAM (repeatable)",
      0},
     {"json", KEY_JSON, "FILE", 0,
      "Write the result (- for standard output, then nothing else goes there)", 0},

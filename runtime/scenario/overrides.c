@@ -10,7 +10,8 @@
 #include <string.h>
 
 const char rg_scenario_keys[] = "nodes batch epochs iterations samples seed numerics overlap "
-                                "threads platform network learning-rate clock link-rate key-byte-s";
+                                "threads platform network learning-rate clock link-rate key-byte-s "
+                                "jitter";
 
 static int complain(const struct rg_scenario *s, struct rg_error *e, const char *assignment,
                     const char *why)
@@ -59,6 +60,8 @@ static void apply_number(struct rg_scenario *s, const char *key, double value)
         t->link_rate = value;
     } else if (strcmp(key, "key-byte-s") == 0) {
         t->key_byte_s = value;
+    } else if (strcmp(key, "jitter") == 0) {
+        s->faults.spread = value;
     } else {
         t->optimizer.rate = (float)value;
     }

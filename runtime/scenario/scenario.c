@@ -47,7 +47,7 @@ const struct rg_limit *rg_scenario_limit(const char *name)
         {"key-byte-s", {false, false, 0, 1e-3}},
         {"fault-seconds", {false, false, 0, 1e12}},
         {"fault-factor", {false, false, 1e-9, 1}},
-        {"fault-spread", {false, false, 0, 0.9999}},
+        {"jitter", {false, false, 0, 0.9999}},
         {"accuracy", {false, true, 0, 1}},
         {"inputs", {true, false, 1, 1 << 24}},
         {"classes", {true, false, 1, 256}},

@@ -163,7 +163,7 @@ static void checks_and_refusals(void)
         {"ringsim tests/data/sweep.xml --shard 1/2 --shard 2/2", 2, "once"},
         {"ringsim tests/data/sweep.xml --shard 1/0x2", 2, "K/N"},
         {"ringsim tests/data/sweep.xml --jobs 4294967297", 2, "1 to 256"},
-        {"ringsim --help", 0, "link-rate"}, /* every key of --set is there */
+        {"ringsim --help", 0, "jitter"}, /* every key of --set is there */
         {"ringsim --merge a.json --json b.json --full", 2, "only parts"},
         {"ringsim --merge a.json --json b.json --jobs 2", 2, "only parts"},
         {"ringsim --merge a.json --json /no/such/folder/b.json", 2, "cannot write"},

@@ -70,6 +70,7 @@ static void test_bad_sets(void)
         {"clock=0", "above 0"},
         {"link-rate=-1", "from 1e-09"},
         {"key-byte-s=-1", "0 up to 0.001"},
+        {"jitter=1", "0 up to 0.9999"},
         {"bacth=1", "did you mean \"batch\""},
         {"train=5", "unknown key"},
         {"numerics=maybe", "real and skip"},
