@@ -159,6 +159,7 @@ static int prepare(struct node *n)
     if (n->options->compared && !rg_clock_known(n->options->compared))
         *n->options->compared = n->clocks.before;
     w->mem = rg_mem_new(real ? RG_MEM_REAL : RG_MEM_VIRTUAL);
+    w->skip_numerics = !n->job->numerics;
     w->trace = n->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
     if (!w->mem || (n->trace && !w->trace))
         return RG_ERR_NOMEM;

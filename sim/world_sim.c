@@ -278,7 +278,7 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
         threads = 1;
         seconds = rg_work_flops(work) / sg_host_get_speed(s->host);
     }
-    if (fn && !o->skip_numerics)
+    if (fn)
         fn(arg);
     const struct rg_sim_faults *faults = w->untimed ? NULL : s->world->faults;
     if (seconds > 0 && faults)

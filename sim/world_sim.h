@@ -34,7 +34,6 @@ struct rg_sim_options {
      * host's speed. */
     const struct rg_board *const *boards;
     int threads;        /* cores of a computation; 0 is 1 */
-    bool skip_numerics; /* rg_compute does not call its function; dates are the same */
     size_t stack_bytes; /* of a strand; 0: 256 KiB */
     /* The answer of rg_iteration; NULL: 0. It must be the same for one i on every rank. */
     int (*iteration)(void *arg, struct rg_world *w, long i);

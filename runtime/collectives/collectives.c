@@ -70,8 +70,7 @@ int rg_add(struct rg_world *w, float *to, const float *from, size_t count, int u
     struct addition a = {to, from, count};
     struct rg_cost cost = addition_cost(count);
     struct rg_work work = {.cost = &cost, .count = 1};
-    bool real = !w->mem || !rg_mem_is_virtual(w->mem);
-    return rg_compute(w, &work, "add", unit, real ? add : NULL, &a);
+    return rg_compute(w, &work, "add", unit, add, &a);
 }
 
 double rg_add_s(const struct rg_board *board, int threads, size_t count)

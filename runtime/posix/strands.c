@@ -117,6 +117,7 @@ int rg_posix_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_st
     s->handle.strand = ++m->strands;
     s->handle.board = w->board;
     s->handle.mem = w->mem;
+    s->handle.skip_numerics = w->skip_numerics;
     s->handle.offset = w->offset;
     s->handle.untimed = w->untimed;
     s->handle.untimed_since = w->untimed_since;

@@ -319,8 +319,7 @@ static int serve_iteration(struct node *node, long i)
 {
     int result = serve(node);
     if (result == 0)
-        result = rg_update_run(&node->update, node->w, node->job, i + 1, node->parameters,
-                               node->gradient);
+        result = rg_update_run(&node->update, node->w, i + 1, node->parameters, node->gradient);
     return result ? result : rg_iteration(node->w, i);
 }
 

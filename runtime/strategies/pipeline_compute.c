@@ -92,7 +92,7 @@ static int compute(struct rg_pipeline *p, const struct rg_work *work, const char
                    rg_compute_fn fn)
 {
     struct pass pass = {.p = p, .unit = unit, .n = rg_pipeline_samples(p, unit)};
-    return rg_compute(p->w, work, name, (int)unit, p->job->numerics ? fn : NULL, &pass);
+    return rg_compute(p->w, work, name, (int)unit, fn, &pass);
 }
 
 int rg_pipeline_load(struct rg_pipeline *p, long unit)
@@ -146,12 +146,10 @@ int rg_pipeline_update(struct rg_pipeline *p, long unit)
     float *then = p->weights[(p->updates + 1) % versions];
     if (now != then) {
         struct copying c = {then, now, p->update.count};
-        result =
-            rg_compute(p->w, &p->copy, "copy", (int)unit, p->job->numerics ? do_copy : NULL, &c);
+        result = rg_compute(p->w, &p->copy, "copy", (int)unit, do_copy, &c);
     }
     p->updates++;
     if (result == 0)
-        result = rg_update_run(&p->update, p->w, p->job, p->updates, then,
-                               p->fused ? NULL : p->gradient);
+        result = rg_update_run(&p->update, p->w, p->updates, then, p->fused ? NULL : p->gradient);
     return result ? result : rg_allreduce_settle(&p->reduce);
 }

@@ -147,12 +147,11 @@ int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, i
     r->now = &r->work[n == r->work[0].n ? 0 : 1];
     RG_ASSERT(n == r->now->n);
     struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
-    const bool real = r->job->numerics;
-    int result = rg_compute(r->w, &r->now->load, "load", unit, real ? do_load : NULL, &pass);
+    int result = rg_compute(r->w, &r->now->load, "load", unit, do_load, &pass);
     if (result == 0)
-        result = rg_compute(r->w, &r->now->forward, "F", unit, real ? do_forward : NULL, &pass);
+        result = rg_compute(r->w, &r->now->forward, "F", unit, do_forward, &pass);
     if (result == 0)
-        result = rg_compute(r->w, &r->now->loss, "loss", unit, real ? do_loss : NULL, &pass);
+        result = rg_compute(r->w, &r->now->loss, "loss", unit, do_loss, &pass);
     return result;
 }
 
@@ -190,8 +189,7 @@ static void do_backward(void *arg)
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)
 {
     struct pass pass = {.r = r, .n = r->now->n, .layer = l, .accumulate = accumulate};
-    return rg_compute(r->w, &r->now->backward[l], "B", unit, r->job->numerics ? do_backward : NULL,
-                      &pass);
+    return rg_compute(r->w, &r->now->backward[l], "B", unit, do_backward, &pass);
 }
 
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit)
@@ -262,12 +260,11 @@ static void do_step(void *arg)
                       s->update->state);
 }
 
-int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job, long step,
-                  float *parameters, const float *gradient)
+int rg_update_run(struct rg_update *update, struct rg_world *w, long step, float *parameters,
+                  const float *gradient)
 {
     struct step s = {update, step, parameters, gradient};
-    bool due = job->numerics && gradient;
-    return rg_compute(w, &update->work, "step", (int)step, due ? do_step : NULL, &s);
+    return rg_compute(w, &update->work, "step", (int)step, gradient ? do_step : NULL, &s);
 }
 
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count)

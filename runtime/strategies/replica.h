@@ -35,7 +35,8 @@ void rg_replica_close(struct rg_replica *r);
  * less, as shares of a batch are. `unit`: for the trace. */
 int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, int unit);
 /* Backward of layer l (called from the last to 0 after rg_replica_forward); the layer's gradient is
- * added to where accumulate is set. */
+ * added to where accumulate is set. Gradients are of the mean loss of the global batch (divided by
+ * job->batch): those of all shares add up to the update's. */
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit);
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit);
 
@@ -60,8 +61,8 @@ int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg
                    size_t count);
 void rg_update_close(struct rg_update *update);
 /* gradient NULL: the step has been taken already, with the backward pass. */
-int rg_update_run(struct rg_update *update, struct rg_world *w, const struct rg_job *job, long step,
-                  float *parameters, const float *gradient);
+int rg_update_run(struct rg_update *update, struct rg_world *w, long step, float *parameters,
+                  const float *gradient);
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count);
 
 /* Rank `owner` has the parameters [first, first + count) of the network in `values`; rank 0 visits

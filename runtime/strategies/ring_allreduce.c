@@ -260,7 +260,7 @@ static int iterate(struct node *node, long i, bool overlapped)
     if (result == 0)
         result = outcome;
     if (result == 0)
-        result = rg_update_run(&node->update, node->w, job, i + 1, node->replica.parameters,
+        result = rg_update_run(&node->update, node->w, i + 1, node->replica.parameters,
                                node->replica.gradient);
     if (result == 0 && !overlapped)
         result = rg_allreduce_settle(&node->reduce);

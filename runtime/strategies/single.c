@@ -86,7 +86,7 @@ static int iterate(struct single *s, long i)
             result = rg_replica_backward(&s->replica, k > 0, k);
     }
     if (result == 0)
-        result = rg_update_run(&s->update, s->w, s->job, i + 1, s->replica.parameters,
+        result = rg_update_run(&s->update, s->w, i + 1, s->replica.parameters,
                                s->replica.fused ? NULL : s->replica.gradient);
     return result ? result : rg_iteration(s->w, i);
 }

@@ -58,7 +58,8 @@ struct rg_job {
     bool refused; /* `check` said no, or there are too few nodes: it cannot run */
 };
 
-/* The closed forms, for one iteration unless said otherwise. */
+/* The closed forms, for one iteration unless said otherwise. Iterations are alike: counts are exact
+ * for each, so that a strategy which talks only every so often has to call that an iteration. */
 struct rg_prediction {
     bool overlap;      /* communication can hide behind computation */
     double T_A_s, c_s; /* largest compute time of a node; busiest direction of a port */

@@ -117,6 +117,7 @@ struct rg_world {
     struct rg_mem *mem;           /* this node's counted memory */
     struct rg_counters count;     /* rg_join adds those of a strand to its parent's */
     struct rg_trace *trace;       /* NULL: off */
+    bool skip_numerics;           /* rg_compute calls no function: only its time passes */
     double offset;                /* rg_now = raw date - offset */
     double untimed_since;         /* raw date */
     double timed_since; /* raw date: since then the clock runs, or ran until untimed_since */
@@ -228,7 +229,7 @@ int rg_sendrecv(struct rg_world *w, int dst, const void *out, size_t out_bytes, 
 /* Dissemination barrier (Hensgen, Finkel, Manber 1988) in ceil(log2 size) rounds of messages. */
 int rg_barrier(struct rg_world *w);
 
-/* Run fn(arg) (posix: and time it; sim: where numerics are real) and let `work` pass: in sim its
+/* Run fn(arg), unless numerics are skipped (posix: and time it), and let `work` pass: in sim its
  * modelled seconds on this node's board. name: a string that lives for ever, for the trace; unit:
  * the micro-batch, or -1. */
 int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name, int unit,

@@ -321,7 +321,7 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
         seconds = rg_work_flops(work) / o->rate;
     if (o->compute_jitter > 0)
         seconds *= 1 + o->compute_jitter * draw_share(m);
-    if (fn && !o->skip_numerics)
+    if (fn)
         fn(arg);
     pause_until(s, m->now + seconds);
     return 0;

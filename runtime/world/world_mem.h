@@ -27,7 +27,6 @@ struct rg_mem_world_options {
     double rate, compute_jitter;
     double (*seconds)(void *arg, int rank, const struct rg_work *work);
     void *seconds_arg;
-    bool skip_numerics;                   /* rg_compute does not call its function */
     const struct rg_board *const *boards; /* [size], for handles; or NULL */
     struct rg_mem_death deaths[RG_MEM_DEATHS];
     /* The answer of rg_iteration; NULL: 0. It must be the same for one i on every rank. */

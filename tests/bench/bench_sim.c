@@ -165,7 +165,6 @@ static void run_world(const struct plan *plan, struct measure *m)
     struct rg_sim_options options = {.platform = plan->platform,
                                      .size = plan->nodes,
                                      .boards = plan->energy ? boards : NULL,
-                                     .skip_numerics = true,
                                      .end_s = &m->simulated_s};
     int *results = calloc((size_t)plan->nodes, sizeof *results);
     struct rg_error error;

@@ -377,8 +377,8 @@ static void work_really(void *arg)
 /* A ring with uneven computes, sizes and pauses, in which every date seen is hashed in. */
 static int uneven_ring(struct rg_world *w, void *arg)
 {
-    (void)arg;
     static char buffer[2][64][50000];
+    w->skip_numerics = *(bool *)arg;
     int next = (w->rank + 1) % w->size, previous = (w->rank + w->size - 1) % w->size, result = 0;
     for (uint64_t i = 0; i < 50 && result == 0; i++) {
         struct rg_request in, out, *both[] = {&in, &out};
@@ -405,11 +405,11 @@ static int uneven_ring(struct rg_world *w, void *arg)
 static uint64_t uneven_hash(int size, bool skip, size_t stack)
 {
     struct rg_sim_options options = {
-        .platform = SIM_PLATFORM_64, .size = size, .skip_numerics = skip, .stack_bytes = stack};
+        .platform = SIM_PLATFORM_64, .size = size, .stack_bytes = stack};
     int results[64] = {0};
     notes->hash = 1;
     notes->calls = 0;
-    CU_ASSERT_EQUAL(simulate(&options, uneven_ring, NULL, 30, results, NULL), 0);
+    CU_ASSERT_EQUAL(simulate(&options, uneven_ring, &skip, 30, results, NULL), 0);
     for (int i = 0; i < size; i++)
         CU_ASSERT_EQUAL(results[i], 0);
     CU_ASSERT_EQUAL(notes->calls, skip ? 0 : 50L * size);
