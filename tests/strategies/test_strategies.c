@@ -84,36 +84,39 @@ static void explicit_splits_equal_single(void)
     }
 }
 
-static void near_single(const struct rg_study *study, const float *single, const char *label)
+/* A strategy whose gradients are of the weights that they change trains as `single` does, but for
+ * the order of additions. */
+static void near_single(const struct rg_job *job, const float *single)
 {
-    const struct rg_job *job = harness_job(study, label);
-    float *values = harness_parameters(job, &(struct harness_options){.seed = 2}, NULL);
+    struct rg_run run;
+    float *values = harness_parameters(job, &(struct harness_options){.seed = 2}, &run);
     double distance = harness_distance(single, values, job->network->parameters);
-    if (!(distance < 1e-5))
-        printf("%s on %d nodes: largest difference %g\n", label, job->nodes, distance);
-    CU_ASSERT(distance < 1e-5);
+    if (run.staleness == 0 && !(distance < 1e-5))
+        printf("%s on %d nodes: largest difference %g\n", job->label, job->nodes, distance);
+    CU_ASSERT(run.staleness > 0 || distance < 1e-5);
+    rg_run_free(&run);
     free(values);
 }
 
-static void summed_gradients_are_near_single(void)
+/* Every strategy of matrix.xml, and of matrix-servers.xml in shapes that fit so many nodes. */
+static void strategies_are_near_single(void)
 {
-    static const char *const labels[] = {"all-reduce", "all-reduce-waiting"};
     EACH(n, NODES)
     {
         struct rg_study study;
         open_nodes(&study, "matrix.xml", NODES[n], "");
         const struct rg_job *single = harness_job(&study, "single-1");
         float *values = harness_parameters(single, &(struct harness_options){0}, NULL);
-        EACH(i, labels)
-        near_single(&study, values, labels[i]);
+        for (int i = 0; i < study.job_count; i++)
+            near_single(&study.jobs[i], values);
         rg_study_close(&study);
         for (int servers = 1; servers < NODES[n] && servers <= 3; servers++) {
             char sets[80];
             snprintf(sets, sizeof sets, "server.servers=%d replicas.replicas=%d", servers,
                      NODES[n]);
             open_nodes(&study, "matrix-servers.xml", NODES[n], sets);
-            near_single(&study, values, "server");
-            near_single(&study, values, "replicas");
+            for (int i = 0; i < study.job_count; i++)
+                near_single(&study.jobs[i], values);
             rg_study_close(&study);
         }
         free(values);
@@ -132,7 +135,7 @@ static void replicas_of_rings_are_near_single(void)
         float *values = harness_parameters(single, &(struct harness_options){0}, NULL);
         rg_study_close(&study);
         open_nodes(&study, "matrix-servers.xml", 8, shapes[i]);
-        near_single(&study, values, "replicas");
+        near_single(harness_job(&study, "replicas"), values);
         rg_study_close(&study);
         free(values);
     }
@@ -205,17 +208,16 @@ static void peaks_and_staleness_are_the_depths(void)
 /* Time may shift, numerics may not: also the asynchronous schedules have a fixed order. */
 static void timing_changes_no_weight(void)
 {
-    static const char *const labels[] = {"1f1b", "ringtmp", "pipedream", "all-reduce"};
     struct rg_study study;
     open_nodes(&study, "matrix.xml", 5, "");
-    EACH(i, labels)
-    {
+    for (int i = 0; i < study.job_count; i++) {
+        const struct rg_job *job = &study.jobs[i];
         struct rg_run first, run;
-        run_ok(harness_job(&study, labels[i]), &(struct harness_options){.seed = 1}, &first);
+        run_ok(job, &(struct harness_options){.seed = 1}, &first);
         for (uint64_t seed = 2; seed < 12; seed++) {
             const struct harness_options options = {
                 .seed = seed, .jitter = 0.2 * (double)seed, .free_transfers = seed % 3 == 0};
-            run_ok(harness_job(&study, labels[i]), &options, &run);
+            run_ok(job, &options, &run);
             CU_ASSERT_STRING_EQUAL(run.weights_sha256, first.weights_sha256);
             rg_run_free(&run);
         }
@@ -230,7 +232,7 @@ int main(int argc, char **argv)
         {"synchronous rings give the bits of single", rings_equal_single},
         {"fused steps change nothing", fused_steps_change_nothing},
         {"explicit splits give the bits of single", explicit_splits_equal_single},
-        {"servers, all-reduce and replicas are near single", summed_gradients_are_near_single},
+        {"strategies without stale gradients are near single", strategies_are_near_single},
         {"replicas of rings are near single", replicas_of_rings_are_near_single},
         {"traffic and memory equal the closed forms", accounts_equal_forms},
         {"peak activations and staleness are the depths", peaks_and_staleness_are_the_depths},
