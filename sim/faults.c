@@ -18,7 +18,8 @@
 
 #define INSTANT 1e-9 /* s: dates closer than this are one; SimGrid tells far closer ones apart */
 
-enum { LINK_STACK = 16 << 10 };
+/* Turns that whoever has rung the bell needs until its flow has begun. */
+enum { LINK_STACK = 16 << 10, DEPARTING = 2 };
 
 /* A link that some window slows down. */
 struct slow_link {
@@ -122,9 +123,10 @@ static double set_links(struct rg_sim_faults *f, double now)
     }
     for (int i = 0; i < f->link_count; i++) {
         struct slow_link *link = &f->links[i];
-        if (link->factor != factor[i])
-            sg_link_set_bandwidth(link->link, link->bandwidth * factor[i]);
-        link->factor = factor[i];
+        if (link->factor == factor[i])
+            continue;
+        link->factor = factor[i]; /* before anybody else runs: see rg_sim_faults_depart */
+        sg_link_set_bandwidth(link->link, link->bandwidth * factor[i]);
     }
     free(factor);
     return next;
@@ -143,6 +145,8 @@ static void link_main(int argc, char **argv)
             sg_sem_acquire(f->bell);
         else
             sg_sem_acquire_timeout(f->bell, next - now);
+        for (int i = 0; i < DEPARTING; i++)
+            sg_actor_yield();
     }
 }
 
@@ -153,6 +157,29 @@ void rg_sim_faults_clock(struct rg_sim_faults *f, const struct rg_world *w)
     f->offset = w->offset;
     f->running = !w->untimed;
     sg_sem_release(f->bell);
+}
+
+bool rg_sim_faults_slow_links(const struct rg_sim_faults *f)
+{
+    return f && f->link_count > 0;
+}
+
+void rg_sim_faults_depart(struct rg_sim_faults *f)
+{
+    bool slow = f->running;
+    while (slow) { /* until they are fast all at once: the next that runs may slow them again */
+        slow = false;
+        for (int i = 0; i < f->link_count; i++) {
+            struct slow_link *link = &f->links[i];
+            if (link->factor == 1)
+                continue;
+            slow = true;
+            link->factor = 1;
+            sg_link_set_bandwidth(link->link, link->bandwidth);
+        }
+        if (slow)
+            sg_sem_release(f->bell);
+    }
 }
 
 sg_sem_t rg_sim_faults_end(struct rg_sim_faults *f)

@@ -49,6 +49,12 @@ void rg_sim_faults_compute(const struct rg_sim_faults *f, struct rg_world *w, sg
 
 /* Rank 0's clock has started, stopped or gone on. */
 void rg_sim_faults_clock(struct rg_sim_faults *f, const struct rg_world *w);
+/* Whether links ever change. */
+bool rg_sim_faults_slow_links(const struct rg_sim_faults *f);
+/* To be called right before bytes go on their way. SimGrid (3.32, NetworkCm02Model) bounds a flow
+ * as long as it lasts by what its links have when it begins: slow ones are given all they have for
+ * this instant, and are slow again before time passes. */
+void rg_sim_faults_depart(struct rg_sim_faults *f);
 /* Nothing more is simulated: the bell to release after this, or NULL. */
 sg_sem_t rg_sim_faults_end(struct rg_sim_faults *f);
 

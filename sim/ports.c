@@ -29,7 +29,8 @@ struct rg_sim_route {
     struct port *out, *in;    /* of sender and receiver; NULL: no account is kept */
     struct bucket *up, *down; /* of sender and receiver; NULL: nobody shapes */
     struct rg_sim_uplink *uplink;
-    struct rg_sim_queue *queue; /* before the receiver; NULL: none, and no uplink either */
+    struct rg_sim_queue *queue;   /* before the receiver; NULL: none, and no uplink either */
+    struct rg_sim_faults *faults; /* NULL: no link ever changes */
     double latency;
     const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
 };
@@ -37,6 +38,7 @@ struct rg_sim_route {
 struct rg_sim_ports {
     const sg_host_t *hosts;
     const struct rg_board *const *boards;
+    struct rg_sim_faults *faults;  /* NULL: no link ever changes */
     struct port *work;             /* by rank; NULL: no account is kept */
     struct bucket *buckets;        /* by rank, up and down; NULL: no port has a burst */
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
@@ -187,16 +189,17 @@ static void open_queues(struct rg_sim_ports *p, int size)
 }
 
 struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
-                                      int size, bool energy, bool queues)
+                                      int size, bool energy, struct rg_sim_faults *faults)
 {
     struct rg_sim_ports *p = rg_sim_take(1, sizeof *p);
     p->hosts = hosts;
     p->boards = boards;
+    p->faults = rg_sim_faults_slow_links(faults) ? faults : NULL;
     if (energy)
         p->work = rg_sim_take((size_t)size, sizeof *p->work);
     p->buckets = new_buckets(boards, size);
     p->latencies = lift_latencies();
-    if (queues && have_queues(boards, size))
+    if (!p->faults && have_queues(boards, size))
         open_queues(p, size);
     return p;
 }
@@ -220,7 +223,8 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target)
 {
     struct rg_sim_route *route = rg_sim_take(1, sizeof *route);
-    *route = (struct rg_sim_route){.from = p->hosts[source], .to = p->hosts[target]};
+    *route = (struct rg_sim_route){
+        .from = p->hosts[source], .to = p->hosts[target], .faults = p->faults};
     route->board = p->boards ? p->boards[source] : NULL;
     route->target = p->boards ? p->boards[target] : NULL;
     if (p->work) {
@@ -311,18 +315,25 @@ static void close_bucket(struct bucket *b, const struct rg_board *board, double 
     }
 }
 
+static void send(const struct rg_sim_route *route, double bytes)
+{
+    if (route->faults)
+        rg_sim_faults_depart(route->faults);
+    sg_host_sendto(route->from, route->to, bytes);
+}
+
 /* The bytes from host to host; what both ports have tokens for takes no time. */
 static void pass(const struct rg_sim_route *route, double bytes)
 {
     if (!route->up) {
-        sg_host_sendto(route->from, route->to, bytes);
+        send(route, bytes);
         return;
     }
     double up = open_bucket(route->up, route->board);
     double down = open_bucket(route->down, route->target);
     double rest = bytes - floor(fmin(up, down));
     if (rest > 0)
-        sg_host_sendto(route->from, route->to, rest);
+        send(route, rest);
     close_bucket(route->up, route->board, bytes);
     close_bucket(route->down, route->target, bytes);
 }
@@ -336,7 +347,7 @@ static double pass_queue(const struct rg_sim_route *route, double bytes)
     double at_once = fmin(bytes, floor(up));
     rg_sim_queue_enter(route->queue, route->uplink, &flow, at_once);
     if (bytes > at_once)
-        sg_host_sendto(route->from, route->to, bytes - at_once);
+        send(route, bytes - at_once);
     double queued = rg_sim_queue_leave(route->uplink, &flow, &held);
     if (route->up)
         close_bucket(route->up, route->board, bytes);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "boards/board.h"
+#include "faults.h"
 #include <simgrid/exec.h>
 #include <simgrid/host.h>
 #include <stdbool.h>
@@ -24,9 +25,9 @@ int rg_sim_ports_check(const sg_host_t *hosts, const struct rg_board *const *boa
 
 /* Of `size` ranks on a loaded and checked platform. hosts and boards ([size] each; boards may be
  * NULL) stay the caller's and outlive it; energy: with an account of the ports' work, which asks
- * for boards; queues: false where links change their bandwidth, so that all share them as ever. */
+ * for boards; faults (NULL: none) outlive it too: where they change links, there are no queues. */
 struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
-                                      int size, bool energy, bool queues);
+                                      int size, bool energy, struct rg_sim_faults *faults);
 void rg_sim_ports_free(struct rg_sim_ports *p);
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target);

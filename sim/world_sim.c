@@ -519,8 +519,8 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
         free_world(&m);
         return result;
     }
-    bool steady = !options->faults || options->faults->link.count == 0;
-    m.ports = rg_sim_ports_new(m.hosts, options->boards, options->size, m.energy, steady);
+    m.faults = rg_sim_faults_new(options->faults, options->seed, m.hosts, options->size);
+    m.ports = rg_sim_ports_new(m.hosts, options->boards, options->size, m.energy, m.faults);
     m.dead = rg_sim_take((size_t)options->size, sizeof *m.dead);
     m.exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, &m);
     RG_ASSERT(m.exchange);
@@ -529,7 +529,6 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
                                     .world = &m,
                                     .note_ring = note_ring,
                                     .carried = carried};
-    m.faults = rg_sim_faults_new(options->faults, options->seed, m.hosts, options->size);
     for (int rank = 0; rank < options->size; rank++) {
         results[rank] = RG_ERR_DEADLOCK; /* until it returns */
         start_strand(&m, rank, NULL, program, arg);

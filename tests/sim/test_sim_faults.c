@@ -240,6 +240,14 @@ static void test_link(void)
         windows[2] = (struct rg_fault_window){0, 2, 2.31, INFINITY, 0.5, 0};
         faults.link.count = 3;
         expect_transfers(platforms[i], &faults, 2.31, 4.31);
+        /* what begins in a window goes on at full rate after it: 0.1 until 0.5 */
+        windows[0] = (struct rg_fault_window){0, 0, 0, 0.5, 0.2, 0};
+        faults.link.count = 1;
+        expect_transfers(platforms[i], &faults, 1.4, 2.4);
+        /* and from a window to the next: 0.1 until 0.5, 0.3 until 0.7, 0.5 until 1.5 */
+        windows[1] = (struct rg_fault_window){1, 1, 0.7, 1.5, 0.25, 0};
+        faults.link.count = 2;
+        expect_transfers(platforms[i], &faults, 2, 3);
     }
 }
 
