@@ -4,6 +4,12 @@
 #include "models/clones.h"
 #include <math.h>
 
+const struct rg_optimizer_info rg_optimizer_infos[] = {
+    [RG_SGD] = {"sgd", "w -= rate g"},
+    [RG_MOMENTUM] = {"momentum", "v = momentum v + g, w -= rate v; takes momentum=\"0.9\""},
+    [RG_ADAM] = {"adam", "beta1 0.9, beta2 0.999, epsilon 1e-8"},
+    {NULL, NULL}};
+
 struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate)
 {
     struct rg_optimizer optimizer = {.kind = kind, .rate = rate};

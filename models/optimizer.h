@@ -14,6 +14,11 @@ struct rg_optimizer {
     float beta2, epsilon; /* Adam (Kingma and Ba 2015) */
 };
 
+/* In the order of the kinds; the last has no name. */
+extern const struct rg_optimizer_info {
+    const char *name, *summary;
+} rg_optimizer_infos[];
+
 /* Defaults for a kind: sgd; momentum 0.9 (heavy ball, Polyak 1964); Adam 0.9, 0.999, 1e-8. */
 struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate);
 

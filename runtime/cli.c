@@ -29,9 +29,9 @@ static const struct argp_option option_table[] = {
     {"strategy", KEY_STRATEGY, "LABEL", 0, "Run only this strategy of the scenario (repeatable)",
      0},
     {"set", KEY_SET, "KEY=VALUE", 0,
-     "Override a scalar: nodes, batch, epochs, iterations, samples, seed, numerics, overlap, "
-     "threads, platform, network, learning-rate, clock, link-rate, key-byte-s, jitter, or "
-     "LABEL.PARAM (repeatable)",
+     "Override a scalar: nodes, batch, epochs, iterations, samples, test, seed, numerics, overlap, "
+     "threads, platform, network, optimizer, learning-rate, momentum, clock, link-rate, "
+     "key-byte-s, jitter, accuracy (of <stop>), or LABEL.PARAM (repeatable)",
      0},
     {"json", KEY_JSON, "FILE", 0,
      "Write the result (- for standard output, then nothing else goes there)", 0},

@@ -50,7 +50,10 @@ void rg_cli_list(FILE *stream)
     for (const struct rg_data_info *info = rg_data_infos; info->name; info++)
         fprintf(stream, "  %-10s %s\n  %-10s   takes %s\n", info->name, info->summary, "",
                 info->attributes);
-    fprintf(stream, "\nKeys of --set: %s, and LABEL.PARAM\n", rg_scenario_keys);
+    fputs("\nOptimizers (<training optimizer=\"KIND\" learning-rate=\"RATE\" .../>):\n\n", stream);
+    for (const struct rg_optimizer_info *info = rg_optimizer_infos; info->name; info++)
+        fprintf(stream, "  %-10s %s\n", info->name, info->summary);
+    fprintf(stream, "\nKeys of --set and <sweep>: %s, and LABEL.PARAM\n", rg_scenario_keys);
 }
 
 /* ---- --check ---- */
@@ -140,9 +143,15 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
     fprintf(stream, "  data        %s: %zu inputs, %d classes, %d samples to train, %d to test\n",
             rg_data_infos[s->data.kind].name, study->data.inputs, study->data.classes,
             study->data.train, study->data.test);
-    fprintf(stream, "  training    batch %d, learning rate %g, %d thread%s a node, numerics %s\n",
-            t->batch, t->optimizer.rate, t->threads, t->threads == 1 ? "" : "s",
+    fprintf(stream, "  training    batch %d, %s, learning rate %g", t->batch,
+            rg_optimizer_infos[t->optimizer.kind].name, t->optimizer.rate);
+    if (t->optimizer.kind == RG_MOMENTUM)
+        fprintf(stream, ", momentum %g", t->optimizer.momentum);
+    fprintf(stream, ", %d thread%s a node, numerics %s\n", t->threads, t->threads == 1 ? "" : "s",
             t->numerics ? "real" : "skip");
+    if (isfinite(s->stop_accuracy))
+        fprintf(stream, "  stop        at an accuracy of %s\n",
+                rg_human_percent(s->stop_accuracy, a));
     if (rg_scenario_has_faults(s))
         fprintf(
             stream,

@@ -69,8 +69,8 @@ static int read_jitter(const struct rg_xml *xml, const struct rg_xml_element *el
     const struct rg_xml_attribute *spread;
     int err = rg_xml_only(xml, element, "spread", e);
     if (err || (err = rg_xml_want(xml, element, "spread", &spread, e)) ||
-        (err = rg_xml_number(xml, element, "spread", rg_scenario_limit("jitter"),
-                             &faults->spread, e)))
+        (err = rg_xml_number(xml, element, "spread", rg_scenario_limit("jitter"), &faults->spread,
+                             e)))
         return err;
     return rg_xml_empty(xml, element, e);
 }

@@ -25,6 +25,7 @@ int rg_scenario_next_ranks(const struct rg_xml *xml, const struct rg_xml_element
 int rg_scenario_read_faults(const struct rg_xml *xml, const struct rg_xml_element *element,
                             struct rg_scenario *s, struct rg_error *e);
 
-#define RG_NUMERICS_WORDS "skip|real" /* in the order of the bool */
+#define RG_NUMERICS_WORDS  "skip|real"         /* in the order of the bool */
+#define RG_OPTIMIZER_WORDS "sgd|momentum|adam" /* in the order of rg_optimizer_infos */
 
 #endif

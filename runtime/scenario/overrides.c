@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char rg_scenario_keys[] = "nodes batch epochs iterations samples seed numerics overlap "
-                                "threads platform network learning-rate clock link-rate key-byte-s "
-                                "jitter";
+const char rg_scenario_keys[] = "nodes batch epochs iterations samples test seed numerics overlap "
+                                "threads platform network optimizer learning-rate momentum clock "
+                                "link-rate key-byte-s jitter accuracy";
 
 static int complain(const struct rg_scenario *s, struct rg_error *e, const char *assignment,
                     const char *why)
@@ -47,6 +47,8 @@ static void apply_number(struct rg_scenario *s, const char *key, double value)
         s->lines.iterations = 0;
     } else if (strcmp(key, "samples") == 0) {
         s->data.train = (int)value;
+    } else if (strcmp(key, "test") == 0) {
+        s->data.test = (int)value;
     } else if (strcmp(key, "seed") == 0) {
         s->seed = s->data.seed = (uint64_t)value;
     } else if (strcmp(key, "threads") == 0) {
@@ -62,6 +64,11 @@ static void apply_number(struct rg_scenario *s, const char *key, double value)
         t->key_byte_s = value;
     } else if (strcmp(key, "jitter") == 0) {
         s->faults.spread = value;
+    } else if (strcmp(key, "momentum") == 0) {
+        t->optimizer.momentum = (float)value;
+    } else if (strcmp(key, "accuracy") == 0) {
+        s->stop_accuracy = value;
+        s->lines.stop = 0;
     } else {
         t->optimizer.rate = (float)value;
     }
@@ -79,6 +86,32 @@ static int set_numerics(struct rg_scenario *s, const char *assignment, const cha
     return 0;
 }
 
+/* With the momentum and the like that its kind has by default. */
+static int set_optimizer(struct rg_scenario *s, const char *assignment, const char *value,
+                         struct rg_error *e)
+{
+    struct rg_optimizer *optimizer = &s->training.optimizer;
+    int kind = rg_text_index(RG_OPTIMIZER_WORDS, value);
+    if (kind < 0) {
+        char allowed[80];
+        rg_text_allowed(RG_OPTIMIZER_WORDS, value, allowed, sizeof allowed);
+        return complain(s, e, assignment, allowed);
+    }
+    if ((int)optimizer->kind != kind)
+        *optimizer = rg_optimizer_make((enum rg_optimizer_kind)kind, optimizer->rate);
+    return 0;
+}
+
+/* Why a number, good by itself, is none for this scenario; NULL: it is. */
+static const char *refusal_of(const struct rg_scenario *s, const char *key)
+{
+    if (strcmp(key, "momentum") == 0 && s->training.optimizer.kind != RG_MOMENTUM)
+        return "only optimizer=\"momentum\" has it";
+    if (strcmp(key, "accuracy") == 0 && !s->training.numerics)
+        return "numerics are skipped, numerics=real is needed";
+    return NULL;
+}
+
 /* A scenario-wide key, known to be one. */
 static int set_key(struct rg_scenario *s, const char *assignment, const char *key,
                    const char *value, struct rg_error *e)
@@ -89,11 +122,15 @@ static int set_key(struct rg_scenario *s, const char *assignment, const char *ke
         double number;
         if (rg_text_number(value, limit, &number, &why) < 0)
             return complain(s, e, assignment, why.text);
+        if (refusal_of(s, key))
+            return complain(s, e, assignment, refusal_of(s, key));
         apply_number(s, key, number);
         return 0;
     }
     if (strcmp(key, "numerics") == 0)
         return set_numerics(s, assignment, value, e);
+    if (strcmp(key, "optimizer") == 0)
+        return set_optimizer(s, assignment, value, e);
     if (value[0] == '\0')
         return complain(s, e, assignment, "a value is wanted after the =");
     if (strcmp(key, "overlap") == 0)

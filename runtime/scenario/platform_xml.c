@@ -32,7 +32,7 @@ enum type {
     MEDIUM,
     BURST,
     MORE_SECONDS, /* none */
-    MEMORY_CURVE /* flat */
+    MEMORY_CURVE  /* flat */
 };
 
 #define MEDIA "switched|shared" /* in the order of the bool; the first where none is given */

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPTIMIZERS "sgd|momentum|adam" /* in the order of enum rg_optimizer_kind */
-
 const struct rg_data_info rg_data_infos[] = {
     [RG_DATA_DIGITS] = {"digits", "28x28 digits drawn from the seed, 10 classes", "train test", ""},
     [RG_DATA_IRIS] = {"iris", "150 flowers, 4 measures, 3 classes", "train test file", ""},
@@ -191,7 +189,7 @@ static int read_optimizer(const struct rg_xml *xml, const struct rg_xml_element 
                           struct rg_optimizer *optimizer, struct rg_error *e)
 {
     const struct rg_xml_attribute *rate, *momentum = rg_xml_find(element, "momentum");
-    int kind = RG_SGD, err = rg_xml_choice(xml, element, "optimizer", OPTIMIZERS, &kind, e);
+    int kind = RG_SGD, err = rg_xml_choice(xml, element, "optimizer", RG_OPTIMIZER_WORDS, &kind, e);
     if (err || (err = rg_xml_want(xml, element, "learning-rate", &rate, e)))
         return err;
     double value = 0;

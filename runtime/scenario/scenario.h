@@ -120,9 +120,8 @@ struct rg_scenario {
 };
 
 int rg_scenario_load(const char *file, struct rg_scenario *scenario, struct rg_error *e);
-/* Apply one --set KEY=VALUE: nodes, batch, epochs, iterations, samples, seed, numerics, overlap,
- * threads, platform, network, learning-rate, clock, link-rate, key-byte-s, jitter (the spread of
- * <faults>), or LABEL.PARAM. Errors list what is allowed. */
+/* Apply one --set KEY=VALUE: one of rg_scenario_keys (samples: train of <data>; jitter: the spread
+ * of <faults>; accuracy: of <stop>), or LABEL.PARAM. Errors list what is allowed. */
 int rg_scenario_set(struct rg_scenario *scenario, const char *assignment, struct rg_error *e);
 /* Apply a point of its sweeps, as --set would; complaints name the sweep's line. `point` must
  * outlive the scenario. */
