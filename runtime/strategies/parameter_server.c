@@ -104,6 +104,13 @@ static double hop_s(const struct rg_job *job, int server, int worker)
                 rg_board_hop_s(job->boards[servers(job) + worker], bytes));
 }
 
+/* All shards in one direction of a worker's port. */
+static double worker_port_s(const struct rg_job *job, int worker)
+{
+    return rg_board_port_s(job->boards[servers(job) + worker], (uint64_t)servers(job),
+                           sizeof(float) * (uint64_t)job->network->parameters);
+}
+
 /* When worker i has all its parameters (pulls go out one after the other) and has done its work. */
 static void add_pulls(const struct rg_job *job, int server, const int *order, double *ready)
 {
@@ -127,22 +134,27 @@ static double served_s(const struct rg_job *job, int server, const int *order, c
     return added + rg_update_s(job, board, count);
 }
 
-/* One iteration's dates, server by server, from the moment all are ready to send. */
+/* One iteration's dates, server by server, from the moment all are ready to send. Where several
+ * servers meet at a worker, because there are more of them or some boards are slower, its port is
+ * what they wait for: no sooner than that has taken in and sent everything is it done. */
 static double iteration_s(const struct rg_job *job)
 {
     int m = servers(job), k = workers(job);
     int *order = calloc((size_t)k, sizeof *order);
-    double *ready = calloc((size_t)k, sizeof *ready), end = 0;
+    double *ready = calloc((size_t)k, sizeof *ready), pushed = 0, end = 0;
     RG_ASSERT(order && ready);
     for (int j = 0; j < m; j++) {
         order_of_service(m, k, j, order);
         add_pulls(job, j, order, ready);
     }
-    for (int i = 0; i < k; i++)
-        ready[i] += worker_s(job, i);
+    for (int i = 0; i < k; i++) {
+        ready[i] = fmax(ready[i], worker_port_s(job, i)) + worker_s(job, i);
+        pushed = fmax(pushed, ready[i] + worker_port_s(job, i));
+    }
     for (int j = 0; j < m; j++) {
         order_of_service(m, k, j, order);
         end = fmax(end, served_s(job, j, order, ready));
+        end = fmax(end, pushed + rg_update_s(job, job->boards[j], shard_of(job, j).count));
     }
     free(order);
     free(ready);
@@ -160,8 +172,10 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
         p->T_A_s = fmax(p->T_A_s, adds + rg_update_s(job, board, count));
         p->c_s = fmax(p->c_s, rg_board_port_s(board, (uint64_t)k, (uint64_t)k * bytes));
     }
-    for (int i = 0; i < k; i++)
+    for (int i = 0; i < k; i++) {
         p->T_A_s = fmax(p->T_A_s, worker_s(job, i));
+        p->c_s = fmax(p->c_s, worker_port_s(job, i));
+    }
     p->overlap = false;
     p->iteration_s = iteration_s(job);
     p->messages = 2 * (uint64_t)k * (uint64_t)m;
