@@ -230,8 +230,17 @@ def tables(outcome):
     return found
 
 
+def headline(outcome):
+    """What became of the bounds, in a few words."""
+    broken = sum(1 for verdict in outcome.verdicts if not verdict.held)
+    if broken:
+        return f"{broken} bounds BROKEN"
+    given = any(not verdict.implied for verdict in outcome.verdicts)
+    return "all bounds held" if given else "counts equal; no bound was given"
+
+
 def print_verdicts(outcome, most=10):
-    print("\nBounds")
+    print(f"\nBounds: {headline(outcome)}")
     for verdict in outcome.verdicts:
         print(f"  {'held  ' if verdict.held else 'BROKEN'}  {verdict.text}"
               + (" (always)" if verdict.implied else ""))

@@ -392,9 +392,7 @@ def page(outcome, traces):
                 ("runs", "Runs", runs_section(outcome)),
                 ("timelines", "Timelines", timelines_section(outcome, traces)),
                 ("files", "Files", files_section(outcome))]
-    broken = sum(1 for verdict in outcome.verdicts if not verdict.held)
-    tags = ["simulated against measured", f"{len(comparison.pairs)} runs",
-            f"{broken} bounds BROKEN" if broken else "all bounds held"]
+    tags = ["simulated against measured", f"{len(comparison.pairs)} runs", compare.headline(outcome)]
     alone = len(comparison.unpaired) + len(comparison.not_compared)
     notes = outcome.notes + ([f"{alone} runs are not compared, listed under Runs"] if alone else [])
     return report.document(comparison.scenario, tags, notes, sections)

@@ -111,8 +111,11 @@ def legend_patch(name, colour, hatch=""):
 
 
 def short(name, width=34):
-    """A name for a legend or an axis; matplotlib leaves out names that begin with "_"."""
-    name = name if len(name) <= width else name[: width - 2] + ".."
+    """A name for a legend or an axis: of a long one both ends, as points of a sweep differ in the last.
+    matplotlib leaves out names that begin with "_"."""
+    if len(name) > width:
+        end = (width - 2) // 2
+        name = name[: width - 2 - end] + ".." + name[-end:]
     return " " + name if name.startswith("_") else name
 
 

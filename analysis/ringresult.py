@@ -344,11 +344,13 @@ def best_of_grid(result, runs, by_batch=False):
 def one_a_strategy(result, nodes=None):
     """The best run of each series at one number of nodes and one batch, for pictures that compare
     strategies without an axis of nodes: `nodes`, else the largest number that as many series have as
-    any, and the batch that most series have there. Without a sweep over them: whatever ran."""
+    any, and the batch that most series have there; a single board is always among them. Without a sweep
+    over them: whatever ran."""
     runs = result.finished
     if nodes is not None:
-        runs = [run for run in runs if run.nodes == nodes]
-        if not runs:
+        at = [run for run in runs if run.nodes == nodes]
+        runs = _with_single(at, runs)
+        if not at:
             counts = sorted({run.nodes for run in result.finished})
             raise Nothing(f"no finished run on {nodes} nodes: there are "
                           + (", ".join(map(str, counts)) or "none"))
@@ -364,7 +366,13 @@ def _commonest(result, runs, key):
     for run in runs:
         names.setdefault(getattr(run, key), set()).add(result.series(run))
     chosen = max(names, key=lambda value: (len(names[value]), value or 0))
-    return [run for run in runs if getattr(run, key) == chosen]
+    at = [run for run in runs if getattr(run, key) == chosen]
+    return _with_single(at, runs) if key == "nodes" else at
+
+
+def _with_single(chosen, runs):
+    """With the runs of one board, which a sweep over nodes leaves at one."""
+    return [run for run in runs if run in chosen or run.kind == "single"]
 
 
 def _by_series(result, runs):

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Scaling: time, images/s, speed-up, efficiency, what limits, energy, bytes and memory against the nodes.
+"""Scaling: time, samples/s, speed-up, efficiency, what limits, energy, bytes and memory against the nodes.
 
 Of the points of a sweep each strategy takes, at every number of nodes, the one with the least time a
 sample. One global batch (strong) and a batch that grows with the nodes (weak) are pictures apart.
@@ -10,6 +10,7 @@ Examples:
   analysis/scaling.py n4.json n8.json n16.json -o scaling.png
 """
 
+import functools
 import sys
 
 import ringplot
@@ -20,10 +21,10 @@ from ringresult import Nothing
 KEY = "scaling"
 TITLES = {
     "strong": ("Strong scaling: one global batch",
-               "The same work is shared by more and more nodes. Speed-up is over the strategy's own fewest "
-               "nodes; efficiency is what is left of it a node."),
+               "The same work is shared by more and more nodes. Speed-up is over one board by itself where that "
+               "ran, else over the strategy's own fewest nodes; efficiency is what is left of it a node."),
     "weak": ("Weak scaling: the batch grows with the nodes",
-             "Every node keeps the same work. A level iteration time is ideal; speed-up is in images/s, over "
+             "Every node keeps the same work. A level iteration time is ideal; speed-up is in samples/s, over "
              "the strategy's own fewest nodes."),
     "mixed": ("Scaling: the batch differs from point to point",
               "Batches are neither equal nor in proportion to the nodes, so that only figures a sample "
@@ -31,14 +32,21 @@ TITLES = {
 }
 
 
-def speed_up(line):
-    """[(nodes, speed-up)]: throughput over that of the fewest nodes, times their number."""
-    first = line[0]
+def speed_up(line, board=None):
+    """[(nodes, speed-up)]: throughput over that of one board (a run of `single`), else of the fewest nodes
+    times their number."""
+    first = board or line[0]
     return [(run.nodes, first.nodes * run.rate / first.rate) for run in line]
 
 
-def efficiency(line):
-    return [(nodes, factor / nodes) for nodes, factor in speed_up(line)]
+def efficiency(line, board=None):
+    return [(nodes, factor / nodes) for nodes, factor in speed_up(line, board)]
+
+
+def one_board(result, line):
+    """The fastest run of one board by itself with the batch of this line; None: there is none."""
+    runs = [run for run in result.finished if run.kind == "single" and run.batch == line[0].batch and run.rate]
+    return max(runs, key=lambda run: run.rate, default=None)
 
 
 def c_over_T_A(run):
@@ -58,7 +66,7 @@ def values(quantity):
 
 QUANTITIES = (  # title, unit, points of a line
     ("Time of an iteration", "s", values(lambda run: run.iteration_s)),
-    ("Images a second", "1/s", values(lambda run: run.rate)),
+    ("Samples a second", "1/s", values(lambda run: run.rate)),
     ("Speed-up", "", speed_up),
     ("Efficiency", "%", efficiency),
     ("c / T_A", "", values(c_over_T_A)),
@@ -102,6 +110,8 @@ def picture(result, mode, lines, looks):
     ideal = ringplot.legend_line("ideal speed-up", color=ringplot.GREY, linewidth=1, linestyle=(0, (2, 2)))
     panels = []
     for title, unit, points in QUANTITIES:
+        if mode == "strong" and points in (speed_up, efficiency):
+            points = functools.partial(lambda of, line: of(line, one_board(result, line)), points)
         if any(v for _, _, line in lines for _, v in points(line)):
             panels.append(Panel(title, lambda axes, unit=unit, points=points, title=title:
                                 draw_over_nodes(axes, lines, unit, points, looks, title),

@@ -35,6 +35,7 @@ import energy
 import formula
 import generate
 import report
+import ringplot
 import ringresult
 import ringtrace
 import scaling
@@ -253,6 +254,25 @@ class Selection(Case):
         line = ringresult.scaling_lines(self.load(generate.result(runs)))["strong"][0][2]
         self.assertEqual([round(v, 9) for _, v in scaling.speed_up(line)], [2.0, 6.0])
         self.assertEqual([round(v, 9) for _, v in scaling.efficiency(line)], [1.0, 0.75])
+        self.assertIsNone(scaling.one_board(self.load(generate.result(runs)), line))
+        runs += [generate.run("alone", "single", 1, batch, 0.4, 0, 0.4) for batch in (64, 128)]
+        board = scaling.one_board(self.load(generate.result(runs)), line)
+        self.assertEqual((board.label, board.batch), ("alone", 64))
+        self.assertEqual([round(v, 9) for _, v in scaling.speed_up(line, board)], [round(0.4 / 0.6, 9), 2.0])
+
+    def test_a_single_board_is_compared_with_many(self):
+        runs = [generate.run(label, kind, n, 64, 0.4, 0.01, 0.5, sweep={"nodes": str(swept)})
+                for label, kind, n, swept in (("alone", "single", 1, 2), ("ring", "ring_pipeline", 2, 2),
+                                              ("ring", "ring_pipeline", 4, 4))]
+        found = ringresult.one_a_strategy(self.load(generate.result(runs)))
+        self.assertEqual([(run.label, run.nodes) for run in found], [("alone", 1), ("ring", 4)])
+        found = ringresult.one_a_strategy(self.load(generate.result(runs)), 2)
+        self.assertEqual([(run.label, run.nodes) for run in found], [("alone", 1), ("ring", 2)])
+
+    def test_long_names_keep_what_differs(self):
+        names = {ringplot.short(f"all-reduce (link-rate={n}, threads={m})", 34) for n in (0.1, 0.5) for m in (1, 4)}
+        self.assertTrue(all(len(name) == 34 for name in names))
+        self.assertEqual(len(names), 4)
 
     def test_one_batch_when_strategies_are_compared(self):
         runs = ringresult.one_a_strategy(self.load(generate.scaling()))
