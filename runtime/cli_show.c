@@ -149,6 +149,9 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
         fprintf(stream, ", momentum %g", t->optimizer.momentum);
     fprintf(stream, ", %d thread%s a node, numerics %s\n", t->threads, t->threads == 1 ? "" : "s",
             t->numerics ? "real" : "skip");
+    if (study->data.train % t->batch > 0 && study->data.train > t->batch)
+        fprintf(stream, "  left out    %d of %d samples in each epoch: they make no whole batch\n",
+                study->data.train % t->batch, study->data.train);
     if (isfinite(s->stop_accuracy))
         fprintf(stream, "  stop        at an accuracy of %s\n",
                 rg_human_percent(s->stop_accuracy, a));

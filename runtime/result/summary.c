@@ -90,6 +90,7 @@ static void point_of(const struct rg_run *run, char text[CELL])
 struct shape {
     bool sweep, points, accuracy, energy;
     bool predicted; /* the iteration beside the simulated one: where there is room */
+    bool goal;      /* an accuracy was wanted: time and joules until it was reached */
 };
 
 static struct shape shape_of(const struct rg_result *result)
@@ -103,10 +104,12 @@ static struct shape shape_of(const struct rg_result *result)
         shape.points = shape.points || point[0];
         shape.accuracy = shape.accuracy || isfinite(run->final_accuracy);
         shape.energy = shape.energy || isfinite(run->energy_J.total);
+        shape.goal = shape.goal || run->to_accuracy.wanted;
     }
     if (!shape.sweep)
         shape.accuracy = shape.energy = true;
-    shape.predicted = shape.sweep && !(shape.points && shape.accuracy && shape.energy);
+    shape.predicted =
+        shape.sweep && !(shape.points && shape.accuracy && shape.energy) && !shape.goal;
     return shape;
 }
 
@@ -140,6 +143,12 @@ static void add_run(struct rg_table *table, const struct shape *shape, const str
     rg_human_ratio(formula * run->formula.ratio, next_cell(&row));
     if (shape->accuracy)
         rg_human_percent(run->final_accuracy, next_cell(&row));
+    if (shape->goal) {
+        double reached = run->to_accuracy.reached ? 1 : NAN;
+        rg_human_seconds(reached * run->to_accuracy.time_s, next_cell(&row));
+        if (shape->energy)
+            rg_human_joules(reached * run->to_accuracy.energy_J, next_cell(&row));
+    }
     if (shape->energy)
         rg_human_joules(run->energy_J.total, next_cell(&row));
     rg_human_bytes(counted * (double)run->traffic.payload_bytes, next_cell(&row));
@@ -162,6 +171,10 @@ static void add_heads(struct rg_table *table, const struct shape *shape)
     add_text(&row, "ratio", LABEL);
     if (shape->accuracy)
         add_text(&row, "accuracy", LABEL);
+    if (shape->goal)
+        add_text(&row, "to goal", LABEL);
+    if (shape->goal && shape->energy)
+        add_text(&row, "J to goal", LABEL);
     if (shape->energy)
         add_text(&row, "energy", LABEL);
     add_text(&row, "sent", LABEL);
@@ -213,15 +226,14 @@ static void add_energy_row(struct rg_table *table, const struct shape *shape,
     rg_human_joules(run->energy_J.network, next_cell(&row));
     rg_human_joules(run->energy_J.switches, next_cell(&row));
     rg_human_joules(rg_run_sample_J(run), next_cell(&row));
-    rg_human_joules(run->to_accuracy.reached ? run->to_accuracy.energy_J : NAN, next_cell(&row));
     add_row(table, &row, NULL);
 }
 
 /* Where the energy went; nothing where nobody knows. */
 static void print_energy(const struct rg_result *result, FILE *stream)
 {
-    static const char *const heads[] = {"total",  "idle",     "compute",    "network",
-                                        "switch", "a sample", "to accuracy"};
+    static const char *const heads[] = {"total",   "idle",   "compute",
+                                        "network", "switch", "a sample"};
     struct rg_table table = {0};
     struct shape shape = shape_of(result);
     const char *source = NULL;
@@ -241,9 +253,7 @@ static void print_energy(const struct rg_result *result, FILE *stream)
     if (source) {
         putc('\n', stream);
         rg_table_print(&table, stream);
-        fprintf(stream,
-                "\nenergy of all nodes together (%s); compute, network: on top of idle; to "
-                "accuracy: until the wanted\naccuracy was reached\n",
+        fprintf(stream, "\nenergy of all nodes together (%s); compute, network: on top of idle\n",
                 source);
     }
     rg_table_free(&table);
@@ -261,6 +271,39 @@ static void tell_extrapolated(const struct rg_result *result, FILE *stream)
                 "\n%ld of %ld iterations extrapolated from those simulated, which had become "
                 "steady\n",
                 extrapolated, all);
+}
+
+/* Whose gradients were late, and by how much: what may cost accuracy. */
+static void tell_stale(const struct rg_result *result, FILE *stream)
+{
+    int told = 0;
+    for (int i = 0; i < result->run_count; i++) {
+        const struct rg_run *run = &result->runs[i];
+        long most = run->staleness;
+        bool first = true;
+        for (int k = 0; k < result->run_count; k++)
+            if (strcmp(result->runs[k].label, run->label) == 0) {
+                first = first && k >= i;
+                most = RG_MAX(most, result->runs[k].staleness);
+            }
+        if (first && most > 0)
+            fprintf(stream, "%s%s %ld",
+                    told++ ? ", " : "\nstale gradients, up to so many updates old: ", run->label,
+                    most);
+    }
+    if (told)
+        putc('\n', stream);
+}
+
+static void tell_goal(const struct rg_result *result, FILE *stream)
+{
+    for (int i = 0; i < result->run_count; i++)
+        if (result->runs[i].to_accuracy.wanted) {
+            char text[RG_HUMAN];
+            fprintf(stream, "goal: an accuracy of %s, -: not reached\n",
+                    rg_human_percent(result->runs[i].to_accuracy.target, text));
+            return;
+        }
 }
 
 void rg_result_failures(const struct rg_result *result, const char *program, FILE *stream)
@@ -309,6 +352,8 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
         "iteration observed\nover predicted; sent: payload of all nodes together; memory: the "
         "largest on a node\n",
         stream);
+    tell_goal(result, stream);
+    tell_stale(result, stream);
     if (result->run_count > MOST_BOTH)
         return;
     print_energy(result, stream);
