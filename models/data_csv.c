@@ -257,6 +257,8 @@ static void standardise(struct rg_dataset *data, size_t j)
     double scale = variance > 0 ? 1 / sqrt(variance) : 1;
     for (size_t i = 0; i < samples; i++)
         data->x[i * n + j] = (float)((data->x[i * n + j] - mean) * scale);
+    data->mean[j] = mean;
+    data->deviation[j] = 1 / scale;
 }
 
 static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
@@ -270,7 +272,9 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     /* The file may have changed since probe. */
     if ((size_t)table.rows < samples || (size_t)table.features != data->inputs)
         err = rg_fail_at(e, spec->file, 0, "the file changed while it was read");
-    else if (!(places = malloc((size_t)table.rows * sizeof *places)))
+    else if (!(places = malloc((size_t)table.rows * sizeof *places)) ||
+             !(data->mean = calloc(data->inputs, sizeof *data->mean)) ||
+             !(data->deviation = calloc(data->inputs, sizeof *data->deviation)))
         err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", spec->file);
     else
         err = stratify(&table, spec->seed, places, e);

@@ -120,6 +120,8 @@ void rg_dataset_free(struct rg_dataset *data)
 {
     free(data->x);
     free(data->labels);
+    free(data->mean);
+    free(data->deviation);
     *data = (struct rg_dataset){0};
 }
 

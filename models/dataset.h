@@ -28,6 +28,9 @@ struct rg_dataset {
     int train, test;
     float *x; /* [(train + test) x inputs]; the training samples first; NULL for shapes only */
     uint8_t *labels; /* [train + test] */
+    /* [inputs] each, of the training samples as read: x = (read - mean) / deviation. NULL: x is not
+     * standardised. */
+    double *mean, *deviation;
 };
 
 /* Check the files and fill shapes and counts without loading the samples (x, labels NULL). */

@@ -26,7 +26,7 @@ static int look(struct node *n, bool last)
     bool root = n->w->rank == 0, save = root && last && n->options->save;
     int result = root ? rg_inspection_open(&inspection, n->job, true) : 0;
     if (result == 0 && save)
-        result = rg_checkpoint_begin(&writer, n->options->save, n->job->network, &e);
+        result = rg_checkpoint_begin(&writer, n->options->save, n->job->network, n->job->data, &e);
     if (result == 0 && root) {
         inspection.checkpoint = save ? &writer : NULL;
         inspection.digest = last ? rg_digest_new() : NULL;

@@ -58,8 +58,24 @@ static int list_tensors(const struct rg_network *network, struct entries *list)
     return 0;
 }
 
+/* Metadata of this format are texts. */
+static int write_numbers(struct rg_json *j, const char *key, const double *values, size_t count)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return RG_ERR_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        fprintf(stream, "%s%.17g", i ? "," : "", values[i]);
+    if (fclose(stream) == 0)
+        rg_json_text(j, key, text);
+    free(text);
+    return 0;
+}
+
 static int write_header(struct rg_checkpoint_writer *writer, const struct rg_network *network,
-                        const struct entries *list)
+                        const struct rg_dataset *data, const struct entries *list)
 {
     char *text = NULL;
     size_t length = 0;
@@ -71,6 +87,13 @@ static int write_header(struct rg_checkpoint_writer *writer, const struct rg_net
     rg_json_object(&j, "__metadata__", true);
     rg_json_text(&j, "format", "ringtmp");
     rg_json_text(&j, "network", network->name);
+    bool scaled = data && data->mean;
+    if (scaled && (write_numbers(&j, "inputs_mean", data->mean, data->inputs) < 0 ||
+                   write_numbers(&j, "inputs_deviation", data->deviation, data->inputs) < 0)) {
+        fclose(stream);
+        free(text);
+        return RG_ERR_NOMEM;
+    }
     rg_json_close(&j);
     for (int i = 0; i < list->count; i++) {
         const struct entry *entry = &list->items[i];
@@ -105,14 +128,15 @@ static int write_header(struct rg_checkpoint_writer *writer, const struct rg_net
 }
 
 int rg_checkpoint_begin(struct rg_checkpoint_writer *writer, const char *path,
-                        const struct rg_network *network, struct rg_error *e)
+                        const struct rg_network *network, const struct rg_dataset *data,
+                        struct rg_error *e)
 {
     struct entries list;
     *writer = (struct rg_checkpoint_writer){.expected = network->parameters};
     int err = rg_file_open(&writer->file, path, e);
     if (err)
         return err;
-    if (list_tensors(network, &list) < 0 || write_header(writer, network, &list) < 0) {
+    if (list_tensors(network, &list) < 0 || write_header(writer, network, data, &list) < 0) {
         rg_file_abandon(&writer->file);
         err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", path);
     }

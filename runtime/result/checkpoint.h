@@ -4,6 +4,7 @@
 #define RG_RESULT_CHECKPOINT_H
 
 #include "base/file.h"
+#include "models/dataset.h"
 #include "models/network.h"
 
 struct rg_checkpoint_writer {
@@ -11,9 +12,12 @@ struct rg_checkpoint_writer {
     size_t written, expected; /* floats */
 };
 
-/* Tensors are named by rg_layer_ops.tensors; values arrive in the network's order. */
+/* Tensors are named by rg_layer_ops.tensors; values arrive in the network's order. Where the inputs
+ * of `data` (may be NULL) were standardised, the metadata has inputs_mean and inputs_deviation, a
+ * number an input between commas. */
 int rg_checkpoint_begin(struct rg_checkpoint_writer *writer, const char *path,
-                        const struct rg_network *network, struct rg_error *e);
+                        const struct rg_network *network, const struct rg_dataset *data,
+                        struct rg_error *e);
 int rg_checkpoint_add(struct rg_checkpoint_writer *writer, const float *values, size_t count);
 int rg_checkpoint_end(struct rg_checkpoint_writer *writer, struct rg_error *e);
 void rg_checkpoint_abandon(struct rg_checkpoint_writer *writer);

@@ -90,7 +90,9 @@ static void point_of(const struct rg_run *run, char text[CELL])
 struct shape {
     bool sweep, points, accuracy, energy;
     bool predicted; /* the iteration beside the simulated one: where there is room */
-    bool goal;      /* an accuracy was wanted: time and joules until it was reached */
+    bool goal;      /* an accuracy was wanted: time until it was reached */
+    bool joules;    /* and joules, where no second table has them */
+    bool sent;      /* where there is room */
 };
 
 static struct shape shape_of(const struct rg_result *result)
@@ -110,6 +112,8 @@ static struct shape shape_of(const struct rg_result *result)
         shape.accuracy = shape.energy = true;
     shape.predicted =
         shape.sweep && !(shape.points && shape.accuracy && shape.energy) && !shape.goal;
+    shape.sent = !(shape.points && shape.goal);
+    shape.joules = shape.goal && shape.energy && result->run_count > MOST_BOTH;
     return shape;
 }
 
@@ -146,12 +150,13 @@ static void add_run(struct rg_table *table, const struct shape *shape, const str
     if (shape->goal) {
         double reached = run->to_accuracy.reached ? 1 : NAN;
         rg_human_seconds(reached * run->to_accuracy.time_s, next_cell(&row));
-        if (shape->energy)
+        if (shape->joules)
             rg_human_joules(reached * run->to_accuracy.energy_J, next_cell(&row));
     }
     if (shape->energy)
         rg_human_joules(run->energy_J.total, next_cell(&row));
-    rg_human_bytes(counted * (double)run->traffic.payload_bytes, next_cell(&row));
+    if (shape->sent)
+        rg_human_bytes(counted * (double)run->traffic.payload_bytes, next_cell(&row));
     rg_human_bytes(run->memory_max ? (double)run->memory_max : NAN, next_cell(&row));
     add_row(table, &row, note);
     free(note);
@@ -173,11 +178,12 @@ static void add_heads(struct rg_table *table, const struct shape *shape)
         add_text(&row, "accuracy", LABEL);
     if (shape->goal)
         add_text(&row, "to goal", LABEL);
-    if (shape->goal && shape->energy)
+    if (shape->joules)
         add_text(&row, "J to goal", LABEL);
     if (shape->energy)
         add_text(&row, "energy", LABEL);
-    add_text(&row, "sent", LABEL);
+    if (shape->sent)
+        add_text(&row, "sent", LABEL);
     add_text(&row, "memory", LABEL);
     add_row(table, &row, NULL);
 }
@@ -226,20 +232,23 @@ static void add_energy_row(struct rg_table *table, const struct shape *shape,
     rg_human_joules(run->energy_J.network, next_cell(&row));
     rg_human_joules(run->energy_J.switches, next_cell(&row));
     rg_human_joules(rg_run_sample_J(run), next_cell(&row));
+    if (shape->goal)
+        rg_human_joules(run->to_accuracy.reached ? run->to_accuracy.energy_J : NAN,
+                        next_cell(&row));
     add_row(table, &row, NULL);
 }
 
 /* Where the energy went; nothing where nobody knows. */
 static void print_energy(const struct rg_result *result, FILE *stream)
 {
-    static const char *const heads[] = {"total",   "idle",   "compute",
-                                        "network", "switch", "a sample"};
+    static const char *const heads[] = {"total",  "idle",     "compute", "network",
+                                        "switch", "a sample", "to goal"};
     struct rg_table table = {0};
     struct shape shape = shape_of(result);
     const char *source = NULL;
     struct row row;
     begin_row(&row, &shape, NULL);
-    for (size_t i = 0; i < RG_COUNT(heads); i++)
+    for (size_t i = 0; i < RG_COUNT(heads) - !shape.goal; i++)
         add_text(&row, heads[i], LABEL);
     for (int i = 0; i < result->run_count; i++) {
         const struct rg_run *run = &result->runs[i];

@@ -331,7 +331,7 @@ static void test_checkpoints(void)
     struct rg_checkpoint_writer writer;
     const char *path = scratch_path("good");
     float *values = calloc(small.parameters, sizeof *values);
-    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &small, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &small, NULL, NULL), 0);
     rg_checkpoint_add(&writer, values, small.parameters);
     CU_ASSERT_EQUAL_FATAL(rg_checkpoint_end(&writer, NULL), 0);
     load(&in, path);

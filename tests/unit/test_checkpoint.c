@@ -38,7 +38,7 @@ static const char *save(const struct rg_network *network, const float *values)
     struct rg_checkpoint_writer writer;
     struct rg_error e = {0};
     const char *path = scratch_path("good.safetensors");
-    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, network, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, network, NULL, &e), 0);
     for (size_t i = 0, some; i < network->parameters; i += some) { /* in uneven pieces */
         some = RG_MIN(network->parameters - i, (size_t)7);
         CU_ASSERT_EQUAL(rg_checkpoint_add(&writer, values + i, some), 0);
@@ -87,6 +87,33 @@ static void test_format(void)
     memcpy(&bits, &values[1], sizeof bits);
     CU_ASSERT_EQUAL(rg_get_u32(bytes + 8 + header + 4), bits);
     free(text);
+    free(bytes);
+    free(values);
+    rg_network_free(&network);
+}
+
+/* Whoever uses the parameters elsewhere learns how the inputs were standardised. */
+static void test_scaling_is_told(void)
+{
+    double mean[] = {0.5, -3}, deviation[] = {2, 1e-3};
+    const struct rg_dataset data = {.inputs = 2, .mean = mean, .deviation = deviation};
+    struct rg_network network = make_network();
+    struct rg_checkpoint_writer writer;
+    struct rg_error e = {0};
+    float *values = make_values(&network), *back = NULL;
+    const char *path = scratch_path("scaled.safetensors");
+    size_t size, length;
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &network, &data, &e), 0);
+    CU_ASSERT_EQUAL(rg_checkpoint_add(&writer, values, network.parameters), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_end(&writer, &e), 0);
+    unsigned char *bytes = slurp(path, &size, &length);
+    char *header = strndup((char *)bytes + 8, length);
+    CU_ASSERT_PTR_NOT_NULL(strstr(header, "\"inputs_mean\": \"0.5,-3\""));
+    CU_ASSERT_PTR_NOT_NULL(strstr(header, "\"inputs_deviation\": \"2,0.001"));
+    CU_ASSERT_EQUAL(rg_checkpoint_load(path, &network, &back, &e), 0);
+    CU_ASSERT(back && memcmp(back, values, network.parameters * sizeof *values) == 0);
+    free(back);
+    free(header);
     free(bytes);
     free(values);
     rg_network_free(&network);
@@ -218,19 +245,23 @@ static void test_paths(void)
     CU_ASSERT_TRUE(complains(&e, scratch_path("absent"), 0, "No such file"));
     CU_ASSERT_EQUAL(rg_checkpoint_load(scratch(), &network, &values, &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, scratch(), 0, "plain file"));
-    CU_ASSERT_TRUE(rg_checkpoint_begin(&writer, "/nonexistent/x", &network, &e) < 0);
+    CU_ASSERT_TRUE(rg_checkpoint_begin(&writer, "/nonexistent/x", &network, NULL, &e) < 0);
     rg_checkpoint_abandon(&writer);
     const char *path = scratch_path("abandoned");
-    CU_ASSERT_EQUAL(rg_checkpoint_begin(&writer, path, &network, &e), 0);
+    CU_ASSERT_EQUAL(rg_checkpoint_begin(&writer, path, &network, NULL, &e), 0);
     rg_checkpoint_abandon(&writer);
     CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0); /* whole or not at all */
     rg_network_free(&network);
 }
 
 static const struct suite_test tests[] = {
-    {"what is saved comes back", test_round_trip},  {"the file is safetensors", test_format},
-    {"another writer's order", test_foreign_order}, {"damaged headers", test_damaged_headers},
-    {"damaged files", test_damaged_files},          {"paths", test_paths},
+    {"what is saved comes back", test_round_trip},
+    {"the file is safetensors", test_format},
+    {"another writer's order", test_foreign_order},
+    {"damaged headers", test_damaged_headers},
+    {"damaged files", test_damaged_files},
+    {"paths", test_paths},
+    {"the scaling of inputs is told", test_scaling_is_told},
 };
 
 int main(int argc, char **argv)

@@ -187,6 +187,11 @@ static void test_csv(void)
     d = load(&spec);
     for (int i = 0; i < 4; i++)
         CU_ASSERT(d.x[2 * i] == 0 && isfinite(d.x[2 * i + 1]));
+    CU_ASSERT(d.mean[0] == 1 && d.deviation[0] == 1);
+    int seen = 0; /* what the file says comes back */
+    for (int i = 0; i < 4; i++)
+        seen |= 1 << (int)lround(d.x[2 * i + 1] * d.deviation[1] + d.mean[1]);
+    CU_ASSERT_EQUAL(seen, 2 + 4 + 8 + 16);
     rg_dataset_free(&d);
     spec = csv("\xef\xbb\xbf" /* a byte-order mark: the row behind it is none the less a row */
                "1,1,0\n1,2,1\n1,3,0\n1,4,1\n");
