@@ -265,15 +265,27 @@ static void execute(struct strand *s, double seconds, int threads)
         sg_exec_wait(more[i]);
 }
 
+/* The same on a node that may be slow. */
+static void spend(struct rg_world *w, double seconds, int threads)
+{
+    struct strand *s = strand_of(w);
+    const struct rg_sim_faults *faults = w->untimed ? NULL : s->world->faults;
+    if (seconds > 0 && faults && rg_sim_faults_slows(faults, w->rank))
+        rg_sim_faults_compute(faults, w, s->host, seconds, threads);
+    else if (seconds > 0)
+        execute(s, seconds, threads);
+}
+
 static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg)
 {
     struct strand *s = strand_of(w);
     const struct rg_sim_options *o = s->world->options;
     int threads = o->threads > 0 ? o->threads : 1;
-    double seconds;
+    double seconds, alone = 0;
     if (w->board) {
         threads = RG_MIN(RG_MIN(threads, w->board->cores), MAX_THREADS);
         seconds = rg_board_seconds(w->board, work, threads);
+        alone = rg_board_alone_s(w->board, work, threads);
     } else {
         threads = 1;
         seconds = rg_work_flops(work) / sg_host_get_speed(s->host);
@@ -281,12 +293,13 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     if (fn)
         fn(arg);
     const struct rg_sim_faults *faults = w->untimed ? NULL : s->world->faults;
-    if (seconds > 0 && faults)
+    if (seconds > 0 && faults) {
+        double asked = seconds;
         seconds = rg_sim_faults_jitter(faults, &s->faults, seconds);
-    if (seconds > 0 && faults && rg_sim_faults_slows(faults, w->rank))
-        rg_sim_faults_compute(faults, w, s->host, seconds, threads);
-    else if (seconds > 0)
-        execute(s, seconds, threads);
+        alone *= seconds / asked;
+    }
+    spend(w, seconds - alone, threads);
+    spend(w, alone, 1);
     if (s->world->dead[w->rank])
         longjmp(s->death, 1);
     return 0;

@@ -31,23 +31,37 @@ static double share_at(int points, const double *sizes, const double *shares, do
     return shares[points - 1];
 }
 
+static double kernel_s(const struct rg_board *board, const struct rg_cost *c, int threads)
+{
+    bool product = c->m > 0;
+    int cores = product ? threads : 1;
+    double rate = board->vector_rate;
+    double memory =
+        share_of(board->memory_rate, board->memory_rate_all, board->cores, cores) *
+        share_at(board->memory_points, board->memory_size, board->memory_share, c->bytes);
+    if (product)
+        rate = share_of(board->gemm_rate, board->gemm_rate_all, board->cores, cores) *
+               share_at(board->curve_points, board->curve_size, board->curve_share,
+                        cbrt((double)c->m * c->n * c->k));
+    double compute = c->flops / rate + c->functions * board->function_s;
+    return c->calls * (fmax(compute, c->bytes / memory) + board->call_s);
+}
+
 double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads)
 {
     RG_ASSERT(threads >= 1 && threads <= board->cores);
-    double gemm = share_of(board->gemm_rate, board->gemm_rate_all, board->cores, threads);
-    double memory = share_of(board->memory_rate, board->memory_rate_all, board->cores, threads);
     double seconds = 0;
-    for (int i = 0; i < work->count; i++) {
-        const struct rg_cost *c = &work->cost[i];
-        double rate = board->vector_rate; /* only products are divided among threads */
-        double near = share_at(board->memory_points, board->memory_size, board->memory_share,
-                               c->bytes);
-        if (c->m > 0)
-            rate = gemm * share_at(board->curve_points, board->curve_size, board->curve_share,
-                                   cbrt((double)c->m * c->n * c->k));
-        double compute = c->flops / rate + c->functions * board->function_s;
-        seconds += c->calls * (fmax(compute, c->bytes / (memory * near)) + board->call_s);
-    }
+    for (int i = 0; i < work->count; i++)
+        seconds += kernel_s(board, &work->cost[i], threads);
+    return seconds;
+}
+
+double rg_board_alone_s(const struct rg_board *board, const struct rg_work *work, int threads)
+{
+    double seconds = 0;
+    for (int i = 0; i < work->count && threads > 1; i++)
+        if (work->cost[i].m == 0)
+            seconds += kernel_s(board, &work->cost[i], threads);
     return seconds;
 }
 

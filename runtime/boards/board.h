@@ -34,15 +34,15 @@ struct rg_board {
      * memory; as the curve of products. No points: 1. */
     int memory_points;
     double memory_size[RG_BOARD_CURVE], memory_share[RG_BOARD_CURVE];
-    double call_s;                     /* overhead of a kernel call */
+    double call_s;     /* overhead of a kernel call */
     double function_s; /* of an exp on top of its operations, on one thread always; 0: nothing */
-    uint64_t memory_bytes;             /* usable by training */
-    double port_rate;                  /* bytes/s on the wire, one direction; full duplex */
-    double port_burst; /* bytes that pass at once after a pause: of a token bucket's shaper, each way;
-                        * 0: real ports have none */
+    uint64_t memory_bytes; /* usable by training */
+    double port_rate;      /* bytes/s on the wire, one direction; full duplex */
+    double port_burst; /* bytes that pass at once after a pause: of a token bucket's shaper, each
+                        * way; 0: real ports have none */
     double port_queue; /* bytes that the switch holds for it while it is busy; 0: messages to one
                         * port hold each other's senders back, as if the switch had no memory */
-    double latency_s;                  /* one way, port to port */
+    double latency_s;  /* one way, port to port */
     double frame_payload, frame_bytes; /* of a full frame: 1448 of 1538 for Ethernet with TCP */
     bool keyed; /* what it sends is protected by a key: records of TLS come on top of the bytes */
     double message_s, byte_s; /* one core's time for a message, and for a byte of it, at each end */
@@ -59,9 +59,12 @@ int rg_board_set_clock(struct rg_board *board, double hz, struct rg_error *e);
 /* Watts of the board with so many cores busy (0: idle), without its port. */
 double rg_board_watts(const struct rg_board *board, double busy_cores);
 
-/* Seconds of a list of kernels on `threads` cores (1 .. cores), among which products are divided:
- * for each the slower of the compute and the memory bound, plus the call's overhead. */
+/* Seconds of a list of kernels on `threads` cores (1 .. cores): for each the slower of the compute
+ * and the memory bound, plus the call's overhead. Products are divided among the cores, all else
+ * runs on one of them. */
 double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads);
+/* Those among them in which one core works and the others idle; 0 with one thread. */
+double rg_board_alone_s(const struct rg_board *board, const struct rg_work *work, int threads);
 
 /* Messages of any sizes: their payload, and what a key adds to them (rg_tls_bytes of each). */
 struct rg_load {

@@ -141,6 +141,25 @@ static void test_threads(void)
     drew(0, 1, 2, 3, 0);
 }
 
+/* A product of 4 GFLOP, and 2 GB moved by what is none. */
+static int product_and_pass(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    struct rg_cost costs[] = {{.m = 1, .n = 1, .k = 1, .flops = 4e9, .calls = 1},
+                              {.bytes = 2e9, .calls = 1}};
+    struct rg_work work = {.cost = costs, .count = 2};
+    int result = rg_clock_start(w);
+    result = result ? result : rg_compute(w, &work, "x", -1, NULL, NULL);
+    return result ? result : note(w);
+}
+
+/* What is no product has one core, whatever the threads. */
+static void test_one_core_alone(void)
+{
+    run_on(&ideal, NULL, product_and_pass, 1, 4); /* 1 s of all: 3 W; 2 s of one: 1.5 W */
+    drew(0, 3, 6, 6, 0);
+}
+
 static int one_gigaflop(struct rg_world *w, void *arg)
 {
     (void)arg;
@@ -322,6 +341,7 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"one, two and four threads", test_threads},
+        {"one core alone", test_one_core_alone},
         {"strands beside one another, and rest", test_strands},
         {"idle while others compute", test_waiting_for_others},
         {"messages: the port's joules, shared or not", test_messages},

@@ -29,14 +29,32 @@ static const struct rg_board board = {
     .clock_count = 3,
     .clocks = {{2e9, 2, 3, 7}, {1.5e9, 2, 2.5, 5}, {1e9, 2, 2, 4}}};
 
+static struct rg_cost kernel(int m, double bytes)
+{
+    double flops = m > 0 ? 2.0 * m * m * m : bytes / 4;
+    return (struct rg_cost){.m = m, .n = m, .k = m, .flops = flops, .bytes = bytes, .calls = 1};
+}
+
 static double seconds_of(const struct rg_board *b, int m, double bytes, int threads)
 {
-    struct rg_cost cost = {
-        .m = m, .n = m, .k = m, .flops = 2.0 * m * m * m, .bytes = bytes, .calls = 1};
-    if (m == 0)
-        cost.flops = bytes / 4;
+    struct rg_cost cost = kernel(m, bytes);
     struct rg_work work = {.cost = &cost, .count = 1};
     return rg_board_seconds(b, &work, threads);
+}
+
+/* Products are divided among cores, by their rates for compute and memory; the rest runs alone. */
+static void test_threads(void)
+{
+    struct rg_cost costs[] = {kernel(128, 1), kernel(0, 4e6), kernel(1, 6e6)};
+    struct rg_work work = {.cost = costs, .count = 3};
+    NEAR(seconds_of(&board, 0, 4e6, 4), seconds_of(&board, 0, 4e6, 1));
+    NEAR(seconds_of(&board, 1, 6e6, 1), 3e-3 + 1e-6);
+    NEAR(seconds_of(&board, 1, 6e6, 4), 2e-3 + 1e-6);
+    CU_ASSERT_TRUE(seconds_of(&board, 128, 1, 4) < seconds_of(&board, 128, 1, 1));
+    CU_ASSERT_EQUAL(rg_board_alone_s(&board, &work, 1), 0);
+    NEAR(rg_board_alone_s(&board, &work, 4), 2e-3 + 1e-6);
+    NEAR(rg_board_seconds(&board, &work, 4),
+         seconds_of(&board, 128, 1, 4) + 2e-3 + 1e-6 + 2e-3 + 1e-6);
 }
 
 /* Compute-bound kernels, calls and messages slow down with the clock; memory-bound ones do not. */
@@ -72,7 +90,7 @@ static void test_memory_curve(void)
     NEAR(seconds_of(&b, 0, 1 << 12, 1), (1 << 12) / 2e9 + 1e-6);
     NEAR(seconds_of(&b, 0, 1 << 18, 1), (1 << 18) / 1.5e9 + 1e-6);
     NEAR(seconds_of(&b, 0, 1 << 24, 1), (1 << 24) / 1e9 + 1e-6);
-    NEAR(seconds_of(&b, 0, 1 << 24, 4), (1 << 24) / 1.5e9 + 1e-6);
+    NEAR(seconds_of(&b, 1, 1 << 24, 4), (1 << 24) / 1.5e9 + 1e-6);
     CU_ASSERT_EQUAL(rg_board_check(&b, NULL), 0);
 }
 
@@ -178,6 +196,7 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"clock steps", test_clock},
                                               {"memory by bytes", test_memory_curve},
+                                              {"cores", test_threads},
                                               {"functions", test_functions},
                                               {"no such clock", test_no_such_clock},
                                               {"watts", test_watts},

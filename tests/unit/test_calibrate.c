@@ -68,6 +68,11 @@ static void make_kernels(struct rg_calibration *cal, struct noise *n)
             rg_work_gemm(&work, (int)size, (int)(2 * size), (int)(size / 2), 1);
             add(cal, n, "product", work, threads);
         }
+        for (double size = 150; size < 1500; size *= 1.2) { /* memory binds: one sample */
+            struct rg_work work = {0};
+            rg_work_gemm(&work, 1, (int)size, (int)size, 1);
+            add(cal, n, "few samples", work, threads);
+        }
         for (double bytes = 20e3; bytes < 8e6; bytes *= 1.3) {
             struct rg_work slow = {0}, fast = {0}, function = {0}, little = {0};
             rg_work_vector(&slow, 0.1 * bytes, bytes);
