@@ -16,6 +16,8 @@ enum {
     RG_EXIT_INTERRUPTED = 130
 };
 
+enum { RG_CLI_READS = 4 };
+
 struct rg_options {
     char *scenario;
     char **sets, **labels;
@@ -25,8 +27,15 @@ struct rg_options {
     double timeout_s; /* 0: none */
     bool list, check, quiet;
     enum rg_keyed keyed;
+    /* What else the program reads (rg_cli_reads): no result may go there. */
+    struct {
+        const char *name, *path;
+    } reads[RG_CLI_READS];
+    int read_count;
     bool merging; /* set by the program's own parser: no scenario is wanted */
 };
+
+void rg_cli_reads(struct rg_options *options, const char *name, const char *path);
 
 /* The child parser for argp_child; its input is a struct rg_options. Unknown options and bad values
  * end the program with exit status 2 (argp_err_exit_status). */

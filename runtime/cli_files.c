@@ -42,6 +42,13 @@ bool rg_cli_same_file(const char *a, const char *b)
     return same;
 }
 
+void rg_cli_reads(struct rg_options *options, const char *name, const char *path)
+{
+    RG_ASSERT(options->read_count < RG_CLI_READS);
+    options->reads[options->read_count].name = name;
+    options->reads[options->read_count++].path = path;
+}
+
 struct named_path {
     const char *name, *path;
 };
@@ -71,6 +78,12 @@ static int check_output(const struct named_path *output, const struct rg_options
         rg_cli_same_file(output->path, options->load))
         return rg_fail(e, RG_ERR_INVALID, "%s %.200s: that is the file of --load", output->name,
                        output->path);
+    for (int i = 0; i < options->read_count; i++)
+        if (rg_cli_same_file(output->path, options->reads[i].path))
+            return rg_fail(e, RG_ERR_INVALID,
+                           "%s %.200s: that is the file of %s; another file is "
+                           "wanted",
+                           output->name, output->path, options->reads[i].name);
     struct rg_error why = {0};
     if (rg_file_can_write(output->path, &why) < 0)
         return rg_fail(e, RG_ERR_INVALID, "%s %.400s", output->name, why.text);

@@ -333,6 +333,9 @@ static int plan_point(struct planner *p, struct rg_error *e)
     for (int i = 0; i < plan->study->job_count && err == 0; i++) {
         const struct rg_job *job = &plan->study->jobs[i];
         err = add_run(p, job, &plan->study->refusals[i], e);
+        if (err == 0)
+            memcpy(plan->runs[plan->run_count - 1].files, plan->study->scenario.files_digest,
+                   sizeof plan->runs->files);
         rg_digest_add(p->digest, job->label, strlen(job->label) + 1);
     }
     rg_digest_add(p->digest, plan->study->scenario.digest, sizeof plan->study->scenario.digest);
@@ -476,7 +479,13 @@ int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *s
     want.point_count = planned->run.sweep_count;
     want.labels = &label;
     want.label_count = 1;
-    return rg_study_open_at(&want, study, e);
+    int err = rg_study_open_at(&want, study, e);
+    if (err || strcmp(study->scenario.files_digest, planned->files) == 0)
+        return err;
+    rg_study_close(study);
+    return rg_fail(e, RG_ERR_INVALID,
+                   "%s, or a file that it names, has changed since the runs were planned",
+                   want.file);
 }
 
 int rg_sweep_head(const struct rg_sweep_plan *plan, int run, struct rg_run *copy)

@@ -17,6 +17,7 @@ struct rg_planned {
                         * with their errors, where it is not to be simulated */
     struct rg_setting *point;
     long iterations;
+    char files[65]; /* digest of what was read for it */
 };
 
 struct rg_sweep_plan {
@@ -42,7 +43,8 @@ typedef int (*rg_look_fn)(void *arg, const struct rg_study *study, struct rg_err
  * closed with the plan. */
 int rg_sweep_open(const struct rg_study_want *want, rg_look_fn look, void *arg,
                   struct rg_study *study, struct rg_sweep_plan *plan, struct rg_error *e);
-/* The study of one run, with that job only. The plan must outlive it. */
+/* The study of one run, with that job only. The plan must outlive it. An error where a file is not
+ * what was planned with any more. */
 int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *study,
                    struct rg_error *e);
 void rg_sweep_close(struct rg_sweep_plan *plan);

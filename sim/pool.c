@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/signals.h"
 #include "cli.h"
 #include <errno.h>
 #include <poll.h>
@@ -67,9 +68,7 @@ static void on_terminate(int number)
 
 void rg_pool_catch(void)
 {
-    struct sigaction action = {.sa_handler = on_terminate};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    rg_catch_endings(on_terminate);
 }
 
 static void start(const struct rg_pool *pool, struct slot *slot, int index)
@@ -97,7 +96,8 @@ static void start(const struct rg_pool *pool, struct slot *slot, int index)
     if (slot->pid == 0) {
         close(ends[0]);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
-        signal(SIGINT, SIG_IGN);
+        signal(SIGINT, SIG_IGN); /* these two are for the parent, which ends its children */
+        signal(SIGHUP, SIG_IGN);
         signal(SIGTERM, on_terminate);
         sigprocmask(SIG_SETMASK, &before, NULL);
         pool->child(pool->arg, index, ends[1]);
@@ -192,12 +192,10 @@ static int fill(const struct rg_pool *pool, int *next)
 
 void rg_pool_run(const struct rg_pool *pool)
 {
-    struct sigaction action = {.sa_handler = on_signal};
     int next = 0;
     double ticked_s = 0;
     RG_ASSERT(pool->at_once >= 1 && pool->at_once <= RG_POOL_MOST);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    rg_catch_endings(on_signal);
     while (fill(pool, &next) > 0) {
         watch(pool);
         if (pool->tick && rg_pool_clock() - ticked_s >= 0.2) {

@@ -1,7 +1,8 @@
 #include "base/file.h"
 
+#include "base/signals.h"
+
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -160,10 +161,8 @@ static void on_signal(int number)
 
 void rg_file_abandon_on_signals(int status)
 {
-    struct sigaction action = {.sa_handler = on_signal};
     status_of_signals = status;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    rg_catch_endings(on_signal);
 }
 
 void rg_file_abandon_of(const char *path, long pid)
@@ -178,6 +177,11 @@ void rg_file_abandon_of(const char *path, long pid)
 int rg_file_can_write(const char *path, struct rg_error *e)
 {
     struct rg_file file;
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) /* to open it would tell its reader */
+        return access(path, W_OK) == 0
+                   ? 0
+                   : rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
     int result = rg_file_open(&file, path, e);
     if (result == 0)
         rg_file_abandon(&file);

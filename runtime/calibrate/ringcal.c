@@ -11,6 +11,7 @@
 #include "base/cores.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/signals.h"
 #include "models/blas.h"
 #include "posix/meter.h"
 #include "posix/world_posix.h"
@@ -50,9 +51,7 @@ static void on_interrupt(int number)
 
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    rg_catch_endings(on_interrupt);
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -79,6 +79,20 @@ static void apply_local(struct ringnode *node)
     o->sets = sets;
 }
 
+/* What is read beside the scenario. */
+static void tell_reads(struct ringnode *node)
+{
+    const char *choice = node->metering.choice;
+    const char *log = choice && strncmp(choice, "csv:", 4) == 0 ? choice + 4 : NULL;
+    const char *reads[RG_CLI_READS][2] = {{"--key-file", node->key_file},
+                                          {"--hosts", node->hosts_file},
+                                          {"--pace", node->pace},
+                                          {"--meter", log}};
+    for (int i = 0; i < RG_CLI_READS; i++)
+        if (reads[i][1])
+            rg_cli_reads(&node->options, reads[i][0], reads[i][1]);
+}
+
 /* Boards are as fast as they are: what a scenario does to simulated ones is refused. */
 static int refuse_faults(const struct rg_scenario *scenario)
 {
@@ -181,6 +195,7 @@ int main(int argc, char **argv)
     int status = check_mode(&node);
     if (status == 0) {
         apply_local(&node);
+        tell_reads(&node);
         node.options.keyed = node.key_file ? RG_KEYED_YES : RG_KEYED_NO;
         status = rg_cli_open(&node.options, "ringnode", &node.study);
         status = status ? status : refuse_faults(&node.study.scenario);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/signals.h"
 #include "models/blas.h"
 #include "node.h"
 #include <math.h>
@@ -72,8 +73,7 @@ static void on_alarm(int number)
 void ringnode_catch_signals(void)
 {
     struct sigaction interrupt = {.sa_handler = on_interrupt}, late = {.sa_handler = on_alarm};
-    sigaction(SIGINT, &interrupt, NULL);
-    sigaction(SIGTERM, &interrupt, NULL);
+    rg_catch_endings(on_interrupt);
     sigaction(SIGUSR1, &interrupt, NULL); /* from the parent of --local */
     sigaction(SIGALRM, &late, NULL);
     signal(SIGPIPE, SIG_IGN);

@@ -117,6 +117,7 @@ struct rg_scenario {
     const struct rg_setting *point; /* what rg_scenario_apply was given */
     int point_count;
     char digest[65]; /* SHA-256 of the scenario and every file and --set that shapes the run */
+    char files_digest[65]; /* of the bytes of these files alone */
 };
 
 int rg_scenario_load(const char *file, struct rg_scenario *scenario, struct rg_error *e);

@@ -236,13 +236,10 @@ static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
     return 0;
 }
 
-int rg_scenario_seal(struct rg_scenario *s, struct rg_error *e)
+/* Of the bytes of all files. */
+static int seal_files(struct rg_scenario *s, struct rg_error *e)
 {
-    int err = 0;
-    if (s->data.kind == RG_DATA_IRIS && !s->data.file)
-        err = rg_scenario_locate(s, NULL, e);
-    if (err)
-        return err;
+    int err;
     struct rg_digest *digest = rg_digest_new();
     if (!digest)
         return no_memory(s, e);
@@ -255,10 +252,23 @@ int rg_scenario_seal(struct rg_scenario *s, struct rg_error *e)
             err = digest_file(digest, s, roles[i], *slot_of(s, i), line,
                               " (--data DIR names another folder)", e);
     }
-    if (err == 0 && add_values(digest, s) < 0)
-        err = no_memory(s, e);
-    char text[RG_DIGEST_TEXT];
-    rg_digest_end(digest, text);
-    snprintf(s->digest, sizeof s->digest, "%s", err ? "" : text);
+    rg_digest_end(digest, s->files_digest);
     return err;
+}
+
+int rg_scenario_seal(struct rg_scenario *s, struct rg_error *e)
+{
+    int err = 0;
+    if (s->data.kind == RG_DATA_IRIS && !s->data.file)
+        err = rg_scenario_locate(s, NULL, e);
+    s->digest[0] = '\0';
+    if (err || (err = seal_files(s, e)) != 0)
+        return err;
+    struct rg_digest *digest = rg_digest_new();
+    if (!digest)
+        return no_memory(s, e);
+    add(digest, "files", s->files_digest);
+    err = add_values(digest, s);
+    rg_digest_end(digest, s->digest);
+    return err < 0 ? no_memory(s, e) : 0;
 }
