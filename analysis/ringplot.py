@@ -236,6 +236,8 @@ def png(fig):
 
 def write_file(path, data):
     """Whole or not at all; a device or a pipe is written to, not replaced."""
+    if ringresult.is_input(path):
+        raise Bad(f"{path}: that is what was read: another file is wanted to write")
     straight = os.path.exists(path) and not os.path.isfile(path)
     temporary = path if straight else f"{path}.{os.getpid()}.part"
     try:

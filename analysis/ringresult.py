@@ -50,6 +50,19 @@ POINT = ("iteration", "time_s", "energy_J", "loss", "accuracy")
 NODE = ("rank", "busy_s", "comm_s", "idle_s", "energy_J", "bytes_sent", "bytes_received", "memory_bytes")
 
 
+_read = []  # what has been read: nothing may be written over it
+
+
+def open_input(path):
+    stream = open(path, encoding="utf-8")
+    _read.append(path)
+    return stream
+
+
+def is_input(path):
+    return os.path.isfile(path) and any(os.path.isfile(one) and os.path.samefile(one, path) for one in _read)
+
+
 def read_json(path):
     """The JSON in a file; NaN and Infinity, which JSON does not have, are refused."""
 
@@ -57,7 +70,7 @@ def read_json(path):
         raise ValueError(f"{constant} is no JSON number")
 
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open_input(path) as stream:
             return json.load(stream, parse_constant=refuse)
     except OSError as error:
         raise Bad(f"{path}: cannot be read: {error.strerror}") from None
@@ -304,7 +317,7 @@ class Result:
 
 
 def world_word(world):
-    return {"sim": "simulated", "posix": "measured"}.get(world, "run in memory")
+    return {"sim": "simulated", "posix": "measured"}.get(str(world), "run in memory")
 
 
 def energy_word(runs):

@@ -9,7 +9,7 @@ import json
 import re
 from array import array
 
-from ringresult import Bad, one_line
+from ringresult import Bad, one_line, open_input
 
 CHUNK = 1 << 20  # characters read at once
 EVENT = 1 << 16  # longer ones are taken for damage
@@ -89,7 +89,7 @@ def load(path):
     """The Trace in a file; Bad with one line when it is none."""
     processes = {}
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open_input(path) as stream:
             reader = _Reader(stream)
             for event in reader.events():
                 _take(processes, event)

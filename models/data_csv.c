@@ -244,7 +244,7 @@ static int stratify(const struct table *table, uint64_t seed, struct place *plac
 
 /* Column j of all samples: mean 0 and deviation 1 over the training samples; a constant becomes 0.
  */
-static void standardise(struct rg_dataset *data, size_t j)
+static int standardise(struct rg_dataset *data, size_t j, const char *file, struct rg_error *e)
 {
     size_t train = (size_t)data->train, samples = train + (size_t)data->test, n = data->inputs;
     double mean = 0, variance = 0;
@@ -255,10 +255,19 @@ static void standardise(struct rg_dataset *data, size_t j)
         variance += pow(data->x[i * n + j] - mean, 2);
     variance /= (double)train;
     double scale = variance > 0 ? 1 / sqrt(variance) : 1;
-    for (size_t i = 0; i < samples; i++)
-        data->x[i * n + j] = (float)((data->x[i * n + j] - mean) * scale);
+    for (size_t i = 0; i < samples; i++) {
+        float x = (float)((data->x[i * n + j] - mean) * scale);
+        if (!isfinite(x))
+            return rg_fail_at(
+                e, file, 0,
+                "column %zu: its numbers are too far apart, from a deviation of %.3g to "
+                "%.3g; up to 1e38 times are allowed",
+                j + 1, 1 / scale, (double)data->x[i * n + j]);
+        data->x[i * n + j] = x;
+    }
     data->mean[j] = mean;
     data->deviation[j] = 1 / scale;
+    return 0;
 }
 
 static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
@@ -284,7 +293,7 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
                data->inputs * sizeof *data->x);
     }
     for (size_t j = 0; err == 0 && j < data->inputs; j++)
-        standardise(data, j);
+        err = standardise(data, j, spec->file, e);
     free(places);
     table_free(&table);
     return err;

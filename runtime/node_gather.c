@@ -35,7 +35,7 @@ static struct report account(struct node *n)
         r.dropped = n->w->trace->dropped;
     }
     if (n->options->host)
-        strncpy(r.host, n->options->host, sizeof r.host - 1);
+        rg_copy_text(r.host, sizeof r.host, n->options->host);
     return r;
 }
 

@@ -164,6 +164,7 @@ static void sum_node(const struct sum *s, struct rg_run *run)
     struct rg_run_node *node = &run->per_node[s->node];
     double iterations = (double)run->iterations;
     NODE_REAL(busy_s);
+    node->busy_s = fmax(0, node->busy_s); /* a difference of long times */
     NODE_REAL(comm_s);
     NODE_REAL(energy_J);
     NODE_WHOLE(bytes_sent);

@@ -308,10 +308,15 @@ int ringsim_report(struct ringsim *r)
         rg_cli_tell_capacities(&r->options, &r->study, &result);
     result.places = places;
     release(&result);
-    for (int i = 0; i < r->count; i++)
+    return rg_pool_interrupted() ? RG_EXIT_INTERRUPTED : status;
+}
+
+void ringsim_forget(struct ringsim *r)
+{
+    for (int i = 0; r->tasks && i < r->count; i++)
         rg_run_free(&r->tasks[i].run);
     free(r->tasks);
-    return rg_pool_interrupted() ? RG_EXIT_INTERRUPTED : status;
+    r->tasks = NULL;
 }
 
 int ringsim_merge(struct ringsim *r)

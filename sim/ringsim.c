@@ -416,6 +416,7 @@ int main(int argc, char **argv)
         else if (status == 0)
             status = simulate(&r);
     }
+    ringsim_forget(&r);
     rg_sweep_close(&r.plan);
     rg_cli_free(&r.options);
     free(r.parts);

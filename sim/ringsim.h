@@ -52,6 +52,7 @@ void ringsim_ended(void *arg, int index, enum rg_pool_end end, const char *text)
 void ringsim_tick(void *arg);
 /* Write and print everything; the exit status of the program. Frees the tasks. */
 int ringsim_report(struct ringsim *r);
+void ringsim_forget(struct ringsim *r);
 /* --merge: read the parts, write and print the whole; the exit status. */
 int ringsim_merge(struct ringsim *r);
 

@@ -4,6 +4,17 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+void rg_copy_text(char *to, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+    if (length >= size)
+        for (length = size - 1; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;)
+            length--;
+    memcpy(to, text, length);
+    to[length] = '\0';
+}
 
 const char *rg_strerror(int code)
 {

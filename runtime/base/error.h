@@ -3,6 +3,7 @@
 #define RG_BASE_ERROR_H
 
 #include <stdarg.h>
+#include <stddef.h>
 
 #define RG_ERRORS(X)                                                                               \
     X(RG_ERR_NOMEM, "out of memory")                                                               \
@@ -46,6 +47,9 @@ int rg_fail(struct rg_error *e, int code, const char *format, ...)
  */
 int rg_fail_at(struct rg_error *e, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* As much of a UTF-8 text as `size` bytes have room for, in whole characters. */
+void rg_copy_text(char *to, size_t size, const char *text);
 
 /* Make a text fit for one line: control characters, newlines too, become blanks. */
 void rg_one_line(char *text);

@@ -378,11 +378,20 @@ static int finish(struct ringcal *c)
 static int prepare(struct ringcal *c, struct rg_platform *network)
 {
     const char *outputs[] = {c->datasheet, c->platform, c->json};
+    const char *inputs[] = {c->network_file, c->fit_file, c->hosts_file, c->key_file};
     struct rg_error e = {0};
     int err = 0;
-    for (size_t i = 0; i < RG_COUNT(outputs) && err == 0; i++)
-        if (outputs[i])
+    for (size_t i = 0; i < RG_COUNT(outputs) && err == 0; i++) {
+        for (size_t k = 0; k < RG_COUNT(inputs) && outputs[i] && err == 0; k++)
+            if (inputs[k] && rg_cli_same_file(outputs[i], inputs[k]))
+                err = rg_fail(&e, RG_ERR_INVALID, "%.200s is read: another file is wanted to write",
+                              outputs[i]);
+        for (size_t k = 0; k < i && outputs[i] && err == 0; k++)
+            if (outputs[k] && rg_cli_same_file(outputs[i], outputs[k]))
+                err = rg_fail(&e, RG_ERR_INVALID, "%.200s would be written twice", outputs[i]);
+        if (outputs[i] && err == 0)
             err = rg_file_can_write(outputs[i], &e);
+    }
     if (err == 0 && c->network_file &&
         (err = rg_platform_load(c->network_file, network, &e)) == 0) {
         c->extra.network = network->boards[0];

@@ -52,7 +52,7 @@ static locale_t plain_locale(void)
 
 void rg_text_limit(const struct rg_limit *limit, char *out, size_t size)
 {
-    if (limit->whole && limit->max >= 9e15)
+    if (limit->whole && limit->max > 9007199254740992.0)
         snprintf(out, size, "%.0f and more are allowed", limit->min);
     else if (limit->whole)
         snprintf(out, size, "%.0f to %.0f are allowed", limit->min, limit->max);

@@ -287,6 +287,11 @@ class Selection(Case):
         self.refused(scaling, path, "--only", "nodes=5", says=["nodes=5", "4, 8"])
         self.refused(report, path, "--only", "nodes", says=["KEY=VALUE"])
 
+    def test_what_was_read_is_not_written_over(self):
+        path = self.path("r.json")
+        self.write("r.json", generate.scaling())
+        self.refused(report, path, "-o", path, says=["r.json", "another file"])
+
     def test_units(self):
         for value, unit, text in ((0.0123, "s", "12.3 ms"), (4321.0, "s", "4321 s"), (0, "B", "0 B"),
                                   (999.9, "B", "1 kB"),

@@ -116,6 +116,9 @@ static void refusals(void)
     snprintf(line, sizeof line, "ringnode scenarios/iris-3.xml --local --insecure --key-file %s",
              key_file);
     expect_usage(line, "exclude each other");
+    snprintf(line, sizeof line, "ringnode scenarios/iris-3.xml --local --key-file %s --json %s",
+             key_file, key_file);
+    expect_usage(line, "that is the file of --key-file; another file is wanted");
     remove(key_file);
     write_file(hosts_file, 0600, "127.0.0.1\n192.0.2.1\n127.0.0.1:7471\n");
     for (int rank = 0; rank < 3; rank++) {

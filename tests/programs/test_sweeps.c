@@ -239,6 +239,7 @@ static void interrupted_sweeps_go_on(void)
     struct command_output output;
     CU_ASSERT_EQUAL(run(LONG " --resume", "all.json", NULL), 0); /* nothing there yet */
     interrupt_and_resume(SIGINT, 130);
+    interrupt_and_resume(SIGHUP, 130);
     interrupt_and_resume(SIGKILL, 1000 + SIGKILL);
     /* All is there: at once. Something else: refused, and the file left alone. */
     CU_ASSERT_EQUAL(run(LONG " --resume", "all.json", NULL), 0);

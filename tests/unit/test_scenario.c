@@ -273,7 +273,7 @@ static const struct bad bad_scenarios[] = {
     {"label=\"one\"", "label=\"ring 1+1\"", 12, "line 11 has it already"},
     {"kind=\"single\"", "", 11, "needs the attribute \"kind\""},
     {"kind=\"single\"", "kind=\"single\" kind=\"single\"", 11, "not well formed"},
-    {"seed=\"7\"", "seed=\"-1\"", 2, "0 and more"},
+    {"seed=\"7\"", "seed=\"-1\"", 2, "0 to 9007199254740991"},
     {"seed=\"7\"", "xmlns=\"urn:x\"", 2, "no namespaces"},
     {"seed=\"7\"", "xml:id=\"x\"", 2, "no namespaces"},
     {"name=\"test\"", "name=\"\"", 2, "must not be empty"},

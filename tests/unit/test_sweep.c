@@ -253,8 +253,10 @@ static void test_enter(void)
     CU_ASSERT_EQUAL_FATAL(plan.run_count, 2);
     CU_ASSERT_FALSE(plan.study_open);
     char *sets[] = {"nodes=16", "ring.micro-batches=32", "batch=128"}, *label = "ring";
-    const char *path = write_scenario("");
     CU_ASSERT_EQUAL_FATAL(rg_sweep_enter(&plan, 1, &one, &e), 0);
+    const char *path = write_scenario("");
+    CU_ASSERT_EQUAL(rg_sweep_enter(&plan, 1, &same, &e), RG_ERR_INVALID); /* another file */
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "has changed since"));
     CU_ASSERT_EQUAL_FATAL(rg_study_open(path, sets, 3, &label, 1, &same, &e), 0);
     CU_ASSERT_EQUAL(one.job_count, 1);
     CU_ASSERT_EQUAL(one.jobs[0].nodes, 16);
