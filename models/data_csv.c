@@ -71,7 +71,8 @@ static int parse_label(struct table *table, const struct rg_data_spec *spec, con
     double value;
     if (!parse_number(field, &value) || !(value >= 0 && value < limit) || value != floor(value))
         return rg_fail_at(e, table->file, table->line,
-                          "label \"%.40s\" in the last column: an integer from 0 to %d is allowed",
+                          "label \"%.40s\" in the last column: an integer from 0 to %d is allowed, "
+                          "the first class being 0",
                           field, limit - 1);
     table->labels[table->rows] = (uint8_t)value;
     table->classes = RG_MAX(table->classes, (int)value + 1);

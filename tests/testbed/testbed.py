@@ -274,6 +274,11 @@ def main():
             p.error(f"{arguments.build} has no {program}: build it, or give --build")
     if not 2 <= arguments.nodes <= 100:
         p.error(f"--nodes {arguments.nodes}: 2 to 100 are allowed")
+    for name in ("rate", "burst", "speed", "timeout", "repeat"):
+        if not 0 < getattr(arguments, name) < float("inf"):
+            p.error(f"--{name} {getattr(arguments, name)}: more than 0 is allowed")
+    if arguments.delay is not None and not 0 <= arguments.delay < 10:
+        p.error(f"--delay {arguments.delay}: 0 up to 10 seconds are allowed")
     try:
         if not net.inside():
             return net.enter()
