@@ -169,7 +169,7 @@ def runs_section(result):
                  + f"<details><summary>All {len(rows)} runs</summary>\n{table(HEADS, rows, TEXTS)}</details>\n")
     else:
         text += table(HEADS, rows, TEXTS)
-    return text + "".join(note(sentence) for sentence in result.unfinished())
+    return text + "".join(note(sentence) for sentence in result.notes())
 
 
 def honest_notes(result):
@@ -269,7 +269,7 @@ def timeline_section(trace):
 
 def picture_section(result, key, module):
     try:
-        return "".join(picture_html(picture, f"{key}{i}-", result.unfinished())
+        return "".join(picture_html(picture, f"{key}{i}-", result.notes())
                        for i, picture in enumerate(module.pictures(result)))
     except Nothing as reason:
         return note(f"not drawn: {reason}")

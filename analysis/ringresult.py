@@ -264,10 +264,11 @@ class Result:
 
     def series(self, run):
         """What a run's line is called: the label, the world where they are mixed, and the point of the
-        sweep without what lines run over (nodes, batch) and without the strategies' own grids."""
+        sweep without what lines run over (nodes, batch), without seeds (seeds.py tells their spread) and
+        without the strategies' own grids."""
         if run not in self.series_of:
             others = [f"{key}={run.sweep[key]}" for key in sorted(run.sweep)
-                      if key not in ("nodes", "batch") and not self.is_grid(key)]
+                      if key not in ("nodes", "batch", "seed") and not self.is_grid(key)]
             if len(self.worlds) > 1:
                 others.insert(0, world_word(run.world))
             self.series_of[run] = f"{run.label} ({', '.join(others)})" if others else run.label
@@ -297,6 +298,12 @@ class Result:
     def names(self):
         """All series, in order of appearance."""
         return list(dict.fromkeys(self.series(run) for run in self.runs))
+
+    def notes(self):
+        """What a picture does not show: points without figures, and seeds but one."""
+        seeds = {run.sweep["seed"] for run in self.finished if "seed" in run.sweep}
+        one = [f"of {len(seeds)} seeds the fastest run is drawn; seeds.py has means and deviations"]
+        return self.unfinished() + (one if len(seeds) > 1 else [])
 
     def unfinished(self):
         """A sentence for each series and reason: which points have no figures, and why."""

@@ -121,7 +121,7 @@ def picture(result, mode, lines, looks):
     if mode != "mixed" and len(single) == 1:
         title += f", {single.pop():.6g} samples" + (" a node" if mode == "weak" else "")
     runs = [run for _, _, line in lines for run in line]
-    notes = result.unfinished()
+    notes = result.notes()
     if not any(run.energy is not None for run in runs):
         notes.insert(0, ringresult.energy_word(runs))
     legend = [looks.entry(name) for name, _, _ in lines]

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import statistics
 import struct
 import subprocess
 import sys
@@ -39,6 +40,7 @@ import ringplot
 import ringresult
 import ringtrace
 import scaling
+import seeds
 import timeline
 
 SCRIPTS = {"scaling": scaling, "formula": formula, "timeline": timeline, "energy": energy, "accuracy": accuracy,
@@ -268,6 +270,30 @@ class Selection(Case):
         self.assertEqual([(run.label, run.nodes) for run in found], [("alone", 1), ("ring", 4)])
         found = ringresult.one_a_strategy(self.load(generate.result(runs)), 2)
         self.assertEqual([(run.label, run.nodes) for run in found], [("alone", 1), ("ring", 2)])
+
+    def test_seeds(self):
+        runs = [generate.run(label, "ring_pipeline", 4, 64, 0.4, 0.01, t, sweep={"seed": str(seed), "ring.depth": "2"})
+                for label in ("ring", "other") for seed, t in ((1, 1.0), (2, 2.0), (3, 3.0))]
+        path = self.write("r.json", generate.result(runs))
+        status, out, err = self.run_main(seeds, path, "--only", "label=ring")
+        self.assertEqual((status, err), (0, ""))
+        lines = out.splitlines()
+        self.assertEqual(len(lines), 3)
+        cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
+        self.assertEqual(cells[:4], ["ring", "depth=2", "4", "3"])
+        times = [run["time_s"] for run in runs[:3]]
+        self.assertEqual(cells[5], f"{ringresult.si(statistics.fmean(times), 's')} +- "
+                                   f"{ringresult.si(statistics.stdev(times), 's')}")
+        self.assertEqual(seeds.spread([None, 2.0], str), "2.0")
+        self.assertEqual(seeds.spread([None], str), "-")
+        self.refused(seeds, path, "--only", "seed=9", says=["seed=9", "1, 2, 3"])
+
+    def test_seeds_are_one_series(self):
+        runs = [generate.run("ring", "ring_pipeline", n, 64, 0.4, 0.01, 1.0 / n, sweep={"seed": str(seed), "nodes": str(n)})
+                for n in (2, 4) for seed in (1, 2)]
+        result = self.load(generate.result(runs))
+        self.assertEqual(len(ringresult.scaling_lines(result)["strong"]), 1)
+        self.assertTrue(any("of 2 seeds" in note for note in result.notes()))
 
     def test_long_names_keep_what_differs(self):
         names = {ringplot.short(f"all-reduce (link-rate={n}, threads={m})", 34) for n in (0.1, 0.5) for m in (1, 4)}
