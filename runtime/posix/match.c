@@ -209,10 +209,19 @@ void rg_match_left(struct rg_peer *p, bool dead)
     rg_comm_wake_all(m);
 }
 
+void rg_match_end_run(struct rg_peer *p)
+{
+    RG_ASSERT(!p->in.receive);
+    rg_pool_give_stash(p->mesh, p->in.stash);
+    p->in.stash = NULL;
+    p->in.stale = p->in.active;
+}
+
 void rg_match_reset(struct rg_peer *p)
 {
     struct rg_mesh *m = p->mesh;
-    RG_ASSERT(!p->receives.first && !p->writing && !p->in.receive);
+    RG_ASSERT(!p->receives.first && !p->writing);
+    rg_match_end_run(p);
     while (p->sends.first) { /* written whole, and nobody waits for their acknowledgement */
         struct rg_op *op = p->sends.first;
         rg_match_unlist(&p->sends, op);
@@ -224,11 +233,8 @@ void rg_match_reset(struct rg_peer *p)
     }
     p->parcels = NULL;
     p->parcels_end = &p->parcels;
-    rg_pool_give_stash(m, p->in.stash);
-    p->in.stash = NULL;
     if (p->in.promised)
         p->in = (struct rg_incoming){0};
-    p->in.stale = p->in.active;
     p->head = NULL;
     p->tx_sequence = p->tx_acked = p->tx_unasked = p->tx_returned = 0;
     p->tx_unasked_count = p->tx_returned_count = 0;

@@ -38,6 +38,7 @@ static void end_run(struct rg_mesh *m, struct rg_posix_strand *s)
         p->tx_leave_run = m->run;
         p->tx_leave_lost = m->lost.rank < 0 ? RG_WIRE_NOBODY : (uint32_t)m->lost.rank;
         rg_link_dirty(p);
+        rg_match_end_run(p);
     }
     m->run_size = 0;
     rg_link_flush_dirty(m);

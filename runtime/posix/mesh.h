@@ -269,6 +269,8 @@ void rg_match_self(struct rg_peer *self);
 void rg_match_left(struct rg_peer *p, bool dead);
 /* Why nothing comes from, or goes to, a peer that has left. */
 int rg_match_absence(const struct rg_peer *p);
+/* A run is over here: what is still on its way is for nobody. */
+void rg_match_end_run(struct rg_peer *p);
 void rg_match_reset(struct rg_peer *p); /* for a new run */
 void rg_match_list(struct rg_ops_list *list, struct rg_op *op);
 void rg_match_unlist(struct rg_ops_list *list, struct rg_op *op);

@@ -218,11 +218,64 @@ static int run_several(struct rg_mesh *mesh, void *arg)
         struct rg_error e;
         int result,
             error = rg_mesh_run(mesh, sizes[i % RG_COUNT(sizes)], leave_things, &i, &result, &e);
-        if (error || result)
+        if (error || result) {
+            struct rg_mesh_lost lost;
+            fprintf(stderr, "  rank %d, run %d: %s; %s\n", rg_mesh_rank(mesh), i,
+                    error ? e.text : rg_strerror(result),
+                    rg_mesh_lost(mesh, &lost) ? lost.text : "nobody was lost");
             return error ? error : result;
+        }
     }
     struct rg_mesh_lost lost;
     return rg_mesh_lost(mesh, &lost) ? __LINE__ : 0;
+}
+
+/* Rank 1 gives up on a large message while it arrives, and its next run begins only after the rest
+ * of it has come. Which of the two leaves first is up to them; nobody is lost. */
+static int give_up(struct rg_world *w, void *arg)
+{
+    enum { BYTES = 8 << 20 };
+    static char *buffer;
+    const int *run = arg;
+    struct rg_request r, *all[] = {&r};
+    double patience = w->rank ? 1e-4 * (*run % 20) : 5e-3;
+    int index, result;
+    if (!buffer && !(buffer = calloc(1, BYTES)))
+        return RG_ERR_NOMEM;
+    result =
+        w->rank ? rg_recv(w, 0, TAG, buffer, BYTES, &r) : rg_send(w, 1, TAG, buffer, BYTES, &r);
+    if (result == 0)
+        result = rg_wait_any(w, all, 1, rg_now(w) + patience, &index);
+    if (result == RG_ERR_TIMEOUT)
+        result = rg_cancel(w, &r);
+    return result == RG_ERR_PEER ? 0 : result;
+}
+
+static int run_and_rest(struct rg_mesh *mesh, void *arg)
+{
+    struct rg_mesh_lost lost;
+    (void)arg;
+    for (int i = 0; i < 40; i++) {
+        struct rg_error e;
+        int result, error = rg_mesh_run(mesh, 2, give_up, &i, &result, &e);
+        if (error || result) {
+            fprintf(stderr, "  rank %d, run %d: %s\n", rg_mesh_rank(mesh), i,
+                    error ? e.text : rg_strerror(result));
+            return error ? error : result;
+        }
+        if (rg_mesh_rank(mesh) == 1)
+            nap(0.01);
+    }
+    return rg_mesh_lost(mesh, &lost) ? __LINE__ : 0;
+}
+
+static void test_rest(void)
+{
+    struct cluster c;
+    int results[2];
+    CU_ASSERT_EQUAL_FATAL(cluster_start(&c, 2, run_and_rest, NULL), 0);
+    CU_ASSERT_EQUAL(cluster_wait(&c, 60, results), 0);
+    expect_all(2, results, 0);
 }
 
 static void test_runs(void)
@@ -513,6 +566,7 @@ int main(int argc, char **argv)
                                               {"many small messages", test_many},
                                               {"a large message", test_large},
                                               {"several runs", test_runs},
+                                              {"a message given up between runs", test_rest},
                                               {"strands", test_strands},
                                               {"interruption", test_interruption},
                                               {"killed peers", test_killed},
