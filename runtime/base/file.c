@@ -3,6 +3,7 @@
 #include "base/signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,13 +63,14 @@ static void release(struct rg_file *file)
     *file = (struct rg_file){0};
 }
 
-int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
+static bool is_direct(const struct rg_file *file)
 {
-    *file = (struct rg_file){0};
-    if (strcmp(path, "-") == 0) {
-        file->stream = stdout;
-        return 0;
-    }
+    return strcmp(file->temporary, file->target) == 0;
+}
+
+/* Where a file will be written, and under which name until then. */
+static int place(struct rg_file *file, const char *path, struct rg_error *e)
+{
     char target[MAX_PATH];
     struct stat status;
     bool there = stat(path, &status) == 0, direct = there && !S_ISREG(status.st_mode);
@@ -92,7 +94,20 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
         snprintf(file->temporary, length, "%s", target);
     else
         name_temporary(target, (long)getpid(), length, file->temporary);
-    if (!direct && remember(file->temporary) != 0) {
+    return 0;
+}
+
+int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
+{
+    *file = (struct rg_file){0};
+    if (strcmp(path, "-") == 0) {
+        file->stream = stdout;
+        return 0;
+    }
+    int err = place(file, path, e);
+    if (err)
+        return err;
+    if (!is_direct(file) && remember(file->temporary) != 0) {
         release(file);
         return rg_fail(e, RG_ERR_IO, "%s: too many files open at once", path);
     }
@@ -117,14 +132,13 @@ int rg_file_commit(struct rg_file *file, struct rg_error *e)
         failed = 1;
         error = errno;
     }
-    if (!failed && strcmp(file->temporary, file->target) != 0 &&
-        rename(file->temporary, file->target) != 0) {
+    if (!failed && !is_direct(file) && rename(file->temporary, file->target) != 0) {
         failed = 1;
         error = errno;
     }
     if (failed) {
         rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", file->path, strerror(error));
-        if (strcmp(file->temporary, file->target) != 0)
+        if (!is_direct(file))
             unlink(file->temporary);
     }
     forget(file->temporary);
@@ -136,7 +150,7 @@ void rg_file_abandon(struct rg_file *file)
 {
     if (file->path) {
         fclose(file->stream);
-        if (strcmp(file->temporary, file->target) != 0)
+        if (!is_direct(file))
             unlink(file->temporary);
         forget(file->temporary);
         release(file);
@@ -174,18 +188,43 @@ void rg_file_abandon_of(const char *path, long pid)
     unlink(temporary);
 }
 
+/* Can the file be made? One without a name is tried beside it, which nobody has to remove; where
+ * the file system knows of no such, *unknown. */
+static int try_folder(const char *target, bool *unknown)
+{
+    char folder[MAX_PATH];
+    struct stat status;
+    const char *slash = strrchr(target, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash + 1 - target) : 1,
+             slash ? target : ".");
+    if (lstat(target, &status) != 0 && errno != ENOENT)
+        return -1; /* a name that is too long, a folder that is none */
+    int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return close(fd);
+    *unknown = errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL;
+    return -1;
+}
+
 int rg_file_can_write(const char *path, struct rg_error *e)
 {
-    struct rg_file file;
-    struct stat status;
-    if (stat(path, &status) == 0 && S_ISFIFO(status.st_mode)) /* to open it would tell its reader */
-        return access(path, W_OK) == 0
-                   ? 0
-                   : rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    int result = rg_file_open(&file, path, e);
-    if (result == 0)
+    struct rg_file file = {0};
+    bool unknown = false;
+    if (strcmp(path, "-") == 0)
+        return 0;
+    int err = place(&file, path, e);
+    if (err)
+        return err;
+    /* a pipe's reader would be told that its writer had come and gone */
+    int tried = is_direct(&file) ? access(path, W_OK) : try_folder(file.temporary, &unknown);
+    if (tried != 0)
+        err = rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    release(&file);
+    if (!unknown)
+        return err;
+    if ((err = rg_file_open(&file, path, e)) == 0)
         rg_file_abandon(&file);
-    return result;
+    return err;
 }
 
 char *rg_skip_mark(char *line)
