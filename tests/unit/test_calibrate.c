@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "calibrate/calibrate.h"
 #include "calibrate/robust.h"
+#include "models/blas.h"
 #include "scenario/scenario.h"
 #include "tests/support/suite.h"
 #include "unit/scratch.h"
@@ -451,5 +452,6 @@ static const struct suite_test tests[] = {{"a board without noise", test_exact},
 
 int main(int argc, char **argv)
 {
+    rg_blas_setup(argv); /* one thread, as in ringcal */
     return suite_main("calibrate", tests, RG_COUNT(tests), argc, argv);
 }
