@@ -203,6 +203,25 @@ static void await_words(const char *path, const char *words)
     CU_FAIL("the words do not come");
 }
 
+/* A reader of a pipe gets the whole result, and nothing before it. */
+static void a_pipe_takes_the_result(void)
+{
+    char line[1200], pipe[300], copy[310];
+    snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+    snprintf(copy, sizeof copy, "%s/copy", folder);
+    CU_ASSERT_EQUAL_FATAL(mkfifo(pipe, 0600), 0);
+    snprintf(line, sizeof line,
+             "timeout 30 cat %s >%s & timeout 30 " RG_BINARY_DIR "/ringsim " RG_SOURCE_DIR
+             "/scenarios/iris-3.xml --strategy single --set epochs=1 --quiet --json %s && wait",
+             pipe, copy, pipe);
+    CU_ASSERT_EQUAL(system(line), 0);
+    json_t *result = json_load_file(copy, 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL(result);
+    json_decref(result);
+    unlink(pipe);
+    unlink(copy);
+}
+
 /* A run that would take minutes gets SIGINT: 130, soon, no process and no half-written file left.
  */
 static void interrupt(const char *command, int files)
@@ -411,6 +430,7 @@ int main(int argc, char **argv)
         {"outputs that cannot be written are refused first",
          outputs_that_cannot_be_written_are_refused_first},
         {"Ctrl-C: status 130, nothing left", ctrl_c_leaves_nothing},
+        {"a pipe takes the result", a_pipe_takes_the_result},
         {"SIGTERM to the parent ends its ranks", ending_the_parent_ends_the_ranks},
         {"--timeout: status 3", a_timeout_is_no_interruption},
         {"--timeout of one rank: status 3 on all", a_timeout_is_told_to_all},

@@ -188,11 +188,26 @@ static void test_csv(void)
     for (int i = 0; i < 4; i++)
         CU_ASSERT(d.x[2 * i] == 0 && isfinite(d.x[2 * i + 1]));
     CU_ASSERT(d.mean[0] == 1 && d.deviation[0] == 1);
-    int seen = 0; /* what the file says comes back */
+    int refused = 0, seen = 0; /* what the file says comes back */
     for (int i = 0; i < 4; i++)
         seen |= 1 << (int)lround(d.x[2 * i + 1] * d.deviation[1] + d.mean[1]);
     CU_ASSERT_EQUAL(seen, 2 + 4 + 8 + 16);
     rg_dataset_free(&d);
+    spec = csv("1e-30,0\n-1e-30,1\n1e-30,0\n-1e-30,1\n2e38,0\n2e38,1\n");
+    spec.train = 2; /* whichever these are: large beside small ones do not fit a float */
+    spec.test = 4;
+    for (spec.seed = 1; spec.seed < 9; spec.seed++) {
+        struct rg_error e = {0};
+        struct rg_dataset far = {0};
+        int err = rg_dataset_load(&spec, &far, &e);
+        CU_ASSERT(err == 0 || strstr(e.text, "column 1: its numbers are too far apart"));
+        for (size_t i = 0; err == 0 && i < 6; i++)
+            CU_ASSERT(isfinite(far.x[i]));
+        refused += err != 0;
+        if (err == 0)
+            rg_dataset_free(&far);
+    }
+    CU_ASSERT(refused > 0);
     spec = csv("\xef\xbb\xbf" /* a byte-order mark: the row behind it is none the less a row */
                "1,1,0\n1,2,1\n1,3,0\n1,4,1\n");
     d = load(&spec);

@@ -55,6 +55,39 @@ static void test_sets(void)
     rg_scenario_free(&s);
 }
 
+/* What may be written for an optimizer is what there is. */
+static void test_optimizers(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    char set[60];
+    int kind = 0;
+    write_good();
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_path("scenario.xml"), &s, &e), 0);
+    for (; rg_optimizer_infos[kind].name; kind++) {
+        snprintf(set, sizeof set, "optimizer=%s", rg_optimizer_infos[kind].name);
+        CU_ASSERT_EQUAL(rg_scenario_set(&s, set, &e), 0);
+        CU_ASSERT_EQUAL((int)s.training.optimizer.kind, kind);
+        CU_ASSERT_EQUAL(rg_scenario_set(&s, "momentum=0.25", &e) == 0, kind == RG_MOMENTUM);
+    }
+    CU_ASSERT_EQUAL(kind, RG_ADAM + 1);
+    rg_scenario_free(&s);
+}
+
+/* Names are cut between characters, never in one. */
+static void test_copied_texts(void)
+{
+    char to[5];
+    rg_copy_text(to, sizeof to, "abc");
+    CU_ASSERT_STRING_EQUAL(to, "abc");
+    rg_copy_text(to, sizeof to, "abcdef");
+    CU_ASSERT_STRING_EQUAL(to, "abcd");
+    rg_copy_text(to, sizeof to, "abc\xc3\xa9");
+    CU_ASSERT_STRING_EQUAL(to, "abc");
+    rg_copy_text(to, sizeof to, "ab\xc3\xa9");
+    CU_ASSERT_STRING_EQUAL(to, "ab\xc3\xa9");
+}
+
 static void test_bad_sets(void)
 {
     static const struct {
@@ -241,6 +274,8 @@ static void test_sweeps(void)
 static const struct suite_test tests[] = {
     {"sets change what they say", test_sets},
     {"bad sets", test_bad_sets},
+    {"optimizers by name", test_optimizers},
+    {"texts that are cut", test_copied_texts},
     {"digest follows what shapes a run", test_digest},
     {"missing files are told by their line", test_missing_files},
     {"data folder", test_data_folder},
