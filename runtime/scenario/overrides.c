@@ -122,8 +122,9 @@ static int set_key(struct rg_scenario *s, const char *assignment, const char *ke
         double number;
         if (rg_text_number(value, limit, &number, &why) < 0)
             return complain(s, e, assignment, why.text);
-        if (refusal_of(s, key))
-            return complain(s, e, assignment, refusal_of(s, key));
+        const char *refusal = refusal_of(s, key);
+        if (refusal)
+            return complain(s, e, assignment, refusal);
         apply_number(s, key, number);
         return 0;
     }

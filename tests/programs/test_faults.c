@@ -71,6 +71,26 @@ static void repetition_and_seeds(void)
     free(other);
 }
 
+/* jitter as a key is the spread of <jitter>, and 0 is none. */
+static void jitter_as_a_key(void)
+{
+    json_t *written = command_result(FAULTS " --set numerics=skip", 60);
+    json_t *same = command_result(FAULTS " --set numerics=skip --set jitter=0.5", 60);
+    json_t *none = command_result(FAULTS " --set numerics=skip --set jitter=0", 60), *run;
+    size_t i;
+    CU_ASSERT_FATAL(written && same && none);
+    json_array_foreach(json_object_get(written, "runs"), i, run)
+    {
+        const char *label = command_text(run, "label");
+        double time = command_number(run, "time_s");
+        CU_ASSERT_EQUAL(command_number(command_run_of(same, label), "time_s"), time);
+        CU_ASSERT_NOT_EQUAL(command_number(command_run_of(none, label), "time_s"), time);
+    }
+    json_decref(written);
+    json_decref(same);
+    json_decref(none);
+}
+
 static void expect_refusal(const char *line, const char *words)
 {
     struct command_output output;
@@ -97,6 +117,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"faults change dates and nothing else", weights_stay_the_same},
         {"the same seed gives the same bytes, with and without numerics", repetition_and_seeds},
+        {"jitter as a key", jitter_as_a_key},
         {"boards are as fast as they are", only_simulated},
     };
     return suite_main("faults", tests, sizeof tests / sizeof *tests, argc, argv);
