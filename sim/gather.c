@@ -5,6 +5,7 @@
  * full while others still run (told once, tried again at the end); a run that ends without a
  * result. */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "ringsim.h"
 #include <errno.h>
@@ -140,7 +141,7 @@ static struct rg_result collect(const struct ringsim *r)
         result.runs[result.run_count++] = r->tasks[i].run;
     }
     result.places = places;
-    rg_cli_host(&result, rg_pool_clock() - r->started_s);
+    rg_cli_host(&result, rg_clock_s() - r->started_s);
     return result;
 }
 
@@ -154,7 +155,7 @@ static void release(struct rg_result *result)
  * nodes are large. */
 static void write_so_far(struct ringsim *r)
 {
-    double now = rg_pool_clock(), pause = fmax(1, 20 * r->writing_s);
+    double now = rg_clock_s(), pause = fmax(1, 20 * r->writing_s);
     bool useful = r->options.json && strcmp(r->options.json, "-") != 0 && r->count > 1;
     struct stat status;
     if (!useful || !r->unwritten || now - r->written_s < pause ||
@@ -167,21 +168,21 @@ static void write_so_far(struct ringsim *r)
         fprintf(stderr, "ringsim: --json %s\n", e.text);
     release(&result);
     r->unwritten = failed;
-    r->written_s = rg_pool_clock();
+    r->written_s = rg_clock_s();
     r->writing_s = fmax(r->written_s - now, 1e-6);
 }
 
-void ringsim_ended(void *arg, int index, enum rg_pool_end end, const char *text)
+void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text)
 {
     struct ringsim *r = arg;
     struct task *task = &r->tasks[index];
     const struct rg_run *head = &r->plan.runs[index].run;
     struct rg_error e;
-    if (end == RG_POOL_TIMED_OUT) {
+    if (end == RG_CHILDREN_TIMED_OUT) {
         ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_TIMEOUT, "not finished within --timeout");
-    } else if (end == RG_POOL_INTERRUPTED) {
+    } else if (end == RG_CHILDREN_INTERRUPTED) {
         return;
-    } else if (end == RG_POOL_DIED) {
+    } else if (end == RG_CHILDREN_DIED) {
         ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_INTERNAL, text);
     } else if (rg_run_decode(text, &task->run, &e) != 0) {
         ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_INTERNAL, e.text);
@@ -236,7 +237,7 @@ static void describe_left(const struct ringsim *r, char *text, size_t size)
         if (shared->total > 0)
             done += r->tasks[i].over ? work_of(r, i) : part * work_of(r, i);
     }
-    double elapsed = rg_pool_clock() - r->started_s,
+    double elapsed = rg_clock_s() - r->started_s,
            left_s = done > 0 ? elapsed * left / done : NAN;
     snprintf(text, size, "%d/%d runs", over, mine);
     size_t used = strlen(text);
@@ -253,7 +254,7 @@ static void show_progress(const struct ringsim *r)
     size_t at = strlen(line);
     for (int i = 0; i < r->count && at < 120; i++) {
         const struct rg_run *head = &r->plan.runs[i].run;
-        if (r->tasks[i].over || !rg_pool_runs(i))
+        if (r->tasks[i].over || !rg_children_runs(i))
             continue;
         at += (size_t)snprintf(line + at, sizeof line - at, "  %.24s", head->label);
         if (r->plan.sweeping)
@@ -304,11 +305,11 @@ int ringsim_report(struct ringsim *r)
     if (result.run_count == r->count)
         result.places = NULL;
     int status = rg_cli_finish(&r->options, "ringsim", &result);
-    if (!rg_pool_interrupted() && r->plan.study_open)
+    if (!rg_children_interrupted() && r->plan.study_open)
         rg_cli_tell_capacities(&r->options, &r->study, &result);
     result.places = places;
     release(&result);
-    return rg_pool_interrupted() ? RG_EXIT_INTERRUPTED : status;
+    return rg_children_interrupted() ? RG_EXIT_INTERRUPTED : status;
 }
 
 void ringsim_forget(struct ringsim *r)
@@ -325,7 +326,7 @@ int ringsim_merge(struct ringsim *r)
     struct rg_archive whole, *parts = calloc((size_t)r->part_count, sizeof *parts);
     RG_ASSERT(parts);
     int err = 0, status = RG_EXIT_USAGE;
-    r->started_s = rg_pool_clock();
+    r->started_s = rg_clock_s();
     if (strcmp(r->options.json, "-") != 0 && rg_file_can_write(r->options.json, &e) < 0) {
         fprintf(stderr, "ringsim: --json %s\n", e.text);
         free(parts);
@@ -343,7 +344,7 @@ int ringsim_merge(struct ringsim *r)
         fprintf(stderr, "ringsim: --merge: %s\n", e.text);
     } else {
         struct rg_result result = rg_archive_result(&whole);
-        rg_cli_host(&result, rg_pool_clock() - r->started_s);
+        rg_cli_host(&result, rg_clock_s() - r->started_s);
         status = rg_cli_finish(&r->options, "ringsim", &result);
         rg_archive_free(&whole);
     }

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "boards/board.h"
-#include "faults.h"
+#include "trouble.h"
 #include <simgrid/exec.h>
 #include <simgrid/host.h>
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 #ifndef RG_SIM_REDUCED_H
 #define RG_SIM_REDUCED_H
 
-#include "job.h"
+#include "study/job.h"
 
 /* Answers rg_iteration (see rg_sim_options). */
 typedef int (*rg_iteration_fn)(void *arg, struct rg_world *w, long i);

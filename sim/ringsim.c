@@ -12,12 +12,13 @@
 #include "base/file.h"
 #include "engine.h"
 #include "models/blas.h"
-#include "node.h"
-#include "pool.h"
+#include "node/node.h"
+#include "children.h"
 #include "reduced.h"
 #include "result/checkpoint.h"
 #include "scenario/text.h"
 #include "world_sim.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -205,7 +206,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = &r->options;
         break;
     case KEY_JOBS:
-        r->jobs = (int)rg_cli_count(state, "jobs", arg, 1, RG_POOL_MOST);
+        r->jobs = (int)rg_cli_count(state, "jobs", arg, 1, RG_CHILDREN_MOST);
         break;
     case KEY_RESUME:
         r->resume = true;
@@ -359,7 +360,7 @@ static bool wanted(void *arg, int index)
 
 static int simulate(struct ringsim *r)
 {
-    r->started_s = rg_pool_clock();
+    r->started_s = rg_clock_s();
     int status = load_data(r);
     if (status == 0)
         status = ringsim_gather(r);
@@ -369,7 +370,7 @@ static int simulate(struct ringsim *r)
                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     RG_ASSERT(r->shared != MAP_FAILED);
     int *order = ringsim_order(r);
-    const struct rg_pool pool = {.count = r->count,
+    const struct rg_children pool = {.count = r->count,
                                  .order = order,
                                  .at_once = r->jobs,
                                  .timeout_s = r->options.timeout_s,
@@ -378,7 +379,7 @@ static int simulate(struct ringsim *r)
                                  .child = child,
                                  .ended = ringsim_ended,
                                  .tick = ringsim_tick};
-    rg_pool_run(&pool);
+    rg_children_run(&pool);
     free(order);
     return ringsim_report(r);
 }
@@ -402,9 +403,9 @@ int main(int argc, char **argv)
         rg_cli_free(&r.options);
         return rg_cli_flush("ringsim");
     }
-    rg_pool_catch();
+    rg_children_catch();
     if (r.jobs == 0)
-        r.jobs = (int)RG_MIN(RG_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1), RG_POOL_MOST);
+        r.jobs = (int)RG_MIN(RG_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1), RG_CHILDREN_MOST);
     int status = r.options.merging ? ringsim_merge(&r) : make_plan(&r);
     if (status == 0 && !r.options.merging) {
         if (rg_blas_note() && !r.options.quiet)

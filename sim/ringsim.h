@@ -3,8 +3,8 @@
 #ifndef RG_SIM_RINGSIM_H
 #define RG_SIM_RINGSIM_H
 
-#include "cli.h"
-#include "pool.h"
+#include "cli/cli.h"
+#include "children.h"
 
 /* What a child tells while it works, in shared memory; torn values only spoil a progress line. */
 struct shared {
@@ -47,8 +47,8 @@ int ringsim_gather(struct ringsim *r);
 int *ringsim_order(struct ringsim *r);
 /* The run failed, or was not finished. */
 void ringsim_fail(struct ringsim *r, int index, enum rg_status status, int code, const char *text);
-/* For struct rg_pool; arg is the struct ringsim. */
-void ringsim_ended(void *arg, int index, enum rg_pool_end end, const char *text);
+/* For struct rg_children; arg is the struct ringsim. */
+void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text);
 void ringsim_tick(void *arg);
 /* Write and print everything; the exit status of the program. Frees the tasks. */
 int ringsim_report(struct ringsim *r);

@@ -13,7 +13,7 @@
 #include "world_sim.h"
 
 #include "engine.h"
-#include "faults.h"
+#include "trouble.h"
 #include "memory.h"
 #include "ports.h"
 #include "pumps.h"

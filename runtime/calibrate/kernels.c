@@ -11,6 +11,7 @@
 #include "calibrate/calibrate.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "models/blas.h"
 #include "models/layers.h"
@@ -22,7 +23,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define SAMPLE_S 60e-6 /* reading the clocks is then under a part in a hundred of a sample */
 
@@ -356,26 +356,14 @@ static struct rg_work work_of(const struct bench *b)
 
 /* ---- timing ---- */
 
-static double read_clock(clockid_t which)
-{
-    struct timespec t;
-    clock_gettime(which, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double clock_s(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
-}
-
 /* On one thread its own processor time: what else runs on the machine does not add to it. */
 static double calls_s(struct bench *b, int calls)
 {
-    clockid_t which = rg_blas_threads() > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID;
-    double begin = read_clock(which);
+    double (*read_clock)(void) = rg_blas_threads() > 1 ? rg_clock_s : rg_clock_thread_s;
+    double begin = read_clock();
     for (int i = 0; i < calls; i++)
         call(b);
-    return read_clock(which) - begin;
+    return read_clock() - begin;
 }
 
 /* Every set once (pages, caches, BLAS's threads), then how many calls make a sample. */
@@ -392,8 +380,8 @@ static int time_kernel(struct bench *b, const struct rg_cal_pace *pace, struct r
 {
     static double samples[SAMPLES];
     int calls = calls_of_sample(b), n = 0;
-    double end = clock_s() + pace->window_s;
-    while (n < SAMPLES && (n < pace->least || clock_s() < end)) {
+    double end = rg_clock_s() + pace->window_s;
+    while (n < SAMPLES && (n < pace->least || rg_clock_s() < end)) {
         if (pace->stop && pace->stop())
             return RG_ERR_INTERRUPTED;
         samples[n++] = calls_s(b, calls) / calls;
@@ -528,9 +516,9 @@ int rg_cal_burn(int threads, double seconds, bool (*stop)(void))
     struct bench b = {.form = FORWARD, .s = {512, 512, 512, false}};
     struct rg_error e;
     int err = open_bench(&b, &e);
-    double end = clock_s() + seconds;
+    double end = rg_clock_s() + seconds;
     rg_blas_set_threads(threads);
-    while (err == 0 && clock_s() < end) {
+    while (err == 0 && rg_clock_s() < end) {
         call(&b);
         if (stop && stop())
             err = RG_ERR_INTERRUPTED;

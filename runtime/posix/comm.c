@@ -23,6 +23,7 @@
 #include "posix/mesh.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
@@ -41,21 +42,6 @@ enum { EVENTS = 32, PATIENCE = 8 };
 #define GRACE_MOST_S 6400e-6
 #define SPIN_S       250e-6 /* a strand looks, in all of one wait, before it sleeps */
 #define TURN_NS      100000
-
-double rg_posix_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-double rg_posix_day(void)
-{
-    struct timespec t;
-    double before_s = rg_posix_clock();
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec - (before_s + rg_posix_clock()) / 2;
-}
 
 void lock_mesh(struct rg_mesh *m)
 {
@@ -162,12 +148,12 @@ static int look_a_while(struct rg_mesh *m, struct epoll_event *events, double ti
                         double *patience)
 {
     int n = 0;
-    double begin = rg_posix_clock(), spent = 0, most = RG_MIN(timeout, *patience);
+    double begin = rg_clock_s(), spent = 0, most = RG_MIN(timeout, *patience);
     while (n == 0 && spent < most && atomic_load(&m->computing) == 0) {
         n = epoll_wait(m->epoll, events, EVENTS, 0);
         if (n == 0)
             sched_yield();
-        spent = rg_posix_clock() - begin;
+        spent = rg_clock_s() - begin;
     }
     *patience -= spent;
     return n;
@@ -286,7 +272,7 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
             result = RG_ERR_INTERRUPTED;
             break;
         }
-        double left = deadline == INFINITY ? INFINITY : deadline - rg_posix_clock();
+        double left = deadline == INFINITY ? INFINITY : deadline - rg_clock_s();
         if (left <= 0 && (looked || m->driver != RG_DRIVER_NONE)) {
             result = RG_ERR_TIMEOUT;
             break;

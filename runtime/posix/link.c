@@ -11,6 +11,7 @@
 #include "posix/mesh.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -228,7 +229,7 @@ static void begin_segment(struct rg_peer *p, struct rg_op *op)
     op->segment_begin = op->sent;
     op->segment_end = op->sent + RG_MIN(op->bytes - op->sent, whole_segment(p));
     op->header_left = RG_MESSAGE_HEADER;
-    p->segment_since = rg_posix_clock();
+    p->segment_since = rg_clock_s();
 }
 
 /* The rest of the message's segment. */
@@ -289,7 +290,7 @@ static bool between_segments(struct rg_peer *p)
  * small waits long behind payload, and a thread that is late does not leave the wire idle. */
 static void adapt(struct rg_peer *p, const struct rg_op *op)
 {
-    double took = rg_posix_clock() - p->segment_since;
+    double took = rg_clock_s() - p->segment_since;
     size_t size = op->segment_end - op->segment_begin, best = p->segment;
     if (took > 2e-3 && size > best / 2)
         best = RG_MAX(best / 2, RG_WIRE_SEGMENT_LEAST);

@@ -6,6 +6,7 @@
 #include "posix/match_parts.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include <string.h>
 
 static void acknowledge(struct rg_peer *p)
@@ -169,7 +170,7 @@ const char *rg_match_keep_parcel(struct rg_peer *p)
     *parcel = (struct rg_parcel){.stash = in->stash,
                                  .bytes = in->bytes,
                                  .begin = in->begin,
-                                 .end = rg_posix_clock(),
+                                 .end = rg_clock_s(),
                                  .tag = in->tag,
                                  .unasked = in->unasked};
     in->stash = NULL;
@@ -190,7 +191,7 @@ static const char *finish_incoming(struct rg_peer *p)
             struct rg_op *op = in->receive;
             op->arrived = in->bytes;
             op->begin = in->begin;
-            op->end = rg_posix_clock();
+            op->end = rg_clock_s();
             rg_match_done(op, 0);
         } else if (!in->sink) {
             wrong = rg_match_keep_parcel(p);
@@ -237,7 +238,7 @@ const char *rg_match_on_data(struct rg_peer *p, const struct rg_header *h)
         *in = (struct rg_incoming){
             .active = true, .tag = h->tag, .sequence = h->sequence, .bytes = bytes};
     }
-    in->begin = rg_posix_clock();
+    in->begin = rg_clock_s();
     in->promised = false;
     if (h->flags & RG_WIRE_UNASKED) {
         if (p->rx_unasked - p->rx_returned + bytes > RG_WINDOW ||

@@ -3,6 +3,7 @@
  * Failure modes handled: frames that contradict what was sent; a peer that has left. */
 #include "posix/match_parts.h"
 
+#include "base/clock.h"
 #include <string.h>
 
 static void forget_expectation(struct rg_peer *p, int i)
@@ -46,7 +47,7 @@ void rg_match_started(struct rg_peer *p, struct rg_op *op)
 {
     if (!op->asked)
         op->sequence = ++p->tx_sequence;
-    op->begin = rg_posix_clock();
+    op->begin = rg_clock_s();
     op->granted_at_start = op->granted;
     if (!op->granted) {
         p->tx_unasked += op->bytes;
@@ -92,7 +93,7 @@ const char *rg_match_on_ack(struct rg_peer *p, const struct rg_header *h)
     while ((op = p->sends.first) != NULL && op->sequence && op->sequence <= h->sequence) {
         if (op == p->writing || op == p->head)
             return "an acknowledgement of what was not sent";
-        op->end = rg_posix_clock();
+        op->end = rg_clock_s();
         rg_match_end_send(p, op, 0);
     }
     if (p->head)

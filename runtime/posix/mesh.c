@@ -6,6 +6,7 @@
 #include "posix/mesh.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "boards/board.h"
 #include <math.h>
 #include <stdlib.h>
@@ -184,7 +185,7 @@ void rg_mesh_leave(struct rg_mesh *m)
         rg_link_dirty(&m->peers[r]);
     }
     rg_link_flush_dirty(m);
-    rg_comm_wait(&s, all_closed, m, rg_posix_clock() + GOODBYE_S);
+    rg_comm_wait(&s, all_closed, m, rg_clock_s() + GOODBYE_S);
     unlock_mesh(m);
     rg_comm_stop(m);
     pthread_cond_destroy(&s.wake);

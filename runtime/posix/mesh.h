@@ -5,7 +5,7 @@
 #ifndef RG_POSIX_MESH_H
 #define RG_POSIX_MESH_H
 
-#include "posix/wire.h"
+#include "connect/wire.h"
 #include "posix/world_posix.h"
 #include <pthread.h>
 #include <semaphore.h>
@@ -338,8 +338,5 @@ void rg_comm_kick(struct rg_mesh *m);   /* wakes whoever drives */
 /* The calling thread serves messages: it asks for short turns on its core, which a thread that
  * computes there then yields as soon as this one wakes. */
 void rg_comm_short_turns(void);
-double rg_posix_clock(void);
-/* The date of UNIX at date 0 of that clock, as the clock of the day has it at this moment. */
-double rg_posix_day(void);
 
 #endif

@@ -10,6 +10,8 @@
  * not move all that comes after it); interruption, which is seen at the next wait. */
 #include "boards/board.h"
 #include "posix/mesh.h"
+
+#include "base/clock.h"
 #include <errno.h>
 #include <math.h>
 #include <sys/prctl.h>
@@ -45,7 +47,7 @@ void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_c
 {
     struct rg_mesh *m = s->mesh;
     double seconds = work ? rg_board_seconds(m->pace, work, m->pace_threads) : 0;
-    double begin = s->idle ? rg_posix_clock() : s->paced_until;
+    double begin = s->idle ? rg_clock_s() : s->paced_until;
     be_punctual();
     lock_mesh(m);
     if (seconds > SHORT_S)
@@ -53,10 +55,10 @@ void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_c
     else
         rg_link_flush_dirty(m);
     unlock_mesh(m);
-    double started = rg_posix_clock();
+    double started = rg_clock_s();
     if (fn)
         fn(arg);
-    double ended = rg_posix_clock(), late;
+    double ended = rg_clock_s(), late;
     s->idle = false;
     s->paced_until = begin + seconds;
     s->handle.count.paced++;

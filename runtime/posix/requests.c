@@ -4,6 +4,7 @@
  * before its buffer is given back, no memory. */
 #include "posix/mesh.h"
 
+#include "base/clock.h"
 void rg_posix_disown(struct rg_op *op)
 {
     struct rg_posix_strand *s = op->strand;
@@ -128,7 +129,7 @@ static void cancel_begun(struct rg_posix_strand *s, struct rg_op *op)
     struct rg_request *request = op->request;
     bool closing = s->closing;
     s->closing = true;
-    if (rg_comm_wait(s, written, op, rg_posix_clock() + RG_LINGER_S) == RG_ERR_TIMEOUT)
+    if (rg_comm_wait(s, written, op, rg_clock_s() + RG_LINGER_S) == RG_ERR_TIMEOUT)
         rg_link_lose(op->peer, RG_ERR_PEER, "it takes no data");
     s->closing = closing;
     if (op->done) {

@@ -6,6 +6,8 @@
 #include "posix/mesh.h"
 
 #include "world/trace.h"
+
+#include "base/clock.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +54,7 @@ void rg_posix_close_strand(struct rg_posix_strand *s)
         if (op->done || rg_match_cancel(op->peer, op))
             rg_posix_disown(op);
     }
-    if (rg_comm_wait(s, all_written, s, rg_posix_clock() + RG_LINGER_S) == RG_ERR_TIMEOUT)
+    if (rg_comm_wait(s, all_written, s, rg_clock_s() + RG_LINGER_S) == RG_ERR_TIMEOUT)
         for (struct rg_op *op = s->ops, *next; op; op = next) {
             next = op->next_own;
             if (!op->done && !rg_link_written(op))

@@ -7,7 +7,9 @@
  * them); interruption at any moment; programs that return with requests pending (strands.c). */
 #include "posix/mesh.h"
 
-#include "posix/meter.h"
+#include "meters/meter.h"
+
+#include "base/clock.h"
 #include <math.h>
 #include <signal.h>
 #include <unistd.h>
@@ -26,23 +28,23 @@
 static double now(struct rg_world *w)
 {
     (void)w;
-    return rg_posix_clock();
+    return rg_clock_s();
 }
 
 static double day(struct rg_world *w)
 {
     (void)w;
-    return rg_posix_day();
+    return rg_clock_day_s();
 }
 
 static void run_kernel(struct rg_posix_strand *s, double units, rg_compute_fn fn, void *arg)
 {
     struct rg_mesh *m = s->mesh;
-    double begin = rg_posix_clock();
+    double begin = rg_clock_s();
     atomic_fetch_add(&m->computing, 1);
     fn(arg);
     atomic_fetch_sub(&m->computing, 1);
-    double took = rg_posix_clock() - begin;
+    double took = rg_clock_s() - begin;
     if (units > 0 && took > RATE_LEAST)
         s->rate += (s->rate > 0 ? RATE_WEIGHT : 1) * (units / took - s->rate);
 }

@@ -11,7 +11,7 @@
 #define RG_POSIX_WORLD_POSIX_H
 
 #include "base/error.h"
-#include "posix/join.h"
+#include "connect/join.h"
 #include "world/world.h"
 
 struct rg_mesh;

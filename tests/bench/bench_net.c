@@ -11,6 +11,8 @@
  * datasheet of a board (rg_byte_s, rg_frame_payload) tells the simulator of it. */
 #include "collectives/collectives.h"
 #include "posix/world_posix.h"
+
+#include "base/clock.h"
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +24,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 const char *argp_program_version = RG_VERSION;
@@ -45,13 +46,6 @@ struct setup {
     struct rg_allreduce reduce, reduce_plain;
     float *data, *incoming;
 };
-
-static double clock_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static void broken(const char *what)
 {
@@ -196,10 +190,10 @@ static double one_turn(struct setup *s, exchange_fn exchange, size_t bytes, int 
 {
     char token = 0;
     bare_exchange(s->bare, &token, 1, &token, 1); /* both are here */
-    double begin = clock_s();
+    double begin = rg_clock_s();
     for (int i = 0; i < count; i++)
         exchange(s, bytes);
-    return (clock_s() - begin) / count;
+    return (rg_clock_s() - begin) / count;
 }
 
 /* Both agree on rank 0's count. */
@@ -295,13 +289,6 @@ struct ends {
     struct rg_secure *secure[2];
 };
 
-static double thread_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Processor seconds a byte of sending (spent[0]) and receiving (spent[1]), `total` bytes long. */
 static void move(const struct ends *ends, size_t total, double spent[2])
 {
@@ -311,10 +298,10 @@ static void move(const struct ends *ends, size_t total, double spent[2])
     spent[0] = spent[1] = 0;
     for (size_t sent = 0, got = 0; got < total;) {
         struct iovec from = {out, PIECE}, to = {in, PIECE};
-        begin = thread_s();
+        begin = rg_clock_thread_s();
         ssize_t n = ends->secure[0] ? rg_secure_send(ends->secure[0], &from, 1)
                                     : send(ends->fd[0], out, PIECE, MSG_DONTWAIT | MSG_NOSIGNAL);
-        middle = thread_s();
+        middle = rg_clock_thread_s();
         if (n < 0 && errno != EAGAIN)
             broken("send");
         sent += n > 0 ? (size_t)n : 0;
@@ -328,7 +315,7 @@ static void move(const struct ends *ends, size_t total, double spent[2])
         if (n <= 0 && errno != EAGAIN)
             broken("receive");
         spent[0] += (middle - begin) / (double)total;
-        spent[1] += (thread_s() - middle) / (double)total;
+        spent[1] += (rg_clock_thread_s() - middle) / (double)total;
     }
 }
 

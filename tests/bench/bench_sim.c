@@ -10,6 +10,7 @@
  * (heap_ring.c), whose simulated time all others must agree with. */
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "boards/board.h"
@@ -53,13 +54,6 @@ struct plan {
 struct measure {
     double cpu_s, simulated_s, rss_kib;
 };
-
-static double cpu_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double seconds_of(const struct plan *plan, int rank, long i)
 {
@@ -392,9 +386,9 @@ static struct measure run_apart(const struct plan *plan,
     pid_t pid = fork();
     if (pid == 0) {
         struct rusage usage;
-        double begin = cpu_now();
+        double begin = rg_clock_process_s();
         run(plan, shared);
-        shared->cpu_s = cpu_now() - begin;
+        shared->cpu_s = rg_clock_process_s() - begin;
         getrusage(RUSAGE_SELF, &usage);
         shared->rss_kib = (double)usage.ru_maxrss;
         _exit(0);

@@ -10,6 +10,7 @@
  * that slows down for a while slows both sides; the median over the rounds is printed, with the
  * smallest and the largest. */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "models/blas.h"
@@ -23,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define GEMM_SIZE  1024
 #define MAX_ROUNDS 1000
@@ -52,22 +52,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Repeat work(arg) for about a slice; returns the seconds of one call. */
 static double time_of(void (*work)(void *), void *arg, double slice_s)
 {
-    double start = seconds(), now;
+    double start = rg_clock_s(), now;
     long calls = 0;
     do {
         work(arg);
         calls++;
-    } while ((now = seconds()) - start < slice_s);
+    } while ((now = rg_clock_s()) - start < slice_s);
     return (now - start) / (double)calls;
 }
 

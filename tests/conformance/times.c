@@ -5,23 +5,19 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "world/trace.h"
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { LARGE = 8 << 20, TRIES = 5, REAL_TRIES = 20 };
 
 /* A clock that all ranks share: the machine's where time is real, which nothing here sets back. */
 static double common_s(struct rg_world *w, const struct rg_launcher *l)
 {
-    struct timespec t;
-    if (l->is_virtual)
-        return rg_now(w);
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return l->is_virtual ? rg_now(w) : rg_clock_s();
 }
 
 static int deadlines(struct rg_world *w, void *arg)

@@ -26,7 +26,7 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
 from ports import free_ports  # noqa: E402
 
-DEPLOY = os.path.join(SOURCE, "runtime", "ringdeploy")
+DEPLOY = os.path.join(SOURCE, "runtime", "programs", "ringdeploy")
 SCENARIO = os.path.join(SOURCE, "scenarios", "iris-3.xml")
 RINGNODE = os.path.abspath(sys.argv.pop(1))
 PRIVILEGES = "/run/sshd" # sshd of root wants this folder, empty

@@ -1,5 +1,6 @@
 #include "tests/posix/cluster.h"
 
+#include "base/clock.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,13 +9,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-double cluster_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* With RG_TEST_KEY in the environment every rank has a key: the same tests again, over TLS. */
 static const struct rg_key *test_key(void)
@@ -106,12 +100,12 @@ static bool reap(struct cluster *c, int r, int *results, int *broken)
 
 int cluster_wait(struct cluster *c, double timeout_s, int *results)
 {
-    double deadline = cluster_clock() + timeout_s;
+    double deadline = rg_clock_s() + timeout_s;
     int broken = 0, left = c->size;
     while (left > 0) {
         for (int r = 0; r < c->size; r++)
             left -= c->pids[r] && reap(c, r, results, &broken);
-        if (left && cluster_clock() > deadline) {
+        if (left && rg_clock_s() > deadline) {
             broken = RG_ERR_INTERNAL;
             for (int r = 0; r < c->size; r++) {
                 if (!c->pids[r])

@@ -2,24 +2,12 @@
 #ifndef RG_TESTS_METERS_H
 #define RG_TESTS_METERS_H
 
-#include "posix/meter.h"
+#include "meters/meter.h"
 #include "tests/support/suite.h"
 #include "tests/unit/scratch.h"
 #include <math.h>
 #include <stdarg.h>
 #include <time.h>
-
-static inline double clock_of(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static inline double now_s(void)
-{
-    return clock_of(CLOCK_MONOTONIC);
-}
 
 static inline void nap(double seconds)
 {

@@ -1,7 +1,7 @@
 /* The handshake: who is let in, who is refused and why, what strangers on the port can do
  * (nothing), and who learns of an interruption. */
 #include "base/check.h"
-#include "posix/wire.h"
+#include "connect/wire.h"
 #include "tests/posix/trio.h"
 #include <arpa/inet.h>
 #include <netdb.h>

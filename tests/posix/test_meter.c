@@ -3,7 +3,8 @@
 #include "meters.h"
 
 #include "base/check.h"
-#include "posix/meter_source.h"
+#include "base/clock.h"
+#include "meters/meter_source.h"
 #include <pthread.h>
 
 /* ---- integration, without a clock ---- */
@@ -101,8 +102,8 @@ static struct mover {
     bool on, halted;
 } mover = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-double __real_rg_posix_clock(void);
-double __wrap_rg_posix_clock(void);
+double __real_rg_clock_s(void);
+double __wrap_rg_clock_s(void);
 
 /* A meter reads between two looks at the clock: what it gets is of the middle. */
 static void step(void)
@@ -112,7 +113,7 @@ static void step(void)
     put(mover.root, ina_file, "%.0f\n", 1e6 * sine(mover.date_s + mover.step_s / 2));
 }
 
-double __wrap_rg_posix_clock(void)
+double __wrap_rg_clock_s(void)
 {
     pthread_mutex_lock(&mover.lock);
     double date_s = mover.date_s;
@@ -120,7 +121,7 @@ double __wrap_rg_posix_clock(void)
     if (on && !mover.halted)
         step();
     pthread_mutex_unlock(&mover.lock);
-    return on ? date_s : __real_rg_posix_clock();
+    return on ? date_s : __real_rg_clock_s();
 }
 
 /* The reading at a date, as near as the samples come to it; the clock stands still meanwhile. */
@@ -194,7 +195,7 @@ static void put_log(const char *path, enum date_kind kind, double from_s, double
                     double shift_s, double hole_s)
 {
     FILE *stream = fopen(path, "w");
-    double day_s = clock_of(CLOCK_REALTIME) - now_s();
+    double day_s = rg_clock_day_s();
     if (!stream)
         abort();
     fputs(kind == UNIX ? "volts,time,current,watts\n" : "Timestamp;Power (W)\n", stream);
@@ -223,7 +224,7 @@ static void test_csv_of_first(void)
     char choice[600];
     struct rg_energy section;
     snprintf(choice, sizeof choice, "csv:%s", path);
-    double from_s = now_s() - 5;
+    double from_s = rg_clock_s() - 5;
     struct rg_meter *m =
         open_with((struct rg_meter_options){.choice = choice, .root = "/", .first_clock = true});
     rg_meter_run(m);
@@ -247,7 +248,7 @@ static void test_csv(void)
     snprintf(choice, sizeof choice, "csv:%s", path);
     for (int kind = UNIX; kind < KINDS; kind++) {
         struct rg_energy section;
-        double from_s = now_s() - 5;
+        double from_s = rg_clock_s() - 5;
         struct rg_meter *m = open_with((struct rg_meter_options){
             .choice = choice, .root = "/", .offset_s = kind == ISO_ZONE ? -3.5 : 0});
         rg_meter_run(m);
@@ -300,7 +301,7 @@ static void test_csv_failures(void)
     char choice[600];
     struct rg_energy section;
     snprintf(choice, sizeof choice, "csv:%s", path);
-    double from_s = now_s() - 5;
+    double from_s = rg_clock_s() - 5;
     struct rg_meter *m = open_at("/", choice);
     static const struct {
         const char *text, *words;
@@ -323,7 +324,7 @@ static void test_csv_failures(void)
     CU_ASSERT(is_unknown(m, "a gap of"));
     rg_meter_run(m);
     char text[300];
-    double day_s = clock_of(CLOCK_REALTIME) - now_s() + from_s;
+    double day_s = rg_clock_day_s() + from_s;
     snprintf(text, sizeof text, "%.3f,4\n%.3f,-4\n%.3f,4\n", day_s, day_s + 1.1, day_s + 2.2);
     scratch_text("bad.csv", text);
     CU_ASSERT(isnan(settled(m, from_s + 0.5, from_s + 2, &section)));
@@ -347,7 +348,7 @@ static void test_csv_late(void)
     char choice[600];
     struct rg_energy section;
     pthread_t thread;
-    double from_s = now_s() - 4;
+    double from_s = rg_clock_s() - 4;
     const char *path = scratch_path("late.csv");
     snprintf(choice, sizeof choice, "csv:%s", path);
     struct rg_meter *m = open_at("/", choice);

@@ -3,8 +3,8 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/random.h"
-#include "posix/secure.h"
-#include "posix/wire.h"
+#include "connect/secure.h"
+#include "connect/wire.h"
 #include "tests/support/suite.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 /* Clocks that are wrong by a known amount, over sockets: what ranks do then stands in order on one
  * timeline. The clock of a rank is its world's `now`, which these programs replace. */
 #include "base/check.h"
+#include "base/clock.h"
 #include "tests/posix/cluster.h"
 #include "tests/support/suite.h"
 #include "world/clocks.h"
@@ -47,9 +48,9 @@ static int check_sample(int rank, const struct rg_clock_sample *s, double spent_
 
 static int compare_clocks(struct rg_world *w, struct rg_clock_sample *s)
 {
-    double begin_s = cluster_clock();
+    double begin_s = rg_clock_s();
     int result = rg_clocks_compare(w, s);
-    return result ? result : check_sample(w->rank, s, cluster_clock() - begin_s);
+    return result ? result : check_sample(w->rank, s, rg_clock_s() - begin_s);
 }
 
 /* A token goes round: its dates of leaving and coming, and the next rank's of them. */
@@ -138,7 +139,7 @@ static int token(struct rg_world *w, void *arg)
 static void test_token(void)
 {
     int results[RANKS];
-    start_s = cluster_clock();
+    start_s = rg_clock_s();
     CU_ASSERT_EQUAL(cluster_run(RANKS, token, NULL, 60, results), 0);
     for (int r = 0; r < RANKS; r++)
         CU_ASSERT_EQUAL(results[r], 0);

@@ -1,10 +1,10 @@
 /* Frames and hellos survive the wire, and nonsense is named as such: random bytes, mutated frames,
  * and a peer that joins properly and then breaks the protocol. */
-#include "posix/wire.h"
+#include "connect/wire.h"
 
 #include "base/check.h"
 #include "base/random.h"
-#include "posix/secure.h"
+#include "connect/secure.h"
 #include "tests/posix/cluster.h"
 #include "tests/support/suite.h"
 #include <arpa/inet.h>

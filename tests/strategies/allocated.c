@@ -1,7 +1,7 @@
 #include "strategies/allocated.h"
 
 #include "base/check.h"
-#include "node.h"
+#include "node/node.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #define RG_TESTS_HARNESS_H
 
 #include "base/random.h"
-#include "node.h"
+#include "node/node.h"
 #include "result/checkpoint.h"
 #include "world/world_mem.h"
 

@@ -1,5 +1,5 @@
 /* The largest network of a shape that a strategy can hold: it fits, the next does not. */
-#include "capacity.h"
+#include "study/capacity.h"
 
 #include "models/blas.h"
 #include "strategies/harness.h"

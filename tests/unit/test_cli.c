@@ -1,6 +1,6 @@
 /* The command line: what is refused and how, what --list and --check say, exit statuses, and that
  * outputs are whole. Parsing ends the program, so it runs in a child. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include "base/check.h"
 #include "base/file.h"

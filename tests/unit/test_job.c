@@ -1,6 +1,6 @@
 /* Jobs from scenarios, with a table of strategies of this test's own: what is judged against it,
  * how values resolve, who is told about what. */
-#include "job.h"
+#include "study/job.h"
 
 #include "base/check.h"
 #include "scratch.h"

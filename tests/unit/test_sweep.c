@@ -1,6 +1,6 @@
 /* From a scenario with sweeps to its runs: the product, multiples of the nodes, what is run once
  * only, what is impossible and what is refused, with which line. */
-#include "sweep.h"
+#include "study/sweep.h"
 
 #include "base/check.h"
 #include "scratch.h"

@@ -1,0 +1,98 @@
+/* What ringsim and ringnode have in common on the command line. */
+#ifndef RG_CLI_H
+#define RG_CLI_H
+
+#include "study/job.h"
+#include "scenario/text.h"
+#include "study/sweep.h"
+#include <argp.h>
+
+enum {
+    RG_EXIT_OK,
+    RG_EXIT_INTERNAL,
+    RG_EXIT_USAGE,
+    RG_EXIT_DEADLOCK,
+    RG_EXIT_PEER,
+    RG_EXIT_INTERRUPTED = 130
+};
+
+enum { RG_CLI_READS = 4 };
+
+struct rg_options {
+    char *scenario;
+    char **sets, **labels;
+    int set_count, label_count;
+    char *json, *trace, *save, *load;
+    char *data;       /* folder to look for data files in, or NULL */
+    double timeout_s; /* 0: none */
+    bool list, check, quiet;
+    enum rg_keyed keyed;
+    /* What else the program reads (rg_cli_reads): no result may go there. */
+    struct {
+        const char *name, *path;
+    } reads[RG_CLI_READS];
+    int read_count;
+    bool merging; /* set by the program's own parser: no scenario is wanted */
+};
+
+void rg_cli_reads(struct rg_options *options, const char *name, const char *path);
+
+/* The child parser for argp_child; its input is a struct rg_options. Unknown options and bad values
+ * end the program with exit status 2 (argp_err_exit_status). */
+extern const struct argp rg_cli_argp;
+
+/* argp_parse, with unknown options told in one line, the nearest known one named, and --version
+ * taken care of. Ends the program on bad usage (status 2), --help and --version (0). A parser that
+ * finds a bad value says so with argp_failure(state, RG_EXIT_USAGE, 0, ...): one line as well. */
+void rg_cli_parse(const struct argp *argp, int argc, char **argv, void *input);
+
+/* A whole number of an option, from low to high; anything else ends the program as above. */
+long rg_cli_count(struct argp_state *state, const char *option, const char *text, long low,
+                  long high);
+/* Likewise, any number within the limit. */
+double rg_cli_number(struct argp_state *state, const char *option, const char *text,
+                     const struct rg_limit *limit);
+
+/* The lists in the options; the strings belong to argv. */
+void rg_cli_free(struct rg_options *options);
+
+/* --list: strategies, schedules, parameters with defaults and ranges, layers, datasets. */
+void rg_cli_list(FILE *stream);
+/* --check: what would run, with closed forms (time, bytes, memory: does it fit), units given. */
+void rg_cli_check(const struct rg_study *study, FILE *stream);
+
+/* Standard output is for people, unless it is quiet or the result's. */
+bool rg_cli_shows_table(const struct rg_options *options);
+
+/* Exit status for the runs of a result (the worst of them), and for one error code. */
+int rg_cli_exit_status(const struct rg_result *result);
+int rg_cli_exit_of(int error_code);
+
+/* Do two paths lead to one file? They need not exist. */
+bool rg_cli_same_file(const char *a, const char *b);
+
+/* Standard output is written out: 0, or 1 where that failed, and a line says so. */
+int rg_cli_flush(const char *program);
+
+/* Open what the options ask for and see that all outputs could be written. On failure one line has
+ * gone to standard error: the exit status, else 0. */
+int rg_cli_open(const struct rg_options *options, const char *program, struct rg_study *study);
+/* The same for every run of a scenario with sweeps; look (may be NULL) sees every point's study. */
+int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_fn look, void *arg,
+                struct rg_study *study, struct rg_sweep_plan *plan);
+/* --check of a scenario with sweeps. */
+void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream);
+/* Write --json alone, whole or not at all. */
+int rg_cli_write(const struct rg_options *options, const struct rg_result *result,
+                 struct rg_error *e);
+/* Write --json and --trace, whole or not at all, and the table unless --json - or --quiet. The exit
+ * status of the program: 1 when something could not be written, else that of the runs. */
+int rg_cli_finish(const struct rg_options *options, const char *program,
+                  const struct rg_result *result);
+/* Below the table, where a run did not fit: how large a network each strategy could hold. */
+void rg_cli_tell_capacities(const struct rg_options *options, const struct rg_study *study,
+                            const struct rg_result *result);
+/* Fill in the facts that every result's host part has; the load and date are those of this call. */
+void rg_cli_host(struct rg_result *result, double wall_s);
+
+#endif

@@ -1,0 +1,209 @@
+/* What --list and --check print, and what each strategy could hold. */
+#include "cli/cli.h"
+
+#include "base/check.h"
+#include "study/capacity.h"
+#include "result/human.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- --list ---- */
+
+static void print_param(const struct rg_param *param, FILE *stream)
+{
+    char allowed[100];
+    if (param->type == RG_PARAM_CHOICE)
+        snprintf(allowed, sizeof allowed, "%s", param->choices);
+    else if (param->type == RG_PARAM_LIST)
+        snprintf(allowed, sizeof allowed, "N,N,... or %s", param->fallback);
+    else
+        snprintf(allowed, sizeof allowed, "%.0f to %.0f%s%s", param->min, param->max,
+                 strcmp(param->fallback, "auto") == 0 ? " or " : "",
+                 strcmp(param->fallback, "auto") == 0 ? param->fallback : "");
+    fprintf(stream, "      %s=\"%s\"  (%s)\n          %s\n", param->name, param->fallback, allowed,
+            param->help);
+}
+
+void rg_cli_list(FILE *stream)
+{
+    fputs("Strategies (<strategy label=\"...\" kind=\"KIND\" nodes=\"N\" .../>), parameters with "
+          "their defaults:\n",
+          stream);
+    for (int i = 0; rg_strategies[i]; i++) {
+        const struct rg_strategy *strategy = rg_strategies[i];
+        fprintf(stream, "\n  %s: %s\n", strategy->name, strategy->summary);
+        if (strategy->min_nodes > 1)
+            fprintf(stream, "      takes %d nodes or more\n", strategy->min_nodes);
+        for (const struct rg_param *param = strategy->params; param->name; param++)
+            print_param(param, stream);
+    }
+    fputs("\nLayers (<network name=\"...\" input=\"N|HxW|CxHxW\">), any of them with "
+          "repeat=\"N\":\n\n",
+          stream);
+    for (int i = 0; rg_layer_kinds[i]; i++)
+        fprintf(stream, "  %-10s %s\n  %-10s   takes %s\n", rg_layer_kinds[i]->name,
+                rg_layer_kinds[i]->summary, "", rg_layer_kinds[i]->attributes);
+    fputs("\nData (<data kind=\"KIND\" .../>):\n\n", stream);
+    for (const struct rg_data_info *info = rg_data_infos; info->name; info++)
+        fprintf(stream, "  %-10s %s\n  %-10s   takes %s\n", info->name, info->summary, "",
+                info->attributes);
+    fputs("\nOptimizers (<training optimizer=\"KIND\" learning-rate=\"RATE\" .../>):\n\n", stream);
+    for (const struct rg_optimizer_info *info = rg_optimizer_infos; info->name; info++)
+        fprintf(stream, "  %-10s %s\n", info->name, info->summary);
+    fprintf(stream, "\nKeys of --set and <sweep>: %s, and LABEL.PARAM\n", rg_scenario_keys);
+}
+
+/* ---- --check ---- */
+
+static void print_params(const struct rg_job *job, FILE *stream)
+{
+    for (int i = 0; job->strategy->params[i].name; i++) {
+        char *text = rg_job_param_text(job, i);
+        bool is_long = text && strlen(text) > 60;
+        fprintf(stream, " %s=%.60s%s", job->strategy->params[i].name, text ? text : "?",
+                is_long ? "..." : "");
+        free(text);
+    }
+}
+
+/* "398 M parameters, widths 1.81 times as large" */
+static void print_capacity(const struct rg_job *job, FILE *stream)
+{
+    struct rg_capacity most;
+    struct rg_error e = {0};
+    char a[RG_HUMAN], b[RG_HUMAN];
+    if (rg_job_capacity(job, &most, &e) < 0)
+        fprintf(stream, "unknown: %s\n", e.text);
+    else if (most.parameters == 0)
+        fputs("no network of this shape\n", stream);
+    else
+        fprintf(stream, "%s%s parameters (%s), widths times %.4g\n", most.limited ? "" : "over ",
+                rg_human_count((double)most.parameters, a),
+                rg_human_bytes(sizeof(float) * (double)most.parameters, b), most.factor);
+}
+
+static const char capacity_note[] =
+    "largest: the most parameters that the boards can hold so, all widths of the network but those "
+    "of its\ninput and classes multiplied by one factor\n";
+
+static void check_job(const struct rg_job *job, FILE *stream)
+{
+    struct rg_prediction p;
+    struct rg_error why = {0};
+    char a[RG_HUMAN], b[RG_HUMAN], c[RG_HUMAN], d[RG_HUMAN];
+    rg_job_predict(job, &p);
+    fprintf(stream, "\n%s: %s,", job->label, job->strategy->name);
+    print_params(job, stream);
+    fprintf(stream, "\n  nodes       %d, %ld iteration%s of %d sample%s\n", job->nodes,
+            job->iterations, job->iterations == 1 ? "" : "s", job->batch,
+            job->batch == 1 ? "" : "s");
+    fprintf(stream, "  T_A         %s an iteration computing, at the busiest node\n",
+            rg_human_seconds(p.T_A_s, a));
+    fprintf(stream, "  c           %s an iteration in one direction of the busiest port%s\n",
+            rg_human_seconds(p.c_s, a), p.overlap ? "" : "; it does not overlap with T_A");
+    fprintf(
+        stream, "  iteration   %s predicted, %s of it above max(c, T_A)\n",
+        rg_human_seconds(p.iteration_s, a),
+        rg_human_percent(p.iteration_s > 0 ? 1 - fmax(p.c_s, p.T_A_s) / p.iteration_s : NAN, b));
+    fprintf(stream, "  time        %s for all iterations\n",
+            rg_human_seconds(p.iteration_s * (double)job->iterations, a));
+    fprintf(stream, "  traffic     %s messages, %s values, %s payload an iteration; %s in all\n",
+            rg_human_count((double)p.messages, a), rg_human_count((double)p.values, b),
+            rg_human_bytes((double)p.payload_bytes, c),
+            rg_human_bytes((double)p.payload_bytes * (double)job->iterations, d));
+    fprintf(stream, "  memory      %s on node %d (%s has %s)\n",
+            rg_human_bytes((double)p.memory_bytes, a), p.bottleneck,
+            job->boards[p.bottleneck]->name,
+            rg_human_bytes((double)job->boards[p.bottleneck]->memory_bytes, b));
+    if (rg_job_fits(job, &why) == 0)
+        fputs("  fits        yes\n", stream);
+    else
+        fprintf(stream, "  fits        no: %s\n", why.text);
+    fputs("  largest     ", stream);
+    print_capacity(job, stream);
+}
+
+void rg_cli_check(const struct rg_study *study, FILE *stream)
+{
+    const struct rg_scenario *s = &study->scenario;
+    const struct rg_training *t = &s->training;
+    char a[RG_HUMAN], b[RG_HUMAN];
+    fprintf(stream, "%s (%s), seed %" PRIu64 "\n", s->name, s->file, s->seed);
+    fprintf(stream, "  platform    %s: %d host%s, the first is %s (%s)\n", study->platform.file,
+            study->platform.count, study->platform.count == 1 ? "" : "s", study->platform.names[0],
+            study->platform.boards[0]->name);
+    fprintf(stream, "  network     %s: %s, %d layer%s, %s parameters (%s)\n", study->network.file,
+            study->network.name, study->network.layer_count,
+            study->network.layer_count == 1 ? "" : "s",
+            rg_human_count((double)study->network.parameters, a),
+            rg_human_bytes(sizeof(float) * (double)study->network.parameters, b));
+    fprintf(stream, "  data        %s: %zu inputs, %d classes, %d samples to train, %d to test\n",
+            rg_data_infos[s->data.kind].name, study->data.inputs, study->data.classes,
+            study->data.train, study->data.test);
+    fprintf(stream, "  training    batch %d, %s, learning rate %g", t->batch,
+            rg_optimizer_infos[t->optimizer.kind].name, t->optimizer.rate);
+    if (t->optimizer.kind == RG_MOMENTUM)
+        fprintf(stream, ", momentum %g", t->optimizer.momentum);
+    fprintf(stream, ", %d thread%s a node, numerics %s\n", t->threads, t->threads == 1 ? "" : "s",
+            t->numerics ? "real" : "skip");
+    if (study->data.train % t->batch > 0 && study->data.train > t->batch)
+        fprintf(stream, "  left out    %d of %d samples in each epoch: they make no whole batch\n",
+                study->data.train % t->batch, study->data.train);
+    if (isfinite(s->stop_accuracy))
+        fprintf(stream, "  stop        at an accuracy of %s\n",
+                rg_human_percent(s->stop_accuracy, a));
+    if (rg_scenario_has_faults(s))
+        fprintf(
+            stream,
+            "  faults      %d slow windows of nodes, %d of links, jitter up to %g %%; the closed "
+            "forms are without\n",
+            s->faults.slow.count, s->faults.link.count, 100 * s->faults.spread);
+    for (int i = 0; i < study->job_count; i++)
+        check_job(&study->jobs[i], stream);
+    fprintf(stream, "\n%s", capacity_note);
+}
+
+void rg_cli_tell_capacities(const struct rg_options *options, const struct rg_study *study,
+                            const struct rg_result *result)
+{
+    int short_of = 0;
+    for (int i = 0; i < result->run_count; i++)
+        short_of += result->runs[i].status == RG_RUN_NO_FIT;
+    if (short_of == 0 || !rg_cli_shows_table(options))
+        return;
+    printf("\nThe largest network of this shape that each can hold:\n");
+    for (int i = 0; i < study->job_count; i++) {
+        printf("  %-24s  ", study->jobs[i].label);
+        print_capacity(&study->jobs[i], stdout);
+    }
+    fputs(capacity_note, stdout);
+    fflush(stdout);
+}
+
+void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream)
+{
+    int impossible = 0, too_large = 0;
+    struct rg_result result = {.run_count = plan->run_count};
+    result.runs = calloc((size_t)plan->run_count, sizeof *result.runs);
+    RG_ASSERT(result.runs);
+    for (int i = 0; i < plan->run_count; i++) {
+        result.runs[i] = plan->runs[i].run; /* theirs stays theirs */
+        impossible += result.runs[i].status == RG_RUN_IMPOSSIBLE;
+        too_large += result.runs[i].status == RG_RUN_NO_FIT;
+    }
+    fprintf(stream, "%s (%s), seed %" PRIu64 "\n", plan->name, plan->want.file, plan->seed);
+    fprintf(stream,
+            "  sweep       %ld point%s, %d run%s: %d to simulate, %d do not fit, %d impossible\n\n"
+            "what the closed forms say about one iteration:\n\n",
+            plan->points, plan->points == 1 ? "" : "s", plan->run_count,
+            plan->run_count == 1 ? "" : "s", plan->run_count - impossible - too_large, too_large,
+            impossible);
+    rg_result_predictions(&result, stream);
+    fputs("\nT_A, c: compute and communication time at the bottleneck node; sent: payload of all "
+          "nodes together;\nmemory: the largest on a node\n",
+          stream);
+    free(result.runs);
+}

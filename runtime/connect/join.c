@@ -1,0 +1,310 @@
+/* The handshake of a full mesh: rank r connects to every lower rank and accepts every higher one.
+ *
+ * Happy path: whoever connects says a hello (who it is, whom it believes to call, version,
+ * scenario, run), the other answers with a welcome. The run's name (nonce) is drawn by rank 0 and
+ * learnt in its welcome; the other ranks are called after that. When all are there the listener is
+ * closed.
+ *
+ * Where there is a key, all of it runs inside TLS.
+ *
+ * Failure modes handled: peers that are not up yet (tried again, ever slower, until the deadline;
+ * it is then said who is missing and why); a peer of another version, scenario, size or place in
+ * the hosts file: refused, with the reason on both sides; whoever cannot prove that it has the key,
+ * bytes that are no hello, connections that say nothing or too little: turned away and logged; a
+ * peer of another run, or that only claims to be one of ours: refused and logged, and the wait goes
+ * on; the same rank twice; a peer that is lost again before all are there: waited for anew;
+ * interruption, here or elsewhere.
+ */
+#include "connect/join_parts.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SPREAD_S 1.0 /* to tell the others that it comes to nothing */
+
+void rg_join_say(const struct rg_gathering *g, const char *format, ...)
+{
+    if (g->o->quiet)
+        return;
+    char text[600];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "ringnode: rank %d: %s\n", g->rank, text);
+}
+
+const char *rg_join_host(const struct rg_gathering *g, int rank)
+{
+    return g->o->hosts->host[rank].name;
+}
+
+void rg_join_hang_up(struct rg_channel *channel)
+{
+    rg_secure_free(channel->tls);
+    if (channel->fd >= 0)
+        close(channel->fd);
+    *channel = (struct rg_channel){.fd = -1};
+}
+
+void rg_join_end_talk(struct rg_talk *t)
+{
+    rg_join_hang_up(&t->channel);
+    t->state = RG_CALL_IDLE;
+    t->have = 0;
+    t->held = t->shaking = false;
+}
+
+/* ---- the wait ---- */
+
+static void report(struct rg_gathering *g, double now)
+{
+    if (now < g->progress)
+        return;
+    g->progress = now + RG_PROGRESS_S;
+    char list[200] = "";
+    size_t used = 0;
+    for (int r = 0; r < g->size && used < sizeof list - 16; r++)
+        if (r != g->rank && g->peers[r].fd < 0)
+            used += (size_t)snprintf(list + used, sizeof list - used, " %d", r);
+    rg_join_say(g, "waiting for rank%s (%.0f s of %.0f)", list, now - g->began, g->o->timeout_s);
+}
+
+static int missing(struct rg_gathering *g)
+{
+    for (int r = 0; r < g->size; r++) {
+        if (r == g->rank || g->peers[r].fd >= 0)
+            continue;
+        /* whoever was turned away may have been that rank */
+        bool called = g->places[r].why[0], guess = !called && g->turned_away[0];
+        return rg_fail(
+            g->e, RG_ERR_TIMEOUT,
+            "%d of %d other ranks did not join in %.0f s; first rank %d at %s port %s: %s%s%s",
+            g->size - 1 - g->joined, g->size - 1, g->o->timeout_s, r, rg_join_host(g, r),
+            g->o->hosts->host[r].port, called ? g->places[r].why : "it did not call",
+            guess ? "; last visitor: " : "", guess ? g->turned_away : "");
+    }
+    return 0;
+}
+
+/* Start calls that are due and end talks that take too long; returns when to look again. */
+static double keep_time(struct rg_gathering *g, double now)
+{
+    double next = RG_MIN(g->deadline, g->progress);
+    for (int r = 0; r < g->rank; r++) {
+        struct rg_place *p = &g->places[r];
+        if (g->peers[r].fd >= 0 || p->told || (r > 0 && g->nonce == 0))
+            continue;
+        if (p->call.state != RG_CALL_IDLE && now >= p->call.limit)
+            rg_join_try_later(g, r, "no answer");
+        if (p->call.state == RG_CALL_IDLE && now >= p->next_try)
+            rg_join_start_call(g, r);
+        next = RG_MIN(next, p->call.state == RG_CALL_IDLE ? p->next_try : p->call.limit);
+    }
+    for (int i = 0; i < RG_VISITORS; i++) {
+        struct rg_talk *t = &g->visitors[i];
+        if (t->channel.fd < 0)
+            continue;
+        if (t->held && g->nonce) {
+            rg_join_hear(g, t);
+        } else if (!t->held && now >= t->limit) {
+            rg_join_drop(g, t, "it did not say who it is");
+        } else if (!t->held) {
+            next = RG_MIN(next, t->limit);
+        }
+    }
+    return next;
+}
+
+/* What a talk waits for; of a visitor that is held only its end is of interest. */
+static struct pollfd poll_of(const struct rg_talk *t)
+{
+    bool unsent = t->channel.tls && rg_secure_unsent(t->channel.tls);
+    short events = t->held                          ? POLLRDHUP
+                   : t->state == RG_CALL_CONNECTING ? POLLOUT
+                   : unsent                         ? POLLIN | POLLOUT
+                                                    : POLLIN;
+    return (struct pollfd){.fd = t->channel.fd, .events = events};
+}
+
+static int add_polls(struct rg_gathering *g)
+{
+    int n = 0;
+    g->polls[n++] = (struct pollfd){.fd = g->listener, .events = POLLIN};
+    for (int r = 0; r < g->size; r++)
+        g->polls[n++] = g->peers[r].fd >= 0
+                            ? (struct pollfd){.fd = g->peers[r].fd, .events = POLLRDHUP}
+                            : poll_of(&g->places[r].call);
+    for (int i = 0; i < RG_VISITORS; i++)
+        g->polls[n++] = poll_of(&g->visitors[i]);
+    return n;
+}
+
+static void attend(struct rg_gathering *g)
+{
+    const struct pollfd *place = g->polls + 1, *visitor = place + g->size;
+    for (int i = 0; i < RG_VISITORS; i++) {
+        struct rg_talk *t = &g->visitors[i];
+        if (!visitor[i].revents || t->channel.fd != visitor[i].fd)
+            continue;
+        if (t->held)
+            rg_join_lose_held(g, t);
+        else
+            rg_join_hear(g, t);
+    }
+    for (int r = 0; r < g->size; r++) {
+        struct rg_talk *call = &g->places[r].call;
+        if (!place[r].revents)
+            continue;
+        if (g->peers[r].fd >= 0 && g->peers[r].fd == place[r].fd &&
+            !rg_join_is_alive(g->peers[r].fd))
+            rg_join_drop_peer(g, r);
+        else if (call->channel.fd != place[r].fd || call->state == RG_CALL_IDLE)
+            continue;
+        else if (call->state > RG_CALL_CONNECTING)
+            rg_join_answered(g, r);
+        else if (rg_join_connected(g, r))
+            rg_join_begin_greeting(g, r);
+    }
+    if (g->polls[0].revents)
+        rg_join_receive_visitors(g);
+}
+
+/* One look at everything, until `next` at most. */
+static void look_round(struct rg_gathering *g, double next)
+{
+    int n = add_polls(g);
+    double left = RG_MIN(next - rg_clock_s(), g->o->stop ? 0.1 : 10.0);
+    if (poll(g->polls, (nfds_t)n, left > 0 ? (int)(1000 * left) + 1 : 0) > 0)
+        attend(g);
+}
+
+/* Those who have joined, or do so now, learn why it comes to nothing. */
+static void spread_refusal(struct rg_gathering *g)
+{
+    double limit = rg_clock_s() + SPREAD_S;
+    for (;;) {
+        int left = g->size - 1;
+        for (int r = 0; r < g->size; r++) {
+            struct rg_hello h = rg_join_hello(g, RG_HELLO_REFUSED, r);
+            snprintf(h.reason, sizeof h.reason, "%s", g->why);
+            if (g->peers[r].fd >= 0) {
+                rg_join_send_hello(&g->peers[r], &h);
+                rg_join_hang_up(&g->peers[r]);
+                g->places[r].told = true;
+            }
+            left -= r != g->rank && g->places[r].told;
+        }
+        double now = rg_clock_s();
+        if (left == 0 || now >= limit || (g->o->stop && *g->o->stop))
+            return;
+        look_round(g, RG_MIN(limit, keep_time(g, now)));
+    }
+}
+
+static int gather(struct rg_gathering *g)
+{
+    while (g->joined < g->size - 1) {
+        double now = rg_clock_s();
+        if (g->o->stop && *g->o->stop)
+            return rg_fail(g->e, RG_ERR_INTERRUPTED, "%s", rg_strerror(RG_ERR_INTERRUPTED));
+        if (now >= g->deadline)
+            return missing(g);
+        report(g, now);
+        double next = keep_time(g, now);
+        if (g->failed)
+            return g->failed;
+        look_round(g, next);
+        if (g->failed)
+            return g->failed;
+    }
+    return 0;
+}
+
+static void clean_up(struct rg_gathering *g, int result)
+{
+    if (g->listener >= 0)
+        close(g->listener);
+    for (int i = 0; i < RG_VISITORS; i++)
+        rg_join_end_talk(&g->visitors[i]);
+    for (int r = 0; r < g->size; r++) {
+        if (g->places) {
+            rg_join_end_talk(&g->places[r].call);
+            if (g->places[r].addresses)
+                freeaddrinfo(g->places[r].addresses);
+        }
+        if (result)
+            rg_join_hang_up(&g->peers[r]);
+    }
+    rg_secure_close(g->guard);
+    free(g->places);
+    free(g->polls);
+}
+
+/* Rank 0 names the run. */
+static void draw_nonce(struct rg_gathering *g)
+{
+    while (g->rank == 0 && g->nonce == 0)
+        if (getrandom(&g->nonce, sizeof g->nonce, 0) < 0)
+            g->nonce = (uint64_t)getpid() << 32 ^ (uint64_t)(1e6 * g->began);
+}
+
+static int set_up(struct rg_gathering *g)
+{
+    if (!g->places || !g->polls)
+        return rg_fail(g->e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
+    int result = g->size > 1 ? rg_join_check_hosts(g) : 0;
+    if (g->size > 1 && g->o->insecure && !g->o->key)
+        rg_join_say(g, "no key: whoever reaches these ports can join, read and change everything");
+    if (g->size > 1 && g->listener < 0 && (g->o->insecure || g->o->key) &&
+        rg_slow_start_after_idle())
+        rg_join_say(g, "connections that rest start slowly again here, which costs full links some "
+                       "percent: sysctl -w net.ipv4.tcp_slow_start_after_idle=0");
+    if (result == 0 && g->o->key)
+        result = rg_secure_open(g->o->key, g->o->cipher, &g->guard, g->e);
+    if (result == 0 && g->size > 1 && g->listener < 0)
+        result = rg_join_listen(g);
+    return result;
+}
+
+int rg_join_mesh(const struct rg_join *o, struct rg_channel *channels, struct rg_error *e)
+{
+    double now = rg_clock_s();
+    struct rg_gathering g = {.o = o,
+                             .version = o->version ? o->version : RG_VERSION,
+                             .rank = o->rank,
+                             .size = o->hosts->count,
+                             .listener = o->listener,
+                             .peers = channels,
+                             .nonce = o->nonce,
+                             .began = now,
+                             .deadline = now + o->timeout_s,
+                             .progress = now + RG_PROGRESS_S / 2,
+                             .e = e};
+    size_t n = (size_t)g.size;
+    g.places = calloc(n, sizeof *g.places);
+    g.polls = calloc(1 + n + RG_VISITORS, sizeof *g.polls);
+    for (size_t r = 0; r < n; r++) {
+        channels[r] = (struct rg_channel){.fd = -1};
+        if (g.places)
+            g.places[r].call.channel.fd = -1;
+    }
+    for (int i = 0; i < RG_VISITORS; i++)
+        g.visitors[i].channel.fd = -1;
+    draw_nonce(&g);
+    int result = set_up(&g);
+    if (result == 0)
+        result = gather(&g);
+    if (result == RG_ERR_REFUSED)
+        spread_refusal(&g);
+    else if (result == RG_ERR_INTERRUPTED || g.failed == RG_ERR_TIMEOUT)
+        rg_join_spread_interruption(&g);
+    clean_up(&g, result);
+    return result;
+}

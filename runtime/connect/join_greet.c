@@ -1,0 +1,299 @@
+/* Greeting: the handshake of TLS where there is a key, then a hello from each side.
+ *
+ * Happy path: whoever calls proves that it has the key (secure.c), says who it is, whom it believes
+ * to call, its version, scenario and run; the other answers with a welcome. Failure modes handled:
+ * bytes that are no hello, connections that say nothing or too little, more connections than there
+ * is room for: dropped and logged; another key, none, or one where none is wanted: refused, and a
+ * caller goes on calling (whoever answers there now need not be the rank); what speaks against a
+ * hello is in join_refuse.c. */
+#include "connect/join_parts.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HELLO_S 5.0 /* to shake hands and say a hello */
+
+/* ---- hellos ---- */
+
+struct rg_hello rg_join_hello(const struct rg_gathering *g, enum rg_hello_kind kind, int target)
+{
+    struct rg_hello h = {.protocol = RG_WIRE_PROTOCOL,
+                         .kind = kind,
+                         .rank = (uint32_t)g->rank,
+                         .size = (uint32_t)g->size,
+                         .target = (uint32_t)target,
+                         .nonce = g->nonce};
+    snprintf(h.version, sizeof h.version, "%s", g->version);
+    snprintf(h.scenario, sizeof h.scenario, "%s", g->o->scenario);
+    return h;
+}
+
+bool rg_join_send(const struct rg_channel *channel, unsigned char *bytes, size_t count)
+{
+    struct iovec all = {bytes, count};
+    if (channel->tls)
+        return rg_secure_send(channel->tls, &all, 1) == (ssize_t)count &&
+               !rg_secure_unsent(channel->tls);
+    return send(channel->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)count;
+}
+
+bool rg_join_send_hello(const struct rg_channel *channel, const struct rg_hello *h)
+{
+    unsigned char bytes[RG_WIRE_HELLO];
+    rg_hello_encode(h, bytes);
+    return rg_join_send(channel, bytes, sizeof bytes);
+}
+
+int rg_join_read(struct rg_talk *t)
+{
+    struct iovec rest = {t->bytes + t->have, RG_WIRE_HELLO - t->have};
+    ssize_t n;
+    do
+        n = t->channel.tls ? rg_secure_recv(t->channel.tls, &rest, 1)
+                           : recv(t->channel.fd, rest.iov_base, rest.iov_len, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : -1;
+    t->have += (size_t)n;
+    return 1;
+}
+
+int rg_join_read_hello(struct rg_talk *t)
+{
+    while (t->have < RG_WIRE_HELLO) {
+        int read = rg_join_read(t);
+        if (read <= 0)
+            return read;
+        if (!rg_hello_begins(t->bytes, t->have))
+            return -2;
+    }
+    /* What comes next has a record of its own, and stays in the socket. */
+    return t->channel.tls && rg_secure_pending(t->channel.tls) ? -2 : 1;
+}
+
+static void take_peer(struct rg_gathering *g, int rank, struct rg_talk *t)
+{
+    g->peers[rank] = t->channel;
+    g->joined++;
+    t->channel = (struct rg_channel){.fd = -1};
+    rg_join_end_talk(t);
+}
+
+/* ---- calls ---- */
+
+static void say_hello(struct rg_gathering *g, int rank)
+{
+    struct rg_talk *call = &g->places[rank].call;
+    struct rg_hello h = rg_join_hello(g, RG_HELLO_ASKS, rank);
+    call->state = RG_CALL_WAITING;
+    call->limit = g->deadline; /* it may hold the hello until it knows the run */
+    if (!rg_join_send_hello(&call->channel, &h))
+        rg_join_try_later(g, rank, "it took no hello");
+}
+
+void rg_join_begin_greeting(struct rg_gathering *g, int rank)
+{
+    struct rg_talk *call = &g->places[rank].call;
+    if (!g->guard) {
+        say_hello(g, rank);
+        return;
+    }
+    call->channel.tls = rg_secure_new(g->guard, call->channel.fd, true);
+    call->state = RG_CALL_SHAKING;
+    call->limit = rg_clock_s() + RG_CONNECT_S;
+    if (call->channel.tls)
+        rg_join_answered(g, rank);
+    else
+        rg_join_try_later(g, rank, rg_strerror(RG_ERR_NOMEM));
+}
+
+/* Whoever answers without the key may have taken the rank's place: that ends no run. */
+static void shake_call(struct rg_gathering *g, int rank)
+{
+    struct rg_place *p = &g->places[rank];
+    int shaken = rg_secure_shake(p->call.channel.tls);
+    char why[sizeof p->why];
+    if (shaken == 1) {
+        say_hello(g, rank);
+    } else if (shaken < 0) {
+        snprintf(why, sizeof why, "%s", rg_secure_why(p->call.channel.tls));
+        if (strcmp(why, p->why) != 0)
+            rg_join_say(g, "rank %d at %s: %s; trying again", rank, rg_join_host(g, rank), why);
+        rg_join_try_later(g, rank, why);
+    }
+}
+
+void rg_join_answered(struct rg_gathering *g, int rank)
+{
+    struct rg_place *p = &g->places[rank];
+    if (p->call.state == RG_CALL_SHAKING)
+        shake_call(g, rank);
+    if (p->call.state != RG_CALL_WAITING)
+        return;
+    int read = rg_join_read_hello(&p->call);
+    if (read == 0 || (read == -2 && rg_join_hear_interruption(g, rank, &p->call)))
+        return;
+    struct rg_hello h;
+    const char *wrong = read == -1   ? "it closed the connection"
+                        : read == -2 ? "it does not speak RingTMP"
+                                     : rg_hello_decode(p->call.bytes, &h);
+    if (wrong) {
+        rg_join_try_later(g, rank, wrong);
+        return;
+    }
+    char why[RG_WIRE_REASON + 320], peer[300];
+    snprintf(peer, sizeof peer, "rank %d at %s", rank, rg_join_host(g, rank));
+    if (h.kind == RG_HELLO_REFUSED) {
+        snprintf(why, sizeof why, "%s refused: %s", peer,
+                 h.reason[0] ? h.reason : "no reason given");
+        rg_join_give_up(g, rank, why);
+        return;
+    }
+    rg_join_judge(g, &h, peer, why, sizeof why);
+    if (!why[0] && h.rank != (uint32_t)rank)
+        snprintf(why, sizeof why, "%s says that it is rank %u", peer, h.rank);
+    if (!why[0] &&
+        (h.kind != RG_HELLO_WELCOME || h.nonce == 0 || (g->nonce && h.nonce != g->nonce)))
+        snprintf(why, sizeof why, "%s belongs to another run", peer);
+    if (why[0]) {
+        rg_join_give_up(g, rank, why);
+        return;
+    }
+    g->nonce = h.nonce;
+    take_peer(g, rank, &p->call);
+}
+
+/* ---- visitors ---- */
+
+/* The hello is whole and well-formed: let it in, hold it, or refuse it. */
+static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hello *h)
+{
+    char why[RG_WIRE_REASON + 320], peer[120];
+    int rank = h->rank < (uint32_t)g->size ? (int)h->rank : -1;
+    snprintf(peer, sizeof peer, "rank %u at %s", h->rank, t->from);
+    rg_join_judge(g, h, peer, why, sizeof why);
+    if (!why[0] && (h->kind != RG_HELLO_ASKS || rank <= g->rank))
+        snprintf(why, sizeof why, "%s is not to call rank %d", peer, g->rank);
+    bool other_run = g->nonce && h->nonce && h->nonce != g->nonce;
+    if (why[0] && rank > g->rank && !other_run && g->peers[rank].fd < 0 &&
+        rg_join_comes_from(g, t->channel.fd, rank)) {
+        rg_join_refuse(g, t, (int)h->rank,
+                       why); /* the very peer that is waited for: no use to wait on */
+        g->places[rank].told = true;
+        rg_join_fail(g, why);
+        return;
+    }
+    if (!why[0] && g->failed) {
+        rg_join_refuse(g, t, (int)h->rank, g->why);
+        g->places[rank].told = true;
+        return;
+    }
+    if (!why[0] && (other_run || (g->rank > 0 && h->nonce == 0)))
+        snprintf(why, sizeof why, "%s belongs to another run", peer);
+    if (!why[0] && g->peers[rank].fd >= 0 && !rg_join_is_alive(g->peers[rank].fd))
+        rg_join_drop_peer(g, rank);
+    if (!why[0] && g->peers[rank].fd >= 0)
+        snprintf(why, sizeof why, "rank %d has joined already, and %s is another", rank, t->from);
+    if (why[0]) {
+        rg_join_refuse(g, t, (int)h->rank, why);
+        return;
+    }
+    t->held = g->nonce == 0;
+    if (t->held)
+        return;
+    struct rg_hello welcome = rg_join_hello(g, RG_HELLO_WELCOME, rank);
+    rg_join_tune(g, t->channel.fd);
+    if (rg_join_send_hello(&t->channel, &welcome))
+        take_peer(g, rank, t);
+    else
+        rg_join_end_talk(t);
+}
+
+/* One has a key, and this node has none. */
+static bool speaks_tls(const struct rg_talk *t)
+{
+    return !t->channel.tls && t->have >= 2 && t->bytes[0] == 22 && t->bytes[1] == 3;
+}
+
+/* Has it proved that it has the key? */
+static bool shake_visitor(struct rg_gathering *g, struct rg_talk *t)
+{
+    int shaken = rg_secure_shake(t->channel.tls);
+    if (shaken < 0)
+        rg_join_refuse_stranger(g, t);
+    t->shaking = shaken == 0;
+    return shaken == 1;
+}
+
+void rg_join_hear(struct rg_gathering *g, struct rg_talk *t)
+{
+    if (t->shaking && !shake_visitor(g, t))
+        return;
+    int read = t->held ? 1 : rg_join_read_hello(t);
+    if (read == 0)
+        return;
+    struct rg_hello h;
+    char why[RG_WIRE_REASON];
+    const char *wrong = read == -1   ? "it closed the connection"
+                        : read == -2 ? "it does not speak RingTMP"
+                                     : rg_hello_decode(t->bytes, &h);
+    if (speaks_tls(t)) {
+        snprintf(why, sizeof why, "%s has a key, and rank %d runs without", t->from, g->rank);
+        rg_join_refuse(g, t, 0, why);
+    } else if (wrong) {
+        rg_join_drop(g, t, wrong);
+    } else {
+        admit(g, t, &h);
+    }
+}
+
+static struct rg_talk *free_visitor(struct rg_gathering *g)
+{
+    struct rg_talk *oldest = NULL;
+    for (int i = 0; i < RG_VISITORS; i++) {
+        struct rg_talk *t = &g->visitors[i];
+        if (t->channel.fd < 0)
+            return t;
+        if (!t->held && (!oldest || t->limit < oldest->limit))
+            oldest = t;
+    }
+    if (oldest)
+        rg_join_drop(g, oldest, "too many connections that say nothing");
+    return oldest;
+}
+
+void rg_join_receive_visitors(struct rg_gathering *g)
+{
+    for (int i = 0; i < RG_VISITORS; i++) {
+        struct sockaddr_storage address;
+        socklen_t length = sizeof address;
+        int fd = accept4(g->listener, (struct sockaddr *)&address, &length,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        struct rg_talk *t = free_visitor(g);
+        if (!t) {
+            close(fd);
+            continue;
+        }
+        t->channel = (struct rg_channel){.fd = fd};
+        t->limit = rg_clock_s() + HELLO_S;
+        t->shaking = g->guard != NULL;
+        char port[8] = "?";
+        snprintf(t->address, sizeof t->address, "?");
+        getnameinfo((struct sockaddr *)&address, length, t->address, sizeof t->address, port,
+                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+        snprintf(t->from, sizeof t->from, strchr(t->address, ':') ? "[%s]:%s" : "%s:%s", t->address,
+                 port);
+        if (g->guard && !(t->channel.tls = rg_secure_new(g->guard, fd, false)))
+            rg_join_drop(g, t, rg_strerror(RG_ERR_NOMEM));
+        else
+            rg_join_hear(g, t);
+    }
+}

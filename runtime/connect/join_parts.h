@@ -1,0 +1,121 @@
+/* A join in progress, as its rooms share it: finding the others (join_find.c), greeting them
+ * (join_greet.c), refusing some (join_refuse.c), being interrupted (join_interrupt.c), and the wait
+ * for all (join.c). Private to runtime/posix. */
+#ifndef RG_CONNECT_JOIN_PARTS_H
+#define RG_CONNECT_JOIN_PARTS_H
+
+#include "connect/join.h"
+#include "connect/wire.h"
+#include <netdb.h>
+#include <poll.h>
+
+#define RG_CONNECT_S  5.0 /* to answer a connect, a handshake, and a hello */
+#define RG_PROGRESS_S 5.0 /* between two lines that say the same */
+
+enum { RG_VISITORS = 64 };
+
+/* Of a call to a lower rank, in this order. */
+enum rg_call_state { RG_CALL_IDLE, RG_CALL_CONNECTING, RG_CALL_SHAKING, RG_CALL_WAITING };
+
+/* A connection to a lower rank in the making, or from a stranger. */
+struct rg_talk {
+    struct rg_channel channel;
+    enum rg_call_state state; /* calls */
+    double limit;             /* gives up then */
+    size_t have;              /* bytes of the other's hello */
+    bool shaking;             /* visitors: have not proved yet that they have the key */
+    bool held;                /* visitors: valid, but the run's name is not known yet */
+    unsigned char bytes[RG_WIRE_HELLO];
+    char address[56], from[80]; /* of a visitor, without and with its port */
+};
+
+struct rg_place {
+    struct rg_talk call; /* lower ranks */
+    double next_try, pause;
+    struct addrinfo *addresses, *next_address;
+    char why[RG_WIRE_REASON + 64]; /* it is not there: the last reason */
+    bool told;                     /* that it comes to nothing */
+};
+
+struct rg_gathering {
+    const struct rg_join *o;
+    const char *version;
+    int rank, size, joined, listener;
+    struct rg_guard *guard;   /* NULL: without a key */
+    struct rg_channel *peers; /* by rank; fd -1: not there */
+    uint64_t nonce;
+    double began, deadline, progress;
+    struct rg_place *places; /* by rank */
+    struct rg_talk visitors[RG_VISITORS];
+    struct pollfd *polls;
+    struct rg_error *e;
+    int failed; /* an RG_ERR_* code that ends it; text in *e and why */
+    char why[RG_WIRE_REASON];
+    char turned_away[RG_WIRE_REASON + 64]; /* the last that was said of a visitor, and when */
+    double turned_away_s;
+};
+
+/* ---- join.c ---- */
+void rg_join_say(const struct rg_gathering *g, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+const char *rg_join_host(const struct rg_gathering *g, int rank);
+void rg_join_hang_up(struct rg_channel *channel);
+void rg_join_end_talk(struct rg_talk *t);
+
+/* ---- join_find.c ---- */
+/* RG_ERR_INVALID: without a key, and not all places are on this machine. */
+int rg_join_check_hosts(const struct rg_gathering *g);
+int rg_join_listen(struct rg_gathering *g);
+void rg_join_tune(const struct rg_gathering *g, int fd);
+void rg_join_start_call(struct rg_gathering *g, int rank);
+/* The socket of a call in RG_CALL_CONNECTING has something to say: 1: connected, 0: it is not (and
+ * is tried again later). */
+int rg_join_connected(struct rg_gathering *g, int rank);
+void rg_join_try_later(struct rg_gathering *g, int rank, const char *why);
+/* Does the visitor come from the address that the hosts file gives the rank? */
+bool rg_join_comes_from(const struct rg_gathering *g, int fd, int rank);
+
+/* ---- join_greet.c ---- */
+struct rg_hello rg_join_hello(const struct rg_gathering *g, enum rg_hello_kind kind, int target);
+/* What is said in a join always fits an empty socket; where it does not, the connection is of no
+ * use. */
+bool rg_join_send(const struct rg_channel *channel, unsigned char *bytes, size_t count);
+bool rg_join_send_hello(const struct rg_channel *channel, const struct rg_hello *h);
+/* Reads once into what is left of t->bytes, not full: 1: some, 0: nothing yet, -1: over. */
+int rg_join_read(struct rg_talk *t);
+/* 1: whole, 0: more to come, -1: over, -2: nonsense. */
+int rg_join_read_hello(struct rg_talk *t);
+void rg_join_begin_greeting(struct rg_gathering *g, int rank); /* connected to a lower rank */
+void rg_join_answered(struct rg_gathering *g, int rank);       /* a lower rank has said something */
+void rg_join_hear(struct rg_gathering *g, struct rg_talk *t);  /* a visitor has */
+void rg_join_receive_visitors(struct rg_gathering *g);
+
+/* ---- join_refuse.c ---- */
+/* What speaks against a hello, as seen from here; "" if nothing does. `peer`: "rank 2 at host". */
+void rg_join_judge(const struct rg_gathering *g, const struct rg_hello *h, const char *peer,
+                   char *why, size_t room);
+/* The join comes to nothing. */
+void rg_join_fail(struct rg_gathering *g, const char *why);
+void rg_join_give_up(struct rg_gathering *g, int rank, const char *why);
+/* The visitor is told why, and dropped. */
+void rg_join_refuse(struct rg_gathering *g, struct rg_talk *t, int rank, const char *why);
+/* It is dropped without a word; the log has one, though not the same again and again. */
+void rg_join_drop(struct rg_gathering *g, struct rg_talk *t, const char *why);
+/* The same for one that did not get through the handshake. */
+void rg_join_refuse_stranger(struct rg_gathering *g, struct rg_talk *t);
+bool rg_join_is_alive(int fd);
+/* One that had joined has gone: with a refusal that it passes on, interrupted, or for no reason
+ * known. */
+void rg_join_drop_peer(struct rg_gathering *g, int rank);
+
+/* ---- join_interrupt.c ---- */
+/* The rank has sent something else than a hello, or after it. Does it say that it was interrupted,
+ * or that time is up? Then so is this join (RG_ERR_INTERRUPTED, RG_ERR_TIMEOUT); t is the
+ * connection, of which t->bytes may have been read. */
+bool rg_join_hear_interruption(struct rg_gathering *g, int rank, struct rg_talk *t);
+/* A visitor that is held has hung up. */
+void rg_join_lose_held(struct rg_gathering *g, struct rg_talk *t);
+/* The join is interrupted: everybody who can be reached learns it. */
+void rg_join_spread_interruption(struct rg_gathering *g);
+
+#endif

@@ -1,0 +1,150 @@
+/* The key file.
+ *
+ * Happy path: one line of hexadecimal digits or base64. What TLS gets is derived from it, so that
+ * any length serves, the key itself stays in no memory, and nodes whose protocols differ do not get
+ * past the handshake. Failure modes handled: no file, a file that others may read or change, more
+ * than a line, other characters, too short or too long, bytes that cannot have been drawn at
+ * random. */
+#include "connect/secure.h"
+
+#include "connect/wire.h"
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LEAST = 16, MOST = 512, TEXT = 1100, DISTINCT = 8 };
+
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c - 'A' + 10;
+}
+
+/* Bytes, or -1: these are no hexadecimal digits. */
+static int from_hex(const char *text, size_t length, unsigned char *bytes)
+{
+    if (length % 2)
+        return -1;
+    for (size_t i = 0; i < length; i++)
+        if (!isxdigit((unsigned char)text[i]))
+            return -1;
+    for (size_t i = 0; i < length; i += 2)
+        bytes[i / 2] = (unsigned char)(16 * digit(text[i]) + digit(text[i + 1]));
+    return (int)(length / 2);
+}
+
+/* Padding may be left out. */
+static int from_base64(const char *text, size_t length, unsigned char *bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t padding = 0;
+    while (padding < 2 && length > 0 && text[length - 1] == '=') {
+        length--;
+        padding++;
+    }
+    if (length % 4 == 1 || (padding && (length + padding) % 4))
+        return -1;
+    unsigned bits = 0;
+    int count = 0;
+    for (size_t i = 0; i < length; i++) {
+        const char *at = text[i] ? strchr(digits, text[i]) : NULL;
+        if (!at)
+            return -1;
+        bits = bits << 6 | (unsigned)(at - digits);
+        if (i % 4)
+            bytes[count++] = (unsigned char)(bits >> (6 - 2 * (i % 4)));
+    }
+    return count;
+}
+
+static const char *judge(const unsigned char *bytes, int count)
+{
+    bool seen[256] = {false};
+    int distinct = 0;
+    for (int i = 0; i < count; i++) {
+        distinct += !seen[bytes[i]];
+        seen[bytes[i]] = true;
+    }
+    if (count < 0)
+        return "not one line of hexadecimal digits or base64; \"openssl rand -hex 32\" makes a key";
+    if (count < LEAST)
+        return "a key has 128 bits at least; \"openssl rand -hex 32\" makes one";
+    /* of 16 random bytes fewer than 8 are different once in 10^9 */
+    return distinct < DISTINCT ? "not random; \"openssl rand -hex 32\" makes a key" : NULL;
+}
+
+static int derive(const char *file, const char *text, size_t length, struct rg_key *key,
+                  struct rg_error *e)
+{
+    unsigned char bytes[TEXT];
+    unsigned size = sizeof key->secret;
+    char label[48];
+    int label_bytes = snprintf(label, sizeof label, "RingTMP mesh, protocol %u", RG_WIRE_PROTOCOL);
+    int count = from_hex(text, length, bytes);
+    if (count < 0)
+        count = from_base64(text, length, bytes);
+    const char *wrong = count > MOST ? "a key has 4096 bits at most" : judge(bytes, count);
+    int result = 0;
+    if (wrong)
+        result = rg_fail_at(e, file, 0, "%s", wrong);
+    else if (!HMAC(EVP_sha256(), bytes, count, (const unsigned char *)label, (size_t)label_bytes,
+                   key->secret, &size))
+        result = rg_fail(e, RG_ERR_INTERNAL, "no SHA-256 to derive a key with");
+    OPENSSL_cleanse(bytes, sizeof bytes);
+    return result;
+}
+
+static ssize_t read_all(int fd, char *text, size_t room)
+{
+    size_t have = 0;
+    while (have < room) {
+        ssize_t n = read(fd, text + have, room - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    return (ssize_t)have;
+}
+
+int rg_key_load(const char *file, struct rg_key *key, struct rg_error *e)
+{
+    struct stat facts;
+    char text[TEXT];
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    int result = 0;
+    if (fd < 0 || fstat(fd, &facts) != 0) {
+        result = rg_fail_at(e, file, 0, "%s", strerror(errno));
+    } else if (S_ISDIR(facts.st_mode)) {
+        result = rg_fail_at(e, file, 0, "is a folder, a file is wanted");
+    } else if (facts.st_mode & (S_IRWXO | S_IWGRP)) {
+        result = rg_fail_at(e, file, 0,
+                            "others may read or change this key (mode %04o): chmod 600, or 640 for "
+                            "a group of readers",
+                            (unsigned)(facts.st_mode & 07777));
+    } else {
+        ssize_t length = read_all(fd, text, sizeof text);
+        while (length > 0 && isspace((unsigned char)text[length - 1]))
+            length--;
+        result = length < 0 ? rg_fail_at(e, file, 0, "%s", strerror(errno))
+                            : derive(file, text, (size_t)length, key, e);
+        OPENSSL_cleanse(text, sizeof text);
+    }
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
+void rg_key_forget(struct rg_key *key)
+{
+    OPENSSL_cleanse(key, sizeof *key);
+}

@@ -1,0 +1,82 @@
+/* What travels between two nodes: frames of 32 bytes, some followed by payload, and the hello that
+ * opens a connection. Little-endian throughout. */
+#ifndef RG_CONNECT_WIRE_H
+#define RG_CONNECT_WIRE_H
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+#define RG_WIRE_PROTOCOL 2u
+
+/* A message travels in segments, so that frames of other kinds wait for one segment at most. Their
+ * size is the sender's choice, a multiple of the unit but for the last. */
+#define RG_WIRE_UNIT          ((size_t)1 << 10)
+#define RG_WIRE_SEGMENT_LEAST ((size_t)16 << 10)
+#define RG_WIRE_SEGMENT_MOST  ((size_t)4 << 20)
+
+/* The largest message; anything above is nonsense. */
+#define RG_WIRE_LONGEST ((uint64_t)1 << 46)
+
+/* In brackets the fields that count; all others are zero. */
+enum rg_frame {
+    RG_FRAME_DATA = 1, /* a message begins [sequence, tag, length, flags]; its first segment follows
+                          [units: its size, or more than is left] */
+    RG_FRAME_MORE,     /* its next segment follows [sequence, units, length: what is left of it] */
+    RG_FRAME_ABORT,    /* what is left of it never comes [sequence] */
+    RG_FRAME_ACK,      /* arrived whole up to [sequence]; window ever given back, in bytes [length]
+                          and messages modulo 2^32 [tag] */
+    RG_FRAME_ASK,      /* a message waits for a receive or for the window [sequence, tag, length] */
+    RG_FRAME_WITHDRAW, /* it does not wait any more [sequence] */
+    RG_FRAME_GRANT,    /* its receive has been posted [sequence] */
+    RG_FRAME_EXPECT,   /* a large receive has been posted [tag, length: its capacity], after the
+                          arrival of message [sequence], behind [units] others of its tag */
+    RG_FRAME_RETRACT,  /* [length] such receives of the tag have been cancelled [tag] */
+    RG_FRAME_RETRACTED, /* [length] of the permissions had not been used */
+    RG_FRAME_FENCE,     /* came to a fence [sequence: its number] */
+    RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY] */
+    RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: RG_WIRE_EXPIRED] the time for it is up */
+    RG_FRAME_GOODBYE,   /* leaves the mesh */
+    RG_FRAME_END
+};
+#define RG_WIRE_UNASKED 1u /* flag of DATA: takes room in the receiver's window */
+#define RG_WIRE_NOBODY  UINT32_MAX
+#define RG_WIRE_EXPIRED 1u
+
+struct rg_header {
+    uint8_t type, flags;
+    uint16_t units;
+    uint32_t tag, run;
+    uint64_t length, sequence;
+};
+
+void rg_header_encode(const struct rg_header *header, unsigned char bytes[RG_MESSAGE_HEADER]);
+/* NULL, or what is wrong with the bytes. */
+const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER],
+                             struct rg_header *header);
+
+/* The first thing each side says. The fields up to version keep their place in every protocol. */
+#define RG_WIRE_HELLO   512
+#define RG_WIRE_VERSION 32
+#define RG_WIRE_REASON  256
+
+enum rg_hello_kind { RG_HELLO_ASKS = 1, RG_HELLO_WELCOME, RG_HELLO_REFUSED };
+
+struct rg_hello {
+    uint32_t protocol, kind;
+    uint32_t rank, size; /* of the sender */
+    uint32_t target;     /* whom it believes to talk to */
+    uint64_t nonce;      /* of the run; 0: not known yet */
+    char version[RG_WIRE_VERSION];
+    char scenario[RG_DIGEST_TEXT];
+    char reason[RG_WIRE_REASON]; /* of a refusal */
+};
+
+void rg_hello_encode(const struct rg_hello *hello, unsigned char bytes[RG_WIRE_HELLO]);
+/* NULL, or what is wrong. Texts come out terminated, printable and without newlines. */
+const char *rg_hello_decode(const unsigned char bytes[RG_WIRE_HELLO], struct rg_hello *hello);
+/* Could the first `count` bytes open a hello? */
+bool rg_hello_begins(const unsigned char *bytes, size_t count);
+
+#endif

@@ -1,0 +1,528 @@
+/* One meter: its source, the thread that samples it, and what is asked of it.
+ *
+ * Happy path: the thread takes a sample every interval; whoever asks for joules takes one more, so
+ * that the answer is that of the very date (of slow sources the last one stands for the rest of its
+ * interval). A log is read when the run is over.
+ *
+ * Failure modes handled: a meter that is not there, or may not be read; one that disappears or lies
+ * later on: from then on, until the next run, its joules are NAN and facts.error says why; a clock
+ * of the day that was set during the run, which a log cannot be aligned with. */
+#include "meters/meter.h"
+
+#include "base/check.h"
+#include "posix/mesh.h"
+#include "meters/meter_source.h"
+#include "base/clock.h"
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LOG_PATIENCE_S   5.0 /* for a log that is still being written to reach the end of the run */
+#define LOG_LOOK_S       0.2
+#define CLOCK_MAY_SLIP_S 0.1
+
+/* In the order in which "auto" tries them: what measures the whole board goes first. */
+static const struct rg_meter_source *const sources[] = {&rg_meter_ina2xx, &rg_meter_pmic,
+                                                        &rg_meter_rapl, &rg_meter_csv};
+
+struct rg_meter {
+    const struct rg_meter_source *source; /* constant; NULL: none */
+    void *state;
+    struct rg_meter_limits limits; /* constant */
+    char where[280], root[240];    /* constant */
+    double opened_s;               /* constant */
+    bool first_clock;              /* constant; see rg_meter_options */
+    double day_s; /* the opener's, too: date of UNIX at date 0 of our clock when the run began */
+    bool started; /* the opener's: the thread runs */
+
+    pthread_mutex_t reading; /* taken first: one reads the source at a time */
+    pthread_mutex_t lock;    /* guards what follows */
+    pthread_cond_t wake;
+    pthread_t thread;
+    bool stopping, failed;
+    struct rg_integral sum;
+    struct rg_meter_facts facts;
+    struct rg_meter_facts shown; /* a copy for who asked last */
+    double idle_begin_s, idle_end_s;
+    double last_end_s; /* of the settled sections; logs */
+};
+
+static void rest(double seconds)
+{
+    struct timespec t = {.tv_sec = (time_t)seconds,
+                         .tv_nsec = (long)(1e9 * (seconds - floor(seconds)))};
+    nanosleep(&t, NULL);
+}
+
+/* ---- the table ---- */
+
+static const struct rg_meter_source *find_source(const char *choice, const char **argument)
+{
+    size_t length = strcspn(choice, ":");
+    *argument = choice[length] ? choice + length + 1 : "";
+    for (size_t i = 0; i < RG_COUNT(sources); i++)
+        if (strncmp(sources[i]->name, choice, length) == 0 && !sources[i]->name[length])
+            return sources[i];
+    return NULL;
+}
+
+static bool is_plain(const char *choice)
+{
+    return strcmp(choice, "auto") == 0 || strcmp(choice, "none") == 0 ||
+           strcmp(choice, "other") == 0;
+}
+
+bool rg_meter_known(const char *choice)
+{
+    const char *argument;
+    const struct rg_meter_source *source = find_source(choice, &argument);
+    if (is_plain(choice))
+        return true;
+    if (!source || (strchr(choice, ':') && !*argument))
+        return false;
+    return *argument ? source->argument != NULL : !source->needs_argument;
+}
+
+int rg_meter_check(const char *choice, struct rg_error *e)
+{
+    const char *argument;
+    const struct rg_meter_source *source = find_source(choice, &argument);
+    struct rg_error why = {0};
+    if (!source || !source->check || source->check(argument, &why) == 0)
+        return 0;
+    return rg_fail(e, RG_ERR_INVALID, "--meter %s:%.450s", source->name, why.text);
+}
+
+void rg_meter_list(FILE *stream)
+{
+    fputs("  auto            the first of these that is there, csv left out\n", stream);
+    for (size_t i = 0; i < RG_COUNT(sources); i++) {
+        char name[40];
+        const struct rg_meter_source *s = sources[i];
+        const char *argument = s->argument ? s->argument : "";
+        snprintf(name, sizeof name,
+                 s->needs_argument ? "%s:%s"
+                 : *argument       ? "%s[:%s]"
+                                   : "%s%s",
+                 s->name, argument);
+        fprintf(stream, "  %-15s %s\n", name, s->summary);
+    }
+    fputs("  other           another rank's meter counts this board too\n"
+          "  none            energy is not measured\n",
+          stream);
+}
+
+/* ---- samples ---- */
+
+static void fail(struct rg_meter *m, const struct rg_error *e)
+{
+    if (m->failed)
+        return;
+    m->failed = true;
+    snprintf(m->facts.error, sizeof m->facts.error, "%.199s", e->text);
+}
+
+/* Reads the source; the date is the middle of the reading. Holding `reading`. */
+static int read_source(struct rg_meter *m, double *date_s, double *value, struct rg_error *e)
+{
+    double before_s = rg_clock_s();
+    int result = m->source->read(m->state, value, e);
+    *date_s = (before_s + rg_clock_s()) / 2;
+    return result;
+}
+
+static int add(struct rg_meter *m, double date_s, double value, struct rg_error *e)
+{
+    return m->source->kind == RG_METER_JOULES
+               ? rg_integral_joules(&m->sum, &m->limits, date_s, value, e)
+               : rg_integral_watts(&m->sum, &m->limits, date_s, value, e);
+}
+
+static void sample(struct rg_meter *m)
+{
+    struct rg_error e = {0};
+    double date_s, value;
+    pthread_mutex_lock(&m->reading);
+    int result = read_source(m, &date_s, &value, &e);
+    pthread_mutex_lock(&m->lock);
+    if (!m->failed && result == 0)
+        result = add(m, date_s, value, &e);
+    if (result)
+        fail(m, &e);
+    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->reading);
+}
+
+/* The first sample, or the first after a failure: it is judged, but counts for nothing. */
+static int begin(struct rg_meter *m, struct rg_error *e)
+{
+    double date_s, value;
+    pthread_mutex_lock(&m->reading);
+    int result = read_source(m, &date_s, &value, e);
+    pthread_mutex_lock(&m->lock);
+    if (result == 0) {
+        rg_integral_begin(&m->sum, date_s, value);
+        result = add(m, date_s, value, e);
+    }
+    m->failed = false;
+    m->facts.error[0] = '\0';
+    if (result)
+        fail(m, e);
+    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->reading);
+    return result;
+}
+
+static void *sampler(void *arg)
+{
+    struct rg_meter *m = arg;
+    double next_s = rg_clock_s();
+    pthread_mutex_lock(&m->lock);
+    while (!m->stopping) {
+        double interval_s = m->facts.interval_s, now_s = rg_clock_s();
+        next_s += interval_s;
+        if (next_s < now_s) /* late: no samples are made up for */
+            next_s = now_s + interval_s;
+        struct timespec until = {.tv_sec = (time_t)next_s,
+                                 .tv_nsec = (long)(1e9 * (next_s - floor(next_s)))};
+        while (!m->stopping && pthread_cond_timedwait(&m->wake, &m->lock, &until) != ETIMEDOUT)
+            continue;
+        if (m->stopping || m->failed)
+            continue;
+        pthread_mutex_unlock(&m->lock);
+        sample(m);
+        pthread_mutex_lock(&m->lock);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return NULL;
+}
+
+static int start(struct rg_meter *m)
+{
+    sigset_t all, before; /* signals are for the program's own threads */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    m->started = pthread_create(&m->thread, NULL, sampler, m) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return m->started ? 0 : RG_ERR_NOMEM;
+}
+
+/* ---- opening ---- */
+
+/* Ranks on one machine find the same number, and their meters are counted once. */
+static uint64_t machine_of(const char *root)
+{
+    char path[300], line[80];
+    struct rg_error e;
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    snprintf(path, sizeof path, "%s/proc/sys/kernel/random/boot_id", root);
+    if (rg_meter_line(path, line, sizeof line, &e) != 0 || !line[0])
+        return 0;
+    for (const char *p = line; *p; p++)
+        hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+    return hash == RG_MACHINE_OTHER ? 1 : hash;
+}
+
+static int open_source(struct rg_meter *m, const struct rg_meter_source *source,
+                       struct rg_meter_probe *probe, struct rg_error *e)
+{
+    int result = source->open(probe, &m->state, e);
+    if (result == 0) {
+        m->source = source;
+        m->limits.most_W = source->most_W;
+        snprintf(m->where, sizeof m->where, "%s (%s)", source->name, probe->where);
+    }
+    return result;
+}
+
+/* The first that is there; one that is there and cannot be used is passed over, but told. */
+static void open_first(struct rg_meter *m, struct rg_meter_probe *probe)
+{
+    struct rg_error e = {0};
+    char passed[160] = "";
+    for (size_t i = 0; i < RG_COUNT(sources) && !m->source; i++) {
+        if (sources[i]->needs_argument)
+            continue;
+        int result = open_source(m, sources[i], probe, &e);
+        if (result && result != RG_ERR_INVALID)
+            snprintf(passed, sizeof passed, "%s: %.140s", sources[i]->name, e.text);
+    }
+    size_t used = strlen(m->where);
+    if (m->source && passed[0])
+        snprintf(m->where + used, sizeof m->where - used, "; %s", passed);
+    else if (!m->source)
+        rg_fail(&e, RG_ERR_INVALID, "%s",
+                passed[0] ? passed : "no meter found (ina2xx, pmic, rapl)");
+    if (!m->source)
+        fail(m, &e);
+}
+
+static void find(struct rg_meter *m, const struct rg_meter_options *options)
+{
+    struct rg_error e = {0}, why = {0};
+    const char *argument;
+    const struct rg_meter_source *source = find_source(options->choice, &argument);
+    struct rg_meter_probe probe = {.root = m->root,
+                                   .argument = argument,
+                                   .offset_s = options->offset_s,
+                                   .stuck_s = options->stuck_s};
+    snprintf(m->where, sizeof m->where, "%s", options->choice);
+    if (strcmp(options->choice, "auto") == 0) {
+        probe.argument = "";
+        open_first(m, &probe);
+    } else if (source && open_source(m, source, &probe, &why) != 0) {
+        rg_fail(&e, why.code, "%s: %s", source->name, why.text);
+        fail(m, &e);
+    }
+}
+
+int rg_meter_open(const struct rg_meter_options *options, struct rg_meter **meter,
+                  struct rg_error *e)
+{
+    RG_ASSERT(rg_meter_known(options->choice) && options->interval_s > 0);
+    struct rg_meter *m = calloc(1, sizeof *m);
+    *meter = NULL;
+    if (!m)
+        return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&m->reading, NULL);
+    pthread_mutex_init(&m->lock, NULL);
+    snprintf(m->root, sizeof m->root, "%s", options->root ? options->root : "");
+    for (size_t n = strlen(m->root); n && m->root[n - 1] == '/'; n--)
+        m->root[n - 1] = '\0';
+    m->opened_s = rg_clock_s();
+    m->day_s = rg_clock_day_s();
+    m->first_clock = options->first_clock;
+    m->limits.stuck_s = options->stuck_s;
+    m->idle_begin_s = m->idle_end_s = NAN;
+    m->facts = (struct rg_meter_facts){.interval_s = options->interval_s, .idle_W = NAN};
+    bool other = strcmp(options->choice, "other") == 0;
+    m->facts.machine = other ? RG_MACHINE_OTHER : machine_of(m->root);
+    find(m, options);
+    if (!m->source || m->source->kind == RG_METER_LOG)
+        m->facts.interval_s = NAN;
+    struct rg_error why = {0};
+    bool live = m->source && m->source->kind != RG_METER_LOG;
+    if (live)
+        begin(m, &why);
+    if (live && start(m) != 0) {
+        rg_meter_close(m);
+        return rg_fail(e, RG_ERR_NOMEM, "no thread for the meter");
+    }
+    *meter = m;
+    return 0;
+}
+
+void rg_meter_close(struct rg_meter *m)
+{
+    if (!m)
+        return;
+    if (m->started) {
+        pthread_mutex_lock(&m->lock);
+        m->stopping = true;
+        pthread_cond_signal(&m->wake);
+        pthread_mutex_unlock(&m->lock);
+        pthread_join(m->thread, NULL);
+    }
+    if (m->source)
+        m->source->close(m->state);
+    pthread_cond_destroy(&m->wake);
+    pthread_mutex_destroy(&m->reading);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+const char *rg_meter_where(const struct rg_meter *m)
+{
+    return m->where;
+}
+
+/* ---- what is asked ---- */
+
+static bool is_live(const struct rg_meter *m)
+{
+    return m->source && m->source->kind != RG_METER_LOG;
+}
+
+/* At a date shortly before the last sample (which was taken for it, and took its time) or after it:
+ * its watts are taken to have lasted. By how much they moved in the step before says how wrong that
+ * may be. Counters are read as they stand, and wrong by a step of theirs at most. */
+static void read_out(const struct rg_meter *m, double date_s, double *joules, double *variance_J2)
+{
+    double age_s = date_s - m->sum.date_s, edge_J = age_s * m->sum.slope_W / sqrt(3);
+    *joules = m->sum.joules;
+    if (m->source->kind == RG_METER_JOULES)
+        edge_J = m->source->step_s * m->sum.watts / sqrt(12);
+    else
+        *joules += age_s * m->sum.watts;
+    *variance_J2 = edge_J * edge_J;
+}
+
+/* *so_far is that of *date_s. */
+static void ask(struct rg_meter *m, struct rg_energy *so_far, double *date_s)
+{
+    *so_far = (struct rg_energy){.total_J = NAN,
+                                 .idle_J = NAN,
+                                 .compute_J = NAN,
+                                 .network_J = NAN,
+                                 .switch_J = NAN,
+                                 .source = m->source ? m->source->name : "none"};
+    double variance_J2 = 0;
+    *date_s = rg_clock_s();
+    if (is_live(m) && !m->source->slow)
+        sample(m);
+    pthread_mutex_lock(&m->lock);
+    if (is_live(m) && !m->failed) {
+        read_out(m, *date_s, &so_far->total_J, &variance_J2);
+        so_far->variance_J2 = m->sum.variance_J2 + variance_J2;
+        m->sum.variance_J2 += 2 * variance_J2; /* a section has two ends */
+        so_far->samples = (double)m->sum.samples;
+        so_far->idle_J = m->facts.idle_W * (*date_s - m->opened_s);
+        m->facts.longest_s = m->sum.longest_s;
+    }
+    m->shown = m->facts;
+    so_far->meter = &m->shown;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void rg_meter_energy(struct rg_meter *m, struct rg_energy *so_far)
+{
+    double date_s;
+    ask(m, so_far, &date_s);
+}
+
+const char *rg_meter_error(struct rg_meter *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->shown = m->facts;
+    pthread_mutex_unlock(&m->lock);
+    return m->shown.error;
+}
+
+void rg_meter_run(struct rg_meter *m)
+{
+    struct rg_error e = {0};
+    if (!m->source)
+        return;
+    if (m->source->kind == RG_METER_LOG) {
+        m->failed = false;
+        m->facts.error[0] = '\0';
+        m->sum = (struct rg_integral){0};
+        m->day_s = rg_clock_day_s();
+        return;
+    }
+    pthread_mutex_lock(&m->lock);
+    bool again = m->failed;
+    m->sum.longest_s = 0;
+    pthread_mutex_unlock(&m->lock);
+    if (again)
+        begin(m, &e);
+}
+
+void rg_meter_idle(struct rg_meter *m, double seconds, bool (*stop)(void *arg), void *arg)
+{
+    struct rg_energy before, after;
+    double begin_s, now_s, end_s;
+    if (!m->source || !(seconds > 0) || rg_meter_error(m)[0])
+        return;
+    ask(m, &before, &begin_s);
+    now_s = begin_s;
+    while (now_s - begin_s < seconds && !(stop && stop(arg))) {
+        rest(fmin(0.05, fmax(seconds - (now_s - begin_s), 1e-4)));
+        now_s = rg_clock_s();
+    }
+    ask(m, &after, &end_s);
+    m->idle_begin_s = begin_s;
+    m->idle_end_s = end_s;
+    pthread_mutex_lock(&m->lock);
+    if (is_live(m))
+        m->facts.idle_W = (after.total_J - before.total_J) / (end_s - begin_s);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- logs ---- */
+
+/* The date of UNIX at date 0 of our clock, by the clock of the day that the log goes by: when the
+ * run began, and now. */
+static int find_day(const struct rg_meter *m, const struct rg_clock_map *clocks, double *day_s,
+                    struct rg_error *e)
+{
+    double now_s = rg_clock_day_s();
+    *day_s = m->day_s;
+    if (m->first_clock) {
+        *day_s += clocks ? clocks->before.wall_s : NAN;
+        now_s += clocks ? clocks->after.wall_s : NAN;
+    }
+    if (isnan(now_s - *day_s))
+        return rg_fail(e, RG_ERR_IO,
+                       "rank 0's clock of the day, which the log goes by, is unknown");
+    if (fabs(now_s - *day_s) > CLOCK_MAY_SLIP_S)
+        return rg_fail(e, RG_ERR_IO,
+                       "the clock of the day was set by %.3f s during the run: no log can be "
+                       "aligned with it",
+                       now_s - *day_s);
+    return 0;
+}
+
+/* Joules between two dates of our clock; waits a little for a log that grows. */
+static int read_log(struct rg_meter *m, double begin_s, double end_s,
+                    const struct rg_clock_map *clocks, struct rg_integral *part, struct rg_error *e)
+{
+    double limit_s = rg_clock_s() + LOG_PATIENCE_S, day_s;
+    int result = find_day(m, clocks, &day_s, e);
+    if (result)
+        return result;
+    do {
+        *part = (struct rg_integral){0};
+        result = m->source->between(m->state, begin_s + day_s, end_s + day_s, part, e);
+        if (result == RG_ERR_TIMEOUT)
+            rest(LOG_LOOK_S);
+    } while (result == RG_ERR_TIMEOUT && rg_clock_s() < limit_s);
+    return result;
+}
+
+static void settle_idle(struct rg_meter *m, const struct rg_clock_map *clocks)
+{
+    struct rg_integral part;
+    struct rg_error e;
+    if (isnan(m->facts.idle_W) && m->idle_end_s > m->idle_begin_s &&
+        read_log(m, m->idle_begin_s, m->idle_end_s, clocks, &part, &e) == 0)
+        m->facts.idle_W = part.joules / (m->idle_end_s - m->idle_begin_s);
+}
+
+bool rg_meter_settle(struct rg_meter *m, double begin_s, double end_s,
+                     const struct rg_clock_map *clocks, struct rg_energy *section)
+{
+    struct rg_error e = {0};
+    struct rg_integral part;
+    if (!m->source || m->source->kind != RG_METER_LOG)
+        return false;
+    int result = m->failed ? RG_ERR_IO : read_log(m, begin_s, end_s, clocks, &part, &e);
+    if (result && !m->failed)
+        fail(m, &e);
+    if (result == 0)
+        settle_idle(m, clocks);
+    double joules = result ? NAN : part.joules;
+    *section = (struct rg_energy){.total_J = joules,
+                                  .idle_J = result ? NAN : m->facts.idle_W * (end_s - begin_s),
+                                  .compute_J = NAN,
+                                  .network_J = NAN,
+                                  .switch_J = NAN,
+                                  .source = m->source->name,
+                                  .meter = &m->shown};
+    if (result == 0) {
+        section->variance_J2 = part.variance_J2;
+        section->samples = (double)part.samples;
+        m->facts.longest_s = fmax(m->facts.longest_s, part.longest_s);
+    }
+    m->shown = m->facts;
+    return true;
+}

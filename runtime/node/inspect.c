@@ -1,0 +1,117 @@
+#include "node/inspect.h"
+
+#include "base/check.h"
+#include "models/loss.h"
+#include "models/stage.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct rg_stage one_layer(const struct rg_job *job, int l)
+{
+    return (struct rg_stage){.network = job->network, .from = l, .to = l + 1};
+}
+
+int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool evaluate)
+{
+    const struct rg_network *network = job->network;
+    size_t parameters = 1, width = 1, stash = 1, scratch = 1;
+    *in = (struct rg_inspection){
+        .job = job, .evaluate = evaluate && job->data->test > 0, .loss = NAN, .accuracy = NAN};
+    if (!in->evaluate)
+        return 0;
+    for (int l = 0; l < network->layer_count; l++) {
+        struct rg_stage stage = one_layer(job, l);
+        parameters = RG_MAX(parameters, network->layers[l].parameters);
+        width = RG_MAX(width, RG_MAX(network->layers[l].inputs, network->layers[l].outputs));
+        stash = RG_MAX(stash, rg_stage_stash(&stage, RG_INSPECT_SAMPLES));
+        scratch = RG_MAX(scratch, rg_stage_scratch(&stage, RG_INSPECT_SAMPLES));
+    }
+    in->layer = calloc(parameters, sizeof(float));
+    in->x = calloc((size_t)job->data->test * width, sizeof(float));
+    in->y = calloc((size_t)job->data->test * width, sizeof(float));
+    in->stash = aligned_alloc(RG_MEM_ALIGN, (stash * sizeof(float) + RG_MEM_ALIGN - 1) /
+                                                RG_MEM_ALIGN * RG_MEM_ALIGN);
+    in->scratch = aligned_alloc(RG_MEM_ALIGN, (scratch * sizeof(float) + RG_MEM_ALIGN - 1) /
+                                                  RG_MEM_ALIGN * RG_MEM_ALIGN);
+    if (!in->layer || !in->x || !in->y || !in->stash || !in->scratch) {
+        rg_inspection_close(in);
+        return RG_ERR_NOMEM;
+    }
+    memcpy(in->x, job->data->x + (size_t)job->data->train * job->data->inputs,
+           (size_t)job->data->test * job->data->inputs * sizeof(float));
+    return 0;
+}
+
+/* All test samples through the layer whose parameters are complete. */
+static void pass_layer(struct rg_inspection *in)
+{
+    struct rg_stage stage = one_layer(in->job, in->next);
+    size_t inputs = rg_stage_inputs(&stage), outputs = rg_stage_outputs(&stage);
+    for (int first = 0; first < in->job->data->test; first += RG_INSPECT_SAMPLES) {
+        int n = RG_MIN(RG_INSPECT_SAMPLES, in->job->data->test - first);
+        rg_stage_forward(&stage, n, in->layer, in->x + (size_t)first * inputs, in->stash,
+                         in->scratch);
+        memcpy(in->y + (size_t)first * outputs, rg_stage_output(&stage, n, in->stash),
+               (size_t)n * outputs * sizeof(float));
+    }
+    float *swap = in->x;
+    in->x = in->y;
+    in->y = swap;
+    in->next++;
+    in->have = 0;
+}
+
+/* Layers without parameters are not visited: they are passed when the next one comes. */
+static void pass_bare_layers(struct rg_inspection *in)
+{
+    while (in->next < in->job->network->layer_count &&
+           in->job->network->layers[in->next].parameters == 0)
+        pass_layer(in);
+}
+
+static void judge(struct rg_inspection *in)
+{
+    const struct rg_dataset *data = in->job->data;
+    int correct = 0;
+    double loss = rg_softmax_cross_entropy(data->test, data->classes, in->x,
+                                           data->labels + data->train, 1, NULL, &correct);
+    in->loss = loss / data->test;
+    in->accuracy = (double)correct / data->test;
+}
+
+int rg_inspection_visit(void *inspection, size_t offset, const float *values, size_t count)
+{
+    struct rg_inspection *in = inspection;
+    const struct rg_network *network = in->job->network;
+    if (in->digest)
+        rg_digest_add(in->digest, values, count * sizeof *values);
+    if (in->checkpoint) {
+        int result = rg_checkpoint_add(in->checkpoint, values, count);
+        if (result)
+            return result;
+    }
+    if (!in->evaluate)
+        return 0;
+    pass_bare_layers(in);
+    RG_ASSERT(offset == rg_network_offset(network, in->next) + in->have);
+    memcpy(in->layer + in->have, values, count * sizeof *values);
+    in->have += count;
+    if (in->have == network->layers[in->next].parameters) {
+        pass_layer(in);
+        pass_bare_layers(in);
+    }
+    if (in->next == network->layer_count)
+        judge(in);
+    return 0;
+}
+
+void rg_inspection_close(struct rg_inspection *in)
+{
+    free(in->layer);
+    free(in->x);
+    free(in->y);
+    free(in->stash);
+    free(in->scratch);
+    in->layer = in->x = in->y = in->stash = in->scratch = NULL;
+}

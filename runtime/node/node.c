@@ -1,0 +1,248 @@
+/* The program that every node runs.
+ *
+ * Happy path: allocate, start the clock, train epoch by epoch; between epochs, off the clock, rank
+ * 0 looks at the parameters; at the end it gathers every node's account.
+ *
+ * Failure modes handled: any error of the world ends the run on this node with that error; rank 0
+ * then still describes what is known. */
+#include "node/node_parts.h"
+
+#include "base/check.h"
+#include "collectives/collectives.h"
+#include "node/inspect.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
+
+/* ---- looking at the parameters ---- */
+
+static int look(struct node *n, bool last)
+{
+    struct rg_checkpoint_writer writer;
+    struct rg_inspection inspection = {0};
+    struct rg_error e = {0};
+    bool root = n->w->rank == 0, save = root && last && n->options->save;
+    int result = root ? rg_inspection_open(&inspection, n->job, true) : 0;
+    if (result == 0 && save)
+        result = rg_checkpoint_begin(&writer, n->options->save, n->job->network, n->job->data, &e);
+    if (result == 0 && root) {
+        inspection.checkpoint = save ? &writer : NULL;
+        inspection.digest = last ? rg_digest_new() : NULL;
+    }
+    if (result == 0)
+        result = n->job->strategy->parameters(n->state, rg_inspection_visit, &inspection);
+    if (inspection.digest)
+        rg_digest_end(inspection.digest, n->run->weights_sha256);
+    if (inspection.checkpoint && result == 0)
+        result = rg_checkpoint_end(&writer, &e);
+    else if (inspection.checkpoint)
+        rg_checkpoint_abandon(&writer);
+    if (e.code)
+        memcpy(n->run->error, e.text, sizeof n->run->error);
+    if (root && result == 0) {
+        n->run->final_loss = inspection.loss;
+        n->run->final_accuracy = inspection.accuracy;
+    }
+    rg_inspection_close(&inspection);
+    return result;
+}
+
+static int note_point(struct node *n)
+{
+    struct rg_run *run = n->run;
+    if (isnan(run->final_accuracy))
+        return 0;
+    struct rg_run_point *points =
+        realloc(run->training, ((size_t)run->point_count + 1) * sizeof *points);
+    if (!points)
+        return RG_ERR_NOMEM;
+    run->training = points;
+    points[run->point_count++] = (struct rg_run_point){.iteration = n->done,
+                                                       .time_s = n->time_s,
+                                                       .energy_J = n->joules[TOTAL],
+                                                       .loss = run->final_loss,
+                                                       .accuracy = run->final_accuracy};
+    if (run->to_accuracy.wanted && !run->to_accuracy.reached &&
+        run->final_accuracy >= run->to_accuracy.target) {
+        run->to_accuracy.reached = n->reached = true;
+        run->to_accuracy.iterations = n->done;
+        run->to_accuracy.time_s = n->time_s;
+        run->to_accuracy.energy_J = n->joules[TOTAL];
+    }
+    return 0;
+}
+
+/* Between epochs, off the clock. `last`: no more training follows. */
+static int evaluate(struct node *n, bool last)
+{
+    const bool wanted = !isnan(n->options->stop_accuracy);
+    int result = look(n, last);
+    if (result == 0 && n->w->ops->energy && !n->w->ops->settle)
+        result = rg_node_sum_energy(n);
+    if (result == 0 && n->run)
+        result = note_point(n);
+    if (result == 0 && wanted && !last) {
+        int32_t stop = n->reached;
+        result = rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, &stop, sizeof stop,
+                              TAG_STOP);
+        n->reached = stop;
+        if (result == 0 && n->reached)
+            result = look(n, true); /* now for the digest and the checkpoint */
+    }
+    return result;
+}
+
+/* ---- training ---- */
+
+/* From a fence to a fence, the clock stands still, and the meter with it; n->time_s and n->energy
+ * are what they show. */
+static int pause(struct node *n)
+{
+    int result = rg_untimed_begin(n->w);
+    n->time_s = n->w->untimed_since - n->w->offset;
+    rg_energy(n->w, &n->energy);
+    return result ? result : rg_node_note_pause(n);
+}
+
+static int train(struct node *n)
+{
+    int result = rg_clock_start(n->w);
+    while (result == 0 && n->done < n->job->iterations) {
+        long epoch_end =
+            (n->done / n->job->iterations_per_epoch + 1) * n->job->iterations_per_epoch;
+        long count = RG_MIN(epoch_end, n->job->iterations) - n->done;
+        result = n->job->strategy->train(n->state, n->done, count);
+        bool stopped = result == 1;
+        if (result < 0)
+            break;
+        n->done += count;
+        bool last = stopped || n->done == n->job->iterations;
+        result = pause(n);
+        if (result == 0 && n->job->numerics)
+            result = evaluate(n, last);
+        if (last || n->reached)
+            return result; /* the clock stays where it is */
+        if (result == 0)
+            result = rg_untimed_end(n->w);
+    }
+    return result;
+}
+
+/* ---- the run ---- */
+
+struct progress {
+    const struct rg_node_options *options;
+    long total;
+};
+
+static void on_iteration(void *arg, long i, double now)
+{
+    const struct progress *p = arg;
+    p->options->progress(p->options->progress_arg, i + 1, p->total, now);
+}
+
+static int prepare(struct node *n)
+{
+    struct rg_world *w = n->w;
+    bool real = n->job->numerics || w->ops->moves_bytes;
+    int32_t trace = n->options->trace;
+    int result =
+        rg_broadcast(w, (struct rg_group){0, 1, w->size}, 0, &trace, sizeof trace, TAG_TRACE);
+    if (result)
+        return result;
+    n->trace = trace;
+    result = rg_clocks_compare(w, &n->clocks.before);
+    if (result)
+        return result;
+    if (n->options->compared && !rg_clock_known(n->options->compared))
+        *n->options->compared = n->clocks.before;
+    w->mem = rg_mem_new(real ? RG_MEM_REAL : RG_MEM_VIRTUAL);
+    w->skip_numerics = !n->job->numerics;
+    w->trace = n->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
+    if (!w->mem || (n->trace && !w->trace))
+        return RG_ERR_NOMEM;
+    if (w->rank == 0) {
+        w->marks_capacity = RG_MIN(n->job->iterations, MARKS_LIMIT);
+        w->marks = rg_mem_plain(w->mem, (size_t)w->marks_capacity * sizeof *w->marks);
+        if (!w->marks)
+            return RG_ERR_NOMEM;
+    }
+    return n->job->strategy->open(w, n->job, n->options->initial, &n->state);
+}
+
+static void clear(struct node *n)
+{
+    if (n->state)
+        n->job->strategy->close(n->state);
+    free(n->pauses);
+    free(n->sections);
+    free(n->machines);
+    rg_trace_free(n->w->trace);
+    rg_mem_free(n->w->mem);
+    n->w->trace = NULL;
+    n->w->mem = NULL;
+    n->w->marks = NULL;
+    n->w->on_iteration = NULL;
+}
+
+/* A machine that cannot keep up with the board it stands for has measured itself. */
+static bool paced_too_fast(const struct rg_run *run)
+{
+    return run->paced.overruns * 100 > run->paced.computations;
+}
+
+static void conclude(struct node *n, int result)
+{
+    struct rg_run *run = n->run;
+    if (result == 0 && paced_too_fast(run)) {
+        result = RG_ERR_OVERRUN;
+        snprintf(run->error, sizeof run->error,
+                 "%llu of %llu computations took longer than on the board that paces them (%s): "
+                 "1 %% at most is allowed",
+                 (unsigned long long)run->paced.overruns,
+                 (unsigned long long)run->paced.computations, run->paced.board);
+    }
+    run->error_code = result;
+    if (result == 0) {
+        run->status = RG_RUN_OK;
+        return;
+    }
+    run->status = result == RG_ERR_INTERRUPTED ? RG_RUN_INTERRUPTED : RG_RUN_FAILED;
+    if (!run->error[0])
+        snprintf(run->error, sizeof run->error, "%s", rg_strerror(result));
+}
+
+int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_node_options *options,
+                struct rg_run *run)
+{
+    RG_ASSERT(w->size == job->nodes && (w->rank == 0) == (run != NULL));
+    struct node n = {.w = w, .job = job, .options = options, .run = run};
+    n.clocks = (struct rg_clock_map){rg_clock_unknown, rg_clock_unknown};
+    n.joules[TOTAL] = NAN;
+    struct progress progress = {.options = options, .total = job->iterations};
+    if (run) {
+        rg_run_init(run);
+        rg_job_describe(job, run);
+        if (options->pace)
+            snprintf(run->paced.board, sizeof run->paced.board, "%s", options->pace);
+        run->to_accuracy.wanted = !isnan(options->stop_accuracy);
+        run->to_accuracy.target = options->stop_accuracy;
+    }
+    if (run && options->progress) {
+        w->on_iteration = on_iteration;
+        w->on_iteration_arg = &progress;
+    }
+    int result = prepare(&n);
+    if (result == 0)
+        result = train(&n);
+    if (result == 0)
+        result = rg_node_gather(&n);
+    if (run && result == 0)
+        rg_node_describe(&n);
+    if (run)
+        conclude(&n, result);
+    clear(&n);
+    return result;
+}

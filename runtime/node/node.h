@@ -1,0 +1,28 @@
+/* The program that every node runs, whatever the world. */
+#ifndef RG_NODE_H
+#define RG_NODE_H
+
+#include "study/job.h"
+#include "world/clocks.h"
+
+struct rg_node_options {
+    double stop_accuracy; /* NAN: train to the end */
+    const float *initial; /* parameters to start from, or NULL */
+    const char *save;     /* rank 0: write the trained parameters here, or NULL */
+    bool trace;           /* gather timelines; rank 0's word counts */
+    const char *host;     /* this node's name in the result */
+    const char *pace;     /* the board whose time computations take, or NULL: their own */
+    void (*progress)(void *arg, long done, long total, double time_s); /* rank 0; NULL: none */
+    void *progress_arg;
+    /* This process's first comparison of clocks with rank 0, kept from run to run for the drift;
+     * rg_clock_unknown before the first. NULL: none is kept. */
+    struct rg_clock_sample *compared;
+};
+
+/* Train. Every rank < job->nodes calls it on its own handle (w->size == job->nodes). On rank 0 *run
+ * is filled in, status and error included; elsewhere run is NULL. The handle's mem is made here.
+ * Returns 0 or the error that ended the run (also in run->error_code). */
+int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_node_options *options,
+                struct rg_run *run);
+
+#endif

@@ -1,0 +1,50 @@
+/* What the result says of a run as a whole: its iterations, and the closed form beside them. */
+#include "node/node_parts.h"
+
+#include "base/check.h"
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
+#include <math.h>
+
+/* Intervals between the ends of iterations; whether those left are of a steady state. */
+static bool describe_iterations(struct node *n)
+{
+    struct rg_run *run = n->run;
+    long count = n->w->marks_count;
+    double *marks = n->w->marks;
+    bool steady;
+    if (count < 1)
+        return false;
+    for (long i = count - 1; i > 0; i--)
+        marks[i] -= marks[i - 1];
+    long edge = rg_run_edge(run, count, &steady);
+    size_t used = (size_t)(count - 2 * edge);
+    marks += edge;
+    run->iteration_s.mean = gsl_stats_mean(marks, 1, used);
+    gsl_sort(marks, 1, used);
+    run->iteration_s.p50 = gsl_stats_quantile_from_sorted_data(marks, 1, used, 0.5);
+    run->iteration_s.p95 = gsl_stats_quantile_from_sorted_data(marks, 1, used, 0.95);
+    run->iteration_s.max = marks[used - 1];
+    return steady;
+}
+
+static void describe_formula(struct node *n, bool steady)
+{
+    struct rg_run *run = n->run;
+    struct rg_prediction p;
+    rg_job_predict(n->job, &p);
+    run->formula.defined = true;
+    run->formula.overlap = p.overlap;
+    run->formula.predicted_iteration_s = p.iteration_s;
+    run->formula.bubble = p.iteration_s > 0 ? 1 - fmax(p.c_s, p.T_A_s) / p.iteration_s : NAN;
+    rg_run_observe(run, steady);
+}
+
+void rg_node_describe(struct node *n)
+{
+    struct rg_run *run = n->run;
+    run->iterations = n->done;
+    run->samples = (uint64_t)n->done * (uint64_t)n->job->batch;
+    run->time_s = n->time_s;
+    describe_formula(n, describe_iterations(n));
+}

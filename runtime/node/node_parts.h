@@ -1,0 +1,103 @@
+/* What the node program keeps, for its own sources and nobody else: node.c (the run), node_energy.c
+ * (joules and meters), node_clocks.c (whose date is whose), node_gather.c (the account of all nodes
+ * on rank 0) and node_describe.c (what follows from it). */
+#ifndef RG_NODE_PARTS_H
+#define RG_NODE_PARTS_H
+
+#include "node/node.h"
+#include "world/trace.h"
+#include <stddef.h>
+
+enum {
+    TAG_REPORT = RG_TAG_USER - 8,
+    TAG_EVENTS,
+    TAG_STOP,
+    TAG_TRACE,
+    TAG_ENERGY,
+    TAG_POINTS,
+    TAG_SECTIONS,
+    TAG_WHOLE
+};
+enum { IDLE, COMPUTE, NETWORK, SWITCH, TOTAL, PARTS }; /* of joules */
+
+struct node {
+    struct rg_world *w;
+    const struct rg_job *job;
+    const struct rg_node_options *options;
+    struct rg_run *run; /* rank 0 */
+    void *state;
+    bool trace; /* as rank 0 wants it */
+    long done;  /* iterations */
+    double time_s;
+    struct rg_energy energy;
+    double joules[PARTS]; /* of all nodes; rank 0 */
+    bool reached;         /* the wanted accuracy */
+    struct pause *pauses; /* where energy is settled after the run */
+    int pause_count;
+    uint64_t *machines; /* rank 0: of each node, see struct rg_meter_facts */
+    struct rg_clock_map clocks;
+    struct rg_clock_section *sections, *common; /* [pause_count] each, of sections */
+};
+
+/* The end of an epoch. It travels to rank 0, as a report does. */
+struct pause {
+    int64_t done;              /* iterations */
+    double begin_raw, end_raw; /* the clock ran in between */
+    double total_J;            /* of this node (rank 0, at the end: of all) until then */
+};
+_Static_assert(sizeof(struct pause) == 32, "pauses have no padding");
+
+/* A node's account, as it travels to rank 0: only fixed-width fields, the same on every ABI. */
+struct report {
+    double busy_s, joules[PARTS];
+    uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
+    uint64_t tls_sent, tls_received;
+    uint64_t memory, staleness, peak_units, events, dropped, paced, overruns;
+    double interval_s, longest_s, idle_W, variance_J2, samples;       /* of its meter */
+    double offset_s, wall_s, uncertainty_s, drift, drift_uncertainty; /* of its clock */
+    uint64_t machine, metered;
+    char host[64], source[16], meter_error[200];
+};
+_Static_assert(sizeof(struct report) == (28 + PARTS) * 8 + 280, "the report has no padding");
+_Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg_trace_event) == 56,
+               "trace events have no padding");
+
+/* ---- node_energy.c ---- */
+
+/* What this node has drawn, by part. */
+void rg_node_own_joules(const struct node *n, double joules[PARTS]);
+/* Collective, off the clock: what all nodes have drawn, on rank 0. */
+int rg_node_sum_energy(struct node *n);
+/* Worlds that measure: note the section of time that has just ended. */
+int rg_node_note_pause(struct node *n);
+/* The training is over, the sections are common: what the meter saw in each. */
+void rg_node_settle(struct node *n);
+/* What a node had drawn at the end of each epoch: to rank 0, and there on top of the others'. */
+int rg_node_send_pauses(struct node *n);
+int rg_node_receive_pauses(struct node *n, int rank, uint64_t machine);
+/* Is this node's energy to be added? Rank 0, in the order of ranks. */
+bool rg_node_counts(struct node *n, int rank, uint64_t machine);
+/* The meter's part of the report; and, on rank 0, of one node's, then of all nodes'. */
+void rg_node_account_meter(const struct node *n, struct report *r);
+void rg_node_add_energy(struct node *n, const struct report *r);
+void rg_node_add_meter(struct node *n, int rank, const struct report *r);
+void rg_node_describe_meters(struct node *n);
+
+/* ---- node_clocks.c ---- */
+
+/* After the training: by how much clocks differ, and the sections common to all. */
+int rg_node_align(struct node *n);
+/* The clock's part of the report. */
+void rg_node_account_clock(const struct node *n, struct report *r);
+
+/* ---- node_gather.c ---- */
+
+/* Collective, at the end: every node's account on rank 0, in *n->run. */
+int rg_node_gather(struct node *n);
+
+/* ---- node_describe.c ---- */
+
+/* Rank 0: what the result says of the whole run, once every account is there. */
+void rg_node_describe(struct node *n);
+
+#endif

@@ -1,0 +1,219 @@
+/* ringnode: run a scenario for real, one process a node, over sockets.
+ *
+ * Happy path: read and check everything, join the other ranks, run strategy after strategy; rank 0
+ * prints the table and writes the files. With --local a parent forks every rank on this machine.
+ * Failure modes handled: ranks that run something else are refused at the join; a rank that is lost
+ * ends the run on all others (status 4, with its name); Ctrl-C on any rank ends all (130); what had
+ * finished by then is written. */
+#include "programs/ringnode/ringnode.h"
+
+#include "base/check.h"
+#include "base/file.h"
+#include "models/blas.h"
+#include "result/checkpoint.h"
+#include <stdlib.h>
+#include <string.h>
+
+int ringnode_complain(int code, const char *text)
+{
+    fprintf(stderr, "ringnode: %s\n", text);
+    return rg_cli_exit_of(code);
+}
+
+/* Read --hosts; it must name enough of them. */
+static int open_hosts(struct ringnode *node)
+{
+    struct rg_error e = {0};
+    int result = rg_hosts_load(node->hosts_file, &node->hosts, &e);
+    if (result)
+        return ringnode_complain(result, e.text);
+    if (node->rank >= node->hosts.count) {
+        fprintf(stderr, "ringnode: --rank %d: %s names %d hosts, 0 to %d are allowed\n", node->rank,
+                node->hosts_file, node->hosts.count, node->hosts.count - 1);
+        return RG_EXIT_USAGE;
+    }
+    for (int i = 0; i < node->study.job_count; i++) {
+        const struct rg_job *job = &node->study.jobs[i];
+        if (job->nodes > node->hosts.count) {
+            fprintf(stderr,
+                    "ringnode: %s: strategy \"%s\" runs on %d nodes, %s names %d hosts (--set "
+                    "nodes=%d?)\n",
+                    node->study.scenario.file, job->label, job->nodes, node->hosts_file,
+                    node->hosts.count, node->hosts.count);
+            return RG_EXIT_USAGE;
+        }
+    }
+    return 0;
+}
+
+static int run_remote(struct ringnode *node)
+{
+    int status = open_hosts(node);
+    return status ? status : ringnode_run_rank(node, -1);
+}
+
+static int check_mode(const struct ringnode *node)
+{
+    bool either = node->rank >= 0 || node->hosts_file, both = node->rank >= 0 && node->hosts_file;
+    if (node->key_file && node->insecure) {
+        fputs("ringnode: --key-file and --insecure exclude each other\n", stderr);
+        return RG_EXIT_USAGE;
+    }
+    if (node->options.check || node->files || (node->local && !either) || (!node->local && both))
+        return 0;
+    fputs("ringnode: either --local [N], or both --rank R and --hosts FILE are needed\n", stderr);
+    return RG_EXIT_USAGE;
+}
+
+/* --local N is --set nodes=N, after all the others. */
+static void apply_local(struct ringnode *node)
+{
+    static char text[32];
+    if (node->local_nodes == 0)
+        return;
+    struct rg_options *o = &node->options;
+    char **sets = realloc(o->sets, ((size_t)o->set_count + 1) * sizeof *sets);
+    RG_ASSERT(sets);
+    snprintf(text, sizeof text, "nodes=%d", node->local_nodes);
+    sets[o->set_count++] = text;
+    o->sets = sets;
+}
+
+/* What is read beside the scenario. */
+static void tell_reads(struct ringnode *node)
+{
+    const char *choice = node->metering.choice;
+    const char *log = choice && strncmp(choice, "csv:", 4) == 0 ? choice + 4 : NULL;
+    const char *reads[RG_CLI_READS][2] = {{"--key-file", node->key_file},
+                                          {"--hosts", node->hosts_file},
+                                          {"--pace", node->pace},
+                                          {"--meter", log}};
+    for (int i = 0; i < RG_CLI_READS; i++)
+        if (reads[i][1])
+            rg_cli_reads(&node->options, reads[i][0], reads[i][1]);
+}
+
+/* Boards are as fast as they are: what a scenario does to simulated ones is refused. */
+static int refuse_faults(const struct rg_scenario *scenario)
+{
+    struct rg_error e;
+    if (!rg_scenario_has_faults(scenario))
+        return 0;
+    rg_scenario_fail(scenario, scenario->faults.line, &e,
+                     "<faults> are simulated only: ringsim runs this scenario, ringnode those "
+                     "without");
+    fprintf(stderr, "%s\n", e.text);
+    return RG_EXIT_USAGE;
+}
+
+/* A datasheet with a board for every rank, each with the cores that training uses. */
+static int load_pace(struct ringnode *node, struct rg_error *e)
+{
+    const struct rg_study *study = &node->study;
+    struct rg_platform *sheet = &node->datasheet;
+    if (!node->pace || strcmp(node->pace, "platform") == 0)
+        return 0;
+    int result = rg_platform_load(node->pace, sheet, e);
+    for (int i = 0; i < study->job_count && result == 0; i++) {
+        const struct rg_job *job = &study->jobs[i];
+        if (job->nodes > sheet->count)
+            return rg_fail(e, RG_ERR_INVALID,
+                           "--pace %.200s: has %d hosts, strategy \"%s\" runs on %d nodes",
+                           node->pace, sheet->count, job->label, job->nodes);
+        for (int rank = 0; rank < job->nodes; rank++)
+            if (job->threads > sheet->boards[rank]->cores)
+                return rg_fail(e, RG_ERR_INVALID,
+                               "--pace %.200s: host %.60s has %d cores, the scenario uses %d "
+                               "(training threads)",
+                               node->pace, sheet->names[rank], sheet->boards[rank]->cores,
+                               job->threads);
+    }
+    return result;
+}
+
+/* --files: what another machine needs to run the same, "ROLE PATH" a line. */
+static int list_files(struct ringnode *node)
+{
+    const struct rg_scenario *s = &node->study.scenario;
+    struct rg_error e = {0};
+    if (load_pace(node, &e) != 0)
+        return ringnode_complain(RG_ERR_INVALID, e.text);
+    const struct {
+        const char *role, *path;
+    } files[] = {{"scenario", s->file},        {"platform", s->platform_file},
+                 {"network", s->network_file}, {"data", s->data.images},
+                 {"data", s->data.labels},     {"data", s->data.file},
+                 {"load", node->options.load}, {"pace", node->datasheet.count ? node->pace : NULL}};
+    int status = node->hosts_file ? open_hosts(node) : 0;
+    if (status == 0 && node->key_file && rg_key_load(node->key_file, &node->key, &e) != 0)
+        status = ringnode_complain(RG_ERR_INVALID, e.text);
+    rg_key_forget(&node->key);
+    for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
+        if (files[i].path)
+            printf("%s %s\n", files[i].role, files[i].path);
+    return status;
+}
+
+static int run(struct ringnode *node)
+{
+    struct rg_error e = {0};
+    int result = rg_meter_check(node->metering.choice, &e);
+    if (result == 0)
+        result = load_pace(node, &e);
+    if (result == 0 && node->key_file)
+        result = rg_key_load(node->key_file, &node->key, &e);
+    if (result == 0 && node->options.load)
+        result = rg_checkpoint_load(node->options.load, &node->study.network, &node->initial, &e);
+    if (result == 0)
+        result = rg_study_load_data(&node->study, &e);
+    if (result) {
+        fprintf(stderr, "ringnode: %s\n", e.text);
+        return RG_EXIT_USAGE;
+    }
+    ringnode_catch_signals();
+    return node->local ? ringnode_run_local(node) : run_remote(node);
+}
+
+int main(int argc, char **argv)
+{
+    struct ringnode node = {.rank = -1,
+                            .compared = rg_clock_unknown,
+                            .join_timeout_s = 60,
+                            .metering = {.choice = "none",
+                                         .root = "/",
+                                         .interval_s = RG_METER_INTERVAL_S,
+                                         .stuck_s = RG_METER_STUCK_S},
+                            .idle_s = RG_METER_IDLE_S};
+    rg_blas_setup(argv);
+    rg_cli_parse(&ringnode_argp, argc, argv, &node);
+    rg_file_abandon_on_signals(RG_EXIT_INTERRUPTED); /* until there are ranks to be told */
+    if (node.options.list) {
+        rg_cli_list(stdout);
+        rg_cli_free(&node.options);
+        return rg_cli_flush("ringnode");
+    }
+    int status = check_mode(&node);
+    if (status == 0) {
+        apply_local(&node);
+        tell_reads(&node);
+        node.options.keyed = node.key_file ? RG_KEYED_YES : RG_KEYED_NO;
+        status = rg_cli_open(&node.options, "ringnode", &node.study);
+        status = status ? status : refuse_faults(&node.study.scenario);
+    }
+    if (status == 0 && rg_blas_note() && !node.files && !node.options.quiet)
+        fprintf(stderr, "ringnode: %s\n", rg_blas_note());
+    if (status == 0 && node.options.check) {
+        rg_cli_check(&node.study, stdout);
+        status = rg_cli_flush("ringnode");
+    } else if (status == 0 && node.files) {
+        status = list_files(&node);
+    } else if (status == 0) {
+        status = run(&node);
+    }
+    rg_study_close(&node.study);
+    rg_cli_free(&node.options);
+    rg_hosts_free(&node.hosts);
+    rg_platform_free(&node.datasheet);
+    free(node.initial);
+    return status;
+}

@@ -1,0 +1,332 @@
+/* One rank of ringnode: join, run strategy after strategy, with a meter where one is wanted, and be
+ * stopped by signals at any time; rank 0 reports. */
+#include "programs/ringnode/ringnode.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/signals.h"
+#include "models/blas.h"
+#include "node/node.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- being stopped ---- */
+
+static struct rg_mesh *volatile mesh_to_stop;
+static volatile int stop_join;
+volatile sig_atomic_t ringnode_interrupted;
+static volatile sig_atomic_t timed_out;
+
+static void stop(void)
+{
+    stop_join = 1;
+    if (mesh_to_stop)
+        rg_mesh_interrupt(mesh_to_stop);
+}
+
+/* Asked again after a second: at once. Sooner it may be the same wish, come twice: from the
+ * terminal or a supervisor to the whole group, and from the parent to its ranks. */
+static void on_interrupt(int number)
+{
+    static double first_s;
+    if (number != SIGUSR1 && ringnode_interrupted && rg_clock_s() - first_s > 1) {
+        rg_file_abandon_all();
+        _exit(RG_EXIT_INTERRUPTED);
+    }
+    if (!ringnode_interrupted)
+        first_s = rg_clock_s();
+    ringnode_interrupted = 1;
+    stop();
+}
+
+/* SIGALRM after so many seconds, 0: never. */
+static void set_alarm(double seconds)
+{
+    struct itimerval timer = {.it_value.tv_sec = (time_t)seconds};
+    timer.it_value.tv_usec = (suseconds_t)(1e6 * (seconds - floor(seconds)));
+    if (seconds > 0 && timer.it_value.tv_sec == 0)
+        timer.it_value.tv_usec = RG_MAX(timer.it_value.tv_usec, 1); /* 0 would mean never */
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+    timed_out = 1;
+    if (mesh_to_stop)
+        rg_mesh_expire(mesh_to_stop);
+    stop();
+}
+
+void ringnode_catch_signals(void)
+{
+    struct sigaction interrupt = {.sa_handler = on_interrupt}, late = {.sa_handler = on_alarm};
+    rg_catch_endings(on_interrupt);
+    sigaction(SIGUSR1, &interrupt, NULL); /* from the parent of --local */
+    sigaction(SIGALRM, &late, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- strategies ---- */
+
+struct one_run {
+    struct ringnode *node;
+    const struct rg_job *job;
+    struct rg_run *run;
+};
+
+/* A line now and then, for who reads through a pipe: ringdeploy. */
+static void tell_progress(void *arg, long done, long total, double time_s)
+{
+    static double last;
+    const struct rg_job *job = arg;
+    double now = rg_clock_s();
+    if (now - last < 1 && done < total)
+        return;
+    last = now;
+    fprintf(stderr, "  %.40s %ld/%ld, %.1f s\n", job->label, done, total, time_s);
+}
+
+static void show_progress(void *arg, long done, long total, double time_s)
+{
+    static double last;
+    const struct rg_job *job = arg;
+    double now = rg_clock_s();
+    if (now - last > 0.2 || done == total)
+        fprintf(stderr, "\r\033[K  %.40s %ld/%ld, %.1f s%s", job->label, done, total, time_s,
+                done == total ? "\r\033[K" : "");
+    last = now - last > 0.2 ? now : last;
+}
+
+/* The board whose time this rank's computations take; NULL: their own. */
+static const struct rg_board *pace_of(const struct ringnode *node, const struct rg_job *job)
+{
+    if (!node->pace || node->rank >= job->nodes)
+        return NULL;
+    return node->datasheet.count ? node->datasheet.boards[node->rank] : job->boards[node->rank];
+}
+
+static int program(struct rg_world *w, void *arg)
+{
+    struct one_run *r = arg;
+    const struct rg_board *pace = pace_of(r->node, r->job);
+    bool first = w->rank == 0 && !r->node->options.quiet;
+    bool show = first && isatty(STDERR_FILENO), tell = first && r->node->progress;
+    struct rg_node_options options = {.stop_accuracy = r->node->study.scenario.stop_accuracy,
+                                      .initial = r->node->initial,
+                                      .save = r->node->options.save,
+                                      .trace = r->node->options.trace != NULL,
+                                      .compared = &r->node->compared,
+                                      .host = rg_mesh_host(r->node->mesh, w->rank),
+                                      .pace = pace ? pace->name : NULL,
+                                      .progress = tell   ? tell_progress
+                                                  : show ? show_progress
+                                                         : NULL,
+                                      .progress_arg = (void *)r->job};
+    w->board = r->job->boards[w->rank];
+    return rg_node_run(w, r->job, &options, r->run);
+}
+
+static void fail_run(struct rg_run *run, const struct rg_job *job, int code, const char *text)
+{
+    if (!run)
+        return;
+    rg_run_free(run);
+    rg_run_init(run);
+    rg_job_describe(job, run);
+    run->status = code == RG_ERR_NO_FIT        ? RG_RUN_NO_FIT
+                  : code == RG_ERR_INTERRUPTED ? RG_RUN_INTERRUPTED
+                                               : RG_RUN_FAILED;
+    run->error_code = code;
+    snprintf(run->error, sizeof run->error, "%s", text);
+}
+
+/* What went wrong, in words: who was lost, where somebody was. */
+static int explain(struct ringnode *node, const struct rg_run *run, int code, char *text,
+                   size_t size)
+{
+    struct rg_mesh_lost lost;
+    if (timed_out || (!ringnode_interrupted && rg_mesh_expired(node->mesh))) { /* here, or there */
+        snprintf(text, size, "not finished within --timeout");
+        return RG_ERR_TIMEOUT;
+    }
+    if (code != RG_ERR_INTERRUPTED && rg_mesh_lost(node->mesh, &lost))
+        snprintf(text, size, "%s", lost.text);
+    else if (code == RG_ERR_IO && run && run->error[0]) /* of --save: which file, and why */
+        snprintf(text, size, "%s", run->error);
+    else
+        snprintf(text, size, "%s", rg_strerror(code));
+    return code;
+}
+
+/* Joules that nobody knows though a meter was wanted: rank 0 says why for all, as in the result. */
+static void tell_energy(struct ringnode *node, const struct rg_job *job, const struct rg_run *run)
+{
+    const char *own = node->meter ? rg_meter_error(node->meter) : "";
+    if (run && run->meter.known && run->meter.error[0])
+        fprintf(stderr, "ringnode: %s: no energy: %s\n", job->label, run->meter.error);
+    else if (!run && own[0] && node->rank < job->nodes)
+        fprintf(stderr, "ringnode: rank %d: %s: no energy: %s\n", node->rank, job->label, own);
+}
+
+static void run_job(struct ringnode *node, int index)
+{
+    const struct rg_job *job = &node->study.jobs[index];
+    struct rg_run *run = node->runs ? &node->runs[index] : NULL;
+    struct one_run one = {node, job, run};
+    struct rg_error e = {0};
+    char text[sizeof run->error];
+    int fits = rg_job_fits(job, &e); /* the same answer on every rank */
+    if (fits) {
+        fail_run(run, job, fits, e.text);
+        return;
+    }
+    int result = 0;
+    if (node->meter)
+        rg_meter_run(node->meter);
+    if (node->options.timeout_s > 0 && (!node->local || node->rank == 0))
+        set_alarm(node->options.timeout_s);
+    rg_mesh_pace(node->mesh, pace_of(node, job), job->threads);
+    int begun = rg_mesh_run(node->mesh, job->nodes, program, &one, &result, &e);
+    set_alarm(0);
+    int code = begun ? begun : result;
+    if (code == 0) {
+        tell_energy(node, job, run);
+        return;
+    }
+    node->rest_code = explain(node, run, code, text, sizeof text);
+    fail_run(run, job, node->rest_code, text);
+    if (node->rank > 0)
+        fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);
+}
+
+static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_mesh_facts *facts)
+{
+    sockets->known = true;
+    snprintf(sockets->cipher, sizeof sockets->cipher, "%s", facts->cipher);
+    snprintf(sockets->control, sizeof sockets->control, "%s", facts->congestion);
+    sockets->slow_start_after_idle = facts->slow_start_after_idle;
+    sockets->retransmits = facts->retransmits;
+    sockets->bytes_sent = facts->wire_sent;
+    sockets->bytes_received = facts->wire_received;
+}
+
+static int report(struct ringnode *node, double started_s)
+{
+    struct rg_result result = {.tool = "ringnode",
+                               .world = "posix",
+                               .scenario = node->study.scenario.name,
+                               .scenario_sha256 = node->study.scenario.digest,
+                               .seed = node->study.scenario.seed,
+                               .runs = node->runs,
+                               .run_count = node->study.job_count};
+    rg_cli_host(&result, rg_clock_s() - started_s);
+    describe_sockets(&result.host.sockets, &node->facts);
+    int status = rg_cli_finish(&node->options, "ringnode", &result);
+    rg_cli_tell_capacities(&node->options, &node->study, &result);
+    for (int i = 0; i < result.run_count; i++)
+        rg_run_free(&node->runs[i]);
+    free(node->runs);
+    node->runs = NULL;
+    return status;
+}
+
+/* Ranks that run other strategies than this one, or from other parameters, must not join it. */
+static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT])
+{
+    struct rg_digest *digest = rg_digest_new();
+    RG_ASSERT(digest);
+    rg_digest_add(digest, node->study.scenario.digest, strlen(node->study.scenario.digest));
+    for (int i = 0; i < node->study.job_count; i++)
+        rg_digest_add(digest, node->study.jobs[i].label, strlen(node->study.jobs[i].label) + 1);
+    if (node->initial)
+        rg_digest_add(digest, node->initial, node->study.network.parameters * sizeof(float));
+    for (int i = 0; node->pace && i < node->study.platform.count; i++) { /* all ranks, or none */
+        const struct rg_platform *p =
+            node->datasheet.count ? &node->datasheet : &node->study.platform;
+        if (i < p->count)
+            rg_digest_add(digest, p->boards[i]->name, strlen(p->boards[i]->name) + 1);
+    }
+    rg_digest_end(digest, text);
+}
+
+static bool is_interrupted(void *arg)
+{
+    (void)arg;
+    return ringnode_interrupted || timed_out;
+}
+
+/* All have joined and nothing is computed yet. Of the ranks on this machine under --local only the
+ * first asks the meter, which measures them all. */
+static int open_meter(struct ringnode *node, struct rg_error *e)
+{
+    struct rg_meter_options options = node->metering;
+    if (strcmp(options.choice, "none") == 0)
+        return 0;
+    bool shared = node->local && node->rank > 0;
+    if (shared)
+        options.choice = "other";
+    int result = rg_meter_open(&options, &node->meter, e);
+    if (result)
+        return result;
+    rg_mesh_meter(node->mesh, node->meter);
+    if (rg_meter_error(node->meter)[0])
+        fprintf(stderr, "ringnode: rank %d: no meter: %s\n", node->rank,
+                rg_meter_error(node->meter));
+    else if (!shared && !node->options.quiet)
+        fprintf(stderr, "ringnode: rank %d: meter %s%s\n", node->rank, rg_meter_where(node->meter),
+                node->local ? ", for all ranks of this machine together" : "");
+    rg_meter_idle(node->meter, node->idle_s, is_interrupted, NULL);
+    return 0;
+}
+
+int ringnode_run_rank(struct ringnode *node, int listener)
+{
+    char digest[RG_DIGEST_TEXT];
+    struct rg_error e = {0};
+    double started_s = rg_clock_s();
+    digest_of_run(node, digest);
+    struct rg_join join = {.rank = node->rank,
+                           .hosts = &node->hosts,
+                           .listener = listener,
+                           .scenario = digest,
+                           .timeout_s = node->join_timeout_s,
+                           .key = node->key_file ? &node->key : NULL,
+                           .insecure = node->insecure,
+                           .quiet = node->options.quiet || node->local,
+                           .stop = &stop_join};
+    int result = rg_mesh_join(&join, &node->mesh, &e);
+    rg_key_forget(&node->key);
+    if (result)
+        return ringnode_complain(result, e.text);
+    mesh_to_stop = node->mesh;
+    if (ringnode_interrupted)
+        rg_mesh_interrupt(node->mesh);
+    if (node->rank == 0) {
+        node->runs = calloc((size_t)node->study.job_count, sizeof *node->runs);
+        RG_ASSERT(node->runs);
+    }
+    rg_blas_set_threads(node->study.scenario.training.threads);
+    if (open_meter(node, &e) != 0)
+        fprintf(stderr, "ringnode: rank %d: no meter: %s\n", node->rank, e.text);
+    for (int i = 0; i < node->study.job_count; i++) {
+        if (node->rest_code == 0)
+            run_job(node, i);
+        else if (node->runs)
+            fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code,
+                     "not started, for the same reason");
+    }
+    mesh_to_stop = NULL;
+    rg_mesh_facts(node->mesh, &node->facts);
+    rg_mesh_leave(node->mesh);
+    rg_meter_close(node->meter);
+    int status = rg_cli_exit_of(node->rest_code);
+    int reported = node->rank == 0 ? report(node, started_s) : 0;
+    return status ? status : reported;
+}

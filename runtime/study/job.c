@@ -1,0 +1,213 @@
+/* One job: made of a strategy of the scenario, and described.
+ *
+ * Failure modes handled: too few or too many nodes, kinds that do not exist, what the strategy's
+ * check refuses: with the line that says it. */
+#include "study/job_parts.h"
+
+#include "base/check.h"
+#include "result/human.h"
+#include "scenario/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- nodes ---- */
+
+static int fail_nodes(const struct rg_study *study, const struct rg_strategy_spec *spec,
+                      const struct rg_attribute *a, const char *value, struct rg_error *e)
+{
+    char why[120];
+    snprintf(why, sizeof why, "the platform has %d host%s: 1 to %d are allowed",
+             study->platform.count, study->platform.count == 1 ? "" : "s", study->platform.count);
+    if (a)
+        return rg_job_fail_attribute(&study->scenario, spec, a, e, why);
+    return rg_scenario_fail(&study->scenario, 0, e, "nodes=%s: %s", value, why);
+}
+
+/* --set LABEL.nodes before --set nodes before the attribute; none: every host. Too few for the
+ * strategy: noted in *refusal, or, where that is NULL, an error. */
+static int set_nodes(const struct rg_study *study, const struct rg_strategy_spec *spec,
+                     struct rg_job *job, struct rg_error *refusal, struct rg_error *e)
+{
+    const struct rg_limit limit = {.whole = true, .min = 1, .max = study->platform.count};
+    const struct rg_attribute *given = NULL;
+    char text[24];
+    double number = study->platform.count;
+    for (int i = 0; i < spec->count; i++)
+        if (strcmp(spec->attributes[i].key, "nodes") == 0)
+            given = &spec->attributes[i];
+    if (study->scenario.nodes > 0 && !(given && given->line == 0))
+        given = NULL;
+    snprintf(text, sizeof text, "%d", study->scenario.nodes);
+    const char *value = given ? given->value : study->scenario.nodes > 0 ? text : NULL;
+    if (value && rg_text_number(value, &limit, &number, NULL) < 0)
+        return fail_nodes(study, spec, given, value, e);
+    job->nodes = (int)number;
+    job->nodes_given = value != NULL;
+    if (job->nodes >= job->strategy->min_nodes)
+        return 0;
+    if (refusal) {
+        job->refused = true;
+        rg_fail(refusal, RG_ERR_INVALID, "%s needs at least %d nodes, there %s %d",
+                job->strategy->name, job->strategy->min_nodes, job->nodes == 1 ? "is" : "are",
+                job->nodes);
+        return 0;
+    }
+    char set[24] = "";
+    int line = given ? given->line : value ? 0 : spec->line;
+    if (line == 0)
+        snprintf(set, sizeof set, "nodes=%d: ", job->nodes);
+    return rg_scenario_fail(&study->scenario, line, e,
+                            "%sstrategy \"%s\": %s needs at least %d nodes, there %s %d", set,
+                            spec->label, job->strategy->name, job->strategy->min_nodes,
+                            job->nodes == 1 ? "is" : "are", job->nodes);
+}
+
+/* ---- jobs ---- */
+
+static const struct rg_strategy *find_kind(const struct rg_study *study,
+                                           const struct rg_strategy_spec *spec, struct rg_error *e)
+{
+    const struct rg_strategy *strategy = rg_strategy_named(spec->kind);
+    if (strategy)
+        return strategy;
+    char words[300] = "", allowed[360];
+    for (int i = 0; rg_strategies[i]; i++) {
+        size_t used = strlen(words);
+        snprintf(words + used, sizeof words - used, "%s ", rg_strategies[i]->name);
+    }
+    rg_text_allowed(words, spec->kind, allowed, sizeof allowed);
+    rg_scenario_fail(&study->scenario, spec->line, e, "kind=\"%.40s\" of strategy \"%s\": %s",
+                     spec->kind, spec->label, allowed);
+    return NULL;
+}
+
+/* refusal: where to note that the job cannot run; NULL: that is an error. */
+static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec, struct rg_job *job,
+                    struct rg_error *refusal, struct rg_error *e)
+{
+    const struct rg_scenario *s = &study->scenario;
+    const struct rg_training *t = &s->training;
+    const struct rg_strategy *strategy = find_kind(study, spec, e);
+    if (!strategy)
+        return RG_ERR_INVALID;
+    long epoch = RG_MAX(study->data.train / t->batch, 1);
+    *job = (struct rg_job){.strategy = strategy,
+                           .label = spec->label,
+                           .boards = study->platform.boards,
+                           .network = &study->network,
+                           .data = &study->data,
+                           .optimizer = t->optimizer,
+                           .batch = t->batch,
+                           .threads = t->threads,
+                           .iterations = t->iterations ? t->iterations : t->epochs * epoch,
+                           .iterations_per_epoch = epoch,
+                           .seed = s->seed,
+                           .numerics = t->numerics};
+    int err = rg_job_set_defaults(job, e);
+    bool own_nodes = rg_job_param_index(strategy, "nodes") >= 0;
+    for (int i = 0; i < spec->count && err == 0; i++)
+        if (own_nodes || strcmp(spec->attributes[i].key, "nodes") != 0)
+            err = rg_job_set_value(job, s, spec, &spec->attributes[i], e);
+    if (err || (err = rg_job_set_overlap(job, s, spec, e)) ||
+        (err = set_nodes(study, spec, job, refusal, e)) || job->refused)
+        return err;
+    struct rg_error why = {0};
+    if ((err = strategy->check(job, &why)) == 0)
+        return 0;
+    if (err == RG_ERR_NOMEM)
+        return rg_fail(e, err, "%s: out of memory", s->file);
+    if (refusal) {
+        job->refused = true;
+        *refusal = why;
+        return 0;
+    }
+    return rg_scenario_fail(s, spec->line, e, "strategy \"%s\": %.380s", spec->label, why.text);
+}
+
+int rg_study_make_jobs(struct rg_study *study, bool may_refuse, struct rg_error *e)
+{
+    const struct rg_scenario *s = &study->scenario;
+    int err = 0, overlapping = 0;
+    study->jobs = calloc((size_t)s->strategy_count, sizeof *study->jobs); /* plans point to them */
+    study->refusals = calloc((size_t)s->strategy_count, sizeof *study->refusals);
+    if (!study->jobs || !study->refusals)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file);
+    while (study->job_count < s->strategy_count && err == 0) {
+        int i = study->job_count++;
+        const struct rg_strategy_spec *spec = &s->strategies[i];
+        err = make_job(study, spec, &study->jobs[i], may_refuse ? &study->refusals[i] : NULL, e);
+        if (err == 0)
+            overlapping +=
+                rg_job_param_index(study->jobs[study->job_count - 1].strategy, "overlap") >= 0;
+    }
+    if (err == 0 && s->overlap && overlapping == 0 && !may_refuse)
+        err = rg_scenario_fail(s, 0, e, "overlap=%.60s: no strategy here has that parameter",
+                               s->overlap);
+    return err;
+}
+
+/* ---- one job ---- */
+
+int rg_job_fits(const struct rg_job *job, struct rg_error *e)
+{
+    int worst = -1, short_of = 0;
+    uint64_t most = 0;
+    for (int rank = 0; rank < job->nodes; rank++) {
+        uint64_t need = job->strategy->memory(job, rank), room = job->boards[rank]->memory_bytes;
+        if (need <= room)
+            continue;
+        short_of++;
+        if (worst < 0 || need - room > most) {
+            worst = rank;
+            most = need - room;
+        }
+    }
+    if (worst < 0)
+        return 0;
+    char need[RG_HUMAN], room[RG_HUMAN], others[48] = "";
+    rg_human_bytes((double)job->strategy->memory(job, worst), need);
+    rg_human_bytes((double)job->boards[worst]->memory_bytes, room);
+    if (short_of > 1)
+        snprintf(others, sizeof others, "; %d of %d nodes are too small", short_of, job->nodes);
+    return rg_fail(e, RG_ERR_NO_FIT, "node %d needs %s, its board (%s) has %s%s", worst, need,
+                   job->boards[worst]->name, room, others);
+}
+
+void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction)
+{
+    *prediction = (struct rg_prediction){0};
+    job->strategy->predict(job, prediction);
+    const struct rg_board *board = job->boards[0];
+    if (!board->shared_medium)
+        return;
+    prediction->c_s = rg_board_wire_s(board, prediction->messages, prediction->payload_bytes);
+    prediction->iteration_s = fmax(prediction->iteration_s, prediction->c_s);
+}
+
+void rg_job_describe(const struct rg_job *job, struct rg_run *run)
+{
+    snprintf(run->label, sizeof run->label, "%s", job->label);
+    snprintf(run->kind, sizeof run->kind, "%s", job->strategy->name);
+    run->nodes = job->nodes;
+    run->numerics = job->numerics;
+    for (int i = 0; job->strategy->params[i].name; i++) {
+        char *text = rg_job_param_text(job, i);
+        rg_run_param(run, job->strategy->params[i].name, text ? text : "?");
+        free(text);
+    }
+    if (job->refused)
+        return;
+    struct rg_prediction p;
+    rg_job_predict(job, &p);
+    run->predicted.defined = true;
+    run->predicted.overlap = p.overlap;
+    run->predicted.T_A_s = p.T_A_s;
+    run->predicted.c_s = p.c_s;
+    run->predicted.iteration_s = p.iteration_s;
+    run->predicted.messages = p.messages;
+    run->predicted.values = p.values;
+    run->predicted.payload_bytes = p.payload_bytes;
+    run->predicted.memory_bytes = p.memory_bytes;
+}

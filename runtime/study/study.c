@@ -1,0 +1,223 @@
+/* From a scenario to its jobs.
+ *
+ * Happy path: read the scenario, apply --set, seal it, read platform and network, look at the data,
+ * make a job of every strategy. Failure modes handled: whatever of these contradicts another is
+ * refused with the line that says it. */
+#include "study/job_parts.h"
+
+#include "scenario/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the files against one another ---- */
+
+static size_t floats(struct rg_shape shape)
+{
+    return (size_t)shape.channels * (size_t)shape.height * (size_t)shape.width;
+}
+
+static int check_shapes(const struct rg_study *study, struct rg_error *e)
+{
+    const struct rg_scenario *s = &study->scenario;
+    const struct rg_network *network = &study->network;
+    size_t inputs = floats(network->input);
+    if (inputs != study->data.inputs)
+        return rg_scenario_fail(s, s->network_line, e,
+                                "network %.160s takes %zu inputs, a sample of the data (line %d) "
+                                "has %zu: they must be equal",
+                                network->file, inputs, s->data.line, study->data.inputs);
+    if (network->classes != study->data.classes) {
+        rg_fail_at(e, network->file, network->layers[network->layer_count - 1].spec.line,
+                   "the last layer has %d outputs, the data at %.160s:%d has %d classes: they must "
+                   "be equal",
+                   network->classes, s->file, s->data.line, study->data.classes);
+        return RG_ERR_INVALID;
+    }
+    return 0;
+}
+
+static int check_training(const struct rg_study *study, struct rg_error *e)
+{
+    const struct rg_scenario *s = &study->scenario;
+    const struct rg_training *t = &s->training;
+    if (t->batch > study->data.train)
+        return rg_scenario_fail(s, s->lines.batch, e,
+                                "batch=\"%d\": there are %d training samples, 1 to %d are allowed",
+                                t->batch, study->data.train, study->data.train);
+    for (int i = 0; i < study->platform.count; i++)
+        if (t->threads > study->platform.boards[i]->cores)
+            return rg_scenario_fail(
+                s, s->lines.threads, e,
+                "threads=\"%d\": host %.60s (%s) has %d core%s, 1 to %d are allowed", t->threads,
+                study->platform.names[i], study->platform.boards[i]->name,
+                study->platform.boards[i]->cores, study->platform.boards[i]->cores == 1 ? "" : "s",
+                study->platform.boards[i]->cores);
+    return 0;
+}
+
+/* Clocks and rates of the scenario, put upon the platform's boards. */
+static int set_boards(struct rg_study *study, enum rg_keyed keyed, struct rg_error *e)
+{
+    const struct rg_scenario *s = &study->scenario;
+    struct rg_platform *platform = &study->platform;
+    struct rg_error why = {0};
+    int err = 0;
+    rg_platform_scale_ports(platform, s->training.link_rate);
+    if (keyed ? keyed == RG_KEYED_YES : s->training.key_byte_s > 0)
+        rg_platform_key(platform, s->training.key_byte_s);
+    if (s->training.clock > 0)
+        err = rg_platform_set_clock(platform, 0, platform->count - 1, s->training.clock, &why);
+    if (err)
+        return rg_scenario_fail(s, s->lines.clock, e, "clock=\"%.6g\": %.400s", s->training.clock,
+                                why.text);
+    for (int i = 0; i < s->clock_count; i++) {
+        const struct rg_clock_group *group = &s->clocks[i];
+        if (group->last >= platform->count)
+            return rg_scenario_fail(s, group->line, e,
+                                    "nodes of <clock>: rank %d of a platform of %d hosts; 0 to %d "
+                                    "are allowed",
+                                    group->last, platform->count, platform->count - 1);
+        err = rg_platform_set_clock(platform, group->first, group->last, group->hz, &why);
+        if (err)
+            return rg_scenario_fail(s, group->line, e, "hz=\"%.6g\" of <clock>: %.400s", group->hz,
+                                    why.text);
+    }
+    return rg_scenario_check_faults(s, platform->count, e);
+}
+
+/* ---- which strategies ---- */
+
+static void free_spec(struct rg_strategy_spec *spec)
+{
+    for (int i = 0; i < spec->count; i++) {
+        free(spec->attributes[i].key);
+        free(spec->attributes[i].value);
+    }
+    free(spec->attributes);
+    free(spec->label);
+    free(spec->kind);
+}
+
+/* Keep the strategies named; what is left is what the digest is about. */
+int rg_study_select(struct rg_scenario *s, char *const *labels, int label_count, struct rg_error *e)
+{
+    char words[320] = "", allowed[360];
+    int kept = 0;
+    for (int i = 0; i < s->strategy_count; i++) {
+        size_t used = strlen(words);
+        if (used + strlen(s->strategies[i].label) + 2 < sizeof words)
+            snprintf(words + used, sizeof words - used, "%s|", s->strategies[i].label);
+    }
+    for (int k = 0; k < label_count; k++) {
+        bool found = false;
+        for (int i = 0; i < s->strategy_count; i++)
+            found = found || strcmp(s->strategies[i].label, labels[k]) == 0;
+        if (!found) {
+            rg_text_allowed(words, labels[k], allowed, sizeof allowed);
+            rg_fail(e, RG_ERR_INVALID, "--strategy %.64s: %s", labels[k], allowed);
+            if (e)
+                rg_one_line(e->text);
+            return RG_ERR_INVALID;
+        }
+    }
+    for (int i = 0; i < s->strategy_count; i++) {
+        bool wanted = label_count == 0;
+        for (int k = 0; k < label_count; k++)
+            wanted = wanted || strcmp(s->strategies[i].label, labels[k]) == 0;
+        if (wanted)
+            s->strategies[kept++] = s->strategies[i];
+        else
+            free_spec(&s->strategies[i]);
+    }
+    s->strategy_count = kept;
+    return 0;
+}
+
+bool rg_study_concerns(const char *key, const struct rg_strategy_spec *spec)
+{
+    const struct rg_strategy *strategy = rg_strategy_named(spec->kind);
+    if (!rg_sweep_concerns(key, spec->label))
+        return false;
+    return strcmp(key, "overlap") != 0 || !strategy || rg_job_param_index(strategy, key) >= 0;
+}
+
+/* What a study without points makes of sweeps of its strategies. */
+static int refuse_sweeps(const struct rg_scenario *s, struct rg_error *e)
+{
+    for (int i = 0; i < s->sweep_count; i++) {
+        const struct rg_sweep *sweep = &s->sweeps[i];
+        bool concerns = false;
+        for (int k = 0; k < s->strategy_count; k++)
+            concerns = concerns || rg_study_concerns(sweep->key, &s->strategies[k]);
+        if (concerns)
+            return rg_scenario_fail(s, sweep->line, e,
+                                    "<sweep key=\"%.80s\">: sweeps are simulated only, by ringsim; "
+                                    "--set %.80s=%.40s takes one value of it",
+                                    sweep->key, sweep->key,
+                                    rg_sweep_is_multiple(sweep->values[0]) ? "VALUE"
+                                                                           : sweep->values[0]);
+    }
+    return 0;
+}
+
+/* ---- opening and closing ---- */
+
+int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
+{
+    struct rg_scenario *s = &study->scenario;
+    *study = (struct rg_study){0};
+    int err = rg_scenario_load(want->file, s, e);
+    for (int i = 0; i < want->set_count && err == 0; i++)
+        err = rg_scenario_set(s, want->sets[i], e);
+    if (err == 0 && want->at_point)
+        err = rg_scenario_apply(s, want->point, want->point_count, e);
+    if (err || (err = rg_study_select(s, want->labels, want->label_count, e)) ||
+        (!want->at_point && (err = refuse_sweeps(s, e))) ||
+        (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
+        (err = rg_platform_load(s->platform_file, &study->platform, e)) ||
+        (err = set_boards(study, want->keyed, e)) ||
+        (err = rg_network_load(s->network_file, &study->network, e)) ||
+        (err = rg_dataset_probe(&s->data, &study->data, e)) || (err = check_shapes(study, e)) ||
+        (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)))
+        rg_study_close(study);
+    if (err && e)
+        rg_one_line(e->text);
+    return err;
+}
+
+int rg_study_open(const char *file, char *const *sets, int set_count, char *const *labels,
+                  int label_count, struct rg_study *study, struct rg_error *e)
+{
+    const struct rg_study_want want = {.file = file,
+                                       .sets = sets,
+                                       .set_count = set_count,
+                                       .labels = labels,
+                                       .label_count = label_count};
+    return rg_study_open_at(&want, study, e);
+}
+
+int rg_study_load_data(struct rg_study *study, struct rg_error *e)
+{
+    if (!study->scenario.training.numerics || study->data.x)
+        return 0;
+    return rg_dataset_load(&study->scenario.data, &study->data, e);
+}
+
+void rg_study_close(struct rg_study *study)
+{
+    for (int i = 0; i < study->job_count; i++) {
+        struct rg_job *job = &study->jobs[i];
+        if (job->strategy && job->strategy->forget)
+            job->strategy->forget(job);
+        for (int k = 0; k < RG_PARAMS_MAX; k++)
+            free(job->values[k].list);
+    }
+    free(study->jobs);
+    free(study->refusals);
+    rg_dataset_free(&study->data);
+    rg_network_free(&study->network);
+    rg_platform_free(&study->platform);
+    rg_scenario_free(&study->scenario);
+    *study = (struct rg_study){0};
+}
