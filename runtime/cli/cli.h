@@ -2,8 +2,8 @@
 #ifndef RG_CLI_H
 #define RG_CLI_H
 
-#include "study/job.h"
 #include "scenario/text.h"
+#include "study/job.h"
 #include "study/sweep.h"
 #include <argp.h>
 

@@ -2,8 +2,8 @@
 #include "cli/cli.h"
 
 #include "base/check.h"
-#include "study/capacity.h"
 #include "result/human.h"
+#include "study/capacity.h"
 
 #include <inttypes.h>
 #include <math.h>

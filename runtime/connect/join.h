@@ -52,9 +52,9 @@ struct rg_join {
     const volatile int *stop; /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */
 };
 
-/* Cubic, or Reno, which everybody may ask for: BBR costs a tenth, and long tails. On a listener before it
- * listens, on a caller before it connects: a socket that BBR has paced once is paced for ever,
- * whatever it is told later. */
+/* Cubic, or Reno, which everybody may ask for: BBR costs a tenth, and long tails. On a listener
+ * before it listens, on a caller before it connects: a socket that BBR has paced once is paced for
+ * ever, whatever it is told later. */
 void rg_choose_congestion(int fd);
 /* Does this kernel forget, while a connection rests, how fast it was (RFC 2861; the sysctl
  * net.ipv4.tcp_slow_start_after_idle)? In training most rest in every iteration. */

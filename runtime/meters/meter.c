@@ -10,9 +10,8 @@
 #include "meters/meter.h"
 
 #include "base/check.h"
-#include "posix/mesh.h"
-#include "meters/meter_source.h"
 #include "base/clock.h"
+#include "meters/meter_source.h"
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>

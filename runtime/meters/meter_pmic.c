@@ -10,7 +10,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "posix/mesh.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -172,7 +172,7 @@ struct rg_result_host {
     double load;   /* 1-minute average at the start */
     char blas_kernels[32];
     int blas_threads;
-    int cores; /* that the process could run on */
+    int cores;        /* that the process could run on */
     char machine[64]; /* uname -m and system */
     struct rg_result_sockets sockets;
 };

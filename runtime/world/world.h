@@ -69,9 +69,9 @@ struct rg_counters {
     uint64_t messages, values;                              /* sent */
     uint64_t bytes_sent, bytes_received, messages_received; /* payload */
     uint64_t tls_sent, tls_received; /* that a key adds to them, where there is one */
-    uint64_t late_receives; /* messages that arrived before their receive was posted */
-    uint64_t paced;    /* computations stretched to what a datasheet says they take */
-    uint64_t overruns; /* of those: that took longer */
+    uint64_t late_receives;          /* messages that arrived before their receive was posted */
+    uint64_t paced;                  /* computations stretched to what a datasheet says they take */
+    uint64_t overruns;               /* of those: that took longer */
     double unseen_s; /* between messages' arrivals and the calls that saw them, at either end; in
                       * worlds of virtual time only */
 };

@@ -8,15 +8,15 @@
  * peer: what is left out is said; a peer that is lost (4); Ctrl-C writes nothing (130). */
 #include "programs/ringcal/ringcal.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/cores.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/signals.h"
-#include "models/blas.h"
 #include "meters/meter.h"
+#include "models/blas.h"
 #include "posix/world_posix.h"
 #include "scenario/scenario.h"
-#include "base/clock.h"
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
