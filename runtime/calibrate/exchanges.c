@@ -76,7 +76,10 @@ static int lead_round(struct ends *x, size_t bytes)
     int err = rg_recv(x->w, peer_of(x), TAG_BACK, x->in, bytes, &back);
     if (err == 0)
         err = rg_send(x->w, peer_of(x), TAG_WAY, x->out, bytes, &way);
-    return err ? err : rg_wait_all(x->w, both, 2);
+    if (err == 0)
+        return rg_wait_all(x->w, both, 2);
+    rg_cancel(x->w, &back);
+    return err;
 }
 
 static int follow_rounds(struct ends *x, size_t bytes, int rounds)
@@ -135,8 +138,8 @@ static int one_way(struct ends *x, size_t bytes, struct told *result)
 static int pass_messages(struct ends *x, bool send, size_t bytes, int count)
 {
     struct rg_request requests[DEPTH];
-    int err = 0, posted = 0;
-    for (int done = 0; done < count && err == 0; done++) {
+    int err = 0, posted = 0, done = 0;
+    for (; done < count && err == 0; done++) {
         for (; posted < count && posted < done + DEPTH && err == 0; posted++)
             err = send ? rg_send(x->w, peer_of(x), TAG_STREAM, x->out, bytes,
                                  &requests[posted % DEPTH])
@@ -145,6 +148,8 @@ static int pass_messages(struct ends *x, bool send, size_t bytes, int count)
         if (err == 0)
             err = rg_wait(x->w, &requests[done % DEPTH]);
     }
+    for (; done < posted; done++) /* after an error */
+        rg_cancel(x->w, &requests[done % DEPTH]);
     return err;
 }
 

@@ -213,10 +213,10 @@ int rg_broadcast(struct rg_world *w, struct rg_group group, int root, void *data
         struct rg_request request;
         if (have && me % (2 * step) == 0 && me + step < n) {
             rg_send(w, member(&group, me + step + root), tag, data, bytes, &request);
-            result = rg_wait_or_cancel(w, &request);
+            result = rg_wait(w, &request);
         } else if (!have && me % (2 * step) == step) {
             rg_recv(w, member(&group, me - step + root), tag, data, bytes, &request);
-            result = rg_wait_or_cancel(w, &request);
+            result = rg_wait(w, &request);
             have = true;
         }
     }

@@ -37,12 +37,12 @@ int rg_node_sum_energy(struct node *n)
     rg_node_own_joules(n, joules);
     if (n->w->rank > 0) {
         rg_send(n->w, 0, TAG_ENERGY, joules, sizeof joules, &request);
-        return rg_wait_or_cancel(n->w, &request);
+        return rg_wait(n->w, &request);
     }
     memcpy(n->joules, joules, sizeof joules);
     for (int rank = 1; rank < n->w->size && result == 0; rank++) {
         rg_recv(n->w, rank, TAG_ENERGY, joules, sizeof joules, &request);
-        result = rg_wait_or_cancel(n->w, &request);
+        result = rg_wait(n->w, &request);
         if (result == 0)
             add_joules(n->joules, joules);
     }
@@ -101,7 +101,7 @@ int rg_node_receive_pauses(struct node *n, int rank, uint64_t machine)
     if (!theirs)
         return RG_ERR_NOMEM;
     rg_recv(n->w, rank, TAG_POINTS, theirs, bytes, &request);
-    int result = rg_wait_or_cancel(n->w, &request);
+    int result = rg_wait(n->w, &request);
     for (int i = 0; i < n->pause_count && result == 0 && rg_node_counts(n, rank, machine); i++)
         n->pauses[i].total_J += theirs[i].total_J;
     free(theirs);
@@ -112,7 +112,7 @@ int rg_node_send_pauses(struct node *n)
 {
     struct rg_request request;
     rg_send(n->w, 0, TAG_POINTS, n->pauses, (size_t)n->pause_count * sizeof *n->pauses, &request);
-    return rg_wait_or_cancel(n->w, &request);
+    return rg_wait(n->w, &request);
 }
 
 /* ---- the meters of all nodes ---- */

@@ -140,7 +140,7 @@ static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dro
         return RG_ERR_NOMEM;
     struct rg_request request;
     rg_recv(n->w, rank, TAG_EVENTS, trace->events, count * sizeof *trace->events, &request);
-    int result = rg_wait_or_cancel(n->w, &request);
+    int result = rg_wait(n->w, &request);
     trace->count = trace->capacity = result ? 0 : count;
     return result;
 }
@@ -155,7 +155,7 @@ static int tell_whole(struct node *n)
     for (size_t i = 0; i < others; i++)
         rg_send(n->w, (int)i + 1, TAG_WHOLE, NULL, 0, &requests[i]);
     for (size_t i = 0; i < others; i++)
-        rg_wait_or_cancel(n->w, &requests[i]);
+        rg_wait(n->w, &requests[i]);
     free(requests);
     return 0;
 }
@@ -165,7 +165,7 @@ static int hear_whole(struct node *n)
 {
     struct rg_request request;
     rg_recv(n->w, 0, TAG_WHOLE, NULL, 0, &request);
-    return rg_wait_or_cancel(n->w, &request);
+    return rg_wait(n->w, &request);
 }
 
 int rg_node_gather(struct node *n)
@@ -180,13 +180,13 @@ int rg_node_gather(struct node *n)
     if (n->w->rank > 0) {
         struct rg_trace *trace = n->w->trace;
         rg_send(n->w, 0, TAG_REPORT, &own, sizeof own, &request);
-        result = rg_wait_or_cancel(n->w, &request);
+        result = rg_wait(n->w, &request);
         if (result == 0 && n->w->ops->settle)
             result = rg_node_send_pauses(n);
         if (result == 0 && trace) {
             rg_send(n->w, 0, TAG_EVENTS, trace->events, own.events * sizeof *trace->events,
                     &request);
-            result = rg_wait_or_cancel(n->w, &request);
+            result = rg_wait(n->w, &request);
         }
         return result ? result : hear_whole(n);
     }
@@ -205,7 +205,7 @@ int rg_node_gather(struct node *n)
     for (int rank = 1; rank < n->w->size && result == 0; rank++) {
         struct report r;
         rg_recv(n->w, rank, TAG_REPORT, &r, sizeof r, &request);
-        result = rg_wait_or_cancel(n->w, &request);
+        result = rg_wait(n->w, &request);
         if (result == 0 && n->w->ops->settle)
             result = rg_node_receive_pauses(n, rank, r.machine);
         if (result == 0 && n->trace)

@@ -286,10 +286,10 @@ static int stream_piece(struct rg_world *w, size_t at, size_t count, int owner, 
         return visit(arg, at, values, count);
     if (w->rank == owner) {
         rg_send(w, 0, tag, values, count * sizeof *values, &request);
-        return rg_wait_or_cancel(w, &request);
+        return rg_wait(w, &request);
     }
     rg_recv(w, owner, tag, room, count * sizeof *room, &request);
-    int result = rg_wait_or_cancel(w, &request);
+    int result = rg_wait(w, &request);
     return result ? result : visit(arg, at, room, count);
 }
 

@@ -195,14 +195,14 @@ static int tell(struct rg_world *w, uint32_t tag, int32_t number)
 {
     struct rg_request request;
     int result = rg_send(w, w->rank, tag, &number, sizeof number, &request);
-    return result ? result : rg_wait_or_cancel(w, &request);
+    return result ? result : rg_wait(w, &request);
 }
 
 static int hear(struct rg_world *w, uint32_t tag, int32_t *number)
 {
     struct rg_request request;
     int result = rg_recv(w, w->rank, tag, number, sizeof *number, &request);
-    return result ? result : rg_wait_or_cancel(w, &request);
+    return result ? result : rg_wait(w, &request);
 }
 
 /* The second strand: sums each bucket it is told of and answers with the outcome after the last one

@@ -205,14 +205,9 @@ int rg_wait(struct rg_world *w, struct rg_request *request)
     int index;
     int result =
         request->status == RG_PENDING ? rg_wait_any(w, &request, 1, RG_FOREVER, &index) : 0;
+    if (result)
+        rg_cancel(w, request);
     return result ? result : request->status;
-}
-
-int rg_wait_or_cancel(struct rg_world *w, struct rg_request *request)
-{
-    int result = rg_wait(w, request);
-    rg_cancel(w, request);
-    return result;
 }
 
 bool rg_done(struct rg_world *w, struct rg_request *request)
@@ -234,10 +229,7 @@ int rg_sendrecv(struct rg_world *w, int dst, const void *out, size_t out_bytes, 
     struct rg_request to, from;
     rg_recv(w, src, tag, in, in_bytes, &from);
     rg_send(w, dst, tag, out, out_bytes, &to);
-    int result = rg_wait_all(w, (struct rg_request *[]){&from, &to}, 2);
-    rg_cancel(w, &from);
-    rg_cancel(w, &to);
-    return result;
+    return rg_wait_all(w, (struct rg_request *[]){&from, &to}, 2);
 }
 
 int rg_barrier(struct rg_world *w)

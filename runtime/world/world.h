@@ -210,12 +210,14 @@ int rg_recv_upto(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t
  * request still valid. The completion's own error stands in its status, not in the result. */
 int rg_wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
                 int *index);
-/* All of them; the first error of a completion, by index, is returned after all have completed. */
-int rg_wait_all(struct rg_world *w, struct rg_request *const *requests, int n);
+/* Wait for one request, and give back its buffer in every case: where the wait itself fails
+ * (RG_ERR_INTERRUPTED, RG_ERR_DEADLOCK) the request is cancelled, so that it and its buffer may end
+ * with the caller. Whoever wants to keep it posted calls rg_wait_any. Returns the wait's own error,
+ * else the request's status. */
 int rg_wait(struct rg_world *w, struct rg_request *request);
-/* For a request or a buffer that will not outlive the call: what is still pending where the wait
- * itself fails (interruption, deadlock) is cancelled. */
-int rg_wait_or_cancel(struct rg_world *w, struct rg_request *request);
+/* The same for all of them (NULL entries are passed over), each to its end; the first error by
+ * index. */
+int rg_wait_all(struct rg_world *w, struct rg_request *const *requests, int n);
 /* Is it complete? Polls the world. */
 bool rg_done(struct rg_world *w, struct rg_request *request);
 

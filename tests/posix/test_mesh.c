@@ -395,7 +395,10 @@ static int wait_for_ever(struct rg_world *w, void *arg)
     int result = rg_wait_any(w, &one, 1, RG_FOREVER, &index);
     if (result != RG_ERR_INTERRUPTED)
         return result ? result : r.status;
-    return r.status == RG_PENDING && rg_iteration(w, 0) == RG_ERR_INTERRUPTED ? result : __LINE__;
+    if (r.status != RG_PENDING || rg_iteration(w, 0) != RG_ERR_INTERRUPTED)
+        return __LINE__;
+    /* rg_wait leaves nothing behind that could be written to once r and byte are gone. */
+    return rg_wait(w, &r) == RG_ERR_INTERRUPTED && r.status == RG_ERR_CANCELLED ? result : __LINE__;
 }
 
 static int be_interrupted(struct rg_mesh *mesh, void *arg)
