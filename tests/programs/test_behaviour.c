@@ -261,6 +261,29 @@ static void ending_the_parent_ends_the_ranks(void)
     CU_ASSERT_EQUAL(command_group_size(pid), 0);
 }
 
+/* A shell that started something else before it became ringnode leaves it that child; and one that
+ * ignores the ends of its children hands that on. */
+static void inherited_children_are_ignored(void)
+{
+    char script[] = "/tmp/ringtmp-test-XXXXXX", line[128];
+    const char *const preludes[] = {"sleep 0.3 & exec", "exec env --ignore-signal=CHLD"};
+    int fd = mkstemp(script);
+    CU_ASSERT_FATAL(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < RG_COUNT(preludes); i++) {
+        FILE *f = fopen(script, "w");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+        fprintf(f, "%s %s scenarios/iris-3.xml --local --strategy ring --set epochs=%s\n",
+                preludes[i], RG_RINGNODE, i == 0 ? "1000000 --timeout 2" : "1 --timeout 0.0001");
+        fclose(f);
+        struct command_output output;
+        snprintf(line, sizeof line, "sh %s", script);
+        command_run(line, 30, &output);
+        CU_ASSERT_EQUAL(output.status, 3); /* its time is up, and nothing else */
+    }
+    unlink(script);
+}
+
 static void a_timeout_is_no_interruption(void)
 {
     struct command_output output;
@@ -433,6 +456,7 @@ int main(int argc, char **argv)
         {"a pipe takes the result", a_pipe_takes_the_result},
         {"SIGTERM to the parent ends its ranks", ending_the_parent_ends_the_ranks},
         {"--timeout: status 3", a_timeout_is_no_interruption},
+        {"inherited children are none of ours", inherited_children_are_ignored},
         {"--timeout of one rank: status 3 on all", a_timeout_is_told_to_all},
         {"a rank that is killed: status 4 and its name", a_killed_rank_is_named},
         {"what does not fit is told, the rest runs", what_does_not_fit_is_told},

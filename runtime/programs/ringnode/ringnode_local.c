@@ -5,6 +5,7 @@
 #include "base/cores.h"
 #include "base/file.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -40,42 +41,54 @@ static void clean_up_after(const struct rg_options *options, pid_t pid)
             rg_file_abandon_of(paths[i], (long)pid);
 }
 
-/* Rank 0 speaks for the run; a rank that ended otherwise than it counts where rank 0 saw nothing.
- */
+/* Statuses as they come: rank 0 speaks for the run, and the first other rank that failed where rank
+ * 0 saw nothing. */
+struct outcome {
+    int first, others;
+};
+
+static void note_end(const struct rg_options *options, int rank, pid_t pid, int status,
+                     struct outcome *outcome)
+{
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : RG_EXIT_PEER;
+    if (WIFSIGNALED(status)) {
+        fprintf(stderr, "ringnode: rank %d was ended by signal %d (%s)\n", rank, WTERMSIG(status),
+                strsignal(WTERMSIG(status)));
+        clean_up_after(options, pid);
+    }
+    if (rank == 0)
+        outcome->first = code;
+    else if (outcome->others == 0)
+        outcome->others = code;
+}
+
+/* Each rank is asked for by its number: a child that this process has inherited from the shell that
+ * became it is none of ours. Looking now and then, so that no signal can be missed. */
 static int wait_for_ranks(const struct rg_options *options, pid_t *pids, int count)
 {
-    int first = 0, others = 0, left = count;
+    struct outcome outcome = {0};
     bool passed_on = false;
-    while (left > 0) {
-        int status;
-        for (int rank = 0; rank < count && ringnode_interrupted && !passed_on; rank++)
-            if (pids[rank] > 0)
+    for (int left = 1; left > 0;) {
+        int ended = 0, status;
+        bool pass_on = ringnode_interrupted && !passed_on;
+        passed_on = passed_on || pass_on;
+        left = 0;
+        for (int rank = 0; rank < count; rank++) {
+            if (pids[rank] <= 0)
+                continue;
+            if (pass_on)
                 kill(pids[rank], SIGUSR1);
-        passed_on = passed_on || ringnode_interrupted;
-        pid_t pid = waitpid(-1, &status, WNOHANG); /* looking, so that no signal can be missed */
-        if (pid == 0)
-            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-        if (pid == 0 || (pid < 0 && errno == EINTR))
-            continue;
-        if (pid < 0)
-            break;
-        left--;
-        int code = WIFEXITED(status) ? WEXITSTATUS(status) : RG_EXIT_PEER, rank = 0;
-        while (rank < count && pids[rank] != pid)
-            rank++;
-        RG_ASSERT(rank < count);
-        pids[rank] = 0; /* its number may be another process's from now on */
-        if (WIFSIGNALED(status)) {
-            fprintf(stderr, "ringnode: rank %d was ended by signal %d (%s)\n", rank,
-                    WTERMSIG(status), strsignal(WTERMSIG(status)));
-            clean_up_after(options, pid);
+            if (waitpid(pids[rank], &status, WNOHANG) == pids[rank]) {
+                note_end(options, rank, pids[rank], status, &outcome);
+                pids[rank] = 0; /* its number may be another process's from now on */
+                ended++;
+            }
+            left += pids[rank] > 0;
         }
-        if (rank == 0)
-            first = code;
-        else if (others == 0)
-            others = code;
+        if (left > 0 && ended == 0)
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
-    return first ? first : others;
+    return outcome.first ? outcome.first : outcome.others;
 }
 
 int ringnode_run_local(struct ringnode *node)
@@ -91,6 +104,7 @@ int ringnode_run_local(struct ringnode *node)
     if (result)
         return ringnode_complain(result, e.text);
     fflush(NULL);
+    signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no status would be left */
     for (int rank = 0; rank < count; rank++) {
         pids[rank] = fork_rank(node, rank, listeners);
         if (pids[rank] < 0) {
