@@ -4,12 +4,12 @@ filled or hatched, everywhere."""
 import math
 import os
 
-import compare
+import comparetables
 import report
 import ringpair
 import ringplot
 import timeline
-from ringpair import BY_KEY, POINTS, error_text
+from ringpair import BY_KEY, POINTS
 from ringplot import Panel, Picture
 from ringresult import Nothing
 
@@ -294,9 +294,9 @@ def runs_section(outcome):
     text = ("<p>Error: simulated less measured, over measured; of shares the difference in percentage points (pp). "
             "T_A, c: compute and communication time of one iteration at its busiest node; c, and the port's share, are "
             "worked out alike in both worlds, from messages, bytes and the datasheet. - : unknown.</p>\n")
-    for title, (heads, rows) in compare.tables(outcome):
+    for title, (heads, rows) in comparetables.tables(outcome):
         text += f"<h3>{report.escape(title)}</h3>\n{html_table(heads, rows)}"
-    heads, rows = compare.node_table(comparison)
+    heads, rows = comparetables.node_table(comparison)
     if rows:
         text += f"<details><summary>All {len(rows)} nodes</summary>\n{html_table(heads, rows)}</details>\n"
     if comparison.unpaired:
@@ -384,7 +384,7 @@ def page(outcome, traces):
     origin = f"{comparison.scenario}, simulated and measured"
     pictures = picture_html(scatter, comparison, origin) + picture_html(bars, outcome, origin) \
         + picture_html(residuals, comparison, origin) + picture_html(nodes, comparison, origin)
-    heads, rows = compare.errors_table(outcome.summaries)
+    heads, rows = comparetables.errors_table(outcome.summaries)
     sections = [("bounds", "Bounds", bounds_section(outcome)),
                 ("errors", "Errors", report.table(heads, rows, (0, 5))),
                 ("pictures", "Pictures", pictures),
@@ -392,7 +392,7 @@ def page(outcome, traces):
                 ("runs", "Runs", runs_section(outcome)),
                 ("timelines", "Timelines", timelines_section(outcome, traces)),
                 ("files", "Files", files_section(outcome))]
-    tags = ["simulated against measured", f"{len(comparison.pairs)} runs", compare.headline(outcome)]
+    tags = ["simulated against measured", f"{len(comparison.pairs)} runs", comparetables.headline(outcome)]
     alone = len(comparison.unpaired) + len(comparison.not_compared)
     notes = outcome.notes + ([f"{alone} runs are not compared, listed under Runs"] if alone else [])
     return report.document(comparison.scenario, tags, notes, sections)

@@ -286,6 +286,12 @@ int rg_cli_exit_of(int error_code)
     }
 }
 
+int rg_cli_complain(const char *program, int error_code, const char *text)
+{
+    fprintf(stderr, "%s: %s\n", program, text);
+    return rg_cli_exit_of(error_code);
+}
+
 int rg_cli_exit_status(const struct rg_result *result)
 {
     /* From harmless to worst; what the user did outranks what came of it. */

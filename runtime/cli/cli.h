@@ -67,6 +67,8 @@ bool rg_cli_shows_table(const struct rg_options *options);
 /* Exit status for the runs of a result (the worst of them), and for one error code. */
 int rg_cli_exit_status(const struct rg_result *result);
 int rg_cli_exit_of(int error_code);
+/* "PROGRAM: TEXT" to standard error; the exit status for that code. */
+int rg_cli_complain(const char *program, int error_code, const char *text);
 
 /* Do two paths lead to one file? They need not exist. */
 bool rg_cli_same_file(const char *a, const char *b);

@@ -66,12 +66,6 @@ static bool is_interrupted_too(void *arg)
     return interrupted;
 }
 
-static int complain(int code, const char *text)
-{
-    fprintf(stderr, "ringcal: %s\n", text);
-    return rg_cli_exit_of(code);
-}
-
 /* A line every few seconds, or one that stays up to date on a terminal. */
 static void show_progress(const char *what, int done, int total)
 {
@@ -225,7 +219,7 @@ static int run_end(struct ringcal *c, int listener)
     int err = rg_mesh_join(&join, &c->mesh, &e);
     rg_key_forget(&c->key);
     if (err)
-        return complain(err, e.text);
+        return rg_cli_complain("ringcal", err, e.text);
     mesh_to_stop = c->mesh;
     if (interrupted)
         rg_mesh_interrupt(c->mesh);
@@ -238,7 +232,7 @@ static int run_end(struct ringcal *c, int listener)
     }
     mesh_to_stop = NULL;
     rg_mesh_leave(c->mesh);
-    return err ? complain(err, e.text) : 0;
+    return err ? rg_cli_complain("ringcal", err, e.text) : 0;
 }
 
 /* The other end is a child, which writes nothing. */
@@ -248,11 +242,11 @@ static int run_local(struct ringcal *c)
     struct rg_error e = {0};
     int err = rg_local_listen(2, listeners, &c->hosts, &e);
     if (err)
-        return complain(err, e.text);
+        return rg_cli_complain("ringcal", err, e.text);
     fflush(NULL);
     pid_t pid = fork();
     if (pid < 0)
-        return complain(RG_ERR_INTERNAL, strerror(errno));
+        return rg_cli_complain("ringcal", RG_ERR_INTERNAL, strerror(errno));
     c->rank = pid == 0;
     close(listeners[1 - c->rank]);
     rg_cores_share(c->rank, 2, 1); /* as ringnode --local */
@@ -272,7 +266,7 @@ static int open_hosts(struct ringcal *c)
     struct rg_error e = {0};
     int err = rg_hosts_load(c->hosts_file, &c->hosts, &e);
     if (err)
-        return complain(err, e.text);
+        return rg_cli_complain("ringcal", err, e.text);
     if (c->hosts.count < 2) {
         fprintf(stderr, "ringcal: %s names %d host, two are needed\n", c->hosts_file,
                 c->hosts.count);
@@ -291,7 +285,7 @@ static int measure(struct ringcal *c)
     if (c->name)
         snprintf(c->cal.machine.name, sizeof c->cal.machine.name, "%s", c->name);
     if (c->key_file && rg_key_load(c->key_file, &c->key, &e) < 0)
-        status = complain(RG_ERR_INVALID, e.text);
+        status = rg_cli_complain("ringcal", RG_ERR_INVALID, e.text);
     if (status == 0 && c->hosts_file)
         status = open_hosts(c);
     if (status)
@@ -319,7 +313,7 @@ static int write_json(const struct ringcal *c)
         rg_cal_save(&c->cal, file.stream);
         err = rg_file_commit(&file, &e);
     }
-    return err ? complain(err, e.text) : 0;
+    return err ? rg_cli_complain("ringcal", err, e.text) : 0;
 }
 
 static int write_platform(const struct ringcal *c, const struct rg_cal_fit *fit,
@@ -332,7 +326,7 @@ static int write_platform(const struct ringcal *c, const struct rg_cal_fit *fit,
         rg_cal_write(&c->cal, fit, &c->extra, board, nodes, file.stream);
         err = rg_file_commit(&file, &e);
     }
-    return err ? complain(err, e.text) : 0;
+    return err ? rg_cli_complain("ringcal", err, e.text) : 0;
 }
 
 static int finish(struct ringcal *c)
@@ -344,15 +338,15 @@ static int finish(struct ringcal *c)
     if (status)
         return status;
     if (rg_cal_fit(&c->cal, &fit, &e) < 0)
-        return complain(RG_ERR_INTERNAL, e.text);
+        return rg_cli_complain("ringcal", RG_ERR_INTERNAL, e.text);
     bool out = c->json && strcmp(c->json, "-") == 0;
     if (!c->quiet && !out)
         rg_cal_report(&c->cal, &fit, c->rows, stdout);
     if (rg_cal_good(&c->cal, &fit, c->most_residual, &e) < 0)
-        status = complain(RG_ERR_INTERNAL, e.text);
+        status = rg_cli_complain("ringcal", RG_ERR_INTERNAL, e.text);
     else if ((c->datasheet || c->platform) &&
              rg_cal_board(&c->cal, &fit, &c->extra, &board, &e) < 0)
-        status = complain(RG_ERR_INVALID, e.text);
+        status = rg_cli_complain("ringcal", RG_ERR_INVALID, e.text);
     if (status == 0 && c->datasheet)
         status = write_platform(c, &fit, &board, c->datasheet, 1);
     if (status == 0 && c->platform)

@@ -14,19 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-int ringnode_complain(int code, const char *text)
-{
-    fprintf(stderr, "ringnode: %s\n", text);
-    return rg_cli_exit_of(code);
-}
-
 /* Read --hosts; it must name enough of them. */
 static int open_hosts(struct ringnode *node)
 {
     struct rg_error e = {0};
     int result = rg_hosts_load(node->hosts_file, &node->hosts, &e);
     if (result)
-        return ringnode_complain(result, e.text);
+        return rg_cli_complain("ringnode", result, e.text);
     if (node->rank >= node->hosts.count) {
         fprintf(stderr, "ringnode: --rank %d: %s names %d hosts, 0 to %d are allowed\n", node->rank,
                 node->hosts_file, node->hosts.count, node->hosts.count - 1);
@@ -137,7 +131,7 @@ static int list_files(struct ringnode *node)
     const struct rg_scenario *s = &node->study.scenario;
     struct rg_error e = {0};
     if (load_pace(node, &e) != 0)
-        return ringnode_complain(RG_ERR_INVALID, e.text);
+        return rg_cli_complain("ringnode", RG_ERR_INVALID, e.text);
     const struct {
         const char *role, *path;
     } files[] = {{"scenario", s->file},        {"platform", s->platform_file},
@@ -146,7 +140,7 @@ static int list_files(struct ringnode *node)
                  {"load", node->options.load}, {"pace", node->datasheet.count ? node->pace : NULL}};
     int status = node->hosts_file ? open_hosts(node) : 0;
     if (status == 0 && node->key_file && rg_key_load(node->key_file, &node->key, &e) != 0)
-        status = ringnode_complain(RG_ERR_INVALID, e.text);
+        status = rg_cli_complain("ringnode", RG_ERR_INVALID, e.text);
     rg_key_forget(&node->key);
     for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
         if (files[i].path)

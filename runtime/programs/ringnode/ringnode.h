@@ -1,7 +1,7 @@
 /* What the sources of ringnode share: ringnode.c (main), ringnode_options.c, ringnode_rank.c (one
  * rank, on whatever machine), ringnode_local.c (all of them on this one). */
-#ifndef RG_POSIX_RINGNODE_H
-#define RG_POSIX_RINGNODE_H
+#ifndef RG_PROGRAMS_RINGNODE_H
+#define RG_PROGRAMS_RINGNODE_H
 
 #include "cli/cli.h"
 #include "meters/meter.h"
@@ -37,9 +37,6 @@ struct ringnode {
 
 /* The command line, into a struct ringnode. */
 extern const struct argp ringnode_argp;
-
-/* The line to standard error; the exit status for that code. */
-int ringnode_complain(int code, const char *text);
 
 /* Join the others (listener: of this rank, or -1: open one), run every strategy, leave; the exit
  * status. */

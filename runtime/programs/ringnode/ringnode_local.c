@@ -102,13 +102,13 @@ int ringnode_run_local(struct ringnode *node)
     RG_ASSERT(listeners && pids);
     int result = rg_local_listen(count, listeners, &node->hosts, &e);
     if (result)
-        return ringnode_complain(result, e.text);
+        return rg_cli_complain("ringnode", result, e.text);
     fflush(NULL);
     signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no status would be left */
     for (int rank = 0; rank < count; rank++) {
         pids[rank] = fork_rank(node, rank, listeners);
         if (pids[rank] < 0) {
-            ringnode_complain(RG_ERR_INTERNAL, strerror(errno));
+            rg_cli_complain("ringnode", RG_ERR_INTERNAL, strerror(errno));
             for (int r = 0; r < rank; r++)
                 kill(pids[r], SIGTERM);
             break;

@@ -304,7 +304,7 @@ int ringnode_run_rank(struct ringnode *node, int listener)
     int result = rg_mesh_join(&join, &node->mesh, &e);
     rg_key_forget(&node->key);
     if (result)
-        return ringnode_complain(result, e.text);
+        return rg_cli_complain("ringnode", result, e.text);
     mesh_to_stop = node->mesh;
     if (ringnode_interrupted)
         rg_mesh_interrupt(node->mesh);
