@@ -67,7 +67,7 @@ static bool is_heading(char *line)
 static int parse_label(struct table *table, const struct rg_data_spec *spec, const char *field,
                        struct rg_error *e)
 {
-    int limit = spec->classes > 0 && spec->classes < 256 ? spec->classes : 256;
+    int given = rg_data_number(spec, "classes"), limit = given > 0 && given < 256 ? given : 256;
     double value;
     if (!parse_number(field, &value) || !(value >= 0 && value < limit) || value != floor(value))
         return rg_fail_at(e, table->file, table->line,
@@ -174,30 +174,32 @@ static int parse_stream(struct table *table, const struct rg_data_spec *spec, FI
 /* Read the whole file. On failure nothing is left to free. */
 static int table_read(struct table *table, const struct rg_data_spec *spec, struct rg_error *e)
 {
-    *table = (struct table){.file = spec->file};
-    if (!spec->file)
+    *table = (struct table){.file = rg_data_text(spec, "file")};
+    if (!table->file)
         return rg_data_fail(spec, e, "no file is given for data of kind csv or iris");
-    FILE *stream = fopen(spec->file, "r");
+    FILE *stream = fopen(table->file, "r");
     if (!stream)
-        return rg_data_fail(spec, e, "cannot read %s: %s", spec->file, strerror(errno));
+        return rg_data_fail(spec, e, "cannot read %s: %s", table->file, strerror(errno));
     int err = parse_stream(table, spec, stream, e);
     fclose(stream);
     if (err == 0 && table->rows == 0)
-        err = rg_fail_at(e, spec->file, table->line, "the file ends without a row of numbers");
+        err = rg_fail_at(e, table->file, table->line, "the file ends without a row of numbers");
     if (err < 0)
         table_free(table);
     return err;
 }
 
-static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
+int rg_csv_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     struct table table;
     int err = table_read(&table, spec, e);
     if (err < 0)
         return err;
     data->shape = (struct rg_shape){table.features, 1, 1};
-    data->classes = spec->classes > 0 ? spec->classes : table.classes;
-    err = rg_data_split(spec, spec->file, table.rows, data, e);
+    data->classes = rg_data_number(spec, "classes");
+    if (data->classes == 0)
+        data->classes = table.classes;
+    err = rg_data_split(spec, table.file, table.rows, data, e);
     table_free(&table);
     return err;
 }
@@ -271,7 +273,7 @@ static int standardise(struct rg_dataset *data, size_t j, const char *file, stru
     return 0;
 }
 
-static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
+int rg_csv_fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     struct table table;
     struct place *places = NULL;
@@ -281,11 +283,11 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     size_t samples = (size_t)data->train + (size_t)data->test;
     /* The file may have changed since probe. */
     if ((size_t)table.rows < samples || (size_t)table.features != data->inputs)
-        err = rg_fail_at(e, spec->file, 0, "the file changed while it was read");
+        err = rg_fail_at(e, table.file, 0, "the file changed while it was read");
     else if (!(places = malloc((size_t)table.rows * sizeof *places)) ||
              !(data->mean = calloc(data->inputs, sizeof *data->mean)) ||
              !(data->deviation = calloc(data->inputs, sizeof *data->deviation)))
-        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", spec->file);
+        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", table.file);
     else
         err = stratify(&table, spec->seed, places, e);
     for (size_t i = 0; err == 0 && i < samples; i++) {
@@ -294,10 +296,22 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
                data->inputs * sizeof *data->x);
     }
     for (size_t j = 0; err == 0 && j < data->inputs; j++)
-        err = standardise(data, j, spec->file, e);
+        err = standardise(data, j, table.file, e);
     free(places);
     table_free(&table);
     return err;
 }
 
-const struct rg_data_ops rg_data_csv = {.probe = probe, .fill = fill};
+static const struct rg_data_attribute attributes[] = {
+    {"file", RG_DATA_FILE, true, .help = "numbers, the label in the last column"},
+    {"classes", RG_DATA_COUNT, .min = 1, .max = 256, .help = "default: the largest label + 1"},
+    {0},
+};
+
+const struct rg_data_kind rg_data_csv = {
+    .name = "csv",
+    .summary = "numbers, the label (0, 1, ...) in the last column",
+    .attributes = attributes,
+    .probe = rg_csv_probe,
+    .fill = rg_csv_fill,
+};

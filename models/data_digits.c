@@ -212,14 +212,9 @@ static int draw(uint64_t seed, uint64_t index, int digit, float *picture, struct
 
 static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
-    if (spec->train < 0 || spec->test < 0)
-        return rg_data_fail(spec, e, "train=\"%d\" test=\"%d\": 1 and more are allowed",
-                            spec->train, spec->test);
     data->shape = (struct rg_shape){1, SIDE, SIDE};
     data->classes = 10;
-    data->train = spec->train > 0 ? spec->train : 8192;
-    data->test = spec->test > 0 ? spec->test : 1024;
-    return 0;
+    return rg_data_counts(spec, 8192, 1024, data, e);
 }
 
 static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
@@ -235,4 +230,12 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     return 0;
 }
 
-const struct rg_data_ops rg_data_digits = {.probe = probe, .fill = fill};
+static const struct rg_data_attribute attributes[] = {{0}};
+
+const struct rg_data_kind rg_data_digits = {
+    .name = "digits",
+    .summary = "28x28 digits drawn from the seed, 10 classes",
+    .attributes = attributes,
+    .probe = probe,
+    .fill = fill,
+};

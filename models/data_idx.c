@@ -86,9 +86,9 @@ static int open_both(struct idx *images, struct idx *labels, const struct rg_dat
                      struct rg_error *e)
 {
     *labels = (struct idx){0};
-    int err = idx_open(images, spec, spec->images, IMAGES_MAGIC, e);
+    int err = idx_open(images, spec, rg_data_text(spec, "images"), IMAGES_MAGIC, e);
     if (err == 0)
-        err = idx_open(labels, spec, spec->labels, LABELS_MAGIC, e);
+        err = idx_open(labels, spec, rg_data_text(spec, "labels"), LABELS_MAGIC, e);
     if (err == 0 && images->count != labels->count)
         err = rg_fail_at(e, labels->path, 0, "%d labels: %d are allowed, one an image of %s",
                          labels->count, images->count, images->path);
@@ -152,14 +152,14 @@ static int check_labels(struct idx *idx, int classes, struct rg_error *e)
 static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     struct idx images, labels;
-    int classes = spec->classes > 0 ? spec->classes : 10;
+    int given = rg_data_number(spec, "classes"), classes = given > 0 ? given : 10;
     int err = open_both(&images, &labels, spec, e);
     if (err == 0)
         err = check_images(&images, e);
     if (err == 0)
         err = check_labels(&labels, classes, e);
     if (err == 0)
-        err = rg_data_split(spec, spec->images, images.count, data, e);
+        err = rg_data_split(spec, images.path, images.count, data, e);
     if (err == 0) {
         data->shape = (struct rg_shape){1, images.height, images.width};
         data->classes = classes;
@@ -203,4 +203,17 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     return err;
 }
 
-const struct rg_data_ops rg_data_idx = {.probe = probe, .fill = fill};
+static const struct rg_data_attribute attributes[] = {
+    {"images", RG_DATA_FILE, true, .help = "the images' file, plain or .gz"},
+    {"labels", RG_DATA_FILE, true, .help = "the labels' file, plain or .gz"},
+    {"classes", RG_DATA_COUNT, .min = 1, .max = 256, .help = "default: 10"},
+    {0},
+};
+
+const struct rg_data_kind rg_data_idx = {
+    .name = "idx",
+    .summary = "MNIST's format, plain or .gz",
+    .attributes = attributes,
+    .probe = probe,
+    .fill = fill,
+};

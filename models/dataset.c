@@ -1,92 +1,32 @@
 #include "models/dataset.h"
 
-#include "base/check.h"
 #include "base/random.h"
-#include "models/data.h"
-#include "models/layers.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-int rg_data_fail(const struct rg_data_spec *spec, struct rg_error *e, const char *format, ...)
+#define RG_DATA(name) extern const struct rg_data_kind rg_data_##name;
+#include "models/data.def"
+#undef RG_DATA
+
+const struct rg_data_kind *const rg_data_kinds[] = {
+#define RG_DATA(name) &rg_data_##name,
+#include "models/data.def"
+#undef RG_DATA
+    NULL};
+
+int rg_data_kind_index(const char *name)
 {
-    char text[sizeof e->text];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return rg_fail_at(e, spec->where ? spec->where : "data", spec->line, "%s", text);
+    for (int i = 0; rg_data_kinds[i]; i++)
+        if (strcmp(rg_data_kinds[i]->name, name) == 0)
+            return i;
+    return -1;
 }
-
-int rg_data_split(const struct rg_data_spec *spec, const char *file, int total,
-                  struct rg_dataset *data, struct rg_error *e)
-{
-    long train = spec->train, test = spec->test;
-    if (train < 0 || test < 0 || train + test > total || train >= total || test >= total)
-        return rg_data_fail(spec, e,
-                            "train=\"%ld\" test=\"%ld\": %s holds %d samples; both need at least "
-                            "one, and together no more than that",
-                            train, test, file, total);
-    if (test == 0)
-        test = train > 0 ? total - train : RG_MAX(total / 5, 1);
-    if (train == 0)
-        train = total - test;
-    if (train == 0)
-        return rg_data_fail(spec, e, "%s holds %d sample: at least 2 are needed", file, total);
-    data->train = (int)train;
-    data->test = (int)test;
-    return 0;
-}
-
-/* `random`: shapes for speed measurements; values and labels mean nothing. */
-static int probe_random(const struct rg_data_spec *spec, struct rg_dataset *data,
-                        struct rg_error *e)
-{
-    if (spec->inputs < 1 || spec->inputs > RG_MAX_WIDTH)
-        return rg_data_fail(spec, e, "inputs=\"%d\" of random data: 1 to %d are allowed",
-                            spec->inputs, RG_MAX_WIDTH);
-    if (spec->classes < 1 || spec->classes > 256)
-        return rg_data_fail(spec, e, "classes=\"%d\" of random data: 1 to 256 are allowed",
-                            spec->classes);
-    if (spec->train < 0 || spec->test < 0)
-        return rg_data_fail(spec, e, "train=\"%d\" test=\"%d\": 1 and more are allowed",
-                            spec->train, spec->test);
-    data->shape = (struct rg_shape){spec->inputs, 1, 1};
-    data->classes = spec->classes;
-    data->train = spec->train > 0 ? spec->train : 1024;
-    data->test = spec->test > 0 ? spec->test : 128;
-    return 0;
-}
-
-static int fill_random(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
-{
-    struct rg_random *random = rg_random_new(spec->seed, RG_STREAM_DATA, 0);
-    if (!random)
-        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
-    size_t samples = (size_t)data->train + (size_t)data->test;
-    for (size_t i = 0; i < samples; i++) {
-        data->labels[i] = (uint8_t)rg_random_below(random, (uint32_t)data->classes);
-        for (size_t j = 0; j < data->inputs; j++)
-            data->x[i * data->inputs + j] = (float)rg_random_gaussian(random, 1);
-    }
-    rg_random_free(random);
-    return 0;
-}
-
-static const struct rg_data_ops random_ops = {.probe = probe_random, .fill = fill_random};
-
-static const struct rg_data_ops *const kinds[] = {
-    [RG_DATA_DIGITS] = &rg_data_digits, [RG_DATA_IRIS] = &rg_data_csv,
-    [RG_DATA_IDX] = &rg_data_idx,       [RG_DATA_CSV] = &rg_data_csv,
-    [RG_DATA_RANDOM] = &random_ops,
-};
 
 int rg_dataset_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
-    RG_ASSERT((size_t)spec->kind < RG_COUNT(kinds));
     *data = (struct rg_dataset){0};
-    int err = kinds[spec->kind]->probe(spec, data, e);
+    int err = spec->kind->probe(spec, data, e);
     if (err < 0) {
         *data = (struct rg_dataset){0};
         return err;
@@ -110,7 +50,7 @@ int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, st
         err = rg_fail(e, RG_ERR_NOMEM, "no memory for %zu samples of %zu values", samples,
                       data->inputs);
     else
-        err = kinds[spec->kind]->fill(spec, data, e);
+        err = spec->kind->fill(spec, data, e);
     if (err < 0)
         rg_dataset_free(data);
     return err;

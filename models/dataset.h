@@ -1,25 +1,74 @@
-/* Datasets in memory: rows of floats and a label each, split in training and test samples. */
+/* Datasets in memory: rows of floats and a label each, split in training and test samples.
+ *
+ * To add a kind: write data_NAME.c whose only global is `const struct rg_data_kind rg_data_NAME`,
+ * and add its name to data.def. Scenarios, --list and the digests of a run find it there. */
 #ifndef RG_MODELS_DATASET_H
 #define RG_MODELS_DATASET_H
 
 #include "base/error.h"
 #include "models/network.h"
 
-enum rg_data_kind { RG_DATA_DIGITS, RG_DATA_IRIS, RG_DATA_IDX, RG_DATA_CSV, RG_DATA_RANDOM };
+struct rg_dataset;
+struct rg_data_spec;
 
-/* What a scenario's <data> says. Counts of 0: digits 8192 and 1024, random 1024 and 128; the others
- * a fifth of the samples to test and the rest to train, or what the other count leaves. */
+enum rg_data_type {
+    RG_DATA_COUNT,  /* an integer in [min, max] */
+    RG_DATA_CHOICE, /* one of the words in `choices`, separated by | */
+    RG_DATA_TEXT,   /* any text but none */
+    RG_DATA_FILE    /* a path, relative to the scenario's folder */
+};
+
+/* An attribute of <data> that a kind takes, beside kind, train and test, which all do. */
+struct rg_data_attribute {
+    const char *name;
+    enum rg_data_type type;
+    bool needed;
+    double min, max;     /* RG_DATA_COUNT */
+    const char *choices; /* RG_DATA_CHOICE */
+    const char *shipped; /* RG_DATA_FILE: in models/data/, for who names no other; or NULL */
+    const char *help;
+};
+
+struct rg_data_kind {
+    const char *name, *summary;
+    const struct rg_data_attribute *attributes; /* ends with a NULL name */
+    /* Fill shape, classes, train and test, or say what is wrong with the files. */
+    int (*probe)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
+    /* Fill x and labels, which have been allocated for what probe found. */
+    int (*fill)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
+};
+
+/* All of them, NULL-terminated, in the order of data.def; and the index of a name, -1: none. */
+extern const struct rg_data_kind *const rg_data_kinds[];
+int rg_data_kind_index(const char *name);
+
+enum { RG_DATA_ATTRIBUTES = 16 };
+
+/* What a scenario's <data> says of an attribute; all zero: nothing. */
+struct rg_data_value {
+    char *text;    /* CHOICE, TEXT; FILE: where it is now */
+    char *written; /* FILE: as the scenario names it */
+    int number;    /* COUNT; CHOICE: index of the word */
+    int line;      /* in the scenario */
+};
+
+/* What a scenario's <data> says; strings belong to whoever filled it in. Counts of 0: digits 8192
+ * and 1024, random 1024 and 128; the others a fifth of the samples to test and the rest to train,
+ * or what the other count leaves. */
 struct rg_data_spec {
-    enum rg_data_kind kind;
+    const struct rg_data_kind *kind;
     int train, test;
-    char *images, *labels; /* idx: two files, plain or .gz; first `train` train, last `test` test */
-    char *file;            /* csv, iris: numbers, label (0, 1, ...) in the last column */
-    int inputs;            /* random: floats a sample */
-    int classes;           /* random: needed; idx: 0 is 10; csv: 0 is the largest label + 1 */
+    struct rg_data_value values[RG_DATA_ATTRIBUTES]; /* in the order of kind->attributes */
     uint64_t seed;
     const char *where; /* "FILE" of the scenario, for messages */
     int line;
 };
+
+/* The value of an attribute, by name; NULL where the kind has none of it. */
+struct rg_data_value *rg_data_value(struct rg_data_spec *spec, const char *name);
+/* The text and number of an attribute; NULL and 0: not given, or not one of this kind's. */
+const char *rg_data_text(const struct rg_data_spec *spec, const char *name);
+int rg_data_number(const struct rg_data_spec *spec, const char *name);
 
 struct rg_dataset {
     struct rg_shape shape;

@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "models/clones.h"
-#include "models/optimizer.h"
 #include <cblas.h>
 #include <stddef.h>
 #include <string.h>
@@ -224,8 +223,6 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
                     args->w, s.taps, dy, s.pixels, 0, cols, s.pixels);
         columns_to_image(layer, cols, args->dx + (size_t)b * layer->inputs);
     }
-    if (args->update)
-        rg_sgd(args->rate, layer->parameters, args->update, args->dw);
 }
 
 /* Sample by sample, as the passes go. Every tap reads what it sees of the image, and to add to an
@@ -270,6 +267,7 @@ const struct rg_layer_ops rg_layer_conv2d = {
     .name = "conv2d",
     .summary = "convolution with square kernels, zeros round the image",
     .attributes = "outputs kernel stride padding activation init",
+    .example = "outputs=3 kernel=3 padding=1 activation=tanh",
     .infer = infer,
     .init = init,
     .forward = forward,

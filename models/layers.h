@@ -1,12 +1,12 @@
-/* What the layer kinds share: the table's rows, initial weights, products and elementwise passes.
- */
+/* What the layer kinds share: initial weights, products and elementwise passes.
+ *
+ * To add a kind: write layer_NAME.c whose only global is `const struct rg_layer_ops
+ * rg_layer_NAME`, and add its name to layers.def. Network files, --list and the tests of gradients
+ * find it there. */
 #ifndef RG_MODELS_LAYERS_H
 #define RG_MODELS_LAYERS_H
 
 #include "models/network.h"
-
-extern const struct rg_layer_ops rg_layer_dense, rg_layer_residual, rg_layer_conv2d,
-    rg_layer_maxpool;
 
 /* The widest layer accepted: a bound that keeps every product of two widths inside a size_t
  * and every width inside the int of BLAS. */

@@ -3,7 +3,7 @@
  * Layout of the parameters: layer by layer, weights then bias, float32; network.parameters in all.
  * A stage (a run of consecutive layers) owns a contiguous range of that vector.
  *
- * Every layer is a row of the table in layers.c (its operations); nothing else knows layer kinds.
+ * Every layer is a row of the table layers.def (its operations); nothing else knows layer kinds.
  */
 #ifndef RG_MODELS_NETWORK_H
 #define RG_MODELS_NETWORK_H
@@ -62,8 +62,8 @@ enum rg_pass { RG_FORWARD, RG_BACKWARD, RG_BACKWARD_FIRST /* no gradient of the 
 /* Arguments of a pass over one layer, `batch` samples at once, samples are rows. A pass never
  * allocates. forward: overwrites y and stash. backward: dy may be destroyed; dx (NULL: not wanted)
  * is overwritten; dw is added to where accumulate is set, else overwritten. With `update` (w
- * itself, accumulate not set) backward takes a step of SGD, w -= rate * gradient, and dw is room to
- * work in. */
+ * itself, accumulate not set; only kinds that fuse the update are given it) backward takes a step
+ * of SGD, w -= rate * gradient, of all parameters, and dw is room to work in. */
 struct rg_pass_args {
     int batch;
     const float *w; /* [parameters] */
@@ -85,6 +85,8 @@ struct rg_layer_ops {
     const char *name; /* as written in a network file */
     const char *summary;
     const char *attributes; /* space-separated names it takes: "outputs activation init" */
+    const char *example;    /* attributes of a small one, for tests: "outputs=5 activation=relu" */
+    bool fuses_update;      /* backward takes the step itself where args->update is given */
     /* Resolve defaults in spec; fill out, stash, parameters, scratch from spec and in (inputs and
      * outputs follow from in and out); complain about impossible sizes, without file and line. */
     int (*infer)(struct rg_layer *layer, struct rg_error *e);

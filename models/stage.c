@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "models/optimizer.h"
 
 static size_t aligned(size_t floats)
 {
@@ -108,12 +109,14 @@ static void backward(const struct rg_stage *stage, struct rg_pass_args args)
         struct rg_pass_args one = args;
         one.w += at;
         one.dw += at;
-        one.update = args.update ? args.update + at : NULL;
+        one.update = args.update && layer->spec.ops->fuses_update ? args.update + at : NULL;
         one.y = end - output_of(layer, args.batch);
         one.stash = end = one.y - stash_of(layer, args.batch);
         one.x = first ? args.x : end - output_of(layer_at(stage, i - 1), args.batch);
         one.dx = first ? args.dx : buffers[i % 2];
         layer->spec.ops->backward(layer, &one);
+        if (args.update && !one.update)
+            rg_sgd(args.rate, layer->parameters, args.update + at, one.dw);
         args.dy = one.dx;
     }
 }

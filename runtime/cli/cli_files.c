@@ -57,11 +57,15 @@ static int check_output(const struct named_path *output, const struct rg_options
                         const struct rg_study *study, struct rg_error *e)
 {
     const struct rg_scenario *s = &study->scenario;
-    const struct named_path inputs[] = {
-        {"the scenario", s->file},        {"the platform", s->platform_file},
-        {"the network", s->network_file}, {"the data", s->data.images},
-        {"the data", s->data.labels},     {"the data", s->data.file},
+    struct named_path inputs[3 + RG_DATA_ATTRIBUTES] = {
+        {"the scenario", s->file},
+        {"the platform", s->platform_file},
+        {"the network", s->network_file},
     };
+    const struct rg_data_attribute *attributes = s->data.kind->attributes;
+    for (int i = 0; attributes[i].name; i++)
+        if (attributes[i].type == RG_DATA_FILE)
+            inputs[3 + i] = (struct named_path){"the data", s->data.values[i].text};
     if (strcmp(output->path, "-") == 0) {
         if (strcmp(output->name, "--json") == 0)
             return 0;

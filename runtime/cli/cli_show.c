@@ -47,9 +47,13 @@ void rg_cli_list(FILE *stream)
         fprintf(stream, "  %-10s %s\n  %-10s   takes %s\n", rg_layer_kinds[i]->name,
                 rg_layer_kinds[i]->summary, "", rg_layer_kinds[i]->attributes);
     fputs("\nData (<data kind=\"KIND\" .../>):\n\n", stream);
-    for (const struct rg_data_info *info = rg_data_infos; info->name; info++)
-        fprintf(stream, "  %-10s %s\n  %-10s   takes %s\n", info->name, info->summary, "",
-                info->attributes);
+    for (int i = 0; rg_data_kinds[i]; i++) {
+        const struct rg_data_kind *kind = rg_data_kinds[i];
+        fprintf(stream, "  %-10s %s\n  %-10s   takes train test", kind->name, kind->summary, "");
+        for (int k = 0; kind->attributes[k].name; k++)
+            fprintf(stream, " %s", kind->attributes[k].name);
+        fputc('\n', stream);
+    }
     fputs("\nOptimizers (<training optimizer=\"KIND\" learning-rate=\"RATE\" .../>):\n\n", stream);
     for (const struct rg_optimizer_info *info = rg_optimizer_infos; info->name; info++)
         fprintf(stream, "  %-10s %s\n", info->name, info->summary);
@@ -141,8 +145,8 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
             rg_human_count((double)study->network.parameters, a),
             rg_human_bytes(sizeof(float) * (double)study->network.parameters, b));
     fprintf(stream, "  data        %s: %zu inputs, %d classes, %d samples to train, %d to test\n",
-            rg_data_infos[s->data.kind].name, study->data.inputs, study->data.classes,
-            study->data.train, study->data.test);
+            s->data.kind->name, study->data.inputs, study->data.classes, study->data.train,
+            study->data.test);
     fprintf(stream, "  training    batch %d, %s, learning rate %g", t->batch,
             rg_optimizer_infos[t->optimizer.kind].name, t->optimizer.rate);
     if (t->optimizer.kind == RG_MOMENTUM)

@@ -24,9 +24,15 @@
 #define LOG_LOOK_S       0.2
 #define CLOCK_MAY_SLIP_S 0.1
 
-/* In the order in which "auto" tries them: what measures the whole board goes first. */
-static const struct rg_meter_source *const sources[] = {&rg_meter_ina2xx, &rg_meter_pmic,
-                                                        &rg_meter_rapl, &rg_meter_csv};
+#define RG_METER(name) extern const struct rg_meter_source rg_meter_##name;
+#include "meters/meters.def"
+#undef RG_METER
+
+static const struct rg_meter_source *const sources[] = {
+#define RG_METER(name) &rg_meter_##name,
+#include "meters/meters.def"
+#undef RG_METER
+};
 
 struct rg_meter {
     const struct rg_meter_source *source; /* constant; NULL: none */

@@ -7,7 +7,7 @@
  *
  * A reading that cannot be right (negative, absurd, stuck, unreadable) makes the joules of the run
  * unknown (NAN), with the reason in the meter's facts: nothing is filled in or left out silently.
- * A new kind of meter is one file and one line in the table of meter.c; see meter_source.h. */
+ * A new kind of meter is one file and one line in meters.def; see meter_source.h. */
 #ifndef RG_METERS_METER_H
 #define RG_METERS_METER_H
 

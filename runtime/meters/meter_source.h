@@ -1,7 +1,8 @@
 /* Inside the meters: the kinds of source, and how their readings become joules.
  *
- * A new meter: a file meter_NAME.c that defines a struct rg_meter_source, and a line in the table
- * of meter.c. The options, the result and the tests of what is wrong with it pick it up from there.
+ * A new meter: a file meter_NAME.c whose only global is `const struct rg_meter_source
+ * rg_meter_NAME`, and a line in meters.def. The options, the result and the tests of what is wrong
+ * with it pick it up from there.
  */
 #ifndef RG_METERS_METER_SOURCE_H
 #define RG_METERS_METER_SOURCE_H
@@ -61,8 +62,6 @@ struct rg_meter_source {
                    struct rg_error *e);
     void (*close)(void *state);
 };
-
-extern const struct rg_meter_source rg_meter_ina2xx, rg_meter_rapl, rg_meter_pmic, rg_meter_csv;
 
 /* ---- meter_integral.c ---- */
 

@@ -11,18 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct rg_data_info rg_data_infos[] = {
-    [RG_DATA_DIGITS] = {"digits", "28x28 digits drawn from the seed, 10 classes", "train test", ""},
-    [RG_DATA_IRIS] = {"iris", "150 flowers, 4 measures, 3 classes", "train test file", ""},
-    [RG_DATA_IDX] = {"idx", "MNIST's format, plain or .gz", "train test images labels",
-                     "images labels"},
-    [RG_DATA_CSV] = {"csv", "numbers, the label (0, 1, ...) in the last column",
-                     "train test file classes", "file"},
-    [RG_DATA_RANDOM] = {"random", "noise of a shape, for measuring time",
-                        "train test inputs classes", "inputs classes"},
-    {0},
-};
-
 const struct rg_limit *rg_scenario_limit(const char *name)
 {
     static const struct {
@@ -47,8 +35,6 @@ const struct rg_limit *rg_scenario_limit(const char *name)
         {"fault-factor", {false, false, 1e-9, 1}},
         {"jitter", {false, false, 0, 0.9999}},
         {"accuracy", {false, true, 0, 1}},
-        {"inputs", {true, false, 1, 1 << 24}},
-        {"classes", {true, false, 1, 256}},
     };
     for (size_t i = 0; i < RG_COUNT(scalars); i++)
         if (strcmp(scalars[i].name, name) == 0)
@@ -134,53 +120,68 @@ static int read_network(const struct rg_xml *xml, const struct rg_xml_element *e
     return read_file_name(xml, element, &s->network_file, &s->network_line, e);
 }
 
-static int read_data_file(const struct rg_xml *xml, const struct rg_xml_element *element, int which,
-                          struct rg_scenario *s, struct rg_error *e)
+static int read_data_file(const struct rg_xml *xml, const struct rg_xml_attribute *given,
+                          struct rg_data_value *value, struct rg_scenario *s, struct rg_error *e)
 {
-    static const char *const names[] = {"images", "labels", "file"};
-    char **slots[] = {&s->data.images, &s->data.labels, &s->data.file};
-    const struct rg_xml_attribute *a = rg_xml_find(element, names[which]);
-    if (!a)
-        return 0;
-    if (a->value[0] == '\0')
-        return rg_xml_fail(xml, a->line, e, "%s=\"\" of <data>: a file is wanted", a->name);
-    s->lines.data_files[which] = a->line;
-    s->data_written[which] = strdup(a->value);
-    *slots[which] = rg_text_beside(xml->path, a->value);
-    return s->data_written[which] && *slots[which] ? 0 : no_memory(s, e);
+    if (given->value[0] == '\0')
+        return rg_xml_fail(xml, given->line, e, "%s=\"\" of <data>: a file is wanted", given->name);
+    value->written = strdup(given->value);
+    value->text = rg_text_beside(xml->path, given->value);
+    return value->written && value->text ? 0 : no_memory(s, e);
+}
+
+/* One attribute of the kind, into its value. */
+static int read_data_attribute(const struct rg_xml *xml, const struct rg_xml_element *element,
+                               const struct rg_data_attribute *attribute,
+                               struct rg_data_value *value, struct rg_scenario *s,
+                               struct rg_error *e)
+{
+    const struct rg_xml_attribute *given = rg_xml_find(element, attribute->name);
+    const struct rg_limit limit = {true, false, attribute->min, attribute->max};
+    if (!given)
+        return attribute->needed ? rg_xml_want(xml, element, attribute->name, &given, e) : 0;
+    value->line = given->line;
+    if (attribute->type == RG_DATA_FILE)
+        return read_data_file(xml, given, value, s, e);
+    if (given->value[0] == '\0')
+        return rg_xml_fail(xml, given->line, e, "%s=\"\" of <data>: a value is wanted",
+                           given->name);
+    value->text = strdup(given->value);
+    if (!value->text)
+        return no_memory(s, e);
+    if (attribute->type == RG_DATA_COUNT)
+        return rg_xml_int(xml, element, attribute->name, &limit, &value->number, e);
+    if (attribute->type == RG_DATA_CHOICE)
+        return rg_xml_choice(xml, element, attribute->name, attribute->choices, &value->number, e);
+    return 0;
+}
+
+static void add_word(char *words, size_t size, const char *word)
+{
+    size_t used = strlen(words);
+    snprintf(words + used, size - used, "%s ", word);
 }
 
 static int read_data(const struct rg_xml *xml, const struct rg_xml_element *element,
                      struct rg_scenario *s, struct rg_error *e)
 {
     const struct rg_xml_attribute *given;
-    char words[120] = "", attributes[120];
-    int kind = 0, length, err = rg_xml_want(xml, element, "kind", &given, e);
-    for (const struct rg_data_info *info = rg_data_infos; info->name; info++)
-        snprintf(words + strlen(words), sizeof words - strlen(words), "%s ", info->name);
-    if (err == 0)
-        err = rg_xml_choice(xml, element, "kind", words, &kind, e);
-    if (err)
+    char words[400] = "", allowed[400] = "kind train test ";
+    int kind = 0, err = rg_xml_want(xml, element, "kind", &given, e);
+    for (int i = 0; rg_data_kinds[i]; i++)
+        add_word(words, sizeof words, rg_data_kinds[i]->name);
+    if (err || (err = rg_xml_choice(xml, element, "kind", words, &kind, e)))
         return err;
-    const struct rg_data_info *info = &rg_data_infos[kind];
-    s->data.kind = (enum rg_data_kind)kind;
+    const struct rg_data_attribute *attributes = rg_data_kinds[kind]->attributes;
+    s->data.kind = rg_data_kinds[kind];
     s->data.line = element->line;
-    snprintf(attributes, sizeof attributes, "kind %s", info->attributes);
-    err = rg_xml_only(xml, element, attributes, e);
-    for (int i = 0; err == 0; i++) {
-        char name[24];
-        const char *word = rg_text_word(info->needed, i, &length);
-        if (!word)
-            break;
-        snprintf(name, sizeof name, "%.*s", length, word);
-        err = rg_xml_want(xml, element, name, &given, e);
-    }
-    for (int i = 0; i < RG_DATA_FILES && err == 0; i++)
-        err = read_data_file(xml, element, i, s, e);
+    for (int i = 0; attributes[i].name; i++)
+        add_word(allowed, sizeof allowed, attributes[i].name);
+    err = rg_xml_only(xml, element, allowed, e);
+    for (int i = 0; attributes[i].name && err == 0; i++)
+        err = read_data_attribute(xml, element, &attributes[i], &s->data.values[i], s, e);
     if (err || (err = scalar(xml, element, "train", &s->data.train, e)) ||
-        (err = scalar(xml, element, "test", &s->data.test, e)) ||
-        (err = scalar(xml, element, "inputs", &s->data.inputs, e)) ||
-        (err = scalar(xml, element, "classes", &s->data.classes, e)))
+        (err = scalar(xml, element, "test", &s->data.test, e)))
         return err;
     return rg_xml_empty(xml, element, e);
 }
@@ -468,11 +469,10 @@ void rg_scenario_free(struct rg_scenario *s)
     rg_sweep_free_all(s);
     free(s->faults.slow.window);
     free(s->faults.link.window);
-    for (int i = 0; i < RG_DATA_FILES; i++)
-        free(s->data_written[i]);
-    free(s->data.images);
-    free(s->data.labels);
-    free(s->data.file);
+    for (int i = 0; i < RG_DATA_ATTRIBUTES; i++) {
+        free(s->data.values[i].text);
+        free(s->data.values[i].written);
+    }
     free(s->overlap);
     free(s->platform_file);
     free(s->network_file);

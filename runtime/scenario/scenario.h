@@ -6,7 +6,7 @@
  *     <scenario name seed="1">
  *       <platform file/>
  *       <network file/>
- *       <data kind="digits|iris|idx|csv|random" train test images labels file inputs classes/>
+ *       <data kind train test ...attributes of the kind.../>
  *       <training batch epochs|iterations learning-rate optimizer="sgd|momentum|adam"
  *                 momentum="0.9" numerics="real|skip" threads="1" clock="HZ" link-rate="1"
  *                 key-byte-s="0"/>
@@ -91,8 +91,6 @@ struct rg_setting {
     int line; /* of the sweep */
 };
 
-enum { RG_DATA_IMAGES, RG_DATA_LABELS, RG_DATA_FILE, RG_DATA_FILES };
-
 struct rg_scenario {
     char *file, *name;
     uint64_t seed;
@@ -108,9 +106,8 @@ struct rg_scenario {
     int nodes;            /* 0: not given */
     double stop_accuracy; /* NAN: not given */
     char *overlap;        /* --set overlap: for every strategy whose kind has it; NULL: not given */
-    char *data_written[RG_DATA_FILES]; /* the data's files as the scenario writes them, or NULL */
-    struct {                           /* of attributes; 0: not given, or from the command line */
-        int batch, iterations, threads, clock, stop, data_files[RG_DATA_FILES];
+    struct {              /* of attributes; 0: not given, or from the command line */
+        int batch, iterations, threads, clock, stop;
     } lines;
     struct rg_sweep *sweeps; /* in document order; without those that --set has pinned */
     int sweep_count;
@@ -152,13 +149,6 @@ void rg_scenario_free(struct rg_scenario *scenario);
 int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_error *e,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* The kinds of data, in the order of enum rg_data_kind; ends with a NULL name. */
-struct rg_data_info {
-    const char *name, *summary;
-    const char *attributes; /* that it takes beside kind, separated by blanks */
-    const char *needed;     /* those it cannot do without */
-};
-extern const struct rg_data_info rg_data_infos[];
 /* The keys of --set, separated by blanks; LABEL.PARAM comes on top. */
 extern const char rg_scenario_keys[];
 

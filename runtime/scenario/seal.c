@@ -16,14 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const roles[] = {"images", "labels", "file"};
-
-static char **slot_of(struct rg_scenario *s, int which)
-{
-    char **slots[] = {&s->data.images, &s->data.labels, &s->data.file};
-    return slots[which];
-}
-
 static bool is_file(const char *path)
 {
     struct stat status;
@@ -36,8 +28,8 @@ static int no_memory(const struct rg_scenario *s, struct rg_error *e)
 }
 
 /* folder/written, else folder/its last part: data that was collected in one place. */
-static int find_inside(struct rg_scenario *s, const char *folder, const char *written, int which,
-                       struct rg_error *e)
+static int find_inside(struct rg_scenario *s, const char *folder, const char *written,
+                       struct rg_data_value *value, struct rg_error *e)
 {
     const char *slash = strrchr(written, '/');
     char *path = rg_text_inside(folder, written);
@@ -52,8 +44,8 @@ static int find_inside(struct rg_scenario *s, const char *folder, const char *wr
     }
     if (!path)
         return no_memory(s, e);
-    free(*slot_of(s, which));
-    *slot_of(s, which) = path;
+    free(value->text);
+    value->text = path;
     return 0;
 }
 
@@ -67,17 +59,30 @@ static void program_folder(char *folder, size_t size)
         *slash = '\0';
 }
 
-/* iris.csv belongs to RingTMP: models/data/ of the source tree or of an installed one. */
-static int find_iris(struct rg_scenario *s, struct rg_error *e)
+/* "FOLDER/NAME" beside a file, or in a folder; malloc'ed, NULL when memory is out. */
+static char *place(char *(*join)(const char *, const char *), const char *at, const char *folder,
+                   const char *name)
+{
+    char *path = NULL, *relative = NULL;
+    if (asprintf(&relative, "%s%s", folder, name) >= 0)
+        path = join(at, relative);
+    free(relative);
+    return path;
+}
+
+/* A shipped file is in models/data/ of the source tree or of an installed one. */
+static int find_shipped(struct rg_scenario *s, const struct rg_data_attribute *attribute,
+                        struct rg_data_value *value, struct rg_error *e)
 {
     char program[2048];
     program_folder(program, sizeof program);
+    const char *name = attribute->shipped;
     char *paths[] = {
-        rg_text_beside(s->network_file, "../data/iris.csv"),
-        rg_text_beside(s->file, "../models/data/iris.csv"),
-        rg_text_beside(s->file, "iris.csv"),
-        rg_text_inside(program, "../share/ringtmp/models/data/iris.csv"),
-        rg_text_inside(program, "../../models/data/iris.csv"),
+        place(rg_text_beside, s->network_file, "../data/", name),
+        place(rg_text_beside, s->file, "../models/data/", name),
+        place(rg_text_beside, s->file, "", name),
+        place(rg_text_inside, program, "../share/ringtmp/models/data/", name),
+        place(rg_text_inside, program, "../../models/data/", name),
     };
     char *found = NULL;
     bool memory = true;
@@ -91,28 +96,41 @@ static int find_iris(struct rg_scenario *s, struct rg_error *e)
         err = no_memory(s, e);
     else if (!found)
         err = rg_scenario_fail(s, s->data.line, e,
-                               "<data kind=\"iris\">: iris.csv is not at %.100s or %.100s; "
-                               "file=\"...\" may name it",
-                               paths[0], paths[1]);
+                               "<data kind=\"%s\">: %s is not at %.100s or %.100s; "
+                               "%s=\"...\" may name it",
+                               s->data.kind->name, name, paths[0], paths[1], attribute->name);
     for (size_t i = 0; i < RG_COUNT(paths); i++)
         if (err || paths[i] != found)
             free(paths[i]);
     if (err == 0) {
-        free(s->data.file);
-        s->data.file = found;
+        free(value->text);
+        value->text = found;
     }
+    return err;
+}
+
+/* Files that nobody has named, of those that ship. */
+static int find_missing(struct rg_scenario *s, struct rg_error *e)
+{
+    const struct rg_data_attribute *attributes = s->data.kind->attributes;
+    int err = 0;
+    for (int i = 0; attributes[i].name && err == 0; i++)
+        if (attributes[i].shipped && !s->data.values[i].text)
+            err = find_shipped(s, &attributes[i], &s->data.values[i], e);
     return err;
 }
 
 int rg_scenario_locate(struct rg_scenario *s, const char *folder, struct rg_error *e)
 {
+    const struct rg_data_attribute *attributes = s->data.kind->attributes;
     int err = 0;
-    for (int i = 0; i < RG_DATA_FILES && err == 0 && folder; i++)
-        if (s->data_written[i])
-            err = find_inside(s, folder, s->data_written[i], i, e);
-    if (err || s->data.kind != RG_DATA_IRIS || s->data_written[RG_DATA_FILE])
-        return err;
-    return folder ? find_inside(s, folder, "iris.csv", RG_DATA_FILE, e) : find_iris(s, e);
+    for (int i = 0; attributes[i].name && err == 0 && folder; i++) {
+        struct rg_data_value *value = &s->data.values[i];
+        const char *written = value->written ? value->written : attributes[i].shipped;
+        if (attributes[i].type == RG_DATA_FILE && written)
+            err = find_inside(s, folder, written, value, e);
+    }
+    return err ? err : find_missing(s, e);
 }
 
 /* Tag, size and content of a file. elsewhere: how to say where it is, if it is not there. */
@@ -191,6 +209,18 @@ static void add_windows(struct rg_digest *digest, const char *kind,
     }
 }
 
+/* What a kind of data is told beside its files, whose bytes count; numbers always did. */
+static void add_data(struct rg_digest *digest, const struct rg_data_spec *data)
+{
+    const struct rg_data_attribute *attributes = data->kind->attributes;
+    add_number(digest, "inputs", rg_data_number(data, "inputs"));
+    add_number(digest, "classes", rg_data_number(data, "classes"));
+    for (int i = 0; attributes[i].name; i++)
+        if (attributes[i].type != RG_DATA_FILE && attributes[i].type != RG_DATA_COUNT &&
+            data->values[i].text)
+            add(digest, attributes[i].name, data->values[i].text);
+}
+
 /* What the run depends on and the files do not say once --set has changed it. */
 static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
 {
@@ -213,14 +243,13 @@ static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
         {"link-rate", t->link_rate},
         {"key-byte-s", t->key_byte_s},
         {"stop", isnan(s->stop_accuracy) ? -1 : s->stop_accuracy},
-        {"data", s->data.kind},
+        {"data", rg_data_kind_index(s->data.kind->name)},
         {"train", s->data.train},
         {"test", s->data.test},
-        {"inputs", s->data.inputs},
-        {"classes", s->data.classes},
     };
     for (size_t i = 0; i < RG_COUNT(numbers); i++)
         add_number(digest, numbers[i].key, numbers[i].value);
+    add_data(digest, &s->data);
     for (int i = 0; i < s->clock_count; i++) {
         add_number(digest, "clock of", s->clocks[i].first);
         add_number(digest, "to", s->clocks[i].last);
@@ -246,10 +275,12 @@ static int seal_files(struct rg_scenario *s, struct rg_error *e)
     if ((err = digest_file(digest, s, "scenario", s->file, s->training.line, "", e)) == 0 &&
         (err = digest_file(digest, s, "platform", s->platform_file, s->platform_line, "", e)) == 0)
         err = digest_file(digest, s, "network", s->network_file, s->network_line, "", e);
-    for (int i = 0; i < RG_DATA_FILES && err == 0; i++) {
-        int line = s->lines.data_files[i] ? s->lines.data_files[i] : s->data.line;
-        if (*slot_of(s, i))
-            err = digest_file(digest, s, roles[i], *slot_of(s, i), line,
+    const struct rg_data_attribute *attributes = s->data.kind->attributes;
+    for (int i = 0; attributes[i].name && err == 0; i++) {
+        const struct rg_data_value *value = &s->data.values[i];
+        if (attributes[i].type == RG_DATA_FILE && value->text)
+            err = digest_file(digest, s, attributes[i].name, value->text,
+                              value->line ? value->line : s->data.line,
                               " (--data DIR names another folder)", e);
     }
     rg_digest_end(digest, s->files_digest);
@@ -259,10 +290,8 @@ static int seal_files(struct rg_scenario *s, struct rg_error *e)
 int rg_scenario_seal(struct rg_scenario *s, struct rg_error *e)
 {
     int err = 0;
-    if (s->data.kind == RG_DATA_IRIS && !s->data.file)
-        err = rg_scenario_locate(s, NULL, e);
     s->digest[0] = '\0';
-    if (err || (err = seal_files(s, e)) != 0)
+    if ((err = find_missing(s, e)) != 0 || (err = seal_files(s, e)) != 0)
         return err;
     struct rg_digest *digest = rg_digest_new();
     if (!digest)

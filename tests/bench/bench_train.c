@@ -92,7 +92,9 @@ static void trainer_make(struct trainer *t, int hidden, int batch)
         {.ops = dense, .outputs = 10},
     };
     struct rg_data_spec spec = {
-        .kind = RG_DATA_RANDOM, .train = 4096, .test = 1, .inputs = 784, .classes = 10};
+        .kind = rg_data_kinds[rg_data_kind_index("random")], .train = 4096, .test = 1};
+    rg_data_value(&spec, "inputs")->number = 784;
+    rg_data_value(&spec, "classes")->number = 10;
     struct rg_error e = {0};
     *t = (struct trainer){.batch = batch, .mem = rg_mem_new(RG_MEM_REAL)};
     RG_ASSERT(t->mem && rg_dataset_load(&spec, &t->data, &e) == 0);

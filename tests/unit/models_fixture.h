@@ -14,8 +14,25 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define KIND(name) .ops = rg_layer_kind(name)
+#define DATA(name) .kind = rg_data_kinds[rg_data_kind_index(name)]
+
+/* What a scenario would say; the text stays the caller's. */
+static inline void say(struct rg_data_spec *spec, const char *name, const char *text)
+{
+    struct rg_data_value *value = rg_data_value(spec, name);
+    RG_ASSERT(value);
+    const struct rg_data_attribute *attribute = &spec->kind->attributes[value - spec->values];
+    value->text = (char *)text;
+    value->number = text ? atoi(text) : 0;
+    if (text && attribute->type == RG_DATA_CHOICE) {
+        const char *at = strstr(attribute->choices, text);
+        for (const char *c = attribute->choices; c < at; c++)
+            value->number += *c == '|';
+    }
+}
 
 static inline float *floats(struct rg_mem *mem, size_t n)
 {

@@ -63,7 +63,7 @@ static void count_classes(const struct rg_dataset *data, int from, int to, int c
 
 static void test_digits(void)
 {
-    struct rg_data_spec spec = {.kind = RG_DATA_DIGITS, .train = 60, .test = 20, .seed = 9};
+    struct rg_data_spec spec = {DATA("digits"), .train = 60, .test = 20, .seed = 9};
     struct rg_dataset a = load(&spec);
     spec.train = 30;
     spec.test = 10;
@@ -89,22 +89,19 @@ static void test_digits(void)
     rg_dataset_free(&b);
     CU_ASSERT(b.x == NULL);
     struct rg_error e;
-    CU_ASSERT(rg_dataset_probe(&(struct rg_data_spec){.kind = RG_DATA_DIGITS}, &a, &e) == 0);
+    CU_ASSERT(rg_dataset_probe(&(struct rg_data_spec){DATA("digits")}, &a, &e) == 0);
     CU_ASSERT(a.train == 8192 && a.test == 1024);
-    refuses(
-        &(struct rg_data_spec){.kind = RG_DATA_DIGITS, .train = -1, .where = "s.xml", .line = 4},
-        "s.xml:4: ", "train=\"-1\"");
+    refuses(&(struct rg_data_spec){DATA("digits"), .train = -1, .where = "s.xml", .line = 4},
+            "s.xml:4: ", "train=\"-1\"");
 }
 
 /* ---- iris, csv ---- */
 
 static struct rg_data_spec iris(uint64_t seed)
 {
-    return (struct rg_data_spec){.kind = RG_DATA_IRIS,
-                                 .file = RG_SOURCE_DIR "/models/data/iris.csv",
-                                 .seed = seed,
-                                 .where = "s.xml",
-                                 .line = 5};
+    struct rg_data_spec spec = {DATA("iris"), .seed = seed, .where = "s.xml", .line = 5};
+    say(&spec, "file", RG_SOURCE_DIR "/models/data/iris.csv");
+    return spec;
 }
 
 static void test_iris(void)
@@ -170,10 +167,9 @@ static void test_iris_file(void)
 
 static struct rg_data_spec csv(const char *text)
 {
-    return (struct rg_data_spec){.kind = RG_DATA_CSV,
-                                 .file = file_with("data.csv", text, strlen(text)),
-                                 .where = "s.xml",
-                                 .line = 3};
+    struct rg_data_spec spec = {DATA("csv"), .where = "s.xml", .line = 3};
+    say(&spec, "file", file_with("data.csv", text, strlen(text)));
+    return spec;
 }
 
 static void test_csv(void)
@@ -249,13 +245,13 @@ static void test_csv_errors(void)
         refuses(&spec, cases[i].where, cases[i].what);
     }
     struct rg_data_spec spec = csv("1,2,0\n1,2,3\n1,2,1\n");
-    spec.classes = 3;
+    say(&spec, "classes", "3");
     refuses(&spec, "data.csv:2: ", "0 to 2 is allowed");
-    spec.file = file_with("data.csv", "1,2\0,0\n", 7);
+    say(&spec, "file", file_with("data.csv", "1,2\0,0\n", 7));
     refuses(&spec, "data.csv:1: ", "zero byte");
-    spec.file = path_of("absent.csv");
+    say(&spec, "file", path_of("absent.csv"));
     refuses(&spec, "s.xml:3: ", "absent.csv: No such file");
-    spec.file = folder;
+    say(&spec, "file", folder);
     refuses(&spec, folder, "cannot be read");
 }
 
@@ -294,11 +290,10 @@ static struct rg_data_spec idx(void)
 {
     unsigned char images[16 + IMAGES * PIXELS], labels[8 + IMAGES];
     size_t n = make_images(images), m = make_labels(labels);
-    return (struct rg_data_spec){.kind = RG_DATA_IDX,
-                                 .images = file_with("images", images, n),
-                                 .labels = file_with("labels", labels, m),
-                                 .where = "s.xml",
-                                 .line = 6};
+    struct rg_data_spec spec = {DATA("idx"), .where = "s.xml", .line = 6};
+    say(&spec, "images", file_with("images", images, n));
+    say(&spec, "labels", file_with("labels", labels, m));
+    return spec;
 }
 
 static void is_tiny_idx(const struct rg_data_spec *spec)
@@ -322,7 +317,7 @@ static void test_idx(void)
     spec.train = 4;
     spec.test = 2;
     is_tiny_idx(&spec);
-    spec.images = gz_with("images.gz", images, make_images(images));
+    say(&spec, "images", gz_with("images.gz", images, make_images(images)));
     is_tiny_idx(&spec);
 }
 
@@ -332,50 +327,50 @@ static void test_idx_errors(void)
     size_t n = make_images(images), m = make_labels(labels);
     struct rg_data_spec spec = idx(), bad = spec;
 
-    bad.images = spec.labels;
+    say(&bad, "images", rg_data_text(&spec, "labels"));
     refuses(&bad, "/labels: ", "magic 0x00000801: 0x00000803 is allowed");
     bad = spec;
-    bad.labels = spec.images;
+    say(&bad, "labels", rg_data_text(&spec, "images"));
     refuses(&bad, "/images: ", "magic 0x00000803: 0x00000801 is allowed");
     bad = spec;
     static const size_t lengths[] = {0, 3, 9, 15, 16, 30, 16 + IMAGES * PIXELS - 1};
     for (size_t i = 0; i < RG_COUNT(lengths); i++) {
-        bad.images = file_with("short", images, lengths[i]);
+        say(&bad, "images", file_with("short", images, lengths[i]));
         refuses(&bad, "/short: ", "truncated");
     }
-    bad.images = file_with("long", images, n + 1);
+    say(&bad, "images", file_with("long", images, n + 1));
     refuses(&bad, "/long: ", "longer than");
     bad = spec;
-    bad.labels = file_with("short", labels, m - 1);
+    say(&bad, "labels", file_with("short", labels, m - 1));
     refuses(&bad, "/short: ", "truncated");
-    bad.labels = file_with("long", labels, m + 1);
+    say(&bad, "labels", file_with("long", labels, m + 1));
     refuses(&bad, "/long: ", "longer than");
 
     labels[8 + 4] = 10;
-    bad.labels = file_with("range", labels, m);
+    say(&bad, "labels", file_with("range", labels, m));
     refuses(&bad, "/range: ", "label 10 of sample 4 is out of range: 0 to 9 are allowed");
     labels[8 + 4] = 1;
     bad = spec;
-    bad.classes = 2;
+    say(&bad, "classes", "2");
     refuses(&bad, "/labels: ", "label 2 of sample 2 is out of range: 0 to 1 are allowed");
 
     labels[7] = IMAGES - 1;
     bad = spec;
-    bad.labels = file_with("fewer", labels, m - 1);
+    say(&bad, "labels", file_with("fewer", labels, m - 1));
     refuses(&bad, "/fewer: ", "6 labels: 7 are allowed");
 
     bad = spec;
     bad.train = 6;
     bad.test = 2;
     refuses(&bad, "s.xml:6: ", "holds 7 samples");
-    bad.images = path_of("absent");
+    say(&bad, "images", path_of("absent"));
     refuses(&bad, "s.xml:6: ", "absent: No such file");
-    bad.images = NULL;
+    say(&bad, "images", NULL);
     refuses(&bad, "s.xml:6: ", "needs a file of images");
 
     images[11] = 0;
     bad = spec;
-    bad.images = file_with("empty", images, n);
+    say(&bad, "images", file_with("empty", images, n));
     refuses(&bad, "/empty: ", "7 samples of 0 x 2");
 }
 
@@ -387,23 +382,21 @@ static void test_idx_broken_gz(void)
     FILE *file = fopen(path, "rb");
     size_t n = fread(packed, 1, sizeof packed, file);
     fclose(file);
-    spec.images = file_with("cut.gz", packed, n - 12);
+    say(&spec, "images", file_with("cut.gz", packed, n - 12));
     refuses(&spec, "/cut.gz: ", "truncated");
     packed[n - 6] ^= 0x55; /* in the checksum */
-    spec.images = file_with("wrong.gz", packed, n);
+    say(&spec, "images", file_with("wrong.gz", packed, n));
     refuses(&spec, "/wrong.gz: ", "cannot be read");
 }
 
 static void test_mnist(void)
 {
-    struct rg_data_spec spec = {
-        .kind = RG_DATA_IDX,
-        .train = 9000,
-        .test = 1000,
-        .images = RG_SOURCE_DIR "/../shared/data/mnist-t10k/t10k-images-idx3-ubyte.gz",
-        .labels = RG_SOURCE_DIR "/../shared/data/mnist-t10k/t10k-labels-idx1-ubyte.gz"};
-    if (access(spec.images, R_OK) != 0) {
-        printf("skipped: %s is absent\n", spec.images);
+    const char *images = RG_SOURCE_DIR "/../shared/data/mnist-t10k/t10k-images-idx3-ubyte.gz";
+    struct rg_data_spec spec = {DATA("idx"), .train = 9000, .test = 1000};
+    say(&spec, "images", images);
+    say(&spec, "labels", RG_SOURCE_DIR "/../shared/data/mnist-t10k/t10k-labels-idx1-ubyte.gz");
+    if (access(images, R_OK) != 0) {
+        printf("skipped: %s is absent\n", images);
         return;
     }
     struct rg_dataset d = load(&spec);
@@ -419,13 +412,10 @@ static void test_mnist(void)
 
 static void test_random(void)
 {
-    struct rg_data_spec spec = {.kind = RG_DATA_RANDOM,
-                                .train = 900,
-                                .test = 100,
-                                .inputs = 20,
-                                .classes = 4,
-                                .seed = 2,
+    struct rg_data_spec spec = {DATA("random"), .train = 900, .test = 100, .seed = 2,
                                 .where = "s.xml"};
+    say(&spec, "inputs", "20");
+    say(&spec, "classes", "4");
     struct rg_dataset d = load(&spec);
     double sum = 0, squares = 0;
     for (size_t i = 0; i < 20000; i++) {
@@ -436,10 +426,10 @@ static void test_random(void)
     for (int i = 0; i < 1000; i++)
         CU_ASSERT(d.labels[i] < 4);
     rg_dataset_free(&d);
-    spec.inputs = 0;
+    say(&spec, "inputs", "0");
     refuses(&spec, "s.xml: ", "inputs=\"0\"");
-    spec.inputs = 2;
-    spec.classes = 257;
+    say(&spec, "inputs", "2");
+    say(&spec, "classes", "257");
     refuses(&spec, "s.xml: ", "classes=\"257\"");
 }
 

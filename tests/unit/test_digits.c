@@ -48,7 +48,7 @@ int main(int argc, char **argv)
         {"a linear model is not enough", test_linear},
         {"two small layers are", test_small_network},
     };
-    struct rg_data_spec spec = {.kind = RG_DATA_DIGITS, .seed = 1};
+    struct rg_data_spec spec = {DATA("digits"), .seed = 1};
     struct rg_error e;
     rg_blas_setup(argv);
     if (rg_dataset_load(&spec, &data, &e) < 0)

@@ -23,8 +23,8 @@ static void test_scenario_values(void)
     CU_ASSERT_EQUAL(s.data.seed, 7);
     CU_ASSERT_STRING_EQUAL(s.platform_file, scratch_path("platform.xml"));
     CU_ASSERT_EQUAL(s.platform_line, 3);
-    CU_ASSERT_EQUAL(s.data.kind, RG_DATA_RANDOM);
-    CU_ASSERT_EQUAL(s.data.inputs, 4);
+    CU_ASSERT_STRING_EQUAL(s.data.kind->name, "random");
+    CU_ASSERT_EQUAL(rg_data_number(&s.data, "inputs"), 4);
     CU_ASSERT_EQUAL(s.data.line, 5);
     CU_ASSERT_EQUAL(s.training.batch, 10);
     CU_ASSERT_EQUAL(s.training.epochs, 2);

@@ -31,7 +31,7 @@ static void test_deep_chain(void)
     for (int i = 1; i < 63; i++)
         specs[i] = (struct rg_layer_spec){KIND("residual"), .hidden = 128};
     specs[63] = (struct rg_layer_spec){KIND("dense"), .outputs = 10};
-    struct rg_dataset data = load((struct rg_data_spec){.kind = RG_DATA_DIGITS, .seed = 1});
+    struct rg_dataset data = load((struct rg_data_spec){DATA("digits"), .seed = 1});
     struct training how = {128, 1, 4, rg_optimizer_make(RG_SGD, 0.1f), 1};
     CU_ASSERT(accuracy(specs, 64, &data, &how) >= 0.95);
     rg_dataset_free(&data);
@@ -45,8 +45,7 @@ static void test_convolutions(void)
         {KIND("conv2d"), .outputs = 16, .kernel = 5, .padding = 2}, {KIND("maxpool"), .kernel = 2},
         {KIND("dense"), .outputs = 64, .activation = RG_ACT_RELU},  {KIND("dense"), .outputs = 10},
     };
-    struct rg_dataset data =
-        load((struct rg_data_spec){.kind = RG_DATA_DIGITS, .train = 4096, .seed = 1});
+    struct rg_dataset data = load((struct rg_data_spec){DATA("digits"), .train = 4096, .seed = 1});
     struct training how = {32, 1, 2, rg_optimizer_make(RG_SGD, 0.1f), 1};
     CU_ASSERT(accuracy(specs, RG_COUNT(specs), &data, &how) >= 0.95);
     rg_dataset_free(&data);
@@ -63,8 +62,9 @@ static void test_iris(void)
     };
     double sum = 0;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct rg_dataset data = load((struct rg_data_spec){
-            .kind = RG_DATA_IRIS, .file = RG_SOURCE_DIR "/models/data/iris.csv", .seed = seed});
+        struct rg_data_spec spec = {DATA("iris"), .seed = seed};
+        say(&spec, "file", RG_SOURCE_DIR "/models/data/iris.csv");
+        struct rg_dataset data = load(spec);
         struct training how = {8, 1, 60, rg_optimizer_make(RG_MOMENTUM, 0.01f), seed};
         sum += accuracy(specs, 3, &data, &how);
         rg_dataset_free(&data);

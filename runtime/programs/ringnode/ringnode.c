@@ -134,10 +134,11 @@ static int list_files(struct ringnode *node)
         return rg_cli_complain("ringnode", RG_ERR_INVALID, e.text);
     const struct {
         const char *role, *path;
-    } files[] = {{"scenario", s->file},        {"platform", s->platform_file},
-                 {"network", s->network_file}, {"data", s->data.images},
-                 {"data", s->data.labels},     {"data", s->data.file},
-                 {"load", node->options.load}, {"pace", node->datasheet.count ? node->pace : NULL}};
+    } files[] = {{"scenario", s->file},
+                 {"platform", s->platform_file},
+                 {"network", s->network_file},
+                 {"load", node->options.load},
+                 {"pace", node->datasheet.count ? node->pace : NULL}};
     int status = node->hosts_file ? open_hosts(node) : 0;
     if (status == 0 && node->key_file && rg_key_load(node->key_file, &node->key, &e) != 0)
         status = rg_cli_complain("ringnode", RG_ERR_INVALID, e.text);
@@ -145,6 +146,10 @@ static int list_files(struct ringnode *node)
     for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
         if (files[i].path)
             printf("%s %s\n", files[i].role, files[i].path);
+    const struct rg_data_attribute *attributes = s->data.kind->attributes;
+    for (int i = 0; attributes[i].name && status == 0; i++)
+        if (attributes[i].type == RG_DATA_FILE && s->data.values[i].text)
+            printf("data %s\n", s->data.values[i].text);
     return status;
 }
 

@@ -1,0 +1,48 @@
+/* Noise of a shape, for measurements of speed: its values and labels mean nothing. */
+#include "models/data.h"
+
+#include "base/random.h"
+#include "models/layers.h"
+
+static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
+{
+    int inputs = rg_data_number(spec, "inputs"), classes = rg_data_number(spec, "classes");
+    if (inputs < 1 || inputs > RG_MAX_WIDTH)
+        return rg_data_fail(spec, e, "inputs=\"%d\" of random data: 1 to %d are allowed", inputs,
+                            RG_MAX_WIDTH);
+    if (classes < 1 || classes > 256)
+        return rg_data_fail(spec, e, "classes=\"%d\" of random data: 1 to 256 are allowed",
+                            classes);
+    data->shape = (struct rg_shape){inputs, 1, 1};
+    data->classes = classes;
+    return rg_data_counts(spec, 1024, 128, data, e);
+}
+
+static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
+{
+    struct rg_random *random = rg_random_new(spec->seed, RG_STREAM_DATA, 0);
+    if (!random)
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    size_t samples = (size_t)data->train + (size_t)data->test;
+    for (size_t i = 0; i < samples; i++) {
+        data->labels[i] = (uint8_t)rg_random_below(random, (uint32_t)data->classes);
+        for (size_t j = 0; j < data->inputs; j++)
+            data->x[i * data->inputs + j] = (float)rg_random_gaussian(random, 1);
+    }
+    rg_random_free(random);
+    return 0;
+}
+
+static const struct rg_data_attribute attributes[] = {
+    {"inputs", RG_DATA_COUNT, true, .min = 1, .max = 1 << 24, .help = "values a sample"},
+    {"classes", RG_DATA_COUNT, true, .min = 1, .max = 256, .help = "how many labels there are"},
+    {0},
+};
+
+const struct rg_data_kind rg_data_random = {
+    .name = "random",
+    .summary = "noise of a shape, for measuring time",
+    .attributes = attributes,
+    .probe = probe,
+    .fill = fill,
+};
