@@ -267,7 +267,7 @@ const struct rg_layer_ops rg_layer_conv2d = {
     .name = "conv2d",
     .summary = "convolution with square kernels, zeros round the image",
     .attributes = "outputs kernel stride padding activation init",
-    .example = "outputs=3 kernel=3 padding=1 activation=tanh",
+    .example = "outputs=\"3\" kernel=\"3\" padding=\"1\" activation=\"tanh\"",
     .infer = infer,
     .init = init,
     .forward = forward,

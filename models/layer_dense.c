@@ -68,7 +68,7 @@ const struct rg_layer_ops rg_layer_dense = {
     .name = "dense",
     .summary = "y = act(W x + b), every output from every input",
     .attributes = "outputs activation init",
-    .example = "outputs=5 activation=tanh",
+    .example = "outputs=\"5\" activation=\"tanh\"",
     .fuses_update = true,
     .infer = infer,
     .init = init,

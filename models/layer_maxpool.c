@@ -215,7 +215,7 @@ const struct rg_layer_ops rg_layer_maxpool = {
     .name = "maxpool",
     .summary = "largest value of each square window",
     .attributes = "kernel stride",
-    .example = "kernel=2",
+    .example = "kernel=\"2\"",
     .infer = infer,
     .init = init,
     .forward = forward,

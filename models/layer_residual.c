@@ -127,7 +127,7 @@ const struct rg_layer_ops rg_layer_residual = {
     .name = "residual",
     .summary = "y = x + W2 act(W1 x + b1) + b2, as wide as its input",
     .attributes = "hidden activation init",
-    .example = "hidden=9 activation=tanh",
+    .example = "hidden=\"9\" activation=\"tanh\"",
     .fuses_update = true,
     .infer = infer,
     .init = init,

@@ -85,7 +85,7 @@ struct rg_layer_ops {
     const char *name; /* as written in a network file */
     const char *summary;
     const char *attributes; /* space-separated names it takes: "outputs activation init" */
-    const char *example;    /* attributes of a small one, for tests: "outputs=5 activation=relu" */
+    const char *example;    /* attributes of a small one for tests, as a network file has them */
     bool fuses_update;      /* backward takes the step itself where args->update is given */
     /* Resolve defaults in spec; fill out, stash, parameters, scratch from spec and in (inputs and
      * outputs follow from in and out); complain about impossible sizes, without file and line. */

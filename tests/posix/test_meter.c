@@ -264,6 +264,34 @@ static void test_csv(void)
     }
 }
 
+/* At rest 3 W, in the run 7 W: of 2 s of it 14 J, 6 of them the board's at rest, however often it
+ * is asked. The log itself is read only afterwards. */
+static void test_csv_idle(void)
+{
+    const char *path = scratch_path("idle.csv");
+    char choice[600];
+    struct rg_energy section;
+    snprintf(choice, sizeof choice, "csv:%s", path);
+    struct rg_meter *m = open_at("/", choice);
+    double before_s = rg_clock_s();
+    rg_meter_idle(m, 0.1, NULL, NULL);
+    rg_meter_run(m);
+    double after_s = rg_clock_s(), day_s = rg_clock_day_s();
+    FILE *stream = fopen(path, "w");
+    CU_ASSERT_FATAL(stream != NULL);
+    fputs("time,watts\n", stream);
+    for (double t = before_s - 1; t < after_s + 10; t += 0.01)
+        fprintf(stream, "%.6f,%d\n", day_s + t, t < after_s + 1 ? 3 : 7);
+    fclose(stream);
+    for (int i = 0; i < 2; i++) {
+        double begin_s = after_s + 2 + 3 * i;
+        CU_ASSERT(within(settled(m, begin_s, begin_s + 2, &section), 14, 1e-4));
+        CU_ASSERT(within(section.idle_J, 6, 1e-4));
+        CU_ASSERT(within(section.meter->idle_W, 3, 1e-4));
+    }
+    rg_meter_close(m);
+}
+
 static bool refuses(const char *path, const char *words)
 {
     char choice[700];
@@ -369,6 +397,7 @@ int main(int argc, char **argv)
         {"readings that cannot be", test_lies},
         {"a file that moves", test_moving},
         {"csv", test_csv},
+        {"csv: joules at rest", test_csv_idle},
         {"csv: refused before the run", test_csv_refusals},
         {"csv: what is wrong with it", test_csv_failures},
         {"csv: still being written", test_csv_late},

@@ -217,6 +217,8 @@ class Meters(unittest.TestCase):
         self.assertEqual(run["energy_source"], "csv")
         self.near(run["energy_J"]["total"], 5 * run["time_s"], 0.25)
         self.near(run["meter"]["idle_W"], 5, 0.25)
+        self.near(run["meter"]["above_idle_J"],
+                  run["energy_J"]["total"] - run["meter"]["idle_W"] * run["time_s"], 1e-6)
         self.assertIsNone(run["meter"]["interval_s"])
         points = [point["energy_J"] for point in run["training"]]
         self.assertEqual(points, sorted(points))

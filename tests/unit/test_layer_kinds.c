@@ -1,0 +1,189 @@
+/* What every row of the table of layers must do, without a test of its own: be read from a network
+ * file, have the gradients that finite differences show, the same bits in every cut, the same sum
+ * in micro-batches, and learn. A row has an example of its attributes for this. */
+#include "gradient_fixture.h"
+#include "scratch.h"
+
+#include "scenario/scenario.h"
+
+#include <cblas.h>
+
+enum { BATCH = 6, CLASSES = 3 };
+
+/* The kind's example on 2 x 6 x 4 values, and a dense layer behind it; alone where it is asked. */
+static struct rg_network network_of(const struct rg_layer_ops *ops, bool alone)
+{
+    char text[600];
+    struct rg_network network;
+    struct rg_error e = {0};
+    if (!ops->example)
+        fprintf(stderr, "the layer \"%s\" has no example of its attributes\n", ops->name);
+    RG_ASSERT(ops->example);
+    snprintf(text, sizeof text,
+             "<network name=\"kind\" input=\"2x6x4\">\n  <%s %s/>\n%s</network>\n", ops->name,
+             ops->example, alone ? "" : "  <dense outputs=\"3\"/>\n");
+    int err = rg_network_load(scratch_text("network.xml", text), &network, &e);
+    if (err < 0)
+        fprintf(stderr, "%s\n", e.text);
+    RG_ASSERT(err == 0);
+    CU_ASSERT(network.layers[0].spec.ops == ops);
+    return network;
+}
+
+static void test_gradients(void)
+{
+    for (int k = 0; rg_layer_kinds[k]; k++)
+        for (int batch = 1; batch <= 3; batch++)
+            check_network(network_of(rg_layer_kinds[k], true), batch);
+}
+
+/* One sweep of a probe's batch in parts, its gradients added up in dw. */
+static void sweep(const struct probe *p, int parts, float *dw)
+{
+    int part = p->batch / parts;
+    size_t inputs = rg_stage_inputs(&p->stage), outputs = rg_stage_outputs(&p->stage);
+    for (int m = 0; m < parts; m++) {
+        const float *x = p->x + (size_t)(m * part) * inputs;
+        memcpy(p->dy, p->weight + (size_t)(m * part) * outputs,
+               (size_t)part * outputs * sizeof *p->dy);
+        rg_stage_forward(&p->stage, part, p->w, x, p->stash, p->scratch);
+        rg_stage_backward(&p->stage, part, p->w, x, p->stash, p->dy, NULL, dw, m > 0, p->scratch);
+    }
+}
+
+static void test_micro_batches(void)
+{
+    for (int k = 0; rg_layer_kinds[k]; k++) {
+        struct probe p;
+        probe_open(&p, network_of(rg_layer_kinds[k], false), BATCH);
+        size_t n = p.network.parameters;
+        float *parts = floats(p.mem, n);
+        double largest = 0, off = 0;
+        sweep(&p, 1, p.dw);
+        for (int count = 2; count <= BATCH; count += count == 3 ? 3 : 1) {
+            spoil(parts, n);
+            sweep(&p, count, parts);
+            for (size_t i = 0; i < n; i++) {
+                largest = fmax(largest, fabs(p.dw[i]));
+                off = fmax(off, fabs((double)parts[i] - p.dw[i]));
+            }
+        }
+        CU_ASSERT(largest > 0 && off <= 1e-5 * largest);
+        probe_free(&p);
+    }
+}
+
+/* Layer by layer, each stage with buffers of its own, gives the bits of the whole. */
+static void test_cut(void)
+{
+    for (int k = 0; rg_layer_kinds[k]; k++) {
+        struct probe p;
+        probe_open(&p, network_of(rg_layer_kinds[k], false), BATCH);
+        struct rg_stage low = {&p.network, 0, 1}, high = {&p.network, 1, 2};
+        size_t n = rg_stage_parameters(&low), middle = BATCH * rg_stage_outputs(&low);
+        float *dw = floats(p.mem, p.network.parameters), *x = floats(p.mem, middle);
+        float *dx = floats(p.mem, middle), *stash = floats(p.mem, rg_stage_stash(&high, BATCH));
+        sweep(&p, 1, p.dw);
+        rg_stage_forward(&low, BATCH, p.w, p.x, p.stash, p.scratch);
+        memcpy(x, rg_stage_output(&low, BATCH, p.stash), middle * sizeof *x);
+        rg_stage_forward(&high, BATCH, p.w + n, x, stash, p.scratch);
+        memcpy(p.dy, p.weight, BATCH * CLASSES * sizeof *p.dy);
+        rg_stage_backward(&high, BATCH, p.w + n, x, stash, p.dy, dx, dw + n, false, p.scratch);
+        rg_stage_backward(&low, BATCH, p.w, p.x, p.stash, dx, NULL, dw, false, p.scratch);
+        CU_ASSERT(memcmp(dw, p.dw, p.network.parameters * sizeof *dw) == 0);
+        probe_free(&p);
+    }
+}
+
+/* The step that a stage takes with its backward pass is that of the optimiser, to the bit, whether
+ * the kind fuses the update or leaves it to the stage. */
+static void test_update(void)
+{
+    for (int k = 0; rg_layer_kinds[k]; k++)
+        for (int batch = 1; batch <= BATCH; batch++) {
+            struct probe p;
+            probe_open(&p, network_of(rg_layer_kinds[k], false), batch);
+            size_t n = p.network.parameters;
+            size_t outputs = (size_t)batch * rg_stage_outputs(&p.stage);
+            float *w = floats(p.mem, n);
+            sweep(&p, 1, p.dw);
+            memcpy(w, p.w, n * sizeof *w);
+            rg_sgd(0.01f, n, w, p.dw);
+            CU_ASSERT(memcmp(w, p.w, n * sizeof *w) != 0);
+            memcpy(p.dy, p.weight, outputs * sizeof *p.dy);
+            spoil(p.dw, n);
+            rg_stage_backward_sgd(&p.stage, batch, p.w, p.x, p.stash, p.dy, NULL, p.dw, 0.01f,
+                                  p.scratch);
+            CU_ASSERT(memcmp(w, p.w, n * sizeof *w) == 0);
+            probe_free(&p);
+        }
+}
+
+/* A batch learnt by heart: the loss falls to a tenth, and every tensor of the kind has moved. */
+static void test_learns(void)
+{
+    for (int k = 0; rg_layer_kinds[k]; k++) {
+        struct probe p;
+        uint8_t labels[BATCH] = {0, 1, 2, 0, 1, 2};
+        double first = 0, last = 0;
+        int correct = 0;
+        probe_open(&p, network_of(rg_layer_kinds[k], false), BATCH);
+        float *start = floats(p.mem, p.network.parameters);
+        RG_ASSERT(rg_network_init(&p.network, 0, 2, 1, p.w) == 0);
+        memcpy(start, p.w, p.network.parameters * sizeof *start);
+        for (int step = 0; step < 300; step++) {
+            rg_stage_forward(&p.stage, BATCH, p.w, p.x, p.stash, p.scratch);
+            last =
+                rg_softmax_cross_entropy(BATCH, CLASSES, rg_stage_output(&p.stage, BATCH, p.stash),
+                                         labels, 1.0f / BATCH, p.dy, &correct);
+            first = step == 0 ? last : first;
+            rg_stage_backward_sgd(&p.stage, BATCH, p.w, p.x, p.stash, p.dy, NULL, p.dw, 0.1f,
+                                  p.scratch);
+        }
+        if (!(last < 0.1 * first))
+            fprintf(stderr, "%s: loss %g, then %g\n", rg_layer_kinds[k]->name, first, last);
+        CU_ASSERT(last < 0.1 * first);
+        struct rg_tensor t[4];
+        const struct rg_layer *layer = &p.network.layers[0];
+        int count = layer->spec.ops->tensors(layer, t);
+        for (int i = 0; i < count; i++)
+            CU_ASSERT(memcmp(start + t[i].offset, p.w + t[i].offset, t[i].count * sizeof *start) !=
+                      0);
+        probe_free(&p);
+    }
+}
+
+/* Work grows with the batch, and a pass without the input's gradient is no dearer. */
+static void test_work(void)
+{
+    for (int k = 0; rg_layer_kinds[k]; k++) {
+        struct rg_network network = network_of(rg_layer_kinds[k], true);
+        const struct rg_layer *layer = &network.layers[0];
+        double flops[3][2];
+        for (int pass = RG_FORWARD; pass <= RG_BACKWARD_FIRST; pass++)
+            for (int i = 0; i < 2; i++) {
+                struct rg_work work = {0};
+                layer->spec.ops->cost(layer, 4 << i, (enum rg_pass)pass, &work);
+                flops[pass][i] = rg_work_flops(&work);
+                rg_work_free(&work);
+            }
+        for (int pass = RG_FORWARD; pass <= RG_BACKWARD; pass++)
+            CU_ASSERT(flops[pass][0] > 0 && flops[pass][1] > flops[pass][0]);
+        CU_ASSERT(flops[RG_BACKWARD_FIRST][1] <= flops[RG_BACKWARD][1]);
+        rg_network_free(&network);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {
+        {"gradients by finite differences", test_gradients},
+        {"micro-batches add up", test_micro_batches},
+        {"every cut gives the same bits", test_cut},
+        {"the step within backward", test_update},
+        {"a batch learnt by heart", test_learns},
+        {"work", test_work},
+    };
+    openblas_set_num_threads(1);
+    return suite_main("layer kinds", tests, RG_COUNT(tests), argc, argv);
+}
