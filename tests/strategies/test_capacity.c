@@ -80,6 +80,28 @@ static void rings_grow(void)
     CU_ASSERT_TRUE((double)ring[1].parameters > 10 * (double)copy[1].parameters);
 }
 
+/* A parameter server of two nodes keeps its shard, which is the whole network, five times:
+ * parameters, gradient, the pushes of two workers and the optimizer's momentum. The layers of
+ * odd-widths.xml have 340 + 472 + 414 + 264 + 3 x 678 + 372 + 2 x 1984 + 288 + 50 = 8202
+ * parameters: 5 x 4 x 8202 = 164040 bytes. With just these it fits, with one less it does not. */
+static void memory_suffices_to_the_byte(void)
+{
+    struct rg_study study;
+    struct rg_error e = {0};
+    CU_ASSERT_FATAL(harness_open(&study, "matrix-servers.xml", "nodes=2 replicas.replicas=2"));
+    struct rg_job job = *harness_job(&study, "server");
+    struct rg_board server = *job.boards[0];
+    const struct rg_board *const boards[] = {&server, job.boards[1]};
+    job.boards = boards;
+    CU_ASSERT_EQUAL(job.network->parameters, 8202);
+    server.memory_bytes = 164040;
+    CU_ASSERT_EQUAL(rg_job_fits(&job, &e), 0);
+    server.memory_bytes = 164039;
+    CU_ASSERT_EQUAL(rg_job_fits(&job, &e), RG_ERR_NO_FIT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "node 0 needs "));
+    rg_study_close(&study);
+}
+
 /* ---- networks of one shape ---- */
 
 static void scaling_keeps_the_shape(void)
@@ -126,6 +148,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"scaled networks keep their shape", scaling_keeps_the_shape},
+        {"memory suffices to the byte", memory_suffices_to_the_byte},
         {"what is held, and not a step more", every_strategy_has_a_limit},
         {"more boards, larger networks", rings_grow},
     };

@@ -1,0 +1,136 @@
+/* The ring all-reduce on its own: its sums, and its dates to the last send. */
+#include "collectives/collectives.h"
+
+#include "support/suite.h"
+#include "world/world_mem.h"
+#include <math.h>
+
+#define TRANSFER 4.0 /* seconds that a float occupies its connection */
+#define LATENCY  1.0
+#define EXACT    1e-12
+
+enum { TAG = RG_TAG_USER, MOST = 5 };
+
+/* ---- one run after another ---- */
+
+struct notes {
+    double first_s[2], second_s[2]; /* when each member's runs ended */
+    bool leaving;                   /* member 1's last send, as its first run ended */
+    float sums[2][2];
+};
+
+/* A sum of one float, and at once a sum of two. */
+static int two_sums(struct rg_world *w, void *arg)
+{
+    struct notes *notes = arg;
+    struct rg_allreduce reduce;
+    float one = 1 + (float)w->rank, two[2] = {10 + (float)w->rank, 20 + (float)w->rank};
+    w->mem = rg_mem_new(RG_MEM_REAL);
+    int result = rg_allreduce_open(&reduce, w, (struct rg_group){0, 1, 2}, 2, TAG);
+    if (result == 0)
+        result = rg_allreduce_run(&reduce, w, &one, 1);
+    notes->first_s[w->rank] = rg_now(w);
+    if (w->rank == 1)
+        notes->leaving = reduce.out[1].status == RG_PENDING;
+    CU_ASSERT_EQUAL(one, 3);
+    if (result == 0)
+        result = rg_allreduce_run(&reduce, w, two, 2);
+    notes->second_s[w->rank] = rg_now(w);
+    memcpy(notes->sums[w->rank], two, sizeof two);
+    if (result == 0)
+        result = rg_allreduce_settle(&reduce);
+    rg_mem_free(w->mem);
+    return result;
+}
+
+/* Two members; a float takes s to leave and arrives L later, adding takes no time. Of one float
+ * chunk 0 has it and chunk 1 is empty; of two each chunk has one. Member i begins with chunk i.
+ *
+ * First run. Member 0's chunk 0 leaves in 0..s and is there at s + L; then member 1 sends the sum
+ * back, in s + L..2s + L, there at 2s + 2L. Empty chunks wait for nothing but their turn. Member 1
+ * has its sum at s + L, while its last send is under way for another s + L; member 0 at 2s + 2L.
+ *
+ * Second run. Member 1 queues its chunk 1 at s + L: it leaves right behind the sum, in
+ * 2s + L..3s + L, there at 3s + 2L. Member 0 begins at 2s + 2L: chunk 0 is there at 3s + 3L; it has
+ * chunk 1 at 3s + 2L and sends that sum behind its chunk 0, in 3s + 2L..4s + 2L, there at 4s + 3L,
+ * where member 1 is done. Member 1 sends the sum of chunk 0 in 3s + 3L..4s + 3L: member 0 is done
+ * at 4s + 4L.
+ *
+ * Were the second run to wait for the first one's last send, chunk 1 would leave only at 2s + 2L,
+ * and member 1 be done at 4s + 4L too. */
+static void no_run_waits_for_the_send_before(void)
+{
+    const double s = TRANSFER, l = LATENCY;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct notes notes = {0};
+        int results[2];
+        const struct rg_mem_world_options world = {
+            .size = 2, .seed = seed, .byte_s = s / sizeof(float), .latency_s = l};
+        CU_ASSERT_EQUAL(rg_mem_world_run(&world, two_sums, &notes, results), 0);
+        CU_ASSERT(results[0] == 0 && results[1] == 0);
+        CU_ASSERT(notes.leaving);
+        CU_ASSERT_DOUBLE_EQUAL(notes.first_s[1], s + l, EXACT);
+        CU_ASSERT_DOUBLE_EQUAL(notes.first_s[0], 2 * s + 2 * l, EXACT);
+        CU_ASSERT_DOUBLE_EQUAL(notes.second_s[1], 4 * s + 3 * l, EXACT);
+        CU_ASSERT_DOUBLE_EQUAL(notes.second_s[0], 4 * s + 4 * l, EXACT);
+        for (int rank = 0; rank < 2; rank++)
+            CU_ASSERT(notes.sums[rank][0] == 21 && notes.sums[rank][1] == 41);
+    }
+}
+
+/* ---- sums ---- */
+
+struct sums {
+    size_t count;
+    int runs;
+};
+
+/* Run r adds 2^rank * (r + 1) in every place: all ranks give (2^n - 1) (r + 1). */
+static int sum_again(struct rg_world *w, void *arg)
+{
+    const struct sums *sums = arg;
+    struct rg_allreduce reduce;
+    float data[2 * MOST + 1];
+    w->mem = rg_mem_new(RG_MEM_REAL);
+    int result = rg_allreduce_open(&reduce, w, (struct rg_group){0, 1, w->size}, sums->count, TAG);
+    for (int r = 0; r < sums->runs && result == 0; r++) {
+        if ((result = rg_allreduce_settle(&reduce)) != 0)
+            break;
+        for (size_t i = 0; i < sums->count; i++)
+            data[i] = (float)((1 << w->rank) * (r + 1));
+        result = rg_allreduce_run(&reduce, w, data, sums->count);
+        for (size_t i = 0; i < sums->count; i++)
+            CU_ASSERT_EQUAL(data[i], (float)(((1 << w->size) - 1) * (r + 1)));
+    }
+    if (result == 0)
+        result = rg_allreduce_settle(&reduce);
+    CU_ASSERT_EQUAL(rg_mem_bytes(w->mem), rg_allreduce_memory(w->size, sums->count));
+    rg_mem_free(w->mem);
+    return result;
+}
+
+/* Fewer floats than members, as many, one more, and two chunks' worth and one; messages that
+ * overtake nothing but take what they like. */
+static void sums_are_whole(void)
+{
+    for (int n = 1; n <= MOST; n++)
+        for (size_t count = 0; count <= 2 * (size_t)n + 1; count++)
+            for (uint64_t seed = 0; seed < 5; seed++) {
+                struct sums sums = {count, 3};
+                int results[MOST];
+                const struct rg_mem_world_options world = {
+                    .size = n, .seed = seed, .byte_s = 1, .latency_s = 2, .jitter_s = 5};
+                CU_ASSERT_EQUAL(rg_mem_world_run(&world, sum_again, &sums, results), 0);
+                for (int rank = 0; rank < n; rank++)
+                    CU_ASSERT_EQUAL(results[rank], 0);
+            }
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"no run waits for the send of the one before", no_run_waits_for_the_send_before},
+        {"sums are whole, run after run", sums_are_whole},
+    };
+    return suite_main("allreduce", tests, sizeof tests / sizeof *tests, argc, argv);
+}
