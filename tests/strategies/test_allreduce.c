@@ -80,27 +80,39 @@ static void no_run_waits_for_the_send_before(void)
 
 /* ---- sums ---- */
 
+enum { RUNS = 3 };
+
 struct sums {
     size_t count;
-    int runs;
+    bool afresh; /* new values for every run; else it sums what the one before has left */
 };
 
-/* Run r adds 2^rank * (r + 1) in every place: all ranks give (2^n - 1) (r + 1). */
+static void fill(float *data, size_t count, float value)
+{
+    for (size_t i = 0; i < count; i++)
+        data[i] = value;
+}
+
+/* Rank r begins with 2^r everywhere: n ranks have 2^n - 1 together. That summed again, which all
+ * hold by then, is n times as much. */
 static int sum_again(struct rg_world *w, void *arg)
 {
     const struct sums *sums = arg;
+    const float own = (float)(1 << w->rank), all = (float)((1 << w->size) - 1);
     struct rg_allreduce reduce;
-    float data[2 * MOST + 1];
+    float data[2 * MOST + 1], want = all;
     w->mem = rg_mem_new(RG_MEM_REAL);
     int result = rg_allreduce_open(&reduce, w, (struct rg_group){0, 1, w->size}, sums->count, TAG);
-    for (int r = 0; r < sums->runs && result == 0; r++) {
-        if ((result = rg_allreduce_settle(&reduce)) != 0)
-            break;
-        for (size_t i = 0; i < sums->count; i++)
-            data[i] = (float)((1 << w->rank) * (r + 1));
+    fill(data, sums->count, own);
+    for (int run = 0; run < RUNS && result == 0; run++) {
         result = rg_allreduce_run(&reduce, w, data, sums->count);
         for (size_t i = 0; i < sums->count; i++)
-            CU_ASSERT_EQUAL(data[i], (float)(((1 << w->size) - 1) * (r + 1)));
+            CU_ASSERT_EQUAL(data[i], want);
+        want = sums->afresh ? all : want * (float)w->size;
+        if (result == 0 && sums->afresh) {
+            result = rg_allreduce_settle(&reduce);
+            fill(data, sums->count, own);
+        }
     }
     if (result == 0)
         result = rg_allreduce_settle(&reduce);
@@ -109,14 +121,14 @@ static int sum_again(struct rg_world *w, void *arg)
     return result;
 }
 
-/* Fewer floats than members, as many, one more, and two chunks' worth and one; messages that
- * overtake nothing but take what they like. */
-static void sums_are_whole(void)
+/* From no float to two for each member and one, on connections whose messages take what they like.
+ */
+static void sum_often(bool afresh)
 {
     for (int n = 1; n <= MOST; n++)
         for (size_t count = 0; count <= 2 * (size_t)n + 1; count++)
-            for (uint64_t seed = 0; seed < 5; seed++) {
-                struct sums sums = {count, 3};
+            for (uint64_t seed = 0; seed < 10; seed++) {
+                struct sums sums = {count, afresh};
                 int results[MOST];
                 const struct rg_mem_world_options world = {
                     .size = n, .seed = seed, .byte_s = 1, .latency_s = 2, .jitter_s = 5};
@@ -126,11 +138,23 @@ static void sums_are_whole(void)
             }
 }
 
+static void sums_are_whole(void)
+{
+    sum_often(true);
+}
+
+/* What is still leaving is not overwritten by the additions of the next run. */
+static void sums_of_sums_are_whole(void)
+{
+    sum_often(false);
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"no run waits for the send of the one before", no_run_waits_for_the_send_before},
-        {"sums are whole, run after run", sums_are_whole},
+        {"sums are whole", sums_are_whole},
+        {"sums of sums are whole", sums_of_sums_are_whole},
     };
     return suite_main("allreduce", tests, sizeof tests / sizeof *tests, argc, argv);
 }
