@@ -14,17 +14,20 @@
 
 static void print_param(const struct rg_param *param, FILE *stream)
 {
-    char allowed[100];
+    fprintf(stream, "      %s=\"%s\"  (", param->name, param->fallback);
     if (param->type == RG_PARAM_CHOICE)
-        snprintf(allowed, sizeof allowed, "%s", param->choices);
+        fputs(param->choices, stream);
     else if (param->type == RG_PARAM_LIST)
-        snprintf(allowed, sizeof allowed, "N,N,... or %s", param->fallback);
+        fprintf(stream, "N,N,... or %s", param->fallback);
     else
-        snprintf(allowed, sizeof allowed, "%.0f to %.0f%s%s", param->min, param->max,
-                 strcmp(param->fallback, "auto") == 0 ? " or " : "",
-                 strcmp(param->fallback, "auto") == 0 ? param->fallback : "");
-    fprintf(stream, "      %s=\"%s\"  (%s)\n          %s\n", param->name, param->fallback, allowed,
-            param->help);
+        fprintf(stream, "%.0f to %.0f%s%s", param->min, param->max,
+                strcmp(param->fallback, "auto") == 0 ? " or " : "",
+                strcmp(param->fallback, "auto") == 0 ? param->fallback : "");
+    fputs(")\n", stream);
+    for (const char *line = param->help, *end; line; line = *end ? end + 1 : NULL) {
+        end = strchrnul(line, '\n');
+        fprintf(stream, "          %.*s\n", (int)(end - line), line);
+    }
 }
 
 void rg_cli_list(FILE *stream)

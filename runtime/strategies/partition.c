@@ -27,9 +27,9 @@ struct table {
 /* What a layer's parameters add to an update, the call itself left out. */
 static double update_seconds(const struct rg_ring *ring, const struct rg_board *board, int l)
 {
-    bool copies = ring->stash && ring->depth[0] > 1;
-    return rg_ring_update_s(ring, board, copies, ring->job->network->layers[l].parameters) -
-           rg_ring_update_s(ring, board, copies, 0);
+    int depth = ring->depth[0];
+    return rg_ring_update_s(ring, board, depth, ring->job->network->layers[l].parameters) -
+           rg_ring_update_s(ring, board, depth, 0);
 }
 
 /* Prefix sums over the layers of the compute time of one unit. */
@@ -40,7 +40,7 @@ static void sum_layers(struct rg_ring *ring, const struct rg_board *board, doubl
     for (int l = 0; l < ring->job->network->layer_count; l++) {
         struct rg_ring_times t = rg_ring_times(ring, board, l, l + 1, n);
         sums[l + 1] = sums[l] + t.forward + t.backward;
-        if (ring->stream)
+        if (!ring->schedule->synchronous)
             sums[l + 1] += update_seconds(ring, board, l);
     }
 }
@@ -76,11 +76,12 @@ static void look_at_stage(struct table *t, int stage)
             t->here[t->here_count++] = kind;
         t->room = fmin(r ? t->room : INFINITY, (double)t->kinds[kind]->memory_bytes);
     }
-    int slots[RG_POOLS];
+    int slots[RG_BUFFERS];
     const struct rg_ring *ring = t->ring;
-    rg_plan_slots(ring->stages, stage, ring->depth, ring->recompute, slots);
-    t->units = slots[RG_POOL_STASH];
-    t->parameter_bytes = sizeof(float) * (ring->stash ? ring->depth[stage] + 1.0 : 2.0);
+    enum rg_stash stash = ring->schedule->stash;
+    rg_plan_slots(ring->stages, stage, ring->depth, stash, slots);
+    t->units = slots[RG_BUFFER_STASH];
+    t->parameter_bytes = sizeof(float) * (rg_plan_versions(stash, ring->depth[stage]) + 1.0);
 }
 
 /* What parameters, gradients and stashes alone would take: it only grows with the stage. */
@@ -206,17 +207,6 @@ static bool solve(struct table *t)
     return true;
 }
 
-static bool split_fits(const struct rg_ring *ring)
-{
-    for (int rank = 0; rank < ring->stages * ring->replicas; rank++) {
-        int s = rank % ring->stages;
-        if (rg_ring_memory(ring, s, ring->cut[s], ring->cut[s + 1]) >
-            ring->job->boards[rank]->memory_bytes)
-            return false;
-    }
-    return true;
-}
-
 int rg_partition_balanced(struct rg_ring *ring)
 {
     int layers = ring->job->network->layer_count, stages = ring->stages;
@@ -239,7 +229,7 @@ int rg_partition_balanced(struct rg_ring *ring)
         sum_stashes(&t);
         solve(&t);
         result = 0;
-        if (!split_fits(ring)) {
+        if (!rg_ring_fits(ring)) {
             t.bounded = true;
             if (!solve(&t)) {
                 t.bounded = false;

@@ -9,13 +9,14 @@
 
 /* ---- messages ---- */
 
-static int peer_rank(const struct rg_pipeline *p, enum rg_channel channel, bool send)
+static int peer_rank(const struct rg_pipeline *p, enum rg_plan_channel channel, bool send)
 {
     return p->replica * p->plan->stages +
            rg_channel_peer(channel, p->plan->stage, p->plan->stages, send);
 }
 
-static size_t floats_of(const struct rg_pipeline *p, enum rg_channel channel, long unit, bool send)
+static size_t floats_of(const struct rg_pipeline *p, enum rg_plan_channel channel, long unit,
+                        bool send)
 {
     size_t n = (size_t)rg_pipeline_samples(p, unit);
     switch (channel) {
@@ -28,18 +29,18 @@ static size_t floats_of(const struct rg_pipeline *p, enum rg_channel channel, lo
     }
 }
 
-static int send(struct rg_pipeline *p, enum rg_channel channel, long unit)
+static int send(struct rg_pipeline *p, enum rg_plan_channel channel, long unit)
 {
-    enum rg_pool pool = rg_channel_source(channel);
-    struct slot *slot = rg_pipeline_slot(p, pool, unit);
+    enum rg_buffer buffer = rg_channel_source(channel);
+    struct slot *slot = rg_pipeline_slot(p, buffer, unit);
     const float *data = slot->data;
-    if (pool == RG_POOL_STASH)
+    if (buffer == RG_BUFFER_STASH)
         data = rg_stage_output(&p->stage, rg_pipeline_samples(p, unit), slot->data);
     return rg_send_floats(p->w, peer_rank(p, channel, true), RG_TAG_USER + channel, data,
                           floats_of(p, channel, unit, true), &slot->out);
 }
 
-static int receive(struct rg_pipeline *p, enum rg_channel channel, long unit)
+static int receive(struct rg_pipeline *p, enum rg_plan_channel channel, long unit)
 {
     struct slot *slot = rg_pipeline_slot(p, rg_channel_target(channel), unit);
     return rg_recv(p->w, peer_rank(p, channel, false), RG_TAG_USER + channel, slot->data,
@@ -64,20 +65,20 @@ static int needs(struct rg_pipeline *p, const struct rg_instruction *in, long un
     int n = 0;
     switch (in->op) {
     case RG_OP_FORWARD:
-        list[n++] = &rg_pipeline_slot(p, RG_POOL_INPUT, unit)->in;
-        list[n++] = &rg_pipeline_slot(p, RG_POOL_STASH, unit)->out;
+        list[n++] = &rg_pipeline_slot(p, RG_BUFFER_INPUT, unit)->in;
+        list[n++] = &rg_pipeline_slot(p, RG_BUFFER_STASH, unit)->out;
         break;
     case RG_OP_RECOMPUTE:
-        list[n++] = &rg_pipeline_slot(p, RG_POOL_DY, unit)->in;
+        list[n++] = &rg_pipeline_slot(p, RG_BUFFER_DY, unit)->in;
         break;
     case RG_OP_BACKWARD:
-        list[n++] = &rg_pipeline_slot(p, RG_POOL_DY, unit)->in;
+        list[n++] = &rg_pipeline_slot(p, RG_BUFFER_DY, unit)->in;
         if (p->plan->stage > 0)
-            list[n++] = &rg_pipeline_slot(p, RG_POOL_DX, unit)->out;
+            list[n++] = &rg_pipeline_slot(p, RG_BUFFER_DX, unit)->out;
         break;
     case RG_OP_LOSS:
         if (p->plan->stages > 1)
-            list[n++] = &rg_pipeline_slot(p, RG_POOL_LOGITS, unit)->in;
+            list[n++] = &rg_pipeline_slot(p, RG_BUFFER_LOGITS, unit)->in;
         break;
     case RG_OP_RECV:
         list[n++] = &rg_pipeline_slot(p, rg_channel_target(in->channel), unit)->out;
@@ -240,12 +241,12 @@ static int run_two_lanes(struct rg_pipeline *p)
 static void cancel_all(struct rg_pipeline *p)
 {
     rg_allreduce_cancel(&p->reduce);
-    for (int pool = 0; pool < RG_POOLS; pool++) {
-        for (int i = 0; i < p->plan->slots[pool]; i++) {
-            if (p->slots[pool][i].in.status == RG_PENDING)
-                rg_cancel(p->w, &p->slots[pool][i].in);
-            if (p->slots[pool][i].out.status == RG_PENDING)
-                rg_cancel(p->w, &p->slots[pool][i].out);
+    for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
+        for (int i = 0; i < p->plan->slots[buffer]; i++) {
+            if (p->slots[buffer][i].in.status == RG_PENDING)
+                rg_cancel(p->w, &p->slots[buffer][i].in);
+            if (p->slots[buffer][i].out.status == RG_PENDING)
+                rg_cancel(p->w, &p->slots[buffer][i].out);
         }
     }
 }
@@ -253,9 +254,9 @@ static void cancel_all(struct rg_pipeline *p)
 static int finish_sends(struct rg_pipeline *p)
 {
     int result = 0;
-    for (int pool = 0; pool < RG_POOLS && result == 0; pool++)
-        for (int i = 0; i < p->plan->slots[pool] && result == 0; i++)
-            result = rg_wait(p->w, &p->slots[pool][i].out);
+    for (int buffer = 0; buffer < RG_BUFFERS && result == 0; buffer++)
+        for (int i = 0; i < p->plan->slots[buffer] && result == 0; i++)
+            result = rg_wait(p->w, &p->slots[buffer][i].out);
     return result;
 }
 

@@ -31,36 +31,36 @@ static void do_load(void *arg)
     const struct pass *a = arg;
     struct rg_pipeline *p = a->p;
     rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n,
-                   rg_pipeline_slot(p, RG_POOL_INPUT, a->unit)->data, NULL);
+                   rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data, NULL);
 }
 
-static void forward_into(const struct pass *a, enum rg_pool pool)
+static void forward_into(const struct pass *a, enum rg_buffer buffer)
 {
     struct rg_pipeline *p = a->p;
     rg_stage_forward(&p->stage, a->n, p->weights[p->updates % p->plan->versions],
-                     rg_pipeline_slot(p, RG_POOL_INPUT, a->unit)->data,
-                     rg_pipeline_slot(p, pool, a->unit)->data, p->scratch);
+                     rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data,
+                     rg_pipeline_slot(p, buffer, a->unit)->data, p->scratch);
 }
 
 static void do_forward(void *arg)
 {
-    forward_into(arg, RG_POOL_STASH);
+    forward_into(arg, RG_BUFFER_STASH);
 }
 
 static void do_recompute(void *arg)
 {
-    forward_into(arg, RG_POOL_REDO);
+    forward_into(arg, RG_BUFFER_REDO);
 }
 
 static void do_backward(void *arg)
 {
     const struct pass *a = arg;
     struct rg_pipeline *p = a->p;
-    enum rg_pool stash = p->plan->recompute ? RG_POOL_REDO : RG_POOL_STASH;
+    enum rg_buffer stash = p->plan->recompute ? RG_BUFFER_REDO : RG_BUFFER_STASH;
     bool accumulate = a->unit % p->plan->units > 0;
-    const float *x = rg_pipeline_slot(p, RG_POOL_INPUT, a->unit)->data;
-    float *w = weights_of(p, a->unit), *dy = rg_pipeline_slot(p, RG_POOL_DY, a->unit)->data;
-    float *dx = p->plan->stage > 0 ? rg_pipeline_slot(p, RG_POOL_DX, a->unit)->data : NULL;
+    const float *x = rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data;
+    float *w = weights_of(p, a->unit), *dy = rg_pipeline_slot(p, RG_BUFFER_DY, a->unit)->data;
+    float *dx = p->plan->stage > 0 ? rg_pipeline_slot(p, RG_BUFFER_DX, a->unit)->data : NULL;
     if (p->fused)
         rg_stage_backward_sgd(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy,
                               dx, p->gradient, p->job->optimizer.rate, p->scratch);
@@ -76,10 +76,10 @@ static void do_loss(void *arg)
     float *logits, *gradient;
     if (p->plan->stages == 1) {
         logits =
-            rg_stage_output(&p->stage, a->n, rg_pipeline_slot(p, RG_POOL_STASH, a->unit)->data);
-        gradient = rg_pipeline_slot(p, RG_POOL_DY, a->unit)->data;
+            rg_stage_output(&p->stage, a->n, rg_pipeline_slot(p, RG_BUFFER_STASH, a->unit)->data);
+        gradient = rg_pipeline_slot(p, RG_BUFFER_DY, a->unit)->data;
     } else {
-        logits = gradient = rg_pipeline_slot(p, RG_POOL_LOGITS, a->unit)->data;
+        logits = gradient = rg_pipeline_slot(p, RG_BUFFER_LOGITS, a->unit)->data;
     }
     int correct = 0;
     rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n, NULL,

@@ -23,14 +23,14 @@ static void size_work(struct rg_pipeline *p)
 
 static int open_pools(struct rg_pipeline *p, const struct rg_ring_sizes *sizes)
 {
-    for (int pool = 0; pool < RG_POOLS; pool++) {
-        int n = p->plan->slots[pool];
-        p->slots[pool] = calloc((size_t)n + 1, sizeof *p->slots[pool]);
-        if (!p->slots[pool])
+    for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
+        int n = p->plan->slots[buffer];
+        p->slots[buffer] = calloc((size_t)n + 1, sizeof *p->slots[buffer]);
+        if (!p->slots[buffer])
             return RG_ERR_NOMEM;
         for (int i = 0; i < n; i++) {
-            p->slots[pool][i].data = rg_mem_floats(p->w->mem, sizes->pool[pool]);
-            if (!p->slots[pool][i].data)
+            p->slots[buffer][i].data = rg_mem_floats(p->w->mem, sizes->buffer[buffer]);
+            if (!p->slots[buffer][i].data)
                 return RG_ERR_NOMEM;
         }
     }
@@ -139,8 +139,8 @@ void rg_pipeline_close(struct rg_pipeline *p)
     }
     rg_work_free(&p->copy);
     rg_update_close(&p->update);
-    for (int pool = 0; pool < RG_POOLS; pool++)
-        free(p->slots[pool]);
+    for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
+        free(p->slots[buffer]);
     free(p->weights);
     free(p->read_at);
     free(p);

@@ -41,7 +41,7 @@ struct rg_pipeline {
     float **weights;     /* [plan->versions]; the current one is updates mod versions */
     float *gradient, *scratch;
     uint8_t *labels;
-    struct slot *slots[RG_POOLS];
+    struct slot *slots[RG_BUFFERS];
     struct sized sized[2];
     struct lane lanes[RG_LANES];
     long first; /* iteration in which unit 0 lies */
@@ -55,10 +55,10 @@ struct rg_pipeline {
     struct rg_observation seen;
 };
 
-static inline struct slot *rg_pipeline_slot(struct rg_pipeline *p, enum rg_pool pool, long unit)
+static inline struct slot *rg_pipeline_slot(struct rg_pipeline *p, enum rg_buffer buffer, long unit)
 {
-    RG_ASSERT(p->plan->slots[pool] > 0);
-    return &p->slots[pool][unit % p->plan->slots[pool]];
+    RG_ASSERT(p->plan->slots[buffer] > 0);
+    return &p->slots[buffer][unit % p->plan->slots[buffer]];
 }
 
 static inline int rg_pipeline_samples(const struct rg_pipeline *p, long unit)

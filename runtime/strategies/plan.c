@@ -2,28 +2,31 @@
 #include "strategies/plan.h"
 
 #include "base/check.h"
+#include "strategies/schedule.h"
 #include <stdlib.h>
 
-const char *rg_op_name(enum rg_op op)
+const char *rg_op_name(enum rg_plan_op op)
 {
     static const char *const names[] = {"LOAD", "FORWARD", "RECOMPUTE", "LOSS", "BACKWARD", "SEND",
                                         "RECV", "WAIT",    "REDUCE",    "STEP", "END"};
     return names[op];
 }
 
-enum rg_pool rg_channel_source(enum rg_channel channel)
+enum rg_buffer rg_channel_source(enum rg_plan_channel channel)
 {
-    static const enum rg_pool source[] = {RG_POOL_STASH, RG_POOL_DX, RG_POOL_STASH, RG_POOL_LOGITS};
+    static const enum rg_buffer source[] = {RG_BUFFER_STASH, RG_BUFFER_DX, RG_BUFFER_STASH,
+                                            RG_BUFFER_LOGITS};
     return source[channel];
 }
 
-enum rg_pool rg_channel_target(enum rg_channel channel)
+enum rg_buffer rg_channel_target(enum rg_plan_channel channel)
 {
-    static const enum rg_pool target[] = {RG_POOL_INPUT, RG_POOL_DY, RG_POOL_LOGITS, RG_POOL_DY};
+    static const enum rg_buffer target[] = {RG_BUFFER_INPUT, RG_BUFFER_DY, RG_BUFFER_LOGITS,
+                                            RG_BUFFER_DY};
     return target[channel];
 }
 
-int rg_channel_peer(enum rg_channel channel, int stage, int stages, bool send)
+int rg_channel_peer(enum rg_plan_channel channel, int stage, int stages, bool send)
 {
     switch (channel) {
     case RG_CHANNEL_ACTIVATION:
@@ -38,14 +41,15 @@ int rg_channel_peer(enum rg_channel channel, int stage, int stages, bool send)
 }
 
 /* A list being written: the prologue first, then the body, into one array each. */
-struct writer {
+struct rg_plan_writer {
     const struct rg_plan_spec *spec;
     struct rg_plan *plan;
     struct rg_list *list;
     bool in_body, failed;
 };
 
-static void put(struct writer *w, enum rg_op op, enum rg_channel channel, int unit)
+static void put(struct rg_plan_writer *w, enum rg_plan_op op, enum rg_plan_channel channel,
+                int unit)
 {
     struct rg_list *list = w->list;
     struct rg_instruction **array = w->in_body ? &list->body : &list->prologue;
@@ -62,30 +66,35 @@ static void put(struct writer *w, enum rg_op op, enum rg_channel channel, int un
     (*array)[(*count)++] = (struct rg_instruction){.op = op, .channel = channel, .unit = unit};
 }
 
-static void put_send(struct writer *w, enum rg_channel channel, int unit)
+static void put_send(struct rg_plan_writer *w, enum rg_plan_channel channel, int unit)
 {
     put(w, RG_OP_SEND, channel, unit);
     if (!w->spec->overlap)
         put(w, RG_OP_WAIT, channel, unit);
 }
 
-static bool is_first(const struct writer *w)
+static bool is_first(const struct rg_plan_writer *w)
 {
     return w->plan->stage == 0;
 }
 
-static bool is_last(const struct writer *w)
+static bool is_last(const struct rg_plan_writer *w)
 {
     return w->plan->stage == w->plan->stages - 1;
 }
 
 /* The channel on which the gradient of this stage's output arrives. */
-static enum rg_channel gradient_channel(const struct writer *w)
+static enum rg_plan_channel gradient_channel(const struct rg_plan_writer *w)
 {
     return is_last(w) ? RG_CHANNEL_LOSS : RG_CHANNEL_GRADIENT;
 }
 
-static void put_forward(struct writer *w, int unit)
+void rg_plan_begin_body(struct rg_plan_writer *w)
+{
+    w->in_body = true;
+}
+
+void rg_plan_put_forward(struct rg_plan_writer *w, int unit)
 {
     if (is_first(w))
         put(w, RG_OP_LOAD, 0, unit);
@@ -98,7 +107,7 @@ static void put_forward(struct writer *w, int unit)
 
 /* After a backward pass its slots are free: the receives that will fill them are posted before the
  * gradient leaves, so that none of them can ever be late. */
-static void put_backward(struct writer *w, int unit)
+void rg_plan_put_backward(struct rg_plan_writer *w, int unit)
 {
     if (w->plan->recompute)
         put(w, RG_OP_RECOMPUTE, 0, unit);
@@ -106,13 +115,13 @@ static void put_backward(struct writer *w, int unit)
     if (w->plan->stages == 1)
         return;
     if (!is_first(w))
-        put(w, RG_OP_RECV, RG_CHANNEL_ACTIVATION, unit + w->plan->slots[RG_POOL_INPUT]);
-    put(w, RG_OP_RECV, gradient_channel(w), unit + w->plan->slots[RG_POOL_DY]);
+        put(w, RG_OP_RECV, RG_CHANNEL_ACTIVATION, unit + w->plan->slots[RG_BUFFER_INPUT]);
+    put(w, RG_OP_RECV, gradient_channel(w), unit + w->plan->slots[RG_BUFFER_DY]);
     if (!is_first(w))
         put_send(w, RG_CHANNEL_GRADIENT, unit);
 }
 
-static void put_update(struct writer *w, int unit)
+void rg_plan_put_update(struct rg_plan_writer *w, int unit)
 {
     if (w->spec->reduce)
         put(w, RG_OP_REDUCE, 0, unit);
@@ -120,33 +129,19 @@ static void put_update(struct writer *w, int unit)
     put(w, RG_OP_END, 0, unit);
 }
 
-static void write_main_lane(struct writer *w)
+static void write_main_lane(struct rg_plan_writer *w)
 {
-    int depth = w->plan->depth;
     if (w->plan->stages > 1) {
-        for (int u = 0; u < w->plan->slots[RG_POOL_INPUT] && !is_first(w); u++)
+        for (int u = 0; u < w->plan->slots[RG_BUFFER_INPUT] && !is_first(w); u++)
             put(w, RG_OP_RECV, RG_CHANNEL_ACTIVATION, u);
-        for (int u = 0; u < w->plan->slots[RG_POOL_DY]; u++)
+        for (int u = 0; u < w->plan->slots[RG_BUFFER_DY]; u++)
             put(w, RG_OP_RECV, gradient_channel(w), u);
     }
-    bool stream = w->spec->order == RG_ORDER_STREAM;
-    w->in_body = !stream; /* a stream is filled once, the others in every iteration */
-    for (int u = 0; u < depth; u++)
-        put_forward(w, u);
-    w->in_body = true;
-    for (int u = 0; u < w->plan->units; u++) {
-        put_backward(w, u);
-        if (stream)
-            put_update(w, u);
-        if (stream || u + depth < w->plan->units)
-            put_forward(w, u + depth);
-    }
-    if (!stream)
-        put_update(w, w->plan->units - 1);
+    w->spec->schedule->order(w, w->plan->units, w->plan->depth);
 }
 
 /* One receive more is posted than the last stage sends unanswered, so that none is late. */
-static void write_loss_lane(struct writer *w)
+static void write_loss_lane(struct rg_plan_writer *w)
 {
     int ahead = w->spec->depth[w->spec->stages - 1] + 1;
     for (int u = 0; u < ahead; u++)
@@ -162,31 +157,39 @@ static void write_loss_lane(struct writer *w)
 /* Messages of a stage that may be on their way before it has to wait for the first to arrive. */
 enum { UNDER_WAY = 4 };
 
-void rg_plan_slots(int stages, int stage, const int *depth, bool recompute, int slots[RG_POOLS])
+void rg_plan_slots(int stages, int stage, const int *depth, enum rg_stash stash,
+                   int slots[RG_BUFFERS])
 {
+    bool redo = stash == RG_STASH_INPUTS;
     /* The stage before may have so many units under way towards this one. */
-    slots[RG_POOL_INPUT] = depth[stage > 0 ? stage - 1 : 0];
-    /* Recomputing keeps inputs only; of outputs those that are leaving. */
-    slots[RG_POOL_STASH] = recompute ? RG_MIN(depth[stage], UNDER_WAY) : depth[stage];
-    slots[RG_POOL_REDO] = recompute ? 1 : 0;
-    slots[RG_POOL_DY] = depth[stage];
-    slots[RG_POOL_DX] = stage > 0 ? RG_MIN(depth[stage], UNDER_WAY) : 0;
+    slots[RG_BUFFER_INPUT] = depth[stage > 0 ? stage - 1 : 0];
+    /* Of activations that are computed again only those whose output is leaving are kept. */
+    slots[RG_BUFFER_STASH] = redo ? RG_MIN(depth[stage], UNDER_WAY) : depth[stage];
+    slots[RG_BUFFER_REDO] = redo ? 1 : 0;
+    slots[RG_BUFFER_DY] = depth[stage];
+    slots[RG_BUFFER_DX] = stage > 0 ? RG_MIN(depth[stage], UNDER_WAY) : 0;
     /* Those that the last stage sends unanswered, and answers that are leaving. */
-    slots[RG_POOL_LOGITS] = stage == 0 && stages > 1 ? depth[stages - 1] + UNDER_WAY : 0;
+    slots[RG_BUFFER_LOGITS] = stage == 0 && stages > 1 ? depth[stages - 1] + UNDER_WAY : 0;
+}
+
+int rg_plan_versions(enum rg_stash stash, int depth)
+{
+    return stash == RG_STASH_WEIGHTS ? depth : 1;
 }
 
 static void make(struct rg_plan *plan, const struct rg_plan_spec *spec, int stage)
 {
+    enum rg_stash stash = spec->schedule->stash;
     int depth = spec->depth[stage];
     *plan = (struct rg_plan){
         .stage = stage,
         .stages = spec->stages,
         .units = spec->units,
         .depth = depth,
-        .versions = spec->stash ? depth : 1,
-        .recompute = spec->recompute,
+        .versions = rg_plan_versions(stash, depth),
+        .recompute = stash == RG_STASH_INPUTS,
     };
-    rg_plan_slots(spec->stages, stage, spec->depth, spec->recompute, plan->slots);
+    rg_plan_slots(spec->stages, stage, spec->depth, stash, plan->slots);
 }
 
 struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec)
@@ -195,12 +198,13 @@ struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec)
     bool failed = plans == NULL;
     for (int s = 0; s < spec->stages && !failed; s++) {
         RG_ASSERT(spec->depth[s] >= 1 && (s == 0 || spec->depth[s] <= spec->depth[s - 1]));
-        RG_ASSERT(spec->order == RG_ORDER_STREAM || spec->depth[s] <= spec->units);
+        RG_ASSERT(!spec->schedule->synchronous || spec->depth[s] <= spec->units);
         make(&plans[s], spec, s);
-        struct writer w = {.spec = spec, .plan = &plans[s], .list = &plans[s].lanes[0]};
+        struct rg_plan_writer w = {.spec = spec, .plan = &plans[s], .list = &plans[s].lanes[0]};
         write_main_lane(&w);
         if (s == 0 && spec->stages > 1) {
-            struct writer loss = {.spec = spec, .plan = &plans[s], .list = &plans[s].lanes[1]};
+            struct rg_plan_writer loss = {
+                .spec = spec, .plan = &plans[s], .list = &plans[s].lanes[1]};
             write_loss_lane(&loss);
             failed = loss.failed;
         }

@@ -6,7 +6,7 @@
  * the first unit of the repetition. An instruction whose unit lies beyond the last one of the run
  * is passed over, so that lists drain by themselves.
  *
- * Buffers are pools of slots; unit u uses slot u mod the pool's size. What an instruction reads
+ * A buffer has several slots; unit u uses slot u mod their number. What an instruction reads
  * must have arrived: it waits for the receive into that slot. What it overwrites must have left: it
  * waits for the send from that slot. Node 0 has a second list, the loss lane, which goes on
  * whenever it can between two instructions of the first: it is the closing of the ring. */
@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum rg_op {
+enum rg_plan_op {
     RG_OP_LOAD,      /* samples of a unit -> INPUT; node 0 */
     RG_OP_FORWARD,   /* INPUT -> STASH */
     RG_OP_RECOMPUTE, /* INPUT -> REDO, with the weights of this moment */
@@ -31,7 +31,7 @@ enum rg_op {
     RG_OP_END        /* of an iteration, on this node */
 };
 
-enum rg_channel {
+enum rg_plan_channel {
     RG_CHANNEL_ACTIVATION, /* stage s -> s + 1: STASH's output -> INPUT */
     RG_CHANNEL_GRADIENT,   /* s + 1 -> s: DX -> DY */
     RG_CHANNEL_OUTPUT,     /* last -> 0: STASH's output -> LOGITS */
@@ -39,19 +39,19 @@ enum rg_channel {
     RG_CHANNELS
 };
 
-enum rg_pool {
-    RG_POOL_INPUT,
-    RG_POOL_STASH,
-    RG_POOL_REDO,
-    RG_POOL_DY,
-    RG_POOL_DX,
-    RG_POOL_LOGITS,
-    RG_POOLS
+enum rg_buffer {
+    RG_BUFFER_INPUT,
+    RG_BUFFER_STASH,
+    RG_BUFFER_REDO,
+    RG_BUFFER_DY,
+    RG_BUFFER_DX,
+    RG_BUFFER_LOGITS,
+    RG_BUFFERS
 };
 
 struct rg_instruction {
-    enum rg_op op;
-    enum rg_channel channel; /* SEND, RECV, WAIT */
+    enum rg_plan_op op;
+    enum rg_plan_channel channel; /* SEND, RECV, WAIT */
     int unit;
 };
 
@@ -65,27 +65,29 @@ enum { RG_LANES = 2 };
 /* The part of one stage. */
 struct rg_plan {
     int stage, stages;
-    int units;           /* units a repetition of the body covers */
-    int depth;           /* units whose activations are held at once, at most */
-    int slots[RG_POOLS]; /* sizes of the pools */
-    int versions;        /* of the parameters, 1 unless they are stashed */
-    bool recompute;      /* the forward pass is repeated at the backward pass */
+    int units;             /* units a repetition of the body covers */
+    int depth;             /* units whose activations are held at once, at most */
+    int slots[RG_BUFFERS]; /* of every buffer */
+    int versions;          /* of the parameters */
+    bool recompute;        /* the forward pass is repeated at the backward pass */
     struct rg_list lanes[RG_LANES];
 };
 
-enum rg_order {
-    RG_ORDER_GPIPE, /* all forward, then all backward, one update */
-    RG_ORDER_1F1B,  /* one forward, one backward, up to `depth` units in flight, one update */
-    RG_ORDER_STREAM /* 1f1b without a flush: an update a unit */
+/* What a stage keeps of a unit from its forward pass for its backward pass. */
+enum rg_stash {
+    RG_STASH_ACTIVATIONS, /* of all its layers */
+    RG_STASH_INPUTS,      /* the first layer's input: the forward pass is repeated, with the weights
+                           * of that moment */
+    RG_STASH_WEIGHTS      /* activations, and the weights that gave them */
 };
 
+struct rg_schedule;
+
 struct rg_plan_spec {
-    enum rg_order order;
+    const struct rg_schedule *schedule;
     int stages;
-    int units;        /* micro-batches an iteration; STREAM: 1 */
+    int units;        /* micro-batches an iteration; of a schedule that is not synchronous: 1 */
     const int *depth; /* [stages]; falling or level from stage to stage */
-    bool stash;       /* STREAM: keep the weights of a unit's forward for its backward */
-    bool recompute;   /* STREAM: recompute the forward with the weights of the moment */
     bool overlap;     /* false: a send completes before the next computation starts */
     bool reduce;      /* there are replicas */
 };
@@ -94,14 +96,16 @@ struct rg_plan_spec {
 struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec);
 void rg_plans_free(struct rg_plan *plans, int stages);
 
-/* Slots of every pool of a stage, from the depths of all stages. */
-void rg_plan_slots(int stages, int stage, const int *depth, bool recompute, int slots[RG_POOLS]);
+/* Of a stage, from the depths of all: slots of every buffer, and copies of the parameters. */
+void rg_plan_slots(int stages, int stage, const int *depth, enum rg_stash stash,
+                   int slots[RG_BUFFERS]);
+int rg_plan_versions(enum rg_stash stash, int depth);
 
-/* The pool that a channel's message leaves from and arrives in. */
-enum rg_pool rg_channel_source(enum rg_channel channel);
-enum rg_pool rg_channel_target(enum rg_channel channel);
+/* The buffer that a channel's message leaves from and arrives in. */
+enum rg_buffer rg_channel_source(enum rg_plan_channel channel);
+enum rg_buffer rg_channel_target(enum rg_plan_channel channel);
 /* The stage at the other end of a channel, seen from `stage` (of `stages`); send: as its sender. */
-int rg_channel_peer(enum rg_channel channel, int stage, int stages, bool send);
+int rg_channel_peer(enum rg_plan_channel channel, int stage, int stages, bool send);
 
 /* What the checker found out about a run of `units` units. */
 struct rg_plan_facts {
@@ -122,6 +126,6 @@ struct rg_error;
 int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_times *times,
                   struct rg_plan_facts *facts, struct rg_error *e);
 
-const char *rg_op_name(enum rg_op op);
+const char *rg_op_name(enum rg_plan_op op);
 
 #endif

@@ -28,7 +28,7 @@ struct lane_state {
 
 struct stage_state {
     const struct rg_plan *plan;
-    struct slot *slots[RG_POOLS];
+    struct slot *slots[RG_BUFFERS];
     struct lane_state lanes[RG_LANES];
     int held; /* units between FORWARD and BACKWARD */
 };
@@ -36,7 +36,7 @@ struct stage_state {
 /* A message that has been sent and not yet met its receive; in order, a queue a directed pair. */
 struct message {
     int from, to;
-    enum rg_channel channel;
+    enum rg_plan_channel channel;
     int unit;
     double date;
     struct message *next;
@@ -52,11 +52,11 @@ struct check {
     bool failed;
 };
 
-static struct slot *slot_of(struct stage_state *stage, enum rg_pool pool, int unit)
+static struct slot *slot_of(struct stage_state *stage, enum rg_buffer buffer, int unit)
 {
-    int n = stage->plan->slots[pool];
+    int n = stage->plan->slots[buffer];
     RG_ASSERT(n > 0);
-    return &stage->slots[pool][unit % n];
+    return &stage->slots[buffer][unit % n];
 }
 
 static void complain(struct check *c, const struct stage_state *stage, int lane,
@@ -103,8 +103,8 @@ static bool ring_of_one(const struct check *c)
 
 static enum verdict forward(struct check *c, struct stage_state *s, int unit, double *date)
 {
-    struct slot *stash = slot_of(s, RG_POOL_STASH, unit);
-    enum verdict verdict = readable(slot_of(s, RG_POOL_INPUT, unit), unit, date);
+    struct slot *stash = slot_of(s, RG_BUFFER_STASH, unit);
+    enum verdict verdict = readable(slot_of(s, RG_BUFFER_INPUT, unit), unit, date);
     if (verdict == GO)
         verdict = writable(stash, date);
     if (verdict != GO)
@@ -118,21 +118,21 @@ static enum verdict forward(struct check *c, struct stage_state *s, int unit, do
 
 static enum verdict backward(struct check *c, struct stage_state *s, int unit, double *date)
 {
-    struct slot *dy = slot_of(s, RG_POOL_DY, unit), *input = slot_of(s, RG_POOL_INPUT, unit);
-    struct slot *stash = slot_of(s, s->plan->recompute ? RG_POOL_REDO : RG_POOL_STASH, unit);
+    struct slot *dy = slot_of(s, RG_BUFFER_DY, unit), *input = slot_of(s, RG_BUFFER_INPUT, unit);
+    struct slot *stash = slot_of(s, s->plan->recompute ? RG_BUFFER_REDO : RG_BUFFER_STASH, unit);
     enum verdict verdict = readable(dy, unit, date);
     if (verdict == GO)
         verdict = readable(input, unit, date);
     if (verdict == GO)
         verdict = readable(stash, unit, date);
     if (verdict == GO && s->plan->stage > 0)
-        verdict = writable(slot_of(s, RG_POOL_DX, unit), date);
+        verdict = writable(slot_of(s, RG_BUFFER_DX, unit), date);
     if (verdict != GO)
         return verdict;
     *date += c->times->backward;
     dy->needed = input->needed = stash->needed = false;
     if (s->plan->stage > 0)
-        fill(slot_of(s, RG_POOL_DX, unit), unit, true, *date);
+        fill(slot_of(s, RG_BUFFER_DX, unit), unit, true, *date);
     s->held--;
     return GO;
 }
@@ -140,14 +140,14 @@ static enum verdict backward(struct check *c, struct stage_state *s, int unit, d
 static enum verdict recompute(struct check *c, struct stage_state *s, int unit, double *date)
 {
     /* The gradient is waited for first, so that the weights are those of its arrival. */
-    enum verdict verdict = readable(slot_of(s, RG_POOL_DY, unit), unit, date);
+    enum verdict verdict = readable(slot_of(s, RG_BUFFER_DY, unit), unit, date);
     if (verdict == GO)
-        verdict = readable(slot_of(s, RG_POOL_INPUT, unit), unit, date);
+        verdict = readable(slot_of(s, RG_BUFFER_INPUT, unit), unit, date);
     if (verdict == GO)
-        verdict = writable(slot_of(s, RG_POOL_REDO, unit), date);
+        verdict = writable(slot_of(s, RG_BUFFER_REDO, unit), date);
     if (verdict == GO) {
         *date += c->times->forward;
-        fill(slot_of(s, RG_POOL_REDO, unit), unit, true, *date);
+        fill(slot_of(s, RG_BUFFER_REDO, unit), unit, true, *date);
     }
     return verdict;
 }
@@ -155,17 +155,17 @@ static enum verdict recompute(struct check *c, struct stage_state *s, int unit, 
 static enum verdict loss(struct check *c, struct stage_state *s, int unit, double *date)
 {
     if (!ring_of_one(c))
-        return readable(slot_of(s, RG_POOL_LOGITS, unit), unit, date);
-    enum verdict verdict = readable(slot_of(s, RG_POOL_STASH, unit), unit, date);
+        return readable(slot_of(s, RG_BUFFER_LOGITS, unit), unit, date);
+    enum verdict verdict = readable(slot_of(s, RG_BUFFER_STASH, unit), unit, date);
     if (verdict == GO)
-        verdict = writable(slot_of(s, RG_POOL_DY, unit), date);
+        verdict = writable(slot_of(s, RG_BUFFER_DY, unit), date);
     if (verdict == GO)
-        fill(slot_of(s, RG_POOL_DY, unit), unit, true, *date);
+        fill(slot_of(s, RG_BUFFER_DY, unit), unit, true, *date);
     return verdict;
 }
 
-static enum verdict send(struct check *c, struct stage_state *s, enum rg_channel channel, int unit,
-                         double date)
+static enum verdict send(struct check *c, struct stage_state *s, enum rg_plan_channel channel,
+                         int unit, double date)
 {
     struct slot *slot = slot_of(s, rg_channel_source(channel), unit);
     if (slot->content != FULL || slot->unit != unit || slot->leaving)
@@ -182,13 +182,14 @@ static enum verdict send(struct check *c, struct stage_state *s, enum rg_channel
     *c->last = message;
     c->last = &message->next;
     slot->leaving = true;
-    if (rg_channel_source(channel) != RG_POOL_STASH)
+    if (rg_channel_source(channel) != RG_BUFFER_STASH)
         slot->needed = false; /* it goes on being protected by `leaving` */
     c->facts->messages[channel]++;
     return GO;
 }
 
-static enum verdict post(struct stage_state *s, enum rg_channel channel, int unit, double *date)
+static enum verdict post(struct stage_state *s, enum rg_plan_channel channel, int unit,
+                         double *date)
 {
     struct slot *slot = slot_of(s, rg_channel_target(channel), unit);
     enum verdict verdict = writable(slot, date);
@@ -202,7 +203,7 @@ static enum verdict execute(struct check *c, struct stage_state *s, const struct
 {
     switch (in->op) {
     case RG_OP_LOAD: {
-        struct slot *slot = slot_of(s, RG_POOL_INPUT, unit);
+        struct slot *slot = slot_of(s, RG_BUFFER_INPUT, unit);
         enum verdict verdict = writable(slot, date);
         if (verdict == GO)
             fill(slot, unit, true, *date);
@@ -333,9 +334,10 @@ int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_t
     RG_ASSERT(c.stages);
     for (int i = 0; i < count; i++) {
         c.stages[i].plan = &plans[i];
-        for (int pool = 0; pool < RG_POOLS; pool++) {
-            c.stages[i].slots[pool] = calloc((size_t)plans[i].slots[pool] + 1, sizeof(struct slot));
-            RG_ASSERT(c.stages[i].slots[pool]);
+        for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
+            c.stages[i].slots[buffer] =
+                calloc((size_t)plans[i].slots[buffer] + 1, sizeof(struct slot));
+            RG_ASSERT(c.stages[i].slots[buffer]);
         }
         for (int lane = 0; lane < RG_LANES; lane++)
             c.stages[i].lanes[lane].base = -1;
@@ -353,8 +355,8 @@ int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_t
         free(m);
     }
     for (int i = 0; i < count; i++)
-        for (int pool = 0; pool < RG_POOLS; pool++)
-            free(c.stages[i].slots[pool]);
+        for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
+            free(c.stages[i].slots[buffer]);
     free(c.stages);
     return result;
 }

@@ -34,11 +34,11 @@ struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to)
     int n = rg_ring_capacity(ring);
     struct rg_ring_sizes sizes = {.parameters = rg_stage_parameters(&stage),
                                   .scratch = rg_stage_scratch(&stage, n)};
-    sizes.pool[RG_POOL_INPUT] = (size_t)n * rg_stage_inputs(&stage);
-    sizes.pool[RG_POOL_STASH] = sizes.pool[RG_POOL_REDO] = rg_stage_stash(&stage, n);
-    sizes.pool[RG_POOL_DY] = (size_t)n * rg_stage_outputs(&stage);
-    sizes.pool[RG_POOL_DX] = sizes.pool[RG_POOL_INPUT];
-    sizes.pool[RG_POOL_LOGITS] = (size_t)n * (size_t)network->classes;
+    sizes.buffer[RG_BUFFER_INPUT] = (size_t)n * rg_stage_inputs(&stage);
+    sizes.buffer[RG_BUFFER_STASH] = sizes.buffer[RG_BUFFER_REDO] = rg_stage_stash(&stage, n);
+    sizes.buffer[RG_BUFFER_DY] = (size_t)n * rg_stage_outputs(&stage);
+    sizes.buffer[RG_BUFFER_DX] = sizes.buffer[RG_BUFFER_INPUT];
+    sizes.buffer[RG_BUFFER_LOGITS] = (size_t)n * (size_t)network->classes;
     return sizes;
 }
 
@@ -46,15 +46,26 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
 {
     const struct rg_job *job = ring->job;
     struct rg_ring_sizes sizes = rg_ring_sizes(ring, from, to);
-    int slots[RG_POOLS];
-    rg_plan_slots(ring->stages, stage, ring->depth, ring->recompute, slots);
-    int versions = ring->stash ? ring->depth[stage] : 1;
+    int slots[RG_BUFFERS];
+    rg_plan_slots(ring->stages, stage, ring->depth, ring->schedule->stash, slots);
+    int versions = rg_plan_versions(ring->schedule->stash, ring->depth[stage]);
     uint64_t floats = (uint64_t)(versions + 1) * sizes.parameters + sizes.scratch +
                       rg_optimizer_state(&job->optimizer, sizes.parameters);
-    for (int pool = 0; pool < RG_POOLS; pool++)
-        floats += (uint64_t)slots[pool] * sizes.pool[pool];
+    for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
+        floats += (uint64_t)slots[buffer] * sizes.buffer[buffer];
     uint64_t labels = stage == 0 ? (uint64_t)rg_ring_capacity(ring) : 0;
     return floats * sizeof(float) + labels + rg_allreduce_memory(ring->replicas, sizes.parameters);
+}
+
+bool rg_ring_fits(const struct rg_ring *ring)
+{
+    for (int rank = 0; rank < ring->stages * ring->replicas; rank++) {
+        int s = rank % ring->stages;
+        if (rg_ring_memory(ring, s, ring->cut[s], ring->cut[s + 1]) >
+            ring->job->boards[rank]->memory_bytes)
+            return false;
+    }
+    return true;
 }
 
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
@@ -69,20 +80,21 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
         rg_dataset_gather_work(rg_stage_inputs(&stage), n, &load);
     double once = rg_board_seconds(board, &forward, threads);
     struct rg_ring_times times = {.forward = once + rg_board_seconds(board, &load, threads),
-                                  .backward = rg_board_seconds(board, &backward, threads) +
-                                              (ring->recompute ? once : 0)};
+                                  .backward = rg_board_seconds(board, &backward, threads)};
+    if (ring->schedule->stash == RG_STASH_INPUTS)
+        times.backward += once;
     rg_work_free(&forward);
     rg_work_free(&backward);
     rg_work_free(&load);
     return times;
 }
 
-double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, bool copies,
+double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int depth,
                         size_t parameters)
 {
     struct rg_work copy = {0};
     double seconds = rg_update_s(ring->job, board, parameters);
-    if (copies) {
+    if (rg_plan_versions(ring->schedule->stash, depth) > 1) {
         rg_work_vector(&copy, 0, 2.0 * sizeof(float) * (double)parameters);
         seconds += rg_board_seconds(board, &copy, ring->job->threads);
         rg_work_free(&copy);

@@ -4,16 +4,17 @@
 #define RG_STRATEGIES_RING_H
 
 #include "models/stage.h"
-#include "strategies/plan.h"
+#include "strategies/schedule.h"
 #include "strategies/strategy.h"
 
 struct rg_ring {
     const struct rg_job *job;
+    const struct rg_schedule *schedule;
     int replicas, stages; /* rank = replica * stages + stage */
     int micro;            /* micro-batches an iteration (a replica) */
-    bool stream, stash, recompute, overlap;
-    int *cut;   /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
-    int *depth; /* [stages]: units in flight */
+    bool overlap;         /* false: a send completes before the next computation starts */
+    int *cut;             /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
+    int *depth;           /* [stages]: units in flight */
     struct rg_plan *plans;
 };
 
@@ -25,16 +26,18 @@ int rg_ring_unit(const struct rg_ring *ring, int replica, int unit);
 int rg_ring_capacity(const struct rg_ring *ring); /* the largest unit */
 
 /* Floats of every buffer a stage of layers [from, to) at that place keeps; one table for counting
- * and for allocating. A pool's entry is one slot. */
+ * and for allocating. buffer: of one slot. */
 struct rg_ring_sizes {
     size_t parameters; /* one version */
-    size_t pool[RG_POOLS];
+    size_t buffer[RG_BUFFERS];
     size_t scratch, incoming; /* incoming: of the replicas' all-reduce */
 };
 struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to);
 
 /* Counted bytes of a stage of layers [from, to) at place `stage` of the ring. */
 uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to);
+/* Do all stages, as they are cut, fit the memory of all their boards? */
+bool rg_ring_fits(const struct rg_ring *ring);
 
 /* Modelled seconds of one unit of n samples in layers [from, to) on a board. */
 struct rg_ring_times {
@@ -43,10 +46,13 @@ struct rg_ring_times {
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
                                    int from, int to, int n);
 
-/* Modelled seconds of one update of that many parameters: the step, and where weights are stashed
- * the copy of them. */
-double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, bool copies,
+/* Modelled seconds of one update of that many parameters at a stage that holds `depth` units: the
+ * step, and the copy of the weights where a unit in flight may still want them. */
+double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int depth,
                         size_t parameters);
+
+/* The closed forms of a whole job: times by the schedule's own, traffic exact. */
+void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *prediction);
 
 /* Split the layers so that the slowest stage is as fast as can be: dynamic programming over stage
  * times (with the update, where every unit brings one) and port times, every stage on the board

@@ -11,7 +11,7 @@
 #include "models/optimizer.h"
 #include "world/world.h"
 
-enum { RG_PARAMS_MAX = 12 };
+enum { RG_PARAMS_MAX = 32 };
 
 enum rg_param_type {
     RG_PARAM_COUNT,  /* an integer in [min, max] */
@@ -26,7 +26,7 @@ struct rg_param {
                            * ("auto", "balanced"), which then means rg_value.automatic */
     double min, max;      /* RG_PARAM_COUNT */
     const char *choices;  /* RG_PARAM_CHOICE */
-    const char *help;
+    const char *help;     /* a line, or several */
 };
 
 /* A resolved parameter. */

@@ -34,6 +34,7 @@ struct fixture {
     struct rg_study study;
     struct rg_job job;
     struct rg_ring ring;
+    struct rg_schedule schedule; /* its stash and whether it is synchronous are the tests' */
     struct rg_board kinds[MOST_RANKS];
     const struct rg_board *boards[MOST_RANKS];
     int cut[MOST_STAGES + 1], depth[MOST_STAGES];
@@ -46,7 +47,9 @@ static void set_up(struct fixture *f, int stages, int replicas)
     f->job = *harness_job(&f->study, "1f1b");
     f->job.boards = f->boards;
     f->job.nodes = stages * replicas;
+    f->schedule = *rg_schedule_named("1f1b");
     f->ring = (struct rg_ring){.job = &f->job,
+                               .schedule = &f->schedule,
                                .replicas = replicas,
                                .stages = stages,
                                .micro = 4,
@@ -90,9 +93,9 @@ static struct split_cost cost_of(const struct fixture *f, const int *cut)
         struct rg_ring_times t = rg_ring_times(ring, board, from, to, n);
         double compute = t.forward + t.backward, port = 0;
         size_t parameters = rg_network_range(network, from, to);
-        if (ring->stream)
-            compute += rg_ring_update_s(ring, board, ring->stash, parameters) -
-                       rg_ring_update_s(ring, board, ring->stash, 0);
+        if (!ring->schedule->synchronous)
+            compute += rg_ring_update_s(ring, board, ring->depth[0], parameters) -
+                       rg_ring_update_s(ring, board, ring->depth[0], 0);
         size_t values =
             s < ring->stages - 1 ? network->layers[to - 1].outputs : (size_t)network->classes;
         values += s > 0 ? network->layers[from].inputs : (size_t)network->classes;
@@ -171,9 +174,11 @@ static void the_optimum_is_found(void)
         int stages = 1 + i % MOST_STAGES, replicas = 1 + i / MOST_STAGES % 3;
         set_up(&f, stages, replicas);
         f.ring.overlap = i % 2 == 0;
-        f.ring.recompute = i % 7 == 0;
-        f.ring.stream = i % 4 == 0;
-        f.ring.stash = i % 8 == 0;
+        f.schedule.synchronous = i % 4 != 0;
+        if (i % 7 == 0)
+            f.schedule.stash = RG_STASH_INPUTS;
+        if (i % 8 == 0)
+            f.schedule.stash = RG_STASH_WEIGHTS;
         for (int s = 0; s < stages; s++)
             f.depth[s] += i % 3 + 1;
         for (int rank = 0; rank < stages * replicas; rank++) {

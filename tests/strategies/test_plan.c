@@ -1,39 +1,43 @@
 /* Schedules as data: the checker accepts every list that is made, finds what is wrong with a
  * damaged one, and its facts equal the closed forms. */
 #include "base/error.h"
-#include "strategies/plan.h"
+#include "strategies/ring.h"
 #include "support/suite.h"
 #include <math.h>
 #include <stdlib.h>
 
 enum { MOST = 64 };
 
-static int depth_of(int stages, int stage, int most, int units)
-{
-    int depth = (most * (stages - stage) + stages - 1) / stages;
-    return depth < units ? depth : units;
-}
+#define EACH(i, array) for (size_t i = 0; i < sizeof(array) / sizeof *(array); i++)
 
 struct shape {
-    enum rg_order order;
-    int stages, units, depth;
-    bool stash, recompute, overlap, reduce;
+    const struct rg_schedule *schedule;
+    int stages, units, in_flight;
+    bool overlap, reduce;
 };
+
+/* As check makes it of a job; depth [MOST]. */
+static struct rg_ring ring_of(const struct shape *shape, int *depth)
+{
+    struct rg_ring ring = {.schedule = shape->schedule,
+                           .replicas = 1,
+                           .stages = shape->stages,
+                           .micro = shape->units,
+                           .overlap = shape->overlap,
+                           .depth = depth};
+    for (int s = 0; s < shape->stages; s++)
+        depth[s] = shape->schedule->depth(&ring, s, shape->in_flight);
+    return ring;
+}
 
 static struct rg_plan *make(const struct shape *shape)
 {
     int depth[MOST];
-    for (int s = 0; s < shape->stages; s++)
-        depth[s] = shape->order == RG_ORDER_GPIPE ? shape->units
-                   : shape->order == RG_ORDER_STREAM
-                       ? depth_of(shape->stages, s, shape->depth, 1 << 20)
-                       : depth_of(shape->stages, s, shape->depth, shape->units);
-    struct rg_plan_spec spec = {.order = shape->order,
+    ring_of(shape, depth);
+    struct rg_plan_spec spec = {.schedule = shape->schedule,
                                 .stages = shape->stages,
                                 .units = shape->units,
                                 .depth = depth,
-                                .stash = shape->stash,
-                                .recompute = shape->recompute,
                                 .overlap = shape->overlap,
                                 .reduce = shape->reduce};
     return rg_plans_make(&spec);
@@ -52,10 +56,12 @@ static void expect_ok(const struct shape *shape, int iterations)
 {
     struct rg_plan_facts facts;
     struct rg_error e = {0};
+    int depth[MOST];
+    ring_of(shape, depth);
     int result = check(shape, iterations, (struct rg_plan_times){1, 2}, &facts, &e);
     if (result)
-        printf("order %d, %d stages, %d units, depth %d: %s\n", shape->order, shape->stages,
-               shape->units, shape->depth, e.text);
+        printf("%s, %d stages, %d units, %d in flight: %s\n", rg_schedule_name(shape->schedule),
+               shape->stages, shape->units, shape->in_flight, e.text);
     CU_ASSERT_EQUAL(result, 0);
     uint64_t units = (uint64_t)iterations * (uint64_t)shape->units, s = (uint64_t)shape->stages;
     uint64_t hops = s > 1 ? units * (s - 1) : 0, closing = s > 1 ? units : 0;
@@ -63,62 +69,57 @@ static void expect_ok(const struct shape *shape, int iterations)
     CU_ASSERT_EQUAL(facts.messages[RG_CHANNEL_GRADIENT], hops);
     CU_ASSERT_EQUAL(facts.messages[RG_CHANNEL_OUTPUT], closing);
     CU_ASSERT_EQUAL(facts.messages[RG_CHANNEL_LOSS], closing);
+    CU_ASSERT_EQUAL(facts.peak_units, depth[0] < (int)units ? depth[0] : (int)units);
 }
 
 static const int STAGES[] = {1, 2, 3, 5, 8, 17}, UNITS[] = {1, 2, 3, 7, 16, 40};
 
-#define EACH(i, array) for (size_t i = 0; i < sizeof(array) / sizeof *(array); i++)
-
+/* Whatever is in the table. */
 static void every_plan_passes(void)
 {
-    EACH(a, STAGES) EACH(b, UNITS)
-    {
-        for (int mode = 0; mode < 4; mode++) {
-            struct shape shape = {
-                .stages = STAGES[a], .units = UNITS[b], .overlap = mode & 1, .reduce = mode & 2};
-            shape.order = RG_ORDER_GPIPE;
-            expect_ok(&shape, 3);
-            shape.order = RG_ORDER_1F1B;
-            for (shape.depth = 1; shape.depth <= 3 * shape.stages; shape.depth++)
-                expect_ok(&shape, 3);
-        }
-    }
-}
-
-static void every_stream_passes(void)
-{
-    EACH(a, STAGES)
-    {
-        for (int mode = 0; mode < 4; mode++) {
-            struct shape shape = {.order = RG_ORDER_STREAM,
-                                  .stages = STAGES[a],
-                                  .units = 1,
-                                  .overlap = mode & 1,
-                                  .stash = mode & 2,
-                                  .recompute = !(mode & 2)};
-            for (shape.depth = 1; shape.depth <= 4 * shape.stages; shape.depth++) {
-                expect_ok(&shape, 100);
-                expect_ok(&shape, 2); /* shorter than the pipeline is deep */
+    for (int i = 0; rg_schedules[i]; i++)
+        EACH(a, STAGES) EACH(b, UNITS)
+        {
+            struct shape shape = {.schedule = rg_schedules[i], .stages = STAGES[a]};
+            shape.units = shape.schedule->synchronous ? UNITS[b] : 1;
+            int most = shape.schedule->takes ? 4 * shape.stages : 1;
+            for (int mode = 0; mode < 4; mode++) {
+                shape.overlap = mode & 1;
+                shape.reduce = mode & 2;
+                for (shape.in_flight = 1; shape.in_flight <= most; shape.in_flight++) {
+                    expect_ok(&shape, 3); /* of a stream: shorter than the pipeline is deep */
+                    if (!shape.schedule->synchronous && b == 0)
+                        expect_ok(&shape, 100);
+                }
             }
         }
-    }
+}
+
+static int peak_of(const char *name, int stages, int units, int in_flight)
+{
+    struct shape shape = {rg_schedule_named(name), stages, units, in_flight, true, false};
+    struct rg_plan_facts facts;
+    CU_ASSERT_EQUAL(check(&shape, 2, (struct rg_plan_times){1, 1}, &facts, NULL), 0);
+    return facts.peak_units;
 }
 
 static void peaks_are_the_depths(void)
 {
     EACH(a, STAGES) EACH(b, UNITS)
     {
-        struct rg_plan_facts facts;
-        struct shape shape = {.order = RG_ORDER_GPIPE, .stages = STAGES[a], .units = UNITS[b]};
-        CU_ASSERT_EQUAL(check(&shape, 2, (struct rg_plan_times){1, 1}, &facts, NULL), 0);
-        CU_ASSERT_EQUAL(facts.peak_units, UNITS[b]);
-        shape.order = RG_ORDER_1F1B;
-        for (shape.depth = 1; shape.depth <= 2 * shape.stages; shape.depth++) {
-            CU_ASSERT_EQUAL(check(&shape, 2, (struct rg_plan_times){1, 1}, &facts, NULL), 0);
-            int least = shape.depth < shape.units ? shape.depth : shape.units;
-            CU_ASSERT_EQUAL(facts.peak_units, least);
-        }
+        CU_ASSERT_EQUAL(peak_of("sequential", STAGES[a], UNITS[b], 0), 1);
+        CU_ASSERT_EQUAL(peak_of("gpipe", STAGES[a], UNITS[b], 0), UNITS[b]);
+        for (int depth = 1; depth <= 2 * STAGES[a]; depth++)
+            CU_ASSERT_EQUAL(peak_of("1f1b", STAGES[a], UNITS[b], depth),
+                            depth < UNITS[b] ? depth : UNITS[b]);
     }
+}
+
+static double makespan_of(const struct shape *shape, struct rg_plan_times times)
+{
+    struct rg_plan_facts facts = {0};
+    CU_ASSERT_EQUAL(check(shape, 4, times, &facts, NULL), 0);
+    return facts.makespan / 4;
 }
 
 /* Where transfers cost nothing, S equal stages and M micro-batches: gpipe and classical 1f1b take
@@ -129,27 +130,121 @@ static void bubbles_are_exact(void)
     EACH(a, STAGES) EACH(b, UNITS)
     {
         int s = STAGES[a], m = UNITS[b];
-        struct rg_plan_facts facts;
-        struct shape shape = {.order = RG_ORDER_GPIPE, .stages = s, .units = m, .overlap = true};
+        struct shape shape = {rg_schedule_named("gpipe"), s, m, 0, true, false};
         double each = times.forward + times.backward;
-        CU_ASSERT_EQUAL(check(&shape, 4, times, &facts, NULL), 0);
-        CU_ASSERT_DOUBLE_EQUAL(facts.makespan, 4 * (m + s - 1) * each, 1e-9);
-        shape.order = RG_ORDER_1F1B;
-        for (shape.depth = s; shape.depth <= 3 * s; shape.depth += s) {
-            CU_ASSERT_EQUAL(check(&shape, 4, times, &facts, NULL), 0);
-            CU_ASSERT_DOUBLE_EQUAL(facts.makespan, 4 * (m + s - 1) * each, 1e-9);
-        }
-        shape.depth = 1;
-        CU_ASSERT_EQUAL(check(&shape, 4, times, &facts, NULL), 0);
-        CU_ASSERT_DOUBLE_EQUAL(facts.makespan, 4.0 * m * s * each, 1e-9);
+        CU_ASSERT_DOUBLE_EQUAL(makespan_of(&shape, times), (m + s - 1) * each, 1e-9);
+        shape.schedule = rg_schedule_named("1f1b");
+        for (shape.in_flight = s; shape.in_flight <= 3 * s; shape.in_flight += s)
+            CU_ASSERT_DOUBLE_EQUAL(makespan_of(&shape, times), (m + s - 1) * each, 1e-9);
+        shape.in_flight = 1;
+        CU_ASSERT_DOUBLE_EQUAL(makespan_of(&shape, times), m * s * each, 1e-9);
+        shape.schedule = rg_schedule_named("sequential");
+        CU_ASSERT_DOUBLE_EQUAL(makespan_of(&shape, times), m * s * each, 1e-9);
     }
+}
+
+/* Every synchronous row's closed form against its own plan, transfers and loss free, with as much
+ * in flight as auto gives it. */
+static void forms_are_exact_without_transfers(void)
+{
+    const struct rg_plan_times times = {0.5, 1.25};
+    for (int i = 0; rg_schedules[i]; i++)
+        EACH(a, STAGES) EACH(b, UNITS)
+        {
+            struct shape shape = {rg_schedules[i], STAGES[a], UNITS[b], 3 * STAGES[a], true, false};
+            struct rg_stage_forms forms[MOST] = {0};
+            int depth[MOST];
+            if (!shape.schedule->synchronous)
+                continue;
+            struct rg_ring ring = ring_of(&shape, depth);
+            for (int s = 0; s < shape.stages; s++)
+                forms[s] = (struct rg_stage_forms){.forward = times.forward,
+                                                   .backward = times.backward,
+                                                   .round = (shape.stages - s) *
+                                                            (times.forward + times.backward)};
+            CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms),
+                                   makespan_of(&shape, times), 1e-9);
+        }
+}
+
+/* A stream's pace by its closed form: 2 and 1 s a stage, 0.25 s an update, 3 stages, so 3.25 s a
+ * unit where enough are in flight; one alone takes a round trip of 9 s and an update. A port that
+ * is busy for 4 s holds them up, or adds to the 3.25 s where nothing overlaps. */
+static void streams_keep_pace(void)
+{
+    static const char *const names[] = {"ringtmp", "pipedream"};
+    struct rg_stage_forms forms[3];
+    EACH(i, names)
+    {
+        struct shape shape = {rg_schedule_named(names[i]), 3, 1, 9, true, false};
+        int depth[MOST];
+        for (int s = 0; s < 3; s++)
+            forms[s] = (struct rg_stage_forms){
+                .forward = 1, .backward = 2, .update = 0.25, .round = 3.0 * (3 - s)};
+        struct rg_ring ring = ring_of(&shape, depth);
+        CU_ASSERT_EQUAL(depth[0], 9);
+        CU_ASSERT_EQUAL(depth[1], 6);
+        CU_ASSERT_EQUAL(depth[2], 3);
+        CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms), 3.25, 1e-12);
+        forms[1].port = 4;
+        CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms), 4, 1e-12);
+        ring.overlap = false;
+        CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms), 7.25, 1e-12);
+        shape.in_flight = 1;
+        ring = ring_of(&shape, depth);
+        CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms), 9.25, 1e-12);
+    }
+}
+
+/* Copies of the weights: of a stream that keeps them, as many as it has units in flight. */
+static void weights_are_kept_by_pipedream_only(void)
+{
+    for (int i = 0; rg_schedules[i]; i++) {
+        struct shape shape = {.schedule = rg_schedules[i], .stages = 3, .units = 1, .in_flight = 6};
+        bool keeps = shape.schedule == rg_schedule_named("pipedream");
+        bool repeats = shape.schedule == rg_schedule_named("ringtmp");
+        struct rg_plan *plans = make(&shape);
+        for (int s = 0; s < 3; s++) {
+            CU_ASSERT_EQUAL(plans[s].versions, keeps ? 6 - 2 * s : 1);
+            CU_ASSERT_EQUAL(plans[s].recompute, repeats);
+            CU_ASSERT_EQUAL(plans[s].slots[RG_BUFFER_REDO], repeats);
+        }
+        rg_plans_free(plans, 3);
+    }
+}
+
+static void the_table_is_sound(void)
+{
+    const struct rg_param *params = rg_strategy_named("ring_pipeline")->params;
+    for (int i = 0; rg_schedules[i]; i++) {
+        const struct rg_schedule *schedule = rg_schedules[i];
+        const char *name = rg_schedule_name(schedule);
+        char words[100];
+        CU_ASSERT_PTR_EQUAL(rg_schedule_named(name), schedule);
+        snprintf(words, sizeof words, "\n  %s: ", name);
+        const char *help = strstr(params[0].help, words);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(help);
+        size_t length = strcspn(help + 1, "\n") + 1;
+        snprintf(words, sizeof words, "(takes %s)", schedule->takes ? schedule->takes : "");
+        const char *takes = memmem(help, length, schedule->takes ? words : "(takes ",
+                                   strlen(schedule->takes ? words : "(takes "));
+        CU_ASSERT_EQUAL(takes != NULL, schedule->takes != NULL);
+        bool found = schedule->takes == NULL;
+        for (int k = 0; params[k].name && !found; k++)
+            found = strcmp(params[k].name, schedule->takes) == 0;
+        CU_ASSERT(found);
+    }
+    CU_ASSERT_PTR_NULL(rg_schedule_named("1f2b"));
 }
 
 /* Damage a good list in one place: the checker must notice. */
 static void damage_is_found(void)
 {
-    struct shape shape = {
-        .order = RG_ORDER_1F1B, .stages = 4, .units = 6, .depth = 4, .overlap = true};
+    struct shape shape = {.schedule = rg_schedule_named("1f1b"),
+                          .stages = 4,
+                          .units = 6,
+                          .in_flight = 4,
+                          .overlap = true};
     int found = 0, tried = 0;
     for (int stage = 0; stage < shape.stages; stage++) {
         struct rg_plan *probe = make(&shape);
@@ -174,15 +269,18 @@ static void damage_is_found(void)
 
 static void too_few_slots_are_found(void)
 {
-    struct shape shape = {
-        .order = RG_ORDER_1F1B, .stages = 3, .units = 6, .depth = 3, .overlap = true};
-    static const enum rg_pool pools[] = {RG_POOL_INPUT, RG_POOL_STASH};
-    EACH(i, pools)
+    struct shape shape = {.schedule = rg_schedule_named("1f1b"),
+                          .stages = 3,
+                          .units = 6,
+                          .in_flight = 3,
+                          .overlap = true};
+    static const enum rg_buffer buffers[] = {RG_BUFFER_INPUT, RG_BUFFER_STASH};
+    EACH(i, buffers)
     {
         struct rg_plan *plans = make(&shape);
         struct rg_plan_facts facts;
         struct rg_error e;
-        plans[0].slots[pools[i]]--;
+        plans[0].slots[buffers[i]]--;
         CU_ASSERT_EQUAL(rg_plan_check(plans, 12, &(struct rg_plan_times){1, 1}, &facts, &e),
                         RG_ERR_INVALID);
         CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "stage 0"));
@@ -193,12 +291,15 @@ static void too_few_slots_are_found(void)
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
-        {"every plan of a flushed schedule passes", every_plan_passes},
-        {"every plan of a stream passes", every_stream_passes},
+        {"the table of schedules is sound", the_table_is_sound},
+        {"every plan of every schedule passes", every_plan_passes},
         {"peak activations are the depths", peaks_are_the_depths},
         {"the bubble is exact where transfers are free", bubbles_are_exact},
+        {"closed forms are exact where transfers are free", forms_are_exact_without_transfers},
+        {"streams keep the pace of their closed form", streams_keep_pace},
+        {"weights are kept by pipedream only", weights_are_kept_by_pipedream_only},
         {"a lost instruction is found", damage_is_found},
-        {"a pool that is too small is found", too_few_slots_are_found},
+        {"a buffer that is too small is found", too_few_slots_are_found},
     };
     return suite_main("plan", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -1,0 +1,137 @@
+/* The closed forms of a ring: what every stage contributes, which its schedule makes an iteration
+ * of, and what is sent. */
+#include "base/check.h"
+#include "collectives/collectives.h"
+#include "models/loss.h"
+#include "strategies/replica.h"
+#include "strategies/ring.h"
+#include <math.h>
+#include <stdlib.h>
+
+static double softmax_s(const struct rg_job *job, const struct rg_board *board, int n)
+{
+    struct rg_work work = {0};
+    rg_softmax_cross_entropy_work(n, job->network->classes, &work);
+    double seconds = rg_board_seconds(board, &work, job->threads);
+    rg_work_free(&work);
+    return seconds;
+}
+
+/* Add `share` of a unit of n samples. */
+static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, int rank, int s,
+                     int n, double share)
+{
+    const struct rg_job *job = ring->job;
+    const struct rg_board *board = job->boards[rank];
+    struct rg_stage stage = rg_ring_stage(ring, s);
+    struct rg_ring_times t = rg_ring_times(ring, board, stage.from, stage.to, n);
+    form->forward += share * t.forward;
+    form->backward += share * t.backward;
+    if (s == 0)
+        form->loss += share * softmax_s(job, board, n);
+    if (ring->stages == 1)
+        return;
+    size_t classes = (size_t)job->network->classes;
+    size_t out = s == ring->stages - 1 ? classes : rg_stage_outputs(&stage);
+    size_t back = s > 0 ? rg_stage_inputs(&stage) : classes;
+    size_t bytes = sizeof(float) * (size_t)n;
+    const struct rg_board *next = job->boards[rank - s + (s + 1) % ring->stages];
+    form->port += share * rg_board_port_s(board, 2, bytes * (out + back));
+    form->hop += share * rg_board_send_s(board, next, bytes * out);
+    form->out += share * rg_board_hop_to_s(board, next, bytes * out);
+    form->back += share * rg_board_hop_to_s(next, board, bytes * out);
+}
+
+/* The gradients of a stage, summed over the replicas. */
+static double reduce_s(const struct rg_ring *ring, int s)
+{
+    struct rg_stage stage = rg_ring_stage(ring, s);
+    return rg_allreduce_seconds(ring->job->boards + s, ring->stages, ring->job->threads,
+                                ring->replicas, rg_stage_parameters(&stage));
+}
+
+static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int s)
+{
+    const struct rg_job *job = ring->job;
+    const struct rg_board *board = job->boards[rank];
+    struct rg_stage stage = rg_ring_stage(ring, s);
+    size_t parameters = rg_stage_parameters(&stage);
+    int samples = rg_ring_batch(ring, rank / ring->stages), m = ring->micro;
+    int large = samples % m; /* so many units have one sample more than the others */
+    struct rg_stage_forms form = {0};
+    if (large)
+        add_unit(&form, ring, rank, s, samples / m + 1, (double)large / m);
+    add_unit(&form, ring, rank, s, samples / m, (double)(m - large) / m);
+    form.update = rg_ring_update_s(ring, board, ring->depth[s], parameters) + reduce_s(ring, s);
+    return form;
+}
+
+static void predict_traffic(const struct rg_ring *ring, struct rg_prediction *p)
+{
+    const struct rg_job *job = ring->job;
+    size_t crossing = 0;
+    for (int s = 1; s < ring->stages; s++)
+        crossing += job->network->layers[ring->cut[s]].inputs;
+    if (ring->stages > 1) {
+        p->messages = (uint64_t)ring->replicas * (uint64_t)ring->micro * 2 * (uint64_t)ring->stages;
+        p->values = 2 * (uint64_t)job->batch * (crossing + (uint64_t)job->network->classes);
+    }
+    for (int s = 0; s < ring->stages && ring->replicas > 1; s++) {
+        struct rg_stage stage = rg_ring_stage(ring, s);
+        rg_allreduce_traffic(ring->replicas, rg_stage_parameters(&stage), &p->messages, &p->values);
+    }
+    p->payload_bytes = sizeof(float) * p->values;
+}
+
+/* Busiest direction of a node's port in an iteration, averaging included. */
+static double port_iteration(const struct rg_ring *ring, const struct rg_board *board, int s,
+                             const struct rg_stage_forms *form)
+{
+    double seconds = ring->micro * form->port;
+    if (ring->replicas > 1) {
+        struct rg_stage stage = rg_ring_stage(ring, s);
+        uint64_t steps = 2 * (uint64_t)(ring->replicas - 1);
+        uint64_t floats = steps * rg_stage_parameters(&stage) / (uint64_t)ring->replicas;
+        seconds += rg_board_port_s(board, steps, sizeof(float) * floats);
+    }
+    return seconds;
+}
+
+/* All-reduce time is partly waiting: what the processor adds. */
+static double compute_iteration(const struct rg_ring *ring, int rank,
+                                const struct rg_stage_forms *form)
+{
+    const struct rg_board *board = ring->job->boards[rank];
+    struct rg_stage stage = rg_ring_stage(ring, rank % ring->stages);
+    size_t parameters = rg_stage_parameters(&stage);
+    double reduce = reduce_s(ring, rank % ring->stages);
+    double adds = rg_allreduce_adds_s(board, ring->job->threads, ring->replicas,
+                                      rank / ring->stages, parameters);
+    return ring->micro * (form->forward + form->backward + form->loss) + form->update - reduce +
+           adds;
+}
+
+void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
+{
+    const struct rg_job *job = ring->job;
+    struct rg_stage_forms *forms = calloc((size_t)ring->stages, sizeof *forms);
+    RG_ASSERT(forms);
+    p->overlap = ring->overlap && ring->schedule->overlaps;
+    for (int replica = 0; replica < ring->replicas; replica++) {
+        for (int s = 0; s < ring->stages; s++) {
+            int rank = replica * ring->stages + s;
+            forms[s] = forms_of(ring, rank, s);
+            p->T_A_s = fmax(p->T_A_s, compute_iteration(ring, rank, &forms[s]));
+            p->c_s = fmax(p->c_s, port_iteration(ring, job->boards[rank], s, &forms[s]));
+        }
+        double round = forms[0].loss;
+        for (int s = ring->stages - 1; s >= 0; s--) {
+            round += forms[s].forward + forms[s].backward + forms[s].out + forms[s].back;
+            forms[s].round = round;
+        }
+        p->iteration_s = fmax(p->iteration_s, ring->schedule->seconds(ring, forms));
+    }
+    predict_traffic(ring, p);
+    rg_predict_memory(job, p);
+    free(forms);
+}

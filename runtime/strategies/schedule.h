@@ -1,0 +1,71 @@
+/* A schedule: the order in which the stages of a ring run their units (micro-batches), and all that
+ * follows from it.
+ *
+ * To add one: a row, `const struct rg_schedule rg_schedule_NAME`, in a new schedule_NAME.c, and its
+ * line in schedules.def. The strategy, its plans, the memory check, the closed forms, --list and
+ * the tests find it there; the interpreter and the checker know plans only, no schedules. */
+#ifndef RG_STRATEGIES_SCHEDULE_H
+#define RG_STRATEGIES_SCHEDULE_H
+
+#include "strategies/plan.h"
+
+struct rg_ring;
+struct rg_plan_writer;
+
+/* What one stage of a replica contributes to the closed forms. Seconds; of one unit, of mean size
+ * where sizes differ. */
+struct rg_stage_forms {
+    double forward, backward, loss; /* loss at stage 0 only */
+    double update;                  /* an iteration: copy, step, all-reduce */
+    double port;                    /* busy time of the port, one direction */
+    double hop;                     /* the port's time for what goes on to the next stage */
+    double out, back;               /* transit of what it sends on and of what comes back */
+    double round;                   /* from this stage to the loss and back */
+};
+
+struct rg_schedule {
+    /* All units of a batch are in its update, and no unit of a later one has begun when that
+     * happens: the bits of `single` with the same micro-batches. Else every unit is an update. */
+    bool synchronous;
+    bool overlaps;       /* there are several units in flight for communication to hide behind */
+    enum rg_stash stash; /* what a stage keeps of a unit from its forward to its backward pass */
+    int units_a_stage;   /* micro-batches="auto" is so many times the stages; 0: 1 in all */
+    /* The parameter of ring_pipeline that says how many units are in flight; NULL: none does. Auto
+     * is three a stage, fewer where memory is short. */
+    const char *takes;
+    /* Units that `stage` holds at most, none more than the stage before it; in_flight: the value of
+     * the parameter, 0 where it takes none. Memory follows from it, see rg_plan_slots. */
+    int (*depth)(const struct rg_ring *ring, int stage, int in_flight);
+    /* Write a stage's instructions, with the functions below. The loss lane is written for it. */
+    void (*order)(struct rg_plan_writer *w, int units, int depth);
+    /* Seconds of an iteration; forms [stages] of one replica. */
+    double (*seconds)(const struct rg_ring *ring, const struct rg_stage_forms *forms);
+};
+
+/* All of them, NULL-terminated, in the order of schedules.def. */
+extern const struct rg_schedule *const rg_schedules[];
+/* NULL: there is none of that name. */
+const struct rg_schedule *rg_schedule_named(const char *name);
+const char *rg_schedule_name(const struct rg_schedule *schedule);
+
+/* ---- writing the list of a stage (plan.c) ---- */
+
+/* What has been written happens once a run; what follows is repeated, every `units` units. */
+void rg_plan_begin_body(struct rg_plan_writer *w);
+/* LOAD at the first stage, FORWARD, and the output sent on (or the loss, in a ring of one). */
+void rg_plan_put_forward(struct rg_plan_writer *w, int unit);
+/* BACKWARD, the gradient sent back, and the receives posted that the slots it frees are for. */
+void rg_plan_put_backward(struct rg_plan_writer *w, int unit);
+/* REDUCE where there are replicas, STEP, END; `unit`: the last that is in it. */
+void rg_plan_put_update(struct rg_plan_writer *w, int unit);
+
+/* ---- what closed forms share (schedule.c) ---- */
+
+/* What a unit keeps a stage busy for: the processor or the port. Transfers that do not overlap add
+ * to the processor's time. */
+double rg_schedule_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *form);
+/* `units` in flight at the first stage fall in a straight line to the last, so that every stage
+ * waits for its gradients equally long. */
+int rg_schedule_falling(const struct rg_ring *ring, int stage, int units);
+
+#endif
