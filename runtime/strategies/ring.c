@@ -68,6 +68,12 @@ bool rg_ring_fits(const struct rg_ring *ring)
     return true;
 }
 
+int rg_ring_falling(const struct rg_ring *ring, int stage, int units)
+{
+    int64_t stages = ring->stages;
+    return (int)((units * (stages - stage) + stages - 1) / stages);
+}
+
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
                                    int from, int to, int n)
 {

@@ -20,6 +20,10 @@ struct rg_ring {
 
 struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage);
 
+/* Units at a stage where the first has `units`: they fall in a straight line to the last, so that
+ * every stage waits for its gradients equally long. */
+int rg_ring_falling(const struct rg_ring *ring, int stage, int units);
+
 /* Samples of a replica's share of the batch, and of its micro-batch `unit` in an iteration. */
 int rg_ring_batch(const struct rg_ring *ring, int replica);
 int rg_ring_unit(const struct rg_ring *ring, int replica, int unit);
@@ -30,7 +34,7 @@ int rg_ring_capacity(const struct rg_ring *ring); /* the largest unit */
 struct rg_ring_sizes {
     size_t parameters; /* one version */
     size_t buffer[RG_BUFFERS];
-    size_t scratch, incoming; /* incoming: of the replicas' all-reduce */
+    size_t scratch;
 };
 struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to);
 
@@ -51,6 +55,9 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
 double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int depth,
                         size_t parameters);
 
+/* What a unit keeps a stage busy for: the processor or the port. Transfers that do not overlap add
+ * to the processor's time. */
+double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *form);
 /* The closed forms of a whole job: times by the schedule's own, traffic exact. */
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *prediction);
 

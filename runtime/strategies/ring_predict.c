@@ -8,6 +8,14 @@
 #include <math.h>
 #include <stdlib.h>
 
+double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *form)
+{
+    double compute = form->forward + form->backward + form->loss;
+    if (!ring->schedule->synchronous)
+        compute += form->update;
+    return ring->overlap ? fmax(compute, form->port) : compute + form->port;
+}
+
 static double softmax_s(const struct rg_job *job, const struct rg_board *board, int n)
 {
     struct rg_work work = {0};

@@ -59,13 +59,4 @@ void rg_plan_put_backward(struct rg_plan_writer *w, int unit);
 /* REDUCE where there are replicas, STEP, END; `unit`: the last that is in it. */
 void rg_plan_put_update(struct rg_plan_writer *w, int unit);
 
-/* ---- what closed forms share (schedule.c) ---- */
-
-/* What a unit keeps a stage busy for: the processor or the port. Transfers that do not overlap add
- * to the processor's time. */
-double rg_schedule_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *form);
-/* `units` in flight at the first stage fall in a straight line to the last, so that every stage
- * waits for its gradients equally long. */
-int rg_schedule_falling(const struct rg_ring *ring, int stage, int units);
-
 #endif

@@ -37,7 +37,7 @@ static int whole_batch(const struct rg_ring *ring, int stage, int in_flight)
 
 static int falling(const struct rg_ring *ring, int stage, int in_flight)
 {
-    return RG_MIN(rg_schedule_falling(ring, stage, in_flight), ring->micro);
+    return RG_MIN(rg_ring_falling(ring, stage, in_flight), ring->micro);
 }
 
 static double sequential_seconds(const struct rg_ring *ring, const struct rg_stage_forms *forms)
@@ -78,7 +78,7 @@ static double one_f_one_b_seconds(const struct rg_ring *ring, const struct rg_st
         double trips =
             (depth - 1) * fmax(f->forward, ring->overlap ? f->hop : f->forward + f->hop) +
             (ring->micro + depth - 1) / depth * f->round;
-        double busy = ring->micro * rg_schedule_busy_s(ring, f);
+        double busy = ring->micro * rg_ring_busy_s(ring, f);
         longest = fmax(longest, before + fmax(busy + idle, trips));
         before += f->forward + f->backward + f->out + f->back;
     }

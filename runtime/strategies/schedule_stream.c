@@ -24,7 +24,7 @@ static double seconds(const struct rg_ring *ring, const struct rg_stage_forms *f
     double most = 0;
     for (int s = 0; s < ring->stages; s++) {
         double round = (forms[s].round + forms[s].update) / ring->depth[s];
-        most = fmax(most, fmax(rg_schedule_busy_s(ring, &forms[s]), round));
+        most = fmax(most, fmax(rg_ring_busy_s(ring, &forms[s]), round));
     }
     return most;
 }
@@ -34,7 +34,7 @@ const struct rg_schedule rg_schedule_ringtmp = {
     .overlaps = true,
     .stash = RG_STASH_INPUTS,
     .takes = "in-flight",
-    .depth = rg_schedule_falling,
+    .depth = rg_ring_falling,
     .order = order,
     .seconds = seconds,
 };
@@ -44,7 +44,7 @@ const struct rg_schedule rg_schedule_pipedream = {
     .overlaps = true,
     .stash = RG_STASH_WEIGHTS,
     .takes = "depth",
-    .depth = rg_schedule_falling,
+    .depth = rg_ring_falling,
     .order = order,
     .seconds = seconds,
 };
