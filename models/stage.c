@@ -5,12 +5,13 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/sizes.h"
 #include "models/optimizer.h"
 
-static size_t aligned(size_t floats)
+static uint64_t aligned(uint64_t floats)
 {
-    size_t unit = RG_MEM_ALIGN / sizeof(float);
-    return (floats + unit - 1) / unit * unit;
+    const uint64_t unit = RG_MEM_ALIGN / sizeof(float);
+    return rg_size_plus(floats, unit - 1) / unit * unit;
 }
 
 static const struct rg_layer *layer_at(const struct rg_stage *stage, int i)
@@ -19,14 +20,14 @@ static const struct rg_layer *layer_at(const struct rg_stage *stage, int i)
     return &stage->network->layers[i];
 }
 
-static size_t stash_of(const struct rg_layer *layer, int batch)
+static uint64_t stash_of(const struct rg_layer *layer, int batch)
 {
-    return aligned((size_t)batch * layer->stash);
+    return aligned(rg_size_times((uint64_t)batch, layer->stash));
 }
 
-static size_t output_of(const struct rg_layer *layer, int batch)
+static uint64_t output_of(const struct rg_layer *layer, int batch)
 {
-    return aligned((size_t)batch * layer->outputs);
+    return aligned(rg_size_times((uint64_t)batch, layer->outputs));
 }
 
 size_t rg_stage_parameters(const struct rg_stage *stage)
@@ -44,12 +45,12 @@ size_t rg_stage_outputs(const struct rg_stage *stage)
     return layer_at(stage, stage->to - 1)->outputs;
 }
 
-size_t rg_stage_stash(const struct rg_stage *stage, int batch)
+uint64_t rg_stage_stash(const struct rg_stage *stage, int batch)
 {
-    size_t sum = 0;
+    uint64_t sum = 0;
     for (int i = stage->from; i < stage->to; i++) {
         const struct rg_layer *layer = layer_at(stage, i);
-        sum += stash_of(layer, batch) + output_of(layer, batch);
+        sum = rg_size_plus(sum, rg_size_plus(stash_of(layer, batch), output_of(layer, batch)));
     }
     return sum;
 }
@@ -61,22 +62,23 @@ float *rg_stage_output(const struct rg_stage *stage, int batch, float *stash)
 }
 
 /* Floats of one gradient between two layers of the stage: backward keeps two of them. */
-static size_t gradient_size(const struct rg_stage *stage, int batch)
+static uint64_t gradient_size(const struct rg_stage *stage, int batch)
 {
-    size_t most = 0;
+    uint64_t most = 0;
     for (int i = stage->from; i + 1 < stage->to; i++)
         most = RG_MAX(most, output_of(layer_at(stage, i), batch));
     return most;
 }
 
-size_t rg_stage_scratch(const struct rg_stage *stage, int batch)
+uint64_t rg_stage_scratch(const struct rg_stage *stage, int batch)
 {
-    size_t most = 0;
+    uint64_t most = 0;
     for (int i = stage->from; i < stage->to; i++) {
         const struct rg_layer *layer = layer_at(stage, i);
-        most = RG_MAX(most, layer->scratch + (size_t)batch * layer->scratch_sample);
+        uint64_t samples = rg_size_times((uint64_t)batch, layer->scratch_sample);
+        most = RG_MAX(most, rg_size_plus(layer->scratch, samples));
     }
-    return 2 * gradient_size(stage, batch) + aligned(most);
+    return rg_size_plus(rg_size_times(2, gradient_size(stage, batch)), aligned(most));
 }
 
 void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, const float *x,
@@ -97,7 +99,7 @@ void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, c
 /* args: as for a layer, but of the whole stage. */
 static void backward(const struct rg_stage *stage, struct rg_pass_args args)
 {
-    size_t gradient = gradient_size(stage, args.batch);
+    uint64_t gradient = gradient_size(stage, args.batch);
     float *buffers[2] = {args.scratch, args.scratch + gradient};
     float *end = args.stash + rg_stage_stash(stage, args.batch);
     args.scratch += 2 * gradient;

@@ -16,12 +16,12 @@ size_t rg_stage_inputs(const struct rg_stage *stage);  /* floats a sample */
 size_t rg_stage_outputs(const struct rg_stage *stage); /* floats a sample */
 
 /* Floats of the stash that forward fills and backward reads: for every layer its own stash and its
- * output, the input of the stage left out. */
-size_t rg_stage_stash(const struct rg_stage *stage, int batch);
+ * output, the input of the stage left out. At most RG_SIZE_MOST, as all sizes that follow. */
+uint64_t rg_stage_stash(const struct rg_stage *stage, int batch);
 /* The stage's output inside a stash of that batch. */
 float *rg_stage_output(const struct rg_stage *stage, int batch, float *stash);
 /* Floats of scratch for either pass at up to that batch. */
-size_t rg_stage_scratch(const struct rg_stage *stage, int batch);
+uint64_t rg_stage_scratch(const struct rg_stage *stage, int batch);
 
 /* w, dw: the stage's own parameters and gradients. x [batch x inputs]. */
 void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, const float *x,

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include "base/check.h"
+#include "base/sizes.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -86,12 +87,12 @@ static void *keep(struct block **list, void *base, size_t size)
     return base;
 }
 
-void *rg_mem_alloc(struct rg_mem *mem, size_t bytes, size_t phase)
+void *rg_mem_alloc(struct rg_mem *mem, uint64_t bytes, size_t phase)
 {
     RG_ASSERT(phase < RG_MEM_ALIGN);
     if (bytes > SIZE_MAX / 2)
         return NULL;
-    size_t size = (bytes + phase + 2 * RG_MEM_ALIGN - 1) / RG_MEM_ALIGN * RG_MEM_ALIGN;
+    size_t size = ((size_t)bytes + phase + 2 * RG_MEM_ALIGN - 1) / RG_MEM_ALIGN * RG_MEM_ALIGN;
     void *base;
     if (mem->kind == RG_MEM_REAL) {
         base = aligned_alloc(RG_MEM_ALIGN, size);
@@ -112,9 +113,9 @@ void *rg_mem_alloc(struct rg_mem *mem, size_t bytes, size_t phase)
     return (char *)base + phase;
 }
 
-float *rg_mem_floats(struct rg_mem *mem, size_t count)
+float *rg_mem_floats(struct rg_mem *mem, uint64_t count)
 {
-    return count > SIZE_MAX / 8 ? NULL : rg_mem_alloc(mem, count * sizeof(float), 0);
+    return rg_mem_alloc(mem, rg_size_times(count, sizeof(float)), 0);
 }
 
 void *rg_mem_plain(struct rg_mem *mem, size_t bytes)

@@ -21,8 +21,8 @@ void rg_mem_free(struct rg_mem *mem);
 /* `bytes` zeroed bytes (zero bytes give a unique valid pointer), at an address equal to `phase`
  * modulo RG_MEM_ALIGN: two runs whose operands have equal phases run identical kernels. Counted as
  * `bytes`, padding left out. NULL when memory is out. */
-void *rg_mem_alloc(struct rg_mem *mem, size_t bytes, size_t phase);
-float *rg_mem_floats(struct rg_mem *mem, size_t count);
+void *rg_mem_alloc(struct rg_mem *mem, uint64_t bytes, size_t phase);
+float *rg_mem_floats(struct rg_mem *mem, uint64_t count);
 
 /* Uncounted: bookkeeping that exists on the simulator's side or is no training state; always real.
  */

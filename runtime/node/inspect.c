@@ -1,6 +1,8 @@
 #include "node/inspect.h"
 
 #include "base/check.h"
+#include "base/mem.h"
+#include "base/sizes.h"
 #include "models/loss.h"
 #include "models/stage.h"
 #include <math.h>
@@ -12,10 +14,18 @@ static struct rg_stage one_layer(const struct rg_job *job, int l)
     return (struct rg_stage){.network = job->network, .from = l, .to = l + 1};
 }
 
+/* Not initialised; NULL: no memory, or more than this machine addresses. */
+static float *room_for(uint64_t floats)
+{
+    const uint64_t unit = RG_MEM_ALIGN / sizeof(float);
+    uint64_t bytes = rg_size_times(rg_size_plus(floats, unit - 1) / unit * unit, sizeof(float));
+    return bytes <= SIZE_MAX / 2 ? aligned_alloc(RG_MEM_ALIGN, (size_t)bytes) : NULL;
+}
+
 int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool evaluate)
 {
     const struct rg_network *network = job->network;
-    size_t parameters = 1, width = 1, stash = 1, scratch = 1;
+    uint64_t parameters = 1, width = 1, stash = 1, scratch = 1, test = (uint64_t)job->data->test;
     *in = (struct rg_inspection){
         .job = job, .evaluate = evaluate && job->data->test > 0, .loss = NAN, .accuracy = NAN};
     if (!in->evaluate)
@@ -23,17 +33,16 @@ int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool 
     for (int l = 0; l < network->layer_count; l++) {
         struct rg_stage stage = one_layer(job, l);
         parameters = RG_MAX(parameters, network->layers[l].parameters);
-        width = RG_MAX(width, RG_MAX(network->layers[l].inputs, network->layers[l].outputs));
+        width = RG_MAX(width, network->layers[l].inputs);
+        width = RG_MAX(width, network->layers[l].outputs);
         stash = RG_MAX(stash, rg_stage_stash(&stage, RG_INSPECT_SAMPLES));
         scratch = RG_MAX(scratch, rg_stage_scratch(&stage, RG_INSPECT_SAMPLES));
     }
-    in->layer = calloc(parameters, sizeof(float));
-    in->x = calloc((size_t)job->data->test * width, sizeof(float));
-    in->y = calloc((size_t)job->data->test * width, sizeof(float));
-    in->stash = aligned_alloc(RG_MEM_ALIGN, (stash * sizeof(float) + RG_MEM_ALIGN - 1) /
-                                                RG_MEM_ALIGN * RG_MEM_ALIGN);
-    in->scratch = aligned_alloc(RG_MEM_ALIGN, (scratch * sizeof(float) + RG_MEM_ALIGN - 1) /
-                                                  RG_MEM_ALIGN * RG_MEM_ALIGN);
+    in->layer = room_for(parameters);
+    in->x = room_for(rg_size_times(test, width));
+    in->y = room_for(rg_size_times(test, width));
+    in->stash = room_for(stash);
+    in->scratch = room_for(scratch);
     if (!in->layer || !in->x || !in->y || !in->stash || !in->scratch) {
         rg_inspection_close(in);
         return RG_ERR_NOMEM;

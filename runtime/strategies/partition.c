@@ -122,9 +122,10 @@ static double port_seconds(const struct table *t, const struct rg_board *board, 
     const struct rg_network *network = t->ring->job->network;
     if (t->stages == 1)
         return 0;
-    size_t out = to < t->layers ? network->layers[to - 1].outputs : (size_t)network->classes;
-    size_t back = from > 0 ? network->layers[from].inputs : (size_t)network->classes;
-    size_t bytes = sizeof(float) * (size_t)rg_ring_capacity(t->ring) * (out + back);
+    uint64_t classes = (uint64_t)network->classes;
+    uint64_t out = to < t->layers ? network->layers[to - 1].outputs : classes;
+    uint64_t back = from > 0 ? network->layers[from].inputs : classes;
+    uint64_t bytes = sizeof(float) * (uint64_t)rg_ring_capacity(t->ring) * (out + back);
     return rg_board_port_s(board, 2, bytes);
 }
 

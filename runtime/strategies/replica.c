@@ -1,6 +1,7 @@
 #include "strategies/replica.h"
 
 #include "base/check.h"
+#include "base/sizes.h"
 #include "models/loss.h"
 #include <stdlib.h>
 
@@ -25,26 +26,26 @@ static struct rg_stage one_layer(const struct rg_network *network, int l)
 
 /* What a replica allocates, in one place for counting and for allocating. */
 struct sizes {
-    size_t parameters, x, stash, classes, dx, scratch; /* floats */
+    uint64_t parameters, x, stash, classes, dx, scratch; /* floats */
 };
 
 static struct sizes sizes_of(const struct rg_job *job, int capacity)
 {
     struct rg_stage stage = whole(job->network);
     return (struct sizes){.parameters = job->network->parameters,
-                          .x = (size_t)capacity * rg_stage_inputs(&stage),
+                          .x = (uint64_t)capacity * rg_stage_inputs(&stage),
                           .stash = rg_stage_stash(&stage, capacity),
-                          .classes = (size_t)capacity * (size_t)job->network->classes,
-                          .dx = (size_t)capacity * widest(job->network),
+                          .classes = (uint64_t)capacity * (uint64_t)job->network->classes,
+                          .dx = (uint64_t)capacity * widest(job->network),
                           .scratch = rg_stage_scratch(&stage, capacity)};
 }
 
 uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
 {
     struct sizes s = sizes_of(job, capacity);
-    return sizeof(float) *
-               (uint64_t)(2 * s.parameters + s.x + s.stash + s.classes + 2 * s.dx + s.scratch) +
-           (uint64_t)capacity;
+    uint64_t floats = rg_size_plus(2 * s.parameters + s.x + s.classes + 2 * s.dx,
+                                   rg_size_plus(s.stash, s.scratch));
+    return rg_size_plus(rg_size_times(floats, sizeof(float)), (uint64_t)capacity);
 }
 
 static int fill_work(struct rg_replica *r, struct rg_replica_work *work, int n)

@@ -25,7 +25,7 @@ struct rg_replica {
     struct rg_replica_work *now;    /* of the samples that forward has seen */
 };
 
-/* Counted bytes of a replica for up to `capacity` samples at once. */
+/* Counted bytes of a replica for up to `capacity` samples at once; at most RG_SIZE_MOST. */
 uint64_t rg_replica_memory(const struct rg_job *job, int capacity);
 int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
                     int capacity, const float *initial);

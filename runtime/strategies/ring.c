@@ -2,6 +2,7 @@
 #include "strategies/ring.h"
 
 #include "base/check.h"
+#include "base/sizes.h"
 #include "collectives/collectives.h"
 #include "models/loss.h"
 #include "strategies/replica.h"
@@ -31,14 +32,14 @@ struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to)
 {
     const struct rg_network *network = ring->job->network;
     struct rg_stage stage = {.network = network, .from = from, .to = to};
-    int n = rg_ring_capacity(ring);
+    uint64_t n = (uint64_t)rg_ring_capacity(ring);
     struct rg_ring_sizes sizes = {.parameters = rg_stage_parameters(&stage),
-                                  .scratch = rg_stage_scratch(&stage, n)};
-    sizes.buffer[RG_BUFFER_INPUT] = (size_t)n * rg_stage_inputs(&stage);
-    sizes.buffer[RG_BUFFER_STASH] = sizes.buffer[RG_BUFFER_REDO] = rg_stage_stash(&stage, n);
-    sizes.buffer[RG_BUFFER_DY] = (size_t)n * rg_stage_outputs(&stage);
+                                  .scratch = rg_stage_scratch(&stage, (int)n)};
+    sizes.buffer[RG_BUFFER_INPUT] = n * rg_stage_inputs(&stage);
+    sizes.buffer[RG_BUFFER_STASH] = sizes.buffer[RG_BUFFER_REDO] = rg_stage_stash(&stage, (int)n);
+    sizes.buffer[RG_BUFFER_DY] = n * rg_stage_outputs(&stage);
     sizes.buffer[RG_BUFFER_DX] = sizes.buffer[RG_BUFFER_INPUT];
-    sizes.buffer[RG_BUFFER_LOGITS] = (size_t)n * (size_t)network->classes;
+    sizes.buffer[RG_BUFFER_LOGITS] = n * (uint64_t)network->classes;
     return sizes;
 }
 
@@ -49,12 +50,14 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     int slots[RG_BUFFERS];
     rg_plan_slots(ring->stages, stage, ring->depth, ring->schedule->stash, slots);
     int versions = rg_plan_versions(ring->schedule->stash, ring->depth[stage]);
-    uint64_t floats = (uint64_t)(versions + 1) * sizes.parameters + sizes.scratch +
-                      rg_optimizer_state(&job->optimizer, sizes.parameters);
+    uint64_t floats = rg_size_times((uint64_t)versions + 1, sizes.parameters);
+    floats = rg_size_plus(floats, rg_optimizer_state(&job->optimizer, sizes.parameters));
+    floats = rg_size_plus(floats, sizes.scratch);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
-        floats += (uint64_t)slots[buffer] * sizes.buffer[buffer];
+        floats = rg_size_plus(floats, rg_size_times((uint64_t)slots[buffer], sizes.buffer[buffer]));
     uint64_t labels = stage == 0 ? (uint64_t)rg_ring_capacity(ring) : 0;
-    return floats * sizeof(float) + labels + rg_allreduce_memory(ring->replicas, sizes.parameters);
+    return rg_size_plus(rg_size_times(floats, sizeof(float)),
+                        labels + rg_allreduce_memory(ring->replicas, sizes.parameters));
 }
 
 bool rg_ring_fits(const struct rg_ring *ring)

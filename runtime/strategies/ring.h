@@ -33,12 +33,12 @@ int rg_ring_capacity(const struct rg_ring *ring); /* the largest unit */
  * and for allocating. buffer: of one slot. */
 struct rg_ring_sizes {
     size_t parameters; /* one version */
-    size_t buffer[RG_BUFFERS];
-    size_t scratch;
+    uint64_t buffer[RG_BUFFERS], scratch;
 };
 struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to);
 
-/* Counted bytes of a stage of layers [from, to) at place `stage` of the ring. */
+/* Counted bytes of a stage of layers [from, to) at place `stage` of the ring; RG_SIZE_MOST where
+ * they are more than can be said. */
 uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to);
 /* Do all stages, as they are cut, fit the memory of all their boards? */
 bool rg_ring_fits(const struct rg_ring *ring);

@@ -2,6 +2,7 @@
  * share of the batch; gradients are summed round the ring in a few buckets, each as soon as the
  * backward pass has filled it (Sergeev and Del Balso 2018; Li et al. 2020), by a second strand. */
 #include "base/check.h"
+#include "base/sizes.h"
 #include "collectives/collectives.h"
 #include "strategies/replica.h"
 #include <math.h>
@@ -85,9 +86,9 @@ static size_t largest_bucket(const struct rg_job *job)
 
 static uint64_t memory(const struct rg_job *job, int rank)
 {
-    return rg_replica_memory(job, rg_share(job->batch, job->nodes, rank)) +
-           rg_update_memory(job, job->network->parameters) +
-           rg_allreduce_memory(job->nodes, largest_bucket(job));
+    return rg_size_plus(rg_replica_memory(job, rg_share(job->batch, job->nodes, rank)),
+                        rg_update_memory(job, job->network->parameters) +
+                            rg_allreduce_memory(job->nodes, largest_bucket(job)));
 }
 
 /* What a rank computes in an iteration; ready[b]: until it has the gradients of bucket b. */

@@ -39,10 +39,10 @@ static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, in
         form->loss += share * softmax_s(job, board, n);
     if (ring->stages == 1)
         return;
-    size_t classes = (size_t)job->network->classes;
-    size_t out = s == ring->stages - 1 ? classes : rg_stage_outputs(&stage);
-    size_t back = s > 0 ? rg_stage_inputs(&stage) : classes;
-    size_t bytes = sizeof(float) * (size_t)n;
+    uint64_t classes = (uint64_t)job->network->classes;
+    uint64_t out = s == ring->stages - 1 ? classes : rg_stage_outputs(&stage);
+    uint64_t back = s > 0 ? rg_stage_inputs(&stage) : classes;
+    uint64_t bytes = sizeof(float) * (uint64_t)n;
     const struct rg_board *next = job->boards[rank - s + (s + 1) % ring->stages];
     form->port += share * rg_board_port_s(board, 2, bytes * (out + back));
     form->hop += share * rg_board_send_s(board, next, bytes * out);
@@ -77,7 +77,7 @@ static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int 
 static void predict_traffic(const struct rg_ring *ring, struct rg_prediction *p)
 {
     const struct rg_job *job = ring->job;
-    size_t crossing = 0;
+    uint64_t crossing = 0;
     for (int s = 1; s < ring->stages; s++)
         crossing += job->network->layers[ring->cut[s]].inputs;
     if (ring->stages > 1) {

@@ -1,7 +1,7 @@
 /* single: one node, mini-batch gradient descent. The reference for every other strategy. */
 #include "strategies/replica.h"
 
-#include "base/check.h"
+#include "base/sizes.h"
 #include <stdlib.h>
 
 enum { MICRO_BATCHES };
@@ -36,8 +36,8 @@ static int check(struct rg_job *job, struct rg_error *e)
 static uint64_t memory(const struct rg_job *job, int rank)
 {
     (void)rank;
-    return rg_replica_memory(job, rg_share(job->batch, pieces(job), 0)) +
-           rg_update_memory(job, job->network->parameters);
+    return rg_size_plus(rg_replica_memory(job, rg_share(job->batch, pieces(job), 0)),
+                        rg_update_memory(job, job->network->parameters));
 }
 
 static void predict(const struct rg_job *job, struct rg_prediction *p)

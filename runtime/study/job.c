@@ -92,7 +92,7 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
     const struct rg_strategy *strategy = find_kind(study, spec, e);
     if (!strategy)
         return RG_ERR_INVALID;
-    long epoch = RG_MAX(study->data.train / t->batch, 1);
+    int64_t epoch = RG_MAX(study->data.train / t->batch, 1);
     *job = (struct rg_job){.strategy = strategy,
                            .label = spec->label,
                            .boards = study->platform.boards,
@@ -101,7 +101,7 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
                            .optimizer = t->optimizer,
                            .batch = t->batch,
                            .threads = t->threads,
-                           .iterations = t->iterations ? t->iterations : t->epochs * epoch,
+                           .iterations = t->iterations ? t->iterations : epoch * t->epochs,
                            .iterations_per_epoch = epoch,
                            .seed = s->seed,
                            .numerics = t->numerics};
@@ -150,12 +150,13 @@ int rg_study_make_jobs(struct rg_study *study, bool may_refuse, struct rg_error 
 
 /* ---- one job ---- */
 
-int rg_job_fits(const struct rg_job *job, struct rg_error *e)
+int rg_job_fits_in(const struct rg_job *job, uint64_t addressable, struct rg_error *e)
 {
     int worst = -1, short_of = 0;
     uint64_t most = 0;
     for (int rank = 0; rank < job->nodes; rank++) {
-        uint64_t need = job->strategy->memory(job, rank), room = job->boards[rank]->memory_bytes;
+        uint64_t need = job->strategy->memory(job, rank);
+        uint64_t room = RG_MIN(job->boards[rank]->memory_bytes, addressable);
         if (need <= room)
             continue;
         short_of++;
@@ -166,13 +167,20 @@ int rg_job_fits(const struct rg_job *job, struct rg_error *e)
     }
     if (worst < 0)
         return 0;
-    char need[RG_HUMAN], room[RG_HUMAN], others[48] = "";
+    const struct rg_board *board = job->boards[worst];
+    char need[RG_HUMAN], room[RG_HUMAN], who[80] = "this program can address", others[48] = "";
     rg_human_bytes((double)job->strategy->memory(job, worst), need);
-    rg_human_bytes((double)job->boards[worst]->memory_bytes, room);
+    rg_human_bytes((double)RG_MIN(board->memory_bytes, addressable), room);
+    if (board->memory_bytes <= addressable)
+        snprintf(who, sizeof who, "its board (%s) has", board->name);
     if (short_of > 1)
         snprintf(others, sizeof others, "; %d of %d nodes are too small", short_of, job->nodes);
-    return rg_fail(e, RG_ERR_NO_FIT, "node %d needs %s, its board (%s) has %s%s", worst, need,
-                   job->boards[worst]->name, room, others);
+    return rg_fail(e, RG_ERR_NO_FIT, "node %d needs %s, %s %s%s", worst, need, who, room, others);
+}
+
+int rg_job_fits(const struct rg_job *job, struct rg_error *e)
+{
+    return rg_job_fits_in(job, SIZE_MAX, e);
 }
 
 void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction)

@@ -57,8 +57,10 @@ int rg_study_select(struct rg_scenario *scenario, char *const *labels, int label
  * LABEL.PARAM, or overlap and the strategy's kind does not have it. */
 bool rg_study_concerns(const char *key, const struct rg_strategy_spec *spec);
 
-/* Does the job fit its boards? 0, or RG_ERR_NO_FIT with node, need and room in *e. */
+/* Does the job fit its boards, and what a process of this machine can address? 0, or RG_ERR_NO_FIT
+ * with node, need and room in *e. */
 int rg_job_fits(const struct rg_job *job, struct rg_error *e);
+int rg_job_fits_in(const struct rg_job *job, uint64_t addressable, struct rg_error *e);
 
 /* What the strategy predicts for the job. Where the boards share one medium, all that is sent takes
  * turns on it: c is that, and no iteration is shorter. */
