@@ -45,17 +45,17 @@ const char *rg_join_host(const struct rg_gathering *g, int rank)
     return g->o->hosts->host[rank].name;
 }
 
-void rg_join_hang_up(struct rg_channel *channel)
+void rg_join_hang_up(struct rg_connection *connection)
 {
-    rg_secure_free(channel->tls);
-    if (channel->fd >= 0)
-        close(channel->fd);
-    *channel = (struct rg_channel){.fd = -1};
+    rg_secure_free(connection->tls);
+    if (connection->fd >= 0)
+        close(connection->fd);
+    *connection = (struct rg_connection){.fd = -1};
 }
 
 void rg_join_end_talk(struct rg_talk *t)
 {
-    rg_join_hang_up(&t->channel);
+    rg_join_hang_up(&t->connection);
     t->state = RG_CALL_IDLE;
     t->have = 0;
     t->held = t->shaking = false;
@@ -109,7 +109,7 @@ static double keep_time(struct rg_gathering *g, double now)
     }
     for (int i = 0; i < RG_VISITORS; i++) {
         struct rg_talk *t = &g->visitors[i];
-        if (t->channel.fd < 0)
+        if (t->connection.fd < 0)
             continue;
         if (t->held && g->nonce) {
             rg_join_hear(g, t);
@@ -125,12 +125,12 @@ static double keep_time(struct rg_gathering *g, double now)
 /* What a talk waits for; of a visitor that is held only its end is of interest. */
 static struct pollfd poll_of(const struct rg_talk *t)
 {
-    bool unsent = t->channel.tls && rg_secure_unsent(t->channel.tls);
+    bool unsent = t->connection.tls && rg_secure_unsent(t->connection.tls);
     short events = t->held                          ? POLLRDHUP
                    : t->state == RG_CALL_CONNECTING ? POLLOUT
                    : unsent                         ? POLLIN | POLLOUT
                                                     : POLLIN;
-    return (struct pollfd){.fd = t->channel.fd, .events = events};
+    return (struct pollfd){.fd = t->connection.fd, .events = events};
 }
 
 static int add_polls(struct rg_gathering *g)
@@ -151,7 +151,7 @@ static void attend(struct rg_gathering *g)
     const struct pollfd *place = g->polls + 1, *visitor = place + g->size;
     for (int i = 0; i < RG_VISITORS; i++) {
         struct rg_talk *t = &g->visitors[i];
-        if (!visitor[i].revents || t->channel.fd != visitor[i].fd)
+        if (!visitor[i].revents || t->connection.fd != visitor[i].fd)
             continue;
         if (t->held)
             rg_join_lose_held(g, t);
@@ -165,7 +165,7 @@ static void attend(struct rg_gathering *g)
         if (g->peers[r].fd >= 0 && g->peers[r].fd == place[r].fd &&
             !rg_join_is_alive(g->peers[r].fd))
             rg_join_drop_peer(g, r);
-        else if (call->channel.fd != place[r].fd || call->state == RG_CALL_IDLE)
+        else if (call->connection.fd != place[r].fd || call->state == RG_CALL_IDLE)
             continue;
         else if (call->state > RG_CALL_CONNECTING)
             rg_join_answered(g, r);
@@ -273,7 +273,7 @@ static int set_up(struct rg_gathering *g)
     return result;
 }
 
-int rg_join_mesh(const struct rg_join *o, struct rg_channel *channels, struct rg_error *e)
+int rg_join_mesh(const struct rg_join *o, struct rg_connection *connections, struct rg_error *e)
 {
     double now = rg_clock_s();
     struct rg_gathering g = {.o = o,
@@ -281,7 +281,7 @@ int rg_join_mesh(const struct rg_join *o, struct rg_channel *channels, struct rg
                              .rank = o->rank,
                              .size = o->hosts->count,
                              .listener = o->listener,
-                             .peers = channels,
+                             .peers = connections,
                              .nonce = o->nonce,
                              .began = now,
                              .deadline = now + o->timeout_s,
@@ -291,12 +291,12 @@ int rg_join_mesh(const struct rg_join *o, struct rg_channel *channels, struct rg
     g.places = calloc(n, sizeof *g.places);
     g.polls = calloc(1 + n + RG_VISITORS, sizeof *g.polls);
     for (size_t r = 0; r < n; r++) {
-        channels[r] = (struct rg_channel){.fd = -1};
+        connections[r] = (struct rg_connection){.fd = -1};
         if (g.places)
-            g.places[r].call.channel.fd = -1;
+            g.places[r].call.connection.fd = -1;
     }
     for (int i = 0; i < RG_VISITORS; i++)
-        g.visitors[i].channel.fd = -1;
+        g.visitors[i].connection.fd = -1;
     draw_nonce(&g);
     int result = set_up(&g);
     if (result == 0)

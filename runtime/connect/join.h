@@ -61,12 +61,13 @@ void rg_choose_congestion(int fd);
 bool rg_slow_start_after_idle(void);
 
 /* A connection to a peer: its socket, non-blocking, and TLS on it where a key is in use. */
-struct rg_channel {
+struct rg_connection {
     int fd;
     struct rg_secure *tls;
 };
 
-/* Connect: channels[r] for every other rank (fd -1 for oneself). Errors as rg_mesh_join. */
-int rg_join_mesh(const struct rg_join *options, struct rg_channel *channels, struct rg_error *e);
+/* Connect: connections[r] for every other rank (fd -1 for oneself). Errors as rg_mesh_join. */
+int rg_join_mesh(const struct rg_join *options, struct rg_connection *connections,
+                 struct rg_error *e);
 
 #endif

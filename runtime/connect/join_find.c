@@ -206,7 +206,7 @@ void rg_join_try_later(struct rg_gathering *g, int rank, const char *why)
 
 int rg_join_connected(struct rg_gathering *g, int rank)
 {
-    int fd = g->places[rank].call.channel.fd, error = 0;
+    int fd = g->places[rank].call.connection.fd, error = 0;
     socklen_t length = sizeof error;
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
     if (error) {
@@ -236,12 +236,12 @@ void rg_join_start_call(struct rg_gathering *g, int rank)
         rg_join_try_later(g, rank, "its address is not this machine's any more");
         return;
     }
-    p->call.channel.fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    rg_choose_congestion(p->call.channel.fd);
+    p->call.connection.fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    rg_choose_congestion(p->call.connection.fd);
     p->call.state = RG_CALL_CONNECTING;
     p->call.limit = rg_clock_s() + RG_CONNECT_S;
-    if (p->call.channel.fd < 0 ||
-        (connect(p->call.channel.fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS))
+    if (p->call.connection.fd < 0 ||
+        (connect(p->call.connection.fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS))
         rg_join_try_later(g, rank, strerror(errno));
 }
 

@@ -34,20 +34,20 @@ struct rg_hello rg_join_hello(const struct rg_gathering *g, enum rg_hello_kind k
     return h;
 }
 
-bool rg_join_send(const struct rg_channel *channel, unsigned char *bytes, size_t count)
+bool rg_join_send(const struct rg_connection *connection, unsigned char *bytes, size_t count)
 {
     struct iovec all = {bytes, count};
-    if (channel->tls)
-        return rg_secure_send(channel->tls, &all, 1) == (ssize_t)count &&
-               !rg_secure_unsent(channel->tls);
-    return send(channel->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)count;
+    if (connection->tls)
+        return rg_secure_send(connection->tls, &all, 1) == (ssize_t)count &&
+               !rg_secure_unsent(connection->tls);
+    return send(connection->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)count;
 }
 
-bool rg_join_send_hello(const struct rg_channel *channel, const struct rg_hello *h)
+bool rg_join_send_hello(const struct rg_connection *connection, const struct rg_hello *h)
 {
     unsigned char bytes[RG_WIRE_HELLO];
     rg_hello_encode(h, bytes);
-    return rg_join_send(channel, bytes, sizeof bytes);
+    return rg_join_send(connection, bytes, sizeof bytes);
 }
 
 int rg_join_read(struct rg_talk *t)
@@ -55,8 +55,8 @@ int rg_join_read(struct rg_talk *t)
     struct iovec rest = {t->bytes + t->have, RG_WIRE_HELLO - t->have};
     ssize_t n;
     do
-        n = t->channel.tls ? rg_secure_recv(t->channel.tls, &rest, 1)
-                           : recv(t->channel.fd, rest.iov_base, rest.iov_len, MSG_DONTWAIT);
+        n = t->connection.tls ? rg_secure_recv(t->connection.tls, &rest, 1)
+                              : recv(t->connection.fd, rest.iov_base, rest.iov_len, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : -1;
@@ -74,14 +74,14 @@ int rg_join_read_hello(struct rg_talk *t)
             return -2;
     }
     /* What comes next has a record of its own, and stays in the socket. */
-    return t->channel.tls && rg_secure_pending(t->channel.tls) ? -2 : 1;
+    return t->connection.tls && rg_secure_pending(t->connection.tls) ? -2 : 1;
 }
 
 static void take_peer(struct rg_gathering *g, int rank, struct rg_talk *t)
 {
-    g->peers[rank] = t->channel;
+    g->peers[rank] = t->connection;
     g->joined++;
-    t->channel = (struct rg_channel){.fd = -1};
+    t->connection = (struct rg_connection){.fd = -1};
     rg_join_end_talk(t);
 }
 
@@ -93,7 +93,7 @@ static void say_hello(struct rg_gathering *g, int rank)
     struct rg_hello h = rg_join_hello(g, RG_HELLO_ASKS, rank);
     call->state = RG_CALL_WAITING;
     call->limit = g->deadline; /* it may hold the hello until it knows the run */
-    if (!rg_join_send_hello(&call->channel, &h))
+    if (!rg_join_send_hello(&call->connection, &h))
         rg_join_try_later(g, rank, "it took no hello");
 }
 
@@ -104,10 +104,10 @@ void rg_join_begin_greeting(struct rg_gathering *g, int rank)
         say_hello(g, rank);
         return;
     }
-    call->channel.tls = rg_secure_new(g->guard, call->channel.fd, true);
+    call->connection.tls = rg_secure_new(g->guard, call->connection.fd, true);
     call->state = RG_CALL_SHAKING;
     call->limit = rg_clock_s() + RG_CONNECT_S;
-    if (call->channel.tls)
+    if (call->connection.tls)
         rg_join_answered(g, rank);
     else
         rg_join_try_later(g, rank, rg_strerror(RG_ERR_NOMEM));
@@ -117,12 +117,12 @@ void rg_join_begin_greeting(struct rg_gathering *g, int rank)
 static void shake_call(struct rg_gathering *g, int rank)
 {
     struct rg_place *p = &g->places[rank];
-    int shaken = rg_secure_shake(p->call.channel.tls);
+    int shaken = rg_secure_shake(p->call.connection.tls);
     char why[sizeof p->why];
     if (shaken == 1) {
         say_hello(g, rank);
     } else if (shaken < 0) {
-        snprintf(why, sizeof why, "%s", rg_secure_why(p->call.channel.tls));
+        snprintf(why, sizeof why, "%s", rg_secure_why(p->call.connection.tls));
         if (strcmp(why, p->why) != 0)
             rg_join_say(g, "rank %d at %s: %s; trying again", rank, rg_join_host(g, rank), why);
         rg_join_try_later(g, rank, why);
@@ -182,7 +182,7 @@ static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hel
         snprintf(why, sizeof why, "%s is not to call rank %d", peer, g->rank);
     bool other_run = g->nonce && h->nonce && h->nonce != g->nonce;
     if (why[0] && rank > g->rank && !other_run && g->peers[rank].fd < 0 &&
-        rg_join_comes_from(g, t->channel.fd, rank)) {
+        rg_join_comes_from(g, t->connection.fd, rank)) {
         rg_join_refuse(g, t, (int)h->rank,
                        why); /* the very peer that is waited for: no use to wait on */
         g->places[rank].told = true;
@@ -208,8 +208,8 @@ static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hel
     if (t->held)
         return;
     struct rg_hello welcome = rg_join_hello(g, RG_HELLO_WELCOME, rank);
-    rg_join_tune(g, t->channel.fd);
-    if (rg_join_send_hello(&t->channel, &welcome))
+    rg_join_tune(g, t->connection.fd);
+    if (rg_join_send_hello(&t->connection, &welcome))
         take_peer(g, rank, t);
     else
         rg_join_end_talk(t);
@@ -218,13 +218,13 @@ static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hel
 /* One has a key, and this node has none. */
 static bool speaks_tls(const struct rg_talk *t)
 {
-    return !t->channel.tls && t->have >= 2 && t->bytes[0] == 22 && t->bytes[1] == 3;
+    return !t->connection.tls && t->have >= 2 && t->bytes[0] == 22 && t->bytes[1] == 3;
 }
 
 /* Has it proved that it has the key? */
 static bool shake_visitor(struct rg_gathering *g, struct rg_talk *t)
 {
-    int shaken = rg_secure_shake(t->channel.tls);
+    int shaken = rg_secure_shake(t->connection.tls);
     if (shaken < 0)
         rg_join_refuse_stranger(g, t);
     t->shaking = shaken == 0;
@@ -258,7 +258,7 @@ static struct rg_talk *free_visitor(struct rg_gathering *g)
     struct rg_talk *oldest = NULL;
     for (int i = 0; i < RG_VISITORS; i++) {
         struct rg_talk *t = &g->visitors[i];
-        if (t->channel.fd < 0)
+        if (t->connection.fd < 0)
             return t;
         if (!t->held && (!oldest || t->limit < oldest->limit))
             oldest = t;
@@ -282,7 +282,7 @@ void rg_join_receive_visitors(struct rg_gathering *g)
             close(fd);
             continue;
         }
-        t->channel = (struct rg_channel){.fd = fd};
+        t->connection = (struct rg_connection){.fd = fd};
         t->limit = rg_clock_s() + HELLO_S;
         t->shaking = g->guard != NULL;
         char port[8] = "?";
@@ -291,7 +291,7 @@ void rg_join_receive_visitors(struct rg_gathering *g)
                     sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
         snprintf(t->from, sizeof t->from, strchr(t->address, ':') ? "[%s]:%s" : "%s:%s", t->address,
                  port);
-        if (g->guard && !(t->channel.tls = rg_secure_new(g->guard, fd, false)))
+        if (g->guard && !(t->connection.tls = rg_secure_new(g->guard, fd, false)))
             rg_join_drop(g, t, rg_strerror(RG_ERR_NOMEM));
         else
             rg_join_hear(g, t);

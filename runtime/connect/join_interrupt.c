@@ -47,16 +47,16 @@ bool rg_join_hear_interruption(struct rg_gathering *g, int rank, struct rg_talk 
 
 void rg_join_lose_held(struct rg_gathering *g, struct rg_talk *t)
 {
-    struct rg_talk last = {.channel = t->channel};
+    struct rg_talk last = {.connection = t->connection};
     struct rg_hello h;
     int rank = rg_hello_decode(t->bytes, &h) ? -1 : (int)h.rank; /* it was valid when it came */
-    if (rank >= 0 && rg_join_comes_from(g, t->channel.fd, rank))
+    if (rank >= 0 && rg_join_comes_from(g, t->connection.fd, rank))
         rg_join_hear_interruption(g, rank, &last);
     rg_join_end_talk(t);
 }
 
 /* True: it has been said, and fd is to be waited for. */
-static bool say(const struct rg_channel *channel, bool expired)
+static bool say(const struct rg_connection *connection, bool expired)
 {
     unsigned char bytes[2 * RG_MESSAGE_HEADER];
     const struct rg_header interrupt = {.type = RG_FRAME_INTERRUPT,
@@ -64,7 +64,7 @@ static bool say(const struct rg_channel *channel, bool expired)
     const struct rg_header goodbye = {.type = RG_FRAME_GOODBYE};
     rg_header_encode(&interrupt, bytes);
     rg_header_encode(&goodbye, bytes + RG_MESSAGE_HEADER);
-    return rg_join_send(channel, bytes, sizeof bytes) && shutdown(channel->fd, SHUT_WR) == 0;
+    return rg_join_send(connection, bytes, sizeof bytes) && shutdown(connection->fd, SHUT_WR) == 0;
 }
 
 /* Until all have hung up. What they say is read and forgotten. */
@@ -94,14 +94,15 @@ void rg_join_spread_interruption(struct rg_gathering *g)
     int n = 0;
     for (int r = 0; r < g->size; r++) {
         const struct rg_talk *call = &g->places[r].call;
-        const struct rg_channel *channel = g->peers[r].fd >= 0              ? &g->peers[r]
-                                           : call->state == RG_CALL_WAITING ? &call->channel
-                                                                            : NULL;
-        if (channel && say(channel, expired))
-            g->polls[n++] = (struct pollfd){.fd = channel->fd, .events = POLLIN};
+        const struct rg_connection *connection = g->peers[r].fd >= 0 ? &g->peers[r]
+                                                 : call->state == RG_CALL_WAITING
+                                                     ? &call->connection
+                                                     : NULL;
+        if (connection && say(connection, expired))
+            g->polls[n++] = (struct pollfd){.fd = connection->fd, .events = POLLIN};
     }
     for (int i = 0; i < RG_VISITORS; i++)
-        if (g->visitors[i].held && say(&g->visitors[i].channel, expired))
-            g->polls[n++] = (struct pollfd){.fd = g->visitors[i].channel.fd, .events = POLLIN};
+        if (g->visitors[i].held && say(&g->visitors[i].connection, expired))
+            g->polls[n++] = (struct pollfd){.fd = g->visitors[i].connection.fd, .events = POLLIN};
     see_them_off(g->polls, n);
 }

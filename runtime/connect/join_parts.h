@@ -19,7 +19,7 @@ enum rg_call_state { RG_CALL_IDLE, RG_CALL_CONNECTING, RG_CALL_SHAKING, RG_CALL_
 
 /* A connection to a lower rank in the making, or from a stranger. */
 struct rg_talk {
-    struct rg_channel channel;
+    struct rg_connection connection;
     enum rg_call_state state; /* calls */
     double limit;             /* gives up then */
     size_t have;              /* bytes of the other's hello */
@@ -41,8 +41,8 @@ struct rg_gathering {
     const struct rg_join *o;
     const char *version;
     int rank, size, joined, listener;
-    struct rg_guard *guard;   /* NULL: without a key */
-    struct rg_channel *peers; /* by rank; fd -1: not there */
+    struct rg_guard *guard;      /* NULL: without a key */
+    struct rg_connection *peers; /* by rank; fd -1: not there */
     uint64_t nonce;
     double began, deadline, progress;
     struct rg_place *places; /* by rank */
@@ -59,7 +59,7 @@ struct rg_gathering {
 void rg_join_say(const struct rg_gathering *g, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 const char *rg_join_host(const struct rg_gathering *g, int rank);
-void rg_join_hang_up(struct rg_channel *channel);
+void rg_join_hang_up(struct rg_connection *connection);
 void rg_join_end_talk(struct rg_talk *t);
 
 /* ---- join_find.c ---- */
@@ -79,8 +79,8 @@ bool rg_join_comes_from(const struct rg_gathering *g, int fd, int rank);
 struct rg_hello rg_join_hello(const struct rg_gathering *g, enum rg_hello_kind kind, int target);
 /* What is said in a join always fits an empty socket; where it does not, the connection is of no
  * use. */
-bool rg_join_send(const struct rg_channel *channel, unsigned char *bytes, size_t count);
-bool rg_join_send_hello(const struct rg_channel *channel, const struct rg_hello *h);
+bool rg_join_send(const struct rg_connection *connection, unsigned char *bytes, size_t count);
+bool rg_join_send_hello(const struct rg_connection *connection, const struct rg_hello *h);
 /* Reads once into what is left of t->bytes, not full: 1: some, 0: nothing yet, -1: over. */
 int rg_join_read(struct rg_talk *t);
 /* 1: whole, 0: more to come, -1: over, -2: nonsense. */

@@ -72,9 +72,9 @@ void rg_join_refuse(struct rg_gathering *g, struct rg_talk *t, int rank, const c
 {
     struct rg_hello h = rg_join_hello(g, RG_HELLO_REFUSED, rank);
     snprintf(h.reason, sizeof h.reason, "%s", why);
-    rg_join_send_hello(&t->channel, &h);
-    shutdown(t->channel.fd, SHUT_WR);
-    empty_socket(t->channel.fd);
+    rg_join_send_hello(&t->connection, &h);
+    shutdown(t->connection.fd, SHUT_WR);
+    empty_socket(t->connection.fd);
     tell(g, t, "refused", why);
     rg_join_end_talk(t);
 }
@@ -88,15 +88,15 @@ void rg_join_drop(struct rg_gathering *g, struct rg_talk *t, const char *why)
 void rg_join_refuse_stranger(struct rg_gathering *g, struct rg_talk *t)
 {
     char why[RG_WIRE_REASON];
-    if (!rg_secure_met_plain(t->channel.tls)) {
-        shutdown(t->channel.fd, SHUT_WR);
-        empty_socket(t->channel.fd);
-        tell(g, t, "refused", rg_secure_why(t->channel.tls));
+    if (!rg_secure_met_plain(t->connection.tls)) {
+        shutdown(t->connection.fd, SHUT_WR);
+        empty_socket(t->connection.fd);
+        tell(g, t, "refused", rg_secure_why(t->connection.tls));
         rg_join_end_talk(t);
         return;
     }
-    rg_secure_free(t->channel.tls);
-    t->channel.tls = NULL;
+    rg_secure_free(t->connection.tls);
+    t->connection.tls = NULL;
     snprintf(why, sizeof why, "%s runs without a key, and rank %d has one", t->from, g->rank);
     rg_join_refuse(g, t, 0, why);
 }
@@ -109,7 +109,7 @@ bool rg_join_is_alive(int fd)
 
 void rg_join_drop_peer(struct rg_gathering *g, int rank)
 {
-    struct rg_talk last = {.channel = g->peers[rank]};
+    struct rg_talk last = {.connection = g->peers[rank]};
     struct rg_hello h;
     bool refusal = rg_join_read_hello(&last) == 1 && !rg_hello_decode(last.bytes, &h) &&
                    h.kind == RG_HELLO_REFUSED;

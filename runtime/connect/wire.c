@@ -24,13 +24,13 @@ static const unsigned char fields[RG_FRAME_END] = {
     [RG_FRAME_ABORT] = SEQUENCE,
     [RG_FRAME_INTERRUPT] = TAG,
     [RG_FRAME_ACK] = TAG | LENGTH | SEQUENCE,
-    [RG_FRAME_ASK] = TAG | LENGTH | SEQUENCE,
+    [RG_FRAME_RTS] = TAG | LENGTH | SEQUENCE,
     [RG_FRAME_WITHDRAW] = SEQUENCE,
-    [RG_FRAME_GRANT] = SEQUENCE,
+    [RG_FRAME_CTS] = SEQUENCE,
     [RG_FRAME_EXPECT] = TAG | LENGTH | SEQUENCE | UNITS,
     [RG_FRAME_RETRACT] = TAG | LENGTH,
     [RG_FRAME_RETRACTED] = LENGTH,
-    [RG_FRAME_FENCE] = SEQUENCE,
+    [RG_FRAME_BARRIER] = SEQUENCE,
     [RG_FRAME_LEAVE] = TAG,
 };
 
@@ -51,7 +51,7 @@ const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struc
     unsigned used = fields[h->type];
     if ((h->tag && !(used & TAG)) || (h->length && !(used & LENGTH)) ||
         (h->sequence && !(used & SEQUENCE)) || (h->units && !(used & UNITS)) ||
-        (h->flags & ~(used & FLAGS ? RG_WIRE_UNASKED : 0u)))
+        (h->flags & ~(used & FLAGS ? RG_WIRE_EAGER : 0u)))
         return "a frame with a field that its type does not have";
     if (h->type == RG_FRAME_INTERRUPT && h->tag > RG_WIRE_EXPIRED)
         return "an interruption of unknown kind";

@@ -1,5 +1,5 @@
 /* What travels between two nodes: frames of 32 bytes, some followed by payload, and the hello that
- * opens a connection. Little-endian throughout. */
+ * opens a connection. Little-endian throughout; payload is the sender's memory as it is. */
 #ifndef RG_CONNECT_WIRE_H
 #define RG_CONNECT_WIRE_H
 
@@ -7,6 +7,9 @@
 #include "base/digest.h"
 #include <stdbool.h>
 #include <stddef.h>
+
+/* Payload (floats, counts) is not converted: a big-endian node would train on other numbers. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "payload travels in little-endian order");
 
 #define RG_WIRE_PROTOCOL 2u
 
@@ -25,22 +28,23 @@ enum rg_frame {
                           [units: its size, or more than is left] */
     RG_FRAME_MORE,     /* its next segment follows [sequence, units, length: what is left of it] */
     RG_FRAME_ABORT,    /* what is left of it never comes [sequence] */
-    RG_FRAME_ACK,      /* arrived whole up to [sequence]; window ever given back, in bytes [length]
-                          and messages modulo 2^32 [tag] */
-    RG_FRAME_ASK,      /* a message waits for a receive or for the window [sequence, tag, length] */
+    RG_FRAME_ACK,      /* arrived whole up to [sequence]; eager credit ever given back, in bytes
+                          [length] and messages modulo 2^32 [tag] */
+    RG_FRAME_RTS,      /* request to send: a message waits for a receive or for eager credit
+                          [sequence, tag, length] */
     RG_FRAME_WITHDRAW, /* it does not wait any more [sequence] */
-    RG_FRAME_GRANT,    /* its receive has been posted [sequence] */
+    RG_FRAME_CTS,      /* clear to send: its receive has been posted [sequence] */
     RG_FRAME_EXPECT,   /* a large receive has been posted [tag, length: its capacity], after the
                           arrival of message [sequence], behind [units] others of its tag */
     RG_FRAME_RETRACT,  /* [length] such receives of the tag have been cancelled [tag] */
     RG_FRAME_RETRACTED, /* [length] of the permissions had not been used */
-    RG_FRAME_FENCE,     /* came to a fence [sequence: its number] */
+    RG_FRAME_BARRIER,   /* came to a barrier [sequence: its number] */
     RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY] */
     RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: RG_WIRE_EXPIRED] the time for it is up */
     RG_FRAME_GOODBYE,   /* leaves the mesh */
     RG_FRAME_END
 };
-#define RG_WIRE_UNASKED 1u /* flag of DATA: takes room in the receiver's window */
+#define RG_WIRE_EAGER   1u /* flag of DATA: counts against the eager limit */
 #define RG_WIRE_NOBODY  UINT32_MAX
 #define RG_WIRE_EXPIRED 1u
 

@@ -43,14 +43,14 @@ enum { EVENTS = 32, PATIENCE = 8 };
 #define SPIN_S       250e-6 /* a strand looks, in all of one wait, before it sleeps */
 #define TURN_NS      100000
 
-void lock_mesh(struct rg_mesh *m)
+void rg_comm_lock(struct rg_mesh *m)
 {
     atomic_fetch_add(&m->knocking, 1);
     pthread_mutex_lock(&m->lock);
     atomic_fetch_sub(&m->knocking, 1);
 }
 
-void unlock_mesh(struct rg_mesh *m)
+void rg_comm_unlock(struct rg_mesh *m)
 {
     pthread_mutex_unlock(&m->lock);
 }
@@ -101,18 +101,6 @@ void rg_comm_short_turns(void)
 
 /* ---- driving ---- */
 
-void rg_comm_spread(struct rg_mesh *m)
-{
-    if (m->interrupt_told || !atomic_load(&m->interrupted))
-        return;
-    m->interrupt_told = true;
-    for (int r = 0; r < m->size; r++) {
-        m->peers[r].tx_interrupt = true;
-        rg_link_dirty(&m->peers[r]);
-    }
-    rg_comm_wake_all(m);
-}
-
 static void handle(struct rg_mesh *m, const struct epoll_event *event)
 {
     if (event->data.u32 == UINT32_MAX) {
@@ -121,11 +109,11 @@ static void handle(struct rg_mesh *m, const struct epoll_event *event)
         (void)ignored;
         return;
     }
-    struct rg_peer *p = &m->peers[event->data.u32];
-    if (p->fd >= 0 && (event->events & EPOLLOUT))
-        rg_link_room(p);
-    if (p->fd >= 0 && (event->events & ~(uint32_t)EPOLLOUT))
-        rg_link_read(p);
+    struct rg_link *l = &m->links[event->data.u32];
+    if (l->fd >= 0 && (event->events & EPOLLOUT))
+        rg_link_room(l);
+    if (l->fd >= 0 && (event->events & ~(uint32_t)EPOLLOUT))
+        rg_link_read(l);
 }
 
 /* epoll_wait counts milliseconds, which is too coarse for a near deadline. */
@@ -166,20 +154,20 @@ static void drive(struct rg_mesh *m, enum rg_driver who, double timeout, double 
     struct epoll_event events[EVENTS];
     m->driver = who;
     m->undriven_s = 0;
-    rg_comm_spread(m);
+    rg_match_spread_interruption(&m->match);
     rg_link_flush_dirty(m);
     m->in_epoll = true;
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     int n = look_a_while(m, events, timeout, patience);
     if (n == 0)
         n = wait_events(m, events, timeout);
-    lock_mesh(m);
+    rg_comm_lock(m);
     m->in_epoll = false;
     for (int i = 0; i < n; i++) {
         if (i > 0 && atomic_load(&m->knocking)) { /* a strand wants to post */
-            unlock_mesh(m);
+            rg_comm_unlock(m);
             sched_yield();
-            lock_mesh(m);
+            rg_comm_lock(m);
         }
         handle(m, &events[i]);
     }
@@ -268,7 +256,7 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
     double patience = SPIN_S;
     int result;
     while ((result = ready(arg)) == RG_PENDING) {
-        if (atomic_load(&m->interrupted) && !s->closing) {
+        if (atomic_load(&m->match.interrupted) && !s->closing) {
             result = RG_ERR_INTERRUPTED;
             break;
         }
@@ -314,11 +302,11 @@ void rg_comm_posted(struct rg_mesh *m)
  * work, and the comm thread had better not stand in its way: it sleeps on. */
 static void doze(struct rg_mesh *m, double seconds)
 {
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     if (seconds == INFINITY) {
         while (sem_wait(&m->comm_wake) != 0)
             continue;
-        lock_mesh(m);
+        rg_comm_lock(m);
         return;
     }
     for (int i = 0; i < PATIENCE; i++) {
@@ -327,14 +315,14 @@ static void doze(struct rg_mesh *m, double seconds)
         if (pthread_mutex_trylock(&m->lock) == 0)
             return;
     }
-    lock_mesh(m);
+    rg_comm_lock(m);
 }
 
 static void *comm_main(void *arg)
 {
     struct rg_mesh *m = arg;
     rg_comm_short_turns();
-    lock_mesh(m);
+    rg_comm_lock(m);
     uint64_t seen = m->epoch;
     double grace = GRACE_S;
     while (!m->stopping) {
@@ -354,7 +342,7 @@ static void *comm_main(void *arg)
             grace = RG_MIN(2 * grace, GRACE_MOST_S);
         }
     }
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     return NULL;
 }
 
@@ -374,11 +362,11 @@ void rg_comm_stop(struct rg_mesh *m)
 {
     if (!m->comm_started)
         return;
-    lock_mesh(m);
+    rg_comm_lock(m);
     m->stopping = true;
     rg_comm_kick(m);
     sem_post(&m->comm_wake);
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     pthread_join(m->comm, NULL);
     sem_destroy(&m->comm_wake);
 }

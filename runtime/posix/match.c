@@ -1,132 +1,38 @@
 /* Which message goes with which receive, and what may start.
  *
- * A connection carries one message after the other, each way. A message starts if it fits the
- * window (RG_WIRE_UNASKED; the receiver gives the room back once a receive takes the message) or if
- * its receive is known to be posted. The sender knows from
- *   EXPECT  the receiver tells of large receives as they are posted: no round trip is lost. It
- *           permits one message of at most that length. RETRACT takes back the permission of a
- *           receive that is cancelled; the sender answers RETRACTED where it had not been used;
- *   ASK     the sender tells of a message that it must hold back, and the receiver answers GRANT
- * when the receive is there. This alone is enough for progress. Matching itself is the receiver's:
- * messages and receives of one tag pair in order. EXPECT only permits; where a message
- * and the cancelling of its receive have crossed, it waits in memory that the program had asked for
- * anyway (rx_permits).
+ * A connection carries one message after the other, each way. A message starts at once if it is
+ * eager: if it fits the room that the receiver has for unexpected messages, by credit
+ * (RG_WIRE_EAGER; the receiver gives the credit back once a receive takes the message). Any other
+ * starts once its receive is known to be posted. The sender knows that from
+ *   CTS     the answer to RTS, by which the sender announces a message that it holds back. This
+ *           alone is enough for progress;
+ *   EXPECT  by which the receiver tells of large receives as they are posted, so that no round trip
+ *           is lost. It permits one message of at most that length. RETRACT takes the permission of
+ *           a cancelled receive back; the sender answers RETRACTED where it had not been used.
+ * Matching itself is the receiver's: messages and receives of one tag pair in order. EXPECT only
+ * permits. Where a message and the cancelling of its receive have crossed, the message waits in
+ * memory that the program had asked for anyway (rx_permits).
  *
- * Failure modes handled: frames that contradict what went before (reported, and the peer is then
- * lost for it); receives cancelled while their message arrives; lengths that differ; no memory. */
+ * Failure modes handled: frames that contradict what went before (reported, and the connection then
+ * fails for it); receives cancelled while their message arrives; lengths that differ; no memory. */
 #include "posix/match_parts.h"
 
 #include "base/check.h"
+#include <stdlib.h>
 #include <string.h>
 
-const char rg_match_no_memory[] = "no memory for its message";
-
-/* ---- lists ---- */
-
-void rg_match_list(struct rg_ops_list *list, struct rg_op *op)
+bool rg_match_cancel(struct rg_pair *p, struct rg_transfer *t)
 {
-    op->listed = true;
-    op->next = NULL;
-    op->previous = list->last;
-    *(list->last ? &list->last->next : &list->first) = op;
-    list->last = op;
-}
-
-void rg_match_list_first(struct rg_ops_list *list, struct rg_op *op)
-{
-    op->listed = true;
-    op->previous = NULL;
-    op->next = list->first;
-    *(list->first ? &list->first->previous : &list->last) = op;
-    list->first = op;
-}
-
-void rg_match_unlist(struct rg_ops_list *list, struct rg_op *op)
-{
-    op->listed = false;
-    *(op->previous ? &op->previous->next : &list->first) = op->next;
-    *(op->next ? &op->next->previous : &list->last) = op->previous;
-}
-
-void rg_match_release(struct rg_op *op)
-{
-    if (!op->listed && !op->request)
-        rg_pool_give_op(op->peer->mesh, op);
-}
-
-void rg_match_done(struct rg_op *op, int outcome)
-{
-    op->done = true;
-    op->outcome = outcome;
-    if (op->request)
-        rg_comm_wake(op->strand);
-    else
-        rg_match_release(op);
-}
-
-struct rg_op *rg_match_first_receive(const struct rg_peer *p, uint32_t tag)
-{
-    struct rg_op *op = p->receives.first;
-    while (op && op->tag != tag)
-        op = op->next;
-    return op;
-}
-
-/* ---- cancelling ---- */
-
-static void cancel_receive(struct rg_peer *p, struct rg_op *op)
-{
-    struct rg_incoming *in = &p->in;
-    if (op->listed) {
-        struct rg_op *behind = op->next;
-        rg_match_unlist(&p->receives, op);
-        if (op->announce)
-            p->tx_announce--;
-        if (op->announced)
-            rg_match_retract(p, op->tag);
-        else
-            rg_match_announce_again(p, op->tag, behind);
-        return;
-    }
-    RG_ASSERT(in->active && in->receive == op);
-    in->receive = NULL;
-    if (p->mesh->closing) {
-        in->sink = true;
-    } else if (!in->promised && in->bytes) {
-        in->stash = rg_pool_stash(p->mesh, in->bytes);
-        if (!in->stash) {
-            rg_link_lose(p, RG_ERR_NOMEM, "%s", rg_match_no_memory);
-            return;
-        }
-        memcpy(in->stash->bytes, op->buffer, in->got);
-    }
-    uint32_t permits = p->rx_permits;
-    if (!in->sink && rg_match_attach_first(p) && p->rx_permits < permits) {
-        p->rx_permits = permits; /* the message had used the permission of the one cancelled */
-        rg_match_retract(p, op->tag);
-    }
-}
-
-bool rg_match_cancel(struct rg_peer *p, struct rg_op *op)
-{
-    if (!op->send) {
-        cancel_receive(p, op);
-        return true;
-    }
-    if (op->sequence && op != p->head)
-        return false;
-    if (op == p->head)
-        p->head = op->next;
-    rg_match_unlist(&p->sends, op);
-    if (op->asked)
-        p->tx_withdraw = op->sequence;
-    rg_link_dirty(p);
+    if (t->send)
+        return rg_match_cancel_send(p, t);
+    rg_match_cancel_receive(p, t);
     return true;
 }
 
 /* ---- messages to oneself ---- */
 
-static void deliver_here(struct rg_peer *self, struct rg_op *send, struct rg_op *receive)
+static void deliver_here(struct rg_pair *self, struct rg_transfer *send,
+                         struct rg_transfer *receive)
 {
     bool good = rg_match_fits(receive, send->bytes);
     if (good && send->bytes)
@@ -136,30 +42,32 @@ static void deliver_here(struct rg_peer *self, struct rg_op *send, struct rg_op 
     rg_match_done(receive, good ? 0 : RG_ERR_LENGTH);
 }
 
-/* Room for it in the window, as for any other message. */
-static bool keep_here(struct rg_peer *self, struct rg_op *send)
+/* If it is below the eager limit, as for any other message. */
+static bool keep_here(struct rg_pair *self, struct rg_transfer *send)
 {
-    if (self->rx_unasked - self->rx_returned + send->bytes > RG_WINDOW)
+    if (!rg_match_eager_room(self, send->bytes))
         return false;
-    struct rg_stash *stash = send->bytes ? rg_pool_stash(self->mesh, send->bytes) : NULL;
-    if (send->bytes && !stash)
+    struct rg_bounce *bounce = send->bytes ? rg_match_take_bounce(self->match, send->bytes) : NULL;
+    if (send->bytes && !bounce)
         return false;
     self->in = (struct rg_incoming){
-        .tag = send->tag, .bytes = send->bytes, .stash = stash, .unasked = true};
-    if (stash)
-        memcpy(stash->bytes, send->buffer, send->bytes);
-    bool kept = rg_match_keep_parcel(self) == NULL;
-    if (kept)
-        self->rx_unasked += send->bytes;
+        .tag = send->tag, .bytes = send->bytes, .bounce = bounce, .eager = true};
+    if (bounce)
+        memcpy(bounce->bytes, send->buffer, send->bytes);
+    bool kept = rg_match_keep_unexpected(self) == NULL;
+    if (kept) {
+        self->rx_eager += send->bytes;
+        self->rx_eager_count++;
+    }
     rg_match_end_incoming(self);
     return kept;
 }
 
-void rg_match_self(struct rg_peer *self)
+void rg_match_self(struct rg_pair *self)
 {
-    struct rg_op *send;
+    struct rg_transfer *send;
     while ((send = self->head) != NULL) {
-        struct rg_op *receive = rg_match_first_receive(self, send->tag);
+        struct rg_transfer *receive = rg_match_first_receive(self, send->tag);
         if (receive)
             deliver_here(self, send, receive);
         else if (!keep_here(self, send))
@@ -169,26 +77,59 @@ void rg_match_self(struct rg_peer *self)
     }
 }
 
-/* ---- the end ---- */
+/* ---- barriers, interruption, farewell ---- */
 
-int rg_match_absence(const struct rg_peer *p)
+void rg_match_say_barrier(struct rg_pair *to)
 {
-    return atomic_load(&p->mesh->interrupted) ? RG_ERR_INTERRUPTED : RG_ERR_PEER;
+    to->tx_barrier = to->match->barrier;
+    to->tx_barrier_run = to->match->run;
+    rg_match_dirty(to);
 }
 
-void rg_match_left(struct rg_peer *p, bool dead)
+int rg_match_heard_barrier(const struct rg_pair *from)
 {
-    struct rg_mesh *m = p->mesh;
+    const struct rg_match *m = from->match;
+    /* A peer whose barrier is of a later run has passed this one and left. */
+    if (from->barrier_run > m->run ||
+        (from->barrier_run == m->run && from->barrier_seen >= m->barrier))
+        return 0;
+    return from->left ? rg_match_absence(from) : RG_PENDING;
+}
+
+void rg_match_spread_interruption(struct rg_match *m)
+{
+    if (m->interrupt_told || !atomic_load(&m->interrupted))
+        return;
+    m->interrupt_told = true;
+    for (int r = 0; r < m->size; r++) {
+        m->pairs[r].tx_interrupt = true;
+        rg_match_dirty(&m->pairs[r]);
+    }
+    rg_match_changed(m);
+}
+
+void rg_match_say_goodbye(struct rg_match *m)
+{
+    for (int r = 0; r < m->size; r++) {
+        m->pairs[r].tx_goodbye = true;
+        rg_match_dirty(&m->pairs[r]);
+    }
+}
+
+/* ---- peers that leave ---- */
+
+void rg_match_left(struct rg_pair *p, bool dead)
+{
     int code = rg_match_absence(p);
     p->left = true;
     p->tx_announce = p->tx_retract_count = 0;
     p->tx_retracted = 0;
-    p->tx_grant = 0;
+    p->tx_cts = 0;
     p->expected_count = 0;
-    struct rg_op *op;
-    while ((op = p->receives.first) != NULL) {
-        rg_match_unlist(&p->receives, op);
-        rg_match_done(op, code);
+    struct rg_transfer *t;
+    while ((t = p->receives.first) != NULL) {
+        rg_match_unlist(&p->receives, t);
+        rg_match_done(t, code);
     }
     if (dead && p->in.active) {
         if (p->in.receive)
@@ -199,55 +140,126 @@ void rg_match_left(struct rg_peer *p, bool dead)
     p->head = NULL;
     if (dead)
         p->writing = NULL;
-    for (struct rg_op *next = p->sends.first; (op = next) != NULL;) {
-        next = op->next;
-        op->outcome = code;
-        op->doomed = op == p->writing;
-        if (!op->doomed)
-            rg_match_end_send(p, op, code);
+    for (struct rg_transfer *next = p->sends.first; (t = next) != NULL;) {
+        next = t->next;
+        t->outcome = code;
+        t->doomed = t == p->writing;
+        if (!t->doomed)
+            rg_match_end_send(p, t, code);
     }
-    rg_comm_wake_all(m);
+    rg_match_changed(p->match);
 }
 
-void rg_match_end_run(struct rg_peer *p)
+void rg_match_gone(struct rg_pair *p)
+{
+    p->gone = true;
+    rg_match_left(p, true);
+}
+
+/* ---- runs ---- */
+
+/* What is still on its way is for nobody. */
+static void end_pair(struct rg_pair *p)
 {
     RG_ASSERT(!p->in.receive);
-    rg_pool_give_stash(p->mesh, p->in.stash);
-    p->in.stash = NULL;
+    rg_match_give_bounce(p->match, p->in.bounce);
+    p->in.bounce = NULL;
     p->in.stale = p->in.active;
 }
 
-void rg_match_reset(struct rg_peer *p)
+void rg_match_end_run(struct rg_match *m, int lost)
 {
-    struct rg_mesh *m = p->mesh;
+    for (int r = 0; r < m->run_size; r++) {
+        struct rg_pair *p = &m->pairs[r];
+        p->tx_leave_run = m->run;
+        p->tx_leave_lost = lost < 0 ? RG_WIRE_NOBODY : (uint32_t)lost;
+        rg_match_dirty(p);
+        end_pair(p);
+    }
+    m->run_size = 0;
+}
+
+static void drop_unexpected(struct rg_pair *p)
+{
+    for (struct rg_unexpected *early = p->unexpected, *next; early; early = next) {
+        next = early->next;
+        rg_match_give_unexpected(p->match, early);
+    }
+    p->unexpected = NULL;
+    p->unexpected_end = &p->unexpected;
+}
+
+static void begin_pair(struct rg_pair *p)
+{
+    uint32_t run = p->match->run;
     RG_ASSERT(!p->receives.first && !p->writing);
-    rg_match_end_run(p);
-    while (p->sends.first) { /* written whole, and nobody waits for their acknowledgement */
-        struct rg_op *op = p->sends.first;
-        rg_match_unlist(&p->sends, op);
-        rg_match_release(op);
+    end_pair(p);
+    drop_unexpected(p);
+    struct rg_transfer *t;
+    while ((t = p->sends.first) != NULL) { /* all written, and nobody waits for the ACK */
+        rg_match_unlist(&p->sends, t);
+        rg_match_release(t);
     }
-    for (struct rg_parcel *parcel = p->parcels, *next; parcel; parcel = next) {
-        next = parcel->next;
-        rg_pool_give_parcel(m, parcel);
-    }
-    p->parcels = NULL;
-    p->parcels_end = &p->parcels;
-    if (p->in.promised)
+    if (p->in.rts)
         p->in = (struct rg_incoming){0};
     p->head = NULL;
-    p->tx_sequence = p->tx_acked = p->tx_unasked = p->tx_returned = 0;
-    p->tx_unasked_count = p->tx_returned_count = 0;
-    p->rx_sequence = p->rx_whole = p->rx_unasked = p->rx_returned = 0;
-    p->rx_unasked_count = p->rx_returned_count = 0;
+    p->tx_sequence = p->tx_acked = p->tx_eager = p->tx_returned = 0;
+    p->tx_eager_count = p->tx_returned_count = 0;
+    p->rx_sequence = p->rx_whole = p->rx_eager = p->rx_returned = 0;
+    p->rx_eager_count = p->rx_returned_count = 0;
     p->rx_permits = p->tx_retracted = 0;
     p->rx_permitted = 0;
     p->expected_count = p->tx_announce = p->tx_retract_count = 0;
     p->tx_ack = false;
-    p->tx_grant = p->tx_withdraw = 0;
-    p->left = p->gone || p->left_run >= m->run || p->fence_run > m->run;
-    if (p->fence_run < m->run) {
-        p->fence_run = m->run;
-        p->fence_seen = 0;
+    p->tx_cts = p->tx_withdraw = 0;
+    p->left = p->gone || p->left_run >= run || p->barrier_run > run;
+    if (p->barrier_run < run) {
+        p->barrier_run = run;
+        p->barrier_seen = 0;
     }
+}
+
+void rg_match_begin_run(struct rg_match *m, int size)
+{
+    m->run++;
+    m->run_size = m->rank < size ? size : 0;
+    m->barrier = 0;
+    for (int r = 0; r < m->size; r++)
+        begin_pair(&m->pairs[r]);
+}
+
+/* ---- open and close ---- */
+
+int rg_match_open(struct rg_match *m, int rank, int size, const struct rg_match_ops *ops,
+                  void *world)
+{
+    *m = (struct rg_match){.rank = rank, .size = size, .ops = ops, .world = world};
+    m->pairs = calloc((size_t)size, sizeof *m->pairs);
+    unsigned char *staging = malloc((size_t)size * RG_STAGING);
+    for (int r = 0; m->pairs && r < size; r++)
+        m->pairs[r] =
+            (struct rg_pair){.match = m,
+                             .rank = r,
+                             .unexpected_end = &m->pairs[r].unexpected,
+                             .segment = 4 * RG_WIRE_SEGMENT_LEAST,
+                             .staging = staging ? staging + (size_t)r * RG_STAGING : NULL};
+    if (m->pairs && staging && rg_match_open_memory(m) == 0)
+        return 0;
+    if (!m->pairs)
+        free(staging);
+    rg_match_close(m);
+    return RG_ERR_NOMEM;
+}
+
+void rg_match_close(struct rg_match *m)
+{
+    for (int r = 0; m->pairs && r < m->size; r++) { /* some of their memory is the system's */
+        drop_unexpected(&m->pairs[r]);
+        rg_match_end_incoming(&m->pairs[r]);
+    }
+    rg_match_close_memory(m);
+    if (m->pairs)
+        free(m->pairs[0].staging);
+    free(m->pairs);
+    m->pairs = NULL;
 }

@@ -1,4 +1,4 @@
-/* Which frame goes where; fences, farewells, and what is left of a run that is over.
+/* Which frame goes where; barriers, farewells, and what is left of a run that is over.
  *
  * Failure modes handled: frames that contradict what went before, or come from outside the run. */
 #include "posix/match_parts.h"
@@ -7,14 +7,14 @@
 
 /* ---- frames of another run than the one that is open ---- */
 
-static const char *stale_frame(struct rg_peer *p, const struct rg_header *h)
+static const char *stale_frame(struct rg_pair *p, const struct rg_header *h)
 {
     struct rg_incoming *in = &p->in;
-    if (h->run > p->mesh->run)
+    if (h->run > p->match->run)
         return "a frame of a run that has not begun";
     switch (h->type) {
     case RG_FRAME_DATA:
-        if (in->active && !in->promised)
+        if (in->active && !in->rts)
             return "a message begins inside another";
         *in = (struct rg_incoming){
             .active = true, .stale = true, .sequence = h->sequence, .bytes = (size_t)h->length};
@@ -31,27 +31,27 @@ static const char *stale_frame(struct rg_peer *p, const struct rg_header *h)
     }
 }
 
-static const char *on_fence(struct rg_peer *p, const struct rg_header *h)
+static const char *on_barrier(struct rg_pair *p, const struct rg_header *h)
 {
-    if (h->run < p->fence_run)
+    if (h->run < p->barrier_run)
         return NULL;
-    if (h->run == p->fence_run && h->sequence <= p->fence_seen)
-        return "a fence out of sequence";
-    p->fence_run = h->run;
-    p->fence_seen = h->sequence;
-    rg_comm_wake_all(p->mesh);
+    if (h->run == p->barrier_run && h->sequence <= p->barrier_seen)
+        return "a barrier out of sequence";
+    p->barrier_run = h->run;
+    p->barrier_seen = h->sequence;
+    rg_match_changed(p->match);
     return NULL;
 }
 
-static const char *on_leave(struct rg_peer *p, const struct rg_header *h)
+static const char *on_leave(struct rg_pair *p, const struct rg_header *h)
 {
-    struct rg_mesh *m = p->mesh;
+    struct rg_match *m = p->match;
     p->left_run = RG_MAX(p->left_run, h->run);
     if (h->tag != RG_WIRE_NOBODY) {
         if (h->tag >= (uint32_t)m->size)
             return "it has lost a rank that does not exist";
         if ((int)h->tag != m->rank)
-            rg_link_note_lost(m, (int)h->tag, RG_ERR_PEER, NULL, p);
+            m->ops->lost(m->world, p, (int)h->tag);
     }
     if (h->run == m->run && m->run_size && !p->left) {
         if (p->in.active)
@@ -61,19 +61,19 @@ static const char *on_leave(struct rg_peer *p, const struct rg_header *h)
     return NULL;
 }
 
-const char *rg_match_frame(struct rg_peer *p, const struct rg_header *h)
+const char *rg_match_frame(struct rg_pair *p, const struct rg_header *h)
 {
-    struct rg_mesh *m = p->mesh;
+    struct rg_match *m = p->match;
     switch (h->type) {
-    case RG_FRAME_FENCE:
-        return on_fence(p, h);
+    case RG_FRAME_BARRIER:
+        return on_barrier(p, h);
     case RG_FRAME_LEAVE:
         return on_leave(p, h);
     case RG_FRAME_INTERRUPT:
         if (h->tag == RG_WIRE_EXPIRED)
             atomic_store(&m->expired, true);
         atomic_store(&m->interrupted, true);
-        rg_comm_wake_all(m);
+        rg_match_changed(m);
         return NULL;
     case RG_FRAME_GOODBYE:
         p->goodbye = true;
@@ -92,12 +92,12 @@ const char *rg_match_frame(struct rg_peer *p, const struct rg_header *h)
         return rg_match_on_more(p, h);
     case RG_FRAME_ACK:
         return rg_match_on_ack(p, h);
-    case RG_FRAME_ASK:
-        return rg_match_on_ask(p, h);
+    case RG_FRAME_RTS:
+        return rg_match_on_rts(p, h);
     case RG_FRAME_WITHDRAW:
         return rg_match_on_withdraw(p, h);
-    case RG_FRAME_GRANT:
-        return rg_match_on_grant(p, h);
+    case RG_FRAME_CTS:
+        return rg_match_on_cts(p, h);
     case RG_FRAME_EXPECT:
         return rg_match_on_expect(p, h);
     case RG_FRAME_RETRACT:

@@ -1,6 +1,6 @@
 /* Meshes: joined, run after run on them, left; and what is asked of them meanwhile.
  *
- * A run begins with a fence, so that nothing of it can meet anything of the run before. Failure
+ * A run begins with a barrier, so that nothing of it can meet anything of the run before. Failure
  * modes handled: peers that are missing at the join or lost before a run has begun, programs that
  * return with requests pending (strands.c takes them back), no memory. */
 #include "posix/mesh.h"
@@ -18,76 +18,103 @@
 
 /* ---- runs ---- */
 
-static void begin_run(struct rg_mesh *m, int size)
-{
-    m->run++;
-    m->run_size = m->rank < size ? size : 0;
-    m->fence = 0;
-    m->strands = 0;
-    for (int r = 0; r < m->size; r++)
-        rg_match_reset(&m->peers[r]);
-}
-
 static void end_run(struct rg_mesh *m, struct rg_posix_strand *s)
 {
-    rg_comm_spread(m); /* before it looks as if this rank had left of its own accord */
-    m->closing = true;
+    struct rg_match *match = &m->match;
+    rg_match_spread_interruption(
+        match); /* before it looks as if this rank left of its own accord */
+    match->closing = true;
     rg_posix_close_strand(s);
-    m->closing = false;
-    for (int r = 0; r < m->run_size; r++) {
-        struct rg_peer *p = &m->peers[r];
-        p->tx_leave_run = m->run;
-        p->tx_leave_lost = m->lost.rank < 0 ? RG_WIRE_NOBODY : (uint32_t)m->lost.rank;
-        rg_link_dirty(p);
-        rg_match_end_run(p);
-    }
-    m->run_size = 0;
+    match->closing = false;
+    rg_match_end_run(match, m->lost.rank);
     rg_link_flush_dirty(m);
 }
 
 int rg_mesh_run(struct rg_mesh *m, int size, rg_program_fn program, void *arg, int *result,
                 struct rg_error *e)
 {
-    RG_ASSERT(size >= 1 && size <= m->size);
+    RG_ASSERT(size >= 1 && size <= m->match.size);
     *result = 0;
-    lock_mesh(m);
-    begin_run(m, size);
-    unlock_mesh(m);
-    if (m->rank >= size)
+    rg_comm_lock(m);
+    rg_match_begin_run(&m->match, size);
+    m->strands = 0;
+    rg_comm_unlock(m);
+    if (m->match.rank >= size)
         return 0;
     struct rg_posix_strand s;
     rg_posix_open_strand(&s, m, &rg_posix_ops, size);
-    int error = rg_posix_fence(&s.handle);
+    int error = rg_posix_barrier(&s.handle);
     if (error == 0)
         *result = rg_posix_call(&s, program, arg);
-    lock_mesh(m);
+    rg_comm_lock(m);
     end_run(m, &s);
     if (error == RG_ERR_PEER && m->lost.rank >= 0)
         rg_fail(e, error, "%s", m->lost.text);
     else if (error)
         rg_fail(e, error, "%s", rg_strerror(error));
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     return error;
 }
+
+/* ---- what matching asks for ---- */
+
+static double now(void *world)
+{
+    (void)world;
+    return rg_clock_s();
+}
+
+static void dirty(void *world, struct rg_pair *p)
+{
+    struct rg_mesh *m = world;
+    rg_link_dirty(&m->links[p->rank]);
+}
+
+static void complete(void *world, struct rg_transfer *t)
+{
+    (void)world;
+    rg_comm_wake(t->strand);
+}
+
+static void changed(void *world)
+{
+    rg_comm_wake_all(world);
+}
+
+static void lost(void *world, struct rg_pair *teller, int rank)
+{
+    rg_link_note_lost(world, rank, RG_ERR_PEER, NULL, teller->rank);
+}
+
+static void fail(void *world, struct rg_pair *p, int code, const char *why)
+{
+    struct rg_mesh *m = world;
+    rg_link_lose(&m->links[p->rank], code, "%s", why);
+}
+
+static const struct rg_match_ops match_ops = {.now = now,
+                                              .dirty = dirty,
+                                              .complete = complete,
+                                              .changed = changed,
+                                              .lost = lost,
+                                              .fail = fail};
 
 /* ---- the mesh ---- */
 
 static void free_mesh(struct rg_mesh *m)
 {
-    for (int r = 0; m->peers && r < m->size; r++) {
-        rg_secure_free(m->peers[r].tls);
-        if (m->peers[r].fd >= 0)
-            close(m->peers[r].fd);
+    for (int r = 0; m->links && r < m->match.size; r++) {
+        rg_secure_free(m->links[r].tls);
+        if (m->links[r].fd >= 0)
+            close(m->links[r].fd);
     }
-    if (m->peers)
-        free(m->peers[0].staging);
     if (m->epoll >= 0)
         close(m->epoll);
     if (m->kick >= 0)
         close(m->kick);
-    rg_pool_close(m);
+    rg_match_close(&m->match);
     pthread_mutex_destroy(&m->lock);
-    free(m->peers);
+    free(m->links);
     free(m);
 }
 
@@ -97,34 +124,23 @@ static struct rg_mesh *new_mesh(const struct rg_join *options)
     if (!m)
         return NULL;
     int n = options->hosts->count;
-    m->rank = options->rank;
-    m->size = n;
     m->quiet = options->quiet;
     m->lost.rank = -1;
     pthread_mutex_init(&m->lock, NULL);
     m->epoll = epoll_create1(EPOLL_CLOEXEC);
     m->kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    m->peers = calloc((size_t)n, sizeof *m->peers);
-    unsigned char *staging = malloc((size_t)n * RG_STAGING);
-    for (int r = 0; m->peers && r < n; r++) {
-        struct rg_peer *p = &m->peers[r];
-        p->mesh = m;
-        p->rank = r;
-        p->fd = -1;
-        p->staging = staging ? staging + (size_t)r * RG_STAGING : NULL;
-        p->parcels_end = &p->parcels;
-        p->segment = RG_WIRE_SEGMENT_LEAST * 4;
-        rg_host_text(&options->hosts->host[r], p->host);
+    m->links = calloc((size_t)n, sizeof *m->links);
+    int opened = rg_match_open(&m->match, options->rank, n, &match_ops, m);
+    for (int r = 0; opened == 0 && m->links && r < n; r++) {
+        m->links[r] = (struct rg_link){.mesh = m, .pair = &m->match.pairs[r], .fd = -1};
+        rg_host_text(&options->hosts->host[r], m->links[r].host);
     }
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = UINT32_MAX};
-    if (!m->peers || !staging || rg_pool_open(m) != 0 || m->epoll < 0 || m->kick < 0 ||
-        epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->kick, &event) != 0) {
-        if (!m->peers)
-            free(staging);
-        free_mesh(m);
-        return NULL;
-    }
-    return m;
+    if (opened == 0 && m->links && m->epoll >= 0 && m->kick >= 0 &&
+        epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->kick, &event) == 0)
+        return m;
+    free_mesh(m);
+    return NULL;
 }
 
 int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg_error *e)
@@ -133,26 +149,21 @@ int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg
     int n = options->hosts->count;
     RG_ASSERT(options->rank >= 0 && options->rank < n);
     struct rg_mesh *m = new_mesh(options);
-    struct rg_channel *channels = calloc((size_t)n, sizeof *channels);
-    if (!m || !channels) {
-        free(channels);
+    struct rg_connection *connections = calloc((size_t)n, sizeof *connections);
+    if (!m || !connections) {
+        free(connections);
         if (m)
             free_mesh(m);
         if (options->listener >= 0)
             close(options->listener);
         return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     }
-    int result = rg_join_mesh(options, channels, e);
+    int result = rg_join_mesh(options, connections, e);
     for (int r = 0; r < n && result == 0; r++) {
-        m->peers[r].fd = channels[r].fd;
-        m->peers[r].tls = channels[r].tls;
-        if (channels[r].tls)
-            rg_secure_read_ahead(channels[r].tls);
-        struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)r};
-        if (channels[r].fd >= 0 && epoll_ctl(m->epoll, EPOLL_CTL_ADD, channels[r].fd, &event) != 0)
+        if (rg_link_open(&m->links[r], &connections[r]) != 0)
             result = rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     }
-    free(channels);
+    free(connections);
     if (result == 0 && rg_comm_start(m) != 0)
         result = rg_fail(e, RG_ERR_NOMEM, "no thread for the sockets");
     if (result)
@@ -165,8 +176,8 @@ int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg
 static int all_closed(void *arg)
 {
     const struct rg_mesh *m = arg;
-    for (int r = 0; r < m->size; r++)
-        if (m->peers[r].fd >= 0 && !m->peers[r].mute)
+    for (int r = 0; r < m->match.size; r++)
+        if (m->links[r].fd >= 0 && !m->links[r].mute)
             return RG_PENDING;
     return 0;
 }
@@ -176,17 +187,14 @@ void rg_mesh_leave(struct rg_mesh *m)
     if (!m)
         return;
     struct rg_posix_strand s;
-    rg_posix_open_strand(&s, m, &rg_posix_ops, m->size);
-    lock_mesh(m);
+    rg_posix_open_strand(&s, m, &rg_posix_ops, m->match.size);
+    rg_comm_lock(m);
     s.closing = true;
     m->leaving = true;
-    for (int r = 0; r < m->size; r++) {
-        m->peers[r].tx_goodbye = true;
-        rg_link_dirty(&m->peers[r]);
-    }
+    rg_match_say_goodbye(&m->match);
     rg_link_flush_dirty(m);
     rg_comm_wait(&s, all_closed, m, rg_clock_s() + GOODBYE_S);
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     rg_comm_stop(m);
     pthread_cond_destroy(&s.wake);
     free_mesh(m);
@@ -199,17 +207,17 @@ void rg_mesh_meter(struct rg_mesh *m, struct rg_meter *meter)
 
 int rg_mesh_rank(const struct rg_mesh *m)
 {
-    return m->rank;
+    return m->match.rank;
 }
 
 int rg_mesh_size(const struct rg_mesh *m)
 {
-    return m->size;
+    return m->match.size;
 }
 
 const char *rg_mesh_host(const struct rg_mesh *m, int rank)
 {
-    return m->peers[rank].host;
+    return m->links[rank].host;
 }
 
 void rg_mesh_pace(struct rg_mesh *m, const struct rg_board *board, int threads)
@@ -220,41 +228,36 @@ void rg_mesh_pace(struct rg_mesh *m, const struct rg_board *board, int threads)
 
 void rg_mesh_interrupt(struct rg_mesh *m)
 {
-    atomic_store(&m->interrupted, true);
+    atomic_store(&m->match.interrupted, true);
     rg_comm_kick(m);
-}
-
-bool rg_mesh_interrupted(struct rg_mesh *m)
-{
-    return atomic_load(&m->interrupted);
 }
 
 void rg_mesh_expire(struct rg_mesh *m)
 {
-    atomic_store(&m->expired, true);
+    atomic_store(&m->match.expired, true);
     rg_mesh_interrupt(m);
 }
 
 bool rg_mesh_expired(struct rg_mesh *m)
 {
-    return atomic_load(&m->expired);
+    return atomic_load(&m->match.expired);
 }
 
 bool rg_mesh_lost(struct rg_mesh *m, struct rg_mesh_lost *lost)
 {
-    lock_mesh(m);
+    rg_comm_lock(m);
     *lost = m->lost;
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     return lost->rank >= 0;
 }
 
 void rg_mesh_facts(struct rg_mesh *m, struct rg_mesh_facts *facts)
 {
-    lock_mesh(m);
+    rg_comm_lock(m);
     *facts = m->facts;
     facts->slow_start_after_idle = rg_slow_start_after_idle();
-    for (int r = 0; r < m->size; r++)
-        if (m->peers[r].fd >= 0)
-            rg_link_facts(&m->peers[r], facts);
-    unlock_mesh(m);
+    for (int r = 0; r < m->match.size; r++)
+        if (m->links[r].fd >= 0)
+            rg_link_facts(&m->links[r], facts);
+    rg_comm_unlock(m);
 }

@@ -49,12 +49,12 @@ void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_c
     double seconds = work ? rg_board_seconds(m->pace, work, m->pace_threads) : 0;
     double begin = s->idle ? rg_clock_s() : s->paced_until;
     be_punctual();
-    lock_mesh(m);
+    rg_comm_lock(m);
     if (seconds > SHORT_S)
         rg_comm_take_over(m);
     else
         rg_link_flush_dirty(m);
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     double started = rg_clock_s();
     if (fn)
         fn(arg);

@@ -5,64 +5,65 @@
 #include "posix/mesh.h"
 
 #include "base/clock.h"
-void rg_posix_disown(struct rg_op *op)
+
+void rg_posix_disown(struct rg_transfer *t)
 {
-    struct rg_posix_strand *s = op->strand;
-    *(op->previous_own ? &op->previous_own->next_own : &s->ops) = op->next_own;
-    if (op->next_own)
-        op->next_own->previous_own = op->previous_own;
-    op->request = NULL;
-    rg_match_release(op);
+    struct rg_posix_strand *s = t->strand;
+    *(t->previous_own ? &t->previous_own->next_own : &s->transfers) = t->next_own;
+    if (t->next_own)
+        t->next_own->previous_own = t->previous_own;
+    t->request = NULL;
+    rg_match_release(t);
 }
 
 int rg_posix_post(struct rg_world *w, struct rg_request *request)
 {
     struct rg_posix_strand *s = rg_posix_strand_of(w);
     struct rg_mesh *m = s->mesh;
-    struct rg_peer *p = &m->peers[request->peer];
+    struct rg_pair *p = &m->match.pairs[request->peer];
     bool send = request->flags & RG_REQUEST_SEND;
-    lock_mesh(m);
-    struct rg_op *op = rg_pool_op(m);
-    int result = op ? 0 : RG_ERR_NOMEM;
-    if (op) {
-        *op = (struct rg_op){.next_own = s->ops,
-                             .strand = s,
-                             .request = request,
-                             .peer = p,
-                             .buffer = request->buffer,
-                             .bytes = request->capacity,
-                             .tag = request->tag,
-                             .send = send,
-                             .upto = request->flags & RG_REQUEST_UPTO};
-        request->link = op;
-        if (s->ops)
-            s->ops->previous_own = op;
-        s->ops = op;
-        result = send ? rg_match_send(p, op) : rg_match_recv(p, op);
+    rg_comm_lock(m);
+    struct rg_transfer *t = rg_match_take_transfer(&m->match);
+    int result = t ? 0 : RG_ERR_NOMEM;
+    if (t) {
+        *t = (struct rg_transfer){.next_own = s->transfers,
+                                  .strand = s,
+                                  .request = request,
+                                  .pair = p,
+                                  .buffer = request->buffer,
+                                  .bytes = request->capacity,
+                                  .tag = request->tag,
+                                  .send = send,
+                                  .upto = request->flags & RG_REQUEST_UPTO};
+        request->link = t;
+        if (s->transfers)
+            s->transfers->previous_own = t;
+        s->transfers = t;
+        result = send ? rg_match_send(p, t) : rg_match_recv(p, t);
     }
-    if (op && result)
-        rg_posix_disown(op);
-    else if (op && p->rank == m->rank)
+    if (t && result)
+        rg_posix_disown(t);
+    else if (t && p->rank == m->match.rank)
         rg_match_self(p);
-    else if (op && send)
-        rg_link_flush(p);
+    else if (t && send)
+        rg_link_flush(&m->links[p->rank]);
     rg_comm_posted(m);
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     if (result)
         request->status = result;
     return result;
 }
 
 /* The program sees a completion. */
-static void finish(struct rg_op *op)
+static void finish(struct rg_transfer *t)
 {
-    struct rg_request *request = op->request;
-    double begin = op->begin, end = op->end;
-    bool late = op->late;
-    request->status = op->outcome;
-    if (!op->send)
-        request->bytes = op->arrived;
-    rg_posix_disown(op);
+    struct rg_request *request = t->request;
+    double begin = t->begin, end = t->end;
+    bool late = t->late;
+    request->status = t->outcome;
+    if (!t->send)
+        request->bytes = t->arrived;
+    rg_posix_disown(t);
     if (request->status == 0)
         rg_message_done(request->owner, request, begin, end, late);
 }
@@ -79,11 +80,11 @@ static int look(void *arg)
         struct rg_request *request = l->requests[i];
         if (!request)
             continue;
-        struct rg_op *op = request->link;
-        if (request->status == RG_PENDING && !op->done)
+        struct rg_transfer *t = request->link;
+        if (request->status == RG_PENDING && !t->done)
             continue;
         if (request->status == RG_PENDING)
-            finish(op);
+            finish(t);
         *l->index = i;
         return 0;
     }
@@ -94,7 +95,7 @@ static int look(void *arg)
 static bool are_inward(const struct rg_mesh *m, struct rg_request *const *requests, int n)
 {
     for (int i = 0; i < n; i++)
-        if (requests[i] && requests[i]->peer != m->rank)
+        if (requests[i] && requests[i]->peer != m->match.rank)
             return false;
     return true;
 }
@@ -104,7 +105,7 @@ int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, in
 {
     struct rg_posix_strand *s = rg_posix_strand_of(w);
     struct look l = {requests, n, index};
-    lock_mesh(s->mesh);
+    rg_comm_lock(s->mesh);
     int result = look(&l);
     s->idle |= result != 0;
     if (result) {
@@ -112,50 +113,50 @@ int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, in
         result = rg_comm_wait(s, look, &l, deadline);
         s->inward = false;
     }
-    unlock_mesh(s->mesh);
+    rg_comm_unlock(s->mesh);
     return result;
 }
 
 static int written(void *arg)
 {
-    const struct rg_op *op = arg;
-    return op->done || rg_link_written(op) ? 0 : RG_PENDING;
+    const struct rg_transfer *t = arg;
+    return t->done || rg_match_is_written(t) ? 0 : RG_PENDING;
 }
 
 /* A send that has begun is written to its end, in spite of interruptions, before its buffer is
  * given back; a peer that does not take it for LINGER is lost. */
-static void cancel_begun(struct rg_posix_strand *s, struct rg_op *op)
+static void cancel_begun(struct rg_posix_strand *s, struct rg_transfer *t)
 {
-    struct rg_request *request = op->request;
+    struct rg_request *request = t->request;
     bool closing = s->closing;
     s->closing = true;
-    if (rg_comm_wait(s, written, op, rg_clock_s() + RG_LINGER_S) == RG_ERR_TIMEOUT)
-        rg_link_lose(op->peer, RG_ERR_PEER, "it takes no data");
+    if (rg_comm_wait(s, written, t, rg_clock_s() + RG_LINGER_S) == RG_ERR_TIMEOUT)
+        rg_link_lose(&s->mesh->links[t->pair->rank], RG_ERR_PEER, "it takes no data");
     s->closing = closing;
-    if (op->done) {
-        finish(op);
+    if (t->done) {
+        finish(t);
     } else {
         request->status = 0;
-        rg_posix_disown(op);
+        rg_posix_disown(t);
     }
 }
 
 int rg_posix_cancel(struct rg_world *w, struct rg_request *request)
 {
     struct rg_posix_strand *s = rg_posix_strand_of(w);
-    struct rg_op *op = request->link;
-    lock_mesh(s->mesh);
-    if (op->done) {
-        finish(op);
-    } else if (rg_match_cancel(op->peer, op)) {
+    struct rg_transfer *t = request->link;
+    rg_comm_lock(s->mesh);
+    if (t->done) {
+        finish(t);
+    } else if (rg_match_cancel(t->pair, t)) {
         request->status = RG_ERR_CANCELLED;
-        rg_posix_disown(op);
-        if (op->peer->rank == s->mesh->rank)
-            rg_match_self(op->peer);
+        rg_posix_disown(t);
+        if (request->peer == w->rank)
+            rg_match_self(&s->mesh->match.pairs[w->rank]);
         rg_comm_posted(s->mesh);
     } else {
-        cancel_begun(s, op);
+        cancel_begun(s, t);
     }
-    unlock_mesh(s->mesh);
+    rg_comm_unlock(s->mesh);
     return 0;
 }

@@ -18,7 +18,7 @@ void rg_posix_open_strand(struct rg_posix_strand *s, struct rg_mesh *m,
                           const struct rg_world_ops *ops, int size)
 {
     memset(s, 0, sizeof *s);
-    rg_world_init(&s->handle, ops, m->rank, size);
+    rg_world_init(&s->handle, ops, m->match.rank, size);
     s->mesh = m;
     s->idle = true;
     pthread_condattr_t monotonic;
@@ -32,11 +32,12 @@ void rg_posix_open_strand(struct rg_posix_strand *s, struct rg_mesh *m,
 static int all_written(void *arg)
 {
     const struct rg_posix_strand *s = arg;
-    for (const struct rg_op *op = s->ops; op; op = op->next_own)
-        if (op->send && !op->done && op->listed && !rg_link_written(op))
+    for (const struct rg_transfer *t = s->transfers; t; t = t->next_own)
+        if (t->send && !t->done && t->listed && !rg_match_is_written(t))
             return RG_PENDING;
-    for (int r = 0; r < s->mesh->size && s->handle.strand == 0; r++)
-        if (s->mesh->peers[r].tx_fence && s->mesh->peers[r].fd >= 0 && !s->mesh->peers[r].mute)
+    const struct rg_mesh *m = s->mesh;
+    for (int r = 0; r < m->match.size && s->handle.strand == 0; r++)
+        if (m->match.pairs[r].tx_barrier && m->links[r].fd >= 0 && !m->links[r].mute)
             return RG_PENDING;
     return 0;
 }
@@ -45,23 +46,23 @@ static int all_written(void *arg)
 void rg_posix_close_strand(struct rg_posix_strand *s)
 {
     s->closing = true;
-    for (struct rg_op *op = s->ops, *next; op; op = next) {
-        next = op->next_own;
-        uintptr_t at = (uintptr_t)op->request;
+    for (struct rg_transfer *t = s->transfers, *next; t; t = next) {
+        next = t->next_own;
+        uintptr_t at = (uintptr_t)t->request;
         bool gone = at >= s->stack_low && at < s->stack_high;
         if (!gone)
-            op->request->status = op->done ? op->outcome : RG_ERR_CANCELLED;
-        if (op->done || rg_match_cancel(op->peer, op))
-            rg_posix_disown(op);
+            t->request->status = t->done ? t->outcome : RG_ERR_CANCELLED;
+        if (t->done || rg_match_cancel(t->pair, t))
+            rg_posix_disown(t);
     }
     if (rg_comm_wait(s, all_written, s, rg_clock_s() + RG_LINGER_S) == RG_ERR_TIMEOUT)
-        for (struct rg_op *op = s->ops, *next; op; op = next) {
-            next = op->next_own;
-            if (!op->done && !rg_link_written(op))
-                rg_link_lose(op->peer, RG_ERR_PEER, "it takes no data");
+        for (struct rg_transfer *t = s->transfers, *next; t; t = next) {
+            next = t->next_own;
+            if (!t->done && !rg_match_is_written(t))
+                rg_link_lose(&s->mesh->links[t->pair->rank], RG_ERR_PEER, "it takes no data");
         }
-    while (s->ops)
-        rg_posix_disown(s->ops);
+    while (s->transfers)
+        rg_posix_disown(s->transfers);
     pthread_cond_destroy(&s->wake);
 }
 
@@ -101,9 +102,9 @@ static void *strand_main(void *arg)
     struct rg_posix_strand *s = strand->strand;
     rg_comm_short_turns(); /* a rank's first strand computes, the others serve it */
     strand->result = rg_posix_call(s, strand->fn, strand->arg);
-    lock_mesh(s->mesh);
+    rg_comm_lock(s->mesh);
     rg_posix_close_strand(s);
-    unlock_mesh(s->mesh);
+    rg_comm_unlock(s->mesh);
     return NULL;
 }
 
@@ -115,7 +116,7 @@ int rg_posix_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_st
     if (!strand || !s)
         goto fail;
     struct rg_mesh *m = parent->mesh;
-    rg_posix_open_strand(s, m, &rg_posix_ops, w->size);
+    rg_posix_open_strand(s, m, w->ops, w->size);
     s->handle.strand = ++m->strands;
     s->handle.board = w->board;
     s->handle.mem = w->mem;

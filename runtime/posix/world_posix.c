@@ -1,6 +1,6 @@
 /* The world of sockets: what programs call.
  *
- * Happy path: a run begins with a fence (mesh.c); sends are written by the thread that posts them
+ * Happy path: a run begins with a barrier (mesh.c); sends are written by the thread that posts them
  * as far as the socket takes them, waiting strands and the comm thread do the rest (comm.c).
  *
  * Failure modes handled: peers that are lost or leave early (match.c completes what waits for
@@ -58,13 +58,13 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     }
     struct rg_posix_strand *s = rg_posix_strand_of(w);
     double units = work ? rg_work_flops(work) + rg_work_bytes(work) : 0;
-    lock_mesh(m);
+    rg_comm_lock(m);
     m->undriven_s += units / (s->rate > 0 ? s->rate : FIRST_RATE);
     if (m->undriven_s > LONG_S)
         rg_comm_take_over(m);
     else if (m->undriven_s > SHORT_S)
         rg_link_flush_dirty(m);
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     if (fn)
         run_kernel(s, units, fn, arg);
     return 0;
@@ -74,11 +74,13 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
 static int iteration(struct rg_world *w, long i)
 {
     struct rg_mesh *m = rg_posix_strand_of(w)->mesh;
-    struct rg_mesh_lost lost;
     (void)i;
-    if (atomic_load(&m->interrupted))
+    if (atomic_load(&m->match.interrupted))
         return RG_ERR_INTERRUPTED;
-    return rg_mesh_lost(m, &lost) ? RG_ERR_PEER : 0;
+    rg_comm_lock(m);
+    bool lost = m->lost.rank >= 0;
+    rg_comm_unlock(m);
+    return lost ? RG_ERR_PEER : 0;
 }
 
 static void die(struct rg_world *w)
@@ -87,44 +89,30 @@ static void die(struct rg_world *w)
     kill(getpid(), SIGKILL);
 }
 
-/* ---- fences ---- */
+/* ---- barriers ---- */
 
-struct gate {
-    const struct rg_mesh *mesh;
-    const struct rg_peer *from;
-};
-
-static int passed(void *arg)
+static int heard(void *arg)
 {
-    const struct gate *gate = arg;
-    const struct rg_mesh *m = gate->mesh;
-    const struct rg_peer *from = gate->from;
-    /* A peer whose fence is of a later run has passed this one and left. */
-    if (from->fence_run > m->run || (from->fence_run == m->run && from->fence_seen >= m->fence))
-        return 0;
-    return from->left ? rg_match_absence(from) : RG_PENDING;
+    return rg_match_heard_barrier(arg);
 }
 
 /* Dissemination, as rg_barrier, in frames that belong to no message. */
-int rg_posix_fence(struct rg_world *w)
+int rg_posix_barrier(struct rg_world *w)
 {
     struct rg_posix_strand *s = rg_posix_strand_of(w);
     struct rg_mesh *m = s->mesh;
     int result = 0, n = w->size;
-    lock_mesh(m);
+    rg_comm_lock(m);
     s->idle = true;
-    m->fence++;
+    m->match.barrier++;
     for (int step = 1; step < n && result == 0; step *= 2) {
-        struct rg_peer *to = &m->peers[(w->rank + step) % n];
-        struct gate gate = {m, &m->peers[(w->rank - step + n) % n]};
-        to->tx_fence = m->fence;
-        to->tx_fence_run = m->run;
-        rg_link_dirty(to);
-        rg_link_flush(to);
-        result = rg_comm_wait(s, passed, &gate, INFINITY);
+        int to = (w->rank + step) % n, from = (w->rank - step + n) % n;
+        rg_match_say_barrier(&m->match.pairs[to]);
+        rg_link_flush(&m->links[to]);
+        result = rg_comm_wait(s, heard, &m->match.pairs[from], INFINITY);
     }
     rg_comm_posted(m);
-    unlock_mesh(m);
+    rg_comm_unlock(m);
     return result;
 }
 
@@ -154,7 +142,7 @@ const struct rg_world_ops rg_posix_ops = {.moves_bytes = true,
                                           .cancel = rg_posix_cancel,
                                           .compute = compute,
                                           .iteration = iteration,
-                                          .fence = rg_posix_fence,
+                                          .fence = rg_posix_barrier,
                                           .spawn = rg_posix_spawn,
                                           .join = rg_posix_join,
                                           .die = die,

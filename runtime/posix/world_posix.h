@@ -31,8 +31,8 @@ const char *rg_mesh_host(const struct rg_mesh *mesh,
                          int rank); /* "name:port" as in the hosts file */
 
 /* Collective: one run on ranks 0 .. size - 1. Every rank of the mesh calls it for every run, in the
- * same order; those beyond size return at once. A fence, then program(world, arg), then what it has
- * left pending is cancelled; messages it has begun to send still arrive. Returns 0 with *result
+ * same order; those beyond size return at once. A barrier, then program(world, arg), then what it
+ * has left pending is cancelled; messages it has begun to send still arrive. Returns 0 with *result
  * what the program returned, or why the run could not begin (RG_ERR_PEER, RG_ERR_INTERRUPTED), in
  * *e too.
  */
@@ -49,10 +49,9 @@ void rg_mesh_meter(struct rg_mesh *mesh, struct rg_meter *meter);
  * time again. The board is borrowed. */
 void rg_mesh_pace(struct rg_mesh *mesh, const struct rg_board *board, int threads);
 
-/* Stops everything: waits, fences and iterations return RG_ERR_INTERRUPTED here and on all peers,
+/* Stops everything: waits, barriers and iterations return RG_ERR_INTERRUPTED here and on all peers,
  * for good. Safe in a signal handler and from any thread. */
 void rg_mesh_interrupt(struct rg_mesh *mesh);
-bool rg_mesh_interrupted(struct rg_mesh *mesh);
 /* The same, because the time for it is up; every rank can ask whether that was the reason. */
 void rg_mesh_expire(struct rg_mesh *mesh);
 bool rg_mesh_expired(struct rg_mesh *mesh);

@@ -137,7 +137,7 @@ static void advance(struct rg_exchange *x, struct rg_flow *flow)
     struct rg_item *message;
     while (!flow->moving && (message = flow->head) != NULL) {
         size_t bytes = message->message.bytes;
-        if (!message->partner && flow->unasked + bytes > RG_WINDOW)
+        if (!message->partner && flow->unasked + bytes > RG_EAGER_LIMIT)
             return;
         if (!message->partner) {
             message->unasked = true;

@@ -11,7 +11,7 @@
  *    oldest message of its source and tag. Receives of one source and tag match in posting order.
  *  - A message occupies its connection for size / rate; the next starts when its last byte has
  * left.
- *  - At most RG_WINDOW bytes a directed pair wait at the receiver without a posted receive; a
+ *  - At most RG_EAGER_LIMIT bytes a directed pair wait at the receiver without a posted receive; a
  * message that would pass that waits at the sender, and what was posted behind it too.
  *  - A send is complete when its last byte has reached the peer, not when a kernel buffer took it.
  *  - A peer that left without warning completes what waits for it with RG_ERR_PEER.
@@ -29,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RG_WINDOW  ((size_t)1 << 20) /* W: bytes that wait unasked-for, a directed pair */
+#define RG_EAGER_LIMIT  ((size_t)1 << 20) /* W: bytes that wait unasked-for, a directed pair */
 #define RG_PENDING 1                 /* rg_request.status until completion */
 #define RG_FOREVER INFINITY
 

@@ -288,7 +288,7 @@ static double heap_s(const struct plan *plan, long rounds, bool rendezvous)
                              .wire_s = (double)(plan->bytes + RG_MESSAGE_HEADER) / PORT,
                              .latency_s = LATENCY_S,
                              .rendezvous = rendezvous,
-                             .window = (int)(RG_WINDOW / RG_MAX(plan->bytes, 1024)),
+                             .window = (int)(RG_EAGER_LIMIT / RG_MAX(plan->bytes, 1024)),
                              .compute_s = heap_compute_s,
                              .arg = plan};
     return heap_ring_run(&ring);

@@ -123,7 +123,7 @@ static int cancel_unused(struct rg_world *w, void *arg)
 static int cancel_send(struct rg_world *w, void *arg)
 {
     const struct rg_launcher *l = arg;
-    size_t big = RG_WINDOW + 1;
+    size_t big = RG_EAGER_LIMIT + 1;
     int value = 3, got = 0, index;
     struct rg_request r, behind, *one = &behind;
     if (w->rank == 0) {
@@ -180,7 +180,7 @@ static int cancel_send_any_time(struct rg_world *w, void *arg)
     return 0;
 }
 
-enum { MEDIUM = RG_WINDOW / 2, LARGE = 2 * RG_WINDOW, STREAM = 5 };
+enum { MEDIUM = RG_EAGER_LIMIT / 2, LARGE = 2 * RG_EAGER_LIMIT, STREAM = 5 };
 
 static int cancel_then_receive(struct rg_world *w, const struct rg_launcher *l, char *buffer,
                                uint32_t tag, const size_t sizes[STREAM])

@@ -36,7 +36,7 @@ static int dies_at_once(struct rg_world *w, void *arg)
     (void)arg;
     if (w->rank == 1)
         return die_now(w);
-    size_t big = 2 * RG_WINDOW;
+    size_t big = 2 * RG_EAGER_LIMIT;
     char *buffer = calloc(1, big), small = 0;
     CHECK(buffer);
     CHECK(recv_ends(w, 1, TAG(0)) == RG_ERR_PEER);
@@ -55,7 +55,7 @@ static int dies_at_once(struct rg_world *w, void *arg)
 static int dies_while_awaited(struct rg_world *w, void *arg)
 {
     const struct rg_launcher *l = arg;
-    size_t big = 2 * RG_WINDOW;
+    size_t big = 2 * RG_EAGER_LIMIT;
     if (w->rank == 1) {
         CHECK(rg_test_hear(w, 0, TAG(1)) == 0 && rg_test_hear(w, 2, TAG(1)) == 0);
         CHECK(rg_test_nap(w, l, rg_test_while(l) / 4) == 0);
@@ -175,7 +175,7 @@ static int leaves(struct rg_world *w, void *arg)
     CHECK(rg_recv(w, 1, TAG(0), &got, sizeof got, &r) == 0);
     CHECK(rg_wait(w, &r) == 0 && got == 5);
     CHECK(recv_ends(w, 1, TAG(0)) == RG_ERR_PEER);
-    size_t big = 2 * RG_WINDOW;
+    size_t big = 2 * RG_EAGER_LIMIT;
     char *buffer = calloc(1, big);
     CHECK(buffer && send_ends(w, 1, buffer, big) == RG_ERR_PEER);
     free(buffer);
@@ -191,7 +191,7 @@ static int leaving_strand(struct rg_world *w, void *arg)
 {
     struct left_behind *left = arg;
     CHECK(rg_recv(w, 1 - w->rank, TAG(5), left->buffer, 1, &left->r[0]) == 0);
-    CHECK(rg_send(w, 1 - w->rank, TAG(6), left->buffer, 2 * RG_WINDOW, &left->r[1]) == 0);
+    CHECK(rg_send(w, 1 - w->rank, TAG(6), left->buffer, 2 * RG_EAGER_LIMIT, &left->r[1]) == 0);
     return 0;
 }
 
@@ -200,7 +200,7 @@ static int leaves_requests(struct rg_world *w, void *arg)
 {
     (void)arg;
     struct rg_strand *strand;
-    struct left_behind left = {.buffer = calloc(2, RG_WINDOW)};
+    struct left_behind left = {.buffer = calloc(2, RG_EAGER_LIMIT)};
     int result;
     CHECK(left.buffer);
     CHECK(rg_spawn(w, leaving_strand, &left, &strand) == 0);
@@ -217,32 +217,32 @@ struct sent {
     char *buffer;
 };
 
-enum { HALF_WINDOW = RG_WINDOW / 2 };
+enum { HALF_LIMIT = RG_EAGER_LIMIT / 2 };
 
 static int sending_strand(struct rg_world *w, void *arg)
 {
     struct sent *s = arg;
-    CHECK(rg_send(w, 1, TAG(0), s->buffer, HALF_WINDOW, &s->r) == 0);
-    CHECK(rg_test_nap(w, s->launcher, s->launcher->transfer_s(HALF_WINDOW) / 2) == 0);
+    CHECK(rg_send(w, 1, TAG(0), s->buffer, HALF_LIMIT, &s->r) == 0);
+    CHECK(rg_test_nap(w, s->launcher, s->launcher->transfer_s(HALF_LIMIT) / 2) == 0);
     return 0;
 }
 
 /* What a strand had begun to send arrives as it was, though its buffer is used for other things. */
 static int leaves_in_flight(struct rg_world *w, void *arg)
 {
-    struct sent s = {.launcher = arg, .buffer = malloc(HALF_WINDOW)};
+    struct sent s = {.launcher = arg, .buffer = malloc(HALF_LIMIT)};
     struct rg_strand *strand;
     int result;
     CHECK(s.buffer);
     if (w->rank == 0) {
-        rg_test_fill(s.buffer, HALF_WINDOW, 1);
+        rg_test_fill(s.buffer, HALF_LIMIT, 1);
         CHECK(rg_spawn(w, sending_strand, &s, &strand) == 0);
         CHECK(rg_join(w, strand, &result) == 0 && result == 0);
         CHECK(s.r.status == RG_ERR_CANCELLED);
-        rg_test_fill(s.buffer, HALF_WINDOW, 2);
+        rg_test_fill(s.buffer, HALF_LIMIT, 2);
     } else {
-        CHECK(rg_recv(w, 0, TAG(0), s.buffer, HALF_WINDOW, &s.r) == 0);
-        CHECK(rg_wait(w, &s.r) == 0 && rg_test_same(s.buffer, HALF_WINDOW, 1));
+        CHECK(rg_recv(w, 0, TAG(0), s.buffer, HALF_LIMIT, &s.r) == 0);
+        CHECK(rg_wait(w, &s.r) == 0 && rg_test_same(s.buffer, HALF_LIMIT, 1));
     }
     CHECK(rg_barrier(w) == 0);
     free(s.buffer);
@@ -287,9 +287,9 @@ static int all_send_large(struct rg_world *w, void *arg)
 {
     (void)arg;
     struct rg_request r;
-    char *buffer = calloc(2, RG_WINDOW);
+    char *buffer = calloc(2, RG_EAGER_LIMIT);
     CHECK(buffer);
-    CHECK(rg_send(w, 1 - w->rank, TAG(0), buffer, 2 * RG_WINDOW, &r) == 0);
+    CHECK(rg_send(w, 1 - w->rank, TAG(0), buffer, 2 * RG_EAGER_LIMIT, &r) == 0);
     CHECK(rg_wait(w, &r) == RG_ERR_DEADLOCK && r.status != RG_PENDING);
     free(buffer);
     return 0;

@@ -105,12 +105,12 @@ static int full_window(struct rg_world *w, void *arg)
     const struct rg_launcher *l = arg;
     struct rg_request full, over, behind, *both[] = {&over, &behind};
     int index;
-    char *buffer = w->rank == 2 ? NULL : malloc(RG_WINDOW);
+    char *buffer = w->rank == 2 ? NULL : malloc(RG_EAGER_LIMIT);
     char extra = 0;
     if (w->rank == 0) { /* 2 carries a word past the full window */
         CHECK(buffer);
-        rg_test_fill(buffer, RG_WINDOW, 3);
-        CHECK(rg_send(w, 1, TAG(0), buffer, RG_WINDOW, &full) == 0);
+        rg_test_fill(buffer, RG_EAGER_LIMIT, 3);
+        CHECK(rg_send(w, 1, TAG(0), buffer, RG_EAGER_LIMIT, &full) == 0);
         CHECK(rg_wait(w, &full) == 0);
         extra = 5;
         CHECK(rg_send(w, 1, TAG(1), &extra, 1, &over) == 0);
@@ -125,8 +125,8 @@ static int full_window(struct rg_world *w, void *arg)
     } else {
         CHECK(buffer);
         CHECK(rg_test_hear(w, 2, TAG(3)) == 0);
-        CHECK(rg_recv(w, 0, TAG(0), buffer, RG_WINDOW, &full) == 0);
-        CHECK(rg_wait(w, &full) == 0 && rg_test_same(buffer, RG_WINDOW, 3));
+        CHECK(rg_recv(w, 0, TAG(0), buffer, RG_EAGER_LIMIT, &full) == 0);
+        CHECK(rg_wait(w, &full) == 0 && rg_test_same(buffer, RG_EAGER_LIMIT, 3));
         CHECK(rg_test_hear(w, 0, TAG(2)) == 0);
         CHECK(rg_recv(w, 0, TAG(1), &extra, 1, &over) == 0);
         CHECK(rg_wait(w, &over) == 0 && extra == 5);
@@ -180,7 +180,7 @@ static int window_refills(struct rg_world *w, void *arg)
 static int larger_than_window(struct rg_world *w, void *arg)
 {
     const struct rg_launcher *l = arg;
-    size_t bytes = RG_WINDOW + 1;
+    size_t bytes = RG_EAGER_LIMIT + 1;
     struct rg_request r, behind, *both[] = {&r, &behind};
     int index;
     char *buffer = malloc(bytes);
@@ -447,7 +447,7 @@ static int self_messages(struct rg_world *w, void *arg)
 {
     (void)arg;
     int value = 11, got = 0, index;
-    size_t big = RG_WINDOW + 1;
+    size_t big = RG_EAGER_LIMIT + 1;
     char *out = malloc(big), *in = malloc(big);
     struct rg_request r[4];
     CHECK(out && in);

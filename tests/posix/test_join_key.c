@@ -198,12 +198,12 @@ static void test_confined(void)
         for (int r = 0; r < 2; r++) {
             struct rg_host host[2] = {{"127.0.0.1", "1", 1}, {"127.0.0.1", "2", 2}};
             struct rg_hosts hosts = {.file = "hosts", .host = host, .count = 2};
-            struct rg_channel channels[2];
+            struct rg_connection connections[2];
             struct rg_error e = {0};
             snprintf(host[1].name, sizeof host[1].name, "%s", names[i]);
             struct rg_join join = {
                 .rank = r, .hosts = &hosts, .listener = -1, .scenario = "digest", .quiet = true};
-            CU_ASSERT_EQUAL(rg_join_mesh(&join, channels, &e), RG_ERR_INVALID);
+            CU_ASSERT_EQUAL(rg_join_mesh(&join, connections, &e), RG_ERR_INVALID);
             CU_ASSERT_EQUAL(strncmp(e.text, "hosts:2: ", 9), 0);
             CU_ASSERT_PTR_NOT_NULL(strstr(e.text, names[i]));
             CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "is not this machine; without a key"));
@@ -212,7 +212,7 @@ static void test_confined(void)
                 continue;
             join.insecure = true; /* goes on, and waits in vain; port 1 may need root */
             join.timeout_s = 0.05;
-            int result = rg_join_mesh(&join, channels, &e);
+            int result = rg_join_mesh(&join, connections, &e);
             CU_ASSERT(result == RG_ERR_TIMEOUT || result == RG_ERR_IO);
         }
 }

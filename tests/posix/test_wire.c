@@ -19,7 +19,7 @@
 static void test_headers(void)
 {
     struct rg_header out = {.type = RG_FRAME_DATA,
-                            .flags = RG_WIRE_UNASKED,
+                            .flags = RG_WIRE_EAGER,
                             .units = 513,
                             .tag = 0xfedcba98u,
                             .run = 77,
@@ -241,7 +241,7 @@ static int suffer(nonsense_fn nonsense, uint64_t seed)
     close(listeners[1]);
     int fd = call_as_rank_1(&hosts);
     CU_ASSERT_FATAL(fd >= 0);
-    put_frame(fd, &(struct rg_header){.type = RG_FRAME_FENCE, .run = 1, .sequence = 1});
+    put_frame(fd, &(struct rg_header){.type = RG_FRAME_BARRIER, .run = 1, .sequence = 1});
     nonsense(fd, seed);
     shutdown(fd, SHUT_WR);
     char bytes[4096];
@@ -277,10 +277,10 @@ static void say_contradiction(int fd, uint64_t seed)
         break;
     case 1: /* beyond the window, unasked-for */
         frame_of(fd, (struct rg_header){.type = RG_FRAME_DATA,
-                                        .flags = RG_WIRE_UNASKED,
+                                        .flags = RG_WIRE_EAGER,
                                         .units = 1,
                                         .tag = 999,
-                                        .length = RG_WINDOW + 1,
+                                        .length = RG_EAGER_LIMIT + 1,
                                         .sequence = 1});
         break;
     case 2: /* "asked for", and it was not */
@@ -304,7 +304,7 @@ static void say_contradiction(int fd, uint64_t seed)
         frame_of(fd, (struct rg_header){.type = RG_FRAME_ACK, .sequence = 1, .length = 4000});
         break;
     case 6:
-        frame_of(fd, (struct rg_header){.type = RG_FRAME_GRANT, .sequence = 5});
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_CTS, .sequence = 5});
         break;
     case 7:
         frame_of(fd, (struct rg_header){.type = RG_FRAME_WITHDRAW, .sequence = 1});
@@ -316,7 +316,7 @@ static void say_contradiction(int fd, uint64_t seed)
         frame_of(fd, (struct rg_header){.type = RG_FRAME_ABORT, .sequence = 1});
         break;
     case 10:
-        frame_of(fd, (struct rg_header){.type = RG_FRAME_FENCE, .sequence = 1});
+        frame_of(fd, (struct rg_header){.type = RG_FRAME_BARRIER, .sequence = 1});
         break;
     case 11:
         frame_of(fd, (struct rg_header){.type = RG_FRAME_LEAVE, .tag = 70});
@@ -428,7 +428,7 @@ static unsigned first_segment(int fd, struct rg_secure *tls)
     if (rg_secure_send(tls, &all, 1) != sizeof bytes || !get_all(fd, tls, bytes, sizeof bytes) ||
         rg_hello_decode(bytes, &hello))
         return 0;
-    rg_header_encode(&(struct rg_header){.type = RG_FRAME_FENCE, .run = 1, .sequence = 1}, bytes);
+    rg_header_encode(&(struct rg_header){.type = RG_FRAME_BARRIER, .run = 1, .sequence = 1}, bytes);
     all.iov_len = RG_MESSAGE_HEADER;
     rg_secure_send(tls, &all, 1);
     while (h.type != RG_FRAME_DATA)
