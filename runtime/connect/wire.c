@@ -31,7 +31,7 @@ static const unsigned char fields[RG_FRAME_END] = {
     [RG_FRAME_RETRACT] = TAG | LENGTH,
     [RG_FRAME_RETRACTED] = LENGTH,
     [RG_FRAME_BARRIER] = SEQUENCE,
-    [RG_FRAME_LEAVE] = TAG,
+    [RG_FRAME_LEAVE] = TAG | SEQUENCE,
 };
 
 const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struct rg_header *h)

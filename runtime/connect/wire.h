@@ -11,7 +11,7 @@
 /* Payload (floats, counts) is not converted: a big-endian node would train on other numbers. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "payload travels in little-endian order");
 
-#define RG_WIRE_PROTOCOL 2u
+#define RG_WIRE_PROTOCOL 3u
 
 /* A message travels in segments, so that frames of other kinds wait for one segment at most. Their
  * size is the sender's choice, a multiple of the unit but for the last. */
@@ -39,7 +39,8 @@ enum rg_frame {
     RG_FRAME_RETRACT,  /* [length] such receives of the tag have been cancelled [tag] */
     RG_FRAME_RETRACTED, /* [length] of the permissions had not been used */
     RG_FRAME_BARRIER,   /* came to a barrier [sequence: its number] */
-    RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY] */
+    RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY; sequence:
+                           as of ACK, which may not have gone out]; withdraws what it announced */
     RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: RG_WIRE_EXPIRED] the time for it is up */
     RG_FRAME_GOODBYE,   /* leaves the mesh */
     RG_FRAME_END

@@ -173,6 +173,7 @@ void rg_match_end_run(struct rg_match *m, int lost)
         struct rg_pair *p = &m->pairs[r];
         p->tx_leave_run = m->run;
         p->tx_leave_lost = lost < 0 ? RG_WIRE_NOBODY : (uint32_t)lost;
+        p->tx_leave_whole = p->rx_whole;
         rg_match_dirty(p);
         end_pair(p);
     }

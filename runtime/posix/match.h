@@ -129,6 +129,7 @@ struct rg_pair {
     uint64_t tx_barrier;                                   /* number, or 0 */
     uint32_t tx_barrier_run, tx_aborted_run, tx_leave_run; /* leave: 0: none */
     uint32_t tx_leave_lost;
+    uint64_t tx_leave_whole; /* messages of the run that have arrived */
 
     /* what comes in */
     struct rg_transfers receives; /* not matched, in posting order */

@@ -53,11 +53,16 @@ static const char *on_leave(struct rg_pair *p, const struct rg_header *h)
         if ((int)h->tag != m->rank)
             m->ops->lost(m->world, p, (int)h->tag);
     }
-    if (h->run == m->run && m->run_size && !p->left) {
-        if (p->in.active)
-            return "it leaves in the middle of a message";
-        rg_match_left(p, false);
-    }
+    if (h->run != m->run || m->run_size == 0 || p->left)
+        return NULL;
+    if (p->in.active && !p->in.rts)
+        return "it leaves in the middle of a message";
+    const char *wrong = rg_match_arrived(p, h->sequence);
+    if (wrong)
+        return wrong;
+    if (p->in.active)
+        rg_match_withdrawn(p);
+    rg_match_left(p, false);
     return NULL;
 }
 

@@ -58,6 +58,8 @@ void rg_match_written(struct rg_pair *p, struct rg_transfer *t);
 void rg_match_broken_off(struct rg_pair *p, struct rg_transfer *t);
 /* The send is off its list, and done. */
 void rg_match_end_send(struct rg_pair *p, struct rg_transfer *t, int outcome);
+/* The peer says that the messages up to this one have arrived: NULL, or what is wrong with that. */
+const char *rg_match_arrived(struct rg_pair *p, uint64_t sequence);
 bool rg_match_cancel_send(struct rg_pair *p, struct rg_transfer *t);
 /* Frames: NULL, or what is wrong with it. */
 const char *rg_match_on_ack(struct rg_pair *p, const struct rg_header *h);
@@ -74,6 +76,8 @@ bool rg_match_eager_room(const struct rg_pair *p, size_t bytes);
 void rg_match_cancel_receive(struct rg_pair *p, struct rg_transfer *t);
 /* The incoming message, all there, waits for its receive; NULL, or what is wrong. */
 const char *rg_match_keep_unexpected(struct rg_pair *p);
+/* The message that RTS announced does not come; its receive waits again. */
+void rg_match_withdrawn(struct rg_pair *p);
 /* Nothing is arriving any more. */
 void rg_match_end_incoming(struct rg_pair *p);
 /* Payload of a segment follows, as its header says. */

@@ -180,11 +180,18 @@ static void cancel_matched(struct rg_pair *p, struct rg_transfer *t)
         }
         memcpy(in->bounce->bytes, t->buffer, in->got);
     }
+    struct rg_transfer *next = in->sink ? NULL : rg_match_first_receive(p, t->tag);
+    if (!next)
+        return;
+    struct rg_transfer *behind = next->next;
     uint32_t permits = p->rx_permits;
-    if (!in->sink && attach_first(p) && p->rx_permits < permits) {
-        p->rx_permits = permits; /* the message had used the permission of the one cancelled */
+    bool announced = next->announced;
+    attach_first(p);
+    p->rx_permits = permits; /* the message had used the permission of the one cancelled */
+    if (announced)
         retract(p, t->tag);
-    }
+    else
+        announce_again(p, t->tag, behind);
 }
 
 void rg_match_cancel_receive(struct rg_pair *p, struct rg_transfer *t)
@@ -227,6 +234,16 @@ const char *rg_match_keep_unexpected(struct rg_pair *p)
     *p->unexpected_end = early;
     p->unexpected_end = &early->next;
     return NULL;
+}
+
+void rg_match_withdrawn(struct rg_pair *p)
+{
+    struct rg_transfer *receive = p->in.receive;
+    if (receive) {
+        receive->announced = false; /* the sender has used that up */
+        rg_match_list_first(&p->receives, receive);
+    }
+    rg_match_end_incoming(p);
 }
 
 /* The last byte of the incoming message is there. */
@@ -353,12 +370,8 @@ const char *rg_match_on_withdraw(struct rg_pair *p, const struct rg_header *h)
     struct rg_incoming *in = &p->in;
     if (!in->active || !in->rts || in->sequence != h->sequence)
         return "it takes back what it has not offered";
-    if (in->receive) {
-        in->receive->announced = false; /* the sender has used that up */
-        rg_match_list_first(&p->receives, in->receive);
-    }
     p->rx_whole = in->sequence;
-    rg_match_end_incoming(p);
+    rg_match_withdrawn(p);
     return NULL;
 }
 

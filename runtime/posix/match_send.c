@@ -94,25 +94,34 @@ bool rg_match_cancel_send(struct rg_pair *p, struct rg_transfer *t)
 
 /* ---- frames ---- */
 
-const char *rg_match_on_ack(struct rg_pair *p, const struct rg_header *h)
+static const char not_sent[] = "an acknowledgement of what was not sent";
+
+const char *rg_match_arrived(struct rg_pair *p, uint64_t sequence)
 {
-    uint32_t waiting = p->tx_eager_count - p->tx_returned_count;
-    if (h->sequence < p->tx_acked || h->sequence > p->tx_sequence || h->length < p->tx_returned ||
-        h->length > p->tx_eager || h->tag - p->tx_returned_count > waiting)
-        return "an acknowledgement of what was not sent";
-    p->tx_acked = h->sequence;
-    p->tx_returned = h->length;
-    p->tx_returned_count = h->tag;
+    if (sequence < p->tx_acked || sequence > p->tx_sequence)
+        return not_sent;
+    p->tx_acked = sequence;
     struct rg_transfer *t;
-    while ((t = p->sends.first) != NULL && t->sequence && t->sequence <= h->sequence) {
+    while ((t = p->sends.first) != NULL && t->sequence && t->sequence <= sequence) {
         if (t == p->writing || t == p->head)
-            return "an acknowledgement of what was not sent";
+            return not_sent;
         t->end = rg_match_now(p);
         rg_match_end_send(p, t, 0);
     }
+    return NULL;
+}
+
+const char *rg_match_on_ack(struct rg_pair *p, const struct rg_header *h)
+{
+    uint32_t waiting = p->tx_eager_count - p->tx_returned_count;
+    if (h->length < p->tx_returned || h->length > p->tx_eager ||
+        h->tag - p->tx_returned_count > waiting)
+        return not_sent;
+    p->tx_returned = h->length;
+    p->tx_returned_count = h->tag;
     if (p->head)
         rg_match_dirty(p);
-    return NULL;
+    return rg_match_arrived(p, h->sequence);
 }
 
 const char *rg_match_on_cts(struct rg_pair *p, const struct rg_header *h)

@@ -104,8 +104,10 @@ static bool put_rts(struct rg_pair *p)
 /* Barriers, interruption, and leaving once everything begun has been written. */
 static bool put_farewell(struct rg_pair *p)
 {
-    struct rg_header leave = {
-        .type = RG_FRAME_LEAVE, .tag = p->tx_leave_lost, .run = p->tx_leave_run};
+    struct rg_header leave = {.type = RG_FRAME_LEAVE,
+                              .tag = p->tx_leave_lost,
+                              .run = p->tx_leave_run,
+                              .sequence = p->tx_leave_whole};
     struct rg_header interrupt = {.type = RG_FRAME_INTERRUPT,
                                   .tag = atomic_load(&p->match->expired) ? RG_WIRE_EXPIRED : 0};
     struct rg_header goodbye = {.type = RG_FRAME_GOODBYE};
