@@ -126,7 +126,7 @@ static const struct argp argp = {
     "Examples:\n"
     "  ringboard platforms/pi4-gigabit-64.xml --board --watts 0 --watts 4\n"
     "  ringboard platforms/mixed-16.xml --host node-12 --threads 4 --gemm 256,256,256\n\n"
-    "Seconds, watts, bytes, hertz and GFLOP/s (1e9). Exit status: 0; 1 for output that\n"
+    "Seconds, watts, bytes, hertz and GFLOP/s (1e9). Exit status: 0; 1 for output that "
     "cannot be written; 2 for bad usage.",
     NULL,
     NULL,

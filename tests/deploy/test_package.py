@@ -61,8 +61,17 @@ def check_files(root, architecture):
     for folder in ("scenarios", "platforms", "models/networks", "models/data"):
         ours = [f for f in os.listdir(os.path.join(SOURCE, folder)) if not f.startswith(".")]
         assert sorted(ours) == sorted(os.listdir(os.path.join(root, "usr/share/ringtmp", folder))), folder
-    for path in ("etc/default/ringnode", "usr/lib/systemd/system/ringnode@.service"):
+    for path in ("etc/default/ringnode", "usr/lib/systemd/system/ringnode@.service",
+                 "usr/share/doc/ringnode/README.md", "usr/share/doc/ringnode/docs/deploy.md"):
         assert os.path.isfile(os.path.join(root, path)), path
+    unit = os.path.join(root, "usr/lib/systemd/system/ringnode@.service")
+    with open(unit, encoding="ascii") as stream:
+        page = re.search(r"^Documentation=.*file://(\S+)$", stream.read(), re.M)[1]
+    assert os.path.isfile(root + page), f"{unit} names {page}"
+    share = os.path.join(root, "usr", "share")
+    assert sorted(os.listdir(os.path.join(share, "bash-completion/completions"))) == sorted(PROGRAMS)
+    if shutil.which("help2man"): # else there are none
+        assert sorted(os.listdir(os.path.join(share, "man/man1"))) == [name + ".1.gz" for name in sorted(PROGRAMS)]
 
 
 def check_runs(root, folder):

@@ -94,7 +94,7 @@ def _run(*words):
 
 class Network:
     """Nodes 0 .. count - 1 at 10.77.0.1 and up; rate in bit/s, burst in bytes. slow_start: connections
-    that rested start slowly, as is the kernel's default; not, as README's boards are set up."""
+    that rested start slowly, as is the kernel's default; not, as boards are set up by docs/deploy.md."""
 
     def __init__(self, count, rate, burst, slow_start=False):
         if not inside():

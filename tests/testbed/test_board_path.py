@@ -1,15 +1,16 @@
 #!/usr/bin/python3 -B
-"""README's "On your boards", every command as it is written there, on emulated boards.
+"""docs/deploy.md's "On your boards", every command as it is written there, on emulated boards.
 
     test_board_path.py [--build BUILD] [--keep FOLDER]
+    test_board_path.py --list        what would be run, from the page alone
 
-Happy path: the commands are taken out of README.md's section; three boards and a desk are booted (boards.py), each
+Happy path: the commands are taken out of that section; three boards and a desk are booted (boards.py), each
 board with what Raspberry Pi Imager puts on a card (host name, user, public key, sudo); the desk's shell gets the
 commands one after another; then what they must have left is looked at: two measured results with the same weights, a
 simulated one, the comparison's page, keys that only their owner can read.
-Four lines, which README says are the reader's to change, are changed (INSTEAD); blocks marked "not-tried" are named
+Four lines, which the page says are the reader's to change, are changed (INSTEAD); blocks marked "not-tried" are named
 and left out. Failure modes handled: namespaces, systemd or sshd not allowed or not there (status 77, with the
-reason); a command that fails (its words, status 1); a README that no longer has what is expected here (status 1).
+reason); a command that fails (its words, status 1); a page that no longer has what is expected here (status 1).
 
 Measured here is an emulated network with paced computations on this machine's processor: no board."""
 
@@ -27,8 +28,11 @@ import boards  # noqa: E402
 import net  # noqa: E402
 import testbed  # noqa: E402
 
-README = os.path.join(testbed.ROOT, "README.md")
-SECTION = "### On your boards\n"
+sys.path.insert(0, os.path.join(testbed.ROOT, "tests", "support"))
+import pages  # noqa: E402
+
+PAGE = os.path.join(testbed.ROOT, "docs", "deploy.md")
+SECTION = "## On your boards\n"
 NAMES = ("pi-1", "pi-2", "pi-3")
 DESK = len(NAMES)
 RATE, BURST = 100e6, 20000
@@ -37,49 +41,35 @@ INSTEAD = {"PRESET": "PRESET=board", "PLATFORM": "PLATFORM=/root/platform.xml",
            "OPTIONS": 'OPTIONS="--set platform=$PLATFORM --pace platform"',
            # three machines share this one's cores, and what it has to do besides
            "CALIBRATE": 'CALIBRATE="--quick --max-residual 1000"'}
+# What the way from blank cards to a comparison cannot do without
+MENTIONED = ("ssh-keygen", "cpack", "apt-get install", "openssl rand", "sysctl", "ringcal --rank 0", "ringcal --rank 1",
+             "ringdeploy", "ringsim", "compare.py", "systemctl start")
 PATIENCE_S = 900 # ./setup may have something to build
 OTHER_PRESETS = ("aarch64", "armhf")
 
 
 class Wrong(Exception):
-    """What was tried did not go as README says."""
+    """What was tried did not go as the page says."""
 
 
-# ---- README ----
+# ---- the page ----
 
 def section(text):
     begin = text.index(SECTION) + len(SECTION)
-    end = re.search(r"^##", text[begin:], re.M)
+    end = re.search(r"^## ", text[begin:], re.M)
     return text[begin:begin + end.start()] if end else text[begin:]
 
 
-def complete(command):
-    return subprocess.run(["bash", "-n", "-c", command], capture_output=True).returncode == 0
-
-
-def commands_of(block):
-    """The block's top-level commands: a command goes on while bash finds it unfinished."""
-    found, so_far = [], ""
-    for line in block.splitlines():
-        so_far += line + "\n"
-        if not line.endswith("\\") and complete(so_far):
-            found.append(so_far.strip())
-            so_far = ""
-    if so_far:
-        raise Wrong(f"README has a command that bash does not take:\n{so_far}")
-    return [command for command in found if command]
-
-
-def read_readme():
+def read_page():
     """Commands in order: [(tried, command)]."""
-    with open(README, encoding="utf-8") as stream:
+    with open(PAGE, encoding="utf-8") as stream:
         text = section(stream.read())
-    blocks = re.findall(r"^```(.*)\n((?:.*\n)*?)```$", text, re.M)
+    blocks = pages.blocks(text)
     kinds = {kind for kind, _ in blocks}
     if not blocks or not kinds <= {"sh", "sh not-tried"} or re.search(r"^    \S", re.sub(r"```[\s\S]*?```", "", text),
                                                                       re.M):
         raise Wrong(f"{SECTION.strip()}: blocks of ```sh and ```sh not-tried are wanted, not {sorted(kinds)}")
-    return [(kind == "sh", command) for kind, block in blocks for command in commands_of(block)]
+    return [(kind == "sh", command) for kind, block in blocks for command in pages.commands_of(block)]
 
 
 def changed(commands):
@@ -89,13 +79,23 @@ def changed(commands):
         name = command.partition("=")[0]
         if tried and name in INSTEAD and "\n" not in command:
             if name not in left:
-                raise Wrong(f"README sets {name} twice")
+                raise Wrong(f"{PAGE} sets {name} twice")
             print(f"changed: {command}\n     to: {left[name]}")
             command = left.pop(name)
         result.append((tried, command))
     if left:
-        raise Wrong("README does not set " + ", ".join(left))
+        raise Wrong(f"{PAGE} does not set " + ", ".join(left))
     return result
+
+
+def list_commands():
+    commands = changed(read_page())
+    for tried, command in commands:
+        print(("$ " if tried else "not tried here: ") + command)
+    missing = [word for word in MENTIONED if not any(tried and word in command for tried, command in commands)]
+    if missing:
+        raise Wrong(f"{PAGE} has no command with " + ", ".join(missing))
+    return 0
 
 
 # ---- the boards ----
@@ -111,7 +111,7 @@ def prepare_board(machine, public_key):
 
 
 def fresh_desk(bench):
-    """The desk has never seen a board: no keys, no known hosts, none of the files that README makes."""
+    """The desk has never seen a board: no keys, no known hosts, none of the files that the page makes."""
     desk = boards.Machine(bench.network, DESK, "desk", testbed.ROOT)
     shutil.rmtree(desk.root + "/root/.ssh", ignore_errors=True)
     os.makedirs(desk.root + "/root/.ssh", 0o700)
@@ -133,7 +133,7 @@ def name_all(machines):
 
 class Path:
     def __init__(self, build):
-        self.commands = changed(read_readme())
+        self.commands = changed(read_page())
         bench = testbed.Bench(build, DESK + 1, RATE, BURST)
         print(f"emulated: {len(NAMES)} boards at {RATE / 1e6:g} Mbit/s, one way {1e6 * bench.delay_s:.0f} us, "
               f"board.xml at {SPEED:g} times its rates", flush=True)
@@ -242,7 +242,7 @@ def wait_until(what, condition, patience_s=60):
 
 
 def look_at_unit(path):
-    """What README says of no command: a unit that is stopped ends all ranks, gently; one without a key does not
+    """What the page says without a command: a unit that is stopped ends all ranks, gently; one without a key does not
     start."""
     options = "--join-timeout 60 --progress --strategy ring --set epochs=1000000 --json stopped.json"
     units = [(machine, f"ringnode@{rank}") for rank, machine in enumerate(path.boards)]
@@ -287,8 +287,11 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--build", default=os.path.join(testbed.ROOT, "build", "release"), help="where the programs are")
     p.add_argument("--keep", metavar="FOLDER", help="copy the measured run and its page there")
+    p.add_argument("--list", action="store_true", help="print the page's commands and run none")
     arguments = p.parse_args()
     try:
+        if arguments.list:
+            return list_commands()
         if net.inside():
             return inside(arguments)
         with boards.group():
@@ -296,7 +299,7 @@ def main():
     except net.Unavailable as why:
         print(f"test_board_path.py: skipped: {why}", file=sys.stderr)
         return net.SKIPPED
-    except (Wrong, RuntimeError, testbed.Failed, OSError, subprocess.CalledProcessError) as why:
+    except (Wrong, pages.Broken, RuntimeError, testbed.Failed, OSError, subprocess.CalledProcessError) as why:
         print(f"test_board_path.py: {why}", file=sys.stderr)
         return 1
 

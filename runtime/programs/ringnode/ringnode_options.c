@@ -184,7 +184,7 @@ const struct argp ringnode_argp = {
     "Examples:\n"
     "  ringnode scenarios/iris-3.xml --local\n"
     "  ringnode scenarios/iris-3.xml --local 2 --strategy ring --json result.json\n"
-    "  openssl rand -hex 32 > key; chmod 600 key   (once, then copied to every board)\n"
+    "  (umask 077 && openssl rand -hex 32 > key)   # once, then copied to every board\n"
     "  ringnode scenarios/iris-3.xml --rank 1 --hosts hosts.txt --key-file key\n"
     "  ringnode scenarios/iris-3.xml --local --pace platforms/pi4-gigabit-3.xml\n\n"
     "Rank 0 prints the table and writes the files. A paced run is invalid (status \"failed\") "
