@@ -1,8 +1,9 @@
 /* The hosts file, and listeners for ranks on one machine.
  *
  * Happy path: a line a rank. Failure modes handled: a file that cannot be read, lines with more
- * than a host, ports out of range, unbalanced brackets, over-long names, the same place twice, no
- * hosts: each is named with file and line. */
+ * than a host, ports out of range, unbalanced brackets, headings of an inventory and other text
+ * that is no name, over-long names, the same place twice, no hosts: each is named with file and
+ * line. */
 #include "connect/join.h"
 
 #include "base/file.h"
@@ -41,10 +42,33 @@ static bool set_port(struct rg_host *host, const char *text)
     return true;
 }
 
+/* What a resolver may be asked for. Other text comes from files that are no hosts files. */
+static bool is_name(const char *text)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+    return *text != '-' && text[strspn(text, allowed)] == '\0';
+}
+
+/* An IPv6 address, which may name the interface that it is reached through: fe80::1%eth0. */
+static bool is_address(const char *text)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr value;
+    size_t length = strcspn(text, "%");
+    if (length >= sizeof address ||
+        (text[length] && (!text[length + 1] || !is_name(text + length + 1))))
+        return false;
+    memcpy(address, text, length);
+    address[length] = '\0';
+    return inet_pton(AF_INET6, address, &value) == 1;
+}
+
 /* "name", "name:port", "[address]", "[address]:port" or an IPv6 address; NULL or the complaint. */
 static const char *parse_host(char *text, struct rg_host *host)
 {
     char *name = text, *port = NULL;
+    bool address = false;
     snprintf(host->port, sizeof host->port, "%d", RG_DEFAULT_PORT);
     if (*text == '[') {
         char *end = strchr(text, ']');
@@ -53,15 +77,23 @@ static const char *parse_host(char *text, struct rg_host *host)
         name = text + 1;
         port = end[1] ? end + 2 : NULL;
         *end = '\0';
+        address = true;
     } else {
         char *colon = strchr(text, ':');
-        if (colon && !strchr(colon + 1, ':')) { /* several: an IPv6 address */
+        address = colon && strchr(colon + 1, ':');
+        if (colon && !address) {
             port = colon + 1;
             *colon = '\0';
         }
     }
     if (!*name || strlen(name) >= sizeof host->name)
         return "a host name has 1 to 255 characters";
+    if (address && !is_address(name))
+        return *text == '[' ? "brackets are for an IPv6 address, as in [fd00::7]:7470; the "
+                              "heading of an inventory is no host"
+                            : "several colons, and no IPv6 address; a line is host[:port]";
+    if (!address && !is_name(name))
+        return "a host is a name of letters, digits, . - and _, or an address";
     if (port && !set_port(host, port))
         return "a port is a number from 1 to 65535";
     snprintf(host->name, sizeof host->name, "%s", name);
