@@ -1,7 +1,8 @@
 /* libxml2's tree turned into plain structs.
  *
- * Happy path: read the file into memory, let libxml2 parse it, copy elements and attributes, with
- * the lines that a scan of the text finds for them (libxml2 keeps no line for an attribute).
+ * Happy path: read the file into memory, let libxml2 parse it, copy elements and attributes. The
+ * line of each is noted while its start tag is parsed: libxml2 keeps none for an attribute, and for
+ * an element that of the tag's end.
  * Failure modes handled: a file that cannot be read or is too large, text that is not well formed
  * (libxml2's own words), entities, which could hide other files or grow without bound. */
 #include "scenario/xml.h"
@@ -9,10 +10,12 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <libxml/SAX2.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,24 +30,9 @@ struct rg_xml_chunk {
     max_align_t data[];
 };
 
-/* The start tags of a text in order: where, and on which line. */
-struct tag {
-    const char *at;
-    int line;
-};
-
-/* A place inside a start tag; quote: the value it is in began with that. */
-struct cursor {
-    const char *at;
-    int line;
-    char quote;
-};
-
 struct text {
     char *bytes; /* terminated */
     size_t length;
-    struct tag *tags;
-    int count, room, next;
 };
 
 int rg_xml_fail(const struct rg_xml *xml, int line, struct rg_error *e, const char *format, ...)
@@ -129,109 +117,81 @@ static int read_all(const struct rg_xml *xml, struct text *text, struct rg_error
     return err;
 }
 
-/* Past the next `what`, or to the end of the text. */
-static const char *past(const char *p, const char *what)
+/* libxml2 takes quadratic time to look for attributes that stand twice in a tag, and no tag is
+ * longer than the way from one '<' to the next. */
+static int check_tags(const struct rg_xml *xml, const struct text *text, struct rg_error *e)
 {
-    const char *found = strstr(p, what);
-    return found ? found + strlen(what) : p + strlen(p);
-}
-
-/* Past the '>' of a tag, quoted values left out. */
-static const char *past_tag(const char *p)
-{
-    char quote = '\0';
-    for (; *p; p++) {
-        if (quote)
-            quote = *p == quote ? '\0' : quote;
-        else if (*p == '"' || *p == '\'')
-            quote = *p;
-        else if (*p == '>')
-            return p + 1;
-    }
-    return p;
-}
-
-/* Where the text is well formed and declares nothing, a plain scan finds the tags; where it is not,
- * libxml2 will say so. RG_ERR_INVALID: the last tag found is too long (libxml2 takes quadratic time
- * to look for attributes that stand twice). */
-static int find_tags(struct text *text)
-{
-    const char *p = text->bytes, *counted = p;
+    const char *end = text->bytes + text->length, *from = text->bytes;
     int line = 1;
-    while ((p = strchr(p, '<'))) {
-        for (; counted < p; counted++)
-            line += *counted == '\n';
-        if (strncmp(p, "<!--", 4) == 0) {
-            p = past(p + 4, "-->");
-        } else if (strncmp(p, "<![CDATA[", 9) == 0) {
-            p = past(p, "]]>");
-        } else if (p[1] == '?') {
-            p = past(p, "?>");
-        } else if (p[1] == '!' || p[1] == '/') {
-            p = past_tag(p);
-        } else {
-            if (text->count == text->room) {
-                text->room = text->room ? 2 * text->room : 256;
-                struct tag *tags = realloc(text->tags, (size_t)text->room * sizeof *tags);
-                if (!tags)
-                    return RG_ERR_NOMEM;
-                text->tags = tags;
-            }
-            text->tags[text->count] = (struct tag){p, line};
-            p = past_tag(p);
-            if (p - text->tags[text->count++].at > MAX_TAG)
-                return RG_ERR_INVALID;
-        }
+    while (from < end) {
+        const char *next = memchr(from + 1, '<', (size_t)(end - from - 1));
+        next = next ? next : end;
+        if (next - from > MAX_TAG)
+            return rg_xml_fail(xml, line, e,
+                               "a tag or comment of more than %d KiB, which none should be",
+                               MAX_TAG >> 10);
+        for (; from < next; from++)
+            line += *from == '\n';
     }
     return 0;
 }
 
-static bool is_name(const char *p, const char *name, size_t length)
+/* ---- lines ---- */
+
+static void *as_note(int line)
 {
-    return strncmp(p, name, length) == 0 && strchr(" \t\r\n/>=", p[length]);
+    return (void *)(intptr_t)line;
 }
 
-/* The tag of the next element in document order; NULL where the text is in another encoding and the
- * scan found other tags than libxml2. */
-static const struct tag *next_tag(struct text *text, const char *name)
+static int line_of(const void *note)
 {
-    if (text->next >= text->count)
-        return NULL;
-    const struct tag *tag = &text->tags[text->next];
-    if (!is_name(tag->at + 1, name, strlen(name)))
-        return NULL;
-    text->next++;
-    return tag;
+    return (int)(intptr_t)note;
 }
 
-/* The line on which the tag gives this attribute; attributes are asked for in their order, and the
- * cursor goes along. */
-static int attribute_line(struct cursor *cursor, const char *name)
+/* The line on which the next attribute of a start tag begins; *p and *line move on from there, or
+ * from behind the value before it, to behind its value. */
+static int attribute_line(const char **p, int *line)
 {
-    size_t length = strlen(name);
-    struct cursor c = *cursor;
-    for (; *c.at; c.at++) {
-        c.line += *c.at == '\n';
-        if (c.quote)
-            c.quote = *c.at == c.quote ? '\0' : c.quote;
-        else if (*c.at == '"' || *c.at == '\'')
-            c.quote = *c.at;
-        else if (*c.at == '>')
-            break;
-        else if (strchr(" \t\r\n", *c.at) && is_name(c.at + 1, name, length)) {
-            c.at++;
-            *cursor = c;
-            return c.line;
-        }
-    }
-    return cursor->line;
+    const char *at = *p;
+    for (; *at && strchr(" \t\r\n", *at); at++)
+        *line += *at == '\n';
+    int begins = *line;
+    for (; *at && *at != '"' && *at != '\''; at++)
+        *line += *at == '\n';
+    for (const char quote = *at; *at && *++at && *at != quote;)
+        *line += *at == '\n';
+    *p = at + (*at != '\0');
+    return begins;
+}
+
+/* A start tag has been parsed and the input stands at its end: note the lines of the element and of
+ * its attributes in what libxml2 leaves to its users. */
+static void start_element(void *context, const xmlChar *name, const xmlChar *prefix,
+                          const xmlChar *uri, int spaces, const xmlChar **declared, int count,
+                          int defaulted, const xmlChar **attributes)
+{
+    xmlParserCtxt *parser = context;
+    const xmlParserInput *input = parser->input;
+    const char *base = (const char *)input->base, *p = (const char *)input->cur;
+    int line = input->line;
+    xmlSAX2StartElementNs(context, name, prefix, uri, spaces, declared, count, defaulted,
+                          attributes);
+    if (parser->disableSAX) /* memory is out */
+        return;
+    for (; p > base && *p != '<'; p--) /* a value has none: it would have to be &lt; */
+        line -= *p == '\n';
+    parser->node->_private = as_note(line);
+    if (spaces > 0 || defaulted > 0) /* both are refused */
+        return;
+    p += 1 + strlen((const char *)name);
+    for (xmlAttr *a = parser->node->properties; a && *p; a = a->next)
+        a->_private = as_note(attribute_line(&p, &line));
 }
 
 static int copy_attributes(struct rg_xml *xml, struct rg_xml_element *element, const xmlNode *node,
-                           const struct tag *tag, struct rg_error *e)
+                           struct rg_error *e)
 {
     int count = 0;
-    struct cursor cursor = {tag ? tag->at : "", element->line, '\0'};
     for (const xmlAttr *a = node->properties; a; a = a->next)
         count++;
     element->attributes = keep(xml, (size_t)count * sizeof *element->attributes + 1);
@@ -245,7 +205,7 @@ static int copy_attributes(struct rg_xml *xml, struct rg_xml_element *element, c
         xmlFree(value);
         if (!to->name || !to->value)
             return no_memory(xml, e);
-        to->line = tag ? attribute_line(&cursor, to->name) : element->line;
+        to->line = a->_private ? line_of(a->_private) : element->line;
         if (a->ns)
             return rg_xml_fail(xml, to->line, e,
                                "attribute \"%.40s:%.40s\": no namespaces are "
@@ -256,26 +216,24 @@ static int copy_attributes(struct rg_xml *xml, struct rg_xml_element *element, c
 }
 
 static struct rg_xml_element *copy_element(struct rg_xml *xml, const xmlNode *node,
-                                           struct text *text, struct rg_error *e)
+                                           struct rg_error *e)
 {
     struct rg_xml_element *element = keep(xml, sizeof *element);
     if (!element || !(element->name = keep_text(xml, (const char *)node->name))) {
         no_memory(xml, e);
         return NULL;
     }
+    element->line = line_of(node->_private);
     if (node->ns || node->nsDef) {
-        rg_xml_fail(xml, (int)xmlGetLineNo((xmlNode *)node), e,
-                    "<%.60s>: no namespaces are allowed", element->name);
+        rg_xml_fail(xml, element->line, e, "<%.60s>: no namespaces are allowed", element->name);
         return NULL;
     }
-    const struct tag *tag = next_tag(text, element->name);
-    element->line = tag ? tag->line : (int)xmlGetLineNo((xmlNode *)node);
-    if (copy_attributes(xml, element, node, tag, e) < 0)
+    if (copy_attributes(xml, element, node, e) < 0)
         return NULL;
     struct rg_xml_element **link = &element->child;
     for (const xmlNode *n = node->children; n; n = n->next) {
         if (n->type == XML_ELEMENT_NODE) { /* libxml2 bounds the depth at 256 */
-            *link = copy_element(xml, n, text, e);
+            *link = copy_element(xml, n, e);
             if (!*link)
                 return NULL;
             (*link)->parent = element;
@@ -318,6 +276,7 @@ static xmlDoc *parse(const struct rg_xml *xml, const struct text *text, struct r
     }
     parser->_private = &entity_line;
     parser->sax->entityDecl = refuse_entity;
+    parser->sax->startElementNs = start_element;
     xmlStructuredErrorFunc saved = xmlStructuredError;
     void *saved_context = xmlStructuredErrorContext;
     xmlSetStructuredErrorFunc(NULL, swallow);
@@ -358,20 +317,15 @@ int rg_xml_open(struct rg_xml *xml, const char *path, const char *root, struct r
     *xml = (struct rg_xml){.path = strdup(path)};
     int err = xml->path ? read_all(xml, &text, &problem)
                         : rg_fail(&problem, RG_ERR_NOMEM, "out of memory");
-    if (err == 0 && (err = find_tags(&text)) == RG_ERR_NOMEM)
-        no_memory(xml, &problem);
-    else if (err == RG_ERR_INVALID && text.count > 0)
-        rg_xml_fail(xml, text.tags[text.count - 1].line, &problem,
-                    "a tag of more than %d KiB, which none should be", MAX_TAG >> 10);
+    err = err ? err : check_tags(xml, &text, &problem);
     xmlDoc *doc = err ? NULL : parse(xml, &text, &problem);
     const xmlNode *node = doc ? xmlDocGetRootElement(doc) : NULL;
     if (node && strcmp((const char *)node->name, root) != 0)
-        rg_xml_fail(xml, text.count > 0 ? text.tags[0].line : 1, &problem,
+        rg_xml_fail(xml, line_of(node->_private), &problem,
                     "the root element is <%.60s>: <%s> is allowed", node->name, root);
     else if (node)
-        xml->root = copy_element(xml, node, &text, &problem);
+        xml->root = copy_element(xml, node, &problem);
     xmlFreeDoc(doc);
-    free(text.tags);
     free(text.bytes);
     if (xml->root)
         return 0;
