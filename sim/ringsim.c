@@ -65,7 +65,7 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
 {
     struct simulation *s = arg;
     struct rg_sim_options options = {.platform = s->ringsim->study.platform.file,
-                                     .link_rate = s->ringsim->study.scenario.training.link_rate,
+                                     .link_rate = s->ringsim->study.scenario.training.bandwidth_factor,
                                      .size = job->nodes,
                                      .hosts = s->ringsim->study.platform.names,
                                      .boards = job->boards,
@@ -306,7 +306,7 @@ static int probe(void *arg, const struct rg_study *study, struct rg_error *e)
     int unknown = note_probed(arg, study->platform.file, nodes);
     if (unknown < 0)
         return rg_fail(e, unknown, "%.200s: out of memory", study->platform.file);
-    return unknown ? rg_engine_probe(study->platform.file, study->scenario.training.link_rate,
+    return unknown ? rg_engine_probe(study->platform.file, study->scenario.training.bandwidth_factor,
                                      study->platform.names, study->platform.boards, nodes, e)
                    : 0;
 }
@@ -397,8 +397,8 @@ int main(int argc, char **argv)
     struct ringsim r = {0};
     rg_blas_setup(argv);
     rg_cli_parse(&argp, argc, argv, &r);
-    if (r.options.list) {
-        rg_cli_list(stdout);
+    if (r.options.show) {
+        r.options.show(stdout);
         rg_cli_free(&r.options);
         return rg_cli_flush("ringsim");
     }

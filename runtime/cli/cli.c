@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 
 #include "base/check.h"
-#include "scenario/text.h"
+#include "scenario/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,7 @@ enum {
     KEY_JSON,
     KEY_TRACE,
     KEY_LIST,
+    KEY_SCHEMA,
     KEY_CHECK,
     KEY_SAVE,
     KEY_LOAD,
@@ -28,17 +29,14 @@ enum {
 static const struct argp_option option_table[] = {
     {"strategy", KEY_STRATEGY, "LABEL", 0, "Run only this strategy of the scenario (repeatable)",
      0},
-    {"set", KEY_SET, "KEY=VALUE", 0,
-     "Override a scalar: nodes, batch, epochs, iterations, samples, test, seed, numerics, overlap, "
-     "threads, platform, network, optimizer, learning-rate, momentum, clock, link-rate, "
-     "key-byte-s, jitter, accuracy (of <stop>), or LABEL.PARAM (repeatable)",
-     0},
+    {"set", KEY_SET, "KEY=VALUE", 0, "Override a setting (repeatable)", 0}, /* see tell_keys */
     {"json", KEY_JSON, "FILE", 0,
      "Write the result (- for standard output, then nothing else goes there)", 0},
     {"trace", KEY_TRACE, "FILE", 0, "Write a timeline in the Chrome trace format (for Perfetto)",
      0},
-    {"list", KEY_LIST, NULL, 0, "List strategies and their parameters, layers and kinds of data",
-     0},
+    {"list", KEY_LIST, NULL, 0,
+     "List settings, strategies and their parameters, layers and kinds of data", 0},
+    {"schema", KEY_SCHEMA, NULL, 0, "Print the RELAX NG schema of scenarios", 0},
     {"check", KEY_CHECK, NULL, 0,
      "Validate the scenario and its files, print what would run and its closed forms, run nothing",
      0},
@@ -109,7 +107,7 @@ static void set_timeout(struct argp_state *state, struct rg_options *options, co
 
 static void finish_arguments(struct argp_state *state, const struct rg_options *options)
 {
-    if (!options->scenario && !options->list && !options->merging)
+    if (!options->scenario && !options->show && !options->merging)
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "no scenario: a SCENARIO.xml is wanted, or --list (see --help)");
 }
@@ -146,7 +144,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         set_timeout(state, options, argument);
         break;
     case KEY_LIST:
-        options->list = true;
+        options->show = rg_cli_list;
+        break;
+    case KEY_SCHEMA:
+        options->show = rg_schema_write;
         break;
     case KEY_CHECK:
         options->check = true;
@@ -169,85 +170,23 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     return 0;
 }
 
-const struct argp rg_cli_argp = {.options = option_table, .parser = parse_option};
-
-/* All long options of a parser and its children, as a list of words; argp's own too. */
-static void collect(const struct argp *argp, char *words, size_t size)
+/* The help of --set names every key. */
+static char *tell_keys(int key, const char *text, void *input)
 {
-    for (const struct argp_option *o = argp->options; o && (o->name || o->key || o->doc); o++) {
-        size_t used = strlen(words);
-        if (o->name)
-            snprintf(words + used, size - used, "--%s ", o->name);
-    }
-    for (const struct argp_child *child = argp->children; child && child->argp; child++)
-        collect(child->argp, words, size);
+    char keys[RG_SETTING_KEYS], *whole;
+    (void)input;
+    if (key != KEY_SET)
+        return (char *)text;
+    rg_setting_keys(keys);
+    return asprintf(&whole, "%s: %s", text, keys) < 0 ? (char *)text : whole;
 }
 
-/* An option by its name, which may be cut short as long as it is unambiguous. */
-static const struct argp_option *find(const struct argp *argp, const char *name, size_t length,
-                                      bool exact)
-{
-    for (const struct argp_option *o = argp->options; o && (o->name || o->key || o->doc); o++)
-        if (o->name && strncmp(o->name, name, length) == 0 && (!exact || strlen(o->name) == length))
-            return o;
-    for (const struct argp_child *child = argp->children; child && child->argp; child++) {
-        const struct argp_option *o = find(child->argp, name, length, exact);
-        if (o)
-            return o;
-    }
-    return NULL;
-}
-
-static bool is_builtin(const char *name, size_t length)
-{
-    static const char *const names[] = {"help", "usage", "version"};
-    for (size_t i = 0; i < RG_COUNT(names); i++)
-        if (strncmp(names[i], name, length) == 0)
-            return true;
-    return length == 0;
-}
-
-/* argp tells about an unknown option in two lines and not what is allowed: look before it does. */
-static void refuse_unknown(const struct argp *argp, int argc, char **argv)
-{
-    const char *program = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
-    for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
-        if (strcmp(word, "--") == 0)
-            return;
-        if (word[0] != '-' || word[1] == '\0' || strcmp(word, "-?") == 0 || strcmp(word, "-V") == 0)
-            continue;
-        const char *name = word + 2;
-        size_t length = word[1] == '-' ? strcspn(name, "=") : 0;
-        const struct argp_option *option = NULL;
-        if (word[1] == '-') {
-            option = find(argp, name, length, true);
-            if (!option)
-                option = find(argp, name, length, false);
-        }
-        if (word[1] != '-' || (!option && !is_builtin(name, length))) {
-            char words[600] = "", allowed[720], given[64];
-            collect(argp, words, sizeof words);
-            strncat(words, "--version --help", sizeof words - strlen(words) - 1);
-            snprintf(given, sizeof given, "%.*s", (int)strcspn(word, "="), word);
-            rg_text_allowed(words, given, allowed, sizeof allowed);
-            rg_one_line(given);
-            fprintf(stderr, "%s: unknown option %s: %s\n", program, given, allowed);
-            exit(RG_EXIT_USAGE);
-        }
-        if (!option || !option->arg || (option->flags & OPTION_ARG_OPTIONAL) || name[length] == '=')
-            continue;
-        if (++i == argc) {
-            fprintf(stderr, "%s: option %s needs %s\n", program, word, option->arg);
-            exit(RG_EXIT_USAGE);
-        }
-    }
-}
+const struct argp rg_cli_argp = {
+    .options = option_table, .parser = parse_option, .help_filter = tell_keys};
 
 void rg_cli_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
     argp_err_exit_status = RG_EXIT_USAGE;
-    refuse_unknown(argp, argc, argv);
     error_t error = argp_parse(argp, argc, argv, 0, NULL, input);
     if (error) {
         fprintf(stderr, "%s: %s\n", argv[0], strerror(error));

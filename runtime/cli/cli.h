@@ -23,9 +23,10 @@ struct rg_options {
     char **sets, **labels;
     int set_count, label_count;
     char *json, *trace, *save, *load;
-    char *data;       /* folder to look for data files in, or NULL */
-    double timeout_s; /* 0: none */
-    bool list, check, quiet;
+    char *data;                 /* folder to look for data files in, or NULL */
+    double timeout_s;           /* 0: none */
+    void (*show)(FILE *stream); /* what to print in place of running: --list, --schema */
+    bool check, quiet;
     enum rg_keyed keyed;
     /* What else the program reads (rg_cli_reads): no result may go there. */
     struct {
@@ -41,9 +42,8 @@ void rg_cli_reads(struct rg_options *options, const char *name, const char *path
  * end the program with exit status 2 (argp_err_exit_status). */
 extern const struct argp rg_cli_argp;
 
-/* argp_parse, with unknown options told in one line, the nearest known one named, and --version
- * taken care of. Ends the program on bad usage (status 2), --help and --version (0). A parser that
- * finds a bad value says so with argp_failure(state, RG_EXIT_USAGE, 0, ...): one line as well. */
+/* argp_parse. Ends the program on bad usage (status 2), --help and --version (0). A parser that
+ * finds a bad value says so with argp_failure(state, RG_EXIT_USAGE, 0, ...): one line. */
 void rg_cli_parse(const struct argp *argp, int argc, char **argv, void *input);
 
 /* A whole number of an option, from low to high; anything else ends the program as above. */
@@ -56,7 +56,8 @@ double rg_cli_number(struct argp_state *state, const char *option, const char *t
 /* The lists in the options; the strings belong to argv. */
 void rg_cli_free(struct rg_options *options);
 
-/* --list: strategies, schedules, parameters with defaults and ranges, layers, datasets. */
+/* --list: settings, strategies, schedules, parameters with defaults and ranges, layers, datasets.
+ */
 void rg_cli_list(FILE *stream);
 /* --check: what would run, with closed forms (time, bytes, memory: does it fit), units given. */
 void rg_cli_check(const struct rg_study *study, FILE *stream);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "result/human.h"
+#include "scenario/settings.h"
 #include "study/capacity.h"
 
 #include <inttypes.h>
@@ -14,25 +15,63 @@
 
 static void print_param(const struct rg_param *param, FILE *stream)
 {
-    fprintf(stream, "      %s=\"%s\"  (", param->name, param->fallback);
-    if (param->type == RG_PARAM_CHOICE)
-        fputs(param->choices, stream);
-    else if (param->type == RG_PARAM_LIST)
-        fprintf(stream, "N,N,... or %s", param->fallback);
-    else
-        fprintf(stream, "%.0f to %.0f%s%s", param->min, param->max,
-                strcmp(param->fallback, "auto") == 0 ? " or " : "",
-                strcmp(param->fallback, "auto") == 0 ? param->fallback : "");
-    fputs(")\n", stream);
+    char allowed[RG_TYPE_WORDS] = "N,N,...";
+    const struct rg_type type = rg_job_param_type(param);
+    if (param->type != RG_PARAM_LIST)
+        rg_type_allowed(&type, allowed, sizeof allowed);
+    bool word = param->type == RG_PARAM_LIST || strcmp(param->fallback, "auto") == 0;
+    fprintf(stream, "      %s=\"%s\"  (%s%s%s)\n", param->name, param->fallback, allowed,
+            word ? " or " : "", word ? param->fallback : "");
     for (const char *line = param->help, *end; line; line = *end ? end + 1 : NULL) {
         end = strchrnul(line, '\n');
         fprintf(stream, "          %.*s\n", (int)(end - line), line);
     }
 }
 
+/* batch  (1 to 16777216; needed; --set batch) */
+static void print_setting(const struct rg_setting_info *info, FILE *stream)
+{
+    char allowed[RG_TYPE_WORDS], absent[60] = "";
+    double unused;
+    rg_type_allowed(&info->type, allowed, sizeof allowed);
+    rg_type_write(&info->type, info->absent, absent, sizeof absent);
+    bool has_default = !info->needed && !info->with && rg_type_has_number(&info->type) &&
+                       rg_type_read(&info->type, absent, &unused, NULL) == 0;
+    fprintf(stream, has_default ? "      %s=\"%s\"  (%s" : "      %s%s  (%s", info->name,
+            has_default ? absent : "", allowed);
+    if (info->either)
+        fprintf(stream, "; or %s, one of them is needed", info->either);
+    else if (info->needed)
+        fputs("; needed", stream);
+    if (info->with)
+        fprintf(stream, "; only with %s", info->with);
+    if (info->key)
+        fprintf(stream, "; --set %s", info->key);
+    if (info->older)
+        fprintf(stream, ", also called %s", info->older);
+    fprintf(stream, ")\n          %s\n", info->help);
+}
+
+static void list_settings(FILE *stream)
+{
+    fputs("Settings: attributes of a scenario's elements, with their defaults:\n", stream);
+    for (const struct rg_element_info *e = rg_element_infos; e->name; e++) {
+        fprintf(stream, "\n  <%s>%s%s\n", e->name, e->parent ? " in " : "",
+                e->parent ? e->parent : "");
+        for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++)
+            if (rg_setting_belongs(info, e->name))
+                print_setting(info, stream);
+    }
+    fputs("\n  for --set alone\n", stream);
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++)
+        if (!info->element)
+            print_setting(info, stream);
+}
+
 void rg_cli_list(FILE *stream)
 {
-    fputs("Strategies (<strategy label=\"...\" kind=\"KIND\" nodes=\"N\" .../>), parameters with "
+    list_settings(stream);
+    fputs("\nStrategies (<strategy label=\"...\" kind=\"KIND\" nodes=\"N\" .../>), parameters with "
           "their defaults:\n",
           stream);
     for (int i = 0; rg_strategies[i]; i++) {
@@ -60,7 +99,9 @@ void rg_cli_list(FILE *stream)
     fputs("\nOptimizers (<training optimizer=\"KIND\" learning-rate=\"RATE\" .../>):\n\n", stream);
     for (const struct rg_optimizer_info *info = rg_optimizer_infos; info->name; info++)
         fprintf(stream, "  %-10s %s\n", info->name, info->summary);
-    fprintf(stream, "\nKeys of --set and <sweep>: %s, and LABEL.PARAM\n", rg_scenario_keys);
+    char keys[RG_SETTING_KEYS];
+    rg_setting_keys(keys);
+    fprintf(stream, "\nKeys of --set and <sweep>: %s\n", keys);
 }
 
 /* ---- --check ---- */

@@ -1,17 +1,9 @@
 /* --set KEY=VALUE, and points of a sweep, on a loaded scenario. */
-#include "scenario/scenario.h"
+#include "scenario/scenario_parts.h"
 
-#include "base/check.h"
-#include "scenario/limits.h"
-
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char rg_scenario_keys[] = "nodes batch epochs iterations samples test seed numerics overlap "
-                                "threads platform network optimizer learning-rate momentum clock "
-                                "link-rate key-byte-s jitter accuracy";
 
 static int complain(const struct rg_scenario *s, struct rg_error *e, const char *assignment,
                     const char *why)
@@ -29,116 +21,25 @@ static int replace(char **text, const char *value, struct rg_error *e)
     return 0;
 }
 
-static void apply_number(struct rg_scenario *s, const char *key, double value)
+/* A scenario-wide key. */
+static int set_key(struct rg_scenario *s, const char *assignment,
+                   const struct rg_setting_info *info, const char *value, struct rg_error *e)
 {
-    struct rg_training *t = &s->training;
-    if (strcmp(key, "nodes") == 0) {
-        s->nodes = (int)value;
-    } else if (strcmp(key, "batch") == 0) {
-        t->batch = (int)value;
-        s->lines.batch = 0;
-    } else if (strcmp(key, "epochs") == 0) {
-        t->epochs = (int)value;
-        t->iterations = 0;
-        s->lines.iterations = 0;
-    } else if (strcmp(key, "iterations") == 0) {
-        t->iterations = (long)value;
-        t->epochs = 0;
-        s->lines.iterations = 0;
-    } else if (strcmp(key, "samples") == 0) {
-        s->data.train = (int)value;
-    } else if (strcmp(key, "test") == 0) {
-        s->data.test = (int)value;
-    } else if (strcmp(key, "seed") == 0) {
-        s->seed = s->data.seed = (uint64_t)value;
-    } else if (strcmp(key, "threads") == 0) {
-        t->threads = (int)value;
-        s->lines.threads = 0;
-    } else if (strcmp(key, "clock") == 0) {
-        t->clock = value;
-        s->lines.clock = 0;
-        s->clock_count = 0; /* all boards */
-    } else if (strcmp(key, "link-rate") == 0) {
-        t->link_rate = value;
-    } else if (strcmp(key, "key-byte-s") == 0) {
-        t->key_byte_s = value;
-    } else if (strcmp(key, "jitter") == 0) {
-        s->faults.spread = value;
-    } else if (strcmp(key, "momentum") == 0) {
-        t->optimizer.momentum = (float)value;
-    } else if (strcmp(key, "accuracy") == 0) {
-        s->stop_accuracy = value;
-        s->lines.stop = 0;
-    } else {
-        t->optimizer.rate = (float)value;
+    struct rg_error why = {0};
+    const struct rg_setting_info *other;
+    const char *word;
+    double number = 0;
+    if (rg_type_read(&info->type, value, &number, &why) < 0)
+        return complain(s, e, assignment, why.text);
+    if (!rg_setting_stands(info, s, &other, &word)) {
+        snprintf(why.text, sizeof why.text, "only %s=\"%s\" has it", other->name, word);
+        return complain(s, e, assignment, why.text);
     }
-}
-
-static int set_numerics(struct rg_scenario *s, const char *assignment, const char *value,
-                        struct rg_error *e)
-{
-    int real = rg_text_index(RG_NUMERICS_WORDS, value);
-    if (real < 0)
-        return complain(s, e, assignment, "real and skip are allowed");
-    s->training.numerics = real;
-    if (!real) /* no accuracy to stop at: the override asks for time only */
-        s->stop_accuracy = NAN;
+    s->lines[info - rg_setting_infos] = 0;
+    if (info->store == RG_STORE_TEXT)
+        return replace(rg_setting_text(info, s), value, e);
+    rg_setting_change(info, s, number);
     return 0;
-}
-
-/* With the momentum and the like that its kind has by default. */
-static int set_optimizer(struct rg_scenario *s, const char *assignment, const char *value,
-                         struct rg_error *e)
-{
-    struct rg_optimizer *optimizer = &s->training.optimizer;
-    int kind = rg_text_index(RG_OPTIMIZER_WORDS, value);
-    if (kind < 0) {
-        char allowed[80];
-        rg_text_allowed(RG_OPTIMIZER_WORDS, value, allowed, sizeof allowed);
-        return complain(s, e, assignment, allowed);
-    }
-    if ((int)optimizer->kind != kind)
-        *optimizer = rg_optimizer_make((enum rg_optimizer_kind)kind, optimizer->rate);
-    return 0;
-}
-
-/* Why a number, good by itself, is none for this scenario; NULL: it is. */
-static const char *refusal_of(const struct rg_scenario *s, const char *key)
-{
-    if (strcmp(key, "momentum") == 0 && s->training.optimizer.kind != RG_MOMENTUM)
-        return "only optimizer=\"momentum\" has it";
-    if (strcmp(key, "accuracy") == 0 && !s->training.numerics)
-        return "numerics are skipped, numerics=real is needed";
-    return NULL;
-}
-
-/* A scenario-wide key, known to be one. */
-static int set_key(struct rg_scenario *s, const char *assignment, const char *key,
-                   const char *value, struct rg_error *e)
-{
-    const struct rg_limit *limit = rg_scenario_limit(key);
-    if (limit) {
-        struct rg_error why = {0};
-        double number;
-        if (rg_text_number(value, limit, &number, &why) < 0)
-            return complain(s, e, assignment, why.text);
-        const char *refusal = refusal_of(s, key);
-        if (refusal)
-            return complain(s, e, assignment, refusal);
-        apply_number(s, key, number);
-        return 0;
-    }
-    if (strcmp(key, "numerics") == 0)
-        return set_numerics(s, assignment, value, e);
-    if (strcmp(key, "optimizer") == 0)
-        return set_optimizer(s, assignment, value, e);
-    if (value[0] == '\0')
-        return complain(s, e, assignment, "a value is wanted after the =");
-    if (strcmp(key, "overlap") == 0)
-        return replace(&s->overlap, value, e);
-    bool platform = strcmp(key, "platform") == 0;
-    *(platform ? &s->platform_line : &s->network_line) = 0;
-    return replace(platform ? &s->platform_file : &s->network_file, value, e);
 }
 
 /* LABEL.PARAM: judged later against the strategy's own table, as an attribute would be. */
@@ -188,19 +89,20 @@ static int assign(struct rg_scenario *s, const char *assignment, struct rg_error
     char *key = strndup(assignment, (size_t)(equals - assignment));
     if (!key)
         return rg_fail(e, RG_ERR_NOMEM, "--set: out of memory");
+    const struct rg_setting_info *info = rg_setting_of_key(key);
     char *dot = strchr(key, '.');
     int err;
     if (dot) {
         *dot = '\0';
         err = set_attribute(s, assignment, key, dot + 1, equals + 1, e);
-    } else if (rg_text_index(rg_scenario_keys, key) < 0) {
-        char words[sizeof rg_scenario_keys + 16], allowed[300], why[360];
-        snprintf(words, sizeof words, "%s LABEL.PARAM", rg_scenario_keys);
+    } else if (info) {
+        err = set_key(s, assignment, info, equals + 1, e);
+    } else {
+        char words[RG_SETTING_KEYS], allowed[RG_SETTING_KEYS + 60], why[RG_SETTING_KEYS + 80];
+        rg_setting_keys(words);
         rg_text_allowed(words, key, allowed, sizeof allowed);
         snprintf(why, sizeof why, "unknown key: %s", allowed);
         err = complain(s, e, assignment, why);
-    } else {
-        err = set_key(s, assignment, key, equals + 1, e);
     }
     free(key);
     return err;
@@ -226,7 +128,8 @@ int rg_scenario_apply(struct rg_scenario *s, const struct rg_setting *point, int
     s->point = point;
     s->point_count = count;
     for (int i = 0; i < count && err == 0; i++) {
-        bool file = strcmp(point[i].key, "platform") == 0 || strcmp(point[i].key, "network") == 0;
+        const struct rg_setting_info *info = rg_setting_of_key(point[i].key);
+        bool file = info && info->type.kind == RG_TYPE_FILE;
         char *path = file ? rg_text_beside(s->file, point[i].value) : NULL, *text = NULL;
         if ((file && !path) ||
             asprintf(&text, "%s=%s", point[i].key, file ? path : point[i].value) < 0)

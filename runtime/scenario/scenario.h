@@ -1,19 +1,17 @@
 /* Every XML file -> plain structs. The only user of libxml2.
  *
  * A scenario has exactly one each of platform, network, data and training, one or more strategies,
- * perhaps a stop; train or test left out, or test="0": what the files hold, or the kind's default.
+ * perhaps more; its attributes are the rows of settings.c.
  *
- *     <scenario name seed="1">
- *       <platform file/>
- *       <network file/>
- *       <data kind train test ...attributes of the kind.../>
- *       <training batch epochs|iterations learning-rate optimizer="sgd|momentum|adam"
- *                 momentum="0.9" numerics="real|skip" threads="1" clock="HZ" link-rate="1"
- *                 key-byte-s="0"/>
- *       <clock nodes="8-15,20" hz/> ...
+ *     <scenario ...>
+ *       <platform .../>
+ *       <network .../>
+ *       <data kind ...attributes of the kind.../>
+ *       <training .../>
+ *       <clock .../> ...
  *       <faults> ...see faults.h... </faults>
  *       <strategy label kind nodes ...parameters of the kind.../>
- *       <stop accuracy/>
+ *       <stop .../>
  *       <sweep key="nodes" values="4,8,16"/> ...
  *     </scenario>
  *
@@ -60,14 +58,13 @@ struct rg_training {
     int epochs;      /* passes over the training samples; the last incomplete batch is left out */
     long iterations; /* > 0: so many updates, whatever the epochs */
     struct rg_optimizer optimizer;
-    bool numerics;    /* false: skip them, charge their time only */
-    int threads;      /* cores that training uses on a node */
-    double clock;     /* Hz of all boards; 0: their highest */
-    double link_rate; /* every link at so many times its bandwidth */
+    bool numerics;           /* false: skip them, charge their time only */
+    int threads;             /* cores that training uses on a node */
+    double clock;            /* Hz of all boards; 0: their highest */
+    double bandwidth_factor; /* every link at so many times its bandwidth */
     /* Connections are protected by a key, whose records are on the wire too (rg_tls_bytes): a
      * core's time for each byte at each end, beside what the board needs anyway. 0: no key. */
     double key_byte_s;
-    int line;
 };
 
 /* A group of nodes at another clock. */
@@ -91,11 +88,12 @@ struct rg_setting {
     int line; /* of the sweep */
 };
 
+enum { RG_SETTINGS_MAX = 96, RG_ELEMENTS_MAX = 24 };
+
 struct rg_scenario {
     char *file, *name;
     uint64_t seed;
     char *platform_file, *network_file;
-    int platform_line, network_line;
     struct rg_data_spec data;
     struct rg_training training;
     struct rg_strategy_spec *strategies;
@@ -106,10 +104,10 @@ struct rg_scenario {
     int nodes;            /* 0: not given */
     double stop_accuracy; /* NAN: not given */
     char *overlap;        /* --set overlap: for every strategy whose kind has it; NULL: not given */
-    struct {              /* of attributes; 0: not given, or from the command line */
-        int batch, iterations, threads, clock, stop;
-    } lines;
-    struct rg_sweep *sweeps; /* in document order; without those that --set has pinned */
+    int lines[RG_SETTINGS_MAX]; /* in the order of rg_setting_infos: of the attribute; < 0: it is
+                                 * not given, less the line of its element; 0: from --set or nowhere
+                                 */
+    struct rg_sweep *sweeps;    /* in document order; without those that --set has pinned */
     int sweep_count;
     const struct rg_setting *point; /* what rg_scenario_apply was given */
     int point_count;
@@ -118,8 +116,8 @@ struct rg_scenario {
 };
 
 int rg_scenario_load(const char *file, struct rg_scenario *scenario, struct rg_error *e);
-/* Apply one --set KEY=VALUE: one of rg_scenario_keys (samples: train of <data>; jitter: the spread
- * of <faults>; accuracy: of <stop>), or LABEL.PARAM. Errors list what is allowed. */
+/* Apply one --set KEY=VALUE: the key of a setting (settings.c), or LABEL.PARAM. Errors list what is
+ * allowed. */
 int rg_scenario_set(struct rg_scenario *scenario, const char *assignment, struct rg_error *e);
 /* Apply a point of its sweeps, as --set would; complaints name the sweep's line. `point` must
  * outlive the scenario. */
@@ -149,8 +147,9 @@ void rg_scenario_free(struct rg_scenario *scenario);
 int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_error *e,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* The keys of --set, separated by blanks; LABEL.PARAM comes on top. */
-extern const char rg_scenario_keys[];
+/* The line that says a setting, `field` being where the scenario keeps it; where nobody does, that
+ * of its element; 0: it came with --set or a sweep, or its element is not there either. */
+int rg_scenario_line(const struct rg_scenario *scenario, const void *field);
 
 int rg_network_load(const char *file, struct rg_network *network, struct rg_error *e);
 

@@ -2,7 +2,7 @@
  *
  * Failure modes handled: a file that is not there, is a folder or cannot be read; each is reported
  * with the line of the scenario that asks for it. */
-#include "scenario/limits.h"
+#include "scenario/scenario_parts.h"
 
 #include "base/check.h"
 #include "base/digest.h"
@@ -196,69 +196,87 @@ static int add_strategy(struct rg_digest *digest, const struct rg_strategy_spec 
     return 0;
 }
 
-static void add_windows(struct rg_digest *digest, const char *kind,
-                        const struct rg_fault_windows *windows)
+/* ---- settings ---- */
+
+/* One that is kept in a scenario or record. A setting that the digest has had from the first is
+ * always there; a later one only where it is not `absent`, so that scenarios without it keep their
+ * digest, which results hold. */
+static void add_setting(struct rg_digest *digest, const struct rg_setting_info *info,
+                        const void *base)
 {
-    for (int i = 0; i < windows->count; i++) {
-        const struct rg_fault_window *window = &windows->window[i];
-        add_number(digest, kind, window->first);
-        add_number(digest, "to", window->last);
-        add_number(digest, "from s", window->from_s);
-        add_number(digest, "to s", window->to_s);
-        add_number(digest, "factor", window->factor);
+    const char *name = info->sealed ? info->sealed : info->name;
+    if (info->store == RG_STORE_TEXT) {
+        const char *text = *rg_setting_text(info, base);
+        if (info->sealed || text)
+            add(digest, name, text ? text : "");
+        return;
     }
+    double number = rg_setting_number(info, base);
+    bool absent = number == info->absent || (isnan(number) && isnan(info->absent));
+    if (info->sealed || !absent)
+        add_number(digest, name, isnan(number) ? -1 : number);
+}
+
+/* A record of an element: its ranks, under this word, and its other settings. */
+static void add_record(struct rg_digest *digest, const char *element, const char *word,
+                       const void *record)
+{
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+        if (!rg_setting_belongs(info, element))
+            continue;
+        if (info->store == RG_STORE_RANKS) {
+            const int *ranks = (const void *)((const char *)record + info->at);
+            add_number(digest, word, ranks[0]);
+            add_number(digest, "to", ranks[1]);
+        } else {
+            add_setting(digest, info, record);
+        }
+    }
+}
+
+static void add_clocks(struct rg_digest *digest, const struct rg_scenario *s)
+{
+    for (int i = 0; i < s->clock_count; i++)
+        add_record(digest, "clock", "clock of", &s->clocks[i]);
+}
+
+static void add_windows(struct rg_digest *digest, const struct rg_scenario *s)
+{
+    for (int i = 0; i < s->faults.slow.count; i++)
+        add_record(digest, "slow", "slow", &s->faults.slow.window[i]);
+    for (int i = 0; i < s->faults.link.count; i++)
+        add_record(digest, "link", "link", &s->faults.link.window[i]);
 }
 
 /* What a kind of data is told beside its files, whose bytes count; numbers always did. */
-static void add_data(struct rg_digest *digest, const struct rg_data_spec *data)
+static void add_data(struct rg_digest *digest, const struct rg_scenario *s)
 {
-    const struct rg_data_attribute *attributes = data->kind->attributes;
-    add_number(digest, "inputs", rg_data_number(data, "inputs"));
-    add_number(digest, "classes", rg_data_number(data, "classes"));
+    const struct rg_data_attribute *attributes = s->data.kind->attributes;
+    add_number(digest, "inputs", rg_data_number(&s->data, "inputs"));
+    add_number(digest, "classes", rg_data_number(&s->data, "classes"));
     for (int i = 0; attributes[i].name; i++)
         if (attributes[i].type != RG_DATA_FILE && attributes[i].type != RG_DATA_COUNT &&
-            data->values[i].text)
-            add(digest, attributes[i].name, data->values[i].text);
+            s->data.values[i].text)
+            add(digest, attributes[i].name, s->data.values[i].text);
 }
 
-/* What the run depends on and the files do not say once --set has changed it. */
+/* What the run depends on and the files do not say once --set has changed it: in the order of the
+ * table, what else an element holds behind its settings. A setting without a key is what the
+ * scenario's file says. */
 static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
 {
-    const struct rg_training *t = &s->training;
-    const struct {
-        const char *key;
-        double value;
-    } numbers[] = {
-        {"seed", (double)s->seed},
-        {"nodes", s->nodes},
-        {"batch", t->batch},
-        {"epochs", t->epochs},
-        {"iterations", (double)t->iterations},
-        {"optimizer", t->optimizer.kind},
-        {"learning-rate", t->optimizer.rate},
-        {"momentum", t->optimizer.momentum},
-        {"numerics", t->numerics},
-        {"threads", t->threads},
-        {"clock", t->clock},
-        {"link-rate", t->link_rate},
-        {"key-byte-s", t->key_byte_s},
-        {"stop", isnan(s->stop_accuracy) ? -1 : s->stop_accuracy},
-        {"data", rg_data_kind_index(s->data.kind->name)},
-        {"train", s->data.train},
-        {"test", s->data.test},
-    };
-    for (size_t i = 0; i < RG_COUNT(numbers); i++)
-        add_number(digest, numbers[i].key, numbers[i].value);
-    add_data(digest, &s->data);
-    for (int i = 0; i < s->clock_count; i++) {
-        add_number(digest, "clock of", s->clocks[i].first);
-        add_number(digest, "to", s->clocks[i].last);
-        add_number(digest, "hz", s->clocks[i].hz);
+    static const struct {
+        const char *element;
+        void (*add)(struct rg_digest *digest, const struct rg_scenario *s);
+    } groups[] = {{"data", add_data}, {"clock", add_clocks}, {"slow link", add_windows}};
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+        if (!info->record && info->type.kind != RG_TYPE_FILE && (info->key || info->sealed))
+            add_setting(digest, info, s);
+        bool last = info->element && (!info[1].element || strcmp(info->element, info[1].element));
+        for (size_t i = 0; last && i < RG_COUNT(groups); i++)
+            if (strcmp(info->element, groups[i].element) == 0)
+                groups[i].add(digest, s);
     }
-    add_windows(digest, "slow", &s->faults.slow);
-    add_windows(digest, "link", &s->faults.link);
-    add_number(digest, "spread", s->faults.spread);
-    add(digest, "overlap", s->overlap ? s->overlap : "");
     for (int i = 0; i < s->strategy_count; i++)
         if (add_strategy(digest, &s->strategies[i]) < 0)
             return RG_ERR_NOMEM;
@@ -272,9 +290,11 @@ static int seal_files(struct rg_scenario *s, struct rg_error *e)
     struct rg_digest *digest = rg_digest_new();
     if (!digest)
         return no_memory(s, e);
-    if ((err = digest_file(digest, s, "scenario", s->file, s->training.line, "", e)) == 0 &&
-        (err = digest_file(digest, s, "platform", s->platform_file, s->platform_line, "", e)) == 0)
-        err = digest_file(digest, s, "network", s->network_file, s->network_line, "", e);
+    err = digest_file(digest, s, "scenario", s->file, rg_scenario_line(s, &s->name), "", e);
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help && err == 0; info++)
+        if (info->type.kind == RG_TYPE_FILE)
+            err = digest_file(digest, s, info->element, *rg_setting_text(info, s),
+                              abs(s->lines[info - rg_setting_infos]), "", e);
     const struct rg_data_attribute *attributes = s->data.kind->attributes;
     for (int i = 0; attributes[i].name && err == 0; i++) {
         const struct rg_data_value *value = &s->data.values[i];

@@ -2,8 +2,7 @@
  *
  * Failure modes handled: keys that --set does not know or no strategy has, values that are empty,
  * out of range or given twice, multiples of N where N cannot stand; each with its line. */
-#include "scenario/limits.h"
-#include "scenario/xml.h"
+#include "scenario/scenario_parts.h"
 
 #include "base/check.h"
 
@@ -56,31 +55,26 @@ void rg_sweep_resolve(const char *value, long nodes, char *out, size_t size)
 static int check_value(const struct rg_xml *xml, const struct rg_sweep *sweep, const char *value,
                        struct rg_error *e)
 {
-    const struct rg_limit *limit = rg_scenario_limit(sweep->key);
-    bool scalar = strchr(sweep->key, '.') == NULL;
+    const struct rg_setting_info *info = rg_setting_of_key(sweep->key);
+    bool whole = info && info->type.kind == RG_TYPE_NUMBER && info->type.limit.whole;
+    bool multiples = strchr(sweep->key, '.') || (whole && strcmp(info->key, "nodes") != 0);
     struct rg_error why = {0};
     double number;
     if (value[0] == '\0')
         return rg_xml_fail(xml, sweep->line, e,
                            "values of <sweep key=\"%.80s\">: one of them is empty", sweep->key);
     if (rg_sweep_is_multiple(value)) {
-        if (!scalar || (limit && limit->whole && strcmp(sweep->key, "nodes") != 0))
+        if (multiples)
             return 0;
         return rg_xml_fail(xml, sweep->line, e,
                            "value \"%.40s\" of <sweep key=\"%.80s\">: multiples of N, the point's "
                            "nodes, are allowed for other whole numbers only",
                            value, sweep->key);
     }
-    if (scalar && limit && rg_text_number(value, limit, &number, &why) < 0)
+    if (info && rg_type_read(&info->type, value, &number, &why) < 0)
         return rg_xml_fail(xml, sweep->line, e, "value \"%.40s\" of <sweep key=\"%.80s\">: %s%s",
                            value, sweep->key, why.text,
-                           limit->whole && strcmp(sweep->key, "nodes") != 0
-                               ? ", or multiples of the nodes: 2N, N/8"
-                               : "");
-    if (strcmp(sweep->key, "numerics") == 0 && rg_text_index(RG_NUMERICS_WORDS, value) < 0)
-        return rg_xml_fail(xml, sweep->line, e,
-                           "value \"%.40s\" of <sweep key=\"numerics\">: real and skip are allowed",
-                           value);
+                           multiples ? ", or multiples of the nodes: 2N, N/8" : "");
     return 0;
 }
 
@@ -101,7 +95,8 @@ static bool same_value(const char *key, const char *a, const char *b)
     double x, y;
     if (strcmp(a, b) == 0)
         return true;
-    return (strchr(key, '.') || rg_scenario_limit(key)) && rg_text_number(a, &any, &x, NULL) == 0 &&
+    const struct rg_setting_info *info = rg_setting_of_key(key);
+    return (!info || info->type.kind == RG_TYPE_NUMBER) && rg_text_number(a, &any, &x, NULL) == 0 &&
            rg_text_number(b, &any, &y, NULL) == 0 && x == y;
 }
 
@@ -137,43 +132,28 @@ static int read_values(const struct rg_xml *xml, struct rg_sweep *sweep, const c
     return err == RG_ERR_NOMEM ? rg_fail(e, err, "%s: out of memory", xml->path) : err;
 }
 
-/* How long to train is said once: in epochs or in iterations. */
-static bool is_length(const char *key)
-{
-    return strcmp(key, "epochs") == 0 || strcmp(key, "iterations") == 0;
-}
-
-/* Does a value of one key take the place of one of the other? */
-static bool replaces(const char *a, const char *b)
-{
-    return strcmp(a, b) == 0 || (is_length(a) && is_length(b));
-}
-
 int rg_sweep_read(const struct rg_xml *xml, const struct rg_xml_element *element,
                   struct rg_scenario *s, struct rg_error *e)
 {
-    const struct rg_xml_attribute *key, *values;
-    int err = rg_xml_only(xml, element, "key values", e);
-    if (err || (err = rg_xml_want(xml, element, "key", &key, e)) ||
-        (err = rg_xml_want(xml, element, "values", &values, e)) ||
-        (err = rg_xml_empty(xml, element, e)))
-        return err;
-    for (int i = 0; i < s->sweep_count; i++)
-        if (replaces(s->sweeps[i].key, key->value))
-            return rg_xml_fail(
-                xml, key->line, e,
-                "a second <sweep key=\"%.80s\">, the first (%.80s) is on line %d: one "
-                "is allowed",
-                key->value, s->sweeps[i].key, s->sweeps[i].line);
     if (s->sweep_count == MOST_SWEEPS)
         return rg_xml_fail(xml, element->line, e, "up to %d <sweep> are allowed", MOST_SWEEPS);
-    struct rg_sweep *sweeps = realloc(s->sweeps, (size_t)(s->sweep_count + 1) * sizeof *sweeps);
+    struct rg_sweep *sweeps = rg_scenario_append(s->sweeps, s->sweep_count, sizeof *sweeps);
     if (!sweeps)
         return no_memory(s, e);
     s->sweeps = sweeps;
     struct rg_sweep *sweep = &sweeps[s->sweep_count++];
-    *sweep = (struct rg_sweep){.key = strdup(key->value), .line = values->line};
-    return sweep->key ? read_values(xml, sweep, values->value, e) : no_memory(s, e);
+    int err = rg_scenario_read_record(xml, element, sweep, e);
+    if (err)
+        return err;
+    for (const struct rg_sweep *other = sweeps; other < sweep; other++)
+        if (rg_setting_replaces(other->key, sweep->key))
+            return rg_xml_fail(xml, rg_xml_find(element, "key")->line, e,
+                               "a second <sweep key=\"%.80s\">, the first (%.80s) is on line %d: "
+                               "one is allowed",
+                               sweep->key, other->key, other->line);
+    const struct rg_xml_attribute *values = rg_xml_find(element, "values");
+    sweep->line = values->line;
+    return read_values(xml, sweep, values->value, e);
 }
 
 /* Once all strategies are known: is it a key at all? */
@@ -182,11 +162,10 @@ int rg_sweep_check_keys(const struct rg_xml *xml, const struct rg_scenario *s, s
     for (int i = 0; i < s->sweep_count; i++) {
         const struct rg_sweep *sweep = &s->sweeps[i];
         const char *dot = strchr(sweep->key, '.');
-        char words[400], allowed[400];
-        bool known = !dot && rg_text_index(rg_scenario_keys, sweep->key) >= 0;
-        snprintf(words, sizeof words, "%s LABEL.PARAM", rg_scenario_keys);
-        if (dot)
-            words[0] = '\0';
+        char words[RG_SETTING_KEYS] = "", allowed[RG_SETTING_KEYS + 60];
+        bool known = rg_setting_of_key(sweep->key) != NULL;
+        if (!dot)
+            rg_setting_keys(words);
         for (int k = 0; dot && k < s->strategy_count; k++) {
             const char *label = s->strategies[k].label;
             size_t used = strlen(words);
@@ -224,7 +203,7 @@ void rg_sweep_drop(struct rg_scenario *s, const char *key)
 {
     int kept = 0;
     for (int i = 0; i < s->sweep_count; i++) {
-        if (replaces(s->sweeps[i].key, key))
+        if (rg_setting_replaces(s->sweeps[i].key, key))
             free_sweep(&s->sweeps[i]);
         else
             s->sweeps[kept++] = s->sweeps[i];

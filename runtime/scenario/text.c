@@ -53,15 +53,26 @@ static locale_t plain_locale(void)
 void rg_text_limit(const struct rg_limit *limit, char *out, size_t size)
 {
     if (limit->whole && limit->max > 9007199254740992.0)
-        snprintf(out, size, "%.0f and more are allowed", limit->min);
+        snprintf(out, size, "%.0f and more", limit->min);
     else if (limit->whole)
-        snprintf(out, size, "%.0f to %.0f are allowed", limit->min, limit->max);
+        snprintf(out, size, "%.0f to %.0f", limit->min, limit->max);
     else if (isinf(limit->max))
-        snprintf(out, size, "numbers %s %g are allowed", limit->open ? "above" : "from",
-                 limit->min);
+        snprintf(out, size, "numbers %s %g", limit->open ? "above" : "from", limit->min);
     else
-        snprintf(out, size, "numbers %s %g up to %g are allowed", limit->open ? "above" : "from",
-                 limit->min, limit->max);
+        snprintf(out, size, "numbers %s %g up to %g", limit->open ? "above" : "from", limit->min,
+                 limit->max);
+}
+
+void rg_text_shortest(double number, char *out, size_t size)
+{
+    bool whole = number == floor(number) && fabs(number) < 9007199254740992.0;
+    int digits = 1;
+    snprintf(out, size, "%.0f", number);
+    while (!whole && digits <= 17) {
+        snprintf(out, size, "%.*g", digits++, number);
+        if (strtod(out, NULL) == number)
+            break;
+    }
 }
 
 int rg_text_number(const char *text, const struct rg_limit *limit, double *value,
@@ -70,14 +81,14 @@ int rg_text_number(const char *text, const struct rg_limit *limit, double *value
     char allowed[120];
     rg_text_limit(limit, allowed, sizeof allowed);
     if (!is_decimal(text, limit->whole))
-        return rg_fail(e, RG_ERR_INVALID, "not a %s: %s", limit->whole ? "whole number" : "number",
-                       allowed);
+        return rg_fail(e, RG_ERR_INVALID, "not a %s: %s are allowed",
+                       limit->whole ? "whole number" : "number", allowed);
     locale_t plain = plain_locale();
     double number = plain ? strtod_l(text, NULL, plain) : strtod(text, NULL);
     bool inside = isfinite(number) && number <= limit->max &&
                   (limit->open ? number > limit->min : number >= limit->min);
     if (!inside || (limit->whole && fabs(number) > 9007199254740992.0))
-        return rg_fail(e, RG_ERR_INVALID, "out of range: %s", allowed);
+        return rg_fail(e, RG_ERR_INVALID, "out of range: %s are allowed", allowed);
     *value = number;
     return 0;
 }

@@ -23,8 +23,11 @@ int rg_text_number(const char *text, const struct rg_limit *limit, double *value
  * `most`. Returns how many characters it takes, comma included; 0: the text is empty; < 0: it is
  * neither. */
 int rg_text_range(const char *text, int most, int *first, int *last);
-/* "1 to 64 are allowed" */
+enum { RG_TEXT_RANKS = 65535 }; /* the highest rank there may be */
+/* "1 to 64", "numbers above 0" */
 void rg_text_limit(const struct rg_limit *limit, char *out, size_t size);
+/* The shortest decimal that reads back as the same number; whole numbers without exponent. */
+void rg_text_shortest(double number, char *out, size_t size);
 
 /* Index of `word` in the list, or -1. */
 int rg_text_index(const char *words, const char *word);

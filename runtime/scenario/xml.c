@@ -345,6 +345,15 @@ void rg_xml_close(struct rg_xml *xml)
     *xml = (struct rg_xml){0};
 }
 
+int rg_xml_unknown(const struct rg_xml *xml, const struct rg_xml_element *element,
+                   const struct rg_xml_attribute *attribute, const char *words, struct rg_error *e)
+{
+    char allowed[300];
+    rg_text_allowed(words, attribute->name, allowed, sizeof allowed);
+    return rg_xml_fail(xml, attribute->line, e, "unknown attribute \"%.40s\" of <%s>: %s",
+                       attribute->name, element->name, allowed);
+}
+
 int rg_xml_only(const struct rg_xml *xml, const struct rg_xml_element *element, const char *words,
                 struct rg_error *e)
 {
@@ -352,10 +361,7 @@ int rg_xml_only(const struct rg_xml *xml, const struct rg_xml_element *element, 
         const struct rg_xml_attribute *a = &element->attributes[i];
         if (rg_text_index(words, a->name) >= 0)
             continue;
-        char allowed[300];
-        rg_text_allowed(words, a->name, allowed, sizeof allowed);
-        return rg_xml_fail(xml, a->line, e, "unknown attribute \"%.40s\" of <%s>: %s", a->name,
-                           element->name, allowed);
+        return rg_xml_unknown(xml, element, a, words, e);
     }
     return 0;
 }

@@ -39,6 +39,9 @@ int rg_xml_fail(const struct rg_xml *xml, int line, struct rg_error *e, const ch
 /* No attributes but those in the list of words. */
 int rg_xml_only(const struct rg_xml *xml, const struct rg_xml_element *element, const char *words,
                 struct rg_error *e);
+/* The complaint about one that is not in the list. */
+int rg_xml_unknown(const struct rg_xml *xml, const struct rg_xml_element *element,
+                   const struct rg_xml_attribute *attribute, const char *words, struct rg_error *e);
 /* No child elements. */
 int rg_xml_empty(const struct rg_xml *xml, const struct rg_xml_element *element,
                  struct rg_error *e);

@@ -129,7 +129,7 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
 int rg_study_make_jobs(struct rg_study *study, bool may_refuse, struct rg_error *e)
 {
     const struct rg_scenario *s = &study->scenario;
-    int err = 0, overlapping = 0;
+    int err = 0;
     study->jobs = calloc((size_t)s->strategy_count, sizeof *study->jobs); /* plans point to them */
     study->refusals = calloc((size_t)s->strategy_count, sizeof *study->refusals);
     if (!study->jobs || !study->refusals)
@@ -138,13 +138,7 @@ int rg_study_make_jobs(struct rg_study *study, bool may_refuse, struct rg_error 
         int i = study->job_count++;
         const struct rg_strategy_spec *spec = &s->strategies[i];
         err = make_job(study, spec, &study->jobs[i], may_refuse ? &study->refusals[i] : NULL, e);
-        if (err == 0)
-            overlapping +=
-                rg_job_param_index(study->jobs[study->job_count - 1].strategy, "overlap") >= 0;
     }
-    if (err == 0 && s->overlap && overlapping == 0 && !may_refuse)
-        err = rg_scenario_fail(s, 0, e, "overlap=%.60s: no strategy here has that parameter",
-                               s->overlap);
     return err;
 }
 

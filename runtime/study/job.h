@@ -5,6 +5,7 @@
 
 #include "result/result.h"
 #include "scenario/scenario.h"
+#include "scenario/setting_type.h"
 #include "strategies/strategy.h"
 
 /* A scenario with the files it names, and its jobs. It must not be moved: the jobs point into it.
@@ -57,6 +58,9 @@ int rg_study_select(struct rg_scenario *scenario, char *const *labels, int label
  * LABEL.PARAM, or overlap and the strategy's kind does not have it. */
 bool rg_study_concerns(const char *key, const struct rg_strategy_spec *spec);
 
+/* --set overlap is for the strategies whose kind has that parameter: at least one. */
+int rg_study_check_overlap(const struct rg_scenario *scenario, struct rg_error *e);
+
 /* Does the job fit its boards, and what a process of this machine can address? 0, or RG_ERR_NO_FIT
  * with node, need and room in *e. */
 int rg_job_fits(const struct rg_job *job, struct rg_error *e);
@@ -66,6 +70,8 @@ int rg_job_fits_in(const struct rg_job *job, uint64_t addressable, struct rg_err
  * turns on it: c is that, and no iteration is shorter. */
 void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction);
 
+/* What a parameter may be, unless it is a list. */
+struct rg_type rg_job_param_type(const struct rg_param *param);
 /* A resolved parameter as text: "16", "yes", "4,4,3"; malloc'ed, NULL when memory is out. */
 char *rg_job_param_text(const struct rg_job *job, int param);
 /* The head of a run: label, kind, resolved parameters, nodes, numerics, and what the closed forms

@@ -10,6 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct rg_type rg_job_param_type(const struct rg_param *param)
+{
+    if (param->type == RG_PARAM_CHOICE)
+        return (struct rg_type){.kind = RG_TYPE_WORD, .words = param->choices};
+    return (struct rg_type){.kind = RG_TYPE_NUMBER, .limit = {true, false, param->min, param->max}};
+}
+
 /* A fallback that is no number or list: "auto", "balanced". */
 static bool is_word(const struct rg_param *param)
 {
@@ -23,20 +30,6 @@ static void allow_word(const struct rg_param *param, struct rg_error *why)
     size_t used = strlen(why->text);
     if (is_word(param))
         snprintf(why->text + used, sizeof why->text - used, ", or %s", param->fallback);
-}
-
-static int parse_count(const struct rg_param *param, const char *text, struct rg_value *value,
-                       struct rg_error *why)
-{
-    const struct rg_limit limit = {.whole = true, .min = param->min, .max = param->max};
-    double number;
-    int err = rg_text_number(text, &limit, &number, why);
-    if (err) {
-        allow_word(param, why);
-        return err;
-    }
-    value->number = (long)number;
-    return 0;
 }
 
 static int parse_list(const struct rg_param *param, const char *text, struct rg_value *value,
@@ -72,17 +65,15 @@ static int parse_value(const struct rg_param *param, const char *text, struct rg
         value->automatic = true;
         return 0;
     }
-    if (param->type == RG_PARAM_COUNT)
-        return parse_count(param, text, value, why);
     if (param->type == RG_PARAM_LIST)
         return parse_list(param, text, value, why);
-    value->number = rg_text_index(param->choices, text);
-    if (value->number >= 0)
-        return 0;
-    value->number = 0;
-    char allowed[300];
-    rg_text_allowed(param->choices, text, allowed, sizeof allowed);
-    return rg_fail(why, RG_ERR_INVALID, "%s", allowed);
+    const struct rg_type type = rg_job_param_type(param);
+    double number = 0;
+    int err = rg_type_read(&type, text, &number, why);
+    if (err)
+        allow_word(param, why);
+    value->number = (long)number;
+    return err;
 }
 
 int rg_job_param_index(const struct rg_strategy *strategy, const char *name)

@@ -23,7 +23,7 @@ static int check_shapes(const struct rg_study *study, struct rg_error *e)
     const struct rg_network *network = &study->network;
     size_t inputs = floats(network->input);
     if (inputs != study->data.inputs)
-        return rg_scenario_fail(s, s->network_line, e,
+        return rg_scenario_fail(s, rg_scenario_line(s, &s->network_file), e,
                                 "network %.160s takes %zu inputs, a sample of the data (line %d) "
                                 "has %zu: they must be equal",
                                 network->file, inputs, s->data.line, study->data.inputs);
@@ -42,13 +42,13 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
     const struct rg_scenario *s = &study->scenario;
     const struct rg_training *t = &s->training;
     if (t->batch > study->data.train)
-        return rg_scenario_fail(s, s->lines.batch, e,
+        return rg_scenario_fail(s, rg_scenario_line(s, &t->batch), e,
                                 "batch=\"%d\": there are %d training samples, 1 to %d are allowed",
                                 t->batch, study->data.train, study->data.train);
     for (int i = 0; i < study->platform.count; i++)
         if (t->threads > study->platform.boards[i]->cores)
             return rg_scenario_fail(
-                s, s->lines.threads, e,
+                s, rg_scenario_line(s, &t->threads), e,
                 "threads=\"%d\": host %.60s (%s) has %d core%s, 1 to %d are allowed", t->threads,
                 study->platform.names[i], study->platform.boards[i]->name,
                 study->platform.boards[i]->cores, study->platform.boards[i]->cores == 1 ? "" : "s",
@@ -63,14 +63,14 @@ static int set_boards(struct rg_study *study, enum rg_keyed keyed, struct rg_err
     struct rg_platform *platform = &study->platform;
     struct rg_error why = {0};
     int err = 0;
-    rg_platform_scale_ports(platform, s->training.link_rate);
+    rg_platform_scale_ports(platform, s->training.bandwidth_factor);
     if (keyed ? keyed == RG_KEYED_YES : s->training.key_byte_s > 0)
         rg_platform_key(platform, s->training.key_byte_s);
     if (s->training.clock > 0)
         err = rg_platform_set_clock(platform, 0, platform->count - 1, s->training.clock, &why);
     if (err)
-        return rg_scenario_fail(s, s->lines.clock, e, "clock=\"%.6g\": %.400s", s->training.clock,
-                                why.text);
+        return rg_scenario_fail(s, rg_scenario_line(s, &s->training.clock), e,
+                                "clock=\"%.6g\": %.400s", s->training.clock, why.text);
     for (int i = 0; i < s->clock_count; i++) {
         const struct rg_clock_group *group = &s->clocks[i];
         if (group->last >= platform->count)
@@ -142,6 +142,17 @@ bool rg_study_concerns(const char *key, const struct rg_strategy_spec *spec)
     return strcmp(key, "overlap") != 0 || !strategy || rg_job_param_index(strategy, key) >= 0;
 }
 
+int rg_study_check_overlap(const struct rg_scenario *s, struct rg_error *e)
+{
+    for (int k = 0; k < s->strategy_count; k++)
+        if (rg_study_concerns("overlap", &s->strategies[k]))
+            return 0;
+    return s->overlap
+               ? rg_scenario_fail(s, 0, e, "overlap=%.60s: no strategy here has that parameter",
+                                  s->overlap)
+               : 0;
+}
+
 /* What a study without points makes of sweeps of its strategies. */
 static int refuse_sweeps(const struct rg_scenario *s, struct rg_error *e)
 {
@@ -173,7 +184,8 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
     if (err == 0 && want->at_point)
         err = rg_scenario_apply(s, want->point, want->point_count, e);
     if (err || (err = rg_study_select(s, want->labels, want->label_count, e)) ||
-        (!want->at_point && (err = refuse_sweeps(s, e))) ||
+        (!want->at_point &&
+         ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||
         (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
         (err = rg_platform_load(s->platform_file, &study->platform, e)) ||
         (err = set_boards(study, want->keyed, e)) ||

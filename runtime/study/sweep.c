@@ -386,12 +386,9 @@ static int choose_sweeps(struct planner *p, struct rg_error *e)
 {
     struct rg_scenario *s = &p->scenario;
     double points = 1;
-    bool overlap = false;
-    for (int k = 0; k < s->strategy_count; k++)
-        overlap = overlap || rg_study_concerns("overlap", &s->strategies[k]);
-    if (s->overlap && !overlap)
-        return rg_scenario_fail(s, 0, e, "overlap=%.60s: no strategy here has that parameter",
-                                s->overlap);
+    int err = rg_study_check_overlap(s, e);
+    if (err)
+        return err;
     for (int i = 0; i < s->sweep_count; i++) {
         struct rg_sweep *sweep = &s->sweeps[i];
         bool wanted = false;

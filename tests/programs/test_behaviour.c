@@ -34,6 +34,12 @@ static int lines_in(const char *text)
     return lines;
 }
 
+/* One line, or that of an option and argp's where to look. */
+static bool is_brief(const char *text)
+{
+    return lines_in(text) == (strstr(text, "\nTry `") ? 2 : 1);
+}
+
 /* Exit 2, one line that contains `words`, nothing printed or written. */
 static void refuses(const char *command, const char *words)
 {
@@ -42,7 +48,7 @@ static void refuses(const char *command, const char *words)
     snprintf(line, sizeof line, "%s --json %s/result.json --trace %s/result.trace", command, folder,
              folder);
     command_run(line, 60, &output);
-    bool good = output.status == 2 && lines_in(output.err) == 1 && output.out[0] == 0 &&
+    bool good = output.status == 2 && is_brief(output.err) && output.out[0] == 0 &&
                 strstr(output.err, words) && files_in_folder() == 0;
     if (!good)
         printf("%s\n  status %d, %d files, wanted \"%s\"\n%s%s", line, output.status,

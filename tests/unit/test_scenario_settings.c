@@ -40,7 +40,7 @@ static void test_sets(void)
     CU_ASSERT_STRING_EQUAL(s.overlap, "no");
     CU_ASSERT_EQUAL(s.training.threads, 2);
     CU_ASSERT_STRING_EQUAL(s.platform_file, "p.xml");
-    CU_ASSERT_EQUAL(s.platform_line, 0);
+    CU_ASSERT_EQUAL(rg_scenario_line(&s, &s.platform_file), 0);
     CU_ASSERT_STRING_EQUAL(s.network_file, "n=1.xml");
     CU_ASSERT_EQUAL(s.training.optimizer.rate, 1e-3f);
     CU_ASSERT_EQUAL(s.training.optimizer.momentum, 0.5f);
@@ -105,10 +105,9 @@ static void test_bad_sets(void)
         {"key-byte-s=-1", "0 up to 0.001"},
         {"jitter=1", "0 up to 0.9999"},
         {"bacth=1", "did you mean \"batch\""},
-        {"train=5", "unknown key"},
-        {"numerics=maybe", "real and skip"},
-        {"overlap=", "value is wanted"},
-        {"platform=", "value is wanted"},
+        {"numerics=maybe", "skip and real"},
+        {"overlap=", "must not be empty"},
+        {"platform=", "must not be empty"},
         {"learning-rate=-1", "1e-37 up to 1000"},
         {"learning-rate=1e-50", "1e-37 up to 1000"}, /* 0 as a float */
         {"two.depth=1", "no strategy is labelled so|one|ring 1+1"},

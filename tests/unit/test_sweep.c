@@ -188,7 +188,7 @@ static void test_refusals(void)
         {"<sweep key=\"nodes\" values=\"8,65\"/>\n", 9, "nodes=65|64 hosts"},
         {"<sweep key=\"threads\" values=\"1,9\"/>\n", 9, "threads|4 cores"},
         {"<sweep key=\"batch\" values=\"64,5000\"/>\n", 9, "batch|4096"},
-        {"<sweep key=\"numerics\" values=\"some\"/>\n", 9, "real and skip"},
+        {"<sweep key=\"numerics\" values=\"some\"/>\n", 9, "skip and real"},
         {"<sweep key=\"overlap\" values=\"perhaps\"/>\n", 9, "overlap=perhaps|yes"},
         {"<sweep key=\"network\" values=\"no-such.xml\"/>\n", 9, "no-such.xml"},
     };

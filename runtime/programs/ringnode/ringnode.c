@@ -186,8 +186,8 @@ int main(int argc, char **argv)
     rg_blas_setup(argv);
     rg_cli_parse(&ringnode_argp, argc, argv, &node);
     rg_file_abandon_on_signals(RG_EXIT_INTERRUPTED); /* until there are ranks to be told */
-    if (node.options.list) {
-        rg_cli_list(stdout);
+    if (node.options.show) {
+        node.options.show(stdout);
         rg_cli_free(&node.options);
         return rg_cli_flush("ringnode");
     }

@@ -1,0 +1,772 @@
+/* The table of settings, row by row: the reader, --set, sweeps, the digest and the schema go by it.
+ */
+#include "scenario_fixture.h"
+
+#include "base/check.h"
+#include "base/digest.h"
+#include "scenario/settings.h"
+#include "support/suite.h"
+
+#include <libxml/relaxng.h>
+#include <math.h>
+
+/* ---- a scenario made from the table, with one thing tried in it ---- */
+
+/* What is tried: an attribute with a value (NULL: left out), beside what is needed anyway. */
+struct probe {
+    const char *element, *name, *value;
+    const struct rg_setting_info *info; /* its row; NULL: it is none of the table */
+    int data;                           /* the kind of data */
+    const char *extra;                  /* further attributes of the element */
+    const char *children;               /* further elements in it */
+    const char *without;                /* an element that is left out */
+};
+
+static const char *good_text(const struct rg_type *type, const char *element, const char *name)
+{
+    static char texts[8][60]; /* the last 8 stay valid */
+    static int next;
+    char *text = texts[next++ % 8];
+    if (strcmp(element, "sweep") == 0)
+        return strcmp(name, "key") == 0 ? "batch" : "2";
+    if (type->kind == RG_TYPE_RANKS)
+        return "0-1,3";
+    if (!rg_type_has_number(type))
+        return "a";
+    rg_type_write(type, type->kind == RG_TYPE_NUMBER ? type->limit.max : 0, text, sizeof texts[0]);
+    return text;
+}
+
+static void put(FILE *out, const char *name, const char *value)
+{
+    fprintf(out, " %s=\"", name);
+    for (; *value; value++)
+        if (*value == '<' || *value == '"' || *value == '&')
+            fprintf(out, "&#%d;", *value);
+        else
+            fputc(*value, out);
+    fputc('"', out);
+}
+
+static bool is_with(const struct probe *probe, const struct rg_setting_info *info)
+{
+    size_t length = info->key ? strlen(info->key) : 0;
+    return probe->info && probe->info->with && length > 0 &&
+           strncmp(probe->info->with, info->key, length) == 0 && probe->info->with[length] == '=';
+}
+
+static void put_attributes(FILE *out, const char *element, const struct probe *probe)
+{
+    bool here = strcmp(element, probe->element) == 0;
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+        if (!rg_setting_belongs(info, element) || (here && info == probe->info))
+            continue;
+        const struct rg_setting_info *either =
+            info->either ? rg_setting_of_attribute(element, info->either) : NULL;
+        if (strcmp(element, "data") == 0 && strcmp(info->name, "kind") == 0)
+            put(out, "kind", rg_data_kinds[probe->data]->name);
+        else if (is_with(probe, info))
+            put(out, info->name, strchr(probe->info->with, '=') + 1);
+        else if (info->needed && !(either && (either < info || either == probe->info)))
+            put(out, info->name, good_text(&info->type, element, info->name));
+    }
+    const struct rg_data_attribute *others = rg_data_kinds[probe->data]->attributes;
+    for (int i = 0; strcmp(element, "data") == 0 && others[i].name; i++) {
+        const struct rg_type type = rg_type_of_data(&others[i]);
+        if (others[i].needed && strcmp(others[i].name, probe->name) != 0)
+            put(out, others[i].name, good_text(&type, element, others[i].name));
+    }
+    if (here && probe->value)
+        put(out, probe->name, probe->value);
+    if (here && probe->extra)
+        fputs(probe->extra, out);
+}
+
+static bool holds(const char *element, const char *inner)
+{
+    for (const struct rg_element_info *info = rg_element_infos; info->name; info++)
+        if (info->parent && strcmp(info->name, inner) == 0)
+            return strcmp(info->parent, element) == 0 || holds(element, info->parent);
+    return false;
+}
+
+static void put_element(FILE *out, const struct rg_element_info *element, const struct probe *probe)
+{
+    bool here = strcmp(element->name, probe->element) == 0;
+    if (!(element->needed || here || holds(element->name, probe->element)) ||
+        (probe->without && strcmp(element->name, probe->without) == 0))
+        return;
+    fprintf(out, "<%s", element->name);
+    put_attributes(out, element->name, probe);
+    fputc('>', out);
+    for (const struct rg_element_info *child = rg_element_infos; child->name; child++)
+        if (child->parent && strcmp(child->parent, element->name) == 0)
+            put_element(out, child, probe);
+    fprintf(out, "%s</%s>\n", here && probe->children ? probe->children : "", element->name);
+}
+
+static const char *made_of(const struct probe *probe)
+{
+    const char *path = scratch_path("probe.xml");
+    FILE *out = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    put_element(out, &rg_element_infos[0], probe);
+    fclose(out);
+    return path;
+}
+
+/* ---- reader and schema ---- */
+
+static xmlRelaxNG *schema;
+static int tried;
+
+static void quiet(void *context, const char *message, ...)
+{
+    (void)context, (void)message;
+}
+
+static bool schema_takes(const char *path)
+{
+    xmlDoc *doc = xmlReadFile(path, NULL, XML_PARSE_NONET);
+    xmlRelaxNGValidCtxt *context = xmlRelaxNGNewValidCtxt(schema);
+    xmlRelaxNGSetValidErrors(context, quiet, quiet, NULL);
+    int result = doc ? xmlRelaxNGValidateDoc(context, doc) : -1;
+    xmlRelaxNGFreeValidCtxt(context);
+    xmlFreeDoc(doc);
+    return result == 0;
+}
+
+static bool reader_takes(const char *path, struct rg_error *e)
+{
+    struct rg_scenario s;
+    int err = rg_scenario_load(path, &s, e);
+    if (err == 0)
+        rg_scenario_free(&s);
+    CU_ASSERT(err == 0 || err == RG_ERR_INVALID);
+    return err == 0;
+}
+
+/* Reader and schema say the same of it, and that. */
+static void try(const struct probe *probe, bool wanted)
+{
+    struct rg_error e = {0};
+    const char *path = made_of(probe);
+    bool reader = reader_takes(path, &e), by_schema = schema_takes(path);
+    tried++;
+    CU_ASSERT_EQUAL(reader, wanted);
+    CU_ASSERT_EQUAL(by_schema, wanted);
+    if (reader != wanted || by_schema != wanted)
+        printf("\n    <%s %s=\"%s\"%s>: %s wanted, the reader %s (%s), the schema %s\n",
+               probe->element, probe->name, probe->value ? probe->value : "(absent)",
+               probe->extra ? probe->extra : "", wanted ? "accepted" : "refused",
+               reader ? "accepts" : "refuses", e.text, by_schema ? "accepts" : "refuses");
+}
+
+static void try_value(struct probe probe, const char *value, bool wanted)
+{
+    probe.value = value;
+    try(&probe, wanted);
+}
+
+static void try_number(struct probe probe, double number, bool wanted)
+{
+    char text[60];
+    snprintf(text, sizeof text, number == floor(number) ? "%.0f" : "%.17g", number);
+    try_value(probe, text, wanted);
+}
+
+static void try_numbers(struct probe probe, const struct rg_limit *limit)
+{
+    static const char *const none[] = {"",       "x",   " 5",  "5 ",  "0x10", "nan",
+                                       "inf",    "1e",  "1,5", "--1", "1e+",  ".",
+                                       "1e9999", "5\n", "1 0", "5;",  "+",    "e5"};
+    double min = limit->min, max = limit->max, step = limit->whole ? 1 : 1e-9;
+    for (size_t i = 0; i < RG_COUNT(none); i++)
+        try_value(probe, none[i], false);
+    try_value(probe, "1.5", !limit->whole && min <= 1.5 && max >= 1.5);
+    try_value(probe, "1e0", !limit->whole && min <= 1 && max >= 1);
+    try_value(probe, "+1", min <= 1 && max >= 1);
+    try_number(probe, max, true);
+    try_number(probe, limit->whole ? max + 1 : max * (1 + step), false);
+    try_number(probe, min, !limit->open);
+    try_number(probe, limit->whole || min == 0 ? min - step : min * (1 - step), false);
+    try_number(probe, limit->whole || min == 0 ? min + step : min * (1 + step), true);
+}
+
+static void try_type(struct probe probe, const struct rg_type *type, bool needed)
+{
+    static const char *const ranks[] = {"1,", "-1", "a", "0--1", "0 ", ",1", "1;2", "1-", "1.0"};
+    char words[RG_TYPE_WORDS], text[80];
+    int length;
+    try_value(probe, NULL, !needed);
+    try_value(probe, good_text(type, probe.element, probe.name), true);
+    switch (type->kind) {
+    case RG_TYPE_NUMBER:
+        try_numbers(probe, &type->limit);
+        return;
+    case RG_TYPE_WORD:
+        rg_type_words(type, words);
+        for (int i = 0; rg_text_word(words, i, &length); i++) {
+            snprintf(text, sizeof text, "%.*s", length, rg_text_word(words, i, &length));
+            if (strcmp(probe.element, "data") == 0 && strcmp(probe.name, "kind") == 0)
+                probe.data = i;
+            try_value(probe, text, true);
+            strcat(text, " ");
+            try_value(probe, text, false);
+        }
+        try_value(probe, "no-such-word", false);
+        break;
+    case RG_TYPE_RANKS:
+        for (size_t i = 0; i < RG_COUNT(ranks); i++)
+            try_value(probe, ranks[i], false);
+        try_value(probe, "7", true);
+        break;
+    case RG_TYPE_TEXT:
+    case RG_TYPE_FILE:
+        length = (int)type->limit.max;
+        char *longest = calloc(1, (size_t)length + 2);
+        memset(longest, 'a', (size_t)length);
+        if (length > 0) {
+            try_value(probe, longest, true);
+            try_value(probe, strcat(longest, "a"), false);
+        }
+        free(longest);
+        break;
+    }
+    try_value(probe, "", false);
+}
+
+static void open_schema(void)
+{
+    xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewParserCtxt(RG_SOURCE_DIR "/scenarios/scenario.rng");
+    schema = xmlRelaxNGParse(parser);
+    xmlRelaxNGFreeParserCtxt(parser);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(schema);
+}
+
+static void close_schema(void)
+{
+    xmlRelaxNGFree(schema);
+    xmlCleanupParser();
+    printf("\n    %d scenarios tried", tried);
+}
+
+static void test_rows(void)
+{
+    char text[60];
+    open_schema();
+    for (const struct rg_element_info *element = rg_element_infos; element->name; element++) {
+        for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+            struct probe probe = {element->name, info->name, .info = info};
+            if (!rg_setting_belongs(info, element->name))
+                continue;
+            try_type(probe, &info->type, info->needed);
+            snprintf(text, sizeof text, "%s", good_text(&info->type, element->name, info->name));
+            if (info->either) {
+                struct probe both = {element->name, info->either, "1", .info = info};
+                both.extra = " epochs=\"1\"";
+                if (strcmp(info->either, "iterations") == 0)
+                    try(&both, false);
+            }
+            if (!info->older)
+                continue;
+            probe.name = info->older;
+            try_value(probe, text, true);
+            try_value(probe, "", false);
+            char extra[120];
+            snprintf(extra, sizeof extra, " %s=\"%s\"", info->name, text);
+            probe.extra = extra;
+            try_value(probe, text, false);
+        }
+    }
+    close_schema();
+}
+
+/* What stands only with another's word is refused with any other by both, in one element. */
+static void test_with(void)
+{
+    open_schema();
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+        const char *word = info->with ? strchr(info->with, '=') + 1 : NULL;
+        char key[40] = "", words[RG_TYPE_WORDS], other[40], extra[100];
+        if (word)
+            snprintf(key, sizeof key, "%.*s", (int)(word - info->with - 1), info->with);
+        const struct rg_setting_info *chooser =
+            word ? rg_setting_of_attribute(info->element, key) : NULL;
+        if (!chooser)
+            continue;
+        rg_type_words(&chooser->type, words);
+        for (int i = 0, length; rg_text_word(words, i, &length); i++) {
+            snprintf(other, sizeof other, "%.*s", length, rg_text_word(words, i, &length));
+            snprintf(extra, sizeof extra, " %s=\"%s\"", info->name,
+                     good_text(&info->type, info->element, info->name));
+            struct probe probe = {info->element, key, other, .info = chooser, .extra = extra};
+            try(&probe, strcmp(other, word) == 0);
+        }
+    }
+    close_schema();
+}
+
+static void test_data_kinds(void)
+{
+    open_schema();
+    for (int kind = 0; rg_data_kinds[kind]; kind++) {
+        const struct rg_data_attribute *attributes = rg_data_kinds[kind]->attributes;
+        for (int i = 0; attributes[i].name; i++) {
+            const struct rg_type type = rg_type_of_data(&attributes[i]);
+            struct probe probe = {"data", attributes[i].name, .data = kind};
+            try_type(probe, &type, attributes[i].needed);
+            for (int other = 0; rg_data_kinds[other]; other++) { /* is it one of that kind too? */
+                bool known = false;
+                for (int k = 0; rg_data_kinds[other]->attributes[k].name; k++)
+                    known = known || strcmp(rg_data_kinds[other]->attributes[k].name,
+                                            attributes[i].name) == 0;
+                probe.data = other;
+                try_value(probe, good_text(&type, "data", attributes[i].name), known);
+            }
+        }
+    }
+    close_schema();
+}
+
+static void test_elements(void)
+{
+    open_schema();
+    for (const struct rg_element_info *element = rg_element_infos; element->name; element++) {
+        struct probe probe = {element->name, "no-such-attribute", .value = NULL};
+        bool strategy = element->others == RG_OTHERS_STRATEGY;
+        try(&probe, true);
+        try_value(probe, "1", strategy);
+        probe.children = "<no-such-element/>";
+        try(&probe, false);
+        probe.children = "text";
+        try(&probe, false);
+        if (!element->parent)
+            continue;
+        /* twice: of those that may stand several times, a second is as good as the first */
+        struct probe twice = {element->parent, "", .value = NULL};
+        char second[400] = "", whole[600];
+        FILE *stream = fmemopen(second, sizeof second, "w");
+        struct probe itself = {element->name, "", .value = NULL};
+        put_element(stream, element, &itself);
+        fclose(stream);
+        if (strategy) { /* with a label of its own */
+            char *other = replaced(second, "label=\"a\"", "label=\"b\"");
+            strcpy(second, other);
+            free(other);
+        }
+        if (strcmp(element->name, "sweep") == 0) { /* and a key */
+            char *other = replaced(second, "\"batch\"", "\"seed\"");
+            strcpy(second, other);
+            free(other);
+        }
+        bool stands = element->needed;
+        snprintf(whole, sizeof whole, "%s", second);
+        twice.children = whole;
+        try(&twice, !stands || element->many);
+        struct probe none = {element->parent, "", NULL, .without = element->name};
+        try(&none, !element->needed);
+    }
+    close_schema();
+}
+
+static void test_shipped_schema(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    rg_schema_write(stream);
+    fclose(stream);
+    char *shipped = calloc(1, 1 << 20);
+    stream = fopen(RG_SOURCE_DIR "/scenarios/scenario.rng", "rb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+    size_t got = fread(shipped, 1, (1 << 20) - 1, stream);
+    fclose(stream);
+    bool equal = got == size && memcmp(shipped, text, size) == 0;
+    CU_ASSERT_TRUE(equal);
+    if (!equal)
+        printf("\n    ringsim --schema >scenarios/scenario.rng\n");
+    free(shipped);
+    free(text);
+}
+
+/* ---- --set and sweeps ---- */
+
+/* A scenario in which every setting with a key may be given. */
+static void load_full(struct rg_scenario *s)
+{
+    struct rg_error e = {0};
+    write_good();
+    char *text = replaced(good_scenario, COMMENT,
+                          "<clock nodes=\"0-1\" hz=\"5e8\"/><clock nodes=\"3\" hz=\"6e8\"/>\n"
+                          "<faults><slow nodes=\"0\" from=\"1\" to=\"2\" factor=\"0.5\"/>"
+                          "<link nodes=\"1\" factor=\"0.25\"/><jitter spread=\"0.125\"/></faults>");
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("scenario.xml", text), s, &e), 0);
+    free(text);
+}
+
+/* Two values that differ from one another, and neither what nobody gives nor what load_full has. */
+static void two_values(const struct rg_setting_info *info, char texts[2][80])
+{
+    const struct rg_limit *limit = &info->type.limit;
+    struct rg_scenario s;
+    int found = 0;
+    load_full(&s);
+    double has = rg_type_has_number(&info->type) ? rg_setting_number(info, &s) : 0;
+    rg_scenario_free(&s);
+    for (int i = 0; i < 4 && found < 2; i++) {
+        double number = i;
+        if (info->type.kind == RG_TYPE_NUMBER)
+            number = limit->whole ? limit->min + 2 + i : limit->max / (2 << i);
+        if (number == has)
+            continue;
+        snprintf(texts[found], sizeof texts[0], "%.60s/file%d", scratch(), i);
+        if (info->type.kind == RG_TYPE_TEXT)
+            snprintf(texts[found], sizeof texts[0], "text%d", i);
+        else if (rg_type_has_number(&info->type))
+            rg_type_write(&info->type, number, texts[found], sizeof texts[0]);
+        found += texts[found][0] != '\0';
+    }
+    CU_ASSERT_FATAL(found == 2 || (found == 1 && info->type.kind == RG_TYPE_WORD));
+}
+
+static int set(struct rg_scenario *s, const char *key, const char *value, struct rg_error *e)
+{
+    char text[300];
+    snprintf(text, sizeof text, "%s=%s", key, value);
+    return rg_scenario_set(s, text, e);
+}
+
+/* --set takes what the attribute takes, by both names, and keeps it. */
+static void test_keys(void)
+{
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+        const char *names[] = {info->key, info->older};
+        struct rg_scenario s;
+        char texts[2][80] = {"", ""};
+        double number = 0;
+        if (!info->key)
+            continue;
+        CU_ASSERT_PTR_EQUAL(rg_setting_of_key(info->key), info); /* no two have one key */
+        two_values(info, texts);
+        for (int i = 0; i < 2 && names[i]; i++) {
+            struct rg_error e = {0};
+            load_full(&s);
+            CU_ASSERT_EQUAL(set(&s, names[i], texts[0], &e), 0);
+            if (rg_type_has_number(&info->type)) {
+                CU_ASSERT_EQUAL(rg_type_read(&info->type, texts[0], &number, NULL), 0);
+                if (info->store == RG_STORE_FLOAT)
+                    number = (float)number;
+                CU_ASSERT_EQUAL(rg_setting_number(info, &s), number);
+            } else {
+                CU_ASSERT_STRING_EQUAL(*rg_setting_text(info, &s), texts[0]);
+            }
+            CU_ASSERT_EQUAL(s.lines[info - rg_setting_infos], 0);
+            CU_ASSERT_EQUAL(set(&s, names[i], "", &e), RG_ERR_INVALID);
+            CU_ASSERT_TRUE(complains(&e, NULL, 0, "--set "));
+            if (info->type.kind == RG_TYPE_NUMBER) {
+                char beyond[60];
+                rg_text_shortest(info->type.limit.max * 2, beyond, sizeof beyond);
+                CU_ASSERT_EQUAL(set(&s, names[i], beyond, &e), RG_ERR_INVALID);
+            }
+            rg_scenario_free(&s);
+        }
+    }
+}
+
+static void test_sweeps(void)
+{
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+        const char *names[] = {info->key, info->older};
+        char texts[2][80] = {"", ""}, sweep[400], both[800];
+        if (!info->key)
+            continue;
+        two_values(info, texts);
+        for (int i = 0; i < 2 && names[i]; i++) {
+            struct rg_scenario s;
+            struct rg_error e = {0};
+            write_good();
+            snprintf(sweep, sizeof sweep, "<sweep key=\"%s\" values=\"%s%s%s\"/>\n", names[i],
+                     texts[0], texts[1][0] ? "," : "", texts[1]);
+            char *text = replaced(good_scenario, COMMENT, sweep);
+            const char *path = scratch_text("sweep.xml", text);
+            CU_ASSERT_EQUAL_FATAL(rg_scenario_load(path, &s, &e), 0);
+            CU_ASSERT_EQUAL(s.sweep_count, 1);
+            CU_ASSERT_STRING_EQUAL(s.sweeps[0].key, names[i]); /* as it is written */
+            const struct rg_setting point = {names[i], texts[0], 14};
+            CU_ASSERT_EQUAL(rg_scenario_apply(&s, &point, 1, &e), 0);
+            CU_ASSERT_EQUAL(set(&s, info->key, texts[0], &e), 0);
+            CU_ASSERT_EQUAL(s.sweep_count, 0); /* that took its place */
+            rg_scenario_free(&s);
+            free(text);
+            snprintf(both, sizeof both, "%s<sweep key=\"%s\" values=\"%s\"/>", sweep,
+                     info->older ? info->older : info->key, texts[0]);
+            text = replaced(good_scenario, COMMENT, both);
+            path = scratch_text("sweep.xml", text);
+            CU_ASSERT_EQUAL(rg_scenario_load(path, &s, &e), RG_ERR_INVALID);
+            CU_ASSERT_TRUE(complains(&e, path, 15, "a second <sweep"));
+            free(text);
+            snprintf(sweep, sizeof sweep, "<sweep key=\"%s\" values=\"%s,\"/>\n", names[i],
+                     texts[0]);
+            text = replaced(good_scenario, COMMENT, sweep);
+            path = scratch_text("sweep.xml", text);
+            CU_ASSERT_EQUAL(rg_scenario_load(path, &s, &e), RG_ERR_INVALID);
+            CU_ASSERT_TRUE(complains(&e, path, 14, "one of them is empty"));
+            free(text);
+        }
+    }
+}
+
+/* What a --set resets. */
+static void test_resets(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    load_full(&s);
+    CU_ASSERT_EQUAL(s.clock_count, 3 - 1);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "clock=1e9", &e), 0);
+    CU_ASSERT_EQUAL(s.clock_count, 0);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "optimizer=momentum", &e), 0); /* as it is: nothing */
+    CU_ASSERT_EQUAL(s.training.optimizer.momentum, 0.5f);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "optimizer=sgd", &e), 0);
+    CU_ASSERT_EQUAL(s.training.optimizer.momentum, 0);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "momentum=0.25", &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, NULL, 0, "--set momentum=0.25: only optimizer=\"momentum\" has"));
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "optimizer=adam", &e), 0);
+    CU_ASSERT_EQUAL(s.training.optimizer.momentum, 0.9f);
+    CU_ASSERT_EQUAL(s.training.optimizer.beta2, 0.999f);
+    CU_ASSERT_EQUAL(s.training.optimizer.rate, 0.25f);
+    CU_ASSERT_EQUAL(rg_scenario_line(&s, &s.stop_accuracy), 15 + 1);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "numerics=skip", &e), 0);
+    CU_ASSERT_TRUE(isnan(s.stop_accuracy));
+    CU_ASSERT_EQUAL(rg_scenario_line(&s, &s.stop_accuracy), 0);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "accuracy=0.5", &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, NULL, 0, "only numerics=\"real\" has it"));
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "iterations=7", &e), 0);
+    CU_ASSERT_EQUAL(s.training.epochs, 0);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "epochs=3", &e), 0);
+    CU_ASSERT_EQUAL(s.training.iterations, 0);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "seed=5", &e), 0);
+    CU_ASSERT_EQUAL(s.data.seed, 5);
+    rg_scenario_free(&s);
+}
+
+/* A <stop> before the <training> that contradicts it. */
+static void test_order(void)
+{
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    char *early = replaced(good_scenario, "  <platform", "<stop accuracy=\"0.5\"/>\n  <platform");
+    char *text = replaced(early, "  <stop accuracy=\"0.9\"/>\n", "");
+    char *bad = replaced(text, "momentum=\"0.5\"", "\nnumerics=\"skip\"");
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("order.xml", text), &s, &e), 0);
+    CU_ASSERT_EQUAL(s.stop_accuracy, 0.5);
+    rg_scenario_free(&s);
+    const char *path = scratch_text("order.xml", bad);
+    CU_ASSERT_EQUAL(rg_scenario_load(path, &s, &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, path, 3,
+                             "accuracy=\"0.5\" of <stop>: only numerics=\"real\" has it, line 12 "
+                             "asks for numerics=\"skip\""));
+    free(bad);
+    free(text);
+    free(early);
+}
+
+/* ---- the digest ---- */
+
+static void seal(struct rg_scenario *s, char digest[RG_DIGEST_TEXT])
+{
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL(rg_scenario_seal(s, &e), 0);
+    if (e.code)
+        printf("\n    %s\n", e.text);
+    memcpy(digest, s->digest, RG_DIGEST_TEXT);
+}
+
+/* Every setting that --set or a sweep may change changes the digest. */
+static void test_digest_of_keys(void)
+{
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+        struct rg_scenario s;
+        struct rg_error e = {0};
+        char texts[2][80] = {"", ""}, digests[3][RG_DIGEST_TEXT];
+        if (!info->key)
+            continue;
+        two_values(info, texts);
+        for (int i = 0; i < 2 && info->type.kind == RG_TYPE_FILE; i++)
+            scratch_text(strrchr(texts[i], '/') + 1, texts[i]);
+        load_full(&s);
+        seal(&s, digests[0]);
+        for (int i = 0; i < 2 && texts[i][0]; i++) {
+            CU_ASSERT_EQUAL(set(&s, info->key, texts[i], &e), 0);
+            seal(&s, digests[i + 1]);
+            for (int k = 0; k <= i; k++) {
+                CU_ASSERT_STRING_NOT_EQUAL(digests[i + 1], digests[k]);
+                if (strcmp(digests[i + 1], digests[k]) == 0)
+                    printf("\n    the digest does not know %s=%s\n", info->key, texts[i]);
+            }
+        }
+        rg_scenario_free(&s);
+    }
+}
+
+/* So does each of an element that may stand several times, where strategies have their own. */
+static void test_digest_of_records(void)
+{
+    struct rg_scenario s;
+    char before[RG_DIGEST_TEXT], after[RG_DIGEST_TEXT];
+    load_full(&s);
+    const struct {
+        const char *element;
+        void *record;
+    } records[] = {{"clock", &s.clocks[0]},
+                   {"clock", &s.clocks[1]},
+                   {"slow", &s.faults.slow.window[0]},
+                   {"link", &s.faults.link.window[0]}};
+    int count = 0;
+    for (size_t i = 0; i < RG_COUNT(records); i++)
+        for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
+            if (!rg_setting_belongs(info, records[i].element))
+                continue;
+            for (int k = 0; k < 1 + (info->store == RG_STORE_RANKS); k++) {
+                int *rank = (int *)((char *)records[i].record + info->at) + k;
+                double was = rg_setting_number(info, records[i].record);
+                seal(&s, before);
+                if (info->store == RG_STORE_RANKS)
+                    ++*rank;
+                else
+                    rg_setting_store(info, records[i].record, isinf(was) ? 7 : was / 2 + 3);
+                seal(&s, after);
+                count++;
+                CU_ASSERT_STRING_NOT_EQUAL(before, after);
+                if (strcmp(before, after) == 0)
+                    printf("\n    the digest does not know %s of <%s>\n", info->name,
+                           records[i].element);
+            }
+        }
+    CU_ASSERT_EQUAL(count, 2 * 3 + 2 * 5);
+    rg_scenario_free(&s);
+}
+
+/* Results hold the digest and are compared by it: what it is made of is what it always was. */
+static void test_digest_bytes(void)
+{
+    static const char *const values[] = {"seed",
+                                         "0x1.cp+2",
+                                         "nodes",
+                                         "0x0p+0",
+                                         "batch",
+                                         "0x1.4p+3",
+                                         "epochs",
+                                         "0x1p+1",
+                                         "iterations",
+                                         "0x0p+0",
+                                         "optimizer",
+                                         "0x1p+0",
+                                         "learning-rate",
+                                         "0x1p-2",
+                                         "momentum",
+                                         "0x1p-1",
+                                         "numerics",
+                                         "0x1p+0",
+                                         "threads",
+                                         "0x1p+0",
+                                         "clock",
+                                         "0x0p+0",
+                                         "link-rate",
+                                         "0x1p+0",
+                                         "key-byte-s",
+                                         "0x0p+0",
+                                         "stop",
+                                         "0x1.ccccccccccccdp-1", /* 0.9 */
+                                         "data",
+                                         "0x1p+2",
+                                         "train",
+                                         "0x1.ep+6",
+                                         "test",
+                                         "0x1.ep+4",
+                                         "inputs",
+                                         "0x1p+2",
+                                         "classes",
+                                         "0x1.8p+1",
+                                         "clock of",
+                                         "0x0p+0",
+                                         "to",
+                                         "0x1p+0",
+                                         "hz",
+                                         "0x1.dcd65p+28", /* 5e8 */
+                                         "clock of",
+                                         "0x1.8p+1",
+                                         "to",
+                                         "0x1.8p+1",
+                                         "hz",
+                                         "0x1.1e1a3p+29",
+                                         "slow",
+                                         "0x0p+0",
+                                         "to",
+                                         "0x0p+0",
+                                         "from s",
+                                         "0x1p+0",
+                                         "to s",
+                                         "0x1p+1",
+                                         "factor",
+                                         "0x1p-1",
+                                         "link",
+                                         "0x1p+0",
+                                         "to",
+                                         "0x1p+0",
+                                         "from s",
+                                         "0x0p+0",
+                                         "to s",
+                                         "inf",
+                                         "factor",
+                                         "0x1p-2",
+                                         "spread",
+                                         "0x1p-3",
+                                         "overlap",
+                                         "",
+                                         "strategy",
+                                         "one",
+                                         "kind",
+                                         "single",
+                                         "strategy",
+                                         "ring 1+1",
+                                         "kind",
+                                         "ring_pipeline",
+                                         "micro-batches",
+                                         "5",
+                                         "schedule",
+                                         "gpipe"};
+    struct rg_scenario s;
+    char digest[RG_DIGEST_TEXT], expected[RG_DIGEST_TEXT];
+    load_full(&s);
+    seal(&s, digest);
+    struct rg_digest *by_hand = rg_digest_new();
+    rg_digest_add(by_hand, "files", sizeof "files");
+    rg_digest_add(by_hand, s.files_digest, strlen(s.files_digest) + 1);
+    for (size_t i = 0; i < RG_COUNT(values); i++)
+        rg_digest_add(by_hand, values[i], strlen(values[i]) + 1);
+    rg_digest_end(by_hand, expected);
+    CU_ASSERT_STRING_EQUAL(digest, expected);
+    rg_scenario_free(&s);
+}
+
+static const struct suite_test tests[] = {
+    {"schema: the shipped one is the table's", test_shipped_schema},
+    {"schema and reader agree on every attribute", test_rows},
+    {"schema and reader agree on what stands with what", test_with},
+    {"schema and reader agree on the data's attributes", test_data_kinds},
+    {"schema and reader agree on every element", test_elements},
+    {"--set takes every key", test_keys},
+    {"sweeps take every key", test_sweeps},
+    {"what a --set resets", test_resets},
+    {"elements in any order", test_order},
+    {"digest: every key", test_digest_of_keys},
+    {"digest: every record", test_digest_of_records},
+    {"digest: its bytes", test_digest_bytes},
+};
+
+int main(int argc, char **argv)
+{
+    return suite_main("settings", tests, RG_COUNT(tests), argc, argv);
+}
