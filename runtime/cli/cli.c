@@ -1,5 +1,5 @@
-/* The command line that ringsim and ringnode share: its options and the exit status. What they
- * print is in cli_show.c, what they read and write in cli_files.c.
+/* The command line that ringsim and ringnode share: its options. What they print is in
+ * cli_show.c, what they read and write in cli_files.c, the exit status in cli_exit.c.
  *
  * Failure modes handled, each in one line and before anything runs: unknown options, values out of
  * range. */
@@ -202,51 +202,3 @@ void rg_cli_free(struct rg_options *options)
 }
 
 /* ---- exit status ---- */
-
-int rg_cli_exit_of(int error_code)
-{
-    switch (error_code) {
-    case 0:
-    case RG_ERR_NO_FIT:
-        return RG_EXIT_OK;
-    case RG_ERR_INVALID:
-        return RG_EXIT_USAGE;
-    case RG_ERR_DEADLOCK:
-    case RG_ERR_TIMEOUT: /* ranks that had not finished when time was up */
-        return RG_EXIT_DEADLOCK;
-    case RG_ERR_PEER:
-    case RG_ERR_PROTOCOL:
-    case RG_ERR_REFUSED:
-        return RG_EXIT_PEER;
-    case RG_ERR_INTERRUPTED:
-        return RG_EXIT_INTERRUPTED;
-    default:
-        return RG_EXIT_INTERNAL;
-    }
-}
-
-int rg_cli_complain(const char *program, int error_code, const char *text)
-{
-    fprintf(stderr, "%s: %s\n", program, text);
-    return rg_cli_exit_of(error_code);
-}
-
-int rg_cli_exit_status(const struct rg_result *result)
-{
-    /* From harmless to worst; what the user did outranks what came of it. */
-    static const int order[] = {RG_EXIT_OK,       RG_EXIT_USAGE,    RG_EXIT_PEER,
-                                RG_EXIT_DEADLOCK, RG_EXIT_INTERNAL, RG_EXIT_INTERRUPTED};
-    size_t worst = 0;
-    for (int i = 0; i < result->run_count; i++) {
-        const struct rg_run *run = &result->runs[i];
-        int status = RG_EXIT_OK;
-        if (run->status == RG_RUN_INTERRUPTED)
-            status = RG_EXIT_INTERRUPTED;
-        else if (run->status == RG_RUN_FAILED)
-            status = run->error_code ? rg_cli_exit_of(run->error_code) : RG_EXIT_INTERNAL;
-        for (size_t k = 0; k < RG_COUNT(order); k++)
-            if (order[k] == status)
-                worst = RG_MAX(worst, k);
-    }
-    return order[worst];
-}
