@@ -13,10 +13,10 @@
 #include "world_sim.h"
 
 #include "engine.h"
-#include "trouble.h"
 #include "memory.h"
 #include "ports.h"
 #include "pumps.h"
+#include "trouble.h"
 
 #include "base/check.h"
 #include "boards/board.h"
@@ -317,10 +317,10 @@ static void clock_changed(struct rg_world *w)
         rg_sim_faults_clock(strand_of(w)->world->faults, w);
 }
 
-static int fence(struct rg_world *w)
+static int barrier(struct rg_world *w)
 {
     struct strand *s = strand_of(w);
-    return rg_exchange_fence(s->world->exchange, &s->endpoint);
+    return rg_exchange_barrier(s->world->exchange, &s->endpoint);
 }
 
 static void die(struct rg_world *w)
@@ -485,7 +485,7 @@ static const struct rg_world_ops ops = {.name = "sim",
                                         .cancel = cancel,
                                         .compute = compute,
                                         .iteration = iteration,
-                                        .fence = fence,
+                                        .barrier = barrier,
                                         .clock = clock_changed,
                                         .spawn = spawn,
                                         .join = join,

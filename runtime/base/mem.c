@@ -129,11 +129,6 @@ uint64_t rg_mem_bytes(const struct rg_mem *mem)
     return mem->counted;
 }
 
-int rg_mem_is_virtual(const struct rg_mem *mem)
-{
-    return mem->kind == RG_MEM_VIRTUAL;
-}
-
 int rg_mem_is_virtual_at(const struct rg_mem *mem, const void *address)
 {
     uintptr_t at = (uintptr_t)address;

@@ -29,7 +29,6 @@ float *rg_mem_floats(struct rg_mem *mem, uint64_t count);
 void *rg_mem_plain(struct rg_mem *mem, size_t bytes);
 
 uint64_t rg_mem_bytes(const struct rg_mem *mem); /* counted so far */
-int rg_mem_is_virtual(const struct rg_mem *mem);
 /* Does the address lie in what a virtual arena has handed out, so that it cannot be touched? */
 int rg_mem_is_virtual_at(const struct rg_mem *mem, const void *address);
 

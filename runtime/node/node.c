@@ -96,7 +96,7 @@ static int evaluate(struct node *n, bool last)
 
 /* ---- training ---- */
 
-/* From a fence to a fence, the clock stands still, and the meter with it; n->time_s and n->energy
+/* From one barrier to the next, the clock stands still, and the meter with it; n->time_s and n->energy
  * are what they show. */
 static int pause(struct node *n)
 {

@@ -54,10 +54,10 @@ double rg_clock_uncertainty(const struct rg_clock_map *map);
 double rg_clock_drift(const struct rg_clock_sample *from, const struct rg_clock_sample *to,
                       double *uncertainty);
 
-/* A stretch of time in which rg_now ran, between two fences, in raw dates of one node. Nodes leave
- * a fence one by one: the common section of all is, by rank 0's clock, from the first to leave the
- * one at its begin to the first to leave the one at its end. What any of them does in it lies
- * within. */
+/* A stretch of time in which rg_now ran, between two barriers, in raw dates of one node. Nodes
+ * leave a barrier one by one: the common section of all is, by rank 0's clock, from the first to
+ * leave the one at its begin to the first to leave the one at its end. What any of them does in it
+ * lies within. */
 struct rg_clock_section {
     double begin_s, end_s;
 };

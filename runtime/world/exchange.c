@@ -35,7 +35,7 @@ static void ready_receive(struct rg_exchange *x, struct rg_item *receive)
 {
     const struct rg_item *message = receive->partner;
     receive->outcome = !length_fits(receive, message) ? RG_ERR_LENGTH
-                       : message->data == LOST        ? RG_ERR_NOMEM
+                       : message->data == RG_AT_LOST  ? RG_ERR_NOMEM
                                                       : 0;
     ready(x, receive, message->arrival);
 }
@@ -44,11 +44,11 @@ static void match(struct rg_exchange *x, struct rg_item *message, struct rg_item
 {
     message->partner = receive;
     receive->partner = message;
-    if (message->unasked) {
-        message->unasked = false;
-        message->flow->unasked -= message->message.bytes;
+    if (message->eager) {
+        message->eager = false;
+        message->flow->eager -= message->message.bytes;
     }
-    if (message->state == LEFT)
+    if (message->state == RG_ITEM_LEFT)
         ready_receive(x, receive);
 }
 
@@ -57,19 +57,19 @@ void rg_item_unmatch(struct rg_exchange *x, struct rg_item *message)
     struct rg_item *receive = message->partner;
     if (!receive)
         return;
-    if (message->data == AT_RECEIVER)
-        rg_item_stash(x, message, receive->buffer);
+    if (message->data == RG_AT_RECEIVER)
+        rg_item_set_aside(x, message, receive->buffer);
     message->partner = receive->partner = NULL;
     receive->outcome = 0;
     if (receive->request)
         receive->request->date = INFINITY;
-    if (message->state != QUEUED) {
-        message->unasked = true;
-        message->flow->unasked += message->message.bytes;
+    if (message->state != RG_ITEM_QUEUED) {
+        message->eager = true;
+        message->flow->eager += message->message.bytes;
     }
 }
 
-static struct rg_item *first_free(const struct list *list, uint32_t tag)
+static struct rg_item *first_free(const struct rg_items *list, uint32_t tag)
 {
     struct rg_item *item = list->first;
     while (item && (item->partner || item->tag != tag))
@@ -79,7 +79,7 @@ static struct rg_item *first_free(const struct list *list, uint32_t tag)
 
 bool rg_item_arrived(struct rg_exchange *x, const struct rg_item *message, double now)
 {
-    return message->state == LEFT && message->arrival <= now + x->slack;
+    return message->state == RG_ITEM_LEFT && message->arrival <= now + x->slack;
 }
 
 /* Something of this tag was cancelled: pair what is left anew, in posting order. */
@@ -102,17 +102,17 @@ static void settle(struct rg_exchange *x, struct rg_item *message, double arriva
 {
     struct rg_flow *flow = message->flow;
     struct rg_item *receive = message->partner;
-    message->state = LEFT;
+    message->state = RG_ITEM_LEFT;
     message->arrival = RG_MAX(arrival, flow->last_arrival);
     flow->last_arrival = message->arrival;
     flow->moving = NULL;
-    if (message->data == AT_SENDER && receive && length_fits(receive, message)) {
+    if (message->data == RG_AT_SENDER && receive && length_fits(receive, message)) {
         if (receive->touchable)
             memcpy(receive->buffer, message->buffer, message->message.bytes);
-        message->data = receive->touchable ? AT_RECEIVER : NO_DATA;
-    } else if (message->data == AT_SENDER) {
+        message->data = receive->touchable ? RG_AT_RECEIVER : RG_AT_NOWHERE;
+    } else if (message->data == RG_AT_SENDER) {
         if (message->listed)
-            rg_item_stash(x, message, message->buffer);
+            rg_item_set_aside(x, message, message->buffer);
     }
     message->buffer = NULL;
     if (message->outcome == 0)
@@ -137,15 +137,15 @@ static void advance(struct rg_exchange *x, struct rg_flow *flow)
     struct rg_item *message;
     while (!flow->moving && (message = flow->head) != NULL) {
         size_t bytes = message->message.bytes;
-        if (!message->partner && flow->unasked + bytes > RG_EAGER_LIMIT)
+        if (!message->partner && flow->eager + bytes > RG_EAGER_LIMIT)
             return;
         if (!message->partner) {
-            message->unasked = true;
-            flow->unasked += bytes;
+            message->eager = true;
+            flow->eager += bytes;
         }
         flow->head = message->next;
         flow->moving = message;
-        message->state = MOVING;
+        message->state = RG_ITEM_MOVING;
         message->begin = rg_exchange_now(x);
         if (message->instant) {
             settle(x, message, message->begin);
@@ -218,7 +218,7 @@ int rg_exchange_send(struct rg_exchange *x, struct rg_endpoint *e, struct rg_req
         return refuse(request, RG_ERR_NOMEM);
     message->message = (struct rg_message){
         .source = source, .target = target, .bytes = request->capacity, .route = flow->route};
-    message->data = message->touchable && request->capacity ? AT_SENDER : NO_DATA;
+    message->data = message->touchable && request->capacity ? RG_AT_SENDER : RG_AT_NOWHERE;
     message->instant = source == target || e->handle.untimed;
     rg_list_append(&flow->messages, message);
     if (!flow->head)
@@ -261,8 +261,8 @@ static void finish(struct rg_exchange *x, struct rg_request *request)
         rg_list_remove(&item->flow->receives, item);
         if (message) {
             request->bytes = message->message.bytes;
-            if (item->outcome == 0 && message->data == IN_STASH && item->touchable)
-                memcpy(request->buffer, message->stash->bytes, request->bytes);
+            if (item->outcome == 0 && message->data == RG_AT_BOUNCE && item->touchable)
+                memcpy(request->buffer, message->bounce->bytes, request->bytes);
             message->partner = NULL;
             rg_item_unlist(message);
             rg_item_release(x, message);
@@ -345,9 +345,10 @@ int rg_exchange_cancel(struct rg_exchange *x, struct rg_endpoint *e, struct rg_r
     if (look(x, &request, 1, rg_exchange_now(x), &next) == 0)
         return 0;
     RG_ASSERT(item->owner == e);
-    if (item->send && item->state != QUEUED) { /* it has begun to leave: the rest from a copy */
-        if (item->state == MOVING && item->data == AT_SENDER)
-            rg_item_stash(x, item, item->buffer);
+    if (item->send &&
+        item->state != RG_ITEM_QUEUED) { /* it has begun to leave: the rest from a copy */
+        if (item->state == RG_ITEM_MOVING && item->data == RG_AT_SENDER)
+            rg_item_set_aside(x, item, item->buffer);
         request->status = 0;
         rg_item_disown(item);
         rg_item_release(x, item);

@@ -2,8 +2,8 @@
  * have in common.
  *
  * Happy path: a send joins the queue of its directed pair (a flow). The head of the queue starts
- * when the connection is free and either a receive waits for it or the window has room; the world
- * carries it (ops->start) and says when its last byte has left and when it will arrive
+ * when the connection is free and either a receive waits for it or it is within the eager limit;
+ * the world carries it (ops->start) and says when its last byte has left and when it will arrive
  * (rg_exchange_left). Then the bytes are copied, and both requests get their date of completion. A
  * strand that waits is woken only when something it waits for has got a date, and sees the
  * completion once the date has come.
@@ -32,7 +32,7 @@ struct rg_endpoint {
     bool doomed;            /* was blocked when a deadlock was found: the wait returns that */
     uint64_t epoch;         /* marks the requests waited for */
     double polled;          /* date of the last look that found nothing */
-    const char *waiting_in; /* while blocked elsewhere: "a fence", or what the world says */
+    const char *waiting_in; /* while blocked elsewhere: "a barrier", or what the world says */
     const char *stack_low, *stack_high; /* where the program's frames are; may be NULL */
     struct rg_endpoint *sibling;        /* next strand of the node */
 };
@@ -92,11 +92,10 @@ void rg_exchange_left(struct rg_exchange *x, struct rg_message *message, double 
 
 /* The node has gone: with its strands closed (clean), or without warning. */
 void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean);
-bool rg_exchange_gone(const struct rg_exchange *x, int rank);
 
 /* Blocks until a strand of every rank has called it: 0, or RG_ERR_PEER where a node has gone before
  * that, or RG_ERR_DEADLOCK. */
-int rg_exchange_fence(struct rg_exchange *x, struct rg_endpoint *e);
+int rg_exchange_barrier(struct rg_exchange *x, struct rg_endpoint *e);
 
 /* Nothing can happen any more: every wait that is blocked now returns RG_ERR_DEADLOCK once the
  * world has woken its strand, which it does next. Writes who waits for whom into *error (may be

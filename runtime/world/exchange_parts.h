@@ -6,19 +6,26 @@
 
 #include "world/exchange.h"
 
-enum { STASH_GRADES = 21 };
+enum { RG_BOUNCE_GRADES = 21 };
 
-enum state { QUEUED, MOVING, LEFT };                           /* of a send */
-enum data { AT_SENDER, IN_STASH, AT_RECEIVER, NO_DATA, LOST }; /* where its bytes are */
+enum rg_item_state { RG_ITEM_QUEUED, RG_ITEM_MOVING, RG_ITEM_LEFT }; /* of a send */
+enum rg_item_data {
+    RG_AT_SENDER,
+    RG_AT_BOUNCE,
+    RG_AT_RECEIVER,
+    RG_AT_NOWHERE,
+    RG_AT_LOST
+}; /* where its bytes are */
 
-/* Bytes of a message that has left its sender's buffer and has no receiver's yet. */
-struct stash {
-    struct stash *next;
+/* A bounce buffer: bytes of a message that have left its sender's buffer and have no receiver's
+ * yet. */
+struct rg_exchange_bounce {
+    struct rg_exchange_bounce *next;
     int grade;
     _Alignas(64) char bytes[];
 };
 
-struct list {
+struct rg_items {
     struct rg_item *first, *last;
 };
 
@@ -36,12 +43,12 @@ struct rg_item {
     size_t capacity;
     double begin;   /* sends: first byte left */
     double arrival; /* sends: last byte arrives; receives: when posted */
-    struct stash *stash;
+    struct rg_exchange_bounce *bounce;
     int outcome;
     uint32_t tag;
     unsigned char state, data;
     bool send, upto, touchable, listed;
-    bool unasked; /* counts in the flow's window */
+    bool eager;   /* counts against the flow's eager limit */
     bool instant; /* takes no time: to oneself, or in an untimed section */
 };
 
@@ -49,20 +56,20 @@ struct rg_item {
 struct rg_flow {
     int source, target;
     void *route;
-    struct list messages, receives;
+    struct rg_items messages, receives;
     struct rg_item *head;   /* first message that has not started */
     struct rg_item *moving; /* on the connection */
-    size_t unasked;         /* bytes started or arrived for which no receive has been posted */
+    size_t eager;           /* bytes started or arrived for which no receive has been posted */
     double last_arrival;
     struct rg_flow *next_out, *next_in; /* of the source, of the target */
 };
 
-struct slab; /* of items */
+struct rg_exchange_slab; /* of items */
 
 struct rg_exchange {
     int size, gone_count;
-    int fenced;  /* ranks in the fence */
-    long fences; /* completed */
+    int waiting;   /* ranks in the barrier */
+    long barriers; /* completed */
     double slack;
     const struct rg_exchange_ops *ops;
     void *world;
@@ -73,8 +80,8 @@ struct rg_exchange {
     bool *gone;
     bool deadlocked;
     struct rg_item *spare;
-    struct slab *slabs;
-    struct stash *stashes[STASH_GRADES];
+    struct rg_exchange_slab *slabs;
+    struct rg_exchange_bounce *bounces[RG_BOUNCE_GRADES];
 };
 
 static inline double rg_exchange_now(struct rg_exchange *x)
@@ -88,17 +95,17 @@ static inline double rg_exchange_now(struct rg_exchange *x)
 struct rg_item *rg_item_take(struct rg_exchange *x);
 /* Gives it back, unless its list, its program or the world still has it. */
 void rg_item_release(struct rg_exchange *x, struct rg_item *item);
-/* The bytes of a message into memory of the exchange's own; LOST where that is out. */
-void rg_item_stash(struct rg_exchange *x, struct rg_item *message, const void *from);
+/* The bytes of a message into a bounce buffer; RG_AT_LOST where memory is out. */
+void rg_item_set_aside(struct rg_exchange *x, struct rg_item *message, const void *from);
 
 /* On the strand's list of what it has posted and not seen complete. */
 void rg_item_own(struct rg_endpoint *e, struct rg_item *item);
 /* The program has no more to do with the item. */
 void rg_item_disown(struct rg_item *item);
 
-void rg_list_append(struct list *list, struct rg_item *item);
-void rg_list_remove(struct list *list, struct rg_item *item);
-/* Off its flow's messages, out of the window. */
+void rg_list_append(struct rg_items *list, struct rg_item *item);
+void rg_list_remove(struct rg_items *list, struct rg_item *item);
+/* Off its flow's messages; does not count against the eager limit any more. */
 void rg_item_unlist(struct rg_item *message);
 
 /* Made when first asked for; NULL where memory is out. */

@@ -1,5 +1,5 @@
 /* Strands and nodes that come and go: what they leave behind, and what that means for others; the
- * fence in which all meet. */
+ * barrier in which all meet. */
 #include "world/exchange_parts.h"
 
 #include <math.h>
@@ -39,10 +39,10 @@ static void abandon(struct rg_exchange *x, struct rg_item *item, struct rg_endpo
             rg_item_release(x, message);
         }
         rg_item_withdraw_receive(x, item);
-    } else if (item->listed && item->state == QUEUED) {
+    } else if (item->listed && item->state == RG_ITEM_QUEUED) {
         rg_item_withdraw_send(x, item);
-    } else if (item->state == MOVING && item->data == AT_SENDER) {
-        rg_item_stash(x, item, item->buffer);
+    } else if (item->state == RG_ITEM_MOVING && item->data == RG_AT_SENDER) {
+        rg_item_set_aside(x, item, item->buffer);
     }
     rg_item_release(x, item);
 }
@@ -69,10 +69,10 @@ static void drop_all(struct rg_exchange *x, struct rg_endpoint *e)
                 item->partner = NULL;
             }
             rg_list_remove(&item->flow->receives, item);
-        } else if (item->state != LEFT) {
+        } else if (item->state != RG_ITEM_LEFT) {
             rg_item_unmatch(x, item);
             rg_item_unlist(item);
-            item->data = NO_DATA;
+            item->data = RG_AT_NOWHERE;
         }
         rg_item_release(x, item);
     }
@@ -92,8 +92,8 @@ static void fail_messages(struct rg_exchange *x, struct rg_flow *flow)
     for (struct rg_item *m = flow->messages.first, *next; m; m = next) {
         next = m->next;
         if (m->request && !rg_item_arrived(x, m, now)) {
-            if (m->data == AT_SENDER)
-                m->data = NO_DATA;
+            if (m->data == RG_AT_SENDER)
+                m->data = RG_AT_NOWHERE;
             rg_item_fail(x, m, RG_ERR_PEER);
         }
         m->partner = NULL;
@@ -118,27 +118,22 @@ void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean)
         fail_messages(x, flow);
 }
 
-bool rg_exchange_gone(const struct rg_exchange *x, int rank)
+int rg_exchange_barrier(struct rg_exchange *x, struct rg_endpoint *e)
 {
-    return x->gone[rank];
-}
-
-int rg_exchange_fence(struct rg_exchange *x, struct rg_endpoint *e)
-{
-    long mine = x->fences;
+    long mine = x->barriers;
     if (x->gone_count > 0)
         return RG_ERR_PEER;
-    if (++x->fenced == x->size) {
-        x->fenced = 0;
-        x->fences++;
+    if (++x->waiting == x->size) {
+        x->waiting = 0;
+        x->barriers++;
         x->ops->wake_waiting(x->world);
         return 0;
     }
-    e->waiting_in = "a fence";
-    while (x->fences == mine && x->gone_count == 0 && !x->deadlocked)
+    e->waiting_in = "a barrier";
+    while (x->barriers == mine && x->gone_count == 0 && !x->deadlocked)
         x->ops->block(x->world, e, INFINITY);
     e->waiting_in = NULL;
-    if (x->fences != mine)
+    if (x->barriers != mine)
         return 0;
     return x->deadlocked ? RG_ERR_DEADLOCK : RG_ERR_PEER;
 }

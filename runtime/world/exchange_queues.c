@@ -7,8 +7,8 @@
 
 enum { SLAB = 64 };
 
-struct slab {
-    struct slab *next;
+struct rg_exchange_slab {
+    struct rg_exchange_slab *next;
     struct rg_item items[SLAB];
 };
 
@@ -39,14 +39,14 @@ void rg_exchange_free(struct rg_exchange *x)
         return;
     for (size_t i = 0; x->table && i < x->slots; i++)
         free(x->table[i]);
-    for (struct slab *slab = x->slabs, *next; slab; slab = next) {
+    for (struct rg_exchange_slab *slab = x->slabs, *next; slab; slab = next) {
         next = slab->next;
         for (int i = 0; i < SLAB; i++)
-            free(slab->items[i].stash);
+            free(slab->items[i].bounce);
         free(slab);
     }
-    for (int grade = 0; grade < STASH_GRADES; grade++) {
-        for (struct stash *s = x->stashes[grade], *next; s; s = next) {
+    for (int grade = 0; grade < RG_BOUNCE_GRADES; grade++) {
+        for (struct rg_exchange_bounce *s = x->bounces[grade], *next; s; s = next) {
             next = s->next;
             free(s);
         }
@@ -64,7 +64,7 @@ void rg_exchange_free(struct rg_exchange *x)
 struct rg_item *rg_item_take(struct rg_exchange *x)
 {
     if (!x->spare) {
-        struct slab *slab = calloc(1, sizeof *slab);
+        struct rg_exchange_slab *slab = calloc(1, sizeof *slab);
         if (!slab)
             return NULL;
         slab->next = x->slabs;
@@ -79,50 +79,51 @@ struct rg_item *rg_item_take(struct rg_exchange *x)
     return item;
 }
 
-/* Stashes of up to 1 MiB are kept for reuse; larger ones are rare (something was cancelled). */
-static struct stash *take_stash(struct rg_exchange *x, size_t bytes)
+/* Bounce buffers of up to 1 MiB are kept for reuse; larger ones are rare (something was cancelled).
+ */
+static struct rg_exchange_bounce *take_bounce(struct rg_exchange *x, size_t bytes)
 {
     int grade = 0;
-    while (grade < STASH_GRADES && (size_t)1 << grade < bytes)
+    while (grade < RG_BOUNCE_GRADES && (size_t)1 << grade < bytes)
         grade++;
-    struct stash *stash = grade < STASH_GRADES ? x->stashes[grade] : NULL;
-    if (stash) {
-        x->stashes[grade] = stash->next;
-        return stash;
+    struct rg_exchange_bounce *bounce = grade < RG_BOUNCE_GRADES ? x->bounces[grade] : NULL;
+    if (bounce) {
+        x->bounces[grade] = bounce->next;
+        return bounce;
     }
-    size_t room = grade < STASH_GRADES ? (size_t)1 << grade : bytes;
-    size_t unit = _Alignof(struct stash);
-    stash = aligned_alloc(unit, (sizeof *stash + room + unit - 1) / unit * unit);
-    if (stash)
-        stash->grade = grade;
-    return stash;
+    size_t room = grade < RG_BOUNCE_GRADES ? (size_t)1 << grade : bytes;
+    size_t unit = _Alignof(struct rg_exchange_bounce);
+    bounce = aligned_alloc(unit, (sizeof *bounce + room + unit - 1) / unit * unit);
+    if (bounce)
+        bounce->grade = grade;
+    return bounce;
 }
 
-static void give_stash(struct rg_exchange *x, struct rg_item *message)
+static void give_bounce(struct rg_exchange *x, struct rg_item *message)
 {
-    struct stash *stash = message->stash;
-    message->stash = NULL;
-    if (!stash)
+    struct rg_exchange_bounce *bounce = message->bounce;
+    message->bounce = NULL;
+    if (!bounce)
         return;
-    if (stash->grade == STASH_GRADES) {
-        free(stash);
+    if (bounce->grade == RG_BOUNCE_GRADES) {
+        free(bounce);
         return;
     }
-    stash->next = x->stashes[stash->grade];
-    x->stashes[stash->grade] = stash;
+    bounce->next = x->bounces[bounce->grade];
+    x->bounces[bounce->grade] = bounce;
 }
 
-void rg_item_stash(struct rg_exchange *x, struct rg_item *message, const void *from)
+void rg_item_set_aside(struct rg_exchange *x, struct rg_item *message, const void *from)
 {
-    message->stash = take_stash(x, message->message.bytes);
-    message->data = message->stash ? IN_STASH : LOST;
-    if (message->stash)
-        memcpy(message->stash->bytes, from, message->message.bytes);
+    message->bounce = take_bounce(x, message->message.bytes);
+    message->data = message->bounce ? RG_AT_BOUNCE : RG_AT_LOST;
+    if (message->bounce)
+        memcpy(message->bounce->bytes, from, message->message.bytes);
 }
 
 /* ---- lists ---- */
 
-void rg_list_append(struct list *list, struct rg_item *item)
+void rg_list_append(struct rg_items *list, struct rg_item *item)
 {
     item->listed = true;
     item->next = NULL;
@@ -131,7 +132,7 @@ void rg_list_append(struct list *list, struct rg_item *item)
     list->last = item;
 }
 
-void rg_list_remove(struct list *list, struct rg_item *item)
+void rg_list_remove(struct rg_items *list, struct rg_item *item)
 {
     if (!item->listed)
         return;
@@ -145,9 +146,9 @@ void rg_item_unlist(struct rg_item *message)
     struct rg_flow *flow = message->flow;
     if (flow->head == message)
         flow->head = message->next;
-    if (message->unasked)
-        flow->unasked -= message->message.bytes;
-    message->unasked = false;
+    if (message->eager)
+        flow->eager -= message->message.bytes;
+    message->eager = false;
     rg_list_remove(&flow->messages, message);
 }
 
@@ -172,7 +173,7 @@ void rg_item_release(struct rg_exchange *x, struct rg_item *item)
 {
     if (item->listed || item->request || item->flow->moving == item)
         return;
-    give_stash(x, item);
+    give_bounce(x, item);
     item->next = x->spare;
     x->spare = item;
 }

@@ -67,7 +67,7 @@ static void tell_clock(struct rg_world *w)
 int rg_clock_start(struct rg_world *w)
 {
     RG_ASSERT(w->strand == 0 && !w->untimed);
-    int result = w->ops->fence(w);
+    int result = w->ops->barrier(w);
     w->offset = w->ops->now(w);
     w->timed_since = w->offset;
     w->energy_offset = raw_energy(w);
@@ -80,7 +80,7 @@ int rg_clock_start(struct rg_world *w)
 int rg_untimed_begin(struct rg_world *w)
 {
     RG_ASSERT(w->strand == 0 && !w->untimed);
-    int result = w->ops->fence(w);
+    int result = w->ops->barrier(w);
     w->untimed_since = w->ops->now(w);
     w->energy_untimed = raw_energy(w);
     w->untimed = true;
@@ -91,7 +91,7 @@ int rg_untimed_begin(struct rg_world *w)
 int rg_untimed_end(struct rg_world *w)
 {
     RG_ASSERT(w->strand == 0 && w->untimed);
-    int result = w->ops->fence(w);
+    int result = w->ops->barrier(w);
     w->timed_since = w->ops->now(w);
     w->offset += w->timed_since - w->untimed_since;
     struct rg_energy used = raw_energy(w);

@@ -10,9 +10,10 @@
  *  - What one node sends to another goes in posting order, whatever the tags; a receive takes the
  *    oldest message of its source and tag. Receives of one source and tag match in posting order.
  *  - A message occupies its connection for size / rate; the next starts when its last byte has
- * left.
- *  - At most RG_EAGER_LIMIT bytes a directed pair wait at the receiver without a posted receive; a
- * message that would pass that waits at the sender, and what was posted behind it too.
+ *    left.
+ *  - A message whose receive is not posted yet is sent all the same (eagerly), as long as no more
+ *    than RG_EAGER_LIMIT bytes of a directed pair's are without a receive. One that would pass the
+ *    limit waits at the sender for its receive or for room, and all posted behind it waits too.
  *  - A send is complete when its last byte has reached the peer, not when a kernel buffer took it.
  *  - A peer that left without warning completes what waits for it with RG_ERR_PEER.
  *  - A handle belongs to one strand (see rg_spawn); requests are used on the handle they were
@@ -29,9 +30,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RG_EAGER_LIMIT  ((size_t)1 << 20) /* W: bytes that wait unasked-for, a directed pair */
-#define RG_PENDING 1                 /* rg_request.status until completion */
-#define RG_FOREVER INFINITY
+#define RG_EAGER_LIMIT ((size_t)1 << 20) /* bytes sent without a receive, a directed pair */
+#define RG_PENDING     1                 /* rg_request.status until completion */
+#define RG_FOREVER     INFINITY
 
 /* Tags below RG_TAG_USER belong to world.c and collectives/. */
 #define RG_TAG_BARRIER    1u
@@ -152,8 +153,8 @@ struct rg_world_ops {
     int (*cancel)(struct rg_world *w, struct rg_request *request);
     int (*compute)(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg);
     int (*iteration)(struct rg_world *w, long i);
-    /* Ideal barrier of all nodes, its own cost outside every account. */
-    int (*fence)(struct rg_world *w);
+    /* A barrier of all nodes that no clock and no count sees, unlike rg_barrier's messages. */
+    int (*barrier)(struct rg_world *w);
     /* NULL, or told when the clock of w has started, stopped or gone on. */
     void (*clock)(struct rg_world *w);
     int (*spawn)(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand);
@@ -176,7 +177,7 @@ struct rg_world_ops {
  * back to where it stood at their beginning. The only clock a node program sees. */
 double rg_now(struct rg_world *w);
 
-/* Collective: a fence, then the clock starts at 0 and counters are zeroed. */
+/* Collective: a barrier, then the clock starts at 0 and counters are zeroed. */
 int rg_clock_start(struct rg_world *w);
 /* Collective: what is done between the two counts in no clock, traffic or trace; in worlds of
  * virtual time its messages take none, so that the dates after it do not depend on it to the last

@@ -333,10 +333,10 @@ static int iteration(struct rg_world *w, long i)
     return o->iteration ? o->iteration(o->iteration_arg, w, i) : 0;
 }
 
-static int fence(struct rg_world *w)
+static int barrier(struct rg_world *w)
 {
     struct strand *s = enter(w);
-    return rg_exchange_fence(s->world->exchange, &s->endpoint);
+    return rg_exchange_barrier(s->world->exchange, &s->endpoint);
 }
 
 static void run_program(struct strand *s)
@@ -470,7 +470,7 @@ static const struct rg_world_ops ops = {
     .cancel = cancel,
     .compute = compute,
     .iteration = iteration,
-    .fence = fence,
+    .barrier = barrier,
     .spawn = spawn,
     .join = join,
     .die = die,

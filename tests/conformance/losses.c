@@ -125,8 +125,8 @@ static int dies_after_sending(struct rg_world *w, void *arg)
     return 0;
 }
 
-/* Those waiting in a fence hear of it too. */
-static int dies_before_fence(struct rg_world *w, void *arg)
+/* Those waiting in a barrier hear of it too. */
+static int dies_before_barrier(struct rg_world *w, void *arg)
 {
     const struct rg_launcher *l = arg;
     CHECK(rg_clock_start(w) == 0);
@@ -304,7 +304,7 @@ static int waits_for_ever(struct rg_world *w, void *arg)
     return 0;
 }
 
-/* One in a fence, one in a join, one in a receive; and one that only has a deadline. */
+/* One in a barrier, one in a join, one in a receive; and one that only has a deadline. */
 static int mixed_deadlock(struct rg_world *w, void *arg)
 {
     struct rg_request r;
@@ -330,7 +330,7 @@ static const struct rg_case list[] = {
     {.name = "dies while awaited", .size = 3, .program = dies_while_awaited, .died = 2},
     {.name = "dies in transit", .size = 3, .program = dies_in_transit, .died = 2},
     {.name = "dies after sending", .size = 2, .program = dies_after_sending, .died = 2},
-    {.name = "dies before a fence", .size = 3, .program = dies_before_fence, .died = 2},
+    {.name = "dies before a barrier", .size = 3, .program = dies_before_barrier, .died = 2},
     {.name = "dies in a strand", .size = 2, .program = dies_in_a_strand, .died = 2},
     {.name = "leaves", .size = 2, .program = leaves},
     {.name = "leaves requests", .size = 2, .program = leaves_requests},

@@ -372,7 +372,7 @@ class Deploy(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         for run in json.loads(read(os.path.join(self.out, "result.json")))["runs"]:
             self.assertEqual(run["meter"]["source"], "csv", run["meter"])
-            # logs are summed from the first node's begin to the first one's end: fences are not left at once
+            # logs are summed from the first node's begin to the first one's end: barriers are not left at once
             self.assertGreaterEqual(run["energy_J"]["total"], 3 * (run["time_s"] - FENCES_S))
             self.assertLessEqual(run["energy_J"]["total"], 3.1 * (run["time_s"] + FENCES_S))
         self.assertEqual(read(os.path.join(self.out, "rank-0.meter.csv")), read(log))

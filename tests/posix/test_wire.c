@@ -222,7 +222,7 @@ static int real_rank(int listener, struct rg_hosts *hosts, const struct rg_key *
 
 typedef void (*nonsense_fn)(int fd, uint64_t seed);
 
-/* The exit status of the real rank when its peer says `nonsense` after the fence. */
+/* The exit status of the real rank when its peer says `nonsense` after the barrier. */
 static int suffer(nonsense_fn nonsense, uint64_t seed)
 {
     int listeners[2];

@@ -538,7 +538,7 @@ static void test_deadlock(void)
     for (int i = 0; i < 3; i++)
         CU_ASSERT_EQUAL(results[i], RG_ERR_DEADLOCK);
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "rank 0 waits for rank 1 (tag 263, 0 bytes)"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "rank 2 waits in a fence"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "rank 2 waits in a barrier"));
     CU_ASSERT_DOUBLE_EQUAL(end_s, 1, EXACT);
 }
 

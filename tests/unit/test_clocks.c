@@ -153,13 +153,13 @@ static void add(struct rg_trace *trace, double begin_s, double end_s, int kind)
 }
 
 /* Two epochs, 99.9 to 109.9 and 119.4 to 129.9 for the first node to begin and to end them; this
- * one leaves the fences at other dates, and its clock is wrong and runs off. */
+ * one leaves the barriers at other dates, and its clock is wrong and runs off. */
 static void test_trace(void)
 {
     struct skew skew = {-5000, 100e-6};
     struct rg_clock_map map = {trip(&skew, 90, 1e-6, 0, 1e-6), trip(&skew, 140, 1e-6, 0, 1e-6)};
     static const struct rg_clock_section common[] = {{99.9, 109.9}, {119.4, 129.9}};
-    static const double dates[] = {100.002, 110.003, 119.5, 130.001}; /* of the fences, here */
+    static const double dates[] = {100.002, 110.003, 119.5, 130.001}; /* of the barriers, here */
     struct rg_clock_section own[2];
     for (int k = 0; k < 2; k++)
         own[k] =
