@@ -28,7 +28,7 @@ _ringtmp_strategies() {
 # What --set may begin with: a key, or LABEL.PARAM with the parameters of that label's kind.
 _ringtmp_keys() {
     local list=$("$1" --list 2>/dev/null) label kind parameter
-    sed -n 's/^Keys of [^:]*: \(.*\), and .*/\1/p' <<<"$list" | tr ' ' '\n'
+    sed -n 's/^Keys of [^:]*: \(.*\) LABEL.PARAM$/\1/p' <<<"$list" | tr ' ' '\n'
     _ringtmp_strategies "$2" | while IFS=$'\t' read -r label kind; do
         sed -n "/^  $kind: /,/^\$/s/^      \([a-z-]*\)=\".*/\1/p" <<<"$list" |
             while read -r parameter; do echo "$label.$parameter"; done

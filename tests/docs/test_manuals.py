@@ -83,7 +83,7 @@ def check_arguments(build):
             has(complete(build, name, "scenarios/iris-3.xml", "--set", "ringtmp."), "ringtmp.in-flight=")
             same("scenarios", complete(build, name, "scenarios/iri"), {"scenarios/iris-3.xml"})
     listed = subprocess.run([os.path.join(build, "ringnode"), "--list"], capture_output=True, text=True).stdout
-    keys = re.search(r"^Keys of [^:]*: (.*), and", listed, re.M)[1].split()
+    keys = re.search(r"^Keys of --set.*: (.*) LABEL\.PARAM$", listed, re.M)[1].split()
     has(complete(build, "ringnode", "--set", ""), *(key + "=" for key in keys))
     has(complete(build, "ringnode", "--meter", ""), "auto", "rapl", "csv:")
     has(complete(build, "ringcal", "--meter", ""), "auto", "rapl", "csv:")
