@@ -3,7 +3,9 @@
 
 #include "base/check.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct rg_data_value *rg_data_value(struct rg_data_spec *spec, const char *name)
@@ -57,22 +59,48 @@ int rg_data_counts(const struct rg_data_spec *spec, int train, int test, struct 
     return 0;
 }
 
-int rg_data_split(const struct rg_data_spec *spec, const char *file, int total,
-                  struct rg_dataset *data, struct rg_error *e)
+int rg_data_readable(const struct rg_data_spec *spec, const char *path, struct rg_error *e)
 {
-    long train = spec->train, test = spec->test;
-    if (train < 0 || test < 0 || train + test > total || train >= total || test >= total)
-        return rg_data_fail(spec, e,
-                            "train=\"%ld\" test=\"%ld\": %s holds %d samples; both need at least "
-                            "one, and together no more than that",
-                            train, test, file, total);
-    if (test == 0)
-        test = train > 0 ? total - train : RG_MAX(total / 5, 1);
-    if (train == 0)
-        train = total - test;
-    if (train == 0)
-        return rg_data_fail(spec, e, "%s holds %d sample: at least 2 are needed", file, total);
-    data->train = (int)train;
-    data->test = (int)test;
+    FILE *stream = fopen(path, "r");
+    int first = stream ? fgetc(stream) : EOF;
+    int err = !stream || (first == EOF && ferror(stream))
+                  ? rg_data_fail(spec, e, "cannot read %s: %s", path, strerror(errno))
+                  : 0;
+    if (stream)
+        fclose(stream);
+    return err;
+}
+
+int rg_data_note(struct rg_dataset *data, struct rg_error *e, const char *format, ...)
+{
+    char text[700];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    rg_one_line(text);
+    char **notes = realloc(data->notes, (size_t)(data->note_count + 1) * sizeof *notes);
+    if (notes)
+        data->notes = notes;
+    if (!notes || !(notes[data->note_count] = strdup(text)))
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    data->note_count++;
     return 0;
+}
+
+void rg_data_list(char *text, size_t size, const char *format, ...)
+{
+    static const char more[] = ", ...";
+    size_t used = strlen(text);
+    va_list args;
+    if (used >= sizeof more - 1 && strcmp(text + used - (sizeof more - 1), more) == 0)
+        return;
+    char item[120];
+    va_start(args, format);
+    vsnprintf(item, sizeof item, format, args);
+    va_end(args);
+    if (used + strlen(item) + 2 + sizeof more > size)
+        snprintf(text + used, size - used, "%s", more);
+    else
+        snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", item);
 }

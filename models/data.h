@@ -1,24 +1,87 @@
-/* What the kinds of dataset share. */
+/* What the kinds of dataset share: complaints, notes, classes, splits, standardising. */
 #ifndef RG_MODELS_DATA_H
 #define RG_MODELS_DATA_H
 
 #include "models/dataset.h"
+#include "models/names.h"
+
+enum {
+    RG_DATA_CLASSES = 256, /* a label is a byte */
+    RG_NAMES_MAX = 1024    /* ways to write them, "1" and "1.0" are two */
+};
+
+/* ---- data.c ---- */
 
 /* A complaint about the spec itself: names its place in the scenario. */
 int rg_data_fail(const struct rg_data_spec *spec, struct rg_error *e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A complaint where a file cannot be read: at the place in the scenario that names it. */
+int rg_data_readable(const struct rg_data_spec *spec, const char *path, struct rg_error *e);
+/* Something that the user must be told about the data: one line of data->notes. RG_ERR_NOMEM. */
+int rg_data_note(struct rg_dataset *data, struct rg_error *e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Add to a list in a text of that size: ", NAME", or "..." once the room is nearly used up. */
+void rg_data_list(char *text, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Counts of a kind that has as many samples as one likes; counts of 0: the fallbacks. */
 int rg_data_counts(const struct rg_data_spec *spec, int train, int test, struct rg_dataset *data,
                    struct rg_error *e);
 
-/* Split `total` samples of `file` as the spec asks. Counts of 0: a fifth to test, the rest to
- * train, or what the other count leaves. */
-int rg_data_split(const struct rg_data_spec *spec, const char *file, int total,
-                  struct rg_dataset *data, struct rg_error *e);
+/* ---- data_classes.c ---- */
 
-/* Files of numbers with the label in one column: data_csv.c. */
+/* Number the labels of a file, `values` in the order in which they came: class_of [values->count]
+ * gets the class of each. Numbers are sorted as numbers, equal ones are one class; other texts by
+ * their bytes. Labels that are whole numbers from 0 to classes - 1 stay as they are, and so do
+ * labels among them where `wanted` classes are (0: as many as there are labels), if 0 is one of
+ * them or the network was trained before. Fills data->classes and class_names, and notes what
+ * became of them. `file` is for messages. Errors: one class only, more than RG_DATA_CLASSES or than
+ * are wanted. */
+int rg_data_classes(const struct rg_data_spec *spec, const char *file,
+                    const struct rg_names *values, int wanted, uint8_t *class_of,
+                    struct rg_dataset *data, struct rg_error *e);
+/* Classes that are numbered already, and called so. */
+int rg_data_named_classes(const struct rg_data_spec *spec, const char *file,
+                          const struct rg_names *names, struct rg_dataset *data,
+                          struct rg_error *e);
+
+/* ---- data_split.c ---- */
+
+/* What there is to be split: rows in the order of the file. */
+struct rg_rows {
+    const char *file;      /* for messages */
+    const uint8_t *labels; /* [count] */
+    const int *groups;     /* [count] or NULL */
+    const char *group;     /* what the groups are called */
+    const char *heading;   /* for messages: which lines of the file are no rows; or NULL */
+    uint32_t count;
+    uint32_t test_from; /* count, or where the rows of a test file of its own begin */
+};
+
+enum rg_split { RG_SPLIT_STRATIFIED, RG_SPLIT_ORDER };
+#define RG_SPLIT_WORDS "stratified|order"
+
+/* How many rows train and test (counts of 0: a fifth to test, the rest to train, or what the other
+ * count leaves), and which: place [count] gets each row's index among the samples, the training
+ * samples first, or UINT32_MAX. stratified: class by class, drawn from the seed; order: the first
+ * rows train, the last ones test; by groups: no group in both parts. Fills data->train and test and
+ * notes classes that no training sample has. */
+int rg_data_split(const struct rg_data_spec *spec, enum rg_split split, const struct rg_rows *rows,
+                  uint32_t *place, struct rg_dataset *data, struct rg_error *e);
+
+/* ---- data_scale.c ---- */
+
+/* Standardise all columns of x: mean 0 and deviation 1 over the training samples; a constant
+ * becomes 0. Where x is NAN (a missing value), the mean of the training samples stands. offset
+ * [inputs], NULL: zeros: what was taken off each column as it was read, in double. Fills mean and
+ * deviation. Errors name `file`. */
+int rg_data_scale(struct rg_dataset *data, const double *offset, const char *file,
+                  struct rg_error *e);
+
+/* ---- data_csv.c: what iris shares ---- */
+
 int rg_csv_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
 int rg_csv_fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
+void rg_csv_close(void *source);
 
 #endif

@@ -1,317 +1,526 @@
-/* Comma-separated numbers with the label (0, 1, ...) in the last column: `csv`, and `iris`, which
- * is one such file. Split in training and test samples class by class, standardised by the mean and
- * the deviation of the training samples.
+/* Tables in text files, the label in one of the columns, or a line each in a file of its own:
+ * `csv`, and `iris`, which is one such file. What parts the fields, headings, decimal commas and
+ * classes are told from the files (table_format.c), and said where a reader could take them
+ * otherwise.
  *
- * Happy path: a line a sample; a first line without a number is a heading; lines that are empty or
- * start with # are passed over. Failure modes handled, each with file and line: a file that cannot
- * be read, a field that is no finite number, a label that is no class, a row of another length, no
- * rows. */
+ * A file is read twice: probe learns all that there is to know of it and to refuse, fill puts the
+ * numbers where they belong, so that no second copy of them is in memory. Then columns are
+ * standardised by the training samples. A column whose numbers lie far from zero, as dates do, has
+ * its middle taken off in double before it becomes float.
+ *
+ * Failure modes handled beside those of the rows (table_rows.c): columns that number the rows, no
+ * inputs, too many, one class only, one-hot labels that are none, a file that changes meanwhile. */
 #include "models/data.h"
 
 #include "base/check.h"
-#include "base/file.h"
-#include "base/random.h"
+#include "models/layers.h"
+#include "models/table.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-struct table {
-    const char *file;
-    int line;
-    float *x; /* [rows x features] */
-    uint8_t *labels;
-    int rows, features, classes; /* features: 0 until the first row */
-    int room;                    /* rows there is memory for */
+/* What is learnt of every column as rows go by. */
+struct statistics {
+    double *low, *high, *last;
+    unsigned char *steps, *rises; /* one more than the row before; more, so far */
 };
 
-static void table_free(struct table *table)
+struct csv {
+    const char *path[2], *label_path[2]; /* of training and test rows; NULL: none */
+    int files;
+    struct rg_format format[2]; /* columns are alike in both */
+    struct rg_columns columns;
+    struct statistics of;
+    struct rg_names labels, groups;
+    int *label, *group; /* [rows] indices of those */
+    uint32_t rows, room, test_from;
+    long dropped, filled;
+    int *source; /* [inputs] the column of each input */
+    int inputs;
+    double *offset; /* [inputs] */
+    uint8_t class_of[RG_NAMES_MAX];
+    uint32_t *place; /* [rows] */
+};
+
+static void statistics_free(struct statistics *s)
 {
-    free(table->x);
-    free(table->labels);
+    free(s->low);
+    free(s->high);
+    free(s->last);
+    free(s->steps);
+    free(s->rises);
 }
 
-/* The number that a field holds, blanks round it left out. */
-static bool parse_number(const char *field, double *value)
+static int statistics_make(struct statistics *s, int columns)
 {
-    char *end;
-    *value = strtod(field, &end);
-    if (end == field)
-        return false;
-    while (isspace((unsigned char)*end))
-        end++;
-    return *end == '\0';
-}
-
-/* A heading: no field is a number. Splits `line` at its commas and restores it. */
-static bool is_heading(char *line)
-{
-    bool heading = true;
-    for (char *field = line; field && heading;) {
-        double value;
-        char *comma = strchr(field, ',');
-        if (comma)
-            *comma = '\0';
-        heading = !parse_number(field, &value);
-        if (comma)
-            *comma = ',';
-        field = comma ? comma + 1 : NULL;
+    size_t n = (size_t)columns;
+    s->low = malloc(n * sizeof *s->low);
+    s->high = malloc(n * sizeof *s->high);
+    s->last = malloc(n * sizeof *s->last);
+    s->steps = malloc(n);
+    s->rises = malloc(n);
+    if (!s->low || !s->high || !s->last || !s->steps || !s->rises)
+        return RG_ERR_NOMEM;
+    for (size_t c = 0; c < n; c++) {
+        s->low[c] = INFINITY;
+        s->high[c] = -INFINITY;
+        s->last[c] = NAN;
+        s->steps[c] = s->rises[c] = 1;
     }
-    return heading;
-}
-
-static int parse_label(struct table *table, const struct rg_data_spec *spec, const char *field,
-                       struct rg_error *e)
-{
-    int given = rg_data_number(spec, "classes"), limit = given > 0 && given < 256 ? given : 256;
-    double value;
-    if (!parse_number(field, &value) || !(value >= 0 && value < limit) || value != floor(value))
-        return rg_fail_at(e, table->file, table->line,
-                          "label \"%.40s\" in the last column: an integer from 0 to %d is allowed, "
-                          "the first class being 0",
-                          field, limit - 1);
-    table->labels[table->rows] = (uint8_t)value;
-    table->classes = RG_MAX(table->classes, (int)value + 1);
     return 0;
 }
 
-static int parse_feature(struct table *table, int column, const char *field, struct rg_error *e)
+void rg_csv_close(void *source)
 {
-    double value;
-    if (!parse_number(field, &value))
-        return rg_fail_at(e, table->file, table->line,
-                          "column %d: \"%.40s\" is not a number: only numbers are allowed",
-                          column + 1, field);
-    if (!isfinite((float)value))
-        return rg_fail_at(e, table->file, table->line,
-                          "column %d: \"%.40s\" is not finite in single precision: only finite "
-                          "numbers are allowed",
-                          column + 1, field);
-    table->x[(size_t)table->rows * (size_t)table->features + (size_t)column] = (float)value;
-    return 0;
+    struct csv *csv = source;
+    for (int i = 0; i < 2; i++)
+        rg_format_free(&csv->format[i]);
+    rg_columns_free(&csv->columns);
+    statistics_free(&csv->of);
+    rg_names_free(&csv->labels);
+    rg_names_free(&csv->groups);
+    free(csv->label);
+    free(csv->group);
+    free(csv->source);
+    free(csv->offset);
+    free(csv->place);
+    free(csv);
 }
 
-static int make_room(struct table *table, struct rg_error *e)
+/* ---- the first reading ---- */
+
+static void learn(struct statistics *s, const double *values, int columns, bool first)
 {
-    if (table->rows < table->room)
+    for (int c = 0; c < columns; c++) {
+        double value = values[c];
+        s->low[c] = value < s->low[c] ? value : s->low[c];
+        s->high[c] = value > s->high[c] ? value : s->high[c];
+    }
+    for (int c = 0; c < columns; c++) {
+        s->steps[c] &= (unsigned char)(first | (values[c] == s->last[c] + 1));
+        s->rises[c] &= (unsigned char)(first | (values[c] > s->last[c]));
+        s->last[c] = values[c];
+    }
+}
+
+static int make_room(struct csv *csv)
+{
+    if (csv->rows < csv->room)
         return 0;
-    if (table->room > INT_MAX / 4)
-        return rg_fail_at(e, table->file, table->line, "more than %d rows", table->room);
-    int room = table->room ? 2 * table->room : 256;
-    float *x = realloc(table->x, (size_t)room * (size_t)table->features * sizeof *x);
-    if (x)
-        table->x = x;
-    uint8_t *labels = realloc(table->labels, (size_t)room);
-    if (labels)
-        table->labels = labels;
-    if (!x || !labels)
-        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", table->file);
-    table->room = room;
+    uint32_t room = csv->room ? 2 * csv->room : 1024;
+    int *label = realloc(csv->label, room * sizeof *label);
+    if (label)
+        csv->label = label;
+    int *group = csv->columns.group >= 0 ? realloc(csv->group, room * sizeof *group) : NULL;
+    if (group)
+        csv->group = group;
+    if (!label || (csv->columns.group >= 0 && !group))
+        return RG_ERR_NOMEM;
+    csv->room = room;
     return 0;
 }
 
-static int parse_row(struct table *table, const struct rg_data_spec *spec, char *line,
-                     struct rg_error *e)
+/* Which of the one-hot columns is 1, the others 0; < 0: an error. */
+static int find_one(const struct csv *csv, const struct rg_reader *r, int which, struct rg_error *e)
 {
-    int columns = 1, err = 0;
-    for (const char *c = line; *c; c++)
-        columns += *c == ',';
-    if (table->features == 0)
-        table->features = columns - 1;
-    if (columns < 2)
-        return rg_fail_at(e, table->file, table->line,
-                          "one column: numbers and then a label, separated by commas, are allowed");
-    if (columns != table->features + 1)
-        return rg_fail_at(e, table->file, table->line,
-                          "%d columns: %d are allowed, as in the first row", columns,
-                          table->features + 1);
-    if ((err = make_room(table, e)) < 0)
-        return err;
-    for (int column = 0; column < columns && err == 0; column++) {
-        char *comma = strchr(line, ',');
-        if (comma)
-            *comma = '\0';
-        err = comma ? parse_feature(table, column, line, e) : parse_label(table, spec, line, e);
-        line = comma + 1;
+    const struct rg_columns *columns = &csv->columns;
+    int one = -1;
+    for (int i = 0; i < columns->ones; i++) {
+        int c = columns->one_hot[i];
+        char name[80];
+        double value = r->values[c];
+        if ((value != 0 && value != 1) || (value == 1 && one >= 0))
+            return rg_fail_at(e, r->lines.path, r->lines.line,
+                              "%s: %g of a one-hot label: one 1 and else 0 are allowed",
+                              rg_format_column(&csv->format[which], c, name, sizeof name), value);
+        if (value == 1)
+            one = i;
     }
-    table->rows += err == 0;
-    return err;
+    return one >= 0 ? one
+                    : rg_fail_at(e, r->lines.path, r->lines.line,
+                                 "a one-hot label without a 1: one of its columns must have it");
 }
 
-static int parse_stream(struct table *table, const struct rg_data_spec *spec, FILE *stream,
-                        struct rg_error *e)
+static int add_row(struct csv *csv, const struct rg_reader *r, int which, struct rg_error *e)
 {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t length;
-    int err = 0;
-    bool begun = false;
-    while (err == 0 && (length = getline(&line, &room, stream)) >= 0) {
-        table->line++;
-        if (memchr(line, '\0', (size_t)length)) {
-            err = rg_fail_at(e, table->file, table->line, "a zero byte: only text is allowed");
-            break;
-        }
-        while (length > 0 && isspace((unsigned char)line[length - 1]))
-            line[--length] = '\0';
-        char *text = table->line == 1 ? rg_skip_mark(line) : line;
-        if (text[0] == '\0' || text[0] == '#')
-            continue;
-        if (begun || !is_heading(text))
-            err = parse_row(table, spec, text, e);
-        begun = true;
+    if (csv->rows == INT_MAX)
+        return rg_fail_at(e, r->lines.path, r->lines.line, "more than %d rows", INT_MAX);
+    if (make_room(csv) < 0)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->lines.path);
+    int label = csv->columns.ones > 0 ? find_one(csv, r, which, e)
+                                      : rg_names_add(&csv->labels, r->label, r->label_length);
+    if (label == RG_ERR_NOMEM)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->lines.path);
+    if (label < 0)
+        return label;
+    if (label == RG_NAMES_MAX)
+        return rg_fail_at(e, r->labels.stream ? r->labels.path : r->lines.path,
+                          r->labels.stream ? r->labels.line : r->lines.line,
+                          "more than %d different labels, \"%.40s\" is another: %d classes are "
+                          "allowed; label=\"...\" may name another column",
+                          RG_NAMES_MAX, csv->labels.text[label], RG_DATA_CLASSES);
+    csv->label[csv->rows] = label;
+    if (csv->columns.group >= 0) {
+        int group = rg_names_add(&csv->groups, r->group, r->group_length);
+        if (group < 0)
+            return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->lines.path);
+        csv->group[csv->rows] = group;
     }
-    if (err == 0 && ferror(stream))
-        err = rg_fail_at(e, table->file, 0, "cannot be read: %s", strerror(errno));
-    free(line);
-    return err;
+    learn(&csv->of, r->values, csv->columns.count, csv->rows == (which ? csv->test_from : 0));
+    csv->rows++;
+    return 0;
 }
 
-/* Read the whole file. On failure nothing is left to free. */
-static int table_read(struct table *table, const struct rg_data_spec *spec, struct rg_error *e)
+static int open_file(const struct csv *csv, const struct rg_data_spec *spec, int which,
+                     struct rg_reader *r, struct rg_error *e)
 {
-    *table = (struct table){.file = rg_data_text(spec, "file")};
-    if (!table->file)
-        return rg_data_fail(spec, e, "no file is given for data of kind csv or iris");
-    FILE *stream = fopen(table->file, "r");
-    if (!stream)
-        return rg_data_fail(spec, e, "cannot read %s: %s", table->file, strerror(errno));
-    int err = parse_stream(table, spec, stream, e);
-    fclose(stream);
-    if (err == 0 && table->rows == 0)
-        err = rg_fail_at(e, table->file, table->line, "the file ends without a row of numbers");
+    return rg_reader_open(r, csv->path[which], csv->label_path[which], &csv->format[which],
+                          &csv->columns, (enum rg_missing)rg_data_number(spec, "missing"), e);
+}
+
+static int scan(struct csv *csv, const struct rg_data_spec *spec, int which, struct rg_error *e)
+{
+    struct rg_reader r;
+    int got, err = open_file(csv, spec, which, &r, e);
     if (err < 0)
-        table_free(table);
+        return err;
+    while (err == 0 && (got = rg_reader_next(&r, e)) != 0)
+        err = got < 0 ? got : add_row(csv, &r, which, e);
+    csv->dropped += r.dropped;
+    csv->filled += r.filled;
+    rg_reader_close(&r);
+    return err;
+}
+
+/* ---- what is told from it ---- */
+
+/* Does the column number the rows? One up from row to row, unless these are seconds of a date; or,
+ * where its name says so, rising whole numbers, or as many of them as there are rows. */
+static bool numbers_rows(const struct csv *csv, int c)
+{
+    static const char *const names[] = {"", "id", "index", "unnamed: 0", "row", "row_id", "no"};
+    const struct statistics *s = &csv->of;
+    const char *name = csv->format[0].names ? csv->format[0].names[c] : NULL;
+    bool called = false;
+    for (size_t i = 0; i < RG_COUNT(names) && name; i++)
+        called = called || strcasecmp(name, names[i]) == 0;
+    if (csv->rows < 10 || csv->columns.wanted[c])
+        return false;
+    if (s->steps[c] && s->high[c] < 1e8)
+        return true;
+    bool whole = s->low[c] == floor(s->low[c]) && s->high[c] == floor(s->high[c]);
+    return called && whole && (s->rises[c] || s->high[c] - s->low[c] == csv->rows - 1.0);
+}
+
+/* The columns that are inputs, and what is taken off each. */
+static int choose_inputs(struct csv *csv, const struct rg_data_spec *spec, struct rg_dataset *data,
+                         struct rg_error *e)
+{
+    char name[80], constant[300] = "", counting[120] = "";
+    int constants = 0;
+    size_t n = (size_t)csv->columns.count;
+    csv->source = calloc(n, sizeof *csv->source);
+    csv->offset = calloc(n, sizeof *csv->offset);
+    if (!csv->source || !csv->offset)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+    for (int c = 0; c < csv->columns.count; c++) {
+        double low = csv->of.low[c], high = csv->of.high[c], middle = low + (high - low) / 2;
+        if (csv->columns.role[c] != RG_ROLE_NUMBER)
+            continue;
+        rg_format_column(&csv->format[0], c, name, sizeof name);
+        if (low > high)
+            return rg_data_fail(spec, e, "%s: %s has no number at all; drop=\"%d\" leaves it out",
+                                csv->path[0], name, c + 1);
+        if (numbers_rows(csv, c)) {
+            rg_data_list(counting, sizeof counting, "%s", name);
+            continue;
+        }
+        if (low == high) {
+            rg_data_list(constant, sizeof constant, "%s", name);
+            constants++;
+        }
+        csv->source[csv->inputs] = c;
+        csv->offset[csv->inputs++] = fabs(middle) > 16 * (high - low) ? middle : 0;
+    }
+    if (counting[0] && csv->inputs == 0)
+        return rg_data_fail(spec, e,
+                            "%s: its only input, %s, numbers the rows; columns=\"...\" "
+                            "names it if it is meant",
+                            csv->path[0], counting);
+    if (csv->inputs == 0 || csv->inputs > RG_MAX_WIDTH)
+        return rg_data_fail(spec, e, "%s: %d columns of inputs; 1 to %d are allowed", csv->path[0],
+                            csv->inputs, RG_MAX_WIDTH);
+    int err = 0;
+    if (counting[0]) {
+        err = rg_data_note(
+            data, e, "%s left out: it numbers the rows; columns=\"...\" would take it", counting);
+        data->left_out = data->note_count;
+    }
+    if (err == 0 && constants > 0)
+        err = rg_data_note(data, e, "%d of %d columns are constant and say nothing: %s", constants,
+                           csv->inputs, constant);
+    return err;
+}
+
+/* How the file was understood, where another reading is possible. */
+static int note_format(const struct csv *csv, struct rg_dataset *data, struct rg_error *e)
+{
+    const struct rg_format *f = &csv->format[0];
+    char name[80];
+    int err = 0;
+    if (f->number_head)
+        err = rg_data_note(data, e,
+                           "the first line (%s, %s, ...) is taken for a heading; "
+                           "heading=\"no\" makes it a sample",
+                           f->names[0][0] ? f->names[0] : "nameless", f->names[1]);
+    if (err == 0 && f->comment)
+        err = rg_data_note(data, e, "the comment in front of the first row names the columns");
+    if (err == 0 && csv->columns.label >= 0 && csv->columns.label != f->columns - 1)
+        err = rg_data_note(data, e, "the label is %s",
+                           rg_format_column(f, csv->columns.label, name, sizeof name));
+    if (err == 0 && csv->dropped > 0)
+        err = rg_data_note(data, e, "%ld rows with missing values left out, %u are used",
+                           csv->dropped, csv->rows);
+    if (err == 0 && csv->filled > 0)
+        err = rg_data_note(data, e, "%ld missing values: the mean of the training samples stands",
+                           csv->filled);
+    return err;
+}
+
+/* One class: the user looks for the column that is the label. */
+static int refuse_one_class(const struct csv *csv, const struct rg_data_spec *spec,
+                            struct rg_error *e)
+{
+    char name[80] = "their file", suspects[240];
+    int label = csv->columns.label;
+    if (label >= 0)
+        rg_format_column(&csv->format[0], label, name, sizeof name);
+    rg_format_suspects(csv->path[0], &csv->format[0], label, suspects, sizeof suspects);
+    return rg_data_fail(spec, e,
+                        "%s: only one class is there, every label in %s is \"%.40s\"; %s%s%s"
+                        "label=\"first|last|NAME|NUMBER\" says which column is the label",
+                        csv->path[0], name, csv->labels.text[0],
+                        suspects[0] ? "what looks like labels: " : "", suspects,
+                        suspects[0] ? "; " : "");
+}
+
+/* The last column would be the label, but another is called so. */
+static int refuse_default(const struct csv *csv, const struct rg_data_spec *spec,
+                          struct rg_error *e)
+{
+    const struct rg_format *format = &csv->format[0];
+    int suspect = csv->columns.suspect;
+    char name[80], last[80];
+    return rg_data_fail(spec, e,
+                        "%s: %s is called a label, and %s is the last column: label=\"%.40s\" or "
+                        "label=\"last\" says which, or another name or number",
+                        csv->path[0], rg_format_column(format, suspect, name, sizeof name),
+                        rg_format_column(format, csv->columns.label, last, sizeof last),
+                        suspect == 0 ? "first" : format->names[suspect]);
+}
+
+/* The classes of all rows: labels [rows] gets them. */
+static int find_classes(struct csv *csv, const struct rg_data_spec *spec, uint8_t *labels,
+                        struct rg_dataset *data, struct rg_error *e)
+{
+    const struct rg_columns *columns = &csv->columns;
+    int err = 0;
+    for (int i = 0; i < columns->ones && err == 0; i++) {
+        char name[80];
+        const char *own = csv->format[0].names ? csv->format[0].names[columns->one_hot[i]] : "";
+        snprintf(name, sizeof name, own[0] ? "%.60s" : "%.0s%d", own, columns->one_hot[i] + 1);
+        int index = rg_names_add(&csv->labels, name, strlen(name));
+        if (index < 0)
+            err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+        else if (index != i)
+            err = rg_data_fail(spec, e,
+                               "%s: two columns of classes are called \"%s\"; names that "
+                               "differ are allowed",
+                               csv->path[0], name);
+    }
+    if (err == 0 && csv->labels.count == 1 && csv->columns.ones == 0)
+        return refuse_one_class(csv, spec, e);
+    if (err == 0 && columns->suspect >= 0)
+        return refuse_default(csv, spec, e);
+    if (err == 0 && columns->ones > 0)
+        err = rg_data_named_classes(spec, csv->path[0], &csv->labels, data, e);
+    else if (err == 0)
+        err = rg_data_classes(spec, csv->path[0], &csv->labels, rg_data_number(spec, "classes"),
+                              csv->class_of, data, e);
+    for (uint32_t i = 0; i < csv->rows && err == 0; i++)
+        labels[i] = columns->ones > 0 ? (uint8_t)csv->label[i] : csv->class_of[csv->label[i]];
+    return err;
+}
+
+static int split_rows(struct csv *csv, const struct rg_data_spec *spec, const uint8_t *labels,
+                      struct rg_dataset *data, struct rg_error *e)
+{
+    const char *split = rg_data_text(spec, "split");
+    char name[80] = "";
+    bool order = split && strcmp(split, "order") == 0;
+    if (split && !order && strcmp(split, "stratified") != 0 && csv->columns.group < 0)
+        return rg_data_fail(spec, e,
+                            "split=\"%.60s\": stratified, order and group:COLUMN are "
+                            "allowed",
+                            split);
+    if (csv->columns.group >= 0 && csv->files > 1)
+        return rg_data_fail(spec, e,
+                            "split=\"%.60s\" with test-file: the file of the test rows says "
+                            "what tests; only one of them is allowed",
+                            split);
+    if (csv->columns.group >= 0)
+        rg_format_column(&csv->format[0], csv->columns.group, name, sizeof name);
+    csv->place = malloc((csv->rows + (size_t)1) * sizeof *csv->place);
+    if (!csv->place)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+    struct rg_rows rows = {.file = csv->path[0],
+                           .labels = labels,
+                           .groups = csv->group,
+                           .group = name,
+                           .heading = csv->format[0].number_head
+                                          ? " behind its heading of numbers (heading=\"no\": a row)"
+                                          : NULL,
+                           .count = csv->rows,
+                           .test_from = csv->test_from};
+    return rg_data_split(spec, order ? RG_SPLIT_ORDER : RG_SPLIT_STRATIFIED, &rows, csv->place,
+                         data, e);
+}
+
+/* ---- the kind ---- */
+
+static int find_files(struct csv *csv, const struct rg_data_spec *spec, struct rg_error *e)
+{
+    csv->path[0] = rg_data_text(spec, "file");
+    csv->path[1] = rg_data_text(spec, "test-file");
+    csv->label_path[0] = rg_data_text(spec, "labels");
+    csv->label_path[1] = rg_data_text(spec, "test-labels");
+    csv->files = csv->path[1] ? 2 : 1;
+    if (!csv->path[0])
+        return rg_data_fail(spec, e, "no file is given for data of kind %s", spec->kind->name);
+    if (csv->label_path[1] && !csv->path[1])
+        return rg_data_fail(spec, e, "test-labels without test-file: both or none are allowed");
+    if (csv->path[1] && !csv->label_path[0] != !csv->label_path[1])
+        return rg_data_fail(spec, e, "labels and test-labels: both or none are allowed");
+    if (csv->label_path[0] && rg_data_text(spec, "label"))
+        return rg_data_fail(spec, e, "label and labels: only one of them is allowed");
+    for (int i = 0; i < 2 * csv->files; i++) {
+        const char *path = i < csv->files ? csv->path[i] : csv->label_path[i - csv->files];
+        int err = path ? rg_data_readable(spec, path, e) : 0;
+        if (err < 0)
+            return err;
+    }
+    for (int i = 0; i < csv->files; i++) {
+        int err = rg_format_find(csv->path[i], rg_data_number(spec, "heading"), &csv->format[i], e);
+        if (err < 0)
+            return err;
+    }
+    if (csv->files == 2 && csv->format[1].columns != csv->format[0].columns)
+        return rg_fail_at(e, csv->path[1], 1, "%d columns: %d are allowed, as in %s",
+                          csv->format[1].columns, csv->format[0].columns, csv->path[0]);
+    return 0;
+}
+
+/* Everything that is to be known, in the order in which a mistake is best told. */
+static int study(struct csv *csv, const struct rg_data_spec *spec, struct rg_dataset *data,
+                 struct rg_error *e)
+{
+    int err = find_files(csv, spec, e);
+    if (err < 0 || (err = rg_columns_find(spec, csv->path[0], &csv->format[0],
+                                          csv->label_path[0] != NULL, &csv->columns, e)) < 0)
+        return err;
+    if (statistics_make(&csv->of, csv->columns.count) < 0)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+    for (int i = 0; i < csv->files && err == 0; i++) {
+        err = scan(csv, spec, i, e);
+        if (i == 0)
+            csv->test_from = csv->rows;
+        if (err == 0 && csv->rows == (i == 0 ? 0 : csv->test_from))
+            err = rg_fail_at(e, csv->path[i], 0, "the file ends without a row of numbers");
+    }
+    if (err < 0 || (err = note_format(csv, data, e)) < 0)
+        return err;
+    uint8_t *labels = malloc(csv->rows);
+    if (!labels)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+    if ((err = find_classes(csv, spec, labels, data, e)) == 0 &&
+        (err = choose_inputs(csv, spec, data, e)) == 0)
+        err = split_rows(csv, spec, labels, data, e);
+    data->shape = (struct rg_shape){csv->inputs, 1, 1};
+    free(labels);
     return err;
 }
 
 int rg_csv_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
-    struct table table;
-    int err = table_read(&table, spec, e);
+    struct csv *csv = calloc(1, sizeof *csv);
+    if (!csv)
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    data->source = csv;
+    return study(csv, spec, data, e);
+}
+
+/* ---- the second reading ---- */
+
+static int fill_file(struct csv *csv, const struct rg_data_spec *spec, int which, uint32_t *row,
+                     struct rg_dataset *data, struct rg_error *e)
+{
+    struct rg_reader r;
+    uint32_t end = which == 0 ? csv->test_from : csv->rows;
+    int got = 0, err = open_file(csv, spec, which, &r, e);
     if (err < 0)
         return err;
-    data->shape = (struct rg_shape){table.features, 1, 1};
-    data->classes = rg_data_number(spec, "classes");
-    if (data->classes == 0)
-        data->classes = table.classes;
-    err = rg_data_split(spec, table.file, table.rows, data, e);
-    table_free(&table);
-    return err;
-}
-
-/* Where a sample stands in its class, as a fraction: sorted by it, every prefix of the samples
- * holds the classes in their proportions, to within one sample each. */
-struct place {
-    double fraction;
-    int label;
-    uint32_t row;
-};
-
-static int compare_places(const void *a, const void *b)
-{
-    const struct place *p = a, *q = b;
-    if (p->fraction != q->fraction)
-        return p->fraction < q->fraction ? -1 : 1;
-    return p->label - q->label;
-}
-
-static int stratify(const struct table *table, uint64_t seed, struct place *places,
-                    struct rg_error *e)
-{
-    uint32_t rows = (uint32_t)table->rows, count[256] = {0}, seen[256] = {0};
-    uint32_t *order = malloc(rows * sizeof *order);
-    struct rg_random *random = rg_random_new(seed, RG_STREAM_DATA, 0);
-    int err = 0;
-    if (order && random) {
-        rg_random_permutation(random, order, rows);
-        for (uint32_t i = 0; i < rows; i++)
-            count[table->labels[i]]++;
-        for (uint32_t i = 0; i < rows; i++) {
-            int label = table->labels[order[i]];
-            double fraction = (seen[label]++ + 0.5) / count[label];
-            places[i] = (struct place){fraction, label, order[i]};
+    while (*row < end && (got = rg_reader_next(&r, e)) > 0) {
+        uint32_t place = csv->place[*row];
+        if (place != UINT32_MAX) {
+            float *x = data->x + place * data->inputs;
+            for (int i = 0; i < csv->inputs; i++)
+                x[i] = (float)(r.values[csv->source[i]] - csv->offset[i]);
+            data->labels[place] =
+                csv->columns.ones > 0 ? (uint8_t)csv->label[*row] : csv->class_of[csv->label[*row]];
         }
-        qsort(places, rows, sizeof *places, compare_places);
-    } else {
-        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", table->file);
+        ++*row;
     }
-    rg_random_free(random);
-    free(order);
-    return err;
-}
-
-/* Column j of all samples: mean 0 and deviation 1 over the training samples; a constant becomes 0.
- */
-static int standardise(struct rg_dataset *data, size_t j, const char *file, struct rg_error *e)
-{
-    size_t train = (size_t)data->train, samples = train + (size_t)data->test, n = data->inputs;
-    double mean = 0, variance = 0;
-    for (size_t i = 0; i < train; i++)
-        mean += data->x[i * n + j];
-    mean /= (double)train;
-    for (size_t i = 0; i < train; i++)
-        variance += pow(data->x[i * n + j] - mean, 2);
-    variance /= (double)train;
-    double scale = variance > 0 ? 1 / sqrt(variance) : 1;
-    for (size_t i = 0; i < samples; i++) {
-        float x = (float)((data->x[i * n + j] - mean) * scale);
-        if (!isfinite(x))
-            return rg_fail_at(
-                e, file, 0,
-                "column %zu: its numbers are too far apart, from a deviation of %.3g to "
-                "%.3g; up to 1e38 times are allowed",
-                j + 1, 1 / scale, (double)data->x[i * n + j]);
-        data->x[i * n + j] = x;
-    }
-    data->mean[j] = mean;
-    data->deviation[j] = 1 / scale;
-    return 0;
+    if (got >= 0 && (*row < end || (got = rg_reader_next(&r, e)) > 0))
+        got = rg_fail_at(e, csv->path[which], 0, "the file changed while it was read");
+    rg_reader_close(&r);
+    return RG_MIN(got, 0);
 }
 
 int rg_csv_fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
-    struct table table;
-    struct place *places = NULL;
-    int err = table_read(&table, spec, e);
-    if (err < 0)
-        return err;
-    size_t samples = (size_t)data->train + (size_t)data->test;
-    /* The file may have changed since probe. */
-    if ((size_t)table.rows < samples || (size_t)table.features != data->inputs)
-        err = rg_fail_at(e, table.file, 0, "the file changed while it was read");
-    else if (!(places = malloc((size_t)table.rows * sizeof *places)) ||
-             !(data->mean = calloc(data->inputs, sizeof *data->mean)) ||
-             !(data->deviation = calloc(data->inputs, sizeof *data->deviation)))
-        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", table.file);
-    else
-        err = stratify(&table, spec->seed, places, e);
-    for (size_t i = 0; err == 0 && i < samples; i++) {
-        data->labels[i] = table.labels[places[i].row];
-        memcpy(data->x + i * data->inputs, table.x + places[i].row * data->inputs,
-               data->inputs * sizeof *data->x);
-    }
-    for (size_t j = 0; err == 0 && j < data->inputs; j++)
-        err = standardise(data, j, table.file, e);
-    free(places);
-    table_free(&table);
-    return err;
+    struct csv *csv = data->source;
+    uint32_t row = 0;
+    int err = 0;
+    for (int i = 0; i < csv->files && err == 0; i++)
+        err = fill_file(csv, spec, i, &row, data, e);
+    return err ? err : rg_data_scale(data, csv->offset, csv->path[0], e);
 }
 
 static const struct rg_data_attribute attributes[] = {
-    {"file", RG_DATA_FILE, true, .help = "numbers, the label in the last column"},
-    {"classes", RG_DATA_COUNT, .min = 1, .max = 256, .help = "default: the largest label + 1"},
+    {"file", RG_DATA_FILE, true, .help = "rows of numbers, plain or .gz"},
+    {"labels", RG_DATA_FILE, .help = "a label a line, where the file has inputs only"},
+    {"test-file", RG_DATA_FILE, .help = "the rows to test; default: some of the file"},
+    {"test-labels", RG_DATA_FILE, .help = "their labels"},
+    {"label", RG_DATA_TEXT,
+     .help = "first, last, a name or number of a column, or several (one-hot)"},
+    {"columns", RG_DATA_TEXT, .help = "the inputs: names, numbers, 3-7; default: all others"},
+    {"drop", RG_DATA_TEXT, .help = "columns that are no inputs"},
+    {"missing", RG_DATA_CHOICE, .choices = RG_MISSING_WORDS, .help = "default: refuse"},
+    {"heading", RG_DATA_CHOICE, .choices = "auto|yes|no", .help = "default: auto"},
+    {"split", RG_DATA_TEXT, .help = "stratified (the default), order or group:COLUMN"},
+    {"classes", RG_DATA_COUNT, .min = 1, .max = RG_DATA_CLASSES, .help = "default: as in the file"},
     {0},
 };
 
 const struct rg_data_kind rg_data_csv = {
     .name = "csv",
-    .summary = "numbers, the label (0, 1, ...) in the last column",
+    .summary = "a table of numbers in text, with a label a row",
     .attributes = attributes,
     .probe = rg_csv_probe,
     .fill = rg_csv_fill,
+    .close = rg_csv_close,
 };

@@ -13,4 +13,5 @@ const struct rg_data_kind rg_data_iris = {
     .attributes = attributes,
     .probe = rg_csv_probe,
     .fill = rg_csv_fill,
+    .close = rg_csv_close,
 };

@@ -25,10 +25,10 @@ int rg_data_kind_index(const char *name)
 
 int rg_dataset_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
-    *data = (struct rg_dataset){0};
+    *data = (struct rg_dataset){.kind = spec->kind};
     int err = spec->kind->probe(spec, data, e);
     if (err < 0) {
-        *data = (struct rg_dataset){0};
+        rg_dataset_free(data);
         return err;
     }
     struct rg_shape s = data->shape;
@@ -36,12 +36,17 @@ int rg_dataset_probe(const struct rg_data_spec *spec, struct rg_dataset *data, s
     return 0;
 }
 
-int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
+static void close_source(struct rg_dataset *data)
 {
-    int err = rg_dataset_probe(spec, data, e);
-    if (err < 0)
-        return err;
+    if (data->source)
+        data->kind->close(data->source);
+    data->source = NULL;
+}
+
+int rg_dataset_read(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
+{
     size_t samples = (size_t)data->train + (size_t)data->test;
+    int err = 0;
     if (samples <= SIZE_MAX / 8 / data->inputs) {
         data->x = malloc(samples * data->inputs * sizeof *data->x);
         data->labels = malloc(samples);
@@ -53,11 +58,28 @@ int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, st
         err = spec->kind->fill(spec, data, e);
     if (err < 0)
         rg_dataset_free(data);
+    close_source(data);
     return err;
+}
+
+int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
+{
+    int err = rg_dataset_probe(spec, data, e);
+    return err < 0 ? err : rg_dataset_read(spec, data, e);
+}
+
+static void free_texts(char **texts, int count)
+{
+    for (int i = 0; i < count && texts; i++)
+        free(texts[i]);
+    free(texts);
 }
 
 void rg_dataset_free(struct rg_dataset *data)
 {
+    close_source(data);
+    free_texts(data->class_names, data->classes);
+    free_texts(data->notes, data->note_count);
     free(data->x);
     free(data->labels);
     free(data->mean);

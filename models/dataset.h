@@ -32,10 +32,12 @@ struct rg_data_attribute {
 struct rg_data_kind {
     const char *name, *summary;
     const struct rg_data_attribute *attributes; /* ends with a NULL name */
-    /* Fill shape, classes, train and test, or say what is wrong with the files. */
+    /* Fill shape, classes, train, test, names and notes, or say what is wrong with the files; what
+     * fill needs to know may be kept in data->source. */
     int (*probe)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
     /* Fill x and labels, which have been allocated for what probe found. */
     int (*fill)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
+    void (*close)(void *source); /* NULL where probe keeps nothing */
 };
 
 /* All of them, NULL-terminated, in the order of data.def; and the index of a name, -1: none. */
@@ -60,7 +62,8 @@ struct rg_data_spec {
     int train, test;
     struct rg_data_value values[RG_DATA_ATTRIBUTES]; /* in the order of kind->attributes */
     uint64_t seed;
-    const char *where; /* "FILE" of the scenario, for messages */
+    bool trained_before; /* the network comes with parameters: its classes are known by number */
+    const char *where;   /* "FILE" of the scenario, for messages */
     int line;
 };
 
@@ -80,13 +83,23 @@ struct rg_dataset {
     /* [inputs] each, of the training samples as read: x = (read - mean) / deviation. NULL: x is not
      * standardised. */
     double *mean, *deviation;
+    char **class_names; /* [classes], as the files write them; NULL: no sample has it; or NULL */
+    char **notes;       /* [note_count] what the user has to be told: a line each */
+    int note_count;
+    int left_out; /* the note, counted from 1, that names columns which are no inputs; 0: none */
+    const struct rg_data_kind *kind;
+    void *source; /* the kind's own, between probe and read */
 };
 
-/* Check the files and fill shapes and counts without loading the samples (x, labels NULL). */
+/* Check the files and fill shapes, counts, names and notes, without the samples (x and labels
+ * NULL).
+ */
 int rg_dataset_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
-/* Load everything. digits: drawn from (seed, sample index), ink (0 to 1) less 0.15 times 2.5; idx:
- * pixels / 255; iris and csv: standardised by the training samples' mean and deviation, split
- * stratified from the seed. */
+/* Load the samples of a dataset that was probed. digits: drawn from (seed, sample index), ink (0 to
+ * 1) less 0.15 times 2.5; idx: bytes / 255; iris, csv and libsvm: standardised by the training
+ * samples' mean and deviation. On failure the dataset is as rg_dataset_free leaves it. */
+int rg_dataset_read(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
+/* Both. */
 int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
 void rg_dataset_free(struct rg_dataset *data);
 

@@ -130,7 +130,9 @@ static struct rg_result collect(const struct ringsim *r)
                                .scenario = r->plan.name,
                                .scenario_sha256 = r->plan.digest,
                                .seed = r->plan.seed,
-                               .total = r->count};
+                               .total = r->count,
+                               .notes = r->study.data.notes,
+                               .note_count = r->plan.study_open ? r->study.data.note_count : 0};
     int *places = calloc((size_t)r->count + 1, sizeof *places);
     result.runs = calloc((size_t)r->count + 1, sizeof *result.runs);
     RG_ASSERT(result.runs && places);
@@ -237,8 +239,7 @@ static void describe_left(const struct ringsim *r, char *text, size_t size)
         if (shared->total > 0)
             done += r->tasks[i].over ? work_of(r, i) : part * work_of(r, i);
     }
-    double elapsed = rg_clock_s() - r->started_s,
-           left_s = done > 0 ? elapsed * left / done : NAN;
+    double elapsed = rg_clock_s() - r->started_s, left_s = done > 0 ? elapsed * left / done : NAN;
     snprintf(text, size, "%d/%d runs", over, mine);
     size_t used = strlen(text);
     if (isfinite(left_s) && elapsed > 1)

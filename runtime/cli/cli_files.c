@@ -163,7 +163,8 @@ int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_f
                                        .sets = options->sets,
                                        .set_count = options->set_count,
                                        .labels = options->labels,
-                                       .label_count = options->label_count};
+                                       .label_count = options->label_count,
+                                       .trained = options->load != NULL};
     RG_ASSERT(options->scenario);
     int err = rg_sweep_open(&want, look_at_point, &looker, study, plan, &e);
     if (err == 0 && (err = check_parameters(options, plan->run_count, plan->numerics, &e)) != 0)
@@ -180,7 +181,8 @@ int rg_cli_open(const struct rg_options *options, const char *program, struct rg
                                        .set_count = options->set_count,
                                        .labels = options->labels,
                                        .label_count = options->label_count,
-                                       .keyed = options->keyed};
+                                       .keyed = options->keyed,
+                                       .trained = options->load != NULL};
     RG_ASSERT(options->scenario);
     int err = rg_study_open_at(&want, study, &e);
     if (err == 0) {

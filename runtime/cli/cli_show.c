@@ -191,6 +191,8 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
     fprintf(stream, "  data        %s: %zu inputs, %d classes, %d samples to train, %d to test\n",
             s->data.kind->name, study->data.inputs, study->data.classes, study->data.train,
             study->data.test);
+    for (int i = 0; i < study->data.note_count; i++)
+        fprintf(stream, "              %s\n", study->data.notes[i]);
     fprintf(stream, "  training    batch %d, %s, learning rate %g", t->batch,
             rg_optimizer_infos[t->optimizer.kind].name, t->optimizer.rate);
     if (t->optimizer.kind == RG_MOMENTUM)

@@ -74,6 +74,27 @@ static int write_numbers(struct rg_json *j, const char *key, const double *value
     return 0;
 }
 
+/* A line a class, where they have names of their own. */
+static int write_classes(struct rg_json *j, const struct rg_dataset *data)
+{
+    char *text = NULL, number[16];
+    size_t length = 0;
+    bool own = false;
+    FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return RG_ERR_NOMEM;
+    for (int c = 0; c < data->classes; c++) {
+        const char *name = data->class_names[c] ? data->class_names[c] : "";
+        snprintf(number, sizeof number, "%d", c);
+        own = own || (name[0] && strcmp(name, number) != 0);
+        fprintf(stream, "%s%s", c ? "\n" : "", name);
+    }
+    if (fclose(stream) == 0 && own)
+        rg_json_text(j, "class_names", text);
+    free(text);
+    return 0;
+}
+
 static int write_header(struct rg_checkpoint_writer *writer, const struct rg_network *network,
                         const struct rg_dataset *data, const struct entries *list)
 {
@@ -87,9 +108,10 @@ static int write_header(struct rg_checkpoint_writer *writer, const struct rg_net
     rg_json_object(&j, "__metadata__", true);
     rg_json_text(&j, "format", "ringtmp");
     rg_json_text(&j, "network", network->name);
-    bool scaled = data && data->mean;
-    if (scaled && (write_numbers(&j, "inputs_mean", data->mean, data->inputs) < 0 ||
-                   write_numbers(&j, "inputs_deviation", data->deviation, data->inputs) < 0)) {
+    bool scaled = data && data->mean, named = data && data->class_names;
+    if ((named && write_classes(&j, data) < 0) ||
+        (scaled && (write_numbers(&j, "inputs_mean", data->mean, data->inputs) < 0 ||
+                    write_numbers(&j, "inputs_deviation", data->deviation, data->inputs) < 0))) {
         fclose(stream);
         free(text);
         return RG_ERR_NOMEM;

@@ -410,6 +410,12 @@ int rg_result_write(const struct rg_result *result, FILE *stream)
     write_host(&j, &result->host);
     if (result->places)
         write_places(&j, result);
+    if (result->note_count > 0) {
+        rg_json_array(&j, "data_notes", false);
+        for (int i = 0; i < result->note_count; i++)
+            rg_json_text(&j, NULL, result->notes[i]);
+        rg_json_close(&j);
+    }
     rg_json_array(&j, "runs", false);
     for (int i = 0; i < result->run_count; i++)
         rg_run_write(&j, &result->runs[i], false);

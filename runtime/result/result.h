@@ -188,6 +188,8 @@ struct rg_result {
      * and the place of each among them, rising. NULL: all of them. */
     int total;
     const int *places;
+    char *const *notes; /* [note_count] what the data's files were taken to say: a line each */
+    int note_count;
 };
 
 int rg_result_write(const struct rg_result *result, FILE *stream);  /* result JSON */

@@ -344,6 +344,8 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
     bool predicted = false;
     fprintf(stream, "%s, seed %" PRIu64 ", world %s\n\n", result->scenario, result->seed,
             result->world);
+    for (int i = 0; i < result->note_count; i++)
+        fprintf(stream, "data: %s%s", result->notes[i], i + 1 < result->note_count ? "\n" : "\n\n");
     if (result->run_count == 0) { /* interrupted early, or a shard without a run */
         fputs("no run has finished\n", stream);
         return;

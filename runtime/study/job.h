@@ -32,6 +32,7 @@ struct rg_study_want {
     char *const *labels; /* keep these strategies; none: all */
     int label_count;
     enum rg_keyed keyed;
+    bool trained; /* parameters are loaded: labels mean what they meant when these were trained */
     /* At a point of the scenario's sweeps (of none: point NULL); it must outlive the study. A job
      * that cannot run there is marked refused and noted in study->refusals, which is no failure. */
     bool at_point;

@@ -25,8 +25,11 @@ static int check_shapes(const struct rg_study *study, struct rg_error *e)
     if (inputs != study->data.inputs)
         return rg_scenario_fail(s, rg_scenario_line(s, &s->network_file), e,
                                 "network %.160s takes %zu inputs, a sample of the data (line %d) "
-                                "has %zu: they must be equal",
-                                network->file, inputs, s->data.line, study->data.inputs);
+                                "has %zu: they must be equal%s%.160s",
+                                network->file, inputs, s->data.line, study->data.inputs,
+                                study->data.left_out ? "; " : "",
+                                study->data.left_out ? study->data.notes[study->data.left_out - 1]
+                                                     : "");
     if (network->classes != study->data.classes) {
         rg_fail_at(e, network->file, network->layers[network->layer_count - 1].spec.line,
                    "the last layer has %d outputs, the data at %.160s:%d has %d classes: they must "
@@ -179,6 +182,7 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
     struct rg_scenario *s = &study->scenario;
     *study = (struct rg_study){0};
     int err = rg_scenario_load(want->file, s, e);
+    s->data.trained_before = want->trained;
     for (int i = 0; i < want->set_count && err == 0; i++)
         err = rg_scenario_set(s, want->sets[i], e);
     if (err == 0 && want->at_point)
@@ -213,7 +217,7 @@ int rg_study_load_data(struct rg_study *study, struct rg_error *e)
 {
     if (!study->scenario.training.numerics || study->data.x)
         return 0;
-    return rg_dataset_load(&study->scenario.data, &study->data, e);
+    return rg_dataset_read(&study->scenario.data, &study->data, e);
 }
 
 void rg_study_close(struct rg_study *study)

@@ -241,7 +241,8 @@ static const struct bad bad_scenarios[] = {
     {"file=\"platform.xml\"", "file=\"\"", 3, "must not be empty"},
     {"file=\"platform.xml\"", "fil=\"x\"", 3, "unknown attribute \"fil\"|\"file\""},
     {"file=\"network.xml\"/>", "file=\"network.xml\"><x/></network>", 4, "<x> inside <network>"},
-    {"kind=\"random\"", "kind=\"rando\"", 5, "\"random\"|digits, iris, idx, csv and random"},
+    {"kind=\"random\"", "kind=\"rando\"", 5,
+     "\"random\"|digits, iris, idx, csv, random and libsvm"},
     {"kind=\"random\"", "kind=\"digits\"", 6, "unknown attribute \"inputs\""},
     {"inputs=\"4\" ", "", 5, "needs the attribute \"inputs\""},
     {"classes=\"3\"", "classes=\"257\"", 6, "out of range|1 to 256"},
@@ -483,6 +484,53 @@ static bool beyond_schema(const struct bad *bad)
            strstr(bad->to, "3-1");
 }
 
+/* <data> of a kind with what it needs, and `more`; the result is to be freed. */
+static char *data_of(const struct rg_data_kind *kind, const struct rg_data_attribute *more)
+{
+    char data[400], word[40];
+    int used = snprintf(data, sizeof data, "<data kind=\"%s\"", kind->name);
+    for (const struct rg_data_attribute *a = kind->attributes; a->name; a++) {
+        if (!a->needed && a != more)
+            continue;
+        snprintf(word, sizeof word, "%.*s",
+                 a->type == RG_DATA_CHOICE ? (int)strcspn(a->choices, "|") : 1,
+                 a->type == RG_DATA_CHOICE ? a->choices : "1");
+        used += snprintf(data + used, sizeof data - (size_t)used, " %s=\"%s\"", a->name, word);
+    }
+    char *without =
+        replaced(good_scenario, "<data kind=\"random\"\n        inputs=\"4\" classes=\"3\"", data);
+    return without;
+}
+
+/* What a kind of data takes, the schema takes, and no other kind's. */
+static void test_data_in_schema(void)
+{
+    xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewParserCtxt(RG_SOURCE_DIR "/scenarios/scenario.rng");
+    xmlRelaxNG *schema = xmlRelaxNGParse(parser);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(schema);
+    for (int k = 0; rg_data_kinds[k]; k++) {
+        const struct rg_data_kind *kind = rg_data_kinds[k];
+        for (int i = -1; i < 0 || kind->attributes[i].name; i++) {
+            struct rg_scenario s;
+            struct rg_error e = {0};
+            char *text = data_of(kind, i < 0 ? NULL : &kind->attributes[i]);
+            const char *path = scratch_text("kind.xml", text);
+            int err = rg_scenario_load(path, &s, &e);
+            if (err)
+                printf("\n    %s\n", e.text);
+            CU_ASSERT_EQUAL(err, 0);
+            if (!err)
+                CU_ASSERT_PTR_EQUAL(s.data.kind, kind);
+            CU_ASSERT_EQUAL(validate(schema, path, true), 0);
+            rg_scenario_free(&s);
+            free(text);
+        }
+    }
+    xmlRelaxNGFree(schema);
+    xmlRelaxNGFreeParserCtxt(parser);
+    xmlCleanupParser();
+}
+
 static void test_schema(void)
 {
     xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewParserCtxt(RG_SOURCE_DIR "/scenarios/scenario.rng");
@@ -550,6 +598,7 @@ static const struct suite_test tests[] = {
     {"files that are none", test_bad_files},
     {"texts", test_texts},
     {"schema agrees with the reader", test_schema},
+    {"the schema takes what the kinds of data take", test_data_in_schema},
     {"shipped files read", test_shipped_files},
 };
 

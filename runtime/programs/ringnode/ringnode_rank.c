@@ -225,7 +225,9 @@ static int report(struct ringnode *node, double started_s)
                                .scenario_sha256 = node->study.scenario.digest,
                                .seed = node->study.scenario.seed,
                                .runs = node->runs,
-                               .run_count = node->study.job_count};
+                               .run_count = node->study.job_count,
+                               .notes = node->study.data.notes,
+                               .note_count = node->study.data.note_count};
     rg_cli_host(&result, rg_clock_s() - started_s);
     describe_sockets(&result.host.sockets, &node->facts);
     int status = rg_cli_finish(&node->options, "ringnode", &result);

@@ -1,0 +1,74 @@
+/* Standardising, row by row, so that memory is walked through in order; every column's sums are
+ * added in the order of the rows. */
+#include "models/data.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Means over the training samples that are there: of x (mean NULL), or of (x - mean)^2. */
+static void average(const struct rg_dataset *data, const double *mean, double *sum, int *count)
+{
+    size_t n = data->inputs;
+    for (size_t j = 0; j < n; j++)
+        sum[j] = 0, count[j] = 0;
+    for (size_t i = 0; i < (size_t)data->train; i++) {
+        const float *x = data->x + i * n;
+        for (size_t j = 0; j < n; j++) {
+            bool there = !isnan(x[j]);
+            double value = mean ? (x[j] - mean[j]) * (x[j] - mean[j]) : x[j];
+            sum[j] += there ? value : 0;
+            count[j] += there;
+        }
+    }
+    for (size_t j = 0; j < n; j++)
+        sum[j] /= count[j] > 0 ? count[j] : 1;
+}
+
+/* One row x [n]. Returns n, or the column whose value is too large. */
+static size_t scale_row(size_t n, const double *mean, const double *scale, float *x)
+{
+    int wrong = 0;
+    for (size_t j = 0; j < n; j++)
+        wrong |= fabsf((float)((x[j] - mean[j]) * scale[j])) > 0x1.fffffep127f;
+    for (size_t j = 0; j < n && wrong; j++)
+        if (isinf((float)((x[j] - mean[j]) * scale[j])))
+            return j;
+    for (size_t j = 0; j < n; j++)
+        x[j] = isnan(x[j]) ? 0 : (float)((x[j] - mean[j]) * scale[j]);
+    return n;
+}
+
+int rg_data_scale(struct rg_dataset *data, const double *offset, const char *file,
+                  struct rg_error *e)
+{
+    size_t n = data->inputs, samples = (size_t)data->train + (size_t)data->test;
+    double *scale = calloc(n, sizeof *scale);
+    int *count = calloc(n, sizeof *count), err = 0;
+    data->mean = calloc(n, sizeof *data->mean);
+    data->deviation = calloc(n, sizeof *data->deviation);
+    if (!scale || !count || !data->mean || !data->deviation) {
+        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file);
+        goto end;
+    }
+    average(data, NULL, data->mean, count);
+    average(data, data->mean, scale, count);
+    for (size_t j = 0; j < n; j++)
+        scale[j] = scale[j] > 0 ? 1 / sqrt(scale[j]) : 1;
+    for (size_t i = 0; i < samples && err == 0; i++) {
+        float *x = data->x + i * n;
+        size_t j = scale_row(n, data->mean, scale, x);
+        if (j < n)
+            err = rg_fail_at(e, file, 0,
+                             "column %zu: its numbers are too far apart, from a deviation of %.3g "
+                             "to %.3g; up to 1e38 times are allowed",
+                             j + 1, 1 / scale[j], (double)x[j]);
+    }
+    for (size_t j = 0; j < n && err == 0; j++) {
+        data->deviation[j] = 1 / scale[j];
+        data->mean[j] += offset ? offset[j] : 0;
+    }
+end:
+    free(scale);
+    free(count);
+    return err;
+}

@@ -1,0 +1,82 @@
+/* Tables of numbers in text: how a file is written, which columns are what, and its rows, one at a
+ * time. See data_csv.c for what becomes of them. */
+#ifndef RG_MODELS_TABLE_H
+#define RG_MODELS_TABLE_H
+
+#include "models/data.h"
+#include "models/table_text.h"
+
+/* ---- table_format.c ---- */
+
+/* How a file is written, told from its first lines. */
+struct rg_format {
+    char separator; /* ',' ';' '|' a tab, or RG_BLANKS */
+    int columns;
+    bool heading;     /* its first line names the columns... */
+    bool number_head; /* ...with numbers */
+    bool comment;     /* a comment in front of the first line names them */
+    bool empty_last;  /* every line ends with a separator */
+    char **names;     /* [columns], NULL: there is no heading */
+};
+
+/* heading: as the attribute says, 0: find out, 1: there is one, 2: there is none. Errors: the file
+ * cannot be read, or holds no rows. */
+int rg_format_find(const char *path, int heading, struct rg_format *format, struct rg_error *e);
+void rg_format_free(struct rg_format *format);
+/* "column 3", with its name where it has one: for messages. */
+const char *rg_format_column(const struct rg_format *format, int column, char *text, size_t size);
+/* Is that what people call a column of labels? */
+bool rg_format_is_label(const char *name);
+/* Columns of the first rows that could be labels, the best first, as a list in words; excluding
+ * `but` (-1: none). "" where there is none. */
+void rg_format_suspects(const char *path, const struct rg_format *format, int but, char *text,
+                        size_t size);
+
+/* ---- table_columns.c ---- */
+
+enum rg_role { RG_ROLE_NUMBER, RG_ROLE_SKIPPED, RG_ROLE_LABEL, RG_ROLE_ONE_HOT, RG_ROLE_GROUP };
+
+struct rg_columns {
+    int count;
+    enum rg_role *role; /* [count] */
+    bool *wanted;       /* [count] named by columns="..." */
+    int label, group;   /* -1: none */
+    int suspect;        /* the label is the last by default, but this one is called so; -1: none */
+    int *one_hot, ones; /* columns of the classes, and how many */
+};
+
+/* From label, columns, drop and split of the spec. own_labels: they stand in a file of their own.
+ */
+int rg_columns_find(const struct rg_data_spec *spec, const char *path,
+                    const struct rg_format *format, bool own_labels, struct rg_columns *columns,
+                    struct rg_error *e);
+void rg_columns_free(struct rg_columns *columns);
+
+/* ---- table_rows.c ---- */
+
+enum rg_missing { RG_MISSING_REFUSE, RG_MISSING_DROP, RG_MISSING_MEAN };
+#define RG_MISSING_WORDS "refuse|drop|mean" /* in that order */
+
+struct rg_reader {
+    struct rg_lines lines, labels; /* labels: of the file of its own, or closed */
+    const struct rg_format *format;
+    const struct rg_columns *columns;
+    enum rg_missing missing;
+    struct rg_decimal decimal, label_decimal;
+    bool begun;
+    /* Of the row that was read last. */
+    double *values; /* [columns], NAN: missing */
+    const char *label, *group;
+    size_t label_length, group_length;
+    long dropped, filled; /* rows left out and values missing, so far */
+};
+
+/* label_path: NULL, or the file of the labels, a line a row. */
+int rg_reader_open(struct rg_reader *reader, const char *path, const char *label_path,
+                   const struct rg_format *format, const struct rg_columns *columns,
+                   enum rg_missing missing, struct rg_error *e);
+/* 1: a row, 0: the end. Errors name file and line. */
+int rg_reader_next(struct rg_reader *reader, struct rg_error *e);
+void rg_reader_close(struct rg_reader *reader);
+
+#endif
