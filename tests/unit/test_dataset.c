@@ -384,6 +384,151 @@ static void test_idx_broken_gz(void)
     refuses(&spec, "/wrong.gz: ", "cannot be read");
 }
 
+/* ---- idx of every kind ---- */
+
+/* A file in idx format: `bytes` a value, big-endian, value i is 7 i mod 100 less `less`. */
+static char *idx_file(const char *name, int type, const int *size, int dimensions, int less)
+{
+    static const size_t widths[] = {[8] = 1, [9] = 1, [11] = 2, [12] = 4, [13] = 4, [14] = 8};
+    unsigned char bytes[4096] = {0, 0, (unsigned char)type, (unsigned char)dimensions};
+    size_t at = 4, width = widths[type], values = 1;
+    for (int i = 0; i < dimensions; i++, at += 4) {
+        bytes[at + 2] = (unsigned char)(size[i] >> 8);
+        bytes[at + 3] = (unsigned char)size[i];
+        values *= (size_t)size[i];
+    }
+    for (size_t i = 0; i < values; i++, at += width) {
+        int whole = (int)(7 * i % 100) - less;
+        float single = (float)whole / 4;
+        double full = whole / 4.0;
+        uint64_t bits = (uint64_t)(int64_t)whole;
+        uint32_t half;
+        memcpy(&half, &single, 4);
+        bits = type == 13 ? half : bits;
+        if (type == 14)
+            memcpy(&bits, &full, 8);
+        for (size_t k = 0; k < width; k++)
+            bytes[at + k] = (unsigned char)(bits >> 8 * (width - 1 - k));
+    }
+    RG_ASSERT(at <= sizeof bytes);
+    return file_with(name, bytes, at);
+}
+
+static char *label_file(const char *name, const unsigned char *labels, int count)
+{
+    unsigned char bytes[300] = {0, 0, 8, 1, 0, 0, 0, (unsigned char)count};
+    memcpy(bytes + 8, labels, (size_t)count);
+    return file_with(name, bytes, 8 + (size_t)count);
+}
+
+static struct rg_data_spec idx_of(char *images, char *labels)
+{
+    struct rg_data_spec spec = {DATA("idx"), .train = 4, .test = 2, .where = "s.xml", .line = 6};
+    say(&spec, "images", images);
+    say(&spec, "labels", labels);
+    say(&spec, "split", "order");
+    return spec;
+}
+
+/* Images of every type: bytes over 255, integers over the largest of the training samples, floats
+ * as they are. */
+static void test_idx_types(void)
+{
+    static const int size[] = {6, 2, 2};
+    static const unsigned char zeros_and_ones[] = {0, 1, 0, 1, 0, 1};
+    static const struct {
+        int type, less;
+        double over; /* the largest magnitude among 7 i mod 100 less `less`, i below 16, is that */
+    } cases[] = {{8, 0, 255}, {9, 50, 50}, {11, 50, 50}, {12, 50, 50}, {13, 50, 4}, {14, 50, 4}};
+    for (size_t c = 0; c < RG_COUNT(cases); c++) {
+        struct rg_data_spec spec = idx_of(idx_file("i", cases[c].type, size, 3, cases[c].less),
+                                          label_file("l", zeros_and_ones, 6));
+        struct rg_dataset d = load(&spec);
+        CU_ASSERT(d.inputs == 4 && d.shape.height == 2 && d.shape.width == 2);
+        for (int i = 0; i < 24; i++)
+            CU_ASSERT_DOUBLE_EQUAL(d.x[i], (7 * i % 100 - cases[c].less) / cases[c].over, 1e-6);
+        rg_dataset_free(&d);
+    }
+}
+
+static void test_idx_dimensions(void)
+{
+    static const unsigned char zeros_and_ones[] = {0, 1, 0, 1, 0, 1};
+    static const int flat[] = {6, 5}, planes[] = {6, 3, 2, 4}, pixels[] = {6, 5, 2, 3};
+    char *labels = label_file("l", zeros_and_ones, 6);
+    struct rg_data_spec spec = idx_of(idx_file("i", 8, flat, 2, 0), labels);
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.inputs == 5 && d.shape.channels == 5 && d.shape.height == 1);
+    rg_dataset_free(&d);
+    spec = idx_of(idx_file("i", 8, planes, 4, 0), labels);
+    d = load(&spec);
+    CU_ASSERT(d.shape.channels == 3 && d.shape.height == 2 && d.shape.width == 4);
+    CU_ASSERT(d.note_count > 0 && strstr(d.notes[0], "3 x 2 x 4 are channels x height x width"));
+    CU_ASSERT(d.x[24 + 8] == (float)(7 * 32 % 100) / 255);
+    rg_dataset_free(&d);
+    spec = idx_of(idx_file("i", 8, pixels, 4, 0), labels);
+    d = load(&spec);
+    CU_ASSERT(d.shape.channels == 3 && d.shape.height == 5 && d.shape.width == 2);
+    for (int p = 0; p < 10; p++) /* channel 1 of sample 1 */
+        CU_ASSERT(d.x[30 + 10 + p] == (float)(7 * (30 + 3 * p + 1) % 100) / 255);
+    rg_dataset_free(&d);
+    spec = idx_of(idx_file("i", 8, (const int[]){6}, 1, 0), labels);
+    refuses(&spec, "/i: ", "images of bytes in 1 dimension, 6: 2 to 4 dimensions");
+}
+
+/* EMNIST's letters, 1 to 26; QMNIST's labels, integers of 8 columns; floats are no labels. */
+static void test_idx_labels(void)
+{
+    static const int size[] = {6, 1, 1}, columns[] = {6, 3};
+    static const unsigned char letters[] = {26, 1, 26, 3, 1, 12};
+    struct rg_data_spec spec = idx_of(idx_file("i", 8, size, 3, 0), label_file("l", letters, 6));
+    struct rg_dataset d = load(&spec);
+    static const unsigned char mapped[] = {3, 0, 3, 1, 0, 2};
+    CU_ASSERT(d.classes == 4 && memcmp(d.labels, mapped, 6) == 0);
+    CU_ASSERT_STRING_EQUAL(d.class_names[3], "26");
+    rg_dataset_free(&d);
+    spec = idx_of(idx_file("i", 8, size, 3, 0), idx_file("l", 12, columns, 2, 0));
+    d = load(&spec); /* 0, 21, 42, 63, 84, 5: the first of each three */
+    static const unsigned char first[] = {0, 2, 3, 4, 5, 1};
+    CU_ASSERT(d.classes == 6 && memcmp(d.labels, first, 6) == 0);
+    CU_ASSERT(strstr(d.notes[0], "the labels are column 1 of 3") != NULL);
+    rg_dataset_free(&d);
+    say(&spec, "label", "4");
+    refuses(&spec, "s.xml:6: ", "label=\"4\": ");
+    spec = idx_of(idx_file("i", 8, size, 3, 0), idx_file("l", 13, (const int[]){6}, 1, 0));
+    refuses(&spec, "/l: ", "labels of 32-bit floats in 1 dimension, 6: integers");
+    spec = idx_of(file_with("i", "\x89PNG\r\n", 6), label_file("l", letters, 6));
+    refuses(&spec, "/i: ", "not in idx format: it begins with 89 50 4e 47");
+}
+
+/* MNIST as it ships: four files. Without them, samples sorted by class are split by class. */
+static void test_idx_files(void)
+{
+    static const int six[] = {6, 1, 2}, three[] = {3, 1, 2}, wide[] = {3, 2, 2};
+    static const unsigned char sorted[] = {0, 0, 0, 1, 1, 1}, other[] = {1, 0, 1};
+    struct rg_data_spec spec = idx_of(idx_file("i", 8, six, 3, 0), label_file("l", sorted, 6));
+    say(&spec, "split", NULL);
+    struct rg_dataset d = load(&spec);
+    int counts[256];
+    count_classes(&d, 0, 4, counts);
+    CU_ASSERT(counts[0] == 2 && counts[1] == 2);
+    rg_dataset_free(&d);
+    say(&spec, "test-images", idx_file("ti", 8, three, 3, 0));
+    refuses(&spec, "s.xml:6: ", "test-images and test-labels: both or none");
+    say(&spec, "test-labels", label_file("tl", other, 3));
+    spec.train = spec.test = 0;
+    d = load(&spec);
+    CU_ASSERT(d.train == 6 && d.test == 3);
+    CU_ASSERT(memcmp(d.labels, sorted, 6) == 0 && memcmp(d.labels + 6, other, 3) == 0);
+    CU_ASSERT(memcmp(d.x, d.x + 12, 6 * sizeof *d.x) == 0);
+    rg_dataset_free(&d);
+    spec.test = 4;
+    refuses(&spec, "s.xml:6: ", "6 samples to train and 3 to test in their files");
+    spec.test = 0;
+    say(&spec, "test-images", idx_file("ti", 8, wide, 3, 0));
+    refuses(&spec, "/ti: ", "3 x 2 x 2, where");
+}
+
 static void test_mnist(void)
 {
     const char *images = RG_SOURCE_DIR "/../shared/data/mnist-t10k/t10k-images-idx3-ubyte.gz";
@@ -464,6 +609,10 @@ int main(int argc, char **argv)
         {"idx, plain and gzipped", test_idx},
         {"idx errors", test_idx_errors},
         {"idx, broken compression", test_idx_broken_gz},
+        {"idx, types", test_idx_types},
+        {"idx, dimensions", test_idx_dimensions},
+        {"idx, labels", test_idx_labels},
+        {"idx, test files and splits", test_idx_files},
         {"idx, the MNIST test digits", test_mnist},
         {"random", test_random},
         {"order and gather", test_order_and_gather},
