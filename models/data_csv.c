@@ -220,7 +220,7 @@ static bool numbers_rows(const struct csv *csv, int c)
 static int choose_inputs(struct csv *csv, const struct rg_data_spec *spec, struct rg_dataset *data,
                          struct rg_error *e)
 {
-    char name[80], constant[300] = "", counting[120] = "";
+    char name[80], constant[140] = "", counting[120] = "";
     int constants = 0;
     size_t n = (size_t)csv->columns.count;
     csv->source = calloc(n, sizeof *csv->source);

@@ -11,6 +11,7 @@
 #include "models/data.h"
 
 #include "base/check.h"
+#include "models/clones.h"
 #include "models/layers.h"
 
 #include <errno.h>
@@ -219,29 +220,48 @@ static double value_at(enum type type, const unsigned char *row, size_t i)
 
 /* ---- labels ---- */
 
-/* The labels of one file, as they are written, to label [count], which come as indices of texts. */
+/* The index of a label's text; `known`, of labels 0 to 255, saves writing it again. */
+static int label_index(struct rg_names *texts, int known[256], double value)
+{
+    char text[24];
+    bool small = value >= 0 && value < 256;
+    if (small && known[(int)value] >= 0)
+        return known[(int)value];
+    int length = snprintf(text, sizeof text, "%.0f", value);
+    int index = rg_names_add(texts, text, (size_t)length);
+    if (small)
+        known[(int)value] = index;
+    return index;
+}
+
+/* The labels of one file, as indices of their texts, to label [count]. */
 static int read_labels(struct file *file, const struct rg_data_spec *spec, struct rg_names *texts,
                        int *label, struct rg_error *e)
 {
-    int column = rg_data_number(spec, "label");
-    column = column > 0 ? column - 1 : 0;
-    unsigned char *row = malloc(file->row);
-    int err = row ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file->path);
+    int column = rg_data_number(spec, "label"), known[256], err = 0;
+    size_t some = RG_MAX(BLOCK / file->row, 1);
+    unsigned char *block = malloc(some * file->row);
+    if (!block)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file->path);
+    memset(known, -1, sizeof known);
     for (uint32_t i = 0; i < file->size[0] && err == 0; i++) {
-        char text[24];
-        if ((err = read_bytes(file, row, file->row, "its labels", e)) < 0)
+        const unsigned char *row = block + i % some * file->row;
+        if (i % some == 0)
+            err = read_bytes(file, block, RG_MIN(some, file->size[0] - i) * file->row, "its labels",
+                             e);
+        if (err < 0)
             break;
-        int length = snprintf(text, sizeof text, "%.0f", value_at(file->type, row, (size_t)column));
-        label[i] = rg_names_add(texts, text, (size_t)length);
+        label[i] =
+            label_index(texts, known, value_at(file->type, row, (size_t)RG_MAX(column - 1, 0)));
         if (label[i] < 0)
             err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file->path);
         else if (label[i] == RG_NAMES_MAX)
             err = rg_fail_at(e, file->path, 0,
                              "more than %d different labels, %s of sample %u is another: up to %d "
                              "classes are allowed",
-                             RG_NAMES_MAX, text, i, RG_DATA_CLASSES);
+                             RG_NAMES_MAX, texts->text[label[i]], i, RG_DATA_CLASSES);
     }
-    free(row);
+    free(block);
     return err ? err : check_end(file, e);
 }
 
@@ -411,21 +431,26 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
 
 /* ---- fill ---- */
 
+RG_CLONES
+static void convert_bytes(size_t n, const unsigned char *restrict row, float *restrict x)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)row[i] / 255;
+}
+
 /* One sample x [values], as the file has it but for bytes, which are divided by 255. */
-static void convert(const struct idx *idx, enum type type, const float bytes[256],
-                    const unsigned char *row, float *x)
+static void convert(const struct idx *idx, enum type type, const unsigned char *row, float *x)
 {
     size_t n = idx->like.values;
     if (type == BYTES && !idx->channels_last) {
-        for (size_t i = 0; i < n; i++)
-            x[i] = bytes[row[i]];
+        convert_bytes(n, row, x);
         return;
     }
     size_t channels = idx->channels_last ? idx->like.size[3] : 1, pixels = n / channels;
     for (size_t p = 0; p < pixels; p++)
         for (size_t c = 0; c < channels; c++) {
-            double value = value_at(type, row, p * channels + c);
-            x[c * pixels + p] = type == BYTES ? bytes[(int)value] : (float)value;
+            float value = (float)value_at(type, row, p * channels + c);
+            x[c * pixels + p] = type == BYTES ? value / 255 : value;
         }
 }
 
@@ -444,7 +469,6 @@ static int fill_file(const struct idx *idx, const struct rg_data_spec *spec, int
                      struct rg_dataset *data, struct rg_error *e)
 {
     struct file file;
-    float bytes[256];
     uint32_t first = which == 0 ? 0 : idx->test_from;
     uint32_t end = which == 0 ? idx->test_from : idx->rows;
     int err = open_images(&file, spec, idx->images[which], e);
@@ -454,8 +478,6 @@ static int fill_file(const struct idx *idx, const struct rg_data_spec *spec, int
     unsigned char *block = err == 0 ? malloc(some * file.row) : NULL;
     if (err == 0 && !block)
         err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file.path);
-    for (int i = 0; i < 256; i++)
-        bytes[i] = (float)i / 255;
     for (uint32_t i = first; i < end && err == 0; i += (uint32_t)some) {
         size_t count = RG_MIN(some, end - i);
         err = read_bytes(&file, block, count * file.row, "its images", e);
@@ -464,7 +486,7 @@ static int fill_file(const struct idx *idx, const struct rg_data_spec *spec, int
             float *x = data->x + place * data->inputs;
             if (place == UINT32_MAX)
                 continue;
-            convert(idx, file.type, bytes, block + k * file.row, x);
+            convert(idx, file.type, block + k * file.row, x);
             if (file.type == FLOATS || file.type == DOUBLES)
                 err = check_sample(&file, i + (uint32_t)k - first, data->inputs, x, e);
             data->labels[place] = idx->label[i + k];
