@@ -317,12 +317,17 @@ static void test_data_kinds(void)
             struct probe probe = {"data", attributes[i].name, .data = kind};
             try_type(probe, &type, attributes[i].needed);
             for (int other = 0; rg_data_kinds[other]; other++) { /* is it one of that kind too? */
+                struct rg_type its = type;
                 bool known = false;
-                for (int k = 0; rg_data_kinds[other]->attributes[k].name; k++)
-                    known = known || strcmp(rg_data_kinds[other]->attributes[k].name,
-                                            attributes[i].name) == 0;
+                for (const struct rg_data_attribute *a = rg_data_kinds[other]->attributes; a->name;
+                     a++) {
+                    if (strcmp(a->name, attributes[i].name) == 0) {
+                        known = true;
+                        its = rg_type_of_data(a);
+                    }
+                }
                 probe.data = other;
-                try_value(probe, good_text(&type, "data", attributes[i].name), known);
+                try_value(probe, good_text(&its, "data", attributes[i].name), known);
             }
         }
     }
