@@ -10,7 +10,7 @@ int rg_scenario_read_window(const struct rg_xml *xml, const struct rg_xml_elemen
     struct rg_fault_windows *windows =
         strcmp(element->name, "slow") == 0 ? &s->faults.slow : &s->faults.link;
     struct rg_fault_window window = {.line = element->line};
-    int used, err = rg_scenario_read_record(xml, element, &window, e);
+    int used, err = rg_scenario_read_settings(xml, element, NULL, &window, e);
     if (err)
         return err;
     const struct rg_xml_attribute *to = rg_xml_find(element, "to");

@@ -4,129 +4,13 @@
 
 #include "base/check.h"
 
-#include <ctype.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The setting of a sweep that the complaint begins with; NULL: it came with --set. */
-static const struct rg_setting *origin(const struct rg_scenario *s, const char *text)
-{
-    for (int i = 0; i < s->point_count; i++) {
-        size_t length = strlen(s->point[i].key);
-        if (strncmp(text, s->point[i].key, length) == 0 &&
-            (text[length] == '=' || text[length] == ' '))
-            return &s->point[i];
-    }
-    return NULL;
-}
-
-int rg_scenario_fail(const struct rg_scenario *scenario, int line, struct rg_error *e,
-                     const char *format, ...)
-{
-    char text[sizeof e->text];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    const struct rg_setting *setting = line > 0 ? NULL : origin(scenario, text);
-    if (line > 0)
-        rg_fail_at(e, scenario->file, line, "%s", text);
-    else if (setting)
-        rg_fail_at(e, scenario->file, setting->line, "<sweep>: %s", text);
-    else
-        rg_fail(e, RG_ERR_INVALID, "--set %s", text);
-    if (e)
-        rg_one_line(e->text);
-    return RG_ERR_INVALID;
-}
-
-int rg_scenario_line(const struct rg_scenario *s, const void *field)
-{
-    size_t at = (size_t)((const char *)field - (const char *)s);
-    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++)
-        if (!info->record && info->store != RG_STORE_NONE && info->at == at)
-            return abs(s->lines[info - rg_setting_infos]);
-    RG_ASSERT(!"a setting of the table");
-    return 0;
-}
-
 static int no_memory(const struct rg_scenario *s, struct rg_error *e)
 {
     return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file ? s->file : "scenario");
-}
-
-/* ---- settings ---- */
-
-/* Of an attribute by its name or its older one: where it is given, or NULL. */
-static int find_setting(const struct rg_xml *xml, const struct rg_xml_element *element,
-                        const struct rg_setting_info *info, const struct rg_xml_attribute **found,
-                        struct rg_error *e)
-{
-    const struct rg_xml_attribute *a = rg_xml_find(element, info->name);
-    const struct rg_xml_attribute *older = info->older ? rg_xml_find(element, info->older) : NULL;
-    const struct rg_xml_attribute *either =
-        info->either ? rg_xml_find(element, info->either) : NULL;
-    if (a && older)
-        return rg_xml_fail(xml, RG_MAX(a->line, older->line), e,
-                           "%s of <%s> is another word for %s: only one of them is allowed",
-                           info->older, element->name, info->name);
-    *found = a ? a : older;
-    if (*found && either)
-        return rg_xml_fail(xml, RG_MAX((*found)->line, either->line), e,
-                           "<%s> has %s and %s: only one of them is allowed", element->name,
-                           info->name, info->either);
-    if (*found || either || !info->needed)
-        return 0;
-    if (info->either)
-        return rg_xml_fail(xml, element->line, e, "<%s> needs the attribute \"%s\" or \"%s\"",
-                           element->name, info->name, info->either);
-    return rg_xml_want(xml, element, info->name, found, e);
-}
-
-static int keep_text(const struct rg_xml *xml, const struct rg_setting_info *info, void *base,
-                     const char *value, struct rg_error *e)
-{
-    char **slot = rg_setting_text(info, base);
-    free(*slot);
-    *slot = info->type.kind == RG_TYPE_FILE ? rg_text_beside(xml->path, value) : strdup(value);
-    return *slot ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", xml->path);
-}
-
-/* One attribute into the scenario, or (s NULL) into a record. */
-static int read_setting(const struct rg_xml *xml, const struct rg_xml_element *element,
-                        const struct rg_setting_info *info, struct rg_scenario *s, void *record,
-                        struct rg_error *e)
-{
-    const struct rg_xml_attribute *a;
-    struct rg_error why = {0};
-    double number = info->absent;
-    int err = find_setting(xml, element, info, &a, e);
-    if (err)
-        return err;
-    if (a && rg_type_read(&info->type, a->value, &number, &why) < 0)
-        return rg_xml_fail(xml, a->line, e, "%s=\"%.60s\" of <%s>: %s", a->name, a->value,
-                           element->name, why.text);
-    if (s)
-        s->lines[info - rg_setting_infos] = a ? a->line : -element->line;
-    if (info->store == RG_STORE_TEXT)
-        return a ? keep_text(xml, info, s ? (void *)s : record, a->value, e) : 0;
-    if (!s)
-        rg_setting_store(info, record, number);
-    else if (a)
-        rg_setting_keep(info, s, number);
-    return 0;
-}
-
-static int read_settings(const struct rg_xml *xml, const struct rg_xml_element *element,
-                         struct rg_scenario *s, void *record, struct rg_error *e)
-{
-    int err = 0;
-    for (const struct rg_setting_info *info = rg_setting_infos; info->help && err == 0; info++)
-        if (rg_setting_belongs(info, element->name))
-            err = read_setting(xml, element, info, s, record, e);
-    return err;
 }
 
 static void add_word(char *words, size_t size, const char *word)
@@ -135,153 +19,6 @@ static void add_word(char *words, size_t size, const char *word)
     snprintf(words + used, size - used, used ? " %s" : "%s", word);
 }
 
-/* No attributes but those of the table and these. */
-static int only_settings(const struct rg_xml *xml, const struct rg_xml_element *element,
-                         const struct rg_data_attribute *others, struct rg_error *e)
-{
-    char words[RG_TYPE_WORDS] = "";
-    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++)
-        if (rg_setting_belongs(info, element->name))
-            add_word(words, sizeof words, info->name);
-    for (int i = 0; others && others[i].name; i++)
-        add_word(words, sizeof words, others[i].name);
-    for (int i = 0; i < element->count; i++) {
-        const struct rg_xml_attribute *a = &element->attributes[i];
-        if (!rg_setting_of_attribute(element->name, a->name) && rg_text_index(words, a->name) < 0)
-            return rg_xml_unknown(xml, element, a, words, e);
-    }
-    return 0;
-}
-
-int rg_scenario_read_record(const struct rg_xml *xml, const struct rg_xml_element *element,
-                            void *record, struct rg_error *e)
-{
-    return read_settings(xml, element, NULL, record, e);
-}
-
-void *rg_scenario_append(void *array, int count, size_t size)
-{
-    char *longer = realloc(array, (size_t)(count + 1) * size);
-    if (longer)
-        memset(longer + (size_t)count * size, 0, size);
-    return longer;
-}
-
-/* ---- single elements ---- */
-
-int rg_scenario_read_root(const struct rg_xml *xml, const struct rg_xml_element *element,
-                          struct rg_scenario *s, struct rg_error *e)
-{
-    (void)xml, (void)element, (void)e;
-    rg_one_line(s->name);
-    return 0;
-}
-
-/* One attribute of the data's kind, into its value. */
-static int read_data_attribute(const struct rg_xml *xml, const struct rg_xml_element *element,
-                               const struct rg_data_attribute *attribute,
-                               struct rg_data_value *value, struct rg_error *e)
-{
-    const struct rg_xml_attribute *given = rg_xml_find(element, attribute->name);
-    const struct rg_type type = rg_type_of_data(attribute);
-    struct rg_error why = {0};
-    double number = 0;
-    if (!given)
-        return attribute->needed ? rg_xml_want(xml, element, attribute->name, &given, e) : 0;
-    if (rg_type_read(&type, given->value, &number, &why) < 0)
-        return rg_xml_fail(xml, given->line, e, "%s=\"%.60s\" of <data>: %s", given->name,
-                           given->value, why.text);
-    value->line = given->line;
-    value->number = (int)number;
-    bool file = type.kind == RG_TYPE_FILE;
-    value->text = file ? rg_text_beside(xml->path, given->value) : strdup(given->value);
-    value->written = file ? strdup(given->value) : NULL;
-    return value->text && (value->written || !file)
-               ? 0
-               : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", xml->path);
-}
-
-int rg_scenario_read_data(const struct rg_xml *xml, const struct rg_xml_element *element,
-                          struct rg_scenario *s, struct rg_error *e)
-{
-    const struct rg_data_attribute *attributes = s->data.kind->attributes;
-    int err = only_settings(xml, element, attributes, e);
-    s->data.line = element->line;
-    for (int i = 0; attributes[i].name && err == 0; i++)
-        err = read_data_attribute(xml, element, &attributes[i], &s->data.values[i], e);
-    return err;
-}
-
-int rg_scenario_read_clock(const struct rg_xml *xml, const struct rg_xml_element *element,
-                           struct rg_scenario *s, struct rg_error *e)
-{
-    struct rg_clock_group group = {.line = element->line};
-    int used, err = rg_scenario_read_record(xml, element, &group, e);
-    if (err)
-        return err;
-    for (const char *at = rg_xml_find(element, "nodes")->value;
-         (used = rg_text_range(at, RG_TEXT_RANKS, &group.first, &group.last)) > 0; at += used) {
-        void *clocks = rg_scenario_append(s->clocks, s->clock_count, sizeof group);
-        if (!clocks)
-            return no_memory(s, e);
-        s->clocks = clocks;
-        s->clocks[s->clock_count++] = group;
-    }
-    return 0;
-}
-
-/* Labels appear in --set LABEL.PARAM=VALUE, in lists and in results. */
-static int check_label(const struct rg_xml *xml, const struct rg_scenario *s,
-                       const struct rg_xml_attribute *label, struct rg_error *e)
-{
-    size_t length = strlen(label->value);
-    bool good = !isspace((unsigned char)label->value[0]) &&
-                !isspace((unsigned char)label->value[length - 1]);
-    for (const char *p = label->value; *p; p++)
-        good = good && (unsigned char)*p >= 0x20 && !strchr(".=|\"\x7f", *p);
-    if (!good)
-        return rg_xml_fail(xml, label->line, e,
-                           "label=\"%.70s\" of <strategy>: texts without . = | and quotes are "
-                           "allowed, blanks only between words",
-                           label->value);
-    for (int i = 0; i < s->strategy_count - 1; i++)
-        if (strcmp(s->strategies[i].label, label->value) == 0)
-            return rg_xml_fail(xml, label->line, e,
-                               "label=\"%s\" of <strategy>: line %d has it already, every label is "
-                               "allowed once",
-                               label->value, s->strategies[i].line);
-    return 0;
-}
-
-int rg_scenario_read_strategy(const struct rg_xml *xml, const struct rg_xml_element *element,
-                              struct rg_scenario *s, struct rg_error *e)
-{
-    void *strategies = rg_scenario_append(s->strategies, s->strategy_count, sizeof *s->strategies);
-    if (!strategies)
-        return no_memory(s, e);
-    s->strategies = strategies;
-    struct rg_strategy_spec *to = &s->strategies[s->strategy_count++];
-    int err = rg_scenario_read_record(xml, element, to, e);
-    if (err || (err = check_label(xml, s, rg_xml_find(element, "label"), e)))
-        return err;
-    to->line = element->line;
-    to->attributes = calloc((size_t)element->count, sizeof *to->attributes);
-    if (!to->attributes)
-        return no_memory(s, e);
-    for (int i = 0; i < element->count; i++) {
-        const struct rg_xml_attribute *a = &element->attributes[i];
-        if (rg_setting_of_attribute(element->name, a->name))
-            continue;
-        struct rg_attribute *copy = &to->attributes[to->count++];
-        *copy = (struct rg_attribute){strdup(a->name), strdup(a->value), a->line};
-        if (!copy->key || !copy->value)
-            return no_memory(s, e);
-    }
-    return 0;
-}
-
-/* ---- all elements ---- */
-
 static int read_children(const struct rg_xml *xml, const struct rg_xml_element *parent,
                          struct rg_scenario *s, struct rg_error *e);
 
@@ -289,9 +26,9 @@ static int read_element(const struct rg_xml *xml, const struct rg_xml_element *e
                         const struct rg_element_info *info, struct rg_scenario *s,
                         struct rg_error *e)
 {
-    int err = info->others ? 0 : only_settings(xml, element, NULL, e);
+    int err = info->others ? 0 : rg_scenario_only_settings(xml, element, NULL, e);
     if (err == 0 && !info->many)
-        err = read_settings(xml, element, s, NULL, e);
+        err = rg_scenario_read_settings(xml, element, s, NULL, e);
     if (err == 0 && info->read)
         err = info->read(xml, element, s, e);
     return err ? err : read_children(xml, element, s, e);
@@ -381,8 +118,10 @@ int rg_scenario_load(const char *file, struct rg_scenario *s, struct rg_error *e
     s->file = strdup(file);
     s->data.where = s->file;
     err = s->file ? read_element(&xml, xml.root, &rg_element_infos[0], s, e) : no_memory(s, e);
-    if (err == 0)
+    if (err == 0) {
+        rg_one_line(s->name);
         err = rg_sweep_check_keys(&xml, s, e);
+    }
     if (err == 0)
         err = check_standing(&xml, s, e);
     rg_xml_close(&xml);

@@ -1,5 +1,5 @@
 /* The table of settings, and what it says about one. */
-#include "scenario/scenario_parts.h"
+#include "scenario/settings.h"
 
 #include "base/check.h"
 
@@ -75,10 +75,8 @@ static const char *data_kind_word(int index)
 #define FILE_NAME       .type = {RG_TYPE_FILE}
 #define TEXT            .type = {RG_TYPE_TEXT}
 
-#define ONE         .needed = true
-#define ONE_OR_MORE .needed = true, .many = true
-#define AT_MOST_ONE .needed = false
-#define ANY         .many = true
+/* A label has neither what separates it from its parameter nor what would not show. */
+#define LABEL "[^.=|\" ]([^.=|\"]*[^.=|\" ])?"
 
 const struct rg_setting_info rg_setting_infos[] = {
     /* <scenario> */
@@ -157,8 +155,8 @@ const struct rg_setting_info rg_setting_infos[] = {
      .help = "every computation takes a factor drawn from [1 - spread, 1 + spread] of its time"},
     {NULL, "overlap", "overlap", TEXT, AT(overlap), .sealed = "overlap",
      .help = "the parameter of that name, of every strategy whose kind has it"},
-    {"strategy", "label", .type = {RG_TYPE_TEXT, {.max = 63}, .pattern = RG_LABEL_PATTERN},
-     .needed = true, IN(rg_strategy_spec, label), .help = "its name in results and in LABEL.PARAM"},
+    {"strategy", "label", .type = {RG_TYPE_TEXT, {.max = 63}, .pattern = LABEL}, .needed = true,
+     IN(rg_strategy_spec, label), .help = "its name in results and in LABEL.PARAM"},
     {"strategy", "kind", TEXT, .needed = true, IN(rg_strategy_spec, kind),
      .help = "how to train: one of the strategies"},
     {"sweep", "key", TEXT, .needed = true, IN(rg_sweep, key),
@@ -169,25 +167,6 @@ const struct rg_setting_info rg_setting_infos[] = {
          "multiples of the nodes"},
     {.help = NULL},
 };
-
-const struct rg_element_info rg_element_infos[] = {
-    {"scenario", NULL, ONE, .read = rg_scenario_read_root},
-    {"platform", "scenario", ONE},
-    {"network", "scenario", ONE},
-    {"data", "scenario", ONE, .read = rg_scenario_read_data, .others = RG_OTHERS_DATA},
-    {"training", "scenario", ONE},
-    {"strategy", "scenario", ONE_OR_MORE, .read = rg_scenario_read_strategy,
-     .others = RG_OTHERS_STRATEGY},
-    {"stop", "scenario", AT_MOST_ONE},
-    {"clock", "scenario", ANY, .read = rg_scenario_read_clock},
-    {"sweep", "scenario", ANY, .read = rg_sweep_read},
-    {"faults", "scenario", AT_MOST_ONE, .read = rg_scenario_read_faults},
-    {"slow", "faults", ANY, .read = rg_scenario_read_window},
-    {"link", "faults", ANY, .read = rg_scenario_read_window},
-    {"jitter", "faults", AT_MOST_ONE},
-    {.name = NULL},
-};
-_Static_assert(RG_COUNT(rg_element_infos) <= RG_ELEMENTS_MAX, "a reader counts each");
 
 _Static_assert(RG_COUNT(rg_setting_infos) <= RG_SETTINGS_MAX,
                "struct rg_scenario keeps a line each");
@@ -209,7 +188,9 @@ const struct rg_setting_info *rg_setting_of_key(const char *key)
 
 bool rg_setting_belongs(const struct rg_setting_info *info, const char *element)
 {
-    return info->element && rg_text_index(info->element, element) >= 0;
+    if (!info->element || strcmp(info->element, element) == 0)
+        return info->element != NULL;
+    return strchr(info->element, ' ') && rg_text_index(info->element, element) >= 0;
 }
 
 const struct rg_setting_info *rg_setting_of_attribute(const char *element, const char *name)

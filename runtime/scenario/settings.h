@@ -63,7 +63,8 @@ struct rg_element_info {
     enum { RG_OTHERS_NONE, RG_OTHERS_DATA, RG_OTHERS_STRATEGY } others;
 };
 
-extern const struct rg_element_info rg_element_infos[]; /* the root first; the last has no name */
+/* elements.c: the root first; the last has no name. */
+extern const struct rg_element_info rg_element_infos[];
 
 /* By key or older word; by the name of an element's attribute. NULL: there is none. */
 const struct rg_setting_info *rg_setting_of_key(const char *key);

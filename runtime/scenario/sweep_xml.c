@@ -142,7 +142,7 @@ int rg_sweep_read(const struct rg_xml *xml, const struct rg_xml_element *element
         return no_memory(s, e);
     s->sweeps = sweeps;
     struct rg_sweep *sweep = &sweeps[s->sweep_count++];
-    int err = rg_scenario_read_record(xml, element, sweep, e);
+    int err = rg_scenario_read_settings(xml, element, NULL, sweep, e);
     if (err)
         return err;
     for (const struct rg_sweep *other = sweeps; other < sweep; other++)

@@ -427,6 +427,15 @@ static void test_bad_files(void)
             CU_ASSERT_EQUAL(loads[k](files[i].path, NULL), RG_ERR_INVALID);
             CU_ASSERT_TRUE(complains(&e, NULL, 0, files[i].words));
         }
+    char *blanks = calloc(1, (1 << 16) + 20); /* a tag so long that looking through it takes long */
+    sprintf(blanks, "seed%*s", 1 << 16, "=\"7\"");
+    char *text = replaced(good_scenario, "seed=\"7\"", blanks);
+    struct rg_error long_tag = {0};
+    const char *path = scratch_text("tag.xml", text);
+    CU_ASSERT_EQUAL(load_scenario(path, &long_tag), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&long_tag, path, 2, "a tag or comment of more than 64 KiB"));
+    free(text);
+    free(blanks);
     FILE *stream = fopen(scratch_path("huge.xml"), "wb");
     CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
     CU_ASSERT_EQUAL(ftruncate(fileno(stream), 1L << 30), 0);
