@@ -331,11 +331,7 @@ const char *rg_match_on_data(struct rg_pair *p, const struct rg_header *h)
     }
     if (in->receive) {
         put_into(p, in->receive);
-    } else if (in->sink) {
-        if (in->eager)
-            return_credit(p, bytes);
-        in->eager = false;
-    } else if (!attach_first(p)) {
+    } else if (!in->sink && !attach_first(p)) {
         const char *wrong = receive_later(p);
         if (wrong)
             return wrong;

@@ -518,6 +518,19 @@ bool duo_read(struct duo *d, int rank, size_t most)
 
 /* ---- quiet ---- */
 
+/* The sender holds no permission but of receives that wait, and none that would not be honoured. */
+static void check_permits(struct duo *d, const struct rg_pair *sender,
+                          const struct rg_pair *receiver)
+{
+    uint32_t announced = 0, held = (uint32_t)sender->expected_count;
+    for (const struct rg_transfer *t = receiver->receives.first; t; t = t->next)
+        announced += t->announced;
+    DUO_REQUIRE(d, held <= announced);
+    for (const struct rg_transfer *t = sender->head; t; t = t->next)
+        held += t->cleared && !t->rts;
+    DUO_REQUIRE(d, held <= receiver->rx_permits);
+}
+
 /* Every byte and message of credit that the sender is without stands for one that waits. */
 static void check_credit(struct duo *d, int rank)
 {
@@ -533,6 +546,7 @@ static void check_credit(struct duo *d, int rank)
     DUO_REQUIRE(d, p->tx_eager_count - p->tx_returned_count == count);
     DUO_REQUIRE(d, q->rx_eager - q->rx_returned == bytes);
     DUO_REQUIRE(d, bytes <= RG_EAGER_LIMIT);
+    check_permits(d, p, q);
 }
 
 /* What matching holds back the oracle would hold back too. */
