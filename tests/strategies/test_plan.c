@@ -167,6 +167,29 @@ static void forms_are_exact_without_transfers(void)
         }
 }
 
+/* Two stages and two units whose messages take 4 s each, whichever way, and occupy no port; the
+ * loss is free. Forward of f s: both units' outputs are with stage 0 at 2 f + 8 and 3 f + 8, and
+ * their gradients with stage 1 4 s later. Backward of b s each, the second waits for the first
+ * there or for its own gradient, then again at stage 0, 4 s later. f 1, b 2: stage 1 goes back
+ * in 14..16 and 16..18, stage 0 in 20..22 and 22..24. f 2, b 1: stage 1 goes back in 16..17
+ * and 18..19, stage 0 in 21..22 and 23..24. */
+static void forms_by_hand_with_transfers(void)
+{
+    static const char *const names[] = {"gpipe", "1f1b"};
+    EACH(i, names) for (int f = 1, b = 2; f <= 2; f++, b--)
+    {
+        struct shape shape = {rg_schedule_named(names[i]), 2, 2, 4, true, false};
+        int depth[MOST];
+        struct rg_ring ring = ring_of(&shape, depth);
+        const struct rg_stage_forms forms[2] = {
+            {.forward = f, .backward = b, .out = 4, .back = 4, .round = 2 * (f + b + 8)},
+            {.forward = f, .backward = b, .out = 4, .back = 4, .round = f + b + 8}};
+        CU_ASSERT_EQUAL(depth[0], 2);
+        CU_ASSERT_EQUAL(depth[1], 2);
+        CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms), 24, 1e-12);
+    }
+}
+
 /* A stream's pace by its closed form: 2 and 1 s a stage, 0.25 s an update, 3 stages, so 3.25 s a
  * unit where enough are in flight; one alone takes a round trip of 9 s and an update. A port that
  * is busy for 4 s holds them up, or adds to the 3.25 s where nothing overlaps. */
@@ -267,6 +290,8 @@ static void damage_is_found(void)
     CU_ASSERT_EQUAL(found, tried);
 }
 
+/* Three units are to be in flight at stage 0: the third overwrites what the first is still needed
+ * for, its input by being loaded, its activations by its forward pass. */
 static void too_few_slots_are_found(void)
 {
     struct shape shape = {.schedule = rg_schedule_named("1f1b"),
@@ -275,6 +300,8 @@ static void too_few_slots_are_found(void)
                           .in_flight = 3,
                           .overlap = true};
     static const enum rg_buffer buffers[] = {RG_BUFFER_INPUT, RG_BUFFER_STASH};
+    static const char *const culprits[] = {"stage 0, lane 0, LOAD of unit 2",
+                                           "stage 0, lane 0, FORWARD of unit 2"};
     EACH(i, buffers)
     {
         struct rg_plan *plans = make(&shape);
@@ -283,9 +310,45 @@ static void too_few_slots_are_found(void)
         plans[0].slots[buffers[i]]--;
         CU_ASSERT_EQUAL(rg_plan_check(plans, 12, &(struct rg_plan_times){1, 1}, &facts, &e),
                         RG_ERR_INVALID);
-        CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "stage 0"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(e.text, culprits[i]));
         rg_plans_free(plans, shape.stages);
     }
+}
+
+/* The list's instruction of that kind and unit; NULL: there is none. */
+static struct rg_instruction *find(struct rg_instruction *list, int count, enum rg_plan_op op,
+                                   enum rg_plan_channel channel, int unit)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i].op == op && list[i].channel == channel && list[i].unit == unit)
+            return &list[i];
+    return NULL;
+}
+
+/* Two stages, two units. Stage 0 sends the activations of both, then the loss of the first. Let
+ * stage 1 post the receive of the second activations only behind its first backward pass: that
+ * waits for the loss, which waits behind those activations on the one connection that they share.
+ */
+static void messages_do_not_overtake(void)
+{
+    const struct shape shape = {rg_schedule_named("1f1b"), 2, 2, 2, true, false};
+    const struct rg_plan_times times = {1, 1};
+    struct rg_plan *plans = make(&shape);
+    struct rg_list *list = &plans[1].lanes[0];
+    struct rg_plan_facts facts;
+    struct rg_error e;
+    CU_ASSERT_EQUAL(rg_plan_check(plans, 2, &times, &facts, &e), 0);
+    struct rg_instruction *early =
+        find(list->prologue, list->prologue_count, RG_OP_RECV, RG_CHANNEL_ACTIVATION, 1);
+    struct rg_instruction *late = /* of the next iteration, which the run has not */
+        find(list->body, list->body_count, RG_OP_RECV, RG_CHANNEL_ACTIVATION, 2);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(early);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(late);
+    early->op = RG_OP_END;
+    late->unit = 1;
+    CU_ASSERT_EQUAL(rg_plan_check(plans, 2, &times, &facts, &e), RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "BACKWARD of unit 0: it waits for ever"));
+    rg_plans_free(plans, shape.stages);
 }
 
 int main(int argc, char **argv)
@@ -296,10 +359,12 @@ int main(int argc, char **argv)
         {"peak activations are the depths", peaks_are_the_depths},
         {"the bubble is exact where transfers are free", bubbles_are_exact},
         {"closed forms are exact where transfers are free", forms_are_exact_without_transfers},
+        {"closed forms by hand, with transfers", forms_by_hand_with_transfers},
         {"streams keep the pace of their closed form", streams_keep_pace},
         {"weights are kept by pipedream only", weights_are_kept_by_pipedream_only},
         {"a lost instruction is found", damage_is_found},
         {"a buffer that is too small is found", too_few_slots_are_found},
+        {"messages do not overtake each other", messages_do_not_overtake},
     };
     return suite_main("plan", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -245,6 +245,30 @@ static void timing_changes_no_weight(void)
     rg_study_close(&study);
 }
 
+/* Ports at a byte a second: a node has its sums long before the last that it passes on has left,
+ * and what it computes next must not disturb that. */
+static void slow_ports_change_no_weight(void)
+{
+    struct rg_study study;
+    open_nodes(&study, "matrix.xml", 5, "");
+    for (int i = 0; i < study.job_count; i++) {
+        struct rg_job slow = *harness_job(&study, study.jobs[i].label);
+        struct rg_board board = *slow.boards[0];
+        const struct rg_board *boards[5] = {&board, &board, &board, &board, &board};
+        const struct harness_options options = {.seed = 1};
+        struct rg_run first, run;
+        board.port_rate = 1;
+        run_ok(&slow, &options, &first);
+        slow.boards = boards;
+        run_ok(&slow, &options, &run);
+        CU_ASSERT(slow.nodes == 1 || run.time_s > 1000 * first.time_s);
+        CU_ASSERT_STRING_EQUAL(run.weights_sha256, first.weights_sha256);
+        rg_run_free(&first);
+        rg_run_free(&run);
+    }
+    rg_study_close(&study);
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
@@ -257,6 +281,7 @@ int main(int argc, char **argv)
         {"traffic and memory equal the closed forms", accounts_equal_forms},
         {"peak activations and staleness are the depths", peaks_and_staleness_are_the_depths},
         {"timing changes no weight", timing_changes_no_weight},
+        {"slow ports change no weight", slow_ports_change_no_weight},
     };
     rg_blas_setup(argv);
     return suite_main("strategies", tests, sizeof tests / sizeof *tests, argc, argv);

@@ -51,6 +51,8 @@ static void test_threads(void)
     NEAR(seconds_of(&board, 1, 6e6, 1), 3e-3 + 1e-6);
     NEAR(seconds_of(&board, 1, 6e6, 4), 2e-3 + 1e-6);
     CU_ASSERT_TRUE(seconds_of(&board, 128, 1, 4) < seconds_of(&board, 128, 1, 1));
+    /* of three more cores, which add 12 GFLOP/s, one: 8 + 12 / 3 = 12 GFLOP/s */
+    NEAR(seconds_of(&board, 128, 1, 2), 2.0 * 128 * 128 * 128 / 12e9 + 1e-6);
     CU_ASSERT_EQUAL(rg_board_alone_s(&board, &work, 1), 0);
     NEAR(rg_board_alone_s(&board, &work, 4), 2e-3 + 1e-6);
     NEAR(rg_board_seconds(&board, &work, 4),
@@ -141,6 +143,20 @@ static void test_messages(void)
     NEAR(rg_board_port_s(&b, 1, 1000), 1e-5 + 1e-7 * (1000.0 + RG_MESSAGE_HEADER));
 }
 
+/* Between boards that differ: each one's own cost of a message, half of each latency, the slower
+ * port; 1000 bytes and their header in frames are 1.1 times as much. */
+static void test_messages_between(void)
+{
+    struct rg_board slow = board;
+    double wire = (1000.0 + RG_MESSAGE_HEADER) * 1.1 / 1e7;
+    slow.port_rate = 1e7;
+    slow.latency_s = 25e-5;
+    slow.message_s = 7e-5;
+    NEAR(rg_board_hop_to_s(&board, &slow, 1000), 1e-5 + wire + (5e-5 + 25e-5) / 2 + 7e-5);
+    NEAR(rg_board_hop_to_s(&slow, &board, 1000), 7e-5 + wire + (25e-5 + 5e-5) / 2 + 1e-5);
+    NEAR(rg_board_send_s(&slow, &board, 1000), 7e-5 + wire);
+}
+
 /* By hand: records of TLS around messages of one and of different sizes. */
 static void test_keyed(void)
 {
@@ -201,6 +217,7 @@ int main(int argc, char **argv)
                                               {"no such clock", test_no_such_clock},
                                               {"watts", test_watts},
                                               {"messages", test_messages},
+                                              {"messages between boards", test_messages_between},
                                               {"messages with a key", test_keyed},
                                               {"what cannot be", test_check}};
     return suite_main("board", tests, RG_COUNT(tests), argc, argv);
