@@ -48,20 +48,10 @@ struct notes {
 
 static struct notes *notes;
 
-/* On boards of the datasheet, each at its clock. */
-static void run_on(const struct rg_board *board, const int clocks[RANKS], rg_program_fn program,
-                   int size, int threads)
+static void run_boards(const struct rg_board *const boards[RANKS], rg_program_fn program, int size,
+                       int threads)
 {
-    struct rg_board copies[RANKS];
-    const struct rg_board *boards[RANKS];
-    struct rg_error e;
     int results[RANKS];
-    for (int i = 0; i < size; i++) {
-        copies[i] = *board;
-        boards[i] = &copies[i];
-        if (clocks)
-            CU_ASSERT_EQUAL(rg_board_set_clock(&copies[i], board->clocks[clocks[i]].hz, &e), 0);
-    }
     struct rg_sim_options options = {.platform = simulate_platform(platform),
                                      .size = size,
                                      .boards = boards,
@@ -70,6 +60,22 @@ static void run_on(const struct rg_board *board, const int clocks[RANKS], rg_pro
     CU_ASSERT_EQUAL(simulate(&options, program, NULL, 30, results, NULL), 0);
     for (int i = 0; i < size; i++)
         CU_ASSERT_EQUAL(results[i], 0);
+}
+
+/* On boards of the datasheet, each at its clock. */
+static void run_on(const struct rg_board *board, const int clocks[RANKS], rg_program_fn program,
+                   int size, int threads)
+{
+    struct rg_board copies[RANKS];
+    const struct rg_board *boards[RANKS];
+    struct rg_error e;
+    for (int i = 0; i < size; i++) {
+        copies[i] = *board;
+        boards[i] = &copies[i];
+        if (clocks)
+            CU_ASSERT_EQUAL(rg_board_set_clock(&copies[i], board->clocks[clocks[i]].hz, &e), 0);
+    }
+    run_boards(boards, program, size, threads);
 }
 
 static bool near(double value, double wanted)
@@ -241,6 +247,19 @@ static void test_messages(void)
         drew(rank, 3 * wire, 6 * wire, 0, wire);
 }
 
+/* A receiver whose port is four times as fast works for a quarter of the time that the sender's
+ * does, though the message takes as long as that. */
+static void test_ports_that_differ(void)
+{
+    double wire = (BYTES + RG_MESSAGE_HEADER) / RATE;
+    struct rg_board fast = ideal;
+    const struct rg_board *const boards[RANKS] = {&fast, &ideal};
+    fast.port_rate = 4 * RATE;
+    run_boards(boards, all_to_first, 2, 1);
+    drew(0, wire, 2 * wire, 0, 0.5 * wire / 4);
+    drew(1, wire, 2 * wire, 0, wire);
+}
+
 /* The processor's part: 10 ms for the message and 4/5 of the wire's time beside it, at both ends on
  * one core of four. */
 static void test_processor_time_of_messages(void)
@@ -345,6 +364,7 @@ int main(int argc, char **argv)
         {"strands beside one another, and rest", test_strands},
         {"idle while others compute", test_waiting_for_others},
         {"messages: the port's joules, shared or not", test_messages},
+        {"messages: ports that differ", test_ports_that_differ},
         {"messages: the processor's joules", test_processor_time_of_messages},
         {"clocks, of all and of some", test_clocks},
         {"untimed sections cost nothing", test_untimed},
