@@ -29,6 +29,8 @@
 
 static char note[160];
 
+#if defined(__x86_64__) || defined(__aarch64__)
+
 static bool is_one_of(const char *name, const char *const *names)
 {
     for (; *names; names++)
@@ -37,6 +39,7 @@ static bool is_one_of(const char *name, const char *const *names)
     return false;
 }
 
+#endif
 #if defined(__x86_64__)
 
 /* The kernels that use what this processor has, unless `running` ones do. Kernels of one vector

@@ -38,7 +38,7 @@ static int infer_layer(struct rg_network *network, int i, struct rg_error *e)
                           RG_MAX_WIDTH);
     layer->outputs = floats(layer->out);
     layer->first = network->parameters;
-    if (layer->parameters > SIZE_MAX / 64 - network->parameters)
+    if (layer->parameters > SIZE_MAX / 16 - network->parameters)
         return rg_fail_at(e, network->file, line, "layer %d: %zu parameters are too many", i,
                           layer->parameters);
     network->parameters += layer->parameters;

@@ -11,37 +11,38 @@
 /* The shortest epoch that stands for one of `length`: it fills, has a period of the rhythm, drains,
  * and ends at the same place of the rhythm. The draining is felt as many iterations before the end
  * as may be under way at once. */
-static long shorten(long length, long under_way, const struct rg_rhythm *rhythm)
+static int64_t shorten(int64_t length, int64_t under_way, const struct rg_rhythm *rhythm)
 {
-    long p = rhythm->period, least = rhythm->since + p + under_way + 2;
+    int64_t p = rhythm->period, least = rhythm->since + p + under_way + 2;
     return length <= least ? length : least + (length - least) % p;
 }
 
-static void add(struct rg_reduction *r, long per_epoch, long iterations, int64_t weight)
+static void add(struct rg_reduction *r, int64_t per_epoch, int64_t iterations, int64_t weight)
 {
     r->runs[r->count].per_epoch = per_epoch;
     r->runs[r->count].iterations = iterations;
     r->runs[r->count++].weight = weight;
 }
 
-long rg_reduction_cost(const struct rg_reduction *r)
+int64_t rg_reduction_cost(const struct rg_reduction *r)
 {
-    long cost = 0;
+    int64_t cost = 0;
     for (int i = 0; i < r->count; i++)
         cost += r->runs[i].iterations;
     return cost;
 }
 
-bool rg_reduce_iterations(long iterations, long per_epoch, long under_way,
+bool rg_reduce_iterations(int64_t iterations, int64_t per_epoch, int64_t under_way,
                           const struct rg_rhythm *rhythm, struct rg_reduction *r)
 {
-    long p = rhythm->period;
+    int64_t p = rhythm->period;
     *r = (struct rg_reduction){.rhythm = *rhythm,
                                .epochs = iterations / per_epoch,
                                .per_epoch = per_epoch,
                                .rest = iterations % per_epoch};
-    long whole = shorten(per_epoch, under_way, rhythm), rest = shorten(r->rest, under_way, rhythm);
-    long base = r->epochs ? whole : rest;
+    int64_t whole = shorten(per_epoch, under_way, rhythm),
+            rest = shorten(r->rest, under_way, rhythm);
+    int64_t base = r->epochs ? whole : rest;
     bool many = r->epochs + (r->rest > 0) > 1;
     r->repeats[0] = (per_epoch - whole) / p;
     r->repeats[1] = (r->rest - rest) / p;
@@ -57,7 +58,7 @@ bool rg_reduce_iterations(long iterations, long per_epoch, long under_way,
     return rg_reduction_cost(r) < iterations && periods > 0;
 }
 
-bool rg_reduce_epochs(long iterations, long per_epoch, const struct rg_rhythm *rhythm,
+bool rg_reduce_epochs(int64_t iterations, int64_t per_epoch, const struct rg_rhythm *rhythm,
                       struct rg_reduction *r)
 {
     *r = (struct rg_reduction){.rhythm = *rhythm,
@@ -78,10 +79,10 @@ static bool near(double value, double expected, double scale, double size)
 }
 
 /* Is a[i] + shift == b[i], for i in [from, to)? */
-static bool shifted(const double *a, const double *b, long from, long to, double shift,
+static bool shifted(const double *a, const double *b, int64_t from, int64_t to, double shift,
                     const struct rg_reduction *r)
 {
-    for (long i = from; i < to; i++)
+    for (int64_t i = from; i < to; i++)
         if (!near(b[i] - a[i], shift, r->rhythm.seconds, b[i]))
             return false;
     return true;
@@ -90,7 +91,7 @@ static bool shifted(const double *a, const double *b, long from, long to, double
 bool rg_reduction_holds(const struct rg_reduction *r, const struct rg_reduced_run *runs)
 {
     const struct rg_reduced_run *a = &runs[0], *b = &runs[1];
-    long base = r->runs[0].iterations, p = r->rhythm.period, common = r->rhythm.since + p;
+    int64_t base = r->runs[0].iterations, p = r->rhythm.period, common = r->rhythm.since + p;
     double period = r->rhythm.seconds, epoch = a->run.time_s + period;
     if (!near(b->run.time_s - r->again * a->run.time_s, period, period, b->run.time_s))
         return false;
@@ -181,18 +182,18 @@ static void sum_node(const struct sum *s, struct rg_run *run)
 /* An interval of a short run, so many times. */
 struct slot {
     double seconds;
-    long times;
+    int64_t times;
 };
 
 /* An epoch: `count` slots, of which `period` from `from` on stand for (1 + repeats) as many. */
 struct epoch {
     const double *marks; /* of the short run's epoch */
     double begin_s, end_s;
-    long count, from, period, repeats;
+    int64_t count, from, period, repeats;
 };
 
 static struct epoch epoch_of(const struct rg_reduction *r, const struct rg_reduced_run *run,
-                             long first, long count, long repeats)
+                             int64_t first, int64_t count, int64_t repeats)
 {
     return (struct epoch){.marks = run->marks + first,
                           .begin_s = 0,
@@ -203,17 +204,17 @@ static struct epoch epoch_of(const struct rg_reduction *r, const struct rg_reduc
                           .repeats = repeats};
 }
 
-static long length_of(const struct epoch *e)
+static int64_t length_of(const struct epoch *e)
 {
     return e->count + e->repeats * e->period;
 }
 
 /* The slot of the epoch's i-th interval. */
-static long slot_of(const struct epoch *e, long i)
+static int64_t slot_of(const struct epoch *e, int64_t i)
 {
     if (e->repeats == 0 || i < e->from + e->period)
         return i;
-    long skipped = i - e->from;
+    int64_t skipped = i - e->from;
     if (skipped < (1 + e->repeats) * e->period)
         return e->from + skipped % e->period;
     return i - e->repeats * e->period;
@@ -223,23 +224,23 @@ static long slot_of(const struct epoch *e, long i)
  * interval of an epoch begins with the last mark of the one before. */
 struct intervals {
     struct slot *slots;
-    long count;
+    int64_t count;
     struct epoch whole, rest;
-    long epochs;
+    int64_t epochs;
 };
 
-static void fill(struct slot *slots, const struct epoch *e, double before_s, long times)
+static void fill(struct slot *slots, const struct epoch *e, double before_s, int64_t times)
 {
-    for (long i = 0; i < e->count; i++) {
+    for (int64_t i = 0; i < e->count; i++) {
         bool repeated = e->repeats && i >= e->from && i < e->from + e->period;
         double begin = i ? e->marks[i - 1] : e->begin_s - before_s;
         slots[i] = (struct slot){e->marks[i] - begin, times * (repeated ? 1 + e->repeats : 1)};
     }
 }
 
-static struct slot *slot_at(struct intervals *v, long i)
+static struct slot *slot_at(struct intervals *v, int64_t i)
 {
-    long whole = length_of(&v->whole), epoch = whole ? i / whole : 0;
+    int64_t whole = length_of(&v->whole), epoch = whole ? i / whole : 0;
     if (epoch == 0 && v->epochs > 0)
         return &v->slots[slot_of(&v->whole, i)];
     if (epoch < v->epochs)
@@ -281,19 +282,19 @@ static int by_seconds(const void *a, const void *b)
 }
 
 /* The i-th smallest. */
-static double at(const struct intervals *v, long i)
+static double at(const struct intervals *v, int64_t i)
 {
-    long k = 0;
+    int64_t k = 0;
     while (k < v->count - 1 && i >= v->slots[k].times)
         i -= v->slots[k++].times;
     return v->slots[k].seconds;
 }
 
 /* As of sorted data: between the two nearest. */
-static double quantile(const struct intervals *v, long n, double share)
+static double quantile(const struct intervals *v, int64_t n, double share)
 {
     double place = share * (double)(n - 1);
-    long i = (long)place;
+    int64_t i = (int64_t)place;
     double low = at(v, i), high = i + 1 < n ? at(v, i + 1) : low;
     return low + (place - (double)i) * (high - low);
 }
@@ -306,14 +307,14 @@ static int describe_intervals(const struct rg_reduction *r, const struct rg_redu
     bool steady;
     if (!fill_intervals(&v, r, runs))
         return RG_ERR_NOMEM;
-    long count = run->iterations, edge = rg_run_edge(run, count, &steady);
-    for (long i = 0; i < edge; i++) {
+    int64_t count = run->iterations, edge = rg_run_edge(run, count, &steady);
+    for (int64_t i = 0; i < edge; i++) {
         slot_at(&v, i)->times--;
         slot_at(&v, count - 1 - i)->times--;
     }
     long double sum = 0;
-    long used = 0;
-    for (long i = 0; i < v.count; i++) {
+    int64_t used = 0;
+    for (int64_t i = 0; i < v.count; i++) {
         sum += (long double)v.slots[i].times * v.slots[i].seconds;
         used += v.slots[i].times;
     }

@@ -17,25 +17,25 @@ enum { RG_REDUCED_RUNS = 3 };
  * again is 2, by one more epoch like that of run 0). */
 struct rg_reduction {
     struct {
-        long per_epoch, iterations;
+        int64_t per_epoch, iterations;
         int64_t weight; /* in the sum that is the long run */
     } runs[RG_REDUCED_RUNS];
     int count;
     int again; /* what run 1 adds to so many times run 0 is a period */
     struct rg_rhythm rhythm;
     /* The long run: so many epochs of `per_epoch`, then `rest` iterations of another. */
-    long epochs, per_epoch, rest;
-    long repeats[2]; /* periods left out of a whole epoch, of the rest */
-    int rest_run;    /* the run that shows the rest: its last epoch */
+    int64_t epochs, per_epoch, rest;
+    int64_t repeats[2]; /* periods left out of a whole epoch, of the rest */
+    int rest_run;       /* the run that shows the rest: its last epoch */
 };
 
 /* The iterations of an epoch repeat. false: the runs would be longer than what they spare. */
-bool rg_reduce_iterations(long iterations, long per_epoch, long under_way,
+bool rg_reduce_iterations(int64_t iterations, int64_t per_epoch, int64_t under_way,
                           const struct rg_rhythm *rhythm, struct rg_reduction *reduction);
 /* Whole epochs repeat: rhythm->period is per_epoch. */
-bool rg_reduce_epochs(long iterations, long per_epoch, const struct rg_rhythm *rhythm,
+bool rg_reduce_epochs(int64_t iterations, int64_t per_epoch, const struct rg_rhythm *rhythm,
                       struct rg_reduction *reduction);
-long rg_reduction_cost(const struct rg_reduction *reduction); /* iterations of its runs */
+int64_t rg_reduction_cost(const struct rg_reduction *reduction); /* iterations of its runs */
 
 /* A short run: what a simulation gave, and when its iterations ended on node 0. */
 struct rg_reduced_run {

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "ringsim.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,8 +261,8 @@ static void show_progress(const struct ringsim *r)
         at += (size_t)snprintf(line + at, sizeof line - at, "  %.24s", head->label);
         if (r->plan.sweeping)
             at += (size_t)snprintf(line + at, sizeof line - at, " %d nodes", head->nodes);
-        at += (size_t)snprintf(line + at, sizeof line - at, " %ld/%ld", r->shared[i].done,
-                               r->shared[i].total);
+        at += (size_t)snprintf(line + at, sizeof line - at, " %" PRId64 "/%" PRId64,
+                               r->shared[i].done, r->shared[i].total);
     }
     fprintf(stderr, "\r\033[K%.118s", line);
     fflush(stderr);

@@ -81,13 +81,13 @@ struct child {
     void *arg;
     int fd;
     struct rg_steady *steady;
-    long under_way, next_look;
+    int64_t under_way, next_look;
     double *marks;
 };
 
-static void choose_next_look(struct child *c, long complete)
+static void choose_next_look(struct child *c, int64_t complete)
 {
-    long epoch = c->job->iterations_per_epoch;
+    int64_t epoch = c->job->iterations_per_epoch;
     if (complete < epoch)
         c->next_look = RG_MIN(complete + RG_MAX(complete / 4, 1), epoch);
     else /* epochs are steady from the first on, or never */
@@ -97,7 +97,7 @@ static void choose_next_look(struct child *c, long complete)
 }
 
 /* Tells and ends the process, unless going on costs no more. */
-static void settle(struct child *c, const struct rg_rhythm *rhythm, bool epochs, long done)
+static void settle(struct child *c, const struct rg_rhythm *rhythm, bool epochs, int64_t done)
 {
     const struct rg_job *job = c->job;
     struct rg_reduction reduction;
@@ -110,9 +110,9 @@ static void settle(struct child *c, const struct rg_rhythm *rhythm, bool epochs,
     tell(c->fd, (struct head){.rhythm = *rhythm, .epochs = epochs}, NULL, NULL);
 }
 
-static void look(struct child *c, long complete)
+static void look(struct child *c, int64_t complete)
 {
-    long epoch = c->job->iterations_per_epoch;
+    int64_t epoch = c->job->iterations_per_epoch;
     struct rg_rhythm rhythm;
     choose_next_look(c, complete);
     if (complete <= epoch && rg_steady_find(c->steady, complete, &rhythm))
@@ -121,7 +121,7 @@ static void look(struct child *c, long complete)
         settle(c, &rhythm, true, complete);
 }
 
-static int watch(void *arg, struct rg_world *w, long i)
+static int watch(void *arg, struct rg_world *w, int64_t i)
 {
     struct child *c = arg;
     const struct rg_counters *n = &w->count;
@@ -134,13 +134,13 @@ static int watch(void *arg, struct rg_world *w, long i)
                                              0xd6e8feb86659fd93 * n->late_receives};
     (void)i;
     rg_steady_note(c->steady, w->rank, &sighting);
-    long complete = rg_steady_complete(c->steady);
+    int64_t complete = rg_steady_complete(c->steady);
     if (complete >= c->next_look)
         look(c, complete);
     return 0;
 }
 
-static int mark(void *arg, struct rg_world *w, long i)
+static int mark(void *arg, struct rg_world *w, int64_t i)
 {
     struct child *c = arg;
     if (w->rank == 0)
@@ -232,7 +232,7 @@ static bool extrapolate(const struct child *whole, const struct told *told, stru
     const struct rg_rhythm *rhythm = &told->head.rhythm;
     struct rg_reduced_run runs[RG_REDUCED_RUNS];
     struct rg_reduction reduction;
-    long under_way = job->strategy->under_way ? job->strategy->under_way(job) : 1;
+    int64_t under_way = job->strategy->under_way ? job->strategy->under_way(job) : 1;
     if (told->head.epochs)
         rg_reduce_epochs(job->iterations, job->iterations_per_epoch, rhythm, &reduction);
     else

@@ -5,7 +5,7 @@
 #include "study/job.h"
 
 /* Answers rg_iteration (see rg_sim_options). */
-typedef int (*rg_iteration_fn)(void *arg, struct rg_world *w, long i);
+typedef int (*rg_iteration_fn)(void *arg, struct rg_world *w, int64_t i);
 
 /* Simulates the job in this process, at most once, and fills in *run, failures included. */
 typedef void (*rg_simulate_fn)(void *arg, const struct rg_job *job, rg_iteration_fn iteration,

@@ -9,16 +9,16 @@
  * children and what has finished is still written, --resume goes on from it. */
 #include "ringsim.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/file.h"
+#include "children.h"
 #include "engine.h"
 #include "models/blas.h"
 #include "node/node.h"
-#include "children.h"
 #include "reduced.h"
 #include "result/checkpoint.h"
 #include "scenario/text.h"
 #include "world_sim.h"
-#include "base/clock.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ struct simulation {
     struct shared *shared;
 };
 
-static void tell_progress(void *arg, long done, long total, double time_s)
+static void tell_progress(void *arg, int64_t done, int64_t total, double time_s)
 {
     struct shared *shared = arg;
     shared->done = done;
@@ -370,14 +370,14 @@ static int simulate(struct ringsim *r)
     RG_ASSERT(r->shared != MAP_FAILED);
     int *order = ringsim_order(r);
     const struct rg_children pool = {.count = r->count,
-                                 .order = order,
-                                 .at_once = r->jobs,
-                                 .timeout_s = r->options.timeout_s,
-                                 .arg = r,
-                                 .wanted = wanted,
-                                 .child = child,
-                                 .ended = ringsim_ended,
-                                 .tick = ringsim_tick};
+                                     .order = order,
+                                     .at_once = r->jobs,
+                                     .timeout_s = r->options.timeout_s,
+                                     .arg = r,
+                                     .wanted = wanted,
+                                     .child = child,
+                                     .ended = ringsim_ended,
+                                     .tick = ringsim_tick};
     rg_children_run(&pool);
     free(order);
     return ringsim_report(r);

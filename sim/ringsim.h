@@ -3,12 +3,12 @@
 #ifndef RG_SIM_RINGSIM_H
 #define RG_SIM_RINGSIM_H
 
-#include "cli/cli.h"
 #include "children.h"
+#include "cli/cli.h"
 
 /* What a child tells while it works, in shared memory; torn values only spoil a progress line. */
 struct shared {
-    volatile long done, total;
+    volatile int64_t done, total;
     volatile double time_s;
 };
 

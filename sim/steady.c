@@ -12,20 +12,20 @@ enum { MOST_SIGHTINGS = 1 << 23, SHORTEST = 4 };
 
 struct node {
     struct rg_sighting *seen;
-    long count, capacity;
+    int64_t count, capacity;
 };
 
 struct rg_steady {
     int nodes;
-    long under_way;
-    long complete;
+    int64_t under_way;
+    int64_t complete;
     int behind; /* nodes that have not ended iteration `complete` */
-    long kept;
+    int64_t kept;
     bool full;
     struct node node[];
 };
 
-struct rg_steady *rg_steady_new(int nodes, long under_way)
+struct rg_steady *rg_steady_new(int nodes, int64_t under_way)
 {
     struct rg_steady *s = calloc(1, sizeof *s + (size_t)nodes * sizeof s->node[0]);
     if (!s)
@@ -44,7 +44,7 @@ void rg_steady_free(struct rg_steady *s)
     free(s);
 }
 
-long rg_steady_complete(const struct rg_steady *s)
+int64_t rg_steady_complete(const struct rg_steady *s)
 {
     return s->complete;
 }
@@ -53,7 +53,7 @@ static bool make_room(struct rg_steady *s, struct node *node)
 {
     if (node->count < node->capacity)
         return true;
-    long capacity = node->capacity ? 2 * node->capacity : 64;
+    int64_t capacity = node->capacity ? 2 * node->capacity : 64;
     struct rg_sighting *seen = NULL;
     if (s->kept + capacity - node->capacity <= MOST_SIGHTINGS)
         seen = realloc(node->seen, (size_t)capacity * sizeof *seen);
@@ -89,7 +89,7 @@ static bool same(double a, double b, double scale, double size)
 }
 
 /* Does the period that ends with iteration i grow as the one that ends with `last` does? */
-static bool repeats(const struct rg_sighting *seen, long i, long last, long p)
+static bool repeats(const struct rg_sighting *seen, int64_t i, int64_t last, int64_t p)
 {
     const struct rg_sighting *a = &seen[i - p], *b = &seen[i], *c = &seen[last - p],
                              *d = &seen[last];
@@ -102,21 +102,21 @@ static bool repeats(const struct rg_sighting *seen, long i, long last, long p)
 }
 
 /* The first iteration from which node's repeat up to iteration n, or n: none do. */
-static long since(const struct rg_sighting *seen, long n, long p)
+static int64_t since(const struct rg_sighting *seen, int64_t n, int64_t p)
 {
-    long i = n - 1;
+    int64_t i = n - 1;
     while (i >= p && repeats(seen, i, n - 1, p))
         i--;
     return i + 1 - p;
 }
 
-static double seconds_of(const struct rg_sighting *seen, long n, long p)
+static double seconds_of(const struct rg_sighting *seen, int64_t n, int64_t p)
 {
     return seen[n - 1].date_s - seen[n - 1 - p].date_s;
 }
 
 /* All nodes: with the period p, one pace, from an iteration <= latest on. */
-static bool all_repeat(const struct rg_steady *s, long n, long p, long latest,
+static bool all_repeat(const struct rg_steady *s, int64_t n, int64_t p, int64_t latest,
                        struct rg_rhythm *rhythm)
 {
     double seconds = seconds_of(s->node[0].seen, n, p);
@@ -131,18 +131,19 @@ static bool all_repeat(const struct rg_steady *s, long n, long p, long latest,
     return seconds > 0;
 }
 
-bool rg_steady_find(const struct rg_steady *s, long n, struct rg_rhythm *rhythm)
+bool rg_steady_find(const struct rg_steady *s, int64_t n, struct rg_rhythm *rhythm)
 {
     RG_ASSERT(n <= s->complete);
-    for (long p = 1; 3 * p <= n; p++) {
-        long stretch = RG_MAX(RG_MAX(2 * p, s->under_way + 4), SHORTEST);
+    for (int64_t p = 1; 3 * p <= n; p++) {
+        int64_t stretch = RG_MAX(RG_MAX(2 * p, s->under_way + 4), SHORTEST);
         if (all_repeat(s, n, p, n - p - stretch, rhythm))
             return true;
     }
     return false;
 }
 
-bool rg_steady_repeats(const struct rg_steady *s, long n, long period, struct rg_rhythm *rhythm)
+bool rg_steady_repeats(const struct rg_steady *s, int64_t n, int64_t period,
+                       struct rg_rhythm *rhythm)
 {
     RG_ASSERT(n <= s->complete && n >= 3 * period);
     return all_repeat(s, n, period, 0, rhythm);

@@ -18,15 +18,15 @@ struct rg_sighting {
 };
 
 struct rg_rhythm {
-    long period;    /* iterations */
-    long since;     /* iterations from this one on repeat */
+    int64_t period; /* iterations */
+    int64_t since;  /* iterations from this one on repeat */
     double seconds; /* a period */
 };
 
 struct rg_steady;
 
 /* under_way: iterations that may be under way at once. NULL: no memory. */
-struct rg_steady *rg_steady_new(int nodes, long under_way);
+struct rg_steady *rg_steady_new(int nodes, int64_t under_way);
 void rg_steady_free(struct rg_steady *steady);
 
 /* The node's next iteration has ended. Past a certain amount of memory nothing is kept any more,
@@ -34,12 +34,12 @@ void rg_steady_free(struct rg_steady *steady);
 void rg_steady_note(struct rg_steady *steady, int node, const struct rg_sighting *sighting);
 
 /* Iterations that have ended on every node. */
-long rg_steady_complete(const struct rg_steady *steady);
+int64_t rg_steady_complete(const struct rg_steady *steady);
 
 /* Do the first n iterations (complete ones) end in a stretch that repeats, long enough to trust? */
-bool rg_steady_find(const struct rg_steady *steady, long n, struct rg_rhythm *rhythm);
+bool rg_steady_find(const struct rg_steady *steady, int64_t n, struct rg_rhythm *rhythm);
 /* Do all of the first n repeat with this period, from the beginning? At least three periods. */
-bool rg_steady_repeats(const struct rg_steady *steady, long n, long period,
+bool rg_steady_repeats(const struct rg_steady *steady, int64_t n, int64_t period,
                        struct rg_rhythm *rhythm);
 
 #endif

@@ -36,7 +36,7 @@ struct rg_sim_options {
     int threads;        /* cores of a computation; 0 is 1 */
     size_t stack_bytes; /* of a strand; 0: 256 KiB */
     /* The answer of rg_iteration; NULL: 0. It must be the same for one i on every rank. */
-    int (*iteration)(void *arg, struct rg_world *w, long i);
+    int (*iteration)(void *arg, struct rg_world *w, int64_t i);
     void *iteration_arg;
     const struct rg_faults *faults; /* or NULL; see faults.h */
     uint64_t seed;                  /* of their jitter */

@@ -145,7 +145,7 @@ static void check_job(const struct rg_job *job, FILE *stream)
     rg_job_predict(job, &p);
     fprintf(stream, "\n%s: %s,", job->label, job->strategy->name);
     print_params(job, stream);
-    fprintf(stream, "\n  nodes       %d, %ld iteration%s of %d sample%s\n", job->nodes,
+    fprintf(stream, "\n  nodes       %d, %" PRId64 " iteration%s of %d sample%s\n", job->nodes,
             job->iterations, job->iterations == 1 ? "" : "s", job->batch,
             job->batch == 1 ? "" : "s");
     fprintf(stream, "  T_A         %s an iteration computing, at the busiest node\n",

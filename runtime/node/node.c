@@ -110,9 +110,9 @@ static int train(struct node *n)
 {
     int result = rg_clock_start(n->w);
     while (result == 0 && n->done < n->job->iterations) {
-        long epoch_end =
+        int64_t epoch_end =
             (n->done / n->job->iterations_per_epoch + 1) * n->job->iterations_per_epoch;
-        long count = RG_MIN(epoch_end, n->job->iterations) - n->done;
+        int64_t count = RG_MIN(epoch_end, n->job->iterations) - n->done;
         result = n->job->strategy->train(n->state, n->done, count);
         bool stopped = result == 1;
         if (result < 0)
@@ -134,10 +134,10 @@ static int train(struct node *n)
 
 struct progress {
     const struct rg_node_options *options;
-    long total;
+    int64_t total;
 };
 
-static void on_iteration(void *arg, long i, double now)
+static void on_iteration(void *arg, int64_t i, double now)
 {
     const struct progress *p = arg;
     p->options->progress(p->options->progress_arg, i + 1, p->total, now);

@@ -12,7 +12,8 @@ struct rg_node_options {
     bool trace;           /* gather timelines; rank 0's word counts */
     const char *host;     /* this node's name in the result */
     const char *pace;     /* the board whose time computations take, or NULL: their own */
-    void (*progress)(void *arg, long done, long total, double time_s); /* rank 0; NULL: none */
+    void (*progress)(void *arg, int64_t done, int64_t total,
+                     double time_s); /* rank 0; NULL: none */
     void *progress_arg;
     /* This process's first comparison of clocks with rank 0, kept from run to run for the drift;
      * rg_clock_unknown before the first. NULL: none is kept. */

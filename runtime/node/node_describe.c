@@ -10,14 +10,14 @@
 static bool describe_iterations(struct node *n)
 {
     struct rg_run *run = n->run;
-    long count = n->w->marks_count;
+    int64_t count = n->w->marks_count;
     double *marks = n->w->marks;
     bool steady;
     if (count < 1)
         return false;
-    for (long i = count - 1; i > 0; i--)
+    for (int64_t i = count - 1; i > 0; i--)
         marks[i] -= marks[i - 1];
-    long edge = rg_run_edge(run, count, &steady);
+    int64_t edge = rg_run_edge(run, count, &steady);
     size_t used = (size_t)(count - 2 * edge);
     marks += edge;
     run->iteration_s.mean = gsl_stats_mean(marks, 1, used);

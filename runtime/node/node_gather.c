@@ -124,8 +124,8 @@ static void add_node(struct node *n, int rank, const struct report *r)
     run->late_receives += r->late_receives;
     run->paced.computations += r->paced;
     run->paced.overruns += r->overruns;
-    run->staleness = RG_MAX(run->staleness, (long)r->staleness);
-    run->peak_units = RG_MAX(run->peak_units, (long)r->peak_units);
+    run->staleness = RG_MAX(run->staleness, (int64_t)r->staleness);
+    run->peak_units = RG_MAX(run->peak_units, (int64_t)r->peak_units);
 }
 
 static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dropped)

@@ -26,8 +26,8 @@ struct node {
     const struct rg_node_options *options;
     struct rg_run *run; /* rank 0 */
     void *state;
-    bool trace; /* as rank 0 wants it */
-    long done;  /* iterations */
+    bool trace;   /* as rank 0 wants it */
+    int64_t done; /* iterations */
     double time_s;
     struct rg_energy energy;
     double joules[PARTS]; /* of all nodes; rank 0 */

@@ -71,7 +71,7 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
 }
 
 /* A rank that this run does not need may have been lost: what comes after it cannot be run. */
-static int iteration(struct rg_world *w, long i)
+static int iteration(struct rg_world *w, int64_t i)
 {
     struct rg_mesh *m = rg_posix_strand_of(w)->mesh;
     (void)i;

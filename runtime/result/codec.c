@@ -266,7 +266,7 @@ static void read_clock(struct reader *r, const json_t *node, struct rg_run_clock
 
 static void read_measures(struct reader *r, const json_t *root, struct rg_run *run)
 {
-    run->iterations = (long)get_whole(r, root, "iterations", 0, INT64_MAX);
+    run->iterations = get_whole(r, root, "iterations", 0, INT64_MAX);
     run->samples = get_count(r, root, "samples");
     run->time_s = get_real(r, root, "time_s");
     if (run->status == RG_RUN_OK && !(run->time_s >= 0))
@@ -296,10 +296,9 @@ static void read_measures(struct reader *r, const json_t *root, struct rg_run *r
     run->memory_max = get_count(r, o, "max_node");
     run->memory_total = get_count(r, o, "total");
     run->late_receives = get_count(r, root, "late_receives");
-    run->staleness = (long)get_whole(r, root, "staleness", 0, INT64_MAX);
-    run->peak_units = (long)get_whole(r, root, "peak_units", 0, INT64_MAX);
-    run->extrapolated_iterations =
-        (long)get_whole(r, root, "extrapolated_iterations", 0, INT64_MAX);
+    run->staleness = get_whole(r, root, "staleness", 0, INT64_MAX);
+    run->peak_units = get_whole(r, root, "peak_units", 0, INT64_MAX);
+    run->extrapolated_iterations = get_whole(r, root, "extrapolated_iterations", 0, INT64_MAX);
     json_t *paced = json_object_get(root, "paced");
     if (!paced)
         return;
@@ -320,7 +319,7 @@ static void read_training(struct reader *r, const json_t *root, struct rg_run *r
     json_array_foreach(points, i, o)
     {
         struct rg_run_point *point = &run->training[run->point_count++];
-        point->iteration = (long)get_whole(r, o, "iteration", 0, INT64_MAX);
+        point->iteration = get_whole(r, o, "iteration", 0, INT64_MAX);
         point->time_s = get_real(r, o, "time_s");
         point->energy_J = get_real(r, o, "energy_J");
         point->loss = get_real(r, o, "loss");
@@ -335,7 +334,7 @@ static void read_training(struct reader *r, const json_t *root, struct rg_run *r
         run->to_accuracy.target = get_real(r, o, "target");
         run->to_accuracy.reached = json_is_integer(member(r, o, "iterations"));
         if (run->to_accuracy.reached)
-            run->to_accuracy.iterations = (long)get_whole(r, o, "iterations", 0, INT64_MAX);
+            run->to_accuracy.iterations = get_whole(r, o, "iterations", 0, INT64_MAX);
         run->to_accuracy.time_s = get_real(r, o, "time_s");
         run->to_accuracy.energy_J = get_real(r, o, "energy_J");
     }

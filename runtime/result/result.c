@@ -38,9 +38,9 @@ void rg_run_init(struct rg_run *run)
     run->to_accuracy.target = run->to_accuracy.time_s = run->to_accuracy.energy_J = NAN;
 }
 
-long rg_run_edge(const struct rg_run *run, long count, bool *steady)
+int64_t rg_run_edge(const struct rg_run *run, int64_t count, bool *steady)
 {
-    long in_flight = 1 + run->staleness;
+    int64_t in_flight = 1 + run->staleness;
     *steady = run->staleness == 0 || count >= 3 * in_flight;
     return *steady ? RG_MIN(in_flight, (count - 1) / 2) : 0;
 }

@@ -13,7 +13,7 @@
 enum rg_status { RG_RUN_OK, RG_RUN_NO_FIT, RG_RUN_FAILED, RG_RUN_INTERRUPTED, RG_RUN_IMPOSSIBLE };
 
 struct rg_run_point { /* an evaluation on the test set */
-    long iteration;
+    int64_t iteration;
     double time_s, energy_J, loss, accuracy;
 };
 
@@ -83,7 +83,7 @@ struct rg_run {
     enum rg_status status;
     char error[480]; /* "" or one line */
     int error_code;  /* RG_ERR_*, for the exit status; not in JSON */
-    long iterations;
+    int64_t iterations;
     uint64_t samples;
     double time_s;
     struct {
@@ -109,8 +109,8 @@ struct rg_run {
         char board[48];
         uint64_t computations, overruns;
     } paced;
-    long staleness, peak_units; /* largest of any node */
-    long
+    int64_t staleness, peak_units; /* largest of any node */
+    int64_t
         extrapolated_iterations; /* of `iterations`: not simulated, but told from those that were */
     struct rg_run_point *training;
     int point_count;
@@ -118,7 +118,7 @@ struct rg_run {
     struct {
         bool wanted, reached; /* wanted: a <stop accuracy> was given */
         double target;
-        long iterations;
+        int64_t iterations;
         double time_s, energy_J;
     } to_accuracy;
     char weights_sha256[65]; /* "": null */
@@ -143,7 +143,7 @@ int rg_run_setting(struct rg_run *run, const char *key, const char *value);
 /* Of `count` intervals between updates, those at each end that are no steady state: filling and
  * draining, as many as there are updates in flight. Where fewer than that would remain between them
  * the run has no steady state (*steady), and none is left out. */
-long rg_run_edge(const struct rg_run *run, long count, bool *steady);
+int64_t rg_run_edge(const struct rg_run *run, int64_t count, bool *steady);
 /* What the closed form has beside it: the mean iteration, where there is a steady state. */
 void rg_run_observe(struct rg_run *run, bool steady);
 double rg_run_sample_J(const struct rg_run *run);

@@ -270,14 +270,15 @@ static void print_energy(const struct rg_result *result, FILE *stream)
 
 static void tell_extrapolated(const struct rg_result *result, FILE *stream)
 {
-    long all = 0, extrapolated = 0;
+    int64_t all = 0, extrapolated = 0;
     for (int i = 0; i < result->run_count; i++) {
         all += result->runs[i].iterations;
         extrapolated += result->runs[i].extrapolated_iterations;
     }
     if (extrapolated)
         fprintf(stream,
-                "\n%ld of %ld iterations extrapolated from those simulated, which had become "
+                "\n%" PRId64 " of %" PRId64
+                " iterations extrapolated from those simulated, which had become "
                 "steady\n",
                 extrapolated, all);
 }
@@ -288,7 +289,7 @@ static void tell_stale(const struct rg_result *result, FILE *stream)
     int told = 0;
     for (int i = 0; i < result->run_count; i++) {
         const struct rg_run *run = &result->runs[i];
-        long most = run->staleness;
+        int64_t most = run->staleness;
         bool first = true;
         for (int k = 0; k < result->run_count; k++)
             if (strcmp(result->runs[k].label, run->label) == 0) {
@@ -296,7 +297,7 @@ static void tell_stale(const struct rg_result *result, FILE *stream)
                 most = RG_MAX(most, result->runs[k].staleness);
             }
         if (first && most > 0)
-            fprintf(stream, "%s%s %ld",
+            fprintf(stream, "%s%s %" PRId64,
                     told++ ? ", " : "\nstale gradients, up to so many updates old: ", run->label,
                     most);
     }

@@ -126,7 +126,7 @@ int rg_scenario_apply(struct rg_scenario *scenario, const struct rg_setting *poi
 /* Is a value of a sweep a multiple of the point's nodes, "2N" or "N/8"? */
 bool rg_sweep_is_multiple(const char *value);
 /* The value at a point of so many nodes: "16"; other values as they are. */
-void rg_sweep_resolve(const char *value, long nodes, char *out, size_t size);
+void rg_sweep_resolve(const char *value, int64_t nodes, char *out, size_t size);
 /* Does the key shape runs of the strategy with that label? Not where it is another's LABEL.PARAM.
  */
 bool rg_sweep_concerns(const char *key, const char *label);

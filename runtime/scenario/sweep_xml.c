@@ -7,6 +7,7 @@
 #include "base/check.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,31 +21,31 @@ static int no_memory(const struct rg_scenario *s, struct rg_error *e)
 }
 
 /* "N", "2N", "N/8", "3N/4": factor and divisor. */
-static bool parse_multiple(const char *text, long *factor, long *divisor)
+static bool parse_multiple(const char *text, int64_t *factor, int64_t *divisor)
 {
     char *end = (char *)text;
     *factor = *divisor = 1;
     if (isdigit((unsigned char)*text))
-        *factor = strtol(text, &end, 10);
+        *factor = strtoll(text, &end, 10);
     if (*end++ != 'N')
         return false;
     if (*end == '/' && isdigit((unsigned char)end[1]))
-        *divisor = strtol(end + 1, &end, 10);
+        *divisor = strtoll(end + 1, &end, 10);
     return *end == '\0' && *factor > 0 && *divisor > 0 && *factor <= 1000000000 &&
            *divisor <= 1000000000;
 }
 
 bool rg_sweep_is_multiple(const char *value)
 {
-    long factor, divisor;
+    int64_t factor, divisor;
     return parse_multiple(value, &factor, &divisor);
 }
 
-void rg_sweep_resolve(const char *value, long nodes, char *out, size_t size)
+void rg_sweep_resolve(const char *value, int64_t nodes, char *out, size_t size)
 {
-    long factor, divisor;
+    int64_t factor, divisor;
     if (parse_multiple(value, &factor, &divisor))
-        snprintf(out, size, "%ld", RG_MAX(factor * nodes / divisor, 1));
+        snprintf(out, size, "%" PRId64, RG_MAX(factor * nodes / divisor, 1));
     else
         snprintf(out, size, "%s", value);
 }

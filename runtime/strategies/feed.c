@@ -11,7 +11,7 @@ int rg_feed_open(struct rg_feed *feed, struct rg_world *w, const struct rg_job *
     return feed->order ? 0 : RG_ERR_NOMEM;
 }
 
-int rg_feed_epoch(struct rg_feed *feed, long iteration)
+int rg_feed_epoch(struct rg_feed *feed, int64_t iteration)
 {
     int epoch = (int)(iteration / feed->job->iterations_per_epoch);
     if (!feed->order || epoch == feed->epoch)
@@ -20,7 +20,7 @@ int rg_feed_epoch(struct rg_feed *feed, long iteration)
     return rg_dataset_order(feed->job->data, feed->job->seed, epoch, feed->order);
 }
 
-void rg_feed_gather(const struct rg_feed *feed, long iteration, int first, int n, float *x,
+void rg_feed_gather(const struct rg_feed *feed, int64_t iteration, int first, int n, float *x,
                     uint8_t *labels)
 {
     const struct rg_job *job = feed->job;

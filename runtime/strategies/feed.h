@@ -14,9 +14,9 @@ struct rg_feed {
 /* Allocates uncounted memory; nothing where numerics are skipped. */
 int rg_feed_open(struct rg_feed *feed, struct rg_world *w, const struct rg_job *job);
 /* Load the order of the epoch that holds `iteration`. */
-int rg_feed_epoch(struct rg_feed *feed, long iteration);
+int rg_feed_epoch(struct rg_feed *feed, int64_t iteration);
 /* Copy samples [first, first + n) of the batch of `iteration`. x, labels: either may be NULL. */
-void rg_feed_gather(const struct rg_feed *feed, long iteration, int first, int n, float *x,
+void rg_feed_gather(const struct rg_feed *feed, int64_t iteration, int first, int n, float *x,
                     uint8_t *labels);
 
 #endif

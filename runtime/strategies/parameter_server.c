@@ -329,7 +329,7 @@ static int serve(struct node *node)
     return result;
 }
 
-static int serve_iteration(struct node *node, long i)
+static int serve_iteration(struct node *node, int64_t i)
 {
     int result = serve(node);
     if (result == 0)
@@ -359,7 +359,7 @@ static int wait_servers(struct node *node, struct rg_request *requests)
 }
 
 /* The pulls of the next iteration are posted before the gradients leave: no server can be early. */
-static int work_iteration(struct node *node, long i, bool more)
+static int work_iteration(struct node *node, int64_t i, bool more)
 {
     int worker = node->w->rank - servers(node->job), k = workers(node->job);
     int result = wait_servers(node, node->pulls);
@@ -395,7 +395,7 @@ static void cancel_all(struct node *node)
             rg_cancel(node->w, &node->in[i]);
 }
 
-static int train(void *state, long first, long count)
+static int train(void *state, int64_t first, int64_t count)
 {
     struct node *node = state;
     int result = 0;
@@ -404,7 +404,7 @@ static int train(void *state, long first, long count)
         if (result == 0)
             result = post_pulls(node);
     }
-    for (long i = first; i < first + count && result == 0; i++)
+    for (int64_t i = first; i < first + count && result == 0; i++)
         result = is_server(node) ? serve_iteration(node, i)
                                  : work_iteration(node, i, i + 1 < first + count);
     if (result)

@@ -15,7 +15,7 @@ static int peer_rank(const struct rg_pipeline *p, enum rg_plan_channel channel, 
            rg_channel_peer(channel, p->plan->stage, p->plan->stages, send);
 }
 
-static size_t floats_of(const struct rg_pipeline *p, enum rg_plan_channel channel, long unit,
+static size_t floats_of(const struct rg_pipeline *p, enum rg_plan_channel channel, int64_t unit,
                         bool send)
 {
     size_t n = (size_t)rg_pipeline_samples(p, unit);
@@ -29,7 +29,7 @@ static size_t floats_of(const struct rg_pipeline *p, enum rg_plan_channel channe
     }
 }
 
-static int send(struct rg_pipeline *p, enum rg_plan_channel channel, long unit)
+static int send(struct rg_pipeline *p, enum rg_plan_channel channel, int64_t unit)
 {
     enum rg_buffer buffer = rg_channel_source(channel);
     struct slot *slot = rg_pipeline_slot(p, buffer, unit);
@@ -40,7 +40,7 @@ static int send(struct rg_pipeline *p, enum rg_plan_channel channel, long unit)
                           floats_of(p, channel, unit, true), &slot->out);
 }
 
-static int receive(struct rg_pipeline *p, enum rg_plan_channel channel, long unit)
+static int receive(struct rg_pipeline *p, enum rg_plan_channel channel, int64_t unit)
 {
     struct slot *slot = rg_pipeline_slot(p, rg_channel_target(channel), unit);
     return rg_recv(p->w, peer_rank(p, channel, false), RG_TAG_USER + channel, slot->data,
@@ -48,7 +48,7 @@ static int receive(struct rg_pipeline *p, enum rg_plan_channel channel, long uni
 }
 
 /* The receives of the next iteration's sum are posted at once: another replica may be ahead. */
-static int reduce(struct rg_pipeline *p, long unit)
+static int reduce(struct rg_pipeline *p, int64_t unit)
 {
     int result = rg_allreduce_run(&p->reduce, p->w, p->gradient, p->update.count);
     if (result == 0 && unit + 1 < p->limit)
@@ -59,7 +59,7 @@ static int reduce(struct rg_pipeline *p, long unit)
 /* ---- instructions ---- */
 
 /* The requests an instruction waits for: what it reads has arrived, what it overwrites has left. */
-static int needs(struct rg_pipeline *p, const struct rg_instruction *in, long unit,
+static int needs(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit,
                  struct rg_request *list[2])
 {
     int n = 0;
@@ -92,7 +92,7 @@ static int needs(struct rg_pipeline *p, const struct rg_instruction *in, long un
     return n;
 }
 
-static int execute(struct rg_pipeline *p, const struct rg_instruction *in, long unit)
+static int execute(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit)
 {
     switch (in->op) {
     case RG_OP_LOAD:
@@ -124,7 +124,8 @@ static int execute(struct rg_pipeline *p, const struct rg_instruction *in, long 
 }
 
 /* The next instruction of a lane, or NULL at its end; see the guard in plan.h. */
-static const struct rg_instruction *peek(const struct rg_pipeline *p, struct lane *lane, long *unit)
+static const struct rg_instruction *peek(const struct rg_pipeline *p, struct lane *lane,
+                                         int64_t *unit)
 {
     for (;;) {
         int count = lane->in_body ? lane->list->body_count : lane->list->prologue_count;
@@ -150,7 +151,7 @@ static const struct rg_instruction *peek(const struct rg_pipeline *p, struct lan
 
 /* How many of the instruction's needs are not known to be met; they are put in list. Or an error.
  */
-static int pending(struct rg_pipeline *p, const struct rg_instruction *in, long unit,
+static int pending(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit,
                    struct rg_request *list[2])
 {
     struct rg_request *all[2];
@@ -167,7 +168,7 @@ static int pending(struct rg_pipeline *p, const struct rg_instruction *in, long 
 static int run_one_lane(struct rg_pipeline *p)
 {
     const struct rg_instruction *in;
-    long unit;
+    int64_t unit;
     while (!p->stop && (in = peek(p, &p->lanes[0], &unit)) != NULL) {
         struct rg_request *list[2];
         int n = needs(p, in, unit, list);
@@ -185,7 +186,7 @@ static int run_one_lane(struct rg_pipeline *p)
  * meanwhile, so it is met right after its send. */
 static int hold(struct rg_pipeline *p, struct lane *lane)
 {
-    long unit;
+    int64_t unit;
     const struct rg_instruction *in = peek(p, lane, &unit);
     if (!in || in->op != RG_OP_WAIT)
         return 0;
@@ -205,7 +206,7 @@ static bool look(struct rg_pipeline *p, struct rg_request *const *list, int n)
     return rg_wait_any(p->w, list, n, -INFINITY, &index) == 0;
 }
 
-static int step_lane(struct rg_pipeline *p, int lane, const struct rg_instruction *in, long unit)
+static int step_lane(struct rg_pipeline *p, int lane, const struct rg_instruction *in, int64_t unit)
 {
     int result = execute(p, in, unit);
     p->lanes[lane].next++;
@@ -216,7 +217,7 @@ static int run_two_lanes(struct rg_pipeline *p)
 {
     while (!p->stop) {
         struct rg_request *list[4];
-        long unit[RG_LANES];
+        int64_t unit[RG_LANES];
         int index, result;
         const struct rg_instruction *loss = peek(p, &p->lanes[1], &unit[1]);
         const struct rg_instruction *next = peek(p, &p->lanes[0], &unit[0]);
@@ -260,7 +261,7 @@ static int finish_sends(struct rg_pipeline *p)
     return result;
 }
 
-int rg_pipeline_train(struct rg_pipeline *p, long first, long count)
+int rg_pipeline_train(struct rg_pipeline *p, int64_t first, int64_t count)
 {
     p->first = first;
     p->limit = count * p->plan->units;

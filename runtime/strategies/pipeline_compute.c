@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Where a unit's samples begin in the batch of its iteration. */
-static int first_of(const struct rg_pipeline *p, long unit)
+static int first_of(const struct rg_pipeline *p, int64_t unit)
 {
     return rg_share_first(p->job->batch, p->ring->replicas, p->replica) +
            rg_share_first(rg_ring_batch(p->ring, p->replica), p->ring->micro,
@@ -14,15 +14,15 @@ static int first_of(const struct rg_pipeline *p, long unit)
 }
 
 /* The version of the weights that a unit's forward read, and its backward wants. */
-static float *weights_of(struct rg_pipeline *p, long unit)
+static float *weights_of(struct rg_pipeline *p, int64_t unit)
 {
-    long version = p->plan->versions > 1 ? p->read_at[unit % p->plan->depth] : p->updates;
+    int64_t version = p->plan->versions > 1 ? p->read_at[unit % p->plan->depth] : p->updates;
     return p->weights[version % p->plan->versions];
 }
 
 struct pass {
     struct rg_pipeline *p;
-    long unit;
+    int64_t unit;
     int n;
 };
 
@@ -88,19 +88,19 @@ static void do_loss(void *arg)
                              1.0f / (float)p->job->batch, gradient, &correct);
 }
 
-static int compute(struct rg_pipeline *p, const struct rg_work *work, const char *name, long unit,
-                   rg_compute_fn fn)
+static int compute(struct rg_pipeline *p, const struct rg_work *work, const char *name,
+                   int64_t unit, rg_compute_fn fn)
 {
     struct pass pass = {.p = p, .unit = unit, .n = rg_pipeline_samples(p, unit)};
     return rg_compute(p->w, work, name, (int)unit, fn, &pass);
 }
 
-int rg_pipeline_load(struct rg_pipeline *p, long unit)
+int rg_pipeline_load(struct rg_pipeline *p, int64_t unit)
 {
     return compute(p, &rg_pipeline_sized(p, unit)->load, "load", unit, do_load);
 }
 
-int rg_pipeline_forward(struct rg_pipeline *p, long unit)
+int rg_pipeline_forward(struct rg_pipeline *p, int64_t unit)
 {
     p->read_at[unit % p->plan->depth] = p->updates;
     p->held++;
@@ -108,17 +108,17 @@ int rg_pipeline_forward(struct rg_pipeline *p, long unit)
     return compute(p, &rg_pipeline_sized(p, unit)->forward, "F", unit, do_forward);
 }
 
-int rg_pipeline_recompute(struct rg_pipeline *p, long unit)
+int rg_pipeline_recompute(struct rg_pipeline *p, int64_t unit)
 {
     return compute(p, &rg_pipeline_sized(p, unit)->forward, "R", unit, do_recompute);
 }
 
-int rg_pipeline_loss(struct rg_pipeline *p, long unit)
+int rg_pipeline_loss(struct rg_pipeline *p, int64_t unit)
 {
     return compute(p, &rg_pipeline_sized(p, unit)->loss, "loss", unit, do_loss);
 }
 
-int rg_pipeline_backward(struct rg_pipeline *p, long unit)
+int rg_pipeline_backward(struct rg_pipeline *p, int64_t unit)
 {
     p->held--;
     p->seen.staleness = RG_MAX(p->seen.staleness, p->updates - p->read_at[unit % p->plan->depth]);
@@ -139,7 +139,7 @@ static void do_copy(void *arg)
 
 /* Where versions are stashed the update goes to a copy: the slot of the version that no unit in
  * flight was computed with. */
-int rg_pipeline_update(struct rg_pipeline *p, long unit)
+int rg_pipeline_update(struct rg_pipeline *p, int64_t unit)
 {
     int versions = p->plan->versions, result = 0;
     float *now = p->weights[p->updates % versions];

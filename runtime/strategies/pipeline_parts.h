@@ -23,7 +23,7 @@ struct sized {
 struct lane {
     const struct rg_list *list;
     bool in_body;
-    long base; /* unit at which this repetition of the body begins */
+    int64_t base; /* unit at which this repetition of the body begins */
     int next;
 };
 
@@ -44,45 +44,46 @@ struct rg_pipeline {
     struct slot *slots[RG_BUFFERS];
     struct sized sized[2];
     struct lane lanes[RG_LANES];
-    long first; /* iteration in which unit 0 lies */
-    long limit; /* units of this train() */
-    long updates;
-    long *read_at; /* [plan->depth]: updates when a unit's forward read the weights */
-    long held;
+    int64_t first; /* iteration in which unit 0 lies */
+    int64_t limit; /* units of this train() */
+    int64_t updates;
+    int64_t *read_at; /* [plan->depth]: updates when a unit's forward read the weights */
+    int64_t held;
     bool fused;      /* backward takes the step of plain SGD along */
     double looked_s; /* date of the last look at the other lane */
     bool stop;
     struct rg_observation seen;
 };
 
-static inline struct slot *rg_pipeline_slot(struct rg_pipeline *p, enum rg_buffer buffer, long unit)
+static inline struct slot *rg_pipeline_slot(struct rg_pipeline *p, enum rg_buffer buffer,
+                                            int64_t unit)
 {
     RG_ASSERT(p->plan->slots[buffer] > 0);
     return &p->slots[buffer][unit % p->plan->slots[buffer]];
 }
 
-static inline int rg_pipeline_samples(const struct rg_pipeline *p, long unit)
+static inline int rg_pipeline_samples(const struct rg_pipeline *p, int64_t unit)
 {
     return rg_ring_unit(p->ring, p->replica, (int)(unit % p->plan->units));
 }
 
-static inline struct sized *rg_pipeline_sized(struct rg_pipeline *p, long unit)
+static inline struct sized *rg_pipeline_sized(struct rg_pipeline *p, int64_t unit)
 {
     return &p->sized[rg_pipeline_samples(p, unit) == p->sized[0].n ? 0 : 1];
 }
 
-static inline long rg_pipeline_iteration(const struct rg_pipeline *p, long unit)
+static inline int64_t rg_pipeline_iteration(const struct rg_pipeline *p, int64_t unit)
 {
     return p->first + unit / p->plan->units;
 }
 
 /* ---- pipeline_compute.c: 0, or an error of the world ---- */
 
-int rg_pipeline_load(struct rg_pipeline *p, long unit);
-int rg_pipeline_forward(struct rg_pipeline *p, long unit);
-int rg_pipeline_recompute(struct rg_pipeline *p, long unit);
-int rg_pipeline_loss(struct rg_pipeline *p, long unit);
-int rg_pipeline_backward(struct rg_pipeline *p, long unit);
-int rg_pipeline_update(struct rg_pipeline *p, long unit);
+int rg_pipeline_load(struct rg_pipeline *p, int64_t unit);
+int rg_pipeline_forward(struct rg_pipeline *p, int64_t unit);
+int rg_pipeline_recompute(struct rg_pipeline *p, int64_t unit);
+int rg_pipeline_loss(struct rg_pipeline *p, int64_t unit);
+int rg_pipeline_backward(struct rg_pipeline *p, int64_t unit);
+int rg_pipeline_update(struct rg_pipeline *p, int64_t unit);
 
 #endif

@@ -21,7 +21,7 @@ struct slot {
 };
 
 struct lane_state {
-    long base; /* first unit of this repetition; -1 in the prologue */
+    int64_t base; /* first unit of this repetition; -1 in the prologue */
     int next;
     double date;
 };

@@ -115,7 +115,7 @@ void rg_replica_close(struct rg_replica *r)
 
 struct pass {
     struct rg_replica *r;
-    long iteration;
+    int64_t iteration;
     int first, n, layer;
     bool accumulate;
 };
@@ -143,7 +143,7 @@ static void do_loss(void *arg)
                              1.0f / (float)r->job->batch, r->dy, &correct);
 }
 
-int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, int unit)
+int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
 {
     r->now = &r->work[n == r->work[0].n ? 0 : 1];
     RG_ASSERT(n == r->now->n);
@@ -249,7 +249,7 @@ void rg_update_close(struct rg_update *update)
 
 struct step {
     struct rg_update *update;
-    long step;
+    int64_t step;
     float *parameters;
     const float *gradient;
 };
@@ -261,7 +261,7 @@ static void do_step(void *arg)
                       s->update->state);
 }
 
-int rg_update_run(struct rg_update *update, struct rg_world *w, long step, float *parameters,
+int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, float *parameters,
                   const float *gradient)
 {
     struct step s = {update, step, parameters, gradient};

@@ -33,7 +33,7 @@ void rg_replica_close(struct rg_replica *r);
 
 /* Gather samples [first, first + n) of the iteration's batch, forward, loss. n is `capacity` or one
  * less, as shares of a batch are. `unit`: for the trace. */
-int rg_replica_forward(struct rg_replica *r, long iteration, int first, int n, int unit);
+int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit);
 /* Backward of layer l (called from the last to 0 after rg_replica_forward); the layer's gradient is
  * added to where accumulate is set. Gradients are of the mean loss of the global batch (divided by
  * job->batch): those of all shares add up to the update's. */
@@ -61,7 +61,7 @@ int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg
                    size_t count);
 void rg_update_close(struct rg_update *update);
 /* gradient NULL: the step has been taken already, with the backward pass. */
-int rg_update_run(struct rg_update *update, struct rg_world *w, long step, float *parameters,
+int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, float *parameters,
                   const float *gradient);
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count);
 

@@ -72,7 +72,7 @@ int rg_partition_balanced(struct rg_ring *ring);
 struct rg_pipeline;
 int rg_pipeline_open(struct rg_world *w, const struct rg_ring *ring, const float *initial,
                      struct rg_pipeline **pipeline);
-int rg_pipeline_train(struct rg_pipeline *pipeline, long first, long count);
+int rg_pipeline_train(struct rg_pipeline *pipeline, int64_t first, int64_t count);
 int rg_pipeline_parameters(struct rg_pipeline *pipeline, rg_visit_fn visit, void *arg);
 void rg_pipeline_observe(const struct rg_pipeline *pipeline, struct rg_observation *observation);
 void rg_pipeline_close(struct rg_pipeline *pipeline);

@@ -245,7 +245,7 @@ static int backward(struct node *node, bool overlapped)
     return result;
 }
 
-static int iterate(struct node *node, long i, bool overlapped)
+static int iterate(struct node *node, int64_t i, bool overlapped)
 {
     const struct rg_job *job = node->job;
     int result =
@@ -268,7 +268,7 @@ static int iterate(struct node *node, long i, bool overlapped)
     return result ? result : rg_iteration(node->w, i);
 }
 
-static int train(void *state, long first, long count)
+static int train(void *state, int64_t first, int64_t count)
 {
     struct node *node = state;
     bool overlapped = overlaps(node->job) && node->w->size > 1;
@@ -276,7 +276,7 @@ static int train(void *state, long first, long count)
     int result = rg_feed_epoch(&node->replica.feed, first);
     if (result == 0 && overlapped)
         result = rg_spawn(node->w, sum_strand, node, &strand);
-    for (long i = first; i < first + count && result == 0; i++)
+    for (int64_t i = first; i < first + count && result == 0; i++)
         result = iterate(node, i, overlapped);
     if (strand) {
         int ended = 0;

@@ -74,10 +74,10 @@ static int check_shape(struct rg_job *job, struct rg_ring *ring, struct rg_error
     ring->replicas = (int)job->values[REPLICAS].number;
     if (!job->values[STAGES].automatic) {
         ring->stages = (int)job->values[STAGES].number;
-        long wanted = (long)ring->stages * ring->replicas;
+        int64_t wanted = (int64_t)ring->stages * ring->replicas;
         if (wanted > hosts || (job->nodes_given && wanted != hosts))
             return rg_fail(e, RG_ERR_INVALID,
-                           "stages=\"%d\" and replicas=\"%d\" take %ld node%s, there %s %d",
+                           "stages=\"%d\" and replicas=\"%d\" take %" PRId64 " node%s, there %s %d",
                            ring->stages, ring->replicas, wanted, wanted == 1 ? "" : "s",
                            hosts == 1 ? "is" : "are", hosts);
         job->nodes = (int)wanted;
@@ -289,7 +289,7 @@ static void predict(const struct rg_job *job, struct rg_prediction *prediction)
 }
 
 /* Every unit may be an iteration; else the next may begin while the last is being ended. */
-static long under_way(const struct rg_job *job)
+static int64_t under_way(const struct rg_job *job)
 {
     const struct rg_ring *ring = ring_of(job);
     return ring->schedule->synchronous ? 2 : ring->depth[0];
@@ -303,7 +303,7 @@ static int open_ring(struct rg_world *w, const struct rg_job *job, const float *
     return rg_pipeline_open(w, ring_of(job), initial, (struct rg_pipeline **)state);
 }
 
-static int train(void *state, long first, long count)
+static int train(void *state, int64_t first, int64_t count)
 {
     return rg_pipeline_train(state, first, count);
 }

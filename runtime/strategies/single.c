@@ -76,7 +76,7 @@ static int open_single(struct rg_world *w, const struct rg_job *job, const float
     return result ? result : rg_update_open(&s->update, w, job, job->network->parameters);
 }
 
-static int iterate(struct single *s, long i)
+static int iterate(struct single *s, int64_t i)
 {
     int m = pieces(s->job), result = 0;
     for (int k = 0; k < m && result == 0; k++) {
@@ -91,11 +91,11 @@ static int iterate(struct single *s, long i)
     return result ? result : rg_iteration(s->w, i);
 }
 
-static int train(void *state, long first, long count)
+static int train(void *state, int64_t first, int64_t count)
 {
     struct single *s = state;
     int result = rg_feed_epoch(&s->replica.feed, first);
-    for (long i = first; i < first + count && result == 0; i++)
+    for (int64_t i = first; i < first + count && result == 0; i++)
         result = iterate(s, i);
     return result;
 }

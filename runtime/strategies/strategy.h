@@ -50,8 +50,8 @@ struct rg_job {
     const struct rg_dataset *data;
     struct rg_optimizer optimizer;
     int batch, threads;
-    long iterations;           /* in all */
-    long iterations_per_epoch; /* = data->train / batch, at least 1 */
+    int64_t iterations;           /* in all */
+    int64_t iterations_per_epoch; /* = data->train / batch, at least 1 */
     uint64_t seed;
     bool numerics;
     void *plan;   /* what `check` worked out once for all ranks; freed by `forget` */
@@ -74,8 +74,8 @@ typedef int (*rg_visit_fn)(void *arg, size_t offset, const float *values, size_t
 
 /* What a node saw of its own training, so far. */
 struct rg_observation {
-    long staleness;  /* most updates between reading weights for a gradient and applying it */
-    long peak_units; /* most micro-batches whose activations were held at once */
+    int64_t staleness;  /* most updates between reading weights for a gradient and applying it */
+    int64_t peak_units; /* most micro-batches whose activations were held at once */
 };
 
 struct rg_strategy {
@@ -90,14 +90,14 @@ struct rg_strategy {
     uint64_t (*memory)(const struct rg_job *job, int rank);
     void (*predict)(const struct rg_job *job, struct rg_prediction *prediction);
     /* Iterations that may be under way at once, at most. NULL: 1. */
-    long (*under_way)(const struct rg_job *job);
+    int64_t (*under_way)(const struct rg_job *job);
 
     /* A node's part. open allocates everything, loads nothing from the network and sets the initial
      * parameters (or those in `initial`, a whole network's, NULL: drawn from the seed); train runs
      * iterations [first, first + count), which all lie in one epoch, calls rg_iteration after each
      * and leaves nothing in flight; it returns 1 when rg_iteration said stop. */
     int (*open)(struct rg_world *w, const struct rg_job *job, const float *initial, void **state);
-    int (*train)(void *state, long first, long count);
+    int (*train)(void *state, int64_t first, int64_t count);
     /* Collective, untimed: rank 0 visits all parameters in order, a layer's at a time at most. */
     int (*parameters)(void *state, rg_visit_fn visit, void *arg);
     void (*observe)(void *state, struct rg_observation *observation);

@@ -101,7 +101,7 @@ static const char *value_here(const struct planner *p, const char *key)
 }
 
 /* How many hosts the platform of this point has. */
-static int count_hosts(struct planner *p, long *nodes, struct rg_error *e)
+static int count_hosts(struct planner *p, int64_t *nodes, struct rg_error *e)
 {
     struct rg_platform platform;
     const char *swept = value_here(p, "platform");
@@ -127,15 +127,15 @@ static int count_hosts(struct planner *p, long *nodes, struct rg_error *e)
 }
 
 /* As a number of nodes; what is none, or too many, is refused when the point is opened. */
-static long nodes_of(const char *text)
+static int64_t nodes_of(const char *text)
 {
-    return RG_MIN(strtol(text, NULL, 10), MANY_NODES);
+    return RG_MIN(strtoll(text, NULL, 10), MANY_NODES);
 }
 
 /* N for a sweep of this key: the nodes of the strategy (spec NULL: of the scenario) at this point.
  * What is swept comes before --set, that before the attribute, and without any it is every host. */
 static int nodes_here(struct planner *p, const struct rg_sweep *sweep,
-                      const struct rg_strategy_spec *spec, long *nodes, struct rg_error *e)
+                      const struct rg_strategy_spec *spec, int64_t *nodes, struct rg_error *e)
 {
     char key[100], text[VALUE];
     const char *value = NULL, *attribute = NULL, *all = value_here(p, "nodes");
@@ -169,7 +169,7 @@ static int resolve(struct planner *p, const struct rg_strategy_spec *spec, struc
     for (int i = 0; i < p->scenario.sweep_count; i++) {
         const struct rg_sweep *sweep = &p->scenario.sweeps[i];
         const char *value = sweep->values[p->at[i]];
-        long nodes = 1;
+        int64_t nodes = 1;
         p->values[i][0] = '\0';
         if (!rg_study_concerns(sweep->key, spec))
             continue;

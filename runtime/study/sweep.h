@@ -16,7 +16,7 @@ struct rg_planned {
     struct rg_run run; /* label, kind, params, nodes, sweep, predicted; does-not-fit and impossible
                         * with their errors, where it is not to be simulated */
     struct rg_setting *point;
-    long iterations;
+    int64_t iterations;
     char files[65]; /* digest of what was read for it */
 };
 

@@ -265,7 +265,7 @@ int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name,
     return result;
 }
 
-int rg_iteration(struct rg_world *w, long i)
+int rg_iteration(struct rg_world *w, int64_t i)
 {
     RG_ASSERT(w->strand == 0 && !w->untimed);
     if (w->marks && w->marks_count < w->marks_capacity)

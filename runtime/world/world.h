@@ -124,10 +124,10 @@ struct rg_world {
     double timed_since; /* raw date: since then the clock runs, or ran until untimed_since */
     bool untimed;
     struct rg_energy energy_offset, energy_untimed; /* raw: as offset and untimed_since for dates */
-    void (*on_iteration)(void *arg, long i, double now_s); /* for progress; NULL: none */
+    void (*on_iteration)(void *arg, int64_t i, double now_s); /* for progress; NULL: none */
     void *on_iteration_arg;
     double *marks; /* rg_now at each rg_iteration, where recording; capacity marks_capacity */
-    long marks_count, marks_capacity;
+    int64_t marks_count, marks_capacity;
 };
 
 struct rg_strand; /* a running strand; owned by the world until joined */
@@ -152,7 +152,7 @@ struct rg_world_ops {
                     int *index);
     int (*cancel)(struct rg_world *w, struct rg_request *request);
     int (*compute)(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg);
-    int (*iteration)(struct rg_world *w, long i);
+    int (*iteration)(struct rg_world *w, int64_t i);
     /* A barrier of all nodes that no clock and no count sees, unlike rg_barrier's messages. */
     int (*barrier)(struct rg_world *w);
     /* NULL, or told when the clock of w has started, stopped or gone on. */
@@ -240,7 +240,7 @@ int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name,
 
 /* Iteration i (0, 1, ...) has ended on this node. 0: go on; 1: stop, the same i on every node;
  * RG_ERR_INTERRUPTED. */
-int rg_iteration(struct rg_world *w, long i);
+int rg_iteration(struct rg_world *w, int64_t i);
 
 /* A second strand of this node: fn runs beside the caller with a handle of its own, and both may
  * compute, send and receive. It shares the node's connections and memory. rg_join waits for its end

@@ -327,7 +327,7 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     return 0;
 }
 
-static int iteration(struct rg_world *w, long i)
+static int iteration(struct rg_world *w, int64_t i)
 {
     const struct rg_mem_world_options *o = enter(w)->world->options;
     return o->iteration ? o->iteration(o->iteration_arg, w, i) : 0;

@@ -30,7 +30,7 @@ struct rg_mem_world_options {
     const struct rg_board *const *boards; /* [size], for handles; or NULL */
     struct rg_mem_death deaths[RG_MEM_DEATHS];
     /* The answer of rg_iteration; NULL: 0. It must be the same for one i on every rank. */
-    int (*iteration)(void *arg, struct rg_world *w, long i);
+    int (*iteration)(void *arg, struct rg_world *w, int64_t i);
     void *iteration_arg;
     size_t stack_bytes;     /* of each strand; 0: 1 MiB */
     struct rg_error *error; /* says who waited for whom in a deadlock; or NULL */

@@ -180,7 +180,7 @@ static void test_deadlock_text(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "and so on"));
 }
 
-static int stop_at_five(void *arg, struct rg_world *w, long i)
+static int stop_at_five(void *arg, struct rg_world *w, int64_t i)
 {
     (void)arg;
     (void)w;

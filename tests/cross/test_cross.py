@@ -9,13 +9,13 @@ RINGNODE is the native program. Exit status 77: no cross build (./setup aarch64)
 import json
 import math
 import os
-import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 
-SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from crossbuild import ARCHITECTURES, SOURCE, build, emulator_of
+
 sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
 from ports import free_ports  # noqa: E402
 
@@ -23,14 +23,6 @@ SCENARIO = os.path.join(SOURCE, "scenarios", "iris-3.xml")
 LABELS = ("single", "ring", "ringtmp", "server")
 TOLERANCE = 1e-4
 PATIENCE_S = 100
-# What ./setup calls it: as Debian, the compiler and qemu do, the machine of its ELF headers and of uname.
-ARCHITECTURES = {"aarch64": ("arm64", "aarch64-linux-gnu", "qemu-aarch64", 183, "aarch64"),
-                 "armhf": ("armhf", "arm-linux-gnueabihf", "qemu-arm", 40, "armv7l")}
-
-
-def skip(why):
-    print(f"skipped: {why}")
-    sys.exit(77)
 
 
 def machine_of(program):
@@ -40,16 +32,9 @@ def machine_of(program):
 
 def emulated(arch):
     """The command that runs the cross compiled ringnode, which is brought up to date first."""
-    debian, triplet, qemu, machine, _ = ARCHITECTURES[arch]
-    build = os.path.join(SOURCE, "build", arch)
-    if not os.path.exists(os.path.join(build, "build.ninja")):
-        skip(f"no build/{arch}: ./setup {arch} makes one")
-    emulator = shutil.which(qemu + "-static") or shutil.which(qemu)
-    if not emulator:
-        skip(f"no {qemu}-static: Debian's qemu-user-static has it")
-    done = subprocess.run(["cmake", "--build", build, "--target", "ringnode"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    program = os.path.join(build, "ringnode")
+    debian, triplet, _, machine, _ = ARCHITECTURES[arch]
+    emulator = emulator_of(arch)
+    program = os.path.join(build(arch, "ringnode"), "ringnode")
     assert machine_of(program) == machine, f"{program} is not for {arch}"
     sysroot = os.path.join(SOURCE, "build", "sysroot", debian)
     blas = os.path.join(sysroot, "usr", "lib", triplet, "openblas-pthread")

@@ -11,7 +11,8 @@ static bool fits_at(const struct rg_job *job, int widest, size_t *parameters)
     struct rg_network network;
     struct rg_error e = {0};
     struct rg_job other = *job;
-    CU_ASSERT_EQUAL_FATAL(rg_network_scale(job->network, widest, &network, &e), 0);
+    if (rg_network_scale(job->network, widest, &network, &e) != 0)
+        return false; /* wider than networks can be: such a one fits nothing */
     *parameters = network.parameters;
     other.network = &network;
     other.plan = NULL;
@@ -26,6 +27,14 @@ static bool fits_at(const struct rg_job *job, int widest, size_t *parameters)
             free(other.values[i].list);
     rg_network_free(&network);
     return fits;
+}
+
+/* On boards a sixteenth as large, so that 32-bit programs can say what they hold. */
+static void open_smaller(struct rg_study *study, const char *file, const char *sets)
+{
+    CU_ASSERT_FATAL(harness_open(study, file, sets));
+    for (int i = 0; i < study->platform.kind_count; i++)
+        study->platform.kinds[i].memory_bytes /= 16;
 }
 
 static void expect_limit(const struct rg_job *job)
@@ -56,7 +65,10 @@ static void every_strategy_has_a_limit(void)
                                         "../../scenarios/larger-than-a-board.xml"};
     for (size_t i = 0; i < RG_COUNT(files); i++) {
         struct rg_study study;
-        CU_ASSERT_FATAL(harness_open(&study, files[i], ""));
+        if (i < 2)
+            CU_ASSERT_FATAL(harness_open(&study, files[i], ""))
+        else
+            open_smaller(&study, files[i], "");
         for (int k = 0; k < study.job_count; k++)
             expect_limit(&study.jobs[k]);
         rg_study_close(&study);
@@ -69,8 +81,8 @@ static void rings_grow(void)
     struct rg_capacity ring[2], copy[2];
     for (int i = 0; i < 2; i++) {
         struct rg_study study;
-        CU_ASSERT_FATAL(harness_open(&study, "../../scenarios/larger-than-a-board.xml",
-                                     i ? "nodes=16" : "nodes=8 8-servers.servers=4"));
+        open_smaller(&study, "../../scenarios/larger-than-a-board.xml",
+                     i ? "nodes=16" : "nodes=8 8-servers.servers=4");
         CU_ASSERT_EQUAL(rg_job_capacity(harness_job(&study, "ring"), &ring[i], NULL), 0);
         CU_ASSERT_EQUAL(rg_job_capacity(harness_job(&study, "all-reduce"), &copy[i], NULL), 0);
         rg_study_close(&study);

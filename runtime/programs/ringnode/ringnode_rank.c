@@ -9,6 +9,7 @@
 #include "base/signals.h"
 #include "models/blas.h"
 #include "node/node.h"
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,7 @@ struct one_run {
 };
 
 /* A line now and then, for who reads through a pipe: ringdeploy. */
-static void tell_progress(void *arg, long done, long total, double time_s)
+static void tell_progress(void *arg, int64_t done, int64_t total, double time_s)
 {
     static double last;
     const struct rg_job *job = arg;
@@ -90,17 +91,17 @@ static void tell_progress(void *arg, long done, long total, double time_s)
     if (now - last < 1 && done < total)
         return;
     last = now;
-    fprintf(stderr, "  %.40s %ld/%ld, %.1f s\n", job->label, done, total, time_s);
+    fprintf(stderr, "  %.40s %" PRId64 "/%" PRId64 ", %.1f s\n", job->label, done, total, time_s);
 }
 
-static void show_progress(void *arg, long done, long total, double time_s)
+static void show_progress(void *arg, int64_t done, int64_t total, double time_s)
 {
     static double last;
     const struct rg_job *job = arg;
     double now = rg_clock_s();
     if (now - last > 0.2 || done == total)
-        fprintf(stderr, "\r\033[K  %.40s %ld/%ld, %.1f s%s", job->label, done, total, time_s,
-                done == total ? "\r\033[K" : "");
+        fprintf(stderr, "\r\033[K  %.40s %" PRId64 "/%" PRId64 ", %.1f s%s", job->label, done,
+                total, time_s, done == total ? "\r\033[K" : "");
     last = now - last > 0.2 ? now : last;
 }
 
