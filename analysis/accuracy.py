@@ -57,12 +57,13 @@ def pictures(result, args=None):
     if not runs:
         skipped = any(run.get("numerics") == "skip" for run in result.runs)
         raise Nothing("no run was evaluated during training" + (" (numerics skipped)" if skipped else ""))
+    looks = ringplot.looks_of(result)
+    runs = sorted(runs, key=lambda run: looks.place[result.series(run)])
     left_out, runs = len(runs[MOST:]), runs[:MOST]
-    looks = ringplot.Looks(result.names)
     panels = [Panel("Against time", lambda axes: draw_curves(
         axes, result, runs, "time_s", "s", "training time", looks), 3)]
     metered = [run for run in runs if curve(run, "energy_J")]
-    notes = []
+    notes = result.unfinished()
     if metered:
         panels.append(Panel("Against energy", lambda axes: draw_curves(
             axes, result, metered, "energy_J", "J", "energy of all nodes", looks), 3))
@@ -70,7 +71,7 @@ def pictures(result, args=None):
         notes.append(ringresult.energy_word(runs) + ", no curve against joules")
     if left_out:
         notes.append(f"{left_out} more are not drawn; --only KEY=VALUE chooses")
-    legend = [looks.entry(result.series(run)) for run in runs]
+    legend = ringplot.entries_of(result, looks, [result.series(run) for run in runs])
     if any(run.get("to_accuracy", "target") is not None for run in runs):
         legend.append(ringplot.legend_line("target", color=ringplot.GREY, linewidth=1, linestyle=(0, (2, 2))))
     return [Picture(KEY, TITLE + (" and energy" if metered else ""), MEANING, panels, legend,

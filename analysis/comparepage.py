@@ -23,7 +23,14 @@ WORLD_LOOKS = {"simulated": ("#FFFFFF", ""), "measured": ("#56B4E9", "///")}
 
 
 def looks_of(comparison):
-    return ringplot.Looks(list(dict.fromkeys(pair.label for pair in comparison.pairs)))
+    """Those of report.py's page: by label, among all of the files."""
+    return ringplot.Looks(comparison.all_labels, [(label, label) for label in comparison.all_labels])
+
+
+def mark_entries(pairs, looks):
+    """A legend of marks, of the strategies that have one."""
+    return [looks.entry(label, linestyle="none", markeredgecolor="black", markeredgewidth=0.5)
+            for label in looks.sorted(pair.label for pair in pairs)]
 
 
 # ---- simulated against measured ----
@@ -72,8 +79,7 @@ def scatter(comparison, origin):
     legend = [ringplot.legend_line("equal", color="black", linewidth=1)]
     legend += [ringplot.legend_patch(f"within {100 * band:.0f} %", shade)
                for band, shade in zip(BANDS, BAND_COLOURS)]
-    legend += [looks.entry(label, linestyle="none", markeredgecolor="black", markeredgewidth=0.5)
-               for label in looks.order]
+    legend += mark_entries(comparison.pairs, looks)
     return Picture("scatter", "Simulated against measured", "A mark a run. On the line both agree; above it the "
                    "simulation says more than was measured, below it less.", panels, legend, origin, notes)
 
@@ -121,7 +127,7 @@ def draw_bars(axes, rows, kind, limit):
 
 def bars(outcome, origin):
     comparison = outcome.comparison
-    labels = list(dict.fromkeys(pair.label for pair in comparison.pairs))
+    labels = looks_of(comparison).sorted(pair.label for pair in comparison.pairs)
     limits = {}
     for bound in outcome.bounds:
         if not bound.mean:
@@ -211,8 +217,7 @@ def residuals(comparison, origin):
         return Picture("residual", title, meaning, [panel], world_legend(), origin)
     looks = looks_of(comparison)
     legend = [ringplot.legend_line("equal", color="black", linewidth=1)]
-    legend += [looks.entry(label, linestyle="none", markeredgecolor="black", markeredgewidth=0.5)
-               for label in looks.order]
+    legend += mark_entries(both, looks)
     notes = [f"{len(pairs) - len(both)} of {len(pairs)} runs are not drawn: a world has no formula there"] \
         if len(both) < len(pairs) else []
     return Picture("residual", title, meaning, [Panel("", lambda axes: draw_residuals(axes, both, looks), 3.6)],

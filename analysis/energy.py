@@ -39,10 +39,14 @@ def parts_of(run):
 
 
 def draw_bars(axes, result, runs, scale, unit, label, share=False):
-    """A horizontal bar a strategy, stacked; its whole at its end."""
+    """A horizontal bar a strategy, stacked; its whole at its end. Runs that diverged have that word in its place."""
     names = [ringplot.short(result.series(run), 26) for run in runs]
-    wholes = [scale(run) * run.energy for run in runs]
+    words = {id(run): word for run, word in result.diverged()}
+    wholes = [scale(run) * run.energy if run.finished else 0 for run in runs]
     for row, run in enumerate(runs):
+        if not run.finished:
+            axes.text(0, row, f" {words[id(run)]}", va="center", fontsize=8)
+            continue
         left = 0
         factor = 100 / run.energy if share else scale(run)
         for part, joules in parts_of(run):
@@ -63,17 +67,22 @@ def draw_bars(axes, result, runs, scale, unit, label, share=False):
 
 
 def strategies(result, runs, origin):
-    order = {label: i for i, label in enumerate(result.labels)}
-    runs = sorted(runs, key=lambda run: order[run.label])  # points of a sweep side by side
+    looks = ringplot.looks_of(result)
+
+    def in_order(runs):
+        return sorted(runs, key=lambda run: looks.place[result.series(run)])  # points of a sweep side by side
+
+    runs = in_order(runs)
     left_out, runs = len(runs[MOST:]), runs[:MOST]
-    height = 0.75 + 0.3 * len(runs)
-    panels = [Panel("In all", lambda axes: draw_bars(axes, result, runs, lambda run: 1, "J", "energy of the run"),
+    rows = in_order(runs + [run for run, _ in result.diverged()][:MOST - len(runs)])
+    height = 0.75 + 0.3 * len(rows)
+    panels = [Panel("In all", lambda axes: draw_bars(axes, result, rows, lambda run: 1, "J", "energy of the run"),
                     height)]
     if all(run.sample_J for run in runs):
         panels.append(Panel("A sample", lambda axes: draw_bars(
-            axes, result, runs, lambda run: 1 / run.get("samples"), "J", "energy a sample"), height))
+            axes, result, rows, lambda run: 1 / run.get("samples"), "J", "energy a sample"), height))
     panels.append(Panel("Shares", lambda axes: draw_bars(
-        axes, result, runs, lambda run: 1, "J", "share of the run's energy", share=True), height))
+        axes, result, rows, lambda run: 1, "J", "share of the run's energy", share=True), height))
     used = {part for run in runs for part, _ in parts_of(run)}
     words = {"total": "not told apart"}
     legend = [ringplot.legend_patch(words.get(part, part), *ringplot.PART_LOOKS[part])
@@ -83,7 +92,7 @@ def strategies(result, runs, origin):
     batches = {run.batch for run in runs if "batch" in run.sweep}
     title += f", batch {batches.pop():.6g}" if len(batches) == 1 else ""
     notes = [f"{ringresult.one_line(result.series(run))}: " + ringresult.energy_word([run])
-             for run in result.finished if run.energy is None]
+             for run in result.finished if run.energy is None] + result.unfinished()
     if left_out:
         notes.append(f"{left_out} more are not drawn; --only KEY=VALUE chooses")
     return Picture(KEY, title, MEANING, panels, legend, origin, dict.fromkeys(notes), columns=1, width=6)

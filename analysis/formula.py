@@ -188,19 +188,21 @@ def pictures(result, args=None):
     points, without = points_of(result)
     if not points:
         raise Nothing("no finished run has both a compute and a communication time (formula: c_s, T_A_s)")
-    groups = {}
+    looks = ringplot.looks_of(result, [(point.run.label, point.name) for point in points])
+    groups = {name: [] for name in looks.sorted(point.name for point in points)}
     for point in points:
-        groups.setdefault(point.name, []).append(point)
-    looks = ringplot.Looks(list(groups))
+        groups[point.name].append(point)
     legend = [ringplot.legend_line("max(c, T_A)", color="black", linewidth=2.2, alpha=0.45),
               ringplot.legend_line("c + T_A", color="black", linewidth=1.2, linestyle=(0, (6, 3))),
               ringplot.legend_line("closed form", color=ringplot.GREY, linewidth=0.7, marker="+", markersize=8)]
     if not all(point.overlap for point in points):
         legend.append(ringplot.legend_line("hollow: no overlap", color=ringplot.GREY, linestyle="none",
                                            marker="o", markerfacecolor="white"))
+    legend += ringplot.entries_of(result, looks, ())
     rows = [panels_of(family, members, looks) for family, members in families(groups)]
     notes = [f"{', '.join(without)}: not drawn, nothing is communicated or the formula is undefined"] \
         if without else []
+    notes += result.unfinished()
     under = [p for p in points if p.observed < 1 - 1e-9]
     if under:
         worst = min(under, key=lambda p: p.observed)

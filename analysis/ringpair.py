@@ -179,6 +179,8 @@ class Comparison:
         self.labels = list(dict.fromkeys(run.label for result in results for run in result.runs))
         for one, other in zip(results[::2], results[1::2]):
             self._join(*in_order(one, other))
+        self.all_labels = list(dict.fromkeys(run["label"] for roots in self.files for root in roots
+                                             for run in root["runs"]))  # before only(), in the order of looks
         if not self.pairs:
             raise Bad("no run in common that finished in both worlds: " + "; ".join(
                 f"{name}: {why}" for name, why in self.not_compared + [(n, w) for _, n, w in self.unpaired]))

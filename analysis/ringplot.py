@@ -35,6 +35,7 @@ except ImportError as missing:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h")
 LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+FILLS = ("full", "left", "top", "right", "bottom")
 # Parts of the energy: (colour, hatch).
 PART_LOOKS = {"idle": ("#E3E3E3", ""), "compute": ("#D55E00", "//"), "network": ("#56B4E9", ".."),
               "switch": ("#404040", ""), "total": ("#FFFFFF", "xx")}
@@ -83,15 +84,25 @@ class Picture:
 # ---- looks ----
 
 class Looks:
-    """The look of each series, the same in every picture of a result."""
+    """The look and the place of each series. A strategy has one colour and one marker in all pictures of its
+    files, whichever of them they show: both go by its place among all labels there. No two of 77 strategies have the
+    same pair, and the line style, that of print and of colour-blind eyes, tells 385 apart. The series of one strategy
+    (points of a sweep, worlds) differ by line style, then by which part of the marker is filled."""
 
-    def __init__(self, names):
-        self.order = {name: i for i, name in enumerate(names)}
+    def __init__(self, labels, series):
+        """labels: all strategies in order; series: (label, name) of every line, in order."""
+        places = {label: i for i, label in enumerate(labels)}
+        self.place = {}  # name -> (strategy, how-manieth of its series)
+        taken = {}
+        for label, name in dict.fromkeys(series):
+            if name not in self.place:
+                self.place[name] = (places[label], taken.setdefault(label, 0))
+                taken[label] += 1
 
     def line(self, name, **other):
-        i = self.order[name]
-        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i % len(LINES)],
-                "marker": MARKERS[i % len(MARKERS)]}
+        i, k = self.place[name]
+        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[(i + k) % len(LINES)],
+                "marker": MARKERS[i % len(MARKERS)], "fillstyle": FILLS[k // len(LINES) % len(FILLS)]}
         look.update(other)
         return look
 
@@ -99,7 +110,22 @@ class Looks:
         return legend_line(name, **self.line(name, **other))
 
     def sorted(self, names):
-        return sorted(dict.fromkeys(names), key=self.order.get)
+        return sorted(dict.fromkeys(names), key=self.place.get)
+
+
+def looks_of(result, series=None):
+    """The looks of all pictures of a result. series: (label, name) of the lines, where a picture gives them other
+    names than the result does."""
+    return Looks(result.all_labels, series or [(run.label, result.series(run)) for run in result.runs])
+
+
+def entries_of(result, looks, names):
+    """Legend entries of lines, and of what has none because its training diverged, in order."""
+    own = looks_of(result)
+    found = [(looks.place[name], looks.entry(name)) for name in names]
+    found += [(own.place[run_name], legend_line(f"{run_name}: {word}", **own.line(run_name, linestyle="none")))
+              for run_name, word in ((result.series(run), word) for run, word in result.diverged())]
+    return [entry for _, entry in sorted(found, key=lambda item: item[0])]
 
 
 def legend_line(name, **look):
@@ -307,7 +333,7 @@ def command(doc, key, pictures, argv=None, options=None):
         try:
             drawn = pictures(result, args)
         except Nothing as error:
-            raise Bad(f"{', '.join(args.result)}: {error}") from None
+            raise Bad(f"{', '.join(args.result)}: " + "; ".join([str(error)] + result.unfinished())) from None
         finish(drawn, args.out or f"{result.name}-{key}")
 
     return guarded(body, argv)

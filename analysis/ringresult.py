@@ -1,7 +1,9 @@
 """Result files of ringsim and ringnode ("schema": "ringtmp-result-1"): read, checked, grouped.
 
 A field that is null or missing is None; whoever draws must cope. A file that is no result, or has a
-field of another type than the format says, raises Bad with one line that names file and field.
+field of another type than the format says, raises Bad with one line that names file and field. A run with
+numbers that no picture can show (NaN, 1e31 s) is set aside, the others are read; one whose loss is such a
+number has diverged.
 """
 
 import json
@@ -17,11 +19,19 @@ STATUS_WORDS = {
     "impossible": "cannot run there",
     "failed": "failed",
     "interrupted": "interrupted",
+    "lost": "a rank was lost",
+    "diverged": "diverged",
+    "unreadable": "not readable",
 }
+TOLD = ("diverged", "unreadable")  # also where another run of the strategy finished: they are no figures
 
 
 class Bad(Exception):
     """Input that cannot be used: one line, naming the file. Exit status 2."""
+
+
+class Odd(Bad):
+    """A number, but one that cannot be drawn."""
 
 
 class Nothing(Exception):
@@ -64,14 +74,10 @@ def is_input(path):
 
 
 def read_json(path):
-    """The JSON in a file; NaN and Infinity, which JSON does not have, are refused."""
-
-    def refuse(constant):
-        raise ValueError(f"{constant} is no JSON number")
-
+    """The JSON in a file, with NaN and Infinity, which other programs write."""
     try:
         with open_input(path) as stream:
-            return json.load(stream, parse_constant=refuse)
+            return json.load(stream)
     except OSError as error:
         raise Bad(f"{path}: cannot be read: {error.strerror}") from None
     except RecursionError:
@@ -92,12 +98,21 @@ def _number(where, value):
         raise Bad(f"{where}: a number or null is allowed, not {shown}")
     signed = where.endswith(SIGNED)
     if not (-LARGE if signed else 0) <= value <= LARGE:
-        raise Bad(f"{where}: {'up to' if signed else '0 to'} {LARGE:g} is allowed, not {shown}")
+        raise Odd(f"{where}: {'up to' if signed else '0 to'} {LARGE:g} is allowed, not {shown}")
 
 
 def _typed(where, value, kind, name):
     if not isinstance(value, kind):
         raise Bad(f"{where}: {name} is allowed, not {one_line(json.dumps(value))[:40]}")
+
+
+def _check_finite(where, value):
+    """Nothing in there is NaN or infinite: names and parameters are shown as they are."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Odd(f"{where}: {json.dumps(value)} is no JSON number")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        _check_finite(f"{where}[{key}]" if isinstance(value, list) else f"{where}.{key}", item)
 
 
 def _check_list(where, run, key, fields):
@@ -136,6 +151,45 @@ def _check_run(where, run):
             _typed(f"{where}.per_node[{i}].clock", node["clock"], dict, "an object or null")
             for field in CLOCK:
                 _number(f"{where}.per_node[{i}].clock.{field}", node["clock"].get(field))
+    _check_finite(where, run)
+
+
+def _in_range(value):
+    return abs(value) <= LARGE  # NaN is not
+
+
+def _note_divergence(run):
+    """A run that ended well but for its loss, which is no number (null, too, where there is an accuracy) or absurd,
+    has diverged: files of before that status have such runs. What diverged weights tell right by chance is no
+    accuracy."""
+    final = run.get("final") if isinstance(run.get("final"), dict) else {}
+    for point in [point for point in run.get("training") or () if isinstance(point, dict)] + [final]:
+        loss = point.get("loss")
+        known = isinstance(loss, (int, float)) and not isinstance(loss, bool)
+        if (known and not _in_range(loss)) or (loss is None and point.get("accuracy") is not None):
+            if run.get("status") == "ok" and run.get("numerics") == "real":
+                text = f"{loss:.3g}" if known and not math.isnan(loss) else "not a number"
+                date = f" at iteration {point['iteration']}" if point.get("iteration") is not None else ""
+                run["status"], run["error"] = "diverged", one_line(f"the loss is {text}{date}")
+            if run.get("status") == "diverged":
+                point["loss"] = None
+    if run.get("status") == "diverged":
+        final["accuracy"] = None
+
+
+def _read_run(path, i, run):
+    """The run, as far as it can be used."""
+    where = f"{path}: runs[{i}]"
+    _typed(where, run, dict, "an object")
+    try:
+        if isinstance(run.get("training") or [], list):
+            _note_divergence(run)
+        _check_run(where, run)
+        return run
+    except Odd as reason:
+        nodes = run["nodes"] if _in_range(run["nodes"]) and run["nodes"] > 0 else 0
+        return {"label": run["label"], "kind": run.get("kind"), "status": "unreadable", "nodes": nodes,
+                "error": str(reason).removeprefix(f"{path}: ")}
 
 
 def load(paths):
@@ -154,13 +208,15 @@ def load(paths):
         _typed(f"{path}: runs", root.get("runs"), list, "an array")
         if root.get("host") is not None:
             _typed(f"{path}: host", root["host"], dict, "an object")
-        for i, run in enumerate(root["runs"]):
-            _check_run(f"{path}: runs[{i}]", run)
+        _check_finite(path, {key: value for key, value in root.items() if key != "runs"})
+        root["runs"] = [_read_run(path, i, run) for i, run in enumerate(root["runs"])]
         root["path"] = path
         files.append(root)
         runs += [Run(run, root) for run in root["runs"]]
     if not runs:
         raise Bad(f"{', '.join(paths)}: no runs")
+    if all(run.status == "unreadable" for run in runs):
+        raise Bad(f"{files[0]['path']}: {runs[0].get('error')}")
     return Result(files, runs)
 
 
@@ -246,6 +302,7 @@ class Result:
         self.worlds = sorted({run.world for run in runs})
         self.finished = [run for run in runs if run.finished]
         self.labels = list(dict.fromkeys(run.label for run in runs))
+        self.all_labels = list(dict.fromkeys(run["label"] for file in files for run in file["runs"]))  # before only()
         self.series_of = {}  # run -> name
 
     @property
@@ -314,13 +371,27 @@ class Result:
         sentences = []
         for (name, status), runs in points.items():
             good = {run.nodes for run in self.finished if self.series(run) == name}
-            lost = sorted({run.nodes for run in runs} - good)
+            lost = {run.nodes for run in runs}
+            some = f"{len(runs)} of its runs " if status in TOLD and lost & good else ""
+            lost = sorted(lost if status in TOLD else lost - good)
             if lost:
                 word = STATUS_WORDS.get(status, status)
                 reason = one_line(runs[0].get("error") or "")
-                sentences.append(f"{name}: {word} at {', '.join(map(str, lost))} nodes"
+                sentences.append(f"{name}: {some}{word} at {', '.join(map(str, lost))} node{'s' if lost[-1] > 1 else ''}"
                                  + (f" ({reason})" if reason else ""))
         return sentences
+
+    def diverged(self):
+        """[(run, word)]: the first diverged run of each series, and what is said in place of its line, with its nodes
+        where others of the series finished."""
+        runs = {}
+        for run in self.runs:
+            if run.status == "diverged":
+                runs.setdefault(self.series(run), []).append(run)
+        drawn = {self.series(run) for run in self.finished}
+        return [(group[0], "diverged" + (
+            " at " + ", ".join(map(str, sorted({run.nodes for run in group}))) if name in drawn else ""))
+            for name, group in runs.items()]
 
 
 def world_word(world):

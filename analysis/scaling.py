@@ -105,8 +105,8 @@ def picture(result, mode, lines, looks):
     if any(len(found) > 1 for found in batches.values()):  # several batches: they are in the name
         lines = [(f"{name}, batch {batch:.6g}{' a node' if mode == 'weak' else ''}", batch, line)
                  for name, batch, line in lines]
-        looks = ringplot.Looks([name for name, _, _ in lines])
-    lines = sorted(lines, key=lambda line: looks.order[line[0]])
+        looks = ringplot.looks_of(result, [(line[0].label, name) for name, _, line in lines])
+    lines = sorted(lines, key=lambda line: looks.place[line[0]])
     ideal = ringplot.legend_line("ideal speed-up", color=ringplot.GREY, linewidth=1, linestyle=(0, (2, 2)))
     panels = []
     for title, unit, points in QUANTITIES:
@@ -124,13 +124,13 @@ def picture(result, mode, lines, looks):
     notes = result.notes()
     if not any(run.energy is not None for run in runs):
         notes.insert(0, ringresult.energy_word(runs))
-    legend = [looks.entry(name) for name, _, _ in lines]
+    legend = ringplot.entries_of(result, looks, [name for name, _, _ in lines])
     origin = f"{result.scenario}, {result.origin}; {ringresult.energy_word(runs)}"
     return Picture(mode, title, meaning, panels, legend, origin, notes)
 
 
 def pictures(result, args=None):
-    looks = ringplot.Looks(result.names)
+    looks = ringplot.looks_of(result)
     found = [picture(result, mode, lines, looks)
              for mode, lines in ringresult.scaling_lines(result).items() if lines]
     if not found:

@@ -21,6 +21,7 @@ import xml.etree.ElementTree as ElementTree
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ANALYSIS = os.path.join(SOURCE, "analysis")
+INPUTS = os.path.join(os.path.dirname(SOURCE), "shared", "inputs")
 RINGSIM = os.environ.get("RG_RINGSIM")
 sys.path.insert(0, ANALYSIS)
 
@@ -216,6 +217,212 @@ class BadInput(Case):
         bad = subprocess.run([sys.executable, "-B", script, self.path("absent.json")], capture_output=True, text=True)
         self.assertEqual((bad.returncode, bad.stderr.count("\n")), (2, 1))
         self.assertTrue(bad.stderr.startswith("report.py: "), bad.stderr)
+
+
+def look_of(handle):
+    """What tells a legend's line from others, but for its style, which the points of a sweep have their own of."""
+    return (handle.get_color(), handle.get_marker())
+
+
+def legend_of(picture):
+    """{name: look} of the lines in a picture's legends; and their order."""
+    entries = picture.legend + [entry for panel in picture.panels for entry in panel.legend]
+    return {name: look_of(handle) for handle, name in entries if hasattr(handle, "get_marker")}
+
+
+class LooksOfStrategies(Case):
+    """One colour, marker and place a strategy, in all pictures of a page."""
+
+    LABELS = ("single", "ring", "server", "no-overlap", "all-reduce")
+
+    def runs(self, counts=(4, 8), batches=(64,), **other):
+        """In another order each time, and `single`, which communicates nothing, first."""
+        made = [generate.run("single", "single", 1, batch, 0.4, 0, 0.4, formula=None,
+                             sweep={"nodes": str(n), "batch": str(batch)}) for n in counts for batch in batches]
+        for i, n in enumerate(counts):
+            order = self.LABELS[1:] if i % 2 == 0 else self.LABELS[:0:-1]
+            made += [generate.run(label, "ring_pipeline", n, batch, 0.4 / n, 0.1, 0.5 / n + 0.01 * k,
+                                  sweep={"nodes": str(n), "batch": str(batch)}, **other)
+                     for k, label in enumerate(order) for batch in batches]
+        return made
+
+    def load(self, value, name="r.json"):
+        return ringresult.load([self.write(name, value)])
+
+    def strategy(self, name):
+        return next((label for label in self.LABELS if re.match(rf"{label}($|[ ,:])", name)), None)
+
+    def check(self, result, shown):
+        """Every picture has the same looks and order; `shown`: how many of them show lines."""
+        looks, pictures = {}, 0
+        for module in (scaling, formula, accuracy):
+            drawn = []
+            with contextlib.suppress(ringresult.Nothing):  # of one number of nodes there is no scaling
+                drawn = module.pictures(result)
+            for picture in drawn:
+                legend = {name: look for name, look in legend_of(picture).items() if self.strategy(name)}
+                for name, look in legend.items():
+                    self.assertEqual(looks.setdefault(self.strategy(name), look), look, (module.KEY, name))
+                places = [self.LABELS.index(self.strategy(name)) for name in legend]
+                self.assertEqual(places, sorted(places), module.KEY)
+                pictures += bool(legend)
+                for panel in picture.panels:  # what is drawn is what the legend says
+                    axes = ringplot.Figure().add_subplot()
+                    panel.draw(axes)
+                    drawn = {look_of(line) for line in axes.get_lines() if line.get_marker() not in ("None", "+")}
+                    self.assertLessEqual(drawn, set(legend.values()), (module.KEY, panel.title))
+        self.assertEqual(pictures, shown)
+        self.assertEqual(len(set(looks.values())), len(looks))
+        return looks
+
+    def test_all_pictures_agree(self):
+        looks = self.check(self.load(generate.result(self.runs())), 3)
+        self.assertEqual(list(looks), list(self.LABELS[1:]) + ["single"])  # scaling has none of single
+
+    def test_several_batches_are_told_apart(self):
+        result = self.load(generate.result(self.runs(batches=(64, 128))))
+        looks = self.check(result, 3)
+        picture, = scaling.pictures(result)
+        handles = {name: handle for handle, name in picture.legend}
+        one, other = handles["ring, batch 64"], handles["ring, batch 128"]
+        self.assertEqual(look_of(one), looks["ring"])
+        self.assertNotEqual(one._unscaled_dash_pattern, other._unscaled_dash_pattern)
+
+    def test_what_is_left_out_changes_nothing(self):
+        whole = self.load(generate.result(self.runs()))
+        looks = self.check(whole, 3)
+        some = whole.only(["label=server"])
+        self.assertEqual(legend_of(accuracy.pictures(some)[0])["server"], looks["server"])
+        lost = [generate.lost("ring", "ring_pipeline", 4, "failed", "it fell", {})]
+        rest = [run for run in self.runs() if run["label"] != "ring"]
+        fewer = self.check(self.load(generate.result(lost + rest)), 3)
+        self.assertNotIn("ring", fewer)
+
+    def test_two_worlds(self):
+        paths = [self.write(name, generate.result([dict(run, sweep={}) for run in self.runs(counts=(4,))], world=world))
+                 for name, world in (("a.json", "sim"), ("b.json", "posix"))]
+        looks = self.check(ringresult.load(paths), 2)
+        self.assertEqual(looks, {label: look for label, look in self.check(ringresult.load(paths[:1]), 2).items()})
+
+    def test_more_strategies_than_colours(self):
+        labels = [f"s{i}" for i in range(77)]
+        looks = ringplot.Looks(labels, [(label, label) for label in labels])
+        lines = [looks.line(label) for label in labels]
+        self.assertEqual(len({(look["color"], look["marker"]) for look in lines}), 77)
+        self.assertEqual(len({(look["marker"], look["linestyle"]) for look in lines[:55]}), 55)  # in black and white
+        self.assertEqual([(look["color"], look["marker"]) for look in lines[:2]], [("#0072B2", "o"), ("#D55E00", "s")])
+        self.assertEqual(looks.sorted(["s9", "s10", "s2", "s9"]), ["s2", "s9", "s10"])
+        points = [("s3", f"s3 (x={k})") for k in range(25)]  # of one strategy
+        looks = ringplot.Looks(labels, points)
+        lines = [looks.line(name) for _, name in points]
+        self.assertEqual({(look["color"], look["marker"]) for look in lines}, {("#CC79A7", "D")})
+        self.assertEqual(len({(look["linestyle"], look["fillstyle"]) for look in lines}), 25)
+
+    def test_bars_are_in_the_same_order(self):
+        """Whatever is best: that of the files."""
+        picture, = energy.pictures(self.load(generate.result(self.runs())))
+        axes = ringplot.Figure().add_subplot()
+        picture.panels[0].draw(axes)
+        self.assertEqual([tick.get_text() for tick in axes.get_yticklabels()], list(self.LABELS))
+
+
+class Diverged(Case):
+    """A run that cannot be drawn keeps no other from being drawn."""
+
+    def good(self, label="ring", **other):
+        return generate.run(label, "ring_pipeline", 4, 64, 0.1, 0.02, 0.12, **other)
+
+    def odd(self, loss, label="server", **other):
+        made = self.good(label, **other)
+        made["training"][-1]["loss"] = loss
+        made["final"]["loss"] = loss
+        return made
+
+    def load(self, *runs):
+        return ringresult.load([self.write("r.json", generate.result(list(runs)))])
+
+    def test_losses(self):
+        for loss, word in ((1.4e34, "the loss is 1.4e+34"), (-1e31, "the loss is -1e+31"), (None, "is not a number"),
+                           (float("nan"), "is not a number"), (float("inf"), "the loss is inf")):
+            with self.subTest(loss):
+                result = self.load(self.good(), self.odd(loss))
+                self.assertEqual([run.status for run in result.runs], ["ok", "diverged"])
+                self.assertEqual([run.label for run in result.finished], ["ring"])
+                self.assertIn(word, result.runs[1].get("error"))
+                self.assertIn("at iteration 50", result.runs[1].get("error"))
+                self.assertIsNone(result.runs[1].get("final", "accuracy"))
+                self.assertEqual(result.unfinished(), [f"server: diverged at 4 nodes ({result.runs[1].get('error')})"])
+
+    def test_what_is_no_divergence(self):
+        self.assertEqual(len(self.load(self.good(), self.odd(-3.0)).finished), 2)
+        nothing = dict(training=[], final={"loss": None, "accuracy": None})
+        self.assertEqual(len(self.load(self.good(), self.good("b", **nothing)).finished), 2)
+        skipped = self.odd(None, numerics="skip")
+        self.assertEqual(len(self.load(self.good(), skipped).finished), 2)
+        failed = self.load(self.good(), self.odd(None, status="failed", error="it fell")).runs[1]
+        self.assertEqual((failed.status, failed.get("error")), ("failed", "it fell"))
+
+    def test_other_numbers(self):
+        for field, value in (("time_s", float("nan")), ("iterations", -1), ("time_s", 1e31), ("nodes", float("inf")),
+                             ("params", {"x": float("nan")}), ("per_node", [{"busy_s": -1}])):
+            with self.subTest(field, value=value):
+                result = self.load(dict(self.good("server"), **{field: value}), self.good())
+                self.assertEqual([run.status for run in result.runs], ["unreadable", "ok"])
+                self.assertIn(f"runs[0].{field}", result.runs[0].get("error"))
+                path = self.path("r.json")
+                text, page = self.page(path)
+                self.assertGreater(page.svgs, 3)
+                self.contains(text, "server: not readable at ", f"runs[0].{field}")
+        self.refused(report, self.write("r.json", generate.result([self.good(time_s=1e31)])), says=["runs[0].time_s"])
+        whole = generate.result([self.good()])
+        whole["host"]["load"] = float("nan")
+        self.refused(report, self.write("r.json", whole), says=["r.json.host.load", "NaN"])
+
+    def test_pictures(self):
+        """The status as such; the others are drawn, it is marked, and has no curve."""
+        stopped = self.good("server", status="diverged", error="the loss is 3e+09 at iteration 20")
+        path = self.write("r.json", generate.result([self.good("all"), stopped, self.good()]))
+        result = ringresult.load([path])
+        for module in (accuracy, formula, energy):
+            self.assertIn("note: server: diverged at 4 nodes (the loss is 3e+09 at iteration 20)",
+                          self.draws(module, path))
+        for module in (accuracy, formula):
+            picture, = module.pictures(result)
+            legend = legend_of(picture)
+            self.assertIn("server: diverged", legend)
+            self.assertNotIn("server", legend)
+            for panel in picture.panels:
+                axes = ringplot.Figure().add_subplot()
+                panel.draw(axes)
+                self.assertNotIn(legend["server: diverged"], {look_of(line) for line in axes.get_lines()})
+        self.assertEqual([name for name in legend_of(accuracy.pictures(result)[0]) if name != "target"],
+                         ["all", "server: diverged", "ring"])
+        axes = ringplot.Figure().add_subplot()
+        energy.pictures(result)[0].panels[0].draw(axes)
+        self.assertEqual([tick.get_text() for tick in axes.get_yticklabels()], ["all", "server", "ring"])
+        self.assertIn(" diverged", [text.get_text() for text in axes.texts])
+        self.assertEqual(len({round(bar.get_y(), 3) for bar in axes.patches}), 2)
+        text, page = self.page(path)
+        self.contains(text, "diverged: the loss is 3e+09 at iteration 20", "server: diverged at 4 nodes")
+        self.assertEqual(page.svgs, 1 + 3 + 2)
+
+    def test_points_of_a_sweep(self):
+        """One of several seeds, and one of several numbers of nodes."""
+        runs = [self.good("ring", sweep={"seed": str(seed)}) for seed in (1, 2, 3)]
+        runs[1].update(status="diverged", error="the loss is 1e+08")
+        self.assertIn("ring: 1 of its runs diverged at 4 nodes (the loss is 1e+08)", self.load(*runs).notes())
+        runs = [generate.run("ring", "ring_pipeline", n, 64, 0.4 / n, 0.01, 0.5 / n) for n in (2, 4, 8)]
+        runs[2]["status"] = "diverged"
+        picture, = scaling.pictures(self.load(*runs))
+        self.assertEqual(list(legend_of(picture))[:2], ["ring", "ring: diverged at 8"])
+        self.assertIn("ring: diverged at 8 nodes", picture.notes)
+
+    def test_nothing_else(self):
+        path = self.write("r.json", generate.result([self.odd(1e34)]))
+        for module in (accuracy, formula, energy, scaling, seeds):
+            self.refused(module, path, says=["r.json: ", "server: diverged at 4 nodes (the loss is 1e+34"])
+        text, _ = self.page(path)
+        self.contains(text, "not drawn", "diverged: the loss is 1e+34 at iteration 50")
 
 
 class Selection(Case):
@@ -544,6 +751,40 @@ class Real(Case):
         text, page = self.page(result, "--trace", trace)
         self.contains(text, "iris-3")
         self.assertGreaterEqual(page.svgs, 6)
+
+    def test_diverged(self):
+        """Training that has gone astray, from the simulator itself: rows of two clusters, far too large a step."""
+        rows = [f"{(i * 37 % 11 - 5) * 1e3:g},{(i * 53 % 13 - 6) * 1e3:g},{i % 2}" for i in range(80)]
+        with open(self.path("rows.csv"), "w", encoding="utf-8") as stream:
+            stream.write("a,b,label\n" + "\n".join(rows) + "\n")
+        with open(self.path("net.xml"), "w", encoding="utf-8") as stream:
+            stream.write('<network name="two" input="2"><dense outputs="8" activation="relu"/><dense outputs="2"/>'
+                         '</network>')
+        with open(self.path("scenario.xml"), "w", encoding="utf-8") as stream:
+            stream.write(f'<scenario name="astray" seed="1"><platform file="{SOURCE}/platforms/pi4-gigabit-3.xml"/>'
+                         '<network file="net.xml"/><data kind="csv" file="rows.csv" train="60" test="20"/>'
+                         '<training batch="20" epochs="20" learning-rate="500" optimizer="momentum"/>'
+                         '<strategy label="single" kind="single"/></scenario>')
+        self.astray(self.path("scenario.xml"))
+
+    @unittest.skipUnless(os.path.isdir(INPUTS), "../shared/inputs is absent")
+    def test_the_report_of_a_diverged_run(self):
+        for name in ("diverged.xml", "diverged-net.xml", "diverged.csv"):
+            with open(os.path.join(INPUTS, name), encoding="utf-8") as stream:
+                text = stream.read().replace("@PROJECT@", SOURCE)
+            with open(self.path(name), "w", encoding="utf-8") as stream:
+                stream.write(text)
+        self.astray(self.path("diverged.xml"))
+
+    def astray(self, scenario):
+        """Its runs are marked, and a run of another file beside them is drawn."""
+        result, _ = self.simulate(scenario)
+        self.assertEqual({run.status for run in ringresult.load([result]).runs}, {"diverged"})
+        good = self.write("good.json", generate.result([generate.run("ring", "ring_pipeline", 4, 64, 0.1, 0.02, 0.12)]))
+        text, page = self.page(good, result)
+        self.assertEqual(page.svgs, 1 + 3 + 2)
+        self.contains(text, "single: diverged at 1 node")
+        self.draws(accuracy, good, result)
 
     def test_scaling_and_formula(self):
         paths = []

@@ -16,9 +16,12 @@ import unittest
 from test_analysis import ANALYSIS, SOURCE, Case, Page
 
 import compare
+import comparepage
 import generate
 import ringalign
 import ringpair
+import ringplot
+import ringresult
 import ringtrace
 
 RINGSIM, RINGNODE = os.environ.get("RG_RINGSIM"), os.environ.get("RG_RINGNODE")
@@ -248,6 +251,17 @@ class Bounds(CompareCase):
         self.assertEqual(len(told["not_compared"]), 1)
         self.compare(*files, "--all-paired", status=1)
 
+    def test_diverged(self):
+        """In both worlds alike: said, and not compared; the other runs are. In one alone: an error of the simulation."""
+        astray = run("b", 1.0)
+        astray["training"][-1]["loss"] = 1e34
+        files = self.files([run("a", 1.0), astray], [run("a", 1.0), dict(astray, status="diverged", error=None)])
+        told, text = self.compare(*files)
+        self.assertEqual([pair["label"] for pair in told["runs"]], ["a"])
+        self.contains(text, "not compared: b: diverged simulated (the loss is 1e+34 at iteration 50); diverged measured")
+        told, _ = self.compare(*self.files([run("a", 1.0), astray], [run("a", 1.0), run("b", 1.0)]), status=1)
+        self.assertEqual(self.broken(told), ["runs end alike"])
+
     def test_unpaired(self):
         other = run("c", 1.0)
         other["params"] = {"overlap": "no"}
@@ -437,6 +451,21 @@ class Timelines(CompareCase):
 
 
 class Pages(CompareCase):
+    def test_looks_are_those_of_the_report(self):
+        """Also where a strategy has no partner, or another file comes first, or some are chosen."""
+        runs = [run(label, 1.0 + k / 10) for k, label in enumerate(("single", "ring", "server"))]
+        files = self.files(runs, runs[:0:-1])
+        looks = ringplot.looks_of(ringresult.load(files[:1]))
+        for paths, only, names in ((files, None, ["ring", "server"]), (files[::-1], None, ["ring", "server"]),
+                                   (files, ["label=server"], ["server"])):
+            comparison = ringpair.Comparison([ringresult.load([path]).only(only) for path in paths])
+            legend = {name: handle for handle, name in comparepage.scatter(comparison, "").legend
+                      if hasattr(handle, "get_marker") and name != "equal"}
+            self.assertEqual(list(legend), names)
+            for name, handle in legend.items():
+                look = looks.line(name)
+                self.assertEqual((handle.get_color(), handle.get_marker()), (look["color"], look["marker"]))
+
     def page(self, *args, status=0):
         got, _, err = self.run_main(compare, *args, "-o", self.path("page.html"))
         self.assertEqual((got, err), (status, ""))
