@@ -18,6 +18,7 @@ struct slot {
     bool needed;  /* by an instruction that is still to come */
     bool leaving; /* a send that has not met its receive */
     double date;  /* of arrival, or of the end of the send */
+    int turn;     /* of its receive, among those of its channel */
 };
 
 struct lane_state {
@@ -30,7 +31,8 @@ struct stage_state {
     const struct rg_plan *plan;
     struct slot *slots[RG_BUFFERS];
     struct lane_state lanes[RG_LANES];
-    int held; /* units between FORWARD and BACKWARD */
+    int held;                                      /* units between FORWARD and BACKWARD */
+    int posted[RG_CHANNELS], arrived[RG_CHANNELS]; /* receives */
 };
 
 /* A message that has been sent and not yet met its receive; in order, a queue a directed pair. */
@@ -194,7 +196,11 @@ static enum verdict post(struct stage_state *s, enum rg_plan_channel channel, in
     struct slot *slot = slot_of(s, rg_channel_target(channel), unit);
     enum verdict verdict = writable(slot, date);
     if (verdict == GO)
-        *slot = (struct slot){.content = POSTED, .unit = unit, .needed = true, .date = *date};
+        *slot = (struct slot){.content = POSTED,
+                              .unit = unit,
+                              .needed = true,
+                              .date = *date,
+                              .turn = s->posted[channel]++};
     return verdict;
 }
 
@@ -274,6 +280,25 @@ static bool advance(struct check *c, struct stage_state *s, int lane)
     return moved;
 }
 
+/* May a message arrive? Messages of a channel meet its receives in the order of both, whatever the
+ * units: a receive of another unit whose turn it is would get it. */
+static bool may_arrive(struct check *c, const struct message *m)
+{
+    struct stage_state *to = &c->stages[m->to];
+    const struct slot *target = slot_of(to, rg_channel_target(m->channel), m->unit);
+    int turn = to->arrived[m->channel];
+    if (turn == to->posted[m->channel])
+        return false; /* nobody waits yet */
+    if (target->content == POSTED && target->unit == m->unit && target->turn == turn)
+        return true;
+    if (!c->failed)
+        rg_fail(c->e, RG_ERR_INVALID,
+                "stage %d: unit %d from stage %d arrives for another's receive", m->to, m->unit,
+                m->from);
+    c->failed = true;
+    return false;
+}
+
 /* Deliver the oldest message of every directed pair whose receive is posted. */
 static bool deliver(struct check *c)
 {
@@ -284,11 +309,12 @@ static bool deliver(struct check *c)
         bool behind = false; /* an older one of the same pair is still there */
         for (struct message *o = c->first; o != m; o = o->next)
             behind |= o->from == m->from && o->to == m->to;
-        struct slot *target = slot_of(&c->stages[m->to], rg_channel_target(m->channel), m->unit);
-        if (behind || target->content != POSTED || target->unit != m->unit) {
+        if (behind || !may_arrive(c, m)) {
             link = &m->next;
             continue;
         }
+        struct slot *target = slot_of(&c->stages[m->to], rg_channel_target(m->channel), m->unit);
+        c->stages[m->to].arrived[m->channel]++;
         struct slot *source = slot_of(&c->stages[m->from], rg_channel_source(m->channel), m->unit);
         target->content = FULL;
         target->date = source->date = fmax(m->date, target->date);

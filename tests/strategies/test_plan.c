@@ -290,6 +290,39 @@ static void damage_is_found(void)
     CU_ASSERT_EQUAL(found, tried);
 }
 
+/* Messages have no names: what is sent in another order than it is expected in arrives in another
+ * unit's place. Exchange two sends that follow one another on a channel. */
+static void another_order_is_found(void)
+{
+    struct shape shape = {.schedule = rg_schedule_named("gpipe"), .stages = 3, .units = 4};
+    int tried = 0;
+    for (int stage = 0; stage < shape.stages; stage++) {
+        struct rg_plan *probe = make(&shape);
+        int count = probe[stage].lanes[0].body_count;
+        rg_plans_free(probe, shape.stages);
+        for (int i = 0; i < count; i++) {
+            struct rg_plan *plans = make(&shape);
+            struct rg_instruction *body = plans[stage].lanes[0].body;
+            struct rg_plan_facts facts;
+            struct rg_error e = {0};
+            int j = i + 1;
+            while (j < count && (body[j].op != RG_OP_SEND || body[j].channel != body[i].channel))
+                j++;
+            if (body[i].op == RG_OP_SEND && j < count) {
+                /* both later, so that what is sent is there */
+                struct rg_instruction first = body[i];
+                memmove(body + i, body + i + 1, (size_t)(j - i) * sizeof *body);
+                body[j] = first;
+                CU_ASSERT_EQUAL(rg_plan_check(plans, 8, &(struct rg_plan_times){1, 1}, &facts, &e),
+                                RG_ERR_INVALID);
+                tried++;
+            }
+            rg_plans_free(plans, shape.stages);
+        }
+    }
+    CU_ASSERT(tried >= 3 * 3);
+}
+
 /* Three units are to be in flight at stage 0: the third overwrites what the first is still needed
  * for, its input by being loaded, its activations by its forward pass. */
 static void too_few_slots_are_found(void)
@@ -363,6 +396,7 @@ int main(int argc, char **argv)
         {"streams keep the pace of their closed form", streams_keep_pace},
         {"weights are kept by pipedream only", weights_are_kept_by_pipedream_only},
         {"a lost instruction is found", damage_is_found},
+        {"another order of sends is found", another_order_is_found},
         {"a buffer that is too small is found", too_few_slots_are_found},
         {"messages do not overtake each other", messages_do_not_overtake},
     };
