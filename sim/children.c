@@ -83,7 +83,7 @@ static void start(const struct rg_children *pool, struct slot *slot, int index)
             close(ends[1]);
         }
         slot->pid = 0;
-        pool->ended(pool->arg, index, RG_CHILDREN_DIED, strerror(error));
+        pool->ended(pool->arg, index, RG_CHILDREN_DIED, strerror(error), 0);
         return;
     }
     if (slot->pid == 0) {
@@ -114,14 +114,13 @@ static void finish(const struct rg_children *pool, struct slot *slot)
         snprintf(line, sizeof line, "the simulation was ended by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
     if (slot->length > 0 && status == 0) {
-        slot->text[slot->length] = 0;
-        pool->ended(pool->arg, slot->index, RG_CHILDREN_WROTE, slot->text);
+        pool->ended(pool->arg, slot->index, RG_CHILDREN_WROTE, slot->text, slot->length);
     } else if (slot->timed_out) {
-        pool->ended(pool->arg, slot->index, RG_CHILDREN_TIMED_OUT, NULL);
+        pool->ended(pool->arg, slot->index, RG_CHILDREN_TIMED_OUT, NULL, 0);
     } else if (interrupted) {
-        pool->ended(pool->arg, slot->index, RG_CHILDREN_INTERRUPTED, NULL);
+        pool->ended(pool->arg, slot->index, RG_CHILDREN_INTERRUPTED, NULL, 0);
     } else {
-        pool->ended(pool->arg, slot->index, RG_CHILDREN_DIED, line);
+        pool->ended(pool->arg, slot->index, RG_CHILDREN_DIED, line, 0);
     }
     free(slot->text);
     slot->text = NULL;
@@ -137,7 +136,7 @@ static bool take(struct slot *slot)
         slot->text = text;
         slot->capacity = capacity;
     }
-    ssize_t n = read(slot->pipe, slot->text + slot->length, 65535);
+    ssize_t n = read(slot->pipe, slot->text + slot->length, 65536);
     if (n > 0)
         slot->length += (size_t)n;
     return n == 0 || (n < 0 && errno != EINTR);

@@ -3,11 +3,12 @@
 #define RG_SIM_CHILDREN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { RG_CHILDREN_MOST = 256 }; /* at once; how many there are in all is not limited */
 
 enum rg_children_end {
-    RG_CHILDREN_WROTE,     /* text: what the child wrote, and it left with status 0 */
+    RG_CHILDREN_WROTE,     /* `length` bytes: what the child wrote, and it left with status 0 */
     RG_CHILDREN_DIED,      /* text: why there is nothing */
     RG_CHILDREN_TIMED_OUT, /* ended for taking longer than timeout_s */
     RG_CHILDREN_INTERRUPTED
@@ -21,7 +22,7 @@ struct rg_children {
     void *arg;        /* for what follows */
     bool (*wanted)(void *arg, int index);
     void (*child)(void *arg, int index, int fd); /* in the child; does not return */
-    void (*ended)(void *arg, int index, enum rg_children_end end, const char *text);
+    void (*ended)(void *arg, int index, enum rg_children_end end, const char *text, size_t length);
     void (*tick)(void *arg); /* about five times a second while children run; NULL: none */
 };
 

@@ -1,8 +1,8 @@
 #include "extrapolate.h"
 
 #include "base/check.h"
+#include "result/result_fields.h"
 #include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,78 +103,83 @@ bool rg_reduction_holds(const struct rg_reduction *r, const struct rg_reduced_ru
 
 /* ---- totals ---- */
 
-struct sum {
+/* Of the same record in every short run. */
+struct parts {
     const struct rg_reduction *reduction;
-    const struct rg_reduced_run *runs;
-    int node; /* < 0: a field of the run, else of that node's */
+    const char *at[RG_REDUCED_RUNS];
 };
 
-static const void *field(const struct sum *s, int i, size_t offset)
-{
-    const struct rg_run *run = &s->runs[i].run;
-    const void *base = s->node < 0 ? (const void *)run : (const void *)&run->per_node[s->node];
-    return (const char *)base + offset;
-}
-
 /* Exact as long as the sum itself fits: partial ones may wrap. */
-static uint64_t whole_sum(const struct sum *s, size_t offset)
+static uint64_t count_of(const struct parts *p, const struct rg_field *field)
 {
-    uint64_t total = 0;
-    for (int i = 0; i < s->reduction->count; i++)
-        total += (uint64_t)s->reduction->runs[i].weight * *(const uint64_t *)field(s, i, offset);
-    return total;
+    uint64_t sum = 0, most = 0;
+    for (int i = 0; i < p->reduction->count; i++) {
+        uint64_t value = *(const uint64_t *)(p->at[i] + field->offset);
+        sum += (uint64_t)p->reduction->runs[i].weight * value;
+        most = RG_MAX(most, value);
+    }
+    return field->extrapolation == RG_RUNS_GROWS ? sum : most;
 }
 
-static double real_sum(const struct sum *s, size_t offset)
+static double real_of(const struct parts *p, const struct rg_field *field)
 {
-    long double total = 0;
-    for (int i = 0; i < s->reduction->count; i++)
-        total += (long double)s->reduction->runs[i].weight * *(const double *)field(s, i, offset);
-    return (double)total;
+    long double sum = 0;
+    for (int i = 0; i < p->reduction->count; i++)
+        sum +=
+            (long double)p->reduction->runs[i].weight * *(const double *)(p->at[i] + field->offset);
+    return (double)sum;
 }
 
-#define RUN_REAL(member)   run->member = real_sum(s, offsetof(struct rg_run, member))
-#define RUN_WHOLE(member)  run->member = whole_sum(s, offsetof(struct rg_run, member))
-#define NODE_REAL(member)  node->member = real_sum(s, offsetof(struct rg_run_node, member))
-#define NODE_WHOLE(member) node->member = whole_sum(s, offsetof(struct rg_run_node, member))
-
-static void sum_run(const struct sum *s, struct rg_run *run)
+static int64_t whole_of(const struct parts *p, const struct rg_field *field)
 {
-    RUN_REAL(time_s);
-    RUN_REAL(energy_J.total);
-    RUN_REAL(energy_J.idle);
-    RUN_REAL(energy_J.compute);
-    RUN_REAL(energy_J.network);
-    RUN_REAL(energy_J.switches);
-    RUN_WHOLE(traffic.messages);
-    RUN_WHOLE(traffic.values);
-    RUN_WHOLE(traffic.payload_bytes);
-    RUN_REAL(traffic.wire_bytes);
-    RUN_WHOLE(late_receives);
-    for (int i = 0; i < s->reduction->count; i++) {
-        const struct rg_run *part = &s->runs[i].run;
-        run->memory_max = RG_MAX(run->memory_max, part->memory_max);
-        run->memory_total = RG_MAX(run->memory_total, part->memory_total);
-        run->staleness = RG_MAX(run->staleness, part->staleness);
-        run->peak_units = RG_MAX(run->peak_units, part->peak_units);
+    int64_t most = rg_field_whole(field, p->at[0]);
+    for (int i = 1; i < p->reduction->count; i++)
+        most = RG_MAX(most, rg_field_whole(field, p->at[i]));
+    return most;
+}
+
+static void sum_record(const struct rg_record *record, const struct parts *p, void *long_run);
+
+static void sum_list(const struct rg_field *field, const struct parts *p, void *long_run)
+{
+    int count;
+    char *items = rg_field_items(field, long_run, &count);
+    for (int i = 0; i < count; i++) {
+        struct parts inner = {.reduction = p->reduction};
+        size_t offset = (size_t)i * field->record->size;
+        for (int k = 0; k < p->reduction->count; k++) {
+            int same;
+            inner.at[k] = (const char *)rg_field_items(field, p->at[k], &same) + offset;
+            RG_ASSERT(same == count);
+        }
+        sum_record(field->record, &inner, items + offset);
     }
 }
 
-static void sum_node(const struct sum *s, struct rg_run *run)
+/* Fields of the long run that the table says how to make from those of short ones. */
+static void sum_record(const struct rg_record *record, const struct parts *p, void *long_run)
 {
-    struct rg_run_node *node = &run->per_node[s->node];
-    double iterations = (double)run->iterations;
-    NODE_REAL(busy_s);
-    node->busy_s = fmax(0, node->busy_s); /* a difference of long times */
-    NODE_REAL(comm_s);
-    NODE_REAL(energy_J);
-    NODE_WHOLE(bytes_sent);
-    NODE_WHOLE(bytes_received);
-    node->idle_s = fmax(0, run->time_s - node->busy_s);
-    run->formula.T_A_s = fmax(run->formula.T_A_s, node->busy_s / iterations);
-    run->formula.c_s = fmax(run->formula.c_s, node->comm_s / iterations);
-    run->traffic.max_node_bytes =
-        RG_MAX(run->traffic.max_node_bytes, node->bytes_sent + node->bytes_received);
+    for (int i = 0; i < record->field_count; i++) {
+        const struct rg_field *field = &record->fields[i];
+        char *member = (char *)long_run + field->offset;
+        if (field->kind == RG_FIELD_OBJECT) {
+            struct parts inner = {.reduction = p->reduction};
+            for (int k = 0; k < p->reduction->count; k++)
+                inner.at[k] = p->at[k] + field->offset;
+            sum_record(field->record, &inner, member);
+        } else if (field->kind == RG_FIELD_LIST) {
+            sum_list(field, p, long_run);
+        } else if (field->extrapolation == RG_RUNS_NONE ||
+                   field->extrapolation == RG_RUNS_DERIVED) {
+            continue;
+        } else if (field->kind == RG_FIELD_REAL) {
+            *(double *)member = real_of(p, field);
+        } else if (field->kind == RG_FIELD_COUNT) {
+            *(uint64_t *)member = count_of(p, field);
+        } else if (field->kind == RG_FIELD_WHOLE) {
+            rg_field_set_whole(field, long_run, whole_of(p, field));
+        }
+    }
 }
 
 /* ---- intervals between the ends of iterations ---- */
@@ -329,7 +334,7 @@ static int describe_intervals(const struct rg_reduction *r, const struct rg_redu
     return 0;
 }
 
-/* What is no sum is as the first short run has it. */
+/* What the table does not say is as in the first short run, which keeps nothing but its nodes. */
 static int begin_with(struct rg_run *first, struct rg_run *run)
 {
     size_t count = (size_t)first->node_count;
@@ -339,27 +344,27 @@ static int begin_with(struct rg_run *first, struct rg_run *run)
     memcpy(nodes, first->per_node, count * sizeof *nodes);
     *run = *first;
     run->per_node = nodes;
-    first->params = NULL; /* they are the long run's now */
-    first->param_count = 0;
+    first->params = first->sweep = NULL;
     first->training = NULL;
-    first->point_count = 0;
+    first->param_count = first->sweep_count = first->point_count = 0;
     return 0;
 }
 
 int rg_extrapolate(const struct rg_reduction *r, struct rg_reduced_run *runs, struct rg_run *run)
 {
-    struct sum sum = {r, runs, -1};
+    struct parts parts = {.reduction = r};
     uint64_t batch = runs[0].run.samples / (uint64_t)runs[0].run.iterations;
     int result = begin_with(&runs[0].run, run);
     if (result)
         return result;
+    for (int i = 0; i < r->count; i++)
+        parts.at[i] = (const char *)&runs[i].run;
+    sum_record(&rg_run_record, &parts, run);
     run->iterations = r->epochs * r->per_epoch + r->rest;
     run->samples = batch * (uint64_t)run->iterations;
     run->extrapolated_iterations = run->iterations - rg_reduction_cost(r);
-    run->formula.T_A_s = run->formula.c_s = 0;
-    run->traffic.max_node_bytes = 0;
-    sum_run(&sum, run);
-    for (sum.node = 0; sum.node < run->node_count; sum.node++)
-        sum_node(&sum, run);
+    for (int i = 0; i < run->node_count; i++) /* a difference of long times */
+        run->per_node[i].busy_s = fmax(0, run->per_node[i].busy_s);
+    rg_run_derive(run);
     return describe_intervals(r, runs, run);
 }

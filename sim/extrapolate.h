@@ -45,8 +45,8 @@ struct rg_reduced_run {
 
 /* Do the short runs differ by what the rhythm says, iteration by iteration of node 0? */
 bool rg_reduction_holds(const struct rg_reduction *reduction, const struct rg_reduced_run *runs);
-/* Makes *run the long run: totals summed, the rest as run 0, which loses its parameters, has it. 0,
- * or RG_ERR_NOMEM. Whoever adds a total to struct rg_run adds it to the sums here. */
+/* Makes *run the long run, each field as the table of result fields says; run 0 keeps
+ * nothing but its nodes. 0 or RG_ERR_NOMEM. */
 int rg_extrapolate(const struct rg_reduction *reduction, struct rg_reduced_run *runs,
                    struct rg_run *run);
 

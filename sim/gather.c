@@ -41,15 +41,15 @@ static bool is_regular(const char *path)
     return path && stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-static int check_archive(const struct ringsim *r, const struct rg_archive *archive,
+static int check_archive(const struct ringsim *r, const struct rg_result *archive,
                          struct rg_error *e)
 {
     const char *what = NULL;
-    if (strcmp(archive->digest, r->plan.digest) != 0)
+    if (strcmp(archive->scenario_sha256, r->plan.digest) != 0)
         what = "another scenario (or other options, or files that it names)";
     else if (strcmp(archive->tool, "ringsim") != 0 || strcmp(archive->version, RG_VERSION) != 0)
         what = "another program or version";
-    else if (archive->total != r->count)
+    else if (archive->part.of_runs != r->count)
         what = "another number of runs";
     if (!what)
         return 0;
@@ -64,15 +64,15 @@ static bool is_planned(const struct rg_run *run, const struct rg_run *plan)
                 run->nodes == plan->nodes && run->numerics == plan->numerics &&
                 run->sweep_count == plan->sweep_count;
     for (int i = 0; i < plan->sweep_count && same; i++)
-        same = strcmp(run->sweep[i].key, plan->sweep[i].key) == 0 &&
+        same = strcmp(run->sweep[i].name, plan->sweep[i].name) == 0 &&
                strcmp(run->sweep[i].value, plan->sweep[i].value) == 0;
     return same;
 }
 
-static int check_runs(const struct ringsim *r, const struct rg_archive *archive, struct rg_error *e)
+static int check_runs(const struct ringsim *r, const struct rg_result *archive, struct rg_error *e)
 {
     for (int i = 0; i < archive->run_count; i++)
-        if (!is_planned(&archive->runs[i], &r->plan.runs[archive->places[i]].run))
+        if (!is_planned(&archive->runs[i], &r->plan.runs[archive->part.places[i]].run))
             return rg_fail(e, RG_ERR_INVALID,
                            "%.200s: its run %d (%.63s) is not the one that belongs there: another "
                            "file, or no --resume, is wanted",
@@ -83,16 +83,16 @@ static int check_runs(const struct ringsim *r, const struct rg_archive *archive,
 /* Runs that have a result are taken over; failed and interrupted ones are tried again. */
 static int take_over(struct ringsim *r)
 {
-    struct rg_archive archive;
+    struct rg_result archive;
     struct rg_error e = {0};
     if (!is_regular(r->options.json))
         return 0;
-    int err = rg_archive_read(r->options.json, &archive, &e);
+    int err = rg_result_read(r->options.json, &archive, &e);
     if (err == 0) {
         if ((err = check_archive(r, &archive, &e)) == 0 &&
             (err = check_runs(r, &archive, &e)) == 0) {
             for (int i = 0; i < archive.run_count; i++) {
-                struct task *task = &r->tasks[archive.places[i]];
+                struct task *task = &r->tasks[archive.part.places[i]];
                 if (archive.runs[i].status != RG_RUN_OK || task->over)
                     continue;
                 task->run = archive.runs[i];
@@ -100,7 +100,7 @@ static int take_over(struct ringsim *r)
                 task->over = true;
             }
         }
-        rg_archive_free(&archive);
+        rg_result_free(&archive);
     }
     if (err == 0)
         return 0;
@@ -126,24 +126,22 @@ int ringsim_gather(struct ringsim *r)
 /* The runs that are over, as a result; its arrays are to be freed, its runs belong to the tasks. */
 static struct rg_result collect(const struct ringsim *r)
 {
-    struct rg_result result = {.tool = "ringsim",
-                               .world = "sim",
-                               .scenario = r->plan.name,
-                               .scenario_sha256 = r->plan.digest,
-                               .seed = r->plan.seed,
-                               .total = r->count,
-                               .notes = r->study.data.notes,
-                               .note_count = r->plan.study_open ? r->study.data.note_count : 0};
-    int *places = calloc((size_t)r->count + 1, sizeof *places);
+    const struct rg_sweep_plan *plan = &r->plan;
+    struct rg_result result = rg_result_of("ringsim", "sim", plan->name, plan->digest, plan->seed);
+    struct rg_result_part *part = &result.part;
+    result.data_notes = r->study.data.notes;
+    result.note_count = plan->study_open ? r->study.data.note_count : 0;
+    part->of_runs = r->count;
+    part->places = calloc((size_t)r->count + 1, sizeof *part->places);
     result.runs = calloc((size_t)r->count + 1, sizeof *result.runs);
-    RG_ASSERT(result.runs && places);
+    RG_ASSERT(result.runs && part->places);
     for (int i = 0; i < r->count; i++) {
         if (!r->tasks[i].over)
             continue;
-        places[result.run_count] = i;
+        part->places[part->count++] = i;
         result.runs[result.run_count++] = r->tasks[i].run;
     }
-    result.places = places;
+    part->known = part->count < part->of_runs;
     rg_cli_host(&result, rg_clock_s() - r->started_s);
     return result;
 }
@@ -151,7 +149,7 @@ static struct rg_result collect(const struct ringsim *r)
 static void release(struct rg_result *result)
 {
     free(result->runs);
-    free((int *)result->places);
+    free(result->part.places);
 }
 
 /* Not more often than once a second, nor for more than a twentieth of the time: results of many
@@ -175,7 +173,7 @@ static void write_so_far(struct ringsim *r)
     r->writing_s = fmax(r->written_s - now, 1e-6);
 }
 
-void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text)
+void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text, size_t length)
 {
     struct ringsim *r = arg;
     struct task *task = &r->tasks[index];
@@ -187,11 +185,11 @@ void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *t
         return;
     } else if (end == RG_CHILDREN_DIED) {
         ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_INTERNAL, text);
-    } else if (rg_run_decode(text, &task->run, &e) != 0) {
+    } else if (rg_run_decode(text, length, &task->run, &e) != 0) {
         ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_INTERNAL, e.text);
     } else { /* a node knows nothing of the sweep it is part of */
         for (int i = task->run.sweep_count; i < head->sweep_count; i++)
-            RG_ASSERT(rg_run_setting(&task->run, head->sweep[i].key, head->sweep[i].value) == 0);
+            RG_ASSERT(rg_run_setting(&task->run, head->sweep[i].name, head->sweep[i].value) == 0);
         task->over = true;
     }
     r->unwritten = true;
@@ -303,13 +301,9 @@ int ringsim_report(struct ringsim *r)
         fputs("\r\033[K", stderr);
     settle(r);
     struct rg_result result = collect(r);
-    const int *places = result.places;
-    if (result.run_count == r->count)
-        result.places = NULL;
     int status = rg_cli_finish(&r->options, "ringsim", &result);
     if (!rg_children_interrupted() && r->plan.study_open)
         rg_cli_tell_capacities(&r->options, &r->study, &result);
-    result.places = places;
     release(&result);
     return rg_children_interrupted() ? RG_EXIT_INTERRUPTED : status;
 }
@@ -325,7 +319,7 @@ void ringsim_forget(struct ringsim *r)
 int ringsim_merge(struct ringsim *r)
 {
     struct rg_error e = {0};
-    struct rg_archive whole, *parts = calloc((size_t)r->part_count, sizeof *parts);
+    struct rg_result whole, *parts = calloc((size_t)r->part_count, sizeof *parts);
     RG_ASSERT(parts);
     int err = 0, status = RG_EXIT_USAGE;
     r->started_s = rg_clock_s();
@@ -339,19 +333,18 @@ int ringsim_merge(struct ringsim *r)
             err = rg_fail(&e, RG_ERR_INVALID,
                           "--json %.200s: that is a part; another file is wanted", r->options.json);
     for (int i = 0; i < r->part_count && err == 0; i++)
-        err = rg_archive_read(r->parts[i], &parts[i], &e);
+        err = rg_result_read(r->parts[i], &parts[i], &e);
     if (err == 0)
-        err = rg_archive_merge(parts, (const char *const *)r->parts, r->part_count, &whole, &e);
+        err = rg_result_merge(parts, (const char *const *)r->parts, r->part_count, &whole, &e);
     if (err) {
         fprintf(stderr, "ringsim: --merge: %s\n", e.text);
     } else {
-        struct rg_result result = rg_archive_result(&whole);
-        rg_cli_host(&result, rg_clock_s() - r->started_s);
-        status = rg_cli_finish(&r->options, "ringsim", &result);
-        rg_archive_free(&whole);
+        rg_cli_host(&whole, rg_clock_s() - r->started_s);
+        status = rg_cli_finish(&r->options, "ringsim", &whole);
+        rg_result_free(&whole);
     }
     for (int i = 0; i < r->part_count; i++)
-        rg_archive_free(&parts[i]);
+        rg_result_free(&parts[i]);
     free(parts);
     return status;
 }

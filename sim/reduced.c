@@ -29,7 +29,7 @@ bool rg_may_extrapolate(const struct rg_job *job, const struct rg_scenario *scen
 
 /* ---- what a child tells ---- */
 
-/* Head of a message: then `count` marks, then the text of a run. */
+/* Head of a message: then `count` marks, then the bytes of a run. */
 struct head {
     struct rg_rhythm rhythm; /* period 0: none */
     bool epochs;             /* it is whole epochs that repeat */
@@ -39,18 +39,17 @@ struct head {
 struct told {
     struct head head;
     double *marks;
-    char *text;
+    unsigned char *bytes;
 };
 
 static _Noreturn void tell(int fd, struct head head, const double *marks, const struct rg_run *run)
 {
-    char *text = NULL;
-    if (run && rg_run_encode(run, &text) != 0)
+    unsigned char *bytes = NULL;
+    if (run && rg_run_encode(run, &bytes, &head.length) != 0)
         _exit(1);
-    head.length = text ? strlen(text) : 0;
     bool told = rg_pipe_write(fd, &head, sizeof head) &&
                 rg_pipe_write(fd, marks, head.count * sizeof *marks) &&
-                rg_pipe_write(fd, text, head.length);
+                rg_pipe_write(fd, bytes, head.length);
     _exit(told ? 0 : 1);
 }
 
@@ -60,16 +59,16 @@ static bool hear(int fd, struct told *told)
     if (!rg_pipe_read(fd, head, sizeof *head))
         return false;
     told->marks = calloc(head->count + 1, sizeof *told->marks);
-    told->text = calloc(head->length + 1, 1);
-    RG_ASSERT(told->marks && told->text);
+    told->bytes = malloc(head->length + 1);
+    RG_ASSERT(told->marks && told->bytes);
     return rg_pipe_read(fd, told->marks, head->count * sizeof *told->marks) &&
-           rg_pipe_read(fd, told->text, head->length);
+           rg_pipe_read(fd, told->bytes, head->length);
 }
 
 static void forget(struct told *told)
 {
     free(told->marks);
-    free(told->text);
+    free(told->bytes);
     *told = (struct told){0};
 }
 
@@ -217,7 +216,8 @@ static bool run_short(const struct child *whole, const struct rg_reduction *redu
     job.iterations_per_epoch = reduction->runs[i].per_epoch;
     job.iterations = reduction->runs[i].iterations;
     c.job = &job;
-    bool good = in_child(&c, be_marked, &told) && rg_run_decode(told.text, &run->run, &e) == 0 &&
+    bool good = in_child(&c, be_marked, &told) &&
+                rg_run_decode(told.bytes, told.head.length, &run->run, &e) == 0 &&
                 run->run.status == RG_RUN_OK && run->run.iterations == job.iterations &&
                 told.head.count == (size_t)job.iterations;
     run->marks = told.marks;
@@ -268,8 +268,9 @@ void rg_run_reduced(const struct rg_job *job, rg_simulate_fn simulate, void *arg
     struct told told;
     struct rg_error e;
     bool heard = in_child(&child, be_watched, &told);
-    bool done = heard && (told.head.rhythm.period ? extrapolate(&child, &told, run)
-                                                  : rg_run_decode(told.text, run, &e) == 0);
+    bool done = heard && (told.head.rhythm.period
+                              ? extrapolate(&child, &told, run)
+                              : rg_run_decode(told.bytes, told.head.length, run, &e) == 0);
     forget(&told);
     if (done)
         return;

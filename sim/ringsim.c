@@ -89,6 +89,16 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     free(results);
 }
 
+/* If the parent is gone there is nobody to tell. */
+static _Noreturn void tell(const struct rg_run *run, int fd)
+{
+    unsigned char *bytes;
+    size_t size;
+    if (rg_run_encode(run, &bytes, &size) == 0)
+        rg_pipe_write(fd, bytes, size);
+    _exit(0);
+}
+
 static _Noreturn void be_child(struct ringsim *r, int index, int fd)
 {
     struct task *task = &r->tasks[index];
@@ -103,10 +113,7 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
         memcpy(run.label, task->run.label, sizeof run.label);
         memcpy(run.kind, task->run.kind, sizeof run.kind);
     }
-    char *text = NULL;
-    if (rg_run_encode(&run, &text) == 0)
-        rg_pipe_write(fd, text, strlen(text)); /* if the parent is gone: nobody to tell */
-    _exit(0);
+    tell(&run, fd);
 }
 
 /* Where the runs are of several points each child opens its own: one at a time takes little memory.
@@ -120,11 +127,8 @@ static void child(void *arg, int index, int fd)
     if (!r->plan.study_open && (err = rg_sweep_enter(&r->plan, index, &r->study, &e)) == 0)
         err = rg_study_load_data(&r->study, &e);
     if (err) { /* a file has changed since it was checked */
-        char *text = NULL;
         ringsim_fail(r, index, RG_RUN_FAILED, err, e.text);
-        if (rg_run_encode(&task->run, &text) == 0)
-            rg_pipe_write(fd, text, strlen(text));
-        _exit(0);
+        tell(&task->run, fd);
     }
     task->job = &r->study.jobs[r->plan.study_open ? index : 0];
     RG_ASSERT(rg_sweep_head(&r->plan, index, &task->run) == 0);

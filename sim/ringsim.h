@@ -48,7 +48,7 @@ int *ringsim_order(struct ringsim *r);
 /* The run failed, or was not finished. */
 void ringsim_fail(struct ringsim *r, int index, enum rg_status status, int code, const char *text);
 /* For struct rg_children; arg is the struct ringsim. */
-void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text);
+void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text, size_t length);
 void ringsim_tick(void *arg);
 /* Write and print everything; the exit status of the program. Frees the tasks. */
 int ringsim_report(struct ringsim *r);

@@ -18,6 +18,8 @@ enum {
     KEY_TRACE,
     KEY_LIST,
     KEY_SCHEMA,
+    KEY_RESULT_SCHEMA,
+    KEY_RESULT_FIELDS,
     KEY_CHECK,
     KEY_SAVE,
     KEY_LOAD,
@@ -37,6 +39,8 @@ static const struct argp_option option_table[] = {
     {"list", KEY_LIST, NULL, 0,
      "List settings, strategies and their parameters, layers and kinds of data", 0},
     {"schema", KEY_SCHEMA, NULL, 0, "Print the RELAX NG schema of scenarios", 0},
+    {"result-schema", KEY_RESULT_SCHEMA, NULL, 0, "Print the JSON schema of results", 0},
+    {"result-fields", KEY_RESULT_FIELDS, NULL, 0, "Print all fields of a result, as Markdown", 0},
     {"check", KEY_CHECK, NULL, 0,
      "Validate the scenario and its files, print what would run and its closed forms, run nothing",
      0},
@@ -148,6 +152,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_SCHEMA:
         options->show = rg_schema_write;
+        break;
+    case KEY_RESULT_SCHEMA:
+        options->show = rg_result_schema;
+        break;
+    case KEY_RESULT_FIELDS:
+        options->show = rg_result_reference;
         break;
     case KEY_CHECK:
         options->check = true;

@@ -42,8 +42,8 @@ static int look(struct node *n, bool last)
     if (e.code)
         memcpy(n->run->error, e.text, sizeof n->run->error);
     if (root && result == 0) {
-        n->run->final_loss = inspection.loss;
-        n->run->final_accuracy = inspection.accuracy;
+        n->run->final.loss = inspection.loss;
+        n->run->final.accuracy = inspection.accuracy;
     }
     rg_inspection_close(&inspection);
     return result;
@@ -52,7 +52,7 @@ static int look(struct node *n, bool last)
 static int note_point(struct node *n)
 {
     struct rg_run *run = n->run;
-    if (isnan(run->final_accuracy))
+    if (isnan(run->final.accuracy))
         return 0;
     struct rg_run_point *points =
         realloc(run->training, ((size_t)run->point_count + 1) * sizeof *points);
@@ -61,15 +61,15 @@ static int note_point(struct node *n)
     run->training = points;
     points[run->point_count++] = (struct rg_run_point){.iteration = n->done,
                                                        .time_s = n->time_s,
-                                                       .energy_J = n->joules[TOTAL],
-                                                       .loss = run->final_loss,
-                                                       .accuracy = run->final_accuracy};
-    if (run->to_accuracy.wanted && !run->to_accuracy.reached &&
-        run->final_accuracy >= run->to_accuracy.target) {
-        run->to_accuracy.reached = n->reached = true;
+                                                       .energy_J = n->joules.total,
+                                                       .loss = run->final.loss,
+                                                       .accuracy = run->final.accuracy};
+    if (run->to_accuracy.wanted && run->to_accuracy.iterations < 0 &&
+        run->final.accuracy >= run->to_accuracy.target) {
+        n->reached = true;
         run->to_accuracy.iterations = n->done;
         run->to_accuracy.time_s = n->time_s;
-        run->to_accuracy.energy_J = n->joules[TOTAL];
+        run->to_accuracy.energy_J = n->joules.total;
     }
     return 0;
 }
@@ -96,8 +96,8 @@ static int evaluate(struct node *n, bool last)
 
 /* ---- training ---- */
 
-/* From one barrier to the next, the clock stands still, and the meter with it; n->time_s and n->energy
- * are what they show. */
+/* From one barrier to the next, the clock stands still, and the meter with it; n->time_s and
+ * n->energy are what they show. */
 static int pause(struct node *n)
 {
     int result = rg_untimed_begin(n->w);
@@ -220,13 +220,11 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
     RG_ASSERT(w->size == job->nodes && (w->rank == 0) == (run != NULL));
     struct node n = {.w = w, .job = job, .options = options, .run = run};
     n.clocks = (struct rg_clock_map){rg_clock_unknown, rg_clock_unknown};
-    n.joules[TOTAL] = NAN;
+    n.joules.total = NAN;
     struct progress progress = {.options = options, .total = job->iterations};
     if (run) {
         rg_run_init(run);
         rg_job_describe(job, run);
-        if (options->pace)
-            snprintf(run->paced.board, sizeof run->paced.board, "%s", options->pace);
         run->to_accuracy.wanted = !isnan(options->stop_accuracy);
         run->to_accuracy.target = options->stop_accuracy;
     }

@@ -67,15 +67,18 @@ int rg_node_align(struct node *n)
     return result;
 }
 
-void rg_node_account_clock(const struct node *n, struct report *r)
+void rg_node_account_clock(const struct node *n, struct rg_run_clock *clock)
 {
     const struct rg_clock_map *map = &n->clocks;
     const struct rg_clock_sample *last = rg_clock_known(&map->after) ? &map->after : &map->before;
     const struct rg_clock_sample *first = n->options->compared;
-    r->offset_s = last->offset_s;
-    r->wall_s = last->wall_s;
-    r->uncertainty_s = rg_clock_uncertainty(map);
-    r->drift = r->drift_uncertainty = 0;
+    double drift = 0, uncertainty = 0;
     if (n->w->rank > 0)
-        r->drift = rg_clock_drift(first ? first : &map->before, last, &r->drift_uncertainty);
+        drift = rg_clock_drift(first ? first : &map->before, last, &uncertainty);
+    *clock = (struct rg_run_clock){.known = n->w->ops->day != NULL,
+                                   .offset_s = last->offset_s,
+                                   .wall_offset_s = last->wall_s,
+                                   .uncertainty_s = rg_clock_uncertainty(map),
+                                   .drift_ppm = 1e6 * drift,
+                                   .drift_uncertainty_ppm = 1e6 * uncertainty};
 }

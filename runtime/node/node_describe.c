@@ -6,12 +6,8 @@
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 
-/* Intervals between the ends of iterations; whether those left are of a steady state. */
-static bool describe_iterations(struct node *n)
+bool rg_node_describe_iterations(struct rg_run *run, double *marks, int64_t count)
 {
-    struct rg_run *run = n->run;
-    int64_t count = n->w->marks_count;
-    double *marks = n->w->marks;
     bool steady;
     if (count < 1)
         return false;
@@ -46,5 +42,8 @@ void rg_node_describe(struct node *n)
     run->iterations = n->done;
     run->samples = (uint64_t)n->done * (uint64_t)n->job->batch;
     run->time_s = n->time_s;
-    describe_formula(n, describe_iterations(n));
+    rg_run_derive(run);
+    if (n->job->boards[0]->shared_medium)
+        run->formula.c_s = n->medium_s;
+    describe_formula(n, rg_node_describe_iterations(run, n->w->marks, n->w->marks_count));
 }

@@ -8,43 +8,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-void rg_node_own_joules(const struct node *n, double joules[PARTS])
+struct rg_run_energy rg_node_own_joules(const struct node *n)
 {
-    joules[IDLE] = n->energy.idle_J;
-    joules[COMPUTE] = n->energy.compute_J;
-    joules[NETWORK] = n->energy.network_J;
-    joules[SWITCH] = n->energy.switch_J;
-    joules[TOTAL] = n->energy.total_J;
-}
-
-/* Sums over nodes are made in the order of ranks; the total is the sum of the parts, where there
- * are parts, so that they add up as printed. */
-static void add_joules(double sum[PARTS], const double joules[PARTS])
-{
-    for (int i = 0; i < PARTS; i++)
-        sum[i] += joules[i];
-    double parts = sum[IDLE] + sum[COMPUTE] + sum[NETWORK] + sum[SWITCH];
-    if (!isnan(parts))
-        sum[TOTAL] = parts;
+    return (struct rg_run_energy){.total = n->energy.total_J,
+                                  .idle = n->energy.idle_J,
+                                  .compute = n->energy.compute_J,
+                                  .network = n->energy.network_J,
+                                  .switches = n->energy.switch_J};
 }
 
 /* Collective, off the clock: what all nodes have drawn, on rank 0. */
 int rg_node_sum_energy(struct node *n)
 {
     struct rg_request request;
-    double joules[PARTS];
+    struct rg_run_energy joules = rg_node_own_joules(n); /* five doubles: travels as it is */
     int result = 0;
-    rg_node_own_joules(n, joules);
     if (n->w->rank > 0) {
-        rg_send(n->w, 0, TAG_ENERGY, joules, sizeof joules, &request);
+        rg_send(n->w, 0, TAG_ENERGY, &joules, sizeof joules, &request);
         return rg_wait(n->w, &request);
     }
-    memcpy(n->joules, joules, sizeof joules);
+    n->joules = joules;
     for (int rank = 1; rank < n->w->size && result == 0; rank++) {
-        rg_recv(n->w, rank, TAG_ENERGY, joules, sizeof joules, &request);
+        rg_recv(n->w, rank, TAG_ENERGY, &joules, sizeof joules, &request);
         result = rg_wait(n->w, &request);
         if (result == 0)
-            add_joules(n->joules, joules);
+            rg_run_add_energy(&n->joules, &joules);
     }
     return result;
 }
@@ -129,54 +117,27 @@ bool rg_node_counts(struct node *n, int rank, uint64_t machine)
     return true;
 }
 
-void rg_node_account_meter(const struct node *n, struct report *r)
+void rg_node_account_meter(const struct node *n, struct rg_run *own)
 {
-    const struct rg_meter_facts *meter = n->energy.meter;
-    if (!meter)
+    const struct rg_meter_facts *facts = n->energy.meter;
+    struct rg_run_meter *meter = &own->per_node[0].meter;
+    if (!facts || facts->machine == RG_MACHINE_OTHER)
         return;
-    r->metered = true;
-    r->interval_s = meter->interval_s;
-    r->longest_s = meter->longest_s;
-    r->idle_W = meter->idle_W;
-    r->variance_J2 = n->energy.variance_J2;
-    r->samples = n->energy.samples;
-    r->machine = meter->machine;
-    strncpy(r->source, n->energy.source, sizeof r->source - 1);
-    memcpy(r->meter_error, meter->error, sizeof r->meter_error - 1);
-}
-
-/* What the meter of one node says about itself, and what it adds to that of all. */
-void rg_node_add_meter(struct node *n, int rank, const struct report *r)
-{
-    struct rg_run_meter *all = &n->run->meter, *one = &n->run->per_node[rank].meter;
-    if (!r->metered || r->machine == RG_MACHINE_OTHER)
-        return;
-    *one = (struct rg_run_meter){.known = true,
-                                 .nodes = 1,
-                                 .samples = (uint64_t)r->samples,
-                                 .interval_s = r->interval_s,
-                                 .longest_s = r->longest_s,
-                                 .uncertainty_J = sqrt(r->variance_J2),
-                                 .idle_W = r->idle_W,
-                                 .above_idle_J = r->joules[TOTAL] - r->joules[IDLE]};
-    if (isnan(r->joules[TOTAL]))
-        one->uncertainty_J = NAN;
-    memcpy(one->source, r->source, sizeof one->source);
-    memcpy(one->error, r->meter_error, sizeof r->meter_error);
-    if (!all->known) {
-        *all = *one;
-        all->error[0] = '\0';
-    } else {
-        all->nodes++;
-        all->samples += one->samples;
-        all->interval_s = fmax(all->interval_s, one->interval_s);
-        all->longest_s = fmax(all->longest_s, one->longest_s);
-        all->uncertainty_J = hypot(all->uncertainty_J, one->uncertainty_J);
-        all->idle_W += one->idle_W;
-        all->above_idle_J += one->above_idle_J;
-    }
-    if (!all->error[0] && one->error[0])
-        snprintf(all->error, sizeof all->error, "rank %d: %.200s", rank, one->error);
+    *meter = (struct rg_run_meter){.known = true,
+                                   .nodes = 1,
+                                   .samples = (uint64_t)n->energy.samples,
+                                   .interval_s = facts->interval_s,
+                                   .longest_s = facts->longest_s,
+                                   .uncertainty_J =
+                                       isnan(n->energy.total_J) ? NAN : sqrt(n->energy.variance_J2),
+                                   .idle_W = facts->idle_W,
+                                   .above_idle_J = n->energy.total_J - n->energy.idle_J};
+    rg_copy_text(meter->source, sizeof meter->source, n->energy.source);
+    rg_copy_text(meter->error, sizeof meter->error, facts->error);
+    own->meter = *meter;
+    if (meter->error[0])
+        snprintf(own->meter.error, sizeof own->meter.error, "rank %d: %.200s", n->w->rank,
+                 meter->error);
 }
 
 /* One node without a meter, beside others with one: then nobody knows what all have drawn. */
@@ -196,20 +157,7 @@ void rg_node_describe_meters(struct node *n)
         for (int k = 0; k < n->pause_count; k++)
             if (n->pauses[k].done == run->training[i].iteration)
                 run->training[i].energy_J = n->pauses[k].total_J;
-    for (int k = 0; k < n->pause_count && run->to_accuracy.reached; k++)
+    for (int k = 0; k < n->pause_count && run->to_accuracy.iterations >= 0; k++)
         if (n->pauses[k].done == run->to_accuracy.iterations)
             run->to_accuracy.energy_J = n->pauses[k].total_J;
-}
-
-void rg_node_add_energy(struct node *n, const struct report *r)
-{
-    struct rg_run *run = n->run;
-    double sum[PARTS] = {run->energy_J.idle, run->energy_J.compute, run->energy_J.network,
-                         run->energy_J.switches, run->energy_J.total};
-    add_joules(sum, r->joules);
-    run->energy_J.idle = sum[IDLE];
-    run->energy_J.compute = sum[COMPUTE];
-    run->energy_J.network = sum[NETWORK];
-    run->energy_J.switches = sum[SWITCH];
-    run->energy_J.total = sum[TOTAL];
 }

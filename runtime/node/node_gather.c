@@ -8,124 +8,80 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct report account(struct node *n)
+enum { ACCOUNT_MOST = 1 << 20 }; /* bytes: some thousand are usual */
+
+/* The watts of this node for the timeline; by a model, they follow from what it does. */
+static struct rg_run_power power(const struct node *n)
+{
+    const struct rg_board *b = n->job->boards[n->w->rank];
+    const struct rg_clock *clock = &b->clocks[b->clock];
+    if (!n->trace || strcmp(n->energy.source, "model") != 0)
+        return (struct rg_run_power){.known = false};
+    return (struct rg_run_power){.known = true,
+                                 .rest_W = b->switch_watts,
+                                 .idle_W = clock->idle_watts,
+                                 .epsilon_W = clock->epsilon_watts,
+                                 .full_W = clock->full_watts,
+                                 .send_W = b->port_tx_watts,
+                                 .receive_W = b->port_rx_watts,
+                                 .compute_share =
+                                     (double)RG_MIN(n->job->threads, b->cores) / b->cores,
+                                 .core_share = 1.0 / b->cores,
+                                 .keyed = b->keyed,
+                                 .port_rate = b->port_rate * b->frame_payload / b->frame_bytes,
+                                 .message_s = b->message_s,
+                                 .byte_s = b->byte_s};
+}
+
+/* What this node knows of itself, as of a run of its own; per_node[0] is its row. */
+static void account(const struct node *n, struct rg_run *own)
 {
     const struct rg_counters *c = &n->w->count;
+    const struct rg_board *board = n->job->boards[n->w->rank];
+    const struct rg_load sent = {c->messages, c->bytes_sent, c->tls_sent};
+    const struct rg_load received = {c->messages_received, c->bytes_received, c->tls_received};
+    struct rg_run_node *node = &own->per_node[0];
     struct rg_observation seen = {0};
     n->job->strategy->observe(n->state, &seen);
-    struct report r = {.busy_s = c->busy_s,
-                       .messages = c->messages,
-                       .values = c->values,
-                       .bytes_sent = c->bytes_sent,
-                       .bytes_received = c->bytes_received,
-                       .messages_received = c->messages_received,
-                       .tls_sent = c->tls_sent,
-                       .tls_received = c->tls_received,
-                       .late_receives = c->late_receives,
-                       .memory = rg_mem_bytes(n->w->mem),
-                       .staleness = (uint64_t)seen.staleness,
-                       .peak_units = (uint64_t)seen.peak_units,
-                       .paced = c->paced,
-                       .overruns = c->overruns};
-    rg_node_own_joules(n, r.joules);
-    rg_node_account_meter(n, &r);
-    rg_node_account_clock(n, &r);
-    if (n->w->trace) {
-        r.events = n->w->trace->count;
-        r.dropped = n->w->trace->dropped;
-    }
-    if (n->options->host)
-        rg_copy_text(r.host, sizeof r.host, n->options->host);
-    return r;
-}
-
-static struct rg_load sent(const struct report *r)
-{
-    return (struct rg_load){r->messages, r->bytes_sent, r->tls_sent};
-}
-
-static struct rg_load received(const struct report *r)
-{
-    return (struct rg_load){r->messages_received, r->bytes_received, r->tls_received};
-}
-
-/* Busy time of a node's port in its busier direction, as its board would have it. */
-static double port_s(const struct node *n, int rank, const struct report *r)
-{
-    const struct rg_board *board = n->job->boards[rank];
-    return fmax(rg_board_load_s(board, sent(r)), rg_board_load_s(board, received(r)));
-}
-
-/* The watts of a node for the timeline; by a model, they follow from what it does. */
-static void describe_power(const struct node *n, int rank, struct rg_run_power *power)
-{
-    const struct rg_board *b = n->job->boards[rank];
-    if (!n->trace || strcmp(n->energy.source, "model") != 0)
+    node->rank = n->w->rank;
+    rg_copy_text(node->host, sizeof node->host, n->options->host ? n->options->host : "");
+    node->busy_s = c->busy_s;
+    node->comm_s = fmax(rg_board_load_s(board, sent), rg_board_load_s(board, received));
+    node->energy_J = n->energy.total_J;
+    node->bytes_sent = c->bytes_sent;
+    node->bytes_received = c->bytes_received;
+    node->memory_bytes = rg_mem_bytes(n->w->mem);
+    node->power = power(n);
+    rg_node_account_clock(n, &node->clock);
+    rg_node_account_meter(n, own);
+    own->energy_J = rg_node_own_joules(n);
+    own->traffic.messages = c->messages;
+    own->traffic.values = c->values;
+    own->traffic.payload_bytes = c->bytes_sent;
+    own->traffic.wire_bytes = rg_board_load_bytes(board, sent);
+    own->memory_bytes.max_node = own->memory_bytes.total = node->memory_bytes;
+    own->late_receives = c->late_receives;
+    own->staleness = seen.staleness;
+    own->peak_units = seen.peak_units;
+    if (!n->options->pace)
         return;
-    const struct rg_clock *clock = &b->clocks[b->clock];
-    *power =
-        (struct rg_run_power){.known = true,
-                              .rest_W = b->switch_watts,
-                              .idle_W = clock->idle_watts,
-                              .epsilon_W = clock->epsilon_watts,
-                              .full_W = clock->full_watts,
-                              .send_W = b->port_tx_watts,
-                              .receive_W = b->port_rx_watts,
-                              .compute_share = (double)RG_MIN(n->job->threads, b->cores) / b->cores,
-                              .core_share = 1.0 / b->cores,
-                              .keyed = b->keyed,
-                              .port_rate = b->port_rate * b->frame_payload / b->frame_bytes,
-                              .message_s = b->message_s,
-                              .byte_s = b->byte_s};
+    own->paced.known = true;
+    own->paced.computations = c->paced;
+    own->paced.overruns = c->overruns;
+    rg_copy_text(own->paced.board, sizeof own->paced.board, n->options->pace);
 }
 
-static void add_node(struct node *n, int rank, const struct report *r)
+/* Rank 0, in the order of ranks: what is not for each node by itself to say. A meter that several
+ * nodes have in common counts once. */
+static void settle_node(struct node *n, int rank, uint64_t machine, struct rg_run *own)
 {
-    struct rg_run *run = n->run;
-    struct rg_run_node *node = &run->per_node[rank];
-    double comm = port_s(n, rank, r), iterations = (double)RG_MAX(n->done, 1);
-    *node = (struct rg_run_node){.busy_s = r->busy_s,
-                                 .comm_s = comm,
-                                 .idle_s = fmax(0, n->time_s - r->busy_s),
-                                 .energy_J = r->joules[TOTAL],
-                                 .bytes_sent = r->bytes_sent,
-                                 .bytes_received = r->bytes_received,
-                                 .memory_bytes = r->memory,
-                                 .trace = node->trace};
-    node->clock = (struct rg_run_clock){.known = n->w->ops->day != NULL,
-                                        .offset_s = r->offset_s,
-                                        .wall_offset_s = r->wall_s,
-                                        .uncertainty_s = r->uncertainty_s,
-                                        .drift_ppm = 1e6 * r->drift,
-                                        .drift_uncertainty_ppm = 1e6 * r->drift_uncertainty};
-    memcpy(node->host, r->host, sizeof node->host);
-    describe_power(n, rank, &node->power);
-    if (rg_node_counts(n, rank, r->machine)) {
-        rg_node_add_energy(n, r);
-        rg_node_add_meter(n, rank, r);
-    } else {
-        node->energy_J = NAN;
-    }
-    run->formula.T_A_s = fmax(run->formula.T_A_s, r->busy_s / iterations);
     const struct rg_board *board = n->job->boards[rank];
-    double wire = rg_board_load_bytes(board, sent(r));
-    if (board->shared_medium) /* all messages take turns */
-        run->formula.c_s += wire / board->port_rate / iterations;
-    else
-        run->formula.c_s = fmax(run->formula.c_s, comm / iterations);
-    run->traffic.messages += r->messages;
-    run->traffic.values += r->values;
-    run->traffic.payload_bytes += r->bytes_sent;
-    run->traffic.wire_bytes += wire;
-    run->traffic.max_node_bytes =
-        RG_MAX(run->traffic.max_node_bytes, r->bytes_sent + r->bytes_received);
-    run->memory_max = RG_MAX(run->memory_max, r->memory);
-    run->memory_total += r->memory;
-    run->late_receives += r->late_receives;
-    run->paced.computations += r->paced;
-    run->paced.overruns += r->overruns;
-    run->staleness = RG_MAX(run->staleness, (int64_t)r->staleness);
-    run->peak_units = RG_MAX(run->peak_units, (int64_t)r->peak_units);
+    if (!rg_node_counts(n, rank, machine)) {
+        own->energy_J = (struct rg_run_energy){0};
+        own->meter.known = own->per_node[0].meter.known = false;
+        own->per_node[0].energy_J = NAN;
+    }
+    n->medium_s += own->traffic.wire_bytes / board->port_rate / (double)RG_MAX(n->done, 1);
 }
 
 static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dropped)
@@ -168,6 +124,87 @@ static int hear_whole(struct node *n)
     return rg_wait(n->w, &request);
 }
 
+/* Ranks above 0: the account, and what goes with it, to rank 0. */
+static int send_account(struct node *n)
+{
+    struct rg_run own;
+    struct rg_request request;
+    struct rg_trace *trace = n->w->trace;
+    struct report report = {.machine = n->energy.meter ? n->energy.meter->machine : 0};
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    rg_run_init(&own);
+    int result = rg_run_make_nodes(&own, 1);
+    if (result == 0) {
+        account(n, &own);
+        result = rg_run_encode(&own, &bytes, &size);
+    }
+    rg_run_free(&own);
+    if (result)
+        return result;
+    report.bytes = size;
+    if (trace) {
+        report.events = trace->count;
+        report.dropped = trace->dropped;
+    }
+    rg_send(n->w, 0, TAG_REPORT, &report, sizeof report, &request);
+    result = rg_wait(n->w, &request);
+    if (result == 0) {
+        rg_send(n->w, 0, TAG_ACCOUNT, bytes, size, &request);
+        result = rg_wait(n->w, &request);
+    }
+    free(bytes);
+    if (result == 0 && n->w->ops->settle)
+        result = rg_node_send_pauses(n);
+    if (result == 0 && trace) {
+        rg_send(n->w, 0, TAG_EVENTS, trace->events, report.events * sizeof *trace->events,
+                &request);
+        result = rg_wait(n->w, &request);
+    }
+    return result;
+}
+
+static int receive_run(struct node *n, int rank, uint64_t size, struct rg_run *theirs)
+{
+    struct rg_request request;
+    struct rg_error e;
+    unsigned char *bytes = size <= ACCOUNT_MOST ? malloc((size_t)size + 1) : NULL;
+    if (!bytes)
+        return RG_ERR_NOMEM;
+    rg_recv(n->w, rank, TAG_ACCOUNT, bytes, (size_t)size, &request);
+    int result = rg_wait(n->w, &request);
+    if (result == 0)
+        result = rg_run_decode(bytes, (size_t)size, theirs, &e);
+    if (result == 0 && theirs->node_count != 1)
+        result = RG_ERR_PROTOCOL;
+    free(bytes);
+    return result;
+}
+
+/* Rank 0: the account of another rank, on top of those before it. */
+static int receive_account(struct node *n, int rank)
+{
+    struct report report;
+    struct rg_request request;
+    struct rg_run theirs;
+    rg_run_init(&theirs);
+    rg_recv(n->w, rank, TAG_REPORT, &report, sizeof report, &request);
+    int result = rg_wait(n->w, &request);
+    if (result == 0)
+        result = receive_run(n, rank, report.bytes, &theirs);
+    if (result == 0) {
+        settle_node(n, rank, report.machine, &theirs);
+        rg_run_add_node(n->run, &theirs);
+        n->run->per_node[rank] = theirs.per_node[0]; /* it owns nothing */
+    }
+    rg_run_free(&theirs);
+    if (result == 0 && n->w->ops->settle)
+        result = rg_node_receive_pauses(n, rank, report.machine);
+    if (result == 0 && n->trace)
+        result = receive_events(n, rank, report.events, report.dropped);
+    return result;
+}
+
 int rg_node_gather(struct node *n)
 {
     int result = rg_node_align(n);
@@ -175,44 +212,20 @@ int rg_node_gather(struct node *n)
         return result;
     if (n->w->ops->settle)
         rg_node_settle(n);
-    struct report own = account(n);
-    struct rg_request request;
     if (n->w->rank > 0) {
-        struct rg_trace *trace = n->w->trace;
-        rg_send(n->w, 0, TAG_REPORT, &own, sizeof own, &request);
-        result = rg_wait(n->w, &request);
-        if (result == 0 && n->w->ops->settle)
-            result = rg_node_send_pauses(n);
-        if (result == 0 && trace) {
-            rg_send(n->w, 0, TAG_EVENTS, trace->events, own.events * sizeof *trace->events,
-                    &request);
-            result = rg_wait(n->w, &request);
-        }
+        result = send_account(n);
         return result ? result : hear_whole(n);
     }
-    n->run->per_node = calloc((size_t)n->w->size, sizeof *n->run->per_node);
     n->machines = calloc((size_t)n->w->size, sizeof *n->machines);
-    if (!n->run->per_node || !n->machines)
+    if (!n->machines || rg_run_make_nodes(n->run, n->w->size) < 0)
         return RG_ERR_NOMEM;
-    n->run->node_count = n->w->size;
-    n->run->formula.T_A_s = n->run->formula.c_s = 0;
-    n->run->energy_source = n->energy.source;
-    n->run->energy_J.idle = n->run->energy_J.compute = n->run->energy_J.network = 0;
-    n->run->energy_J.switches = n->run->energy_J.total = 0;
+    rg_copy_text(n->run->energy_source, sizeof n->run->energy_source, n->energy.source);
+    account(n, n->run);
+    settle_node(n, 0, n->energy.meter ? n->energy.meter->machine : 0, n->run);
     n->run->per_node[0].trace = n->w->trace;
-    add_node(n, 0, &own);
     n->w->trace = NULL;
-    for (int rank = 1; rank < n->w->size && result == 0; rank++) {
-        struct report r;
-        rg_recv(n->w, rank, TAG_REPORT, &r, sizeof r, &request);
-        result = rg_wait(n->w, &request);
-        if (result == 0 && n->w->ops->settle)
-            result = rg_node_receive_pauses(n, rank, r.machine);
-        if (result == 0 && n->trace)
-            result = receive_events(n, rank, r.events, r.dropped);
-        if (result == 0)
-            add_node(n, rank, &r);
-    }
+    for (int rank = 1; rank < n->w->size && result == 0; rank++)
+        result = receive_account(n, rank);
     if (result == 0) {
         rg_node_describe_meters(n);
         result = tell_whole(n);

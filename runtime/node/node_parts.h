@@ -9,7 +9,8 @@
 #include <stddef.h>
 
 enum {
-    TAG_REPORT = RG_TAG_USER - 8,
+    TAG_REPORT = RG_TAG_USER - 9,
+    TAG_ACCOUNT,
     TAG_EVENTS,
     TAG_STOP,
     TAG_TRACE,
@@ -18,7 +19,6 @@ enum {
     TAG_SECTIONS,
     TAG_WHOLE
 };
-enum { IDLE, COMPUTE, NETWORK, SWITCH, TOTAL, PARTS }; /* of joules */
 
 struct node {
     struct rg_world *w;
@@ -30,9 +30,10 @@ struct node {
     int64_t done; /* iterations */
     double time_s;
     struct rg_energy energy;
-    double joules[PARTS]; /* of all nodes; rank 0 */
-    bool reached;         /* the wanted accuracy */
-    struct pause *pauses; /* where energy is settled after the run */
+    struct rg_run_energy joules; /* of all nodes; rank 0 */
+    double medium_s;             /* rank 0: of one iteration's messages, one after the other */
+    bool reached;                /* the wanted accuracy */
+    struct pause *pauses;        /* where energy is settled after the run */
     int pause_count;
     uint64_t *machines; /* rank 0: of each node, see struct rg_meter_facts */
     struct rg_clock_map clocks;
@@ -47,25 +48,21 @@ struct pause {
 };
 _Static_assert(sizeof(struct pause) == 32, "pauses have no padding");
 
-/* A node's account, as it travels to rank 0: only fixed-width fields, the same on every ABI. */
+/* What goes before a node's account on its way to rank 0, the same on every ABI. The account is the
+ * node's own run, as if it were alone, without events; these follow. */
 struct report {
-    double busy_s, joules[PARTS];
-    uint64_t messages, values, bytes_sent, bytes_received, messages_received, late_receives;
-    uint64_t tls_sent, tls_received;
-    uint64_t memory, staleness, peak_units, events, dropped, paced, overruns;
-    double interval_s, longest_s, idle_W, variance_J2, samples;       /* of its meter */
-    double offset_s, wall_s, uncertainty_s, drift, drift_uncertainty; /* of its clock */
-    uint64_t machine, metered;
-    char host[64], source[16], meter_error[200];
+    uint64_t bytes;   /* of the account */
+    uint64_t machine; /* see struct rg_meter_facts */
+    uint64_t events, dropped;
 };
-_Static_assert(sizeof(struct report) == (28 + PARTS) * 8 + 280, "the report has no padding");
+_Static_assert(sizeof(struct report) == 32, "the report has no padding");
 _Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg_trace_event) == 56,
                "trace events have no padding");
 
 /* ---- node_energy.c ---- */
 
 /* What this node has drawn, by part. */
-void rg_node_own_joules(const struct node *n, double joules[PARTS]);
+struct rg_run_energy rg_node_own_joules(const struct node *n);
 /* Collective, off the clock: what all nodes have drawn, on rank 0. */
 int rg_node_sum_energy(struct node *n);
 /* Worlds that measure: note the section of time that has just ended. */
@@ -77,18 +74,17 @@ int rg_node_send_pauses(struct node *n);
 int rg_node_receive_pauses(struct node *n, int rank, uint64_t machine);
 /* Is this node's energy to be added? Rank 0, in the order of ranks. */
 bool rg_node_counts(struct node *n, int rank, uint64_t machine);
-/* The meter's part of the report; and, on rank 0, of one node's, then of all nodes'. */
-void rg_node_account_meter(const struct node *n, struct report *r);
-void rg_node_add_energy(struct node *n, const struct report *r);
-void rg_node_add_meter(struct node *n, int rank, const struct report *r);
+/* The meter's part of this node's account. */
+void rg_node_account_meter(const struct node *n, struct rg_run *own);
+/* Rank 0, at the end: what the meters of all nodes know together. */
 void rg_node_describe_meters(struct node *n);
 
 /* ---- node_clocks.c ---- */
 
 /* After the training: by how much clocks differ, and the sections common to all. */
 int rg_node_align(struct node *n);
-/* The clock's part of the report. */
-void rg_node_account_clock(const struct node *n, struct report *r);
+/* The clock's part of this node's account. */
+void rg_node_account_clock(const struct node *n, struct rg_run_clock *clock);
 
 /* ---- node_gather.c ---- */
 
@@ -99,5 +95,8 @@ int rg_node_gather(struct node *n);
 
 /* Rank 0: what the result says of the whole run, once every account is there. */
 void rg_node_describe(struct node *n);
+/* Of the dates at which `count` iterations ended, which are overwritten: the intervals between
+ * them, those at the ends left out. Whether those left are of a steady state. */
+bool rg_node_describe_iterations(struct rg_run *run, double *marks, int64_t count);
 
 #endif

@@ -1,46 +1,95 @@
-/* Results that were read back: their life, and joining parts of one.
+/* Result files: reading them back, and joining parts of one.
  *
- * Failure modes handled: parts that do not belong together, runs that are there twice or missing.
- */
-#include "result/result.h"
+ * Failure modes handled: files that cannot be read or hold no result, or a damaged one; parts that
+ * do not belong together, runs that are there twice or missing. */
+#include "result/result_read.h"
 
 #include "base/check.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-void rg_archive_free(struct rg_archive *archive)
+/* ---- reading ---- */
+
+static int complain(struct rg_error *e, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int complain(struct rg_error *e, const char *format, ...)
 {
-    for (int i = 0; i < archive->run_count; i++)
-        rg_run_free(&archive->runs[i]);
-    free(archive->runs);
-    free(archive->places);
-    *archive = (struct rg_archive){0};
+    char text[sizeof e->text];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    rg_one_line(text);
+    return rg_fail(e, RG_ERR_PROTOCOL, "%s", text);
 }
 
-struct rg_result rg_archive_result(const struct rg_archive *archive)
+/* A file without a part has all runs; else its places rise, and there is one for each run. */
+static const char *fill_places(struct rg_result *result)
 {
-    bool all = archive->run_count == archive->total;
-    return (struct rg_result){.tool = archive->tool,
-                              .world = archive->world,
-                              .scenario = archive->scenario,
-                              .scenario_sha256 = archive->digest[0] ? archive->digest : NULL,
-                              .seed = archive->seed,
-                              .runs = archive->runs,
-                              .run_count = archive->run_count,
-                              .total = archive->total,
-                              .places = all ? NULL : archive->places};
+    struct rg_result_part *part = &result->part;
+    bool given = part->known;
+    if (!given) {
+        part->of_runs = part->count = result->run_count;
+        part->places = calloc((size_t)part->count + 1, sizeof *part->places);
+        if (!part->places)
+            return "memory";
+    }
+    if (part->count != result->run_count)
+        return "places";
+    for (int i = 0; i < part->count; i++) {
+        int least = i > 0 ? part->places[i - 1] + 1 : 0;
+        if (!given)
+            part->places[i] = i;
+        else if (part->places[i] < least || part->places[i] >= part->of_runs)
+            return "places";
+    }
+    part->known = part->count < part->of_runs;
+    return part->of_runs <= RG_RESULT_RUNS ? NULL : "of_runs";
 }
 
-static int check_alike(const struct rg_archive *a, const char *path_a, const struct rg_archive *b,
+static int read_result(const json_t *root, const char *path, struct rg_result *result,
+                       struct rg_error *e)
+{
+    const char *schema = json_string_value(json_object_get(root, "schema"));
+    struct rg_error why = {0};
+    if (!schema || strcmp(schema, RG_RESULT_SCHEMA) != 0)
+        return complain(e, "%.200s: is no result of RingTMP (schema %s)", path, RG_RESULT_SCHEMA);
+    if (!rg_record_read(&rg_result_record, result, root, &why))
+        return complain(e, "%.200s: is missing or wrong: %.100s", path, why.text);
+    const char *fault = fill_places(result);
+    return fault ? complain(e, "%.200s: is wrong: \"%s\"", path, fault) : 0;
+}
+
+int rg_result_read(const char *path, struct rg_result *result, struct rg_error *e)
+{
+    json_error_t error;
+    rg_record_init(&rg_result_record, result);
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        return error.line > 0
+                   ? complain(e, "%.200s:%d: is no result: %.200s", path, error.line, error.text)
+                   : complain(e, "%.200s: cannot be read: %s", path, strerror(errno));
+    int err = read_result(root, path, result, e);
+    json_decref(root);
+    if (err)
+        rg_result_free(result);
+    return err;
+}
+
+/* ---- joining ---- */
+
+static int check_alike(const struct rg_result *a, const char *path_a, const struct rg_result *b,
                        const char *path_b, struct rg_error *e)
 {
     const char *what = NULL;
-    if (strcmp(a->digest, b->digest) != 0 || a->digest[0] == '\0')
+    if (strcmp(a->scenario_sha256, b->scenario_sha256) != 0 || a->scenario_sha256[0] == '\0')
         what = "scenarios (or options, or files that they name)";
     else if (strcmp(a->tool, b->tool) != 0 || strcmp(a->version, b->version) != 0)
         what = "programs or versions";
-    else if (a->total != b->total)
+    else if (a->part.of_runs != b->part.of_runs)
         what = "numbers of runs";
     else if (strcmp(a->world, b->world) != 0 || strcmp(a->scenario, b->scenario) != 0 ||
              a->seed != b->seed)
@@ -68,14 +117,14 @@ static void list_missing(const int *owner, int total, char *text, size_t size)
 }
 
 /* owner[place]: the part that holds that run. */
-static int find_owners(const struct rg_archive *parts, const char *const *paths, int count,
+static int find_owners(const struct rg_result *parts, const char *const *paths, int count,
                        int *owner, struct rg_error *e)
 {
-    int have = 0, total = parts[0].total;
+    int have = 0, total = parts[0].part.of_runs;
     for (int p = 0; p < count; p++) {
         int err = check_alike(&parts[0], paths[0], &parts[p], paths[p], e);
         for (int i = 0; i < parts[p].run_count && err == 0; i++, have++) {
-            int place = parts[p].places[i];
+            int place = parts[p].part.places[i];
             if (owner[place] >= 0)
                 return rg_fail(e, RG_ERR_INVALID,
                                "run %d of %d (%.64s) is both in %.120s and in %.120s", place + 1,
@@ -93,17 +142,19 @@ static int find_owners(const struct rg_archive *parts, const char *const *paths,
                    total, missing);
 }
 
-int rg_archive_merge(struct rg_archive *parts, const char *const *paths, int count,
-                     struct rg_archive *whole, struct rg_error *e)
+int rg_result_merge(struct rg_result *parts, const char *const *paths, int count,
+                    struct rg_result *whole, struct rg_error *e)
 {
-    int total = parts[0].total;
+    int total = parts[0].part.of_runs;
     int *owner = malloc(((size_t)total + 1) * sizeof *owner);
     *whole = parts[0];
+    parts[0].data_notes = NULL; /* the whole's now */
+    parts[0].note_count = 0;
+    whole->part = (struct rg_result_part){.of_runs = total};
     whole->run_count = 0;
     whole->runs = calloc((size_t)total + 1, sizeof *whole->runs);
-    whole->places = calloc((size_t)total + 1, sizeof *whole->places);
     int err = 0;
-    if (!owner || !whole->runs || !whole->places)
+    if (!owner || !whole->runs)
         err = rg_fail(e, RG_ERR_NOMEM, "--merge: out of memory");
     for (int i = 0; i < total && err == 0; i++)
         owner[i] = -1;
@@ -111,18 +162,14 @@ int rg_archive_merge(struct rg_archive *parts, const char *const *paths, int cou
         err = find_owners(parts, paths, count, owner, e);
     free(owner);
     if (err) {
-        free(whole->runs);
-        free(whole->places);
-        *whole = (struct rg_archive){0};
+        rg_result_free(whole);
         return err;
     }
     for (int p = 0; p < count; p++) {
         for (int i = 0; i < parts[p].run_count; i++)
-            whole->runs[parts[p].places[i]] = parts[p].runs[i];
+            whole->runs[parts[p].part.places[i]] = parts[p].runs[i];
         parts[p].run_count = 0; /* they are the whole's now */
     }
-    for (int i = 0; i < total; i++)
-        whole->places[i] = i;
     whole->run_count = total;
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "result/human.h"
+#include "result/result_fields.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,49 +15,15 @@ enum { LABEL = 24, SHORT_LABEL = 16, POINT = 48, CELL = 64, MOST_COLUMNS = 13, M
 /* What stands below the row of a run that did not finish; NULL: nothing. malloc'ed. */
 static char *note_of(const struct rg_run *run)
 {
-    static const char *const words[] = {[RG_RUN_NO_FIT] = "does not fit",
-                                        [RG_RUN_FAILED] = "failed",
-                                        [RG_RUN_INTERRUPTED] = "interrupted",
-                                        [RG_RUN_IMPOSSIBLE] = "impossible"};
+    const char *separator = run->error[0] ? ": " : "";
     char *note = NULL;
-    if (run->status == RG_RUN_OK && run->error[0])
-        return strdup(run->error);
     if (run->status == RG_RUN_OK)
+        return run->error[0] ? strdup(run->error) : NULL;
+    if (asprintf(&note, "%s%s%s", rg_status_name(run->status), separator, run->error) < 0)
         return NULL;
-    if (asprintf(&note, "%s%s%s", words[run->status], run->error[0] ? ": " : "", run->error) < 0)
-        return NULL;
+    for (char *dash = note; (dash = strchr(dash, '-')) && dash < note + strcspn(note, ":");)
+        *dash = ' ';
     return note;
-}
-
-/* Cells of a row, one after the other. */
-struct row {
-    char text[MOST_COLUMNS][CELL];
-    int columns;
-};
-
-static char *next_cell(struct row *row)
-{
-    RG_ASSERT(row->columns < MOST_COLUMNS);
-    row->text[row->columns][0] = '\0';
-    return row->text[row->columns++];
-}
-
-static void add_text(struct row *row, const char *text, int most)
-{
-    if (strlen(text) <= (size_t)most)
-        snprintf(next_cell(row), CELL, "%s", text);
-    else
-        snprintf(next_cell(row), CELL, "%.*s..", most - 2, text);
-}
-
-/* Appends a row with a note below it (may be NULL). */
-static void add_row(struct rg_table *table, const struct row *row, const char *note)
-{
-    const char *cells[MOST_COLUMNS];
-    for (int i = 0; i < row->columns; i++)
-        cells[i] = row->text[i];
-    table->columns = row->columns;
-    rg_table_row(table, cells, note);
 }
 
 /* The part of a file's name that tells it from others: without folder and ".xml". */
@@ -75,189 +42,185 @@ static void point_of(const struct rg_run *run, char text[CELL])
 {
     char all[400] = "";
     for (int i = 0; i < run->sweep_count; i++) {
-        const char *dot = strchr(run->sweep[i].key, '.');
-        const char *name = dot ? dot + 1 : run->sweep[i].key;
+        const char *dot = strchr(run->sweep[i].name, '.');
+        const char *name = dot ? dot + 1 : run->sweep[i].name;
         size_t used = strlen(all);
         char value[CELL];
-        short_name(run->sweep[i].key, run->sweep[i].value, value);
+        short_name(run->sweep[i].name, run->sweep[i].value, value);
         if (strcmp(name, "nodes") != 0)
             snprintf(all + used, sizeof all - used, "%s%s=%s", used ? " " : "", name, value);
     }
     snprintf(text, CELL, strlen(all) <= POINT ? "%s" : "%.46s..", all);
 }
 
-/* Which columns the runs fill. */
-struct shape {
-    bool sweep, points, accuracy, energy;
-    bool predicted; /* the iteration beside the simulated one: where there is room */
-    bool goal;      /* an accuracy was wanted: time until it was reached */
-    bool joules;    /* and joules, where no second table has them */
-    bool sent;      /* where there is room */
+/* ---- columns ---- */
+
+/* When a column is shown: where the runs fill it, and there is room. */
+enum {
+    ALWAYS = 1,
+    POINTS = 2,
+    SINGLE = 4, /* no sweep */
+    ACCURACY = 8,
+    ENERGY = 16,
+    PREDICTED = 32, /* the iteration beside the simulated one */
+    GOAL = 64,      /* an accuracy was wanted: time until it was reached */
+    JOULES = 128,   /* and joules, where no second table has them */
+    SENT = 256
 };
 
-static struct shape shape_of(const struct rg_result *result)
+struct column {
+    const char *head;
+    unsigned when;
+    const char *path; /* of the number, in the table of result fields */
+    const char *(*human)(double value, char out[RG_HUMAN]);
+    bool ran; /* unknown where nothing ran */
+};
+
+static const struct column run_columns[] = {
+    {"time", SINGLE, "time_s", rg_human_seconds, false},
+    {"iteration", ALWAYS, "iteration_s.mean", rg_human_seconds, false},
+    {"predicted", PREDICTED, "predicted.iteration_s", rg_human_seconds, false},
+    {"T_A", ALWAYS, "formula.T_A_s", rg_human_seconds, false},
+    {"c", ALWAYS, "formula.c_s", rg_human_seconds, false},
+    {"ratio", ALWAYS, "formula.ratio", rg_human_ratio, false},
+    {"accuracy", ACCURACY, "final.accuracy", rg_human_percent, false},
+    {"to goal", GOAL, "to_accuracy.time_s", rg_human_seconds, false},
+    {"J to goal", JOULES, "to_accuracy.energy_J", rg_human_joules, false},
+    {"energy", ENERGY, "energy_J.total", rg_human_joules, false},
+    {"sent", SENT, "traffic.payload_bytes", rg_human_bytes, true},
+    {"memory", ALWAYS, "memory_bytes.max_node", rg_human_bytes, true},
+    {0},
+};
+static const struct column predicted_columns[] = {
+    {"iteration", ALWAYS, "predicted.iteration_s", rg_human_seconds, false},
+    {"T_A", ALWAYS, "predicted.T_A_s", rg_human_seconds, false},
+    {"c", ALWAYS, "predicted.c_s", rg_human_seconds, false},
+    {"messages", ALWAYS, "predicted.messages", rg_human_count, false},
+    {"sent", ALWAYS, "predicted.payload_bytes", rg_human_bytes, false},
+    {"memory", ALWAYS, "predicted.memory_bytes", rg_human_bytes, false},
+    {0},
+};
+static const struct column energy_columns[] = {
+    {"total", ALWAYS, "energy_J.total", rg_human_joules, false},
+    {"idle", ALWAYS, "energy_J.idle", rg_human_joules, false},
+    {"compute", ALWAYS, "energy_J.compute", rg_human_joules, false},
+    {"network", ALWAYS, "energy_J.network", rg_human_joules, false},
+    {"switch", ALWAYS, "energy_J.switch", rg_human_joules, false},
+    {"a sample", ALWAYS, "sample_J", rg_human_joules, false},
+    {"to goal", GOAL, "to_accuracy.energy_J", rg_human_joules, false},
+    {0},
+};
+
+static unsigned shape_of(const struct rg_result *result)
 {
-    struct shape shape = {0};
+    unsigned shape = ALWAYS | SINGLE;
     for (int i = 0; i < result->run_count; i++) {
         char point[CELL];
         const struct rg_run *run = &result->runs[i];
         point_of(run, point);
-        shape.sweep = shape.sweep || run->sweep_count > 0;
-        shape.points = shape.points || point[0];
-        shape.accuracy = shape.accuracy || isfinite(run->final_accuracy);
-        shape.energy = shape.energy || isfinite(run->energy_J.total);
-        shape.goal = shape.goal || run->to_accuracy.wanted;
+        if (run->sweep_count > 0)
+            shape &= ~SINGLE;
+        shape |= point[0] ? POINTS : 0;
+        shape |= isfinite(run->final.accuracy) ? ACCURACY : 0;
+        shape |= isfinite(run->energy_J.total) ? ENERGY : 0;
+        shape |= run->to_accuracy.wanted ? GOAL : 0;
     }
-    if (!shape.sweep)
-        shape.accuracy = shape.energy = true;
-    shape.predicted =
-        shape.sweep && !(shape.points && shape.accuracy && shape.energy) && !shape.goal;
-    shape.sent = !(shape.points && shape.goal);
-    shape.joules = shape.goal && shape.energy && result->run_count > MOST_BOTH;
+    const unsigned wide = POINTS | ACCURACY | ENERGY;
+    if (shape & SINGLE)
+        shape |= ACCURACY | ENERGY;
+    else if ((shape & wide) != wide && !(shape & GOAL))
+        shape |= PREDICTED;
+    if ((shape & (POINTS | GOAL)) != (POINTS | GOAL))
+        shape |= SENT;
+    if (shape & GOAL && shape & ENERGY && result->run_count > MOST_BOTH)
+        shape |= JOULES;
     return shape;
 }
 
-/* Label, point, nodes: what every row begins with. run: NULL for the heading. */
-static void begin_row(struct row *row, const struct shape *shape, const struct rg_run *run)
+/* ---- rows ---- */
+
+/* Cells of a row, one after the other. */
+struct row {
+    char text[MOST_COLUMNS][CELL];
+    int columns;
+};
+
+static char *next_cell(struct row *row)
 {
-    row->columns = 0;
-    add_text(row, run ? run->label : "strategy", shape->points ? SHORT_LABEL : LABEL);
-    if (shape->points && run)
-        point_of(run, next_cell(row));
-    else if (shape->points)
-        add_text(row, "point", POINT);
-    snprintf(next_cell(row), RG_HUMAN, run ? "%d" : "nodes", run ? run->nodes : 0);
+    RG_ASSERT(row->columns < MOST_COLUMNS);
+    return row->text[row->columns++];
 }
 
-static void add_run(struct rg_table *table, const struct shape *shape, const struct rg_run *run)
+static void add_text(struct row *row, const char *text, int most)
 {
-    struct row row;
-    char *note = note_of(run);
-    bool ran = run->status != RG_RUN_NO_FIT && run->iterations > 0;
-    double formula = run->formula.defined ? 1 : NAN; /* as a factor */
-    double counted = ran ? 1 : NAN;
-    begin_row(&row, shape, run);
-    if (!shape->sweep)
-        rg_human_seconds(run->time_s, next_cell(&row));
-    rg_human_seconds(run->iteration_s.mean, next_cell(&row));
-    if (shape->predicted)
-        rg_human_seconds(run->predicted.iteration_s, next_cell(&row));
-    rg_human_seconds(formula * run->formula.T_A_s, next_cell(&row));
-    rg_human_seconds(formula * run->formula.c_s, next_cell(&row));
-    rg_human_ratio(formula * run->formula.ratio, next_cell(&row));
-    if (shape->accuracy)
-        rg_human_percent(run->final_accuracy, next_cell(&row));
-    if (shape->goal) {
-        double reached = run->to_accuracy.reached ? 1 : NAN;
-        rg_human_seconds(reached * run->to_accuracy.time_s, next_cell(&row));
-        if (shape->joules)
-            rg_human_joules(reached * run->to_accuracy.energy_J, next_cell(&row));
+    if (strlen(text) <= (size_t)most)
+        snprintf(next_cell(row), CELL, "%s", text);
+    else
+        snprintf(next_cell(row), CELL, "%.*s..", most - 2, text);
+}
+
+/* run: NULL for the heading. A note that is wanted stands below the row. */
+static void add_row(struct rg_table *table, const struct column *columns, unsigned shape,
+                    const struct rg_run *run, bool note)
+{
+    struct row row = {.columns = 0};
+    const char *cells[MOST_COLUMNS];
+    bool ran = run && run->status != RG_RUN_NO_FIT && run->iterations > 0;
+    add_text(&row, run ? run->label : "strategy", shape & POINTS ? SHORT_LABEL : LABEL);
+    if (shape & POINTS && run)
+        point_of(run, next_cell(&row));
+    else if (shape & POINTS)
+        add_text(&row, "point", POINT);
+    snprintf(next_cell(&row), RG_HUMAN, run ? "%d" : "nodes", run ? run->nodes : 0);
+    for (const struct column *column = columns; column->head; column++) {
+        if (!(column->when & shape))
+            continue;
+        if (!run)
+            add_text(&row, column->head, LABEL);
+        else
+            column->human(column->ran && !ran ? NAN
+                                              : rg_record_number(&rg_run_record, run, column->path),
+                          next_cell(&row));
     }
-    if (shape->energy)
-        rg_human_joules(run->energy_J.total, next_cell(&row));
-    if (shape->sent)
-        rg_human_bytes(counted * (double)run->traffic.payload_bytes, next_cell(&row));
-    rg_human_bytes(run->memory_max ? (double)run->memory_max : NAN, next_cell(&row));
-    add_row(table, &row, note);
-    free(note);
+    for (int i = 0; i < row.columns; i++)
+        cells[i] = row.text[i];
+    char *below = run && note ? note_of(run) : NULL;
+    table->columns = row.columns;
+    rg_table_row(table, cells, below);
+    free(below);
 }
 
-static void add_heads(struct rg_table *table, const struct shape *shape)
+static void print_rows(const struct rg_result *result, const struct column *columns, bool notes,
+                       FILE *stream)
 {
-    struct row row;
-    begin_row(&row, shape, NULL);
-    if (!shape->sweep)
-        add_text(&row, "time", LABEL);
-    add_text(&row, "iteration", LABEL);
-    if (shape->predicted)
-        add_text(&row, "predicted", LABEL);
-    add_text(&row, "T_A", LABEL);
-    add_text(&row, "c", LABEL);
-    add_text(&row, "ratio", LABEL);
-    if (shape->accuracy)
-        add_text(&row, "accuracy", LABEL);
-    if (shape->goal)
-        add_text(&row, "to goal", LABEL);
-    if (shape->joules)
-        add_text(&row, "J to goal", LABEL);
-    if (shape->energy)
-        add_text(&row, "energy", LABEL);
-    if (shape->sent)
-        add_text(&row, "sent", LABEL);
-    add_text(&row, "memory", LABEL);
-    add_row(table, &row, NULL);
-}
-
-static void print_predictions(const struct rg_result *result, bool notes, FILE *stream)
-{
-    static const char *const heads[] = {"iteration", "T_A", "c", "messages", "sent", "memory"};
     struct rg_table table = {0};
-    struct shape shape = shape_of(result);
-    struct row row;
-    begin_row(&row, &shape, NULL);
-    for (size_t i = 0; i < RG_COUNT(heads); i++)
-        add_text(&row, heads[i], LABEL);
-    add_row(&table, &row, NULL);
-    for (int i = 0; i < result->run_count; i++) {
-        const struct rg_run *run = &result->runs[i];
-        char *note = notes ? note_of(run) : NULL;
-        double known = run->predicted.defined ? 1 : NAN; /* as a factor */
-        begin_row(&row, &shape, run);
-        rg_human_seconds(known * run->predicted.iteration_s, next_cell(&row));
-        rg_human_seconds(known * run->predicted.T_A_s, next_cell(&row));
-        rg_human_seconds(known * run->predicted.c_s, next_cell(&row));
-        rg_human_count(known * (double)run->predicted.messages, next_cell(&row));
-        rg_human_bytes(known * (double)run->predicted.payload_bytes, next_cell(&row));
-        rg_human_bytes(known * (double)run->predicted.memory_bytes, next_cell(&row));
-        add_row(&table, &row, note);
-        free(note);
-    }
+    unsigned shape = shape_of(result);
+    add_row(&table, columns, shape, NULL, false);
+    for (int i = 0; i < result->run_count; i++)
+        add_row(&table, columns, shape, &result->runs[i], notes);
     rg_table_print(&table, stream);
     rg_table_free(&table);
 }
 
 void rg_result_predictions(const struct rg_result *result, FILE *stream)
 {
-    print_predictions(result, true, stream);
-}
-
-static void add_energy_row(struct rg_table *table, const struct shape *shape,
-                           const struct rg_run *run)
-{
-    struct row row;
-    begin_row(&row, shape, run);
-    rg_human_joules(run->energy_J.total, next_cell(&row));
-    rg_human_joules(run->energy_J.idle, next_cell(&row));
-    rg_human_joules(run->energy_J.compute, next_cell(&row));
-    rg_human_joules(run->energy_J.network, next_cell(&row));
-    rg_human_joules(run->energy_J.switches, next_cell(&row));
-    rg_human_joules(rg_run_sample_J(run), next_cell(&row));
-    if (shape->goal)
-        rg_human_joules(run->to_accuracy.reached ? run->to_accuracy.energy_J : NAN,
-                        next_cell(&row));
-    add_row(table, &row, NULL);
+    print_rows(result, predicted_columns, true, stream);
 }
 
 /* Where the energy went; nothing where nobody knows. */
 static void print_energy(const struct rg_result *result, FILE *stream)
 {
-    static const char *const heads[] = {"total",  "idle",     "compute", "network",
-                                        "switch", "a sample", "to goal"};
     struct rg_table table = {0};
-    struct shape shape = shape_of(result);
+    unsigned shape = shape_of(result);
     const char *source = NULL;
-    struct row row;
-    begin_row(&row, &shape, NULL);
-    for (size_t i = 0; i < RG_COUNT(heads) - !shape.goal; i++)
-        add_text(&row, heads[i], LABEL);
     for (int i = 0; i < result->run_count; i++) {
         const struct rg_run *run = &result->runs[i];
         if (!isfinite(run->energy_J.total))
             continue;
         if (!source)
-            add_row(&table, &row, NULL);
+            add_row(&table, energy_columns, shape, NULL, false);
         source = run->energy_source;
-        add_energy_row(&table, &shape, run);
+        add_row(&table, energy_columns, shape, run, false);
     }
     if (source) {
         putc('\n', stream);
@@ -340,24 +303,19 @@ void rg_result_failures(const struct rg_result *result, const char *program, FIL
  */
 void rg_result_table(const struct rg_result *result, FILE *stream)
 {
-    struct rg_table table = {0};
-    struct shape shape = shape_of(result);
     bool predicted = false;
     fprintf(stream, "%s, seed %" PRIu64 ", world %s\n\n", result->scenario, result->seed,
             result->world);
     for (int i = 0; i < result->note_count; i++)
-        fprintf(stream, "data: %s%s", result->notes[i], i + 1 < result->note_count ? "\n" : "\n\n");
+        fprintf(stream, "data: %s%s", result->data_notes[i],
+                i + 1 < result->note_count ? "\n" : "\n\n");
     if (result->run_count == 0) { /* interrupted early, or a shard without a run */
         fputs("no run has finished\n", stream);
         return;
     }
-    add_heads(&table, &shape);
-    for (int i = 0; i < result->run_count; i++) {
-        add_run(&table, &shape, &result->runs[i]);
+    for (int i = 0; i < result->run_count; i++)
         predicted = predicted || result->runs[i].predicted.defined;
-    }
-    rg_table_print(&table, stream);
-    rg_table_free(&table);
+    print_rows(result, run_columns, true, stream);
     tell_extrapolated(result, stream);
     fputs(
         "\nT_A, c: compute and communication time of one iteration at the bottleneck node; ratio: "
@@ -372,5 +330,5 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
     if (!predicted)
         return;
     fputs("\npredicted for one iteration by the closed forms alone:\n\n", stream);
-    print_predictions(result, false, stream);
+    print_rows(result, predicted_columns, false, stream);
 }

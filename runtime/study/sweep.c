@@ -228,7 +228,7 @@ static int describe_point(struct planner *p, const struct rg_strategy_spec *spec
         planned->point[count++].line = p->scenario.sweeps[i].line;
     }
     for (int i = 0; i < count; i++) {
-        planned->point[i].key = planned->run.sweep[i].key;
+        planned->point[i].key = planned->run.sweep[i].name;
         planned->point[i].value = planned->run.sweep[i].value;
     }
     return err;
@@ -501,7 +501,7 @@ int rg_sweep_head(const struct rg_sweep_plan *plan, int run, struct rg_run *copy
     for (int i = 0; i < from->param_count && err == 0; i++)
         err = rg_run_param(copy, from->params[i].name, from->params[i].value);
     for (int i = 0; i < from->sweep_count && err == 0; i++)
-        err = rg_run_setting(copy, from->sweep[i].key, from->sweep[i].value);
+        err = rg_run_setting(copy, from->sweep[i].name, from->sweep[i].value);
     return err;
 }
 

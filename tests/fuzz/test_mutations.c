@@ -183,27 +183,46 @@ static int read_checkpoint(const char *path, struct rg_error *e)
     return err;
 }
 
-/* A pipe's text: no file, so no name to tell. */
+/* Whatever is let pass can be shown, and written again. */
+static void use_runs(struct rg_run *runs, int count)
+{
+    struct rg_result result = rg_result_of("t", "w", "s", NULL, 0);
+    FILE *sink = fopen("/dev/null", "w");
+    result.runs = runs;
+    result.run_count = count;
+    CU_ASSERT_EQUAL(rg_result_trace(&result, sink), 0);
+    CU_ASSERT_EQUAL(rg_result_write(&result, sink), 0);
+    rg_result_table(&result, sink);
+    fclose(sink);
+}
+
+/* A child's bytes: no file, so no name to tell. */
 static int read_run(const char *path, struct rg_error *e)
 {
-    static char text[MAX_SIZE + 1];
+    static struct input in;
     struct rg_run run;
     FILE *stream = fopen(path, "rb");
-    text[fread(text, 1, MAX_SIZE, stream)] = '\0';
+    in.size = fread(in.bytes, 1, MAX_SIZE, stream);
     fclose(stream);
-    int err = rg_run_decode(text, &run, e);
+    int err = rg_run_decode(in.bytes, in.size, &run, e);
     if (err == 0) {
-        char *again = NULL;
-        struct rg_result result = {
-            .tool = "t", .world = "w", .scenario = "s", .runs = &run, .run_count = 1};
-        FILE *sink = fopen("/dev/null", "w");
-        CU_ASSERT_EQUAL(rg_run_encode(&run, &again), 0);
-        CU_ASSERT_EQUAL(rg_result_trace(&result, sink), 0);
-        rg_result_table(&result, sink);
-        fclose(sink);
+        unsigned char *again = NULL;
+        size_t size;
+        CU_ASSERT_EQUAL(rg_run_encode(&run, &again, &size), 0);
+        use_runs(&run, 1);
         free(again);
     }
     rg_run_free(&run);
+    return err;
+}
+
+static int read_result(const char *path, struct rg_error *e)
+{
+    struct rg_result result;
+    int err = rg_result_read(path, &result, e);
+    if (err == 0)
+        use_runs(result.runs, result.run_count);
+    rg_result_free(&result);
     return err;
 }
 
@@ -315,14 +334,31 @@ static void test_runs(void)
 {
     static struct input in;
     struct rg_run run;
-    char *text;
+    unsigned char *bytes;
     fill_run(&run);
-    CU_ASSERT_EQUAL_FATAL(rg_run_encode(&run, &text), 0);
-    in.size = RG_MIN(strlen(text), (size_t)MAX_SIZE);
-    memcpy(in.bytes, text, in.size);
-    free(text);
+    CU_ASSERT_EQUAL_FATAL(rg_run_encode(&run, &bytes, &in.size), 0);
+    CU_ASSERT_TRUE_FATAL(in.size <= MAX_SIZE);
+    memcpy(in.bytes, bytes, in.size);
+    free(bytes);
     rg_run_free(&run);
     fuzz(&in, read_run, false, rounds());
+}
+
+static void test_results(void)
+{
+    static struct input in;
+    struct rg_run run;
+    struct rg_result result = rg_result_of("ringsim", "sim", "s", NULL, 1);
+    const char *path = scratch_path("result.json");
+    fill_run(&run);
+    result.runs = &run;
+    result.run_count = 1;
+    FILE *stream = fopen(path, "wb");
+    CU_ASSERT_EQUAL_FATAL(rg_result_write(&result, stream), 0);
+    fclose(stream);
+    rg_run_free(&run);
+    load(&in, path);
+    fuzz(&in, read_result, true, rounds());
 }
 
 static void test_checkpoints(void)
@@ -367,6 +403,7 @@ static const struct suite_test tests[] = {
     {"corpus of hostile files, unchanged", test_corpus_unchanged},
     {"corpus of hostile files, mutated", test_corpus},
     {"runs on a pipe", test_runs},
+    {"results", test_results},
     {"checkpoints", test_checkpoints},
     {"sets", test_sets},
 };

@@ -27,8 +27,8 @@ static void compare(const struct rg_run *mem, json_t *run, const char *world, in
     expect_same(run, "traffic.messages", mem->traffic.messages, what);
     expect_same(run, "traffic.values", mem->traffic.values, what);
     expect_same(run, "traffic.payload_bytes", mem->traffic.payload_bytes, what);
-    expect_same(run, "memory_bytes.max_node", mem->memory_max, what);
-    expect_same(run, "memory_bytes.total", mem->memory_total, what);
+    expect_same(run, "memory_bytes.max_node", mem->memory_bytes.max_node, what);
+    expect_same(run, "memory_bytes.total", mem->memory_bytes.total, what);
     expect_same(run, "peak_units", (uint64_t)mem->peak_units, what);
     expect_same(run, "staleness", (uint64_t)mem->staleness, what);
 }

@@ -40,7 +40,7 @@ static void simulate(const struct model *m, long per_epoch, long iterations,
     run->samples = 16 * (uint64_t)iterations;
     run->time_s = 0;
     run->staleness = 4;
-    run->memory_max = 77;
+    run->memory_bytes.max_node = 77;
     run->formula.predicted_iteration_s = 2;
     run->energy_J.idle = 0;
     for (long first = 0; first < iterations; first += per_epoch) {
@@ -106,7 +106,7 @@ static void check_run(const struct rg_run *run, const struct rg_reduced_run *who
     CU_ASSERT_EQUAL(run->samples, w->samples);
     CU_ASSERT_EQUAL(run->traffic.messages, w->traffic.messages);
     CU_ASSERT_EQUAL(run->late_receives, w->late_receives);
-    CU_ASSERT_EQUAL(run->memory_max, 77);
+    CU_ASSERT_EQUAL(run->memory_bytes.max_node, 77);
     CU_ASSERT_EQUAL(run->staleness, 4);
     CU_ASSERT_DOUBLE_EQUAL(run->time_s, w->time_s, 1e-12 * w->time_s);
     CU_ASSERT_DOUBLE_EQUAL(run->energy_J.idle, w->energy_J.idle, 1e-12 * w->energy_J.idle);

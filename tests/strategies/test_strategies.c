@@ -173,7 +173,7 @@ static void account_equals_forms(const struct rg_study *study)
         CU_ASSERT_EQUAL(run.traffic.messages, p.messages * iterations);
         CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
         CU_ASSERT_EQUAL(run.traffic.payload_bytes, p.payload_bytes * iterations);
-        CU_ASSERT_EQUAL(run.memory_max, p.memory_bytes);
+        CU_ASSERT_EQUAL(run.memory_bytes.max_node, p.memory_bytes);
         for (int rank = 0; rank < job->nodes; rank++)
             CU_ASSERT_EQUAL(run.per_node[rank].memory_bytes, job->strategy->memory(job, rank));
         if (p.overlap)

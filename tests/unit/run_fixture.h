@@ -64,14 +64,15 @@ static inline void fill_run(struct rg_run *run)
     run->formula.observed_iteration_s = 0.7;
     run->formula.ratio = 1.05;
     run->energy_J.total = 12.5;
-    run->energy_source = "model";
+    strcpy(run->energy_source, "model");
+    run->sample_J = 0.125;
     run->traffic.messages = 12;
     run->traffic.values = 34;
     run->traffic.payload_bytes = 1u << 31;
     run->traffic.wire_bytes = 1e10 + 0.5;
     run->traffic.max_node_bytes = 7;
-    run->memory_max = 3000000;
-    run->memory_total = 6000000;
+    run->memory_bytes.max_node = 3000000;
+    run->memory_bytes.total = 6000000;
     run->late_receives = 2;
     run->staleness = 15;
     run->peak_units = 16;
@@ -80,9 +81,9 @@ static inline void fill_run(struct rg_run *run)
     run->point_count = 2;
     run->training[0] = (struct rg_run_point){10, 1.5, NAN, 2.25, 0.5};
     run->training[1] = (struct rg_run_point){20, 3.5, 7, 1.0 / 7, 0.9361};
-    run->final_loss = 1.0 / 7;
-    run->final_accuracy = 0.9361;
-    run->to_accuracy.wanted = run->to_accuracy.reached = true;
+    run->final.loss = 1.0 / 7;
+    run->final.accuracy = 0.9361;
+    run->to_accuracy.wanted = true;
     run->to_accuracy.target = 0.9;
     run->to_accuracy.iterations = 20;
     run->to_accuracy.time_s = 3.5;
@@ -97,8 +98,7 @@ static inline void fill_run(struct rg_run *run)
     run->predicted.values = 17;
     run->predicted.payload_bytes = 1u << 30;
     run->predicted.memory_bytes = 2999999;
-    run->per_node = calloc(2, sizeof *run->per_node);
-    run->node_count = 2;
+    rg_run_make_nodes(run, 2);
     for (int i = 0; i < 2; i++) {
         struct rg_run_node *node = &run->per_node[i];
         snprintf(node->host, sizeof node->host, "pi-%d", i);

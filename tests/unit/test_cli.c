@@ -247,14 +247,15 @@ static void test_exit_statuses(void)
 static void test_outputs(void)
 {
     struct rg_run run;
-    struct rg_result result = {
-        .tool = "t", .world = "sim", .scenario = "s", .runs = &run, .run_count = 1};
+    struct rg_result result = rg_result_of("t", "sim", "s", NULL, 0);
     char json[512], trace[512], line[400];
     snprintf(json, sizeof json, "%s", scratch_path("out.json"));
     snprintf(trace, sizeof trace, "%s", scratch_path("out.trace"));
     struct rg_options options = {.json = json, .trace = trace, .quiet = true};
     fill_run(&run);
     run.error_code = 0;
+    result.runs = &run;
+    result.run_count = 1;
     rg_cli_host(&result, 1.5);
     CU_ASSERT_EQUAL(strlen(result.host.date), 20);
     CU_ASSERT_TRUE(result.host.machine[0] && result.host.blas_threads >= 1 &&

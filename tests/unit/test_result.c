@@ -50,18 +50,15 @@ static struct rg_result make_result(struct rg_run runs[3])
     runs[2].nodes = 64;
     runs[2].status = RG_RUN_FAILED;
     strcpy(runs[2].error, "a peer was lost");
-    return (struct rg_result){.tool = "ringsim",
-                              .world = "sim",
-                              .scenario = "test",
-                              .seed = 9007199254740991,
-                              .host = {.wall_s = 1.25,
-                                       .date = "2024-01-02T03:04:05Z",
-                                       .load = NAN,
-                                       .blas_kernels = "Haswell",
-                                       .blas_threads = 1,
-                                       .machine = "x86_64 Linux"},
-                              .runs = runs,
-                              .run_count = 3};
+    struct rg_result result = rg_result_of("ringsim", "sim", "test", NULL, 9007199254740991);
+    strcpy(result.host.date, "2024-01-02T03:04:05Z");
+    strcpy(result.host.blas_kernels, "Haswell");
+    strcpy(result.host.machine, "x86_64 Linux");
+    result.host.wall_s = 1.25;
+    result.host.blas_threads = 1;
+    result.runs = runs;
+    result.run_count = 3;
+    return result;
 }
 
 static void free_runs(struct rg_run runs[3])
@@ -218,22 +215,29 @@ static void test_texts_stay_json(void)
     }
 }
 
-static char *encoded(const struct rg_run *run)
+/* ---- as bytes ---- */
+
+struct bytes {
+    unsigned char *at;
+    size_t size;
+};
+
+static struct bytes encoded(const struct rg_run *run)
 {
-    char *text = NULL;
-    CU_ASSERT_EQUAL(rg_run_encode(run, &text), 0);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
-    return text;
+    struct bytes bytes;
+    CU_ASSERT_EQUAL_FATAL(rg_run_encode(run, &bytes.at, &bytes.size), 0);
+    return bytes;
 }
 
 static void check_round_trip(const struct rg_run *run)
 {
     struct rg_run back;
     struct rg_error e = {0};
-    char *text = encoded(run);
-    CU_ASSERT_EQUAL_FATAL(rg_run_decode(text, &back, &e), 0);
-    char *again = encoded(&back);
-    CU_ASSERT_STRING_EQUAL(text, again);
+    struct bytes bytes = encoded(run);
+    CU_ASSERT_EQUAL_FATAL(rg_run_decode(bytes.at, bytes.size, &back, &e), 0);
+    struct bytes again = encoded(&back);
+    CU_ASSERT_EQUAL_FATAL(bytes.size, again.size);
+    CU_ASSERT_EQUAL(memcmp(bytes.at, again.at, bytes.size), 0);
     CU_ASSERT_EQUAL(back.error_code, run->error_code);
     CU_ASSERT_EQUAL(back.samples, run->samples);
     CU_ASSERT_EQUAL(back.status, run->status);
@@ -247,12 +251,12 @@ static void check_round_trip(const struct rg_run *run)
         CU_ASSERT_EQUAL(a->dropped, b->dropped);
         CU_ASSERT_EQUAL(memcmp(a->events, b->events, (size_t)a->count * sizeof *a->events), 0);
     }
-    free(text);
-    free(again);
+    free(bytes.at);
+    free(again.at);
     rg_run_free(&back);
 }
 
-static void test_pipe(void)
+static void test_bytes(void)
 {
     struct rg_run runs[3];
     struct rg_result result = make_result(runs);
@@ -261,45 +265,55 @@ static void test_pipe(void)
     free_runs(runs);
 }
 
-static void test_pipe_damage(void)
+/* Wherever a child that dies while it writes has come to. */
+static void test_cut_bytes(void)
 {
-    static const char *const damages[][2] = {
-        {"\"nodes\": 2", "\"nodes\": -2"},
-        {"\"nodes\": 2", "\"nodes\": \"2\""},
-        {"\"status\": \"ok\"", "\"status\": 1"},
-        {"\"nodes\"", "\"node\""},
-        {"\"model\"", "\"magic\""},
-        {"\"training\": [", "\"training\": [1,"},
-        {"\"rank\": 0", "\"host\": 0"},
-        {"\"formula\": {", "\"formula\": {\"a\": 1,"},
-        {"\"T_A_s\"", "\"TAs\""},
-        {"\"iterations\": 123", "\"iterations\": 9e99"},
-    };
     struct rg_run run, back;
     fill_run(&run);
-    char *text = encoded(&run);
-    for (size_t i = 0; i < RG_COUNT(damages); i++) {
+    struct bytes bytes = encoded(&run);
+    for (size_t size = 0; size < bytes.size; size++) {
         struct rg_error e = {0};
-        char *bad = replaced(text, damages[i][0], damages[i][1]);
-        int err = rg_run_decode(bad, &back, &e);
-        if (strstr(damages[i][1], "\"a\": 1") == NULL) { /* fields of later versions are let pass */
-            CU_ASSERT_EQUAL(err, RG_ERR_PROTOCOL);
-            CU_ASSERT_TRUE(strlen(e.text) > 10 && !strchr(e.text, '\n'));
-        }
-        rg_run_free(&back);
-        free(bad);
-    }
-    size_t length = strlen(text);
-    for (size_t cut = 0; cut < length - 2;
-         cut += 1 + cut / 20) { /* a child that died while writing */
-        struct rg_error e = {0};
-        char *part = strndup(text, cut);
-        CU_ASSERT_EQUAL(rg_run_decode(part, &back, &e), RG_ERR_PROTOCOL);
+        unsigned char *part = malloc(size + 1); /* so that a reader beyond it is noticed */
+        memcpy(part, bytes.at, size);
+        CU_ASSERT_EQUAL(rg_run_decode(part, size, &back, &e), RG_ERR_PROTOCOL);
         CU_ASSERT_TRUE(e.text[0] && !strchr(e.text, '\n'));
+        CU_ASSERT_EQUAL(back.node_count, 0);
         rg_run_free(&back);
         free(part);
     }
-    free(text);
+    bytes.at = realloc(bytes.at, bytes.size + 1);
+    CU_ASSERT_EQUAL(rg_run_decode(bytes.at, bytes.size + 1, &back, NULL), RG_ERR_PROTOCOL);
+    free(bytes.at);
+    rg_run_free(&run);
+}
+
+/* The label comes first: its length, then its letters. Then numbers that no run has. */
+static void test_wrong_bytes(void)
+{
+    struct rg_run run, back;
+    struct rg_error e;
+    rg_run_init(&run);
+    strcpy(run.label, "a");
+    strcpy(run.kind, "b");
+    struct bytes bytes = encoded(&run);
+    const struct {
+        size_t at;
+        unsigned char value;
+        const char *field;
+    } bad[] = {{0, 64, "label"},          {7, 128, "label"},     {8, 0, "label"},
+               {9 + 9 + 8, 255, "nodes"}, {18 + 15, 1, "nodes"}, {18 + 16, 2, "numerics"},
+               {18 + 24, 5, "status"}};
+    for (size_t i = 0; i < RG_COUNT(bad); i++) {
+        unsigned char before = bytes.at[bad[i].at];
+        bytes.at[bad[i].at] = bad[i].value;
+        int err = rg_run_decode(bytes.at, bytes.size, &back, &e);
+        bool nodes_255 = bad[i].value == 255; /* that is as good as any */
+        CU_ASSERT_EQUAL(err, nodes_255 ? 0 : RG_ERR_PROTOCOL);
+        CU_ASSERT_TRUE(nodes_255 || strstr(e.text, bad[i].field));
+        rg_run_free(&back);
+        bytes.at[bad[i].at] = before;
+    }
+    free(bytes.at);
     rg_run_free(&run);
 }
 
@@ -493,11 +507,10 @@ static const char *write_part(struct rg_result result, int which, const char *na
             kept[which][count] = result.runs[i];
             places[which][count++] = i;
         }
-    result.scenario_sha256 = digest;
+    strcpy(result.scenario_sha256, digest);
     result.runs = kept[which];
     result.run_count = count;
-    result.total = 3;
-    result.places = count < 3 ? places[which] : NULL;
+    result.part = (struct rg_result_part){count < 3, 3, places[which], count};
     char *text = printed(&result, print_json);
     const char *path = scratch_text(name, text);
     free(text);
@@ -514,11 +527,11 @@ static char *read_text(const char *path)
     return text;
 }
 
-/* The archive's result, with the host that make_result gives, is what the file holds. */
-static void check_archive(const struct rg_archive *archive, const struct rg_result_host *host,
+/* With the host that make_result gives, it is what the file holds. */
+static void check_archive(const struct rg_result *archive, const struct rg_result_host *host,
                           const char *path)
 {
-    struct rg_result result = rg_archive_result(archive);
+    struct rg_result result = *archive;
     result.host = *host;
     char *wanted = read_text(path), *got = printed(&result, print_json);
     CU_ASSERT_STRING_EQUAL(got, wanted);
@@ -531,34 +544,34 @@ static void test_archive(void)
     struct rg_run runs[3];
     struct rg_result result = make_result(runs);
     for (int which = 0; which < 8; which++) {
-        struct rg_archive archive;
+        struct rg_result archive;
         struct rg_error e = {0};
         const char *path = write_part(result, which, "part.json");
-        CU_ASSERT_EQUAL_FATAL(rg_archive_read(path, &archive, &e), 0);
-        CU_ASSERT_EQUAL(archive.total, 3);
-        CU_ASSERT_STRING_EQUAL(archive.digest, digest);
+        CU_ASSERT_EQUAL_FATAL(rg_result_read(path, &archive, &e), 0);
+        CU_ASSERT_EQUAL(archive.part.of_runs, 3);
+        CU_ASSERT_STRING_EQUAL(archive.scenario_sha256, digest);
         check_archive(&archive, &result.host, path);
-        rg_archive_free(&archive);
+        rg_result_free(&archive);
     }
     free_runs(runs);
 }
 
 /* Parts in any order give the whole; parts[i] is a set of runs, 0 ends them. */
-static int merge(struct rg_result result, const int *sets, struct rg_archive *whole,
+static int merge(struct rg_result result, const int *sets, struct rg_result *whole,
                  struct rg_error *e)
 {
-    struct rg_archive parts[4];
+    struct rg_result parts[4];
     const char *paths[4] = {NULL};
     int count = 0, err = 0;
     for (; sets[count]; count++) {
         char name[32];
         snprintf(name, sizeof name, "part-%d-%d.json", count, sets[count]);
         paths[count] = write_part(result, sets[count], name);
-        CU_ASSERT_EQUAL_FATAL(rg_archive_read(paths[count], &parts[count], e), 0);
+        CU_ASSERT_EQUAL_FATAL(rg_result_read(paths[count], &parts[count], e), 0);
     }
-    err = rg_archive_merge(parts, paths, count, whole, e);
+    err = rg_result_merge(parts, paths, count, whole, e);
     for (int i = 0; i < count; i++)
-        rg_archive_free(&parts[i]);
+        rg_result_free(&parts[i]);
     return err;
 }
 
@@ -567,13 +580,13 @@ static void test_merge(void)
     static const int good[][4] = {{1, 2, 4}, {4, 1, 2}, {5, 2}, {2, 5}, {7}};
     struct rg_run runs[3];
     struct rg_result result = make_result(runs);
-    struct rg_archive whole;
+    struct rg_result whole;
     struct rg_error e = {0};
     const char *path = write_part(result, 7, "whole.json");
     for (size_t i = 0; i < RG_COUNT(good); i++) {
         CU_ASSERT_EQUAL_FATAL(merge(result, good[i], &whole, &e), 0);
         check_archive(&whole, &result.host, path);
-        rg_archive_free(&whole);
+        rg_result_free(&whole);
     }
     CU_ASSERT_EQUAL(merge(result, (const int[]){1, 2, 0}, &whole, &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, NULL, 0, "1 of 3 runs|missing|3"));
@@ -594,6 +607,20 @@ static void test_archive_damage(void)
         {"\"runs\": [", "\"runs\": [{},", "run 1"},
         {"\"status\": \"failed\"", "\"status\": \"lost\"", "run 2|status"},
         {"\"seed\": ", "\"seed\": -", "seed"},
+        {"\"nodes\": 2", "\"nodes\": -2", "run 1|nodes"},
+        {"\"nodes\": 2", "\"nodes\": \"2\"", "run 1|nodes"},
+        {"\"nodes\": 2", "\"nodes\": 2147483648", "run 1|nodes"},
+        {"\"status\": \"ok\"", "\"status\": 1", "run 1|status"},
+        {"\"training\": [", "\"training\": [1,", "run 1|iteration"},
+        {"\"rank\": 0", "\"host\": 0", "duplicate"},
+        {"\"T_A_s\"", "\"TAs\"", "run 1|T_A_s"},
+        {"\"iterations\": 123", "\"iterations\": 9e9, \"i\": 123", "run 1|iterations"},
+        {"\"overlap\": true", "\"overlap\": 1", "run 1|overlap"},
+        {"\"weights_sha256\": \"", "\"weights_sha256\": \"a", "run 1|weights_sha256"},
+        {"\"error\": null", "\"error\": 3", "run 1|error"},
+        {"\"late_receives\": 2", "\"late_receives\": 2.5", "run 1|late_receives"},
+        {"\"wire_bytes\": ", "\"wire_bytes\": true, \"wires\": ", "run 1|wire_bytes"},
+        {"micro-batches\": \"007\"", "micro-batches\": 7", "run 1|sweep"},
         {"\"sweep\": {}", "\"sweep\": null", "run 2|sweep"},
         {"\"params\": {", "\"params\": 3, \"parameters\": {", "run 1|params"},
         {"\"formula\": {", "\"formula\": true, \"formulae\": {", "run 1|formula"},
@@ -607,16 +634,16 @@ static void test_archive_damage(void)
     struct rg_result result = make_result(runs);
     char *good = read_text(write_part(result, 5, "good.json"));
     for (size_t i = 0; i < RG_COUNT(bad); i++) {
-        struct rg_archive archive;
+        struct rg_result archive;
         struct rg_error e = {0};
         char *text = replaced(good, bad[i].from, bad[i].to);
-        CU_ASSERT_TRUE(rg_archive_read(scratch_text("bad.json", text), &archive, &e) < 0);
+        CU_ASSERT_TRUE(rg_result_read(scratch_text("bad.json", text), &archive, &e) < 0);
         CU_ASSERT_TRUE(complains(&e, NULL, 0, bad[i].words) && strstr(e.text, "bad.json"));
         free(text);
     }
-    struct rg_archive archive;
+    struct rg_result archive;
     struct rg_error e = {0};
-    CU_ASSERT_TRUE(rg_archive_read(scratch_path("none.json"), &archive, &e) < 0);
+    CU_ASSERT_TRUE(rg_result_read(scratch_path("none.json"), &archive, &e) < 0);
     CU_ASSERT_TRUE(complains(&e, scratch_path("none.json"), 0, "No such file"));
     free(good);
     free_runs(runs);
@@ -660,18 +687,187 @@ static void test_edges(void)
     }
 }
 
+/* ---- the table of fields ---- */
+
+static char *shown(void (*show)(FILE *stream))
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    show(stream);
+    fclose(stream);
+    return text;
+}
+
+/* What stands in docs/ is what the programs print. */
+static void test_pages(void)
+{
+    static const char heading[] = "## All fields\n\n";
+    char *page = read_text(RG_SOURCE_DIR "/docs/result.md"), *fields = strstr(page, heading);
+    char *schema = read_text(RG_SOURCE_DIR "/docs/result.schema.json");
+    char *wanted_fields = shown(rg_result_reference), *wanted_schema = shown(rg_result_schema);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(fields);
+    CU_ASSERT_STRING_EQUAL(fields + strlen(heading), wanted_fields);
+    CU_ASSERT_STRING_EQUAL(schema, wanted_schema);
+    if (strcmp(fields + strlen(heading), wanted_fields) != 0 || strcmp(schema, wanted_schema) != 0)
+        printf(
+            "\n    ringsim --result-schema > docs/result.schema.json; in docs/result.md, below the "
+            "heading: ringsim --result-fields\n");
+    free(page);
+    free(schema);
+    free(wanted_fields);
+    free(wanted_schema);
+}
+
+/* A node's account on top of another's: each field by its rule. */
+static void test_adding(void)
+{
+    struct rg_run a, b;
+    rg_run_init(&a);
+    rg_run_init(&b);
+    CU_ASSERT_EQUAL_FATAL(rg_run_make_nodes(&b, 1), 0);
+    a.time_s = 1;
+    b.time_s = 9;
+    a.energy_J =
+        (struct rg_run_energy){.total = 9, .idle = 1, .compute = 2, .network = 3, .switches = 4};
+    b.energy_J =
+        (struct rg_run_energy){.total = 1, .idle = 5, .compute = 6, .network = 7, .switches = 8};
+    a.traffic.messages = 10;
+    b.traffic.messages = 20;
+    b.traffic.wire_bytes = 0.5;
+    a.memory_bytes.max_node = a.memory_bytes.total = 100;
+    b.memory_bytes.max_node = b.memory_bytes.total = 70;
+    a.staleness = 3;
+    b.staleness = 4;
+    a.peak_units = 2;
+    a.late_receives = b.late_receives = 1;
+    b.meter = (struct rg_run_meter){.known = true,
+                                    .source = "rapl",
+                                    .nodes = 1,
+                                    .interval_s = NAN,
+                                    .longest_s = 0.25,
+                                    .samples = 6,
+                                    .uncertainty_J = 3,
+                                    .idle_W = 2,
+                                    .above_idle_J = 5};
+    rg_run_add_node(&a, &b); /* the first that is metered */
+    CU_ASSERT_STRING_EQUAL(a.meter.source, "rapl");
+    CU_ASSERT_EQUAL(a.meter.nodes, 1);
+    CU_ASSERT_TRUE(isnan(a.meter.interval_s));
+    CU_ASSERT_EQUAL(a.time_s, 1);
+    CU_ASSERT_EQUAL(a.energy_J.idle, 6);
+    CU_ASSERT_EQUAL(a.energy_J.switches, 12);
+    CU_ASSERT_EQUAL(a.energy_J.total, 36); /* the parts, not 9 + 1 */
+    CU_ASSERT_EQUAL(a.traffic.messages, 30);
+    CU_ASSERT_EQUAL(a.traffic.wire_bytes, 0.5);
+    CU_ASSERT_EQUAL(a.memory_bytes.max_node, 100);
+    CU_ASSERT_EQUAL(a.memory_bytes.total, 170);
+    CU_ASSERT_EQUAL(a.staleness, 4);
+    CU_ASSERT_EQUAL(a.peak_units, 2);
+    CU_ASSERT_EQUAL(a.late_receives, 2);
+    CU_ASSERT_EQUAL(a.node_count, 0);
+    CU_ASSERT_FALSE(a.formula.defined || a.predicted.defined || a.to_accuracy.wanted);
+    b.energy_J = (struct rg_run_energy){
+        .total = 4, .idle = 1, .compute = NAN, .network = NAN, .switches = NAN};
+    b.meter.interval_s = 0.125;
+    b.meter.uncertainty_J = 4;
+    strcpy(b.meter.source, "csv");
+    strcpy(b.meter.error, "rank 2: lost");
+    rg_run_add_node(&a, &b);
+    CU_ASSERT_EQUAL(a.energy_J.total, 40);
+    CU_ASSERT_TRUE(isnan(a.energy_J.compute));
+    CU_ASSERT_STRING_EQUAL(a.meter.source, "rapl");
+    CU_ASSERT_STRING_EQUAL(a.meter.error, "rank 2: lost");
+    CU_ASSERT_EQUAL(a.meter.nodes, 2);
+    CU_ASSERT_EQUAL(a.meter.samples, 12);
+    CU_ASSERT_EQUAL(a.meter.interval_s, 0.125);
+    CU_ASSERT_EQUAL(a.meter.longest_s, 0.25);
+    CU_ASSERT_EQUAL(a.meter.uncertainty_J, 5);
+    CU_ASSERT_EQUAL(a.meter.idle_W, 4);
+    CU_ASSERT_EQUAL(a.meter.above_idle_J, 10);
+    rg_run_free(&a);
+    rg_run_free(&b);
+}
+
+/* What follows from the nodes: of 10 iterations in 4 s, 8 J and 32 samples. */
+static void test_deriving(void)
+{
+    struct rg_run run;
+    rg_run_init(&run);
+    CU_ASSERT_EQUAL_FATAL(rg_run_make_nodes(&run, 2), 0);
+    run.iterations = 10;
+    run.samples = 32;
+    run.time_s = 4;
+    run.energy_J.total = 8;
+    run.per_node[0].busy_s = 5; /* longer than rank 0's clock ran */
+    run.per_node[1].busy_s = 1;
+    run.per_node[0].comm_s = 1;
+    run.per_node[1].comm_s = 2;
+    run.per_node[0].bytes_sent = 100;
+    run.per_node[1].bytes_sent = 60;
+    run.per_node[1].bytes_received = 50;
+    rg_run_derive(&run);
+    CU_ASSERT_EQUAL(run.per_node[0].idle_s, 0);
+    CU_ASSERT_EQUAL(run.per_node[1].idle_s, 3);
+    CU_ASSERT_EQUAL(run.per_node[1].rank, 1);
+    CU_ASSERT_EQUAL(run.formula.T_A_s, 0.5);
+    CU_ASSERT_EQUAL(run.formula.c_s, 0.2);
+    CU_ASSERT_EQUAL(run.traffic.max_node_bytes, 110);
+    CU_ASSERT_EQUAL(run.sample_J, 0.25);
+    rg_run_free(&run);
+}
+
+/* Results of before nodes had meters and clocks, and of after: a meter, a field that nobody knows.
+ */
+static void test_other_versions(void)
+{
+    static const char *const changes[][2] = {
+        {"\"energy_source\": \"model\"", "\"energy_source\": \"fuel-gauge\""},
+        {"\"source\": \"ina2xx\"", "\"source\": \"fuel-gauge\""},
+        {"\"sample_J\": ", "\"sample_joules\": "},
+        {"\"meter\": {", "\"meters\": {"},
+        {"\"clock\": {", "\"clocks\": {"},
+        {"\"scenario_sha256\": ", "\"scenario_md5\": "},
+    };
+    struct rg_run runs[3];
+    struct rg_result result = make_result(runs), back;
+    char *text = read_text(write_part(result, 7, "good.json"));
+    for (size_t i = 0; i < RG_COUNT(changes); i++) {
+        char *changed = replaced(text, changes[i][0], changes[i][1]);
+        struct rg_error e = {0};
+        CU_ASSERT_EQUAL_FATAL(rg_result_read(scratch_text("changed.json", changed), &back, &e), 0);
+        back.host = result.host;
+        char *again = printed(&back, print_json);
+        CU_ASSERT_EQUAL(strcmp(again, changed) == 0, i < 2); /* a name is kept */
+        CU_ASSERT_TRUE(i != 2 || isnan(back.runs[0].sample_J));
+        CU_ASSERT_TRUE(i != 3 || !back.runs[0].meter.known);
+        CU_ASSERT_TRUE(i != 4 || !back.runs[0].per_node[1].clock.known);
+        CU_ASSERT_TRUE(i != 5 || !back.scenario_sha256[0]);
+        rg_result_free(&back);
+        free(again);
+        free(changed);
+    }
+    free(text);
+    free_runs(runs);
+}
+
 static const struct suite_test tests[] = {
     {"json: keys in order, nulls, types", test_json_structure},
     {"the same result gives the same bytes", test_json_repeats},
     {"numbers read back to the bit", test_numbers_read_back},
     {"any text makes valid json", test_texts_stay_json},
-    {"pipe: decode(encode) is the run", test_pipe},
-    {"pipe: damage is noticed", test_pipe_damage},
+    {"bytes: decode(encode) is the run", test_bytes},
+    {"bytes that are cut off are noticed", test_cut_bytes},
+    {"bytes that no run has are noticed", test_wrong_bytes},
     {"table fits and says what failed", test_table},
     {"table of a sweep: points and predictions", test_sweep_table},
     {"results read back to the same bytes", test_archive},
     {"parts make the whole, whatever their order", test_merge},
     {"results: damage is noticed", test_archive_damage},
+    {"results of other versions, and of a meter without a name here", test_other_versions},
+    {"docs/ has the schema and the fields", test_pages},
+    {"accounts of nodes add up by rule", test_adding},
+    {"what follows from the nodes", test_deriving},
     {"quantities for people", test_human},
     {"power over time", test_power},
     {"timeline: rows, names, dates", test_timeline},

@@ -43,7 +43,7 @@ static void describe(const struct rg_run *run, char text[400])
     snprintf(text, 400, "%s", run->label);
     for (int i = 0; i < run->sweep_count; i++) {
         size_t used = strlen(text);
-        snprintf(text + used, 400 - used, " %s=%s", run->sweep[i].key, run->sweep[i].value);
+        snprintf(text + used, 400 - used, " %s=%s", run->sweep[i].name, run->sweep[i].value);
     }
     if (run->status == RG_RUN_IMPOSSIBLE)
         strcat(text, " impossible");

@@ -211,7 +211,7 @@ static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_
 {
     sockets->known = true;
     snprintf(sockets->cipher, sizeof sockets->cipher, "%s", facts->cipher);
-    snprintf(sockets->control, sizeof sockets->control, "%s", facts->congestion);
+    rg_copy_text(sockets->congestion_control, sizeof sockets->congestion_control, facts->congestion);
     sockets->slow_start_after_idle = facts->slow_start_after_idle;
     sockets->retransmits = facts->retransmits;
     sockets->bytes_sent = facts->wire_sent;
@@ -220,15 +220,13 @@ static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_
 
 static int report(struct ringnode *node, double started_s)
 {
-    struct rg_result result = {.tool = "ringnode",
-                               .world = "posix",
-                               .scenario = node->study.scenario.name,
-                               .scenario_sha256 = node->study.scenario.digest,
-                               .seed = node->study.scenario.seed,
-                               .runs = node->runs,
-                               .run_count = node->study.job_count,
-                               .notes = node->study.data.notes,
-                               .note_count = node->study.data.note_count};
+    const struct rg_scenario *scenario = &node->study.scenario;
+    struct rg_result result =
+        rg_result_of("ringnode", "posix", scenario->name, scenario->digest, scenario->seed);
+    result.data_notes = node->study.data.notes;
+    result.note_count = node->study.data.note_count;
+    result.runs = node->runs;
+    result.run_count = node->study.job_count;
     rg_cli_host(&result, rg_clock_s() - started_s);
     describe_sockets(&result.host.sockets, &node->facts);
     int status = rg_cli_finish(&node->options, "ringnode", &result);
