@@ -23,13 +23,21 @@ int rg_data_kind_index(const char *name)
     return -1;
 }
 
+/* What files say may be in a complaint: control characters are not shown. */
+static int tidy(int err, struct rg_error *e)
+{
+    if (err < 0 && e)
+        rg_one_line(e->text);
+    return err;
+}
+
 int rg_dataset_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     *data = (struct rg_dataset){.kind = spec->kind};
     int err = spec->kind->probe(spec, data, e);
     if (err < 0) {
         rg_dataset_free(data);
-        return err;
+        return tidy(err, e);
     }
     struct rg_shape s = data->shape;
     data->inputs = (size_t)s.channels * (size_t)s.height * (size_t)s.width;
@@ -59,7 +67,7 @@ int rg_dataset_read(const struct rg_data_spec *spec, struct rg_dataset *data, st
     if (err < 0)
         rg_dataset_free(data);
     close_source(data);
-    return err;
+    return tidy(err, e);
 }
 
 int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)

@@ -150,6 +150,19 @@ static int find_inputs(struct finder *f, struct rg_columns *columns, int *list, 
     return 0;
 }
 
+/* Groups of labels would keep whole classes out of the training. */
+static int take_group(const struct finder *f, struct rg_columns *columns, struct rg_error *e)
+{
+    enum rg_role *role = &columns->role[columns->group];
+    if (*role == RG_ROLE_LABEL || *role == RG_ROLE_ONE_HOT)
+        return rg_data_fail(f->spec, e,
+                            "split=\"%.60s\": that is the label; another column is "
+                            "allowed",
+                            rg_data_text(f->spec, "split"));
+    *role = RG_ROLE_GROUP;
+    return 0;
+}
+
 int rg_columns_find(const struct rg_data_spec *spec, const char *path,
                     const struct rg_format *format, bool own_labels, struct rg_columns *columns,
                     struct rg_error *e)
@@ -177,12 +190,12 @@ int rg_columns_find(const struct rg_data_spec *spec, const char *path,
         columns->group = find_column(&f, split + sizeof by - 1, e);
         err = RG_MIN(columns->group, 0);
     }
-    if (err == 0 && columns->group >= 0)
-        columns->role[columns->group] = RG_ROLE_GROUP;
     if (err == 0 && columns->label >= 0)
         columns->role[columns->label] = RG_ROLE_LABEL;
     if (err == 0 && columns->suspect >= 0)
         columns->role[columns->suspect] = RG_ROLE_SKIPPED;
+    if (err == 0 && columns->group >= 0)
+        err = take_group(&f, columns, e);
     if (err == 0 && format->empty_last)
         columns->role[format->columns - 1] = RG_ROLE_SKIPPED;
     free(list);

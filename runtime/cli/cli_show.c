@@ -88,13 +88,20 @@ void rg_cli_list(FILE *stream)
     for (int i = 0; rg_layer_kinds[i]; i++)
         fprintf(stream, "  %-10s %s\n  %-10s   takes %s\n", rg_layer_kinds[i]->name,
                 rg_layer_kinds[i]->summary, "", rg_layer_kinds[i]->attributes);
-    fputs("\nData (<data kind=\"KIND\" .../>):\n\n", stream);
+    fputs("\nData (<data kind=\"KIND\" train=\"N\" test=\"N\" .../>):\n\n", stream);
     for (int i = 0; rg_data_kinds[i]; i++) {
         const struct rg_data_kind *kind = rg_data_kinds[i];
-        fprintf(stream, "  %-10s %s\n  %-10s   takes train test", kind->name, kind->summary, "");
-        for (int k = 0; kind->attributes[k].name; k++)
-            fprintf(stream, " %s", kind->attributes[k].name);
-        fputc('\n', stream);
+        fprintf(stream, "  %-10s %s\n", kind->name, kind->summary);
+        for (int k = 0; kind->attributes[k].name; k++) {
+            const struct rg_data_attribute *a = &kind->attributes[k];
+            char name[80];
+            snprintf(name, sizeof name, a->choices ? "%s=%s" : "%s%s", a->name,
+                     a->choices                 ? a->choices
+                     : a->type == RG_DATA_FILE  ? "=FILE"
+                     : a->type == RG_DATA_COUNT ? "=N"
+                                                : "=TEXT");
+            fprintf(stream, "      %-28s %s%s\n", name, a->help, a->needed ? " (needed)" : "");
+        }
     }
     fputs("\nOptimizers (<training optimizer=\"KIND\" learning-rate=\"RATE\" .../>):\n\n", stream);
     for (const struct rg_optimizer_info *info = rg_optimizer_infos; info->name; info++)

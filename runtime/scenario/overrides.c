@@ -42,6 +42,36 @@ static int set_key(struct rg_scenario *s, const char *assignment,
     return 0;
 }
 
+/* An attribute of the data's kind; a file is relative to where the program runs. */
+static int set_data(struct rg_scenario *s, const char *assignment, struct rg_data_value *value,
+                    const char *text, struct rg_error *e)
+{
+    const struct rg_data_attribute *attribute = &s->data.kind->attributes[value - s->data.values];
+    const struct rg_type type = rg_type_of_data(attribute);
+    struct rg_error why = {0};
+    double number = 0;
+    if (rg_type_read(&type, text, &number, &why) < 0)
+        return complain(s, e, assignment, why.text);
+    value->line = 0;
+    value->number = (int)number;
+    if (type.kind == RG_TYPE_FILE && replace(&value->written, text, e) < 0)
+        return RG_ERR_NOMEM;
+    return replace(&value->text, text, e);
+}
+
+/* All keys, separated by blanks: those of the settings, and what this kind of data takes. */
+static void list_keys(const struct rg_scenario *s, char *words, size_t size)
+{
+    const struct rg_data_attribute *attributes = s->data.kind->attributes;
+    char keys[RG_SETTING_KEYS];
+    rg_setting_keys(keys);
+    snprintf(words, size, "%s", keys);
+    for (int i = 0; attributes[i].name; i++) {
+        size_t used = strlen(words);
+        snprintf(words + used, size - used, " %s", attributes[i].name);
+    }
+}
+
 /* LABEL.PARAM: judged later against the strategy's own table, as an attribute would be. */
 static int set_attribute(struct rg_scenario *s, const char *assignment, const char *label,
                          const char *name, const char *value, struct rg_error *e)
@@ -97,9 +127,12 @@ static int assign(struct rg_scenario *s, const char *assignment, struct rg_error
         err = set_attribute(s, assignment, key, dot + 1, equals + 1, e);
     } else if (info) {
         err = set_key(s, assignment, info, equals + 1, e);
+    } else if (rg_data_value(&s->data, key)) {
+        err = set_data(s, assignment, rg_data_value(&s->data, key), equals + 1, e);
     } else {
-        char words[RG_SETTING_KEYS], allowed[RG_SETTING_KEYS + 60], why[RG_SETTING_KEYS + 80];
-        rg_setting_keys(words);
+        enum { SIZE = RG_SETTING_KEYS + 300 };
+        char words[SIZE], allowed[SIZE + 60], why[SIZE + 80];
+        list_keys(s, words, sizeof words);
         rg_text_allowed(words, key, allowed, sizeof allowed);
         snprintf(why, sizeof why, "unknown key: %s", allowed);
         err = complain(s, e, assignment, why);

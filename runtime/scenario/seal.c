@@ -254,10 +254,12 @@ static void add_data(struct rg_digest *digest, const struct rg_scenario *s)
     const struct rg_data_attribute *attributes = s->data.kind->attributes;
     add_number(digest, "inputs", rg_data_number(&s->data, "inputs"));
     add_number(digest, "classes", rg_data_number(&s->data, "classes"));
-    for (int i = 0; attributes[i].name; i++)
-        if (attributes[i].type != RG_DATA_FILE && attributes[i].type != RG_DATA_COUNT &&
-            s->data.values[i].text)
-            add(digest, attributes[i].name, s->data.values[i].text);
+    for (int i = 0; attributes[i].name; i++) {
+        const char *name = attributes[i].name, *text = s->data.values[i].text;
+        bool added = strcmp(name, "inputs") == 0 || strcmp(name, "classes") == 0;
+        if (attributes[i].type != RG_DATA_FILE && text && !added)
+            add(digest, name, text);
+    }
 }
 
 /* What the run depends on and the files do not say once --set has changed it: in the order of the

@@ -1,9 +1,9 @@
 /* Mutated inputs: whatever is in a file, reading it must not crash, hang or leak, and a refusal is
  * one line that names the file. Deterministic: the seed is printed, RG_FUZZ_SEED and RG_FUZZ_ROUNDS
  * change seed and length. Run it under the address and undefined-behaviour sanitizers. */
+#include "mutations.h"
+
 #include "base/bytes.h"
-#include "base/check.h"
-#include "base/random.h"
 #include "result/checkpoint.h"
 #include "result/result.h"
 #include "scenario/scenario.h"
@@ -13,22 +13,6 @@
 
 #include <glob.h>
 #include <limits.h>
-
-enum { MAX_SIZE = 1 << 15 };
-
-struct input {
-    unsigned char bytes[MAX_SIZE];
-    size_t size;
-};
-
-static struct rg_random *dice;
-
-static size_t below(size_t bound)
-{
-    return rg_random_below(dice, (uint32_t)bound);
-}
-
-/* ---- mutations ---- */
 
 static const char *const words[] = {
     "\"",
@@ -87,57 +71,6 @@ static const char *const words[] = {
     "F64",
     "data_offsets",
 };
-
-/* Replace `old` bytes at `at` by these. */
-static void splice(struct input *in, size_t at, size_t old, const void *bytes, size_t size)
-{
-    if (in->size - old + size > MAX_SIZE)
-        return;
-    memmove(in->bytes + at + size, in->bytes + at + old, in->size - at - old);
-    memcpy(in->bytes + at, bytes, size);
-    in->size = in->size - old + size;
-}
-
-static void mutate_once(struct input *in)
-{
-    unsigned char copy[256];
-    if (in->size == 0)
-        return;
-    size_t at = below(in->size), left = RG_MIN(in->size - at, sizeof copy);
-    size_t some = 1 + below(left);
-    const char *word = words[below(RG_COUNT(words))];
-    switch (below(7)) {
-    case 0:
-        in->bytes[at] ^= (unsigned char)(1u << below(8));
-        break;
-    case 1:
-        in->bytes[at] = (unsigned char)below(256);
-        break;
-    case 2:
-        splice(in, at, some, "", 0);
-        break;
-    case 3:
-        splice(in, at, 0, word, strlen(word));
-        break;
-    case 4:
-        splice(in, at, RG_MIN(strlen(word), left), word, strlen(word));
-        break;
-    case 5: /* a piece of the file a second time, somewhere else */
-        memcpy(copy, in->bytes + at, some);
-        splice(in, below(in->size), 0, copy, some);
-        break;
-    default:
-        if (below(4) == 0)
-            in->size = at;
-        break;
-    }
-}
-
-static void mutate(struct input *in)
-{
-    for (size_t n = 1 + below(4); n > 0; n--)
-        mutate_once(in);
-}
 
 /* ---- what reads them ---- */
 
@@ -228,17 +161,6 @@ static int read_result(const char *path, struct rg_error *e)
 
 /* ---- rounds ---- */
 
-static long setting(const char *name, long fallback)
-{
-    const char *text = getenv(name);
-    return text ? strtol(text, NULL, 10) : fallback;
-}
-
-static long rounds(void)
-{
-    return setting("RG_FUZZ_ROUNDS", 2000);
-}
-
 /* `count` mutations of one input. */
 static void fuzz(const struct input *seed, int (*read)(const char *path, struct rg_error *e),
                  bool names_file, long count)
@@ -247,7 +169,7 @@ static void fuzz(const struct input *seed, int (*read)(const char *path, struct 
     for (long i = 0; i < count; i++) {
         struct input in = *seed;
         struct rg_error e = {0};
-        mutate(&in);
+        mutate(&in, words, RG_COUNT(words));
         const char *path = scratch_bytes("mutated", in.bytes, in.size);
         int err = read(path, &e);
         refused += err != 0;
@@ -388,7 +310,7 @@ static void test_sets(void)
         char text[600];
         in.size = strlen(good[i % (long)RG_COUNT(good)]);
         memcpy(in.bytes, good[i % (long)RG_COUNT(good)], in.size);
-        mutate(&in);
+        mutate(&in, words, RG_COUNT(words));
         snprintf(text, sizeof text, "%.*s", (int)RG_MIN(in.size, sizeof text - 1),
                  (const char *)in.bytes);
         CU_ASSERT_TRUE(rg_scenario_set(&s, text, &e) == 0 || is_one_line(&e));
@@ -420,10 +342,7 @@ static int make_small(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = (uint64_t)setting("RG_FUZZ_SEED", 20240607);
-    printf("RG_FUZZ_SEED=%llu\n", (unsigned long long)seed);
-    dice = rg_random_new(seed, RG_STREAM_TEST, 0);
-    if (!dice || make_small() < 0)
+    if (!roll() || make_small() < 0)
         return 1;
     int status = suite_main("fuzz", tests, RG_COUNT(tests), argc, argv);
     rg_random_free(dice);

@@ -49,6 +49,7 @@ static struct rg_dataset load(const struct rg_data_spec *spec)
     CU_ASSERT(probed.x == NULL && probed.labels == NULL);
     CU_ASSERT(probed.train == data.train && probed.test == data.test);
     CU_ASSERT(probed.inputs == data.inputs && probed.classes == data.classes);
+    rg_dataset_free(&probed);
     return data;
 }
 
@@ -91,6 +92,7 @@ static void test_digits(void)
     struct rg_error e;
     CU_ASSERT(rg_dataset_probe(&(struct rg_data_spec){DATA("digits")}, &a, &e) == 0);
     CU_ASSERT(a.train == 8192 && a.test == 1024);
+    rg_dataset_free(&a);
     refuses(&(struct rg_data_spec){DATA("digits"), .train = -1, .where = "s.xml", .line = 4},
             "s.xml:4: ", "train=\"-1\"");
 }

@@ -493,53 +493,6 @@ static bool beyond_schema(const struct bad *bad)
            strstr(bad->to, "3-1");
 }
 
-/* <data> of a kind with what it needs, and `more`; the result is to be freed. */
-static char *data_of(const struct rg_data_kind *kind, const struct rg_data_attribute *more)
-{
-    char data[400], word[40];
-    int used = snprintf(data, sizeof data, "<data kind=\"%s\"", kind->name);
-    for (const struct rg_data_attribute *a = kind->attributes; a->name; a++) {
-        if (!a->needed && a != more)
-            continue;
-        snprintf(word, sizeof word, "%.*s",
-                 a->type == RG_DATA_CHOICE ? (int)strcspn(a->choices, "|") : 1,
-                 a->type == RG_DATA_CHOICE ? a->choices : "1");
-        used += snprintf(data + used, sizeof data - (size_t)used, " %s=\"%s\"", a->name, word);
-    }
-    char *without =
-        replaced(good_scenario, "<data kind=\"random\"\n        inputs=\"4\" classes=\"3\"", data);
-    return without;
-}
-
-/* What a kind of data takes, the schema takes, and no other kind's. */
-static void test_data_in_schema(void)
-{
-    xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewParserCtxt(RG_SOURCE_DIR "/scenarios/scenario.rng");
-    xmlRelaxNG *schema = xmlRelaxNGParse(parser);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(schema);
-    for (int k = 0; rg_data_kinds[k]; k++) {
-        const struct rg_data_kind *kind = rg_data_kinds[k];
-        for (int i = -1; i < 0 || kind->attributes[i].name; i++) {
-            struct rg_scenario s;
-            struct rg_error e = {0};
-            char *text = data_of(kind, i < 0 ? NULL : &kind->attributes[i]);
-            const char *path = scratch_text("kind.xml", text);
-            int err = rg_scenario_load(path, &s, &e);
-            if (err)
-                printf("\n    %s\n", e.text);
-            CU_ASSERT_EQUAL(err, 0);
-            if (!err)
-                CU_ASSERT_PTR_EQUAL(s.data.kind, kind);
-            CU_ASSERT_EQUAL(validate(schema, path, true), 0);
-            rg_scenario_free(&s);
-            free(text);
-        }
-    }
-    xmlRelaxNGFree(schema);
-    xmlRelaxNGFreeParserCtxt(parser);
-    xmlCleanupParser();
-}
-
 static void test_schema(void)
 {
     xmlRelaxNGParserCtxt *parser = xmlRelaxNGNewParserCtxt(RG_SOURCE_DIR "/scenarios/scenario.rng");
@@ -607,7 +560,6 @@ static const struct suite_test tests[] = {
     {"files that are none", test_bad_files},
     {"texts", test_texts},
     {"schema agrees with the reader", test_schema},
-    {"the schema takes what the kinds of data take", test_data_in_schema},
     {"shipped files read", test_shipped_files},
 };
 

@@ -55,6 +55,45 @@ static void test_sets(void)
     rg_scenario_free(&s);
 }
 
+/* What the data's kind takes can be set, and shapes the run. */
+static void test_data_sets(void)
+{
+    static const struct {
+        const char *set, *refusal;
+    } sets[] = {{"label=first", NULL},
+                {"split=order", NULL},
+                {"missing=mean", NULL},
+                {"classes=7", NULL},
+                {"columns=1-3", NULL},
+                {"missing=perhaps", "refuse, drop and mean are allowed"},
+                {"classes=0", "1 to 256 are allowed"},
+                {"inputs=3", "unknown key: "},
+                {"images=x", "unknown key: "}};
+    struct rg_scenario s;
+    struct rg_error e = {0};
+    char last[65] = "",
+         *text = replaced(good_scenario, "kind=\"random\"\n        inputs=\"4\" classes=\"3\"",
+                          "kind=\"csv\" file=\"t.csv\"");
+    write_good();
+    scratch_text("t.csv", "1,2,0\n");
+    CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("csv.xml", text), &s, &e), 0);
+    for (size_t i = 0; i < RG_COUNT(sets); i++) {
+        int err = rg_scenario_set(&s, sets[i].set, &e);
+        CU_ASSERT_EQUAL(err, sets[i].refusal ? RG_ERR_INVALID : 0);
+        CU_ASSERT(!sets[i].refusal || strstr(e.text, sets[i].refusal));
+        CU_ASSERT_EQUAL(rg_scenario_seal(&s, &e), 0);
+        CU_ASSERT_EQUAL(strcmp(last, s.digest) != 0, !sets[i].refusal);
+        snprintf(last, sizeof last, "%s", s.digest);
+    }
+    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "label"), "first");
+    CU_ASSERT_EQUAL(rg_data_number(&s.data, "missing"), 2);
+    CU_ASSERT_EQUAL(rg_data_number(&s.data, "classes"), 7);
+    CU_ASSERT_EQUAL(rg_scenario_set(&s, "file=other.csv", &e), 0);
+    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "file"), "other.csv");
+    rg_scenario_free(&s);
+    free(text);
+}
+
 /* What may be written for an optimizer is what there is. */
 static void test_optimizers(void)
 {
@@ -275,6 +314,7 @@ static void test_sweeps(void)
 static const struct suite_test tests[] = {
     {"sets change what they say", test_sets},
     {"bad sets", test_bad_sets},
+    {"sets of the data's kind", test_data_sets},
     {"optimizers by name", test_optimizers},
     {"texts that are cut", test_copied_texts},
     {"digest follows what shapes a run", test_digest},
