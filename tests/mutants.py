@@ -1,0 +1,542 @@
+#!/usr/bin/python3
+"""Deliberate faults, to see that tests notice them.
+
+Each mutant below changes one place of the product. One after the other they are put into a scratch
+copy of the tree, which is built, and the tests concerned are run: a mutant that no test fails for
+survives, and wants a test. Run by hand, outside CI; a whole run takes some minutes.
+
+    tests/mutants.py                    all mutants
+    tests/mutants.py --only p95-as-p90  one (repeatable)
+    tests/mutants.py --list             name, file and tests of each; builds nothing
+
+Progress goes to standard error, the survivors to standard output. Exit status: 0 every mutant was
+caught; 1 one survived, its text is not found exactly once in its file (the code has moved on: mend
+the list), or it does not compile; 2 wrong usage, or the tree fails its tests without any mutant; 130
+interrupted. The scratch copy goes in every case unless --keep is given.
+
+To add one: a line in MUTANTS. `file` is a file's name, unique in the tree; `old` stands in it once;
+`new` must compile, without regard to warnings, and must do something wrong that a user could see;
+`tests` is a regular expression of ctest's. Tests labelled slow are never run.
+"""
+
+import argparse
+import collections
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+Mutant = collections.namedtuple("Mutant", "name file old new tests")
+
+MUTANTS = [
+    # ---- kernels, layers, loss, optimizers, data ----
+    Mutant("rest-of-a-row-lost", "affine.c",
+           "total[r] += w[r * n + i] * x[i]", "total[r] = w[r * n + i] * x[i]", "test_layers$"),
+    Mutant("input-gradient-of-the-last-rows", "affine.c",
+           "w + r * n, add || r > 0,", "w + r * n, add,", "test_layers$"),
+    Mutant("relu-passes-gradient-at-0", "elementwise.c",
+           "(y > 0 ? dy : 0)", "(y >= 0 ? dy : 0)", "test_layers$"),
+    Mutant("slope-of-tanh", "elementwise.c",
+           "dy * (1 - y * y)", "dy * (1 - y)", "test_layers$"),
+    Mutant("bias-gradient-of-three-rows-in-four", "elementwise.c",
+           "(((db[i] + d0) + d1) + d2) + d3", "((db[i] + d0) + d1) + d2", "test_layers$"),
+    Mutant("overlapping-windows-overwrite", "layer_conv2d.c",
+           "x[j * stride] += cols[j]", "x[j * stride] = cols[j]", "test_layers$"),
+    Mutant("last-of-equal-maxima", "layer_maxpool.c",
+           "x[ky * pitch + kx] > x[at]", "x[ky * pitch + kx] >= x[at]", "test_layers$"),
+    Mutant("residual-without-depth-scale", "layer_residual.c",
+           "w[i] *= scale;", ";", "test_(network|layers)$"),
+    Mutant("loss-without-scale", "loss.c",
+           "- (c == label)) * scale", "- (c == label))", "test_loss$"),
+    Mutant("last-of-equal-logits", "loss.c",
+           "if (z[c] > z[best])", "if (z[c] >= z[best])", "test_loss$"),
+    Mutant("momentum-steps-by-the-gradient", "optimizer.c",
+           "w[i] -= rate * v[i]", "w[i] -= rate * g[i]", "test_optimizer$"),
+    Mutant("adam-without-second-correction", "optimizer.c",
+           "sqrt(1 - pow(optimizer->beta2, (double)step))", "1", "test_optimizer$"),
+    Mutant("epochs-in-one-order", "feed.c",
+           "seed, epoch, feed->order", "seed, 0, feed->order", "test_feed$"),
+    Mutant("labels-stay-in-place", "dataset.c",
+           "labels[i] = data->labels[order[i]]", "labels[i] = data->labels[i]",
+           "test_(dataset|feed)$"),
+    Mutant("standardised-by-all-samples", "data_scale.c",
+           "i < (size_t)data->train;", "i < (size_t)(data->train + data->test);",
+           "test_dataset$"),
+
+    # ---- the world: matching, deadlines, cancelling, clocks ----
+    Mutant("window-less-one-byte", "exchange.c",
+           "flow->eager + bytes > RG_EAGER_LIMIT", "flow->eager + bytes >= RG_EAGER_LIMIT",
+           "test_(mem|sim_conformance)$"),
+    Mutant("room-of-the-window-stays-taken", "exchange.c",
+           "message->flow->eager -= message->message.bytes", "(void)0",
+           "test_(mem|sim_conformance)$"),
+    Mutant("up-to-means-less", "exchange.c",
+           "message->message.bytes <= receive->capacity",
+           "message->message.bytes < receive->capacity", "test_mem$"),
+    Mutant("messages-overtake", "exchange.c",
+           "RG_MAX(arrival, flow->last_arrival)", "arrival", "test_mem$"),
+    Mutant("deadlines-pass", "exchange.c",
+           "next = fmin(next, deadline);", ";", "test_mem$"),
+    Mutant("cancelling-leaves-the-pairs", "exchange.c",
+           "rematch(x, receive->flow, receive->tag);", ";", "test_mem$"),
+    Mutant("receives-from-the-dead-wait", "exchange_peers.c",
+           "rg_item_fail(x, r, RG_ERR_PEER)", "(void)0", "test_mem$"),
+    Mutant("half-the-uncertainty", "clocks.c",
+           "delay / 2 + RATE_ERROR", "delay / 4 + RATE_ERROR", "test_clocks$"),
+
+    # ---- collectives ----
+    Mutant("all-reduce-waits-for-the-send-before", "collectives.c",
+           "int result = rg_wait(r->w, &r->out[t % 2]);",
+           "int result = t ? 0 : rg_wait(r->w, &r->out[1]);\n"
+           "    result = result ? result : rg_wait(r->w, &r->out[t % 2]);", "test_allreduce$"),
+    Mutant("all-reduce-adds-to-what-leaves", "collectives.c",
+           "if (result == 0 && t == 0)", "if (0)", "test_allreduce$"),
+    Mutant("all-reduce-in-other-chunks", "collectives.c",
+           "each * (size_t)c + RG_MIN((size_t)c, more)", "each * (size_t)c", "test_allreduce$"),
+    Mutant("additions-of-a-chunk-too-many", "collectives.c",
+           "(larger - own_is_larger)", "(larger)", "test_(strategies|partition)$"),
+    Mutant("broadcast-to-half", "collectives.c",
+           "while (reach < n)", "while (2 * reach < n)", "test_(strategies|worlds)$"),
+
+    # ---- strategies, schedules, the checker of plans ----
+    Mutant("servers-begin-with-one-worker", "parameter_server.c",
+           "first + (server + t) % size", "first + t % size", "test_(servers|server_times)$"),
+    Mutant("server-form-without-the-workers-ports", "parameter_server.c",
+           "pushed = fmax(pushed, ready[i] + worker_port_s(job, i))", "(void)pushed",
+           "test_server_times$"),
+    Mutant("server-form-pulls-past-the-workers-ports", "parameter_server.c",
+           "fmax(ready[i], worker_port_s(job, i))", "ready[i]", "test_server_times$"),
+    Mutant("workers-share-no-batch", "parameter_server.c",
+           "rg_share_first(node->job->batch, k, worker)", "rg_share_first(node->job->batch, k, 0)",
+           "test_strategies$"),
+    Mutant("gradients-overwritten-while-they-leave", "ring_allreduce.c",
+           "if (result == 0 && !overlapped)\n        result = rg_allreduce_settle", "if (0)\n"
+           "        result = rg_allreduce_settle", "test_strategies$"),
+    Mutant("form-of-a-bucket-without-the-one-before", "ring_allreduce.c",
+           "done = fmax(done, overlaps(job) ? ready[b] : whole) +",
+           "done = (overlaps(job) ? ready[b] : whole) +", "test_(mixed|formula)$"),
+    Mutant("gpipe-form-hides-the-trip", "schedule_flushed.c",
+           "others * ahead + trip)", "others * ahead)", "test_plan$"),
+    Mutant("1f1b-form-never-idles", "schedule_flushed.c",
+           "busy + idle", "busy", "test_plan$"),
+    Mutant("inputs-for-the-stage-itself", "plan.c",
+           "depth[stage > 0 ? stage - 1 : 0]", "depth[stage]", "test_plan$"),
+    Mutant("checker-lets-slots-be-overwritten", "plan_check.c",
+           "if (slot->needed || slot->content == POSTED)", "if (slot->content == POSTED)",
+           "test_plan$"),
+    Mutant("checker-lets-messages-overtake", "plan_check.c",
+           "behind |= o->from == m->from && o->to == m->to", "(void)0", "test_plan$"),
+    Mutant("stashed-weights-of-now", "pipeline_compute.c",
+           "(p->updates + 1) % versions", "p->updates % versions", "test_strategies$"),
+    Mutant("partition-without-the-port", "partition.c",
+           "t->ring->overlap ? fmax(compute, port) : compute + port", "compute",
+           "test_partition$"),
+    Mutant("partition-by-the-first-replicas-memory", "partition.c",
+           "t->ring->job->boards[r * t->stages + stage]->memory_bytes",
+           "t->ring->job->boards[stage]->memory_bytes", "test_partition$"),
+
+    # ---- boards ----
+    Mutant("every-core-counts-from-the-first", "board.c",
+           "(threads - 1) / (cores - 1)", "threads / cores", "test_board$"),
+    Mutant("curve-straight-in-size", "board.c",
+           "(log2(size) - low) / (high - low)",
+           "(size - sizes[i - 1]) / (sizes[i] - sizes[i - 1])", "test_board$"),
+    Mutant("latency-of-the-sender-only", "board.c",
+           "(from->latency_s + to->latency_s) / 2", "from->latency_s",
+           "test_(board|partition|mixed)$"),
+    Mutant("bytes-at-the-highest-clock", "board.c",
+           "board->byte_s /= factor;", ";", "test_board$"),
+    Mutant("more-than-full-load", "board.c",
+           "fmin(1, busy_cores / board->cores)", "(busy_cores / board->cores)", "test_board$"),
+
+    # ---- scenarios, sweeps, the seal, jobs ----
+    Mutant("fits-with-a-tenth-too-much", "job.c",
+           "if (need <= room)", "if (need <= room + room / 10)", "test_capacity$"),
+    Mutant("limits-exclude-their-end", "text.c",
+           "number <= limit->max", "number < limit->max", "test_scenario"),
+    Mutant("open-limits-are-closed", "text.c",
+           "limit->open ? number > limit->min", "limit->open ? number >= limit->min",
+           "test_scenario"),
+    Mutant("a-part-of-N-is-0", "sweep_xml.c",
+           "RG_MAX(factor * nodes / divisor, 1)", "factor * nodes / divisor", "test_sweep$"),
+    Mutant("epochs-and-iterations-both-swept", "settings.c",
+           "p == q || (p->either && strcmp(p->either, q->name) == 0)", "p == q", "test_sweep$"),
+    Mutant("digest-without-momentum", "seal.c",
+           "info->sealed ? info->sealed : info->name;",
+           'info->sealed ? info->sealed : info->name;\n    if (strcmp(name, "momentum") == 0)\n'
+           "        return;", "test_(settings|scenario_settings)$"),
+    Mutant("digest-without-strategies", "seal.c",
+           "if (add_strategy(digest, &s->strategies[i]) < 0)", "if (0)",
+           "test_(settings|scenario_settings)$"),
+
+    # ---- results ----
+    Mutant("p95-as-p90", "node_describe.c", "1, used, 0.95", "1, used, 0.90",
+           "test_(behaviour|extrapolation|worlds|result|describe)"),
+    Mutant("extrapolated-p95-as-p90", "extrapolate.c",
+           "quantile(&v, used, 0.95)", "quantile(&v, used, 0.90)", "test_extrapolate$"),
+    Mutant("epochs-begin-where-the-run-begins", "extrapolate.c",
+           "e->begin_s - before_s", "e->begin_s", "test_extrapolate$"),
+    Mutant("extrapolated-once-too-often", "extrapolate.c",
+           "periods = (int64_t)r->epochs * r->repeats[0] + r->repeats[1]",
+           "periods = (int64_t)(r->epochs + 1) * r->repeats[0] + r->repeats[1]",
+           "test_extrapolate$"),
+    Mutant("a-machine-for-each-of-its-ranks", "node_energy.c",
+           "if (n->machines[r] == machine)", "if (0)", "test_node_energy$"),
+    Mutant("uncertainties-add-up", "node_energy.c",
+           "hypot(all->uncertainty_J, one->uncertainty_J)",
+           "all->uncertainty_J + one->uncertainty_J", "test_node_energy$"),
+    Mutant("idle-twice-in-logs", "node_energy.c",
+           "sum.idle_J += section.idle_J;", "sum.idle_J += 2 * section.idle_J;",
+           "test_node_energy$"),
+    Mutant("idle-twice-in-a-section", "meter.c",
+           "m->facts.idle_W * (end_s - begin_s)", "2 * m->facts.idle_W * (end_s - begin_s)",
+           "test_meter"),
+    Mutant("messages-draw-nothing", "power.c",
+           "now.port_W += edges[i].port_W;", ";", "test_(result|energy|analysis)$"),
+    Mutant("resume-takes-failures-over", "gather.c",
+           "archive.runs[i].status != RG_RUN_OK || task->over", "task->over", "test_sweeps$"),
+
+    # ---- the simulator ----
+    Mutant("receives-at-the-senders-rate", "ports.c",
+           "wire / route->target->port_rate", "wire / route->board->port_rate",
+           "test_(sim_energy|energy)$"),
+    Mutant("buckets-always-full", "ports.c",
+           "fmin(full, b->level", "fmax(full, b->level", "test_sim_(queue|timing)$"),
+    Mutant("latency-of-the-last-link", "ports.c",
+           "route->latency += *(double *)", "route->latency = *(double *)", "test_sim_timing$"),
+    Mutant("queue-without-a-buffer", "queue.c",
+           "fmax(0, q->backlog - q->buffer)", "fmax(0, q->backlog)", "test_sim_queue$"),
+    Mutant("slow-windows-multiply", "trouble.c",
+           "factor = fmin(factor, window->factor)", "factor *= window->factor",
+           "test_(sim_faults|faults)$"),
+    Mutant("jitter-one-way", "trouble.c",
+           "(1 + spread * draw(stream))", "(1 + spread * fabs(draw(stream)))",
+           "test_(sim_faults|faults)$"),
+    Mutant("rhythm-of-one-node", "steady.c",
+           "!same(seconds_of(seen, n, p), seconds, seconds, seen[n - 1].date_s)", "0",
+           "test_extrapolate$"),
+
+    # ---- sockets ----
+    Mutant("credit-not-returned", "match_receive.c",
+           "p->rx_returned += bytes;", ";", "test_(posix|mesh|wire|match)$"),
+    Mutant("permits-of-any-length", "match_send.c",
+           "t->cleared = t->bytes <= e->bytes;", "t->cleared = true;",
+           "test_(posix|mesh|wire|match)$"),
+    Mutant("acknowledged-before-it-was-sent", "match_send.c",
+           " || sequence > p->tx_sequence", "",
+           "test_(wire|match)$"),
+    Mutant("a-message-out-of-sequence", "match_receive.c",
+           "if (h->sequence != p->rx_sequence + 1)\n            return \"a message", "if (0)\n"
+           "            return \"a message", "test_(wire|match)$"),
+    Mutant("segments-of-any-length", "wire.c",
+           " || h->units * RG_WIRE_UNIT > RG_WIRE_SEGMENT_MOST", "", "test_wire$"),
+    Mutant("keys-that-others-read", "key.c",
+           "(S_IRWXO | S_IWGRP)", "S_IWOTH", "test_(join_key|keys)$"),
+    Mutant("every-pause-is-paced", "pace.c",
+           "s->idle ? rg_clock_s() : s->paced_until", "s->paced_until", "test_(mesh|pace|paced)$"),
+
+    # ---- meters ----
+    Mutant("steps-for-straight-lines", "meter_integral.c",
+           "h * (watts + i->value) / 2", "h * watts", "test_meter"),
+    Mutant("counters-that-wrap", "meter_rapl.c",
+           "zone->range - zone->last + now", "now", "test_meter"),
+    Mutant("logs-offset-the-other-way", "meter_csv.c",
+           "row.date_s += csv->offset_s", "row.date_s -= csv->offset_s", "test_meter"),
+    Mutant("logs-cut-at-rows", "meter_csv.c",
+           "(row[1].watts - row[0].watts) * (date_s - row[0].date_s) / h", "0", "test_meter"),
+    Mutant("never-stuck", "meter_integral.c",
+           "i->same < STUCK_LEAST || date_s - i->changed_s < limits->stuck_s", "1", "test_meter"),
+
+    # ---- calibration ----
+    Mutant("outliers-count-in-full", "robust.c",
+           ": 1 / (1 + u * u);", ": 1;", "test_calibrate$"),
+    Mutant("variances-for-errors", "robust.c",
+           "sqrt(sigma2 * gsl_matrix_get(normal, j, j))", "sigma2 * gsl_matrix_get(normal, j, j)",
+           "test_calibrate$"),
+    Mutant("one-sided-interval", "fit.c",
+           "v->low = v->value / reach", "v->low = v->value", "test_calibrate$"),
+    Mutant("everything-is-determined", "fit.c",
+           "v->determined = reach < VAGUE", "v->determined = true", "test_calibrate$"),
+]
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOMS = ("models/", "runtime/", "sim/")
+PROGRAMS = ("ringsim", "ringnode", "ringcal", "ringboard")  # tests run them without saying so
+PATIENCE = 10  # a mutant's tests may take so many times what they take without it ...
+PATIENCE_S = 30  # ... and so many seconds more, before they count as hanging
+
+
+class Failure(Exception):
+    """What ends the whole run; its text says why."""
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# ---- processes: whatever a test leaves behind is ours to end ----
+
+def adopt_orphans():
+    """Descendants whose parents end become our children (PR_SET_CHILD_SUBREAPER)."""
+    ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)
+
+
+def children():
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                parent = file.read().rpartition(")")[2].split()[1]
+        except OSError:  # it has ended
+            continue
+        if int(parent) == os.getpid():
+            found.append(int(name))
+    return found
+
+
+def end_children():
+    """Each that ends hands its own children to us, so again until there are none."""
+    while pids := children():
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                pass
+
+
+def run(command, timeout_s=None):
+    """Status and output of a command; status None: it took too long. Nothing of it goes on."""
+    environment = dict(os.environ, LC_ALL="C", CTEST_PARALLEL_LEVEL="")
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace",
+                               start_new_session=True, env=environment)
+    try:
+        output, _ = process.communicate(timeout=timeout_s)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        return None, ""
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        end_children()
+
+
+# ---- the scratch copy ----
+
+class Tree:
+    """A copy of the sources, built in place."""
+
+    def __init__(self, folder, jobs):
+        self.folder, self.jobs = folder, jobs
+        self.build_folder = os.path.join(folder, "build", "release")
+        self.tests = {}  # name: programs that it needs, as targets
+        self.seconds = {}  # name: what it takes
+
+    def copy(self):
+        listed = subprocess.run(["git", "-C", SOURCE, "ls-files", "-z", "-co", "--exclude-standard"],
+                                check=True, capture_output=True, text=True).stdout
+        for name in filter(None, listed.split("\0")):
+            source, target = os.path.join(SOURCE, name), os.path.join(self.folder, name)
+            if os.path.isfile(source):
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.copy2(source, target)
+
+    def configure(self):
+        status, output = run(["cmake", "-S", self.folder, "--preset", "release"])
+        if status:
+            raise Failure("cmake fails:\n" + output)
+
+    def build(self, targets=()):
+        command = ["cmake", "--build", self.build_folder, "-j", str(self.jobs)]
+        status, output = run(command + (["--target", *targets] if targets else []))
+        return status == 0, output
+
+    def find_tests(self):
+        _, output = run(["ctest", "--test-dir", self.build_folder, "-LE", "slow", "-N", "-V"])
+        command = []
+        for line in output.splitlines():
+            if match := re.match(r"\d+: Test command: (.*)", line):
+                command = [word.strip('"') for word in match[1].split(" ")]
+            elif match := re.match(r"\s*Test\s+#\d+: (\S+)", line):
+                own = [word for word in command if word.startswith(self.build_folder + "/")]
+                self.tests[match[1]] = [os.path.relpath(word, self.build_folder)
+                                        for word in own if os.path.isfile(word)]
+        if not self.tests:
+            raise Failure("ctest knows no tests:\n" + output)
+
+    def matching(self, pattern):
+        return [name for name in self.tests if re.search(pattern, name)]
+
+    def test(self, names, timeout_s=None, stop=True):
+        """Names of those that failed; None: they took too long."""
+        pattern = "^(" + "|".join(map(re.escape, names)) + ")$"
+        command = ["ctest", "--test-dir", self.build_folder, "-j", str(self.jobs), "-R", pattern]
+        status, output = run(command + (["--stop-on-failure"] if stop else []), timeout_s)
+        if status is None:
+            return None
+        failed = []
+        for name, dots, seconds in re.findall(r"Test +#\d+: (\S+) (.*?) +([\d.]+) sec", output):
+            self.seconds.setdefault(name, float(seconds))
+            if "Passed" not in dots and "Skipped" not in dots:
+                failed.append(name)
+        if bool(status) != bool(failed):
+            raise Failure("ctest says something unforeseen:\n" + output)
+        return failed
+
+    def path_of(self, mutant):
+        found = [path for path in self.sources() if os.path.basename(path) == mutant.file]
+        return found[0] if len(found) == 1 else None
+
+    def sources(self):
+        for room in ROOMS:
+            for folder, _, names in os.walk(os.path.join(self.folder, room)):
+                for name in names:
+                    yield os.path.join(folder, name)
+
+
+def what_is_stale(tree, mutant):
+    """Why a mutant cannot be made; None: it can."""
+    path = tree.path_of(mutant)
+    if not path:
+        return f"no file, or several, named {mutant.file}"
+    with open(path, encoding="utf-8") as file:
+        count = file.read().count(mutant.old)
+    return None if count == 1 else f"{mutant.file} has its text {count} times, not once"
+
+
+# ---- trying ----
+
+def try_mutant(tree, mutant):
+    """Who caught it, as text; None: nobody. Raises Failure where it does not compile."""
+    names, path = tree.matching(mutant.tests), tree.path_of(mutant)
+    if not names:
+        raise Failure(f"no test is named as {mutant.tests}")
+    targets = sorted({target for name in names for target in tree.tests[name]})
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace(mutant.old, mutant.new))
+        good, output = tree.build([*PROGRAMS, *targets])
+        if not good:
+            raise Failure("it does not compile:\n" + output[-2000:])
+        limit = PATIENCE_S + PATIENCE * sum(tree.seconds.get(name, 0) for name in names)
+        failed = tree.test(names, limit)
+    finally:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    return "they hang" if failed is None else ", ".join(failed) or None
+
+
+def must_pass(tree, mutants):
+    """Without a mutant all tests concerned pass; those that a busy machine disturbs, alone."""
+    names = sorted({name for mutant in mutants for name in tree.matching(mutant.tests)})
+    say(f"{len(names)} tests without a mutant")
+    failed = tree.test(names, stop=False)
+    again = [name for name in failed if tree.test([name])]
+    if again:
+        raise Failure("without a mutant fail already: " + ", ".join(again))
+
+
+def try_all(tree, mutants):
+    """Those that survived, and those that are no mutants any more: (mutant, why)."""
+    survivors, stale = [], []
+    for number, mutant in enumerate(mutants, 1):
+        begun = time.monotonic()
+        try:
+            why = what_is_stale(tree, mutant)
+            if why:
+                raise Failure(why)
+            caught = try_mutant(tree, mutant)
+            if not caught:
+                survivors.append((mutant, f"survives {mutant.tests}"))
+            verdict = f"caught: {caught}" if caught else "SURVIVES"
+        except Failure as failure:
+            stale.append((mutant, str(failure)))
+            verdict = str(failure)
+        say(f"[{number}/{len(mutants)}] {mutant.name}: {verdict} "
+            f"({time.monotonic() - begun:.0f} s)")
+    return survivors, stale
+
+
+def list_mutants(tree, mutants):
+    good = True
+    for mutant in mutants:
+        stale = what_is_stale(tree, mutant)
+        good = good and not stale
+        print(f"{mutant.name:44} {mutant.file:22} {mutant.tests}{'   ' + stale if stale else ''}")
+    return 0 if good else 1
+
+
+def work(tree, mutants):
+    begun = time.monotonic()
+    tree.copy()
+    say(f"building in {tree.folder}")
+    tree.configure()
+    good, output = tree.build()
+    if not good:
+        raise Failure("the tree does not build:\n" + output[-4000:])
+    tree.find_tests()
+    must_pass(tree, mutants)
+    survivors, stale = try_all(tree, mutants)
+    for mutant, why in survivors + stale:
+        print(f"{mutant.name} ({mutant.file}): {why}")
+    print(f"{len(mutants)} mutants, {len(survivors)} survivors, {len(stale)} to be mended, "
+          f"{time.monotonic() - begun:.0f} s")
+    return 1 if survivors or stale else 0
+
+
+def choose(names):
+    known = [mutant.name for mutant in MUTANTS]
+    assert len(set(known)) == len(known), "two mutants of one name"
+    for name in names or []:
+        if name not in known:
+            say(f"mutants.py: no mutant {name}; --list shows all")
+            sys.exit(2)
+    return [mutant for mutant in MUTANTS if not names or mutant.name in names]
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Deliberate faults, to see that tests notice them.")
+    parser.add_argument("--list", action="store_true",
+                        help="name, file and tests of the mutants, and whether they still apply")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this one (repeatable)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N",
+                        help="compilers and tests at a time (default: the cores)")
+    parser.add_argument("--keep", action="store_true", help="leave the scratch copy where it is")
+    options = parser.parse_args()
+    mutants = choose(options.only)
+    if options.list:
+        return list_mutants(Tree(SOURCE, options.jobs), mutants)
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = tempfile.mkdtemp(prefix="ringtmp-mutants-")
+    try:
+        return work(Tree(folder, options.jobs), mutants)
+    except Failure as failure:
+        say(f"mutants.py: {failure}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        end_children()
+        if options.keep:
+            say(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
