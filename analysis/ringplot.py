@@ -7,12 +7,14 @@ is the same bytes for the same input.
 """
 
 import argparse
+import contextlib
 import io
 import logging
 import math
 import os
 import re
 import sys
+import tempfile
 import textwrap
 import warnings
 
@@ -261,20 +263,39 @@ def png(fig):
 
 
 def write_file(path, data):
-    """Whole or not at all; a device or a pipe is written to, not replaced."""
+    """Whole and on the disk, or not at all; a device or a pipe is written to, not replaced."""
     if ringresult.is_input(path):
         raise Bad(f"{path}: that is what was read: another file is wanted to write")
-    straight = os.path.exists(path) and not os.path.isfile(path)
-    temporary = path if straight else f"{path}.{os.getpid()}.part"
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-        if not straight:
-            os.replace(temporary, path)
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as stream:
+                stream.write(data)
+        else:
+            _replace(path, data)
     except OSError as error:
-        if not straight and os.path.exists(temporary):
-            os.unlink(temporary)
         raise Bad(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _replace(path, data):
+    """By a file beside it of a name that nobody guesses, which is new: no link is followed."""
+    folder = os.path.dirname(path) or "."
+    handle, temporary = tempfile.mkstemp(prefix="." + os.path.basename(path)[:40] + ".", dir=folder)
+    try:
+        with open(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            mask = os.umask(0)
+            os.umask(mask)
+            os.fchmod(handle, 0o666 & ~mask)  # as any other file
+            os.fsync(handle)
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+    place = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # some file systems cannot
+        os.fsync(place)
+    os.close(place)
 
 
 def write_pictures(pictures, out):

@@ -377,7 +377,8 @@ class Result:
             if lost:
                 word = STATUS_WORDS.get(status, status)
                 reason = one_line(runs[0].get("error") or "")
-                sentences.append(f"{name}: {some}{word} at {', '.join(map(str, lost))} node{'s' if lost[-1] > 1 else ''}"
+                plural = "s" if lost[-1] > 1 else ""
+                sentences.append(f"{name}: {some}{word} at {', '.join(map(str, lost))} node{plural}"
                                  + (f" ({reason})" if reason else ""))
         return sentences
 

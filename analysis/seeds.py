@@ -70,7 +70,8 @@ def main(argv=None):
         args = ringplot.parser(__doc__).parse_args(argv)
         result = ringresult.load(args.result).only(args.only)
         if not result.finished:
-            raise ringresult.Bad(f"{', '.join(args.result)}: " + "; ".join(["no run has finished"] + result.unfinished()))
+            raise ringresult.Bad(f"{', '.join(args.result)}: "
+                                 + "; ".join(["no run has finished"] + result.unfinished()))
         print("\n".join(table(result)))
         for sentence in result.unfinished():
             print(f"\nnote: {sentence}")

@@ -205,6 +205,26 @@ class BadInput(Case):
         self.refused(scaling, path, "-o", full, says=["No space left on device"])
         self.assertTrue(os.path.islink(full))
 
+    def test_how_it_is_written(self):
+        """No name that was there is opened, a link is replaced; the mode is a new file's; no rest is left."""
+        victim = self.write("victim", "mine")
+        os.symlink(victim, self.path("page.html"))
+        os.symlink(victim, self.path(f"page.html.{os.getpid()}.part"))
+        ringplot.write_file(self.path("page.html"), b"page")
+        mask = os.umask(0o027)
+        self.addCleanup(os.umask, mask)
+        ringplot.write_file(self.path("other.html"), b"other")
+        self.assertEqual(os.stat(self.path("other.html")).st_mode & 0o777, 0o640)
+        with open(victim, encoding="utf-8") as stream:
+            self.assertEqual(stream.read(), '"mine"')
+        self.assertFalse(os.path.islink(self.path("page.html")))
+        os.mkdir(self.path("folder.html"))
+        for place in ("folder.html", "absent/page.html", "x" * 300):
+            with self.assertRaises(ringresult.Bad):
+                ringplot.write_file(self.path(place), b"page")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["folder.html", "other.html", "page.html",
+                                                           f"page.html.{os.getpid()}.part", "victim"])
+
     def test_command_line(self):
         """As a user runs them: help with examples, exit statuses, no trace of Python in complaints."""
         for name in SCRIPTS:

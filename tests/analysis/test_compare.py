@@ -252,13 +252,14 @@ class Bounds(CompareCase):
         self.compare(*files, "--all-paired", status=1)
 
     def test_diverged(self):
-        """In both worlds alike: said, and not compared; the other runs are. In one alone: an error of the simulation."""
+        """In both worlds alike: said, and not compared. In one alone: an error of the simulation."""
         astray = run("b", 1.0)
         astray["training"][-1]["loss"] = 1e34
         files = self.files([run("a", 1.0), astray], [run("a", 1.0), dict(astray, status="diverged", error=None)])
         told, text = self.compare(*files)
         self.assertEqual([pair["label"] for pair in told["runs"]], ["a"])
-        self.contains(text, "not compared: b: diverged simulated (the loss is 1e+34 at iteration 50); diverged measured")
+        self.contains(text, "not compared: b: diverged simulated (the loss is 1e+34 at iteration 50); diverged "
+                      "measured")
         told, _ = self.compare(*self.files([run("a", 1.0), astray], [run("a", 1.0), run("b", 1.0)]), status=1)
         self.assertEqual(self.broken(told), ["runs end alike"])
 

@@ -319,18 +319,42 @@ class Text(Case):
             self.assertLess(os.path.getsize(path), 65 * MIB)
             self.assertIn("[cut here, after 67108864 bytes]", read(path)[-100:])
 
-    def test_progress_comes_at_once(self):
-        """Filters hold no line back."""
+    def begin(self, word):
+        """A run that goes on until it is ended; when it has said so much."""
         self.scenario = write(self.path("two.xml"), SCENARIO.replace('epochs="2"', 'epochs="1000000"'))
         run = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder,
                                env=self.environment(), start_new_session=True, text=True)
+        for clean in (run.wait, run.kill, run.stdout.close, run.stderr.close):
+            self.addCleanup(clean)
+        said = []
         begun = time.monotonic()
-        seen = []
         for line in run.stderr:
-            seen.append(line)
-            if "all-reduce" in line or time.monotonic() - begun > PATIENCE_S:
-                break
-        self.assertIn("all-reduce", seen[-1])
+            said.append(line)
+            if word in line:
+                return run
+            self.assertLess(time.monotonic() - begun, PATIENCE_S)
+        self.fail(said)
+
+    def test_a_host_that_does_not_let_go(self):
+        """Its ssh ignores that it is told to end."""
+        self.shell(1, 'case $* in *flock*) trap "" TERM; exec sleep 600 ;; esac\n')
+        run = self.begin("rank 1 (127.0.0.1, ")
+        ready = os.path.join(self.out, "rank-1.log")
+        begun = time.monotonic()
+        while not os.path.exists(ready):
+            self.assertLess(time.monotonic() - begun, PATIENCE_S)
+            time.sleep(0.1)
+        time.sleep(1)
+        for _ in range(2):
+            os.killpg(run.pid, signal.SIGINT)
+            time.sleep(1)
+        _, told = run.communicate(timeout=PATIENCE_S)
+        self.assertEqual(run.returncode, 130, told)
+        self.assertEqual(told.count("rank 1 (127.0.0.1) does not answer: left to its host"), 1, told)
+
+    def test_progress_comes_at_once(self):
+        """Filters hold no line back."""
+        run = self.begin("  all-reduce ")
         os.killpg(run.pid, signal.SIGINT)
         run.communicate(timeout=PATIENCE_S)
         self.assertEqual(run.returncode, 130)

@@ -241,6 +241,7 @@ class Deploy(unittest.TestCase):
         os.killpg(run.pid, signal.SIGINT)
         self.assertEqual(run.wait(PATIENCE_S), 130, run.stdout.read())
         self.assertEqual(json.loads(read(os.path.join(self.out, "result.json")))["runs"][0]["status"], "interrupted")
+        self.assertIn("interrupted", read(os.path.join(self.out, "table.txt"))) # ssh has heard the rank out
         self.assert_nothing_left()
         self.assertFalse(processes(self.out))
 
