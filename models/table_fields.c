@@ -42,10 +42,10 @@ static char *skip_quoted(char *at, char *to, size_t *length)
     return NULL;
 }
 
-bool rg_field_next(char **at, char separator, struct rg_field *field)
+bool rg_table_field_next(char **at, char separator, struct rg_table_field *field)
 {
     char *text = skip_blanks(*at, separator), *stop = text;
-    *field = (struct rg_field){.text = text, .quoted = *text == '"'};
+    *field = (struct rg_table_field){.text = text, .quoted = *text == '"'};
     if (field->quoted) {
         stop = skip_quoted(text, text, &field->length);
         if (!stop)

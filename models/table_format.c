@@ -71,10 +71,10 @@ static int count_numbers(const char *line, char separator)
     struct rg_decimal decimal = {.comma_allowed = separator != ','};
     int numbers = 0;
     char *copy = strdup(line), *at = copy;
-    struct rg_field field;
+    struct rg_table_field field;
     while (copy && at) {
         double value;
-        if (!rg_field_next(&at, separator, &field)) {
+        if (!rg_table_field_next(&at, separator, &field)) {
             free(copy);
             return -1;
         }
@@ -125,12 +125,12 @@ struct fields {
 static int look_at(const char *line, char separator, int columns, struct fields *fields)
 {
     struct rg_decimal decimal = {.comma_allowed = separator != ','};
-    struct rg_field field;
+    struct rg_table_field field;
     char *copy = strdup(line), *at = copy;
     int count = 0;
     for (int c = 0; c < columns; c++)
         fields[c] = (struct fields){RG_MISSING, NAN};
-    while (copy && at && rg_field_next(&at, separator, &field)) {
+    while (copy && at && rg_table_field_next(&at, separator, &field)) {
         if (count < columns) {
             decimal.mark = 0;
             fields[count].kind = rg_number_of(field.text, &decimal, &fields[count].value);
@@ -210,7 +210,7 @@ static bool is_heading(const struct sample *sample, char separator, int columns,
 static int take_names(const char *line, struct rg_format *format, const char *path,
                       struct rg_error *e)
 {
-    struct rg_field field;
+    struct rg_table_field field;
     int named = format->columns - format->empty_last;
     int count = rg_field_count(line, format->separator);
     char *copy = strdup(line), *at = copy;
@@ -218,7 +218,7 @@ static int take_names(const char *line, struct rg_format *format, const char *pa
     bool good = copy && format->names;
     for (int c = 0; c < format->columns && good; c++) {
         bool there = at && !(c == 0 && count + 1 == named);
-        there = there && rg_field_next(&at, format->separator, &field);
+        there = there && rg_table_field_next(&at, format->separator, &field);
         format->names[c] = strdup(there ? field.text : "");
         good = format->names[c] != NULL;
     }
@@ -369,9 +369,9 @@ void rg_format_suspects(const char *path, const struct rg_format *format, int bu
     }
     bool heading = format->heading;
     while (rows < SUSPECT_ROWS && rg_lines_next(&lines, &line, &length, NULL) > 0) {
-        struct rg_field field;
+        struct rg_table_field field;
         char *at = heading ? NULL : line;
-        for (int c = 0; c < count && at && rg_field_next(&at, format->separator, &field); c++)
+        for (int c = 0; c < count && at && rg_table_field_next(&at, format->separator, &field); c++)
             if (values[c].count <= SUSPECT_VALUES)
                 rg_names_add(&values[c], field.text, field.length);
         rows += !heading;

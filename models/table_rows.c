@@ -52,9 +52,9 @@ static int wrong_field(const struct rg_reader *r, enum rg_number kind, int c, co
                        struct rg_error *e)
 {
     char column[80], *copy = strdup(at), *next = copy;
-    struct rg_field field = {.text = copy};
+    struct rg_table_field field = {.text = copy};
     int behind = rg_field_count(at, r->format->separator), err;
-    bool quotes = !copy || behind < 0 || !rg_field_next(&next, r->format->separator, &field);
+    bool quotes = !copy || behind < 0 || !rg_table_field_next(&next, r->format->separator, &field);
     rg_format_column(r->format, c, column, sizeof column);
     if (quotes)
         err = rg_fail_at(e, r->lines.path, r->lines.line,
@@ -106,9 +106,9 @@ static bool next_field(const char **at, char separator)
 /* A field that is text: a label, a group, or one that is passed over. */
 static int take_text(struct rg_reader *r, int c, const char **at, bool *more, struct rg_error *e)
 {
-    struct rg_field field;
+    struct rg_table_field field;
     char *p = r->lines.buffer + (*at - r->lines.buffer);
-    if (!rg_field_next(&p, r->format->separator, &field))
+    if (!rg_table_field_next(&p, r->format->separator, &field))
         return wrong_field(r, RG_NO_NUMBER, c, *at, e);
     enum rg_role role = r->columns->role[c];
     if (role == RG_ROLE_LABEL) {

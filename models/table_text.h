@@ -32,7 +32,7 @@ int rg_lines_any(struct rg_lines *lines, char **line, size_t *length, struct rg_
 
 #define RG_BLANKS ' ' /* the separator of fields that blanks and tabs in any number part */
 
-struct rg_field {
+struct rg_table_field {
     char *text; /* terminated; quotes and the blanks round it are gone */
     size_t length;
     bool quoted;
@@ -40,7 +40,7 @@ struct rg_field {
 
 /* Take the next field off *at, which becomes NULL behind the last; the line is written to. Returns
  * false where a quote does not end. */
-bool rg_field_next(char **at, char separator, struct rg_field *field);
+bool rg_table_field_next(char **at, char separator, struct rg_table_field *field);
 /* How many fields a line has; < 0: a quote does not end. The line stays as it is. */
 int rg_field_count(const char *line, char separator);
 

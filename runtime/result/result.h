@@ -20,7 +20,7 @@ struct rg_run_setting { /* a parameter of a strategy, or a key at the point of a
 /* struct rg_result with its runs, nodes and whatever else they consist of: a member for each row of
  * the table, result_fields.def, which says what it means. Lists and texts are owned by the struct
  * they are in. */
-#define BEGIN struct OF {
+#define BEGIN struct RECORD {
 #define END                                                                                        \
     }                                                                                              \
     ;

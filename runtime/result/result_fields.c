@@ -36,11 +36,12 @@ enum { /* as result_fields.def writes them */
        NUMBERS = RG_FIELD_NUMBERS
 };
 
-#define JOINED_(a, b)      a##b
-#define JOINED(a, b)       JOINED_(a, b)
-#define FIELDS             JOINED(OF, _fields)
-#define WHERE(member)      .offset = offsetof(struct OF, member), .size = sizeof((struct OF *)0)->member
-#define COUNTED_BY(member) .count_offset = offsetof(struct OF, member)
+#define JOINED_(a, b) a##b
+#define JOINED(a, b)  JOINED_(a, b)
+#define FIELDS        JOINED(RECORD, _fields)
+#define WHERE(member)                                                                              \
+    .offset = offsetof(struct RECORD, member), .size = sizeof((struct RECORD *)0)->member
+#define COUNTED_BY(member) .count_offset = offsetof(struct RECORD, member)
 #define ROW(kind_, member, name_, unit_, nodes_, runs_, flags_, sentence_)                         \
     .name = name_, .kind = RG_FIELD_##kind_, WHERE(member), .unit = unit_,                         \
     .over_nodes = RG_NODES_##nodes_, .extrapolation = RG_RUNS_##runs_, .flags = (flags_),          \
@@ -50,7 +51,8 @@ enum { /* as result_fields.def writes them */
 #define END                                                                                        \
     }                                                                                              \
     ;                                                                                              \
-    const struct rg_record JOINED(OF, _record) = {sizeof(struct OF), FIELDS, RG_COUNT(FIELDS)};
+    const struct rg_record JOINED(RECORD, _record) = {sizeof(struct RECORD), FIELDS,               \
+                                                      RG_COUNT(FIELDS)};
 #define PRESENT(member)               {ROW(PRESENT, member, #member, "", NONE, NONE, PRIVATE, "")},
 #define REAL(member, ...)             REAL_AS(member, #member, __VA_ARGS__)
 #define REAL_AS(member, ...)          {ROW(REAL, member, __VA_ARGS__)},

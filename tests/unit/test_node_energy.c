@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "support/suite.h"
 #include <math.h>
-#include <string.h>
 
 /* ---- sections of a log ---- */
 
@@ -59,57 +58,72 @@ static void a_machine_counts_once(void)
         CU_ASSERT_EQUAL(rg_node_counts(&n, (int)rank, ranks[rank].machine), ranks[rank].counts);
 }
 
-static struct report metered(double total_J, double idle_J, double idle_W, double variance_J2)
+/* What a rank tells rank 0 of its meter. */
+static struct rg_run metered(int rank, double longest_s, double idle_W,
+                             const struct rg_energy *energy)
 {
-    struct report r = {.metered = true,
-                       .interval_s = 0.1,
-                       .longest_s = 0.2,
-                       .idle_W = idle_W,
-                       .variance_J2 = variance_J2,
-                       .samples = 10};
-    r.joules[TOTAL] = total_J;
-    r.joules[IDLE] = idle_J;
-    strcpy(r.source, "rapl");
-    return r;
+    struct rg_meter_facts facts = {.interval_s = 0.1, .longest_s = longest_s, .idle_W = idle_W};
+    struct rg_world w = {.rank = rank, .size = 2};
+    struct node n = {.w = &w, .energy = *energy};
+    struct rg_run own;
+    rg_run_init(&own);
+    CU_ASSERT_FATAL(rg_run_make_nodes(&own, 1) == 0);
+    n.energy.meter = &facts;
+    n.energy.source = "rapl";
+    rg_node_account_meter(&n, &own);
+    return own;
 }
 
 /* 30 J, of which 10 idle, give or take 3 J; and 50 J, of which 20, give or take 4 J: together 80 J
  * give or take sqrt(9 + 16) = 5 J, 20 + 30 = 50 J of them above idle. */
 static void meters_add_up(void)
 {
-    struct rg_run_node per_node[2] = {0};
-    struct rg_run run = {.per_node = per_node, .node_count = 2};
-    struct node n = {.run = &run};
-    struct report first = metered(30, 10, 2, 9), second = metered(50, 20, 3, 16);
-    second.longest_s = 0.5;
-    rg_node_add_meter(&n, 0, &first);
-    rg_node_add_meter(&n, 1, &second);
-    CU_ASSERT_EQUAL(run.meter.nodes, 2);
-    CU_ASSERT_EQUAL(run.meter.samples, 20);
-    CU_ASSERT_EQUAL(run.meter.longest_s, 0.5);
-    CU_ASSERT_EQUAL(run.meter.idle_W, 5);
-    CU_ASSERT_EQUAL(run.meter.above_idle_J, 50);
-    CU_ASSERT_DOUBLE_EQUAL(run.meter.uncertainty_J, 5, 1e-12);
-    CU_ASSERT_EQUAL(per_node[0].meter.above_idle_J, 20);
-    CU_ASSERT_DOUBLE_EQUAL(per_node[1].meter.uncertainty_J, 4, 1e-12);
+    struct rg_run sum;
+    struct rg_run first =
+        metered(0, 0.2, 2,
+                &(struct rg_energy){.total_J = 30, .idle_J = 10, .variance_J2 = 9, .samples = 10});
+    struct rg_run second =
+        metered(1, 0.5, 3,
+                &(struct rg_energy){.total_J = 50, .idle_J = 20, .variance_J2 = 16, .samples = 10});
+    rg_run_init(&sum);
+    rg_run_add_node(&sum, &first);
+    rg_run_add_node(&sum, &second);
+    CU_ASSERT(sum.meter.known);
+    CU_ASSERT_EQUAL(sum.meter.nodes, 2);
+    CU_ASSERT_EQUAL(sum.meter.samples, 20);
+    CU_ASSERT_EQUAL(sum.meter.longest_s, 0.5);
+    CU_ASSERT_EQUAL(sum.meter.idle_W, 5);
+    CU_ASSERT_EQUAL(sum.meter.above_idle_J, 50);
+    CU_ASSERT_DOUBLE_EQUAL(sum.meter.uncertainty_J, 5, 1e-12);
+    CU_ASSERT_STRING_EQUAL(sum.meter.source, "rapl");
+    CU_ASSERT_EQUAL(first.per_node[0].meter.above_idle_J, 20);
+    CU_ASSERT_DOUBLE_EQUAL(second.per_node[0].meter.uncertainty_J, 4, 1e-12);
+    rg_run_free(&first);
+    rg_run_free(&second);
+    rg_run_free(&sum);
 }
 
 /* Parts that are known add up to the total; where one is not, the totals do. */
 static void joules_add_up(void)
 {
-    struct rg_run run = {.energy_J.idle = 1};
-    struct node n = {.run = &run};
-    struct report known = {.joules = {[IDLE] = 2, 3, 4, 5, 14}}, unknown = known;
-    rg_node_add_energy(&n, &known);
-    CU_ASSERT_EQUAL(run.energy_J.idle, 3);
-    CU_ASSERT_EQUAL(run.energy_J.compute, 3);
-    CU_ASSERT_EQUAL(run.energy_J.network, 4);
-    CU_ASSERT_EQUAL(run.energy_J.switches, 5);
-    CU_ASSERT_EQUAL(run.energy_J.total, 15);
-    unknown.joules[COMPUTE] = NAN;
-    rg_node_add_energy(&n, &unknown);
-    CU_ASSERT(isnan(run.energy_J.compute));
-    CU_ASSERT_EQUAL(run.energy_J.total, 29);
+    struct rg_run sum, node;
+    rg_run_init(&sum);
+    rg_run_init(&node);
+    sum.energy_J = (struct rg_run_energy){.idle = 1, .total = 1};
+    node.energy_J =
+        (struct rg_run_energy){.total = 14, .idle = 2, .compute = 3, .network = 4, .switches = 5};
+    rg_run_add_node(&sum, &node);
+    CU_ASSERT_EQUAL(sum.energy_J.idle, 3);
+    CU_ASSERT_EQUAL(sum.energy_J.compute, 3);
+    CU_ASSERT_EQUAL(sum.energy_J.network, 4);
+    CU_ASSERT_EQUAL(sum.energy_J.switches, 5);
+    CU_ASSERT_EQUAL(sum.energy_J.total, 15);
+    node.energy_J.compute = NAN;
+    rg_run_add_node(&sum, &node);
+    CU_ASSERT(isnan(sum.energy_J.compute));
+    CU_ASSERT_EQUAL(sum.energy_J.total, 29);
+    rg_run_free(&sum);
+    rg_run_free(&node);
 }
 
 int main(int argc, char **argv)
