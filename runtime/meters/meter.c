@@ -102,19 +102,35 @@ int rg_meter_check(const char *choice, struct rg_error *e)
     return rg_fail(e, RG_ERR_INVALID, "--meter %s:%.450s", source->name, why.text);
 }
 
+/* "rapl", "ina2xx[:hwmonN]", "csv:FILE". */
+static void write_choice(const struct rg_meter_source *s, char *out, size_t size)
+{
+    const char *argument = s->argument ? s->argument : "";
+    snprintf(out, size,
+             s->needs_argument ? "%s:%s"
+             : *argument       ? "%s[:%s]"
+                               : "%s%s",
+             s->name, argument);
+}
+
+void rg_meter_choices(char out[RG_METER_CHOICES])
+{
+    char name[40];
+    strcpy(out, "auto");
+    for (size_t i = 0; i < RG_COUNT(sources); i++) {
+        write_choice(sources[i], name, sizeof name);
+        RG_ASSERT(strlen(out) + strlen(name) + 2 < RG_METER_CHOICES);
+        strcat(strcat(out, ", "), name);
+    }
+}
+
 void rg_meter_list(FILE *stream)
 {
     fputs("  auto            the first of these that is there, csv left out\n", stream);
     for (size_t i = 0; i < RG_COUNT(sources); i++) {
         char name[40];
-        const struct rg_meter_source *s = sources[i];
-        const char *argument = s->argument ? s->argument : "";
-        snprintf(name, sizeof name,
-                 s->needs_argument ? "%s:%s"
-                 : *argument       ? "%s[:%s]"
-                                   : "%s%s",
-                 s->name, argument);
-        fprintf(stream, "  %-15s %s\n", name, s->summary);
+        write_choice(sources[i], name, sizeof name);
+        fprintf(stream, "  %-15s %s\n", name, sources[i]->summary);
     }
     fputs("  other           another rank's meter counts this board too\n"
           "  none            energy is not measured\n",

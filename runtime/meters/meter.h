@@ -39,6 +39,10 @@ bool rg_meter_known(const char *choice);
 int rg_meter_check(const char *choice, struct rg_error *e);
 /* The choices, a line each. */
 void rg_meter_list(FILE *stream);
+/* Those that measure, on one line: "auto, ina2xx[:hwmonN], ..."; "other" and "none" are left to the
+ * caller. */
+enum { RG_METER_CHOICES = 400 };
+void rg_meter_choices(char out[RG_METER_CHOICES]);
 
 /* A meter that is not there or cannot be read is no error, but one whose joules are unknown and
  * whose facts say why. "other": another node's meter counts this one. Errors: RG_ERR_NOMEM. */

@@ -64,8 +64,9 @@ static const struct argp_option options[] = {
     {"network", KEY_NETWORK, "FILE", 0,
      "Without a peer: take what messages cost from the first host of this platform", 2},
     {"meter", KEY_METER, "KIND", 0,
-     "Measure watts idle, with one core and with all cores busy, with a meter of ringnode's (auto, "
-     "ina2xx, pmic, rapl, csv:FILE; default none)",
+     "Measure watts idle, with one core and with all cores busy, with a meter of ringnode's "
+     "(default "
+     "none)",
      3},
     {"sysfs-root", KEY_ROOT, "DIR", 0, "Where /sys and the like are looked for (default /)", 3},
     {"burn-seconds", KEY_BURN, "SECONDS", 0, "Each of the three (default 5)", 3},
@@ -106,11 +107,12 @@ static error_t parse_power(int key, char *arg, struct argp_state *state)
     double port[2];
     switch (key) {
     case KEY_METER:
-        if (!rg_meter_known(arg))
-            argp_failure(state, RG_EXIT_USAGE, 0,
-                         "--meter %s: auto, ina2xx[:hwmonN], pmic, rapl, csv:FILE and none are "
-                         "allowed",
-                         arg);
+        if (!rg_meter_known(arg)) {
+            char choices[RG_METER_CHOICES];
+            rg_meter_choices(choices);
+            argp_failure(state, RG_EXIT_USAGE, 0, "--meter %s: %s and none are allowed", arg,
+                         choices);
+        }
         c->metering.choice = arg;
         return 0;
     case KEY_ROOT:

@@ -52,9 +52,7 @@ static const struct argp_option options[] = {
      "needs, run nothing",
      0},
     {"meter", KEY_METER, "KIND", 0,
-     "Measure energy with auto, ina2xx[:hwmonN], pmic, rapl, csv:FILE, other (another rank's meter "
-     "counts this board), or not: none (the default); help: more",
-     1},
+     ", other (another rank's meter counts this board), or not: none (the default); help: more", 1},
     {"meter-interval", KEY_INTERVAL, "SECONDS", 0, "Between its samples (default 0.05)", 1},
     {"idle-seconds", KEY_IDLE, "SECONDS", 0,
      "Measure idle power so long before the first run (default 2; 0: do not)", 1},
@@ -89,11 +87,12 @@ static error_t parse_meter(int key, char *arg, struct argp_state *state)
             rg_meter_list(stdout);
             exit(0);
         }
-        if (!rg_meter_known(arg))
-            argp_failure(state, RG_EXIT_USAGE, 0,
-                         "--meter %s: auto, ina2xx[:hwmonN], pmic, rapl, csv:FILE, other and none "
-                         "are allowed",
-                         arg);
+        if (!rg_meter_known(arg)) {
+            char choices[RG_METER_CHOICES];
+            rg_meter_choices(choices);
+            argp_failure(state, RG_EXIT_USAGE, 0, "--meter %s: %s, other and none are allowed", arg,
+                         choices);
+        }
         metering->choice = arg;
         return 0;
     case KEY_ROOT:
@@ -174,6 +173,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* The help of --meter names every meter. */
+static char *tell_meters(int key, const char *text, void *input)
+{
+    char choices[RG_METER_CHOICES], *whole;
+    (void)input;
+    if (key != KEY_METER)
+        return (char *)text;
+    rg_meter_choices(choices);
+    return asprintf(&whole, "Measure energy with %s%s", choices, text) < 0 ? (char *)text : whole;
+}
+
 static const struct argp_child children[] = {{&rg_cli_argp, 0, NULL, 0}, {0}};
 const struct argp ringnode_argp = {
     options,
@@ -195,5 +205,5 @@ const struct argp ringnode_argp = {
     "2 bad usage or scenario; 3 unfinished; 4 a peer was lost or refused; "
     "130 interrupted.",
     children,
-    NULL,
+    tell_meters,
     NULL};
