@@ -131,6 +131,16 @@ static void complains_of(const char *sets, const char *words)
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, words));
 }
 
+static void schedules_refuse_what_others_take(void)
+{
+    complains_of("--strategy ring --set ring.schedule=gpipe --set ring.depth=3",
+                 ": depth belongs to 1f1b and pipedream, not to gpipe");
+    complains_of("--strategy ring --set ring.in-flight=3",
+                 ": in-flight belongs to ringtmp, not to 1f1b");
+    complains_of("--strategy ring --set ring.schedule=pipedream",
+                 ": pipedream updates with every batch: micro-batches can only be 1, not 5");
+}
+
 static void one_is_no_plural(void)
 {
     complains_of("--strategy ring --set ring.micro-batches=11",
@@ -454,6 +464,7 @@ int main(int argc, char **argv)
         {"bad command lines and scenarios: status 2, one line", bad_command_lines_are_refused},
         {"platforms that contradict themselves are refused",
          platforms_that_contradict_themselves_are_refused},
+        {"schedules refuse what others take", schedules_refuse_what_others_take},
         {"one is no plural", one_is_no_plural},
         {"standard output that is full is told", standard_output_that_is_full_is_told},
         {"outputs that cannot be written are refused first",

@@ -224,6 +224,47 @@ static void peaks_and_staleness_are_the_depths(void)
     rg_study_close(&study);
 }
 
+static void expect_param(const struct rg_job *job, const char *name, const char *want)
+{
+    for (int i = 0; job->strategy->params[i].name; i++)
+        if (strcmp(job->strategy->params[i].name, name) == 0) {
+            char *text = rg_job_param_text(job, i);
+            CU_ASSERT_STRING_EQUAL(text, want);
+            free(text);
+        }
+}
+
+/* On 2 stages: 4 micro-batches a stage where they fill the ring; 3 units a stage in flight. With
+ * one in flight nothing can be hidden. */
+static void what_auto_comes_to(void)
+{
+    static const struct {
+        const char *schedule, *micro_batches, *depth, *in_flight;
+        bool overlap;
+        int64_t under_way;
+    } want[] = {{"sequential", "1", "auto", "auto", false, 2},
+                {"ringtmp", "1", "auto", "6", true, 6},
+                {"gpipe", "8", "auto", "auto", true, 2},
+                {"1f1b", "8", "6", "auto", true, 2},
+                {"pipedream", "1", "6", "auto", true, 6}};
+    EACH(i, want)
+    {
+        struct rg_study study;
+        struct rg_prediction p;
+        char sets[80];
+        snprintf(sets, sizeof sets, "1f1b.micro-batches=auto 1f1b.schedule=%s", want[i].schedule);
+        open_nodes(&study, "matrix.xml", 2, sets);
+        const struct rg_job *job = harness_job(&study, "1f1b");
+        expect_param(job, "micro-batches", want[i].micro_batches);
+        expect_param(job, "depth", want[i].depth);
+        expect_param(job, "in-flight", want[i].in_flight);
+        rg_job_predict(job, &p);
+        CU_ASSERT_EQUAL(p.overlap, want[i].overlap);
+        CU_ASSERT_EQUAL(job->strategy->under_way(job), want[i].under_way);
+        rg_study_close(&study);
+    }
+}
+
 /* Time may shift, numerics may not: also the asynchronous schedules have a fixed order. */
 static void timing_changes_no_weight(void)
 {
@@ -280,6 +321,7 @@ int main(int argc, char **argv)
         {"replicas of rings are near single", replicas_of_rings_are_near_single},
         {"traffic and memory equal the closed forms", accounts_equal_forms},
         {"peak activations and staleness are the depths", peaks_and_staleness_are_the_depths},
+        {"what auto comes to", what_auto_comes_to},
         {"timing changes no weight", timing_changes_no_weight},
         {"slow ports change no weight", slow_ports_change_no_weight},
     };
