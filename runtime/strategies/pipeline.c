@@ -123,30 +123,9 @@ static int execute(struct rg_pipeline *p, const struct rg_instruction *in, int64
     return result == 1 ? 0 : result;
 }
 
-/* The next instruction of a lane, or NULL at its end; see the guard in plan.h. */
-static const struct rg_instruction *peek(const struct rg_pipeline *p, struct lane *lane,
-                                         int64_t *unit)
+static const struct rg_instruction *peek(struct rg_pipeline *p, int lane, int64_t *unit)
 {
-    for (;;) {
-        int count = lane->in_body ? lane->list->body_count : lane->list->prologue_count;
-        if (lane->next == count) {
-            if (lane->in_body)
-                lane->base += p->plan->units;
-            lane->in_body = true;
-            lane->next = 0;
-            if (lane->list->body_count == 0 || lane->base >= p->limit)
-                lane->base = p->limit;
-        }
-        if (lane->in_body && lane->base >= p->limit)
-            return NULL;
-        const struct rg_instruction *in =
-            &(lane->in_body ? lane->list->body : lane->list->prologue)[lane->next];
-        *unit = lane->base + in->unit;
-        if (lane->next < (lane->in_body ? lane->list->body_count : lane->list->prologue_count) &&
-            *unit < p->limit)
-            return in;
-        lane->next++;
-    }
+    return rg_plan_peek(&p->lanes[lane], p->plan->units, p->limit, unit);
 }
 
 /* How many of the instruction's needs are not known to be met; they are put in list. Or an error.
@@ -169,7 +148,7 @@ static int run_one_lane(struct rg_pipeline *p)
 {
     const struct rg_instruction *in;
     int64_t unit;
-    while (!p->stop && (in = peek(p, &p->lanes[0], &unit)) != NULL) {
+    while (!p->stop && (in = peek(p, 0, &unit)) != NULL) {
         struct rg_request *list[2];
         int n = needs(p, in, unit, list);
         int result = n ? rg_wait_all(p->w, list, n) : 0;
@@ -184,13 +163,13 @@ static int run_one_lane(struct rg_pipeline *p)
 
 /* A WAIT, of a schedule without overlap, holds the whole node: the other lane must not compute
  * meanwhile, so it is met right after its send. */
-static int hold(struct rg_pipeline *p, struct lane *lane)
+static int hold(struct rg_pipeline *p, int lane)
 {
     int64_t unit;
     const struct rg_instruction *in = peek(p, lane, &unit);
     if (!in || in->op != RG_OP_WAIT)
         return 0;
-    lane->next++;
+    p->lanes[lane].next++;
     return rg_wait(p->w, &rg_pipeline_slot(p, rg_channel_source(in->channel), unit)->out);
 }
 
@@ -210,7 +189,7 @@ static int step_lane(struct rg_pipeline *p, int lane, const struct rg_instructio
 {
     int result = execute(p, in, unit);
     p->lanes[lane].next++;
-    return result || p->stop ? result : hold(p, &p->lanes[lane]);
+    return result || p->stop ? result : hold(p, lane);
 }
 
 static int run_two_lanes(struct rg_pipeline *p)
@@ -219,8 +198,8 @@ static int run_two_lanes(struct rg_pipeline *p)
         struct rg_request *list[4];
         int64_t unit[RG_LANES];
         int index, result;
-        const struct rg_instruction *loss = peek(p, &p->lanes[1], &unit[1]);
-        const struct rg_instruction *next = peek(p, &p->lanes[0], &unit[0]);
+        const struct rg_instruction *loss = peek(p, 1, &unit[1]);
+        const struct rg_instruction *next = peek(p, 0, &unit[0]);
         int waiting = loss ? pending(p, loss, unit[1], list) : 0;
         int blocked = next && waiting >= 0 ? pending(p, next, unit[0], list + waiting) : 0;
         if (waiting < 0 || blocked < 0)
@@ -261,15 +240,16 @@ static int finish_sends(struct rg_pipeline *p)
     return result;
 }
 
-int rg_pipeline_train(struct rg_pipeline *p, int64_t first, int64_t count)
+int rg_pipeline_train(void *pipeline, int64_t first, int64_t count)
 {
+    struct rg_pipeline *p = pipeline;
     p->first = first;
     p->limit = count * p->plan->units;
     p->stop = false;
     p->looked_s = -INFINITY;
     p->held = 0;
     for (int lane = 0; lane < RG_LANES; lane++)
-        p->lanes[lane] = (struct lane){.list = &p->plan->lanes[lane]};
+        p->lanes[lane] = (struct rg_cursor){.list = &p->plan->lanes[lane]};
     int result = p->plan->stage == 0 ? rg_feed_epoch(&p->feed, first) : 0;
     if (result == 0 && p->limit > 0)
         result = rg_allreduce_prepare(&p->reduce, p->w, p->gradient, p->update.count);

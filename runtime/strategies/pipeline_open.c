@@ -86,15 +86,16 @@ static int open_parts(struct rg_pipeline *p, const float *initial)
     return result ? result : set_parameters(p, initial);
 }
 
-int rg_pipeline_open(struct rg_world *w, const struct rg_ring *ring, const float *initial,
-                     struct rg_pipeline **pipeline)
+int rg_pipeline_open(struct rg_world *w, const struct rg_job *job, const float *initial,
+                     void **pipeline)
 {
+    const struct rg_ring *ring = job->plan;
     struct rg_pipeline *p = calloc(1, sizeof *p);
     *pipeline = p;
     if (!p)
         return RG_ERR_NOMEM;
     p->w = w;
-    p->job = ring->job;
+    p->job = job;
     p->ring = ring;
     p->plan = &ring->plans[w->rank % ring->stages];
     p->stage = rg_ring_stage(ring, p->plan->stage);
@@ -108,8 +109,9 @@ int rg_pipeline_open(struct rg_world *w, const struct rg_ring *ring, const float
     return open_parts(p, initial);
 }
 
-int rg_pipeline_parameters(struct rg_pipeline *p, rg_visit_fn visit, void *arg)
+int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg)
 {
+    struct rg_pipeline *p = pipeline;
     int result = 0;
     if (p->replica != 0)
         return 0;
@@ -122,13 +124,15 @@ int rg_pipeline_parameters(struct rg_pipeline *p, rg_visit_fn visit, void *arg)
     return result;
 }
 
-void rg_pipeline_observe(const struct rg_pipeline *p, struct rg_observation *observation)
+void rg_pipeline_observe(void *pipeline, struct rg_observation *observation)
 {
+    const struct rg_pipeline *p = pipeline;
     *observation = p->seen;
 }
 
-void rg_pipeline_close(struct rg_pipeline *p)
+void rg_pipeline_close(void *pipeline)
 {
+    struct rg_pipeline *p = pipeline;
     if (!p)
         return;
     for (int i = 0; i < 2; i++) {

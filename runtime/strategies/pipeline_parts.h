@@ -20,13 +20,6 @@ struct sized {
     struct rg_work load, forward, backward, loss;
 };
 
-struct lane {
-    const struct rg_list *list;
-    bool in_body;
-    int64_t base; /* unit at which this repetition of the body begins */
-    int next;
-};
-
 struct rg_pipeline {
     struct rg_world *w;
     const struct rg_job *job;
@@ -43,7 +36,7 @@ struct rg_pipeline {
     uint8_t *labels;
     struct slot *slots[RG_BUFFERS];
     struct sized sized[2];
-    struct lane lanes[RG_LANES];
+    struct rg_cursor lanes[RG_LANES];
     int64_t first; /* iteration in which unit 0 lies */
     int64_t limit; /* units of this train() */
     int64_t updates;

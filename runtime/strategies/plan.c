@@ -227,3 +227,24 @@ void rg_plans_free(struct rg_plan *plans, int stages)
     }
     free(plans);
 }
+
+const struct rg_instruction *rg_plan_peek(struct rg_cursor *cursor, int units, int64_t limit,
+                                          int64_t *unit)
+{
+    const struct rg_list *list = cursor->list;
+    for (;;) {
+        if (cursor->next == (cursor->in_body ? list->body_count : list->prologue_count)) {
+            cursor->base += cursor->in_body ? units : 0;
+            cursor->in_body = true;
+            cursor->next = 0;
+        }
+        if (cursor->in_body && (list->body_count == 0 || cursor->base >= limit))
+            return NULL;
+        const struct rg_instruction *in =
+            &(cursor->in_body ? list->body : list->prologue)[cursor->next];
+        *unit = cursor->base + in->unit;
+        if (*unit < limit)
+            return in;
+        cursor->next++;
+    }
+}

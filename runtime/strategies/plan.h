@@ -60,6 +60,14 @@ struct rg_list {
     int prologue_count, body_count;
 };
 
+/* A place in a list. Zero, but for the list, is its beginning. */
+struct rg_cursor {
+    const struct rg_list *list;
+    bool in_body;
+    int64_t base; /* unit at which this repetition of the body begins */
+    int next;     /* instruction */
+};
+
 enum { RG_LANES = 2 };
 
 /* The part of one stage. */
@@ -95,6 +103,11 @@ struct rg_plan_spec {
 /* The plan of every stage: [spec->stages], malloc'ed; free with rg_plans_free. NULL: no memory. */
 struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec);
 void rg_plans_free(struct rg_plan *plans, int stages);
+
+/* The next instruction of a run of `limit` units, past those whose unit lies beyond it, and its
+ * unit; NULL at the end. `next` moves on when it is done. */
+const struct rg_instruction *rg_plan_peek(struct rg_cursor *cursor, int units, int64_t limit,
+                                          int64_t *unit);
 
 /* Of a stage, from the depths of all: slots of every buffer, and copies of the parameters. */
 void rg_plan_slots(int stages, int stage, const int *depth, enum rg_stash stash,

@@ -22,8 +22,7 @@ struct slot {
 };
 
 struct lane_state {
-    int64_t base; /* first unit of this repetition; -1 in the prologue */
-    int next;
+    struct rg_cursor at;
     double date;
 };
 
@@ -237,28 +236,14 @@ static enum verdict execute(struct check *c, struct stage_state *s, const struct
     }
 }
 
-/* The next instruction of a lane, past those whose unit lies beyond the run; NULL at its end. */
 static const struct rg_instruction *peek(struct check *c, struct stage_state *s, int lane,
                                          int *unit)
 {
-    const struct rg_list *list = &s->plan->lanes[lane];
-    struct lane_state *state = &s->lanes[lane];
-    for (;;) {
-        bool prologue = state->base < 0;
-        int count = prologue ? list->prologue_count : list->body_count;
-        if (state->next == count) {
-            state->base = prologue ? 0 : state->base + s->plan->units;
-            state->next = 0;
-            if (state->base >= c->units || list->body_count == 0)
-                return NULL;
-            continue;
-        }
-        const struct rg_instruction *in = &(prologue ? list->prologue : list->body)[state->next];
-        *unit = in->unit + (prologue ? 0 : (int)state->base);
-        if (*unit < c->units)
-            return in;
-        state->next++;
-    }
+    int64_t number = 0;
+    const struct rg_instruction *in =
+        rg_plan_peek(&s->lanes[lane].at, s->plan->units, c->units, &number);
+    *unit = (int)number;
+    return in;
 }
 
 static bool advance(struct check *c, struct stage_state *s, int lane)
@@ -266,7 +251,7 @@ static bool advance(struct check *c, struct stage_state *s, int lane)
     bool moved = false;
     const struct rg_instruction *in;
     int unit;
-    while (s->lanes[lane].base < c->units && (in = peek(c, s, lane, &unit)) != NULL) {
+    while ((in = peek(c, s, lane, &unit)) != NULL) {
         double date = s->lanes[lane].date;
         enum verdict verdict = execute(c, s, in, unit, &date);
         if (verdict == FAULT)
@@ -274,7 +259,7 @@ static bool advance(struct check *c, struct stage_state *s, int lane)
         if (verdict != GO)
             return moved;
         s->lanes[lane].date = date;
-        s->lanes[lane].next++;
+        s->lanes[lane].at.next++;
         moved = true;
     }
     return moved;
@@ -334,9 +319,8 @@ static int conclude(struct check *c)
         for (int lane = 0; lane < RG_LANES; lane++) {
             int unit;
             struct stage_state *s = &c->stages[i];
-            const struct rg_instruction *in =
-                s->lanes[lane].base < c->units ? peek(c, s, lane, &unit) : NULL;
-            if (in && s->plan->lanes[lane].body_count)
+            const struct rg_instruction *in = peek(c, s, lane, &unit);
+            if (in)
                 complain(c, s, lane, in, unit, "it waits for ever: the schedule deadlocks");
             c->facts->makespan = fmax(c->facts->makespan, s->lanes[lane].date);
         }
@@ -366,7 +350,7 @@ int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_t
             RG_ASSERT(c.stages[i].slots[buffer]);
         }
         for (int lane = 0; lane < RG_LANES; lane++)
-            c.stages[i].lanes[lane].base = -1;
+            c.stages[i].lanes[lane].at.list = &plans[i].lanes[lane];
     }
     bool moved = true;
     while (moved && !c.failed) {

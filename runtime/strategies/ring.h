@@ -68,13 +68,13 @@ void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *predictio
  * be best without that bound. */
 int rg_partition_balanced(struct rg_ring *ring);
 
-/* The interpreter: one node's part in training. */
-struct rg_pipeline;
-int rg_pipeline_open(struct rg_world *w, const struct rg_ring *ring, const float *initial,
-                     struct rg_pipeline **pipeline);
-int rg_pipeline_train(struct rg_pipeline *pipeline, int64_t first, int64_t count);
-int rg_pipeline_parameters(struct rg_pipeline *pipeline, rg_visit_fn visit, void *arg);
-void rg_pipeline_observe(const struct rg_pipeline *pipeline, struct rg_observation *observation);
-void rg_pipeline_close(struct rg_pipeline *pipeline);
+/* The interpreter: one node's part in training, as struct rg_strategy has it; job->plan is a ring.
+ */
+int rg_pipeline_open(struct rg_world *w, const struct rg_job *job, const float *initial,
+                     void **pipeline);
+int rg_pipeline_train(void *pipeline, int64_t first, int64_t count);
+int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg);
+void rg_pipeline_observe(void *pipeline, struct rg_observation *observation);
+void rg_pipeline_close(void *pipeline);
 
 #endif

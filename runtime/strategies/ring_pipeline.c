@@ -295,34 +295,6 @@ static int64_t under_way(const struct rg_job *job)
     return ring->schedule->synchronous ? 2 : ring->depth[0];
 }
 
-/* ---- running ---- */
-
-static int open_ring(struct rg_world *w, const struct rg_job *job, const float *initial,
-                     void **state)
-{
-    return rg_pipeline_open(w, ring_of(job), initial, (struct rg_pipeline **)state);
-}
-
-static int train(void *state, int64_t first, int64_t count)
-{
-    return rg_pipeline_train(state, first, count);
-}
-
-static int parameters(void *state, rg_visit_fn visit, void *arg)
-{
-    return rg_pipeline_parameters(state, visit, arg);
-}
-
-static void observe(void *state, struct rg_observation *observation)
-{
-    rg_pipeline_observe(state, observation);
-}
-
-static void close_ring(void *state)
-{
-    rg_pipeline_close(state);
-}
-
 const struct rg_strategy rg_strategy_ring_pipeline = {
     .name = "ring_pipeline",
     .summary = "the layers split round a ring of nodes; activations travel between neighbours",
@@ -333,9 +305,9 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .memory = memory,
     .predict = predict,
     .under_way = under_way,
-    .open = open_ring,
-    .train = train,
-    .parameters = parameters,
-    .observe = observe,
-    .close = close_ring,
+    .open = rg_pipeline_open,
+    .train = rg_pipeline_train,
+    .parameters = rg_pipeline_parameters,
+    .observe = rg_pipeline_observe,
+    .close = rg_pipeline_close,
 };
