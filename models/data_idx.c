@@ -336,8 +336,10 @@ static int probe_pair(struct idx *idx, const struct rg_data_spec *spec, int whic
         err = rg_fail_at(e, images.path, 0, "%s: %s, where %s has %s; sizes must be equal",
                          "its images are", describe(&images, a, sizeof a), idx->images[0],
                          describe(&idx->like, b, sizeof b));
-    if (err == 0 && idx->rows + (uint64_t)images.size[0] > INT_MAX)
-        err = rg_fail_at(e, images.path, 0, "more than %d samples in all", INT_MAX);
+    uint64_t most = RG_MIN((uint64_t)INT_MAX, SIZE_MAX / 16); /* and arrays of indices fit */
+    if (err == 0 && idx->rows + (uint64_t)images.size[0] > most)
+        err = rg_fail_at(e, images.path, 0, "more than %llu samples in all",
+                         (unsigned long long)most);
     if (err == 0)
         err = check_length(&images, "its images", e);
     if (err == 0) {

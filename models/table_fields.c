@@ -128,6 +128,21 @@ static char mark_of(const char *text, size_t length)
     return 0;
 }
 
+/* A date; behind it is `stop`. */
+static enum rg_number date_number(const char **at, const char *stop, const char *text,
+                                  size_t length, double *value)
+{
+    char copy[40];
+    if (length < 5 || length >= sizeof copy)
+        return RG_NO_NUMBER;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    if (!rg_date_of(copy, value))
+        return RG_NO_NUMBER;
+    *at = stop;
+    return RG_NUMBER;
+}
+
 /* Anything that the fast way does not read. */
 static enum rg_number other_number(const char **at, char separator, struct rg_decimal *decimal,
                                    double *value)
@@ -157,7 +172,7 @@ static enum rg_number other_number(const char **at, char separator, struct rg_de
         kind = RG_MISSING;
     else if (!slow_number(text, length, mark, value) ||
              (mark == ',' && !decimal->comma_allowed && !quoted))
-        return RG_NO_NUMBER;
+        return date_number(at, stop, text, length, value);
     else if (mark && decimal->mark && mark != decimal->mark)
         return RG_OTHER_MARK;
     else if (mark)

@@ -55,12 +55,15 @@ struct rg_decimal {
 enum rg_number { RG_NUMBER, RG_MISSING, RG_NO_NUMBER, RG_OTHER_MARK };
 
 /* The number at *at, which moves on to the separator behind it (or the end of the line), blanks
- * left out: exact, as strtod would read it, whatever the locale. RG_MISSING: an empty field, "?",
- * "NA" and the like. Otherwise *at stays. */
+ * left out: exact, as strtod would read it, whatever the locale; dates are seconds. RG_MISSING: an
+ * empty field, "?", "NA" and the like. Otherwise *at stays. */
 enum rg_number rg_number_next(const char **at, char separator, struct rg_decimal *decimal,
                               double *value);
 /* The same of a whole text. */
 enum rg_number rg_number_of(const char *text, struct rg_decimal *decimal, double *value);
+/* Seconds since 1970 (UTC) of "2024-03-31", "2024-03-31T12:30:15.5+01:00" (or with a blank for T),
+ * or since midnight of "12:30" and "12:30:15.5". */
+bool rg_date_of(const char *text, double *seconds);
 bool rg_is_missing(const char *text, size_t length);
 
 #endif

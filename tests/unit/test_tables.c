@@ -2,6 +2,8 @@
 #include "models_fixture.h"
 #include "scratch.h"
 
+#include "models/table_text.h"
+
 #include <unistd.h>
 #include <zlib.h>
 
@@ -451,6 +453,50 @@ static void test_offsets(void)
     rg_dataset_free(&d);
 }
 
+/* As `date -d ... +%s` has them. */
+static void test_dates(void)
+{
+    static const struct {
+        const char *text;
+        double seconds;
+    } dates[] = {{"1970-01-01", 0},
+                 {"2024-02-29", 1709164800},
+                 {"2000-03-01T00:00:00Z", 951868800},
+                 {"2024-03-31 12:30:15.5", 1711888215.5},
+                 {"2024-03-31T12:30:15+01:30", 1711882815},
+                 {"2024-03-31T12:30:15-0330", 1711900815},
+                 {"1969-12-31T23:59:59", -1},
+                 {"00:00", 0},
+                 {"12:30:15.25", 45015.25},
+                 {"12:30:15,25", 45015.25}};
+    static const char *const none[] = {"2024-13-01",
+                                       "2024-00-01",
+                                       "2024-1-1",
+                                       "2024-01-01T25:00",
+                                       "2024-01-01T12",
+                                       "2024-01-01 12:00 pm",
+                                       "12:60",
+                                       "1:30",
+                                       ""};
+    double seconds;
+    for (size_t i = 0; i < RG_COUNT(dates); i++) {
+        CU_ASSERT(rg_date_of(dates[i].text, &seconds));
+        CU_ASSERT_DOUBLE_EQUAL(seconds, dates[i].seconds, 1e-6);
+    }
+    for (size_t i = 0; i < RG_COUNT(none); i++)
+        CU_ASSERT_FALSE(rg_date_of(none[i], &seconds));
+    struct rg_data_spec spec =
+        spec_of("csv",
+                scratch_text("log.csv", "time,t,state\n2024-01-01 00:00:10,1.5,on\n2024-01-01 "
+                                        "00:00:40,2.5,off\n2024-01-01 00:01:10,3.5,on\n"),
+                NULL);
+    say(&spec, "split", "order");
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT_DOUBLE_EQUAL(as_read(&d, 1, 0) - as_read(&d, 0, 0), 30, 1e-3);
+    CU_ASSERT_DOUBLE_EQUAL(d.mean[0], 1704067225, 1e-3); /* 10 and 40 s train */
+    rg_dataset_free(&d);
+}
+
 static void test_constant(void)
 {
     struct rg_data_spec spec =
@@ -679,6 +725,7 @@ int main(int argc, char **argv)
         {"columns that number the rows", test_row_numbers},
         {"missing values", test_missing},
         {"dates and other offsets", test_offsets},
+        {"dates in words", test_dates},
         {"constant columns", test_constant},
         {"refusals", test_refusals},
         {"splits", test_splits},
