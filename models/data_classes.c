@@ -49,7 +49,7 @@ static bool they_stay(const struct rg_data_spec *spec, const struct label *label
     for (int i = 0; i < count; i++)
         if (labels[i].value != floor(labels[i].value))
             return false;
-    if (least < 0 || most >= RG_DATA_CLASSES)
+    if (least < 0)
         return false;
     return most == distinct - 1 || (most < wanted && (least == 0 || spec->trained_before));
 }

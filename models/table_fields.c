@@ -222,6 +222,5 @@ enum rg_number rg_number_next(const char **at, char separator, struct rg_decimal
 enum rg_number rg_number_of(const char *text, struct rg_decimal *decimal, double *value)
 {
     const char *at = text;
-    enum rg_number kind = rg_number_next(&at, '\0', decimal, value);
-    return kind == RG_NUMBER && *at ? RG_NO_NUMBER : kind;
+    return rg_number_next(&at, '\0', decimal, value);
 }

@@ -155,6 +155,17 @@ static void test_formats(void)
     }
 }
 
+/* What parts all lines alike goes before what parts them into more numbers. */
+static void test_separator(void)
+{
+    const struct word words[] = {{"drop", "1"}, {0}};
+    struct rg_data_spec spec = spec_of(
+        "csv", scratch_text("b.csv", "1 2 3 4 5 6 7,8,0\n5 6,9,1\n5,7,0\n1 2 3,4,1\n"), words);
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.inputs == 1 && d.train + d.test == 4);
+    rg_dataset_free(&d);
+}
+
 static void test_gzipped(void)
 {
     static const char *const plain[] = {"0", "1", "2"};
@@ -169,6 +180,53 @@ static void test_gzipped(void)
     rg_dataset_free(&d);
     if (truncate(path, 40) == 0)
         CU_ASSERT(refuses(&spec, "t.csv.gz:", "cannot be read|truncated"));
+}
+
+/* Numbers are those of strtod, to the last bit, however many digits they have. */
+static void test_numbers(void)
+{
+    struct rg_random *random = rg_random_new(3, RG_STREAM_TEST, 0);
+    for (int i = 0; i < 20000; i++) {
+        char text[64];
+        int whole = (int)rg_random_below(random, 12), digits = (int)rg_random_below(random, 12),
+            n = 0;
+        if (rg_random_below(random, 3) == 0)
+            text[n++] = rg_random_below(random, 2) ? '-' : '+';
+        for (int k = 0; k <= whole; k++)
+            text[n++] = (char)('0' + rg_random_below(random, 10));
+        if (rg_random_below(random, 3) > 0)
+            text[n++] = '.';
+        for (int k = 0; k < digits; k++)
+            text[n++] = (char)('0' + rg_random_below(random, 10));
+        snprintf(text + n, sizeof text - (size_t)n, rg_random_below(random, 4) ? "" : "e%d",
+                 (int)rg_random_below(random, 40) - 20);
+        struct rg_decimal decimal = {.mark = '.'};
+        double value = NAN;
+        CU_ASSERT(rg_number_of(text, &decimal, &value) == RG_NUMBER);
+        CU_ASSERT(value == strtod(text, NULL));
+    }
+    rg_random_free(random);
+}
+
+/* Lines of any length, whatever the blocks that the file is read in. */
+static void test_long_lines(void)
+{
+    enum { COLUMNS = 150000 };
+    size_t room = 10 * COLUMNS, used = 0;
+    char *text = malloc(room);
+    for (int r = 0; r < 3; r++)
+        for (int c = 0; c <= COLUMNS; c++)
+            used += (size_t)snprintf(text + used, room - used, c < COLUMNS ? "%d," : "%d\n",
+                                     c < COLUMNS ? (r * 7 + c) % 100 : r % 2);
+    struct rg_data_spec spec = spec_of("csv", scratch_bytes("w.csv", text, used), NULL);
+    say(&spec, "split", "order");
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.inputs == COLUMNS && d.train == 2 && d.test == 1);
+    for (size_t c = 0; c < COLUMNS; c += 997)
+        for (int r = 0; r < 3; r++)
+            CU_ASSERT_DOUBLE_EQUAL(as_read(&d, r, c), (r * 7 + (int)c) % 100, 1e-4);
+    rg_dataset_free(&d);
+    free(text);
 }
 
 /* A heading of numbers, and rows that only look like one. */
@@ -555,17 +613,21 @@ static void test_splits(void)
     const char *path = scratch_text("s.csv", text);
     const struct word group[] = {{"split", "group:person"}, {"columns", "x"}, {0}};
     struct rg_data_spec spec = spec_of("csv", path, group);
+    unsigned drawn = 0; /* groups that ever test */
     for (spec.seed = 1; spec.seed < 6; spec.seed++) {
         struct rg_dataset d = load(&spec);
         bool part[2][7] = {{false}};
         for (int i = 0; i < d.train + d.test; i++)
             part[i >= d.train][lround(as_read(&d, i, 0)) % 7] = true;
-        for (int p = 0; p < 7; p++)
+        for (int p = 0; p < 7; p++) {
             CU_ASSERT(part[0][p] != part[1][p]);
+            drawn |= (unsigned)part[1][p] << p;
+        }
         CU_ASSERT(d.train + d.test == 60 && d.test >= 12 && d.test <= 20);
         CU_ASSERT(has_note(&d, "2 of its 7 values test, the others train"));
         rg_dataset_free(&d);
     }
+    CU_ASSERT(__builtin_popcount(drawn) > 2); /* not the same two each time */
     const struct word order[] = {
         {"split", "order"}, {"columns", "x"}, {"drop", NULL}, {"label", "class"}, {0}};
     spec = spec_of("csv", path, order);
@@ -613,6 +675,31 @@ static void test_files_apart(void)
     CU_ASSERT(refuses(&spec, "y_test.txt:1: ", "one label a line"));
     say(&spec, "test-labels", NULL);
     CU_ASSERT(refuses(&spec, "s.xml:7: ", "labels and test-labels: both or none"));
+    say(&spec, "labels", NULL);
+    say(&spec, "test-file", scratch_text("X_test.txt", " 2e-1 3 1\n 1e-1 1 0\n"));
+    CU_ASSERT(refuses(&spec, "X_test.txt:1: ", "3 columns: 2 are allowed, as in"));
+    spec = spec_of("csv", scratch_text("three.csv", "1,2,0\n2,3,1\n3,4,0\n"), NULL);
+    say(&spec, "test-file", rg_data_text(&spec, "file"));
+    say(&spec, "split", "group:1");
+    CU_ASSERT(refuses(&spec, "s.xml:7: ", "split=\"group:1\" with test-file"));
+}
+
+/* Rows are numbered anew in the file of the test rows. */
+static void test_numbers_apart(void)
+{
+    char text[2][600];
+    for (int f = 0; f < 2; f++) {
+        int used = snprintf(text[f], sizeof text[f], ",x,class\n");
+        for (int i = 0; i < 20; i++)
+            used += snprintf(text[f] + used, sizeof text[f] - (size_t)used, "%d,%d,%d\n", i,
+                             i * 7 % 5, i % 2);
+    }
+    struct rg_data_spec spec = spec_of("csv", scratch_text("train.csv", text[0]), NULL);
+    say(&spec, "test-file", scratch_text("test.csv", text[1]));
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.inputs == 1 && d.train == 20 && d.test == 20);
+    CU_ASSERT(has_note(&d, "column 1 (without a name) left out"));
+    rg_dataset_free(&d);
 }
 
 /* ---- libsvm ---- */
@@ -716,7 +803,10 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"separators, quotes, commas", test_formats},
+        {"one separator of several", test_separator},
         {"gzipped", test_gzipped},
+        {"numbers", test_numbers},
+        {"long lines", test_long_lines},
         {"headings", test_headings},
         {"labels become classes", test_labels},
         {"labels in any column", test_label_columns},
@@ -730,6 +820,7 @@ int main(int argc, char **argv)
         {"refusals", test_refusals},
         {"splits", test_splits},
         {"files apart", test_files_apart},
+        {"row numbers of files apart", test_numbers_apart},
         {"libsvm", test_libsvm},
         {"inputs that failed", test_shared_inputs},
     };
