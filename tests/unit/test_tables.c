@@ -160,7 +160,8 @@ static void test_separator(void)
 {
     const struct word words[] = {{"drop", "1"}, {0}};
     struct rg_data_spec spec = spec_of(
-        "csv", scratch_text("b.csv", "1 2 3 4 5 6 7,8,0\n5 6,9,1\n5,7,0\n1 2 3,4,1\n"), words);
+        "csv", scratch_text("b.csv", "1 2 3 4 5 6 7 8 9 1,8,0\n5 6,9,1\n5,7,0\n1 2 3,4,1\n"),
+        words);
     struct rg_dataset d = load(&spec);
     CU_ASSERT(d.inputs == 1 && d.train + d.test == 4);
     rg_dataset_free(&d);
@@ -684,6 +685,27 @@ static void test_files_apart(void)
     CU_ASSERT(refuses(&spec, "s.xml:7: ", "split=\"group:1\" with test-file"));
 }
 
+/* Fewer rows than a file has are drawn class by class, in each of two files. */
+static void test_some_of_files(void)
+{
+    struct rg_data_spec spec =
+        spec_of("csv", scratch_text("a.csv", "1,0\n2,0\n3,0\n4,1\n5,1\n6,1\n"), NULL);
+    say(&spec, "test-file", scratch_text("b.csv", "7,1\n8,1\n9,1\n6,1\n5,0\n4,0\n3,0\n2,0\n"));
+    spec.train = 4;
+    spec.test = 2;
+    struct rg_dataset d = load(&spec);
+    int ones[2] = {0};
+    for (int i = 0; i < 6; i++)
+        ones[i >= 4] += d.labels[i];
+    CU_ASSERT(ones[0] == 2 && ones[1] == 1);
+    rg_dataset_free(&d);
+    say(&spec, "split", "order");
+    d = load(&spec);
+    for (int i = 0; i < 6; i++)
+        CU_ASSERT(d.labels[i] == (i > 2));
+    rg_dataset_free(&d);
+}
+
 /* Rows are numbered anew in the file of the test rows. */
 static void test_numbers_apart(void)
 {
@@ -820,6 +842,7 @@ int main(int argc, char **argv)
         {"refusals", test_refusals},
         {"splits", test_splits},
         {"files apart", test_files_apart},
+        {"some rows of files apart", test_some_of_files},
         {"row numbers of files apart", test_numbers_apart},
         {"libsvm", test_libsvm},
         {"inputs that failed", test_shared_inputs},
