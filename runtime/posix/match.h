@@ -80,11 +80,12 @@ struct rg_unexpected {
 /* The message that is arriving, or announced by RTS. */
 struct rg_incoming {
     bool active;
-    bool rts;   /* announced, not begun */
-    bool cts;   /* CTS has gone out for it */
-    bool sink;  /* thrown away: it does not fit its receive */
-    bool stale; /* thrown away: of a run that is over */
-    bool eager; /* counts against the eager limit */
+    bool rts;    /* announced, not begun */
+    bool cts;    /* CTS has gone out for it */
+    bool sink;   /* thrown away: it does not fit its receive */
+    bool stale;  /* thrown away: of a run that is over */
+    bool eager;  /* counts against the eager limit */
+    bool permit; /* a receive that the sender was told of has taken it */
     uint32_t tag;
     uint64_t sequence;
     size_t bytes, got;

@@ -98,6 +98,7 @@ static void attach(struct rg_pair *p, struct rg_transfer *t)
 {
     if (t->announced)
         use_permit(p);
+    p->in.permit |= t->announced;
     if (p->in.rts) { /* it may still be withdrawn: whether it fits is no matter yet */
         clear_to_send(p);
         p->in.receive = t;
@@ -183,15 +184,12 @@ static void cancel_matched(struct rg_pair *p, struct rg_transfer *t)
     struct rg_transfer *next = in->sink ? NULL : rg_match_first_receive(p, t->tag);
     if (!next)
         return;
-    struct rg_transfer *behind = next->next;
-    uint32_t permits = p->rx_permits;
-    bool announced = next->announced;
-    attach_first(p);
-    p->rx_permits = permits; /* the message had used the permission of the one cancelled */
-    if (announced)
+    if (next->announced) /* the message has used the permission of the one cancelled */
         retract(p, t->tag);
     else
-        announce_again(p, t->tag, behind);
+        announce_again(p, t->tag, next->next);
+    next->announced = false;
+    attach_first(p);
 }
 
 void rg_match_cancel_receive(struct rg_pair *p, struct rg_transfer *t)
@@ -239,8 +237,12 @@ const char *rg_match_keep_unexpected(struct rg_pair *p)
 void rg_match_withdrawn(struct rg_pair *p)
 {
     struct rg_transfer *receive = p->in.receive;
+    if (p->in.permit) { /* if the message had not used it up by then, the sender has it still */
+        p->rx_permits++;
+        retract(p, p->in.tag);
+    }
     if (receive) {
-        receive->announced = false; /* the sender has used that up */
+        receive->announced = false;
         rg_match_list_first(&p->receives, receive);
     }
     rg_match_end_incoming(p);

@@ -142,14 +142,11 @@ const char *rg_match_on_expect(struct rg_pair *p, const struct rg_header *h)
     if (h->sequence > p->tx_sequence)
         return "it has seen messages that were not sent";
     uint32_t before = h->units;
-    bool started = true;
     for (struct rg_transfer *t = p->sends.first; t; t = t->next) {
-        if (t == p->head)
-            started = false;
         if (t->tag != h->tag || (t->sequence && t->sequence <= h->sequence))
             continue;
         if (before-- == 0) {
-            t->cleared |= !started && t->bytes <= h->length;
+            t->cleared |= t->bytes <= h->length; /* too late, if it has started */
             if (t == p->head)
                 rg_match_dirty(p);
             return NULL;

@@ -205,6 +205,12 @@ static void plan_segment(struct rg_batch *batch, struct rg_pair *p, struct rg_tr
     batch->messages++;
 }
 
+/* May the message be the next? Not before what must be said of those before it. */
+static bool is_next(const struct rg_pair *p, const struct rg_transfer *t)
+{
+    return t && !p->tx_withdraw && !p->tx_aborted && rg_match_may_start(p, t);
+}
+
 /* One segment; behind the last of a message, the next message, and so on. */
 static void plan_messages(struct rg_batch *batch, struct rg_pair *p)
 {
@@ -212,7 +218,7 @@ static void plan_messages(struct rg_batch *batch, struct rg_pair *p)
     while (batch->messages < RG_STREAM_MESSAGES) {
         if (!t) {
             t = p->head;
-            if (!t || !rg_match_may_start(p, t))
+            if (!is_next(p, t))
                 return;
             rg_match_started(p, t);
         }

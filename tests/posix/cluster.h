@@ -28,5 +28,4 @@ int cluster_wait(struct cluster *c, double timeout_s, int *results);
 /* Both: one run of the program on all ranks. */
 int cluster_run(int size, rg_program_fn program, void *arg, double timeout_s, int *results);
 
-
 #endif

@@ -525,7 +525,7 @@ static void check_permits(struct duo *d, const struct rg_pair *sender,
     uint32_t announced = 0, held = (uint32_t)sender->expected_count;
     for (const struct rg_transfer *t = receiver->receives.first; t; t = t->next)
         announced += t->announced;
-    DUO_REQUIRE(d, held <= announced);
+    DUO_REQUIRE(d, held <= announced && receiver->tx_announce == 0);
     for (const struct rg_transfer *t = sender->head; t; t = t->next)
         held += t->cleared && !t->rts;
     DUO_REQUIRE(d, held <= receiver->rx_permits);
