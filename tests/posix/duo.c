@@ -1,4 +1,4 @@
-#include "tests/posix/duo.h"
+#include "tests/posix/duo_parts.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -40,85 +40,6 @@ static bool is_filled(const unsigned char *from, size_t bytes, uint64_t serial)
 static bool is_all(const unsigned char *from, size_t bytes, int value)
 {
     return bytes == 0 || (from[0] == value && memcmp(from, from + 1, bytes - 1) == 0);
-}
-
-/* ---- the oracle ---- */
-
-static double oracle_now(void *world)
-{
-    const struct duo *d = world;
-    return d->now;
-}
-
-static void oracle_start(void *world, struct rg_message *message)
-{
-    struct duo *d = world;
-    d->way[message->source].moving = message;
-}
-
-static void oracle_wake(void *world, struct rg_endpoint *endpoint, double date)
-{
-    (void)world, (void)endpoint, (void)date;
-}
-
-static void oracle_wake_waiting(void *world)
-{
-    (void)world;
-}
-
-static const struct rg_exchange_ops oracle_ops = {.now = oracle_now,
-                                                  .start = oracle_start,
-                                                  .wake = oracle_wake,
-                                                  .block = oracle_wake,
-                                                  .wake_waiting = oracle_wake_waiting};
-
-/* What has arrived in truth arrives there too, as far as it has started there. */
-static void oracle_arrive(struct duo *d)
-{
-    for (int source = 0; source < 2; source++) {
-        struct duo_way *way = &d->way[source];
-        while (way->moving && way->ahead > 0) {
-            struct rg_message *message = way->moving;
-            way->moving = NULL;
-            way->ahead--;
-            rg_exchange_left(d->x, message, d->now);
-        }
-    }
-}
-
-static void oracle_ask(struct duo *d, int rank, struct duo_post *post)
-{
-    struct rg_endpoint *e = &d->rank[rank].endpoint;
-    post->oracle = post->request;
-    post->oracle.buffer = d->oracle_buffer;
-    post->oracle.owner = &e->handle;
-    post->oracle.status = RG_PENDING;
-    post->asked = true;
-    int result = post->send ? rg_exchange_send(d->x, e, &post->oracle)
-                            : rg_exchange_recv(d->x, e, &post->oracle);
-    post->answered = result != 0;
-    oracle_arrive(d);
-}
-
-static void oracle_look(struct duo *d, int rank, struct duo_post *post)
-{
-    struct rg_endpoint *e = &d->rank[rank].endpoint;
-    struct rg_request *one = &post->oracle;
-    int index;
-    if (!post->asked || post->answered)
-        return;
-    uint64_t late = e->handle.count.late_receives;
-    post->answered = rg_exchange_wait_any(d->x, e, &one, 1, d->now, &index) == 0;
-    post->oracle_late = e->handle.count.late_receives > late;
-}
-
-static void oracle_cancel(struct duo *d, int rank, struct duo_post *post)
-{
-    if (!post->asked || post->answered)
-        return;
-    rg_exchange_cancel(d->x, &d->rank[rank].endpoint, &post->oracle);
-    post->answered = true;
-    oracle_arrive(d);
 }
 
 /* ---- what matching asks for ---- */
@@ -168,117 +89,6 @@ static const struct rg_match_ops match_ops = {.now = match_now,
                                               .lost = match_lost,
                                               .fail = match_fail};
 
-/* ---- comparing ---- */
-
-/* The sends that matching has started since. */
-static void note_started(struct duo *d, int rank)
-{
-    struct duo_rank *r = &d->rank[rank];
-    struct duo_way *way = &d->way[rank];
-    for (struct rg_transfer *t = r->peer->sends.first; t && t != r->peer->head; t = t->next) {
-        struct duo_post *post = (struct duo_post *)t->request;
-        if (!post || post->asked)
-            continue;
-        DUO_REQUIRE(d, t->sequence && way->started_count < DUO_STARTED);
-        if (d->wrong)
-            return;
-        way->started[way->started_count++] = t->sequence;
-        d->rts += t->rts;
-        oracle_ask(d, rank, post);
-    }
-}
-
-/* The messages that have come out of the pipe whole. */
-static void note_arrived(struct duo *d, int rank)
-{
-    struct duo_rank *r = &d->rank[rank];
-    struct duo_way *way = &d->way[1 - rank];
-    while (r->in_oracle && !r->dead && way->arrived < way->started_count &&
-           way->started[way->arrived] <= r->peer->rx_whole) {
-        way->arrived++;
-        way->ahead++;
-        d->messages++;
-    }
-    oracle_arrive(d);
-    if (way->ahead > 0 && !d->loose) {
-        DUO_REQUIRE(d, way->cancelled > 0);
-        d->loose = true;
-        d->overruns++;
-    }
-}
-
-/* The rank has learned that the other has left, or died. */
-static void note_left(struct duo *d, int rank)
-{
-    struct duo_rank *r = &d->rank[rank], *other = &d->rank[1 - rank];
-    if (!r->in_oracle || r->dead || r->told_left || !r->peer->left)
-        return;
-    r->told_left = true;
-    if (!other->dead)
-        rg_exchange_close_strand(d->x, &other->endpoint);
-    rg_exchange_leave(d->x, 1 - rank, !other->dead);
-    d->way[1 - rank].moving = NULL; /* its sender is gone; the exchange keeps it to the end */
-    oracle_arrive(d);
-}
-
-static bool is_lost(const struct rg_transfer *t)
-{
-    return t->done && t->outcome == RG_ERR_PEER;
-}
-
-static void compare(struct duo *d, int rank, struct duo_post *post)
-{
-    const struct rg_transfer *t = post->t;
-    const struct rg_request *o = &post->oracle;
-    bool other_died = d->rank[1 - rank].dead;
-    if (!t || d->loose)
-        return;
-    if (post->send) { /* the acknowledgement takes its time, and may be lost */
-        DUO_REQUIRE(d, !t->done || !post->asked || post->answered);
-        if (t->done && post->answered)
-            DUO_REQUIRE(d, t->outcome == o->status || (other_died && is_lost(t)));
-        return;
-    }
-    if (t->done && t->outcome == RG_ERR_LENGTH) { /* known when it begins, there when it has come */
-        DUO_REQUIRE(d, !post->answered || o->status == RG_ERR_LENGTH ||
-                           (o->status == RG_ERR_PEER && d->rank[rank].peer->left));
-        return;
-    }
-    DUO_REQUIRE(d, t->done == post->answered);
-    if (t->done && post->answered) {
-        DUO_REQUIRE(d, t->outcome == o->status);
-        DUO_REQUIRE(d, t->outcome != 0 || t->arrived == o->bytes);
-        DUO_REQUIRE(d, t->outcome != 0 || o->peer == rank || t->late == post->oracle_late);
-    }
-}
-
-static void free_post(struct duo_post *post)
-{
-    RG_ASSERT(!post->t);
-    free(post->buffer);
-    *post = (struct duo_post){0};
-}
-
-static void settle(struct duo *d)
-{
-    for (int rank = 0; rank < 2 && d->x; rank++) {
-        note_arrived(d, rank);
-        note_left(d, rank);
-    }
-    for (int rank = 0; rank < 2 && d->x; rank++) {
-        struct duo_rank *r = &d->rank[rank];
-        for (int i = 0; i < DUO_POSTS && r->in_oracle && !r->dead; i++) {
-            struct duo_post *post = &r->posts[i];
-            if (!post->used)
-                continue;
-            oracle_look(d, rank, post);
-            compare(d, rank, post);
-            if (!post->t && post->answered && post->request.status != RG_PENDING)
-                free_post(post);
-        }
-    }
-}
-
 /* ---- posting ---- */
 
 static void disown(struct duo_post *post)
@@ -323,11 +133,11 @@ static struct duo_post *new_post(struct duo *d, int rank, int peer, uint32_t tag
 /* It has been refused: the oracle, which knows of the peer what the rank knows, must say so too. */
 static struct duo_post *refused(struct duo *d, int rank, struct duo_post *post, int result)
 {
-    oracle_ask(d, rank, post);
+    duo_ask(d, rank, post);
     DUO_REQUIRE(d, d->loose || post->oracle.status == result);
-    oracle_cancel(d, rank, post);
+    duo_unask(d, rank, post);
     disown(post);
-    free_post(post);
+    duo_free_post(post);
     d->errors++;
     return NULL;
 }
@@ -343,12 +153,12 @@ struct duo_post *duo_send(struct duo *d, int rank, int peer, uint32_t tag, size_
     if (result)
         return refused(d, rank, post, result);
     if (peer == rank) {
-        oracle_ask(d, rank, post);
+        duo_ask(d, rank, post);
         rg_match_self(&r->match.pairs[rank]);
     } else {
         r->dirty = true;
     }
-    settle(d);
+    duo_settle(d);
     return post;
 }
 
@@ -361,10 +171,10 @@ struct duo_post *duo_recv(struct duo *d, int rank, int peer, uint32_t tag, size_
     int result = rg_match_recv(post->t->pair, post->t);
     if (result)
         return refused(d, rank, post, result);
-    oracle_ask(d, rank, post);
+    duo_ask(d, rank, post);
     if (peer == rank)
         rg_match_self(&r->match.pairs[rank]);
-    settle(d);
+    duo_settle(d);
     return post;
 }
 
@@ -409,8 +219,8 @@ int duo_look(struct duo *d, int rank, struct duo_post *post)
         memset(post->buffer, GIVEN_BACK, post->bytes);
     disown(post);
     if (!post->asked || post->answered || d->loose) {
-        oracle_cancel(d, rank, post);
-        free_post(post);
+        duo_unask(d, rank, post);
+        duo_free_post(post);
     }
     return status;
 }
@@ -430,13 +240,13 @@ void duo_cancel(struct duo *d, int rank, struct duo_post *post)
     }
     if (!post->send && p == r->peer)
         d->way[1 - rank].cancelled++;
-    oracle_cancel(d, rank, post);
+    duo_unask(d, rank, post);
     DUO_REQUIRE(d, d->loose || !post->asked || post->oracle.status == RG_ERR_CANCELLED);
     disown(post);
     memset(post->buffer, GIVEN_BACK, post->bytes); /* kept to the end of the run, to be looked at */
     if (p->rank == rank)
         rg_match_self(p);
-    settle(d);
+    duo_settle(d);
 }
 
 /* ---- bytes ---- */
@@ -450,7 +260,7 @@ bool duo_write(struct duo *d, int rank, size_t most)
     struct rg_batch batch;
     r->dirty = false;
     rg_stream_plan(r->peer, &batch);
-    note_started(d, rank);
+    duo_note_started(d, rank);
     size_t left = RG_MIN(most, batch.bytes);
     if (!d->rank[1 - rank].dead)
         left = RG_MIN(left, way->room - (way->end - way->begin));
@@ -470,7 +280,7 @@ bool duo_write(struct duo *d, int rank, size_t most)
     }
     rg_stream_wrote(r->peer, wrote);
     r->full = batch.bytes > 0;
-    settle(d);
+    duo_settle(d);
     return wrote > 0;
 }
 
@@ -479,7 +289,7 @@ static void hang_up(struct duo *d, int rank)
     d->rank[rank].dirty = d->rank[rank].full = false;
     d->way[rank].closed = true;
     rg_match_gone(d->rank[rank].peer);
-    settle(d);
+    duo_settle(d);
 }
 
 bool duo_read(struct duo *d, int rank, size_t most)
@@ -512,61 +322,11 @@ bool duo_read(struct duo *d, int rank, size_t most)
     DUO_REQUIRE(d, nonsense == NULL);
     if (r->peer->goodbye)
         hang_up(d, rank);
-    settle(d);
+    duo_settle(d);
     return read > 0;
 }
 
 /* ---- quiet ---- */
-
-/* The sender holds no permission but of receives that wait, and none that would not be honoured. */
-static void check_permits(struct duo *d, const struct rg_pair *sender,
-                          const struct rg_pair *receiver)
-{
-    uint32_t announced = 0, held = (uint32_t)sender->expected_count;
-    for (const struct rg_transfer *t = receiver->receives.first; t; t = t->next)
-        announced += t->announced;
-    DUO_REQUIRE(d, held <= announced && receiver->tx_announce == 0);
-    for (const struct rg_transfer *t = sender->head; t; t = t->next)
-        held += t->cleared && !t->rts;
-    DUO_REQUIRE(d, held <= receiver->rx_permits);
-}
-
-/* Every byte and message of credit that the sender is without stands for one that waits. */
-static void check_credit(struct duo *d, int rank)
-{
-    const struct rg_pair *p = d->rank[rank].peer, *q = d->rank[1 - rank].peer;
-    size_t bytes = 0;
-    uint32_t count = 0;
-    for (const struct rg_unexpected *u = q->unexpected; u; u = u->next) {
-        bytes += u->eager ? u->bytes : 0;
-        count += u->eager;
-        d->unexpected++;
-    }
-    DUO_REQUIRE(d, p->tx_eager - p->tx_returned == bytes);
-    DUO_REQUIRE(d, p->tx_eager_count - p->tx_returned_count == count);
-    DUO_REQUIRE(d, q->rx_eager - q->rx_returned == bytes);
-    DUO_REQUIRE(d, bytes <= RG_EAGER_LIMIT);
-    check_permits(d, p, q);
-}
-
-/* What matching holds back the oracle would hold back too. */
-static void check_progress(struct duo *d, int rank)
-{
-    struct rg_transfer *t = d->rank[rank].peer->head;
-    struct duo_way *way = &d->way[rank];
-    if (!t)
-        return;
-    struct duo_post probe = {.request = t->request ? *t->request : (struct rg_request){0},
-                             .send = true};
-    DUO_REQUIRE(d, t->request && !way->moving && way->ahead == 0);
-    if (d->wrong)
-        return;
-    oracle_ask(d, rank, &probe);
-    DUO_REQUIRE(d, !way->moving);
-    if (!d->wrong)
-        rg_exchange_cancel(d->x, &d->rank[rank].endpoint, &probe.oracle);
-    DUO_REQUIRE(d, probe.oracle.status == RG_ERR_CANCELLED);
-}
 
 void duo_drain(struct duo *d)
 {
@@ -588,8 +348,7 @@ void duo_drain(struct duo *d)
         DUO_REQUIRE(d, !d->rank[rank].peer->writing);
         if (d->loose)
             continue;
-        check_credit(d, rank);
-        check_progress(d, rank);
+        duo_check_quiet(d, rank);
     }
 }
 
@@ -606,31 +365,8 @@ static void bury(struct duo *d, int rank)
         if (!post->t) {
             DUO_REQUIRE(d, post->request.status != RG_PENDING ||
                                is_all(post->buffer, post->bytes, GIVEN_BACK));
-            free_post(post);
+            duo_free_post(post);
         }
-    }
-}
-
-static void open_oracle(struct duo *d)
-{
-    if (d->x)
-        return;
-    d->x = rg_exchange_new(2, 0, &oracle_ops, d);
-    RG_ASSERT(d->x);
-    d->loose = false;
-    d->runs++;
-    for (int rank = 0; rank < 2; rank++) {
-        struct duo_rank *r = &d->rank[rank];
-        memset(&r->endpoint, 0, sizeof r->endpoint);
-        rg_world_init(&r->endpoint.handle, NULL, rank, 2);
-        r->endpoint.handle.mem = d->nowhere;
-        rg_exchange_open_strand(d->x, &r->endpoint);
-        r->in_oracle = true;
-        r->told_left = false;
-        r->taken_count = 0;
-        d->way[rank].moving = NULL;
-        d->way[rank].started_count = d->way[rank].arrived = d->way[rank].ahead = 0;
-        d->way[rank].cancelled = 0;
     }
 }
 
@@ -678,9 +414,9 @@ void duo_poll(struct duo *d, int rank)
     if (r->state == DUO_MEETING) {
         int heard = rg_match_heard_barrier(r->peer);
         if (heard == 0) {
-            open_oracle(d);
+            duo_open_oracle(d);
             r->state = DUO_RUNNING;
-            settle(d);
+            duo_settle(d);
         } else if (heard != RG_PENDING) {
             r->state = DUO_ENDING;
         }
@@ -717,13 +453,13 @@ void duo_end(struct duo *d, int rank)
         if (!post->t->done && !rg_match_cancel(post->t->pair, post->t))
             continue;
         if (!post->send || !post->asked || post->request.peer == rank)
-            oracle_cancel(d, rank, post);
+            duo_unask(d, rank, post);
         disown(post);
         memset(post->buffer, GIVEN_BACK, post->bytes);
     }
     r->match.closing = false;
     r->state = DUO_ENDING;
-    settle(d);
+    duo_settle(d);
 }
 
 void duo_leave(struct duo *d, int rank)
