@@ -4,6 +4,7 @@
 #include "mutations.h"
 
 #include "base/bytes.h"
+#include "connect/join.h"
 #include "result/checkpoint.h"
 #include "result/result.h"
 #include "scenario/scenario.h"
@@ -11,6 +12,7 @@
 #include "unit/run_fixture.h"
 #include "unit/scratch.h"
 
+#include <ctype.h>
 #include <glob.h>
 #include <limits.h>
 
@@ -159,6 +161,29 @@ static int read_result(const char *path, struct rg_error *e)
     return err;
 }
 
+/* What is taken are names that a resolver may be asked for, and ports; what is not names a line,
+ * unless the file is empty. */
+static int read_hosts(const char *path, struct rg_error *e)
+{
+    struct rg_hosts hosts;
+    size_t length = strlen(path);
+    int err = rg_hosts_load(path, &hosts, e);
+    if (err) {
+        CU_ASSERT_TRUE(isdigit((unsigned char)e->text[length + 1]) ||
+                       strncmp(e->text + length, ": no hosts", 10) == 0);
+        return err;
+    }
+    for (int i = 0; i < hosts.count; i++) {
+        const struct rg_host *host = &hosts.host[i];
+        long port = strtol(host->port, NULL, 10);
+        CU_ASSERT_TRUE(port >= 1 && port <= 65535);
+        CU_ASSERT_TRUE(host->name[0] && host->name[0] != '-');
+        CU_ASSERT_EQUAL(host->name[strcspn(host->name, "[]{}\"'<>|=,;/\\@ \t\r\n\x01\x1b")], '\0');
+    }
+    rg_hosts_free(&hosts);
+    return 0;
+}
+
 /* ---- rounds ---- */
 
 /* `count` mutations of one input. */
@@ -283,6 +308,15 @@ static void test_results(void)
     fuzz(&in, read_result, true, rounds());
 }
 
+static void test_hosts(void)
+{
+    static const char good[] = "# boards\npi-0\n  pi-1:9000   # the second\n\n[fd00::7]:9001\r\n"
+                               "fe80::8%eth0\n10.0.0.3:1\n[fd00::9]\nPi_3.local-net:65535";
+    static struct input in = {.size = sizeof good - 1};
+    memcpy(in.bytes, good, sizeof good - 1);
+    fuzz(&in, read_hosts, true, rounds());
+}
+
 static void test_checkpoints(void)
 {
     static struct input in;
@@ -326,6 +360,7 @@ static const struct suite_test tests[] = {
     {"corpus of hostile files, mutated", test_corpus},
     {"runs on a pipe", test_runs},
     {"results", test_results},
+    {"hosts files", test_hosts},
     {"checkpoints", test_checkpoints},
     {"sets", test_sets},
 };
