@@ -821,6 +821,27 @@ static void test_shared_inputs(void)
     }
 }
 
+/* EMNIST's letters and QMNIST's labels, as files in idx format. */
+static void test_shared_idx(void)
+{
+    struct rg_data_spec spec = {DATA("idx"), .train = 100, .test = 30, .seed = 1};
+    if (access(INPUTS, R_OK) != 0) {
+        printf("(skipped: %s is absent) ", INPUTS);
+        return;
+    }
+    say(&spec, "images", INPUTS "letters-images-idx3");
+    say(&spec, "labels", INPUTS "letters-labels-idx1");
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.classes == 26 &&
+              has_note(&d, "26 classes, in the order of their labels: \"1\" is 0"));
+    rg_dataset_free(&d);
+    say(&spec, "images", INPUTS "qmnist-images-idx3");
+    say(&spec, "labels", INPUTS "qmnist-labels-idx2-int");
+    d = load(&spec);
+    CU_ASSERT(d.classes == 10 && has_note(&d, "the labels are column 1 of 8"));
+    rg_dataset_free(&d);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -846,6 +867,7 @@ int main(int argc, char **argv)
         {"row numbers of files apart", test_numbers_apart},
         {"libsvm", test_libsvm},
         {"inputs that failed", test_shared_inputs},
+        {"idx files that failed", test_shared_idx},
     };
     return suite_main("tables", tests, RG_COUNT(tests), argc, argv);
 }
