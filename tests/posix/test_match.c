@@ -169,13 +169,15 @@ static void test_crossed(void)
     for (int cancelled = 0; cancelled < 2; cancelled++) {
         struct duo d;
         start(&d);
+        const struct rg_pair *p = d.rank[0].peer, *q = d.rank[1].peer;
         struct duo_post *send = duo_send(&d, 0, 1, TAG, 2 * MIB);
         struct duo_post *receive = duo_recv(&d, 1, 0, TAG, 2 * MIB, false);
-        duo_write(&d, 1, MIB); /* EXPECT */
+        struct duo_post *other = duo_recv(&d, 1, 0, TAG + 1, 2 * MIB, false);
+        duo_write(&d, 1, MIB); /* EXPECT, of both */
         write_and_read(&d, 0); /* RTS */
         duo_cancel(&d, 0, send);
         duo_drain(&d);
-        CU_ASSERT_FALSE(duo_is_done(receive));
+        CU_ASSERT(!duo_is_done(receive) && p->expected_count == 1 && q->rx_permits == 1);
         if (cancelled)
             duo_cancel(&d, 1, receive);
         send = duo_send(&d, 0, 1, TAG, 2 * MIB);
@@ -184,7 +186,8 @@ static void test_crossed(void)
         if (cancelled)
             receive = duo_recv(&d, 1, 0, TAG, 2 * MIB, false);
         duo_drain(&d);
-        CU_ASSERT(duo_is_done(send) && duo_is_done(receive));
+        CU_ASSERT(duo_is_done(send) && duo_is_done(receive) && !duo_is_done(other));
+        CU_ASSERT(p->expected_count == 1 && q->rx_permits == 1); /* the other's */
         stop(&d);
     }
 }
