@@ -276,7 +276,7 @@ class Deploy(unittest.TestCase):
                                    (2, "no.txt:1: ?ELF?: ssh=", {"hosts": binary}),
                                    (2, "no file", {"hosts": "/nowhere"}),
                                    (2, "gets that from ringdeploy", {"passed": ["--json", "x"]}),
-                                   (2, "unknown option", {"passed": ["--colour"]})):
+                                   (2, "--colour", {"passed": ["--colour"]})):
             done = self.deploy(**more)
             self.assertEqual(done.returncode, status, done.stderr)
             self.assertIn(text, done.stderr)
