@@ -106,6 +106,24 @@ static void test_rendezvous(void)
     stop(&d);
 }
 
+/* Permission is for one message of a receive's length: up to that it goes, a byte more is announced
+ * first, and its receive learns that it does not fit. */
+static void test_permission_has_a_length(void)
+{
+    struct duo d;
+    start(&d);
+    for (int more = 0; more < 2; more++) {
+        struct duo_post *receive = duo_recv(&d, 1, 0, TAG, 2 * MIB, false);
+        duo_drain(&d);
+        struct duo_post *send = duo_send(&d, 0, 1, TAG, 2 * MIB + (size_t)more);
+        CU_ASSERT_EQUAL(send->t->cleared, !more);
+        duo_drain(&d);
+        CU_ASSERT_FATAL(duo_is_done(receive));
+        CU_ASSERT_EQUAL(duo_look(&d, 1, receive), more ? RG_ERR_LENGTH : 0);
+    }
+    stop(&d);
+}
+
 /* A message that was only announced may still be withdrawn: whether it fits matters when it begins.
  */
 static void test_withdrawn(void)
@@ -273,14 +291,16 @@ static void test_leaves_in_silence(void)
 
 int main(int argc, char **argv)
 {
-    static const struct suite_test tests[] = {{"credit", test_credit},
-                                              {"credit returns", test_credit_returns},
-                                              {"rendezvous", test_rendezvous},
-                                              {"withdrawn", test_withdrawn},
-                                              {"retracted", test_retracted},
-                                              {"crossed", test_crossed},
-                                              {"withdrawn in order", test_withdrawn_in_order},
-                                              {"moved up", test_moved_up},
-                                              {"leaves in silence", test_leaves_in_silence}};
+    static const struct suite_test tests[] = {
+        {"credit", test_credit},
+        {"credit returns", test_credit_returns},
+        {"rendezvous", test_rendezvous},
+        {"withdrawn", test_withdrawn},
+        {"retracted", test_retracted},
+        {"crossed", test_crossed},
+        {"withdrawn in order", test_withdrawn_in_order},
+        {"permission has a length", test_permission_has_a_length},
+        {"moved up", test_moved_up},
+        {"leaves in silence", test_leaves_in_silence}};
     return suite_main("match", tests, (int)RG_COUNT(tests), argc, argv);
 }

@@ -264,6 +264,25 @@ static void test_csv(void)
     }
 }
 
+/* Rows 4 s apart, 2 W and then 10 W: on the straight line between them 4 W after a second and 8 W
+ * after three, 12 J in these two seconds. */
+static void test_csv_between_rows(void)
+{
+    const char *path = scratch_path("rows.csv");
+    char choice[600];
+    struct rg_energy section;
+    snprintf(choice, sizeof choice, "csv:%s", path);
+    struct rg_meter *m = open_at("/", choice);
+    rg_meter_run(m);
+    double from_s = rg_clock_s(), day_s = rg_clock_day_s();
+    FILE *stream = fopen(path, "w");
+    CU_ASSERT_FATAL(stream != NULL);
+    fprintf(stream, "time,watts\n%.6f,2\n%.6f,10\n", day_s + from_s, day_s + from_s + 4);
+    fclose(stream);
+    CU_ASSERT(within(settled(m, from_s + 1, from_s + 3, &section), 12, 1e-4));
+    rg_meter_close(m);
+}
+
 /* At rest 3 W, in the run 7 W: of 2 s of it 14 J, 6 of them the board's at rest, however often it
  * is asked. The log itself is read only afterwards. */
 static void test_csv_idle(void)
@@ -397,6 +416,7 @@ int main(int argc, char **argv)
         {"readings that cannot be", test_lies},
         {"a file that moves", test_moving},
         {"csv", test_csv},
+        {"csv: joules between rows", test_csv_between_rows},
         {"csv: joules at rest", test_csv_idle},
         {"csv: refused before the run", test_csv_refusals},
         {"csv: what is wrong with it", test_csv_failures},

@@ -48,6 +48,13 @@ static void test_headers(void)
         rg_header_encode(&h, bytes);
         CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL, tag <= RG_WIRE_EXPIRED);
     }
+    out.units = RG_WIRE_SEGMENT_MOST / RG_WIRE_UNIT;
+    rg_header_encode(&out, bytes);
+    CU_ASSERT_PTR_NULL(rg_header_decode(bytes, &in));
+    out.units++;
+    rg_header_encode(&out, bytes);
+    CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
+    out.units = 513;
     out.length = RG_WIRE_LONGEST + 1;
     rg_header_encode(&out, bytes);
     CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
@@ -273,7 +280,8 @@ static void say_contradiction(int fd, uint64_t seed)
     static const char payload[2000];
     switch (seed) {
     case 0: /* out of sequence */
-        frame_of(fd, (struct rg_header){.type = RG_FRAME_DATA, .tag = 300, .sequence = 2});
+        frame_of(fd, (struct rg_header){
+                         .type = RG_FRAME_DATA, .flags = RG_WIRE_EAGER, .tag = 301, .sequence = 2});
         break;
     case 1: /* beyond the window, unasked-for */
         frame_of(fd, (struct rg_header){.type = RG_FRAME_DATA,

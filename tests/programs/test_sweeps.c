@@ -270,6 +270,24 @@ static void edited_results_are_refused(void)
     unlink(in_folder("some.json"));
 }
 
+/* A run that has failed is no result to keep: it is tried again. */
+static void failed_runs_are_tried_again(void)
+{
+    static const char good[] = "\"status\": \"ok\"", bad[] = "\"status\": \"failed\"";
+    CU_ASSERT_EQUAL(run(LITTLE, "whole.json", NULL), 0);
+    char *text = read_file(in_folder("whole.json")), *status = strstr(text, good);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(status);
+    memmove(status + strlen(bad), status + strlen(good), strlen(status + strlen(good)) + 1);
+    memcpy(status, bad, strlen(bad));
+    write_file(in_folder("some.json"), text);
+    free(text);
+    CU_ASSERT_FALSE(same_results("whole.json", "some.json"));
+    CU_ASSERT_EQUAL(run(LITTLE " --resume", "some.json", NULL), 0);
+    CU_ASSERT(same_results("whole.json", "some.json"));
+    unlink(in_folder("whole.json"));
+    unlink(in_folder("some.json"));
+}
+
 /* ---- parts ---- */
 
 static int merge(const char *parts, struct command_output *output)
@@ -321,6 +339,7 @@ int main(int argc, char **argv)
         {"--check, and what is refused", checks_and_refusals},
         {"interrupted sweeps go on", interrupted_sweeps_go_on},
         {"edited results are refused", edited_results_are_refused},
+        {"failed runs are tried again", failed_runs_are_tried_again},
         {"parts make the whole", parts_make_the_whole},
     };
     static const char *const files[] = {"all.json",    "some.json", "text.json", "whole.json",

@@ -201,6 +201,14 @@ static void test_burst(void)
           (struct transfer[]){{0, 2, 0, MESSAGE, 0}, {0, 2, 1, MESSAGE, 0}, {1, 2, 3, MESSAGE, 0}});
     run(AMPLE, 200000, NULL);
     expect_within(1.5 / RATE, (double[]){0.8, 1.8, 3.8});
+    /* The second follows at 0.8, when nothing is left; between 1.8 and 1.9 half a burst comes in.
+     */
+    for (int queue = 0; queue <= AMPLE; queue += AMPLE) {
+        order(3, (struct transfer[]){
+                     {0, 2, 0, MESSAGE, 0}, {0, 2, 0, MESSAGE, 0}, {0, 2, 1.9, MESSAGE, 0}});
+        run(queue, 200000, NULL);
+        expect_within(3.5 / RATE, (double[]){0.8, 1.8, 2.8});
+    }
 }
 
 /* Processors that are slower than the port overlap with the queue. */
