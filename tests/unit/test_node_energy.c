@@ -103,6 +103,32 @@ static void meters_add_up(void)
     rg_run_free(&sum);
 }
 
+/* A meter that failed: its node says why, the run says whose it is. A rank whose joules another
+ * rank's meter has says nothing. */
+static void failures_are_named(void)
+{
+    struct rg_meter_facts facts = {.error = "no such file"};
+    struct rg_world w = {.rank = 3, .size = 4};
+    struct node n = {.w = &w, .energy = {.total_J = NAN, .idle_J = NAN, .variance_J2 = 4}};
+    struct rg_run own;
+    n.energy.meter = &facts;
+    n.energy.source = "rapl";
+    for (int other = 0; other < 2; other++) {
+        facts.machine = other ? RG_MACHINE_OTHER : 0;
+        rg_run_init(&own);
+        CU_ASSERT_FATAL(rg_run_make_nodes(&own, 1) == 0);
+        rg_node_account_meter(&n, &own);
+        CU_ASSERT_EQUAL(own.meter.known, !other);
+        CU_ASSERT_EQUAL(own.per_node[0].meter.known, !other);
+        if (!other) {
+            CU_ASSERT_STRING_EQUAL(own.per_node[0].meter.error, "no such file");
+            CU_ASSERT_STRING_EQUAL(own.meter.error, "rank 3: no such file");
+            CU_ASSERT(isnan(own.meter.uncertainty_J) && isnan(own.meter.above_idle_J));
+        }
+        rg_run_free(&own);
+    }
+}
+
 /* Parts that are known add up to the total; where one is not, the totals do. */
 static void joules_add_up(void)
 {
@@ -132,6 +158,7 @@ int main(int argc, char **argv)
         {"sections of a log add up", sections_add_up},
         {"a machine counts once", a_machine_counts_once},
         {"meters add up", meters_add_up},
+        {"failures are named", failures_are_named},
         {"joules add up", joules_add_up},
     };
     return suite_main("node_energy", tests, RG_COUNT(tests), argc, argv);
