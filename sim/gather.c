@@ -93,7 +93,9 @@ static int take_over(struct ringsim *r)
             (err = check_runs(r, &archive, &e)) == 0) {
             for (int i = 0; i < archive.run_count; i++) {
                 struct task *task = &r->tasks[archive.part.places[i]];
-                if (archive.runs[i].status != RG_RUN_OK || task->over)
+                enum rg_status status = archive.runs[i].status;
+                bool finished = status == RG_RUN_OK || status == RG_RUN_DIVERGED;
+                if (!finished || task->over)
                     continue;
                 task->run = archive.runs[i];
                 archive.runs[i] = (struct rg_run){0};

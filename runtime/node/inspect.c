@@ -26,8 +26,11 @@ int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool 
 {
     const struct rg_network *network = job->network;
     uint64_t parameters = 1, width = 1, stash = 1, scratch = 1, test = (uint64_t)job->data->test;
-    *in = (struct rg_inspection){
-        .job = job, .evaluate = evaluate && job->data->test > 0, .loss = NAN, .accuracy = NAN};
+    *in = (struct rg_inspection){.job = job,
+                                 .evaluate = evaluate && job->data->test > 0,
+                                 .finite = true,
+                                 .loss = NAN,
+                                 .accuracy = NAN};
     if (!in->evaluate)
         return 0;
     for (int l = 0; l < network->layer_count; l++) {
@@ -85,14 +88,23 @@ static void judge(struct rg_inspection *in)
     int correct = 0;
     double loss = rg_softmax_cross_entropy(data->test, data->classes, in->x,
                                            data->labels + data->train, 1, NULL, &correct);
-    in->loss = loss / data->test;
+    in->loss = in->finite ? loss / data->test : NAN; /* a layer may turn NAN into a number */
     in->accuracy = (double)correct / data->test;
+}
+
+static bool all_finite(const float *values, size_t count)
+{
+    int wrong = 0;
+    for (size_t i = 0; i < count; i++)
+        wrong |= !isfinite(values[i]);
+    return !wrong;
 }
 
 int rg_inspection_visit(void *inspection, size_t offset, const float *values, size_t count)
 {
     struct rg_inspection *in = inspection;
     const struct rg_network *network = in->job->network;
+    in->finite = in->finite && all_finite(values, count);
     if (in->digest)
         rg_digest_add(in->digest, values, count * sizeof *values);
     if (in->checkpoint) {
@@ -113,6 +125,31 @@ int rg_inspection_visit(void *inspection, size_t offset, const float *values, si
     if (in->next == network->layer_count)
         judge(in);
     return 0;
+}
+
+int rg_inspect_start(const struct rg_job *job, const float *initial, double *loss)
+{
+    struct rg_inspection in;
+    const struct rg_network *network = job->network;
+    float *drawn = NULL;
+    int result = rg_inspection_open(&in, job, true);
+    for (int l = 0; l < network->layer_count && in.evaluate && result == 0; l++) {
+        size_t count = network->layers[l].parameters, first = rg_network_offset(network, l);
+        const float *values = initial ? initial + first : NULL;
+        if (count == 0)
+            continue;
+        if (!initial) {
+            free(drawn);
+            values = drawn = room_for(count);
+            result = drawn ? rg_network_init(network, l, l + 1, job->seed, drawn) : RG_ERR_NOMEM;
+        }
+        if (result == 0)
+            result = rg_inspection_visit(&in, first, values, count);
+    }
+    *loss = in.loss;
+    free(drawn);
+    rg_inspection_close(&in);
+    return result;
 }
 
 void rg_inspection_close(struct rg_inspection *in)

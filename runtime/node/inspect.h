@@ -18,7 +18,8 @@ struct rg_inspection {
     int next;     /* layer that comes next */
     float *x, *y; /* [test x widest]: activations before and after it */
     float *stash, *scratch;
-    double loss, accuracy; /* results; loss is the mean */
+    bool finite;           /* result: all parameters so far */
+    double loss, accuracy; /* results; loss is the mean, NAN where a parameter is not finite */
 };
 
 enum { RG_INSPECT_SAMPLES = 256 }; /* samples of a pass */
@@ -26,6 +27,9 @@ enum { RG_INSPECT_SAMPLES = 256 }; /* samples of a pass */
 int rg_inspection_open(struct rg_inspection *inspection, const struct rg_job *job, bool evaluate);
 /* A rg_visit_fn; arg is the inspection. */
 int rg_inspection_visit(void *inspection, size_t offset, const float *values, size_t count);
+/* The loss on the test set before any training, which needs no other node: with the parameters in
+ * `initial`, or (NULL) those that the job's seed draws. NAN without a test set. RG_ERR_NOMEM. */
+int rg_inspect_start(const struct rg_job *job, const float *initial, double *loss);
 /* After the last visit: results are filled in. Frees what open allocated. */
 void rg_inspection_close(struct rg_inspection *inspection);
 

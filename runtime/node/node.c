@@ -10,20 +10,43 @@
 #include "base/check.h"
 #include "collectives/collectives.h"
 #include "node/inspect.h"
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of the larger of the first loss and 1. */
+#define DIVERGED_TIMES 1e6
 
 enum { TRACE_LIMIT = 1 << 20, MARKS_LIMIT = 1 << 22 };
 
 /* ---- looking at the parameters ---- */
 
+/* Rank 0: has the training diverged? Only a loss that is large asks for that of the start. */
+static int judge(struct node *n, const struct rg_inspection *in)
+{
+    bool diverged = !in->finite || (in->evaluate && !isfinite(in->loss));
+    if (!diverged && in->loss > DIVERGED_TIMES) {
+        int result = isnan(n->start_loss)
+                         ? rg_inspect_start(n->job, n->options->initial, &n->start_loss)
+                         : 0;
+        if (result)
+            return result;
+        diverged = in->loss > DIVERGED_TIMES * fmax(n->start_loss, 1);
+    }
+    if (diverged)
+        n->verdict = DIVERGED;
+    return 0;
+}
+
+/* What has diverged is not saved: a file that is there may be the last good one. */
 static int look(struct node *n, bool last)
 {
     struct rg_checkpoint_writer writer;
     struct rg_inspection inspection = {0};
     struct rg_error e = {0};
-    bool root = n->w->rank == 0, save = root && last && n->options->save;
+    bool root = n->w->rank == 0;
+    bool save = root && last && n->options->save && n->verdict != DIVERGED;
     int result = root ? rg_inspection_open(&inspection, n->job, true) : 0;
     if (result == 0 && save)
         result = rg_checkpoint_begin(&writer, n->options->save, n->job->network, n->job->data, &e);
@@ -35,7 +58,9 @@ static int look(struct node *n, bool last)
         result = n->job->strategy->parameters(n->state, rg_inspection_visit, &inspection);
     if (inspection.digest)
         rg_digest_end(inspection.digest, n->run->weights_sha256);
-    if (inspection.checkpoint && result == 0)
+    if (root && result == 0)
+        result = judge(n, &inspection);
+    if (inspection.checkpoint && result == 0 && n->verdict != DIVERGED)
         result = rg_checkpoint_end(&writer, &e);
     else if (inspection.checkpoint)
         rg_checkpoint_abandon(&writer);
@@ -64,9 +89,9 @@ static int note_point(struct node *n)
                                                        .energy_J = n->joules.total,
                                                        .loss = run->final.loss,
                                                        .accuracy = run->final.accuracy};
-    if (run->to_accuracy.wanted && run->to_accuracy.iterations < 0 &&
+    if (n->verdict == GO_ON && run->to_accuracy.wanted && run->to_accuracy.iterations < 0 &&
         run->final.accuracy >= run->to_accuracy.target) {
-        n->reached = true;
+        n->verdict = REACHED;
         run->to_accuracy.iterations = n->done;
         run->to_accuracy.time_s = n->time_s;
         run->to_accuracy.energy_J = n->joules.total;
@@ -77,18 +102,17 @@ static int note_point(struct node *n)
 /* Between epochs, off the clock. `last`: no more training follows. */
 static int evaluate(struct node *n, bool last)
 {
-    const bool wanted = !isnan(n->options->stop_accuracy);
     int result = look(n, last);
     if (result == 0 && n->w->ops->energy && !n->w->ops->settle)
         result = rg_node_sum_energy(n);
     if (result == 0 && n->run)
         result = note_point(n);
-    if (result == 0 && wanted && !last) {
-        int32_t stop = n->reached;
-        result = rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, &stop, sizeof stop,
-                              TAG_STOP);
-        n->reached = stop;
-        if (result == 0 && n->reached)
+    if (result == 0 && !last) {
+        int32_t verdict = n->verdict;
+        result = rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, &verdict,
+                              sizeof verdict, TAG_VERDICT);
+        n->verdict = verdict;
+        if (result == 0 && n->verdict != GO_ON)
             result = look(n, true); /* now for the digest and the checkpoint */
     }
     return result;
@@ -122,7 +146,7 @@ static int train(struct node *n)
         result = pause(n);
         if (result == 0 && n->job->numerics)
             result = evaluate(n, last);
-        if (last || n->reached)
+        if (last || n->verdict != GO_ON)
             return result; /* the clock stays where it is */
         if (result == 0)
             result = rg_untimed_end(n->w);
@@ -193,6 +217,22 @@ static bool paced_too_fast(const struct rg_run *run)
     return run->paced.overruns * 100 > run->paced.computations;
 }
 
+/* A run of its own kind, but one that ended well. What such parameters get right by chance is no
+ * accuracy. */
+static void tell_diverged(const struct node *n)
+{
+    struct rg_run *run = n->run;
+    char what[64] = "the loss is not a number";
+    run->status = RG_RUN_DIVERGED;
+    if (n->job->data->test == 0)
+        strcpy(what, "parameters are not finite");
+    else if (!isnan(run->final.loss))
+        snprintf(what, sizeof what, "the loss is %.3g", run->final.loss);
+    snprintf(run->error, sizeof run->error, "%s at iteration %" PRId64 " of %" PRId64 "%s", what,
+             n->done, n->job->iterations, n->options->save ? "; its parameters are not saved" : "");
+    run->final.accuracy = NAN;
+}
+
 static void conclude(struct node *n, int result)
 {
     struct rg_run *run = n->run;
@@ -207,6 +247,8 @@ static void conclude(struct node *n, int result)
     run->error_code = result;
     if (result == 0) {
         run->status = RG_RUN_OK;
+        if (n->verdict == DIVERGED)
+            tell_diverged(n);
         return;
     }
     run->status = result == RG_ERR_INTERRUPTED ? RG_RUN_INTERRUPTED : RG_RUN_FAILED;
@@ -220,7 +262,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
     RG_ASSERT(w->size == job->nodes && (w->rank == 0) == (run != NULL));
     struct node n = {.w = w, .job = job, .options = options, .run = run};
     n.clocks = (struct rg_clock_map){rg_clock_unknown, rg_clock_unknown};
-    n.joules.total = NAN;
+    n.joules.total = n.start_loss = NAN;
     struct progress progress = {.options = options, .total = job->iterations};
     if (run) {
         rg_run_init(run);

@@ -12,13 +12,16 @@ enum {
     TAG_REPORT = RG_TAG_USER - 9,
     TAG_ACCOUNT,
     TAG_EVENTS,
-    TAG_STOP,
+    TAG_VERDICT,
     TAG_TRACE,
     TAG_ENERGY,
     TAG_POINTS,
     TAG_SECTIONS,
     TAG_WHOLE
 };
+
+/* What rank 0 makes of an evaluation. */
+enum verdict { GO_ON, REACHED /* the wanted accuracy */, DIVERGED };
 
 struct node {
     struct rg_world *w;
@@ -32,7 +35,8 @@ struct node {
     struct rg_energy energy;
     struct rg_run_energy joules; /* of all nodes; rank 0 */
     double medium_s;             /* rank 0: of one iteration's messages, one after the other */
-    bool reached;                /* the wanted accuracy */
+    enum verdict verdict;        /* so far; known to all ranks where it ends the training */
+    double start_loss;           /* rank 0: see rg_inspect_start; NAN until it is wanted */
     struct pause *pauses;        /* where energy is settled after the run */
     int pause_count;
     uint64_t *machines; /* rank 0: of each node, see struct rg_meter_facts */

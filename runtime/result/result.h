@@ -9,8 +9,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* IMPOSSIBLE: at this point of a sweep the strategy cannot run; `error` says why. */
-enum rg_status { RG_RUN_OK, RG_RUN_NO_FIT, RG_RUN_FAILED, RG_RUN_INTERRUPTED, RG_RUN_IMPOSSIBLE };
+/* IMPOSSIBLE: at this point of a sweep the strategy cannot run; DIVERGED: it ended early, and well,
+ * since its loss had no bound. `error` says why. */
+enum rg_status {
+    RG_RUN_OK,
+    RG_RUN_NO_FIT,
+    RG_RUN_FAILED,
+    RG_RUN_INTERRUPTED,
+    RG_RUN_IMPOSSIBLE,
+    RG_RUN_DIVERGED
+};
 
 struct rg_run_setting { /* a parameter of a strategy, or a key at the point of a sweep */
     char name[100];

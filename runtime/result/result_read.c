@@ -171,7 +171,7 @@ static bool check_run(const struct rg_run *run, struct rg_error *why)
 {
     if (!run->label[0])
         return wrong(why, "label");
-    if (run->status == RG_RUN_OK && !(run->time_s >= 0))
+    if ((run->status == RG_RUN_OK || run->status == RG_RUN_DIVERGED) && !(run->time_s >= 0))
         return wrong(why, "time_s");
     return true;
 }

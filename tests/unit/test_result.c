@@ -302,7 +302,7 @@ static void test_wrong_bytes(void)
         const char *field;
     } bad[] = {{0, 64, "label"},          {7, 128, "label"},     {8, 0, "label"},
                {9 + 9 + 8, 255, "nodes"}, {18 + 15, 1, "nodes"}, {18 + 16, 2, "numerics"},
-               {18 + 24, 5, "status"}};
+               {18 + 24, RG_RUN_DIVERGED + 1, "status"}};
     for (size_t i = 0; i < RG_COUNT(bad); i++) {
         unsigned char before = bytes.at[bad[i].at];
         bytes.at[bad[i].at] = bad[i].value;
