@@ -215,9 +215,10 @@ class Hosts(Case):
         self.refused_hosts(read(os.path.join(INPUTS, "inventory.ini")), "FILE:1: ")
 
     def test_a_file_from_another_editor(self):
-        text = "\ufeff" + "".join(line + "\r\n" for line in read(self.hosts).splitlines())
+        text = "\ufeff" + "".join(line + " dir=w\r\n" for line in read(self.hosts).splitlines())
         done = self.deploy("--dry-run", hosts=write(self.path("dos.txt"), text))
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.count(": cd w && "), 2)
         self.assertEqual(sorted(n for n in os.listdir(self.path("boards")) if not n.endswith(".asked")),
                          sorted(self.targets))
 
@@ -300,7 +301,7 @@ class Sent(Case):
 class Text(Case):
     def test_control_characters(self):
         """Of a rank's own words: none reach the terminal or the logs; other scripts do."""
-        odd = r"printf 'a\033]0;title\007b\tc \302\265s \302\2331m \342\200\256x \233 \377 \360\237\230\200\n'"
+        odd = r"printf 'a\033]0;title\007b\tc \302\265s \302\2331m \342\200\256x \233 \377 \360\237\230\200\r\n'"
         done = self.deploy(program=self.program(before=f"{odd}\n{odd} >&2\n"))
         self.assert_trained(done)
         plain = "a?]0;title?b\tc \u00b5s ?1m ?x ? ? \U0001f600\n"
@@ -351,15 +352,19 @@ class Text(Case):
         _, told = run.communicate(timeout=PATIENCE_S)
         self.assertEqual(run.returncode, 130, told)
         self.assertEqual(told.count("rank 1 (127.0.0.1) does not answer: left to its host"), 1, told)
+        self.assertEqual(told.count("interrupted: stopping all ranks"), 1, told)
 
     def test_progress_comes_at_once(self):
-        """Filters hold no line back."""
-        run = self.begin("  all-reduce ")
-        os.killpg(run.pid, signal.SIGINT)
-        run.communicate(timeout=PATIENCE_S)
-        self.assertEqual(run.returncode, 130)
-        self.assertEqual(self.result()["runs"][0]["status"], "interrupted")
-        self.assert_tidy()
+        """Filters hold no line back, nor are they ended before the ranks, by Ctrl-C or when the terminal goes."""
+        for number in (signal.SIGINT, signal.SIGHUP):
+            run = self.begin("  all-reduce ")
+            os.killpg(run.pid, number)
+            run.communicate(timeout=PATIENCE_S)
+            self.assertEqual(run.returncode, 130)
+            self.assertEqual(self.result()["runs"][0]["status"], "interrupted")
+            self.assertIn("interrupted", read(os.path.join(self.out, "table.txt")))
+            self.assert_tidy()
+            shutil.rmtree(self.out)
 
 
 class Desk(Case):
@@ -465,6 +470,8 @@ class Desk(Case):
         done = self.deploy(program=self.program(after='[ ! -d rank-0 ] || status=5\n'))
         self.assert_trained(done, 5)
         self.assertIn("rank 0 (pi@127.0.0.1): trained, but something could not be saved", done.stderr)
+        done = self.deploy(program=self.program(after='if [ -d rank-0 ]; then status=5; else sleep 2; status=4; fi\n'))
+        self.assert_trained(done, 4)  # a rank that was lost is worse
 
 
 if __name__ == "__main__":
