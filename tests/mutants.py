@@ -198,7 +198,7 @@ MUTANTS = [
     Mutant("messages-draw-nothing", "power.c",
            "now.port_W += edges[i].port_W;", ";", "test_(result|energy)$"),
     Mutant("resume-takes-failures-over", "gather.c",
-           "archive.runs[i].status != RG_RUN_OK || task->over", "task->over", "test_sweeps$"),
+           "if (!finished || task->over)", "if (task->over)", "test_sweeps$"),
 
     # ---- the simulator ----
     Mutant("receives-at-the-senders-rate", "ports.c",
