@@ -71,10 +71,10 @@ int rg_data_split(const struct rg_data_spec *spec, enum rg_split split, const st
 
 /* ---- data_scale.c ---- */
 
-/* Standardise all columns of x: mean 0 and deviation 1 over the training samples; a constant
- * becomes 0. Where x is NAN (a missing value), the mean of the training samples stands. offset
- * [inputs], NULL: zeros: what was taken off each column as it was read, in double. Fills mean and
- * deviation. Errors name `file`. */
+/* Standardise all columns of x: mean 0 and deviation 1 over the training samples, a constant
+ * becomes 0; or by the mean and deviation wanted, and a note says how far the samples' own are from
+ * them. Where x is NAN (a missing value), the mean stands. offset [inputs], NULL: zeros: what was
+ * taken off each column as it was read, in double. Fills mean and deviation. Errors name `file`. */
 int rg_data_scale(struct rg_dataset *data, const double *offset, const char *file,
                   struct rg_error *e);
 

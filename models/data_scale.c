@@ -38,6 +38,50 @@ static size_t scale_row(size_t n, const double *mean, const double *scale, float
     return n;
 }
 
+/* How far the samples' own mean and deviation are from those wanted, at most. */
+struct distance {
+    double mean, factor; /* in deviations; the larger deviation over the smaller */
+    size_t mean_at, factor_at;
+    bool differ;
+};
+
+static struct distance distance_of(const struct rg_dataset *data, const double *offset,
+                                   const double *scale)
+{
+    struct distance d = {.factor = 1};
+    for (size_t j = 0; j < data->inputs; j++) {
+        double mean = data->mean[j] + (offset ? offset[j] : 0), deviation = 1 / scale[j];
+        double wanted = data->wanted_deviation[j];
+        double away = fabs(mean - data->wanted_mean[j]) / wanted;
+        double factor = fmax(deviation, wanted) / fmin(deviation, wanted);
+        d.differ = d.differ || mean != data->wanted_mean[j] || deviation != wanted;
+        if (away > d.mean)
+            d.mean = away, d.mean_at = j;
+        if (factor > d.factor)
+            d.factor = factor, d.factor_at = j;
+    }
+    return d;
+}
+
+/* Those wanted in place of the samples' own mean (less offset) and scale. Where they are the same
+ * nothing changes, not in the last bit. */
+static int take_wanted(struct rg_dataset *data, const double *offset, double *scale,
+                       struct rg_error *e)
+{
+    struct distance d = distance_of(data, offset, scale);
+    if (!d.differ)
+        return 0;
+    for (size_t j = 0; j < data->inputs; j++) {
+        data->mean[j] = data->wanted_mean[j] - (offset ? offset[j] : 0);
+        scale[j] = 1 / data->wanted_deviation[j];
+    }
+    return rg_data_note(data, e,
+                        "standardised as for the network's training (--load): these samples' own "
+                        "means are up to %.2g deviations off (input %zu), deviations up to %.3g "
+                        "times (input %zu)",
+                        d.mean, d.mean_at + 1, d.factor, d.factor_at + 1);
+}
+
 int rg_data_scale(struct rg_dataset *data, const double *offset, const char *file,
                   struct rg_error *e)
 {
@@ -54,6 +98,7 @@ int rg_data_scale(struct rg_dataset *data, const double *offset, const char *fil
     average(data, data->mean, scale, count);
     for (size_t j = 0; j < n; j++)
         scale[j] = scale[j] > 0 ? 1 / sqrt(scale[j]) : 1;
+    err = data->wanted_mean ? take_wanted(data, offset, scale, e) : 0;
     for (size_t i = 0; i < samples && err == 0; i++) {
         float *x = data->x + i * n;
         size_t j = scale_row(n, data->mean, scale, x);

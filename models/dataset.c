@@ -1,6 +1,7 @@
 #include "models/dataset.h"
 
 #include "base/random.h"
+#include "models/data.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,11 @@ int rg_dataset_read(const struct rg_data_spec *spec, struct rg_dataset *data, st
                       data->inputs);
     else
         err = spec->kind->fill(spec, data, e);
+    if (err == 0 && data->wanted_mean && !data->mean)
+        err = rg_data_note(data, e,
+                           "the network was trained on inputs that were standardised; those of "
+                           "kind=\"%s\" are not",
+                           spec->kind->name);
     if (err < 0)
         rg_dataset_free(data);
     close_source(data);
@@ -92,6 +98,8 @@ void rg_dataset_free(struct rg_dataset *data)
     free(data->labels);
     free(data->mean);
     free(data->deviation);
+    free(data->wanted_mean);
+    free(data->wanted_deviation);
     *data = (struct rg_dataset){0};
 }
 

@@ -83,6 +83,9 @@ struct rg_dataset {
     /* [inputs] each, of the training samples as read: x = (read - mean) / deviation. NULL: x is not
      * standardised. */
     double *mean, *deviation;
+    /* [inputs] each: standardise by these, as the inputs that the network was trained on were; set
+     * between probe and read, malloc'ed, owned by the dataset. NULL: by the samples' own. */
+    double *wanted_mean, *wanted_deviation;
     char **class_names; /* [classes], as the files write them; NULL: no sample has it; or NULL */
     char **notes;       /* [note_count] what the user has to be told: a line each */
     int note_count;
@@ -97,7 +100,8 @@ struct rg_dataset {
 int rg_dataset_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
 /* Load the samples of a dataset that was probed. digits: drawn from (seed, sample index), ink (0 to
  * 1) less 0.15 times 2.5; idx: bytes / 255; iris, csv and libsvm: standardised by the training
- * samples' mean and deviation. On failure the dataset is as rg_dataset_free leaves it. */
+ * samples' mean and deviation, or those wanted, which are noted where they differ. On
+ * failure the dataset is as rg_dataset_free leaves it. */
 int rg_dataset_read(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
 /* Both. */
 int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);

@@ -65,7 +65,8 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
 {
     struct simulation *s = arg;
     struct rg_sim_options options = {.platform = s->ringsim->study.platform.file,
-                                     .link_rate = s->ringsim->study.scenario.training.bandwidth_factor,
+                                     .link_rate =
+                                         s->ringsim->study.scenario.training.bandwidth_factor,
                                      .size = job->nodes,
                                      .hosts = s->ringsim->study.platform.names,
                                      .boards = job->boards,
@@ -310,9 +311,10 @@ static int probe(void *arg, const struct rg_study *study, struct rg_error *e)
     int unknown = note_probed(arg, study->platform.file, nodes);
     if (unknown < 0)
         return rg_fail(e, unknown, "%.200s: out of memory", study->platform.file);
-    return unknown ? rg_engine_probe(study->platform.file, study->scenario.training.bandwidth_factor,
-                                     study->platform.names, study->platform.boards, nodes, e)
-                   : 0;
+    return unknown
+               ? rg_engine_probe(study->platform.file, study->scenario.training.bandwidth_factor,
+                                 study->platform.names, study->platform.boards, nodes, e)
+               : 0;
 }
 
 static int make_plan(struct ringsim *r)
@@ -340,7 +342,8 @@ static int load_initial(struct ringsim *r)
     struct rg_error e;
     if (!r->options.load)
         return 0;
-    int result = rg_checkpoint_load(r->options.load, &r->study.network, &r->initial, &e);
+    int result =
+        rg_checkpoint_load(r->options.load, &r->study.network, &r->study.data, &r->initial, &e);
     if (result)
         fprintf(stderr, "ringsim: %s\n", e.text);
     return result ? RG_EXIT_USAGE : 0;

@@ -4,7 +4,7 @@
  * checks the whole header before a value. Failure modes handled, each naming the file and, where
  * there is one, the tensor: not a safetensors file, truncated or longer than its header says,
  * offsets that leave holes or overlap, tensors that are missing, strange, or of another type or
- * shape, values that are not finite. */
+ * shape, values that are not finite, metadata of other inputs or classes than the data's. */
 #include "result/checkpoint.h"
 
 #include "base/bytes.h"
@@ -383,12 +383,97 @@ static int read_tensor(struct checkpoint *c, const struct entry *entry, float *v
     return 0;
 }
 
-static int load(struct checkpoint *c, const struct rg_network *network, float **values)
+/* ---- metadata ---- */
+
+static const char *metadata(const struct checkpoint *c, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(c->header, "__metadata__"), key));
+}
+
+/* `count` numbers between commas, all above `above`; malloc'ed. */
+static int read_numbers(struct checkpoint *c, const char *key, size_t count, double above,
+                        double **numbers)
+{
+    const char *text = metadata(c, key), *at = text;
+    double *values = malloc(count * sizeof *values + 1);
+    *numbers = values;
+    if (!values)
+        return rg_fail(c->e, RG_ERR_NOMEM, "%s: out of memory", c->path);
+    for (size_t i = 0; i < count && at; i++) {
+        char *end;
+        values[i] = strtod(at, &end);
+        bool good = end > at && isfinite(values[i]) && values[i] > above &&
+                    *end == (i + 1 < count ? ',' : '\0');
+        at = good ? end + 1 : NULL;
+    }
+    return at ? 0
+              : complain(c,
+                         "metadata \"%s\": %zu numbers between commas are allowed, one an input%s",
+                         key, count, above < 0 ? "" : ", above 0");
+}
+
+static int take_scaling(struct checkpoint *c, struct rg_dataset *data)
+{
+    if (!metadata(c, "inputs_mean") && !metadata(c, "inputs_deviation"))
+        return 0;
+    int err = read_numbers(c, "inputs_mean", data->inputs, -INFINITY, &data->wanted_mean);
+    return err ? err
+               : read_numbers(c, "inputs_deviation", data->inputs, 0, &data->wanted_deviation);
+}
+
+/* The line of a text, counted from 0, without its end; malloc'ed, empty where there are fewer. */
+static char *line_of(const char *text, int line)
+{
+    for (; line > 0 && text; line--)
+        text = strchr(text, '\n') ? strchr(text, '\n') + 1 : NULL;
+    return text ? strndup(text, strcspn(text, "\n")) : strdup("");
+}
+
+/* A class called by its number has no name of its own. */
+static bool is_named(const char *name, int class)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", class);
+    return name && name[0] && strcmp(name, number) != 0;
+}
+
+/* One class of the file against those of the data: another name, or the name of another class. */
+static int check_class(struct checkpoint *c, const struct rg_dataset *data, const char *name,
+                       int class)
+{
+    const char *here = data->class_names[class];
+    for (int k = 0; k < data->classes; k++)
+        if (k != class && name[0] && data->class_names[k] &&
+            strcmp(data->class_names[k], name) == 0)
+            return complain(c, "\"%.60s\" is class %d there, and class %d in this data", name,
+                            class, k);
+    if (is_named(name, class) && is_named(here, class) && strcmp(name, here) != 0)
+        return complain(c, "class %d is \"%.60s\" there, and \"%.60s\" in this data", class, name,
+                        here);
+    return 0;
+}
+
+static int check_classes(struct checkpoint *c, const struct rg_dataset *data)
+{
+    const char *names = metadata(c, "class_names");
+    int err = 0;
+    for (int class = 0; names && data->class_names && class < data->classes && err == 0; class ++) {
+        char *name = line_of(names, class);
+        err = name ? check_class(c, data, name, class)
+                   : rg_fail(c->e, RG_ERR_NOMEM, "%s: out of memory", c->path);
+        free(name);
+    }
+    return err;
+}
+
+static int load(struct checkpoint *c, const struct rg_network *network, struct rg_dataset *data,
+                float **values)
 {
     int err;
     if (list_tensors(network, &c->list) < 0)
         return rg_fail(c->e, RG_ERR_NOMEM, "%s: out of memory", c->path);
-    if ((err = read_header(c)) || (err = check_header(c)))
+    if ((err = read_header(c)) || (err = check_header(c)) ||
+        (data && ((err = check_classes(c, data)) || (err = take_scaling(c, data)))))
         return err;
     *values = malloc(network->parameters * sizeof **values + 1);
     if (!*values)
@@ -398,15 +483,15 @@ static int load(struct checkpoint *c, const struct rg_network *network, float **
     return err;
 }
 
-int rg_checkpoint_load(const char *path, const struct rg_network *network, float **values,
-                       struct rg_error *e)
+int rg_checkpoint_load(const char *path, const struct rg_network *network, struct rg_dataset *data,
+                       float **values, struct rg_error *e)
 {
     struct checkpoint c = {.path = path, .e = e};
     *values = NULL;
     c.stream = fopen(path, "rb");
     if (!c.stream)
         return complain(&c, "cannot be read: %s", strerror(errno));
-    int err = load(&c, network, values);
+    int err = load(&c, network, data, values);
     if (err) {
         free(*values);
         *values = NULL;

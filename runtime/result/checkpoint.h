@@ -14,7 +14,7 @@ struct rg_checkpoint_writer {
 
 /* Tensors are named by rg_layer_ops.tensors; values arrive in the network's order. Where the inputs
  * of `data` (may be NULL) were standardised, the metadata has inputs_mean and inputs_deviation, a
- * number an input between commas. */
+ * number an input between commas; where its classes have names, class_names, a line each. */
 int rg_checkpoint_begin(struct rg_checkpoint_writer *writer, const char *path,
                         const struct rg_network *network, const struct rg_dataset *data,
                         struct rg_error *e);
@@ -22,8 +22,10 @@ int rg_checkpoint_add(struct rg_checkpoint_writer *writer, const float *values, 
 int rg_checkpoint_end(struct rg_checkpoint_writer *writer, struct rg_error *e);
 void rg_checkpoint_abandon(struct rg_checkpoint_writer *writer);
 
-/* *values: malloc'ed, network->parameters floats. Every tensor must be there with its shape. */
-int rg_checkpoint_load(const char *path, const struct rg_network *network, float **values,
-                       struct rg_error *e);
+/* *values: malloc'ed, network->parameters floats. Every tensor must be there with its shape. `data`
+ * (may be NULL) is probed and not yet read: it gets the mean and deviation of the metadata as those
+ * wanted. Classes whose names contradict its own are refused. */
+int rg_checkpoint_load(const char *path, const struct rg_network *network, struct rg_dataset *data,
+                       float **values, struct rg_error *e);
 
 #endif

@@ -112,9 +112,13 @@ static int read_platform(const char *path, struct rg_error *e)
 
 static int read_checkpoint(const char *path, struct rg_error *e)
 {
+    static char *names[] = {"a", "b"};
+    struct rg_dataset data = {.inputs = 4, .classes = 2, .class_names = names};
     float *values;
-    int err = rg_checkpoint_load(path, &small, &values, e);
+    int err = rg_checkpoint_load(path, &small, &data, &values, e);
     free(values);
+    free(data.wanted_mean);
+    free(data.wanted_deviation);
     return err;
 }
 
@@ -323,7 +327,11 @@ static void test_checkpoints(void)
     struct rg_checkpoint_writer writer;
     const char *path = scratch_path("good");
     float *values = calloc(small.parameters, sizeof *values);
-    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &small, NULL, NULL), 0);
+    double mean[4] = {1, 2, 3, 4}, deviation[4] = {1, 1, 2, 2};
+    static char *names[] = {"a", "b"};
+    const struct rg_dataset data = {
+        .inputs = 4, .mean = mean, .deviation = deviation, .classes = 2, .class_names = names};
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &small, &data, NULL), 0);
     rg_checkpoint_add(&writer, values, small.parameters);
     CU_ASSERT_EQUAL_FATAL(rg_checkpoint_end(&writer, NULL), 0);
     load(&in, path);

@@ -101,7 +101,7 @@ float *harness_parameters(const struct rg_job *job, const struct harness_options
     if (used->status != RG_RUN_OK)
         printf("%s: %s\n", job->label, used->error);
     CU_ASSERT_EQUAL(used->status, RG_RUN_OK);
-    CU_ASSERT_EQUAL(rg_checkpoint_load(path, job->network, &values, &e), 0);
+    CU_ASSERT_EQUAL(rg_checkpoint_load(path, job->network, NULL, &values, &e), 0);
     unlink(path);
     if (!run)
         rg_run_free(&own);

@@ -63,7 +63,7 @@ static void test_round_trip(void)
     struct rg_network network = make_network();
     struct rg_error e = {0};
     float *values = make_values(&network), *back;
-    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_load(save(&network, values), &network, &back, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_load(save(&network, values), &network, NULL, &back, &e), 0);
     CU_ASSERT_EQUAL(memcmp(values, back, network.parameters * sizeof *values), 0);
     free(back);
     free(values);
@@ -110,7 +110,7 @@ static void test_scaling_is_told(void)
     char *header = strndup((char *)bytes + 8, length);
     CU_ASSERT_PTR_NOT_NULL(strstr(header, "\"inputs_mean\": \"0.5,-3\""));
     CU_ASSERT_PTR_NOT_NULL(strstr(header, "\"inputs_deviation\": \"2,0.001"));
-    CU_ASSERT_EQUAL(rg_checkpoint_load(path, &network, &back, &e), 0);
+    CU_ASSERT_EQUAL(rg_checkpoint_load(path, &network, NULL, &back, &e), 0);
     CU_ASSERT(back && memcmp(back, values, network.parameters * sizeof *values) == 0);
     free(back);
     free(header);
@@ -142,7 +142,7 @@ static void test_foreign_order(void)
     }
     float *values;
     const char *path = scratch_bytes("foreign", bytes, size);
-    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_load(path, &network, &values, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_load(path, &network, NULL, &values, &e), 0);
     for (int i = 0; i < 4; i++)
         CU_ASSERT_EQUAL(values[i], (float)(i + 1));
     free(values);
@@ -155,10 +155,10 @@ static void expect_refusal(const struct rg_network *network, const void *bytes, 
     struct rg_error e = {0};
     float *values;
     const char *path = scratch_bytes("bad.safetensors", bytes, size);
-    CU_ASSERT_EQUAL(rg_checkpoint_load(path, network, &values, &e), RG_ERR_INVALID);
+    CU_ASSERT_EQUAL(rg_checkpoint_load(path, network, NULL, &values, &e), RG_ERR_INVALID);
     CU_ASSERT_PTR_NULL(values);
     CU_ASSERT_TRUE(complains(&e, path, 0, words));
-    CU_ASSERT_EQUAL(rg_checkpoint_load(path, network, &values, NULL), RG_ERR_INVALID);
+    CU_ASSERT_EQUAL(rg_checkpoint_load(path, network, NULL, &values, NULL), RG_ERR_INVALID);
 }
 
 static void test_damaged_headers(void)
@@ -240,10 +240,10 @@ static void test_paths(void)
     struct rg_checkpoint_writer writer;
     struct rg_error e = {0};
     float *values;
-    CU_ASSERT_EQUAL(rg_checkpoint_load(scratch_path("absent"), &network, &values, &e),
+    CU_ASSERT_EQUAL(rg_checkpoint_load(scratch_path("absent"), &network, NULL, &values, &e),
                     RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, scratch_path("absent"), 0, "No such file"));
-    CU_ASSERT_EQUAL(rg_checkpoint_load(scratch(), &network, &values, &e), RG_ERR_INVALID);
+    CU_ASSERT_EQUAL(rg_checkpoint_load(scratch(), &network, NULL, &values, &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, scratch(), 0, "plain file"));
     CU_ASSERT_TRUE(rg_checkpoint_begin(&writer, "/nonexistent/x", &network, NULL, &e) < 0);
     rg_checkpoint_abandon(&writer);
@@ -251,6 +251,118 @@ static void test_paths(void)
     CU_ASSERT_EQUAL(rg_checkpoint_begin(&writer, path, &network, NULL, &e), 0);
     rg_checkpoint_abandon(&writer);
     CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0); /* whole or not at all */
+    rg_network_free(&network);
+}
+
+/* ---- what the file says of inputs and classes ---- */
+
+/* A network of two inputs and three outputs. */
+static struct rg_network make_small(void)
+{
+    struct rg_network network;
+    struct rg_error e = {0};
+    struct rg_layer_spec spec = {.ops = rg_layer_kind("dense"), .outputs = 3, .line = 1};
+    int err = rg_network_build(&network, "n", "n", (struct rg_shape){2, 1, 1}, &spec, 1, &e);
+    CU_ASSERT_EQUAL_FATAL(err, 0);
+    return network;
+}
+
+/* Saved with the data `there`, loaded for the data `here`. */
+static int carry(struct rg_dataset *there, struct rg_dataset *here, struct rg_error *e)
+{
+    struct rg_network network = make_small();
+    struct rg_checkpoint_writer writer;
+    const char *path = scratch_path("carried.safetensors");
+    float values[9] = {0}, *back;
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &network, there, NULL), 0);
+    CU_ASSERT_EQUAL(rg_checkpoint_add(&writer, values, network.parameters), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_end(&writer, NULL), 0);
+    int err = rg_checkpoint_load(path, &network, here, &back, e);
+    CU_ASSERT_EQUAL(back == NULL, err != 0);
+    free(back);
+    rg_network_free(&network);
+    return err;
+}
+
+static void test_scaling_is_taken(void)
+{
+    double mean[2] = {1.0 / 3, -3e15}, deviation[2] = {0.1, 7};
+    struct rg_error e = {0};
+    struct rg_dataset here = {.inputs = 2}, there = {.inputs = 2};
+    CU_ASSERT_EQUAL(carry(&there, &here, &e), 0);
+    CU_ASSERT_PTR_NULL(here.wanted_mean);
+    CU_ASSERT_PTR_NULL(here.wanted_deviation);
+    there.mean = mean;
+    there.deviation = deviation;
+    CU_ASSERT_EQUAL_FATAL(carry(&there, &here, &e), 0);
+    CU_ASSERT(memcmp(here.wanted_mean, mean, sizeof mean) == 0); /* to the last bit */
+    CU_ASSERT(memcmp(here.wanted_deviation, deviation, sizeof deviation) == 0);
+    rg_dataset_free(&here);
+}
+
+static void test_names_of_classes(void)
+{
+    static char *flowers[] = {"setosa", "versicolor", "virginica"},
+                *some[] = {NULL, "versicolor", ""}, *numbers[] = {"0", "1", "2"},
+                *fewer[] = {"versicolor", "virginica", NULL},
+                *others[] = {"setosa", "versicolor", "cat"}, *from_1[] = {"1", "2", "3"};
+    static const struct {
+        char **there, **here;
+        const char *words;
+    } cases[] = {
+        {flowers, flowers, NULL},
+        {flowers, NULL, NULL},
+        {NULL, flowers, NULL},
+        {flowers, some, NULL},
+        {some, flowers, NULL},
+        {flowers, numbers, NULL},
+        {numbers, flowers, NULL},
+        {from_1, from_1, NULL},
+        {flowers, fewer, "class 0 is \"setosa\" there, and \"versicolor\" in this data"},
+        {flowers, others, "class 2 is \"virginica\" there, and \"cat\" in this data"},
+        {from_1, numbers, "\"1\" is class 0 there, and class 1 in this data"},
+    };
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        struct rg_dataset there = {.inputs = 2, .classes = 3, .class_names = cases[i].there};
+        struct rg_dataset here = {.inputs = 2, .classes = 3, .class_names = cases[i].here};
+        struct rg_error e = {0};
+        int err = carry(&there, &here, &e);
+        CU_ASSERT_EQUAL(err, cases[i].words ? RG_ERR_INVALID : 0);
+        CU_ASSERT_TRUE(!cases[i].words ||
+                       complains(&e, scratch_path("carried.safetensors"), 0, cases[i].words));
+    }
+}
+
+/* Metadata as another writer may have them. */
+static void test_strange_scaling(void)
+{
+    static const char *const bad[][2] = {
+        {"1", "1,1"},     {"1,2,3", "1,1"}, {"1,2", "1,0"}, {"1,2", "1,-1"}, {"1,nan", "1,1"},
+        {"1,2", "inf,1"}, {"1;2", "1,1"},   {"", "1,1"},    {"1,2,", "1,1"}, {"1,2", "1,x"},
+    };
+    struct rg_network network = make_small();
+    for (size_t i = 0; i <= RG_COUNT(bad); i++) {
+        unsigned char bytes[600] = {0};
+        char *header = (char *)bytes + 8;
+        const char *const *texts = i < RG_COUNT(bad) ? bad[i] : (const char *[]){"1,-2", "1,2e-3"};
+        int length =
+            snprintf(header, 500,
+                     "{\"__metadata__\":{\"inputs_mean\":\"%s\",\"inputs_deviation\":\"%s\"},"
+                     "\"0.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]},"
+                     "\"0.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[24,36]}}",
+                     texts[0], texts[1]);
+        memset(header + length, 0, 36);
+        rg_put_u64(bytes, (uint64_t)length);
+        const char *path = scratch_bytes("strange", bytes, 8 + (size_t)length + 36);
+        struct rg_dataset data = {.inputs = 2};
+        struct rg_error e = {0};
+        float *values;
+        int err = rg_checkpoint_load(path, &network, &data, &values, &e);
+        CU_ASSERT_EQUAL(err, i < RG_COUNT(bad) ? RG_ERR_INVALID : 0);
+        CU_ASSERT_TRUE(err == 0 || complains(&e, path, 0, "2 numbers between commas"));
+        free(values);
+        rg_dataset_free(&data);
+    }
     rg_network_free(&network);
 }
 
@@ -262,6 +374,9 @@ static const struct suite_test tests[] = {
     {"damaged files", test_damaged_files},
     {"paths", test_paths},
     {"the scaling of inputs is told", test_scaling_is_told},
+    {"the scaling of inputs is taken", test_scaling_is_taken},
+    {"strange scalings are refused", test_strange_scaling},
+    {"classes that contradict are refused", test_names_of_classes},
 };
 
 int main(int argc, char **argv)

@@ -162,7 +162,8 @@ static int run(struct ringnode *node)
     if (result == 0 && node->key_file)
         result = rg_key_load(node->key_file, &node->key, &e);
     if (result == 0 && node->options.load)
-        result = rg_checkpoint_load(node->options.load, &node->study.network, &node->initial, &e);
+        result = rg_checkpoint_load(node->options.load, &node->study.network, &node->study.data,
+                                    &node->initial, &e);
     if (result == 0)
         result = rg_study_load_data(&node->study, &e);
     if (result) {
