@@ -171,6 +171,7 @@ void rg_match_end_run(struct rg_match *m, int lost)
 {
     for (int r = 0; r < m->run_size; r++) {
         struct rg_pair *p = &m->pairs[r];
+        RG_ASSERT(!p->writing);
         p->tx_leave_run = m->run;
         p->tx_leave_lost = lost < 0 ? RG_WIRE_NOBODY : (uint32_t)lost;
         p->tx_leave_whole = p->rx_whole;

@@ -101,7 +101,7 @@ static bool put_rts(struct rg_pair *p)
     return true;
 }
 
-/* Barriers, interruption, and leaving once everything begun has been written. */
+/* Barriers, interruption, leaving. */
 static bool put_farewell(struct rg_pair *p)
 {
     struct rg_header leave = {.type = RG_FRAME_LEAVE,
@@ -117,8 +117,6 @@ static bool put_farewell(struct rg_pair *p)
     if ((!p->tx_leave_run || p->tx_barrier_run <= p->tx_leave_run) &&
         !put_sequence(p, RG_FRAME_BARRIER, &p->tx_barrier, p->tx_barrier_run))
         return false;
-    if (p->tx_leave_run && p->writing)
-        return true;
     if (p->tx_leave_run && !put_frame(p, &leave))
         return false;
     p->tx_leave_run = 0;

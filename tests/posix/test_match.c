@@ -232,6 +232,52 @@ static void test_withdrawn_in_order(void)
     stop(&d);
 }
 
+/* A frame of the open run as if rank 0 had sent it: what rank 1 says to it. */
+static const char *forge(struct duo *d, struct rg_header h)
+{
+    struct rg_pair *p = d->rank[1].peer;
+    struct iovec part[2];
+    h.run = p->match->run;
+    rg_stream_room(p, part);
+    CU_ASSERT_FATAL(part[0].iov_len == 0 && part[1].iov_len >= RG_MESSAGE_HEADER);
+    rg_header_encode(&h, part[1].iov_base);
+    return rg_stream_read(p, RG_MESSAGE_HEADER);
+}
+
+static const char *forge_data(size_t permitted, size_t bytes, uint8_t flags)
+{
+    struct duo d;
+    start(&d);
+    if (permitted) {
+        duo_recv(&d, 1, 0, TAG, permitted, true);
+        duo_drain(&d);
+    }
+    const char *wrong = forge(&d, (struct rg_header){.type = RG_FRAME_DATA,
+                                                     .flags = flags,
+                                                     .units = 16,
+                                                     .tag = TAG + 1,
+                                                     .length = bytes,
+                                                     .sequence = 1});
+    duo_close(&d);
+    return wrong;
+}
+
+/* A message without a receive comes within the eager limit or by a permission, of its length; the
+ * rest is refused before any memory is taken for it. */
+static void test_beyond_the_limits(void)
+{
+    CU_ASSERT_PTR_NULL(forge_data(0, MIB, RG_WIRE_EAGER));
+    CU_ASSERT_STRING_EQUAL(forge_data(0, MIB + 1, RG_WIRE_EAGER), "more than the eager limit");
+    CU_ASSERT_STRING_EQUAL(forge_data(0, KIB, 0), "more than was asked for");
+    CU_ASSERT_PTR_NULL(forge_data(2 * MIB, 2 * MIB, 0));
+    CU_ASSERT_STRING_EQUAL(forge_data(2 * MIB, 2 * MIB + 1, 0), "more than was asked for");
+    struct duo d;
+    start(&d);
+    struct rg_header back = {.type = RG_FRAME_RETRACTED, .length = 1};
+    CU_ASSERT_STRING_EQUAL(forge(&d, back), "it gives back more permissions than it had");
+    duo_close(&d);
+}
+
 /* A receive is cancelled while its message comes, and the next, which was not announced, takes it:
  * the receives behind move up by one message, and their permissions with them. */
 static void test_moved_up(void)
@@ -300,6 +346,7 @@ int main(int argc, char **argv)
         {"crossed", test_crossed},
         {"withdrawn in order", test_withdrawn_in_order},
         {"permission has a length", test_permission_has_a_length},
+        {"beyond the limits", test_beyond_the_limits},
         {"moved up", test_moved_up},
         {"leaves in silence", test_leaves_in_silence}};
     return suite_main("match", tests, (int)RG_COUNT(tests), argc, argv);
