@@ -93,15 +93,15 @@ MUTANTS = [
     Mutant("all-reduce-waits-for-the-send-before", "collectives.c",
            "int result = rg_wait(r->w, &r->out[t % 2]);",
            "int result = t ? 0 : rg_wait(r->w, &r->out[1]);\n"
-           "    result = result ? result : rg_wait(r->w, &r->out[t % 2]);", "test_allreduce$"),
+           "    result = result ? result : rg_wait(r->w, &r->out[t % 2]);", "test_collectives$"),
     Mutant("all-reduce-adds-to-what-leaves", "collectives.c",
-           "if (result == 0 && t == 0)", "if (0)", "test_allreduce$"),
+           "if (result == 0 && t == 0)", "if (0)", "test_collectives$"),
     Mutant("all-reduce-in-other-chunks", "collectives.c",
-           "each * (size_t)c + RG_MIN((size_t)c, more)", "each * (size_t)c", "test_allreduce$"),
+           "each * (size_t)c + RG_MIN((size_t)c, more)", "each * (size_t)c", "test_collectives$"),
     Mutant("additions-of-a-chunk-too-many", "collectives.c",
            "(larger - own_is_larger)", "(larger)", "test_(strategies|partition)$"),
     Mutant("broadcast-to-half", "collectives.c",
-           "while (reach < n)", "while (2 * reach < n)", "test_(strategies|worlds)$"),
+           "while (reach < n)", "while (2 * reach < n)", "test_collectives$"),
 
     # ---- strategies, schedules, the checker of plans ----
     Mutant("servers-begin-with-one-worker", "parameter_server.c",

@@ -1,6 +1,8 @@
-/* The ring all-reduce on its own: its sums, and its dates to the last send. */
+/* Collectives on their own: the sums of the ring all-reduce, and its dates to the last send; what
+ * a broadcast brings. */
 #include "collectives/collectives.h"
 
+#include "base/check.h"
 #include "support/suite.h"
 #include "world/world_mem.h"
 #include <math.h>
@@ -149,12 +151,42 @@ static void sums_of_sums_are_whole(void)
     sum_often(false);
 }
 
+/* ---- broadcast ---- */
+
+static int tell_all(struct rg_world *w, void *arg)
+{
+    const int *root = arg;
+    int value = w->rank == *root ? 100 : -1;
+    int result =
+        rg_broadcast(w, (struct rg_group){0, 1, w->size}, *root, &value, sizeof value, TAG);
+    CU_ASSERT_EQUAL(value, 100);
+    return result;
+}
+
+/* A message takes 1 s; of n ranks twice as many know it after each second: ceil(log2 n) seconds. */
+static void broadcasts_reach_all(void)
+{
+    static const int seconds[] = {0, 0, 1, 2, 2, 3, 3, 3, 3, 4};
+    for (int n = 1; n < (int)RG_COUNT(seconds); n++)
+        for (int root = 0; root < n; root++) {
+            int results[RG_COUNT(seconds)];
+            double end_s = -1;
+            const struct rg_mem_world_options world = {
+                .size = n, .seed = (uint64_t)root, .latency_s = 1, .end_s = &end_s};
+            CU_ASSERT_EQUAL(rg_mem_world_run(&world, tell_all, &root, results), 0);
+            for (int rank = 0; rank < n; rank++)
+                CU_ASSERT_EQUAL(results[rank], 0);
+            CU_ASSERT_DOUBLE_EQUAL(end_s, seconds[n], EXACT);
+        }
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"no run waits for the send of the one before", no_run_waits_for_the_send_before},
         {"sums are whole", sums_are_whole},
         {"sums of sums are whole", sums_of_sums_are_whole},
+        {"broadcasts reach all", broadcasts_reach_all},
     };
-    return suite_main("allreduce", tests, sizeof tests / sizeof *tests, argc, argv);
+    return suite_main("collectives", tests, sizeof tests / sizeof *tests, argc, argv);
 }
