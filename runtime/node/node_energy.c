@@ -117,6 +117,15 @@ bool rg_node_counts(struct node *n, int rank, uint64_t machine)
     return true;
 }
 
+void rg_node_count_energy(struct node *n, int rank, uint64_t machine, struct rg_run *own)
+{
+    if (rg_node_counts(n, rank, machine))
+        return;
+    own->energy_J = (struct rg_run_energy){0};
+    own->meter.known = own->per_node[0].meter.known = false;
+    own->per_node[0].energy_J = NAN;
+}
+
 void rg_node_account_meter(const struct node *n, struct rg_run *own)
 {
     const struct rg_meter_facts *facts = n->energy.meter;

@@ -71,17 +71,10 @@ static void account(const struct node *n, struct rg_run *own)
     rg_copy_text(own->paced.board, sizeof own->paced.board, n->options->pace);
 }
 
-/* Rank 0, in the order of ranks: what is not for each node by itself to say. A meter that several
- * nodes have in common counts once. */
-static void settle_node(struct node *n, int rank, uint64_t machine, struct rg_run *own)
+/* One iteration's time of this node's messages, where those of all nodes take turns. */
+static double medium_s(const struct node *n, int rank, const struct rg_run *own)
 {
-    const struct rg_board *board = n->job->boards[rank];
-    if (!rg_node_counts(n, rank, machine)) {
-        own->energy_J = (struct rg_run_energy){0};
-        own->meter.known = own->per_node[0].meter.known = false;
-        own->per_node[0].energy_J = NAN;
-    }
-    n->medium_s += own->traffic.wire_bytes / board->port_rate / (double)RG_MAX(n->done, 1);
+    return own->traffic.wire_bytes / n->job->boards[rank]->port_rate / (double)RG_MAX(n->done, 1);
 }
 
 static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dropped)
@@ -193,7 +186,8 @@ static int receive_account(struct node *n, int rank)
     if (result == 0)
         result = receive_run(n, rank, report.bytes, &theirs);
     if (result == 0) {
-        settle_node(n, rank, report.machine, &theirs);
+        rg_node_count_energy(n, rank, report.machine, &theirs);
+        n->medium_s += medium_s(n, rank, &theirs);
         rg_run_add_node(n->run, &theirs);
         n->run->per_node[rank] = theirs.per_node[0]; /* it owns nothing */
     }
@@ -221,7 +215,8 @@ int rg_node_gather(struct node *n)
         return RG_ERR_NOMEM;
     rg_copy_text(n->run->energy_source, sizeof n->run->energy_source, n->energy.source);
     account(n, n->run);
-    settle_node(n, 0, n->energy.meter ? n->energy.meter->machine : 0, n->run);
+    rg_node_count_energy(n, 0, n->energy.meter ? n->energy.meter->machine : 0, n->run);
+    n->medium_s = medium_s(n, 0, n->run);
     n->run->per_node[0].trace = n->w->trace;
     n->w->trace = NULL;
     for (int rank = 1; rank < n->w->size && result == 0; rank++)

@@ -78,6 +78,8 @@ int rg_node_send_pauses(struct node *n);
 int rg_node_receive_pauses(struct node *n, int rank, uint64_t machine);
 /* Is this node's energy to be added? Rank 0, in the order of ranks. */
 bool rg_node_counts(struct node *n, int rank, uint64_t machine);
+/* Rank 0, before a rank's account is added: it has no joules if they are not to be added. */
+void rg_node_count_energy(struct node *n, int rank, uint64_t machine, struct rg_run *own);
 /* The meter's part of this node's account. */
 void rg_node_account_meter(const struct node *n, struct rg_run *own);
 /* Rank 0, at the end: what the meters of all nodes know together. */

@@ -173,6 +173,13 @@ static void test_iterations(void)
     CU_ASSERT(shortened > 10000);
 }
 
+/* Twenty lengths of an iteration, each as frequent: the 95th percentile is none of its neighbours. */
+static void test_percentiles(void)
+{
+    const struct model m = {3, 20, 2};
+    CU_ASSERT_TRUE(try_iterations(&m, 400, 1600));
+}
+
 static void test_epochs(void)
 {
     const struct model m = {2, 3, 2};
@@ -331,6 +338,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"iterations of an epoch, with epochs and a rest", test_iterations},
+        {"percentiles of a long rhythm", test_percentiles},
         {"whole epochs, with a rest", test_epochs},
         {"counts are exact", test_counts_are_exact},
         {"a rhythm is found, with its period and beginning", test_a_rhythm_is_found},

@@ -103,6 +103,35 @@ static void meters_add_up(void)
     rg_run_free(&sum);
 }
 
+/* Two ranks on one machine tell the same 30 J: they count once, and the second has none of its own.
+ */
+static void shared_joules_count_once(void)
+{
+    const struct rg_energy seen = {.total_J = 30, .idle_J = 10, .samples = 10};
+    uint64_t machines[2] = {0};
+    struct node n = {.machines = machines};
+    struct rg_run sum;
+    rg_run_init(&sum);
+    sum.energy_J = (struct rg_run_energy){0};
+    for (int rank = 0; rank < 2; rank++) {
+        struct rg_run own = metered(rank, 0.2, 2, &seen);
+        own.energy_J.total = own.per_node[0].energy_J = 30;
+        own.energy_J.idle = 10;
+        own.energy_J.compute = own.energy_J.network = own.energy_J.switches = NAN;
+        rg_node_count_energy(&n, rank, 7, &own);
+        rg_run_add_node(&sum, &own);
+        CU_ASSERT(rank ? isnan(own.per_node[0].energy_J) : own.per_node[0].energy_J == 30);
+        CU_ASSERT_EQUAL(own.per_node[0].meter.known, rank == 0);
+        rg_run_free(&own);
+    }
+    CU_ASSERT_EQUAL(sum.energy_J.total, 30);
+    CU_ASSERT_EQUAL(sum.energy_J.idle, 10);
+    CU_ASSERT(isnan(sum.energy_J.compute));
+    CU_ASSERT_EQUAL(sum.meter.nodes, 1);
+    CU_ASSERT_EQUAL(sum.meter.above_idle_J, 20);
+    rg_run_free(&sum);
+}
+
 /* A meter that failed: its node says why, the run says whose it is. A rank whose joules another
  * rank's meter has says nothing. */
 static void failures_are_named(void)
@@ -158,6 +187,7 @@ int main(int argc, char **argv)
         {"sections of a log add up", sections_add_up},
         {"a machine counts once", a_machine_counts_once},
         {"meters add up", meters_add_up},
+        {"joules of a shared meter count once", shared_joules_count_once},
         {"failures are named", failures_are_named},
         {"joules add up", joules_add_up},
     };

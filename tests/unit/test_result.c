@@ -133,6 +133,8 @@ static void test_json_structure(void)
     CU_ASSERT_TRUE(json_is_null(json_object_get(run, "to_accuracy")));
     CU_ASSERT_TRUE(json_is_null(json_object_get(run, "weights_sha256")));
     CU_ASSERT_TRUE(json_is_null(json_object_get(run, "time_s")));
+    json_t *traffic = json_object_get(run, "traffic"); /* what nobody sent is known to be nothing */
+    CU_ASSERT_TRUE(json_is_integer(json_object_get(traffic, "wire_bytes")));
     json_decref(root);
     free(text);
     free_runs(runs);
@@ -666,6 +668,20 @@ static void test_sweep_table(void)
     free_runs(runs);
 }
 
+/* A timeline with an event of a kind that there is not. */
+static void test_wrong_events(void)
+{
+    struct rg_run run, back;
+    fill_run(&run);
+    struct rg_trace_event *last = &run.per_node[0].trace->events[2];
+    last->kind = RG_TRACE_MARK + 1;
+    struct bytes bytes = encoded(&run);
+    CU_ASSERT_EQUAL(rg_run_decode(bytes.at, bytes.size, &back, NULL), RG_ERR_PROTOCOL);
+    free(bytes.at);
+    rg_run_free(&back);
+    rg_run_free(&run);
+}
+
 /* Filling and draining are left out; a run that does nothing else has no ratio. */
 static void test_edges(void)
 {
@@ -859,6 +875,7 @@ static const struct suite_test tests[] = {
     {"bytes: decode(encode) is the run", test_bytes},
     {"bytes that are cut off are noticed", test_cut_bytes},
     {"bytes that no run has are noticed", test_wrong_bytes},
+    {"events of no kind are noticed", test_wrong_events},
     {"table fits and says what failed", test_table},
     {"table of a sweep: points and predictions", test_sweep_table},
     {"results read back to the same bytes", test_archive},
