@@ -56,14 +56,33 @@ static long new_row(struct timeline *t, const char *name)
     return t->tid;
 }
 
+static long long nanoseconds(double seconds)
+{
+    return isfinite(seconds) && fabs(seconds) < 4e9 ? llround(seconds * 1e9) : 0;
+}
+
 /* Microseconds, to the nanosecond. */
 static void write_date(struct rg_json *j, const char *key, double seconds)
 {
     char text[48];
-    long long ns = isfinite(seconds) && fabs(seconds) < 9e9 ? llround(seconds * 1e9) : 0;
+    long long ns = nanoseconds(seconds);
     snprintf(text, sizeof text, "%s%lld.%03lld", ns < 0 ? "-" : "", llabs(ns) / 1000,
              llabs(ns) % 1000);
     rg_json_raw(j, key, text);
+}
+
+/* From one date to the other, both rounded as write_date does, and a tenth of a nanosecond short:
+ * viewers add ts and dur in doubles, and an end that is above the next begin by a last bit leaves
+ * the event open, with all later ones inside it. */
+static void write_duration(struct rg_json *j, double begin_s, double end_s)
+{
+    char text[48];
+    long long ns = nanoseconds(end_s) - nanoseconds(begin_s);
+    if (ns > 0)
+        snprintf(text, sizeof text, "%lld.%03lld9", (ns - 1) / 1000, (ns - 1) % 1000);
+    else
+        strcpy(text, "0.000");
+    rg_json_raw(j, "dur", text);
 }
 
 static void event_name(const struct rg_trace_event *event, char out[40])
@@ -96,7 +115,7 @@ static void write_event(struct timeline *t, const struct rg_trace_event *event, 
     if (mark)
         rg_json_text(j, "s", "t");
     else
-        write_date(j, "dur", fmax(event->end_s - event->begin_s, 0));
+        write_duration(j, event->begin_s, event->end_s);
     if (event->kind == RG_TRACE_SEND) {
         rg_json_object(j, "args", true);
         rg_json_count(j, "bytes", event->bytes);

@@ -302,8 +302,12 @@ static void test_wrong_bytes(void)
         size_t at;
         unsigned char value;
         const char *field;
-    } bad[] = {{0, 64, "label"},          {7, 128, "label"},     {8, 0, "label"},
-               {9 + 9 + 8, 255, "nodes"}, {18 + 15, 1, "nodes"}, {18 + 16, 2, "numerics"},
+    } bad[] = {{0, 64, "label"},
+               {7, 128, "label"},
+               {8, 0, "label"},
+               {9 + 9 + 8, 255, "nodes"},
+               {18 + 15, 1, "nodes"},
+               {18 + 16, 2, "numerics"},
                {18 + 24, RG_RUN_DIVERGED + 1, "status"}};
     for (size_t i = 0; i < RG_COUNT(bad); i++) {
         unsigned char before = bytes.at[bad[i].at];
@@ -372,7 +376,8 @@ static void test_human(void)
     CU_ASSERT_STRING_EQUAL(rg_human_percent(0.5, out), "50.0 %");
 }
 
-/* Rows whose slices overlap cannot be drawn. */
+/* Rows whose slices overlap cannot be drawn. Added as viewers do, in doubles, and held to the last
+ * bit. */
 static void check_rows(const json_t *events)
 {
     size_t i, k;
@@ -393,8 +398,8 @@ static void check_rows(const json_t *events)
                     json_integer_value(json_object_get(b, "tid")))
                 continue;
             double from = json_number_value(json_object_get(b, "ts"));
-            CU_ASSERT_TRUE(from >= end - 1e-3 ||
-                           from + json_number_value(json_object_get(b, "dur")) <= begin + 1e-3);
+            double to = from + json_number_value(json_object_get(b, "dur"));
+            CU_ASSERT_TRUE(from >= end || to <= begin);
         }
     }
 }
@@ -448,6 +453,46 @@ static void test_power(void)
     rg_trace_free(trace);
 }
 
+/* Neighbours, one ending where the next begins, at dates of all sizes: 17.882 and 2.137 us add up
+ * to more than 20.019 in doubles. A duration is what it is, to a nanosecond. */
+static void test_neighbours(void)
+{
+    static const double first_s[] = {17.882e-6, 0, 1.0 / 3, 1234.5678, 86400.1};
+    enum { EVENTS = 300 };
+    for (size_t k = 0; k < RG_COUNT(first_s); k++) {
+        struct rg_run runs[3];
+        struct rg_result result = make_result(runs);
+        struct rg_trace *trace = runs[0].per_node[0].trace;
+        double dates[EVENTS + 1] = {first_s[k], first_s[k] + 2.137e-6};
+        trace->count = 0;
+        rg_trace_free(trace);
+        trace = runs[0].per_node[0].trace = rg_trace_new(EVENTS);
+        for (int i = 2; i <= EVENTS; i++) /* from nothing to some microseconds */
+            dates[i] = dates[i - 1] + 1e-10 * (i * 7919 % 30011) * (i % 11 > 0);
+        for (int i = 0; i < EVENTS; i++)
+            add_event(trace, dates[i], dates[i + 1], "F", RG_TRACE_COMPUTE, 0, -1, i);
+        char *text = printed(&result, print_trace);
+        json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *event;
+        const json_t *events = json_object_get(root, "traceEvents");
+        size_t i;
+        check_rows(events);
+        json_array_foreach((json_t *)events, i, event)
+        {
+            int unit;
+            const char *name = json_string_value(json_object_get(event, "name"));
+            if (json_integer_value(json_object_get(event, "pid")) != 1 ||
+                sscanf(name, "F %d", &unit) != 1)
+                continue;
+            double us = json_number_value(json_object_get(event, "dur"));
+            CU_ASSERT_DOUBLE_EQUAL(us, 1e6 * (dates[unit + 1] - dates[unit]), 1.2e-3);
+            CU_ASSERT(us >= 0);
+        }
+        json_decref(root);
+        free(text);
+        free_runs(runs);
+    }
+}
+
 static void test_timeline(void)
 {
     struct rg_run runs[3];
@@ -474,7 +519,7 @@ static void test_timeline(void)
     CU_ASSERT_EQUAL(
         json_real_value(json_object_get(json_object_get(root, "otherData"), "clock_uncertainty_s")),
         1.0 / 7e4);
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"ts\": 250000.000, \"dur\": 83333.333"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"ts\": 250000.000, \"dur\": 83333.3329"));
     json_decref(root);
     free(text);
     free_runs(runs);
@@ -888,6 +933,7 @@ static const struct suite_test tests[] = {
     {"quantities for people", test_human},
     {"power over time", test_power},
     {"timeline: rows, names, dates", test_timeline},
+    {"timeline: neighbours do not overlap", test_neighbours},
     {"a full disk is noticed", test_full_disk},
     {"filling and draining are no iterations", test_edges},
 };
