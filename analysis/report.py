@@ -29,6 +29,8 @@ from ringresult import Nothing, percent, plain, si
 # has them in this order. A new one is added here.
 PICTURES = (("Scaling", scaling), ("The formula", formula), ("Energy", energy), ("Accuracy", accuracy))
 TIMELINES = 8  # strategies; more would make the page heavy
+MATRICES = 8  # strategies
+OPEN_CLASSES = 30  # a matrix of more is shown on a click
 PANEL_WIDTH = 4.6  # inches: of one panel, as wide as a phone shows without scrolling
 
 CSS = """
@@ -49,6 +51,7 @@ th, td { padding: .25em .6em; text-align: right; border-bottom: 1px solid var(--
 th { background: var(--head); } th:first-child, td:first-child, td.text, th.text { text-align: left; }
 td.text { white-space: normal; overflow-wrap: normal; min-width: 16rem; }
 th.group { text-align: center; border-left: 1px solid var(--line); }
+.matrix td { padding: .1em .45em; text-align: center; border: 1px solid var(--line); } .matrix td.own { font-weight: bold; }
 td.text:first-child { white-space: nowrap; min-width: 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1em 1em; font-size: .9rem; margin: .4em 0; }
 dt { color: var(--soft); } dd { margin: 0; }
@@ -251,6 +254,44 @@ def _range(values):
     return ", ".join(f"{value}" for value in values)
 
 
+def matrix(classes):
+    """A confusion matrix: a row a true class, shaded by the share of its samples; the diagonal bold, so that print
+    and colour-blind eyes tell right from wrong."""
+    names = [item.get("name") or str(i) for i, item in enumerate(classes)]
+    heads = "".join(f"<th>{escape(head)}</th>" for head in ["class", "samples", "accuracy"] + names)
+    rows = []
+    for i, item in enumerate(classes):
+        samples = sum(item["predicted"])
+        cells = [f"<th>{escape(names[i])}</th><td>{samples}</td><td>{percent(item.get('accuracy'))}</td>"]
+        for k, count in enumerate(item["predicted"]):
+            colour = "0, 114, 178" if k == i else "213, 94, 0"
+            shade = f' style="background: rgba({colour}, {0.65 * count / samples:.2f})"' if count else ""
+            cells.append(f"<td{' class=own' if k == i else ''}{shade}>{count}</td>")
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    body = "\n".join(rows)
+    return f'<div class="scroll" tabindex="0"><table class="matrix">\n<tr>{heads}</tr>\n{body}\n</table></div>\n'
+
+
+def classes_section(result):
+    """Which classes are taken for which, a strategy each; "" where no run says so."""
+    try:
+        runs = [run for run in ringresult.one_a_strategy(result) if run.get("final", "classes")]
+    except Nothing:
+        return ""
+    text = ""
+    for run in runs[:MATRICES]:
+        table = matrix(run.get("final", "classes"))
+        if len(run.get("final", "classes")) > OPEN_CLASSES:
+            table = f"<details><summary>{len(run.get('final', 'classes'))} classes</summary>\n{table}</details>\n"
+        text += f"<h3>{escape(result.series(run))}, {run.nodes} node{'' if run.nodes == 1 else 's'}</h3>\n{table}"
+    if len(runs) > MATRICES:
+        text += note(f"{len(runs) - MATRICES} more are not drawn; --only KEY=VALUE chooses")
+    if text:
+        text = ("<p>The test samples of each class (a row), and the classes they were taken for at the end; right ones "
+                "are on the diagonal. Shade: share of the row.</p>\n" + text)
+    return text
+
+
 def timeline_section(trace):
     if trace is None:
         return note("no timeline: give the run's trace with --trace")
@@ -279,6 +320,9 @@ def page(result, trace=None):
     sections = [("runs", "Runs", runs_section(result))]
     sections += [(module.KEY, title, picture_section(result, module.KEY, module)) for title, module in PICTURES]
     sections.append((timeline.KEY, "Timeline", timeline_section(trace)))
+    classes = classes_section(result)
+    if classes:
+        sections.append(("classes", "Classes", classes))
     forms = forms_section(result)
     if forms:
         sections.append(("forms", "Closed forms", forms))

@@ -126,6 +126,28 @@ def _check_list(where, run, key, fields):
             _number(f"{where}.{key}[{i}].{field}", item.get(field))
 
 
+def _check_classes(where, final):
+    """A square matrix: each class has as many counts as there are classes."""
+    classes = final.get("classes")
+    if classes is None:
+        return
+    _typed(where, classes, list, "an array")
+    for i, item in enumerate(classes):
+        at = f"{where}[{i}]"
+        _typed(at, item, dict, "an object")
+        if item.get("name") is not None:
+            _typed(f"{at}.name", item["name"], str, "a string or null")
+        for field in ("samples", "accuracy"):
+            _number(f"{at}.{field}", item.get(field))
+        counts = item.get("predicted")
+        _typed(f"{at}.predicted", counts, list, "an array")
+        if len(counts) != len(classes):
+            raise Bad(f"{at}.predicted: {len(classes)} counts are allowed, one a class, not {len(counts)}")
+        for k, count in enumerate(counts):
+            _typed(f"{at}.predicted[{k}]", count, int, "a count")
+            _number(f"{at}.predicted[{k}]", count)
+
+
 def _check_run(where, run):
     _typed(where, run, dict, "an object")
     for key in TEXTS:
@@ -144,6 +166,7 @@ def _check_run(where, run):
     for key in ("params", "sweep"):
         if run.get(key) is not None:
             _typed(f"{where}.{key}", run[key], dict, "an object")
+    _check_classes(f"{where}.final.classes", run.get("final") or {})
     _check_list(where, run, "training", POINT)
     _check_list(where, run, "per_node", NODE)
     for i, node in enumerate(run.get("per_node") or ()):

@@ -6,6 +6,15 @@
 /* exp and log count as 20 operations each: about what a scalar libm spends on them. */
 #define EXP_FLOPS 20.0
 
+int rg_most_likely(int classes, const float *logits)
+{
+    int best = 0;
+    for (int c = 1; c < classes; c++)
+        if (logits[c] > logits[best])
+            best = c;
+    return best;
+}
+
 /* softmax(z) = exp(z - max z) / sum exp(z - max z): no argument of exp is positive, so nothing
  * overflows, and the sum is at least 1. */
 double rg_softmax_cross_entropy(int batch, int classes, const float *logits, const uint8_t *labels,
@@ -14,11 +23,8 @@ double rg_softmax_cross_entropy(int batch, int classes, const float *logits, con
     double loss = 0;
     for (int b = 0; b < batch; b++) {
         const float *z = logits + (size_t)b * (size_t)classes;
-        int label = labels[b], best = 0;
+        int label = labels[b], best = rg_most_likely(classes, z);
         RG_ASSERT(label < classes);
-        for (int c = 1; c < classes; c++)
-            if (z[c] > z[best])
-                best = c;
         *correct += best == label;
 
         float most = z[best], margin = z[label] - most;

@@ -25,6 +25,7 @@ enum {
     KEY_LOAD,
     KEY_TIMEOUT,
     KEY_QUIET,
+    KEY_CLASSES,
     KEY_DATA
 };
 
@@ -49,6 +50,8 @@ static const struct argp_option option_table[] = {
     {"timeout", KEY_TIMEOUT, "SECONDS", 0, "Give up on a run after this much wall time", 0},
     {"data", KEY_DATA, "DIR", 0, "Look for data files in DIR", 0},
     {"quiet", KEY_QUIET, NULL, 0, "Print no table and no progress", 0},
+    {"classes", KEY_CLASSES, NULL, 0,
+     "Print the accuracy by class and the confusion matrix of each run, too", 0},
     {0},
 };
 
@@ -161,6 +164,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_CHECK:
         options->check = true;
+        break;
+    case KEY_CLASSES:
+        options->classes = true;
         break;
     case KEY_QUIET:
         options->quiet = true;

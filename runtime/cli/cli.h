@@ -26,7 +26,7 @@ struct rg_options {
     char *data;                 /* folder to look for data files in, or NULL */
     double timeout_s;           /* 0: none */
     void (*show)(FILE *stream); /* what to print in place of running: --list, ... */
-    bool check, quiet;
+    bool check, quiet, classes;
     enum rg_keyed keyed;
     /* What else the program reads (rg_cli_reads): no result may go there. */
     struct {

@@ -241,6 +241,8 @@ int rg_cli_finish(const struct rg_options *options, const char *program,
     }
     if (table) {
         rg_result_table(result, stdout);
+        if (options->classes)
+            rg_result_classes(result, stdout);
         failed |= rg_cli_flush(program) != RG_EXIT_OK;
     } else {
         rg_result_failures(result, program, stderr);

@@ -90,6 +90,11 @@ static void judge(struct rg_inspection *in)
                                            data->labels + data->train, 1, NULL, &correct);
     in->loss = in->finite ? loss / data->test : NAN; /* a layer may turn NAN into a number */
     in->accuracy = (double)correct / data->test;
+    for (int i = 0; i < data->test && in->confusion; i++) {
+        const float *logits = in->x + (size_t)i * (size_t)data->classes;
+        int row = data->labels[data->train + i] * data->classes;
+        in->confusion[row + rg_most_likely(data->classes, logits)]++;
+    }
 }
 
 static bool all_finite(const float *values, size_t count)

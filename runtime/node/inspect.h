@@ -13,10 +13,12 @@ struct rg_inspection {
     bool evaluate; /* the test set's loss and accuracy */
     struct rg_digest *digest;
     struct rg_checkpoint_writer *checkpoint;
-    float *layer; /* parameters of the layer under way */
-    size_t have;  /* of them */
-    int next;     /* layer that comes next */
-    float *x, *y; /* [test x widest]: activations before and after it */
+    int *confusion; /* NULL, or the caller's, [classes x classes], zeros: result, [true][predicted]
+                     */
+    float *layer;   /* parameters of the layer under way */
+    size_t have;    /* of them */
+    int next;       /* layer that comes next */
+    float *x, *y;   /* [test x widest]: activations before and after it */
     float *stash, *scratch;
     bool finite;           /* result: all parameters so far */
     double loss, accuracy; /* results; loss is the mean, NAN where a parameter is not finite */

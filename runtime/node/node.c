@@ -39,6 +39,40 @@ static int judge(struct node *n, const struct rg_inspection *in)
     return 0;
 }
 
+/* Rank 0: the matrix, [true][predicted], as the result has it. */
+static int note_classes(struct node *n, const int *confusion)
+{
+    const struct rg_dataset *data = n->job->data;
+    struct rg_run_final *final = &n->run->final;
+    final->classes = calloc((size_t)data->classes, sizeof *final->classes);
+    if (!final->classes)
+        return RG_ERR_NOMEM;
+    final->class_count = data->classes;
+    for (int c = 0; c < data->classes; c++) {
+        struct rg_run_class *class = &final->classes[c];
+        const int *row = confusion + (size_t)c * (size_t)data->classes;
+        const char *name = data->class_names ? data->class_names[c] : NULL;
+        rg_copy_text(class->name, sizeof class->name, name ? name : "");
+        class->predicted = calloc((size_t)data->classes, sizeof *class->predicted);
+        if (!class->predicted)
+            return RG_ERR_NOMEM;
+        class->predicted_count = data->classes;
+        memcpy(class->predicted, row, (size_t)data->classes * sizeof *row);
+        for (int k = 0; k < data->classes; k++)
+            class->samples += row[k];
+        class->accuracy = class->samples ? (double)row[c] / class->samples : NAN;
+    }
+    return 0;
+}
+
+/* Room for the matrix of the last look, where it is kept; NULL: it is not. */
+static int *new_confusion(const struct node *n, bool last)
+{
+    size_t classes = (size_t)n->job->data->classes;
+    bool kept = n->run && last && n->job->data->test > 0 && classes <= RG_RESULT_CLASSES;
+    return kept ? calloc(classes * classes, sizeof(int)) : NULL;
+}
+
 /* What has diverged is not saved: a file that is there may be the last good one. */
 static int look(struct node *n, bool last)
 {
@@ -53,6 +87,7 @@ static int look(struct node *n, bool last)
     if (result == 0 && root) {
         inspection.checkpoint = save ? &writer : NULL;
         inspection.digest = last ? rg_digest_new() : NULL;
+        inspection.confusion = new_confusion(n, last);
     }
     if (result == 0)
         result = n->job->strategy->parameters(n->state, rg_inspection_visit, &inspection);
@@ -70,6 +105,9 @@ static int look(struct node *n, bool last)
         n->run->final.loss = inspection.loss;
         n->run->final.accuracy = inspection.accuracy;
     }
+    if (inspection.confusion && result == 0 && n->verdict != DIVERGED)
+        result = note_classes(n, inspection.confusion);
+    free(inspection.confusion);
     rg_inspection_close(&inspection);
     return result;
 }

@@ -93,6 +93,7 @@ int rg_run_decode(const void *bytes, size_t size, struct rg_run *run, struct rg_
 
 #define RG_RESULT_SCHEMA "ringtmp-result-1"
 enum { RG_RESULT_RUNS = 1 << 24 }; /* most that one may have */
+enum { RG_RESULT_CLASSES = 100 };  /* of a run with more, accuracy is not kept class by class */
 
 /* A result of this version without runs; texts are cut to what there is room for. */
 struct rg_result rg_result_of(const char *tool, const char *world, const char *scenario,
@@ -101,6 +102,8 @@ void rg_result_free(struct rg_result *result); /* the runs too */
 
 int rg_result_write(const struct rg_result *result, FILE *stream);  /* result JSON */
 void rg_result_table(const struct rg_result *result, FILE *stream); /* for people, with units */
+/* Accuracy by class and the confusion matrix of each run that has them. */
+void rg_result_classes(const struct rg_result *result, FILE *stream);
 /* A line a failed run, for where there is no table: "PROGRAM: LABEL: failed: WHY". */
 void rg_result_failures(const struct rg_result *result, const char *program, FILE *stream);
 /* What the closed forms say, a row a run, without a title. */

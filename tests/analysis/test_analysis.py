@@ -752,6 +752,42 @@ class Report(Case):
 
 
 @unittest.skipUnless(RINGSIM, "RG_RINGSIM does not name a simulator")
+class Classes(Case):
+    """Confusion matrices on the page."""
+
+    def run_with(self, classes):
+        return generate.run("ring", "ring_pipeline", 4, 64, 0.1, 0.02, 0.12,
+                            final={"loss": 0.1, "accuracy": 0.9, "classes": classes})
+
+    def rows(self, *predicted, names=("a<b", None, "c")):
+        return [{"name": names[i], "samples": sum(row), "accuracy": row[i] / sum(row) if sum(row) else None,
+                 "predicted": list(row)} for i, row in enumerate(predicted)]
+
+    def test_the_page(self):
+        path = self.write("r.json", generate.result([self.run_with(self.rows((8, 2, 0), (0, 5, 0), (0, 0, 0)))]))
+        text, page = self.page(path)
+        self.assertIn("classes", page.sections)
+        self.contains(text, "<th>a&lt;b</th><td>10</td><td>80.0 %</td><td class=own style=\"background: rgba(0, 114, 178, "
+                      "0.52)\">8</td><td style=\"background: rgba(213, 94, 0, 0.13)\">2</td><td>0</td>",
+                      "<th>1</th><td>5</td><td>100.0 %</td>", "<th>c</th><td>0</td><td>-</td>")
+        without = self.write("r.json", generate.result([generate.run("ring", "ring_pipeline", 4, 64, 0.1, 0.02, 0.12)]))
+        self.assertNotIn("classes", self.page(without)[1].sections)
+
+    def test_bad_ones(self):
+        good = self.rows((8, 2, 0), (0, 5, 0), (0, 0, 1))
+        for change, says in ((lambda c: c[1].update(predicted=[1, 2]), "classes[1].predicted: 3 counts"),
+                             (lambda c: c[0]["predicted"].__setitem__(2, -1), "classes[0].predicted[2]"),
+                             (lambda c: c[0]["predicted"].__setitem__(2, "x"), "classes[0].predicted[2]: a count"),
+                             (lambda c: c[2].pop("predicted"), "classes[2].predicted: an array"),
+                             (lambda c: c[2].update(name=7), "classes[2].name"),
+                             (lambda c: c.append(3), "classes[0].predicted: 4 counts")):
+            bad = copy.deepcopy(good)
+            change(bad)
+            path = self.write("r.json", generate.result([self.run_with(bad)]))
+            with self.subTest(says):
+                self.refused(report, path, says=[says])
+
+
 class Real(Case):
     """What ringsim writes today."""
 

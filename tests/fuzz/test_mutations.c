@@ -132,6 +132,7 @@ static void use_runs(struct rg_run *runs, int count)
     CU_ASSERT_EQUAL(rg_result_trace(&result, sink), 0);
     CU_ASSERT_EQUAL(rg_result_write(&result, sink), 0);
     rg_result_table(&result, sink);
+    rg_result_classes(&result, sink);
     fclose(sink);
 }
 

@@ -430,6 +430,60 @@ static void saved_parameters_load_again(void)
     unlink(path);
 }
 
+/* Of each class ten flowers; each row adds up to its samples, the diagonal to the accuracy. */
+static void classes_add_up(const char *program)
+{
+    char line[200];
+    snprintf(line, sizeof line, "%s scenarios/iris-3.xml --set epochs=5", program);
+    json_t *result = command_result(line, 60), *run, *class, *count;
+    size_t i, c, k;
+    json_array_foreach(json_object_get(result, "runs"), i, run)
+    {
+        json_t *classes = json_object_get(json_object_get(run, "final"), "classes");
+        long long right = 0;
+        CU_ASSERT_EQUAL(json_array_size(classes), 3);
+        json_array_foreach(classes, c, class)
+        {
+            long long all = 0;
+            json_t *row = json_object_get(class, "predicted");
+            CU_ASSERT_EQUAL(json_array_size(row), 3);
+            json_array_foreach(row, k, count) all += json_integer_value(count);
+            long long own = json_integer_value(json_array_get(row, c));
+            CU_ASSERT_EQUAL(all, 10);
+            CU_ASSERT_EQUAL(json_integer_value(json_object_get(class, "samples")), 10);
+            CU_ASSERT_EQUAL(command_number(class, "accuracy"), (double)own / 10);
+            right += own;
+        }
+        CU_ASSERT_EQUAL(command_number(run, "final.accuracy"), (double)right / 30);
+        CU_ASSERT(right < 30); /* so that a wrong order of rows and columns would show */
+    }
+    json_decref(result);
+}
+
+static void accuracy_is_told_by_class(void)
+{
+    struct command_output output;
+    classes_add_up("ringsim");
+    classes_add_up("ringnode --local");
+    command_run("ringsim scenarios/iris-3.xml --strategy ring --classes", 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "\nring, 3 nodes: test samples by class (rows)"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(output.out, "\n0                      10   100.0 %   10  0  0\n"));
+    command_run("ringsim scenarios/iris-3.xml --strategy ring --set numerics=skip --classes", 60,
+                &output);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "\nno run has an accuracy by class"));
+    /* 101 classes: none is told. */
+    json_t *result = command_result("ringsim tests/data/many-classes.xml", 60);
+    for (int i = 0; i < 2; i++) {
+        const char *const labels[] = {"single", "server"};
+        json_t *run = command_run_of(result, labels[i]);
+        CU_ASSERT(command_number(run, "final.accuracy") >= 0);
+        CU_ASSERT_PTR_NULL(json_object_get(json_object_get(run, "final"), "classes"));
+    }
+    json_decref(result);
+}
+
 /* The flowers of two of the three kinds, from the shipped file. */
 static void write_two_species(const char *path)
 {
@@ -547,6 +601,7 @@ int main(int argc, char **argv)
         {"what does not fit is told, the rest runs", what_does_not_fit_is_told},
         {"saved parameters load again, in another world", saved_parameters_load_again},
         {"the scaling that was saved is taken", saved_scaling_is_taken},
+        {"accuracy is told by class", accuracy_is_told_by_class},
         {"a full disk is told, table or not", a_full_disk_is_told_without_a_table},
         {"where no run has finished there is no table", nothing_finished_is_no_table},
     };

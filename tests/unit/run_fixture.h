@@ -37,6 +37,23 @@ static inline struct rg_trace *make_trace(void)
     return trace;
 }
 
+/* Four cats, one of them taken for the other class, of which there is no sample. */
+static inline void fill_classes(struct rg_run_final *final)
+{
+    final->classes = calloc(2, sizeof *final->classes);
+    final->class_count = 2;
+    for (int c = 0; c < 2; c++) {
+        final->classes[c].predicted = calloc(2, sizeof(int));
+        final->classes[c].predicted_count = 2;
+    }
+    strcpy(final->classes[0].name, "cat");
+    final->classes[0].samples = 4;
+    final->classes[0].accuracy = 0.75;
+    final->classes[0].predicted[0] = 3;
+    final->classes[0].predicted[1] = 1;
+    final->classes[1].accuracy = NAN;
+}
+
 static inline void fill_run(struct rg_run *run)
 {
     rg_run_init(run);
@@ -83,6 +100,7 @@ static inline void fill_run(struct rg_run *run)
     run->training[1] = (struct rg_run_point){20, 3.5, 7, 1.0 / 7, 0.9361};
     run->final.loss = 1.0 / 7;
     run->final.accuracy = 0.9361;
+    fill_classes(&run->final);
     run->to_accuracy.wanted = true;
     run->to_accuracy.target = 0.9;
     run->to_accuracy.iterations = 20;

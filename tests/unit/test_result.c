@@ -109,6 +109,11 @@ static void test_json_structure(void)
     check_keys(json_object_get(run, "energy_J"), "total idle compute network switch ");
     check_keys(json_object_get(run, "traffic"),
                "messages values payload_bytes wire_bytes max_node_bytes ");
+    check_keys(json_object_get(run, "final"), "loss accuracy classes ");
+    json_t *class = json_array_get(json_object_get(json_object_get(run, "final"), "classes"), 1);
+    check_keys(class, "name samples accuracy predicted ");
+    CU_ASSERT_TRUE(json_is_null(json_object_get(class, "name")));
+    CU_ASSERT_TRUE(json_is_null(json_object_get(class, "accuracy")));
     check_keys(json_object_get(run, "to_accuracy"), "target iterations time_s energy_J ");
     check_keys(json_array_get(json_object_get(run, "training"), 0),
                "iteration time_s energy_J loss accuracy ");
@@ -451,6 +456,23 @@ static void test_power(void)
     }
     free(steps);
     rg_trace_free(trace);
+}
+
+static void test_classes(void)
+{
+    struct rg_run runs[3];
+    struct rg_result result = make_result(runs);
+    char *text = printed(&result, rg_result_classes);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "class             samples  accuracy   cat  1\n"
+                                        "cat                     4    75.0 %     3  1\n"
+                                        "1                       0         -     0  0\n"));
+    free(text);
+    runs[0].final.classes[1].predicted_count = 1; /* as a file may have it */
+    text = printed(&result, rg_result_classes);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "no run has an accuracy by class"));
+    free(text);
+    runs[0].final.classes[1].predicted_count = 2;
+    free_runs(runs);
 }
 
 /* Neighbours, one ending where the next begins, at dates of all sizes: 17.882 and 2.137 us add up
@@ -932,6 +954,7 @@ static const struct suite_test tests[] = {
     {"what follows from the nodes", test_deriving},
     {"quantities for people", test_human},
     {"power over time", test_power},
+    {"classes: the matrix", test_classes},
     {"timeline: rows, names, dates", test_timeline},
     {"timeline: neighbours do not overlap", test_neighbours},
     {"a full disk is noticed", test_full_disk},
