@@ -512,6 +512,53 @@ static void test_offsets(void)
     rg_dataset_free(&d);
 }
 
+/* The file's data, standardised by the mean and deviation that are wanted. */
+static struct rg_dataset load_as(const struct rg_data_spec *spec, const double mean[2],
+                                 const double deviation[2])
+{
+    struct rg_dataset d;
+    CU_ASSERT_EQUAL_FATAL(rg_dataset_probe(spec, &d, NULL), 0);
+    d.wanted_mean = malloc(2 * sizeof(double));
+    d.wanted_deviation = malloc(2 * sizeof(double));
+    memcpy(d.wanted_mean, mean, 2 * sizeof(double));
+    memcpy(d.wanted_deviation, deviation, 2 * sizeof(double));
+    CU_ASSERT_EQUAL_FATAL(rg_dataset_read(spec, &d, NULL), 0);
+    return d;
+}
+
+/* Those of another training; the samples' own, which change nothing; and data that has none. */
+static void test_wanted_scaling(void)
+{
+    char text[3000];
+    int used = snprintf(text, sizeof text, "ms,x,class\n");
+    for (int i = 0; i < 40; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used, "%.0f,%d,%d\n",
+                         1700000000000.0 + 100 * (i * 13 % 40), i % 3, i % 2);
+    struct rg_data_spec spec = spec_of("csv", scratch_text("d.csv", text), NULL);
+    const double mean[2] = {1700000001000.0, -1}, deviation[2] = {500, 2};
+    struct rg_dataset own = load(&spec), d = load_as(&spec, mean, deviation);
+    CU_ASSERT(memcmp(d.mean, mean, sizeof mean) == 0);
+    CU_ASSERT(memcmp(d.deviation, deviation, sizeof deviation) == 0);
+    CU_ASSERT(has_note(&d, "standardised as for the network's training (--load)"));
+    for (size_t i = 0; i < 40; i++) {
+        double ms = own.x[2 * i] * own.deviation[0] + own.mean[0], x = d.x[2 * i + 1];
+        CU_ASSERT_DOUBLE_EQUAL(d.x[2 * i], (100 * round(ms / 100) - mean[0]) / 500, 1e-6);
+        CU_ASSERT(x == 0.5 || x == 1 || x == 1.5); /* (0, 1, 2 and 1) / 2 */
+    }
+    rg_dataset_free(&d);
+    d = load_as(&spec, own.mean, own.deviation);
+    CU_ASSERT(memcmp(d.x, own.x, 40 * 2 * sizeof *own.x) == 0);
+    CU_ASSERT_EQUAL(d.note_count, own.note_count);
+    rg_dataset_free(&d);
+    rg_dataset_free(&own);
+    struct rg_data_spec random = {DATA("random"), .seed = 1, .where = "s.xml", .line = 7};
+    rg_data_value(&random, "inputs")->number = 2;
+    rg_data_value(&random, "classes")->number = 2;
+    d = load_as(&random, mean, deviation);
+    CU_ASSERT(has_note(&d, "those of kind=\"random\" are not"));
+    rg_dataset_free(&d);
+}
+
 /* As `date -d ... +%s` has them. */
 static void test_dates(void)
 {
@@ -858,6 +905,7 @@ int main(int argc, char **argv)
         {"columns that number the rows", test_row_numbers},
         {"missing values", test_missing},
         {"dates and other offsets", test_offsets},
+        {"the mean and deviation of another training", test_wanted_scaling},
         {"dates in words", test_dates},
         {"constant columns", test_constant},
         {"refusals", test_refusals},
