@@ -556,6 +556,7 @@ def main():
         say(f"mutants.py: {failure}")
         return 2
     except KeyboardInterrupt:
+        say("mutants.py: interrupted")
         return 130
     finally:
         end_children()
