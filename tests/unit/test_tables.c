@@ -2,6 +2,7 @@
 #include "models_fixture.h"
 #include "scratch.h"
 
+#include "models/layers.h"
 #include "models/table_text.h"
 
 #include <unistd.h>
@@ -212,7 +213,7 @@ static void test_numbers(void)
 /* Lines of any length, whatever the blocks that the file is read in. */
 static void test_long_lines(void)
 {
-    enum { COLUMNS = 150000 };
+    enum { COLUMNS = RG_MAX_WIDTH < 150000 ? RG_MAX_WIDTH : 150000 };
     size_t room = 10 * COLUMNS, used = 0;
     char *text = malloc(room);
     for (int r = 0; r < 3; r++)
