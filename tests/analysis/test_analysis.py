@@ -751,7 +751,6 @@ class Report(Case):
                 self.assertEqual(one.read(), two.read())
 
 
-@unittest.skipUnless(RINGSIM, "RG_RINGSIM does not name a simulator")
 class Classes(Case):
     """Confusion matrices on the page."""
 
@@ -788,6 +787,7 @@ class Classes(Case):
                 self.refused(report, path, says=[says])
 
 
+@unittest.skipUnless(RINGSIM, "RG_RINGSIM does not name a simulator")
 class Real(Case):
     """What ringsim writes today."""
 
