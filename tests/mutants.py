@@ -54,7 +54,7 @@ MUTANTS = [
     Mutant("loss-without-scale", "loss.c",
            "- (c == label)) * scale", "- (c == label))", "test_loss$"),
     Mutant("last-of-equal-logits", "loss.c",
-           "if (z[c] > z[best])", "if (z[c] >= z[best])", "test_loss$"),
+           "if (logits[c] > logits[best])", "if (logits[c] >= logits[best])", "test_loss$"),
     Mutant("momentum-steps-by-the-gradient", "optimizer.c",
            "w[i] -= rate * v[i]", "w[i] -= rate * g[i]", "test_optimizer$"),
     Mutant("adam-without-second-correction", "optimizer.c",
