@@ -153,18 +153,25 @@ static int look_at_point(void *arg, const struct rg_study *study, struct rg_erro
     return err || !looker->look ? err : looker->look(looker->arg, study, e);
 }
 
+/* What the command line asks for; its strings stay the options'. */
+static struct rg_study_want wanted(const struct rg_options *options)
+{
+    return (struct rg_study_want){.file = options->scenario,
+                                  .data_folder = options->data,
+                                  .sets = options->sets,
+                                  .set_count = options->set_count,
+                                  .labels = options->labels,
+                                  .label_count = options->label_count,
+                                  .keyed = options->keyed,
+                                  .trained = options->load != NULL};
+}
+
 int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_fn look, void *arg,
                 struct rg_study *study, struct rg_sweep_plan *plan)
 {
     struct rg_error e = {0};
     struct looker looker = {options, look, arg};
-    const struct rg_study_want want = {.file = options->scenario,
-                                       .data_folder = options->data,
-                                       .sets = options->sets,
-                                       .set_count = options->set_count,
-                                       .labels = options->labels,
-                                       .label_count = options->label_count,
-                                       .trained = options->load != NULL};
+    const struct rg_study_want want = wanted(options);
     RG_ASSERT(options->scenario);
     int err = rg_sweep_open(&want, look_at_point, &looker, study, plan, &e);
     if (err == 0 && (err = check_parameters(options, plan->run_count, plan->numerics, &e)) != 0)
@@ -175,14 +182,7 @@ int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_f
 int rg_cli_open(const struct rg_options *options, const char *program, struct rg_study *study)
 {
     struct rg_error e = {0};
-    const struct rg_study_want want = {.file = options->scenario,
-                                       .data_folder = options->data,
-                                       .sets = options->sets,
-                                       .set_count = options->set_count,
-                                       .labels = options->labels,
-                                       .label_count = options->label_count,
-                                       .keyed = options->keyed,
-                                       .trained = options->load != NULL};
+    const struct rg_study_want want = wanted(options);
     RG_ASSERT(options->scenario);
     int err = rg_study_open_at(&want, study, &e);
     if (err == 0) {
