@@ -15,7 +15,7 @@ static void name_of(const struct rg_run_class *class, int index, int most, char 
     if (!class->name[0])
         snprintf(out, COUNT, "%d", index);
     else if (strlen(class->name) <= (size_t)most)
-        snprintf(out, COUNT, "%s", class->name);
+        rg_copy_text(out, COUNT, class->name);
     else
         snprintf(out, COUNT, "%.*s..", most - 2, class->name);
 }
