@@ -82,6 +82,21 @@ static double worker_s(const struct rg_job *job, int worker)
     return seconds;
 }
 
+/* Of all workers; the caller frees. Neighbours mostly have the same board and share. */
+static double *workers_s(const struct rg_job *job)
+{
+    int k = workers(job);
+    double *seconds = calloc((size_t)k, sizeof *seconds);
+    RG_ASSERT(seconds);
+    for (int i = 0; i < k; i++) {
+        const struct rg_board *const *board = &job->boards[servers(job) + i];
+        bool alike = i > 0 && board[0] == board[-1] &&
+                     rg_share(job->batch, k, i) == rg_share(job->batch, k, i - 1);
+        seconds[i] = alike ? seconds[i - 1] : worker_s(job, i);
+    }
+    return seconds;
+}
+
 /* The workers (0 ..) in the order in which a server serves them: in waves of at least as many as
  * there are servers, each server beginning a wave with another worker, so that no two serve the
  * same one at a time. */
@@ -137,7 +152,7 @@ static double served_s(const struct rg_job *job, int server, const int *order, c
 /* One iteration's dates, server by server, from the moment all are ready to send. Where several
  * servers meet at a worker, because there are more of them or some boards are slower, its port is
  * what they wait for: no sooner than that has taken in and sent everything is it done. */
-static double iteration_s(const struct rg_job *job)
+static double iteration_s(const struct rg_job *job, const double *compute)
 {
     int m = servers(job), k = workers(job);
     int *order = calloc((size_t)k, sizeof *order);
@@ -148,7 +163,7 @@ static double iteration_s(const struct rg_job *job)
         add_pulls(job, j, order, ready);
     }
     for (int i = 0; i < k; i++) {
-        ready[i] = fmax(ready[i], worker_port_s(job, i)) + worker_s(job, i);
+        ready[i] = fmax(ready[i], worker_port_s(job, i)) + compute[i];
         pushed = fmax(pushed, ready[i] + worker_port_s(job, i));
     }
     for (int j = 0; j < m; j++) {
@@ -165,6 +180,7 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
     int m = servers(job), k = workers(job);
     size_t bytes = sizeof(float) * shard_of(job, 0).count;
+    double *compute = workers_s(job);
     for (int j = 0; j < m; j++) {
         const struct rg_board *board = job->boards[j];
         size_t count = shard_of(job, j).count;
@@ -173,11 +189,12 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
         p->c_s = fmax(p->c_s, rg_board_port_s(board, (uint64_t)k, (uint64_t)k * bytes));
     }
     for (int i = 0; i < k; i++) {
-        p->T_A_s = fmax(p->T_A_s, worker_s(job, i));
+        p->T_A_s = fmax(p->T_A_s, compute[i]);
         p->c_s = fmax(p->c_s, worker_port_s(job, i));
     }
     p->overlap = false;
-    p->iteration_s = iteration_s(job);
+    p->iteration_s = iteration_s(job, compute);
+    free(compute);
     p->messages = 2 * (uint64_t)k * (uint64_t)m;
     p->values = 2 * (uint64_t)k * job->network->parameters;
     p->payload_bytes = sizeof(float) * p->values;
