@@ -2,6 +2,7 @@
 
 #include "memory.h"
 #include "queue.h"
+#include "route.h"
 
 #include "base/bytes.h"
 #include <math.h>
@@ -9,7 +10,6 @@
 #include <simgrid/engine.h>
 #include <simgrid/link.h>
 #include <stdlib.h>
-#include <xbt/dynar.h>
 
 /* How long a node's port would have been busy had it always run at full rate. */
 struct port {
@@ -80,23 +80,6 @@ static struct bucket *new_buckets(const struct rg_board *const *boards, int size
 
 /* ---- queues ---- */
 
-/* The links of a route; the caller frees them. */
-static xbt_dynar_t route_links(sg_host_t from, sg_host_t to)
-{
-    xbt_dynar_t links = xbt_dynar_new(sizeof(sg_link_t), NULL);
-    sg_host_get_route(from, to, links);
-    return links;
-}
-
-static sg_link_t end_of_route(sg_host_t from, sg_host_t to, bool last)
-{
-    xbt_dynar_t links = route_links(from, to);
-    unsigned long count = xbt_dynar_length(links);
-    sg_link_t link = count ? xbt_dynar_get_as(links, last ? count - 1 : 0, sg_link_t) : NULL;
-    xbt_dynar_free(&links);
-    return link;
-}
-
 static bool have_queues(const struct rg_board *const *boards, int size)
 {
     return boards && size > 1 && boards[0]->port_queue > 0;
@@ -106,9 +89,10 @@ static bool have_queues(const struct rg_board *const *boards, int size)
 static int check_between(sg_host_t from, sg_host_t to, double all, double one, struct rg_error *e)
 {
     int result = 0;
-    xbt_dynar_t links = route_links(from, to);
-    for (unsigned long i = 1; i + 1 < xbt_dynar_length(links) && result == 0; i++) {
-        sg_link_t link = xbt_dynar_get_as(links, i, sg_link_t);
+    sg_link_t *links;
+    size_t count = rg_route_links(from, to, &links);
+    for (size_t i = 1; i + 1 < count && result == 0; i++) {
+        sg_link_t link = links[i];
         double wanted = sg_link_is_shared(link) ? all : one;
         if (sg_link_get_bandwidth(link) < wanted)
             result = rg_fail(e, RG_ERR_INVALID,
@@ -116,7 +100,7 @@ static int check_between(sg_host_t from, sg_host_t to, double all, double one, s
                              "the ports, so that messages wait before these only",
                              sg_link_get_name(link), sg_link_get_bandwidth(link), wanted);
     }
-    xbt_dynar_free(&links);
+    free(links);
     return result;
 }
 
@@ -127,7 +111,7 @@ static int check_ends(const sg_host_t *hosts, int size, struct rg_error *e)
     int result = 0;
     for (int i = 0; i < 2 * size && result == 0; i++) {
         sg_host_t host = hosts[i / 2], other = hosts[i / 2 == 0];
-        ends[i] = i % 2 ? end_of_route(other, host, true) : end_of_route(host, other, false);
+        ends[i] = i % 2 ? rg_route_last(other, host) : rg_route_first(host, other);
         bool own = ends[i] != NULL;
         for (int k = 0; k < i; k++)
             own = own && ends[k] != ends[i];
@@ -174,8 +158,8 @@ static void open_queues(struct rg_sim_ports *p, int size)
     for (int rank = 0; rank < size; rank++) {
         const struct rg_board *board = p->boards[rank];
         sg_host_t other = p->hosts[rank == 0];
-        double up = sg_link_get_bandwidth(end_of_route(p->hosts[rank], other, false));
-        down[rank] = end_of_route(other, p->hosts[rank], true);
+        double up = sg_link_get_bandwidth(rg_route_first(p->hosts[rank], other));
+        down[rank] = rg_route_last(other, p->hosts[rank]);
         p->uplinks[rank].rate = up;
         p->queues[rank] = (struct rg_sim_queue){.buffer = board->port_queue,
                                                 .burst = board->port_burst,
@@ -241,10 +225,11 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
     }
     route->next = p->routes;
     p->routes = route;
-    xbt_dynar_t links = route_links(route->from, route->to);
-    for (unsigned i = 0; i < xbt_dynar_length(links); i++)
-        route->latency += *(double *)sg_link_get_data(xbt_dynar_get_as(links, i, sg_link_t));
-    xbt_dynar_free(&links);
+    sg_link_t *links;
+    size_t count = rg_route_links(route->from, route->to, &links);
+    for (size_t i = 0; i < count; i++)
+        route->latency += *(double *)sg_link_get_data(links[i]);
+    free(links);
     return route;
 }
 

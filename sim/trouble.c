@@ -5,6 +5,7 @@
  * Failure modes: none of its own; nodes that die and deadlocks are world_sim.c's. */
 #include "trouble.h"
 #include "memory.h"
+#include "route.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -14,7 +15,6 @@
 #include <simgrid/exec.h>
 #include <simgrid/link.h>
 #include <stdlib.h>
-#include <xbt/dynar.h>
 
 #define INSTANT 1e-9 /* s: dates closer than this are one; SimGrid tells far closer ones apart */
 
@@ -64,6 +64,8 @@ static double next_end(const struct rg_fault_window *window, double now, double 
 static void add_to_group(struct rg_sim_faults *f, struct link_group *group, sg_link_t link)
 {
     int i = 0;
+    if (!link) /* the two have none between them */
+        return;
     while (i < f->link_count && f->links[i].link != link)
         i++;
     for (int k = 0; k < group->count; k++)
@@ -79,18 +81,6 @@ static void add_to_group(struct rg_sim_faults *f, struct link_group *group, sg_l
     group->index[group->count++] = i;
 }
 
-/* The link of a route that is nearest to its beginning (or end). */
-static void add_nearest(struct rg_sim_faults *f, struct link_group *group, sg_host_t from,
-                        sg_host_t to, bool at_end)
-{
-    xbt_dynar_t route = xbt_dynar_new(sizeof(sg_link_t), NULL);
-    sg_host_get_route(from, to, route);
-    unsigned long count = xbt_dynar_length(route);
-    if (count > 0)
-        add_to_group(f, group, xbt_dynar_get_as(route, at_end ? count - 1 : 0, sg_link_t));
-    xbt_dynar_free(&route);
-}
-
 static void find_links(struct rg_sim_faults *f, const sg_host_t *hosts, int size)
 {
     const struct rg_fault_windows *windows = &f->orders->link;
@@ -101,8 +91,8 @@ static void find_links(struct rg_sim_faults *f, const sg_host_t *hosts, int size
             for (int other = 0; other < size; other++) {
                 if (hosts[other] == hosts[rank])
                     continue;
-                add_nearest(f, &f->groups[i], hosts[rank], hosts[other], false);
-                add_nearest(f, &f->groups[i], hosts[other], hosts[rank], true);
+                add_to_group(f, &f->groups[i], rg_route_first(hosts[rank], hosts[other]));
+                add_to_group(f, &f->groups[i], rg_route_last(hosts[other], hosts[rank]));
             }
 }
 
