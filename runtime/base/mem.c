@@ -1,12 +1,14 @@
 /* Counted memory.
  *
- * Happy path: allocate (or, where numerics are skipped, reserve) a block a request, keep it in a
- * list, give all back at the end. Blocks are few (some tens a node) and live for a whole run.
- * Failure mode handled: no memory (NULL). */
+ * Happy path: allocate a block a request, keep it in a list, give all back at the end; where
+ * numerics are skipped, an address that cannot be touched. Blocks are few (some tens a node) and
+ * live for a whole run. Failure mode handled: no memory (NULL). */
 #include "base/mem.h"
 
 #include "base/check.h"
 #include "base/sizes.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,7 +16,6 @@
 struct block {
     struct block *next;
     void *base;
-    size_t size;
 };
 
 struct range {
@@ -24,11 +25,44 @@ struct range {
 struct rg_mem {
     enum rg_mem_kind kind;
     uint64_t counted;
-    struct block *blocks; /* mapped */
-    struct block *plain;  /* from calloc */
-    struct range *ranges; /* of a virtual arena, by address */
-    int range_count, range_capacity;
+    struct block *blocks;
 };
+
+/* ---- addresses that cannot be touched ---- */
+
+/* All virtual blocks of a process share them: nobody reads or writes there, so that two blocks may
+ * lie in one place. A region is at least twice as large as the one before. */
+static struct {
+    pthread_mutex_t lock;
+    struct range region[8 * sizeof(size_t)];
+    atomic_int count;
+} nowhere = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* `size` of them; NULL: there are not so many. */
+static void *reserve(size_t size)
+{
+    void *base = NULL;
+    pthread_mutex_lock(&nowhere.lock);
+    int count = nowhere.count;
+    const struct range *last = count ? &nowhere.region[count - 1] : NULL;
+    size_t have = last ? last->end - last->begin : 0;
+    if (last && size <= have) {
+        base = (void *)last->begin;
+    } else {
+        size_t wanted = RG_MAX(size, have <= SIZE_MAX / 4 ? 2 * have : 0);
+        base = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (base == MAP_FAILED)
+            base = NULL;
+        if (base) {
+            nowhere.region[count] = (struct range){(uintptr_t)base, (uintptr_t)base + wanted};
+            nowhere.count = count + 1;
+        }
+    }
+    pthread_mutex_unlock(&nowhere.lock);
+    return base;
+}
+
+/* ---- arenas ---- */
 
 struct rg_mem *rg_mem_new(enum rg_mem_kind kind)
 {
@@ -44,46 +78,21 @@ void rg_mem_free(struct rg_mem *mem)
         return;
     for (struct block *b = mem->blocks, *next; b; b = next) {
         next = b->next;
-        if (mem->kind == RG_MEM_REAL)
-            free(b->base);
-        else
-            munmap(b->base, b->size);
-        free(b);
-    }
-    for (struct block *b = mem->plain, *next; b; b = next) {
-        next = b->next;
         free(b->base);
         free(b);
     }
-    free(mem->ranges);
     free(mem);
 }
 
-/* Remember a virtual block, so that rg_mem_is_virtual_at finds it. */
-static int add_range(struct rg_mem *mem, uintptr_t begin, uintptr_t end)
+static void *keep(struct rg_mem *mem, void *base)
 {
-    if (mem->range_count == mem->range_capacity) {
-        int capacity = mem->range_capacity ? 2 * mem->range_capacity : 16;
-        struct range *ranges = realloc(mem->ranges, (size_t)capacity * sizeof *ranges);
-        if (!ranges)
-            return -1;
-        mem->ranges = ranges;
-        mem->range_capacity = capacity;
-    }
-    int i = mem->range_count++;
-    for (; i > 0 && mem->ranges[i - 1].begin > begin; i--)
-        mem->ranges[i] = mem->ranges[i - 1];
-    mem->ranges[i] = (struct range){begin, end};
-    return 0;
-}
-
-static void *keep(struct block **list, void *base, size_t size)
-{
-    struct block *block = malloc(sizeof *block);
-    if (!block)
+    struct block *block = base ? malloc(sizeof *block) : NULL;
+    if (!block) {
+        free(base);
         return NULL;
-    *block = (struct block){.next = *list, .base = base, .size = size};
-    *list = block;
+    }
+    *block = (struct block){.next = mem->blocks, .base = base};
+    mem->blocks = block;
     return base;
 }
 
@@ -95,19 +104,13 @@ void *rg_mem_alloc(struct rg_mem *mem, uint64_t bytes, size_t phase)
     size_t size = ((size_t)bytes + phase + 2 * RG_MEM_ALIGN - 1) / RG_MEM_ALIGN * RG_MEM_ALIGN;
     void *base;
     if (mem->kind == RG_MEM_REAL) {
-        base = aligned_alloc(RG_MEM_ALIGN, size);
+        base = keep(mem, aligned_alloc(RG_MEM_ALIGN, size));
         if (base)
             memset(base, 0, size);
     } else {
-        base = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (base == MAP_FAILED)
-            base = NULL;
-        if (base && add_range(mem, (uintptr_t)base, (uintptr_t)base + size) != 0) {
-            munmap(base, size);
-            base = NULL;
-        }
+        base = reserve(size);
     }
-    if (!base || !keep(&mem->blocks, base, size))
+    if (!base)
         return NULL;
     mem->counted += bytes;
     return (char *)base + phase;
@@ -120,8 +123,7 @@ float *rg_mem_floats(struct rg_mem *mem, uint64_t count)
 
 void *rg_mem_plain(struct rg_mem *mem, size_t bytes)
 {
-    void *base = calloc(1, bytes ? bytes : 1);
-    return base ? keep(&mem->plain, base, bytes) : NULL;
+    return keep(mem, calloc(1, bytes ? bytes : 1));
 }
 
 uint64_t rg_mem_bytes(const struct rg_mem *mem)
@@ -129,18 +131,11 @@ uint64_t rg_mem_bytes(const struct rg_mem *mem)
     return mem->counted;
 }
 
-int rg_mem_is_virtual_at(const struct rg_mem *mem, const void *address)
+bool rg_mem_is_virtual_at(const struct rg_mem *mem, const void *address)
 {
     uintptr_t at = (uintptr_t)address;
-    int low = 0, high = mem->range_count; /* the answer is in [low, high) */
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if (at < mem->ranges[middle].begin)
-            high = middle;
-        else if (at >= mem->ranges[middle].end)
-            low = middle + 1;
-        else
-            return 1;
-    }
-    return 0;
+    bool found = false;
+    for (int i = mem->kind == RG_MEM_VIRTUAL ? nowhere.count : 0; i-- > 0 && !found;)
+        found = at >= nowhere.region[i].begin && at < nowhere.region[i].end;
+    return found;
 }
