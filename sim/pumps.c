@@ -1,5 +1,6 @@
 #include "pumps.h"
 
+#include "actors.h"
 #include "memory.h"
 #include "ports.h"
 
@@ -50,10 +51,7 @@ void rg_sim_pumps_start(struct rg_sim_pumps *p)
     while (p->unstarted) {
         struct rg_sim_pump *pump = p->unstarted;
         p->unstarted = pump->next;
-        sg_actor_t actor = sg_actor_init("pump", p->host);
-        sg_actor_set_stacksize(actor, PUMP_STACK);
-        sg_actor_set_data(actor, pump);
-        sg_actor_start(actor, pump_main, 0, NULL);
+        rg_sim_actor("pump", p->host, PUMP_STACK, pump_main, pump);
     }
 }
 

@@ -4,6 +4,7 @@
  *
  * Failure modes: none of its own; nodes that die and deadlocks are world_sim.c's. */
 #include "trouble.h"
+#include "actors.h"
 #include "memory.h"
 #include "route.h"
 
@@ -290,10 +291,7 @@ struct rg_sim_faults *rg_sim_faults_new(const struct rg_faults *faults, uint64_t
     find_links(f, hosts, size);
     if (f->link_count > 0) {
         f->bell = sg_sem_init(0);
-        sg_actor_t actor = sg_actor_init("links", hosts[0]);
-        sg_actor_set_stacksize(actor, LINK_STACK);
-        sg_actor_set_data(actor, f);
-        sg_actor_start(actor, link_main, 0, NULL);
+        rg_sim_actor("links", hosts[0], LINK_STACK, link_main, f);
     }
     return f;
 }

@@ -34,7 +34,7 @@ struct rg_sim_options {
      * host's speed. */
     const struct rg_board *const *boards;
     int threads;        /* cores of a computation; 0 is 1 */
-    size_t stack_bytes; /* of a strand; 0: 256 KiB */
+    size_t stack_bytes; /* of a strand; 0: 24 KiB, 64 the first of rank 0 */
     /* The answer of rg_iteration; NULL: 0. It must be the same for one i on every rank. */
     int (*iteration)(void *arg, struct rg_world *w, int64_t i);
     void *iteration_arg;

@@ -33,7 +33,7 @@
 #include <unistd.h>
 #include <xbt/config.h>
 
-enum { MAX_REPEAT = 101, BARE_STACK = 256 << 10 };
+enum { MAX_REPEAT = 101, BARE_STACK = 256 };
 
 #define COMPUTE_S 1e-3
 #define PORT      125e6

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <simgrid/host.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define RATE    125e6   /* bytes/s of a port in the platforms here */
 #define LATENCY 50.3e-6 /* of a route in pi4-gigabit-64.xml */
@@ -35,7 +37,8 @@ struct notes {
     double dates[64];
     uint64_t hash;
     char hosts[16][32];
-    double other; /* an argument or two */
+    long pages[2]; /* of the process: address space, memory */
+    double other;  /* an argument or two */
     int kind;
     long calls;
 };
@@ -427,6 +430,43 @@ static void test_repetition(void)
     CU_ASSERT_NOT_EQUAL(uneven_hash(8, false, 0), uneven_hash(16, false, 0));
 }
 
+/* ---- what nodes take of the machine ---- */
+
+/* Every node has sent its neighbour a message and waits for the others: all there is, is there. */
+static int weigh(struct rg_world *w, void *arg)
+{
+    char out = 1, in;
+    struct rg_request from, to, *both[] = {&from, &to};
+    (void)arg;
+    rg_recv(w, (w->rank + w->size - 1) % w->size, 1, &in, 1, &from);
+    rg_send(w, (w->rank + 1) % w->size, 1, &out, 1, &to);
+    int result = rg_wait_all(w, both, 2);
+    result = result ? result : rg_barrier(w);
+    if (w->rank == 0) {
+        FILE *statm = fopen("/proc/self/statm", "r");
+        CU_ASSERT_EQUAL(fscanf(statm, "%ld %ld", &notes->pages[0], &notes->pages[1]), 2);
+        fclose(statm);
+    }
+    return result ? result : rg_barrier(w);
+}
+
+static void test_weight(void)
+{
+    long pages[2][2], page = sysconf(_SC_PAGESIZE);
+    const int ranks[2] = {4, 64};
+    for (int i = 0; i < 2; i++) {
+        struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = ranks[i]};
+        int results[64];
+        CU_ASSERT_EQUAL(simulate(&options, weigh, NULL, 30, results, NULL), 0);
+        memcpy(pages[i], notes->pages, sizeof pages[i]);
+    }
+#ifndef __SANITIZE_ADDRESS__ /* which adds its own */
+    long nodes = ranks[1] - ranks[0];
+    CU_ASSERT((pages[1][0] - pages[0][0]) * page <= nodes * (64 << 10)); /* address space */
+    CU_ASSERT((pages[1][1] - pages[0][1]) * page <= nodes * (24 << 10)); /* memory */
+#endif
+}
+
 /* ---- platforms ---- */
 
 static int tell_host(struct rg_world *w, void *arg)
@@ -554,6 +594,7 @@ int main(int argc, char **argv)
         {"small computes", test_small_computes},
         {"overlap", test_overlap},
         {"repetition", test_repetition},
+        {"what a node takes of the machine", test_weight},
         {"hosts in order", test_hosts},
         {"options are pinned", test_pinned},
         {"512 ranks", test_many},
