@@ -460,6 +460,7 @@ int rg_csv_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
     if (!csv)
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     data->source = csv;
+    data->by_training = true;
     return study(csv, spec, data, e);
 }
 
@@ -475,11 +476,11 @@ static int fill_file(struct csv *csv, const struct rg_data_spec *spec, int which
         return err;
     while (*row < end && (got = rg_reader_next(&r, e)) > 0) {
         uint32_t place = csv->place[*row];
-        if (place != UINT32_MAX) {
-            float *x = data->x + place * data->inputs;
+        float *x = place != UINT32_MAX ? rg_dataset_x(data, place) : NULL;
+        if (x) {
             for (int i = 0; i < csv->inputs; i++)
                 x[i] = (float)(r.values[csv->source[i]] - csv->offset[i]);
-            data->labels[place] =
+            *rg_dataset_label(data, place) =
                 csv->columns.ones > 0 ? (uint8_t)csv->label[*row] : csv->class_of[csv->label[*row]];
         }
         ++*row;

@@ -222,10 +222,13 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     int samples = data->train + data->test;
     for (int i = 0; i < samples; i++) {
         uint64_t index = i < data->train ? (uint64_t)i : FIRST_TEST + (uint64_t)(i - data->train);
-        data->labels[i] = (uint8_t)(index % 10);
-        int err = draw(spec->seed, index, data->labels[i], data->x + (size_t)i * SIDE * SIDE, e);
+        float *x = rg_dataset_x(data, (size_t)i);
+        if (!x)
+            continue;
+        int digit = (int)(index % 10), err = draw(spec->seed, index, digit, x, e);
         if (err < 0)
             return err;
+        *rg_dataset_label(data, (size_t)i) = (uint8_t)digit;
     }
     return 0;
 }

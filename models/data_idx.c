@@ -401,6 +401,12 @@ static int settle(struct idx *idx, const struct rg_data_spec *spec, const struct
     return rg_data_split(spec, split, &rows, idx->place, data, e);
 }
 
+/* Integers of more than a byte: the training samples say what becomes 1. */
+static bool is_scaled(enum type type)
+{
+    return type == SIGNED_BYTES || type == SHORTS || type == INTS;
+}
+
 static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     struct idx *idx = calloc(1, sizeof *idx);
@@ -423,6 +429,7 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
     if (err == 0) {
         idx->channels_last = are_channels_last(&idx->like);
         data->shape = shape_of(idx);
+        data->by_training = is_scaled(idx->like.type);
         if ((err = note_reading(idx, spec, data, e)) == 0)
             err = settle(idx, spec, &texts, label, data, e);
     }
@@ -485,13 +492,13 @@ static int fill_file(const struct idx *idx, const struct rg_data_spec *spec, int
         err = read_bytes(&file, block, count * file.row, "its images", e);
         for (size_t k = 0; k < count && err == 0; k++) {
             uint32_t place = idx->place[i + k];
-            float *x = data->x + place * data->inputs;
-            if (place == UINT32_MAX)
+            float *x = place != UINT32_MAX ? rg_dataset_x(data, place) : NULL;
+            if (!x)
                 continue;
             convert(idx, file.type, block + k * file.row, x);
             if (file.type == FLOATS || file.type == DOUBLES)
                 err = check_sample(&file, i + (uint32_t)k - first, data->inputs, x, e);
-            data->labels[place] = idx->label[i + k];
+            *rg_dataset_label(data, place) = idx->label[i + k];
         }
     }
     free(block);
@@ -503,7 +510,7 @@ static int fill_file(const struct idx *idx, const struct rg_data_spec *spec, int
 static void scale_integers(struct rg_dataset *data)
 {
     size_t train = (size_t)data->train * data->inputs;
-    size_t all = train + (size_t)data->test * data->inputs;
+    size_t all = train + (data->kept.test ? (size_t)data->test * data->inputs : 0);
     float most = 0;
     for (size_t i = 0; i < train; i++)
         most = fmaxf(most, fabsf(data->x[i]));
@@ -514,11 +521,10 @@ static void scale_integers(struct rg_dataset *data)
 static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     struct idx *idx = data->source;
-    enum type type = idx->like.type;
     int err = 0;
     for (int i = 0; i < idx->files && err == 0; i++)
         err = fill_file(idx, spec, i, data, e);
-    if (err == 0 && (type == SIGNED_BYTES || type == SHORTS || type == INTS))
+    if (err == 0 && data->by_training)
         scale_integers(data);
     return err;
 }

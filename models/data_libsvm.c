@@ -222,6 +222,7 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
     if (!svm)
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     data->source = svm;
+    data->by_training = true;
     return study(svm, spec, data, e);
 }
 
@@ -238,17 +239,18 @@ static int fill_file(struct svm *svm, int which, uint32_t *row, struct rg_datase
         const char *at = line + strspn(line, " \t");
         at += strcspn(at, " \t");
         uint32_t place = *row < end ? svm->place[*row] : UINT32_MAX;
+        float *x = place != UINT32_MAX ? rg_dataset_x(data, place) : NULL;
         for (int last = -1; (err = next_pair(&lines, &at, last, &pair, e)) > 0; last = pair.index) {
             int input = pair.index - svm->base;
             if (input < 0 || input >= svm->inputs)
                 break;
-            if (place != UINT32_MAX)
-                data->x[place * data->inputs + (size_t)input] = (float)pair.value;
+            if (x)
+                x[input] = (float)pair.value;
         }
         if (err > 0 || *row >= end)
             err = rg_fail_at(e, svm->path[which], lines.line, "the file changed while it was read");
-        else if (place != UINT32_MAX)
-            data->labels[place] = svm->class_of[svm->label[*row]];
+        else if (x)
+            *rg_dataset_label(data, place) = svm->class_of[svm->label[*row]];
         ++*row;
     }
     err = RG_MIN(err, got);
@@ -264,7 +266,9 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     uint32_t row = 0;
     int err = 0;
     (void)spec;
-    memset(data->x, 0, ((size_t)data->train + (size_t)data->test) * data->inputs * sizeof *data->x);
+    size_t train = (size_t)data->train,
+           samples = train + (data->kept.test ? (size_t)data->test : 0);
+    memset(data->x, 0, samples * data->inputs * sizeof *data->x);
     for (int i = 0; i < svm->files && err == 0; i++)
         err = fill_file(svm, i, &row, data, e);
     return err ? err : rg_data_scale(data, NULL, svm->path[0], e);

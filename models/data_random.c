@@ -24,10 +24,16 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     if (!random)
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     size_t samples = (size_t)data->train + (size_t)data->test;
-    for (size_t i = 0; i < samples; i++) {
-        data->labels[i] = (uint8_t)rg_random_below(random, (uint32_t)data->classes);
-        for (size_t j = 0; j < data->inputs; j++)
-            data->x[i * data->inputs + j] = (float)rg_random_gaussian(random, 1);
+    for (size_t i = 0; i < samples; i++) { /* whether kept or not: those behind it come after it */
+        uint8_t label = (uint8_t)rg_random_below(random, (uint32_t)data->classes);
+        float *x = rg_dataset_x(data, i);
+        if (x)
+            *rg_dataset_label(data, i) = label;
+        for (size_t j = 0; j < data->inputs; j++) {
+            float value = (float)rg_random_gaussian(random, 1);
+            if (x)
+                x[j] = value;
+        }
     }
     rg_random_free(random);
     return 0;

@@ -85,7 +85,8 @@ static int take_wanted(struct rg_dataset *data, const double *offset, double *sc
 int rg_data_scale(struct rg_dataset *data, const double *offset, const char *file,
                   struct rg_error *e)
 {
-    size_t n = data->inputs, samples = (size_t)data->train + (size_t)data->test;
+    size_t n = data->inputs;
+    size_t samples = (size_t)data->train + (data->kept.test ? (size_t)data->test : 0);
     double *scale = calloc(n, sizeof *scale);
     int *count = calloc(n, sizeof *count), err = 0;
     data->mean = calloc(n, sizeof *data->mean);

@@ -1,6 +1,8 @@
 #include "models/dataset.h"
 
+#include "base/check.h"
 #include "base/random.h"
+#include "base/sizes.h"
 #include "models/data.h"
 
 #include <stdlib.h>
@@ -52,19 +54,56 @@ static void close_source(struct rg_dataset *data)
     data->source = NULL;
 }
 
-int rg_dataset_read(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
+static size_t samples_of(const struct rg_dataset *data, struct rg_data_kept keep)
 {
-    size_t samples = (size_t)data->train + (size_t)data->test;
-    int err = 0;
+    return (keep.train ? (size_t)data->train : 0) + (keep.test ? (size_t)data->test : 0);
+}
+
+/* Room for the samples that data->kept names. */
+static int make_room(struct rg_dataset *data, struct rg_error *e)
+{
+    size_t samples = samples_of(data, data->kept);
     if (samples <= SIZE_MAX / 8 / data->inputs) {
         data->x = malloc(samples * data->inputs * sizeof *data->x);
         data->labels = malloc(samples);
     }
-    if (!data->x || !data->labels)
-        err = rg_fail(e, RG_ERR_NOMEM, "no memory for %zu samples of %zu values", samples,
-                      data->inputs);
-    else
+    return data->x && data->labels
+               ? 0
+               : rg_fail(e, RG_ERR_NOMEM, "no memory for %zu samples of %zu values", samples,
+                         data->inputs);
+}
+
+/* The training samples have done their part: the others move to their place. */
+static void leave_test(struct rg_dataset *data)
+{
+    size_t bytes = (size_t)data->test * data->inputs * sizeof *data->x, count = (size_t)data->test;
+    memmove(data->x, rg_dataset_x(data, (size_t)data->train), bytes);
+    memmove(data->labels, rg_dataset_label(data, (size_t)data->train), count);
+    float *x = realloc(data->x, bytes);
+    uint8_t *labels = realloc(data->labels, count);
+    data->x = x ? x : data->x;
+    data->labels = labels ? labels : data->labels;
+    data->kept.train = false;
+}
+
+static int read_samples(const struct rg_data_spec *spec, struct rg_data_kept keep,
+                        struct rg_dataset *data, struct rg_error *e)
+{
+    data->kept = keep;
+    data->kept.train = keep.train || data->by_training;
+    int err = make_room(data, e);
+    if (err == 0)
         err = spec->kind->fill(spec, data, e);
+    if (err == 0 && !keep.train && data->kept.train)
+        leave_test(data);
+    return err;
+}
+
+int rg_dataset_read(const struct rg_data_spec *spec, struct rg_data_kept keep,
+                    struct rg_dataset *data, struct rg_error *e)
+{
+    int err = samples_of(data, keep) > 0 ? read_samples(spec, keep, data, e) : 0;
+    data->read = true;
     if (err == 0 && data->wanted_mean && !data->mean)
         err = rg_data_note(data, e,
                            "the network was trained on inputs that were standardised; those of "
@@ -79,7 +118,7 @@ int rg_dataset_read(const struct rg_data_spec *spec, struct rg_dataset *data, st
 int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     int err = rg_dataset_probe(spec, data, e);
-    return err < 0 ? err : rg_dataset_read(spec, data, e);
+    return err < 0 ? err : rg_dataset_read(spec, (struct rg_data_kept){true, true}, data, e);
 }
 
 static void free_texts(char **texts, int count)
@@ -103,6 +142,34 @@ void rg_dataset_free(struct rg_dataset *data)
     *data = (struct rg_dataset){0};
 }
 
+uint64_t rg_dataset_bytes(const struct rg_dataset *data, struct rg_data_kept keep)
+{
+    uint64_t order = keep.train ? sizeof(uint32_t) * (uint64_t)data->train : 0;
+    uint64_t sample = sizeof *data->x * (uint64_t)data->inputs + sizeof *data->labels;
+    return rg_size_plus(rg_size_times(samples_of(data, keep), sample), order);
+}
+
+/* Where a sample stands among those kept; SIZE_MAX: it is not. */
+static size_t index_of(const struct rg_dataset *data, size_t sample)
+{
+    size_t train = (size_t)data->train;
+    if (sample < train ? !data->kept.train : !data->kept.test)
+        return SIZE_MAX;
+    return data->kept.train ? sample : sample - train;
+}
+
+float *rg_dataset_x(const struct rg_dataset *data, size_t sample)
+{
+    size_t i = index_of(data, sample);
+    return i == SIZE_MAX ? NULL : data->x + i * data->inputs;
+}
+
+uint8_t *rg_dataset_label(const struct rg_dataset *data, size_t sample)
+{
+    size_t i = index_of(data, sample);
+    return i == SIZE_MAX ? NULL : data->labels + i;
+}
+
 int rg_dataset_order(const struct rg_dataset *data, uint64_t seed, int epoch, uint32_t *order)
 {
     struct rg_random *random = rg_random_new(seed, RG_STREAM_SHUFFLE, (uint64_t)epoch);
@@ -117,6 +184,7 @@ void rg_dataset_gather(const struct rg_dataset *data, const uint32_t *order, int
                        uint8_t *labels)
 {
     size_t inputs = data->inputs;
+    RG_ASSERT(data->kept.train);
     for (int i = 0; i < n; i++) {
         if (x)
             memcpy(x + (size_t)i * inputs, data->x + (size_t)order[i] * inputs, inputs * sizeof *x);

@@ -35,7 +35,7 @@ struct rg_data_kind {
     /* Fill shape, classes, train, test, names and notes, or say what is wrong with the files; what
      * fill needs to know may be kept in data->source. */
     int (*probe)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
-    /* Fill x and labels, which have been allocated for what probe found. */
+    /* Fill x and labels, which have been allocated for the samples that data->kept names. */
     int (*fill)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
     void (*close)(void *source); /* NULL where probe keeps nothing */
 };
@@ -73,13 +73,24 @@ struct rg_data_value *rg_data_value(struct rg_data_spec *spec, const char *name)
 const char *rg_data_text(const struct rg_data_spec *spec, const char *name);
 int rg_data_number(const struct rg_data_spec *spec, const char *name);
 
+/* Which samples are in memory, inputs and labels: a node keeps those that it uses. */
+struct rg_data_kept {
+    bool train, test;
+};
+
 struct rg_dataset {
     struct rg_shape shape;
     size_t inputs; /* floats a sample */
     int classes;
     int train, test;
-    float *x; /* [(train + test) x inputs]; the training samples first; NULL for shapes only */
-    uint8_t *labels; /* [train + test] */
+    bool read; /* the samples, or what of them is kept, are here */
+    struct rg_data_kept kept;
+    /* Of the samples that are kept, in order: the training samples are 0 to train - 1, those to
+     * test follow. NULL: none are. */
+    float *x;        /* [kept x inputs] */
+    uint8_t *labels; /* [kept] */
+    /* Set by probe: to fill in any sample takes all training samples, to standardise by them. */
+    bool by_training;
     /* [inputs] each, of the training samples as read: x = (read - mean) / deviation. NULL: x is not
      * standardised. */
     double *mean, *deviation;
@@ -98,18 +109,27 @@ struct rg_dataset {
  * NULL).
  */
 int rg_dataset_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
-/* Load the samples of a dataset that was probed. digits: drawn from (seed, sample index), ink (0 to
- * 1) less 0.15 times 2.5; idx: bytes / 255; iris, csv and libsvm: standardised by the training
- * samples' mean and deviation, or those wanted, which are noted where they differ. On
- * failure the dataset is as rg_dataset_free leaves it. */
-int rg_dataset_read(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
-/* Both. */
+/* Load the samples of a dataset that was probed, those that are to be kept; all training samples
+ * are in memory for a moment where the others are standardised by them. digits: drawn from (seed,
+ * sample index), ink (0 to 1) less 0.15 times 2.5; idx: bytes / 255; iris, csv and libsvm:
+ * standardised by the training samples' mean and deviation, or those wanted, which are noted where
+ * they differ. On failure the dataset is as rg_dataset_free leaves it. */
+int rg_dataset_read(const struct rg_data_spec *spec, struct rg_data_kept keep,
+                    struct rg_dataset *data, struct rg_error *e);
+/* Both, keeping all. */
 int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
 void rg_dataset_free(struct rg_dataset *data);
 
+/* Bytes of the samples kept so, with 4 a training sample for its place in an epoch's order. */
+uint64_t rg_dataset_bytes(const struct rg_dataset *data, struct rg_data_kept keep);
+/* The inputs and label of a sample; NULL: it is not kept. */
+float *rg_dataset_x(const struct rg_dataset *data, size_t sample);
+uint8_t *rg_dataset_label(const struct rg_dataset *data, size_t sample);
+
 /* The order of the training samples in an epoch: a permutation of 0..train-1 from (seed, epoch). */
 int rg_dataset_order(const struct rg_dataset *data, uint64_t seed, int epoch, uint32_t *order);
-/* Copy the rows order[0..n) to x [n x inputs] (may be NULL) and labels [n] (may be NULL). */
+/* Copy the training samples order[0..n) to x [n x inputs] (may be NULL) and labels [n] (may be
+ * NULL). */
 void rg_dataset_gather(const struct rg_dataset *data, const uint32_t *order, int n, float *x,
                        uint8_t *labels);
 void rg_dataset_gather_work(size_t inputs, int n, struct rg_work *work);

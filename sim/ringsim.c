@@ -126,7 +126,7 @@ static void child(void *arg, int index, int fd)
     struct rg_error e = {0};
     int err = 0;
     if (!r->plan.study_open && (err = rg_sweep_enter(&r->plan, index, &r->study, &e)) == 0)
-        err = rg_study_load_data(&r->study, &e);
+        err = rg_study_load_data(&r->study, RG_ANY_RANK, &e);
     if (err) { /* a file has changed since it was checked */
         ringsim_fail(r, index, RG_RUN_FAILED, err, e.text);
         tell(&task->run, fd);
@@ -352,7 +352,7 @@ static int load_initial(struct ringsim *r)
 static int load_data(struct ringsim *r)
 {
     struct rg_error e;
-    int result = r->plan.study_open ? rg_study_load_data(&r->study, &e) : 0;
+    int result = r->plan.study_open ? rg_study_load_data(&r->study, RG_ANY_RANK, &e) : 0;
     if (result)
         fprintf(stderr, "ringsim: %s\n", e.text);
     return result ? RG_EXIT_USAGE : 0;

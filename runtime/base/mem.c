@@ -121,6 +121,11 @@ float *rg_mem_floats(struct rg_mem *mem, uint64_t count)
     return rg_mem_alloc(mem, rg_size_times(count, sizeof(float)), 0);
 }
 
+void rg_mem_hold(struct rg_mem *mem, uint64_t bytes)
+{
+    mem->counted += bytes;
+}
+
 void *rg_mem_plain(struct rg_mem *mem, size_t bytes)
 {
     return keep(mem, calloc(1, bytes ? bytes : 1));

@@ -1,4 +1,4 @@
-/* Counted memory of one node: every buffer that training needs comes from here.
+/* Counted memory of one node: every buffer that training needs comes from here, or is noted here.
  *
  * One arena per run and node; freed as a whole. Where numerics are skipped the arena hands out
  * addresses that cannot be touched (PROT_NONE), the same ones for all: a 500-node run of a large
@@ -24,6 +24,9 @@ void rg_mem_free(struct rg_mem *mem);
  * `bytes`, padding left out. NULL when memory is out. */
 void *rg_mem_alloc(struct rg_mem *mem, uint64_t bytes, size_t phase);
 float *rg_mem_floats(struct rg_mem *mem, uint64_t count);
+
+/* Count bytes that are held elsewhere: what several nodes of one process share, each has. */
+void rg_mem_hold(struct rg_mem *mem, uint64_t bytes);
 
 /* Uncounted: bookkeeping that exists on the simulator's side or is no training state; always real.
  */

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "result/human.h"
 #include "scenario/settings.h"
+#include "strategies/samples.h"
 #include "study/capacity.h"
 
 #include <inttypes.h>
@@ -169,10 +170,11 @@ static void check_job(const struct rg_job *job, FILE *stream)
             rg_human_count((double)p.messages, a), rg_human_count((double)p.values, b),
             rg_human_bytes((double)p.payload_bytes, c),
             rg_human_bytes((double)p.payload_bytes * (double)job->iterations, d));
-    fprintf(stream, "  memory      %s on node %d (%s has %s)\n",
+    fprintf(stream, "  memory      %s on node %d (%s has %s), %s of it samples\n",
             rg_human_bytes((double)p.memory_bytes, a), p.bottleneck,
             job->boards[p.bottleneck]->name,
-            rg_human_bytes((double)job->boards[p.bottleneck]->memory_bytes, b));
+            rg_human_bytes((double)job->boards[p.bottleneck]->memory_bytes, b),
+            rg_human_bytes((double)rg_job_samples_memory(job, p.bottleneck), c));
     if (rg_job_fits(job, &why) == 0)
         fputs("  fits        yes\n", stream);
     else

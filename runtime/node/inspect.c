@@ -50,7 +50,7 @@ int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool 
         rg_inspection_close(in);
         return RG_ERR_NOMEM;
     }
-    memcpy(in->x, job->data->x + (size_t)job->data->train * job->data->inputs,
+    memcpy(in->x, rg_dataset_x(job->data, (size_t)job->data->train),
            (size_t)job->data->test * job->data->inputs * sizeof(float));
     return 0;
 }
@@ -85,14 +85,15 @@ static void pass_bare_layers(struct rg_inspection *in)
 static void judge(struct rg_inspection *in)
 {
     const struct rg_dataset *data = in->job->data;
+    const uint8_t *labels = rg_dataset_label(data, (size_t)data->train);
     int correct = 0;
-    double loss = rg_softmax_cross_entropy(data->test, data->classes, in->x,
-                                           data->labels + data->train, 1, NULL, &correct);
+    double loss =
+        rg_softmax_cross_entropy(data->test, data->classes, in->x, labels, 1, NULL, &correct);
     in->loss = in->finite ? loss / data->test : NAN; /* a layer may turn NAN into a number */
     in->accuracy = (double)correct / data->test;
     for (int i = 0; i < data->test && in->confusion; i++) {
         const float *logits = in->x + (size_t)i * (size_t)data->classes;
-        int row = data->labels[data->train + i] * data->classes;
+        int row = labels[i] * data->classes;
         in->confusion[row + rg_most_likely(data->classes, logits)]++;
     }
 }

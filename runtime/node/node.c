@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "collectives/collectives.h"
 #include "node/inspect.h"
+#include "strategies/samples.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -225,6 +226,7 @@ static int prepare(struct node *n)
     w->trace = n->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
     if (!w->mem || (n->trace && !w->trace))
         return RG_ERR_NOMEM;
+    rg_mem_hold(w->mem, rg_job_samples_memory(n->job, w->rank)); /* loaded before, see study.h */
     if (w->rank == 0) {
         w->marks_capacity = RG_MIN(n->job->iterations, MARKS_LIMIT);
         w->marks = rg_mem_plain(w->mem, (size_t)w->marks_capacity * sizeof *w->marks);

@@ -64,6 +64,11 @@ static int check(struct rg_job *job, struct rg_error *e)
 
 /* ---- closed forms ---- */
 
+static bool feeds(const struct rg_job *job, int rank)
+{
+    return rank >= servers(job);
+}
+
 static uint64_t memory(const struct rg_job *job, int rank)
 {
     if (rank >= servers(job))
@@ -453,6 +458,7 @@ const struct rg_strategy rg_strategy_parameter_server = {
     .params = params,
     .min_nodes = 2,
     .check = check,
+    .feeds = feeds,
     .memory = memory,
     .predict = predict,
     .open = open_node,

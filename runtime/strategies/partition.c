@@ -133,9 +133,8 @@ static bool fits(const struct table *t, int stage, int from, int to)
 {
     if (!t->bounded)
         return true;
-    uint64_t need = rg_ring_memory(t->ring, stage, from, to);
     for (int r = 0; r < t->ring->replicas; r++)
-        if (need > t->ring->job->boards[r * t->stages + stage]->memory_bytes)
+        if (!rg_ring_rank_fits(t->ring, r * t->stages + stage, from, to))
             return false;
     return true;
 }

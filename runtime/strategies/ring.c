@@ -6,6 +6,7 @@
 #include "collectives/collectives.h"
 #include "models/loss.h"
 #include "strategies/replica.h"
+#include "strategies/samples.h"
 
 struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage)
 {
@@ -60,12 +61,18 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
                         labels + rg_allreduce_memory(ring->replicas, sizes.parameters));
 }
 
+bool rg_ring_rank_fits(const struct rg_ring *ring, int rank, int from, int to)
+{
+    uint64_t need = rg_size_plus(rg_ring_memory(ring, rank % ring->stages, from, to),
+                                 rg_job_samples_memory(ring->job, rank));
+    return need <= ring->job->boards[rank]->memory_bytes;
+}
+
 bool rg_ring_fits(const struct rg_ring *ring)
 {
     for (int rank = 0; rank < ring->stages * ring->replicas; rank++) {
         int s = rank % ring->stages;
-        if (rg_ring_memory(ring, s, ring->cut[s], ring->cut[s + 1]) >
-            ring->job->boards[rank]->memory_bytes)
+        if (!rg_ring_rank_fits(ring, rank, ring->cut[s], ring->cut[s + 1]))
             return false;
     }
     return true;

@@ -37,9 +37,11 @@ struct rg_ring_sizes {
 };
 struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to);
 
-/* Counted bytes of a stage of layers [from, to) at place `stage` of the ring; RG_SIZE_MOST where
- * they are more than can be said. */
+/* Counted bytes of a stage of layers [from, to) at place `stage` of the ring, without the samples
+ * that it may keep; RG_SIZE_MOST where they are more than can be said. */
 uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to);
+/* Does a rank that has those layers fit its board, samples included? */
+bool rg_ring_rank_fits(const struct rg_ring *ring, int rank, int from, int to);
 /* Do all stages, as they are cut, fit the memory of all their boards? */
 bool rg_ring_fits(const struct rg_ring *ring);
 

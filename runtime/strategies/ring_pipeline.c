@@ -276,6 +276,12 @@ static int check(struct rg_job *job, struct rg_error *e)
     return result;
 }
 
+/* The last stage's outputs come to the first, which has the labels. */
+static bool feeds(const struct rg_job *job, int rank)
+{
+    return rank % ring_of(job)->stages == 0;
+}
+
 static uint64_t memory(const struct rg_job *job, int rank)
 {
     const struct rg_ring *ring = ring_of(job);
@@ -302,6 +308,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .min_nodes = 1,
     .check = check,
     .forget = forget,
+    .feeds = feeds,
     .memory = memory,
     .predict = predict,
     .under_way = under_way,

@@ -1,5 +1,5 @@
 /* What strategies share. */
-#include "strategies/strategy.h"
+#include "strategies/samples.h"
 
 #include "base/check.h"
 
@@ -16,7 +16,7 @@ int rg_share_first(int total, int parts, int part)
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction)
 {
     for (int rank = 0; rank < job->nodes; rank++) {
-        uint64_t bytes = job->strategy->memory(job, rank);
+        uint64_t bytes = rg_job_memory(job, rank);
         if (bytes > prediction->memory_bytes) {
             prediction->memory_bytes = bytes;
             prediction->bottleneck = rank;

@@ -86,7 +86,9 @@ struct rg_strategy {
      * are without FILE:LINE, the caller adds them. */
     int (*check)(struct rg_job *job, struct rg_error *e);
     void (*forget)(struct rg_job *job);
-    /* Counted bytes that open() will allocate on that rank: exact. */
+    /* Does that rank draw training samples? NULL: every one does. See samples.h. */
+    bool (*feeds)(const struct rg_job *job, int rank);
+    /* Counted bytes that open() will allocate on that rank: exact. The samples come on top. */
     uint64_t (*memory)(const struct rg_job *job, int rank);
     void (*predict)(const struct rg_job *job, struct rg_prediction *prediction);
     /* Iterations that may be under way at once, at most. NULL: 1. */

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "result/human.h"
 #include "scenario/text.h"
+#include "strategies/samples.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -149,7 +150,7 @@ int rg_job_fits_in(const struct rg_job *job, uint64_t addressable, struct rg_err
     int worst = -1, short_of = 0;
     uint64_t most = 0;
     for (int rank = 0; rank < job->nodes; rank++) {
-        uint64_t need = job->strategy->memory(job, rank);
+        uint64_t need = rg_job_memory(job, rank);
         uint64_t room = RG_MIN(job->boards[rank]->memory_bytes, addressable);
         if (need <= room)
             continue;
@@ -163,7 +164,7 @@ int rg_job_fits_in(const struct rg_job *job, uint64_t addressable, struct rg_err
         return 0;
     const struct rg_board *board = job->boards[worst];
     char need[RG_HUMAN], room[RG_HUMAN], who[80] = "this program can address", others[48] = "";
-    rg_human_bytes((double)job->strategy->memory(job, worst), need);
+    rg_human_bytes((double)rg_job_memory(job, worst), need);
     rg_human_bytes((double)RG_MIN(board->memory_bytes, addressable), room);
     if (board->memory_bytes <= addressable)
         snprintf(who, sizeof who, "its board (%s) has", board->name);

@@ -47,8 +47,10 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
  * Errors are one line, "FILE:LINE: ...". Nothing is written. */
 int rg_study_open(const char *file, char *const *sets, int set_count, char *const *labels,
                   int label_count, struct rg_study *study, struct rg_error *e);
-int rg_study_load_data(struct rg_study *study,
-                       struct rg_error *e); /* only where numerics are real */
+/* The samples that a rank (RG_ANY_RANK: any of those that share this process) keeps for the jobs
+ * that fit; only where numerics are real, and once. */
+enum { RG_ANY_RANK = -1 };
+int rg_study_load_data(struct rg_study *study, int rank, struct rg_error *e);
 void rg_study_close(struct rg_study *study);
 
 /* Keep the strategies named (none: all); free the others. */

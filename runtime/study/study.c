@@ -5,7 +5,9 @@
  * refused with the line that says it. */
 #include "study/job_parts.h"
 
+#include "base/check.h"
 #include "scenario/text.h"
+#include "strategies/samples.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -213,11 +215,27 @@ int rg_study_open(const char *file, char *const *sets, int set_count, char *cons
     return rg_study_open_at(&want, study, e);
 }
 
-int rg_study_load_data(struct rg_study *study, struct rg_error *e)
+/* What a rank, or any rank, keeps for a job that will run. */
+static void add_kept(const struct rg_job *job, int rank, struct rg_data_kept *kept)
 {
-    if (!study->scenario.training.numerics || study->data.x)
+    if (job->refused || rg_job_fits(job, NULL) != 0)
+        return;
+    int first = rank < 0 ? 0 : rank, end = rank < 0 ? job->nodes : RG_MIN(rank + 1, job->nodes);
+    for (int r = first; r < end; r++) {
+        struct rg_data_kept more = rg_job_keeps(job, r);
+        kept->train = kept->train || more.train;
+        kept->test = kept->test || more.test;
+    }
+}
+
+int rg_study_load_data(struct rg_study *study, int rank, struct rg_error *e)
+{
+    struct rg_data_kept kept = {0};
+    if (!study->scenario.training.numerics || study->data.read)
         return 0;
-    return rg_dataset_read(&study->scenario.data, &study->data, e);
+    for (int i = 0; i < study->job_count; i++)
+        add_kept(&study->jobs[i], rank, &kept);
+    return rg_dataset_read(&study->scenario.data, kept, &study->data, e);
 }
 
 void rg_study_close(struct rg_study *study)

@@ -18,7 +18,7 @@ bool harness_open(struct rg_study *study, const char *file, const char *sets)
             list[count++] = word;
     int result = rg_study_open(path, list, count, NULL, 0, study, &e);
     if (result == 0)
-        result = rg_study_load_data(study, &e);
+        result = rg_study_load_data(study, RG_ANY_RANK, &e);
     if (result)
         printf("%s\n", e.text);
     CU_ASSERT_EQUAL(result, 0);

@@ -16,6 +16,7 @@ static const struct rg_dataset data = {.shape = {1, 1, 1},
                                        .classes = CLASSES,
                                        .train = TRAIN,
                                        .test = 1,
+                                       .kept = {true, true},
                                        .x = values,
                                        .labels = labels};
 

@@ -47,6 +47,7 @@ static void set_up(struct fixture *f, int stages, int replicas)
     f->job = *harness_job(&f->study, "1f1b");
     f->job.boards = f->boards;
     f->job.nodes = stages * replicas;
+    f->job.plan = &f->ring;
     f->schedule = *rg_schedule_named("1f1b");
     f->ring = (struct rg_ring){.job = &f->job,
                                .schedule = &f->schedule,
@@ -81,6 +82,15 @@ struct split_cost {
     bool fits;
 };
 
+/* Floats, label and place in the order of every training sample at stage 0; rank 0 tests. */
+static uint64_t samples_at(const struct fixture *f, int rank)
+{
+    const struct rg_dataset *data = f->job.data;
+    uint64_t train = (uint64_t)data->train * (4 * data->inputs + 5);
+    uint64_t test = (uint64_t)data->test * (4 * data->inputs + 1);
+    return (rank % f->ring.stages == 0 ? train : 0) + (rank == 0 ? test : 0);
+}
+
 static struct split_cost cost_of(const struct fixture *f, const int *cut)
 {
     const struct rg_ring *ring = &f->ring;
@@ -103,7 +113,8 @@ static struct split_cost cost_of(const struct fixture *f, const int *cut)
             port = rg_board_port_s(board, 2, sizeof(float) * (size_t)n * values);
         cost.slowest = fmax(cost.slowest, ring->overlap ? fmax(compute, port) : compute + port);
         cost.compute = fmax(cost.compute, compute);
-        cost.fits = cost.fits && rg_ring_memory(ring, s, from, to) <= board->memory_bytes;
+        uint64_t bytes = rg_ring_memory(ring, s, from, to) + samples_at(f, rank);
+        cost.fits = cost.fits && bytes <= board->memory_bytes;
     }
     return cost;
 }

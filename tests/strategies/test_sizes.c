@@ -145,6 +145,7 @@ static void a_ring_of_it_does_not_fit(void)
                            .micro = 1,
                            .cut = cut,
                            .depth = depth};
+    f.job.plan = &ring;
     uint64_t bytes = rg_ring_memory(&ring, 0, 0, 2);
     if (sizeof(size_t) > 4)
         CU_ASSERT_EQUAL(bytes, RG_SIZE_MOST)

@@ -34,6 +34,31 @@ static inline void say(struct rg_data_spec *spec, const char *name, const char *
     }
 }
 
+/* A part of the samples is the same to the bit as in the whole, read alone. */
+static inline void expect_parts(const struct rg_data_spec *spec, const struct rg_dataset *whole)
+{
+    size_t first[] = {0, 0, (size_t)whole->train};
+    size_t end[] = {0, (size_t)whole->train, (size_t)whole->train + (size_t)whole->test};
+    for (int part = 0; part < 3; part++) { /* nothing, the training samples, those to test */
+        struct rg_data_kept keep = {.train = part == 1, .test = part == 2};
+        struct rg_dataset data;
+        struct rg_error e = {0};
+        CU_ASSERT_FATAL(rg_dataset_probe(spec, &data, &e) == 0);
+        CU_ASSERT_FATAL(rg_dataset_read(spec, keep, &data, &e) == 0);
+        size_t count = end[part] - first[part], bytes = count * data.inputs * sizeof *data.x;
+        CU_ASSERT((data.x != NULL) == (part > 0) && data.read);
+        CU_ASSERT(data.kept.train == keep.train && data.kept.test == keep.test);
+        CU_ASSERT(rg_dataset_x(&data, first[part]) == data.x);
+        CU_ASSERT((rg_dataset_x(&data, 0) == NULL) == (part != 1));
+        CU_ASSERT((rg_dataset_label(&data, end[2] - 1) == NULL) == (part != 2));
+        CU_ASSERT(part == 0 || memcmp(data.x, rg_dataset_x(whole, first[part]), bytes) == 0);
+        CU_ASSERT(part == 0 || memcmp(data.labels, whole->labels + first[part], count) == 0);
+        if (part > 0 && whole->mean)
+            CU_ASSERT(memcmp(data.mean, whole->mean, data.inputs * sizeof *data.mean) == 0);
+        rg_dataset_free(&data);
+    }
+}
+
 static inline float *floats(struct rg_mem *mem, size_t n)
 {
     float *x = rg_mem_floats(mem, n);

@@ -12,7 +12,7 @@ enum { WEIGHTS = 4 }; /* a layer of one input, two outputs: weights, then bias *
 static float inputs[] = {-1, -1, -1, 2};
 static uint8_t labels[] = {0, 0, 1, 1};
 static const struct rg_dataset data = {
-    .inputs = 1, .classes = 2, .test = 4, .x = inputs, .labels = labels};
+    .inputs = 1, .classes = 2, .test = 4, .kept.test = true, .x = inputs, .labels = labels};
 
 /* One layer, or one with relu before it. */
 static struct rg_network make_network(int layers)

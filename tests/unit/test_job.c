@@ -57,6 +57,12 @@ static uint64_t memory(const struct rg_job *job, int rank)
     return 1000000000u * (uint64_t)(rank + 1);
 }
 
+static bool first_feeds(const struct rg_job *job, int rank)
+{
+    (void)job;
+    return rank == 0;
+}
+
 static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
     *p = (struct rg_prediction){.T_A_s = 0.5, .messages = (uint64_t)job->nodes};
@@ -67,12 +73,14 @@ static const struct rg_strategy toy = {.name = "toy_ring",
                                        .min_nodes = 2,
                                        .check = check_toy,
                                        .forget = forget_toy,
+                                       .feeds = first_feeds,
                                        .memory = memory,
                                        .predict = predict};
 static const struct rg_strategy plain = {.name = "plain",
                                          .params = none,
                                          .min_nodes = 1,
                                          .check = check_plain,
+                                         .feeds = first_feeds,
                                          .memory = memory,
                                          .predict = predict};
 
@@ -251,15 +259,37 @@ static void test_data(void)
     struct rg_study study;
     struct rg_error e = {0};
     open_good("numerics=skip", NULL, NULL, &study);
-    CU_ASSERT_EQUAL(rg_study_load_data(&study, &e), 0);
+    CU_ASSERT_EQUAL(rg_study_load_data(&study, RG_ANY_RANK, &e), 0);
     CU_ASSERT_PTR_NULL(study.data.x);
     rg_study_close(&study);
-    open_good(NULL, NULL, NULL, &study);
-    CU_ASSERT_EQUAL(rg_study_load_data(&study, &e), 0);
+    open_good("c.nodes=2", NULL, NULL, &study);
+    CU_ASSERT_EQUAL(rg_study_load_data(&study, RG_ANY_RANK, &e), 0);
     CU_ASSERT_PTR_NOT_NULL(study.data.x);
-    CU_ASSERT_EQUAL(rg_study_load_data(&study, &e), 0);
+    CU_ASSERT_EQUAL(rg_study_load_data(&study, RG_ANY_RANK, &e), 0);
     CU_ASSERT_EQUAL(study.jobs[0].data->train, 120);
     rg_study_close(&study);
+}
+
+/* Rank 0 of the toys trains and tests, the others do neither; what fits nowhere loads nothing. */
+static void test_kept(void)
+{
+    static const struct {
+        const char *set;
+        int rank;
+        bool train, test;
+    } cases[] = {{"c.nodes=2", 0, true, true},   {"c.nodes=2", 1, false, false},
+                 {"c.nodes=2", 2, false, false}, {"c.nodes=2", RG_ANY_RANK, true, true},
+                 {"c.nodes=3", 0, false, false}, {"c.nodes=3", RG_ANY_RANK, false, false}};
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        struct rg_study study;
+        struct rg_error e = {0};
+        open_good(cases[i].set, NULL, NULL, &study);
+        CU_ASSERT_EQUAL(rg_study_load_data(&study, cases[i].rank, &e), 0);
+        CU_ASSERT_EQUAL(study.data.kept.train, cases[i].train);
+        CU_ASSERT_EQUAL(study.data.kept.test, cases[i].test);
+        CU_ASSERT_EQUAL(study.data.x != NULL, cases[i].train);
+        rg_study_close(&study);
+    }
 }
 
 static void test_bad_scenarios(void)
@@ -352,6 +382,7 @@ static const struct suite_test tests[] = {
     {"selection by label", test_selection},
     {"does it fit", test_fit},
     {"data are loaded where numerics are real", test_data},
+    {"a rank keeps the samples that it uses", test_kept},
     {"bad scenarios", test_bad_scenarios},
     {"bad sets", test_bad_sets},
 };

@@ -48,6 +48,7 @@ static struct rg_dataset load(const struct rg_data_spec *spec)
     if (rg_dataset_load(spec, &data, &e) < 0)
         printf("\n    %s\n", e.text);
     CU_ASSERT_PTR_NOT_NULL_FATAL(data.x);
+    expect_parts(spec, &data);
     return data;
 }
 
@@ -523,7 +524,7 @@ static struct rg_dataset load_as(const struct rg_data_spec *spec, const double m
     d.wanted_deviation = malloc(2 * sizeof(double));
     memcpy(d.wanted_mean, mean, 2 * sizeof(double));
     memcpy(d.wanted_deviation, deviation, 2 * sizeof(double));
-    CU_ASSERT_EQUAL_FATAL(rg_dataset_read(spec, &d, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_dataset_read(spec, (struct rg_data_kept){true, true}, &d, NULL), 0);
     return d;
 }
 

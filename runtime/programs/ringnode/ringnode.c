@@ -165,7 +165,7 @@ static int run(struct ringnode *node)
         result = rg_checkpoint_load(node->options.load, &node->study.network, &node->study.data,
                                     &node->initial, &e);
     if (result == 0)
-        result = rg_study_load_data(&node->study, &e);
+        result = rg_study_load_data(&node->study, node->local ? RG_ANY_RANK : node->rank, &e);
     if (result) {
         fprintf(stderr, "ringnode: %s\n", e.text);
         return RG_EXIT_USAGE;
