@@ -8,24 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct rg_data_value *rg_data_value(struct rg_data_spec *spec, const char *name)
+const struct rg_data_attribute *rg_data_attribute_named(const struct rg_data_kind *kind,
+                                                        const char *name)
 {
-    const struct rg_data_attribute *attributes = spec->kind->attributes;
-    for (int i = 0; attributes[i].name; i++)
-        if (strcmp(attributes[i].name, name) == 0) {
+    for (int i = 0; kind->attributes[i].name; i++)
+        if (strcmp(kind->attributes[i].name, name) == 0) {
             RG_ASSERT(i < RG_DATA_ATTRIBUTES);
-            return &spec->values[i];
+            return &kind->attributes[i];
         }
     return NULL;
 }
 
+struct rg_data_value *rg_data_value(struct rg_data_spec *spec, const char *name)
+{
+    const struct rg_data_attribute *attribute = rg_data_attribute_named(spec->kind, name);
+    return attribute ? &spec->values[attribute - spec->kind->attributes] : NULL;
+}
+
 static struct rg_data_value value_of(const struct rg_data_spec *spec, const char *name)
 {
-    const struct rg_data_attribute *attributes = spec->kind->attributes;
-    for (int i = 0; attributes[i].name; i++)
-        if (strcmp(attributes[i].name, name) == 0)
-            return spec->values[i];
-    return (struct rg_data_value){0};
+    const struct rg_data_attribute *attribute = rg_data_attribute_named(spec->kind, name);
+    return attribute ? spec->values[attribute - spec->kind->attributes] : (struct rg_data_value){0};
 }
 
 const char *rg_data_text(const struct rg_data_spec *spec, const char *name)

@@ -67,6 +67,8 @@ struct rg_data_spec {
     int line;
 };
 
+const struct rg_data_attribute *rg_data_attribute_named(const struct rg_data_kind *kind,
+                                                        const char *name); /* NULL: none */
 /* The value of an attribute, by name; NULL where the kind has none of it. */
 struct rg_data_value *rg_data_value(struct rg_data_spec *spec, const char *name);
 /* The text and number of an attribute; NULL and 0: not given, or not one of this kind's. */

@@ -59,19 +59,6 @@ static int set_data(struct rg_scenario *s, const char *assignment, struct rg_dat
     return replace(&value->text, text, e);
 }
 
-/* All keys, separated by blanks: those of the settings, and what this kind of data takes. */
-static void list_keys(const struct rg_scenario *s, char *words, size_t size)
-{
-    const struct rg_data_attribute *attributes = s->data.kind->attributes;
-    char keys[RG_SETTING_KEYS];
-    rg_setting_keys(keys);
-    snprintf(words, size, "%s", keys);
-    for (int i = 0; attributes[i].name; i++) {
-        size_t used = strlen(words);
-        snprintf(words + used, size - used, " %s", attributes[i].name);
-    }
-}
-
 /* LABEL.PARAM: judged later against the strategy's own table, as an attribute would be. */
 static int set_attribute(struct rg_scenario *s, const char *assignment, const char *label,
                          const char *name, const char *value, struct rg_error *e)
@@ -127,12 +114,11 @@ static int assign(struct rg_scenario *s, const char *assignment, struct rg_error
         err = set_attribute(s, assignment, key, dot + 1, equals + 1, e);
     } else if (info) {
         err = set_key(s, assignment, info, equals + 1, e);
-    } else if (rg_data_value(&s->data, key)) {
+    } else if (rg_data_attribute_named(s->data.kind, key)) {
         err = set_data(s, assignment, rg_data_value(&s->data, key), equals + 1, e);
     } else {
-        enum { SIZE = RG_SETTING_KEYS + 300 };
-        char words[SIZE], allowed[SIZE + 60], why[SIZE + 80];
-        list_keys(s, words, sizeof words);
+        char words[RG_SCENARIO_KEYS], allowed[RG_SCENARIO_KEYS + 60], why[RG_SCENARIO_KEYS + 80];
+        rg_scenario_keys(s, words, sizeof words);
         rg_text_allowed(words, key, allowed, sizeof allowed);
         snprintf(why, sizeof why, "unknown key: %s", allowed);
         err = complain(s, e, assignment, why);
@@ -154,6 +140,15 @@ int rg_scenario_set(struct rg_scenario *s, const char *assignment, struct rg_err
     return 0;
 }
 
+/* Is the value of that key a path, which stands in the scenario and is relative to it? */
+static bool is_file(const struct rg_scenario *s, const char *key)
+{
+    const struct rg_setting_info *info = rg_setting_of_key(key);
+    const struct rg_data_attribute *attribute =
+        info ? NULL : rg_data_attribute_named(s->data.kind, key);
+    return info ? info->type.kind == RG_TYPE_FILE : attribute && attribute->type == RG_DATA_FILE;
+}
+
 int rg_scenario_apply(struct rg_scenario *s, const struct rg_setting *point, int count,
                       struct rg_error *e)
 {
@@ -161,8 +156,7 @@ int rg_scenario_apply(struct rg_scenario *s, const struct rg_setting *point, int
     s->point = point;
     s->point_count = count;
     for (int i = 0; i < count && err == 0; i++) {
-        const struct rg_setting_info *info = rg_setting_of_key(point[i].key);
-        bool file = info && info->type.kind == RG_TYPE_FILE;
+        bool file = is_file(s, point[i].key);
         char *path = file ? rg_text_beside(s->file, point[i].value) : NULL, *text = NULL;
         if ((file && !path) ||
             asprintf(&text, "%s=%s", point[i].key, file ? path : point[i].value) < 0)

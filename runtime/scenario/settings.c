@@ -220,6 +220,18 @@ void rg_setting_keys(char out[RG_SETTING_KEYS])
     RG_ASSERT(used < RG_SETTING_KEYS);
 }
 
+void rg_scenario_keys(const struct rg_scenario *s, char *words, size_t size)
+{
+    const struct rg_data_attribute *attributes = s->data.kind->attributes;
+    char keys[RG_SETTING_KEYS];
+    rg_setting_keys(keys);
+    snprintf(words, size, "%s", keys);
+    for (int i = 0; attributes[i].name; i++) {
+        size_t used = strlen(words);
+        snprintf(words + used, size - used, " %s", attributes[i].name);
+    }
+}
+
 /* ---- places ---- */
 
 double rg_setting_number(const struct rg_setting_info *info, const void *base)

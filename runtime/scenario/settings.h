@@ -75,6 +75,9 @@ bool rg_setting_replaces(const char *a, const char *b);
 /* All keys of --set, a list of words; the last is LABEL.PARAM. */
 enum { RG_SETTING_KEYS = 600 };
 void rg_setting_keys(char out[RG_SETTING_KEYS]);
+/* Those, and what this scenario's kind of data takes. */
+enum { RG_SCENARIO_KEYS = RG_SETTING_KEYS + 300 };
+void rg_scenario_keys(const struct rg_scenario *s, char *words, size_t size);
 
 /* The number kept in `base`, a scenario or record; of a text 0. */
 double rg_setting_number(const struct rg_setting_info *info, const void *base);

@@ -157,16 +157,40 @@ int rg_sweep_read(const struct rg_xml *xml, const struct rg_xml_element *element
     return read_values(xml, sweep, values->value, e);
 }
 
-/* Once all strategies are known: is it a key at all? */
+/* Values of an attribute of the data. */
+static int check_data(const struct rg_xml *xml, const struct rg_scenario *s,
+                      const struct rg_sweep *sweep, const struct rg_data_attribute *attribute,
+                      struct rg_error *e)
+{
+    const struct rg_type type = rg_type_of_data(attribute);
+    struct rg_error why = {0};
+    double number;
+    for (int i = 0; i < sweep->count; i++)
+        if (rg_type_read(&type, sweep->values[i], &number, &why) < 0)
+            return rg_xml_fail(xml, sweep->line, e,
+                               "value \"%.40s\" of <sweep key=\"%.80s\">, of data of kind %s: %s",
+                               sweep->values[i], sweep->key, s->data.kind->name, why.text);
+    return 0;
+}
+
+/* Once all strategies and the data's kind are known: is it a key at all? */
 int rg_sweep_check_keys(const struct rg_xml *xml, const struct rg_scenario *s, struct rg_error *e)
 {
     for (int i = 0; i < s->sweep_count; i++) {
         const struct rg_sweep *sweep = &s->sweeps[i];
         const char *dot = strchr(sweep->key, '.');
-        char words[RG_SETTING_KEYS] = "", allowed[RG_SETTING_KEYS + 60];
+        char words[RG_SCENARIO_KEYS] = "", allowed[RG_SCENARIO_KEYS + 60];
         bool known = rg_setting_of_key(sweep->key) != NULL;
+        const struct rg_data_attribute *attribute =
+            known ? NULL : rg_data_attribute_named(s->data.kind, sweep->key);
+        if (attribute) {
+            int err = check_data(xml, s, sweep, attribute, e);
+            if (err)
+                return err;
+            continue;
+        }
         if (!dot)
-            rg_setting_keys(words);
+            rg_scenario_keys(s, words, sizeof words);
         for (int k = 0; dot && k < s->strategy_count; k++) {
             const char *label = s->strategies[k].label;
             size_t used = strlen(words);

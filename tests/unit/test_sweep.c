@@ -128,6 +128,7 @@ static void test_multiples(void)
                 NULL, "ring",
                 "ring nodes=16 ring.nodes=8 ring.micro-batches=16 batch=64\n"
                 "ring nodes=16 ring.nodes=4 ring.micro-batches=8 batch=64\n");
+    expect_runs("<sweep key=\"classes\" values=\"10\"/>\n", NULL, "server", "server classes=10\n");
     char out[40];
     rg_sweep_resolve("N/8", 7, out, sizeof out);
     CU_ASSERT_STRING_EQUAL(out, "1");
@@ -191,6 +192,9 @@ static void test_refusals(void)
         {"<sweep key=\"numerics\" values=\"some\"/>\n", 9, "skip and real"},
         {"<sweep key=\"overlap\" values=\"perhaps\"/>\n", 9, "overlap=perhaps|yes"},
         {"<sweep key=\"network\" values=\"no-such.xml\"/>\n", 9, "no-such.xml"},
+        {"<sweep key=\"inputs\" values=\"784,some\"/>\n", 9, "\"some\"|inputs|kind random"},
+        {"<sweep key=\"inputs\" values=\"N\"/>\n", 9, "multiples of N"},
+        {"<sweep key=\"file\" values=\"data.csv\"/>\n", 9, "file|inputs"},
     };
     for (size_t i = 0; i < RG_COUNT(bad); i++) {
         struct rg_study study;
