@@ -40,6 +40,9 @@ int rg_data_counts(const struct rg_data_spec *spec, int train, int test, struct 
 int rg_data_classes(const struct rg_data_spec *spec, const char *file,
                     const struct rg_names *values, int wanted, uint8_t *class_of,
                     struct rg_dataset *data, struct rg_error *e);
+/* The first `count` of some labels or other values in that order: order [count] gets their indices.
+ * RG_ERR_NOMEM. */
+int rg_data_order(const struct rg_names *values, int count, int *order);
 /* Classes that are numbered already, and called so. */
 int rg_data_named_classes(const struct rg_data_spec *spec, const char *file,
                           const struct rg_names *names, struct rg_dataset *data,
@@ -74,9 +77,11 @@ int rg_data_split(const struct rg_data_spec *spec, enum rg_split split, const st
 /* Standardise all columns of x: mean 0 and deviation 1 over the training samples, a constant
  * becomes 0; or by the mean and deviation wanted, and a note says how far the samples' own are from
  * them. Where x is NAN (a missing value), the mean stands. offset [inputs], NULL: zeros: what was
- * taken off each column as it was read, in double. Fills mean and deviation. Errors name `file`. */
-int rg_data_scale(struct rg_dataset *data, const double *offset, const char *file,
-                  struct rg_error *e);
+ * taken off each column as it was read, in double. as_is [inputs], NULL: none: columns that stay as
+ * they are but for missing values. Fills mean and deviation, 0 and 1 for those. Errors name `file`.
+ */
+int rg_data_scale(struct rg_dataset *data, const double *offset, const bool *as_is,
+                  const char *file, struct rg_error *e);
 
 /* ---- data_csv.c: what iris shares ---- */
 

@@ -41,6 +41,19 @@ static bool sort_labels(const struct rg_names *values, struct label *labels)
     return numbers;
 }
 
+int rg_data_order(const struct rg_names *values, int count, int *order)
+{
+    const struct rg_names first = {.text = values->text, .count = count};
+    struct label *labels = calloc((size_t)count + 1, sizeof *labels);
+    if (!labels)
+        return RG_ERR_NOMEM;
+    sort_labels(&first, labels);
+    for (int i = 0; i < count; i++)
+        order[i] = labels[i].index;
+    free(labels);
+    return 0;
+}
+
 /* Do all labels, which are sorted numbers, stay? See rg_data_classes. */
 static bool they_stay(const struct rg_data_spec *spec, const struct label *labels, int count,
                       int distinct, int wanted)

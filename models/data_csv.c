@@ -34,12 +34,15 @@ struct csv {
     int files;
     struct rg_format format[2]; /* columns are alike in both */
     struct rg_columns columns;
+    struct rg_categories categories;
     struct statistics of;
     struct rg_names labels, groups;
     int *label, *group; /* [rows] indices of those */
     uint32_t rows, room, test_from;
     long dropped, filled;
-    int *source; /* [inputs] the column of each input */
+    int *source;   /* [inputs] the column of each input */
+    int *category; /* [inputs] the value for which it is 1, by its number; -1: it is the column's */
+    bool *as_is;   /* [inputs] is it one of a value? */
     int inputs;
     double *offset; /* [inputs] */
     uint8_t class_of[RG_NAMES_MAX];
@@ -79,6 +82,7 @@ void rg_csv_close(void *source)
     struct csv *csv = source;
     for (int i = 0; i < 2; i++)
         rg_format_free(&csv->format[i]);
+    rg_categories_free(&csv->categories);
     rg_columns_free(&csv->columns);
     statistics_free(&csv->of);
     rg_names_free(&csv->labels);
@@ -86,6 +90,8 @@ void rg_csv_close(void *source)
     free(csv->label);
     free(csv->group);
     free(csv->source);
+    free(csv->category);
+    free(csv->as_is);
     free(csv->offset);
     free(csv->place);
     free(csv);
@@ -188,8 +194,10 @@ static int scan(struct csv *csv, const struct rg_data_spec *spec, int which, str
     int got, err = open_file(csv, spec, which, &r, e);
     if (err < 0)
         return err;
-    while (err == 0 && (got = rg_reader_next(&r, e)) != 0)
-        err = got < 0 ? got : add_row(csv, &r, which, e);
+    while (err == 0 && (got = rg_reader_next(&r, e)) != 0) {
+        err = got < 0 ? got : rg_categories_take(&csv->categories, &r, e);
+        err = err < 0 ? err : add_row(csv, &r, which, e);
+    }
     csv->dropped += r.dropped;
     csv->filled += r.filled;
     rg_reader_close(&r);
@@ -216,54 +224,164 @@ static bool numbers_rows(const struct csv *csv, int c)
     return called && whole && (s->rises[c] || s->high[c] - s->low[c] == csv->rows - 1.0);
 }
 
+/* What is told of the inputs. */
+struct telling {
+    char counting[120], constant[140], texts[400];
+    int constants, coded; /* constant columns; inputs that are values of categories */
+};
+
+/* Room for an input a column, and one for each value of a category. */
+static int make_inputs(struct csv *csv, struct rg_error *e)
+{
+    size_t n = (size_t)csv->columns.count;
+    for (int c = 0; c < csv->columns.count && csv->columns.categories > 0; c++)
+        n += (size_t)csv->categories.trained[c];
+    csv->source = calloc(n, sizeof *csv->source);
+    csv->offset = calloc(n, sizeof *csv->offset);
+    bool coded = csv->columns.categories > 0;
+    csv->category = coded ? calloc(n, sizeof *csv->category) : NULL;
+    csv->as_is = coded ? calloc(n, sizeof *csv->as_is) : NULL;
+    bool good = csv->source && csv->offset && (!coded || (csv->category && csv->as_is));
+    return good ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+}
+
+static int no_value(const struct csv *csv, const struct rg_data_spec *spec, int c,
+                    struct rg_error *e)
+{
+    char name[80];
+    return rg_data_fail(spec, e, "%s: %s has no value at all; drop=\"%d\" leaves it out",
+                        csv->path[0], rg_format_column(&csv->format[0], c, name, sizeof name),
+                        c + 1);
+}
+
+static int add_number(struct csv *csv, const struct rg_data_spec *spec, int c, struct telling *tell,
+                      struct rg_error *e)
+{
+    char name[80];
+    double low = csv->of.low[c], high = csv->of.high[c], middle = low + (high - low) / 2;
+    if (low > high)
+        return no_value(csv, spec, c, e);
+    rg_format_column(&csv->format[0], c, name, sizeof name);
+    if (numbers_rows(csv, c)) {
+        rg_data_list(tell->counting, sizeof tell->counting, "%s", name);
+        return 0;
+    }
+    if (low == high) {
+        rg_data_list(tell->constant, sizeof tell->constant, "%s", name);
+        tell->constants++;
+    }
+    csv->source[csv->inputs] = c;
+    csv->offset[csv->inputs++] = fabs(middle) > 16 * (high - low) ? middle : 0;
+    return 0;
+}
+
+/* An input for each value that the training rows' file has. */
+static int add_category(struct csv *csv, const struct rg_data_spec *spec, int c,
+                        struct telling *tell, struct rg_dataset *data, struct rg_error *e)
+{
+    char name[80], unseen[120] = "";
+    const struct rg_names *values = &csv->categories.values[c];
+    int count = csv->categories.trained[c], *order = calloc((size_t)count + 1, sizeof *order);
+    rg_format_column(&csv->format[0], c, name, sizeof name);
+    if (!order || rg_data_order(values, count, order) < 0) {
+        free(order);
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+    }
+    for (int i = 0; i < count; i++) {
+        csv->source[csv->inputs] = c;
+        csv->category[csv->inputs] = order[i];
+        csv->as_is[csv->inputs++] = true;
+    }
+    free(order);
+    if (count == 0)
+        return no_value(csv, spec, c, e);
+    if (!csv->columns.wanted[c] && csv->rows >= 10 && (uint32_t)values->count == csv->rows)
+        return rg_data_fail(spec, e,
+                            "%s: %s has a text of its own in each row; drop=\"%d\" leaves it out, "
+                            "categories=\"%d\" makes an input of each",
+                            csv->path[0], name, c + 1, c + 1);
+    if (count == 1) {
+        rg_data_list(tell->constant, sizeof tell->constant, "%s", name);
+        tell->constants++;
+    }
+    rg_data_list(tell->texts, sizeof tell->texts, "%s %d", name, count);
+    tell->coded += count;
+    for (int i = count; i < values->count; i++)
+        rg_data_list(unseen, sizeof unseen, "\"%.40s\"", values->text[i]);
+    return values->count == count
+               ? 0
+               : rg_data_note(data, e, "%s: %s: no training row has that, its inputs are 0", name,
+                              unseen);
+}
+
+/* Notes that say where the number of inputs comes from. */
+static int note_inputs(const struct csv *csv, const struct telling *tell, struct rg_dataset *data,
+                       struct rg_error *e)
+{
+    int err = 0, before = data->note_count;
+    if (tell->counting[0])
+        err =
+            rg_data_note(data, e, "%s left out: it numbers the rows; columns=\"...\" would take it",
+                         tell->counting);
+    if (err == 0 && tell->coded > 0)
+        err = rg_data_note(data, e,
+                           "%d of %d inputs are categories, 0 or 1, one for each value in sorted "
+                           "order: %s",
+                           tell->coded, csv->inputs, tell->texts);
+    data->input_notes = before;
+    data->input_note_count = data->note_count - before;
+    if (err == 0 && tell->constants > 0)
+        err = rg_data_note(data, e, "%d of %d columns are constant and say nothing: %s",
+                           tell->constants, csv->inputs, tell->constant);
+    return err;
+}
+
+/* What each input of a category stands for, so that a checkpoint can say it. */
+static int name_inputs(const struct csv *csv, struct rg_dataset *data, struct rg_error *e)
+{
+    if (csv->columns.categories == 0)
+        return 0;
+    data->inputs = (size_t)csv->inputs;
+    data->input_names = calloc(data->inputs, sizeof *data->input_names);
+    if (!data->input_names)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+    for (int i = 0; i < csv->inputs; i++) {
+        int c = csv->source[i];
+        const char *own = csv->format[0].names ? csv->format[0].names[c] : "";
+        char called[80];
+        snprintf(called, sizeof called, own[0] ? "%.60s" : "%.0s%d", own, c + 1);
+        if (csv->as_is[i] && asprintf(&data->input_names[i], "%s=%s", called,
+                                      csv->categories.values[c].text[csv->category[i]]) < 0) {
+            data->input_names[i] = NULL;
+            return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
+        }
+    }
+    return 0;
+}
+
 /* The columns that are inputs, and what is taken off each. */
 static int choose_inputs(struct csv *csv, const struct rg_data_spec *spec, struct rg_dataset *data,
                          struct rg_error *e)
 {
-    char name[80], constant[140] = "", counting[120] = "";
-    int constants = 0;
-    size_t n = (size_t)csv->columns.count;
-    csv->source = calloc(n, sizeof *csv->source);
-    csv->offset = calloc(n, sizeof *csv->offset);
-    if (!csv->source || !csv->offset)
-        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
-    for (int c = 0; c < csv->columns.count; c++) {
-        double low = csv->of.low[c], high = csv->of.high[c], middle = low + (high - low) / 2;
-        if (csv->columns.role[c] != RG_ROLE_NUMBER)
-            continue;
-        rg_format_column(&csv->format[0], c, name, sizeof name);
-        if (low > high)
-            return rg_data_fail(spec, e, "%s: %s has no number at all; drop=\"%d\" leaves it out",
-                                csv->path[0], name, c + 1);
-        if (numbers_rows(csv, c)) {
-            rg_data_list(counting, sizeof counting, "%s", name);
-            continue;
-        }
-        if (low == high) {
-            rg_data_list(constant, sizeof constant, "%s", name);
-            constants++;
-        }
-        csv->source[csv->inputs] = c;
-        csv->offset[csv->inputs++] = fabs(middle) > 16 * (high - low) ? middle : 0;
-    }
-    if (counting[0] && csv->inputs == 0)
+    struct telling tell = {0};
+    int err = make_inputs(csv, e);
+    for (int c = 0; c < csv->columns.count && err == 0; c++)
+        if (csv->columns.role[c] == RG_ROLE_NUMBER)
+            err = add_number(csv, spec, c, &tell, e);
+        else if (csv->columns.role[c] == RG_ROLE_CATEGORY)
+            err = add_category(csv, spec, c, &tell, data, e);
+    if (err < 0)
+        return err;
+    if (tell.counting[0] && csv->inputs == 0)
         return rg_data_fail(spec, e,
                             "%s: its only input, %s, numbers the rows; columns=\"...\" "
                             "names it if it is meant",
-                            csv->path[0], counting);
+                            csv->path[0], tell.counting);
     if (csv->inputs == 0 || csv->inputs > RG_MAX_WIDTH)
         return rg_data_fail(spec, e, "%s: %d columns of inputs; 1 to %d are allowed", csv->path[0],
                             csv->inputs, RG_MAX_WIDTH);
-    int err = 0;
-    if (counting[0]) {
-        err = rg_data_note(
-            data, e, "%s left out: it numbers the rows; columns=\"...\" would take it", counting);
-        data->left_out = data->note_count;
-    }
-    if (err == 0 && constants > 0)
-        err = rg_data_note(data, e, "%d of %d columns are constant and say nothing: %s", constants,
-                           csv->inputs, constant);
-    return err;
+    err = name_inputs(csv, data, e);
+    return err ? err : note_inputs(csv, &tell, data, e);
 }
 
 /* How the file was understood, where another reading is possible. */
@@ -432,12 +550,15 @@ static int study(struct csv *csv, const struct rg_data_spec *spec, struct rg_dat
     if (err < 0 || (err = rg_columns_find(spec, csv->path[0], &csv->format[0],
                                           csv->label_path[0] != NULL, &csv->columns, e)) < 0)
         return err;
-    if (statistics_make(&csv->of, csv->columns.count) < 0)
+    if (statistics_make(&csv->of, csv->columns.count) < 0 ||
+        rg_categories_make(&csv->categories, &csv->columns) < 0)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
     for (int i = 0; i < csv->files && err == 0; i++) {
         err = scan(csv, spec, i, e);
-        if (i == 0)
+        if (i == 0) {
             csv->test_from = csv->rows;
+            rg_categories_trained(&csv->categories);
+        }
         if (err == 0 && csv->rows == (i == 0 ? 0 : csv->test_from))
             err = rg_fail_at(e, csv->path[i], 0, "the file ends without a row of numbers");
     }
@@ -466,6 +587,16 @@ int rg_csv_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
 
 /* ---- the second reading ---- */
 
+/* A row's values [columns] to its inputs; a category that is missing is missing in all of its. */
+static void take_inputs(const struct csv *csv, const double *values, float *x)
+{
+    for (int i = 0; i < csv->inputs; i++)
+        x[i] = (float)(values[csv->source[i]] - csv->offset[i]);
+    for (int i = 0; i < csv->inputs && csv->as_is; i++)
+        if (csv->as_is[i])
+            x[i] = isnan(x[i]) ? x[i] : x[i] == (float)csv->category[i];
+}
+
 static int fill_file(struct csv *csv, const struct rg_data_spec *spec, int which, uint32_t *row,
                      struct rg_dataset *data, struct rg_error *e)
 {
@@ -476,10 +607,11 @@ static int fill_file(struct csv *csv, const struct rg_data_spec *spec, int which
         return err;
     while (*row < end && (got = rg_reader_next(&r, e)) > 0) {
         uint32_t place = csv->place[*row];
+        if ((got = RG_MIN(rg_categories_take(&csv->categories, &r, e), 1)) < 0)
+            break;
         float *x = place != UINT32_MAX ? rg_dataset_x(data, place) : NULL;
         if (x) {
-            for (int i = 0; i < csv->inputs; i++)
-                x[i] = (float)(r.values[csv->source[i]] - csv->offset[i]);
+            take_inputs(csv, r.values, x);
             *rg_dataset_label(data, place) =
                 csv->columns.ones > 0 ? (uint8_t)csv->label[*row] : csv->class_of[csv->label[*row]];
         }
@@ -498,7 +630,7 @@ int rg_csv_fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     int err = 0;
     for (int i = 0; i < csv->files && err == 0; i++)
         err = fill_file(csv, spec, i, &row, data, e);
-    return err ? err : rg_data_scale(data, csv->offset, csv->path[0], e);
+    return err ? err : rg_data_scale(data, csv->offset, csv->as_is, csv->path[0], e);
 }
 
 static const struct rg_data_attribute attributes[] = {
@@ -510,6 +642,8 @@ static const struct rg_data_attribute attributes[] = {
      .help = "first, last, a name or number of a column, or several (one-hot)"},
     {"columns", RG_DATA_TEXT, .help = "the inputs: names, numbers, 3-7; default: all others"},
     {"drop", RG_DATA_TEXT, .help = "columns that are no inputs"},
+    {"categories", RG_DATA_TEXT,
+     .help = "inputs whose values are names; default: columns of texts"},
     {"missing", RG_DATA_CHOICE, .choices = RG_MISSING_WORDS, .help = "default: refuse"},
     {"heading", RG_DATA_CHOICE, .choices = "auto|yes|no", .help = "default: auto"},
     {"split", RG_DATA_TEXT, .help = "stratified (the default), order or group:COLUMN"},
@@ -519,7 +653,7 @@ static const struct rg_data_attribute attributes[] = {
 
 const struct rg_data_kind rg_data_csv = {
     .name = "csv",
-    .summary = "a table of numbers in text, with a label a row",
+    .summary = "a table in text: numbers, categories, a label a row",
     .attributes = attributes,
     .probe = rg_csv_probe,
     .fill = rg_csv_fill,

@@ -271,7 +271,7 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     memset(data->x, 0, samples * data->inputs * sizeof *data->x);
     for (int i = 0; i < svm->files && err == 0; i++)
         err = fill_file(svm, i, &row, data, e);
-    return err ? err : rg_data_scale(data, NULL, svm->path[0], e);
+    return err ? err : rg_data_scale(data, NULL, NULL, svm->path[0], e);
 }
 
 static const struct rg_data_attribute attributes[] = {

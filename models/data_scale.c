@@ -82,8 +82,20 @@ static int take_wanted(struct rg_dataset *data, const double *offset, double *sc
                         d.mean, d.mean_at + 1, d.factor, d.factor_at + 1);
 }
 
-int rg_data_scale(struct rg_dataset *data, const double *offset, const char *file,
-                  struct rg_error *e)
+/* Column j stays as it is, and the mean stands for what is missing. */
+static void leave_column(struct rg_dataset *data, size_t j, double *scale)
+{
+    size_t samples = (size_t)data->train + (data->kept.test ? (size_t)data->test : 0);
+    for (size_t i = 0; i < samples; i++) {
+        float *x = data->x + i * data->inputs + j;
+        *x = isnan(*x) ? (float)data->mean[j] : *x;
+    }
+    data->mean[j] = 0;
+    scale[j] = 1;
+}
+
+int rg_data_scale(struct rg_dataset *data, const double *offset, const bool *as_is,
+                  const char *file, struct rg_error *e)
 {
     size_t n = data->inputs;
     size_t samples = (size_t)data->train + (data->kept.test ? (size_t)data->test : 0);
@@ -99,6 +111,9 @@ int rg_data_scale(struct rg_dataset *data, const double *offset, const char *fil
     average(data, data->mean, scale, count);
     for (size_t j = 0; j < n; j++)
         scale[j] = scale[j] > 0 ? 1 / sqrt(scale[j]) : 1;
+    for (size_t j = 0; j < n && as_is; j++)
+        if (as_is[j])
+            leave_column(data, j, scale);
     err = data->wanted_mean ? take_wanted(data, offset, scale, e) : 0;
     for (size_t i = 0; i < samples && err == 0; i++) {
         float *x = data->x + i * n;

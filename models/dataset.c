@@ -132,6 +132,9 @@ void rg_dataset_free(struct rg_dataset *data)
 {
     close_source(data);
     free_texts(data->class_names, data->classes);
+    for (size_t i = 0; i < data->inputs && data->input_names; i++)
+        free(data->input_names[i]);
+    free(data->input_names);
     free_texts(data->notes, data->note_count);
     free(data->x);
     free(data->labels);

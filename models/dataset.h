@@ -99,10 +99,13 @@ struct rg_dataset {
     /* [inputs] each: standardise by these, as the inputs that the network was trained on were; set
      * between probe and read, malloc'ed, owned by the dataset. NULL: by the samples' own. */
     double *wanted_mean, *wanted_deviation;
+    /* [inputs] "COLUMN=VALUE" of an input that is 1 for that value, NULL: it is a number; or NULL:
+     * all are. */
+    char **input_names;
     char **class_names; /* [classes], as the files write them; NULL: no sample has it; or NULL */
     char **notes;       /* [note_count] what the user has to be told: a line each */
     int note_count;
-    int left_out; /* the note, counted from 1, that names columns which are no inputs; 0: none */
+    int input_notes, input_note_count; /* those that say where the number of inputs comes from */
     const struct rg_data_kind *kind;
     void *source; /* the kind's own, between probe and read */
 };

@@ -16,6 +16,7 @@ struct rg_format {
     bool number_head; /* ...with numbers */
     bool comment;     /* a comment in front of the first line names them */
     bool empty_last;  /* every line ends with a separator */
+    bool *texts;      /* [columns] the first value of the column is no number */
     char **names;     /* [columns], NULL: there is no heading */
 };
 
@@ -34,18 +35,27 @@ void rg_format_suspects(const char *path, const struct rg_format *format, int bu
 
 /* ---- table_columns.c ---- */
 
-enum rg_role { RG_ROLE_NUMBER, RG_ROLE_SKIPPED, RG_ROLE_LABEL, RG_ROLE_ONE_HOT, RG_ROLE_GROUP };
+enum rg_role {
+    RG_ROLE_NUMBER,
+    RG_ROLE_CATEGORY, /* an input for each of its values */
+    RG_ROLE_SKIPPED,
+    RG_ROLE_LABEL,
+    RG_ROLE_ONE_HOT,
+    RG_ROLE_GROUP
+};
 
 struct rg_columns {
     int count;
     enum rg_role *role; /* [count] */
-    bool *wanted;       /* [count] named by columns="..." */
+    bool *wanted;       /* [count] named by columns="..." or categories="..." */
     int label, group;   /* -1: none */
     int suspect;        /* the label is the last by default, but this one is called so; -1: none */
     int *one_hot, ones; /* columns of the classes, and how many */
+    int categories;     /* how many have that role */
 };
 
-/* From label, columns, drop and split of the spec. own_labels: they stand in a file of their own.
+/* From label, columns, drop, categories and split of the spec. own_labels: they stand in a file of
+ * their own.
  */
 int rg_columns_find(const struct rg_data_spec *spec, const char *path,
                     const struct rg_format *format, bool own_labels, struct rg_columns *columns,
@@ -57,6 +67,11 @@ void rg_columns_free(struct rg_columns *columns);
 enum rg_missing { RG_MISSING_REFUSE, RG_MISSING_DROP, RG_MISSING_MEAN };
 #define RG_MISSING_WORDS "refuse|drop|mean" /* in that order */
 
+struct rg_cell {
+    const char *text;
+    size_t length;
+};
+
 struct rg_reader {
     struct rg_lines lines, labels; /* labels: of the file of its own, or closed */
     const struct rg_format *format;
@@ -65,7 +80,8 @@ struct rg_reader {
     struct rg_decimal decimal, label_decimal;
     bool begun;
     /* Of the row that was read last. */
-    double *values; /* [columns], NAN: missing */
+    double *values;        /* [columns], NAN: missing */
+    struct rg_cell *cells; /* [columns] of those that are categories; a missing one: NULL */
     const char *label, *group;
     size_t label_length, group_length;
     long dropped, filled; /* rows left out and values missing, so far */
@@ -78,5 +94,25 @@ int rg_reader_open(struct rg_reader *reader, const char *path, const char *label
 /* 1: a row, 0: the end. Errors name file and line. */
 int rg_reader_next(struct rg_reader *reader, struct rg_error *e);
 void rg_reader_close(struct rg_reader *reader);
+
+/* ---- table_categories.c ---- */
+
+/* The values of columns that are categories. */
+struct rg_categories {
+    const struct rg_columns *columns; /* borrowed */
+    struct rg_names *values;          /* [columns->count] */
+    int *
+        trained; /* [columns->count] how many of them the training rows' file has, the first ones */
+    int *line;   /* [columns->count] of the first one */
+};
+
+int rg_categories_make(struct rg_categories *categories, const struct rg_columns *columns);
+void rg_categories_free(struct rg_categories *categories);
+/* The categories of the reader's row: its values get their numbers, in the order in which they came
+ * first. */
+int rg_categories_take(struct rg_categories *categories, struct rg_reader *reader,
+                       struct rg_error *e);
+/* What comes now is rows to test. */
+void rg_categories_trained(struct rg_categories *categories);
 
 #endif

@@ -132,6 +132,32 @@ static int find_label(struct finder *f, struct rg_columns *columns, struct rg_er
     return 0;
 }
 
+/* Inputs whose values are names: those that begin with a text, and those that the scenario names.
+ */
+static int find_categories(struct finder *f, struct rg_columns *columns, int *list,
+                           struct rg_error *e)
+{
+    const char *text = rg_data_text(f->spec, "categories");
+    f->attribute = "categories";
+    for (int c = 0; c < columns->count; c++) {
+        bool is_text = columns->role[c] == RG_ROLE_NUMBER && f->format->texts[c];
+        columns->wanted[c] = columns->wanted[c] && !is_text; /* it says nothing of its values */
+        if (is_text)
+            columns->role[c] = RG_ROLE_CATEGORY;
+    }
+    int count = text ? find_list(f, text, list, e) : 0;
+    for (int i = 0; i < count; i++) {
+        if (columns->role[list[i]] == RG_ROLE_SKIPPED)
+            return rg_data_fail(f->spec, e,
+                                "categories=\"%.60s\": column %d is left out by columns or drop; "
+                                "inputs are allowed",
+                                text, list[i] + 1);
+        columns->role[list[i]] = RG_ROLE_CATEGORY;
+        columns->wanted[list[i]] = true;
+    }
+    return RG_MIN(count, 0);
+}
+
 static int find_inputs(struct finder *f, struct rg_columns *columns, int *list, struct rg_error *e)
 {
     const char *keep = rg_data_text(f->spec, "columns"), *drop = rg_data_text(f->spec, "drop");
@@ -147,7 +173,7 @@ static int find_inputs(struct finder *f, struct rg_columns *columns, int *list, 
         columns->role[list[i]] = keep ? RG_ROLE_NUMBER : RG_ROLE_SKIPPED;
         columns->wanted[list[i]] = keep != NULL;
     }
-    return 0;
+    return find_categories(f, columns, list, e);
 }
 
 /* Groups of labels would keep whole classes out of the training. */
@@ -198,6 +224,8 @@ int rg_columns_find(const struct rg_data_spec *spec, const char *path,
         err = take_group(&f, columns, e);
     if (err == 0 && format->empty_last)
         columns->role[format->columns - 1] = RG_ROLE_SKIPPED;
+    for (int c = 0; c < columns->count && err == 0; c++)
+        columns->categories += columns->role[c] == RG_ROLE_CATEGORY;
     free(list);
     if (err < 0)
         rg_columns_free(columns);

@@ -1,10 +1,14 @@
 /* The fields of a line, quoted as RFC 4180 has it, and the numbers in them. */
 #include "models/table_text.h"
 
+#include "base/check.h"
+
+#include <ctype.h>
 #include <locale.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static bool is_blank(char c)
 {
@@ -81,6 +85,38 @@ int rg_field_count(const char *line, char separator)
         at = *rest == '\0' ? NULL : separator == RG_BLANKS ? rest : rest + 1;
     }
     return count;
+}
+
+bool rg_is_like_number(const char *text)
+{
+    static const char *const marks[] = {".",
+                                        ",",
+                                        "'",
+                                        "_",
+                                        " ",
+                                        ":",
+                                        "/",
+                                        "%",
+                                        "$",
+                                        "\xc2\xa0" /* no-break space */,
+                                        "\xe2\x80\xaf" /* narrow */,
+                                        "\xe2\x82\xac" /* euro */,
+                                        "\xc2\xa3" /* pound */};
+    const char *p = text + (*text == '-' || *text == '+');
+    int digits = 0;
+    if (strcasecmp(p, "inf") == 0 || strcasecmp(p, "infinity") == 0)
+        return true;
+    while (*p) {
+        size_t length = (size_t)isdigit((unsigned char)*p) != 0;
+        digits += (int)length;
+        for (size_t i = 0; i < RG_COUNT(marks) && length == 0; i++)
+            if (strncmp(p, marks[i], strlen(marks[i])) == 0)
+                length = strlen(marks[i]);
+        if (length == 0)
+            return false;
+        p += length;
+    }
+    return digits > 0;
 }
 
 bool rg_is_missing(const char *text, size_t length)

@@ -119,6 +119,7 @@ static char find_separator(const struct sample *sample)
 struct fields {
     enum rg_number kind;
     double value;
+    bool text; /* neither a number nor like one */
 };
 
 /* The fields of a line, up to `columns`; returns how many it has. */
@@ -129,11 +130,13 @@ static int look_at(const char *line, char separator, int columns, struct fields 
     char *copy = strdup(line), *at = copy;
     int count = 0;
     for (int c = 0; c < columns; c++)
-        fields[c] = (struct fields){RG_MISSING, NAN};
+        fields[c] = (struct fields){RG_MISSING, NAN, false};
     while (copy && at && rg_table_field_next(&at, separator, &field)) {
         if (count < columns) {
             decimal.mark = 0;
             fields[count].kind = rg_number_of(field.text, &decimal, &fields[count].value);
+            fields[count].text =
+                fields[count].kind == RG_NO_NUMBER && !rg_is_like_number(field.text);
         }
         count++;
     }
@@ -179,6 +182,28 @@ static bool counts_columns(const struct fields *first, const struct fields *seco
     return count >= (texts > 0 ? 3 : step == 1 && from == 1 ? 4 : 5);
 }
 
+/* In a table without any number: is a text of the first line there again, in the same column? Then
+ * it is no name. */
+static bool recurs(const struct sample *sample, char separator, int columns)
+{
+    bool found = false;
+    for (int i = 1; i < sample->count; i++)
+        if (count_numbers(sample->line[i], separator) != 0)
+            return false;
+    for (int i = 1; i < sample->count && !found; i++) {
+        char *first = strdup(sample->line[0]), *other = strdup(sample->line[i]);
+        char *a = first, *b = other;
+        struct rg_table_field one, two;
+        for (int c = 0; c < columns && a && b && !found; c++)
+            found = rg_table_field_next(&a, separator, &one) &&
+                    rg_table_field_next(&b, separator, &two) &&
+                    !rg_is_missing(one.text, one.length) && strcmp(one.text, two.text) == 0;
+        free(first);
+        free(other);
+    }
+    return found;
+}
+
 /* Is the first line a heading? One without a number is; so is one that has mostly texts where the
  * next line has numbers, and one that counts the columns. *numbers: some of its names are. */
 static bool is_heading(const struct sample *sample, char separator, int columns, bool *numbers,
@@ -202,7 +227,7 @@ static bool is_heading(const struct sample *sample, char separator, int columns,
     }
     *numbers = heading;
     free(first);
-    return heading || in_first == 0;
+    return heading || (in_first == 0 && !recurs(sample, separator, columns));
 }
 
 /* The names in a line; one less than there are columns: the first has none, as R writes row names.
@@ -251,6 +276,28 @@ static bool ends_empty(const struct sample *sample, const struct rg_format *form
     return format->columns > 2;
 }
 
+/* Which columns begin with a text. */
+static int find_texts(const struct sample *sample, struct rg_format *format, const char *path,
+                      struct rg_error *e)
+{
+    size_t n = (size_t)format->columns;
+    struct fields *fields = calloc(n, sizeof *fields);
+    bool *known = calloc(n, sizeof *known);
+    format->texts = calloc(n, sizeof *format->texts);
+    int err =
+        fields && known && format->texts ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", path);
+    for (int i = format->heading; i < sample->count && err == 0; i++) {
+        look_at(sample->line[i], format->separator, format->columns, fields);
+        for (size_t c = 0; c < n; c++) {
+            format->texts[c] = format->texts[c] || (!known[c] && fields[c].text);
+            known[c] = known[c] || fields[c].kind != RG_MISSING;
+        }
+    }
+    free(fields);
+    free(known);
+    return err;
+}
+
 int rg_format_find(const char *path, int heading, struct rg_format *format, struct rg_error *e)
 {
     struct sample sample;
@@ -277,6 +324,8 @@ int rg_format_find(const char *path, int heading, struct rg_format *format, stru
         err = take_names(sample.comment + strspn(sample.comment, "# \t"), format, path, e);
     if (err == 0 && format->heading && sample.count == 1)
         err = rg_fail_at(e, path, 1, "the file ends without a row of numbers");
+    if (err == 0)
+        err = find_texts(&sample, format, path, e);
     sample_free(&sample);
     if (err < 0)
         rg_format_free(format);
@@ -288,6 +337,7 @@ void rg_format_free(struct rg_format *format)
     for (int c = 0; c < format->columns && format->names; c++)
         free(format->names[c]);
     free(format->names);
+    free(format->texts);
     *format = (struct rg_format){0};
 }
 

@@ -22,7 +22,11 @@ int rg_reader_open(struct rg_reader *r, const char *path, const char *label_path
     r->decimal.comma_allowed = format->separator != ',';
     r->label_decimal.comma_allowed = true;
     r->values = calloc((size_t)format->columns, sizeof *r->values);
-    int err = r->values ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", path);
+    if (columns->categories > 0)
+        r->cells = calloc((size_t)format->columns, sizeof *r->cells);
+    int err = r->values && (r->cells || columns->categories == 0)
+                  ? 0
+                  : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", path);
     if (err == 0 && rg_lines_open(&r->lines, path, &why) < 0)
         err = rg_fail_at(e, path, 0, "cannot be read: %s", why.text);
     if (err == 0 && label_path && rg_lines_open(&r->labels, label_path, &why) < 0)
@@ -37,6 +41,7 @@ void rg_reader_close(struct rg_reader *r)
     rg_lines_close(&r->lines);
     rg_lines_close(&r->labels);
     free(r->values);
+    free(r->cells);
     *r = (struct rg_reader){0};
 }
 
@@ -46,6 +51,16 @@ static int wrong_length(const struct rg_reader *r, int columns, struct rg_error 
                       "%d columns: %d are allowed, as in the first "
                       "row",
                       columns, r->format->columns);
+}
+
+static int missing_value(const struct rg_reader *r, int c, const char *text, const char *mean,
+                         struct rg_error *e)
+{
+    char column[80];
+    return rg_fail_at(e, r->lines.path, r->lines.line,
+                      "%s: \"%.40s\" is a missing value; missing=\"drop\" leaves such rows out, "
+                      "missing=\"mean\" takes %s of the training samples",
+                      rg_format_column(r->format, c, column, sizeof column), text, mean);
 }
 
 /* Field c, which begins at `at`, is none of the numbers that are allowed. */
@@ -65,10 +80,7 @@ static int wrong_field(const struct rg_reader *r, enum rg_number kind, int c, co
     else if (c + behind != r->format->columns)
         err = wrong_length(r, c + behind, e);
     else if (kind == RG_MISSING)
-        err = rg_fail_at(e, r->lines.path, r->lines.line,
-                         "%s: \"%.40s\" is a missing value; missing=\"drop\" leaves such rows out, "
-                         "missing=\"mean\" takes the mean of the training samples",
-                         column, field.text);
+        err = missing_value(r, c, field.text, "the mean", e);
     else if (kind == RG_OTHER_MARK)
         err = rg_fail_at(e, r->lines.path, r->lines.line,
                          "%s: \"%.40s\", where numbers before it have a decimal %s; one of both is "
@@ -76,9 +88,9 @@ static int wrong_field(const struct rg_reader *r, enum rg_number kind, int c, co
                          column, field.text, r->decimal.mark == ',' ? "comma" : "point");
     else
         err = rg_fail_at(e, r->lines.path, r->lines.line,
-                         "%s: \"%.40s\" is not a number: only numbers are allowed; drop=\"%d\" "
-                         "leaves the column out",
-                         column, field.text, c + 1);
+                         "%s: \"%.40s\" is not a number; drop=\"%d\" leaves "
+                         "the column out, categories=\"%d\" makes an input of each value",
+                         column, field.text, c + 1, c + 1);
     free(copy);
     return err;
 }
@@ -104,7 +116,7 @@ static bool next_field(const char **at, char separator)
     return more;
 }
 
-/* A field that is text: a label, a group, or one that is passed over. */
+/* A field that is text: a label, a group, a category, or one that is passed over. */
 static int take_text(struct rg_reader *r, int c, const char **at, bool *more, struct rg_error *e)
 {
     struct rg_table_field field;
@@ -118,6 +130,12 @@ static int take_text(struct rg_reader *r, int c, const char **at, bool *more, st
     } else if (role == RG_ROLE_GROUP) {
         r->group = field.text;
         r->group_length = field.length;
+    } else if (role == RG_ROLE_CATEGORY) {
+        bool there = !rg_is_missing(field.text, field.length) || strcmp(field.text, "None") == 0;
+        if (!there && r->missing == RG_MISSING_REFUSE)
+            return missing_value(r, c, field.text, "the shares of all values", e);
+        r->cells[c] = (struct rg_cell){there ? field.text : NULL, field.length};
+        r->values[c] = there ? 0 : NAN;
     }
     *more = p != NULL;
     *at = p ? p : field.text + field.length;
@@ -170,6 +188,7 @@ static int parse_row(struct rg_reader *r, const char *at, struct rg_error *e)
             int err = take_text(r, c, &at, &more, e);
             if (err < 0)
                 return err;
+            lacking += role[c] == RG_ROLE_CATEGORY && isnan(r->values[c]);
         }
     }
     if (c != columns)

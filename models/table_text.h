@@ -65,5 +65,8 @@ enum rg_number rg_number_of(const char *text, struct rg_decimal *decimal, double
  * or since midnight of "12:30" and "12:30:15.5". */
 bool rg_date_of(const char *text, double *seconds);
 bool rg_is_missing(const char *text, size_t length);
+/* A number that is none that is read: with a unit of money, %, marks of thousands, as a date of
+ * another order, or infinite. Texts of that kind are not taken for names. */
+bool rg_is_like_number(const char *text);
 
 #endif

@@ -74,6 +74,22 @@ static int write_numbers(struct rg_json *j, const char *key, const double *value
     return 0;
 }
 
+/* A line an input, empty for one that is a number. */
+static int write_inputs(struct rg_json *j, const struct rg_dataset *data)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
+    if (!stream)
+        return RG_ERR_NOMEM;
+    for (size_t i = 0; i < data->inputs; i++)
+        fprintf(stream, "%s%s", i ? "\n" : "", data->input_names[i] ? data->input_names[i] : "");
+    if (fclose(stream) == 0)
+        rg_json_text(j, "input_names", text);
+    free(text);
+    return 0;
+}
+
 /* A line a class, where they have names of their own. */
 static int write_classes(struct rg_json *j, const struct rg_dataset *data)
 {
@@ -110,6 +126,7 @@ static int write_header(struct rg_checkpoint_writer *writer, const struct rg_net
     rg_json_text(&j, "network", network->name);
     bool scaled = data && data->mean, named = data && data->class_names;
     if ((named && write_classes(&j, data) < 0) ||
+        (data && data->input_names && write_inputs(&j, data) < 0) ||
         (scaled && (write_numbers(&j, "inputs_mean", data->mean, data->inputs) < 0 ||
                     write_numbers(&j, "inputs_deviation", data->deviation, data->inputs) < 0))) {
         fclose(stream);
@@ -466,6 +483,25 @@ static int check_classes(struct checkpoint *c, const struct rg_dataset *data)
     return err;
 }
 
+/* An input that stands for a value of a category must do so in both. */
+static int check_inputs(struct checkpoint *c, const struct rg_dataset *data)
+{
+    const char *at = metadata(c, "input_names");
+    if (!at && !metadata(c, "inputs_mean")) /* another program's file */
+        return 0;
+    for (size_t i = 0; i < data->inputs && (at || data->input_names); i++) {
+        const char *here = data->input_names && data->input_names[i] ? data->input_names[i] : "";
+        size_t length = at ? strcspn(at, "\n") : 0;
+        if (strlen(here) != length || (length > 0 && strncmp(at, here, length) != 0))
+            return complain(c, "input %zu is %s%.*s%s there, and %s%.60s%s in this data", i + 1,
+                            length ? "1 for \"" : "a number", (int)RG_MIN(length, 60),
+                            length ? at : "", length ? "\"" : "", here[0] ? "1 for \"" : "a number",
+                            here, here[0] ? "\"" : "");
+        at = at && at[length] ? at + length + 1 : NULL;
+    }
+    return 0;
+}
+
 static int load(struct checkpoint *c, const struct rg_network *network, struct rg_dataset *data,
                 float **values)
 {
@@ -473,7 +509,8 @@ static int load(struct checkpoint *c, const struct rg_network *network, struct r
     if (list_tensors(network, &c->list) < 0)
         return rg_fail(c->e, RG_ERR_NOMEM, "%s: out of memory", c->path);
     if ((err = read_header(c)) || (err = check_header(c)) ||
-        (data && ((err = check_classes(c, data)) || (err = take_scaling(c, data)))))
+        (data && ((err = check_classes(c, data)) || (err = check_inputs(c, data)) ||
+                  (err = take_scaling(c, data)))))
         return err;
     *values = malloc(network->parameters * sizeof **values + 1);
     if (!*values)

@@ -23,15 +23,18 @@ static int check_shapes(const struct rg_study *study, struct rg_error *e)
 {
     const struct rg_scenario *s = &study->scenario;
     const struct rg_network *network = &study->network;
+    const struct rg_dataset *data = &study->data;
     size_t inputs = floats(network->input);
-    if (inputs != study->data.inputs)
+    if (inputs != data->inputs) {
+        char why[400] = "";
+        for (int i = 0; i < data->input_note_count; i++)
+            snprintf(why + strlen(why), sizeof why - strlen(why), "; %.180s",
+                     data->notes[data->input_notes + i]);
         return rg_scenario_fail(s, rg_scenario_line(s, &s->network_file), e,
                                 "network %.160s takes %zu inputs, a sample of the data (line %d) "
-                                "has %zu: they must be equal%s%.160s",
-                                network->file, inputs, s->data.line, study->data.inputs,
-                                study->data.left_out ? "; " : "",
-                                study->data.left_out ? study->data.notes[study->data.left_out - 1]
-                                                     : "");
+                                "has %zu: they must be equal%s",
+                                network->file, inputs, s->data.line, data->inputs, why);
+    }
     if (network->classes != study->data.classes) {
         rg_fail_at(e, network->file, network->layers[network->layer_count - 1].spec.line,
                    "the last layer has %d outputs, the data at %.160s:%d has %d classes: they must "

@@ -333,6 +333,41 @@ static void test_names_of_classes(void)
     }
 }
 
+/* Inputs that stand for values: of the same values, or refused. */
+static void test_names_of_inputs(void)
+{
+    static char *colours[] = {NULL, "colour=red"}, *others[] = {NULL, "colour=blue"},
+                *turned[] = {"colour=red", NULL};
+    static double zeros[] = {0, 0}, ones[] = {1, 1};
+    static const struct {
+        char **there, **here;
+        const char *words;
+    } cases[] = {
+        {NULL, NULL, NULL},
+        {colours, colours, NULL},
+        {colours, others, "input 2 is 1 for \"colour=red\" there, and 1 for \"colour=blue\" in"},
+        {colours, NULL, "input 2 is 1 for \"colour=red\" there, and a number in this data"},
+        {NULL, colours, "input 2 is a number there, and 1 for \"colour=red\" in this data"},
+        {turned, colours, "input 1 is 1 for \"colour=red\" there, and a number in this data"},
+    };
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        struct rg_dataset there = {.inputs = 2, .classes = 3, .mean = zeros, .deviation = ones};
+        struct rg_dataset here = there;
+        there.input_names = cases[i].there;
+        here.input_names = cases[i].here;
+        struct rg_error e = {0};
+        int err = carry(&there, &here, &e);
+        CU_ASSERT_EQUAL(err, cases[i].words ? RG_ERR_INVALID : 0);
+        CU_ASSERT_TRUE(!cases[i].words ||
+                       complains(&e, scratch_path("carried.safetensors"), 0, cases[i].words));
+        free(here.wanted_mean);
+        free(here.wanted_deviation);
+    }
+    struct rg_dataset here = {.inputs = 2, .classes = 3, .input_names = colours};
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL(carry(NULL, &here, &e), 0); /* another program's file says nothing of it */
+}
+
 /* Metadata as another writer may have them. */
 static void test_strange_scaling(void)
 {
@@ -377,6 +412,7 @@ static const struct suite_test tests[] = {
     {"the scaling of inputs is taken", test_scaling_is_taken},
     {"strange scalings are refused", test_strange_scaling},
     {"classes that contradict are refused", test_names_of_classes},
+    {"inputs that contradict are refused", test_names_of_inputs},
 };
 
 int main(int argc, char **argv)
