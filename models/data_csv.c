@@ -206,22 +206,38 @@ static int scan(struct csv *csv, const struct rg_data_spec *spec, int which, str
 
 /* ---- what is told from it ---- */
 
+/* Is the column called as those that number rows? "", "index", "row_id", "PassengerId". */
+static bool called_number(const char *name)
+{
+    static const char *const names[] = {"", "id", "index", "unnamed: 0", "row", "no"};
+    static const char *const ends[] = {"_id", " id", "-id", "Id", "ID", "_no", "_nr"};
+    for (size_t i = 0; i < RG_COUNT(names); i++)
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    for (size_t i = 0; i < RG_COUNT(ends); i++) {
+        size_t n = strlen(name), k = strlen(ends[i]);
+        if (n > k && strcmp(name + n - k, ends[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Does the column number the rows? One up from row to row, unless these are seconds of a date; or,
- * where its name says so, rising whole numbers, or as many of them as there are rows. */
+ * where its name says so, rising whole numbers, or as many of them as there are rows; or any whole
+ * numbers that are called "id" and nothing else. */
 static bool numbers_rows(const struct csv *csv, int c)
 {
-    static const char *const names[] = {"", "id", "index", "unnamed: 0", "row", "row_id", "no"};
     const struct statistics *s = &csv->of;
     const char *name = csv->format[0].names ? csv->format[0].names[c] : NULL;
-    bool called = false;
-    for (size_t i = 0; i < RG_COUNT(names) && name; i++)
-        called = called || strcasecmp(name, names[i]) == 0;
+    bool called = name && called_number(name);
     if (csv->rows < 10 || csv->columns.wanted[c])
         return false;
     if (s->steps[c] && s->high[c] < 1e8)
         return true;
     bool whole = s->low[c] == floor(s->low[c]) && s->high[c] == floor(s->high[c]);
-    return called && whole && (s->rises[c] || s->high[c] - s->low[c] == csv->rows - 1.0);
+    return called && whole &&
+           (s->rises[c] || s->high[c] - s->low[c] == csv->rows - 1.0 ||
+            strcasecmp(name, "id") == 0);
 }
 
 /* What is told of the inputs. */
@@ -426,6 +442,20 @@ static int refuse_one_class(const struct csv *csv, const struct rg_data_spec *sp
                         suspects[0] ? "; " : "");
 }
 
+/* Half of the rows and more have a label of their own, and nobody said which column it is. */
+static int refuse_many(const struct csv *csv, const struct rg_data_spec *spec, struct rg_error *e)
+{
+    char name[80], suspects[240];
+    int label = csv->columns.label;
+    rg_format_suspects(csv->path[0], &csv->format[0], label, suspects, sizeof suspects);
+    return rg_data_fail(spec, e,
+                        "%s: %s, the last, would be the label, but has %d different values in %u "
+                        "rows; %s%s%slabel=\"first|last|NAME|NUMBER\" says which column it is",
+                        csv->path[0], rg_format_column(&csv->format[0], label, name, sizeof name),
+                        csv->labels.count, csv->rows, suspects[0] ? "what looks like labels: " : "",
+                        suspects, suspects[0] ? "; " : "");
+}
+
 /* The last column would be the label, but another is called so. */
 static int refuse_default(const struct csv *csv, const struct rg_data_spec *spec,
                           struct rg_error *e)
@@ -464,6 +494,9 @@ static int find_classes(struct csv *csv, const struct rg_data_spec *spec, uint8_
         return refuse_one_class(csv, spec, e);
     if (err == 0 && columns->suspect >= 0)
         return refuse_default(csv, spec, e);
+    bool by_default = columns->label >= 0 && !rg_data_text(spec, "label");
+    if (err == 0 && by_default && csv->rows >= 10 && csv->labels.count > (int)csv->rows / 2)
+        return refuse_many(csv, spec, e);
     if (err == 0 && columns->ones > 0)
         err = rg_data_named_classes(spec, csv->path[0], &csv->labels, data, e);
     else if (err == 0)

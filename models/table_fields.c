@@ -89,7 +89,11 @@ int rg_field_count(const char *line, char separator)
 
 bool rg_is_like_number(const char *text)
 {
-    static const char *const marks[] = {".",
+    static const char *const marks[] = {"AM",
+                                        "PM",
+                                        "am",
+                                        "pm",
+                                        ".",
                                         ",",
                                         "'",
                                         "_",

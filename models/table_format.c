@@ -51,8 +51,8 @@ static int sample_read(const char *path, struct sample *sample, struct rg_error 
     if (got < 0)
         return rg_fail_at(e, path, 0, "cannot be read: %s", why.text);
     while (sample->count < SAMPLE && (got = rg_lines_any(&lines, &line, &length, e)) > 0)
-        if (line[strspn(line, " \t\f\v")] != '\0' && !(*line == '#' && sample->count > 0) &&
-            (got = sample_add(sample, path, line, e)) < 0)
+        if (line[strspn(line, " \t\f\v")] != '\0' && !rg_lines_is_hint(&lines, line) &&
+            !(*line == '#' && sample->count > 0) && (got = sample_add(sample, path, line, e)) < 0)
             break;
     int last = lines.line;
     rg_lines_close(&lines);

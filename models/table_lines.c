@@ -90,16 +90,26 @@ int rg_lines_any(struct rg_lines *lines, char **line, size_t *length, struct rg_
                           " or any other code of 8 bits");
     while (n > 0 && (start[n - 1] == '\r' || start[n - 1] == ' '))
         start[--n] = '\0';
+    if (lines->line == 1 && memchr(start, '\r', n))
+        return rg_fail_at(e, lines->path, 1,
+                          "a carriage return inside the line: lines end with a line feed, or with "
+                          "both");
     *line = lines->line == 1 ? rg_skip_mark(start) : start;
     *length = n - (size_t)(*line - start);
     return 1;
+}
+
+bool rg_lines_is_hint(const struct rg_lines *lines, const char *line)
+{
+    return lines->line == 1 && strncmp(line, "sep=", 4) == 0 && line[4] && !line[5];
 }
 
 int rg_lines_next(struct rg_lines *lines, char **line, size_t *length, struct rg_error *e)
 {
     int got;
     while ((got = rg_lines_any(lines, line, length, e)) > 0)
-        if ((*line)[strspn(*line, " \t\f\v")] != '\0' && **line != '#')
+        if ((*line)[strspn(*line, " \t\f\v")] != '\0' && **line != '#' &&
+            !rg_lines_is_hint(lines, *line))
             break;
     return got;
 }

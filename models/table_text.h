@@ -25,7 +25,9 @@ int rg_lines_open(struct rg_lines *lines, const char *path, struct rg_error *e);
  * byte-order mark; valid until the next call. 1, or 0 at the end; errors name file and line. */
 int rg_lines_next(struct rg_lines *lines, char **line, size_t *length, struct rg_error *e);
 void rg_lines_close(struct rg_lines *lines);
-/* The same, comments too, for who looks for a heading in them. */
+/* Is that the first line "sep=;", which spreadsheets write for one another? It is no row. */
+bool rg_lines_is_hint(const struct rg_lines *lines, const char *line);
+/* The same, comments and hints too, for who looks for a heading in them. */
 int rg_lines_any(struct rg_lines *lines, char **line, size_t *length, struct rg_error *e);
 
 /* ---- fields ---- */

@@ -6,6 +6,7 @@
 #include "study/job_parts.h"
 
 #include "base/check.h"
+#include "models/data.h"
 #include "scenario/text.h"
 #include "strategies/samples.h"
 
@@ -35,12 +36,16 @@ static int check_shapes(const struct rg_study *study, struct rg_error *e)
                                 "has %zu: they must be equal%s",
                                 network->file, inputs, s->data.line, data->inputs, why);
     }
-    if (network->classes != study->data.classes) {
-        rg_fail_at(e, network->file, network->layers[network->layer_count - 1].spec.line,
-                   "the last layer has %d outputs, the data at %.160s:%d has %d classes: they must "
-                   "be equal",
-                   network->classes, s->file, s->data.line, study->data.classes);
-        return RG_ERR_INVALID;
+    if (network->classes != data->classes) {
+        char names[160] = "";
+        for (int c = 0; c < data->classes && data->class_names; c++)
+            if (data->class_names[c])
+                rg_data_list(names, sizeof names, "\"%.40s\"", data->class_names[c]);
+        return rg_fail_at(
+            e, network->file, network->layers[network->layer_count - 1].spec.line,
+            "the last layer has %d outputs, the data at %.160s:%d has %d classes%s%s: "
+            "they must be equal",
+            network->classes, s->file, s->data.line, data->classes, names[0] ? ", " : "", names);
     }
     return 0;
 }

@@ -428,9 +428,18 @@ static void test_row_numbers(void)
         const char *name;
         int from, step, swap;
         bool left_out;
-    } cases[] = {{"", 0, 1, -9, true},      {"Id", 1, 1, -9, true},         {"t", 500, 1, -9, true},
-                 {"index", 3, 2, -9, true}, {"ID", 1, 1, 4, true},          {"t", 0, 2, -9, false},
-                 {"t", 1, 1, 4, false},     {"t", 1700000000, 1, -9, false}};
+    } cases[] = {{"", 0, 1, -9, true},
+                 {"Id", 1, 1, -9, true},
+                 {"t", 500, 1, -9, true},
+                 {"index", 3, 2, -9, true},
+                 {"ID", 1, 1, 4, true},
+                 {"t", 0, 2, -9, false},
+                 {"t", 1, 1, 4, false},
+                 {"t", 1700000000, 1, -9, false},
+                 {"PassengerId", 3, 2, -9, true},
+                 {"row_id", 3, 2, -9, true},
+                 {"humid", 3, 2, -9, false},
+                 {"id", 1000, 17, 4, true}};
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
         const char *path = numbered(cases[i].name, cases[i].from, cases[i].step, cases[i].swap);
         struct rg_data_spec spec = spec_of("csv", path, NULL);
@@ -605,6 +614,18 @@ static void test_dates(void)
     rg_dataset_free(&d);
 }
 
+/* What spreadsheets write in front of a table for one another. */
+static void test_hint(void)
+{
+    struct rg_data_spec spec =
+        spec_of("csv", scratch_text("h.csv", "sep=;\na;b;c\n1;2,5;0\n2;3;1\n3;4;0\n"), NULL);
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.train + d.test == 3 && d.inputs == 2);
+    rg_dataset_free(&d);
+    spec = spec_of("csv", scratch_text("h.csv", "1;2,5;0\nsep=;\n2;3;1\n"), NULL);
+    CU_ASSERT(refuses(&spec, "h.csv:2: ", "columns"));
+}
+
 static void test_constant(void)
 {
     struct rg_data_spec spec =
@@ -632,6 +653,7 @@ static void test_refusals(void)
         {"1,2,0\n2,3,1\n", "s.xml:7: ", "3 has", {"split", "group:7"}},
         {"1,2,0\n1,3,1\n", "s.xml:7: ", "is the same in all rows", {"split", "group:1"}},
         {"1,2,0\n2,3,1\n", "s.xml:7: ", "classes=\"1\"", {"classes", "1"}},
+        {"1,2,0\r2,3,1\r", "r.csv:1: ", "carriage return inside", {0}},
     };
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
         const struct word words[] = {cases[i].word, {0}};
@@ -648,6 +670,10 @@ static void test_refusals(void)
     for (int i = 0, used = 0; i < 300; i++)
         used += snprintf(text + used, sizeof text - (size_t)used, "%d,%g\n", i % 7, i * 1.5);
     spec = spec_of("csv", scratch_text("r.csv", text), NULL);
+    CU_ASSERT(refuses(&spec, "s.xml:7: ",
+                      "column 2, the last, would be|300 different values in 300 rows|"
+                      "what looks like labels: column 1"));
+    say(&spec, "label", "last");
     CU_ASSERT(refuses(&spec, "s.xml:7: ", "300 different labels|up to 256 classes"));
 }
 
@@ -908,6 +934,7 @@ int main(int argc, char **argv)
         {"dates and other offsets", test_offsets},
         {"the mean and deviation of another training", test_wanted_scaling},
         {"dates in words", test_dates},
+        {"a spreadsheet's hint", test_hint},
         {"constant columns", test_constant},
         {"refusals", test_refusals},
         {"splits", test_splits},
