@@ -265,7 +265,8 @@ static const struct argp argp = {
     "  ringsim --merge 1.json 2.json --json all.json\n\n"
     "In a Slurm array of 16: --shard $SLURM_ARRAY_TASK_ID/16 --json $SLURM_ARRAY_TASK_ID.json\n\n"
     "Exit status: 0 every run that fits and is possible finished; 1 internal error; 2 bad usage or "
-    "scenario; 3 deadlock or unfinished; 130 interrupted.",
+    "scenario; 3 deadlock or unfinished; 5 finished, but something could not be saved; 130 "
+    "interrupted.",
     children,
     NULL,
     NULL};

@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_OPEN = 16, MAX_PATH = RG_FILE_PATH, MAX_LINKS = 40 };
+enum { MAX_OPEN = 16, MAX_PATH = RG_FILE_PATH, MAX_LINKS = 40, SUFFIX = 48 };
 
 /* Names of unfinished temporary files, in memory that a signal handler may read. */
 static char pending[MAX_OPEN][MAX_PATH];
@@ -50,9 +52,25 @@ int rg_file_follow(const char *path, char target[RG_FILE_PATH])
     return -1;
 }
 
+/* Drawn once, and inherited by the processes that this one forks. */
+static uint64_t secret(void)
+{
+    static uint64_t drawn;
+    if (drawn == 0 && getrandom(&drawn, sizeof drawn, 0) != sizeof drawn)
+        drawn = 0;
+    return drawn;
+}
+
+/* A name that nobody who has not been told can prepare a file or link under. */
 static void name_temporary(const char *path, long pid, size_t size, char *temporary)
 {
-    snprintf(temporary, size, "%s.part-%ld", path, pid);
+    snprintf(temporary, size, "%s.part-%016" PRIx64 "-%ld", path, secret(), pid);
+}
+
+static void name_folder(const char *path, char folder[MAX_PATH])
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, MAX_PATH, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
 }
 
 static void release(struct rg_file *file)
@@ -80,7 +98,7 @@ static int place(struct rg_file *file, const char *path, struct rg_error *e)
         return rg_fail(e, RG_ERR_IO, "%.200s: cannot write: %s", path, strerror(errno));
     if (direct) /* a device or pipe: write straight to it */
         snprintf(target, sizeof target, "%s", path);
-    size_t length = strlen(target) + 32;
+    size_t length = strlen(target) + SUFFIX;
     if (length > MAX_PATH)
         return rg_fail(e, RG_ERR_IO, "%.200s...: the path is too long", path);
     file->path = strdup(path);
@@ -97,6 +115,42 @@ static int place(struct rg_file *file, const char *path, struct rg_error *e)
     return 0;
 }
 
+/* A file without a name, which vanishes with the process; -1 where the file system knows of no
+ * such, or it could be given no name later. */
+static int open_nameless(const char *temporary)
+{
+    char folder[MAX_PATH], link[SUFFIX];
+    struct stat status;
+    if (lstat(temporary, &status) == 0 || errno != ENOENT)
+        return -1;
+    name_folder(temporary, folder);
+    int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (fd < 0 || access(link, F_OK) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Never through a link: under a temporary name there is nothing, or this fails. */
+static FILE *open_stream(struct rg_file *file)
+{
+    int fd;
+    file->nameless = false;
+    if (is_direct(file)) {
+        fd = open(file->target, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    } else {
+        fd = open_nameless(file->temporary);
+        file->nameless = fd >= 0;
+        if (fd < 0)
+            fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    }
+    FILE *stream = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (!stream && fd >= 0)
+        close(fd);
+    return stream;
+}
+
 int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
 {
     *file = (struct rg_file){0};
@@ -111,7 +165,7 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
         release(file);
         return rg_fail(e, RG_ERR_IO, "%s: too many files open at once", path);
     }
-    file->stream = fopen(file->temporary, "wb"); /* a signal between the two finds nothing */
+    file->stream = open_stream(file); /* a signal between the two finds nothing */
     if (!file->stream) {
         int error = errno;
         rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(error));
@@ -122,18 +176,63 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
     return 0;
 }
 
+/* Some file systems have nothing to sync, or not for everybody: that is no failure. */
+static int sync_fd(int fd)
+{
+    if (fsync(fd) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ||
+        errno == EROFS)
+        return 0;
+    return -1;
+}
+
+static int sync_folder(const char *path)
+{
+    char folder[MAX_PATH];
+    name_folder(path, folder);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES ? 0 : -1; /* it may be written and not read */
+    int result = sync_fd(fd), error = errno;
+    close(fd);
+    errno = error;
+    return result;
+}
+
+/* Everything is on the disk, under the temporary name. */
+static int settle(const struct rg_file *file)
+{
+    char link[SUFFIX];
+    int fd = fileno(file->stream);
+    errno = 0;
+    if (fflush(file->stream) != 0 || ferror(file->stream)) {
+        errno = errno ? errno : EIO;
+        return -1;
+    }
+    if (is_direct(file))
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (sync_fd(fd) != 0 || (file->nameless && linkat(AT_FDCWD, link, AT_FDCWD, file->temporary,
+                                                      AT_SYMLINK_FOLLOW) != 0))
+        return -1;
+    return sync_folder(file->target);
+}
+
 int rg_file_commit(struct rg_file *file, struct rg_error *e)
 {
-    int failed = fflush(file->stream) != 0 || ferror(file->stream);
-    if (!file->path)
+    int failed, error;
+    if (!file->path) {
+        failed = fflush(file->stream) != 0 || ferror(file->stream);
         return failed ? rg_fail(e, RG_ERR_IO, "standard output: %s", strerror(errno)) : 0;
-    int error = errno;
+    }
+    failed = settle(file);
+    error = errno;
     if (fclose(file->stream) != 0 && !failed) {
-        failed = 1;
+        failed = -1;
         error = errno;
     }
-    if (!failed && !is_direct(file) && rename(file->temporary, file->target) != 0) {
-        failed = 1;
+    if (!failed && !is_direct(file) &&
+        (rename(file->temporary, file->target) != 0 || sync_folder(file->target) != 0)) {
+        failed = -1;
         error = errno;
     }
     if (failed) {
@@ -182,7 +281,7 @@ void rg_file_abandon_on_signals(int status)
 void rg_file_abandon_of(const char *path, long pid)
 {
     char target[MAX_PATH], temporary[MAX_PATH];
-    if (rg_file_follow(path, target) != 0 || strlen(target) + 32 > sizeof temporary)
+    if (rg_file_follow(path, target) != 0 || strlen(target) + SUFFIX > sizeof temporary)
         return;
     name_temporary(target, pid, sizeof temporary, temporary);
     unlink(temporary);
@@ -194,9 +293,7 @@ static int try_folder(const char *target, bool *unknown)
 {
     char folder[MAX_PATH];
     struct stat status;
-    const char *slash = strrchr(target, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash + 1 - target) : 1,
-             slash ? target : ".");
+    name_folder(target, folder);
     if (lstat(target, &status) != 0 && errno != ENOENT)
         return -1; /* a name that is too long, a folder that is none */
     int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);

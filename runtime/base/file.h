@@ -1,10 +1,13 @@
 /* Files that appear whole or not at all.
  *
- * Happy path: open a temporary file beside the target (what the path stands for, where it is a
- * link), write, close, rename over the target. Failure modes handled: the folder is missing or not
- * writable (reported at open, before any work), the disk is full (reported at commit, target
- * untouched), an interruption (temporary files of this process are unlinked by rg_file_abandon_all,
- * which is safe in a signal handler). */
+ * Happy path: open a file without a name in the folder of the target (what the path stands for,
+ * where it is a link), write; sync it and the folder, name it, and rename it over the target. Where
+ * a file system knows of no files without a name, it has one from the beginning that nobody can
+ * guess. Failure modes handled: the folder is missing or not writable (reported at open, before any
+ * work), the disk is full (reported at commit, target untouched), something or somebody has put a
+ * link in the way (never followed), an interruption (temporary files of this process are unlinked
+ * by rg_file_abandon_all, which is safe in a signal handler), a machine that loses power (old file
+ * or new, whole). */
 #ifndef RG_BASE_FILE_H
 #define RG_BASE_FILE_H
 
@@ -17,6 +20,7 @@
 struct rg_file {
     FILE *stream;                    /* write here; standard output when the path is "-" */
     char *path, *target, *temporary; /* as given; what that points to; until it is whole */
+    bool nameless;                   /* `temporary` is a name only while it is put in place */
 };
 
 int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e);
@@ -26,7 +30,7 @@ void rg_file_abandon_all(void);
 /* From here on SIGINT and SIGTERM end the program with `status`, after rg_file_abandon_all; until a
  * program that has more to bring to an end catches them itself. */
 void rg_file_abandon_on_signals(int status);
-/* The temporary file of a process that did not live to do it itself. */
+/* The temporary file of a process, forked by this one, that did not live to do it itself. */
 void rg_file_abandon_of(const char *path, long pid);
 
 /* Symbolic links that end the path, followed one by one: the last need not point to anything. 0, or

@@ -13,6 +13,7 @@ enum {
     RG_EXIT_USAGE,
     RG_EXIT_DEADLOCK,
     RG_EXIT_PEER,
+    RG_EXIT_UNSAVED, /* trained, but something could not be saved */
     RG_EXIT_INTERRUPTED = 130
 };
 
@@ -68,6 +69,7 @@ bool rg_cli_shows_table(const struct rg_options *options);
 /* Exit status for the runs of a result (the worst of them), and for one error code. */
 int rg_cli_exit_status(const struct rg_result *result);
 int rg_cli_exit_of(int error_code);
+int rg_cli_worse_of(int one, int other); /* of two exit statuses */
 /* "PROGRAM: TEXT" to standard error; the exit status for that code. */
 int rg_cli_complain(const char *program, int error_code, const char *text);
 
@@ -88,8 +90,10 @@ void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream);
 /* Write --json alone, whole or not at all. */
 int rg_cli_write(const struct rg_options *options, const struct rg_result *result,
                  struct rg_error *e);
-/* Write --json and --trace, whole or not at all, and the table unless --json - or --quiet. The exit
- * status of the program: 1 when something could not be written, else that of the runs. */
+/* Write --json and --trace, whole or not at all, and the table unless --json - or --quiet; it is
+ * printed in spite of --quiet where the result is nowhere else. What could not be saved, --save
+ * included, is said. The exit status of the program: RG_EXIT_UNSAVED then, unless a run ended
+ * worse; 1 where standard output could not be written. */
 int rg_cli_finish(const struct rg_options *options, const char *program,
                   const struct rg_result *result);
 /* Below the table, where a run did not fit: how large a network each strategy could hold. */

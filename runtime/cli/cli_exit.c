@@ -33,22 +33,31 @@ int rg_cli_complain(const char *program, int error_code, const char *text)
     return rg_cli_exit_of(error_code);
 }
 
-int rg_cli_exit_status(const struct rg_result *result)
+int rg_cli_worse_of(int one, int other)
 {
     /* From harmless to worst; what the user did outranks what came of it. */
-    static const int order[] = {RG_EXIT_OK,       RG_EXIT_USAGE,    RG_EXIT_PEER,
-                                RG_EXIT_DEADLOCK, RG_EXIT_INTERNAL, RG_EXIT_INTERRUPTED};
-    size_t worst = 0;
+    static const int order[] = {RG_EXIT_OK,         RG_EXIT_UNSAVED,  RG_EXIT_USAGE,
+                                RG_EXIT_PEER,       RG_EXIT_DEADLOCK, RG_EXIT_INTERNAL,
+                                RG_EXIT_INTERRUPTED};
+    for (size_t k = RG_COUNT(order); k-- > 0;)
+        if (order[k] == one || order[k] == other)
+            return order[k];
+    return RG_EXIT_INTERNAL;
+}
+
+int rg_cli_exit_status(const struct rg_result *result)
+{
+    int worst = RG_EXIT_OK;
     for (int i = 0; i < result->run_count; i++) {
         const struct rg_run *run = &result->runs[i];
-        int status = RG_EXIT_OK;
+        int status = run->unsaved[0] ? RG_EXIT_UNSAVED : RG_EXIT_OK;
         if (run->status == RG_RUN_INTERRUPTED)
             status = RG_EXIT_INTERRUPTED;
+        else if (run->status == RG_RUN_LOST)
+            status = RG_EXIT_PEER;
         else if (run->status == RG_RUN_FAILED)
             status = run->error_code ? rg_cli_exit_of(run->error_code) : RG_EXIT_INTERNAL;
-        for (size_t k = 0; k < RG_COUNT(order); k++)
-            if (order[k] == status)
-                worst = RG_MAX(worst, k);
+        worst = rg_cli_worse_of(worst, status);
     }
-    return order[worst];
+    return worst;
 }

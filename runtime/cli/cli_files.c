@@ -225,29 +225,40 @@ int rg_cli_flush(const char *program)
     return RG_EXIT_INTERNAL;
 }
 
+static void tell_unsaved(const struct rg_result *result, const char *program)
+{
+    for (int i = 0; i < result->run_count; i++)
+        if (result->runs[i].unsaved[0])
+            fprintf(stderr, "%s: %s: not saved: %s\n", program, result->runs[i].label,
+                    result->runs[i].unsaved);
+}
+
 int rg_cli_finish(const struct rg_options *options, const char *program,
                   const struct rg_result *result)
 {
     struct rg_error e = {0};
-    bool table = rg_cli_shows_table(options);
-    int failed = 0;
+    bool table = rg_cli_shows_table(options),
+         streams = options->json && !strcmp(options->json, "-");
+    int status = rg_cli_exit_status(result);
     if (options->json && write_file(options->json, result, rg_result_write, &e) < 0) {
         fprintf(stderr, "%s: --json %s\n", program, e.text);
-        failed = 1;
+        status = rg_cli_worse_of(status, streams ? RG_EXIT_INTERNAL : RG_EXIT_UNSAVED);
+        table = !streams;
     }
     if (options->trace && write_file(options->trace, result, rg_result_trace, &e) < 0) {
         fprintf(stderr, "%s: --trace %s\n", program, e.text);
-        failed = 1;
+        status = rg_cli_worse_of(status, RG_EXIT_UNSAVED);
     }
+    tell_unsaved(result, program);
     if (table) {
         rg_result_table(result, stdout);
         if (options->classes)
             rg_result_classes(result, stdout);
-        failed |= rg_cli_flush(program) != RG_EXIT_OK;
+        status = rg_cli_worse_of(status, rg_cli_flush(program));
     } else {
         rg_result_failures(result, program, stderr);
     }
-    return failed ? RG_EXIT_INTERNAL : rg_cli_exit_status(result);
+    return status;
 }
 
 void rg_cli_host(struct rg_result *result, double wall_s)

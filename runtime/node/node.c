@@ -74,7 +74,8 @@ static int *new_confusion(const struct node *n, bool last)
     return kept ? calloc(classes * classes, sizeof(int)) : NULL;
 }
 
-/* What has diverged is not saved: a file that is there may be the last good one. */
+/* What has diverged is not saved: a file that is there may be the last good one. A file that cannot
+ * be written is no reason to throw a result away. */
 static int look(struct node *n, bool last)
 {
     struct rg_checkpoint_writer writer;
@@ -83,8 +84,8 @@ static int look(struct node *n, bool last)
     bool root = n->w->rank == 0;
     bool save = root && last && n->options->save && n->verdict != DIVERGED;
     int result = root ? rg_inspection_open(&inspection, n->job, true) : 0;
-    if (result == 0 && save)
-        result = rg_checkpoint_begin(&writer, n->options->save, n->job->network, n->job->data, &e);
+    save = save && result == 0 &&
+           rg_checkpoint_begin(&writer, n->options->save, n->job->network, n->job->data, &e) == 0;
     if (result == 0 && root) {
         inspection.checkpoint = save ? &writer : NULL;
         inspection.digest = last ? rg_digest_new() : NULL;
@@ -96,12 +97,12 @@ static int look(struct node *n, bool last)
         rg_digest_end(inspection.digest, n->run->weights_sha256);
     if (root && result == 0)
         result = judge(n, &inspection);
-    if (inspection.checkpoint && result == 0 && n->verdict != DIVERGED)
-        result = rg_checkpoint_end(&writer, &e);
-    else if (inspection.checkpoint)
+    if (save && result == 0 && n->verdict != DIVERGED)
+        rg_checkpoint_end(&writer, &e);
+    else if (save)
         rg_checkpoint_abandon(&writer);
     if (e.code)
-        memcpy(n->run->error, e.text, sizeof n->run->error);
+        rg_copy_text(n->run->unsaved, sizeof n->run->unsaved, e.text);
     if (root && result == 0) {
         n->run->final.loss = inspection.loss;
         n->run->final.accuracy = inspection.accuracy;

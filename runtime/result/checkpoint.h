@@ -18,7 +18,8 @@ struct rg_checkpoint_writer {
 int rg_checkpoint_begin(struct rg_checkpoint_writer *writer, const char *path,
                         const struct rg_network *network, const struct rg_dataset *data,
                         struct rg_error *e);
-int rg_checkpoint_add(struct rg_checkpoint_writer *writer, const float *values, size_t count);
+/* Where it cannot be written rg_checkpoint_end will say so. */
+void rg_checkpoint_add(struct rg_checkpoint_writer *writer, const float *values, size_t count);
 int rg_checkpoint_end(struct rg_checkpoint_writer *writer, struct rg_error *e);
 void rg_checkpoint_abandon(struct rg_checkpoint_writer *writer);
 

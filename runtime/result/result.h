@@ -10,14 +10,15 @@
 #include <stdio.h>
 
 /* IMPOSSIBLE: at this point of a sweep the strategy cannot run; DIVERGED: it ended early, and well,
- * since its loss had no bound. `error` says why. */
+ * since its loss had no bound; LOST: a node was lost. `error` says why. */
 enum rg_status {
     RG_RUN_OK,
     RG_RUN_NO_FIT,
     RG_RUN_FAILED,
     RG_RUN_INTERRUPTED,
     RG_RUN_IMPOSSIBLE,
-    RG_RUN_DIVERGED
+    RG_RUN_DIVERGED,
+    RG_RUN_LOST
 };
 
 struct rg_run_setting { /* a parameter of a strategy, or a key at the point of a sweep */

@@ -17,6 +17,7 @@ static const char *const status_names[] = {
     [RG_RUN_INTERRUPTED] = "interrupted",
     [RG_RUN_IMPOSSIBLE] = "impossible",
     [RG_RUN_DIVERGED] = "diverged",
+    [RG_RUN_LOST] = "lost",
 };
 
 const char *rg_status_name(enum rg_status status)

@@ -283,7 +283,7 @@ void rg_result_failures(const struct rg_result *result, const char *program, FIL
 {
     for (int i = 0; i < result->run_count; i++) {
         const struct rg_run *run = &result->runs[i];
-        if (run->status != RG_RUN_FAILED)
+        if (run->status != RG_RUN_FAILED && run->status != RG_RUN_LOST)
             continue;
         char *note = note_of(run), point[CELL], where[CELL + 40] = "", *line = NULL;
         point_of(run, point);

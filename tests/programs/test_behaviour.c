@@ -552,7 +552,9 @@ static void saved_scaling_is_taken(void)
     unlink(scenario);
 }
 
-static void a_full_disk_is_told_without_a_table(void)
+/* The training is not lost with it: the result is written, or printed where it has no other place.
+ */
+static void a_full_disk_keeps_the_result(void)
 {
     const char *const worlds[] = {"ringsim", "ringnode --local"};
     for (size_t i = 0; i < RG_COUNT(worlds); i++) {
@@ -563,9 +565,30 @@ static void a_full_disk_is_told_without_a_table(void)
             "%s scenarios/iris-3.xml --strategy single --set epochs=1 --save /dev/full --quiet",
             worlds[i]);
         command_run(line, 60, &output);
-        CU_ASSERT_EQUAL(output.status, 1);
+        CU_ASSERT_EQUAL(output.status, 5);
         CU_ASSERT_STRING_EQUAL(output.out, "");
-        CU_ASSERT_PTR_NOT_NULL(strstr(output.err, ": single: failed: /dev/full: cannot write"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(output.err, ": single: not saved: /dev/full: cannot write"));
+        snprintf(
+            line, sizeof line,
+            "%s scenarios/iris-3.xml --strategy single --set epochs=1 --save /dev/full --json -",
+            worlds[i]);
+        command_run(line, 60, &output);
+        CU_ASSERT_EQUAL(output.status, 5);
+        json_t *result = json_loads(output.out, 0, NULL);
+        json_t *run = json_array_get(json_object_get(result, "runs"), 0);
+        CU_ASSERT_STRING_EQUAL(command_text(run, "status"), "ok");
+        CU_ASSERT_PTR_NOT_NULL(
+            strstr(command_text(run, "unsaved"), "/dev/full: cannot write: No space left"));
+        CU_ASSERT_PTR_NULL(json_object_get(run, "ending"));
+        json_decref(result);
+        snprintf(
+            line, sizeof line,
+            "%s scenarios/iris-3.xml --strategy single --set epochs=1 --json /dev/full --quiet",
+            worlds[i]);
+        command_run(line, 60, &output);
+        CU_ASSERT_EQUAL(output.status, 5);
+        CU_ASSERT_PTR_NOT_NULL(strstr(output.err, ": --json /dev/full: cannot write"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "accuracy"));
     }
 }
 
@@ -602,7 +625,7 @@ int main(int argc, char **argv)
         {"saved parameters load again, in another world", saved_parameters_load_again},
         {"the scaling that was saved is taken", saved_scaling_is_taken},
         {"accuracy is told by class", accuracy_is_told_by_class},
-        {"a full disk is told, table or not", a_full_disk_is_told_without_a_table},
+        {"a full disk keeps the result", a_full_disk_keeps_the_result},
         {"where no run has finished there is no table", nothing_finished_is_no_table},
     };
     if (!mkdtemp(folder))

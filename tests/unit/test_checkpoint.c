@@ -41,7 +41,7 @@ static const char *save(const struct rg_network *network, const float *values)
     CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, network, NULL, &e), 0);
     for (size_t i = 0, some; i < network->parameters; i += some) { /* in uneven pieces */
         some = RG_MIN(network->parameters - i, (size_t)7);
-        CU_ASSERT_EQUAL(rg_checkpoint_add(&writer, values + i, some), 0);
+        rg_checkpoint_add(&writer, values + i, some);
     }
     CU_ASSERT_EQUAL(rg_checkpoint_end(&writer, &e), 0);
     return path;
@@ -104,7 +104,7 @@ static void test_scaling_is_told(void)
     const char *path = scratch_path("scaled.safetensors");
     size_t size, length;
     CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &network, &data, &e), 0);
-    CU_ASSERT_EQUAL(rg_checkpoint_add(&writer, values, network.parameters), 0);
+    rg_checkpoint_add(&writer, values, network.parameters);
     CU_ASSERT_EQUAL_FATAL(rg_checkpoint_end(&writer, &e), 0);
     unsigned char *bytes = slurp(path, &size, &length);
     char *header = strndup((char *)bytes + 8, length);
@@ -275,7 +275,7 @@ static int carry(struct rg_dataset *there, struct rg_dataset *here, struct rg_er
     const char *path = scratch_path("carried.safetensors");
     float values[9] = {0}, *back;
     CU_ASSERT_EQUAL_FATAL(rg_checkpoint_begin(&writer, path, &network, there, NULL), 0);
-    CU_ASSERT_EQUAL(rg_checkpoint_add(&writer, values, network.parameters), 0);
+    rg_checkpoint_add(&writer, values, network.parameters);
     CU_ASSERT_EQUAL_FATAL(rg_checkpoint_end(&writer, NULL), 0);
     int err = rg_checkpoint_load(path, &network, here, &back, e);
     CU_ASSERT_EQUAL(back == NULL, err != 0);

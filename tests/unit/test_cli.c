@@ -9,8 +9,13 @@
 #include "support/suite.h"
 #include "toy_platform.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static const char good[] = "<scenario name=\"test\" seed=\"7\">\n"
@@ -234,6 +239,10 @@ static void test_exit_statuses(void)
     runs[0].status = RG_RUN_NO_FIT;
     runs[0].error_code = RG_ERR_NO_FIT;
     CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 0);
+    strcpy(runs[2].unsaved, "x: the disk is full");
+    CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 5);
+    runs[1].status = RG_RUN_LOST;
+    CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 4);
     runs[1].status = RG_RUN_FAILED;
     runs[1].error_code = RG_ERR_PEER;
     CU_ASSERT_EQUAL(rg_cli_exit_status(&result), 4);
@@ -274,7 +283,7 @@ static void test_outputs(void)
     CU_ASSERT_PTR_NOT_NULL(freopen(scratch_path("stderr"), "w", stderr));
     CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 3);
     options.json = "/absent/x"; /* the folder went away while it ran */
-    CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 1);
+    CU_ASSERT_EQUAL(rg_cli_finish(&options, "program", &result), 3);
     fflush(stderr);
     dup2(saved, STDERR_FILENO);
     close(saved);
@@ -330,11 +339,94 @@ static void test_links(void)
     expect_text("there/new", "first");
     CU_ASSERT_TRUE(is_link("near") && is_link("far") && is_link("there/ahead"));
     CU_ASSERT_FALSE(is_link("there/old") || is_link("there/new"));
-    char temporary[600];
-    snprintf(temporary, sizeof temporary, "%s.part-1", scratch_path("there/old"));
-    scratch_text("there/old.part-1", "of a process that has died");
-    rg_file_abandon_of(scratch_path("far"), 1);
-    CU_ASSERT_EQUAL(access(temporary, F_OK), -1);
+}
+
+/* ---- temporary files ---- */
+
+static bool nameless_files_unknown;
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...)
+{
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    if (nameless_files_unknown && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return __real_open(path, flags, mode);
+}
+
+/* The first name in the folder that begins so and goes on; the number of them. */
+static int names_after(const char *folder, const char *begin, char name[256])
+{
+    int count = 0;
+    DIR *dir = opendir(scratch_path(folder));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (strncmp(entry->d_name, begin, strlen(begin)) == 0 &&
+            strcmp(entry->d_name, begin) != 0 && count++ == 0)
+            snprintf(name, 256, "%s", entry->d_name);
+    closedir(dir);
+    return count;
+}
+
+/* Dies with the file half written. */
+static pid_t die_writing(const char *path)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rg_file file;
+        struct rg_error e;
+        if (rg_file_open(&file, path, &e) == 0) {
+            fputs("half", file.stream);
+            fflush(file.stream);
+        }
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    return pid;
+}
+
+/* Who dies leaves no file without a name; one with a name is known to the parent, and to nobody
+ * else: not even the process that wrote the one before can tell the next. */
+static void test_temporaries(void)
+{
+    char name[256] = "", path[600];
+    mkdir(scratch_path("part"), 0777);
+    scratch_text("part/net", "whole");
+    for (int unknown = 0; unknown < 2; unknown++) {
+        nameless_files_unknown = unknown;
+        pid_t pid = die_writing(scratch_path("part/net"));
+        CU_ASSERT_EQUAL(names_after("part", "net", name), unknown);
+        rg_file_abandon_of(scratch_path("part/net"), (long)pid);
+        CU_ASSERT_EQUAL(names_after("part", "net", name), 0);
+        expect_text("part/net", "whole");
+    }
+    CU_ASSERT_TRUE(strncmp(name, "net.part-", 9) == 0 &&
+                   strspn(name + 9, "0123456789abcdef") == 16);
+    CU_ASSERT_NOT_EQUAL(strtoull(name + 9, NULL, 16), 0);
+    /* the very name of this process, prepared by somebody who has guessed it */
+    snprintf(path, sizeof path, "%s.part-%.16s-%ld", scratch_path("part/net"), name + 9,
+             (long)getpid());
+    scratch_text("victim", "untouched");
+    CU_ASSERT_EQUAL(symlink(scratch_path("victim"), path), 0);
+    for (int unknown = 0; unknown < 2; unknown++) {
+        struct rg_file file;
+        struct rg_error e = {0};
+        nameless_files_unknown = unknown;
+        CU_ASSERT_EQUAL(rg_file_open(&file, scratch_path("part/net"), &e), RG_ERR_IO);
+    }
+    expect_text("victim", "untouched");
+    unlink(path);
+    write_through(scratch_path("part/net"), "again", true);
+    expect_text("part/net", "again");
+    nameless_files_unknown = false;
+    CU_ASSERT_EQUAL(names_after("part", "net", name), 0);
 }
 
 static const struct suite_test tests[] = {
@@ -344,6 +436,7 @@ static const struct suite_test tests[] = {
     {"exit statuses", test_exit_statuses},
     {"outputs", test_outputs},
     {"outputs through links", test_links},
+    {"temporary files", test_temporaries},
 };
 
 int main(int argc, char **argv)

@@ -96,7 +96,7 @@ static void test_json_structure(void)
     json_t *run = json_array_get(json_object_get(root, "runs"), 0);
     check_keys(
         run,
-        "label kind params nodes numerics status error sweep iterations samples time_s "
+        "label kind params nodes numerics status error sweep iterations samples time_s unsaved "
         "iteration_s formula predicted energy_J energy_source meter sample_J traffic "
         "memory_bytes late_receives staleness peak_units extrapolated_iterations training final "
         "to_accuracy weights_sha256 per_node ");
@@ -313,7 +313,7 @@ static void test_wrong_bytes(void)
                {9 + 9 + 8, 255, "nodes"},
                {18 + 15, 1, "nodes"},
                {18 + 16, 2, "numerics"},
-               {18 + 24, RG_RUN_DIVERGED + 1, "status"}};
+               {18 + 24, RG_RUN_LOST + 1, "status"}};
     for (size_t i = 0; i < RG_COUNT(bad); i++) {
         unsigned char before = bytes.at[bad[i].at];
         bytes.at[bad[i].at] = bad[i].value;
@@ -674,7 +674,7 @@ static void test_archive_damage(void)
         {"\"places\": [0,2]", "\"places\": [0,3]", "places"},
         {"\"places\": [0,2]", "\"places\": [0]", "places"},
         {"\"runs\": [", "\"runs\": [{},", "run 1"},
-        {"\"status\": \"failed\"", "\"status\": \"lost\"", "run 2|status"},
+        {"\"status\": \"failed\"", "\"status\": \"gone\"", "run 2|status"},
         {"\"seed\": ", "\"seed\": -", "seed"},
         {"\"nodes\": 2", "\"nodes\": -2", "run 1|nodes"},
         {"\"nodes\": 2", "\"nodes\": \"2\"", "run 1|nodes"},

@@ -202,8 +202,8 @@ const struct argp ringnode_argp = {
     "more than 1 % of its computations took longer than the board that paces them would. "
     "Exit status: 0 every run that fits finished; 1 internal error, or a paced run that is "
     "invalid; "
-    "2 bad usage or scenario; 3 unfinished; 4 a peer was lost or refused; "
-    "130 interrupted.",
+    "2 bad usage or scenario; 3 unfinished; 4 a peer was lost or refused; 5 trained, but something "
+    "could not be saved; 130 interrupted.",
     children,
     tell_meters,
     NULL};

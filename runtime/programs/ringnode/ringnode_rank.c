@@ -149,8 +149,7 @@ static void fail_run(struct rg_run *run, const struct rg_job *job, int code, con
 }
 
 /* What went wrong, in words: who was lost, where somebody was. */
-static int explain(struct ringnode *node, const struct rg_run *run, int code, char *text,
-                   size_t size)
+static int explain(struct ringnode *node, int code, char *text, size_t size)
 {
     struct rg_mesh_lost lost;
     if (timed_out || (!ringnode_interrupted && rg_mesh_expired(node->mesh))) { /* here, or there */
@@ -159,8 +158,6 @@ static int explain(struct ringnode *node, const struct rg_run *run, int code, ch
     }
     if (code != RG_ERR_INTERRUPTED && rg_mesh_lost(node->mesh, &lost))
         snprintf(text, size, "%s", lost.text);
-    else if (code == RG_ERR_IO && run && run->error[0]) /* of --save: which file, and why */
-        snprintf(text, size, "%s", run->error);
     else
         snprintf(text, size, "%s", rg_strerror(code));
     return code;
@@ -201,7 +198,7 @@ static void run_job(struct ringnode *node, int index)
         tell_energy(node, job, run);
         return;
     }
-    node->rest_code = explain(node, run, code, text, sizeof text);
+    node->rest_code = explain(node, code, text, sizeof text);
     fail_run(run, job, node->rest_code, text);
     if (node->rank > 0)
         fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);
@@ -211,7 +208,8 @@ static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_
 {
     sockets->known = true;
     snprintf(sockets->cipher, sizeof sockets->cipher, "%s", facts->cipher);
-    rg_copy_text(sockets->congestion_control, sizeof sockets->congestion_control, facts->congestion);
+    rg_copy_text(sockets->congestion_control, sizeof sockets->congestion_control,
+                 facts->congestion);
     sockets->slow_start_after_idle = facts->slow_start_after_idle;
     sockets->retransmits = facts->retransmits;
     sockets->bytes_sent = facts->wire_sent;
