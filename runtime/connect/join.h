@@ -10,6 +10,8 @@
 #define RG_DEFAULT_PORT 7470
 #define RG_HOST_TEXT    280
 
+#define RG_PEER_TIMEOUT_S 20
+
 struct rg_host {
     char name[256]; /* a name or an address, without brackets */
     char port[8];
@@ -42,7 +44,8 @@ struct rg_join {
     const char *version;   /* NULL: this program's */
     uint64_t nonce;        /* names the run; 0: rank 0 draws one and tells the others */
     double timeout_s;      /* for the join as a whole */
-    double peer_timeout_s; /* a silent peer is lost after; 0: 20 */
+    double peer_timeout_s; /* a silent peer is lost after; 0: RG_PEER_TIMEOUT_S */
+    double slow_s;         /* say of a wait for a peer that it takes so long; 0: never */
     /* All ranks have the same key, and nobody without it gets in; NULL: none. Ranks without a key
      * talk over loopback only (other hosts are RG_ERR_INVALID), unless insecure. */
     const struct rg_key *key;

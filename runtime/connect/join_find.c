@@ -103,7 +103,7 @@ bool rg_slow_start_after_idle(void)
 
 void rg_join_tune(const struct rg_gathering *g, int fd)
 {
-    double timeout = g->o->peer_timeout_s > 0 ? g->o->peer_timeout_s : 20;
+    double timeout = g->o->peer_timeout_s > 0 ? g->o->peer_timeout_s : RG_PEER_TIMEOUT_S;
     int idle = RG_MAX(1, (int)(timeout / 4));
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define FAREWELL_S 1.0 /* for the others to read it */
@@ -28,20 +29,28 @@ static void fail(struct rg_gathering *g, int rank, bool expired)
                           "interrupted while joining, as rank %d at %s says", rank, host);
 }
 
-/* The first frames, as many as a hello has room for: nobody sends more to one that is missing. */
+/* The next frame; false: it is not there, or none. */
+static bool next_frame(struct rg_talk *t, struct rg_header *h)
+{
+    while (t->have < RG_MESSAGE_HEADER && rg_join_read(t) > 0)
+        continue;
+    if (t->have < RG_MESSAGE_HEADER || rg_header_decode(t->bytes, h))
+        return false;
+    t->have -= RG_MESSAGE_HEADER;
+    memmove(t->bytes, t->bytes + RG_MESSAGE_HEADER, t->have);
+    return true;
+}
+
+/* Whoever has met all others says that it is alive, and waits for them at a barrier; nothing else
+ * comes before an interruption. */
 bool rg_join_hear_interruption(struct rg_gathering *g, int rank, struct rg_talk *t)
 {
     struct rg_header h;
-    while (t->have < sizeof t->bytes && rg_join_read(t) > 0)
-        continue;
-    for (size_t at = 0; at + RG_MESSAGE_HEADER <= t->have; at += RG_MESSAGE_HEADER) {
-        if (rg_header_decode(t->bytes + at, &h))
-            return false;
+    while (next_frame(t, &h))
         if (h.type == RG_FRAME_INTERRUPT) {
             fail(g, rank, h.tag == RG_WIRE_EXPIRED);
             return true;
         }
-    }
     return false;
 }
 

@@ -32,6 +32,7 @@ static const unsigned char fields[RG_FRAME_END] = {
     [RG_FRAME_RETRACTED] = LENGTH,
     [RG_FRAME_BARRIER] = SEQUENCE,
     [RG_FRAME_LEAVE] = TAG | SEQUENCE,
+    [RG_FRAME_REASON] = TAG | LENGTH,
 };
 
 const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struct rg_header *h)
@@ -55,6 +56,8 @@ const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struc
         return "a frame with a field that its type does not have";
     if (h->type == RG_FRAME_INTERRUPT && h->tag > RG_WIRE_EXPIRED)
         return "an interruption of unknown kind";
+    if (h->type == RG_FRAME_REASON && (h->length == 0 || h->length >= RG_WIRE_REASON))
+        return "a reason of impossible length";
     if (h->length > RG_WIRE_LONGEST && h->type != RG_FRAME_ACK)
         return "a frame of impossible length";
     bool segment = h->type == RG_FRAME_MORE || (h->type == RG_FRAME_DATA && h->length);
@@ -93,7 +96,7 @@ void rg_hello_encode(const struct rg_hello *hello, unsigned char bytes[RG_WIRE_H
     memcpy(bytes + AT_REASON, hello->reason, strnlen(hello->reason, RG_WIRE_REASON - 1));
 }
 
-static void take_text(const unsigned char *bytes, size_t room, char *text)
+void rg_wire_text(const unsigned char *bytes, size_t room, char *text)
 {
     size_t n = 0;
     for (; n < room - 1 && bytes[n]; n++)
@@ -117,9 +120,9 @@ const char *rg_hello_decode(const unsigned char bytes[RG_WIRE_HELLO], struct rg_
                                .size = rg_get_u32(bytes + AT_SIZE),
                                .target = rg_get_u32(bytes + AT_TARGET),
                                .nonce = rg_get_u64(bytes + AT_NONCE)};
-    take_text(bytes + AT_VERSION, RG_WIRE_VERSION, hello->version);
-    take_text(bytes + AT_SCENARIO, RG_DIGEST_TEXT, hello->scenario);
-    take_text(bytes + AT_REASON, RG_WIRE_REASON, hello->reason);
+    rg_wire_text(bytes + AT_VERSION, RG_WIRE_VERSION, hello->version);
+    rg_wire_text(bytes + AT_SCENARIO, RG_DIGEST_TEXT, hello->scenario);
+    rg_wire_text(bytes + AT_REASON, RG_WIRE_REASON, hello->reason);
     if (hello->kind < RG_HELLO_ASKS || hello->kind > RG_HELLO_REFUSED)
         return "its hello is of no known kind";
     if (hello->size == 0 || hello->size > INT32_MAX || hello->rank >= hello->size)

@@ -11,7 +11,7 @@
 /* Payload (floats, counts) is not converted: a big-endian node would train on other numbers. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "payload travels in little-endian order");
 
-#define RG_WIRE_PROTOCOL 3u
+#define RG_WIRE_PROTOCOL 4u
 
 /* A message travels in segments, so that frames of other kinds wait for one segment at most. Their
  * size is the sender's choice, a multiple of the unit but for the last. */
@@ -39,10 +39,14 @@ enum rg_frame {
     RG_FRAME_RETRACT,  /* [length] such receives of the tag have been cancelled [tag] */
     RG_FRAME_RETRACTED, /* [length] of the permissions had not been used */
     RG_FRAME_BARRIER,   /* came to a barrier [sequence: its number] */
-    RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, or RG_WIRE_NOBODY; sequence:
-                           as of ACK, which may not have gone out]; withdraws what it announced */
+    RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, itself where it failed, or
+                           RG_WIRE_NOBODY; sequence: as of ACK, which may not have gone out];
+                           withdraws what it announced */
     RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: RG_WIRE_EXPIRED] the time for it is up */
     RG_FRAME_GOODBYE,   /* leaves the mesh */
+    RG_FRAME_BEAT,      /* a sign of life, where there was nothing else to say for a while */
+    RG_FRAME_REASON,    /* what became of rank [tag], maybe the sender: a text of [length] bytes
+                           follows; before a LEAVE that names the rank */
     RG_FRAME_END
 };
 #define RG_WIRE_EAGER   1u /* flag of DATA: counts against the eager limit */
@@ -60,6 +64,9 @@ void rg_header_encode(const struct rg_header *header, unsigned char bytes[RG_MES
 /* NULL, or what is wrong with the bytes. */
 const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER],
                              struct rg_header *header);
+/* Bytes up to the first 0, or all but the last of `room`, as a text: terminated, printable, without
+ * newlines, and zeroes behind it. */
+void rg_wire_text(const unsigned char *bytes, size_t room, char *text);
 
 /* The first thing each side says. The fields up to version keep their place in every protocol. */
 #define RG_WIRE_HELLO   512

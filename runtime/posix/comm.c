@@ -132,11 +132,11 @@ static int wait_events(struct rg_mesh *m, struct epoll_event *events, double tim
 /* What a waiting strand waits for is often there in less time than going to sleep and waking take.
  * Other processes may have the processor meanwhile; not while a strand of this rank computes, which
  * would share it. */
-static int look_a_while(struct rg_mesh *m, struct epoll_event *events, double timeout,
+static int look_a_while(struct rg_mesh *m, struct epoll_event *events, double begin, double timeout,
                         double *patience)
 {
     int n = 0;
-    double begin = rg_clock_s(), spent = 0, most = RG_MIN(timeout, *patience);
+    double spent = 0, most = RG_MIN(timeout, *patience);
     while (n == 0 && spent < most && atomic_load(&m->computing) == 0) {
         n = epoll_wait(m->epoll, events, EVENTS, 0);
         if (n == 0)
@@ -152,13 +152,17 @@ static int look_a_while(struct rg_mesh *m, struct epoll_event *events, double ti
 static void drive(struct rg_mesh *m, enum rg_driver who, double timeout, double *patience)
 {
     struct epoll_event events[EVENTS];
+    double now = m->now_s = rg_clock_s();
     m->driver = who;
     m->undriven_s = 0;
     rg_match_spread_interruption(&m->match);
+    if (now >= m->beat_s)
+        rg_beat(m);
+    timeout = RG_MIN(timeout, m->beat_s - now);
     rg_link_flush_dirty(m);
     m->in_epoll = true;
     rg_comm_unlock(m);
-    int n = look_a_while(m, events, timeout, patience);
+    int n = look_a_while(m, events, now, timeout, patience);
     if (n == 0)
         n = wait_events(m, events, timeout);
     rg_comm_lock(m);
@@ -253,9 +257,13 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
 {
     struct rg_mesh *m = s->mesh;
     bool looked = false;
-    double patience = SPIN_S;
+    double patience = SPIN_S, begin = m->now_s, word_s = begin + m->slow_s;
     int result;
     while ((result = ready(arg)) == RG_PENDING) {
+        if (m->now_s >= word_s && !s->inward) {
+            rg_beat_tell_slow(s, m->now_s - begin);
+            word_s += word_s - begin;
+        }
         if (atomic_load(&m->match.interrupted) && !s->closing) {
             result = RG_ERR_INTERRUPTED;
             break;
@@ -271,7 +279,7 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
         } else {
             if (m->driver == RG_DRIVER_NONE && m->comm_asleep)
                 wake_comm(m);
-            sleep_strand(s, left);
+            sleep_strand(s, RG_MIN(left, m->slow_s));
         }
     }
     if (m->driver == RG_DRIVER_NONE)

@@ -75,6 +75,7 @@ static void wrote(struct rg_link *l, size_t bytes)
 {
     size_t before = l->pair->segment;
     l->mesh->facts.wire_sent += l->tls ? 0 : bytes; /* TLS counts itself */
+    l->said |= bytes > 0;
     rg_stream_wrote(l->pair, bytes);
     if (l->pair->segment == before)
         return;
@@ -154,14 +155,16 @@ void rg_link_note_lost(struct rg_mesh *m, int rank, int code, const char *why, i
     struct rg_mesh_lost *lost = &m->lost;
     if (lost->rank >= 0)
         return;
+    char hearsay[40] = "";
+    const char *colon = why[0] ? ": " : "";
     lost->rank = rank;
     lost->code = code;
-    const char *host = m->links[rank].host;
-    if (why)
-        snprintf(lost->text, sizeof lost->text, "rank %d (%.250s) was lost: %s", rank, host, why);
-    else
-        snprintf(lost->text, sizeof lost->text, "rank %d (%.250s) was lost, as rank %d reports",
-                 rank, host, teller);
+    rg_copy_text(lost->host, sizeof lost->host, m->links[rank].host);
+    rg_copy_text(lost->why, sizeof lost->why, why);
+    if (teller >= 0 && teller != rank)
+        snprintf(hearsay, sizeof hearsay, ", as rank %d reports", teller);
+    snprintf(lost->text, sizeof lost->text, "rank %d (%.280s) %s%s%s%.255s", rank, lost->host,
+             teller == rank ? "failed" : "was lost", hearsay, colon, why);
     if (!m->quiet)
         fprintf(stderr, "ringnode: rank %d: %s\n", m->match.rank, lost->text);
 }
@@ -170,7 +173,7 @@ void rg_link_lose(struct rg_link *l, int code, const char *format, ...)
 {
     if (l->pair->gone)
         return;
-    char why[128];
+    char why[sizeof l->mesh->lost.why];
     va_list args;
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
@@ -210,8 +213,8 @@ static void lose_silent(struct rg_link *l, ssize_t n)
     else if (n < 0 && l->tls && errno == EPROTO)
         rg_link_lose(l, RG_ERR_PROTOCOL, "%s", rg_secure_why(l->tls));
     else
-        rg_link_lose(l, RG_ERR_PEER, "%s",
-                     n < 0 ? strerror(errno) : "it vanished without a goodbye");
+        rg_link_lose(l, RG_ERR_PEER, "%s%s",
+                     n < 0 ? strerror(errno) : "it vanished without a goodbye", l->suspicion);
 }
 
 /* ---- in ---- */
@@ -245,6 +248,7 @@ void rg_link_read(struct rg_link *l)
             return;
         }
         l->mesh->facts.wire_received += l->tls ? 0 : (size_t)n;
+        l->heard = true;
         const char *wrong = rg_stream_read(l->pair, (size_t)n);
         if (!wrong && l->dirty && rg_stream_may_start(l->pair))
             rg_link_flush(l); /* what it has permitted leaves before the rest comes in */

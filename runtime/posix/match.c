@@ -18,6 +18,7 @@
 #include "posix/match_parts.h"
 
 #include "base/check.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,12 @@ void rg_match_spread_interruption(struct rg_match *m)
     rg_match_changed(m);
 }
 
+void rg_match_beat(struct rg_pair *p)
+{
+    p->tx_beat = true;
+    rg_match_dirty(p);
+}
+
 void rg_match_say_goodbye(struct rg_match *m)
 {
     for (int r = 0; r < m->size; r++) {
@@ -167,8 +174,9 @@ static void end_pair(struct rg_pair *p)
     p->in.stale = p->in.active;
 }
 
-void rg_match_end_run(struct rg_match *m, int lost)
+void rg_match_end_run(struct rg_match *m, int lost, const char *why)
 {
+    snprintf(m->reason, sizeof m->reason, "%s", why);
     for (int r = 0; r < m->run_size; r++) {
         struct rg_pair *p = &m->pairs[r];
         RG_ASSERT(!p->writing);

@@ -121,7 +121,7 @@ struct rg_pair {
     struct rg_expectation expected[RG_EXPECTATIONS];
     int expected_count;
     /* frames to be written */
-    bool tx_ack, tx_interrupt, tx_goodbye;
+    bool tx_ack, tx_interrupt, tx_goodbye, tx_beat;
     int tx_announce; /* receives to announce */
     struct rg_retraction tx_retract[RG_EXPECTATIONS];
     int tx_retract_count;
@@ -143,7 +143,9 @@ struct rg_pair {
     uint64_t rx_permitted; /* bytes of the largest of them */
     uint32_t barrier_run;  /* the run of barrier_seen, which may be the next one */
     uint64_t barrier_seen;
-    uint32_t left_run; /* the last run it has left */
+    uint32_t left_run;  /* the last run it has left */
+    uint32_t reason_of; /* the rank of `reason` */
+    char reason[RG_WIRE_REASON];
 
     /* bytes (stream.c) */
     size_t segment;       /* size of segments: what goes out in about a millisecond */
@@ -164,8 +166,9 @@ struct rg_match_ops {
     void (*complete)(void *world, struct rg_transfer *t);
     /* A barrier, a peer that left, an interruption: whoever waits for anything looks again. */
     void (*changed)(void *world);
-    /* The peer says that it has lost this rank. */
-    void (*lost)(void *world, struct rg_pair *teller, int rank);
+    /* The peer says that it has lost this rank, or (its own) that it has failed; why: "" where it
+     * does not know. */
+    void (*lost)(void *world, struct rg_pair *teller, int rank, const char *why);
     /* The connection cannot go on, for this reason: rg_match_gone is to be called. */
     void (*fail)(void *world, struct rg_pair *p, int code, const char *why);
 };
@@ -180,6 +183,7 @@ struct rg_match {
     atomic_bool expired;     /* interrupted since the time was up */
     bool interrupt_told;
     bool closing; /* the program has returned; what it had posted is being cancelled */
+    char reason[RG_WIRE_REASON]; /* told with the next LEAVE that names a rank; "": unknown */
     uint32_t run;
     int run_size; /* 0: none is open */
     uint64_t barrier;
@@ -225,10 +229,12 @@ static inline bool rg_match_is_written(const struct rg_transfer *t)
 /* Everything of the run before must have been ended. size: ranks of the run; this one may be
  * beyond them. */
 void rg_match_begin_run(struct rg_match *m, int size);
-/* This rank leaves the run: peers are told, with the rank that it has lost (-1: none). Its
- * program's transfers have been cancelled, and what had begun is written or of a peer that is gone.
- */
-void rg_match_end_run(struct rg_match *m, int lost);
+/* This rank leaves the run: peers are told, with the rank that it has lost or, where it has failed,
+ * its own (-1: none), and why. Its program's transfers have been cancelled, and what had begun is
+ * written or of a peer that is gone. */
+void rg_match_end_run(struct rg_match *m, int lost, const char *why);
+/* Tell the peer that this rank is alive, unless it hears it anyway. */
+void rg_match_beat(struct rg_pair *p);
 /* Tells the peer that this rank has come to the barrier number m->barrier. */
 void rg_match_say_barrier(struct rg_pair *to);
 /* Has the peer come to it? 0, RG_PENDING, or why it never will. */

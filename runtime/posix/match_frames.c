@@ -51,7 +51,7 @@ static const char *on_leave(struct rg_pair *p, const struct rg_header *h)
         if (h->tag >= (uint32_t)m->size)
             return "it has lost a rank that does not exist";
         if ((int)h->tag != m->rank)
-            m->ops->lost(m->world, p, (int)h->tag);
+            m->ops->lost(m->world, p, (int)h->tag, p->reason_of == h->tag ? p->reason : "");
     }
     if (h->run != m->run || m->run_size == 0 || p->left)
         return NULL;
@@ -82,6 +82,11 @@ const char *rg_match_frame(struct rg_pair *p, const struct rg_header *h)
         return NULL;
     case RG_FRAME_GOODBYE:
         p->goodbye = true;
+        return NULL;
+    case RG_FRAME_BEAT:
+        return NULL;
+    case RG_FRAME_REASON:
+        p->reason_of = h->tag;
         return NULL;
     default:
         break;

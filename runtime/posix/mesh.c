@@ -18,15 +18,24 @@
 
 /* ---- runs ---- */
 
-static void end_run(struct rg_mesh *m, struct rg_posix_strand *s)
+/* Did the program end for a reason of this rank's own, which the others do not know? */
+static bool has_failed(const struct rg_mesh *m, int result)
+{
+    return result < 0 && result != RG_ERR_PEER && result != RG_ERR_INTERRUPTED &&
+           m->lost.rank < 0 && !atomic_load(&m->match.interrupted);
+}
+
+static void end_run(struct rg_mesh *m, struct rg_posix_strand *s, int result)
 {
     struct rg_match *match = &m->match;
+    bool failed = has_failed(m, result);
     rg_match_spread_interruption(
         match); /* before it looks as if this rank left of its own accord */
     match->closing = true;
     rg_posix_close_strand(s);
     match->closing = false;
-    rg_match_end_run(match, m->lost.rank);
+    rg_match_end_run(match, failed ? match->rank : m->lost.rank,
+                     failed ? rg_strerror(result) : m->lost.why);
     rg_link_flush_dirty(m);
 }
 
@@ -47,7 +56,7 @@ int rg_mesh_run(struct rg_mesh *m, int size, rg_program_fn program, void *arg, i
     if (error == 0)
         *result = rg_posix_call(&s, program, arg);
     rg_comm_lock(m);
-    end_run(m, &s);
+    end_run(m, &s, *result);
     if (error == RG_ERR_PEER && m->lost.rank >= 0)
         rg_fail(e, error, "%s", m->lost.text);
     else if (error)
@@ -81,9 +90,9 @@ static void changed(void *world)
     rg_comm_wake_all(world);
 }
 
-static void lost(void *world, struct rg_pair *teller, int rank)
+static void lost(void *world, struct rg_pair *teller, int rank, const char *why)
 {
-    rg_link_note_lost(world, rank, RG_ERR_PEER, NULL, teller->rank);
+    rg_link_note_lost(world, rank, RG_ERR_PEER, why, teller->rank);
 }
 
 static void fail(void *world, struct rg_pair *p, int code, const char *why)
@@ -132,9 +141,12 @@ static struct rg_mesh *new_mesh(const struct rg_join *options)
     m->links = calloc((size_t)n, sizeof *m->links);
     int opened = rg_match_open(&m->match, options->rank, n, &match_ops, m);
     for (int r = 0; opened == 0 && m->links && r < n; r++) {
-        m->links[r] = (struct rg_link){.mesh = m, .pair = &m->match.pairs[r], .fd = -1};
+        m->links[r] =
+            (struct rg_link){.mesh = m, .pair = &m->match.pairs[r], .fd = -1, .suspicion = ""};
         rg_host_text(&options->hosts->host[r], m->links[r].host);
     }
+    if (opened == 0 && m->links)
+        rg_beat_open(m, options->peer_timeout_s, options->timeout_s, options->slow_s);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = UINT32_MAX};
     if (opened == 0 && m->links && m->epoll >= 0 && m->kick >= 0 &&
         epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->kick, &event) == 0)

@@ -7,6 +7,7 @@
  *
  *     match*.c, stream.c   messages and their bytes, without sockets (match.h, stream.h)
  *     link.c               one peer's socket
+ *     beat.c               signs of life
  *     comm.c               who drives, waits and wakes
  *     pace.c, requests.c   computations and messages of programs
  *     strands.c            threads of programs
@@ -32,6 +33,9 @@ struct rg_link {
     bool mute;             /* writing failed; what it has sent is still read */
     bool want_out;         /* waits for EPOLLOUT */
     bool dirty;            /* in mesh->dirty */
+    bool heard, said;      /* something has been read, written since the last beat */
+    const char *suspicion; /* why nothing gets through, though the peer is heard: a clause, or "" */
+    double heard_s;        /* date of the beat before which something was read last */
     struct rg_link *next_dirty;
     char host[RG_HOST_TEXT];
 };
@@ -47,6 +51,7 @@ struct rg_posix_strand {
     bool woken;
     bool closing; /* goes on in spite of an interruption */
     bool inward;  /* waits for other strands of this rank only */
+    int awaits;   /* the peer that it waits for, or (-1) none in particular */
     pthread_cond_t wake;
     struct rg_posix_strand *next_waiting;
     uintptr_t stack_low, stack_high; /* where the program's frames were */
@@ -93,6 +98,12 @@ struct rg_mesh {
     struct rg_link *dirty;
     double undriven_s; /* of computing, as expected, since a thread last drove */
 
+    /* who is alive */
+    double now_s;  /* date at which a thread last drove */
+    double beat_s; /* date of the next beat */
+    double beat_every_s, silence_s /* a peer that is silent so long is lost */;
+    double slow_s; /* a wait that takes so long is worth a word; INFINITY: none is */
+
     int strands; /* spawned in this run */
 
     const struct rg_board *pace; /* NULL: computations take their own time */
@@ -114,8 +125,17 @@ void rg_link_read(struct rg_link *l);
 void rg_link_lose(struct rg_link *l, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void rg_link_facts(const struct rg_link *l, struct rg_mesh_facts *facts); /* adds */
-/* Remember (and say) who was lost, if it is the first: for `why`, or (NULL) as `teller` reports. */
+/* Remember (and say) who was lost, if it is the first, and why ("": unknown), as `teller` reports
+ * (-1: as seen here). One that tells of itself has failed. */
 void rg_link_note_lost(struct rg_mesh *m, int rank, int code, const char *why, int teller);
+
+/* ---- beat.c: signs of life ---- */
+void rg_beat_open(struct rg_mesh *m, double peer_timeout_s, double join_timeout_s, double slow_s);
+/* Under the lock, whenever m->beat_s has come: gives signs of life where nothing else was said, and
+ * loses peers that gave none for too long. */
+void rg_beat(struct rg_mesh *m);
+/* A strand has waited so long for a peer that is alive: say so. */
+void rg_beat_tell_slow(const struct rg_posix_strand *s, double seconds);
 
 /* ---- pace.c: computations that take a board's time ---- */
 void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_compute_fn fn,

@@ -91,13 +91,13 @@ static int look(void *arg)
     return RG_PENDING;
 }
 
-/* Do other strands of this rank alone complete these? */
-static bool are_inward(const struct rg_mesh *m, struct rg_request *const *requests, int n)
+/* The first peer whose doing completes one of these; -1: other strands of this rank alone do. */
+static int awaited(const struct rg_mesh *m, struct rg_request *const *requests, int n)
 {
     for (int i = 0; i < n; i++)
         if (requests[i] && requests[i]->peer != m->match.rank)
-            return false;
-    return true;
+            return requests[i]->peer;
+    return -1;
 }
 
 int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, int n,
@@ -109,7 +109,8 @@ int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, in
     int result = look(&l);
     s->idle |= result != 0;
     if (result) {
-        s->inward = are_inward(s->mesh, requests, n);
+        s->awaits = awaited(s->mesh, requests, n);
+        s->inward = s->awaits < 0;
         result = rg_comm_wait(s, look, &l, deadline);
         s->inward = false;
     }

@@ -21,6 +21,7 @@ void rg_posix_open_strand(struct rg_posix_strand *s, struct rg_mesh *m,
     rg_world_init(&s->handle, ops, m->match.rank, size);
     s->mesh = m;
     s->idle = true;
+    s->awaits = -1;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

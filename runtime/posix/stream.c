@@ -101,6 +101,22 @@ static bool put_rts(struct rg_pair *p)
     return true;
 }
 
+/* What became of the rank that LEAVE names. */
+static bool put_reason(struct rg_pair *p)
+{
+    const char *text = p->match->reason;
+    size_t length = strlen(text);
+    struct rg_header h = {.type = RG_FRAME_REASON, .tag = p->tx_leave_lost, .length = length};
+    if (length == 0 || p->tx_leave_lost == RG_WIRE_NOBODY)
+        return true;
+    if (p->small_end + RG_MESSAGE_HEADER + length > sizeof p->small)
+        return false;
+    put_frame(p, &h);
+    memcpy(p->small + p->small_end, text, length);
+    p->small_end += length;
+    return true;
+}
+
 /* Barriers, interruption, leaving. */
 static bool put_farewell(struct rg_pair *p)
 {
@@ -117,7 +133,7 @@ static bool put_farewell(struct rg_pair *p)
     if ((!p->tx_leave_run || p->tx_barrier_run <= p->tx_leave_run) &&
         !put_sequence(p, RG_FRAME_BARRIER, &p->tx_barrier, p->tx_barrier_run))
         return false;
-    if (p->tx_leave_run && !put_frame(p, &leave))
+    if (p->tx_leave_run && (!put_reason(p) || !put_frame(p, &leave)))
         return false;
     p->tx_leave_run = 0;
     if (!put_sequence(p, RG_FRAME_BARRIER, &p->tx_barrier, p->tx_barrier_run))
@@ -127,6 +143,16 @@ static bool put_farewell(struct rg_pair *p)
             return false;
         p->tx_goodbye = false;
     }
+    return true;
+}
+
+/* Where nothing else is said. */
+static bool put_beat(struct rg_pair *p)
+{
+    struct rg_header h = {.type = RG_FRAME_BEAT};
+    if (p->tx_beat && p->small_end == 0 && !p->writing)
+        put_frame(p, &h);
+    p->tx_beat = false;
     return true;
 }
 
@@ -147,7 +173,7 @@ static bool fill_small(struct rg_pair *p)
         return false;
     p->tx_ack = false;
     return put_sequence(p, RG_FRAME_CTS, &p->tx_cts, run) && put_retractions(p) &&
-           put_announcements(p) && put_rts(p) && put_farewell(p);
+           put_announcements(p) && put_rts(p) && put_farewell(p) && put_beat(p);
 }
 
 /* ---- segments out ---- */
@@ -288,12 +314,21 @@ bool rg_stream_may_start(const struct rg_pair *p)
 
 /* ---- in ---- */
 
-static const char *take_frame(struct rg_pair *p)
+/* Of `have` bytes that are staged; false: some of it is still to come. */
+static bool take_frame(struct rg_pair *p, size_t have, const char **wrong)
 {
     struct rg_header h;
-    const char *wrong = rg_header_decode(p->staging + p->staged_at, &h);
-    p->staged_at += RG_MESSAGE_HEADER;
-    return wrong ? wrong : rg_match_frame(p, &h);
+    const unsigned char *at = p->staging + p->staged_at;
+    *wrong = rg_header_decode(at, &h);
+    size_t text = !*wrong && h.type == RG_FRAME_REASON ? (size_t)h.length : 0;
+    if (have < RG_MESSAGE_HEADER + text)
+        return false;
+    if (text)
+        rg_wire_text(at + RG_MESSAGE_HEADER, text + 1, p->reason);
+    p->staged_at += RG_MESSAGE_HEADER + text;
+    if (!*wrong)
+        *wrong = rg_match_frame(p, &h);
+    return true;
 }
 
 static const char *take_staged(struct rg_pair *p)
@@ -310,9 +345,7 @@ static const char *take_staged(struct rg_pair *p)
                 memcpy(target, p->staging + p->staged_at, n);
             p->staged_at += n;
             wrong = rg_match_payload(p, n);
-        } else if (have >= RG_MESSAGE_HEADER) {
-            wrong = take_frame(p);
-        } else {
+        } else if (have < RG_MESSAGE_HEADER || !take_frame(p, have, &wrong)) {
             break;
         }
     }

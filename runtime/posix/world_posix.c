@@ -109,6 +109,7 @@ int rg_posix_barrier(struct rg_world *w)
         int to = (w->rank + step) % n, from = (w->rank - step + n) % n;
         rg_match_say_barrier(&m->match.pairs[to]);
         rg_link_flush(&m->links[to]);
+        s->awaits = from;
         result = rg_comm_wait(s, heard, &m->match.pairs[from], INFINITY);
     }
     rg_comm_posted(m);

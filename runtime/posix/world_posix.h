@@ -56,13 +56,16 @@ void rg_mesh_interrupt(struct rg_mesh *mesh);
 void rg_mesh_expire(struct rg_mesh *mesh);
 bool rg_mesh_expired(struct rg_mesh *mesh);
 
-/* The first peer that was lost, or that another rank reports as lost. A rank that leaves a run
+/* The first peer that was lost, or failed, or that another rank reports as lost. One that gives no
+ * sign of life for peer_timeout_s (struct rg_join) is lost. A rank that leaves a run
  * before the others without having lost anyone is not lost; the others see RG_ERR_PEER all the
  * same. */
 struct rg_mesh_lost {
-    int rank;       /* -1: nobody */
-    int code;       /* RG_ERR_PEER, RG_ERR_PROTOCOL (nonsense) or RG_ERR_NOMEM */
-    char text[480]; /* "rank 2 (10.0.0.3:7470) was lost: connection reset by peer" */
+    int rank; /* -1: nobody */
+    int code; /* RG_ERR_PEER, RG_ERR_PROTOCOL (nonsense) or RG_ERR_NOMEM */
+    char host[RG_HOST_TEXT];
+    char why[256];  /* "connection reset by peer"; "": nobody has told */
+    char text[640]; /* "rank 2 (10.0.0.3:7470) was lost: connection reset by peer" */
 };
 /* Who was lost; false where nobody was. */
 bool rg_mesh_lost(struct rg_mesh *mesh, struct rg_mesh_lost *lost);

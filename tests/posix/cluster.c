@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+double cluster_peer_timeout_s, cluster_slow_s;
+
 /* With RG_TEST_KEY in the environment every rank has a key: the same tests again, over TLS. */
 static const struct rg_key *test_key(void)
 {
@@ -40,6 +42,8 @@ static void be_rank(struct cluster *c, int rank, const int gate[2], cluster_body
                            .scenario = "test",
                            .nonce = 1 + (uint64_t)getppid(),
                            .timeout_s = 30,
+                           .peer_timeout_s = cluster_peer_timeout_s,
+                           .slow_s = cluster_slow_s,
                            .key = test_key(),
                            .quiet = true};
     struct rg_mesh *mesh;

@@ -11,6 +11,9 @@ enum { CLUSTER_MOST = 64 };
 /* Runs in the process of each rank. */
 typedef int (*cluster_body)(struct rg_mesh *mesh, void *arg);
 
+/* Of the ranks of the next cluster: see struct rg_join; 0: its default. */
+extern double cluster_peer_timeout_s, cluster_slow_s;
+
 struct cluster {
     int size;
     pid_t pids[CLUSTER_MOST];

@@ -68,10 +68,11 @@ static void match_changed(void *world)
     (void)world; /* ranks that wait look all the time */
 }
 
-static void match_lost(void *world, struct rg_pair *teller, int rank)
+static void match_lost(void *world, struct rg_pair *teller, int rank, const char *why)
 {
     struct duo_rank *r = world;
     (void)teller;
+    DUO_REQUIRE(r->duo, strcmp(why, "it was dull") == 0);
     r->lost = rank;
 }
 
@@ -423,7 +424,7 @@ void duo_poll(struct duo *d, int rank)
     } else if (r->state == DUO_ENDING) {
         if (!all_written(r))
             return;
-        rg_match_end_run(&r->match, r->lost);
+        rg_match_end_run(&r->match, r->lost, "it was dull");
         r->state = DUO_IDLE;
         leave_oracle(d, rank);
     } else if (r->state == DUO_LEAVING && r->peer->gone) {

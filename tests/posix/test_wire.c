@@ -37,7 +37,8 @@ static void test_headers(void)
     for (int type = 0; type < 256; type++) {
         struct rg_header h = {.type = (uint8_t)type, .run = 1};
         rg_header_encode(&h, bytes);
-        bool known = type > 0 && type < RG_FRAME_END && type != RG_FRAME_MORE;
+        bool known = type > 0 && type < RG_FRAME_END && type != RG_FRAME_MORE &&
+                     type != RG_FRAME_REASON; /* these two have something behind them */
         CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL, known);
         h.flags = 2;
         rg_header_encode(&h, bytes);
@@ -47,6 +48,12 @@ static void test_headers(void)
         struct rg_header h = {.type = RG_FRAME_INTERRUPT, .tag = tag};
         rg_header_encode(&h, bytes);
         CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL, tag <= RG_WIRE_EXPIRED);
+    }
+    for (uint64_t length = 0; length <= RG_WIRE_REASON; length++) {
+        struct rg_header h = {.type = RG_FRAME_REASON, .tag = 3, .length = length};
+        rg_header_encode(&h, bytes);
+        CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL,
+                        length > 0 && length < RG_WIRE_REASON);
     }
     out.units = RG_WIRE_SEGMENT_MOST / RG_WIRE_UNIT;
     rg_header_encode(&out, bytes);

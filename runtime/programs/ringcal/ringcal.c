@@ -228,7 +228,7 @@ static int run_end(struct ringcal *c, int listener)
         err = outcome;
         snprintf(e.text, sizeof e.text, "%s", rg_strerror(err));
         if (err != RG_ERR_INTERRUPTED && rg_mesh_lost(c->mesh, &lost))
-            snprintf(e.text, sizeof e.text, "%s", lost.text);
+            rg_copy_text(e.text, sizeof e.text, lost.text);
     }
     mesh_to_stop = NULL;
     rg_mesh_leave(c->mesh);

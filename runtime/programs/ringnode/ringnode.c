@@ -179,6 +179,7 @@ int main(int argc, char **argv)
     struct ringnode node = {.rank = -1,
                             .compared = rg_clock_unknown,
                             .join_timeout_s = 60,
+                            .peer_timeout_s = RG_PEER_TIMEOUT_S,
                             .metering = {.choice = "none",
                                          .root = "/",
                                          .interval_s = RG_METER_INTERVAL_S,

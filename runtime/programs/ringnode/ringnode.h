@@ -15,7 +15,7 @@ struct ringnode {
     bool local;
     int local_nodes; /* 0: as the scenario says */
     bool unbound;    /* ranks of --local run on any core */
-    double join_timeout_s;
+    double join_timeout_s, peer_timeout_s;
     const char *key_file;
     bool insecure;
     struct rg_key key; /* of key_file */

@@ -11,6 +11,7 @@ enum {
     KEY_LOCAL,
     KEY_UNBOUND,
     KEY_JOIN,
+    KEY_PEER,
     KEY_KEY_FILE,
     KEY_INSECURE,
     KEY_PROGRESS,
@@ -39,6 +40,11 @@ static const struct argp_option options[] = {
      "(platform: the scenario's own): for testbeds whose machine is faster than the boards",
      0},
     {"join-timeout", KEY_JOIN, "SECONDS", 0, "Wait so long for the other ranks (default 60)", 0},
+    {"peer-timeout", KEY_PEER, "SECONDS", 0,
+     "Another rank that gives no sign of life for so long is lost (default 20; it gives one a "
+     "second "
+     "while it computes)",
+     0},
     {"key-file", KEY_KEY_FILE, "FILE", 0,
      "The key that all nodes share, a line of hexadecimal digits or base64: only who has it joins, "
      "and nobody else reads or changes what nodes say",
@@ -155,6 +161,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_JOIN:
         node->join_timeout_s = (double)rg_cli_count(state, "join-timeout", arg, 1, 86400);
+        return 0;
+    case KEY_PEER:
+        node->peer_timeout_s = (double)rg_cli_count(state, "peer-timeout", arg, 3, 86400);
         return 0;
     case KEY_KEY_FILE:
         node->key_file = arg;

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SLOW_S 10 /* a wait for another rank that is worth a line */
+
 /* ---- being stopped ---- */
 
 static struct rg_mesh *volatile mesh_to_stop;
@@ -157,7 +159,7 @@ static int explain(struct ringnode *node, int code, char *text, size_t size)
         return RG_ERR_TIMEOUT;
     }
     if (code != RG_ERR_INTERRUPTED && rg_mesh_lost(node->mesh, &lost))
-        snprintf(text, size, "%s", lost.text);
+        rg_copy_text(text, size, lost.text);
     else
         snprintf(text, size, "%s", rg_strerror(code));
     return code;
@@ -296,6 +298,8 @@ int ringnode_run_rank(struct ringnode *node, int listener)
                            .listener = listener,
                            .scenario = digest,
                            .timeout_s = node->join_timeout_s,
+                           .peer_timeout_s = node->peer_timeout_s,
+                           .slow_s = node->options.quiet ? 0 : SLOW_S,
                            .key = node->key_file ? &node->key : NULL,
                            .insecure = node->insecure,
                            .quiet = node->options.quiet || node->local,

@@ -1,0 +1,101 @@
+/* Who is alive: signs of life, given and missed.
+ *
+ * Happy path: whoever drives the sockets gives one to each peer that has been told nothing else for
+ * a while, also while the strands compute: a rank that computes for minutes is heard, one that is
+ * stopped is not, though its kernel still answers for it. Whatever is read from a peer is a sign.
+ *
+ * Failure modes handled: a peer that is silent for too long is lost. Where this process itself was
+ * away (stopped, or its machine asleep) the peers are given the time that it missed. Peers that
+ * have not been heard yet may still be joining. A path that drops large packets: what this rank has
+ * sent is sent again and again while the peer, whose packets are small, is heard. */
+#include "posix/mesh.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define BEAT_S 1.0
+
+enum {
+    AWAY_BEATS = 3, /* after so many without a look, this process was away */
+    TRIES = 3       /* retransmissions in a row that tell of more than a lost packet */
+};
+
+void rg_beat_open(struct rg_mesh *m, double peer_timeout_s, double join_timeout_s, double slow_s)
+{
+    m->silence_s = peer_timeout_s > 0 ? peer_timeout_s : RG_PEER_TIMEOUT_S;
+    m->beat_every_s = fmin(BEAT_S, m->silence_s / 4);
+    m->slow_s = slow_s > 0 ? slow_s : INFINITY;
+    m->beat_s = m->now_s = rg_clock_s();
+    for (int r = 0; r < m->match.size; r++)
+        m->links[r].heard_s = m->beat_s + join_timeout_s; /* it may take so long to join */
+}
+
+static bool tcp_facts(const struct rg_link *l, struct tcp_info *info)
+{
+    socklen_t length = sizeof *info;
+    memset(info, 0, sizeof *info);
+    return getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, info, &length) == 0;
+}
+
+/* Its answers to small packets come, those to large ones do not. */
+static void look_for_clogging(struct rg_link *l, double silent_s)
+{
+    struct tcp_info info;
+    bool heard = silent_s <= AWAY_BEATS * l->mesh->beat_every_s;
+    bool clogged = heard && l->pair->sends.first && tcp_facts(l, &info) && info.tcpi_unacked > 0 &&
+                   info.tcpi_retransmits >= TRIES;
+    l->suspicion = clogged
+                       ? "; small packets got through and large ones did not: is the MTU of the "
+                         "path smaller than that of the port?"
+                       : "";
+}
+
+static void lose_silent(struct rg_link *l, double seconds)
+{
+    struct tcp_info info;
+    bool answers = tcp_facts(l, &info) && info.tcpi_unacked == 0;
+    rg_link_lose(l, RG_ERR_PEER, "no sign of life for %.0f s%s%s", seconds,
+                 answers ? ", though its machine answers: it is stopped or hangs, or its large "
+                           "packets vanish on the way (MTU)"
+                         : "",
+                 l->suspicion);
+}
+
+static void look_at(struct rg_link *l, double now, double away)
+{
+    struct rg_mesh *m = l->mesh;
+    l->heard_s = l->heard ? now : l->heard_s + away;
+    l->heard = false;
+    look_for_clogging(l, now - l->heard_s);
+    if (now - l->heard_s > m->silence_s)
+        lose_silent(l, now - l->heard_s);
+    else if (!l->said)
+        rg_match_beat(l->pair);
+    l->said = false;
+}
+
+void rg_beat(struct rg_mesh *m)
+{
+    double now = m->now_s, late = now - m->beat_s;
+    double away = late > AWAY_BEATS * m->beat_every_s ? late : 0;
+    m->beat_s = now + m->beat_every_s;
+    for (int r = 0; r < m->match.size && !m->leaving; r++)
+        if (m->links[r].fd >= 0)
+            look_at(&m->links[r], now, away);
+}
+
+void rg_beat_tell_slow(const struct rg_posix_strand *s, double seconds)
+{
+    const struct rg_mesh *m = s->mesh;
+    if (s->awaits < 0 || s->closing)
+        return;
+    const struct rg_link *l = &m->links[s->awaits];
+    fprintf(stderr, "ringnode: rank %d: waiting for rank %d (%s) for %.0f s%s\n", m->match.rank,
+            s->awaits, l->host, seconds, l->suspicion);
+}
