@@ -342,8 +342,9 @@ static void die(struct rg_world *w)
 
 /* SimGrid knows what the host has drawn, idle or computing. A host that has only been idle differs
  * from idle by rounding, which is no computing. */
-static void energy(struct rg_world *w, struct rg_energy *so_far)
+static void energy(struct rg_world *w, double now, struct rg_energy *so_far)
 {
+    (void)now; /* no time passes between the two */
     struct strand *s = strand_of(w);
     if (!s->world->energy)
         return;

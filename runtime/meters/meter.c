@@ -37,10 +37,11 @@ static const struct rg_meter_source *const sources[] = {
 struct rg_meter {
     const struct rg_meter_source *source; /* constant; NULL: none */
     void *state;
-    struct rg_meter_limits limits; /* constant */
-    char where[280], root[240];    /* constant */
-    double opened_s;               /* constant */
-    bool first_clock;              /* constant; see rg_meter_options */
+    struct rg_meter_limits limits;  /* constant */
+    const struct rg_meter_log *log; /* of a source that is one */
+    char where[280], root[240];     /* constant */
+    double opened_s;                /* constant */
+    bool first_clock;               /* constant; see rg_meter_options */
     double day_s; /* the opener's, too: date of UNIX at date 0 of our clock when the run began */
     bool started; /* the opener's: the thread runs */
 
@@ -53,7 +54,6 @@ struct rg_meter {
     struct rg_meter_facts facts;
     struct rg_meter_facts shown; /* a copy for who asked last */
     double idle_begin_s, idle_end_s;
-    double last_end_s; /* of the settled sections; logs */
 };
 
 static void rest(double seconds)
@@ -144,7 +144,7 @@ static void fail(struct rg_meter *m, const struct rg_error *e)
     if (m->failed)
         return;
     m->failed = true;
-    snprintf(m->facts.error, sizeof m->facts.error, "%.199s", e->text);
+    rg_copy_text(m->facts.error, sizeof m->facts.error, e->text);
 }
 
 /* Reads the source; the date is the middle of the reading. Holding `reading`. */
@@ -239,12 +239,12 @@ static uint64_t machine_of(const char *root)
 {
     char path[300], line[80];
     struct rg_error e;
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    uint64_t hash = RG_METER_HASH;
     snprintf(path, sizeof path, "%s/proc/sys/kernel/random/boot_id", root);
     if (rg_meter_line(path, line, sizeof line, &e) != 0 || !line[0])
         return 0;
     for (const char *p = line; *p; p++)
-        hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+        hash = rg_meter_hash(hash, (unsigned char)*p);
     return hash == RG_MACHINE_OTHER ? 1 : hash;
 }
 
@@ -255,6 +255,7 @@ static int open_source(struct rg_meter *m, const struct rg_meter_source *source,
     if (result == 0) {
         m->source = source;
         m->limits.most_W = source->most_W;
+        m->log = probe->log;
         snprintf(m->where, sizeof m->where, "%s (%s)", source->name, probe->where);
     }
     return result;
@@ -387,8 +388,7 @@ static void read_out(const struct rg_meter *m, double date_s, double *joules, do
     *variance_J2 = edge_J * edge_J;
 }
 
-/* *so_far is that of *date_s. */
-static void ask(struct rg_meter *m, struct rg_energy *so_far, double *date_s)
+void rg_meter_energy(struct rg_meter *m, double date_s, struct rg_energy *so_far)
 {
     *so_far = (struct rg_energy){.total_J = NAN,
                                  .idle_J = NAN,
@@ -397,27 +397,20 @@ static void ask(struct rg_meter *m, struct rg_energy *so_far, double *date_s)
                                  .switch_J = NAN,
                                  .source = m->source ? m->source->name : "none"};
     double variance_J2 = 0;
-    *date_s = rg_clock_s();
     if (is_live(m) && !m->source->slow)
         sample(m);
     pthread_mutex_lock(&m->lock);
     if (is_live(m) && !m->failed) {
-        read_out(m, *date_s, &so_far->total_J, &variance_J2);
+        read_out(m, date_s, &so_far->total_J, &variance_J2);
         so_far->variance_J2 = m->sum.variance_J2 + variance_J2;
         m->sum.variance_J2 += 2 * variance_J2; /* a section has two ends */
         so_far->samples = (double)m->sum.samples;
-        so_far->idle_J = m->facts.idle_W * (*date_s - m->opened_s);
+        so_far->idle_J = m->facts.idle_W * (date_s - m->opened_s);
         m->facts.longest_s = m->sum.longest_s;
     }
     m->shown = m->facts;
     so_far->meter = &m->shown;
     pthread_mutex_unlock(&m->lock);
-}
-
-void rg_meter_energy(struct rg_meter *m, struct rg_energy *so_far)
-{
-    double date_s;
-    ask(m, so_far, &date_s);
 }
 
 const char *rg_meter_error(struct rg_meter *m)
@@ -451,16 +444,16 @@ void rg_meter_run(struct rg_meter *m)
 void rg_meter_idle(struct rg_meter *m, double seconds, bool (*stop)(void *arg), void *arg)
 {
     struct rg_energy before, after;
-    double begin_s, now_s, end_s;
     if (!m->source || !(seconds > 0) || rg_meter_error(m)[0])
         return;
-    ask(m, &before, &begin_s);
-    now_s = begin_s;
+    double begin_s = rg_clock_s(), now_s = begin_s;
+    rg_meter_energy(m, begin_s, &before);
     while (now_s - begin_s < seconds && !(stop && stop(arg))) {
         rest(fmin(0.05, fmax(seconds - (now_s - begin_s), 1e-4)));
         now_s = rg_clock_s();
     }
-    ask(m, &after, &end_s);
+    double end_s = now_s;
+    rg_meter_energy(m, end_s, &after);
     m->idle_begin_s = begin_s;
     m->idle_end_s = end_s;
     pthread_mutex_lock(&m->lock);
@@ -493,56 +486,84 @@ static int find_day(const struct rg_meter *m, const struct rg_clock_map *clocks,
     return 0;
 }
 
-/* Joules between two dates of our clock; waits a little for a log that grows. */
-static int read_log(struct rg_meter *m, double begin_s, double end_s,
-                    const struct rg_clock_map *clocks, struct rg_integral *part, struct rg_error *e)
+/* Joules of spans of our clock, see between; waits a little for a log that grows. */
+static int read_log(struct rg_meter *m, struct rg_clock_section *spans, int count, int aside,
+                    const struct rg_clock_map *clocks, double *joules, struct rg_integral *whole,
+                    struct rg_error *e)
 {
     double limit_s = rg_clock_s() + LOG_PATIENCE_S, day_s;
     int result = find_day(m, clocks, &day_s, e);
     if (result)
         return result;
+    for (int i = 0; i < count; i++) {
+        spans[i].begin_s += day_s;
+        spans[i].end_s += day_s;
+    }
     do {
-        *part = (struct rg_integral){0};
-        result = m->source->between(m->state, begin_s + day_s, end_s + day_s, part, e);
+        *whole = (struct rg_integral){0};
+        result = m->source->between(m->state, spans, count, aside, joules, whole, e);
         if (result == RG_ERR_TIMEOUT)
             rest(LOG_LOOK_S);
     } while (result == RG_ERR_TIMEOUT && rg_clock_s() < limit_s);
+    if (result == RG_ERR_TIMEOUT)
+        result = RG_ERR_IO;
     return result;
 }
 
-static void settle_idle(struct rg_meter *m, const struct rg_clock_map *clocks)
+/* The sections, with the time at rest, where it is still wanted, in front of them: all are read in
+ * one pass. *joules: with that in front likewise. */
+static int settle_all(struct rg_meter *m, const struct rg_clock_section *sections, int count,
+                      const struct rg_clock_map *clocks, double *joules, struct rg_integral *whole,
+                      struct rg_error *e)
 {
-    struct rg_integral part;
-    struct rg_error e;
-    if (isnan(m->facts.idle_W) && m->idle_end_s > m->idle_begin_s &&
-        read_log(m, m->idle_begin_s, m->idle_end_s, clocks, &part, &e) == 0)
-        m->facts.idle_W = part.joules / (m->idle_end_s - m->idle_begin_s);
+    bool rests = isnan(m->facts.idle_W) && m->idle_end_s > m->idle_begin_s && count > 0 &&
+                 m->idle_end_s <= sections[0].begin_s;
+    size_t all = (size_t)count + 1;
+    struct rg_clock_section *spans = malloc(all * sizeof *spans);
+    double *each = malloc(all * sizeof *each);
+    int result = rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
+    if (spans && each) {
+        spans[0] = (struct rg_clock_section){m->idle_begin_s, m->idle_end_s};
+        memcpy(spans + rests, sections, (size_t)count * sizeof *spans);
+        result = read_log(m, spans, count + rests, rests, clocks, each, whole, e);
+    }
+    if (result == 0 && rests)
+        m->facts.idle_W = each[0] / (m->idle_end_s - m->idle_begin_s);
+    if (result == 0)
+        memcpy(joules, each + rests, (size_t)count * sizeof *joules);
+    free(spans);
+    free(each);
+    return result;
 }
 
-bool rg_meter_settle(struct rg_meter *m, double begin_s, double end_s,
-                     const struct rg_clock_map *clocks, struct rg_energy *section)
+bool rg_meter_settle(struct rg_meter *m, const struct rg_clock_section *sections, int count,
+                     const struct rg_clock_map *clocks, double *joules, struct rg_energy *whole)
 {
     struct rg_error e = {0};
-    struct rg_integral part;
+    struct rg_integral sum = {0};
+    double seconds = 0;
     if (!m->source || m->source->kind != RG_METER_LOG)
         return false;
-    int result = m->failed ? RG_ERR_IO : read_log(m, begin_s, end_s, clocks, &part, &e);
+    int result = m->failed ? RG_ERR_IO : settle_all(m, sections, count, clocks, joules, &sum, &e);
     if (result && !m->failed)
         fail(m, &e);
-    if (result == 0)
-        settle_idle(m, clocks);
-    double joules = result ? NAN : part.joules;
-    *section = (struct rg_energy){.total_J = joules,
-                                  .idle_J = result ? NAN : m->facts.idle_W * (end_s - begin_s),
-                                  .compute_J = NAN,
-                                  .network_J = NAN,
-                                  .switch_J = NAN,
-                                  .source = m->source->name,
-                                  .meter = &m->shown};
-    if (result == 0) {
-        section->variance_J2 = part.variance_J2;
-        section->samples = (double)part.samples;
-        m->facts.longest_s = fmax(m->facts.longest_s, part.longest_s);
+    for (int i = 0; i < count; i++) {
+        seconds += sections[i].end_s - sections[i].begin_s;
+        joules[i] = result ? NAN : joules[i];
+    }
+    *whole = (struct rg_energy){.total_J = result ? NAN : sum.joules,
+                                .idle_J = result ? NAN : m->facts.idle_W * seconds,
+                                .compute_J = NAN,
+                                .network_J = NAN,
+                                .switch_J = NAN,
+                                .source = m->source->name,
+                                .variance_J2 = sum.variance_J2,
+                                .samples = (double)sum.samples,
+                                .meter = &m->shown};
+    m->facts.longest_s = sum.longest_s;
+    if (m->log) {
+        rg_copy_text(m->facts.column, sizeof m->facts.column, m->log->column);
+        m->facts.log = m->log->fingerprint;
     }
     m->shown = m->facts;
     return true;

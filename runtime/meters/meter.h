@@ -61,11 +61,12 @@ void rg_meter_idle(struct rg_meter *m, double seconds, bool (*stop)(void *arg), 
 /* A run begins: what was wrong in the run before is forgotten where the meter can be read again. */
 void rg_meter_run(struct rg_meter *m);
 
-/* Joules since rg_meter_open, as the energy operation of a world; on one thread. */
-void rg_meter_energy(struct rg_meter *m, struct rg_energy *so_far);
+/* Joules from rg_meter_open to a date on rg_clock_s that is now or has just been, as the energy
+ * operation of a world; on one thread. */
+void rg_meter_energy(struct rg_meter *m, double date_s, struct rg_energy *so_far);
 /* As the settle operation of a world: dates on rg_clock_s. clocks: not needed (NULL) but for
  * first_clock. */
-bool rg_meter_settle(struct rg_meter *m, double begin_s, double end_s,
-                     const struct rg_clock_map *clocks, struct rg_energy *section);
+bool rg_meter_settle(struct rg_meter *m, const struct rg_clock_section *sections, int count,
+                     const struct rg_clock_map *clocks, double *joules, struct rg_energy *whole);
 
 #endif

@@ -8,6 +8,7 @@
 #define RG_METERS_METER_SOURCE_H
 
 #include "base/error.h"
+#include "world/clocks.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,14 +16,28 @@
 enum rg_meter_kind {
     RG_METER_WATTS,  /* read gives the watts of this moment: trapezoids */
     RG_METER_JOULES, /* read gives joules since some date: differences */
-    RG_METER_LOG     /* between gives the joules between two dates, after the run */
+    RG_METER_LOG     /* between gives the joules of spans of time, after the run */
 };
+
+/* What a log turned out to be, once it was read. */
+struct rg_meter_log {
+    char column[80];      /* which columns were taken for watts, in words */
+    uint64_t fingerprint; /* of its first rows; 0: nothing is known */
+};
+
+/* FNV-1a. */
+#define RG_METER_HASH 14695981039346656037u
+static inline uint64_t rg_meter_hash(uint64_t hash, unsigned char byte)
+{
+    return (hash ^ byte) * 1099511628211u;
+}
 
 struct rg_meter_probe {
     const char *root;     /* "" or a folder without a slash at its end */
     const char *argument; /* what stands after the name and a colon, or "" */
     double offset_s, stuck_s;
-    char where[200]; /* out: which device this is */
+    char where[200];                /* out: which device this is */
+    const struct rg_meter_log *log; /* out, of logs; lives as long as the state */
 };
 
 /* Joules and what is known of their error, as they grow. */
@@ -57,9 +72,11 @@ struct rg_meter_source {
     /* RG_ERR_INVALID: there is none here; other errors: there is, but it cannot be used. */
     int (*open)(struct rg_meter_probe *probe, void **state, struct rg_error *e);
     int (*read)(void *state, double *value, struct rg_error *e);
-    /* part is zero-initialised; dates in seconds of UNIX. */
-    int (*between)(void *state, double begin_s, double end_s, struct rg_integral *part,
-                   struct rg_error *e);
+    /* Joules of each of `count` spans, by date, in seconds of UNIX; of all but the first `aside` (<
+     * count) of them together joules, variance, samples and longest_s. Of those aside joules may
+     * be NAN: nothing is known. RG_ERR_TIMEOUT: the log ends before the last. */
+    int (*between)(void *state, const struct rg_clock_section *spans, int count, int aside,
+                   double *joules, struct rg_integral *whole, struct rg_error *e);
     void (*close)(void *state);
 };
 

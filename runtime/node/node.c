@@ -243,7 +243,7 @@ static void clear(struct node *n)
         n->job->strategy->close(n->state);
     free(n->pauses);
     free(n->sections);
-    free(n->machines);
+    free(n->metered);
     rg_trace_free(n->w->trace);
     rg_mem_free(n->w->mem);
     n->w->trace = NULL;

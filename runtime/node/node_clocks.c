@@ -28,12 +28,14 @@ static int share_sections(struct node *n)
     struct rg_request request;
     size_t count = (size_t)n->pause_count, bytes = count * sizeof *n->common;
     int result = 0;
-    n->sections = calloc(3 * count + 1, sizeof *n->sections);
+    n->sections = calloc(4 * count + 1, sizeof *n->sections);
     if (!n->sections)
         return RG_ERR_NOMEM;
     n->common = n->sections + count;
-    struct rg_clock_section *theirs = n->common + count;
+    n->timed = n->common + count;
+    struct rg_clock_section *theirs = n->timed + count;
     map_sections(n);
+    memcpy(n->timed, n->sections, bytes); /* counts on rank 0: its clock is the common one */
     if (n->w->rank > 0) {
         rg_send(n->w, 0, TAG_SECTIONS, n->common, bytes, &request);
         result = rg_wait(n->w, &request);
@@ -47,7 +49,7 @@ static int share_sections(struct node *n)
         }
     }
     return result ? result
-                  : rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, n->common, bytes,
+                  : rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, n->common, 2 * bytes,
                                  TAG_SECTIONS);
 }
 
@@ -60,8 +62,10 @@ int rg_node_align(struct node *n)
     int result = rg_clocks_compare(n->w, &n->clocks.after);
     if (result == 0)
         result = share_sections(n);
-    if (result == 0 && !rg_clock_map_known(&n->clocks)) /* its own dates are the best guess */
+    if (result == 0 && !rg_clock_map_known(&n->clocks)) { /* its own dates are the best guess */
         memcpy(n->common, n->sections, (size_t)n->pause_count * sizeof *n->common);
+        memcpy(n->timed, n->sections, (size_t)n->pause_count * sizeof *n->timed);
+    }
     if (result == 0 && n->w->trace)
         rg_clock_map_trace(n->w->trace, &n->clocks, n->sections, n->common, n->pause_count);
     return result;

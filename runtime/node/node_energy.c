@@ -1,7 +1,9 @@
 /* Joules: of this node, section by section where a meter is read, and of all nodes.
  *
- * Failure modes handled: meters that know nothing, a machine's meter that several ranks share, one
- * node without a meter beside others with one, no memory. */
+ * Failure modes handled: meters that know nothing, a machine's meter or a log that several ranks
+ * share, one node without a meter beside others with one, watts that a board cannot draw, no
+ * memory.
+ */
 #include "node/node_parts.h"
 
 #include <math.h>
@@ -54,34 +56,32 @@ int rg_node_note_pause(struct node *n)
     return 0;
 }
 
-/* The training is over: a meter that is read only now says what there was in each section, as
- * it was for all: logs of all nodes are added up over the same time. */
-void rg_node_settle(struct node *n)
+/* The training is over: a meter that is read only now says what there was in each section of rank
+ * 0's clock, whose sum time_s is: joules and seconds are of one interval, on all nodes. */
+int rg_node_settle(struct node *n)
 {
-    struct rg_energy section, sum = {.total_J = 0};
-    for (int i = 0; i < n->pause_count; i++) {
-        struct pause *pause = &n->pauses[i];
-        double begin_s = rg_clock_from_first(&n->clocks, n->common[i].begin_s);
-        double end_s = rg_clock_from_first(&n->clocks, n->common[i].end_s);
-        if (!n->w->ops->settle(n->w, begin_s, end_s, &n->clocks, &section))
-            return;
-        sum.total_J += section.total_J;
-        sum.idle_J += section.idle_J;
-        sum.variance_J2 += section.variance_J2;
-        sum.samples += section.samples;
-        pause->total_J = sum.total_J;
+    size_t count = (size_t)n->pause_count;
+    struct rg_clock_section *own = malloc((count + 1) * sizeof *own);
+    double *joules = malloc((count + 1) * sizeof *joules), sum_J = 0;
+    struct rg_energy whole;
+    int result = own && joules ? 0 : RG_ERR_NOMEM;
+    for (size_t i = 0; i < count && result == 0; i++)
+        own[i] = (struct rg_clock_section){rg_clock_from_first(&n->clocks, n->timed[i].begin_s),
+                                           rg_clock_from_first(&n->clocks, n->timed[i].end_s)};
+    if (result == 0 && count &&
+        n->w->ops->settle(n->w, own, n->pause_count, &n->clocks, joules, &whole)) {
+        for (size_t i = 0; i < count; i++)
+            n->pauses[i].total_J = sum_J += joules[i];
+        n->energy = whole;
+        n->energy.total_J = sum_J; /* as the last section has it, to the last bit */
     }
-    if (n->pause_count == 0)
-        return;
-    section.total_J = sum.total_J;
-    section.idle_J = sum.idle_J;
-    section.variance_J2 = sum.variance_J2;
-    section.samples = sum.samples;
-    n->energy = section;
+    free(own);
+    free(joules);
+    return result;
 }
 
 /* What a node had drawn at the end of each epoch, on top of the others'. */
-int rg_node_receive_pauses(struct node *n, int rank, uint64_t machine)
+int rg_node_receive_pauses(struct node *n, int rank)
 {
     struct rg_request request;
     size_t bytes = (size_t)n->pause_count * sizeof *n->pauses;
@@ -90,7 +90,7 @@ int rg_node_receive_pauses(struct node *n, int rank, uint64_t machine)
         return RG_ERR_NOMEM;
     rg_recv(n->w, rank, TAG_POINTS, theirs, bytes, &request);
     int result = rg_wait(n->w, &request);
-    for (int i = 0; i < n->pause_count && result == 0 && rg_node_counts(n, rank, machine); i++)
+    for (int i = 0; i < n->pause_count && result == 0 && rg_node_counts(n, rank); i++)
         n->pauses[i].total_J += theirs[i].total_J;
     free(theirs);
     return result;
@@ -105,21 +105,40 @@ int rg_node_send_pauses(struct node *n)
 
 /* ---- the meters of all nodes ---- */
 
-/* Is this node's energy to be added? Not where a lower rank's meter has it. Rank 0. */
-bool rg_node_counts(struct node *n, int rank, uint64_t machine)
+/* The lowest rank before this one that has the same machine, or reads the same log; -1: none. */
+static int same_machine(const struct node *n, int rank)
 {
-    n->machines[rank] = machine;
-    if (machine == RG_MACHINE_OTHER)
-        return false;
-    for (int r = 0; r < rank && machine != 0; r++)
-        if (n->machines[r] == machine)
-            return false;
-    return true;
+    for (int r = 0; r < rank && n->metered[rank].machine != 0; r++)
+        if (n->metered[r].machine == n->metered[rank].machine)
+            return r;
+    return -1;
 }
 
-void rg_node_count_energy(struct node *n, int rank, uint64_t machine, struct rg_run *own)
+static int same_log(const struct node *n, int rank)
 {
-    if (rg_node_counts(n, rank, machine))
+    for (int r = 0; r < rank && n->metered[rank].log != 0; r++)
+        if (n->metered[r].log == n->metered[rank].log)
+            return r;
+    return -1;
+}
+
+/* Is this node's energy to be added? Not where a lower rank's meter has it. */
+bool rg_node_counts(const struct node *n, int rank)
+{
+    return n->metered[rank].machine != RG_MACHINE_OTHER && same_machine(n, rank) < 0 &&
+           same_log(n, rank) < 0;
+}
+
+struct metered rg_node_metered(const struct node *n)
+{
+    const struct rg_meter_facts *facts = n->energy.meter;
+    return facts ? (struct metered){facts->machine, facts->log} : (struct metered){0, 0};
+}
+
+void rg_node_count_energy(struct node *n, int rank, struct metered metered, struct rg_run *own)
+{
+    n->metered[rank] = metered;
+    if (rg_node_counts(n, rank))
         return;
     own->energy_J = (struct rg_run_energy){0};
     own->meter.known = own->per_node[0].meter.known = false;
@@ -132,35 +151,91 @@ void rg_node_account_meter(const struct node *n, struct rg_run *own)
     struct rg_run_meter *meter = &own->per_node[0].meter;
     if (!facts || facts->machine == RG_MACHINE_OTHER)
         return;
-    *meter = (struct rg_run_meter){.known = true,
-                                   .nodes = 1,
-                                   .samples = (uint64_t)n->energy.samples,
-                                   .interval_s = facts->interval_s,
-                                   .longest_s = facts->longest_s,
-                                   .uncertainty_J =
-                                       isnan(n->energy.total_J) ? NAN : sqrt(n->energy.variance_J2),
-                                   .idle_W = facts->idle_W,
-                                   .above_idle_J = n->energy.total_J - n->energy.idle_J};
+    *meter = (struct rg_run_meter){
+        .known = true,
+        .nodes = 1,
+        .samples = (uint64_t)n->energy.samples,
+        .interval_s = facts->interval_s,
+        .longest_s = facts->longest_s,
+        .uncertainty_J = isnan(n->energy.total_J) ? NAN : 2 * sqrt(n->energy.variance_J2),
+        .idle_W = facts->idle_W,
+        .above_idle_J = n->energy.total_J - n->energy.idle_J};
     rg_copy_text(meter->source, sizeof meter->source, n->energy.source);
+    rg_copy_text(meter->column, sizeof meter->column, facts->column);
     rg_copy_text(meter->error, sizeof meter->error, facts->error);
     own->meter = *meter;
     if (meter->error[0])
-        snprintf(own->meter.error, sizeof own->meter.error, "rank %d: %.200s", n->w->rank,
+        snprintf(own->meter.error, sizeof own->meter.error, "rank %d: %.330s", n->w->rank,
                  meter->error);
 }
 
+/* ---- what is doubtful ---- */
+
+static const struct rg_clock *clock_of(const struct node *n, int rank)
+{
+    const struct rg_board *board = n->job->boards[rank];
+    return &board->clocks[board->clock];
+}
+
+/* Mean watts of a meter beside those of the boards that it may measure: its own, others of its
+ * machine, and all whose ranks say that another's does. From a tenth of idle to ten times all cores
+ * busy; a platform without watts says nothing. */
+static bool is_doubtful(const struct node *n, int rank, double watts, double *idle_W,
+                        double *full_W)
+{
+    *idle_W = clock_of(n, rank)->idle_watts;
+    *full_W = 0;
+    for (int r = 0; r < n->run->node_count; r++)
+        if (r == rank || n->metered[r].machine == RG_MACHINE_OTHER || same_log(n, r) == rank ||
+            same_machine(n, r) == rank)
+            *full_W += clock_of(n, r)->full_watts;
+    return *full_W > 0 && (watts < *idle_W / 10 || watts > 10 * *full_W);
+}
+
+static void warn(struct rg_run_meter *meter, struct rg_run_meter *run, int rank, const char *text)
+{
+    rg_copy_text(meter->warning, sizeof meter->warning, text);
+    if (!run->warning[0])
+        snprintf(run->warning, sizeof run->warning, "rank %d: %.330s", rank, text);
+}
+
+static void doubt(const struct node *n, int rank)
+{
+    struct rg_run_node *node = &n->run->per_node[rank];
+    double watts = node->energy_J / n->time_s, idle_W, full_W;
+    char text[300];
+    int log = n->metered[rank].machine == RG_MACHINE_OTHER ? -1 : same_log(n, rank);
+    if (log >= 0) {
+        snprintf(text, sizeof text,
+                 "its log is that of rank %d, and counts once: --meter other says so", log);
+        warn(&node->meter, &n->run->meter, rank, text);
+    } else if (node->meter.known && isfinite(watts) &&
+               is_doubtful(n, rank, watts, &idle_W, &full_W)) {
+        snprintf(text, sizeof text,
+                 "%.4g W: by the datasheet %s from %.3g W at rest to %.3g W; are these watts?",
+                 watts,
+                 full_W > clock_of(n, rank)->full_watts ? "these boards draw" : "a board draws",
+                 idle_W, full_W);
+        warn(&node->meter, &n->run->meter, rank, text);
+    }
+}
+
 /* One node without a meter, beside others with one: then nobody knows what all have drawn. */
+static void find_missing(struct rg_run *run, int rank)
+{
+    if (!run->meter.known || run->meter.error[0] || !isnan(run->per_node[rank].energy_J))
+        return;
+    run->meter.uncertainty_J = run->meter.idle_W = run->meter.above_idle_J = NAN;
+    snprintf(run->meter.error, sizeof run->meter.error, "rank %d has no meter", rank);
+}
+
 void rg_node_describe_meters(struct node *n)
 {
     struct rg_run *run = n->run;
     for (int rank = 0; rank < run->node_count; rank++) {
-        uint64_t machine = n->machines[rank];
-        bool counted = machine != RG_MACHINE_OTHER && rg_node_counts(n, rank, machine);
-        if (!run->meter.known || run->meter.error[0] || !counted ||
-            !isnan(run->per_node[rank].energy_J))
-            continue;
-        run->meter.uncertainty_J = run->meter.idle_W = run->meter.above_idle_J = NAN;
-        snprintf(run->meter.error, sizeof run->meter.error, "rank %d has no meter", rank);
+        if (rg_node_counts(n, rank))
+            find_missing(run, rank);
+        doubt(n, rank);
     }
     for (int i = 0; i < run->point_count; i++)
         for (int k = 0; k < n->pause_count; k++)

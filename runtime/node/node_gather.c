@@ -123,7 +123,7 @@ static int send_account(struct node *n)
     struct rg_run own;
     struct rg_request request;
     struct rg_trace *trace = n->w->trace;
-    struct report report = {.machine = n->energy.meter ? n->energy.meter->machine : 0};
+    struct report report = {.metered = rg_node_metered(n)};
     unsigned char *bytes = NULL;
     size_t size = 0;
     rg_run_init(&own);
@@ -186,14 +186,14 @@ static int receive_account(struct node *n, int rank)
     if (result == 0)
         result = receive_run(n, rank, report.bytes, &theirs);
     if (result == 0) {
-        rg_node_count_energy(n, rank, report.machine, &theirs);
+        rg_node_count_energy(n, rank, report.metered, &theirs);
         n->medium_s += medium_s(n, rank, &theirs);
         rg_run_add_node(n->run, &theirs);
         n->run->per_node[rank] = theirs.per_node[0]; /* it owns nothing */
     }
     rg_run_free(&theirs);
     if (result == 0 && n->w->ops->settle)
-        result = rg_node_receive_pauses(n, rank, report.machine);
+        result = rg_node_receive_pauses(n, rank);
     if (result == 0 && n->trace)
         result = receive_events(n, rank, report.events, report.dropped);
     return result;
@@ -202,20 +202,20 @@ static int receive_account(struct node *n, int rank)
 int rg_node_gather(struct node *n)
 {
     int result = rg_node_align(n);
+    if (result == 0 && n->w->ops->settle)
+        result = rg_node_settle(n);
     if (result)
         return result;
-    if (n->w->ops->settle)
-        rg_node_settle(n);
     if (n->w->rank > 0) {
         result = send_account(n);
         return result ? result : hear_whole(n);
     }
-    n->machines = calloc((size_t)n->w->size, sizeof *n->machines);
-    if (!n->machines || rg_run_make_nodes(n->run, n->w->size) < 0)
+    n->metered = calloc((size_t)n->w->size, sizeof *n->metered);
+    if (!n->metered || rg_run_make_nodes(n->run, n->w->size) < 0)
         return RG_ERR_NOMEM;
     rg_copy_text(n->run->energy_source, sizeof n->run->energy_source, n->energy.source);
     account(n, n->run);
-    rg_node_count_energy(n, 0, n->energy.meter ? n->energy.meter->machine : 0, n->run);
+    rg_node_count_energy(n, 0, rg_node_metered(n), n->run);
     n->medium_s = medium_s(n, 0, n->run);
     n->run->per_node[0].trace = n->w->trace;
     n->w->trace = NULL;

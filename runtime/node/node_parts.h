@@ -23,6 +23,11 @@ enum {
 /* What rank 0 makes of an evaluation. */
 enum verdict { GO_ON, REACHED /* the wanted accuracy */, DIVERGED };
 
+/* Whose joules a node's meter tells; see struct rg_meter_facts. */
+struct metered {
+    uint64_t machine, log;
+};
+
 struct node {
     struct rg_world *w;
     const struct rg_job *job;
@@ -39,9 +44,11 @@ struct node {
     double start_loss;           /* rank 0: see rg_inspect_start; NAN until it is wanted */
     struct pause *pauses;        /* where energy is settled after the run */
     int pause_count;
-    uint64_t *machines; /* rank 0: of each node, see struct rg_meter_facts */
+    struct metered *metered; /* rank 0: of each node */
     struct rg_clock_map clocks;
-    struct rg_clock_section *sections, *common; /* [pause_count] each, of sections */
+    /* [pause_count] each, of sections: this node's; by rank 0's clock, those common to all, and
+     * rank 0's own, which time_s is the sum of */
+    struct rg_clock_section *sections, *common, *timed;
 };
 
 /* The end of an epoch. It travels to rank 0, as a report does. */
@@ -55,11 +62,11 @@ _Static_assert(sizeof(struct pause) == 32, "pauses have no padding");
 /* What goes before a node's account on its way to rank 0, the same on every ABI. The account is the
  * node's own run, as if it were alone, without events; these follow. */
 struct report {
-    uint64_t bytes;   /* of the account */
-    uint64_t machine; /* see struct rg_meter_facts */
+    uint64_t bytes; /* of the account */
+    struct metered metered;
     uint64_t events, dropped;
 };
-_Static_assert(sizeof(struct report) == 32, "the report has no padding");
+_Static_assert(sizeof(struct report) == 40, "the report has no padding");
 _Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg_trace_event) == 56,
                "trace events have no padding");
 
@@ -71,15 +78,17 @@ struct rg_run_energy rg_node_own_joules(const struct node *n);
 int rg_node_sum_energy(struct node *n);
 /* Worlds that measure: note the section of time that has just ended. */
 int rg_node_note_pause(struct node *n);
-/* The training is over, the sections are common: what the meter saw in each. */
-void rg_node_settle(struct node *n);
+/* The training is over, the sections are known: what the meter saw in each. */
+int rg_node_settle(struct node *n);
 /* What a node had drawn at the end of each epoch: to rank 0, and there on top of the others'. */
 int rg_node_send_pauses(struct node *n);
-int rg_node_receive_pauses(struct node *n, int rank, uint64_t machine);
+int rg_node_receive_pauses(struct node *n, int rank);
 /* Is this node's energy to be added? Rank 0, in the order of ranks. */
-bool rg_node_counts(struct node *n, int rank, uint64_t machine);
+bool rg_node_counts(const struct node *n, int rank);
 /* Rank 0, before a rank's account is added: it has no joules if they are not to be added. */
-void rg_node_count_energy(struct node *n, int rank, uint64_t machine, struct rg_run *own);
+void rg_node_count_energy(struct node *n, int rank, struct metered metered, struct rg_run *own);
+/* What this node's meter tells of whose joules it has. */
+struct metered rg_node_metered(const struct node *n);
 /* The meter's part of this node's account. */
 void rg_node_account_meter(const struct node *n, struct rg_run *own);
 /* Rank 0, at the end: what the meters of all nodes know together. */

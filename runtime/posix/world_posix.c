@@ -119,18 +119,18 @@ int rg_posix_barrier(struct rg_world *w)
 
 /* ---- energy, and all of it together ---- */
 
-static void energy(struct rg_world *w, struct rg_energy *so_far)
+static void energy(struct rg_world *w, double date, struct rg_energy *so_far)
 {
     struct rg_meter *meter = rg_posix_strand_of(w)->mesh->meter;
     if (meter)
-        rg_meter_energy(meter, so_far);
+        rg_meter_energy(meter, date, so_far);
 }
 
-static bool settle(struct rg_world *w, double begin, double end, const struct rg_clock_map *clocks,
-                   struct rg_energy *section)
+static bool settle(struct rg_world *w, const struct rg_clock_section *sections, int count,
+                   const struct rg_clock_map *clocks, double *joules, struct rg_energy *whole)
 {
     struct rg_meter *meter = rg_posix_strand_of(w)->mesh->meter;
-    return meter && rg_meter_settle(meter, begin, end, clocks, section);
+    return meter && rg_meter_settle(meter, sections, count, clocks, joules, whole);
 }
 
 const struct rg_world_ops rg_posix_ops = {.moves_bytes = true,

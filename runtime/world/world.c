@@ -28,11 +28,12 @@ double rg_now(struct rg_world *w)
     return w->ops->now(w) - w->offset;
 }
 
-static struct rg_energy raw_energy(struct rg_world *w)
+/* At that date, which is now or has just been: joules and seconds are of one interval. */
+static struct rg_energy raw_energy(struct rg_world *w, double date)
 {
     struct rg_energy raw = unknown_energy;
     if (w->ops->energy)
-        w->ops->energy(w, &raw);
+        w->ops->energy(w, date, &raw);
     return raw;
 }
 
@@ -51,7 +52,7 @@ static void add_energy(struct rg_energy *to, const struct rg_energy *from, doubl
 void rg_energy(struct rg_world *w, struct rg_energy *so_far)
 {
     RG_ASSERT(w->strand == 0);
-    *so_far = w->untimed ? w->energy_untimed : raw_energy(w);
+    *so_far = w->untimed ? w->energy_untimed : raw_energy(w, w->ops->now(w));
     add_energy(so_far, &w->energy_offset, -1);
     double sum = so_far->idle_J + so_far->compute_J + so_far->network_J + so_far->switch_J;
     if (!isnan(sum)) /* not the difference of two sums, which may be another number */
@@ -70,7 +71,7 @@ int rg_clock_start(struct rg_world *w)
     int result = w->ops->barrier(w);
     w->offset = w->ops->now(w);
     w->timed_since = w->offset;
-    w->energy_offset = raw_energy(w);
+    w->energy_offset = raw_energy(w, w->offset);
     w->count = (struct rg_counters){0};
     w->marks_count = 0;
     tell_clock(w);
@@ -82,7 +83,7 @@ int rg_untimed_begin(struct rg_world *w)
     RG_ASSERT(w->strand == 0 && !w->untimed);
     int result = w->ops->barrier(w);
     w->untimed_since = w->ops->now(w);
-    w->energy_untimed = raw_energy(w);
+    w->energy_untimed = raw_energy(w, w->untimed_since);
     w->untimed = true;
     tell_clock(w);
     return result;
@@ -94,7 +95,7 @@ int rg_untimed_end(struct rg_world *w)
     int result = w->ops->barrier(w);
     w->timed_since = w->ops->now(w);
     w->offset += w->timed_since - w->untimed_since;
-    struct rg_energy used = raw_energy(w);
+    struct rg_energy used = raw_energy(w, w->timed_since);
     add_energy(&used, &w->energy_untimed, -1);
     add_energy(&w->energy_offset, &used, 1);
     w->untimed = false;

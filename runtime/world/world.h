@@ -85,7 +85,9 @@ struct rg_meter_facts {
     /* Nodes of one number are one machine: its joules count once, at the lowest rank. 0: unknown,
      * and alone; RG_MACHINE_OTHER: counted by another node's meter. */
     uint64_t machine;
-    char error[200]; /* why joules are unknown, or "" */
+    char column[80]; /* of a log: which columns were taken for watts, in words */
+    uint64_t log;    /* the same for all who read the same log; 0: it is none */
+    char error[320]; /* why joules are unknown, or "" */
 };
 #define RG_MACHINE_OTHER UINT64_MAX
 
@@ -106,8 +108,9 @@ struct rg_energy {
 /* The board of a node as far as the world's own book-keeping needs it; see boards/board.h. */
 struct rg_board;
 
-struct rg_trace;     /* trace.h */
-struct rg_clock_map; /* clocks.h */
+struct rg_trace;         /* trace.h */
+struct rg_clock_map;     /* clocks.h */
+struct rg_clock_section; /* clocks.h */
 
 /* A handle: one strand of one node. Worlds embed it as the first member of their own struct. */
 struct rg_world {
@@ -165,12 +168,13 @@ struct rg_world_ops {
     void (*die)(struct rg_world *w);
     /* What the node has drawn since the world began, up to now; on the node program's own strand.
      * NULL: the world knows nothing of energy. total_J needs no filling in where all parts are. */
-    void (*energy)(struct rg_world *w, struct rg_energy *so_far);
-    /* NULL, or for meters that are read after the run: what the node has drawn between two raw
-     * dates, which was unknown then; false: `energy` has told all that there is. clocks: this
-     * node's against rank 0's, before and after the training. */
-    bool (*settle)(struct rg_world *w, double begin, double end, const struct rg_clock_map *clocks,
-                   struct rg_energy *section);
+    void (*energy)(struct rg_world *w, double date, struct rg_energy *so_far);
+    /* NULL, or for meters that are read after the run: what the node has drawn in each of `count`
+     * sections (raw dates, one after the other), and in all of them together, which was unknown
+     * then; false: `energy` has told all that there is. clocks: this node's against rank 0's,
+     * before and after the training. */
+    bool (*settle)(struct rg_world *w, const struct rg_clock_section *sections, int count,
+                   const struct rg_clock_map *clocks, double *joules, struct rg_energy *whole);
 };
 
 /* Seconds since rg_clock_start; monotonic but for untimed sections, at whose end the clock is set

@@ -2,6 +2,7 @@
 #ifndef RG_TESTS_METERS_H
 #define RG_TESTS_METERS_H
 
+#include "base/clock.h"
 #include "meters/meter.h"
 #include "tests/support/suite.h"
 #include "tests/unit/scratch.h"
@@ -79,7 +80,7 @@ static inline struct rg_meter *open_at(const char *root, const char *choice)
 static inline struct rg_energy ask(struct rg_meter *m)
 {
     struct rg_energy energy;
-    rg_meter_energy(m, &energy);
+    rg_meter_energy(m, rg_clock_s(), &energy);
     return energy;
 }
 

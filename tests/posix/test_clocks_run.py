@@ -222,14 +222,16 @@ class Clocks(unittest.TestCase):
 
     @unittest.skipUnless(time_namespaces(), "no time namespaces here")
     def test_logs(self):
-        """One log as of three boards' meters: joules of the same time on all."""
-        log, begin, epochs = self.path / "log.csv", time.time() - 10, max(2, 30 // SLOWNESS)
-        log.write_text("time,watts\n" + "".join(f"{begin + 0.01 * i:.3f},{5 + 4 * (i % 2)}\n" for i in range(12000)))
+        """Three boards' meters that show the same from the run on: joules of the same time on all."""
+        begin, epochs = time.time() - 10, max(2, 30 // SLOWNESS)
+        rows = [f"{begin + 0.01 * i:.3f},{5 + 4 * (i % 2)}\n" for i in range(12000)]
         options = []
         for rank in range(3):
             name = self.path / f"board{rank}/proc/sys/kernel/random/boot_id"
             name.parent.mkdir(parents=True)
             name.write_text(f"boot-{rank}\n")
+            log = self.path / f"log{rank}.csv"
+            log.write_text(f"time,watts\n{begin - 0.01:.3f},{rank}\n" + "".join(rows))
             options.append(["--meter", f"csv:{log}", "--meter-clock", ("own", "rank0", "rank0")[rank],
                             "--idle-seconds", "0", "--sysfs-root", str(self.path / f"board{rank}")])
         skews = (100, 20000, 3000)

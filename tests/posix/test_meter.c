@@ -213,7 +213,10 @@ static void put_log(const char *path, enum date_kind kind, double from_s, double
 
 static double settled(struct rg_meter *m, double begin_s, double end_s, struct rg_energy *section)
 {
-    CU_ASSERT(rg_meter_settle(m, begin_s, end_s, NULL, section));
+    struct rg_clock_section one = {begin_s, end_s};
+    double joules = 0;
+    CU_ASSERT(rg_meter_settle(m, &one, 1, NULL, &joules, section));
+    CU_ASSERT(joules == section->total_J || isnan(joules));
     return section->total_J;
 }
 
@@ -230,10 +233,12 @@ static void test_csv_of_first(void)
     rg_meter_run(m);
     put_log(path, UNIX, from_s, from_s + 10, -500, INFINITY);
     struct rg_clock_map clocks = {.before = {.wall_s = -500}, .after = {.wall_s = -500}};
-    CU_ASSERT(rg_meter_settle(m, from_s + 1.23, from_s + 3.47, &clocks, &section));
+    struct rg_clock_section one = {from_s + 1.23, from_s + 3.47};
+    double joules;
+    CU_ASSERT(rg_meter_settle(m, &one, 1, &clocks, &joules, &section));
     CU_ASSERT(within(section.total_J, sine_joules(3.47) - sine_joules(1.23), 1e-3));
     clocks.after.wall_s = -499; /* it was set meanwhile */
-    CU_ASSERT(rg_meter_settle(m, from_s + 1.23, from_s + 3.47, &clocks, &section));
+    CU_ASSERT(rg_meter_settle(m, &one, 1, &clocks, &joules, &section));
     CU_ASSERT(is_unknown(m, "was set by 1.000 s"));
     rg_meter_run(m);
     CU_ASSERT(isnan(settled(m, from_s + 1.23, from_s + 3.47, &section)));

@@ -5,6 +5,7 @@ real sensor. Exit status 77: skipped (no ringnode given)."""
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tests/support"))
 from ports import free_ports  # noqa: E402
 
+INPUTS = SOURCE.parent / "shared/inputs/meters"
 RINGNODE = os.environ.get("RG_RINGNODE")
 SLOWNESS = int(os.environ.get("RG_SLOWNESS", "1")) # of programs under a sanitizer
 SCENARIO = str(SOURCE / "scenarios/iris-3.xml")
@@ -39,6 +41,36 @@ def ina(folder, watts, machine=None):
     if machine:
         files["proc/sys/kernel/random/boot_id"] = machine + "\n"
     return tree(folder, files)
+
+
+def date_in(line):
+    """The number that a row's date is, in seconds, and where it stands; None: it has none."""
+    found = re.match(r"\s*(\d+(?:\.\d+)?)", line)
+    if not found:
+        return None
+    return float(found[1]) / (1e3 if len(found[1].split(".")[0]) == 13 else 1), found.span(1)
+
+
+def first_date(text):
+    return next(date_in(line)[0] for line in text.splitlines() if date_in(line))
+
+
+def again(text):
+    """The rows over and over, for a minute, as densely as they are."""
+    lines = text.splitlines(keepends=True)
+    rows = [line for line in lines if date_in(line)]
+    dates = [date_in(row)[0] for row in rows]
+    step = (dates[-1] - dates[0]) / (len(dates) - 1)
+    values = [row[date_in(row)[1][1]:] for row in rows]
+    milli = 1000 if len(re.match(r"\s*(\d+)", rows[0])[1]) == 13 else 1
+    head = lines[:lines.index(rows[0])]
+    made = []
+    for i in range(int(60 / step)):
+        date = dates[0] + i * step
+        made.append((f"{milli * date:.0f}" if milli > 1 else f"{date:.4f}") + values[i % len(values)])
+    if "kilowatt" in text or "12.345" in values[0]: # a counter goes on
+        made = [f"{dates[0] + i * step:.3f},{12.345 + 1.5e-6 * i:.7f}\n" for i in range(60)]
+    return "".join(head + made)
 
 
 class Meters(unittest.TestCase):
@@ -133,6 +165,66 @@ class Meters(unittest.TestCase):
         self.assertIsNone(run["meter"]["above_idle_J"])
         self.assertIsNone(run["per_node"][1]["energy_J"])
         self.assertIsNone(run["per_node"][2]["energy_J"])
+
+    def log(self, name, rows, heading="time,watts"):
+        """A made-up log around now: (seconds from its begin, words of the row)."""
+        path, begin = self.path / name, time.time() - 10
+        path.write_text(heading + "\n" + "".join(f"{begin + t:.3f},{row}\n" for t, row in rows))
+        return str(path)
+
+    def test_one_log_counts_once(self):
+        """Two boards, and the log of one meter for both."""
+        log = self.log("log.csv", [(0.1 * i, f"{10 + 0.1 * (i % 2):.2f}") for i in range(3000)])
+        roots = [tree(self.path / f"board{rank}",
+                      {"proc/sys/kernel/random/boot_id": f"boot-{rank}\n"}) for rank in range(2)]
+        options = [["--meter", f"csv:{log}", "--sysfs-root", root, "--idle-seconds", "0"]
+                   for root in roots]
+        run, err = self.nodes(options)
+        self.near(run["energy_J"]["total"], 10.05 * run["time_s"], 5e-3)
+        self.assertIn("rank 1: its log is that of rank 0", run["meter"]["warning"])
+        self.assertIn("--meter other", err[0])
+        self.assertIsNone(run["per_node"][1]["energy_J"])
+        options[1][1] = "other"
+        run, _ = self.nodes(options)
+        self.near(run["energy_J"]["total"], 10.05 * run["time_s"], 5e-3)
+        self.assertIsNone(run["meter"]["warning"])
+
+    def test_not_watts(self):
+        """Milliwatts under a heading that does not say so; the result names the column."""
+        rows = [(0.1 * i, 5300 + 10 * (i % 2)) for i in range(3000)]
+        run, err = self.local("--meter", "csv:" + self.log("mw.csv", rows, "time,power"),
+                              "--idle-seconds", "0", epochs=100)
+        self.assertIn("530", run["meter"]["warning"])
+        self.assertIn("datasheet", run["meter"]["warning"])
+        self.assertIn("warning: rank 0: 530", err)
+        self.assertEqual(run["meter"]["column"], "power")
+        run, _ = self.local("--meter", "csv:" + self.log("mw.csv", rows, "time,power (mW)"),
+                            "--idle-seconds", "0", epochs=100)
+        self.assertIsNone(run["meter"]["warning"])
+        self.near(run["energy_J"]["total"], 5.305 * run["time_s"])
+
+    @unittest.skipUnless(INPUTS.is_dir(), "../shared/inputs is absent")
+    def test_shared_inputs(self):
+        """Each meters/* as it is, its dates moved to now: 5.3 W, or refused and why."""
+        wanted = {"joulescope.csv": 5.3, "decimal-comma.csv": None, "unit-in-heading.csv": 5.3,
+                  "bom-crlf.csv": 5.3, "apparent-first.csv": 5.3, "max-first.csv": 5.3,
+                  "several-rails.csv": "GPU_W, CPU_W, IN_W", "collectd.csv": "epoch, value",
+                  "kilowatt-hours.csv": "only rises", "perf-joules.csv": 5.3,
+                  "perf-german.csv": "two fields", "blank-separated.txt": 5.3}
+        for name, answer in wanted.items():
+            if answer is None:
+                continue
+            text = (INPUTS / name).read_text(encoding="utf-8")
+            log = self.path / name
+            log.write_text(again(text), encoding="utf-8", newline="")
+            offset = first_date(text)
+            run, _ = self.local("--meter", f"csv:{log}", "--idle-seconds", "0", "--meter-offset",
+                                str(time.time() - 20 - offset), epochs=50)
+            if isinstance(answer, str):
+                self.assertIsNone(run["energy_J"]["total"], name)
+                self.assertIn(answer, run["meter"]["error"], name)
+            else:
+                self.near(run["energy_J"]["total"], answer * run["time_s"], 0.02) # 0.53 J or 0.54
 
     def test_a_board_without(self):
         root = ina(self.path / "board", 3, "one-boot")

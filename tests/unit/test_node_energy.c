@@ -9,35 +9,35 @@
 
 enum { SECTIONS = 2 };
 
-static const struct rg_energy logged[SECTIONS] = {
-    {.total_J = 10, .idle_J = 4, .variance_J2 = 1, .samples = 3},
-    {.total_J = 20, .idle_J = 6, .variance_J2 = 2, .samples = 5}};
-
 /* A log that knows the sections 100..102 and 200..203 of rank 0's clock. */
-static bool settle(struct rg_world *w, double begin, double end, const struct rg_clock_map *clocks,
-                   struct rg_energy *section)
+static bool settle(struct rg_world *w, const struct rg_clock_section *sections, int count,
+                   const struct rg_clock_map *clocks, double *joules, struct rg_energy *whole)
 {
     (void)w, (void)clocks;
-    int i = begin == 200;
-    CU_ASSERT(i ? begin == 200 && end == 203 : begin == 100 && end == 102);
-    *section = logged[i];
-    section->source = "csv";
+    CU_ASSERT_EQUAL_FATAL(count, SECTIONS);
+    CU_ASSERT(sections[0].begin_s == 100 && sections[0].end_s == 102);
+    CU_ASSERT(sections[1].begin_s == 200 && sections[1].end_s == 203);
+    joules[0] = 10;
+    joules[1] = 20;
+    *whole = (struct rg_energy){
+        .total_J = 30, .idle_J = 10, .variance_J2 = 2.5, .samples = 7, .source = "csv"};
     return true;
 }
 
-/* 10 J, then 20 J more: 30 J, of which 4 + 6 = 10 idle; variances add up as well. */
+/* 10 J, then 20 J more: 30 J. What rows say of all of it is not the sum of what they say of each
+ * section: they are the log's. */
 static void sections_add_up(void)
 {
     const struct rg_world_ops ops = {.settle = settle};
     struct rg_world w = {.ops = &ops, .size = 1};
     struct pause pauses[SECTIONS] = {{.done = 1}, {.done = 2}};
-    struct rg_clock_section common[SECTIONS] = {{100, 102}, {200, 203}};
-    struct node n = {.w = &w, .pauses = pauses, .pause_count = SECTIONS, .common = common};
-    rg_node_settle(&n);
+    struct rg_clock_section timed[SECTIONS] = {{100, 102}, {200, 203}};
+    struct node n = {.w = &w, .pauses = pauses, .pause_count = SECTIONS, .timed = timed};
+    CU_ASSERT_EQUAL(rg_node_settle(&n), 0);
     CU_ASSERT_EQUAL(n.energy.total_J, 30);
     CU_ASSERT_EQUAL(n.energy.idle_J, 10);
-    CU_ASSERT_EQUAL(n.energy.variance_J2, 3);
-    CU_ASSERT_EQUAL(n.energy.samples, 8);
+    CU_ASSERT_EQUAL(n.energy.variance_J2, 2.5);
+    CU_ASSERT_EQUAL(n.energy.samples, 7);
     CU_ASSERT_STRING_EQUAL(n.energy.source, "csv");
     CU_ASSERT_EQUAL(pauses[0].total_J, 10);
     CU_ASSERT_EQUAL(pauses[1].total_J, 30);
@@ -52,10 +52,57 @@ static void a_machine_counts_once(void)
         uint64_t machine;
         bool counts;
     } ranks[] = {{7, true}, {9, true}, {7, false}, {RG_MACHINE_OTHER, false}, {0, true}, {0, true}};
-    uint64_t machines[RG_COUNT(ranks)] = {0};
-    struct node n = {.machines = machines};
-    for (size_t rank = 0; rank < RG_COUNT(ranks); rank++)
-        CU_ASSERT_EQUAL(rg_node_counts(&n, (int)rank, ranks[rank].machine), ranks[rank].counts);
+    struct metered metered[RG_COUNT(ranks)];
+    struct node n = {.metered = metered};
+    for (size_t rank = 0; rank < RG_COUNT(ranks); rank++) {
+        metered[rank] = (struct metered){ranks[rank].machine, 0};
+        CU_ASSERT_EQUAL(rg_node_counts(&n, (int)rank), ranks[rank].counts);
+    }
+}
+
+/* Ranks 0, 2 and 3 read one log, on three boards; rank 1 has one of its own; 4 has none, nor 5. */
+static void a_log_counts_once(void)
+{
+    static const struct {
+        struct metered metered;
+        bool counts;
+    } ranks[] = {{{7, 5}, true},  {{8, 6}, true},  {{9, 5}, false},
+                 {{0, 5}, false}, {{10, 0}, true}, {{11, 0}, true}};
+    struct metered metered[RG_COUNT(ranks)];
+    struct node n = {.metered = metered};
+    for (size_t rank = 0; rank < RG_COUNT(ranks); rank++) {
+        metered[rank] = ranks[rank].metered;
+        CU_ASSERT_EQUAL(rg_node_counts(&n, (int)rank), ranks[rank].counts);
+    }
+}
+
+/* A board of 3 W at rest and 7 W with all cores busy, and joules in 10 s: doubted below a tenth of
+ * 3 W and above ten times 7 W; twice that where the meter measures another rank's board, too. */
+static void watts_are_doubted(void)
+{
+    static const struct {
+        double joules;
+        uint64_t other;
+        bool doubted;
+    } runs[] = {{50, 0, false},  {2.9, 0, true},   {3.1, 0, false},  {690, 0, false},
+                {710, 0, true},  {710, 1, false},  {1390, 1, false}, {1410, 1, true},
+                {NAN, 0, false}, {53000, 0, true}, {53000, 1, true}};
+    struct rg_board board = {.clock_count = 1, .clocks = {{1e9, 3, 4, 7}}};
+    const struct rg_board *boards[] = {&board, &board};
+    for (size_t i = 0; i < RG_COUNT(runs); i++) {
+        struct rg_run run;
+        struct rg_job job = {.nodes = 2};
+        struct metered metered[] = {{1, 0}, {runs[i].other ? RG_MACHINE_OTHER : 2, 0}};
+        struct node n = {.metered = metered, .run = &run, .job = &job, .time_s = 10};
+        job.boards = boards;
+        rg_run_init(&run);
+        CU_ASSERT_FATAL(rg_run_make_nodes(&run, 2) == 0);
+        run.meter.known = run.per_node[0].meter.known = true;
+        run.per_node[0].energy_J = runs[i].joules;
+        rg_node_describe_meters(&n);
+        CU_ASSERT_EQUAL(run.meter.warning[0] != 0, runs[i].doubted);
+        rg_run_free(&run);
+    }
 }
 
 /* What a rank tells rank 0 of its meter. */
@@ -74,8 +121,8 @@ static struct rg_run metered(int rank, double longest_s, double idle_W,
     return own;
 }
 
-/* 30 J, of which 10 idle, give or take 3 J; and 50 J, of which 20, give or take 4 J: together 80 J
- * give or take sqrt(9 + 16) = 5 J, 20 + 30 = 50 J of them above idle. */
+/* 30 J, of which 10 idle, with a standard uncertainty of 3 J; and 50 J, of which 20, with 4 J:
+ * together 80 J with sqrt(9 + 16) = 5 J, 10 J with k = 2; 20 + 30 = 50 J of them above idle. */
 static void meters_add_up(void)
 {
     struct rg_run sum;
@@ -94,10 +141,10 @@ static void meters_add_up(void)
     CU_ASSERT_EQUAL(sum.meter.longest_s, 0.5);
     CU_ASSERT_EQUAL(sum.meter.idle_W, 5);
     CU_ASSERT_EQUAL(sum.meter.above_idle_J, 50);
-    CU_ASSERT_DOUBLE_EQUAL(sum.meter.uncertainty_J, 5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(sum.meter.uncertainty_J, 10, 1e-12);
     CU_ASSERT_STRING_EQUAL(sum.meter.source, "rapl");
     CU_ASSERT_EQUAL(first.per_node[0].meter.above_idle_J, 20);
-    CU_ASSERT_DOUBLE_EQUAL(second.per_node[0].meter.uncertainty_J, 4, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(second.per_node[0].meter.uncertainty_J, 8, 1e-12);
     rg_run_free(&first);
     rg_run_free(&second);
     rg_run_free(&sum);
@@ -108,8 +155,8 @@ static void meters_add_up(void)
 static void shared_joules_count_once(void)
 {
     const struct rg_energy seen = {.total_J = 30, .idle_J = 10, .samples = 10};
-    uint64_t machines[2] = {0};
-    struct node n = {.machines = machines};
+    struct metered metereds[2];
+    struct node n = {.metered = metereds};
     struct rg_run sum;
     rg_run_init(&sum);
     sum.energy_J = (struct rg_run_energy){0};
@@ -118,7 +165,7 @@ static void shared_joules_count_once(void)
         own.energy_J.total = own.per_node[0].energy_J = 30;
         own.energy_J.idle = 10;
         own.energy_J.compute = own.energy_J.network = own.energy_J.switches = NAN;
-        rg_node_count_energy(&n, rank, 7, &own);
+        rg_node_count_energy(&n, rank, (struct metered){7, 0}, &own);
         rg_run_add_node(&sum, &own);
         CU_ASSERT(rank ? isnan(own.per_node[0].energy_J) : own.per_node[0].energy_J == 30);
         CU_ASSERT_EQUAL(own.per_node[0].meter.known, rank == 0);
@@ -186,6 +233,8 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"sections of a log add up", sections_add_up},
         {"a machine counts once", a_machine_counts_once},
+        {"a log counts once", a_log_counts_once},
+        {"watts are doubted", watts_are_doubted},
         {"meters add up", meters_add_up},
         {"joules of a shared meter count once", shared_joules_count_once},
         {"failures are named", failures_are_named},

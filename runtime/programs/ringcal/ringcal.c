@@ -86,18 +86,19 @@ static void show_progress(const char *what, int done, int total)
 /* Mean watts while so many cores are busy; 0: none. NAN where the meter does not know. */
 static double watts_of(struct rg_meter *meter, int threads, double seconds)
 {
-    struct rg_energy before, after, section = {.total_J = NAN};
-    double begin = rg_clock_s();
-    rg_meter_energy(meter, &before);
+    struct rg_energy before, after, whole;
+    struct rg_clock_section section = {.begin_s = rg_clock_s()};
+    rg_meter_energy(meter, section.begin_s, &before);
     if (threads > 0)
         rg_cal_burn(threads, seconds, is_interrupted);
     else
         rg_meter_idle(meter, seconds, is_interrupted_too, NULL);
-    rg_meter_energy(meter, &after);
-    double end = rg_clock_s(), joules = after.total_J - before.total_J;
-    if (!isfinite(joules) && rg_meter_settle(meter, begin, end, NULL, &section))
-        joules = section.total_J;
-    return joules / (end - begin);
+    section.end_s = rg_clock_s();
+    rg_meter_energy(meter, section.end_s, &after);
+    double joules = after.total_J - before.total_J;
+    if (!isfinite(joules))
+        rg_meter_settle(meter, &section, 1, NULL, &joules, &whole);
+    return joules / (section.end_s - section.begin_s);
 }
 
 static void measure_watts(struct ringcal *c)

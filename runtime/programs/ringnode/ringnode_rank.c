@@ -173,6 +173,8 @@ static void tell_energy(struct ringnode *node, const struct rg_job *job, const s
         fprintf(stderr, "ringnode: %s: no energy: %s\n", job->label, run->meter.error);
     else if (!run && own[0] && node->rank < job->nodes)
         fprintf(stderr, "ringnode: rank %d: %s: no energy: %s\n", node->rank, job->label, own);
+    if (run && run->meter.known && run->meter.warning[0])
+        fprintf(stderr, "ringnode: %s: warning: %s\n", job->label, run->meter.warning);
 }
 
 static void run_job(struct ringnode *node, int index)
