@@ -144,7 +144,7 @@ int rg_pipeline_update(struct rg_pipeline *p, int64_t unit)
     int versions = p->plan->versions, result = 0;
     float *now = p->weights[p->updates % versions];
     float *then = p->weights[(p->updates + 1) % versions];
-    if (now != then) {
+    if (versions > 1) {
         struct copying c = {then, now, p->update.count};
         result = rg_compute(p->w, &p->copy, "copy", (int)unit, do_copy, &c);
     }
