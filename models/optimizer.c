@@ -22,9 +22,55 @@ struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate)
     return optimizer;
 }
 
+void rg_optimizer_change(struct rg_optimizer *optimizer, enum rg_optimizer_kind kind)
+{
+    struct rg_optimizer old = *optimizer;
+    *optimizer = rg_optimizer_make(kind, old.rate);
+    optimizer->ramp = old.ramp;
+    optimizer->clip = old.clip;
+}
+
 size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n)
 {
     return optimizer->kind == RG_SGD ? 0 : optimizer->kind == RG_MOMENTUM ? n : 2 * n;
+}
+
+float rg_optimizer_rate(const struct rg_optimizer *optimizer, int64_t step)
+{
+    if (step >= optimizer->ramp)
+        return optimizer->rate;
+    return (float)(optimizer->rate * ((double)step / (double)optimizer->ramp));
+}
+
+/* Lanes that the compiler may put side by side in a vector, whatever its length. */
+enum { LANES = 8 };
+
+static double sum_of_squares(size_t n, const float *restrict g)
+{
+    double sums[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            sums[k] += (double)g[i + k] * g[i + k];
+    for (; i < n; i++)
+        sum += (double)g[i] * g[i];
+    for (size_t k = 0; k < LANES; k++)
+        sum += sums[k];
+    return sum;
+}
+
+RG_CLONES
+static void scale(float by, size_t n, float *restrict g)
+{
+    for (size_t i = 0; i < n; i++)
+        g[i] *= by;
+}
+
+void rg_clip(float most, size_t n, float *gradient)
+{
+    double norm = sqrt(sum_of_squares(n, gradient));
+    if (isfinite(norm) && norm > most)
+        scale((float)(most / norm), n, gradient);
 }
 
 RG_CLONES
@@ -66,16 +112,17 @@ void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n
                        const float *gradient, float *state)
 {
     RG_ASSERT(step >= 1);
+    float rate = rg_optimizer_rate(optimizer, step);
     if (optimizer->kind == RG_SGD) {
-        rg_sgd(optimizer->rate, n, w, gradient);
+        rg_sgd(rate, n, w, gradient);
     } else if (optimizer->kind == RG_MOMENTUM) {
-        momentum(optimizer->rate, optimizer->momentum, n, w, gradient, state);
+        momentum(rate, optimizer->momentum, n, w, gradient, state);
     } else {
         /* rate m^ / (sqrt(v^) + epsilon), m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t): both
          * sides of the fraction times sqrt(1 - beta2^t). */
         double first = 1 - pow(optimizer->momentum, (double)step);
         double second = sqrt(1 - pow(optimizer->beta2, (double)step));
-        adam((float)(optimizer->rate * second / first), optimizer->momentum, optimizer->beta2,
+        adam((float)(rate * second / first), optimizer->momentum, optimizer->beta2,
              (float)(optimizer->epsilon * second), n, w, gradient, state, state + n);
     }
 }
@@ -85,6 +132,10 @@ void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg
     static const double flops[] = {[RG_SGD] = 2, [RG_MOMENTUM] = 4, [RG_ADAM] = 12};
     static const double moves[] = {[RG_SGD] = 3, [RG_MOMENTUM] = 5, [RG_ADAM] = 7};
     double count = (double)n;
+    if (optimizer->clip > 0) { /* the norm, and as if it always were too long */
+        rg_work_vector(work, 2 * count, sizeof(float) * count);
+        rg_work_vector(work, count, 2 * sizeof(float) * count);
+    }
     rg_work_vector(work, flops[optimizer->kind] * count,
                    moves[optimizer->kind] * sizeof(float) * count);
 }

@@ -4,6 +4,7 @@
 
 #include "base/cost.h"
 #include <stddef.h>
+#include <stdint.h>
 
 enum rg_optimizer_kind { RG_SGD, RG_MOMENTUM, RG_ADAM };
 
@@ -12,6 +13,8 @@ struct rg_optimizer {
     float rate;           /* learning rate */
     float momentum;       /* momentum: 0.9; Adam: beta1 */
     float beta2, epsilon; /* Adam (Kingma and Ba 2015) */
+    long ramp;  /* steps in which the rate rises to its value in a straight line; 0: none */
+    float clip; /* a layer's gradient is made no longer than this; 0: as it is */
 };
 
 /* In the order of the kinds; the last has no name. */
@@ -22,8 +25,18 @@ extern const struct rg_optimizer_info {
 /* Defaults for a kind: sgd; momentum 0.9 (heavy ball, Polyak 1964); Adam 0.9, 0.999, 1e-8. */
 struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate);
 
+/* Another kind, with its defaults; what all kinds have stays. */
+void rg_optimizer_change(struct rg_optimizer *optimizer, enum rg_optimizer_kind kind);
+
 /* Floats of state for n parameters, zero at the start: 0, n, 2n. */
 size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n);
+
+/* The learning rate of step number `step` >= 1: rate * min(1, step / ramp). */
+float rg_optimizer_rate(const struct rg_optimizer *optimizer, int64_t step);
+/* Scale a layer's gradient (or the part of it that is updated here) to a Euclidean norm of at most
+ * `most`: g *= min(1, most / |g|) (Pascanu et al. 2013, algorithm 1). One that is not finite stays
+ * as it is. The sum is in double precision and in an order that depends on n alone. */
+void rg_clip(float most, size_t n, float *gradient);
 
 /* Step number `step` >= 1 on n parameters; state as above. Elementwise, so that any split of the
  * vector gives the same result. */
@@ -31,6 +44,7 @@ void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n
                        const float *gradient, float *state);
 /* The step of RG_SGD alone: w -= rate * gradient. */
 void rg_sgd(float rate, size_t n, float *w, const float *gradient);
+/* Of a step on n parameters, with the clipping of their gradient. */
 void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg_work *work);
 
 #endif

@@ -21,8 +21,9 @@ static void print_param(const struct rg_param *param, FILE *stream)
     if (param->type != RG_PARAM_LIST)
         rg_type_allowed(&type, allowed, sizeof allowed);
     bool word = param->type == RG_PARAM_LIST || strcmp(param->fallback, "auto") == 0;
-    fprintf(stream, "      %s=\"%s\"  (%s%s%s)\n", param->name, param->fallback, allowed,
-            word ? " or " : "", word ? param->fallback : "");
+    const char *more = param->type == RG_PARAM_COUNT ? param->choices : NULL;
+    fprintf(stream, "      %s=\"%s\"  (%s%s%s%s%s)\n", param->name, param->fallback, allowed,
+            word ? " or " : "", word ? param->fallback : "", more ? "|" : "", more ? more : "");
     for (const char *line = param->help, *end; line; line = *end ? end + 1 : NULL) {
         end = strchrnul(line, '\n');
         fprintf(stream, "          %.*s\n", (int)(end - line), line);
@@ -206,6 +207,10 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
             rg_optimizer_infos[t->optimizer.kind].name, t->optimizer.rate);
     if (t->optimizer.kind == RG_MOMENTUM)
         fprintf(stream, ", momentum %g", t->optimizer.momentum);
+    if (t->optimizer.ramp > 0)
+        fprintf(stream, " after a ramp of %ld updates", t->optimizer.ramp);
+    if (t->optimizer.clip > 0)
+        fprintf(stream, ", gradients clipped to %g", t->optimizer.clip);
     fprintf(stream, ", %d thread%s a node, numerics %s\n", t->threads, t->threads == 1 ? "" : "s",
             t->numerics ? "real" : "skip");
     if (study->data.train % t->batch > 0 && study->data.train > t->batch)

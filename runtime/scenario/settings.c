@@ -20,7 +20,7 @@ static void set_optimizer(struct rg_scenario *s, double kind)
 {
     struct rg_optimizer *optimizer = &s->training.optimizer;
     if (optimizer->kind != (enum rg_optimizer_kind)kind)
-        *optimizer = rg_optimizer_make((enum rg_optimizer_kind)kind, optimizer->rate);
+        rg_optimizer_change(optimizer, (enum rg_optimizer_kind)kind);
 }
 
 /* Of all boards: those of <clock> too. */
@@ -111,6 +111,10 @@ const struct rg_setting_info rg_setting_infos[] = {
     {"training", "momentum", "momentum", REAL(0, 0.9999), .with = "optimizer=momentum",
      AT(training.optimizer.momentum), .sealed = "momentum",
      .help = "the share of the last update that goes into the next; default 0.9"},
+    {"training", "rate-ramp", "rate-ramp", WHOLE(0, 1e9), AT(training.optimizer.ramp),
+     .help = "updates in which the learning rate rises to its value, in a straight line; default 0"},
+    {"training", "clip", "clip", ABOVE(0, 1e30), AT(training.optimizer.clip),
+     .help = "the largest norm of a layer's gradient, which is scaled down to it; default: none"},
     {"training", "numerics", "numerics", WORD("skip|real"), .absent = 1, AT(training.numerics),
      .sealed = "numerics",
      .help = "real: compute; skip: only account for the time that computing takes"},

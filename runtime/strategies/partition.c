@@ -24,12 +24,12 @@ struct table {
     int *from; /* [stages + 1][layers + 1]: where the last stage of the best split begins */
 };
 
-/* What a layer's parameters add to an update, the call itself left out. */
+/* What a layer's parameters add to a unit's share of an update, the call itself left out. */
 static double update_seconds(const struct rg_ring *ring, const struct rg_board *board, int l)
 {
-    int depth = ring->depth[0];
-    return rg_ring_update_s(ring, board, depth, ring->job->network->layers[l].parameters) -
-           rg_ring_update_s(ring, board, depth, 0);
+    size_t parameters = ring->job->network->layers[l].parameters;
+    return (rg_ring_update_s(ring, board, 0, parameters) - rg_ring_update_s(ring, board, 0, 0)) /
+           ring->micro;
 }
 
 /* Prefix sums over the layers of the compute time of one unit. */
@@ -78,10 +78,10 @@ static void look_at_stage(struct table *t, int stage)
     }
     int slots[RG_BUFFERS];
     const struct rg_ring *ring = t->ring;
-    enum rg_stash stash = ring->schedule->stash;
+    enum rg_stash stash = rg_ring_stash(ring);
     rg_plan_slots(ring->stages, stage, ring->depth, stash, slots);
     t->units = slots[RG_BUFFER_STASH];
-    t->parameter_bytes = sizeof(float) * (rg_plan_versions(stash, ring->depth[stage]) + 1.0);
+    t->parameter_bytes = sizeof(float) * (rg_ring_versions(ring, stage) + 1.0);
 }
 
 /* What parameters, gradients and stashes alone would take: it only grows with the stage. */

@@ -63,7 +63,8 @@ static void do_backward(void *arg)
     float *dx = p->plan->stage > 0 ? rg_pipeline_slot(p, RG_BUFFER_DX, a->unit)->data : NULL;
     if (p->fused)
         rg_stage_backward_sgd(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy,
-                              dx, p->gradient, p->job->optimizer.rate, p->scratch);
+                              dx, p->gradient,
+                              rg_optimizer_rate(&p->job->optimizer, p->updates + 1), p->scratch);
     else
         rg_stage_backward(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy, dx,
                           p->gradient, accumulate, p->scratch);

@@ -76,7 +76,9 @@ static int open_parts(struct rg_pipeline *p, const float *initial)
     if (result == 0)
         result = open_weights(p, &sizes);
     if (result == 0)
-        result = rg_update_open(&p->update, p->w, p->job, sizes.parameters);
+        result =
+            rg_update_open(&p->update, p->w, p->job,
+                           rg_network_offset(p->job->network, p->stage.from), sizes.parameters);
     if (result == 0)
         result = rg_allreduce_open(&p->reduce, p->w, group, sizes.parameters, RG_TAG_COLLECTIVE);
     if (result == 0 && p->plan->stage == 0) {

@@ -172,21 +172,21 @@ void rg_plan_slots(int stages, int stage, const int *depth, enum rg_stash stash,
     slots[RG_BUFFER_LOGITS] = stage == 0 && stages > 1 ? depth[stages - 1] + UNDER_WAY : 0;
 }
 
-int rg_plan_versions(enum rg_stash stash, int depth)
+int rg_plan_versions(enum rg_stash stash, int depth, int units)
 {
-    return stash == RG_STASH_WEIGHTS ? depth : 1;
+    return stash == RG_STASH_WEIGHTS ? rg_updates_behind(depth, units) + 1 : 1;
 }
 
 static void make(struct rg_plan *plan, const struct rg_plan_spec *spec, int stage)
 {
-    enum rg_stash stash = spec->schedule->stash;
+    enum rg_stash stash = rg_schedule_stash(spec->schedule, spec->newest);
     int depth = spec->depth[stage];
     *plan = (struct rg_plan){
         .stage = stage,
         .stages = spec->stages,
         .units = spec->units,
         .depth = depth,
-        .versions = rg_plan_versions(stash, depth),
+        .versions = rg_plan_versions(stash, depth, spec->units),
         .recompute = stash == RG_STASH_INPUTS,
     };
     rg_plan_slots(spec->stages, stage, spec->depth, stash, plan->slots);

@@ -94,10 +94,11 @@ struct rg_schedule;
 struct rg_plan_spec {
     const struct rg_schedule *schedule;
     int stages;
-    int units;        /* micro-batches an iteration; of a schedule that is not synchronous: 1 */
+    int units;        /* micro-batches an iteration */
     const int *depth; /* [stages]; falling or level from stage to stage */
     bool overlap;     /* false: a send completes before the next computation starts */
     bool reduce;      /* there are replicas */
+    bool newest;      /* see rg_schedule_stash */
 };
 
 /* The plan of every stage: [spec->stages], malloc'ed; free with rg_plans_free. NULL: no memory. */
@@ -109,10 +110,12 @@ void rg_plans_free(struct rg_plan *plans, int stages);
 const struct rg_instruction *rg_plan_peek(struct rg_cursor *cursor, int units, int64_t limit,
                                           int64_t *unit);
 
-/* Of a stage, from the depths of all: slots of every buffer, and copies of the parameters. */
+/* Of a stage, from the depths of all: slots of every buffer; and copies of the parameters, of one
+ * that has `depth` units in flight and an update every `units`: those read by them, and the next.
+ */
 void rg_plan_slots(int stages, int stage, const int *depth, enum rg_stash stash,
                    int slots[RG_BUFFERS]);
-int rg_plan_versions(enum rg_stash stash, int depth);
+int rg_plan_versions(enum rg_stash stash, int depth, int units);
 
 /* The buffer that a channel's message leaves from and arrives in. */
 enum rg_buffer rg_channel_source(enum rg_plan_channel channel);

@@ -146,6 +146,7 @@ static void do_loss(void *arg)
 int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
 {
     r->now = &r->work[n == r->work[0].n ? 0 : 1];
+    r->iteration = iteration;
     RG_ASSERT(n == r->now->n);
     struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
     int result = rg_compute(r->w, &r->now->load, "load", unit, do_load, &pass);
@@ -181,7 +182,7 @@ static void do_backward(void *arg)
     float *w = r->parameters + at, *dw = r->gradient + at;
     if (r->fused)
         rg_stage_backward_sgd(&layer, p->n, w, input_of(r, l), stash_of(r, l), dy, dx, dw,
-                              r->job->optimizer.rate, r->scratch);
+                              rg_optimizer_rate(&r->job->optimizer, r->iteration + 1), r->scratch);
     else
         rg_stage_backward(&layer, p->n, w, input_of(r, l), stash_of(r, l), dy, dx, dw,
                           p->accumulate, r->scratch);
@@ -225,7 +226,7 @@ double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *bo
 
 bool rg_update_is_fusible(const struct rg_job *job)
 {
-    return job->optimizer.kind == RG_SGD;
+    return job->optimizer.kind == RG_SGD && job->optimizer.clip == 0;
 }
 
 uint64_t rg_update_memory(const struct rg_job *job, size_t count)
@@ -234,9 +235,10 @@ uint64_t rg_update_memory(const struct rg_job *job, size_t count)
 }
 
 int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
-                   size_t count)
+                   size_t first, size_t count)
 {
-    *update = (struct rg_update){.optimizer = job->optimizer, .count = count};
+    *update = (struct rg_update){
+        .optimizer = job->optimizer, .network = job->network, .first = first, .count = count};
     rg_optimizer_work(&job->optimizer, count, &update->work);
     update->state = rg_mem_floats(w->mem, rg_optimizer_state(&job->optimizer, count));
     return update->state ? 0 : RG_ERR_NOMEM;
@@ -250,19 +252,32 @@ void rg_update_close(struct rg_update *update)
 struct step {
     struct rg_update *update;
     int64_t step;
-    float *parameters;
-    const float *gradient;
+    float *parameters, *gradient;
 };
+
+/* Layer by layer, so that it is the same however the layers are split round a ring. */
+static void clip(const struct rg_update *update, float *gradient)
+{
+    const struct rg_network *network = update->network;
+    for (int l = 0; l < network->layer_count; l++) {
+        size_t begin = RG_MAX(update->first, rg_network_offset(network, l));
+        size_t end = RG_MIN(update->first + update->count, rg_network_offset(network, l + 1));
+        if (begin < end)
+            rg_clip(update->optimizer.clip, end - begin, gradient + (begin - update->first));
+    }
+}
 
 static void do_step(void *arg)
 {
     const struct step *s = arg;
+    if (s->update->optimizer.clip > 0)
+        clip(s->update, s->gradient);
     rg_optimizer_step(&s->update->optimizer, s->step, s->update->count, s->parameters, s->gradient,
                       s->update->state);
 }
 
 int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, float *parameters,
-                  const float *gradient)
+                  float *gradient)
 {
     struct step s = {update, step, parameters, gradient};
     return rg_compute(w, &update->work, "step", (int)step, gradient ? do_step : NULL, &s);

@@ -23,6 +23,7 @@ struct rg_replica {
     uint8_t *labels;
     struct rg_replica_work work[2]; /* for `capacity` samples and for one less */
     struct rg_replica_work *now;    /* of the samples that forward has seen */
+    int64_t iteration;              /* in which it has */
 };
 
 /* Counted bytes of a replica for up to `capacity` samples at once; at most RG_SIZE_MOST. */
@@ -48,21 +49,23 @@ double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *bo
 /* The optimiser on a range of parameters, with its work; shared by all strategies. */
 struct rg_update {
     struct rg_optimizer optimizer;
-    size_t count;
+    const struct rg_network *network;
+    size_t first, count; /* of its parameters */
     float *state;
     struct rg_work work;
 };
 
-/* Plain SGD whose gradient nobody else needs: rg_stage_backward_sgd does it along with the backward
+/* Plain SGD whose gradient nobody looks at: rg_stage_backward_sgd does it along with the backward
  * pass, to the same bits, reading the parameters once less. The model charges both all the same. */
 bool rg_update_is_fusible(const struct rg_job *job);
 uint64_t rg_update_memory(const struct rg_job *job, size_t count);
 int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
-                   size_t count);
+                   size_t first, size_t count);
 void rg_update_close(struct rg_update *update);
-/* gradient NULL: the step has been taken already, with the backward pass. */
+/* The gradient is clipped in place. NULL: the step has been taken already, with the backward pass.
+ */
 int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, float *parameters,
-                  const float *gradient);
+                  float *gradient);
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count);
 
 /* Rank `owner` has the parameters [first, first + count) of the network in `values`; rank 0 visits

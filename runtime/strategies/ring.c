@@ -14,6 +14,16 @@ struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage)
         .network = ring->job->network, .from = ring->cut[stage], .to = ring->cut[stage + 1]};
 }
 
+enum rg_stash rg_ring_stash(const struct rg_ring *ring)
+{
+    return rg_schedule_stash(ring->schedule, ring->newest);
+}
+
+int rg_ring_versions(const struct rg_ring *ring, int stage)
+{
+    return rg_plan_versions(rg_ring_stash(ring), ring->depth[stage], ring->micro);
+}
+
 int rg_ring_batch(const struct rg_ring *ring, int replica)
 {
     return rg_share(ring->job->batch, ring->replicas, replica);
@@ -49,9 +59,9 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     const struct rg_job *job = ring->job;
     struct rg_ring_sizes sizes = rg_ring_sizes(ring, from, to);
     int slots[RG_BUFFERS];
-    rg_plan_slots(ring->stages, stage, ring->depth, ring->schedule->stash, slots);
-    int versions = rg_plan_versions(ring->schedule->stash, ring->depth[stage]);
-    uint64_t floats = rg_size_times((uint64_t)versions + 1, sizes.parameters);
+    rg_plan_slots(ring->stages, stage, ring->depth, rg_ring_stash(ring), slots);
+    uint64_t versions = (uint64_t)rg_ring_versions(ring, stage);
+    uint64_t floats = rg_size_times(versions + 1, sizes.parameters);
     floats = rg_size_plus(floats, rg_optimizer_state(&job->optimizer, sizes.parameters));
     floats = rg_size_plus(floats, sizes.scratch);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
@@ -97,7 +107,7 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
     double once = rg_board_seconds(board, &forward, threads);
     struct rg_ring_times times = {.forward = once + rg_board_seconds(board, &load, threads),
                                   .backward = rg_board_seconds(board, &backward, threads)};
-    if (ring->schedule->stash == RG_STASH_INPUTS)
+    if (rg_ring_stash(ring) == RG_STASH_INPUTS)
         times.backward += once;
     rg_work_free(&forward);
     rg_work_free(&backward);
@@ -105,12 +115,12 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
     return times;
 }
 
-double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int depth,
+double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,
                         size_t parameters)
 {
     struct rg_work copy = {0};
     double seconds = rg_update_s(ring->job, board, parameters);
-    if (rg_plan_versions(ring->schedule->stash, depth) > 1) {
+    if (rg_ring_versions(ring, stage) > 1) {
         rg_work_vector(&copy, 0, 2.0 * sizeof(float) * (double)parameters);
         seconds += rg_board_seconds(board, &copy, ring->job->threads);
         rg_work_free(&copy);

@@ -13,6 +13,7 @@ struct rg_ring {
     int replicas, stages; /* rank = replica * stages + stage */
     int micro;            /* micro-batches an iteration (a replica) */
     bool overlap;         /* false: a send completes before the next computation starts */
+    bool newest;          /* see rg_schedule_stash */
     int *cut;             /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
     int *depth;           /* [stages]: units in flight */
     struct rg_plan *plans;
@@ -23,6 +24,10 @@ struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage);
 /* Units at a stage where the first has `units`: they fall in a straight line to the last, so that
  * every stage waits for its gradients equally long. */
 int rg_ring_falling(const struct rg_ring *ring, int stage, int units);
+
+/* What its stages keep of a unit, and how many copies of its parameters a stage has. */
+enum rg_stash rg_ring_stash(const struct rg_ring *ring);
+int rg_ring_versions(const struct rg_ring *ring, int stage);
 
 /* Samples of a replica's share of the batch, and of its micro-batch `unit` in an iteration. */
 int rg_ring_batch(const struct rg_ring *ring, int replica);
@@ -52,19 +57,23 @@ struct rg_ring_times {
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
                                    int from, int to, int n);
 
-/* Modelled seconds of one update of that many parameters at a stage that holds `depth` units: the
- * step, and the copy of the weights where a unit in flight may still want them. */
-double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int depth,
+/* Modelled seconds of one update of that many parameters at a stage: the step, and the copy of the
+ * weights where a unit in flight may still want them. */
+double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,
                         size_t parameters);
 
 /* What a unit keeps a stage busy for: the processor or the port. Transfers that do not overlap add
  * to the processor's time. */
 double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *form);
+/* Of a stream, as it is cut: units in flight at the first stage with which it keeps the pace of
+ * max(c, T_A), from one to three a stage. In simulations of equal stages three do at any c / T_A,
+ * and two up to 0.8. */
+int rg_ring_reach(const struct rg_ring *ring);
 /* The closed forms of a whole job: times by the schedule's own, traffic exact. */
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *prediction);
 
 /* Split the layers so that the slowest stage is as fast as can be: dynamic programming over stage
- * times (with the update, where every unit brings one) and port times, every stage on the board
+ * times (of a stream with a unit's share of the update) and port times, every stage on the board
  * that will run it, the slowest of its replicas', and within the memory of all. Fills
  * ring->cut. RG_ERR_NO_FIT where no split fits the boards' memory: cut is then the split that would
  * be best without that bound. */

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEDULE, MICRO_BATCHES, DEPTH, IN_FLIGHT, STAGES, REPLICAS, PARTITION, OVERLAP };
+enum { SCHEDULE, MICRO_BATCHES, DEPTH, IN_FLIGHT, WEIGHTS, STAGES, REPLICAS, PARTITION, OVERLAP };
+
+/* As they stand in the choices of WEIGHTS. */
+enum { WEIGHTS_AUTO, WEIGHTS_STASH, WEIGHTS_CURRENT };
 
 /* "|a|b", and a line each on what it does. */
 static const char schedule_names[] =
@@ -24,16 +27,23 @@ static const char schedule_help[] = "order of the micro-batches"
 #undef RG_SCHEDULE
     ;
 
+#define FIT "fit"
+
 static const struct rg_param params[] = {
     [SCHEDULE] = {"schedule", RG_PARAM_CHOICE, "1f1b", 0, 0, schedule_names + 1, schedule_help},
-    [MICRO_BATCHES] = {"micro-batches", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
-                       "pieces of a batch; auto: 4 a stage where they fill the ring, else 1"},
+    [MICRO_BATCHES] = {"micro-batches", RG_PARAM_COUNT, "auto", 1, 1e6, FIT,
+                       "pieces of a batch; auto: 4 a stage where they fill the ring, else 1; fit: "
+                       "of a stream,\nthe fewest with which weights are at most 4 updates old (8 "
+                       "with a rate-ramp)"},
     [DEPTH] = {"depth", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
                "units in flight at the first stage, falling to the last; auto: 3 a stage, fewer "
                "where memory is short"},
     [IN_FLIGHT] = {"in-flight", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
-                   "batches in flight, staleness is one less; auto: 3 a stage, fewer where memory "
-                   "is short"},
+                   "the same, of ringtmp; with K units in flight and M micro-batches weights are "
+                   "(K - 1) / M updates old,\nrounded up"},
+    [WEIGHTS] = {"weights", RG_PARAM_CHOICE, "auto", 0, 0, "auto|stash|current",
+                 "pipedream's backward passes take the weights of the forward pass (stash, auto: "
+                 "copies are kept)\nor those of the moment (current: one copy)"},
     [STAGES] = {"stages", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
                 "runs of layers, a node each; auto: nodes / replicas"},
     [REPLICAS] = {"replicas", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
@@ -57,13 +67,19 @@ static bool takes(const struct rg_schedule *schedule, int param)
     return schedule->takes && strcmp(schedule->takes, params[param].name) == 0;
 }
 
-/* The parameter with the schedule's units in flight, or NULL. */
-static struct rg_value *in_flight_of(struct rg_job *job, const struct rg_schedule *schedule)
+/* The parameter with the schedule's units in flight, or -1. */
+static int in_flight_of(const struct rg_schedule *schedule)
 {
     for (size_t i = 0; i < RG_COUNT(owned); i++)
         if (takes(schedule, owned[i]))
-            return &job->values[owned[i]];
-    return NULL;
+            return owned[i];
+    return -1;
+}
+
+static bool wants_fit(const struct rg_job *job)
+{
+    const struct rg_value *micro = &job->values[MICRO_BATCHES];
+    return micro->automatic && strcmp(micro->text, FIT) == 0;
 }
 
 /* ---- check ---- */
@@ -133,10 +149,10 @@ static int check_units(struct rg_job *job, struct rg_ring *ring, struct rg_error
         ring->micro = RG_MIN(samples, schedule->units_a_stage * ring->stages);
     else
         ring->micro = 1;
-    if (!schedule->synchronous && ring->micro != 1)
+    if (schedule->synchronous && wants_fit(job))
         return rg_fail(e, RG_ERR_INVALID,
-                       "%s updates with every batch: micro-batches can only be 1, not %d",
-                       rg_schedule_name(schedule), ring->micro);
+                       "micro-batches=\"" FIT "\" is for streams; %s takes a number or auto",
+                       rg_schedule_name(schedule));
     if (ring->micro > samples) {
         char over[40] = "";
         if (ring->replicas > 1)
@@ -149,6 +165,16 @@ static int check_units(struct rg_job *job, struct rg_ring *ring, struct rg_error
         if (!job->values[owned[i]].automatic && !takes(schedule, owned[i]))
             return fail_owned(owned[i], schedule, e);
     return 0;
+}
+
+static int check_weights(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
+{
+    long wanted = job->values[WEIGHTS].number;
+    ring->newest = wanted == WEIGHTS_CURRENT;
+    if (wanted == WEIGHTS_AUTO || ring->schedule->stash == RG_STASH_WEIGHTS)
+        return 0;
+    return rg_fail(e, RG_ERR_INVALID, "weights belongs to pipedream, not to %s",
+                   rg_schedule_name(ring->schedule));
 }
 
 static int cut_by_list(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
@@ -189,21 +215,72 @@ static int set_depths(struct rg_ring *ring, int in_flight, struct rg_error *e)
     return cut(ring->job, ring, e);
 }
 
+/* Three a stage, fewer where memory is short. */
+static int set_depths_that_fit(struct rg_ring *ring, struct rg_error *e)
+{
+    int result = 0;
+    for (int each = 3; each >= 1 && result == 0; each--) {
+        result = set_depths(ring, each * ring->stages, e);
+        if (result == 0 && rg_ring_fits(ring))
+            break;
+    }
+    return result;
+}
+
+/* Updates by which weights may be old, at most, in training that is as accurate as without: tried
+ * on deep networks at a rate of 0.1 (docs/strategies.md). */
+enum { OLD = 4, OLD_WITH_RAMP = 8 };
+
+/* The fewest micro-batches with which weights are not older than that, at the given depth or the
+ * least that keeps the pace. Smaller units want no fewer in flight, so that only more will do. */
+static int fit_units(const struct rg_job *job, struct rg_ring *ring, const struct rg_value *given,
+                     struct rg_error *e)
+{
+    int old = job->optimizer.ramp > 0 ? OLD_WITH_RAMP : OLD, result = 0;
+    int samples = rg_share(job->batch, ring->replicas, ring->replicas - 1);
+    for (;;) {
+        int depth = given->automatic ? RG_MIN(ring->depth[0], rg_ring_reach(ring)) : ring->depth[0];
+        int wanted = RG_MAX((depth - 1 + old - 1) / old, 1);
+        if (wanted <= ring->micro)
+            return depth == ring->depth[0] ? 0 : set_depths(ring, depth, e);
+        if (wanted > samples)
+            return rg_fail(e, RG_ERR_INVALID,
+                           "micro-batches=\"" FIT "\": %d in flight want %d a batch, whose samples "
+                           "are %d",
+                           depth, wanted, samples);
+        ring->micro = wanted;
+        result = given->automatic ? set_depths_that_fit(ring, e) : set_depths(ring, depth, e);
+        if (result)
+            return result;
+    }
+}
+
+/* More than an epoch has can never be in flight: what the user believes to hide is not hidden. */
+static int check_given(const struct rg_job *job, const struct rg_ring *ring, int param,
+                       struct rg_error *e)
+{
+    int64_t units = job->iterations_per_epoch * ring->micro;
+    if (ring->schedule->synchronous || job->values[param].number <= units)
+        return 0;
+    return rg_fail(e, RG_ERR_INVALID,
+                   "%s=\"%ld\" is more than an epoch has: %" PRId64 " batch%s of %d micro-batch%s",
+                   params[param].name, job->values[param].number, job->iterations_per_epoch,
+                   job->iterations_per_epoch == 1 ? "" : "es", ring->micro,
+                   ring->micro == 1 ? "" : "es");
+}
+
 static int check_depth(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
-    struct rg_value *given = in_flight_of(job, ring->schedule);
-    if (!given)
+    int param = in_flight_of(ring->schedule);
+    if (param < 0)
         return set_depths(ring, 0, e);
-    int result = 0;
-    if (given->automatic) {
-        for (int each = 3; each >= 1 && result == 0; each--) {
-            result = set_depths(ring, each * ring->stages, e);
-            if (result == 0 && rg_ring_fits(ring))
-                break;
-        }
-    } else {
-        result = set_depths(ring, (int)given->number, e);
-    }
+    struct rg_value *given = &job->values[param];
+    int result =
+        given->automatic ? set_depths_that_fit(ring, e) : set_depths(ring, (int)given->number, e);
+    if (result == 0 && wants_fit(job))
+        result = fit_units(job, ring, given, e);
+    if (result == 0 && !given->automatic)
+        result = check_given(job, ring, param, e);
     given->number = ring->depth[0];
     return result;
 }
@@ -227,7 +304,8 @@ static int make_plans(struct rg_ring *ring, struct rg_error *e)
                                 .units = ring->micro,
                                 .depth = ring->depth,
                                 .overlap = ring->overlap,
-                                .reduce = ring->replicas > 1};
+                                .reduce = ring->replicas > 1,
+                                .newest = ring->newest};
     ring->plans = rg_plans_make(&spec);
     return ring->plans ? 0 : rg_fail(e, RG_ERR_NOMEM, "out of memory");
 }
@@ -259,6 +337,8 @@ static int check(struct rg_job *job, struct rg_error *e)
     int result = check_shape(job, ring, e);
     if (result == 0)
         result = check_units(job, ring, e);
+    if (result == 0)
+        result = check_weights(job, ring, e);
     if (result == 0) {
         ring->cut = calloc((size_t)ring->stages + 1, sizeof *ring->cut);
         ring->depth = calloc((size_t)ring->stages, sizeof *ring->depth);
@@ -294,11 +374,12 @@ static void predict(const struct rg_job *job, struct rg_prediction *prediction)
     rg_ring_predict(ring_of(job), prediction);
 }
 
-/* Every unit may be an iteration; else the next may begin while the last is being ended. */
+/* Those whose units a stream has in flight; else the next may begin while the last is being ended.
+ */
 static int64_t under_way(const struct rg_job *job)
 {
     const struct rg_ring *ring = ring_of(job);
-    return ring->schedule->synchronous ? 2 : ring->depth[0];
+    return ring->schedule->synchronous ? 2 : 1 + rg_updates_behind(ring->depth[0], ring->micro);
 }
 
 const struct rg_strategy rg_strategy_ring_pipeline = {

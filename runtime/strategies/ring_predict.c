@@ -12,7 +12,7 @@ double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *f
 {
     double compute = form->forward + form->backward + form->loss;
     if (!ring->schedule->synchronous)
-        compute += form->update;
+        compute += form->update / ring->micro;
     return ring->overlap ? fmax(compute, form->port) : compute + form->port;
 }
 
@@ -70,7 +70,7 @@ static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int 
     if (large)
         add_unit(&form, ring, rank, s, samples / m + 1, (double)large / m);
     add_unit(&form, ring, rank, s, samples / m, (double)(m - large) / m);
-    form.update = rg_ring_update_s(ring, board, ring->depth[s], parameters) + reduce_s(ring, s);
+    form.update = rg_ring_update_s(ring, board, s, parameters) + reduce_s(ring, s);
     return form;
 }
 
@@ -119,23 +119,64 @@ static double compute_iteration(const struct rg_ring *ring, int rank,
            adds;
 }
 
+/* Of one replica: [stages]. */
+static void replica_forms(const struct rg_ring *ring, int replica, struct rg_stage_forms *forms)
+{
+    for (int s = 0; s < ring->stages; s++)
+        forms[s] = forms_of(ring, replica * ring->stages + s, s);
+    double round = forms[0].loss;
+    for (int s = ring->stages - 1; s >= 0; s--) {
+        round += forms[s].forward + forms[s].backward + forms[s].out + forms[s].back;
+        forms[s].round = round;
+    }
+}
+
+static struct rg_stage_forms *new_forms(const struct rg_ring *ring)
+{
+    struct rg_stage_forms *forms = calloc((size_t)ring->stages, sizeof *forms);
+    RG_ASSERT(forms);
+    return forms;
+}
+
+/* Do `each` units a stage hide a replica's transfers, though every one of them may find the port
+ * taken by another? Where the port is busier than the processor they queue for it. */
+static bool hides(const struct rg_ring *ring, const struct rg_stage_forms *forms, int each)
+{
+    double compute = 0, port = 0, pair = 0;
+    for (int s = 0; s < ring->stages; s++) {
+        double here = forms[s].forward + forms[s].backward + forms[s].update / ring->micro;
+        compute = fmax(compute, here + forms[s].loss);
+        port = fmax(port, forms[s].port);
+        pair = fmax(pair, 2 * (here + forms[s].out + forms[s].back) / (1 + each));
+    }
+    return port < compute && pair <= compute;
+}
+
+int rg_ring_reach(const struct rg_ring *ring)
+{
+    enum { MOST = 3 };
+    struct rg_stage_forms *forms = new_forms(ring);
+    int each = 1;
+    for (int replica = 0; replica < ring->replicas && ring->stages > 1; replica++) {
+        replica_forms(ring, replica, forms);
+        while (each < MOST && !hides(ring, forms, each))
+            each++;
+    }
+    free(forms);
+    return each * ring->stages;
+}
+
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
 {
     const struct rg_job *job = ring->job;
-    struct rg_stage_forms *forms = calloc((size_t)ring->stages, sizeof *forms);
-    RG_ASSERT(forms);
+    struct rg_stage_forms *forms = new_forms(ring);
     p->overlap = ring->overlap && ring->schedule->overlaps;
     for (int replica = 0; replica < ring->replicas; replica++) {
+        replica_forms(ring, replica, forms);
         for (int s = 0; s < ring->stages; s++) {
             int rank = replica * ring->stages + s;
-            forms[s] = forms_of(ring, rank, s);
             p->T_A_s = fmax(p->T_A_s, compute_iteration(ring, rank, &forms[s]));
             p->c_s = fmax(p->c_s, port_iteration(ring, job->boards[rank], s, &forms[s]));
-        }
-        double round = forms[0].loss;
-        for (int s = ring->stages - 1; s >= 0; s--) {
-            round += forms[s].forward + forms[s].backward + forms[s].out + forms[s].back;
-            forms[s].round = round;
         }
         p->iteration_s = fmax(p->iteration_s, ring->schedule->seconds(ring, forms));
     }

@@ -24,11 +24,12 @@ struct rg_stage_forms {
 };
 
 struct rg_schedule {
-    /* All units of a batch are in its update, and no unit of a later one has begun when that
-     * happens: the bits of `single` with the same micro-batches. Else every unit is an update. */
+    /* No unit of a later batch has begun when a batch's update happens: the bits of `single` with
+     * the same micro-batches. Else it is a stream, whose updates happen between its units. */
     bool synchronous;
     bool overlaps;       /* there are several units in flight for communication to hide behind */
-    enum rg_stash stash; /* what a stage keeps of a unit from its forward to its backward pass */
+    enum rg_stash stash; /* what a stage keeps of a unit from its forward to its backward pass; of a
+                          * stream with RG_STASH_WEIGHTS the user may do without the weights */
     int units_a_stage;   /* micro-batches="auto" is so many times the stages; 0: 1 in all */
     /* The parameter of ring_pipeline that says how many units are in flight; NULL: none does. Auto
      * is three a stage, fewer where memory is short. */
@@ -41,6 +42,14 @@ struct rg_schedule {
     /* Seconds of an iteration; forms [stages] of one replica. */
     double (*seconds)(const struct rg_ring *ring, const struct rg_stage_forms *forms);
 };
+
+/* What its stages keep; newest: the user does without stashed weights, so that backward passes take
+ * the newest. */
+enum rg_stash rg_schedule_stash(const struct rg_schedule *schedule, bool newest);
+/* Of a stage with `depth` units of a stream in flight and an update every `units`: by how many
+ * updates the weights that a unit's forward pass reads are older than those its gradient updates,
+ * at most. */
+int rg_updates_behind(int depth, int units);
 
 /* All of them, NULL-terminated, in the order of schedules.def. */
 extern const struct rg_schedule *const rg_schedules[];

@@ -25,16 +25,17 @@ struct rg_param {
     const char *fallback; /* default, as it would be written; for COUNT and LIST it may be a word
                            * ("auto", "balanced"), which then means rg_value.automatic */
     double min, max;      /* RG_PARAM_COUNT */
-    const char *choices;  /* RG_PARAM_CHOICE */
+    const char *choices;  /* RG_PARAM_CHOICE; COUNT: words beside the fallback that mean
+                           * rg_value.automatic too, NULL: none */
     const char *help;     /* a line, or several */
 };
 
 /* A resolved parameter. */
 struct rg_value {
-    bool automatic; /* the fallback's word, not a number or list; `check` then fills in the rest */
-    long number;    /* COUNT; CHOICE: index of the word; LIST: how many */
-    const char *text;
-    int *list; /* LIST; owned by the job */
+    bool automatic;   /* a word, not a number or list; `check` then fills in the rest */
+    long number;      /* COUNT; CHOICE: index of the word; LIST: how many */
+    const char *text; /* as written */
+    int *list;        /* LIST; owned by the job */
 };
 
 /* One strategy of a scenario with everything it needs. Read-only while it runs; shared by all ranks

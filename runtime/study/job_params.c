@@ -24,12 +24,23 @@ static bool is_word(const struct rg_param *param)
            !(param->fallback[0] >= '0' && param->fallback[0] <= '9');
 }
 
+/* Is the text a word that leaves the value to `check`? */
+static bool is_automatic(const struct rg_param *param, const char *text)
+{
+    bool other =
+        param->type == RG_PARAM_COUNT && param->choices && rg_text_index(param->choices, text) >= 0;
+    return other || (is_word(param) && strcmp(text, param->fallback) == 0);
+}
+
 /* "1 to 64 are allowed, or auto" */
 static void allow_word(const struct rg_param *param, struct rg_error *why)
 {
     size_t used = strlen(why->text);
     if (is_word(param))
-        snprintf(why->text + used, sizeof why->text - used, ", or %s", param->fallback);
+        used +=
+            (size_t)snprintf(why->text + used, sizeof why->text - used, ", or %s", param->fallback);
+    if (param->type == RG_PARAM_COUNT && param->choices && used < sizeof why->text)
+        snprintf(why->text + used, sizeof why->text - used, "|%s", param->choices);
 }
 
 static int parse_list(const struct rg_param *param, const char *text, struct rg_value *value,
@@ -61,7 +72,7 @@ static int parse_value(const struct rg_param *param, const char *text, struct rg
                        struct rg_error *why)
 {
     *value = (struct rg_value){.text = text};
-    if (is_word(param) && strcmp(text, param->fallback) == 0) {
+    if (is_automatic(param, text)) {
         value->automatic = true;
         return 0;
     }

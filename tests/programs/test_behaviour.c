@@ -137,8 +137,21 @@ static void schedules_refuse_what_others_take(void)
                  ": depth belongs to 1f1b and pipedream, not to gpipe");
     complains_of("--strategy ring --set ring.in-flight=3",
                  ": in-flight belongs to ringtmp, not to 1f1b");
-    complains_of("--strategy ring --set ring.schedule=pipedream",
-                 ": pipedream updates with every batch: micro-batches can only be 1, not 5");
+    complains_of("--strategy ring --set ring.weights=stash",
+                 ": weights belongs to pipedream, not to 1f1b");
+    complains_of("--strategy ring --set ring.schedule=ringtmp --set ring.weights=current",
+                 ": weights belongs to pipedream, not to ringtmp");
+    complains_of("--strategy ring --set ring.micro-batches=fit",
+                 ": micro-batches=\"fit\" is for streams; 1f1b takes a number or auto");
+    complains_of("--strategy ring --set ring.micro-batches=few",
+                 "1 to 1000000 are allowed, or auto|fit");
+    complains_of("--strategy ring --set ring.schedule=pipedream --set ring.depth=61",
+                 ": depth=\"61\" is more than an epoch has: 12 batches of 5 micro-batches");
+    complains_of("--strategy ring --set ring.schedule=pipedream --set ring.micro-batches=fit"
+                 " --set ring.depth=60",
+                 ": micro-batches=\"fit\": 60 in flight want 15 a batch, whose samples are 10");
+    complains_of("--set rate-ramp=-1", "rate-ramp=-1: out of range: 0 to 1000000000 are allowed");
+    complains_of("--set clip=0", "clip=0: out of range: numbers above 0");
 }
 
 static void one_is_no_plural(void)

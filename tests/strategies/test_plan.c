@@ -1,8 +1,11 @@
 /* Schedules as data: the checker accepts every list that is made, finds what is wrong with a
  * damaged one, and its facts equal the closed forms. */
+#include "base/check.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "strategies/ring.h"
 #include "support/suite.h"
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,7 +16,7 @@ enum { MOST = 64 };
 struct shape {
     const struct rg_schedule *schedule;
     int stages, units, in_flight;
-    bool overlap, reduce;
+    bool overlap, reduce, newest;
 };
 
 /* As check makes it of a job; depth [MOST]. */
@@ -39,7 +42,8 @@ static struct rg_plan *make(const struct shape *shape)
                                 .units = shape->units,
                                 .depth = depth,
                                 .overlap = shape->overlap,
-                                .reduce = shape->reduce};
+                                .reduce = shape->reduce,
+                                .newest = shape->newest};
     return rg_plans_make(&spec);
 }
 
@@ -81,7 +85,7 @@ static void every_plan_passes(void)
         EACH(a, STAGES) EACH(b, UNITS)
         {
             struct shape shape = {.schedule = rg_schedules[i], .stages = STAGES[a]};
-            shape.units = shape.schedule->synchronous ? UNITS[b] : 1;
+            shape.units = UNITS[b];
             int most = shape.schedule->takes ? 4 * shape.stages : 1;
             for (int mode = 0; mode < 4; mode++) {
                 shape.overlap = mode & 1;
@@ -95,9 +99,34 @@ static void every_plan_passes(void)
         }
 }
 
+/* Streams of any shape, whose depths may be far from a multiple of their units; the seed is printed
+ * with the one that fails. */
+static void random_plans_pass(void)
+{
+    for (uint64_t seed = 1; seed <= 10000; seed++) {
+        struct rg_random *random = rg_random_new(seed, RG_STREAM_TEST, 0);
+        int stages = 1 + (int)rg_random_below(random, 9);
+        struct shape shape = {.stages = stages,
+                              .units = 1 + (int)rg_random_below(random, 12),
+                              .in_flight = 1 + (int)rg_random_below(random, 4 * (unsigned)stages),
+                              .overlap = rg_random_below(random, 2),
+                              .reduce = rg_random_below(random, 2),
+                              .newest = rg_random_below(random, 2)};
+        int rows = 0;
+        while (rg_schedules[rows])
+            rows++;
+        shape.schedule = rg_schedules[rg_random_below(random, (unsigned)rows)];
+        unsigned failures = CU_get_number_of_failures();
+        expect_ok(&shape, 1 + (int)rg_random_below(random, 5));
+        if (CU_get_number_of_failures() > failures)
+            printf("seed %" PRIu64 "\n", seed);
+        rg_random_free(random);
+    }
+}
+
 static int peak_of(const char *name, int stages, int units, int in_flight)
 {
-    struct shape shape = {rg_schedule_named(name), stages, units, in_flight, true, false};
+    struct shape shape = {rg_schedule_named(name), stages, units, in_flight, true, false, false};
     struct rg_plan_facts facts;
     CU_ASSERT_EQUAL(check(&shape, 2, (struct rg_plan_times){1, 1}, &facts, NULL), 0);
     return facts.peak_units;
@@ -130,7 +159,7 @@ static void bubbles_are_exact(void)
     EACH(a, STAGES) EACH(b, UNITS)
     {
         int s = STAGES[a], m = UNITS[b];
-        struct shape shape = {rg_schedule_named("gpipe"), s, m, 0, true, false};
+        struct shape shape = {rg_schedule_named("gpipe"), s, m, 0, true, false, false};
         double each = times.forward + times.backward;
         CU_ASSERT_DOUBLE_EQUAL(makespan_of(&shape, times), (m + s - 1) * each, 1e-9);
         shape.schedule = rg_schedule_named("1f1b");
@@ -151,7 +180,8 @@ static void forms_are_exact_without_transfers(void)
     for (int i = 0; rg_schedules[i]; i++)
         EACH(a, STAGES) EACH(b, UNITS)
         {
-            struct shape shape = {rg_schedules[i], STAGES[a], UNITS[b], 3 * STAGES[a], true, false};
+            struct shape shape = {rg_schedules[i], STAGES[a], UNITS[b], 3 * STAGES[a], true,
+                                  false,           false};
             struct rg_stage_forms forms[MOST] = {0};
             int depth[MOST];
             if (!shape.schedule->synchronous)
@@ -178,7 +208,7 @@ static void forms_by_hand_with_transfers(void)
     static const char *const names[] = {"gpipe", "1f1b"};
     EACH(i, names) for (int f = 1, b = 2; f <= 2; f++, b--)
     {
-        struct shape shape = {rg_schedule_named(names[i]), 2, 2, 4, true, false};
+        struct shape shape = {rg_schedule_named(names[i]), 2, 2, 4, true, false, false};
         int depth[MOST];
         struct rg_ring ring = ring_of(&shape, depth);
         const struct rg_stage_forms forms[2] = {
@@ -199,7 +229,7 @@ static void streams_keep_pace(void)
     struct rg_stage_forms forms[3];
     EACH(i, names)
     {
-        struct shape shape = {rg_schedule_named(names[i]), 3, 1, 9, true, false};
+        struct shape shape = {rg_schedule_named(names[i]), 3, 1, 9, true, false, false};
         int depth[MOST];
         for (int s = 0; s < 3; s++)
             forms[s] = (struct rg_stage_forms){
@@ -219,6 +249,44 @@ static void streams_keep_pace(void)
     }
 }
 
+/* Four micro-batches of 3 s a stage, an update of 1 s: 13 s an iteration. Three stages with 6, 4
+ * and 2 in flight and messages of 1.5 s, in no port: a gradient leaves the next stage, comes back
+ * in 1.5 s, 3.25 s later another unit is on its way for 1.5 s and takes the next stage 3.25 s; 9.5
+ * s for the 3 units that pass meanwhile. Of 3 s: 12.5 s, more than 3 of 3.25 s. With 4, 3 and 2 in
+ * flight it is 9.5 s for 2. */
+static void streams_take_updates_by_the_batch(void)
+{
+    struct rg_stage_forms forms[3];
+    struct shape shape = {rg_schedule_named("pipedream"), 3, 4, 6, true, false, false};
+    int depth[MOST];
+    struct rg_ring ring = ring_of(&shape, depth);
+    for (int s = 0; s < 3; s++)
+        forms[s] = (struct rg_stage_forms){
+            .forward = 1, .backward = 2, .update = 1, .out = 1.5, .back = 1.5, .round = 3};
+    CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms), 13, 1e-12);
+    for (int s = 0; s < 3; s++)
+        forms[s].out = forms[s].back = 3;
+    CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms), 4 * 12.5 / 3, 1e-12);
+    for (int s = 0; s < 3; s++)
+        forms[s].out = forms[s].back = 1.5;
+    depth[0] = 4;
+    depth[1] = 3;
+    CU_ASSERT_DOUBLE_EQUAL(shape.schedule->seconds(&ring, forms), 4 * 9.5 / 2, 1e-12);
+}
+
+/* Version floor((u - depth + 1) / units) is read by a unit that changes version floor(u / units).
+ */
+static void updates_behind_are_the_largest(void)
+{
+    for (int units = 1; units <= 9; units++)
+        for (int depth = 1; depth <= 30; depth++) {
+            int most = 0;
+            for (int u = depth; u < depth + 2 * units; u++)
+                most = RG_MAX(most, u / units - (u - depth + 1) / units);
+            CU_ASSERT_EQUAL(rg_updates_behind(depth, units), most);
+        }
+}
+
 /* Copies of the weights: of a stream that keeps them, as many as it has units in flight. */
 static void weights_are_kept_by_pipedream_only(void)
 {
@@ -233,6 +301,16 @@ static void weights_are_kept_by_pipedream_only(void)
             CU_ASSERT_EQUAL(plans[s].slots[RG_BUFFER_REDO], repeats);
         }
         rg_plans_free(plans, 3);
+        shape.units = 3; /* 6, 4 and 2 in flight: behind by 5 / 3, 3 / 3 and 1 / 3, rounded up */
+        shape.in_flight = RG_MIN(shape.in_flight, 6);
+        for (int newest = 0; newest <= 1; newest++) {
+            static const int versions[] = {3, 2, 2};
+            shape.newest = newest;
+            plans = make(&shape);
+            for (int s = 0; s < 3; s++)
+                CU_ASSERT_EQUAL(plans[s].versions, keeps && !newest ? versions[s] : 1);
+            rg_plans_free(plans, 3);
+        }
     }
 }
 
@@ -364,7 +442,7 @@ static struct rg_instruction *find(struct rg_instruction *list, int count, enum 
  */
 static void messages_do_not_overtake(void)
 {
-    const struct shape shape = {rg_schedule_named("1f1b"), 2, 2, 2, true, false};
+    const struct shape shape = {rg_schedule_named("1f1b"), 2, 2, 2, true, false, false};
     const struct rg_plan_times times = {1, 1};
     struct rg_plan *plans = make(&shape);
     struct rg_list *list = &plans[1].lanes[0];
@@ -389,11 +467,14 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"the table of schedules is sound", the_table_is_sound},
         {"every plan of every schedule passes", every_plan_passes},
+        {"10,000 random plans pass", random_plans_pass},
         {"peak activations are the depths", peaks_are_the_depths},
         {"the bubble is exact where transfers are free", bubbles_are_exact},
         {"closed forms are exact where transfers are free", forms_are_exact_without_transfers},
         {"closed forms by hand, with transfers", forms_by_hand_with_transfers},
         {"streams keep the pace of their closed form", streams_keep_pace},
+        {"streams take an update by the batch", streams_take_updates_by_the_batch},
+        {"weights are as old as can be", updates_behind_are_the_largest},
         {"weights are kept by pipedream only", weights_are_kept_by_pipedream_only},
         {"a lost instruction is found", damage_is_found},
         {"another order of sends is found", another_order_is_found},

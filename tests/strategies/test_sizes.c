@@ -154,6 +154,7 @@ static void a_ring_of_it_does_not_fit(void)
     CU_ASSERT_FALSE(rg_ring_fits(&ring));
     value_of(&f, "depth")->automatic = false;
     value_of(&f, "depth")->number = 1 << 10;
+    f.job.iterations_per_epoch = 1 << 10;
     CU_ASSERT_EQUAL(f.job.strategy->check(&f.job, &e), 0);
     CU_ASSERT_EQUAL(rg_job_fits(&f.job, &e), RG_ERR_NO_FIT);
     free(value_of(&f, "partition")->list);

@@ -1,5 +1,6 @@
 /* Every strategy against single-node training, and its account against its closed forms, in the mem
  * world. */
+#include "base/check.h"
 #include "models/blas.h"
 #include "strategies/harness.h"
 #include "strategies/ring.h"
@@ -53,8 +54,7 @@ static void rings_equal_single(void)
     }
 }
 
-/* Whatever is in the table: a schedule that waits for its updates, with the same micro-batches; the
- * others with one unit in flight. */
+/* Whatever is in the table, with the same micro-batches; streams with one unit in flight. */
 static void schedules_equal_single(void)
 {
     for (int i = 0; rg_schedules[i]; i++)
@@ -66,10 +66,10 @@ static void schedules_equal_single(void)
             int length =
                 snprintf(sets, sizeof sets, "1f1b.schedule=%s", rg_schedule_name(schedule));
             if (!schedule->synchronous)
-                snprintf(sets + length, sizeof sets - (size_t)length,
-                         " 1f1b.micro-batches=1 1f1b.%s=1", schedule->takes);
+                snprintf(sets + length, sizeof sets - (size_t)length, " 1f1b.%s=1",
+                         schedule->takes);
             open_nodes(&study, "matrix.xml", NODES[n], sets);
-            same_digest(&study, schedule->synchronous ? "single" : "single-1", "1f1b");
+            same_digest(&study, "single", "1f1b");
             rg_study_close(&study);
         }
 }
@@ -116,6 +116,37 @@ static void near_single(const struct rg_job *job, const float *single)
     CU_ASSERT(run.staleness > 0 || distance < 1e-5);
     rg_run_free(&run);
     free(values);
+}
+
+/* A ramp and clipping are the same however layers are split, and both do something. */
+static void ramps_and_clips_equal_single(void)
+{
+    static const char *const sets[] = {"rate-ramp=9", "clip=0.02", "rate-ramp=9 clip=0.02"};
+    struct rg_study study;
+    struct rg_run plain;
+    open_nodes(&study, "matrix-sgd.xml", 3, "");
+    run_ok(harness_job(&study, "single"), &(struct harness_options){0}, &plain);
+    rg_study_close(&study);
+    EACH(i, sets)
+    {
+        struct rg_run run;
+        open_nodes(&study, "matrix-sgd.xml", 3, sets[i]);
+        run_ok(harness_job(&study, "single"), &(struct harness_options){0}, &run);
+        CU_ASSERT_STRING_NOT_EQUAL(run.weights_sha256, plain.weights_sha256);
+        rg_run_free(&run);
+        same_digest(&study, "single", "sequential");
+        same_digest(&study, "single", "ringtmp-1");
+        same_digest(&study, "single", "pipedream-1");
+        rg_study_close(&study);
+        open_nodes(&study, "matrix.xml", 5, sets[i]);
+        same_digest(&study, "single", "1f1b");
+        float *values =
+            harness_parameters(harness_job(&study, "single-1"), &(struct harness_options){0}, NULL);
+        near_single(harness_job(&study, "all-reduce"), values);
+        free(values);
+        rg_study_close(&study);
+    }
+    rg_run_free(&plain);
 }
 
 /* Every strategy of matrix.xml, and of matrix-servers.xml in shapes that fit so many nodes. */
@@ -232,16 +263,20 @@ static void peaks_and_staleness_are_the_depths(void)
     static const struct {
         const char *label;
         long peak, staleness;
-    } want[] = {{"sequential", 1, 0}, {"gpipe", 7, 0},   {"1f1b", 7, 0},     {"1f1b-shallow", 2, 0},
-                {"ringtmp-1", 1, 0},  {"ringtmp", 9, 4}, {"pipedream", 9, 4}};
+    } want[] = {{"sequential", 1, 0},   {"gpipe", 7, 0},       {"1f1b", 7, 0},
+                {"1f1b-shallow", 2, 0}, {"ringtmp-1", 1, 0},   {"ringtmp", 9, 4},
+                {"pipedream", 9, 4},    {"pipedream-3", 9, 3}, {"pipedream-newest", 9, 3},
+                {"ringtmp-7", 9, 2}};
     struct rg_study study;
     open_nodes(&study, "matrix.xml", 3, "");
     EACH(i, want)
     {
         struct rg_run run;
         run_ok(harness_job(&study, want[i].label), &(struct harness_options){.seed = 1}, &run);
-        /* Epochs of 5 batches end before 9 are in flight. */
-        long peak = want[i].peak > 7 ? 5 : want[i].peak;
+        /* Epochs of 5 batches end before 9 are in flight, of one unit each. */
+        const struct rg_job *job = harness_job(&study, want[i].label);
+        long units = 5 * (job->values[1].number);
+        long peak = RG_MIN(want[i].peak, units);
         CU_ASSERT_EQUAL(run.peak_units, peak);
         CU_ASSERT_EQUAL(run.staleness, want[i].staleness);
         rg_run_free(&run);
@@ -341,6 +376,7 @@ int main(int argc, char **argv)
         {"synchronous rings give the bits of single", rings_equal_single},
         {"every schedule gives the bits of single", schedules_equal_single},
         {"fused steps change nothing", fused_steps_change_nothing},
+        {"ramps and clipping give the bits of single", ramps_and_clips_equal_single},
         {"explicit splits give the bits of single", explicit_splits_equal_single},
         {"strategies without stale gradients are near single", strategies_are_near_single},
         {"replicas of rings are near single", replicas_of_rings_are_near_single},

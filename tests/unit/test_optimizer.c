@@ -67,13 +67,64 @@ static void test_pieces(void)
     }
 }
 
+/* A quarter, a half, three quarters of the rate, then the whole. */
+static void test_ramp(void)
+{
+    struct rg_optimizer o = rg_optimizer_make(RG_SGD, 0.5f);
+    const float want[] = {0.125f, 0.25f, 0.375f, 0.5f, 0.5f};
+    float w = 0;
+    CU_ASSERT_EQUAL(rg_optimizer_rate(&o, 1), 0.5f);
+    o.ramp = 4;
+    for (int step = 1; step <= 5; step++) {
+        float before = w;
+        CU_ASSERT_EQUAL(rg_optimizer_rate(&o, step), want[step - 1]);
+        rg_optimizer_step(&o, step, 1, &w, &(float){1}, NULL);
+        CU_ASSERT_EQUAL(before - w, want[step - 1]);
+    }
+    o.clip = 3;
+    rg_optimizer_change(&o, RG_ADAM);
+    CU_ASSERT(o.kind == RG_ADAM && o.beta2 == 0.999f && o.ramp == 4 && o.clip == 3);
+    for (int kind = RG_MOMENTUM; kind <= RG_ADAM; kind++) { /* of any kind: as with that rate */
+        float a = 1, b = 1, of_a[2] = {0}, of_b[2] = {0};
+        struct rg_optimizer ramp = rg_optimizer_make((enum rg_optimizer_kind)kind, 0.5f);
+        struct rg_optimizer level = rg_optimizer_make((enum rg_optimizer_kind)kind, 0.125f);
+        ramp.ramp = 4;
+        rg_optimizer_step(&ramp, 1, 1, &a, &(float){0.7f}, of_a);
+        rg_optimizer_step(&level, 1, 1, &b, &(float){0.7f}, of_b);
+        CU_ASSERT(a == b && of_a[0] == of_b[0] && of_a[1] == of_b[1]);
+    }
+}
+
+/* 3, 4, 12 and 84 have the norm 85. Seventeen places, so that there are whole lanes and a rest. */
+static void test_clip(void)
+{
+    const float long_ones[] = {3, 4, 12, 84};
+    float g[17] = {0}, kept[17];
+    for (int i = 0; i < 4; i++)
+        g[5 * i] = long_ones[i];
+    memcpy(kept, g, sizeof g);
+    rg_clip(85, 17, g);
+    CU_ASSERT(memcmp(g, kept, sizeof g) == 0);
+    rg_clip(42.5f, 17, g);
+    for (int i = 0; i < 17; i++)
+        CU_ASSERT_EQUAL(g[i], kept[i] / 2);
+    g[16] = NAN;
+    rg_clip(1, 17, g);
+    CU_ASSERT_EQUAL(g[0], 1.5f);
+    float tiny[2] = {1e-30f, 0}, large[2] = {3e30f, 4e30f}; /* squares beyond what floats hold */
+    rg_clip(1e-31f, 2, tiny);
+    rg_clip(5, 2, large);
+    CU_ASSERT_DOUBLE_EQUAL(tiny[0], 1e-31, 1e-37);
+    CU_ASSERT_DOUBLE_EQUAL(large[0], 3, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(large[1], 4, 1e-6);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
-        {"sgd by hand", test_sgd},
-        {"momentum by hand", test_momentum},
-        {"Adam by hand", test_adam},
-        {"a vector in pieces", test_pieces},
+        {"sgd by hand", test_sgd},        {"momentum by hand", test_momentum},
+        {"Adam by hand", test_adam},      {"a vector in pieces", test_pieces},
+        {"a rate that rises", test_ramp}, {"gradients that are clipped", test_clip},
     };
     return suite_main("optimizer", tests, RG_COUNT(tests), argc, argv);
 }
