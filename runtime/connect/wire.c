@@ -22,7 +22,7 @@ static const unsigned char fields[RG_FRAME_END] = {
     [RG_FRAME_DATA] = TAG | LENGTH | SEQUENCE | FLAGS | UNITS,
     [RG_FRAME_MORE] = LENGTH | SEQUENCE | UNITS,
     [RG_FRAME_ABORT] = SEQUENCE,
-    [RG_FRAME_INTERRUPT] = TAG,
+    [RG_FRAME_INTERRUPT] = TAG | SEQUENCE,
     [RG_FRAME_ACK] = TAG | LENGTH | SEQUENCE,
     [RG_FRAME_RTS] = TAG | LENGTH | SEQUENCE,
     [RG_FRAME_WITHDRAW] = SEQUENCE,
@@ -54,7 +54,8 @@ const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struc
         (h->sequence && !(used & SEQUENCE)) || (h->units && !(used & UNITS)) ||
         (h->flags & ~(used & FLAGS ? RG_WIRE_EAGER : 0u)))
         return "a frame with a field that its type does not have";
-    if (h->type == RG_FRAME_INTERRUPT && h->tag > RG_WIRE_EXPIRED)
+    if (h->type == RG_FRAME_INTERRUPT &&
+        (h->tag > RG_WIRE_WINDING || (h->sequence && h->tag != RG_WIRE_WINDING)))
         return "an interruption of unknown kind";
     if (h->type == RG_FRAME_REASON && (h->length == 0 || h->length >= RG_WIRE_REASON))
         return "a reason of impossible length";

@@ -42,7 +42,9 @@ enum rg_frame {
     RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, itself where it failed, or
                            RG_WIRE_NOBODY; sequence: as of ACK, which may not have gone out];
                            withdraws what it announced */
-    RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: RG_WIRE_EXPIRED] the time for it is up */
+    RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: RG_WIRE_EXPIRED] the time for it is up,
+                           or [RG_WIRE_WINDING] it is to end with an update, and this rank will not
+                           go beyond number [sequence] unless others have */
     RG_FRAME_GOODBYE,   /* leaves the mesh */
     RG_FRAME_BEAT,      /* a sign of life, where there was nothing else to say for a while */
     RG_FRAME_REASON,    /* what became of rank [tag], maybe the sender: a text of [length] bytes
@@ -52,6 +54,7 @@ enum rg_frame {
 #define RG_WIRE_EAGER   1u /* flag of DATA: counts against the eager limit */
 #define RG_WIRE_NOBODY  UINT32_MAX
 #define RG_WIRE_EXPIRED 1u
+#define RG_WIRE_WINDING 2u
 
 struct rg_header {
     uint8_t type, flags;

@@ -170,24 +170,32 @@ static int pause(struct node *n)
     return result ? result : rg_node_note_pause(n);
 }
 
+/* Where all stop after an epoch's last iteration, some know that before they evaluate it, and
+ * others after: all do what is done in the middle of a training, and end then. */
 static int train(struct node *n)
 {
     int result = rg_clock_start(n->w);
+    if (result == 0 && rg_go_on(n->w) == 1)
+        result = RG_ERR_INTERRUPTED; /* before anything has been trained */
     while (result == 0 && n->done < n->job->iterations) {
         int64_t epoch_end =
             (n->done / n->job->iterations_per_epoch + 1) * n->job->iterations_per_epoch;
-        int64_t count = RG_MIN(epoch_end, n->job->iterations) - n->done;
-        result = n->job->strategy->train(n->state, n->done, count);
+        int64_t end = RG_MIN(epoch_end, n->job->iterations);
+        result = n->job->strategy->train(n->state, n->done, end - n->done);
         bool stopped = result == 1;
         if (result < 0)
             break;
-        n->done += count;
-        bool last = stopped || n->done == n->job->iterations;
+        n->done = n->w->iterations;
+        bool last = n->done == n->job->iterations || (stopped && n->done < end);
         result = pause(n);
         if (result == 0 && n->job->numerics)
             result = evaluate(n, last);
         if (last || n->verdict != GO_ON)
             return result; /* the clock stays where it is */
+        if (result == 0)
+            result = stopped ? 1 : rg_go_on(n->w);
+        if (result == 1)
+            return n->job->numerics ? look(n, true) : 0;
         if (result == 0)
             result = rg_untimed_end(n->w);
     }
@@ -277,6 +285,8 @@ static void tell_diverged(const struct node *n)
 static void conclude(struct node *n, int result)
 {
     struct rg_run *run = n->run;
+    run->ending.early = n->done < n->job->iterations && n->verdict == GO_ON;
+    run->ending.wanted_iterations = n->job->iterations;
     if (result == 0 && paced_too_fast(run)) {
         result = RG_ERR_OVERRUN;
         snprintf(run->error, sizeof run->error,
@@ -324,6 +334,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
         rg_node_describe(&n);
     if (run)
         conclude(&n, result);
+    bool stopped = n.done < job->iterations && n.verdict == GO_ON;
     clear(&n);
-    return result;
+    return result == 0 && stopped ? 1 : result;
 }

@@ -22,7 +22,8 @@ struct rg_node_options {
 
 /* Train. Every rank < job->nodes calls it on its own handle (w->size == job->nodes). On rank 0 *run
  * is filled in, status and error included; elsewhere run is NULL. The handle's mem is made here.
- * Returns 0 or the error that ended the run (also in run->error_code). */
+ * Returns 0, 1 where the world has had it stopped in good order after an iteration (the account is
+ * whole then), or the error that ended the run (also in run->error_code). */
 int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_node_options *options,
                 struct rg_run *run);
 

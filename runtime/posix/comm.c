@@ -264,7 +264,8 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
             rg_beat_tell_slow(s, m->now_s - begin);
             word_s += word_s - begin;
         }
-        if (atomic_load(&m->match.interrupted) && !s->closing) {
+        if (!s->closing && (atomic_load(&m->match.interrupted) ||
+                            (s->meeting && atomic_load(&m->match.winding)))) {
             result = RG_ERR_INTERRUPTED;
             break;
         }

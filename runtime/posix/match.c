@@ -99,14 +99,37 @@ int rg_match_heard_barrier(const struct rg_pair *from)
 
 void rg_match_spread_interruption(struct rg_match *m)
 {
-    if (m->interrupt_told || !atomic_load(&m->interrupted))
+    bool interrupted = atomic_load(&m->interrupted) && !m->interrupt_told;
+    bool winding = atomic_load(&m->winding) && !m->winding_told;
+    if (!interrupted && !winding)
         return;
-    m->interrupt_told = true;
+    if (winding) {
+        m->pledge = m->updates + !m->between;
+        m->pledge_run = m->run;
+    }
+    m->interrupt_told |= interrupted;
+    m->winding_told |= winding;
     for (int r = 0; r < m->size; r++) {
-        m->pairs[r].tx_interrupt = true;
+        m->pairs[r].tx_interrupt |= interrupted;
+        m->pairs[r].tx_winding |= winding;
         rg_match_dirty(&m->pairs[r]);
     }
     rg_match_changed(m);
+}
+
+int rg_match_last_update(const struct rg_match *m, uint64_t *last)
+{
+    RG_ASSERT(m->winding_told && m->pledge_run == m->run);
+    *last = m->pledge;
+    for (int r = 0; r < m->run_size; r++) {
+        const struct rg_pair *p = &m->pairs[r];
+        if (r == m->rank)
+            continue;
+        if (p->pledge_run != m->run)
+            return p->left ? rg_match_absence(p) : RG_PENDING;
+        *last = RG_MAX(*last, p->pledge);
+    }
+    return 0;
 }
 
 void rg_match_beat(struct rg_pair *p)
@@ -234,6 +257,8 @@ void rg_match_begin_run(struct rg_match *m, int size)
     m->run++;
     m->run_size = m->rank < size ? size : 0;
     m->barrier = 0;
+    m->updates = 0;
+    m->between = true;
     for (int r = 0; r < m->size; r++)
         begin_pair(&m->pairs[r]);
 }

@@ -121,7 +121,7 @@ struct rg_pair {
     struct rg_expectation expected[RG_EXPECTATIONS];
     int expected_count;
     /* frames to be written */
-    bool tx_ack, tx_interrupt, tx_goodbye, tx_beat;
+    bool tx_ack, tx_interrupt, tx_winding, tx_goodbye, tx_beat;
     int tx_announce; /* receives to announce */
     struct rg_retraction tx_retract[RG_EXPECTATIONS];
     int tx_retract_count;
@@ -143,8 +143,10 @@ struct rg_pair {
     uint64_t rx_permitted; /* bytes of the largest of them */
     uint32_t barrier_run;  /* the run of barrier_seen, which may be the next one */
     uint64_t barrier_seen;
-    uint32_t left_run;  /* the last run it has left */
-    uint32_t reason_of; /* the rank of `reason` */
+    uint32_t left_run;   /* the last run it has left */
+    uint32_t pledge_run; /* of `pledge`; 0: it has made none */
+    uint64_t pledge;     /* winding down: it will not go beyond this update, unless others have */
+    uint32_t reason_of;  /* the rank of `reason` */
     char reason[RG_WIRE_REASON];
 
     /* bytes (stream.c) */
@@ -181,8 +183,13 @@ struct rg_match {
     struct rg_pair *pairs;
     atomic_bool interrupted; /* these two may be set at any moment, also by a signal handler */
     atomic_bool expired;     /* interrupted since the time was up */
-    bool interrupt_told;
-    bool closing; /* the program has returned; what it had posted is being cancelled */
+    atomic_bool winding;     /* to stop when no update is under way; set as these are */
+    bool interrupt_told, winding_told;
+    uint64_t updates;    /* that have ended in this run */
+    bool between;        /* none is under way */
+    uint64_t pledge;     /* this rank's, once winding_told */
+    uint32_t pledge_run; /* of it */
+    bool closing;        /* the program has returned; what it had posted is being cancelled */
     char reason[RG_WIRE_REASON]; /* told with the next LEAVE that names a rank; "": unknown */
     uint32_t run;
     int run_size; /* 0: none is open */
@@ -239,8 +246,13 @@ void rg_match_beat(struct rg_pair *p);
 void rg_match_say_barrier(struct rg_pair *to);
 /* Has the peer come to it? 0, RG_PENDING, or why it never will. */
 int rg_match_heard_barrier(const struct rg_pair *from);
-/* Tell the peers of an interruption, once there is one. */
+/* Tell the peers of an interruption, once there is one, or that this rank winds down. */
 void rg_match_spread_interruption(struct rg_match *m);
+/* Winding down: all ranks of the run end it with the same update, the last that any of them had
+ * under way when it learnt of it. Each pledges not to go beyond its own, and tells the others; so
+ * once this rank has heard them all, it knows the last: 0 and *last, RG_PENDING, or why it will
+ * never be known: somebody has left. */
+int rg_match_last_update(const struct rg_match *m, uint64_t *last);
 void rg_match_say_goodbye(struct rg_match *m);
 /* The connection to the peer is closed: everything that waits for it completes. */
 void rg_match_gone(struct rg_pair *p);

@@ -66,6 +66,24 @@ static const char *on_leave(struct rg_pair *p, const struct rg_header *h)
     return NULL;
 }
 
+static const char *on_interrupt(struct rg_pair *p, const struct rg_header *h)
+{
+    struct rg_match *m = p->match;
+    if (h->tag == RG_WIRE_WINDING) {
+        if (p->pledge_run)
+            return "it says twice how far it goes";
+        p->pledge_run = h->run;
+        p->pledge = h->sequence;
+        atomic_store(&m->winding, true);
+    } else {
+        if (h->tag == RG_WIRE_EXPIRED)
+            atomic_store(&m->expired, true);
+        atomic_store(&m->interrupted, true);
+    }
+    rg_match_changed(m);
+    return NULL;
+}
+
 const char *rg_match_frame(struct rg_pair *p, const struct rg_header *h)
 {
     struct rg_match *m = p->match;
@@ -75,11 +93,7 @@ const char *rg_match_frame(struct rg_pair *p, const struct rg_header *h)
     case RG_FRAME_LEAVE:
         return on_leave(p, h);
     case RG_FRAME_INTERRUPT:
-        if (h->tag == RG_WIRE_EXPIRED)
-            atomic_store(&m->expired, true);
-        atomic_store(&m->interrupted, true);
-        rg_match_changed(m);
-        return NULL;
+        return on_interrupt(p, h);
     case RG_FRAME_GOODBYE:
         p->goodbye = true;
         return NULL;

@@ -55,5 +55,7 @@ struct rg_transfer *rg_match_first_receive(const struct rg_pair *p, uint32_t tag
 
 int rg_match_absence(const struct rg_pair *p)
 {
-    return atomic_load(&p->match->interrupted) ? RG_ERR_INTERRUPTED : RG_ERR_PEER;
+    const struct rg_match *m = p->match;
+    bool wanted = atomic_load(&m->interrupted) || (atomic_load(&m->winding) && !p->gone);
+    return wanted ? RG_ERR_INTERRUPTED : RG_ERR_PEER;
 }

@@ -45,14 +45,20 @@ int rg_mesh_run(struct rg_mesh *m, int size, rg_program_fn program, void *arg, i
     RG_ASSERT(size >= 1 && size <= m->match.size);
     *result = 0;
     rg_comm_lock(m);
-    rg_match_begin_run(&m->match, size);
+    bool winding = atomic_load(&m->match.winding);
+    if (!winding)
+        rg_match_begin_run(&m->match, size);
     m->strands = 0;
     rg_comm_unlock(m);
+    if (winding)
+        return rg_fail(e, RG_ERR_INTERRUPTED, "%s", rg_strerror(RG_ERR_INTERRUPTED));
     if (m->match.rank >= size)
         return 0;
     struct rg_posix_strand s;
     rg_posix_open_strand(&s, m, &rg_posix_ops, size);
+    s.meeting = true;
     int error = rg_posix_barrier(&s.handle);
+    s.meeting = false;
     if (error == 0)
         *result = rg_posix_call(&s, program, arg);
     rg_comm_lock(m);
@@ -203,6 +209,7 @@ void rg_mesh_leave(struct rg_mesh *m)
     rg_comm_lock(m);
     s.closing = true;
     m->leaving = true;
+    rg_match_spread_interruption(&m->match);
     rg_match_say_goodbye(&m->match);
     rg_link_flush_dirty(m);
     rg_comm_wait(&s, all_closed, m, rg_clock_s() + GOODBYE_S);
@@ -241,6 +248,12 @@ void rg_mesh_pace(struct rg_mesh *m, const struct rg_board *board, int threads)
 void rg_mesh_interrupt(struct rg_mesh *m)
 {
     atomic_store(&m->match.interrupted, true);
+    rg_comm_kick(m);
+}
+
+void rg_mesh_wind_down(struct rg_mesh *m)
+{
+    atomic_store(&m->match.winding, true);
     rg_comm_kick(m);
 }
 

@@ -50,6 +50,7 @@ struct rg_posix_strand {
     enum rg_waiting waiting;
     bool woken;
     bool closing; /* goes on in spite of an interruption */
+    bool meeting; /* at the barrier before a run: nothing is under way that should end well */
     bool inward;  /* waits for other strands of this rank only */
     int awaits;   /* the peer that it waits for, or (-1) none in particular */
     pthread_cond_t wake;

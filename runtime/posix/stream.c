@@ -126,10 +126,17 @@ static bool put_farewell(struct rg_pair *p)
                               .sequence = p->tx_leave_whole};
     struct rg_header interrupt = {.type = RG_FRAME_INTERRUPT,
                                   .tag = atomic_load(&p->match->expired) ? RG_WIRE_EXPIRED : 0};
+    struct rg_header winding = {.type = RG_FRAME_INTERRUPT,
+                                .tag = RG_WIRE_WINDING,
+                                .run = p->match->pledge_run,
+                                .sequence = p->match->pledge};
     struct rg_header goodbye = {.type = RG_FRAME_GOODBYE};
     if (p->tx_interrupt && !put_frame(p, &interrupt))
         return false;
     p->tx_interrupt = false;
+    if (p->tx_winding && !put_frame(p, &winding))
+        return false;
+    p->tx_winding = false;
     if ((!p->tx_leave_run || p->tx_barrier_run <= p->tx_leave_run) &&
         !put_sequence(p, RG_FRAME_BARRIER, &p->tx_barrier, p->tx_barrier_run))
         return false;

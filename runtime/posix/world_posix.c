@@ -70,17 +70,57 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     return 0;
 }
 
-/* A rank that this run does not need may have been lost: what comes after it cannot be run. */
-static int iteration(struct rg_world *w, int64_t i)
+struct last {
+    const struct rg_match *match;
+    uint64_t update;
+};
+
+static int knows_last(void *arg)
 {
-    struct rg_mesh *m = rg_posix_strand_of(w)->mesh;
-    (void)i;
+    struct last *last = arg;
+    return rg_match_last_update(last->match, &last->update);
+}
+
+/* Under the lock, after an update or between two. A rank that this run does not need may have been
+ * lost: what comes after it cannot be run. */
+static int may_go_on(struct rg_posix_strand *s)
+{
+    struct rg_mesh *m = s->mesh;
+    struct last last = {.match = &m->match};
+    int result = 0;
     if (atomic_load(&m->match.interrupted))
         return RG_ERR_INTERRUPTED;
-    rg_comm_lock(m);
-    bool lost = m->lost.rank >= 0;
-    rg_comm_unlock(m);
-    return lost ? RG_ERR_PEER : 0;
+    if (m->lost.rank >= 0)
+        return RG_ERR_PEER;
+    if (atomic_load(&m->match.winding)) {
+        m->match.between = true; /* before others are told how far this rank will go */
+        rg_match_spread_interruption(&m->match);
+        s->awaits = -1;
+        result = rg_comm_wait(s, knows_last, &last, INFINITY);
+        if (result == 0)
+            result = m->match.updates >= last.update;
+    }
+    m->match.between = result != 0;
+    return result;
+}
+
+static int iteration(struct rg_world *w, int64_t i)
+{
+    struct rg_posix_strand *s = rg_posix_strand_of(w);
+    rg_comm_lock(s->mesh);
+    s->mesh->match.updates = (uint64_t)i + 1;
+    int result = may_go_on(s);
+    rg_comm_unlock(s->mesh);
+    return result;
+}
+
+static int go_on(struct rg_world *w)
+{
+    struct rg_posix_strand *s = rg_posix_strand_of(w);
+    rg_comm_lock(s->mesh);
+    int result = may_go_on(s);
+    rg_comm_unlock(s->mesh);
+    return result;
 }
 
 static void die(struct rg_world *w)
@@ -104,6 +144,7 @@ int rg_posix_barrier(struct rg_world *w)
     int result = 0, n = w->size;
     rg_comm_lock(m);
     s->idle = true;
+    m->match.between |= !w->untimed; /* the clock is to start or stop; else it goes on */
     m->match.barrier++;
     for (int step = 1; step < n && result == 0; step *= 2) {
         int to = (w->rank + step) % n, from = (w->rank - step + n) % n;
@@ -143,6 +184,7 @@ const struct rg_world_ops rg_posix_ops = {.moves_bytes = true,
                                           .cancel = rg_posix_cancel,
                                           .compute = compute,
                                           .iteration = iteration,
+                                          .go_on = go_on,
                                           .barrier = rg_posix_barrier,
                                           .spawn = rg_posix_spawn,
                                           .join = rg_posix_join,

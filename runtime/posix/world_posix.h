@@ -52,7 +52,12 @@ void rg_mesh_pace(struct rg_mesh *mesh, const struct rg_board *board, int thread
 /* Stops everything: waits, barriers and iterations return RG_ERR_INTERRUPTED here and on all peers,
  * for good. Safe in a signal handler and from any thread. */
 void rg_mesh_interrupt(struct rg_mesh *mesh);
-/* The same, because the time for it is up; every rank can ask whether that was the reason. */
+/* Stops it in good order: rg_iteration (and rg_go_on) answer 1 on all ranks after the same update,
+ * the last that any of them has under way; runs that have not begun do not (RG_ERR_INTERRUPTED).
+ * Safe as rg_mesh_interrupt, which may follow it. */
+void rg_mesh_wind_down(struct rg_mesh *mesh);
+/* As rg_mesh_interrupt, because the time for it is up; every rank can ask whether that was the
+ * reason. */
 void rg_mesh_expire(struct rg_mesh *mesh);
 bool rg_mesh_expired(struct rg_mesh *mesh);
 

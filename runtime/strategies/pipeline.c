@@ -34,6 +34,7 @@ static int send(struct rg_pipeline *p, enum rg_plan_channel channel, int64_t uni
     enum rg_buffer buffer = rg_channel_source(channel);
     struct slot *slot = rg_pipeline_slot(p, buffer, unit);
     const float *data = slot->data;
+    slot->sent = unit;
     if (buffer == RG_BUFFER_STASH)
         data = rg_stage_output(&p->stage, rg_pipeline_samples(p, unit), slot->data);
     return rg_send_floats(p->w, peer_rank(p, channel, true), RG_TAG_USER + channel, data,
@@ -231,12 +232,17 @@ static void cancel_all(struct rg_pipeline *p)
     }
 }
 
+/* What others need for iterations that they, too, bring to an end. */
 static int finish_sends(struct rg_pipeline *p)
 {
     int result = 0;
     for (int buffer = 0; buffer < RG_BUFFERS && result == 0; buffer++)
-        for (int i = 0; i < p->plan->slots[buffer] && result == 0; i++)
-            result = rg_wait(p->w, &p->slots[buffer][i].out);
+        for (int i = 0; i < p->plan->slots[buffer] && result == 0; i++) {
+            struct slot *slot = &p->slots[buffer][i];
+            if (slot->out.status == RG_PENDING &&
+                rg_pipeline_iteration(p, slot->sent) < p->w->iterations)
+                result = rg_wait(p->w, &slot->out);
+        }
     return result;
 }
 
@@ -255,7 +261,7 @@ int rg_pipeline_train(void *pipeline, int64_t first, int64_t count)
         result = rg_allreduce_prepare(&p->reduce, p->w, p->gradient, p->update.count);
     if (result == 0)
         result = p->lanes[1].list->body_count ? run_two_lanes(p) : run_one_lane(p);
-    if (result == 0 && !p->stop)
+    if (result == 0)
         result = finish_sends(p);
     if (result || p->stop)
         cancel_all(p);

@@ -12,6 +12,7 @@
 struct slot {
     float *data;
     struct rg_request in, out; /* complete unless under way */
+    int64_t sent;              /* the unit of `out` */
 };
 
 /* The cost lists for units of n samples; units differ by at most one sample. */

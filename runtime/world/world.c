@@ -273,7 +273,13 @@ int rg_iteration(struct rg_world *w, int64_t i)
         w->marks[w->marks_count++] = rg_now(w);
     if (w->on_iteration)
         w->on_iteration(w->on_iteration_arg, i, rg_now(w));
+    w->iterations = i + 1;
     return w->ops->iteration(w, i);
+}
+
+int rg_go_on(struct rg_world *w)
+{
+    return w->ops->go_on ? w->ops->go_on(w) : 0;
 }
 
 int rg_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand)

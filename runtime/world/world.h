@@ -131,6 +131,7 @@ struct rg_world {
     void *on_iteration_arg;
     double *marks; /* rg_now at each rg_iteration, where recording; capacity marks_capacity */
     int64_t marks_count, marks_capacity;
+    int64_t iterations; /* that have ended */
 };
 
 struct rg_strand; /* a running strand; owned by the world until joined */
@@ -156,6 +157,7 @@ struct rg_world_ops {
     int (*cancel)(struct rg_world *w, struct rg_request *request);
     int (*compute)(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg);
     int (*iteration)(struct rg_world *w, int64_t i);
+    int (*go_on)(struct rg_world *w); /* NULL: always */
     /* A barrier of all nodes that no clock and no count sees, unlike rg_barrier's messages. */
     int (*barrier)(struct rg_world *w);
     /* NULL, or told when the clock of w has started, stopped or gone on. */
@@ -245,6 +247,9 @@ int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name,
 /* Iteration i (0, 1, ...) has ended on this node. 0: go on; 1: stop, the same i on every node;
  * RG_ERR_INTERRUPTED. */
 int rg_iteration(struct rg_world *w, int64_t i);
+/* Between two sections of training, in an untimed section or when the clock has just started: may
+ * another iteration begin? Answers as rg_iteration does. */
+int rg_go_on(struct rg_world *w);
 
 /* A second strand of this node: fn runs beside the caller with a handle of its own, and both may
  * compute, send and receive. It shares the node's connections and memory. rg_join waits for its end

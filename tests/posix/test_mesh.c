@@ -430,6 +430,102 @@ static void test_interruption(void)
     munmap((void *)ready, MOST * sizeof(int));
 }
 
+/* ---- winding down ---- */
+
+enum { EPOCH = 7, AHEAD = 3, ITERATIONS = 100000 };
+
+static void on_wind_down(int signal_number)
+{
+    (void)signal_number;
+    rg_mesh_wind_down(mesh_to_interrupt);
+}
+
+/* What rank 0 has sent ahead, and the others need for iterations that have ended. */
+static int settle(struct rg_world *w, struct rg_request *out)
+{
+    int result = 0;
+    for (int k = 0; k < AHEAD && result == 0; k++)
+        result = out[k].owner ? rg_wait(w, &out[k]) : 0;
+    return result;
+}
+
+/* Iterations as a pipeline has them: rank 0 may be ahead of the others. In epochs, with an untimed
+ * section between two. Returns how many have ended. */
+static int flow(struct rg_world *w, void *arg)
+{
+    char byte = 0;
+    struct rg_request in, out[AHEAD] = {0};
+    int i = 0, result = rg_clock_start(w);
+    (void)arg;
+    if (result == 0)
+        result = rg_go_on(w);
+    for (; i < ITERATIONS && result == 0; i++) {
+        struct rg_request *slot = &out[i % AHEAD];
+        if (w->rank > 0) {
+            rg_recv(w, w->rank - 1, TAG, &byte, 1, &in);
+            result = rg_wait(w, &in);
+        }
+        if (result == 0 && slot->owner)
+            result = rg_wait(w, slot);
+        if (result == 0 && w->rank + 1 < w->size)
+            result = rg_send(w, w->rank + 1, TAG, &byte, 1, slot);
+        ready[w->rank] = i > 5;
+        if (result == 0)
+            result = rg_iteration(w, i);
+        bool stopped = result == 1; /* others may learn of it only after the epoch */
+        if (result >= 0 && (i + 1) % EPOCH == 0) {
+            result = settle(w, out);
+            if (result == 0)
+                result = rg_untimed_begin(w);
+            if (result == 0)
+                result = stopped ? 1 : rg_go_on(w);
+            if (result == 0)
+                result = rg_untimed_end(w);
+        }
+    }
+    if (result == 1 && settle(w, out) == 0)
+        return i;
+    return result < 0 ? result : __LINE__ - ITERATIONS;
+}
+
+static int be_wound_down(struct rg_mesh *mesh, void *arg)
+{
+    struct rg_error e;
+    (void)arg;
+    mesh_to_interrupt = mesh;
+    signal(SIGINT, on_wind_down);
+    int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), flow, NULL, &result, &e);
+    int next, again = rg_mesh_run(mesh, rg_mesh_size(mesh), flow, NULL, &next, &e);
+    signal(SIGINT, SIG_IGN);
+    struct rg_mesh_lost lost;
+    if (rg_mesh_lost(mesh, &lost) || again != RG_ERR_INTERRUPTED)
+        return __LINE__ - ITERATIONS;
+    return error ? error : result;
+}
+
+/* All ranks end with the same iteration, whoever is told, and whenever. */
+static void test_winding_down(void)
+{
+    open_ready();
+    for (int i = 0; i < 24; i++) {
+        struct cluster c;
+        int results[MOST], size = 2 + i % 4;
+        start_ready(&c, size, be_wound_down, NULL);
+        nap(0.0007 * (i % 9));
+        for (int r = 0; r < size; r++)
+            if (r == i % size || i % 4 == 0) /* one, or all of them */
+                kill(c.pids[r], SIGINT);
+        CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
+        for (int r = 0; r < size; r++) {
+            if (results[r] <= 5 || results[r] != results[0])
+                printf("  stop %d, rank %d of %d: %d\n", i, r, size, results[r]);
+            CU_ASSERT_TRUE(results[r] > 5 && results[r] < ITERATIONS);
+            CU_ASSERT_EQUAL(results[r], results[0]);
+        }
+    }
+    munmap((void *)ready, MOST * sizeof(int));
+}
+
 /* ---- strands ---- */
 
 struct strand_job {
@@ -567,6 +663,7 @@ int main(int argc, char **argv)
                                               {"a message given up between runs", test_rest},
                                               {"strands", test_strands},
                                               {"interruption", test_interruption},
+                                              {"winding down", test_winding_down},
                                               {"killed peers", test_killed},
                                               {"the port during a run", test_port},
                                               {"facts", test_facts}};

@@ -44,11 +44,13 @@ static void test_headers(void)
         rg_header_encode(&h, bytes);
         CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
     }
-    for (uint32_t tag = 0; tag <= RG_WIRE_EXPIRED + 1; tag++) {
-        struct rg_header h = {.type = RG_FRAME_INTERRUPT, .tag = tag};
-        rg_header_encode(&h, bytes);
-        CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL, tag <= RG_WIRE_EXPIRED);
-    }
+    for (uint32_t tag = 0; tag <= RG_WIRE_WINDING + 1; tag++)
+        for (uint64_t update = 0; update < 2; update++) {
+            struct rg_header h = {.type = RG_FRAME_INTERRUPT, .tag = tag, .sequence = update};
+            rg_header_encode(&h, bytes);
+            CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL,
+                            tag == RG_WIRE_WINDING || (tag < RG_WIRE_WINDING && update == 0));
+        }
     for (uint64_t length = 0; length <= RG_WIRE_REASON; length++) {
         struct rg_header h = {.type = RG_FRAME_REASON, .tag = 3, .length = length};
         rg_header_encode(&h, bytes);
@@ -337,7 +339,13 @@ static void say_contradiction(int fd, uint64_t seed)
         frame_of(fd, (struct rg_header){.type = RG_FRAME_LEAVE, .tag = 70});
         break;
     case 12:
-        put_frame(fd, &(struct rg_header){.type = RG_FRAME_INTERRUPT, .tag = RG_WIRE_EXPIRED + 1});
+        put_frame(fd, &(struct rg_header){.type = RG_FRAME_INTERRUPT, .tag = RG_WIRE_WINDING + 1});
+        break;
+    case 13: /* how far it goes is said once */
+        for (uint64_t update = 3; update < 5; update++)
+            frame_of(fd, (struct rg_header){.type = RG_FRAME_INTERRUPT,
+                                            .tag = RG_WIRE_WINDING,
+                                            .sequence = update});
         break;
     default: /* of a run that has not begun */
         put_frame(fd, &(struct rg_header){.type = RG_FRAME_DATA, .run = 9, .tag = 300});
@@ -383,7 +391,7 @@ static void say_anything(int fd, uint64_t seed)
 static void test_nonsense(void)
 {
     CU_ASSERT_EQUAL(suffer(say_http, 0), RG_ERR_PROTOCOL);
-    for (uint64_t i = 0; i <= 13; i++) {
+    for (uint64_t i = 0; i <= 14; i++) {
         int code = suffer(say_contradiction, i);
         if (code != RG_ERR_PROTOCOL)
             printf("  contradiction %d: %s\n", (int)i, rg_strerror(code));

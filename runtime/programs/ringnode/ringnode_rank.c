@@ -30,11 +30,12 @@ static void stop(void)
 {
     stop_join = 1;
     if (mesh_to_stop)
-        rg_mesh_interrupt(mesh_to_stop);
+        rg_mesh_wind_down(mesh_to_stop);
 }
 
-/* Asked again after a second: at once. Sooner it may be the same wish, come twice: from the
- * terminal or a supervisor to the whole group, and from the parent to its ranks. */
+/* The update under way is finished. Asked again after a second: at once. Sooner it may be the same
+ * wish, come twice: from the terminal or a supervisor to the whole group, and from the parent to
+ * its ranks. */
 static void on_interrupt(int number)
 {
     static double first_s;
@@ -177,6 +178,22 @@ static void tell_energy(struct ringnode *node, const struct rg_job *job, const s
         fprintf(stderr, "ringnode: %s: warning: %s\n", job->label, run->meter.warning);
 }
 
+/* Asked to stop, all ranks have finished the update under way; what is known of the run stays. */
+static void note_stop(struct ringnode *node, const struct rg_job *job, struct rg_run *run)
+{
+    node->rest_code = RG_ERR_INTERRUPTED;
+    if (!run) {
+        fprintf(stderr, "ringnode: rank %d: %s: interrupted, after an update\n", node->rank,
+                job->label);
+        return;
+    }
+    bool saved = node->options.save && !run->unsaved[0];
+    run->status = RG_RUN_INTERRUPTED;
+    run->error_code = RG_ERR_INTERRUPTED;
+    snprintf(run->error, sizeof run->error, "after iteration %" PRId64 " of %" PRId64 "%s",
+             run->iterations, job->iterations, saved ? "; its parameters are saved" : "");
+}
+
 static void run_job(struct ringnode *node, int index)
 {
     const struct rg_job *job = &node->study.jobs[index];
@@ -198,10 +215,12 @@ static void run_job(struct ringnode *node, int index)
     int begun = rg_mesh_run(node->mesh, job->nodes, program, &one, &result, &e);
     set_alarm(0);
     int code = begun ? begun : result;
-    if (code == 0) {
+    if (code >= 0)
         tell_energy(node, job, run);
+    if (code == 1)
+        note_stop(node, job, run);
+    if (code >= 0)
         return;
-    }
     node->rest_code = explain(node, code, text, sizeof text);
     fail_run(run, job, node->rest_code, text);
     if (node->rank > 0)
@@ -312,7 +331,7 @@ int ringnode_run_rank(struct ringnode *node, int listener)
         return rg_cli_complain("ringnode", result, e.text);
     mesh_to_stop = node->mesh;
     if (ringnode_interrupted)
-        rg_mesh_interrupt(node->mesh);
+        rg_mesh_wind_down(node->mesh);
     if (node->rank == 0) {
         node->runs = calloc((size_t)node->study.job_count, sizeof *node->runs);
         RG_ASSERT(node->runs);
