@@ -76,23 +76,23 @@ static int *new_confusion(const struct node *n, bool last)
 
 /* What has diverged is not saved: a file that is there may be the last good one. A file that cannot
  * be written is no reason to throw a result away. */
-static int look(struct node *n, bool last)
+int rg_node_look(struct node *n, bool last)
 {
     struct rg_checkpoint_writer writer;
     struct rg_inspection inspection = {0};
     struct rg_error e = {0};
-    bool root = n->w->rank == 0;
+    bool root = n->run != NULL, evaluate = n->w->rank == 0; /* who has the test samples */
     bool save = root && last && n->options->save && n->verdict != DIVERGED;
-    int result = root ? rg_inspection_open(&inspection, n->job, true) : 0;
+    int result = root ? rg_inspection_open(&inspection, n->job, evaluate) : 0;
     save = save && result == 0 &&
            rg_checkpoint_begin(&writer, n->options->save, n->job->network, n->job->data, &e) == 0;
     if (result == 0 && root) {
         inspection.checkpoint = save ? &writer : NULL;
         inspection.digest = last ? rg_digest_new() : NULL;
-        inspection.confusion = new_confusion(n, last);
+        inspection.confusion = new_confusion(n, last && evaluate);
     }
     if (result == 0)
-        result = n->job->strategy->parameters(n->state, rg_inspection_visit, &inspection);
+        result = n->parameters(n->source, rg_inspection_visit, &inspection);
     if (inspection.digest)
         rg_digest_end(inspection.digest, n->run->weights_sha256);
     if (root && result == 0)
@@ -142,7 +142,7 @@ static int note_point(struct node *n)
 /* Between epochs, off the clock. `last`: no more training follows. */
 static int evaluate(struct node *n, bool last)
 {
-    int result = look(n, last);
+    int result = rg_node_look(n, last);
     if (result == 0 && n->w->ops->energy && !n->w->ops->settle)
         result = rg_node_sum_energy(n);
     if (result == 0 && n->run)
@@ -153,7 +153,7 @@ static int evaluate(struct node *n, bool last)
                               sizeof verdict, TAG_VERDICT);
         n->verdict = verdict;
         if (result == 0 && n->verdict != GO_ON)
-            result = look(n, true); /* now for the digest and the checkpoint */
+            result = rg_node_look(n, true); /* now for the digest and the checkpoint */
     }
     return result;
 }
@@ -195,7 +195,7 @@ static int train(struct node *n)
         if (result == 0)
             result = stopped ? 1 : rg_go_on(n->w);
         if (result == 1)
-            return n->job->numerics ? look(n, true) : 0;
+            return n->job->numerics ? rg_node_look(n, true) : 0;
         if (result == 0)
             result = rg_untimed_end(n->w);
     }
@@ -242,7 +242,9 @@ static int prepare(struct node *n)
         if (!w->marks)
             return RG_ERR_NOMEM;
     }
-    return n->job->strategy->open(w, n->job, n->options->initial, &n->state);
+    result = n->job->strategy->open(w, n->job, n->options->initial, &n->state);
+    n->source = n->state;
+    return result;
 }
 
 static void clear(struct node *n)
@@ -307,11 +309,45 @@ static void conclude(struct node *n, int result)
         snprintf(run->error, sizeof run->error, "%s", rg_strerror(result));
 }
 
+/* The run ends in the middle. What this node has whole outlives the strategy, where it is wanted;
+ * what others have told of themselves is not all there, and goes. */
+static void break_off(struct node *n, int result)
+{
+    struct rg_run *run = n->run;
+    struct rg_kept *kept = n->options->kept;
+    n->done = n->w->iterations;
+    if (kept)
+        kept->iterations = n->done;
+    if (kept && n->state && n->job->numerics && n->done > 0 && result != RG_ERR_INTERRUPTED) {
+        const float *values = n->job->strategy->held(n->state, &kept->first, &kept->count);
+        size_t bytes = kept->count * sizeof *values;
+        kept->values = values ? malloc(bytes + 1) : NULL;
+        kept->count = kept->values ? kept->count : 0;
+        if (kept->values)
+            memcpy(kept->values, values, bytes);
+    }
+    if (!run)
+        return;
+    for (int i = 0; i < run->node_count; i++)
+        rg_trace_free(run->per_node[i].trace);
+    free(run->per_node);
+    run->per_node = NULL;
+    run->node_count = 0;
+    run->iterations = n->done;
+    run->samples = (uint64_t)n->done * (uint64_t)n->job->batch;
+    run->time_s =
+        n->done > 0 ? (n->w->untimed ? n->w->untimed_since - n->w->offset : rg_now(n->w)) : NAN;
+}
+
 int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_node_options *options,
                 struct rg_run *run)
 {
     RG_ASSERT(w->size == job->nodes && (w->rank == 0) == (run != NULL));
-    struct node n = {.w = w, .job = job, .options = options, .run = run};
+    struct node n = {.w = w,
+                     .job = job,
+                     .options = options,
+                     .run = run,
+                     .parameters = job->strategy->parameters};
     n.clocks = (struct rg_clock_map){rg_clock_unknown, rg_clock_unknown};
     n.joules.total = n.start_loss = NAN;
     struct progress progress = {.options = options, .total = job->iterations};
@@ -332,6 +368,8 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
         result = rg_node_gather(&n);
     if (run && result == 0)
         rg_node_describe(&n);
+    if (result < 0)
+        break_off(&n, result);
     if (run)
         conclude(&n, result);
     bool stopped = n.done < job->iterations && n.verdict == GO_ON;

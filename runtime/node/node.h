@@ -5,6 +5,14 @@
 #include "study/job.h"
 #include "world/clocks.h"
 
+/* What a node had when its run broke off: a range of the network's vector, as of so many
+ * iterations. */
+struct rg_kept {
+    float *values; /* malloc'ed; NULL: nothing */
+    size_t first, count;
+    int64_t iterations;
+};
+
 struct rg_node_options {
     double stop_accuracy; /* NAN: train to the end */
     const float *initial; /* parameters to start from, or NULL */
@@ -18,6 +26,7 @@ struct rg_node_options {
     /* This process's first comparison of clocks with rank 0, kept from run to run for the drift;
      * rg_clock_unknown before the first. NULL: none is kept. */
     struct rg_clock_sample *compared;
+    struct rg_kept *kept; /* empty; filled in where the run breaks off. NULL: not wanted */
 };
 
 /* Train. Every rank < job->nodes calls it on its own handle (w->size == job->nodes). On rank 0 *run
@@ -26,5 +35,15 @@ struct rg_node_options {
  * whole then), or the error that ended the run (also in run->error_code). */
 int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_node_options *options,
                 struct rg_run *run);
+
+/* After a run that broke off, by every node of it that is left, in a run of its own (the world
+ * completes with RG_ERR_PEER what is asked of those that are not): the lowest puts together what
+ * they have kept. Where that is the whole network, digest and accuracy (where it has the test
+ * samples) go into *run, and it is saved; else run->ending.missing says what nobody has. *run,
+ * which each of them passes, is filled in on that node alone: 1 there, 0 on the others, or an
+ * error. */
+int rg_node_salvage(struct rg_world *w, const struct rg_job *job,
+                    const struct rg_node_options *options, const struct rg_kept *kept,
+                    struct rg_run *run);
 
 #endif

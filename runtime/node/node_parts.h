@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum {
-    TAG_REPORT = RG_TAG_USER - 9,
+    TAG_REPORT = RG_TAG_USER - 12,
     TAG_ACCOUNT,
     TAG_EVENTS,
     TAG_VERDICT,
@@ -17,7 +17,9 @@ enum {
     TAG_ENERGY,
     TAG_POINTS,
     TAG_SECTIONS,
-    TAG_WHOLE
+    TAG_WHOLE,
+    TAG_ASK,
+    TAG_HELD
 };
 
 /* What rank 0 makes of an evaluation. */
@@ -34,6 +36,9 @@ struct node {
     const struct rg_node_options *options;
     struct rg_run *run; /* rank 0 */
     void *state;
+    /* Where the parameters come from: the strategy, or what is left of it. */
+    int (*parameters)(void *source, rg_visit_fn visit, void *arg);
+    void *source;
     bool trace;   /* as rank 0 wants it */
     int64_t done; /* iterations */
     double time_s;
@@ -69,6 +74,12 @@ struct report {
 _Static_assert(sizeof(struct report) == 40, "the report has no padding");
 _Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg_trace_event) == 56,
                "trace events have no padding");
+
+/* ---- node.c ---- */
+
+/* Rank 0, and those it needs: visit the parameters for accuracy and, at the last, digest and
+ * --save. */
+int rg_node_look(struct node *n, bool last);
 
 /* ---- node_energy.c ---- */
 

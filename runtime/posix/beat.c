@@ -84,6 +84,7 @@ void rg_beat(struct rg_mesh *m)
 {
     double now = m->now_s, late = now - m->beat_s;
     double away = late > AWAY_BEATS * m->beat_every_s ? late : 0;
+    m->away_s = away; /* by the next beat it has heard the peers, or lost them */
     m->beat_s = now + m->beat_every_s;
     for (int r = 0; r < m->match.size && !m->leaving; r++)
         if (m->links[r].fd >= 0)

@@ -7,6 +7,7 @@
 #include "posix/stream.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -155,7 +156,15 @@ void rg_link_note_lost(struct rg_mesh *m, int rank, int code, const char *why, i
     struct rg_mesh_lost *lost = &m->lost;
     if (lost->rank >= 0)
         return;
-    char hearsay[40] = "";
+    char hearsay[40] = "", stopped[80];
+    double away = RG_MAX(m->away_s, rg_clock_s() - m->now_s);
+    if (away > m->silence_s) { /* the others have lost this rank, not the other way round */
+        rank = m->match.rank;
+        teller = -1;
+        code = RG_ERR_PEER;
+        snprintf(stopped, sizeof stopped, "it, or its machine, was stopped for %.0f s", away);
+        why = stopped;
+    }
     const char *colon = why[0] ? ": " : "";
     lost->rank = rank;
     lost->code = code;

@@ -71,6 +71,47 @@ int rg_mesh_run(struct rg_mesh *m, int size, rg_program_fn program, void *arg, i
     return error;
 }
 
+struct rally {
+    const struct rg_match *match;
+    int size;
+};
+
+/* Has everybody come who is left? */
+static int has_rallied(void *arg)
+{
+    const struct rally *rally = arg;
+    for (int r = 0; r < rally->size; r++)
+        if (r != rally->match->rank &&
+            rg_match_heard_barrier(&rally->match->pairs[r]) == RG_PENDING)
+            return RG_PENDING;
+    return 0;
+}
+
+int rg_mesh_rally(struct rg_mesh *m, int size, rg_program_fn program, void *arg, int *result,
+                  struct rg_error *e)
+{
+    struct rally rally = {&m->match, size};
+    struct rg_posix_strand s;
+    RG_ASSERT(m->match.rank < size && size <= m->match.size);
+    *result = 0;
+    rg_posix_open_strand(&s, m, &rg_posix_ops, size);
+    rg_comm_lock(m);
+    rg_match_begin_run(&m->match, size);
+    m->strands = 0;
+    m->match.barrier++;
+    for (int r = 0; r < size; r++)
+        if (r != m->match.rank)
+            rg_match_say_barrier(&m->match.pairs[r]);
+    int error = rg_comm_wait(&s, has_rallied, &rally, INFINITY);
+    rg_comm_unlock(m);
+    if (error == 0)
+        *result = rg_posix_call(&s, program, arg);
+    rg_comm_lock(m);
+    end_run(m, &s, *result);
+    rg_comm_unlock(m);
+    return error ? rg_fail(e, error, "%s", rg_strerror(error)) : 0;
+}
+
 /* ---- what matching asks for ---- */
 
 static double now(void *world)

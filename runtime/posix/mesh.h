@@ -103,6 +103,7 @@ struct rg_mesh {
     double now_s;  /* date at which a thread last drove */
     double beat_s; /* date of the next beat */
     double beat_every_s, silence_s /* a peer that is silent so long is lost */;
+    double away_s; /* between the last two beats this process did nothing for so long */
     double slow_s; /* a wait that takes so long is worth a word; INFINITY: none is */
 
     int strands; /* spawned in this run */

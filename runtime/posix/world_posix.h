@@ -39,6 +39,11 @@ const char *rg_mesh_host(const struct rg_mesh *mesh,
 int rg_mesh_run(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg, int *result,
                 struct rg_error *e);
 
+/* The same after a run that broke off, by those of its ranks that are left, whatever their number:
+ * who has lost nobody is expected too. What is asked of the others is RG_ERR_PEER. */
+int rg_mesh_rally(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg, int *result,
+                  struct rg_error *e);
+
 /* Between runs: the energy of this node is what the meter says from now on. NULL: unknown. */
 struct rg_meter;
 void rg_mesh_meter(struct rg_mesh *mesh, struct rg_meter *meter);
@@ -62,7 +67,8 @@ void rg_mesh_expire(struct rg_mesh *mesh);
 bool rg_mesh_expired(struct rg_mesh *mesh);
 
 /* The first peer that was lost, or failed, or that another rank reports as lost. One that gives no
- * sign of life for peer_timeout_s (struct rg_join) is lost. A rank that leaves a run
+ * sign of life for peer_timeout_s (struct rg_join) is lost; so is this rank itself, where its
+ * process was stopped for so long and the others have gone. A rank that leaves a run
  * before the others without having lost anyone is not lost; the others see RG_ERR_PEER all the
  * same. */
 struct rg_mesh_lost {

@@ -447,6 +447,15 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
     return result;
 }
 
+/* What a worker has pulled may be half of one update and half of the next. */
+static const float *held(void *state, size_t *first, size_t *count)
+{
+    struct node *node = state;
+    *first = node->shard.first;
+    *count = node->shard.count;
+    return is_server(node) ? node->parameters : NULL;
+}
+
 static void observe(void *state, struct rg_observation *o)
 {
     struct node *node = state;
@@ -465,6 +474,7 @@ const struct rg_strategy rg_strategy_parameter_server = {
     .open = open_node,
     .train = train,
     .parameters = parameters,
+    .held = held,
     .observe = observe,
     .close = close_node,
 };

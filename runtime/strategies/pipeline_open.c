@@ -126,6 +126,14 @@ int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg)
     return result;
 }
 
+const float *rg_pipeline_held(void *pipeline, size_t *first, size_t *count)
+{
+    const struct rg_pipeline *p = pipeline;
+    *first = rg_network_offset(p->job->network, p->stage.from);
+    *count = rg_stage_parameters(&p->stage);
+    return p->weights[p->updates % p->plan->versions];
+}
+
 void rg_pipeline_observe(void *pipeline, struct rg_observation *observation)
 {
     const struct rg_pipeline *p = pipeline;

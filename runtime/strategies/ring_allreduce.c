@@ -294,6 +294,14 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
                                 node->replica.parameters, visit, arg);
 }
 
+static const float *held(void *state, size_t *first, size_t *count)
+{
+    struct node *s = state;
+    *first = 0;
+    *count = s->job->network->parameters;
+    return s->replica.parameters;
+}
+
 static void observe(void *state, struct rg_observation *o)
 {
     (void)state;
@@ -312,6 +320,7 @@ const struct rg_strategy rg_strategy_ring_allreduce = {
     .open = open_node,
     .train = train,
     .parameters = parameters,
+    .held = held,
     .observe = observe,
     .close = close_node,
 };

@@ -396,6 +396,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .open = rg_pipeline_open,
     .train = rg_pipeline_train,
     .parameters = rg_pipeline_parameters,
+    .held = rg_pipeline_held,
     .observe = rg_pipeline_observe,
     .close = rg_pipeline_close,
 };

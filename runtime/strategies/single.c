@@ -107,6 +107,14 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
                                 s->replica.parameters, visit, arg);
 }
 
+static const float *held(void *state, size_t *first, size_t *count)
+{
+    struct single *s = state;
+    *first = 0;
+    *count = s->job->network->parameters;
+    return s->replica.parameters;
+}
+
 static void observe(void *state, struct rg_observation *o)
 {
     (void)state;
@@ -124,6 +132,7 @@ const struct rg_strategy rg_strategy_single = {
     .open = open_single,
     .train = train,
     .parameters = parameters,
+    .held = held,
     .observe = observe,
     .close = close_single,
 };

@@ -103,6 +103,9 @@ struct rg_strategy {
     int (*train)(void *state, int64_t first, int64_t count);
     /* Collective, untimed: rank 0 visits all parameters in order, a layer's at a time at most. */
     int (*parameters)(void *state, rg_visit_fn visit, void *arg);
+    /* The parameters that this node has whole, also where training broke off in the middle of an
+     * iteration: a range of the network's vector. NULL: none. Borrowed. */
+    const float *(*held)(void *state, size_t *first, size_t *count);
     void (*observe)(void *state, struct rg_observation *observation);
     void (*close)(void *state);
 };

@@ -119,9 +119,12 @@ static void test_stopped(void)
     while (!others_are_over(size) && rg_clock_s() < limit)
         nap(0.01);
     CU_ASSERT_TRUE(others_are_over(size));
-    kill(c.pids[VICTIM], SIGKILL);
+    kill(c.pids[VICTIM], SIGCONT); /* and it knows that it was */
     CU_ASSERT_EQUAL(cluster_wait(&c, 30, results), 0);
     expect_lost(&c, results, "was lost", "no sign of life for 1 s, though its machine answers");
+    CU_ASSERT_EQUAL(results[VICTIM], RG_ERR_PEER);
+    CU_ASSERT_EQUAL(told->lost[VICTIM].rank, VICTIM);
+    CU_ASSERT_PTR_NOT_NULL(strstr(told->lost[VICTIM].why, "was stopped for "));
 }
 
 static void test_killed(void)

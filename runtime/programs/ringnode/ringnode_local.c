@@ -62,14 +62,42 @@ static void note_end(const struct rg_options *options, int rank, pid_t pid, int 
         outcome->others = code;
 }
 
+/* 1: it has ended, 0: not yet. It may have been stopped meanwhile, or gone on. */
+static int look_at_rank(const struct rg_options *options, int rank, pid_t pid, bool *stopped,
+                        struct outcome *outcome)
+{
+    int status;
+    if (waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED) != pid)
+        return 0;
+    *stopped = WIFSTOPPED(status);
+    if (WIFSTOPPED(status) || WIFCONTINUED(status))
+        return 0;
+    note_end(options, rank, pid, status, outcome);
+    return 1;
+}
+
+/* Those that are left are stopped, and the others have given them up. */
+static void end_stopped(const pid_t *pids, bool *stopped, int count)
+{
+    for (int rank = 0; rank < count; rank++) {
+        if (pids[rank] <= 0)
+            continue;
+        fprintf(stderr, "ringnode: rank %d is stopped, and the others have ended without it\n",
+                rank);
+        kill(pids[rank], SIGKILL);
+        stopped[rank] = false; /* said once */
+    }
+}
+
 /* Each rank is asked for by its number: a child that this process has inherited from the shell that
  * became it is none of ours. Looking now and then, so that no signal can be missed. */
 static int wait_for_ranks(const struct rg_options *options, pid_t *pids, int count)
 {
     struct outcome outcome = {0};
-    bool passed_on = false;
-    for (int left = 1; left > 0;) {
-        int ended = 0, status;
+    bool passed_on = false, *stopped = calloc((size_t)count, sizeof *stopped);
+    RG_ASSERT(stopped);
+    for (int left = count; left > 0;) {
+        int before = left, still = 0;
         bool pass_on = ringnode_interrupted && !passed_on;
         passed_on = passed_on || pass_on;
         left = 0;
@@ -78,16 +106,17 @@ static int wait_for_ranks(const struct rg_options *options, pid_t *pids, int cou
                 continue;
             if (pass_on)
                 kill(pids[rank], SIGUSR1);
-            if (waitpid(pids[rank], &status, WNOHANG) == pids[rank]) {
-                note_end(options, rank, pids[rank], status, &outcome);
+            if (look_at_rank(options, rank, pids[rank], &stopped[rank], &outcome))
                 pids[rank] = 0; /* its number may be another process's from now on */
-                ended++;
-            }
             left += pids[rank] > 0;
+            still += pids[rank] > 0 && stopped[rank];
         }
-        if (left > 0 && ended == 0)
+        if (left > 0 && left == still && (outcome.first || outcome.others))
+            end_stopped(pids, stopped, count);
+        if (left == before)
             nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
+    free(stopped);
     return outcome.first ? outcome.first : outcome.others;
 }
 

@@ -83,6 +83,7 @@ struct one_run {
     struct ringnode *node;
     const struct rg_job *job;
     struct rg_run *run;
+    struct rg_kept kept;
 };
 
 /* A line now and then, for who reads through a pipe: ringdeploy. */
@@ -127,6 +128,7 @@ static int program(struct rg_world *w, void *arg)
                                       .save = r->node->options.save,
                                       .trace = r->node->options.trace != NULL,
                                       .compared = &r->node->compared,
+                                      .kept = &r->kept,
                                       .host = rg_mesh_host(r->node->mesh, w->rank),
                                       .pace = pace ? pace->name : NULL,
                                       .progress = tell   ? tell_progress
@@ -137,6 +139,17 @@ static int program(struct rg_world *w, void *arg)
     return rg_node_run(w, r->job, &options, r->run);
 }
 
+static void end_early(struct rg_run *run, int code, const char *text)
+{
+    run->status = code == RG_ERR_NO_FIT                            ? RG_RUN_NO_FIT
+                  : code == RG_ERR_INTERRUPTED                     ? RG_RUN_INTERRUPTED
+                  : code == RG_ERR_PEER || code == RG_ERR_PROTOCOL ? RG_RUN_LOST
+                                                                   : RG_RUN_FAILED;
+    run->error_code = code;
+    rg_copy_text(run->error, sizeof run->error, text);
+}
+
+/* Of a run that has not begun. */
 static void fail_run(struct rg_run *run, const struct rg_job *job, int code, const char *text)
 {
     if (!run)
@@ -144,11 +157,7 @@ static void fail_run(struct rg_run *run, const struct rg_job *job, int code, con
     rg_run_free(run);
     rg_run_init(run);
     rg_job_describe(job, run);
-    run->status = code == RG_ERR_NO_FIT        ? RG_RUN_NO_FIT
-                  : code == RG_ERR_INTERRUPTED ? RG_RUN_INTERRUPTED
-                                               : RG_RUN_FAILED;
-    run->error_code = code;
-    snprintf(run->error, sizeof run->error, "%s", text);
+    end_early(run, code, text);
 }
 
 /* What went wrong, in words: who was lost, where somebody was. */
@@ -178,27 +187,121 @@ static void tell_energy(struct ringnode *node, const struct rg_job *job, const s
         fprintf(stderr, "ringnode: %s: warning: %s\n", job->label, run->meter.warning);
 }
 
+/* ---- runs that end before their time ---- */
+
+/* "TEXT; after iteration 12 of 30; its parameters are saved", or who has them no more. */
+static void tell_end(const struct ringnode *node, const struct rg_job *job, const char *text,
+                     struct rg_run *run)
+{
+    char end[2 * sizeof run->error], kept[240] = "";
+    const char *separator = text[0] ? "; " : "";
+    if (run->ending.missing[0])
+        snprintf(kept, sizeof kept, "; nobody has %.150s any more: nothing is saved",
+                 run->ending.missing);
+    else if (node->options.save && run->weights_sha256[0] && !run->unsaved[0])
+        snprintf(kept, sizeof kept, "; its parameters are saved");
+    snprintf(end, sizeof end, "%.300s%safter iteration %" PRId64 " of %" PRId64 "%s", text,
+             separator, run->iterations, job->iterations, kept);
+    rg_copy_text(run->error, sizeof run->error, end);
+}
+
 /* Asked to stop, all ranks have finished the update under way; what is known of the run stays. */
 static void note_stop(struct ringnode *node, const struct rg_job *job, struct rg_run *run)
 {
     node->rest_code = RG_ERR_INTERRUPTED;
-    if (!run) {
+    if (run) {
+        end_early(run, RG_ERR_INTERRUPTED, "");
+        tell_end(node, job, "", run);
+    } else {
         fprintf(stderr, "ringnode: rank %d: %s: interrupted, after an update\n", node->rank,
                 job->label);
-        return;
     }
-    bool saved = node->options.save && !run->unsaved[0];
-    run->status = RG_RUN_INTERRUPTED;
-    run->error_code = RG_ERR_INTERRUPTED;
-    snprintf(run->error, sizeof run->error, "after iteration %" PRId64 " of %" PRId64 "%s",
-             run->iterations, job->iterations, saved ? "; its parameters are saved" : "");
+}
+
+static int salvage_program(struct rg_world *w, void *arg)
+{
+    struct one_run *r = arg;
+    struct rg_node_options options = {.initial = r->node->initial, .save = r->node->options.save};
+    w->board = r->job->boards[w->rank];
+    return rg_node_salvage(w, r->job, &options, &r->kept, r->run);
+}
+
+/* A rank was lost, or has failed, maybe this one: those that are left save what they have whole.
+ * True: this rank did it, and has the account of the run. */
+static bool salvage(struct ringnode *node, struct one_run *r, int code)
+{
+    struct rg_mesh_lost lost;
+    struct rg_error e;
+    int result = 0;
+    bool known = rg_mesh_lost(node->mesh, &lost);
+    if (known && lost.rank == node->rank)
+        return false; /* whoever is left has done it meanwhile */
+    if (timed_out || rg_mesh_expired(node->mesh) || (code == RG_ERR_INTERRUPTED && !known))
+        return node->rank == 0;
+    if (r->job->numerics &&
+        rg_mesh_rally(node->mesh, r->job->nodes, salvage_program, r, &result, &e) != 0)
+        result = 0;
+    r->run->ending.early = true;
+    r->run->ending.wanted_iterations = r->job->iterations;
+    if (known) {
+        r->run->ending.lost_rank = lost.rank;
+        rg_copy_text(r->run->ending.lost_host, sizeof r->run->ending.lost_host, lost.host);
+        rg_copy_text(r->run->ending.why, sizeof r->run->ending.why, lost.why);
+    }
+    return node->rank == 0 || result == 1;
+}
+
+/* Rank 0 is lost, and this one is the lowest that is left: it reports in its place. What rank 0
+ * knew of the runs before is gone. */
+static void take_over(struct ringnode *node, int index, const struct rg_run *run)
+{
+    node->runs = calloc((size_t)node->study.job_count, sizeof *node->runs);
+    RG_ASSERT(node->runs);
+    for (int i = 0; i < index; i++)
+        fail_run(&node->runs[i], &node->study.jobs[i], RG_ERR_PEER,
+                 "its result was lost with rank 0");
+    node->runs[index] = *run;
+}
+
+static void forget_runs(struct ringnode *node)
+{
+    for (int i = 0; i < node->study.job_count; i++)
+        rg_run_free(&node->runs[i]);
+    free(node->runs);
+    node->runs = NULL;
+}
+
+/* The run has begun, and ended with an error. */
+static void break_off(struct ringnode *node, int index, struct one_run *r, int code)
+{
+    struct rg_run own, *run = r->run;
+    char text[sizeof run->error];
+    rg_run_init(&own);
+    rg_job_describe(r->job, &own);
+    own.iterations = r->kept.iterations;
+    if (!run)
+        r->run = &own;
+    bool reports = salvage(node, r, code);
+    node->rest_code = explain(node, code, text, sizeof text);
+    end_early(r->run, node->rest_code, text);
+    tell_end(node, r->job, text, r->run);
+    if (!run || !reports)
+        fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, r->job->label,
+                reports ? r->run->error : text);
+    if (run && !reports)
+        forget_runs(node);
+    if (!run && reports)
+        take_over(node, index, &own);
+    else
+        rg_run_free(&own);
+    free(r->kept.values);
 }
 
 static void run_job(struct ringnode *node, int index)
 {
     const struct rg_job *job = &node->study.jobs[index];
     struct rg_run *run = node->runs ? &node->runs[index] : NULL;
-    struct one_run one = {node, job, run};
+    struct one_run one = {.node = node, .job = job, .run = run};
     struct rg_error e = {0};
     char text[sizeof run->error];
     int fits = rg_job_fits(job, &e); /* the same answer on every rank */
@@ -214,17 +317,18 @@ static void run_job(struct ringnode *node, int index)
     rg_mesh_pace(node->mesh, pace_of(node, job), job->threads);
     int begun = rg_mesh_run(node->mesh, job->nodes, program, &one, &result, &e);
     set_alarm(0);
-    int code = begun ? begun : result;
-    if (code >= 0)
+    if (begun) {
+        node->rest_code = explain(node, begun, text, sizeof text);
+        fail_run(run, job, node->rest_code, text);
+        if (node->rank > 0)
+            fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);
+    } else if (result < 0) {
+        break_off(node, index, &one, result);
+    } else {
         tell_energy(node, job, run);
-    if (code == 1)
-        note_stop(node, job, run);
-    if (code >= 0)
-        return;
-    node->rest_code = explain(node, code, text, sizeof text);
-    fail_run(run, job, node->rest_code, text);
-    if (node->rank > 0)
-        fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);
+        if (result == 1)
+            note_stop(node, job, run);
+    }
 }
 
 static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_mesh_facts *facts)
@@ -252,10 +356,7 @@ static int report(struct ringnode *node, double started_s)
     describe_sockets(&result.host.sockets, &node->facts);
     int status = rg_cli_finish(&node->options, "ringnode", &result);
     rg_cli_tell_capacities(&node->options, &node->study, &result);
-    for (int i = 0; i < result.run_count; i++)
-        rg_run_free(&node->runs[i]);
-    free(node->runs);
-    node->runs = NULL;
+    forget_runs(node);
     return status;
 }
 
@@ -351,6 +452,6 @@ int ringnode_run_rank(struct ringnode *node, int listener)
     rg_mesh_leave(node->mesh);
     rg_meter_close(node->meter);
     int status = rg_cli_exit_of(node->rest_code);
-    int reported = node->rank == 0 ? report(node, started_s) : 0;
+    int reported = node->runs ? report(node, started_s) : 0;
     return status ? status : reported;
 }
