@@ -12,13 +12,14 @@
  * the hosts file: refused, with the reason on both sides; whoever cannot prove that it has the key,
  * bytes that are no hello, connections that say nothing or too little: turned away and logged; a
  * peer of another run, or that only claims to be one of ours: refused and logged, and the wait goes
- * on; the same rank twice; a peer that is lost again before all are there: waited for anew;
- * interruption, here or elsewhere.
+ * on; a machine that has no descriptors left: told to all; the same rank twice; a peer that is lost
+ * again before all are there: waited for anew; interruption, here or elsewhere.
  */
 #include "connect/join_parts.h"
 
 #include "base/check.h"
 #include "base/clock.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,13 +177,18 @@ static void attend(struct rg_gathering *g)
         rg_join_receive_visitors(g);
 }
 
-/* One look at everything, until `next` at most. */
-static void look_round(struct rg_gathering *g, double next)
+/* One look at everything, until `next` at most. False: that does not work here. */
+static bool look_round(struct rg_gathering *g, double next)
 {
     int n = add_polls(g);
     double left = RG_MIN(next - rg_clock_s(), g->o->stop ? 0.1 : 10.0);
-    if (poll(g->polls, (nfds_t)n, left > 0 ? (int)(1000 * left) + 1 : 0) > 0)
+    int ready = poll(g->polls, (nfds_t)n, left > 0 ? (int)(1000 * left) + 1 : 0);
+    if (ready > 0)
         attend(g);
+    if (ready >= 0 || errno == EINTR)
+        return true;
+    rg_join_fail_here(g, "wait for connections", errno);
+    return false;
 }
 
 /* Those who have joined, or do so now, learn why it comes to nothing. */
@@ -204,7 +210,8 @@ static void spread_refusal(struct rg_gathering *g)
         double now = rg_clock_s();
         if (left == 0 || now >= limit || (g->o->stop && *g->o->stop))
             return;
-        look_round(g, RG_MIN(limit, keep_time(g, now)));
+        if (!look_round(g, RG_MIN(limit, keep_time(g, now))))
+            return;
     }
 }
 
@@ -301,7 +308,7 @@ int rg_join_mesh(const struct rg_join *o, struct rg_connection *connections, str
     int result = set_up(&g);
     if (result == 0)
         result = gather(&g);
-    if (result == RG_ERR_REFUSED)
+    if (result == RG_ERR_REFUSED || result == RG_ERR_IO)
         spread_refusal(&g);
     else if (result == RG_ERR_INTERRUPTED || g.failed == RG_ERR_TIMEOUT)
         rg_join_spread_interruption(&g);

@@ -237,6 +237,8 @@ void rg_join_start_call(struct rg_gathering *g, int rank)
         return;
     }
     p->call.connection.fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (p->call.connection.fd < 0 && (errno == EMFILE || errno == ENFILE))
+        rg_join_fail_here(g, "open a socket", errno);
     rg_choose_congestion(p->call.connection.fd);
     p->call.state = RG_CALL_CONNECTING;
     p->call.limit = rg_clock_s() + RG_CONNECT_S;

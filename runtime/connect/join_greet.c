@@ -268,6 +268,13 @@ static struct rg_talk *free_visitor(struct rg_gathering *g)
     return oldest;
 }
 
+/* Of accept(2): not because nobody is there, or the one who was has gone again. */
+static bool is_for_good(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+           error == EBADF || error == EINVAL || error == ENOTSOCK;
+}
+
 void rg_join_receive_visitors(struct rg_gathering *g)
 {
     for (int i = 0; i < RG_VISITORS; i++) {
@@ -275,6 +282,8 @@ void rg_join_receive_visitors(struct rg_gathering *g)
         socklen_t length = sizeof address;
         int fd = accept4(g->listener, (struct sockaddr *)&address, &length,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && is_for_good(errno))
+            rg_join_fail_here(g, "accept connections", errno);
         if (fd < 0)
             return;
         struct rg_talk *t = free_visitor(g);

@@ -96,6 +96,8 @@ void rg_join_judge(const struct rg_gathering *g, const struct rg_hello *h, const
                    char *why, size_t room);
 /* The join comes to nothing. */
 void rg_join_fail(struct rg_gathering *g, const char *why);
+/* The same because this machine does not do what it must: "rank 1 cannot WHAT: why". */
+void rg_join_fail_here(struct rg_gathering *g, const char *what, int error);
 void rg_join_give_up(struct rg_gathering *g, int rank, const char *why);
 /* The visitor is told why, and dropped. */
 void rg_join_refuse(struct rg_gathering *g, struct rg_talk *t, int rank, const char *why);

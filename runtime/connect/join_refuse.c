@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,6 +38,17 @@ void rg_join_fail(struct rg_gathering *g, const char *why)
         return;
     g->failed = rg_fail(g->e, RG_ERR_REFUSED, "%s", why);
     snprintf(g->why, sizeof g->why, "%.*s", (int)sizeof g->why - 1, why);
+}
+
+void rg_join_fail_here(struct rg_gathering *g, const char *what, int error)
+{
+    bool used_up = error == EMFILE || error == EINVAL; /* poll: more sockets than descriptors */
+    if (g->failed)
+        return;
+    snprintf(g->why, sizeof g->why, "rank %d at %.100s cannot %s: %s%s", g->rank,
+             rg_join_host(g, g->rank), what, strerror(error),
+             used_up ? "; are its descriptors used up (ulimit -n)?" : "");
+    g->failed = rg_fail(g->e, RG_ERR_IO, "%s", g->why);
 }
 
 void rg_join_give_up(struct rg_gathering *g, int rank, const char *why)

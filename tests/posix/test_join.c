@@ -259,6 +259,33 @@ static void test_interruption(void)
     }
 }
 
+/* A rank that has no descriptors left for its peers, or for all that it has to wait for: every rank
+ * says so, at once. */
+static void test_descriptors(void)
+{
+    static const struct {
+        int rank, descriptors;
+        const char *what;
+    } cases[] = {{0, 100, "cannot accept connections: Too many open files"},
+                 {2, 100, "cannot open a socket: Too many open files"},
+                 {1, 20, "cannot "}};
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        struct trio t;
+        char text[100];
+        open_trio(&t);
+        t.members[cases[i].rank].descriptors = cases[i].descriptors;
+        for (int r = 0; r < RANKS; r++)
+            t.members[r].timeout_s = r == cases[i].rank ? 60 : 3; /* they may have met nobody */
+        run_trio(&t);
+        snprintf(text, sizeof text, "rank %d at 127.0.0.1 %s", cases[i].rank, cases[i].what);
+        expect(cases[i].rank, RG_ERR_IO, text);
+        CU_ASSERT_TRUE(has_said(cases[i].rank, "ulimit -n"));
+        for (int r = 0; r < RANKS; r++)
+            CU_ASSERT_TRUE(r == cases[i].rank || said_code(r) == RG_ERR_REFUSED ||
+                           said_code(r) == RG_ERR_TIMEOUT);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"join", test_join},
@@ -271,6 +298,7 @@ int main(int argc, char **argv)
                                               {"comeback", test_comeback},
                                               {"strangers", test_strangers},
                                               {"addresses", test_addresses},
+                                              {"descriptors", test_descriptors},
                                               {"interruption", test_interruption}};
     return trio_main("join", tests, RG_COUNT(tests), argc, argv);
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -47,6 +48,16 @@ static void on_term(int number)
         rg_mesh_interrupt(mesh_to_stop);
 }
 
+static void use_up_descriptors(rlim_t most)
+{
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){most, most});
+    int spare[2] = {open("/dev/null", O_RDONLY), open("/dev/null", O_RDONLY)};
+    while (open("/dev/null", O_RDONLY) >= 0)
+        continue;
+    close(spare[0]); /* for what a mesh has of its own */
+    close(spare[1]);
+}
+
 void start_member(struct member *m, int index)
 {
     fflush(NULL);
@@ -67,6 +78,8 @@ void start_member(struct member *m, int index)
                            .stop = &stop};
     struct rg_mesh *mesh;
     signal(SIGTERM, on_term);
+    if (m->descriptors)
+        use_up_descriptors((rlim_t)m->descriptors);
     int result = 0, code = rg_mesh_join(&join, &mesh, &e);
     mesh_to_stop = mesh;
     if (code == 0)

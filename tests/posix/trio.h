@@ -21,7 +21,8 @@ struct member {
     double timeout_s; /* 0: 20 */
     const struct rg_key *key;
     enum rg_cipher cipher;
-    bool talks; /* goes on sending to the next rank until it cannot */
+    int descriptors; /* 0, or that it may have no more than so many, and has used them up */
+    bool talks;      /* goes on sending to the next rank until it cannot */
     pid_t pid;
 };
 
