@@ -56,6 +56,7 @@ struct rg_transfer *rg_match_first_receive(const struct rg_pair *p, uint32_t tag
 int rg_match_absence(const struct rg_pair *p)
 {
     const struct rg_match *m = p->match;
-    bool wanted = atomic_load(&m->interrupted) || (atomic_load(&m->winding) && !p->gone);
+    bool dead = p->gone && !p->goodbye;
+    bool wanted = atomic_load(&m->interrupted) || (atomic_load(&m->winding) && !dead);
     return wanted ? RG_ERR_INTERRUPTED : RG_ERR_PEER;
 }

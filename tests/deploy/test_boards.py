@@ -354,6 +354,17 @@ class Text(Case):
         self.assertEqual(told.count("rank 1 (127.0.0.1) does not answer: left to its host"), 1, told)
         self.assertEqual(told.count("interrupted: stopping all ranks"), 1, told)
 
+    def test_a_host_that_stalls_when_it_is_to_send(self):
+        """--timeout bounds that, too; what the other sends is taken."""
+        self.shell(0, 'case $* in *.meter.csv*) exec sleep 613 ;; esac\n')
+        begun = time.monotonic()
+        done = self.deploy("--timeout", "6")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertLess(time.monotonic() - begun, PATIENCE_S / 2)
+        self.assertIn("rank 0 (pi@127.0.0.1): not all gathered: it has not answered in time", done.stderr)
+        self.assertEqual(subprocess.run(["pgrep", "-f", "sleep 613"], stdout=subprocess.DEVNULL, check=False).returncode, 1)
+        self.assert_tidy()
+
     def test_progress_comes_at_once(self):
         """Filters hold no line back, nor are they ended before the ranks, by Ctrl-C or when the terminal goes."""
         for number in (signal.SIGINT, signal.SIGHUP):
