@@ -289,6 +289,24 @@ MUTANTS = [
            "v->low = v->value / reach", "v->low = v->value", "test_calibrate$"),
     Mutant("everything-is-determined", "fit.c",
            "v->determined = reach < VAGUE", "v->determined = true", "test_calibrate$"),
+    # ---- who is alive, and what is left ----
+    Mutant("no-signs-of-life", "beat.c", "else if (!l->said)", "else if (false)", "test_alive$"),
+    Mutant("time-away-is-the-peers-fault", "beat.c", "l->heard_s + away", "l->heard_s", "test_alive$"),
+    Mutant("the-reason-is-kept", "stream.c", "if (length == 0 || p->tx_leave_lost",
+           "if (length != 0 || p->tx_leave_lost", "test_alive$"),
+    Mutant("a-pledge-of-what-has-ended", "match.c", "m->updates + !m->between", "m->updates", "test_mesh$"),
+    Mutant("only-ones-own-pledge-counts", "match.c", "*last = RG_MAX(*last, p->pledge);", ";", "test_mesh$"),
+    Mutant("who-said-goodbye-was-lost", "match_lists.c", "p->gone && !p->goodbye", "p->gone",
+           "test_mesh$"),
+    Mutant("the-first-of-two-parts-is-all", "node_salvage.c", "at = (size_t)(s->held[rank].first + s->held[rank].count);\n    }\n    return false;",
+           "at = end;\n    }\n    return false;", "test_salvage$"),
+    Mutant("as-far-as-the-furthest", "node_salvage.c", "least = RG_MIN(least,", "least = RG_MAX(0 * least,",
+           "test_salvage$"),
+    Mutant("temporary-files-through-links", "file.c", "O_CREAT | O_EXCL | O_NOFOLLOW", "O_CREAT", "test_cli$"),
+    Mutant("unsaved-is-well", "cli_exit.c", "run->unsaved[0] ? RG_EXIT_UNSAVED : RG_EXIT_OK", "RG_EXIT_OK",
+           "test_cli$"),
+    Mutant("no-descriptors-are-waited-for", "join_greet.c", "fd < 0 && is_for_good(errno)", "false",
+           "test_join$"),
 ]
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

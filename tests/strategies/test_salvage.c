@@ -1,0 +1,245 @@
+/* What is left of runs that lose a node, in the mem world: one of four dies at any of its calls;
+ * those that are left put together what they have kept, in a run of their own, in which another may
+ * die as well. */
+#include "base/check.h"
+#include "base/digest.h"
+#include "strategies/harness.h"
+#include "support/suite.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { NODES = 4, SEEDS = 24 };
+
+/* One try; the ranks are threads of this process. */
+struct
+try {
+    const struct rg_job *job;
+    struct rg_run run[NODES];
+    struct rg_kept kept[NODES];
+    char save[64];
+};
+
+static int train(struct rg_world *w, void *arg)
+{
+    struct try *try = arg;
+    struct rg_node_options options = {
+        .stop_accuracy = NAN, .host = "mem", .kept = &try->kept[w->rank]};
+    return rg_node_run(w, try->job, &options, w->rank == 0 ? &try->run[0] : NULL);
+}
+
+static int salvage(struct rg_world *w, void *arg)
+{
+    struct try *try = arg;
+    struct rg_node_options options = {.stop_accuracy = NAN, .save = try->save};
+    return rg_node_salvage(w, try->job, &options, &try->kept[w->rank], &try->run[w->rank]);
+}
+
+/* The lowest rank but `dead` that has parameter `at`, or -1. */
+static int holder(const struct try *try, size_t at, int dead)
+{
+    for (int r = 0; r < NODES; r++)
+        if (r != dead && try->kept[r].values && at >= try->kept[r].first &&
+            at < try->kept[r].first + try->kept[r].count)
+            return r;
+    return -1;
+}
+
+/* The vector that is left, malloc'ed; NULL: parts of it are gone. */
+static float *left_of(const struct try *try, int dead)
+{
+    size_t count = try->job->network->parameters;
+    float *values = malloc(count * sizeof *values);
+    for (size_t i = 0; values && i < count; i++) {
+        int r = holder(try, i, dead);
+        if (r < 0) {
+            free(values);
+            return NULL;
+        }
+        values[i] = try->kept[r].values[i - try->kept[r].first];
+    }
+    return values;
+}
+
+static void expect_saved(const struct try *try, const struct rg_run *run, const float *values)
+{
+    char digest[RG_DIGEST_TEXT];
+    size_t count = try->job->network->parameters;
+    struct rg_digest *d = rg_digest_new();
+    float *saved = NULL;
+    struct rg_error e = {0};
+    rg_digest_add(d, values, count * sizeof *values);
+    rg_digest_end(d, digest);
+    CU_ASSERT_STRING_EQUAL(run->weights_sha256, digest);
+    CU_ASSERT_STRING_EQUAL(run->unsaved, "");
+    CU_ASSERT_EQUAL(rg_checkpoint_load(try->save, try->job->network, NULL, &saved, &e), 0);
+    CU_ASSERT_TRUE(saved && memcmp(saved, values, count * sizeof *values) == 0);
+    free(saved);
+}
+
+/* Where every node has the same, it is what so many iterations give. */
+static void expect_iterations(const char *file, const char *label, const struct rg_run *run)
+{
+    char sets[80];
+    struct rg_study study;
+    struct rg_run other;
+    snprintf(sets, sizeof sets, "nodes=%d replicas.replicas=%d iterations=%d", NODES, NODES,
+             (int)run->iterations);
+    if (strcmp(file, "matrix.xml") == 0)
+        snprintf(sets, sizeof sets, "nodes=%d iterations=%d", NODES, (int)run->iterations);
+    if (!harness_open(&study, file, sets))
+        return;
+    CU_ASSERT_EQUAL(
+        harness_run(harness_job(&study, label), &(struct harness_options){0}, &other, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(run->weights_sha256, other.weights_sha256);
+    rg_run_free(&other);
+    rg_study_close(&study);
+}
+
+static void forget(struct try *try)
+{
+    for (int r = 0; r < NODES; r++) {
+        free(try->kept[r].values);
+        try->kept[r] = (struct rg_kept){0};
+        rg_run_free(&try->run[r]);
+        rg_run_init(&try->run[r]);
+    }
+    unlink(try->save);
+}
+
+/* Trains until the death; false: it came after the end, or before anything was trained. */
+static bool lose_one(struct try *try, uint64_t dice, int victim, long most)
+{
+    int results[NODES];
+    struct rg_mem_world_options world = {.size = NODES, .seed = dice, .boards = try->job->boards};
+    world.deaths[0] = (struct rg_mem_death){victim, 1 + (long)(dice / 64 % (uint64_t)most)};
+    CU_ASSERT_EQUAL(rg_mem_world_run(&world, train, try, results), 0);
+    free(try->kept[victim].values); /* it is gone, with all it had */
+    try->kept[victim] = (struct rg_kept){0};
+    bool kept = false;
+    for (int r = 0; r < NODES; r++) {
+        CU_ASSERT_TRUE(r == victim || results[r] == RG_ERR_PEER || results[r] == 0);
+        kept = kept || try->kept[r].values;
+    }
+    return kept;
+}
+
+static void try_seed(const char *file, const char *label, struct try *try, uint64_t seed,
+                     bool whole)
+{
+    uint64_t dice = rg_mix64(seed);
+    int victim = (int)(dice % NODES), lowest = victim == 0, results[NODES];
+    if (!lose_one(try, dice, victim, 900))
+        return;
+    struct rg_mem_world_options world = {.size = NODES, .seed = dice, .boards = try->job->boards};
+    world.deaths[0] = (struct rg_mem_death){victim, 1};
+    bool again = seed % 3 == 0; /* and one more, somewhere on the way */
+    int second = (victim + 1 + (int)(dice / 8 % (NODES - 1))) % NODES;
+    if (again)
+        world.deaths[1] = (struct rg_mem_death){second, 1 + (long)(dice / 512 % 12)};
+    CU_ASSERT_EQUAL(rg_mem_world_run(&world, salvage, try, results), 0);
+    if (again) { /* it ends, and nobody says what is not so */
+        for (int r = 0; r < NODES; r++)
+            if (r != victim && r != second && results[r] == 1 && try->run[r].weights_sha256[0])
+                CU_ASSERT_EQUAL(access(try->save, R_OK), 0);
+        return;
+    }
+    float *values = left_of(try, victim);
+    const struct rg_run *run = &try->run[lowest];
+    for (int r = 0; r < NODES; r++)
+        CU_ASSERT_TRUE(r == victim || results[r] == (r == lowest));
+    CU_ASSERT_EQUAL(run->ending.missing[0] == 0, values != NULL);
+    if (values)
+        expect_saved(try, run, values);
+    else
+        CU_ASSERT_TRUE(run->weights_sha256[0] == 0 && access(try->save, F_OK) != 0);
+    if (values) /* rank 0 has the test samples */
+        CU_ASSERT_EQUAL(isnan(run->final.accuracy), lowest > 0);
+    if (whole) {
+        CU_ASSERT_PTR_NOT_NULL(values);
+        expect_iterations(file, label, run);
+    }
+    free(values);
+}
+
+static void try_strategy(const char *file, const char *label, bool whole)
+{
+    struct try try = {.save = "/tmp/ringtmp-salvage-XXXXXX"};
+    struct rg_study study;
+    char sets[80];
+    int fd = mkstemp(try.save);
+    CU_ASSERT_FATAL(fd >= 0);
+    close(fd);
+    snprintf(sets, sizeof sets, "nodes=%d", NODES);
+    if (strcmp(file, "matrix.xml") != 0)
+        snprintf(sets, sizeof sets, "nodes=%d replicas.replicas=%d", NODES, NODES);
+    if (!harness_open(&study, file, sets))
+        return;
+    try.job = harness_job(&study, label);
+    for (int r = 0; r < NODES; r++)
+        rg_run_init(&try.run[r]);
+    unlink(try.save);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        try_seed(file, label, &try, seed, whole);
+        forget(&try);
+    }
+    for (int r = 0; r < NODES; r++)
+        rg_run_free(&try.run[r]);
+    rg_study_close(&study);
+}
+
+static void test_whole(void)
+{
+    try_strategy("matrix.xml", "all-reduce", true);
+    try_strategy("matrix-servers.xml", "replicas", true);
+}
+
+static void test_parts(void)
+{
+    try_strategy("matrix.xml", "1f1b", false);
+    try_strategy("matrix.xml", "pipedream", false);
+    try_strategy("matrix-servers.xml", "server", false);
+}
+
+/* Five layers in the hands of four: what the missing one had is named. */
+static void test_missing(void)
+{
+    struct rg_study study;
+    struct try try = {.save = ""};
+    int results[NODES];
+    if (!harness_open(&study, "matrix.xml", "nodes=4"))
+        return;
+    try.job = harness_job(&study, "1f1b");
+    const struct rg_network *network = try.job->network;
+    int layers = network->layer_count;
+    CU_ASSERT_FATAL(layers >= 4);
+    const struct {
+        int cut, width; /* layers [cut, cut + width) are nobody's */
+        const char *form;
+    } cases[] = {{0, 1, "layer 1 of %d"}, {1, 2, "layer 2 to 3 of %d"}, {2, 1, "layer 3 of %d"}};
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        char wanted[80];
+        size_t first = rg_network_offset(network, cases[i].cut),
+               end = rg_network_offset(network, cases[i].cut + cases[i].width);
+        for (int r = 0; r < NODES; r++)
+            rg_run_init(&try.run[r]);
+        try.kept[1] = (struct rg_kept){calloc(first + 1, sizeof(float)), 0, first, 7};
+        try.kept[3] = (struct rg_kept){calloc(network->parameters - end + 1, sizeof(float)), end,
+                                       network->parameters - end, 8};
+        struct rg_mem_world_options world = {.size = NODES, .seed = i, .boards = try.job->boards};
+        CU_ASSERT_EQUAL(rg_mem_world_run(&world, salvage, &try, results), 0);
+        snprintf(wanted, sizeof wanted, cases[i].form, layers);
+        CU_ASSERT_STRING_EQUAL(try.run[0].ending.missing, wanted);
+        forget(&try);
+    }
+    for (int r = 0; r < NODES; r++)
+        rg_run_free(&try.run[r]);
+    rg_study_close(&study);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {{"every node has all", test_whole},
+                                              {"every node has a part", test_parts},
+                                              {"what is missing is named", test_missing}};
+    return suite_main("salvage", tests, RG_COUNT(tests), argc, argv);
+}
