@@ -80,8 +80,8 @@ int rg_data_split(const struct rg_data_spec *spec, enum rg_split split, const st
  * taken off each column as it was read, in double. as_is [inputs], NULL: none: columns that stay as
  * they are but for missing values. Fills mean and deviation, 0 and 1 for those. Errors name `file`.
  */
-int rg_data_scale(struct rg_dataset *data, const double *offset, const bool *as_is,
-                  const char *file, struct rg_error *e);
+int rg_data_scale(const struct rg_data_spec *spec, struct rg_dataset *data, const double *offset,
+                  const bool *as_is, const char *file, struct rg_error *e);
 
 /* ---- data_csv.c: what iris shares ---- */
 

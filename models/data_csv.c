@@ -191,6 +191,7 @@ static int open_file(const struct csv *csv, const struct rg_data_spec *spec, int
 static int scan(struct csv *csv, const struct rg_data_spec *spec, int which, struct rg_error *e)
 {
     struct rg_reader r;
+    uint32_t before = csv->rows;
     int got, err = open_file(csv, spec, which, &r, e);
     if (err < 0)
         return err;
@@ -198,6 +199,9 @@ static int scan(struct csv *csv, const struct rg_data_spec *spec, int which, str
         err = got < 0 ? got : rg_categories_take(&csv->categories, &r, e);
         err = err < 0 ? err : add_row(csv, &r, which, e);
     }
+    if (err == 0 && csv->rows == before)
+        err = rg_fail_at(e, csv->path[which], RG_MAX(r.lines.line, 1),
+                         "the file ends without a row of numbers");
     csv->dropped += r.dropped;
     csv->filled += r.filled;
     rg_reader_close(&r);
@@ -592,8 +596,6 @@ static int study(struct csv *csv, const struct rg_data_spec *spec, struct rg_dat
             csv->test_from = csv->rows;
             rg_categories_trained(&csv->categories);
         }
-        if (err == 0 && csv->rows == (i == 0 ? 0 : csv->test_from))
-            err = rg_fail_at(e, csv->path[i], 0, "the file ends without a row of numbers");
     }
     if (err < 0 || (err = note_format(csv, data, e)) < 0)
         return err;
@@ -663,7 +665,7 @@ int rg_csv_fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     int err = 0;
     for (int i = 0; i < csv->files && err == 0; i++)
         err = fill_file(csv, spec, i, &row, data, e);
-    return err ? err : rg_data_scale(data, csv->offset, csv->as_is, csv->path[0], e);
+    return err ? err : rg_data_scale(spec, data, csv->offset, csv->as_is, csv->path[0], e);
 }
 
 static const struct rg_data_attribute attributes[] = {

@@ -154,7 +154,7 @@ static int scan(struct svm *svm, int which, struct rg_error *e)
     }
     err = RG_MIN(err, got);
     if (err == 0 && svm->rows == before)
-        err = rg_fail_at(e, svm->path[which], lines.line, "the file ends without a row");
+        err = rg_fail_at(e, svm->path[which], RG_MAX(lines.line, 1), "the file ends without a row");
     rg_lines_close(&lines);
     return err;
 }
@@ -265,13 +265,12 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     struct svm *svm = data->source;
     uint32_t row = 0;
     int err = 0;
-    (void)spec;
     size_t train = (size_t)data->train,
            samples = train + (data->kept.test ? (size_t)data->test : 0);
     memset(data->x, 0, samples * data->inputs * sizeof *data->x);
     for (int i = 0; i < svm->files && err == 0; i++)
         err = fill_file(svm, i, &row, data, e);
-    return err ? err : rg_data_scale(data, NULL, NULL, svm->path[0], e);
+    return err ? err : rg_data_scale(spec, data, NULL, NULL, svm->path[0], e);
 }
 
 static const struct rg_data_attribute attributes[] = {

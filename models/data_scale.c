@@ -94,8 +94,8 @@ static void leave_column(struct rg_dataset *data, size_t j, double *scale)
     scale[j] = 1;
 }
 
-int rg_data_scale(struct rg_dataset *data, const double *offset, const bool *as_is,
-                  const char *file, struct rg_error *e)
+int rg_data_scale(const struct rg_data_spec *spec, struct rg_dataset *data, const double *offset,
+                  const bool *as_is, const char *file, struct rg_error *e)
 {
     size_t n = data->inputs;
     size_t samples = (size_t)data->train + (data->kept.test ? (size_t)data->test : 0);
@@ -119,10 +119,11 @@ int rg_data_scale(struct rg_dataset *data, const double *offset, const bool *as_
         float *x = data->x + i * n;
         size_t j = scale_row(n, data->mean, scale, x);
         if (j < n)
-            err = rg_fail_at(e, file, 0,
-                             "column %zu: its numbers are too far apart, from a deviation of %.3g "
-                             "to %.3g; up to 1e38 times are allowed",
-                             j + 1, 1 / scale[j], (double)x[j]);
+            err = rg_data_fail(
+                spec, e,
+                "%s: column %zu: its numbers are too far apart, from a deviation of %.3g "
+                "to %.3g; up to 1e38 times are allowed",
+                file, j + 1, 1 / scale[j], (double)x[j]);
     }
     for (size_t j = 0; j < n && err == 0; j++) {
         data->deviation[j] = 1 / scale[j];

@@ -57,7 +57,7 @@ static int sample_read(const char *path, struct sample *sample, struct rg_error 
     int last = lines.line;
     rg_lines_close(&lines);
     if (got >= 0 && sample->count == 0)
-        got = rg_fail_at(e, path, last, "the file ends without a row of numbers");
+        got = rg_fail_at(e, path, RG_MAX(last, 1), "the file ends without a row of numbers");
     if (got < 0)
         sample_free(sample);
     return RG_MIN(got, 0);

@@ -206,7 +206,7 @@ static int next_label(struct rg_reader *r, struct rg_error *e)
     size_t length;
     int got = rg_lines_next(&r->labels, &line, &length, e);
     if (got == 0)
-        return rg_fail_at(e, r->labels.path, r->labels.line,
+        return rg_fail_at(e, r->labels.path, RG_MAX(r->labels.line, 1),
                           "it ends here: a label for each row of %s is wanted", r->lines.path);
     if (got < 0)
         return got;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_SIZE = 1 << 15 };
 
@@ -67,6 +68,23 @@ static inline void mutate_once(struct input *in, const char *const *words, size_
             in->size = at;
         break;
     }
+}
+
+/* A reader that takes longer than this hangs: the alarm ends the program. */
+static inline void watch(void)
+{
+    enum { HANGS_S = 10 };
+    alarm(HANGS_S);
+}
+
+/* Does a refusal begin with FILE:LINE: ? */
+static inline bool has_line(const char *text, const char *path)
+{
+    size_t n = strlen(path), digits;
+    if (strncmp(text, path, n) != 0 || text[n] != ':')
+        return false;
+    digits = strspn(text + n + 1, "0123456789");
+    return digits > 0 && text[n + 1 + digits] == ':';
 }
 
 /* A few at once; words that mean something to the reader are put in here and there. */

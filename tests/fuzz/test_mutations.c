@@ -201,6 +201,7 @@ static void fuzz(const struct input *seed, int (*read)(const char *path, struct 
         struct rg_error e = {0};
         mutate(&in, words, RG_COUNT(words));
         const char *path = scratch_bytes("mutated", in.bytes, in.size);
+        watch();
         int err = read(path, &e);
         refused += err != 0;
         bool good = err == 0 || (is_one_line(&e) && e.code == err &&

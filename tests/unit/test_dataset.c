@@ -237,7 +237,7 @@ static void test_csv_errors(void)
          "data.csv:3: ", "\"1\" is a number, the column begins with \"h\""},
         {"1,2,0\n1,2,nan\n", "data.csv:2: ", "column 3: \"nan\" is a missing value"},
         {"1\n2\n", "data.csv:1: ", "one column"},
-        {"", "data.csv: ", "without a row"},
+        {"", "data.csv:1: ", "without a row"},
         {"a,b,c\n# only\n", "data.csv:1: ", "without a row"},
         {"1,2,0\n", "s.xml:3: ", "only one class is there, every label in column 3 is \"0\""},
     };
