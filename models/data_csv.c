@@ -356,27 +356,28 @@ static int note_inputs(const struct csv *csv, const struct telling *tell, struct
     return err;
 }
 
-/* What each input of a category stands for, so that a checkpoint can say it. */
+/* What the inputs are called, so that a checkpoint can say which is which. */
 static int name_inputs(const struct csv *csv, struct rg_dataset *data, struct rg_error *e)
 {
-    if (csv->columns.categories == 0)
+    char *const *names = csv->format[0].names;
+    if (csv->columns.categories == 0 && !names)
         return 0;
     data->inputs = (size_t)csv->inputs;
     data->input_names = calloc(data->inputs, sizeof *data->input_names);
-    if (!data->input_names)
-        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
-    for (int i = 0; i < csv->inputs; i++) {
+    bool good = data->input_names != NULL;
+    for (int i = 0; i < csv->inputs && good; i++) {
         int c = csv->source[i];
-        const char *own = csv->format[0].names ? csv->format[0].names[c] : "";
-        char called[80];
+        const char *own = names ? names[c] : "";
+        char called[80], *name = NULL;
         snprintf(called, sizeof called, own[0] ? "%.60s" : "%.0s%d", own, c + 1);
-        if (csv->as_is[i] && asprintf(&data->input_names[i], "%s=%s", called,
-                                      csv->categories.values[c].text[csv->category[i]]) < 0) {
-            data->input_names[i] = NULL;
-            return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
-        }
+        if (csv->as_is && csv->as_is[i])
+            good = asprintf(&name, "%s=%s", called,
+                            csv->categories.values[c].text[csv->category[i]]) >= 0;
+        else if (own[0])
+            good = (name = strdup(own)) != NULL;
+        data->input_names[i] = good ? name : NULL;
     }
-    return 0;
+    return good ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
 }
 
 /* The columns that are inputs, and what is taken off each. */

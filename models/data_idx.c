@@ -46,6 +46,7 @@ struct file {
     int dimensions;
     uint32_t size[DIMENSIONS];
     size_t values, row; /* a sample: values, and bytes of the file */
+    bool one_hot;       /* of labels: a column a class */
 };
 
 struct idx {
@@ -54,6 +55,7 @@ struct idx {
     struct file like; /* the first file of images, closed: its shape */
     bool channels_last;
     size_t label_columns;
+    bool one_hot; /* a column a class */
     uint32_t rows, test_from;
     uint8_t *label;  /* [rows] */
     uint32_t *place; /* [rows] */
@@ -234,11 +236,44 @@ static int label_index(struct rg_names *texts, int known[256], double value)
     return index;
 }
 
+/* Where a row of labels, 0 but for one 1, has that; -1: it is no such row. */
+static int one_of(enum type type, const unsigned char *row, size_t values)
+{
+    int one = -1;
+    for (size_t i = 0; i < values; i++) {
+        double value = value_at(type, row, i);
+        if ((value != 0 && value != 1) || (value == 1 && one >= 0))
+            return -1;
+        one = value == 1 ? (int)i : one;
+    }
+    return one;
+}
+
+/* Have all rows a column a class, and a 1 in one of them? The stream stands where it stood. */
+static int find_one_hot(struct file *file, bool *one_hot, struct rg_error *e)
+{
+    unsigned char *row = malloc(file->row);
+    int err = row ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file->path);
+    *one_hot = true;
+    for (uint32_t i = 0; i < file->size[0] && err == 0 && *one_hot; i++) {
+        err = read_bytes(file, row, file->row, "its labels", e);
+        *one_hot = err == 0 && one_of(file->type, row, file->values) >= 0;
+    }
+    free(row);
+    if (err == 0 && gzseek(file->stream, 4 + 4 * file->dimensions, SEEK_SET) < 0)
+        err = rg_fail_at(e, file->path, 0, "cannot be read again");
+    return err;
+}
+
 /* The labels of one file, as indices of their texts, to label [count]. */
 static int read_labels(struct file *file, const struct rg_data_spec *spec, struct rg_names *texts,
                        int *label, struct rg_error *e)
 {
     int column = rg_data_number(spec, "label"), known[256], err = 0;
+    if (column == 0 && file->values > 2 && file->values <= RG_DATA_CLASSES)
+        err = find_one_hot(file, &file->one_hot, e);
+    if (err < 0)
+        return err;
     size_t some = RG_MAX(BLOCK / file->row, 1);
     unsigned char *block = malloc(some * file->row);
     if (!block)
@@ -251,8 +286,9 @@ static int read_labels(struct file *file, const struct rg_data_spec *spec, struc
                              e);
         if (err < 0)
             break;
-        label[i] =
-            label_index(texts, known, value_at(file->type, row, (size_t)RG_MAX(column - 1, 0)));
+        double value = file->one_hot ? one_of(file->type, row, file->values)
+                                     : value_at(file->type, row, (size_t)RG_MAX(column - 1, 0));
+        label[i] = label_index(texts, known, value);
         if (label[i] < 0)
             err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file->path);
         else if (label[i] == RG_NAMES_MAX)
@@ -351,10 +387,17 @@ static int probe_pair(struct idx *idx, const struct rg_data_spec *spec, int whic
     }
     if (err == 0)
         err = read_labels(&labels, spec, texts, *label + idx->rows, e);
+    if (err == 0 && which > 0 && labels.one_hot != idx->one_hot)
+        err =
+            rg_fail_at(e, labels.path, 0,
+                       "labels %s a column for each class (one-hot), those of %s %s: both or none "
+                       "are allowed",
+                       labels.one_hot ? "have" : "have not", idx->labels[0],
+                       idx->one_hot ? "have" : "have not");
     file_close(&images);
     file_close(&labels);
     if (which == 0)
-        idx->like = images, idx->label_columns = labels.values;
+        idx->like = images, idx->label_columns = labels.values, idx->one_hot = labels.one_hot;
     idx->rows += images.size[0];
     return err;
 }
@@ -363,7 +406,10 @@ static int note_reading(const struct idx *idx, const struct rg_data_spec *spec,
                         struct rg_dataset *data, struct rg_error *e)
 {
     int err = 0, column = rg_data_number(spec, "label");
-    if (idx->label_columns > 1)
+    if (idx->one_hot)
+        err = rg_data_note(data, e, "the labels have a column for each of %zu classes (one-hot)",
+                           idx->label_columns);
+    else if (idx->label_columns > 1)
         err = rg_data_note(data, e, "the labels are column %d of %zu", RG_MAX(column, 1),
                            idx->label_columns);
     if (err == 0 && idx->like.dimensions == 4)
@@ -381,10 +427,12 @@ static int settle(struct idx *idx, const struct rg_data_spec *spec, const struct
 {
     uint8_t class_of[RG_NAMES_MAX];
     enum rg_split split = rg_data_number(spec, "split") == 1 ? RG_SPLIT_ORDER : RG_SPLIT_STRATIFIED;
-    int wanted = rg_data_number(spec, "classes"), digits = 10;
+    int wanted = rg_data_number(spec, "classes"), usual = 10;
     for (int i = 0; i < texts->count; i++)
-        digits = strlen(texts->text[i]) == 1 ? digits : 0;
-    int err = rg_data_classes(spec, idx->labels[0], texts, wanted > 0 ? wanted : digits, class_of,
+        usual = strlen(texts->text[i]) == 1 ? usual : 0;
+    if (idx->one_hot)
+        usual = (int)idx->label_columns;
+    int err = rg_data_classes(spec, idx->labels[0], texts, wanted > 0 ? wanted : usual, class_of,
                               data, e);
     if (err < 0)
         return err;

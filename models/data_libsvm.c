@@ -178,6 +178,8 @@ static int settle_indices(struct svm *svm, const struct rg_data_spec *spec, stru
         return rg_data_fail(spec, e, "%s: %d inputs; up to %d are allowed", svm->path[0],
                             svm->inputs, RG_MAX_WIDTH);
     data->shape = (struct rg_shape){svm->inputs, 1, 1};
+    data->input_notes = data->note_count;
+    data->input_note_count = 1;
     return rg_data_note(data, e, "indices %d to %d, taken to count from %d: %d inputs", svm->low,
                         svm->high, svm->base, svm->inputs);
 }

@@ -99,8 +99,8 @@ struct rg_dataset {
     /* [inputs] each: standardise by these, as the inputs that the network was trained on were; set
      * between probe and read, malloc'ed, owned by the dataset. NULL: by the samples' own. */
     double *wanted_mean, *wanted_deviation;
-    /* [inputs] "COLUMN=VALUE" of an input that is 1 for that value, NULL: it is a number; or NULL:
-     * all are. */
+    /* [inputs] what the column is called, "COLUMN=VALUE" of an input that is 1 for that value;
+     * NULL: it has no name; or NULL: none has. */
     char **input_names;
     char **class_names; /* [classes], as the files write them; NULL: no sample has it; or NULL */
     char **notes;       /* [note_count] what the user has to be told: a line each */

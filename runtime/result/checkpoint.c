@@ -74,7 +74,7 @@ static int write_numbers(struct rg_json *j, const char *key, const double *value
     return 0;
 }
 
-/* A line an input, empty for one that is a number. */
+/* A line an input, empty for one without a name. */
 static int write_inputs(struct rg_json *j, const struct rg_dataset *data)
 {
     char *text = NULL;
@@ -481,23 +481,46 @@ static int check_classes(struct checkpoint *c, const struct rg_dataset *data)
     return err;
 }
 
-/* An input that stands for a value of a category must do so in both. */
+/* Is that the name of an input that stands for a value? */
+static bool is_value(const char *name)
+{
+    return strchr(name, '=') != NULL;
+}
+
+/* An input of the file against those of the data: one that stands for a value must do so in both,
+ * and the name of another input is a turned table; a new name may be a better word. */
+static int check_input(struct checkpoint *c, const struct rg_dataset *data, const char *name,
+                       size_t input)
+{
+    const char *here =
+        data->input_names && data->input_names[input] ? data->input_names[input] : "";
+    if (strcmp(name, here) == 0)
+        return 0;
+    for (size_t i = 0; name[0] && data->input_names && i < data->inputs; i++)
+        if (i != input && data->input_names[i] && strcmp(data->input_names[i], name) == 0)
+            return complain(c, "\"%.60s\" is input %zu there, and input %zu in this data", name,
+                            input + 1, i + 1);
+    return is_value(name) || is_value(here)
+               ? complain(c, "input %zu is \"%.60s\" there, and \"%.60s\" in this data", input + 1,
+                          name, here)
+               : 0;
+}
+
 static int check_inputs(struct checkpoint *c, const struct rg_dataset *data)
 {
     const char *at = metadata(c, "input_names");
+    int err = 0;
     if (!at && !metadata(c, "inputs_mean")) /* another program's file */
         return 0;
-    for (size_t i = 0; i < data->inputs && (at || data->input_names); i++) {
-        const char *here = data->input_names && data->input_names[i] ? data->input_names[i] : "";
-        size_t length = at ? strcspn(at, "\n") : 0;
-        if (strlen(here) != length || (length > 0 && strncmp(at, here, length) != 0))
-            return complain(c, "input %zu is %s%.*s%s there, and %s%.60s%s in this data", i + 1,
-                            length ? "1 for \"" : "a number", (int)RG_MIN(length, 60),
-                            length ? at : "", length ? "\"" : "", here[0] ? "1 for \"" : "a number",
-                            here, here[0] ? "\"" : "");
-        at = at && at[length] ? at + length + 1 : NULL;
+    for (size_t i = 0; i < data->inputs && err == 0 && (at || data->input_names); i++) {
+        char *name = line_of(at, 0);
+        err = name ? check_input(c, data, name, i)
+                   : rg_fail(c->e, RG_ERR_NOMEM, "%s: out of memory", c->path);
+        free(name);
+        at = at ? strchr(at, '\n') : NULL;
+        at = at ? at + 1 : NULL;
     }
-    return 0;
+    return err;
 }
 
 static int load(struct checkpoint *c, const struct rg_network *network, struct rg_dataset *data,

@@ -68,7 +68,7 @@ static void one_input_a_value(void)
     CU_ASSERT(codes(&d, 1, 3, "001 100 010 001 100")); /* blue, green, red */
     CU_ASSERT_STRING_EQUAL(d.input_names[1], "colour=blue");
     CU_ASSERT_STRING_EQUAL(d.input_names[3], "colour=red");
-    CU_ASSERT_PTR_NULL(d.input_names[0]);
+    CU_ASSERT_STRING_EQUAL(d.input_names[0], "size");
     CU_ASSERT(d.mean[0] == 2 && d.deviation[0] == 1); /* 1, 3, 1, 3 train */
     CU_ASSERT(d.x[0] == -1 && d.x[4 * 4] == 0);
     for (size_t j = 1; j < 4; j++)

@@ -337,7 +337,8 @@ static void test_names_of_classes(void)
 static void test_names_of_inputs(void)
 {
     static char *colours[] = {NULL, "colour=red"}, *others[] = {NULL, "colour=blue"},
-                *turned[] = {"colour=red", NULL};
+                *turned[] = {"colour=red", NULL}, *ab[] = {"a", "b"}, *ba[] = {"b", "a"},
+                *cb[] = {"c", "b"};
     static double zeros[] = {0, 0}, ones[] = {1, 1};
     static const struct {
         char **there, **here;
@@ -345,10 +346,15 @@ static void test_names_of_inputs(void)
     } cases[] = {
         {NULL, NULL, NULL},
         {colours, colours, NULL},
-        {colours, others, "input 2 is 1 for \"colour=red\" there, and 1 for \"colour=blue\" in"},
-        {colours, NULL, "input 2 is 1 for \"colour=red\" there, and a number in this data"},
-        {NULL, colours, "input 2 is a number there, and 1 for \"colour=red\" in this data"},
-        {turned, colours, "input 1 is 1 for \"colour=red\" there, and a number in this data"},
+        {colours, others, "input 2 is \"colour=red\" there, and \"colour=blue\" in this data"},
+        {colours, NULL, "input 2 is \"colour=red\" there, and \"\" in this data"},
+        {NULL, colours, "input 2 is \"\" there, and \"colour=red\" in this data"},
+        {turned, colours, "\"colour=red\" is input 1 there, and input 2 in this data"},
+        {ab, ab, NULL},
+        {ab, ba, "\"a\" is input 1 there, and input 2 in this data"},
+        {ab, cb, NULL},
+        {ab, NULL, NULL},
+        {NULL, ab, NULL},
     };
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
         struct rg_dataset there = {.inputs = 2, .classes = 3, .mean = zeros, .deviation = ones};

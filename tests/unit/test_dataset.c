@@ -499,6 +499,16 @@ static void test_idx_labels(void)
     rg_dataset_free(&d);
     say(&spec, "label", "4");
     refuses(&spec, "s.xml:6: ", "label=\"4\": ");
+    const char one_hot[] = "\0\0\10\2\0\0\0\6\0\0\0\3\0\1\0\1\0\0\0\0\1\0\1\0\1\0\0\0\0\1";
+    spec = idx_of(idx_file("i", 8, size, 3, 0), file_with("l", one_hot, sizeof one_hot - 1));
+    d = load(&spec);
+    static const unsigned char ones[] = {1, 0, 2, 1, 0, 2};
+    CU_ASSERT(d.classes == 3 && memcmp(d.labels, ones, 6) == 0);
+    CU_ASSERT(strstr(d.notes[0], "a column for each of 3 classes (one-hot)") != NULL);
+    rg_dataset_free(&d);
+    say(&spec, "test-images", spec.values[0].text);
+    say(&spec, "test-labels", label_file("m", letters, 6));
+    refuses(&spec, "/m: ", "labels have not a column for each class (one-hot)");
     spec = idx_of(idx_file("i", 8, size, 3, 0), idx_file("l", 13, (const int[]){6}, 1, 0));
     refuses(&spec, "/l: ", "labels of 32-bit floats in 1 dimension, 6: integers");
     spec = idx_of(file_with("i", "\x89PNG\r\n", 6), label_file("l", letters, 6));
