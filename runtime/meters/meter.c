@@ -278,7 +278,7 @@ static void open_first(struct rg_meter *m, struct rg_meter_probe *probe)
         snprintf(m->where + used, sizeof m->where - used, "; %s", passed);
     else if (!m->source)
         rg_fail(&e, RG_ERR_INVALID, "%s",
-                passed[0] ? passed : "no meter found (ina2xx, pmic, rapl)");
+                passed[0] ? passed : "no meter found (ina2xx, ina3221, pmic, rapl)");
     if (!m->source)
         fail(m, &e);
 }

@@ -85,6 +85,71 @@ static void test_ina_stuck(void)
     rg_meter_close(m);
 }
 
+/* ---- ina3221 ---- */
+
+/* Volts in mV and amps in mA; in4 to in6 are of the shunts, in microvolts. */
+static void put_channel(const char *root, const char *chip, int k, const char *label, int mV,
+                        int mA)
+{
+    char path[200];
+    const struct {
+        const char *format;
+        int value;
+    } files[] = {{"in%d_input", mV}, {"curr%d_input", mA}};
+    for (size_t i = 0; i < RG_COUNT(files); i++) {
+        char name[40];
+        snprintf(name, sizeof name, files[i].format, k);
+        snprintf(path, sizeof path, "sys/class/hwmon/%s/%s", chip, name);
+        put(root, path, "%d\n", files[i].value);
+    }
+    snprintf(path, sizeof path, "sys/class/hwmon/%s/in%d_input", chip, k + 3);
+    put(root, path, "%d\n", mA * 5);
+    snprintf(path, sizeof path, "sys/class/hwmon/%s/in%d_label", chip, k);
+    if (label)
+        put(root, path, "%s\n", label);
+}
+
+/* A Jetson Orin's: what the whole board takes is one of the three, the others are behind it. */
+static void test_ina3221(void)
+{
+    const char *root = scratch_path("jetson");
+    mkdir(root, 0755);
+    put(root, "sys/class/hwmon/hwmon1/name", "ina3221\n");
+    put_channel(root, "hwmon1", 1, "VDD_IN", 5000, 1060);
+    put_channel(root, "hwmon1", 2, "VDD_CPU_GPU_CV", 4960, 300);
+    put_channel(root, "hwmon1", 3, "VDD_SOC", 4970, 200);
+    const struct {
+        const char *choice;
+        double watts;
+    } good[] = {{"auto", 5.3},
+                {"ina3221", 5.3},
+                {"ina3221:VDD_SOC", 0.994},
+                {"ina3221:hwmon1.2", 1.488},
+                {"ina3221:VDD_CPU_GPU_CV+VDD_SOC", 2.482}};
+    for (size_t i = 0; i < RG_COUNT(good); i++) {
+        struct rg_meter *m = open_at(root, good[i].choice);
+        rg_meter_idle(m, 0.05, NULL, NULL);
+        CU_ASSERT(within(ask(m).meter->idle_W, good[i].watts, 1e-6));
+        CU_ASSERT_STRING_EQUAL(ask(m).source, "ina3221");
+        rg_meter_close(m);
+    }
+    struct rg_meter *m = open_at(root, "ina3221:VDD_GPU");
+    CU_ASSERT(is_unknown(m, "which channel of VDD_IN, VDD_CPU_GPU_CV, VDD_SOC"));
+    rg_meter_close(m);
+    put_channel(root, "hwmon1", 1, "VDD_GPU", 5000, 1060); /* as on boards without a total */
+    m = open_at(root, "auto");
+    CU_ASSERT(is_unknown(m, "ina3221: which channel of VDD_GPU, VDD_CPU_GPU_CV|ina3221:CHANNEL"));
+    rg_meter_close(m);
+    put(root, "sys/class/hwmon/hwmon1/in2_enable", "0\n");
+    put(root, "sys/class/hwmon/hwmon1/in3_enable", "0\n");
+    m = open_at(root, "auto"); /* one alone is no question */
+    rg_meter_idle(m, 0.05, NULL, NULL);
+    CU_ASSERT(within(ask(m).meter->idle_W, 5.3, 1e-6));
+    take_away(root, "sys/class/hwmon/hwmon1/curr1_input");
+    CU_ASSERT(is_unknown(m, "curr1_input|No such file"));
+    rg_meter_close(m);
+}
+
 /* ---- rapl ---- */
 
 static void put_zone(const char *root, const char *zone, const char *name, long long microjoules)
@@ -274,6 +339,7 @@ int main(int argc, char **argv)
         {"ina2xx: which of several", test_ina_choice},
         {"ina2xx: gone, negative, absurd, garbage", test_ina_failures},
         {"ina2xx: stuck", test_ina_stuck},
+        {"ina3221: the board's input, channels by name", test_ina3221},
         {"rapl: packages, wrapping round", test_rapl},
         {"rapl: gone, beyond its range, backwards", test_rapl_failures},
         {"no permission", test_no_permission},
