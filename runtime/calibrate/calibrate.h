@@ -28,8 +28,10 @@ struct rg_cal_machine {
     char blas[32];         /* kernels that OpenBLAS ran */
     int cores;             /* of this end: the machine's, or its share of them */
     bool shared;           /* the other end ran on this machine too */
-    double hz;             /* of the clock; 0: the system does not say */
-    uint64_t memory_bytes; /* available to this end */
+    double hz;             /* of the clock, as it may run now; 0: the system does not say */
+    double limit_hz;       /* of the processor; 0: the system does not say */
+    uint64_t memory_bytes; /* available to this end, a container's limit included */
+    char doubts[240];      /* why another day's rates may differ: one line, or "" */
     double load;           /* average of a minute, before */
     char date[24];
 };
@@ -88,6 +90,10 @@ int rg_cal_load(const char *file, struct rg_calibration *cal, struct rg_error *e
 
 /* What the system says about itself; files under `root`. */
 void rg_cal_machine(struct rg_cal_machine *machine, const char *root);
+/* After the measuring: the highest clock that was seen (NAN: none), and what held the board back
+ * meanwhile ("": nothing). A clock that stayed below what it may be is the one that was measured.
+ */
+void rg_cal_clock(struct rg_cal_machine *machine, double seen_hz, const char *held_back);
 
 struct rg_cal_pace {
     double window_s; /* a kernel or message size is measured for so long, or `least` samples */

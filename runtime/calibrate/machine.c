@@ -6,6 +6,7 @@
 #include "models/blas.h"
 #include <ctype.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -45,16 +46,153 @@ static bool look_up(const char *root, const char *path, const char *key, char *t
     return found && text[0];
 }
 
-static double clock_hz(const char *root)
+static bool read_number(const char *root, const char *path, double *value)
 {
-    char text[100];
-    if (look_up(root, "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", NULL, text,
-                sizeof text) &&
+    char text[100], *end;
+    if (!look_up(root, path, NULL, text, sizeof text))
+        return false;
+    *value = strtod(text, &end);
+    return end != text && *value > 0;
+}
+
+static void add_doubt(struct rg_cal_machine *m, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void add_doubt(struct rg_cal_machine *m, const char *format, ...)
+{
+    size_t used = strlen(m->doubts);
+    va_list args;
+    if (used)
+        used += (size_t)snprintf(m->doubts + used, sizeof m->doubts - used, "; ");
+    va_start(args, format);
+    if (used < sizeof m->doubts)
+        vsnprintf(m->doubts + used, sizeof m->doubts - used, format, args);
+    va_end(args);
+}
+
+/* ---- clocks ---- */
+
+struct core_kind {
+    double hz, capacity;
+    int count;
+};
+
+/* Processors of one kind have one highest clock, and one capacity where the system knows it. */
+static int find_kinds(const char *root, struct core_kind kinds[4])
+{
+    char path[100];
+    int count = 0;
+    for (int cpu = 0; cpu < 1024; cpu++) {
+        double hz = 0, capacity = 0;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpufreq/cpuinfo_max_freq", cpu);
+        bool known = read_number(root, path, &hz);
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpu_capacity", cpu);
+        if (!read_number(root, path, &capacity) && !known)
+            break;
+        int k = 0;
+        while (k < count && (kinds[k].hz != hz || kinds[k].capacity != capacity))
+            k++;
+        if (k == 4)
+            break;
+        if (k == count)
+            kinds[count++] = (struct core_kind){hz, capacity, 0};
+        kinds[k].count++;
+    }
+    return count;
+}
+
+static void tell_kinds(struct rg_cal_machine *m, const char *root)
+{
+    struct core_kind kinds[4];
+    int count = find_kinds(root, kinds);
+    if (count < 2)
+        return;
+    char list[120] = "";
+    for (int k = 0; k < count; k++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%d up to %.4g GHz", used ? ", " : "",
+                 kinds[k].count, 1e-6 * kinds[k].hz);
+    }
+    add_doubt(m, "cores of %s kinds (%s): rates of one are those of whichever ran it",
+              count == 2 ? "two" : "several", list);
+}
+
+/* What the fastest processor may run at now: below what it can do where a governor or a limit holds
+ * it. */
+static void find_clock(struct rg_cal_machine *m, const char *root)
+{
+    char text[100], governor[60] = "", path[100];
+    double most = 0, held = 0;
+    for (int cpu = 0; cpu < 1024; cpu++) {
+        double limit, now;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpufreq/cpuinfo_max_freq", cpu);
+        if (!read_number(root, path, &limit))
+            break;
+        most = fmax(most, limit);
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_max_freq", cpu);
+        held = fmax(held, read_number(root, path, &now) ? fmin(now, limit) : limit);
+    }
+    m->hz = 1e3 * held;
+    m->limit_hz = 1e3 * most;
+    look_up(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", NULL, governor,
+            sizeof governor);
+    if (held < 0.99 * most)
+        add_doubt(m, "its clock is held at %.4g of %.4g GHz%s%s%s", 1e-6 * held, 1e-6 * most,
+                  governor[0] ? " (governor " : "", governor, governor[0] ? ")" : "");
+    if (m->hz == 0 && look_up(root, "/proc/cpuinfo", "cpu MHz", text, sizeof text) &&
         strtod(text, NULL) > 0)
-        return 1e3 * strtod(text, NULL);
-    if (look_up(root, "/proc/cpuinfo", "cpu MHz", text, sizeof text) && strtod(text, NULL) > 0)
-        return 1e6 * strtod(text, NULL);
-    return 0;
+        m->hz = 1e6 * strtod(text, NULL);
+}
+
+void rg_cal_clock(struct rg_cal_machine *m, double seen_hz, const char *held_back)
+{
+    if (seen_hz > 0 && seen_hz < 0.97 * m->hz && !strstr(m->doubts, "its clock is held")) {
+        add_doubt(m, "its clock ran at %.4g of %.4g GHz", 1e-9 * seen_hz, 1e-9 * m->hz);
+        m->hz = seen_hz;
+    }
+    if (held_back[0])
+        add_doubt(m, "held back while it was measured: %s", held_back);
+}
+
+/* ---- memory ---- */
+
+static void least_of(const char *root, const char *folder, const char *below, const char *file,
+                     double *bytes)
+{
+    char path[500];
+    double limit;
+    snprintf(path, sizeof path, "%s%s/%s", folder, below, file);
+    if (read_number(root, path, &limit))
+        *bytes = fmin(*bytes, limit);
+}
+
+/* The least limit of the control groups that this process is in, up to the root: the second
+ * version's one tree, or the first's of memory (Linux, Documentation/admin-guide/cgroup-v2.rst). */
+static double container_bytes(const char *root)
+{
+    char line[400];
+    double bytes = INFINITY;
+    FILE *f = open_under(root, "/proc/self/cgroup");
+    least_of(root, "/sys/fs/cgroup", "", "memory.max", &bytes);
+    least_of(root, "/sys/fs/cgroup/memory", "", "memory.limit_in_bytes", &bytes);
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        char *names = strchr(line, ':'), *below = names ? strchr(names + 1, ':') : NULL;
+        if (!below)
+            continue;
+        *below++ = '\0';
+        bool second = names[1] == '\0', first = strstr(names, "memory") != NULL;
+        for (char *end = below; (first || second) && end && end > below - 1;) {
+            least_of(root, second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory", below,
+                     second ? "memory.max" : "memory.limit_in_bytes", &bytes);
+            end = strrchr(below, '/');
+            if (!end || end == below)
+                break;
+            *end = '\0';
+        }
+    }
+    if (f)
+        fclose(f);
+    return bytes;
 }
 
 /* "Raspberry Pi 4 Model B Rev 1.4" is "raspberry-pi-4-model-b-rev-1.4". */
@@ -79,7 +217,9 @@ void rg_cal_machine(struct rg_cal_machine *m, const char *root)
     struct utsname system;
     time_t now = time(NULL);
     struct tm utc;
-    *m = (struct rg_cal_machine){.cores = rg_cores(), .hz = clock_hz(root)};
+    *m = (struct rg_cal_machine){.cores = rg_cores()};
+    find_clock(m, root);
+    tell_kinds(m, root);
     if (!look_up(root, "/proc/device-tree/model", NULL, m->processor, sizeof m->processor) &&
         !look_up(root, "/proc/cpuinfo", "model name", m->processor, sizeof m->processor))
         snprintf(m->processor, sizeof m->processor, "%.60s",
@@ -91,6 +231,7 @@ void rg_cal_machine(struct rg_cal_machine *m, const char *root)
     m->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (look_up(root, "/proc/meminfo", "MemAvailable", text, sizeof text) && strtod(text, NULL) > 0)
         m->memory_bytes = (uint64_t)(1024 * strtod(text, NULL));
+    m->memory_bytes = (uint64_t)fmin((double)m->memory_bytes, container_bytes(root));
     if (getloadavg(&m->load, 1) != 1)
         m->load = NAN;
     if (gmtime_r(&now, &utc))

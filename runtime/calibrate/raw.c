@@ -67,6 +67,8 @@ static void save_machine(struct rg_json *j, const struct rg_calibration *cal)
     rg_json_whole(j, "cores", m->cores);
     rg_json_flag(j, "shared", m->shared);
     rg_json_real(j, "hz", m->hz);
+    rg_json_real(j, "limit_hz", m->limit_hz);
+    rg_json_text(j, "doubts", m->doubts);
     rg_json_count(j, "memory_bytes", m->memory_bytes);
     rg_json_real(j, "load", m->load);
     rg_json_text(j, "date", m->date);
@@ -199,6 +201,10 @@ static void load_machine(struct reader *r, const json_t *root, struct rg_cal_mac
     m->cores = whole_of(r, o, "cores", 1);
     m->shared = json_is_true(get(r, o, "shared", true));
     m->hz = real_of(r, o, "hz", 0, false);
+    if (json_object_get(o, "limit_hz")) /* later than the schema's first files */
+        m->limit_hz = real_of(r, o, "limit_hz", 0, false);
+    if (json_object_get(o, "doubts"))
+        text_of(r, o, "doubts", m->doubts, sizeof m->doubts);
     m->memory_bytes = (uint64_t)real_of(r, o, "memory_bytes", 1, false);
     m->load = real_of(r, o, "load", 0, true);
     text_of(r, o, "date", m->date, sizeof m->date);

@@ -159,7 +159,9 @@ static void power_props(FILE *f, const struct rg_calibration *cal, const struct 
     prop(f, "rg_port_rx_watts", extra->rx_W, given);
     prop(f, "rg_switch_watts", extra->switch_W, given);
     prop(f, "rg_clocks", b->clocks[0].hz,
-         cal->machine.hz > 0 ? "as the system says" : "the system does not say: any number");
+         cal->machine.hz <= 0                      ? "the system does not say: any number"
+         : cal->machine.hz < cal->machine.limit_hz ? "held down: the processor can do more"
+                                                   : "as the system says");
     snprintf(states, sizeof states, "%.6g:%.6g:%.6g", b->clocks[0].idle_watts,
              b->clocks[0].epsilon_watts, b->clocks[0].full_watts);
     snprintf(source, sizeof source, "%.60s: idle, one core, all cores",
@@ -183,6 +185,11 @@ static void preamble(FILE *f, const struct rg_calibration *cal, const struct rg_
             m->shared ? " (its share of a machine that both ends ran on)" : "");
     print_escaped(f, m->blas, true);
     fprintf(f, ", load %.2f.\n", m->load);
+    if (m->doubts[0]) {
+        fputs("  Beware: ", f);
+        print_escaped(f, m->doubts, true);
+        fputs(".\n", f);
+    }
     if (!fit->has_network) {
         fputs("  What messages cost was not measured but taken from ", f);
         print_escaped(f, extra->network_name ? extra->network_name : "another platform", true);

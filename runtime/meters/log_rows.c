@@ -105,13 +105,11 @@ static bool read_value(const struct rg_log_columns *c, const struct rg_slice *fi
     struct rg_log_unit unit;
     bool comma = c->separator != ',' || text.quoted;
     double factor = c->factor[k];
-    if (rg_log_missing(text)) {
-        *value = *quantum = NAN;
-        return true;
-    }
     const char *end = text.at + text.length, *stop = rg_log_number(text, comma, value, &last);
-    if (!stop)
-        return false;
+    if (!stop) {
+        *value = *quantum = NAN;
+        return rg_log_missing(text);
+    }
     struct rg_slice rest = rg_log_trim((struct rg_slice){stop, (size_t)(end - stop), false});
     if (c->unit >= 0)
         rest = fields[c->unit];

@@ -14,11 +14,16 @@
 
 /* ---- texts ---- */
 
-static struct rg_slice without(struct rg_slice text, const char *marks)
+static bool is_blank(char c, char quote)
 {
-    while (text.length && strchr(marks, text.at[text.length - 1]))
+    return c == ' ' || c == '\t' || c == '\r' || c == '\0' || c == quote;
+}
+
+static struct rg_slice without_blanks(struct rg_slice text, char quote)
+{
+    while (text.length && is_blank(text.at[text.length - 1], quote))
         text.length--;
-    while (text.length && strchr(marks, *text.at)) {
+    while (text.length && is_blank(*text.at, quote)) {
         text.at++;
         text.length--;
     }
@@ -27,12 +32,12 @@ static struct rg_slice without(struct rg_slice text, const char *marks)
 
 struct rg_slice rg_log_bare(struct rg_slice text)
 {
-    return without(text, " \t\r");
+    return without_blanks(text, ' ');
 }
 
 struct rg_slice rg_log_trim(struct rg_slice text)
 {
-    return without(text, " \t\r\"");
+    return without_blanks(text, '"');
 }
 
 bool rg_log_is(struct rg_slice text, const char *word)
@@ -182,6 +187,11 @@ static double power_of_ten(int n)
     return n <= 22 ? exact[n] : pow(10, n);
 }
 
+static double digit_of(int n)
+{
+    return n < 0 ? 1 / power_of_ten(-n) : power_of_ten(n);
+}
+
 /* "e-3", where it stands. */
 static const char *read_exponent(const char *p, const char *end, int *exponent)
 {
@@ -231,7 +241,7 @@ const char *rg_log_number(struct rg_slice text, bool comma, double *value,
     p = read_exponent(p, end, &exponent);
     int shift = exponent - behind + dropped;
     if (last)
-        *last = (struct rg_log_digits){pow(10, exponent - behind), pow(10, exponent - bare)};
+        *last = (struct rg_log_digits){digit_of(exponent - behind), digit_of(exponent - bare)};
     double size =
         shift < 0 ? (double)whole / power_of_ten(-shift) : (double)whole * power_of_ten(shift);
     *value = minus ? -size : size;

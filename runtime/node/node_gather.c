@@ -54,6 +54,13 @@ static void account(const struct node *n, struct rg_run *own)
     node->power = power(n);
     rg_node_account_clock(n, &node->clock);
     rg_node_account_meter(n, own);
+    if (n->options->heat)
+        n->options->heat(n->options->heat_arg, &node->heat);
+    if (node->heat.held_back[0]) {
+        own->held_back = (struct rg_run_held){.known = true, .nodes = 1};
+        snprintf(own->held_back.first, sizeof own->held_back.first, "rank %d: %s", node->rank,
+                 node->heat.held_back);
+    }
     own->energy_J = rg_node_own_joules(n);
     own->traffic.messages = c->messages;
     own->traffic.values = c->values;

@@ -226,6 +226,38 @@ class Meters(unittest.TestCase):
             else:
                 self.near(run["energy_J"]["total"], answer * run["time_s"], 0.02) # 0.53 J or 0.54
 
+    def test_heat(self):
+        """Two boards: clocks and temperatures of each, and which was held back."""
+        def board(rank, kHz, celsius, flags):
+            cpu = "sys/devices/system/cpu/cpu0/cpufreq/"
+            return {"proc/sys/kernel/random/boot_id": f"boot-{rank}\n",
+                    cpu + "cpuinfo_max_freq": "1500000\n", cpu + "scaling_cur_freq": f"{kHz}\n",
+                    "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
+                    "sys/class/thermal/thermal_zone0/temp": f"{1000 * celsius}\n",
+                    "sys/devices/platform/soc/soc:firmware/get_throttled": flags + "\n"}
+        roots = [tree(self.path / "cool", board(0, 1500000, 48, "50000")),
+                 tree(self.path / "hot", board(1, 600000, 82, "50005"))]
+        run, err = self.nodes([["--sysfs-root", root] for root in roots])
+        cool, hot = (node["heat"] for node in run["per_node"])
+        self.assertEqual((cool["clock_least_Hz"], cool["most_C"], cool["held_back"]), (1.5e9, 48, None))
+        self.assertEqual((hot["clock_most_Hz"], hot["clock_limit_Hz"], hot["before_C"]), (6e8, 1.5e9, 82))
+        self.assertEqual(hot["held_back"], "under voltage, throttled")
+        self.assertEqual(run["held_back"], {"nodes": 1, "first": "rank 1: under voltage, throttled"})
+        self.assertIn("ring: 1 of 2 boards held back: rank 1: under voltage, throttled", err[0])
+        cool = tree(self.path / "cool", board(0, 1500000, 48, "0"))
+        run, err = self.local("--sysfs-root", cool, epochs=2)
+        self.assertNotIn("held_back", run)
+        self.assertEqual(run["per_node"][0]["heat"]["before_C"], 48)
+
+    def test_threads(self):
+        cores = len(os.sched_getaffinity(0))
+        if cores > 3:
+            self.skipTest("more cores than the scenario's boards have")
+        _, err = self.local("--set", "threads=4", "--quiet", epochs=2)
+        self.assertIn(f'threads="4", but {cores} core', err)
+        _, err = self.local("--set", "threads=1", "--quiet", epochs=2)
+        self.assertNotIn("threads=", err)
+
     def test_a_board_without(self):
         root = ina(self.path / "board", 3, "one-boot")
         run, err = self.nodes([["--meter", "ina2xx", "--sysfs-root", root, "--idle-seconds", "0"],

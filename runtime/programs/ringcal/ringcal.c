@@ -256,6 +256,7 @@ static int run_local(struct ringcal *c)
         c->quiet = true;
         _exit(run_end(c, listeners[1]));
     }
+    c->heat = rg_heat_open(c->metering.root);
     int result = run_end(c, listeners[0]);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
@@ -292,6 +293,8 @@ static int measure(struct ringcal *c)
     if (status)
         return status;
     measure_watts(c);
+    if (!c->local) /* else once there are two processes: no thread is there when they part */
+        c->heat = rg_heat_open(c->metering.root);
     if (c->local)
         status = run_local(c);
     else if (c->hosts_file)
@@ -300,6 +303,14 @@ static int measure(struct ringcal *c)
         status = rg_cli_exit_of(rg_cal_kernels(&c->cal, &pace, NULL));
     if (!c->quiet && isatty(STDERR_FILENO))
         fputs("\r\033[K", stderr);
+    if (c->heat) {
+        struct rg_heat_facts facts;
+        rg_heat_read(c->heat, &facts);
+        rg_cal_clock(&c->cal.machine, facts.clock_most_hz, facts.held_back);
+    }
+    rg_heat_close(c->heat);
+    if (c->cal.machine.doubts[0])
+        fprintf(stderr, "ringcal: %s\n", c->cal.machine.doubts);
     return interrupted ? RG_EXIT_INTERRUPTED : status;
 }
 

@@ -4,6 +4,7 @@
 
 #include "calibrate/calibrate.h"
 #include "cli/cli.h"
+#include "meters/heat.h"
 #include "meters/meter.h"
 #include "posix/world_posix.h"
 
@@ -30,6 +31,7 @@ struct ringcal {
     struct rg_key key;
     struct rg_hosts hosts;
     struct rg_mesh *mesh;
+    struct rg_heat *heat; /* while this process measures; NULL: the machine tells nothing */
     struct rg_calibration cal;
 };
 

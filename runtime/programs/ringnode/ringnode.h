@@ -4,6 +4,7 @@
 #define RG_PROGRAMS_RINGNODE_H
 
 #include "cli/cli.h"
+#include "meters/heat.h"
 #include "meters/meter.h"
 #include "posix/world_posix.h"
 #include <signal.h>
@@ -31,6 +32,7 @@ struct ringnode {
     struct rg_mesh_facts facts;      /* of the mesh, when it is left */
     double idle_s;                   /* of measuring idle power */
     struct rg_meter *meter;          /* NULL: none is wanted */
+    struct rg_heat *heat;            /* NULL: this machine tells nothing, or another rank does */
     struct rg_clock_sample compared; /* see struct rg_node_options */
     int rest_code;                   /* why the remaining strategies cannot run; 0: they can */
 };

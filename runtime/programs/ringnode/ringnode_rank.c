@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/signals.h"
@@ -117,6 +118,21 @@ static const struct rg_board *pace_of(const struct ringnode *node, const struct 
     return node->datasheet.count ? node->datasheet.boards[node->rank] : job->boards[node->rank];
 }
 
+static void tell_heat(void *arg, struct rg_run_heat *heat)
+{
+    struct rg_heat_facts facts;
+    rg_heat_read(arg, &facts);
+    *heat = (struct rg_run_heat){.known = true,
+                                 .clock_least_Hz = facts.clock_least_hz,
+                                 .clock_most_Hz = facts.clock_most_hz,
+                                 .clock_limit_Hz = facts.clock_limit_hz,
+                                 .before_C = facts.before_C,
+                                 .least_C = facts.least_C,
+                                 .most_C = facts.most_C,
+                                 .readings = facts.readings};
+    rg_copy_text(heat->held_back, sizeof heat->held_back, facts.held_back);
+}
+
 static int program(struct rg_world *w, void *arg)
 {
     struct one_run *r = arg;
@@ -130,6 +146,8 @@ static int program(struct rg_world *w, void *arg)
                                       .compared = &r->node->compared,
                                       .kept = &r->kept,
                                       .host = rg_mesh_host(r->node->mesh, w->rank),
+                                      .heat = r->node->heat ? tell_heat : NULL,
+                                      .heat_arg = r->node->heat,
                                       .pace = pace ? pace->name : NULL,
                                       .progress = tell   ? tell_progress
                                                   : show ? show_progress
@@ -185,6 +203,9 @@ static void tell_energy(struct ringnode *node, const struct rg_job *job, const s
         fprintf(stderr, "ringnode: rank %d: %s: no energy: %s\n", node->rank, job->label, own);
     if (run && run->meter.known && run->meter.warning[0])
         fprintf(stderr, "ringnode: %s: warning: %s\n", job->label, run->meter.warning);
+    if (run && run->held_back.known)
+        fprintf(stderr, "ringnode: %s: %d of %d boards held back: %s\n", job->label,
+                run->held_back.nodes, run->nodes, run->held_back.first);
 }
 
 /* ---- runs that end before their time ---- */
@@ -312,6 +333,8 @@ static void run_job(struct ringnode *node, int index)
     int result = 0;
     if (node->meter)
         rg_meter_run(node->meter);
+    if (node->heat)
+        rg_heat_run(node->heat);
     if (node->options.timeout_s > 0 && (!node->local || node->rank == 0))
         set_alarm(node->options.timeout_s);
     rg_mesh_pace(node->mesh, pace_of(node, job), job->threads);
@@ -409,6 +432,15 @@ static int open_meter(struct ringnode *node, struct rg_error *e)
     return 0;
 }
 
+/* The platform's board may have more cores than this machine. */
+static void tell_threads(const struct ringnode *node)
+{
+    int threads = node->study.scenario.training.threads, cores = rg_cores();
+    if (threads > cores && !(node->local && node->rank > 0))
+        fprintf(stderr, "ringnode: rank %d: threads=\"%d\", but %d core%s: they take turns\n",
+                node->rank, threads, cores, cores == 1 ? " is here" : "s are here");
+}
+
 int ringnode_run_rank(struct ringnode *node, int listener)
 {
     char digest[RG_DIGEST_TEXT];
@@ -438,6 +470,9 @@ int ringnode_run_rank(struct ringnode *node, int listener)
         RG_ASSERT(node->runs);
     }
     rg_blas_set_threads(node->study.scenario.training.threads);
+    tell_threads(node);
+    if (!node->local || node->rank == 0) /* of one machine the first tells */
+        node->heat = rg_heat_open(node->metering.root);
     if (open_meter(node, &e) != 0)
         fprintf(stderr, "ringnode: rank %d: no meter: %s\n", node->rank, e.text);
     for (int i = 0; i < node->study.job_count; i++) {
@@ -451,6 +486,7 @@ int ringnode_run_rank(struct ringnode *node, int listener)
     rg_mesh_facts(node->mesh, &node->facts);
     rg_mesh_leave(node->mesh);
     rg_meter_close(node->meter);
+    rg_heat_close(node->heat);
     int status = rg_cli_exit_of(node->rest_code);
     int reported = node->runs ? report(node, started_s) : 0;
     return status ? status : reported;
