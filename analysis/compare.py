@@ -100,6 +100,9 @@ def notes_of(comparison):
                          f"{si(forms[1], 's', 6)} in the measured one: boards or links are not described alike")
         if pair.weights == "differ":
             notes.append(f"{pair.name}: weights DIFFER")
+        doubt = (pair.measured.get("meter") or {}).get("warning")
+        if doubt:
+            notes.append(f"{pair.name}: meter: {one_line(doubt)}")
         skipped = pair.simulated.get("extrapolated_iterations")
         if skipped:
             notes.append(f"{pair.name}: {skipped} of {pair.simulated.get('iterations')} simulated iterations "
@@ -189,6 +192,7 @@ def finite(value):
 
 def cells_json(cells):
     return {key: {"simulated": cell.simulated, "measured": cell.measured, "error": finite(cell.error),
+                  **({} if cell.uncertainty is None else {"uncertainty": cell.uncertainty}),
                   "state": "0 measured" if cell.error is not None and math.isinf(cell.error) else cell.state}
             for key, cell in cells.items()}
 

@@ -2,7 +2,7 @@
 page."""
 
 import ringpair
-from ringpair import BY_KEY, EXACT, QUANTITIES, error_text
+from ringpair import BY_KEY, EXACT, QUANTITIES, cell_text, error_text
 from ringresult import PARTS, percent, si
 
 
@@ -17,7 +17,7 @@ def shown(value, quantity):
 def three(cell):
     """Simulated, measured, error, as cells."""
     return [shown(cell.simulated, cell.quantity), shown(cell.measured, cell.quantity),
-            error_text(cell.error, cell.quantity.kind)]
+            cell_text(cell)]
 
 
 def heads_of(keys):

@@ -79,16 +79,26 @@ NODE_QUANTITIES = tuple(Quantity(*row) for row in (
 BY_KEY = {quantity.key: quantity for quantity in QUANTITIES + NODE_QUANTITIES}
 
 
+def _meter_uncertainty(owner):
+    """Joules within which a meter's are, of a run or a node; None: it does not say."""
+    return (owner.get("meter") or {}).get("uncertainty_J")
+
+
 class Cell:
     """One quantity in both worlds. error: signed; infinite where 0 was measured and more simulated; None:
-    unknown. counts: whether it belongs into a mean (nothing in both worlds is no merit)."""
+    unknown. counts: whether it belongs into a mean (nothing in both worlds is no merit). uncertainty: of the
+    error, from that of what was measured; None: nobody knows."""
 
-    def __init__(self, quantity, simulated, measured):
+    def __init__(self, quantity, simulated, measured, measured_uncertainty=None):
         self.quantity, self.simulated, self.measured = quantity, simulated, measured
         self.state = {(True, True): "both", (True, False): "not measured", (False, True): "not simulated",
                       (False, False): "neither"}[simulated is not None, measured is not None]
         self.error = self._error() if self.state == "both" else None
         self.counts = self.error is not None and (quantity.kind == POINTS or measured != 0 or simulated != 0)
+        known = self.error is not None and math.isfinite(self.error) and measured
+        self.uncertainty = None
+        if known and measured_uncertainty is not None:  # error = simulated / measured - 1
+            self.uncertainty = abs(simulated / measured) * measured_uncertainty / abs(measured)
 
     def _error(self):
         difference = self.simulated - self.measured  # of whole numbers exact
@@ -103,13 +113,17 @@ class Pair:
     def __init__(self, place, simulated, measured):
         self.place, self.simulated, self.measured = place, simulated, measured
         self.label, self.name = simulated.label, simulated.label
-        self.cells = {q.key: Cell(q, q.of(simulated), q.of(measured)) for q in QUANTITIES}
+        self.cells = {q.key: Cell(q, q.of(simulated), q.of(measured),
+                                  _meter_uncertainty(measured) if q.key == "energy" else None)
+                      for q in QUANTITIES}
         nodes = [{node.get("rank"): node for node in run.get("per_node") or ()} for run in (simulated, measured)]
         self.nodes = {}  # rank -> (hosts, cells)
         for rank in sorted((set(nodes[0]) | set(nodes[1])) - {None}):
             a, b = nodes[0].get(rank, {}), nodes[1].get(rank, {})
             self.nodes[int(rank)] = ((a.get("host"), b.get("host")), {
-                q.key: Cell(q, q.of(simulated, a), q.of(measured, b)) for q in NODE_QUANTITIES})
+                q.key: Cell(q, q.of(simulated, a), q.of(measured, b),
+                            _meter_uncertainty(b) if q.key == "node.energy" else None)
+                for q in NODE_QUANTITIES})
 
     @property
     def weights(self):
@@ -386,6 +400,12 @@ def error_text(error, kind):
     if abs(error) < NOISE and kind != EXACT:
         return f"0 {unit}"
     return (f"{100 * error:+.2f}" if abs(error) >= 5e-5 else f"{100 * error:+.2g}") + f" {unit}"
+
+
+def cell_text(cell):
+    """The error, and how uncertain it is."""
+    text = error_text(cell.error, cell.quantity.kind)
+    return text if cell.uncertainty is None else f"{text} +-{100 * cell.uncertainty:.2g} %"
 
 
 def limit_text(limit, kind):

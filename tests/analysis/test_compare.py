@@ -11,6 +11,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 import unittest
 
 from test_analysis import ANALYSIS, SOURCE, Case, Page
@@ -135,6 +136,16 @@ class Errors(CompareCase):
         self.assertEqual(told["runs"][0]["energy_source"], {"simulated": "model", "measured": "ina2xx"})
         self.contains(text, "not measured (energy source: model simulated, ina2xx measured)",
                       "not measured (energy source: model simulated, none measured)")
+        self.assertNotIn("+-", text)
+        # 1.25 times what was measured, within 2 % of that: an error of 25 %, within 1.25 x 2 = 2.5 %.
+        measured[0]["meter"] = {"source": "ina2xx", "uncertainty_J": 0.02 * total / 1.25, "warning": "5305 W"}
+        measured[0]["per_node"][1]["meter"] = {
+            "uncertainty_J": 0.1 * measured[0]["per_node"][1]["energy_J"]}
+        told, text = self.compare(*self.files(simulated, measured))
+        cells = told["runs"][0]["quantities"]["energy"]
+        self.assertAlmostEqual(cells["uncertainty"], 0.025, 12)
+        self.assertNotIn("uncertainty", told["runs"][1]["quantities"]["energy"])
+        self.contains(text, "+25.00 % +-2.5 %", "+-10 %", "a: meter: 5305 W")
         # What is not known has not held.
         told, text = self.compare(*self.files(simulated, measured), "--max-error", "energy=50%", status=1)
         self.assertEqual(self.broken(told), ["error of energy at most 50 %"])
@@ -549,6 +560,43 @@ class Real(CompareCase):
         self.assertEqual(told["errors"]["energy"]["unknown"], 4)
         self.contains(text, "energy source: model simulated, none measured", "ringnode", "127.0.0.1")
         self.compare(*files, "--max-error", "energy=5%", status=1)  # nobody measured it: how far off is unknown
+
+    def test_two_boards_with_meters(self):
+        """Two ranks on boards of their own, each with the log of a meter (made up: 4 and 6 W, 0.5 W up and down)."""
+        sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+        from ports import free_ports
+        scenario, words = os.path.join(SOURCE, "scenarios", "iris-3.xml"), ["--strategy", "ring", "--set", "nodes=2",
+                                                                          "--set", "epochs=60"]
+        files, begin, started = [self.path("sim.json"), self.path("real.json")], time.time() - 10, []
+        done = subprocess.run([RINGSIM, scenario, "--quiet", *words, "--json", files[0]], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(self.path("hosts"), "w", encoding="utf-8") as hosts:
+            hosts.writelines(f"127.0.0.1:{port}\n" for port in free_ports(2))
+        for rank, watts in enumerate((4, 6)):
+            root, log = self.path(f"board{rank}"), self.path(f"log{rank}.csv")
+            os.makedirs(os.path.join(root, "proc/sys/kernel/random"))
+            with open(os.path.join(root, "proc/sys/kernel/random/boot_id"), "w", encoding="utf-8") as boot:
+                boot.write(f"boot-{rank}\n")
+            with open(log, "w", encoding="utf-8") as stream:
+                stream.write("time,watts\n")
+                stream.writelines(f"{begin + 0.05 * i:.3f},{watts + 0.5 * (i % 2):.2f}\n" for i in range(2400))
+            started.append(subprocess.Popen(
+                [RINGNODE, scenario, *words, "--rank", str(rank), "--hosts", self.path("hosts"), "--insecure",
+                 "--timeout", "100", "--meter", f"csv:{log}", "--sysfs-root", root, "--idle-seconds", "0",
+                 *(["--json", files[1]] if rank == 0 else [])], stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        said = [process.communicate(timeout=120) for process in started]
+        self.assertEqual([process.returncode for process in started], [0, 0], said)
+        told, text = self.compare(*files)
+        cells = told["runs"][0]["quantities"]["energy"]
+        with open(files[1], encoding="utf-8") as stream:
+            real, = json.load(stream)["runs"]
+        self.assertEqual(real["meter"]["nodes"], 2)
+        # 4.25 and 6.25 W on the mean, within what is stated.
+        self.assertLessEqual(abs(cells["measured"] - 10.5 * real["time_s"]), real["meter"]["uncertainty_J"])
+        self.assertAlmostEqual(cells["uncertainty"], cells["simulated"] / cells["measured"]
+                               * real["meter"]["uncertainty_J"] / cells["measured"], 12)
+        self.assertGreater(cells["uncertainty"], 0)
+        self.contains(text, f"+-{100 * cells['uncertainty']:.2g} %")
 
 
 if __name__ == "__main__":
