@@ -196,26 +196,45 @@ static bool has_any(struct rg_slice text, const char *const *words, size_t count
     return false;
 }
 
-/* "Power (W)", "power [mW]", "IN_W", "Power/W", "W". */
+/* Of the last of the words, or of one of several letters that is no other word: "Power_kW_avg". */
+static bool word_unit(struct rg_slice word, char mark, bool last, struct rg_log_unit *unit)
+{
+    char capital = word.length == 1 ? (char)toupper((unsigned char)*word.at) : '\0';
+    bool drawn = rg_log_unit(word, unit) &&
+                 (unit->quantity == RG_LOG_POWER || unit->quantity == RG_LOG_ENERGY);
+    if (drawn && (last || word.length > 1))
+        return true;
+    if (last && mark == '_' && capital && strchr("WVAJ", capital)) /* "power_w", "bus_v" */
+        return rg_log_unit((struct rg_slice){strchr("WVAJ", capital), 1, false}, unit);
+    return last && rg_log_unit(word, unit);
+}
+
+/* "Power (W)", "power [mW]", "Power (kW) avg", "IN_W", "Power/W", "W". */
 static void split_unit(struct name *n)
 {
+    static const char marks[] = "()[]_ /,.:-";
     struct rg_slice t = n->whole;
+    size_t end = t.length;
     n->base = t;
     if (t.length > 3 && rg_log_is((struct rg_slice){t.at + t.length - 3, 3, false}, " DC"))
-        t.length -= 3; /* sigrok's "V DC" */
+        t.length = end -= 3; /* sigrok's "V DC" */
     if (rg_log_unit(t, &n->unit))
         return;
-    bool closed = t.length > 2 && strchr(")]", t.at[t.length - 1]);
-    for (size_t i = t.length - 1; i > 0; i--) {
-        if (!strchr(closed ? "([" : "_ /,.:-", t.at[i]))
-            continue;
-        struct rg_slice unit = {t.at + i + 1, t.length - i - 1 - closed, false};
-        char capital = (char)toupper((unsigned char)*unit.at); /* "power_w", "bus_v" */
-        if (unit.length == 1 && t.at[i] == '_' && strchr("WVAJ", capital))
-            unit.at = strchr("WVAJ", capital);
-        if (rg_log_unit(rg_log_trim(unit), &n->unit))
-            n->base = rg_log_trim((struct rg_slice){t.at, i, false});
-        return;
+    for (bool last = true; end > 0;) { /* word by word, from the last */
+        size_t begin = end;
+        while (begin > 0 && !strchr(marks, t.at[begin - 1]))
+            begin--;
+        struct rg_slice word = {t.at + begin, end - begin, false};
+        char mark = begin ? t.at[begin - 1] : '\0';
+        bool bracketed = mark == '(' || mark == '[';
+        if (word.length && begin && word_unit(word, mark, last || bracketed, &n->unit)) {
+            if (end + 1 >= t.length)
+                n->base = rg_log_trim((struct rg_slice){t.at, begin - 1, false});
+            return;
+        }
+        n->unit = (struct rg_log_unit){RG_LOG_UNKNOWN, 1};
+        last = last && !word.length;
+        end = begin ? begin - 1 : 0;
     }
 }
 

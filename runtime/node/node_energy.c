@@ -56,6 +56,23 @@ int rg_node_note_pause(struct node *n)
     return 0;
 }
 
+/* A meter that was read meanwhile told the joules of this node's sections, which are longer or
+ * shorter than rank 0's by what barriers let nodes go one by one: of the mean watts of all. */
+static void fit_seconds(struct node *n, const struct rg_clock_section *timed)
+{
+    double own_s = 0, timed_s = 0;
+    for (int i = 0; i < n->pause_count; i++) {
+        own_s += n->pauses[i].end_raw - n->pauses[i].begin_raw;
+        timed_s += timed[i].end_s - timed[i].begin_s;
+    }
+    if (n->w->rank == 0 || !(own_s > 0) || !(timed_s > 0))
+        return;
+    n->energy.total_J *= timed_s / own_s;
+    n->energy.idle_J *= timed_s / own_s;
+    for (int i = 0; i < n->pause_count; i++)
+        n->pauses[i].total_J *= timed_s / own_s;
+}
+
 /* The training is over: a meter that is read only now says what there was in each section of rank
  * 0's clock, whose sum time_s is: joules and seconds are of one interval, on all nodes. */
 int rg_node_settle(struct node *n)
@@ -74,6 +91,8 @@ int rg_node_settle(struct node *n)
             n->pauses[i].total_J = sum_J += joules[i];
         n->energy = whole;
         n->energy.total_J = sum_J; /* as the last section has it, to the last bit */
+    } else if (result == 0) {
+        fit_seconds(n, own);
     }
     free(own);
     free(joules);

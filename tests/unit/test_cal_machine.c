@@ -74,6 +74,22 @@ static void memory_of_a_container(void)
     CU_ASSERT_EQUAL(m.memory_bytes, 300000000);
 }
 
+/* Those of ../shared, where they are. */
+static void shared_inputs(void)
+{
+    struct rg_cal_machine m;
+    struct stat status;
+    if (stat(RG_SOURCE_DIR "/../shared/inputs/container-root", &status) != 0) {
+        printf("(skipped: ../shared/inputs is absent) ");
+        return;
+    }
+    rg_cal_machine(&m, RG_SOURCE_DIR "/../shared/inputs/container-root");
+    CU_ASSERT_EQUAL(m.memory_bytes, 268435456);
+    rg_cal_machine(&m, RG_SOURCE_DIR "/../shared/inputs/capped-root");
+    CU_ASSERT_EQUAL(m.hz, 6e8);
+    CU_ASSERT_PTR_NOT_NULL(strstr(m.doubts, "0.6 of 1.5 GHz (governor powersave)"));
+}
+
 static void clock_that_is_held(void)
 {
     struct rg_cal_machine m;
@@ -125,6 +141,7 @@ int main(int argc, char **argv)
         {"memory of a container", memory_of_a_container},
         {"a clock that is held", clock_that_is_held},
         {"cores of two kinds", cores_of_two_kinds},
+        {"../shared/inputs", shared_inputs},
     };
     return suite_main("calibration: machine", tests, (int)(sizeof tests / sizeof *tests), argc,
                       argv);

@@ -43,6 +43,36 @@ static void sections_add_up(void)
     CU_ASSERT_EQUAL(pauses[1].total_J, 30);
 }
 
+/* A meter that has told its joules meanwhile knows nothing more. */
+static bool knows_all(struct rg_world *w, const struct rg_clock_section *sections, int count,
+                      const struct rg_clock_map *clocks, double *joules, struct rg_energy *whole)
+{
+    (void)w, (void)sections, (void)count, (void)clocks, (void)joules, (void)whole;
+    return false;
+}
+
+/* 4 W for this node's 1.9 + 3.1 s, where rank 0's clock ran for 2 + 2 s: 16 J. Rank 0's are its
+ * own.
+ */
+static void seconds_are_of_rank_0(void)
+{
+    const struct rg_world_ops ops = {.settle = knows_all};
+    for (int rank = 0; rank < 2; rank++) {
+        struct rg_world w = {.ops = &ops, .rank = rank, .size = 2};
+        struct pause pauses[SECTIONS] = {{1, 10, 11.9, 7.6}, {2, 20, 23.1, 20}};
+        struct rg_clock_section timed[SECTIONS] = {{10, 12}, {20, 22}};
+        struct node n = {.w = &w,
+                         .pauses = pauses,
+                         .pause_count = SECTIONS,
+                         .timed = timed,
+                         .energy = {.total_J = 20, .idle_J = 10}};
+        CU_ASSERT_EQUAL(rg_node_settle(&n), 0);
+        CU_ASSERT_DOUBLE_EQUAL(n.energy.total_J, rank ? 16 : 20, 1e-12);
+        CU_ASSERT_DOUBLE_EQUAL(n.energy.idle_J, rank ? 8 : 10, 1e-12);
+        CU_ASSERT_DOUBLE_EQUAL(pauses[1].total_J, rank ? 16 : 20, 1e-12);
+    }
+}
+
 /* ---- the meters of all nodes ---- */
 
 /* Ranks 0 and 2 are one machine; 3 has another's meter; 4 and 5 do not know where they are. */
@@ -232,6 +262,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"sections of a log add up", sections_add_up},
+        {"seconds are rank 0's", seconds_are_of_rank_0},
         {"a machine counts once", a_machine_counts_once},
         {"a log counts once", a_log_counts_once},
         {"watts are doubted", watts_are_doubted},
