@@ -217,6 +217,8 @@ static int csv_between(void *state, const struct rg_clock_section *spans, int co
         result = sum_up(&pass, whole, e);
     rg_log_close(&pass.text);
     free(moved);
+    if (result)
+        rg_one_line(e->text); /* it quotes the file */
     return result;
 }
 

@@ -531,12 +531,66 @@ static void test_refusals(void)
     }
 }
 
+/* ---- logs that nobody wrote ---- */
+
+/* Bytes changed, left out, put in: joules that may be, or one line that says why not. */
+static void test_mutations(void)
+{
+    static const char *const bits[] = {",", ";",     "\n",  "\"", " ", "nan",
+                                       "-", "1e400", "W",   "(",  "[", ")",
+                                       ":", "#",     "kWh", "\t", ".", "99999999999999999999"};
+    const char *path = scratch_path("mutated.csv");
+    const struct rg_clock_section spans[] = {{DAY_S + 5, DAY_S + 11}, {DAY_S + 11.5, DAY_S + 20}};
+    unsigned seed = 3;
+    int refused = 0, read = 0;
+    for (size_t k = 0; k < RG_COUNT(kinds); k++) {
+        if (kinds[k].hz > 5 || kinds[k].flags & GZIP)
+            continue;
+        char *text, column[80], argument[600];
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+        if (!f)
+            abort();
+        put_rows(f, &kinds[k]);
+        fclose(f);
+        for (int trial = 0; trial < 40; trial++) {
+            size_t at = (size_t)rand_r(&seed) % size, left = (size_t)rand_r(&seed) % 20;
+            const char *bit = bits[(size_t)rand_r(&seed) % RG_COUNT(bits)];
+            if (trial % 2) /* near the begin, where columns are recognised */
+                at %= 120;
+            left = RG_MIN(left, size - at);
+            struct rg_integral whole;
+            struct rg_error e = {0};
+            double each[2];
+            f = fopen(path, "w");
+            if (!f)
+                abort();
+            fwrite(text, 1, at, f);
+            fputs(bit, f);
+            fwrite(text + at + left, 1, size - at - left, f);
+            fclose(f);
+            snprintf(argument, sizeof argument, "%s%s", path, kinds[k].choice);
+            int result = cut_log(argument, 0, spans, 2, each, &whole, column, &e);
+            CU_ASSERT(result < 0 ? e.text[0] && !strchr(e.text, '\n')
+                                 : isfinite(whole.joules) && whole.joules >= 0);
+            refused += result < 0;
+            read += result == 0;
+        }
+        free(text);
+    }
+    CU_ASSERT(refused > 50 && read > 50);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
-        {"kinds of logs of one curve", test_kinds},    {"epochs are no rows", test_epochs},
-        {"a value holds until it changes", test_hold}, {"means of the time before", test_before},
-        {"blocks before the run", test_blocks},        {"refused, with the line", test_refusals},
+        {"kinds of logs of one curve", test_kinds},
+        {"epochs are no rows", test_epochs},
+        {"a value holds until it changes", test_hold},
+        {"means of the time before", test_before},
+        {"blocks before the run", test_blocks},
+        {"refused, with the line", test_refusals},
+        {"changed bytes", test_mutations},
     };
     setenv("TZ", "UTC", 1);
     return suite_main("meters: logs", tests, (int)RG_COUNT(tests), argc, argv);
