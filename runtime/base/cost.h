@@ -13,7 +13,7 @@ struct rg_cost {
     double flops; /* of one call; 2mnk for a matrix product */
     double bytes; /* read and written by one call, every operand once */
     double calls;
-    double functions; /* of the C library in one call: exp and log count 1, tanh 4 */
+    double functions; /* of the C library in one call: exp, log */
 };
 
 /* A list of kernels run one after the other: what one rg_compute() does. Zero-initialise. */

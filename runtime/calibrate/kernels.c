@@ -26,10 +26,6 @@
 
 #define SAMPLE_S 60e-6 /* reading the clocks is then under a part in a hundred of a sample */
 
-/* The C library's tanh branches by its argument, and a processor learns the arguments of a loop:
- * each call gets others, from all over so many. */
-enum { FRESH = 1 << 18, FRESH_STEP = 7919 };
-
 enum { SETS = 8, SETS_BYTES = 64 << 20, SAMPLES = 2000 };
 
 enum form {
@@ -129,11 +125,9 @@ struct bench {
     } set[SETS];
     int sets;
     uint8_t *labels;
-    float *fresh;              /* FRESH numbers and a matrix beyond them, for TANH */
     struct rg_network network; /* of layers */
     struct rg_stage stage;
     int turn;
-    size_t calls; /* of TANH */
 };
 
 /* ---- what a kernel works on ---- */
@@ -217,7 +211,7 @@ static int open_bench(struct bench *b, struct rg_error *e)
         if (!there)
             break;
         fill(o->x, b->nx, 1);
-        fill(o->w, b->nw, b->form == TANH ? 0.1f : 0.05f);
+        fill(o->w, b->nw, 0.05f);
         fill(o->y, b->ny, 0.01f);
         fill(o->dw, b->nw, 0.01f);
         fill(o->dx, b->nx, 0.01f);
@@ -225,12 +219,6 @@ static int open_bench(struct bench *b, struct rg_error *e)
             fill(o->state, b->nstate, 0.01f);
     }
     b->labels = calloc((size_t)b->s.batch, 1);
-    if (b->form == TANH && there) {
-        b->fresh = rg_mem_floats(b->mem, FRESH + b->ny);
-        there = b->fresh != NULL;
-        if (there)
-            fill(b->fresh, FRESH + b->ny, 2);
-    }
     return there && b->labels ? 0 : rg_fail(e, RG_ERR_NOMEM, "out of memory");
 }
 
@@ -242,6 +230,13 @@ static void close_bench(struct bench *b)
 }
 
 /* ---- one call, and its cost ---- */
+
+static enum rg_activation activation_of(enum form form)
+{
+    return form == RELU || form == RELU_BACK   ? RG_ACT_RELU
+           : form == TANH || form == TANH_BACK ? RG_ACT_TANH
+                                               : RG_ACT_IDENTITY;
+}
 
 static void run_layer(struct bench *b, struct set *o)
 {
@@ -268,11 +263,7 @@ static void run_pass(struct bench *b, struct set *o)
 {
     int batch = b->s.batch, correct = 0;
     size_t n = (size_t)b->s.outputs;
-    enum rg_activation act = b->form == RELU || b->form == RELU_BACK   ? RG_ACT_RELU
-                             : b->form == TANH || b->form == TANH_BACK ? RG_ACT_TANH
-                                                                       : RG_ACT_IDENTITY;
-    if (b->form == TANH)
-        memcpy(o->y, b->fresh + (b->calls++ * FRESH_STEP) % FRESH, b->ny * sizeof *o->y);
+    enum rg_activation act = activation_of(b->form);
     if (b->form == LOSS)
         rg_softmax_cross_entropy(batch, b->s.outputs, o->x, b->labels, 1, o->y, &correct);
     else if (b->form == RELU || b->form == ADD || b->form == TANH)
@@ -340,16 +331,10 @@ static struct rg_work work_of(const struct bench *b)
         rg_optimizer_work(&optimizer, b->nw, &work);
     } else if (b->form == LOSS) {
         rg_softmax_cross_entropy_work(b->s.batch, b->s.outputs, &work);
-    } else if (b->form == TANH) { /* and the copy of its arguments */
-        rg_bias_activate_work(RG_ACT_TANH, elements, &work);
-        work.cost[0].bytes += 2 * sizeof(float) * elements;
-    } else if (b->form == RELU || b->form == ADD) {
-        rg_bias_activate_work(b->form == RELU ? RG_ACT_RELU : RG_ACT_IDENTITY, elements, &work);
+    } else if (b->form == RELU || b->form == ADD || b->form == TANH) {
+        rg_bias_activate_work(activation_of(b->form), elements, &work);
     } else {
-        rg_bias_backward_work(b->form == RELU_BACK   ? RG_ACT_RELU
-                              : b->form == TANH_BACK ? RG_ACT_TANH
-                                                     : RG_ACT_IDENTITY,
-                              elements, &work);
+        rg_bias_backward_work(activation_of(b->form), elements, &work);
     }
     return work;
 }
