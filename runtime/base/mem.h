@@ -2,7 +2,8 @@
  *
  * One arena per run and node; freed as a whole. Where numerics are skipped the arena hands out
  * addresses that cannot be touched (PROT_NONE), the same ones for all: a 500-node run of a large
- * network costs next to no address space, and any accidental access faults at once. */
+ * network costs next to no address space, and any accidental access faults at once. So an address
+ * does not tell blocks apart. */
 #ifndef RG_BASE_MEM_H
 #define RG_BASE_MEM_H
 
