@@ -67,8 +67,7 @@ static int parse_list(const struct rg_param *param, const char *text, struct rg_
     return err;
 }
 
-/* On failure *why says what is allowed. */
-static int parse_value(const struct rg_param *param, const char *text, struct rg_value *value,
+int rg_job_parse_value(const struct rg_param *param, const char *text, struct rg_value *value,
                        struct rg_error *why)
 {
     *value = (struct rg_value){.text = text};
@@ -101,7 +100,7 @@ int rg_job_set_defaults(struct rg_job *job, struct rg_error *e)
     for (int i = 0; params[i].name; i++) {
         struct rg_error why = {0};
         RG_ASSERT(i < RG_PARAMS_MAX);
-        if (parse_value(&params[i], params[i].fallback, &job->values[i], &why) < 0)
+        if (rg_job_parse_value(&params[i], params[i].fallback, &job->values[i], &why) < 0)
             return rg_fail(e, RG_ERR_INTERNAL, "%s: default of %s: %.300s", job->strategy->name,
                            params[i].name, why.text);
     }
@@ -142,7 +141,7 @@ int rg_job_set_value(struct rg_job *job, const struct rg_scenario *s,
     if (i < 0)
         return fail_unknown(s, spec, job->strategy, a, e);
     free(job->values[i].list);
-    if (parse_value(&job->strategy->params[i], a->value, &job->values[i], &why) == 0)
+    if (rg_job_parse_value(&job->strategy->params[i], a->value, &job->values[i], &why) == 0)
         return 0;
     return why.code == RG_ERR_NOMEM ? rg_fail(e, RG_ERR_NOMEM, "%s", why.text)
                                     : rg_job_fail_attribute(s, spec, a, e, why.text);
@@ -160,7 +159,7 @@ int rg_job_set_overlap(struct rg_job *job, const struct rg_scenario *s,
         if (strcmp(spec->attributes[k].key, "overlap") == 0 && spec->attributes[k].line == 0)
             return 0;
     free(job->values[i].list);
-    if (parse_value(&job->strategy->params[i], s->overlap, &job->values[i], &why) == 0)
+    if (rg_job_parse_value(&job->strategy->params[i], s->overlap, &job->values[i], &why) == 0)
         return 0;
     return rg_scenario_fail(s, 0, e, "overlap=%.60s: %s", s->overlap, why.text);
 }

@@ -9,6 +9,9 @@
 
 /* Of a strategy's table, or -1. */
 int rg_job_param_index(const struct rg_strategy *strategy, const char *name);
+/* A parameter's value from its text. On failure *why says what is allowed. */
+int rg_job_parse_value(const struct rg_param *param, const char *text, struct rg_value *value,
+                       struct rg_error *why);
 /* The values of a job: as the table has them, as an attribute of the scenario (or of --set) has
  * one, as --set overlap has that. 0, or an error in *e that says what is allowed. */
 int rg_job_set_defaults(struct rg_job *job, struct rg_error *e);

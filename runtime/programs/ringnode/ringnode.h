@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "meters/heat.h"
 #include "meters/meter.h"
+#include "node/agree.h"
 #include "posix/world_posix.h"
 #include <signal.h>
 
@@ -27,7 +28,9 @@ struct ringnode {
     struct rg_hosts hosts;
     float *initial;
     struct rg_mesh *mesh;
-    struct rg_run *runs; /* rank 0 */
+    struct rg_run *runs;      /* rank 0 */
+    struct rg_agreed *agreed; /* [job_count] */
+    struct rg_run *noted;     /* [job_count] rank 0: notes of before the runs, and nothing else */
     struct rg_meter_options metering;
     struct rg_mesh_facts facts;      /* of the mesh, when it is left */
     double idle_s;                   /* of measuring idle power */

@@ -325,9 +325,9 @@ static void run_job(struct ringnode *node, int index)
     struct one_run one = {.node = node, .job = job, .run = run};
     struct rg_error e = {0};
     char text[sizeof run->error];
-    int fits = rg_job_fits(job, &e); /* the same answer on every rank */
-    if (fits) {
-        fail_run(run, job, fits, e.text);
+    const struct rg_agreed *agreed = &node->agreed[index];
+    if (agreed->code) {
+        fail_run(run, job, agreed->code, agreed->why);
         return;
     }
     int result = 0;
@@ -352,6 +352,60 @@ static void run_job(struct ringnode *node, int index)
         if (result == 1)
             note_stop(node, job, run);
     }
+}
+
+/* ---- before and after ---- */
+
+static void note(void *arg, int job, const char *text)
+{
+    struct ringnode *node = arg;
+    rg_run_note(&node->noted[job], text);
+    if (!node->options.quiet)
+        fprintf(stderr, "ringnode: %s: %s\n", node->study.jobs[job].label, text);
+}
+
+static int agree_program(struct rg_world *w, void *arg)
+{
+    struct ringnode *node = arg;
+    return rg_node_agree(w, &node->study, node->agreed, note, node);
+}
+
+/* Nothing runs before all ranks have the same plans. */
+static void agree(struct ringnode *node)
+{
+    struct rg_error e = {0};
+    char text[480];
+    int result = 0;
+    int begun = rg_mesh_run(node->mesh, rg_mesh_size(node->mesh), agree_program, node, &result, &e);
+    int code = begun ? begun : result;
+    if (code == 0)
+        return;
+    node->rest_code = explain(node, code, text, sizeof text);
+    for (int i = 0; i < node->study.job_count && node->runs; i++)
+        fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code, text);
+    if (node->rank > 0)
+        fprintf(stderr, "ringnode: rank %d: %s\n", node->rank, text);
+}
+
+static void run_jobs(struct ringnode *node)
+{
+    for (int i = 0; i < node->study.job_count; i++) {
+        if (node->rest_code == 0)
+            run_job(node, i);
+        else if (node->runs)
+            fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code,
+                     "not started, for the same reason");
+        for (int k = 0; node->runs && k < node->noted[i].note_count; k++)
+            rg_run_note(&node->runs[i], node->noted[i].notes[k]);
+    }
+}
+
+static void forget_agreement(struct ringnode *node)
+{
+    for (int i = 0; i < node->study.job_count; i++)
+        rg_run_free(&node->noted[i]);
+    free(node->noted);
+    free(node->agreed);
 }
 
 static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_mesh_facts *facts)
@@ -465,23 +519,21 @@ int ringnode_run_rank(struct ringnode *node, int listener)
     mesh_to_stop = node->mesh;
     if (ringnode_interrupted)
         rg_mesh_wind_down(node->mesh);
-    if (node->rank == 0) {
-        node->runs = calloc((size_t)node->study.job_count, sizeof *node->runs);
-        RG_ASSERT(node->runs);
-    }
+    size_t jobs = (size_t)node->study.job_count;
+    node->runs = node->rank == 0 ? calloc(jobs, sizeof *node->runs) : NULL;
+    node->noted = calloc(jobs, sizeof *node->noted);
+    node->agreed = calloc(jobs, sizeof *node->agreed);
+    RG_ASSERT((node->runs || node->rank > 0) && node->noted && node->agreed);
     rg_blas_set_threads(node->study.scenario.training.threads);
     tell_threads(node);
     if (!node->local || node->rank == 0) /* of one machine the first tells */
         node->heat = rg_heat_open(node->metering.root);
     if (open_meter(node, &e) != 0)
         fprintf(stderr, "ringnode: rank %d: no meter: %s\n", node->rank, e.text);
-    for (int i = 0; i < node->study.job_count; i++) {
-        if (node->rest_code == 0)
-            run_job(node, i);
-        else if (node->runs)
-            fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code,
-                     "not started, for the same reason");
-    }
+    agree(node);
+    if (node->rest_code == 0)
+        run_jobs(node);
+    forget_agreement(node);
     mesh_to_stop = NULL;
     rg_mesh_facts(node->mesh, &node->facts);
     rg_mesh_leave(node->mesh);
