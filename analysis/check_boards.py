@@ -86,6 +86,7 @@ class Model:
     """Questions to the project's programs."""
 
     def __init__(self, build):
+        build = os.path.abspath(build) # smpirun runs in a folder of its own
         self.ringboard = os.path.join(build, "ringboard")
         self.hpl_program = os.path.join(build, "tests", "calibration", "hpl")
         self.smpirun = shutil.which("smpirun")

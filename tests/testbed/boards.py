@@ -23,7 +23,8 @@ GROUP = "RINGTMP_TESTBED_GROUP"
 SYSTEMD = "/lib/systemd/systemd"
 # What concerns hardware, the kernel or a network that is not there.
 MASKED = ("systemd-udevd", "systemd-udev-trigger", "systemd-timesyncd", "systemd-networkd",
-          "systemd-modules-load", "systemd-sysctl", "systemd-random-seed", "systemd-resolved")
+          "systemd-modules-load", "systemd-sysctl", "systemd-random-seed", "systemd-resolved",
+          "tmp.mount") # which Debian 13 puts over what is in /tmp
 TARGET = ("[Unit]\nRequires=basic.target\nAfter=basic.target systemd-user-sessions.service\n"
           "Wants=systemd-user-sessions.service\nAllowIsolate=yes\n")
 BOOT = r"""
@@ -121,7 +122,7 @@ class Machine:
         self.put("/etc/fstab", "")
         self.put("/etc/systemd/system/board.target", TARGET)
         for unit in MASKED:
-            self.link("/dev/null", f"/etc/systemd/system/{unit}.service")
+            self.link("/dev/null", f"/etc/systemd/system/{unit if '.' in unit else unit + '.service'}")
 
     @staticmethod
     def _overlay(base, lower, where):
