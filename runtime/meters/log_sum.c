@@ -137,6 +137,8 @@ struct rg_log_sum {
     double variance_J2, missing_s2, first_W, last_W; /* at the ends of the run */
     double steps_W2;                                 /* of rows that have dates of their own */
     double mean_W, squares_W2, dead_W;               /* Welford's; the least step */
+    double least_J;                                  /* by which a counter rose */
+    bool repeats;                                    /* it stood still in between */
     uint64_t samples, changes;
 };
 
@@ -158,7 +160,7 @@ int rg_log_sum_new(const struct rg_log_sum_options *options, struct rg_log_sum *
         return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     }
     s->o = *options;
-    s->quantum = s->dead_W = INFINITY;
+    s->quantum = s->dead_W = s->least_J = INFINITY;
     s->first_W = NAN;
     for (int i = 0; i < options->channels; i++)
         s->channels[i].step = s->channels[i].power = s->channels[i].changed_s = NAN;
@@ -292,6 +294,7 @@ static void note(struct rg_log_sum *s, const struct piece *piece, const struct r
     s->step_s = fmax(s->step_s, row->step_s);
     if (!row->spread && !isnan(piece->step))
         s->steps_W2 += piece->step * piece->step * piece->covered / piece->h;
+    s->least_J = fmin(s->least_J, watts * piece->h);
     if (piece->step != 0)
         s->dead_W = fmin(s->dead_W, fabs(piece->step));
     if (piece->h > MISSING * s->o.habit.usual_s && !s->o.habit.on_change)
@@ -405,7 +408,7 @@ int rg_log_sum_add(struct rg_log_sum *s, const struct rg_log_row *row, struct rg
     /* A counter says something new when it moves; until then its last value may be held. */
     if (s->o.kind == RG_LOG_COUNTER && c->grouped && row->value == c->group[0].value) {
         c->held = *row;
-        c->holds = true;
+        c->holds = s->repeats = true;
         return 0;
     }
     c->holds = false;
@@ -441,6 +444,8 @@ static double more_variance(const struct rg_log_sum *s)
     double spread_W2 = s->squares_W2 / count, variance = s->missing_s2 * spread_W2 / 4;
     double q = isfinite(s->quantum) ? s->quantum : 0, runs = (double)s->changes + 1;
     double ends_W = s->last_W - s->first_W;
+    if (s->repeats) /* what it rises by at once is what it can tell apart */
+        q = fmax(q, s->least_J);
     if (s->o.kind == RG_LOG_COUNTER)
         variance += q * q / 6 * s->o.channels;
     else if (s->o.kind == RG_LOG_AMOUNTS)

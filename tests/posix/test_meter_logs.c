@@ -392,6 +392,11 @@ static void test_hold(void)
     CU_ASSERT_EQUAL(cut_log(path, 0, &span, 1, &each, &whole, column, &e), 0);
     CU_ASSERT(within(whole.joules, 72, 1e-9));
     CU_ASSERT(2 * sqrt(whole.variance_J2) < 3);
+    /* Nobody knows for how long it held. */
+    scratch_text("change.csv",
+                 "time,watts\n0.0,3.0\n8.0,6.0\n10.0,nan\n18.0,6.5\n20.0,3.0\n28.0,6.0\n");
+    CU_ASSERT(cut_log(path, 0, &span, 1, &each, &whole, column, &e) < 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "change.csv:4: unknown watts in the run"));
 }
 
 /* 3 W until 20 s, then 9 W, as means over 20 s that end at the date: the run is in the second mean.
@@ -413,6 +418,58 @@ static void test_before(void)
         CU_ASSERT_EQUAL(cut_log(argument, 0, &span, 1, &each, &whole, column, &e), 0);
         CU_ASSERT(within(whole.joules, 9 * 0.4, 1e-9));
     }
+}
+
+/* Joules of a run of the text, which is to be good. */
+static struct rg_integral read_text(const char *text, double begin_s, double end_s)
+{
+    const struct rg_clock_section span = {begin_s, end_s};
+    struct rg_integral whole = {0};
+    struct rg_error e = {0};
+    char column[80];
+    double each;
+    scratch_text("by-hand.csv", text);
+    CU_ASSERT_EQUAL(cut_log(scratch_path("by-hand.csv"), 0, &span, 1, &each, &whole, column, &e),
+                    0);
+    if (e.text[0])
+        printf("\n    %s", e.text);
+    return whole;
+}
+
+/* A counter in steps of 10 J that rises every 2 s, read every second: 5 W, whatever rows repeat. */
+static void test_coarse_counter(void)
+{
+    static const char text[] =
+        "time,energy_J\n0,10\n1,10\n2,20\n3,20\n4,30\n5,30\n6,40\n7,40\n8,50\n";
+    CU_ASSERT(within(read_text(text, 4, 5).joules, 5, 1e-9));
+    CU_ASSERT(within(read_text(text, 2.5, 7).joules, 22.5, 1e-9));
+    /* What was counted is known to 10 J at both ends: 100 / 6 is its variance. */
+    CU_ASSERT(read_text(text, 2, 8).variance_J2 >= 100 / 6.0);
+}
+
+/* Rows each second; in the second log two of them are missing, between equal readings. */
+static void test_missing_rows(void)
+{
+    static const char whole[] =
+        "time,watts\n0,2.00\n1,4.00\n2,2.00\n3,4.00\n4,4.00\n5,4.00\n6,4.00\n7,2.00\n"
+        "8,4.00\n9,2.00\n10,4.00\n";
+    static const char gap[] =
+        "time,watts\n0,2.00\n1,4.00\n2,2.00\n3,4.00\n6,4.00\n7,2.00\n8,4.00\n9,2.00\n"
+        "10,4.00\n";
+    struct rg_integral a = read_text(whole, 1, 9), b = read_text(gap, 1, 9);
+    CU_ASSERT(within(b.joules, a.joules, 1e-9));
+    /* 3 s of half the standard deviation of 2, 4, 4, 2, 4, 2 W. */
+    CU_ASSERT(b.variance_J2 - a.variance_J2 > 0.9 * 9 * 1 / 4 && b.longest_s == 3);
+}
+
+/* Ten rows a second with dates in whole seconds; the last second has just begun to be written. A
+ * slope of 1 W a second: the area below it. */
+static void test_whole_seconds(void)
+{
+    char text[2000] = "time,watts\n";
+    for (int i = 0; i <= 74; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%d,%.1f\n", i / 10, 0.1 * i);
+    CU_ASSERT(within(read_text(text, 2.05, 7.25).joules, (7.25 * 7.25 - 2.05 * 2.05) / 2, 1e-6));
 }
 
 /* A log of several blocks: what is before the run is passed over, and nothing is lost by it, nor
@@ -486,6 +543,7 @@ static void test_refusals(void)
         {"time,energy\n", "@,@", ":energy", "in which unit?"},
         {"time,value\n", "@,12.00@", ":value", "value only rises|[kWh]"},
         {"", "@,12.00@", "", ":1: column 2 only rises|csv:FILE:2[kWh]"},
+        {"-5,12.345\n-4,12.345\n-3,12.345\n", "@,12.346", "", ":1: column 2 only rises"},
         {"", "@,5.1,$", "", ":1: 2 columns of numbers|no heading"},
         {"", "@,5.1,$", ":9", "no column \"9\""},
         {"time,watts\n", "@,5,$", "", ":2: 3 fields, the heading has 2 names"},
@@ -584,13 +642,11 @@ static void test_mutations(void)
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
-        {"kinds of logs of one curve", test_kinds},
-        {"epochs are no rows", test_epochs},
-        {"a value holds until it changes", test_hold},
-        {"means of the time before", test_before},
-        {"blocks before the run", test_blocks},
-        {"refused, with the line", test_refusals},
-        {"changed bytes", test_mutations},
+        {"kinds of logs of one curve", test_kinds},     {"epochs are no rows", test_epochs},
+        {"a value holds until it changes", test_hold},  {"means of the time before", test_before},
+        {"a coarse counter", test_coarse_counter},      {"missing rows", test_missing_rows},
+        {"dates in whole seconds", test_whole_seconds}, {"blocks before the run", test_blocks},
+        {"refused, with the line", test_refusals},      {"changed bytes", test_mutations},
     };
     setenv("TZ", "UTC", 1);
     return suite_main("meters: logs", tests, (int)RG_COUNT(tests), argc, argv);
