@@ -21,6 +21,8 @@
 #include <time.h>
 
 #define LOG_PATIENCE_S   5.0 /* for a log that is still being written to reach the end of the run */
+#define LOG_PATIENCE     2.0 /* or for so many of its rows, if that is longer, */
+#define LOG_MOST_S       60.0 /* but no longer than this */
 #define LOG_LOOK_S       0.2
 #define CLOCK_MAY_SLIP_S 0.1
 
@@ -491,7 +493,7 @@ static int read_log(struct rg_meter *m, struct rg_clock_section *spans, int coun
                     const struct rg_clock_map *clocks, double *joules, struct rg_integral *whole,
                     struct rg_error *e)
 {
-    double limit_s = rg_clock_s() + LOG_PATIENCE_S, day_s;
+    double begun_s = rg_clock_s(), patience_s = LOG_PATIENCE_S, day_s;
     int result = find_day(m, clocks, &day_s, e);
     if (result)
         return result;
@@ -502,9 +504,11 @@ static int read_log(struct rg_meter *m, struct rg_clock_section *spans, int coun
     do {
         *whole = (struct rg_integral){0};
         result = m->source->between(m->state, spans, count, aside, joules, whole, e);
+        if (m->log)
+            patience_s = fmax(LOG_PATIENCE_S, fmin(LOG_PATIENCE * m->log->usual_s, LOG_MOST_S));
         if (result == RG_ERR_TIMEOUT)
             rest(LOG_LOOK_S);
-    } while (result == RG_ERR_TIMEOUT && rg_clock_s() < limit_s);
+    } while (result == RG_ERR_TIMEOUT && rg_clock_s() < begun_s + patience_s);
     if (result == RG_ERR_TIMEOUT)
         result = RG_ERR_IO;
     return result;

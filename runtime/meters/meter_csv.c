@@ -180,6 +180,8 @@ static int sum_up(struct pass *p, struct rg_integral *whole, struct rg_error *e)
         result = rg_log_habits(&p->text, &p->columns, &habit, e);
     if (result == 0)
         result = check_nameless(&p->columns, &habit, csv->path, e);
+    if (result == 0)
+        csv->log.usual_s = habit.usual_s;
     if (result)
         return result;
     struct rg_log_sum_options options = {.path = csv->path,

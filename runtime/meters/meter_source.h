@@ -23,6 +23,7 @@ enum rg_meter_kind {
 struct rg_meter_log {
     char column[80];      /* which columns were taken for watts, in words */
     uint64_t fingerprint; /* of its first rows; 0: nothing is known */
+    double usual_s;       /* between its rows; 0: nothing is known */
 };
 
 /* FNV-1a. */

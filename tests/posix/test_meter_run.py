@@ -189,6 +189,22 @@ class Meters(unittest.TestCase):
         self.near(run["energy_J"]["total"], 10.05 * run["time_s"], 5e-3)
         self.assertIsNone(run["meter"]["warning"])
 
+    def test_slow_log(self):
+        """Rows every 5 s; the one that ends the run comes when it is due."""
+        begin = time.time() - 21
+        log = self.path / "slow.csv"
+        log.write_text("time,watts\n" + "".join(f"{begin + 5 * i:.3f},{4 + i % 2}\n" for i in range(5)))
+        def write():
+            time.sleep(7)
+            with open(log, "a") as stream:
+                stream.write(f"{begin + 25:.3f},5\n{begin + 30:.3f},4\n")
+        thread = threading.Thread(target=write)
+        thread.start()
+        run, _ = self.local("--meter", f"csv:{log}", "--idle-seconds", "0", epochs=50)
+        thread.join()
+        self.assertIsNone(run["meter"]["error"])
+        self.assertGreater(run["energy_J"]["total"], 3.9 * run["time_s"])
+
     def test_not_watts(self):
         """Milliwatts under a heading that does not say so; the result names the column."""
         rows = [(0.1 * i, 5300 + 10 * (i % 2)) for i in range(3000)]
