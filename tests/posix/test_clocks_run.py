@@ -249,7 +249,7 @@ class Clocks(unittest.TestCase):
         out, err = started[0].communicate(timeout=100)
         self.assertEqual(started[0].returncode, 4, err)
         run, = json.loads(out)["runs"]
-        self.assertEqual((run["status"], run["per_node"]), ("failed", []))
+        self.assertEqual((run["status"], run["per_node"]), ("lost", []))
         self.assertIn("rank 1", run["error"])
         self.assertEqual(started[2].wait(timeout=100), 4)
         for process in started:
