@@ -321,7 +321,7 @@ MUTANTS = [
     Mutant("a-pledge-of-what-has-ended", "match.c", "m->updates + !m->between", "m->updates", "test_mesh$"),
     Mutant("only-ones-own-pledge-counts", "match.c", "*last = RG_MAX(*last, p->pledge);", ";", "test_mesh$"),
     Mutant("who-said-goodbye-was-lost", "match_lists.c", "p->gone && !p->goodbye", "p->gone",
-           "test_mesh$"),
+           "test_match$"),
     Mutant("the-first-of-two-parts-is-all", "node_salvage.c", "at = (size_t)(s->held[rank].first + s->held[rank].count);\n    }\n    return false;",
            "at = end;\n    }\n    return false;", "test_salvage$"),
     Mutant("as-far-as-the-furthest", "node_salvage.c", "least = RG_MIN(least,", "least = RG_MAX(0 * least,",
@@ -329,7 +329,7 @@ MUTANTS = [
     Mutant("temporary-files-through-links", "file.c", "O_CREAT | O_EXCL | O_NOFOLLOW", "O_CREAT", "test_cli$"),
     Mutant("unsaved-is-well", "cli_exit.c", "run->unsaved[0] ? RG_EXIT_UNSAVED : RG_EXIT_OK", "RG_EXIT_OK",
            "test_cli$"),
-    Mutant("no-descriptors-are-waited-for", "join_greet.c", "fd < 0 && is_for_good(errno)", "false",
+    Mutant("no-descriptors-are-waited-for", "join_greet.c", "is_for_good(errno))", "is_for_good(0))",
            "test_join$"),
 ]
 

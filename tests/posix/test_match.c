@@ -335,9 +335,29 @@ static void test_leaves_in_silence(void)
     stop(&d);
 }
 
+/* Why nothing goes to a peer that has left: it is lost, or all were asked to stop. */
+static void test_absence(void)
+{
+    struct rg_match m = {0};
+    struct rg_pair p = {.match = &m, .left = true, .gone = true};
+    struct rg_transfer t = {0};
+    CU_ASSERT_EQUAL(rg_match_send(&p, &t), RG_ERR_PEER);
+    atomic_store(&m.winding, true);
+    CU_ASSERT_EQUAL(rg_match_send(&p, &t), RG_ERR_PEER); /* it died all the same */
+    p.goodbye = true;
+    CU_ASSERT_EQUAL(rg_match_send(&p, &t), RG_ERR_INTERRUPTED);
+    p.gone = p.goodbye = false;
+    CU_ASSERT_EQUAL(rg_match_recv(&p, &t), RG_ERR_INTERRUPTED);
+    atomic_store(&m.winding, false);
+    CU_ASSERT_EQUAL(rg_match_recv(&p, &t), RG_ERR_PEER);
+    atomic_store(&m.interrupted, true);
+    CU_ASSERT_EQUAL(rg_match_recv(&p, &t), RG_ERR_INTERRUPTED);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
+        {"peers that have left", test_absence},
         {"credit", test_credit},
         {"credit returns", test_credit_returns},
         {"rendezvous", test_rendezvous},

@@ -60,6 +60,15 @@ static float *left_of(const struct try *try, int dead)
     return values;
 }
 
+/* Of the part that is furthest behind. */
+static int64_t iterations_left(const struct try *try, int dead)
+{
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < try->job->network->parameters; i++)
+        least = RG_MIN(least, try->kept[holder(try, i, dead)].iterations);
+    return least;
+}
+
 static void expect_saved(const struct try *try, const struct rg_run *run, const float *values)
 {
     char digest[RG_DIGEST_TEXT];
@@ -148,10 +157,12 @@ static void try_seed(const char *file, const char *label, struct try *try, uint6
     for (int r = 0; r < NODES; r++)
         CU_ASSERT_TRUE(r == victim || results[r] == (r == lowest));
     CU_ASSERT_EQUAL(run->ending.missing[0] == 0, values != NULL);
-    if (values)
+    if (values) {
         expect_saved(try, run, values);
-    else
+        CU_ASSERT_EQUAL(run->iterations, iterations_left(try, victim));
+    } else {
         CU_ASSERT_TRUE(run->weights_sha256[0] == 0 && access(try->save, F_OK) != 0);
+    }
     if (values) /* rank 0 has the test samples */
         CU_ASSERT_EQUAL(isnan(run->final.accuracy), lowest > 0);
     if (whole) {
@@ -171,7 +182,7 @@ static void try_strategy(const char *file, const char *label, bool whole)
     close(fd);
     snprintf(sets, sizeof sets, "nodes=%d", NODES);
     if (strcmp(file, "matrix.xml") != 0)
-        snprintf(sets, sizeof sets, "nodes=%d replicas.replicas=%d", NODES, NODES);
+        snprintf(sets, sizeof sets, "nodes=%d replicas.replicas=%d server.servers=2", NODES, NODES);
     if (!harness_open(&study, file, sets))
         return;
     try.job = harness_job(&study, label);
@@ -213,22 +224,30 @@ static void test_missing(void)
     int layers = network->layer_count;
     CU_ASSERT_FATAL(layers >= 4);
     const struct {
-        int cut, width; /* layers [cut, cut + width) are nobody's */
+        int cut, width; /* layers [cut, cut + width) are nobody's, */
+        size_t but;     /* but for so many of their parameters */
         const char *form;
-    } cases[] = {{0, 1, "layer 1 of %d"}, {1, 2, "layer 2 to 3 of %d"}, {2, 1, "layer 3 of %d"}};
+    } cases[] = {{0, 1, 0, "layer 1 of %d"},
+                 {1, 2, 0, "layer 2 to 3 of %d"},
+                 {2, 1, 0, "layer 3 of %d"},
+                 {1, 1, 1, "layer 2 of %d"},
+                 {2, 0, 0, ""},
+                 {3, 0, 0, ""}};
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
         char wanted[80];
-        size_t first = rg_network_offset(network, cases[i].cut),
+        size_t first = rg_network_offset(network, cases[i].cut) + cases[i].but,
                end = rg_network_offset(network, cases[i].cut + cases[i].width);
         for (int r = 0; r < NODES; r++)
             rg_run_init(&try.run[r]);
-        try.kept[1] = (struct rg_kept){calloc(first + 1, sizeof(float)), 0, first, 7};
+        try.kept[1] = (struct rg_kept){calloc(first + 1, sizeof(float)), 0, first, 7 + (int)i % 2};
         try.kept[3] = (struct rg_kept){calloc(network->parameters - end + 1, sizeof(float)), end,
-                                       network->parameters - end, 8};
+                                       network->parameters - end, 8 - (int)i % 2};
         struct rg_mem_world_options world = {.size = NODES, .seed = i, .boards = try.job->boards};
         CU_ASSERT_EQUAL(rg_mem_world_run(&world, salvage, &try, results), 0);
         snprintf(wanted, sizeof wanted, cases[i].form, layers);
         CU_ASSERT_STRING_EQUAL(try.run[0].ending.missing, wanted);
+        if (!wanted[0]) /* whole, and as far as the one that is furthest behind */
+            CU_ASSERT_EQUAL(try.run[0].iterations, 7);
         forget(&try);
     }
     for (int r = 0; r < NODES; r++)
