@@ -43,8 +43,9 @@ static bool tcp_facts(const struct rg_link *l, struct tcp_info *info)
     return getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, info, &length) == 0;
 }
 
-/* Its answers to small packets come, those to large ones do not. */
-static void look_for_clogging(struct rg_link *l, double silent_s)
+/* Answers to small packets come, those to large ones do not; or nothing comes for a while, which is
+ * how the other end of such a path sees it. */
+static void suspect(struct rg_link *l, double silent_s)
 {
     struct tcp_info info;
     bool heard = silent_s <= AWAY_BEATS * l->mesh->beat_every_s;
@@ -53,18 +54,19 @@ static void look_for_clogging(struct rg_link *l, double silent_s)
     l->suspicion = clogged
                        ? "; small packets got through and large ones did not: is the MTU of the "
                          "path smaller than that of the port?"
-                       : "";
+                   : heard ? ""
+                           : "; there was no sign of life for a while: stopped, or large packets "
+                             "vanish on the way (MTU)";
 }
 
 static void lose_silent(struct rg_link *l, double seconds)
 {
     struct tcp_info info;
     bool answers = tcp_facts(l, &info) && info.tcpi_unacked == 0;
-    rg_link_lose(l, RG_ERR_PEER, "no sign of life for %.0f s%s%s", seconds,
-                 answers ? ", though its machine answers: it is stopped or hangs, or its large "
-                           "packets vanish on the way (MTU)"
-                         : "",
-                 l->suspicion);
+    rg_link_lose(l, RG_ERR_PEER, "no sign of life for %.0f s%s", seconds,
+                 answers ? ", though its machine answers: it is stopped or hangs, or large packets "
+                           "vanish on the way (MTU)"
+                         : "");
 }
 
 static void look_at(struct rg_link *l, double now, double away)
@@ -72,7 +74,7 @@ static void look_at(struct rg_link *l, double now, double away)
     struct rg_mesh *m = l->mesh;
     l->heard_s = l->heard ? now : l->heard_s + away;
     l->heard = false;
-    look_for_clogging(l, now - l->heard_s);
+    suspect(l, now - l->heard_s);
     if (now - l->heard_s > m->silence_s)
         lose_silent(l, now - l->heard_s);
     else if (!l->said)

@@ -34,7 +34,7 @@ struct rg_link {
     bool want_out;         /* waits for EPOLLOUT */
     bool dirty;            /* in mesh->dirty */
     bool heard, said;      /* something has been read, written since the last beat */
-    const char *suspicion; /* why nothing gets through, though the peer is heard: a clause, or "" */
+    const char *suspicion; /* what seems wrong with the path, or the peer: a clause, or "" */
     double heard_s;        /* date of the beat before which something was read last */
     struct rg_link *next_dirty;
     char host[RG_HOST_TEXT];

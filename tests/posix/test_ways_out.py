@@ -246,6 +246,7 @@ class Tests:
             require(status in (3, 4), "status", status)
             if result is None or not result["iterations"]:
                 require(run.saved() is None, "saved, and nothing was trained")
+                require("any more" not in text, "what is said to be missing never was")
                 return run, f"rank {victim}: nothing trained yet"
             require(status == 4 and result["status"] == "lost", "status", status, result["status"])
             self.expect_words(run, result, victim, text)

@@ -262,6 +262,8 @@ static bool salvage(struct ringnode *node, struct one_run *r, int code)
     if (r->job->numerics &&
         rg_mesh_rally(node->mesh, r->job->nodes, salvage_program, r, &result, &e) != 0)
         result = 0;
+    if (r->run->iterations == 0)
+        r->run->ending.missing[0] = '\0'; /* nothing was trained that could be missed */
     r->run->ending.early = true;
     r->run->ending.wanted_iterations = r->job->iterations;
     if (known) {
