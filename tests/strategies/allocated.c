@@ -44,6 +44,13 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 int __wrap_rg_node_run(struct rg_world *w, const struct rg_job *job,
                        const struct rg_node_options *options, struct rg_run *run);
 
+int __real_rg_node_salvage(struct rg_world *w, const struct rg_job *job,
+                           const struct rg_node_options *options, const struct rg_kept *kept,
+                           struct rg_run *run);
+int __wrap_rg_node_salvage(struct rg_world *w, const struct rg_job *job,
+                           const struct rg_node_options *options, const struct rg_kept *kept,
+                           struct rg_run *run);
+
 static struct block **bucket_of(const void *at)
 {
     return &buckets[((uintptr_t)at >> 4) % BUCKETS];
@@ -144,6 +151,16 @@ int __wrap_rg_node_run(struct rg_world *w, const struct rg_job *job,
     if (is_doomed(owner) && __lsan_disable)
         __lsan_disable();
     return __real_rg_node_run(w, job, options, run); /* the thread stays its rank's */
+}
+
+int __wrap_rg_node_salvage(struct rg_world *w, const struct rg_job *job,
+                           const struct rg_node_options *options, const struct rg_kept *kept,
+                           struct rg_run *run)
+{
+    owner = w->rank;
+    if (is_doomed(owner) && __lsan_disable)
+        __lsan_disable();
+    return __real_rg_node_salvage(w, job, options, kept, run);
 }
 
 void allocated_begin(uint32_t doomed)

@@ -1,6 +1,7 @@
 /* Which rank of the mem world has allocated what and not freed it. Link with
  * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free,
- * --wrap=pthread_create,--wrap=rg_node_run: the linker then sends the project's own calls here. */
+ * --wrap=pthread_create,--wrap=rg_node_run,--wrap=rg_node_salvage: the linker then sends the
+ * project's own calls here. */
 #ifndef RG_TESTS_ALLOCATED_H
 #define RG_TESTS_ALLOCATED_H
 

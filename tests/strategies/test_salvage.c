@@ -3,6 +3,7 @@
  * die as well. */
 #include "base/check.h"
 #include "base/digest.h"
+#include "strategies/allocated.h"
 #include "strategies/harness.h"
 #include "support/suite.h"
 #include <stdlib.h>
@@ -132,17 +133,26 @@ static bool lose_one(struct try *try, uint64_t dice, int victim, long most)
     return kept;
 }
 
+/* Who dies in training, and in every third try who else in the run after it (-1: nobody). */
+static void draw_victims(uint64_t seed, int *victim, int *second)
+{
+    uint64_t dice = rg_mix64(seed);
+    *victim = (int)(dice % NODES);
+    *second = seed % 3 ? -1 : (*victim + 1 + (int)(dice / 8 % (NODES - 1))) % NODES;
+}
+
 static void try_seed(const char *file, const char *label, struct try *try, uint64_t seed,
                      bool whole)
 {
     uint64_t dice = rg_mix64(seed);
-    int victim = (int)(dice % NODES), lowest = victim == 0, results[NODES];
+    int victim, second, results[NODES];
+    draw_victims(seed, &victim, &second);
+    int lowest = victim == 0;
     if (!lose_one(try, dice, victim, 900))
         return;
     struct rg_mem_world_options world = {.size = NODES, .seed = dice, .boards = try->job->boards};
     world.deaths[0] = (struct rg_mem_death){victim, 1};
-    bool again = seed % 3 == 0; /* and one more, somewhere on the way */
-    int second = (victim + 1 + (int)(dice / 8 % (NODES - 1))) % NODES;
+    bool again = second >= 0;
     if (again)
         world.deaths[1] = (struct rg_mem_death){second, 1 + (long)(dice / 512 % 12)};
     CU_ASSERT_EQUAL(rg_mem_world_run(&world, salvage, try, results), 0);
@@ -190,8 +200,12 @@ static void try_strategy(const char *file, const char *label, bool whole)
         rg_run_init(&try.run[r]);
     unlink(try.save);
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        int victim, second;
+        draw_victims(seed, &victim, &second);
+        allocated_begin(1u << victim | (second < 0 ? 0 : 1u << second));
         try_seed(file, label, &try, seed, whole);
         forget(&try);
+        CU_ASSERT_EQUAL(allocated_end(), 0);
     }
     for (int r = 0; r < NODES; r++)
         rg_run_free(&try.run[r]);
