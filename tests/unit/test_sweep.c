@@ -224,6 +224,35 @@ static void test_too_many(void)
     CU_ASSERT_TRUE(complains(&e, scratch_path("sweep.xml"), 9, "16777216 points|1000000"));
 }
 
+/* Files of the data stand beside the scenario, wherever the program runs. */
+static void test_data_files(void)
+{
+    static const char text[] =
+        "<scenario name=\"test\" seed=\"7\">\n"
+        "  <platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>\n"
+        "  <network file=\"two.xml\"/>\n"
+        "  <data kind=\"csv\" file=\"a.csv\"/>\n"
+        "  <training batch=\"2\" iterations=\"2\" learning-rate=\"0.5\"/>\n"
+        "  <strategy label=\"single\" kind=\"single\"/>\n"
+        "  <sweep key=\"file\" values=\"a.csv,b.csv\"/>\n"
+        "  <sweep key=\"label\" values=\"first,3\"/>\n"
+        "</scenario>\n";
+    static const char rows[] = "0,1,1\n1,2,0\n0,3,0\n1,4,1\n0,5,1\n";
+    struct rg_study study;
+    struct rg_sweep_plan plan;
+    struct rg_error e = {0};
+    scratch_text("two.xml", "<network name=\"n\" input=\"2\"><dense outputs=\"2\"/></network>\n");
+    scratch_text("a.csv", rows);
+    scratch_text("b.csv", rows);
+    const struct rg_study_want want = {.file = scratch_text("data.xml", text)};
+    int err = rg_sweep_open(&want, NULL, NULL, &study, &plan, &e);
+    if (err)
+        printf("\n    %s\n", e.text);
+    CU_ASSERT_EQUAL_FATAL(err, 0);
+    CU_ASSERT_EQUAL(plan.run_count, 4);
+    rg_sweep_close(&plan);
+}
+
 /* A plain study takes no sweep unless it is pinned or another strategy's. */
 static void test_plain_studies(void)
 {
@@ -331,6 +360,7 @@ int main(int argc, char **argv)
         {"--set pins a sweep", test_pinned},
         {"bad sweeps are refused with their line", test_refusals},
         {"too many points", test_too_many},
+        {"files of the data", test_data_files},
         {"plain studies refuse sweeps", test_plain_studies},
         {"a run's study is what --set gives", test_enter},
         {"the digest covers every point", test_digest},
