@@ -25,6 +25,7 @@
 #endif
 
 #define VARIABLE "OPENBLAS_CORETYPE"
+#define THREADS  "OPENBLAS_NUM_THREADS"
 #define CHOSEN   "RINGTMP_BLAS_KERNELS" /* names what was chosen here, for the second execution */
 
 static char note[160];
@@ -121,7 +122,11 @@ void rg_blas_setup(char **argv)
     const char *better = rg_blas_better();
     if (user || !better || !strstr(openblas_get_config(), "DYNAMIC_ARCH"))
         return;
-    if (setenv(VARIABLE, better, 1) == 0 && setenv(CHOSEN, better, 1) == 0)
+    /* Else it would start a thread a core while it is loaded, each with 128 MiB of address space,
+     * and where there is not so much wait for them for ever. Threads that are wanted it starts
+     * later. */
+    if (setenv(VARIABLE, better, 1) == 0 && setenv(CHOSEN, better, 1) == 0 &&
+        setenv(THREADS, "1", 0) == 0)
         execute_again(argv);
     unsetenv(VARIABLE);
     unsetenv(CHOSEN);

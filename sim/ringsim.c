@@ -11,6 +11,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/limits.h"
+#include "base/sizes.h"
 #include "children.h"
 #include "engine.h"
 #include "models/blas.h"
@@ -303,10 +305,36 @@ static int note_probed(struct probed *probed, const char *file, int nodes)
     return 1;
 }
 
+/* All nodes live in one process: a stack and messages each, and where numbers are computed what
+ * they train with. */
+enum { NODE_BYTES = 128 << 10 };
+
+static int check_limits(const struct rg_study *study, struct rg_error *e)
+{
+    int result = 0;
+    for (int i = 0; i < study->job_count && result == 0; i++) {
+        const struct rg_job *job = &study->jobs[i];
+        struct rg_error why = {0};
+        char who[100];
+        if (job->refused || rg_job_fits(job, NULL) != 0)
+            continue;
+        uint64_t bytes = (uint64_t)job->nodes * NODE_BYTES;
+        for (int rank = 0; rank < job->nodes && job->numerics; rank++)
+            bytes = rg_size_plus(bytes, job->strategy->memory(job, rank));
+        snprintf(who, sizeof who, "%.64s, %d nodes in one process", job->label, job->nodes);
+        result = rg_limits_address_space(bytes, who, &why);
+        if (result)
+            rg_fail_at(e, study->scenario.file, 0, "%s", why.text);
+    }
+    return result;
+}
+
 /* What SimGrid thinks of the platform of a point, before anything is run or written. */
 static int probe(void *arg, const struct rg_study *study, struct rg_error *e)
 {
-    int nodes = 1;
+    int nodes = 1, limited = check_limits(study, e);
+    if (limited)
+        return limited;
     for (int i = 0; i < study->job_count; i++)
         nodes = RG_MAX(nodes, study->jobs[i].nodes);
     int unknown = note_probed(arg, study->platform.file, nodes);

@@ -177,12 +177,28 @@ static void attend(struct rg_gathering *g)
         rg_join_receive_visitors(g);
 }
 
+/* poll refuses more entries than descriptors may be open, those that are none included. */
+static int poll_open(struct rg_gathering *g, int count, int wait_ms)
+{
+    struct pollfd *open = g->polls + count;
+    int there = 0;
+    for (int i = 0; i < count; i++)
+        if (g->polls[i].fd >= 0)
+            open[there++] = g->polls[i];
+    int ready = poll(open, (nfds_t)there, wait_ms);
+    there = 0;
+    for (int i = 0; i < count && ready > 0; i++)
+        if (g->polls[i].fd >= 0)
+            g->polls[i].revents = open[there++].revents;
+    return ready;
+}
+
 /* One look at everything, until `next` at most. False: that does not work here. */
 static bool look_round(struct rg_gathering *g, double next)
 {
     int n = add_polls(g);
     double left = RG_MIN(next - rg_clock_s(), g->o->stop ? 0.1 : 10.0);
-    int ready = poll(g->polls, (nfds_t)n, left > 0 ? (int)(1000 * left) + 1 : 0);
+    int ready = poll_open(g, n, left > 0 ? (int)(1000 * left) + 1 : 0);
     if (ready > 0)
         attend(g);
     if (ready >= 0 || errno == EINTR)
@@ -296,7 +312,7 @@ int rg_join_mesh(const struct rg_join *o, struct rg_connection *connections, str
                              .e = e};
     size_t n = (size_t)g.size;
     g.places = calloc(n, sizeof *g.places);
-    g.polls = calloc(1 + n + RG_VISITORS, sizeof *g.polls);
+    g.polls = calloc(2 * (1 + n + RG_VISITORS), sizeof *g.polls);
     for (size_t r = 0; r < n; r++) {
         connections[r] = (struct rg_connection){.fd = -1};
         if (g.places)

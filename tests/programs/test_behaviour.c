@@ -616,6 +616,49 @@ static void nothing_finished_is_no_table(void)
     CU_ASSERT_PTR_NULL(strstr(output.out, "accuracy"));
 }
 
+/* poll refuses more entries than descriptors may be open: the ranks never met. */
+static void few_descriptors_are_enough_or_told(void)
+{
+    struct command_output output;
+    const char *run = "prlimit --nofile=%d:%d " RG_BINARY_DIR
+                      "/ringnode tests/data/matrix.xml --local 4 --set nodes=4 "
+                      "--strategy gpipe --meter none";
+    char line[400];
+    snprintf(line, sizeof line, run, 32, 32);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    snprintf(line, sizeof line, run, 16, 16);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 1);
+    CU_ASSERT_EQUAL(lines_in(output.err), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "descriptors are needed, 16 are allowed (ulimit -n"));
+    snprintf(line, sizeof line, run, 16, 64); /* may be raised */
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+}
+
+/* 64 nodes whose numbers are computed fit 8 GB; where there is too little it is said, with the
+ * limit that was too little, before anything runs. */
+static void address_space_is_enough_or_told(void)
+{
+    struct command_output output;
+    const char *run = "prlimit --as=%ld " RG_BINARY_DIR
+                      "/ringsim scenarios/pi-cluster-64.xml --set iterations=1 --jobs 1 %s";
+    char line[400];
+    snprintf(line, sizeof line, run, 8000000L << 10, "");
+    command_run(line, 120, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    snprintf(line, sizeof line, run, 500000L << 10, "");
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 1);
+    CU_ASSERT_EQUAL(lines_in(output.err), 1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(output.err, "kB of address space are needed, 500000 are allowed"));
+    snprintf(line, sizeof line, run, 500000L << 10, "--set numerics=skip");
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
@@ -639,6 +682,8 @@ int main(int argc, char **argv)
         {"the scaling that was saved is taken", saved_scaling_is_taken},
         {"accuracy is told by class", accuracy_is_told_by_class},
         {"a full disk keeps the result", a_full_disk_keeps_the_result},
+        {"few descriptors are enough, or told", few_descriptors_are_enough_or_told},
+        {"address space is enough, or told", address_space_is_enough_or_told},
         {"where no run has finished there is no table", nothing_finished_is_no_table},
     };
     if (!mkdtemp(folder))

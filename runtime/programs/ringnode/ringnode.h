@@ -40,6 +40,10 @@ struct ringnode {
     int rest_code;                   /* why the remaining strategies cannot run; 0: they can */
 };
 
+/* That a rank has open beside a socket for each other one: polls, callers at the door, files, a
+ * meter. */
+enum { RINGNODE_DESCRIPTORS = 16 };
+
 /* The command line, into a struct ringnode. */
 extern const struct argp ringnode_argp;
 

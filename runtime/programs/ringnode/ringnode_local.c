@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/cores.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -129,7 +130,11 @@ int ringnode_run_local(struct ringnode *node)
     int *listeners = calloc((size_t)count, sizeof *listeners);
     pid_t *pids = calloc((size_t)count, sizeof *pids);
     RG_ASSERT(listeners && pids);
-    int result = rg_local_listen(count, listeners, &node->hosts, &e);
+    char who[40];
+    snprintf(who, sizeof who, "%d ranks on this machine", count);
+    int result = rg_limits_descriptors(count + RINGNODE_DESCRIPTORS, who, &e);
+    if (result == 0)
+        result = rg_local_listen(count, listeners, &node->hosts, &e);
     if (result)
         return rg_cli_complain("ringnode", result, e.text);
     fflush(NULL);

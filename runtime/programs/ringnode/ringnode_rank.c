@@ -7,6 +7,7 @@
 #include "base/cores.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/signals.h"
 #include "models/blas.h"
 #include "node/node.h"
@@ -502,6 +503,13 @@ int ringnode_run_rank(struct ringnode *node, int listener)
     char digest[RG_DIGEST_TEXT];
     struct rg_error e = {0};
     double started_s = rg_clock_s();
+    char who[40];
+    snprintf(who, sizeof who, "rank %d of %d", node->rank, node->hosts.count);
+    if (rg_limits_descriptors(node->hosts.count + RINGNODE_DESCRIPTORS, who, &e) != 0) {
+        if (listener >= 0)
+            close(listener);
+        return rg_cli_complain("ringnode", e.code, e.text);
+    }
     digest_of_run(node, digest);
     struct rg_join join = {.rank = node->rank,
                            .hosts = &node->hosts,

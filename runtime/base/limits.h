@@ -1,0 +1,16 @@
+/* What the system lets a process have, held against what it is about to need: told in one line
+ * before anything runs, rather than by whatever fails first. */
+#ifndef RG_BASE_LIMITS_H
+#define RG_BASE_LIMITS_H
+
+#include "base/error.h"
+#include <stdint.h>
+
+/* So many more descriptors than are open now, for what `who` says ("4 ranks"); a soft limit below
+ * that is raised where the hard one allows it. RG_ERR_NOMEM. */
+int rg_limits_descriptors(int more, const char *who, struct rg_error *e);
+
+/* So many more bytes of address space (ulimit -v). RG_ERR_NOMEM. */
+int rg_limits_address_space(uint64_t more, const char *who, struct rg_error *e);
+
+#endif
