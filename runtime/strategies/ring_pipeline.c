@@ -279,7 +279,7 @@ static int check_depth(struct rg_job *job, struct rg_ring *ring, struct rg_error
         given->automatic ? set_depths_that_fit(ring, e) : set_depths(ring, (int)given->number, e);
     if (result == 0 && wants_fit(job))
         result = fit_units(job, ring, given, e);
-    if (result == 0 && !given->automatic)
+    if (result == 0 && !given->automatic && !job->settled)
         result = check_given(job, ring, param, e);
     given->number = ring->depth[0];
     return result;

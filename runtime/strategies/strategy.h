@@ -56,6 +56,7 @@ struct rg_job {
     uint64_t seed;
     bool numerics;
     void *plan;   /* what `check` worked out once for all ranks; freed by `forget` */
+    bool settled; /* its values are what another rank's check has found, and none the user's wish */
     bool refused; /* `check` said no, or there are too few nodes: it cannot run */
 };
 

@@ -92,6 +92,7 @@ int rg_job_settle(struct rg_job *job, const char *text, char *own, size_t size, 
         return 0;
     describe_difference(job, text, own, size);
     int result = take_values(job, text, e);
+    job->settled = true;
     if (job->strategy->forget)
         job->strategy->forget(job);
     result = result ? result : job->strategy->check(job, e);
