@@ -282,7 +282,23 @@ def compare_files(a, b):
     if kernels[0] != kernels[1]:
         words = [f"{one_line(kernel)}, {one_line(threads)} threads" for kernel, threads in kernels]
         warnings.append(f"{names}: OpenBLAS kernels {words[0]} simulated, {words[1]} measured: weights may differ")
+    warnings += [f"{root['path']}: {kinds}: weights may differ" for root in (a, b) for kinds in [kinds_of_nodes(root)]
+                 if kinds]
     return warnings
+
+
+def kinds_of_nodes(root):
+    """ "ranks 0, 1: x86_64 Haswell glibc 2.36; rank 2: ...", where the nodes of a file are of several kinds; else None."""
+    ranks = {}
+    for run in root.get("runs") or []:
+        for node in run.get("per_node") or []:
+            kind = tuple(one_line(node[key]) for key in ("machine", "kernels", "libm") if node.get(key))
+            if kind:
+                ranks.setdefault(kind, set()).add(node.get("rank"))
+    if len(ranks) < 2:
+        return None
+    return "; ".join(f"rank{'s' if len(of) > 1 else ''} {', '.join(map(str, sorted(of)))}: {' '.join(kind)}"
+                     for kind, of in ranks.items())
 
 
 # ---- errors of all pairs ----

@@ -16,4 +16,8 @@ const char *rg_blas_note(void); /* one line for the user when kernels were chose
  * OPENBLAS_CORETYPE, say), or NULL. */
 const char *rg_blas_better(void);
 
+/* Kernels by their names: products give the same bits while they sum up to so many numbers, as far
+ * as is known; INT_MAX: they are the same, 0: no length is known. */
+int rg_blas_alike(const char *one, const char *other);
+
 #endif

@@ -19,10 +19,12 @@ struct rg_node_options {
     const char *save;     /* rank 0: write the trained parameters here, or NULL */
     bool trace;           /* gather timelines; rank 0's word counts */
     const char *host;     /* this node's name in the result */
+    const char *machine;  /* this node's architecture, and C library; NULL: no machine of its own */
+    const char *libm;
     /* What this node's board tells of its heat, after the training; NULL: nothing. */
     void (*heat)(void *arg, struct rg_run_heat *heat);
     void *heat_arg;
-    const char *pace;     /* the board whose time computations take, or NULL: their own */
+    const char *pace; /* the board whose time computations take, or NULL: their own */
     void (*progress)(void *arg, int64_t done, int64_t total,
                      double time_s); /* rank 0; NULL: none */
     void *progress_arg;

@@ -4,6 +4,7 @@
 #include "node/node_parts.h"
 
 #include "base/check.h"
+#include "models/blas.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,11 @@ static void account(const struct node *n, struct rg_run *own)
     n->job->strategy->observe(n->state, &seen);
     node->rank = n->w->rank;
     rg_copy_text(node->host, sizeof node->host, n->options->host ? n->options->host : "");
+    if (n->options->machine) {
+        rg_copy_text(node->machine, sizeof node->machine, n->options->machine);
+        rg_copy_text(node->libm, sizeof node->libm, n->options->libm);
+        rg_copy_text(node->kernels, sizeof node->kernels, rg_blas_kernels());
+    }
     node->busy_s = c->busy_s;
     node->comm_s = fmax(rg_board_load_s(board, sent), rg_board_load_s(board, received));
     node->energy_J = n->energy.total_J;

@@ -90,7 +90,8 @@ static void write_field(struct rg_json *j, const struct rg_field *field, const v
         rg_json_flag(j, field->name, *(const bool *)member);
         break;
     case RG_FIELD_TEXT:
-        rg_json_text(j, field->name, or_null && !member[0] ? NULL : member);
+        if (member[0] || !(field->flags & RG_FIELD_LEFT_OUT))
+            rg_json_text(j, field->name, or_null && !member[0] ? NULL : member);
         break;
     case RG_FIELD_CHOICE:
         rg_json_text(j, field->name, field->choices[rg_field_whole(field, at)]);

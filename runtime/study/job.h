@@ -69,12 +69,15 @@ int rg_study_check_overlap(const struct rg_scenario *scenario, struct rg_error *
 int rg_job_fits(const struct rg_job *job, struct rg_error *e);
 int rg_job_fits_in(const struct rg_job *job, uint64_t addressable, struct rg_error *e);
 
+/* The most numbers that a matrix product of the job adds up, over the whole batch at once. */
+int rg_job_longest_sum(const struct rg_job *job);
+
 /* All that `check` has decided, as "nodes=5 partition=4,4,3 ...": malloc'ed, NULL when memory is
  * out. */
 char *rg_job_settled(const struct rg_job *job);
 /* Take what another rank's job has decided, as rg_job_settled wrote it there, in place of what this
- * one has; own: what that was, as far as it differs (empty: nothing does). RG_ERR_PROTOCOL, _INVALID
- * or _NOMEM with one line: the job cannot run here. */
+ * one has; own: what that was, as far as it differs (empty: nothing does). RG_ERR_PROTOCOL,
+ * _INVALID or _NOMEM with one line: the job cannot run here. */
 int rg_job_settle(struct rg_job *job, const char *text, char *own, size_t size, struct rg_error *e);
 
 /* What the strategy predicts for the job. Where the boards share one medium, all that is sent takes

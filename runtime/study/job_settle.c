@@ -9,8 +9,22 @@
 #include "study/job_parts.h"
 
 #include "base/check.h"
+#include "models/stage.h"
 #include <stdlib.h>
 #include <string.h>
+
+int rg_job_longest_sum(const struct rg_job *job)
+{
+    const struct rg_stage all = {.network = job->network, .to = job->network->layer_count};
+    struct rg_work work = {0};
+    int longest = 0;
+    rg_stage_work(&all, job->batch, RG_FORWARD, &work);
+    rg_stage_work(&all, job->batch, RG_BACKWARD, &work);
+    for (int i = 0; i < work.count; i++)
+        longest = RG_MAX(longest, work.cost[i].m > 0 ? work.cost[i].k : 0);
+    rg_work_free(&work);
+    return longest;
+}
 
 char *rg_job_settled(const struct rg_job *job)
 {

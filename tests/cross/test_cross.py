@@ -121,6 +121,8 @@ def check_close_plans(native, command, folder):
         plan = others if place == 0 else alike["params"]["partition"]
         assert run["params"]["partition"] == plan, (place, run["params"])
         assert abs(run["final"]["loss"] - alike["final"]["loss"]) < 1e-6, (place, run["final"])
+        kinds = {(node["machine"], node["kernels"]) for node in run["per_node"]}
+        assert len(kinds) == 2 and all(node["libm"].startswith("glibc ") for node in run["per_node"]), run["per_node"]
         said = sum("took rank 0's plan" in note for note in run.get("notes", []))
         assert said == (0 if not close else 4 if place == 0 else 1), (place, run.get("notes"))
     print(f"plans: {alike['params']['partition']} natively, {others} emulated: rank 0's in all", flush=True)

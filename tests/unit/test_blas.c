@@ -118,11 +118,26 @@ static void test_kernels_missing(void)
     CU_ASSERT(strstr(o.note, "has no") != NULL);
 }
 
+/* By name, whoever comes first; the shortest length that is known where several kinds are meant. */
+static void test_alike(void)
+{
+    CU_ASSERT_EQUAL(rg_blas_alike("Haswell", "HASWELL"), INT_MAX);
+    CU_ASSERT_EQUAL(rg_blas_alike("Haswell", "SkylakeX"), 0);
+    CU_ASSERT_EQUAL(rg_blas_alike("Sandybridge", "ARMV6"), 240);
+    CU_ASSERT_EQUAL(rg_blas_alike("armv6", "nehalem"), 240);
+    CU_ASSERT_EQUAL(rg_blas_alike("cortexa53", "cortexa72"), 256);
+    CU_ASSERT_EQUAL(rg_blas_alike("CORTEXA72", "CORTEXA53"), 256);
+    CU_ASSERT_EQUAL(rg_blas_alike("cortexa72", "neoversen1"), 320);
+    CU_ASSERT_EQUAL(rg_blas_alike("cortexa5", "cortexa72"), 0); /* no part of a name is one */
+    CU_ASSERT_EQUAL(rg_blas_alike("", "Zen"), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"an unknown processor gets what its features allow", test_unknown_processor},
         {"a user's value is left alone", test_user_decides},
+        {"kernels that give the same bits", test_alike},
         {"which kernels go with which features", test_features},
         {"kernels that OpenBLAS does not have", test_kernels_missing},
     };
