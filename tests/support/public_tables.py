@@ -48,7 +48,8 @@ def iris():
     text = "Id,SepalLengthCm,SepalWidthCm,PetalLengthCm,PetalWidthCm,Species\n" + lines(
         ",".join([str(i + 1)] + [f"{value:.1f}" for value in values] + [names[label]])
         for i, (values, label) in enumerate(rows))
-    return Table("iris with names", 'kind="csv" file="Iris.csv" train="100" test="50"', {"Iris.csv": text}, rows, test=50)
+    return Table("iris with names", 'kind="csv" file="Iris.csv" train="100" test="50"', {"Iris.csv": text}, rows,
+                 test=50)
 
 
 def clouds(draw, count, classes, scales, apart):
@@ -170,7 +171,8 @@ def sensor_log(draw):
     for i in range(500):
         minute += 1
         label = int(draw.random() < 0.4)
-        values = [draw.gauss(20.5 + 0.5 * label, 0.6), draw.gauss(26 + label, 2), max(0, draw.gauss(90 + 180 * label, 110)),
+        values = [draw.gauss(20.5 + 0.5 * label, 0.6), draw.gauss(26 + label, 2),
+                  max(0, draw.gauss(90 + 180 * label, 110)),
                   draw.gauss(550 + 150 * label, 150)]
         values = [float(f"{value:.2f}") for value in values]
         date = f"2015-02-{4 + minute // 1440:02d} {minute // 60 % 24:02d}:{minute % 60:02d}:00"
@@ -198,6 +200,7 @@ def all_tables():
     def draw(seed):
         return random.Random(seed)
     return [iris(), wine(draw(1)), adult(draw(2)), picture_table(draw(3), "MNIST as CSV", 0),
-            picture_table(draw(4), "Fashion-MNIST as CSV", 1), idx_table(draw(5), "MNIST, four idx files", 10, 0, True, 120),
+            picture_table(draw(4), "Fashion-MNIST as CSV", 1),
+            idx_table(draw(5), "MNIST, four idx files", 10, 0, True, 120),
             idx_table(draw(6), "Fashion-MNIST, four idx files", 10, 0, False, 120),
             idx_table(draw(7), "EMNIST letters", 26, 1, True, 110), har(draw(8)), sensor_log(draw(9)), libsvm(draw(10))]
