@@ -257,7 +257,7 @@ class Killing:
 
 
 def is_complete(run):
-    return run.result is not None and all(one["status"] == "ok" or is_overrun(one)
+    return run.result is not None and all(one["status"] in ("ok", "diverged") or is_overrun(one)
                                           for one in run.result["runs"])
 
 
@@ -324,14 +324,14 @@ def look_at_files(run, killing, reference):
         with open(run.path("run.trace"), encoding="utf-8") as stream:
             json.load(stream)
     if os.path.exists(run.path("net.safetensors")):
-        if os.path.getsize(run.path("net.safetensors")) != reference["saved"]:
+        if reference["saved"] not in (None, os.path.getsize(run.path("net.safetensors"))):
             raise Wrong("a checkpoint that is not whole")
     if run.result is None:
         return
     if [one["label"] for one in run.result["runs"]] != reference["labels"]:
         raise Wrong("runs are missing from the result")
     for one, digest in zip(run.result["runs"], reference["digests"]):
-        if one["status"] not in ("ok", "failed", "interrupted", "lost"):
+        if one["status"] not in ("ok", "failed", "interrupted", "lost", "diverged"):
             raise Wrong(f"{one['label']}: status {one['status']}")
         if one["status"] == "ok" and one["weights_sha256"] != digest:
             raise Wrong(f"{one['label']}: other weights than undisturbed")
@@ -354,7 +354,8 @@ def undisturbed(options, seed):
             overrun = result and any(map(is_overrun, result["runs"]))
             if late or (status != 0 and not (status == 1 and overrun)):
                 raise Wrong(f"undisturbed: process {index}: status {status}\n{run.log(index)}")
-        saved = os.path.getsize(run.path("net.safetensors")) if run.save else 0
+        kept = run.save and result["runs"][0]["status"] != "diverged"
+        saved = os.path.getsize(run.path("net.safetensors")) if kept else None
         return life_s, {"labels": [one["label"] for one in result["runs"]], "saved": saved,
                         "digests": [one["weights_sha256"] for one in result["runs"]]}
     finally:
