@@ -18,10 +18,4 @@ void rg_engine_start(const char *platform, double link_rate, bool energy);
 int rg_engine_hosts(const char *platform, char *const *names, const struct rg_board *const *boards,
                     int ranks, sg_host_t *hosts, struct rg_error *e);
 
-/* Would it work? Loads the platform in a child, finds the hosts and the routes between neighbours
- * and with the first of them, and holds their rates and clocks against the datasheets.
- * RG_ERR_INVALID with one line in *e. */
-int rg_engine_probe(const char *platform, double link_rate, char *const *hosts,
-                    const struct rg_board *const *boards, int count, struct rg_error *e);
-
 #endif

@@ -192,6 +192,7 @@ void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *t
     } else { /* a node knows nothing of the sweep it is part of */
         for (int i = task->run.sweep_count; i < head->sweep_count; i++)
             RG_ASSERT(rg_run_setting(&task->run, head->sweep[i].name, head->sweep[i].value) == 0);
+        task->run.predicted.rough = head->predicted.rough;
         task->over = true;
     }
     r->unwritten = true;

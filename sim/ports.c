@@ -32,6 +32,8 @@ struct rg_sim_route {
     struct rg_sim_queue *queue;   /* before the receiver; NULL: none, and no uplink either */
     struct rg_sim_faults *faults; /* NULL: no link ever changes */
     double latency;
+    sg_link_t *links; /* [link_count], where their latencies change; else NULL */
+    size_t link_count;
     const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
 };
 
@@ -44,6 +46,7 @@ struct rg_sim_ports {
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
     struct rg_sim_queue *queues;
     double *latencies; /* of all links, as the platform has them */
+    bool latencies_change;
     struct rg_sim_route *routes;
 };
 
@@ -194,6 +197,7 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
         return;
     for (struct rg_sim_route *r = p->routes, *next; r; r = next) {
         next = r->next;
+        free(r->links);
         free(r);
     }
     free(p->work);
@@ -202,6 +206,27 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
     free(p->queues);
     free(p->latencies);
     free(p);
+}
+
+void rg_sim_ports_follow_latencies(struct rg_sim_ports *p, bool change)
+{
+    p->latencies_change = change;
+}
+
+/* A profile has given a link its latency back, or another: lift it again. */
+static double latency_now(const struct rg_sim_route *route)
+{
+    double latency = 0;
+    for (size_t i = 0; i < route->link_count; i++) {
+        double *lifted = sg_link_get_data(route->links[i]);
+        double now = sg_link_get_latency(route->links[i]);
+        if (now > 0) {
+            *lifted = now;
+            sg_link_set_latency(route->links[i], 0);
+        }
+        latency += *lifted;
+    }
+    return route->links ? latency : route->latency;
 }
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target)
@@ -229,7 +254,12 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
     size_t count = rg_route_links(route->from, route->to, &links);
     for (size_t i = 0; i < count; i++)
         route->latency += *(double *)sg_link_get_data(links[i]);
-    free(links);
+    if (p->latencies_change) {
+        route->links = links;
+        route->link_count = count;
+    } else {
+        free(links);
+    }
     return route;
 }
 
@@ -346,6 +376,7 @@ double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t 
     double bytes = (double)(payload + RG_MESSAGE_HEADER), wire = wire_bytes(route, payload);
     double queued = 0;
     sg_exec_t sending = NULL;
+    double latency = latency_now(route);
     if (route->board) {
         rg_sim_end_work(begin_work(route->from, route->board->message_s));
         rg_sim_end_work(*receiving);
@@ -361,7 +392,7 @@ double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t 
     double passed = simgrid_get_clock();
     rg_sim_end_work(sending);
     queued = fmax(0, queued - (simgrid_get_clock() - passed));
-    return queued + route->latency + (route->target ? route->target->message_s : 0);
+    return queued + latency + (route->target ? route->target->message_s : 0);
 }
 
 double rg_sim_port_J(const struct rg_sim_ports *p, int rank)

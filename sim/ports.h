@@ -29,6 +29,8 @@ int rg_sim_ports_check(const sg_host_t *hosts, const struct rg_board *const *boa
 struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
                                       int size, bool energy, struct rg_sim_faults *faults);
 void rg_sim_ports_free(struct rg_sim_ports *p);
+/* Do the platform's profiles change latencies? Then every message looks at them. */
+void rg_sim_ports_follow_latencies(struct rg_sim_ports *p, bool change);
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target);
 

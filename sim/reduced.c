@@ -21,10 +21,12 @@
 
 enum { FIRST_LOOK = 6, WORTH_IT = 12 };
 
-bool rg_may_extrapolate(const struct rg_job *job, const struct rg_scenario *scenario, bool traced)
+bool rg_may_extrapolate(const struct rg_job *job, const struct rg_study *study, bool traced)
 {
+    const struct rg_scenario *scenario = &study->scenario;
     return !job->numerics && isnan(scenario->stop_accuracy) && !traced &&
-           !rg_scenario_has_faults(scenario) && job->iterations >= WORTH_IT;
+           !rg_scenario_has_faults(scenario) && !study->platform.changes &&
+           job->iterations >= WORTH_IT;
 }
 
 /* ---- what a child tells ---- */
@@ -247,13 +249,6 @@ static bool extrapolate(const struct child *whole, const struct told *told, stru
     }
     good = good && rg_reduction_holds(&reduction, runs);
     good = good && rg_extrapolate(&reduction, runs, run) == 0;
-    const struct rg_board *board = job->boards[0];
-    if (good && board->shared_medium) /* c is of all nodes together */
-        run->formula.c_s =
-            (board->keyed
-                 ? run->traffic.wire_bytes / board->port_rate /* messages of any sizes */
-                 : rg_board_wire_s(board, run->traffic.messages, run->traffic.payload_bytes)) /
-            (double)run->iterations;
     for (int i = 0; i < RG_REDUCED_RUNS; i++) {
         rg_run_free(&runs[i].run);
         free(runs[i].marks);

@@ -13,7 +13,7 @@ typedef void (*rg_simulate_fn)(void *arg, const struct rg_job *job, rg_iteration
 
 /* May iterations of this job be taken for one another? What makes one differ from the next, or
  * wants to see every one, is named here. */
-bool rg_may_extrapolate(const struct rg_job *job, const struct rg_scenario *scenario, bool traced);
+bool rg_may_extrapolate(const struct rg_job *job, const struct rg_study *study, bool traced);
 
 /* Simulate until the job is steady, then short runs of it in its stead, each in a process of its
  * own; or all of it, where it does not become steady, or too late. *run is filled in as by

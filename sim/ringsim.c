@@ -14,12 +14,12 @@
 #include "base/limits.h"
 #include "base/sizes.h"
 #include "children.h"
-#include "engine.h"
 #include "models/blas.h"
 #include "node/node.h"
 #include "reduced.h"
 #include "result/checkpoint.h"
 #include "scenario/text.h"
+#include "survey.h"
 #include "world_sim.h"
 #include <errno.h>
 #include <math.h>
@@ -69,6 +69,7 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     struct rg_sim_options options = {.platform = s->ringsim->study.platform.file,
                                      .link_rate =
                                          s->ringsim->study.scenario.training.bandwidth_factor,
+                                     .latencies_change = s->ringsim->study.platform.latency_changes,
                                      .size = job->nodes,
                                      .hosts = s->ringsim->study.platform.names,
                                      .boards = job->boards,
@@ -108,7 +109,7 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
     struct simulation s = {.ringsim = r, .shared = &r->shared[index]};
     struct rg_run run;
     rg_run_init(&run);
-    if (!r->full && rg_may_extrapolate(task->job, &r->study.scenario, r->options.trace != NULL))
+    if (!r->full && rg_may_extrapolate(task->job, &r->study, r->options.trace != NULL))
         rg_run_reduced(task->job, simulate_job, &s, &run);
     else
         simulate_job(&s, task->job, NULL, NULL, &run);
@@ -275,36 +276,6 @@ static const struct argp argp = {
 
 /* ---- main ---- */
 
-/* Platforms that SimGrid has looked at, and how many of their hosts. */
-struct probed {
-    char **files;
-    int *nodes;
-    int count;
-};
-
-static int note_probed(struct probed *probed, const char *file, int nodes)
-{
-    int i = 0;
-    while (i < probed->count && strcmp(probed->files[i], file) != 0)
-        i++;
-    if (i == probed->count) {
-        char **files = realloc(probed->files, (size_t)(i + 1) * sizeof *files);
-        if (files)
-            probed->files = files;
-        int *counts = realloc(probed->nodes, (size_t)(i + 1) * sizeof *counts);
-        if (counts)
-            probed->nodes = counts;
-        if (!files || !counts || !(files[i] = strdup(file)))
-            return RG_ERR_NOMEM;
-        counts[i] = 0;
-        probed->count++;
-    }
-    if (probed->nodes[i] >= nodes)
-        return 0;
-    probed->nodes[i] = nodes;
-    return 1;
-}
-
 /* All nodes live in one process: a stack and messages each, and where numbers are computed what
  * they train with. */
 enum { NODE_BYTES = 128 << 10 };
@@ -329,31 +300,25 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
     return result;
 }
 
-/* What SimGrid thinks of the platform of a point, before anything is run or written. */
-static int probe(void *arg, const struct rg_study *study, struct rg_error *e)
+/* What SimGrid thinks of the jobs of a point, before anything is run or written. */
+static int look_at_jobs(void *surveys, const struct rg_study *study, struct rg_error *e)
 {
-    int nodes = 1, limited = check_limits(study, e);
-    if (limited)
-        return limited;
-    for (int i = 0; i < study->job_count; i++)
-        nodes = RG_MAX(nodes, study->jobs[i].nodes);
-    int unknown = note_probed(arg, study->platform.file, nodes);
-    if (unknown < 0)
-        return rg_fail(e, unknown, "%.200s: out of memory", study->platform.file);
-    return unknown
-               ? rg_engine_probe(study->platform.file, study->scenario.training.bandwidth_factor,
-                                 study->platform.names, study->platform.boards, nodes, e)
-               : 0;
+    int err = check_limits(study, e);
+    for (int i = 0; i < study->job_count && err == 0; i++)
+        if (!study->jobs[i].refused)
+            err = rg_survey_job(surveys, &study->platform,
+                                study->scenario.training.bandwidth_factor, &study->jobs[i], e);
+    return err;
 }
 
 static int make_plan(struct ringsim *r)
 {
-    struct probed probed = {0};
-    int status = rg_cli_plan(&r->options, "ringsim", probe, &probed, &r->study, &r->plan);
-    for (int i = 0; i < probed.count; i++)
-        free(probed.files[i]);
-    free(probed.files);
-    free(probed.nodes);
+    r->surveys = rg_surveys_new();
+    RG_ASSERT(r->surveys);
+    const struct rg_cli_looks looks = {
+        .platform = rg_survey_platform, .study = look_at_jobs, .arg = r->surveys};
+    int status = rg_cli_plan(&r->options, "ringsim", &looks, &r->study, &r->plan);
+    rg_surveys_rest(r->surveys);
     if (status || !r->options.trace)
         return status;
     int mine = 0;
@@ -454,6 +419,7 @@ int main(int argc, char **argv)
     }
     ringsim_forget(&r);
     rg_sweep_close(&r.plan);
+    rg_surveys_free(r.surveys);
     rg_cli_free(&r.options);
     free(r.parts);
     free(r.initial);

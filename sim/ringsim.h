@@ -5,6 +5,7 @@
 
 #include "children.h"
 #include "cli/cli.h"
+#include "survey.h"
 
 /* What a child tells while it works, in shared memory; torn values only spoil a progress line. */
 struct shared {
@@ -29,6 +30,7 @@ struct ringsim {
     int part_count;
     struct rg_sweep_plan plan;
     struct rg_study study; /* of all runs where they are of one point; else a child opens its own */
+    struct rg_surveys *surveys; /* what SimGrid has said of the platforms */
     float *initial;
     struct task *tasks; /* [plan.run_count] */
     int count;

@@ -541,6 +541,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
     }
     m.faults = rg_sim_faults_new(options->faults, options->seed, m.hosts, options->size);
     m.ports = rg_sim_ports_new(m.hosts, options->boards, options->size, m.energy, m.faults);
+    rg_sim_ports_follow_latencies(m.ports, options->latencies_change);
     m.dead = rg_sim_take((size_t)options->size, sizeof *m.dead);
     m.exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, &m);
     RG_ASSERT(m.exchange);

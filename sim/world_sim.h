@@ -24,9 +24,10 @@
 
 /* Zero-initialise. */
 struct rg_sim_options {
-    const char *platform; /* file, SimGrid 4.1 XML */
-    double link_rate;     /* bandwidth of every link, times the platform's; 0 is 1 */
-    int size;             /* ranks; at most the hosts of the platform */
+    const char *platform;  /* file, SimGrid 4.1 XML */
+    double link_rate;      /* bandwidth of every link, times the platform's; 0 is 1 */
+    bool latencies_change; /* the platform has profiles of them */
+    int size;              /* ranks; at most the hosts of the platform */
     /* [size] host of each rank, as the platform file names it. NULL: hosts in natural order of
      * their names (node-2 before node-10), which for one cluster is the document's order. */
     char *const *hosts;

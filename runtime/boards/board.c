@@ -76,11 +76,48 @@ double rg_board_load_bytes(const struct rg_board *board, struct rg_load load)
     return bytes * board->frame_bytes / board->frame_payload;
 }
 
-double rg_board_load_s(const struct rg_board *board, struct rg_load load)
+static double bus_of(const struct rg_board *board)
+{
+    return board->port_bus_rate > 0 ? board->port_bus_rate : INFINITY;
+}
+
+static double sending_rate(const struct rg_board *board)
+{
+    return fmin(board->port_rate, bus_of(board));
+}
+
+static double receiving_rate(const struct rg_board *board)
+{
+    return fmin(board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate, bus_of(board));
+}
+
+double rg_board_medium_rate(const struct rg_board *board)
+{
+    return board->medium_rate > 0 ? board->medium_rate : board->port_rate;
+}
+
+static double busy_s(const struct rg_board *board, struct rg_load load, double rate)
 {
     return board->message_s * (double)load.messages +
-           fmax(rg_board_load_bytes(board, load) / board->port_rate,
-                board->byte_s * load_bytes(load));
+           fmax(rg_board_load_bytes(board, load) / rate, board->byte_s * load_bytes(load));
+}
+
+double rg_board_load_s(const struct rg_board *board, struct rg_load load)
+{
+    return busy_s(board, load, sending_rate(board));
+}
+
+double rg_board_received_s(const struct rg_board *board, struct rg_load load)
+{
+    return busy_s(board, load, receiving_rate(board));
+}
+
+double rg_board_busy_s(const struct rg_board *board, struct rg_load sent, struct rg_load received)
+{
+    /* The bytes alone: cores prepare messages of one direction while the other's are on the bus. */
+    double both = rg_board_load_bytes(board, sent) + rg_board_load_bytes(board, received);
+    double seconds = fmax(rg_board_load_s(board, sent), rg_board_received_s(board, received));
+    return fmax(seconds, both / bus_of(board));
 }
 
 static struct rg_load alike(uint64_t messages, uint64_t payload)
@@ -96,7 +133,7 @@ double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint
 
 double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
 {
-    return rg_board_wire_bytes(board, messages, payload) / board->port_rate;
+    return rg_board_wire_bytes(board, messages, payload) / sending_rate(board);
 }
 
 double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
@@ -104,23 +141,58 @@ double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t
     return rg_board_load_s(board, alike(messages, payload));
 }
 
+double rg_board_both_ways_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
+{
+    struct rg_load load = alike(messages, payload);
+    return rg_board_busy_s(board, load, load);
+}
+
 double rg_board_hop_s(const struct rg_board *board, uint64_t payload)
 {
     return rg_board_hop_to_s(board, board, payload);
 }
 
-double rg_board_send_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload)
+double rg_board_rate_to(const struct rg_board *from, const struct rg_board *to)
+{
+    double rate = fmin(sending_rate(from), receiving_rate(to));
+    if (from->shared_medium)
+        rate = fmin(rate, rg_board_medium_rate(from));
+    return to->shared_medium ? fmin(rate, rg_board_medium_rate(to)) : rate;
+}
+
+/* The connection's time for a message that crosses the wire at that rate. */
+static double send_at_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload,
+                        double rate)
 {
     double bytes = (double)payload + (double)RG_MESSAGE_HEADER;
-    return from->message_s +
-           fmax(rg_board_wire_bytes(from, 1, payload) / fmin(from->port_rate, to->port_rate),
-                fmax(from->byte_s, to->byte_s) * bytes);
+    return from->message_s + fmax(rg_board_wire_bytes(from, 1, payload) / rate,
+                                  fmax(from->byte_s, to->byte_s) * bytes);
+}
+
+double rg_board_send_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload)
+{
+    return send_at_s(from, to, payload, rg_board_rate_to(from, to));
+}
+
+static double travel_s(const struct rg_board *from, const struct rg_board *to)
+{
+    return (from->latency_s + to->latency_s) / 2 + to->message_s;
 }
 
 double rg_board_hop_to_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload)
 {
-    return rg_board_send_s(from, to, payload) + (from->latency_s + to->latency_s) / 2 +
-           to->message_s;
+    return rg_board_send_s(from, to, payload) + travel_s(from, to);
+}
+
+double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board *to, int crossing,
+                              uint64_t payload)
+{
+    double rate = fmin(rg_board_rate_to(from, to), fmin(bus_of(from), bus_of(to)) / 2);
+    if (from->shared_medium)
+        rate = fmin(rate, rg_board_medium_rate(from) / crossing);
+    if (to->shared_medium)
+        rate = fmin(rate, rg_board_medium_rate(to) / crossing);
+    return send_at_s(from, to, payload, rate) + travel_s(from, to);
 }
 
 /* ---- clocks and watts ---- */
@@ -223,6 +295,11 @@ int rg_board_check(const struct rg_board *board, struct rg_error *e)
     for (size_t i = 0; i < RG_COUNT(rates); i++)
         if (positive(board, rates[i].name, rates[i].value, e))
             return RG_ERR_INVALID;
+    if (!(board->port_rx_rate >= 0) || !(board->port_bus_rate >= 0) || !(board->medium_rate >= 0))
+        return rg_fail(e, RG_ERR_INVALID,
+                       "board %s: rg_port_rx_rate, rg_port_bus_rate and rg_medium_rate are bytes a "
+                       "second, 0 or more",
+                       board->name);
     if (!(board->call_s >= 0) || !(board->latency_s >= 0) || !(board->function_s >= 0))
         return rg_fail(e, RG_ERR_INVALID,
                        "board %s: rg_call_s, rg_function_s and rg_latency_s are seconds, 0 or more",

@@ -37,18 +37,24 @@ struct rg_board {
     double call_s;     /* overhead of a kernel call */
     double function_s; /* of an exp on top of its operations, on one thread always; 0: nothing */
     uint64_t memory_bytes; /* usable by training */
-    double port_rate;      /* bytes/s on the wire, one direction; full duplex */
+    double port_rate;      /* bytes/s on the wire that it sends; full duplex */
+    double port_rx_rate;   /* that it receives; 0: as many */
+    /* Both directions together: of a port that is half duplex, or a bus that it is behind, as USB
+     * 2; 0: they are independent. */
+    double port_bus_rate;
     double port_burst; /* bytes that pass at once after a pause: of a token bucket's shaper, each
                         * way; 0: real ports have none */
     double port_queue; /* bytes that the switch holds for it while it is busy; 0: messages to one
                         * port hold each other's senders back, as if the switch had no memory */
     double latency_s;  /* one way, port to port */
     double frame_payload, frame_bytes; /* of a full frame: 1448 of 1538 for Ethernet with TCP */
-    bool keyed; /* what it sends is protected by a key: records of TLS come on top of the bytes */
+    bool by_name; /* only its name was given: rates and latency of its network are open */
+    bool keyed;   /* what it sends is protected by a key: records of TLS come on top of the bytes */
     double message_s, byte_s; /* one core's time for a message, and for a byte of it, at each end */
     double port_tx_watts, port_rx_watts; /* above idle, while it sends or receives */
     double switch_watts;                 /* of the switch, for this board's port */
-    bool shared_medium;     /* the wire is one for all boards and both directions: radio */
+    bool shared_medium;     /* the wire is one for all boards and both directions: radio, a hub */
+    double medium_rate;     /* bytes/s that such a wire carries in all; 0: the port's rate */
     int clock_count, clock; /* the rates above are those at clocks[clock]; highest first */
     struct rg_clock clocks[RG_BOARD_CLOCKS];
 };
@@ -71,10 +77,20 @@ struct rg_load {
     uint64_t messages, payload, tls;
 };
 
+/* Messages of about one size that a rank sends another, `payload` bytes in all. */
+struct rg_traffic {
+    int from, to;
+    uint64_t messages, payload;
+};
+typedef void (*rg_traffic_fn)(void *arg, const struct rg_traffic *flow);
+
 /* Bytes on the wire; what a key adds only where the board is keyed. */
 double rg_board_load_bytes(const struct rg_board *board, struct rg_load load);
-/* As rg_board_port_s. */
+/* As rg_board_port_s, and the same of what it receives. */
 double rg_board_load_s(const struct rg_board *board, struct rg_load load);
+double rg_board_received_s(const struct rg_board *board, struct rg_load load);
+/* Busy time of its port: the larger of its two directions, or both where one bus carries them. */
+double rg_board_busy_s(const struct rg_board *board, struct rg_load sent, struct rg_load received);
 
 /* Bytes on the wire of `messages` messages of one size, with `payload` bytes in all. */
 double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint64_t payload);
@@ -83,6 +99,8 @@ double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t
 /* Time they take a port, one direction: a processor prepares each message, then the bytes are on
  * the wire while a core moves them, whichever is slower. Latency is not in it. */
 double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload);
+/* Busy time of a port that sends these messages and receives as many like them. */
+double rg_board_both_ways_s(const struct rg_board *board, uint64_t messages, uint64_t payload);
 /* From sending one message to its delivery at a board of the same kind: the port's time, the
  * latency, the receiver's time for a message. */
 double rg_board_hop_s(const struct rg_board *board, uint64_t payload);
@@ -91,6 +109,14 @@ double rg_board_hop_s(const struct rg_board *board, uint64_t payload);
  * which is from port to port among its own kind. */
 double rg_board_hop_to_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload);
 double rg_board_send_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload);
+/* rg_board_hop_to_s while both ports carry as much the other way, and the medium, if they share
+ * one, `crossing` such messages in all. */
+double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board *to, int crossing,
+                              uint64_t payload);
+/* bytes/s on the wire from one board to another, alone. */
+double rg_board_rate_to(const struct rg_board *from, const struct rg_board *to);
+/* bytes/s that the medium carries which the board shares with others. */
+double rg_board_medium_rate(const struct rg_board *board);
 
 /* Complain about values that cannot be (zero rates, efficiency over 1, ...). */
 int rg_board_check(const struct rg_board *board, struct rg_error *e);

@@ -82,9 +82,18 @@ int rg_cli_flush(const char *program);
 /* Open what the options ask for and see that all outputs could be written. On failure one line has
  * gone to standard error: the exit status, else 0. */
 int rg_cli_open(const struct rg_options *options, const char *program, struct rg_study *study);
-/* The same for every run of a scenario with sweeps; look (may be NULL) sees every point's study. */
-int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_fn look, void *arg,
-                struct rg_study *study, struct rg_sweep_plan *plan);
+/* What a world has to say to every point's platform, before its jobs are made, and to its study
+ * with them (see struct rg_study_want, rg_look_fn). */
+struct rg_cli_looks {
+    int (*platform)(void *arg, struct rg_platform *platform, int nodes, double link_rate,
+                    struct rg_error *e);
+    rg_look_fn study;
+    void *arg;
+};
+/* The same for every run of a scenario with sweeps. */
+int rg_cli_plan(const struct rg_options *options, const char *program,
+                const struct rg_cli_looks *looks, struct rg_study *study,
+                struct rg_sweep_plan *plan);
 /* --check of a scenario with sweeps. */
 void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream);
 /* Write --json alone, whole or not at all. */

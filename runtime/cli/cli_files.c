@@ -166,12 +166,15 @@ static struct rg_study_want wanted(const struct rg_options *options)
                                   .trained = options->load != NULL};
 }
 
-int rg_cli_plan(const struct rg_options *options, const char *program, rg_look_fn look, void *arg,
-                struct rg_study *study, struct rg_sweep_plan *plan)
+int rg_cli_plan(const struct rg_options *options, const char *program,
+                const struct rg_cli_looks *looks, struct rg_study *study,
+                struct rg_sweep_plan *plan)
 {
     struct rg_error e = {0};
-    struct looker looker = {options, look, arg};
-    const struct rg_study_want want = wanted(options);
+    struct looker looker = {options, looks->study, looks->arg};
+    struct rg_study_want want = wanted(options);
+    want.look_platform = looks->platform;
+    want.look_arg = looks->arg;
     RG_ASSERT(options->scenario);
     int err = rg_sweep_open(&want, look_at_point, &looker, study, plan, &e);
     if (err == 0 && (err = check_parameters(options, plan->run_count, plan->numerics, &e)) != 0)

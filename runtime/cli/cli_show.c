@@ -146,6 +146,15 @@ static const char capacity_note[] =
     "largest: the most parameters that the boards can hold so, all widths of the network but those "
     "of its\ninput and classes multiplied by one factor\n";
 
+static const char *where_c_is(const struct rg_job *job)
+{
+    if (rg_job_medium_rate(job) > 0)
+        return "at the busiest port, or on the medium that nodes share";
+    if (rg_job_has_bus(job))
+        return "at the busiest port, both directions together where one bus carries them";
+    return "in one direction of the busiest port";
+}
+
 static void check_job(const struct rg_job *job, FILE *stream)
 {
     struct rg_prediction p;
@@ -159,8 +168,8 @@ static void check_job(const struct rg_job *job, FILE *stream)
             job->batch == 1 ? "" : "s");
     fprintf(stream, "  T_A         %s an iteration computing, at the busiest node\n",
             rg_human_seconds(p.T_A_s, a));
-    fprintf(stream, "  c           %s an iteration in one direction of the busiest port%s\n",
-            rg_human_seconds(p.c_s, a), p.overlap ? "" : "; it does not overlap with T_A");
+    fprintf(stream, "  c           %s an iteration %s%s\n", rg_human_seconds(p.c_s, a),
+            where_c_is(job), p.overlap ? "" : "; it does not overlap with T_A");
     fprintf(
         stream, "  iteration   %s predicted, %s of it above max(c, T_A)\n",
         rg_human_seconds(p.iteration_s, a),
@@ -176,6 +185,10 @@ static void check_job(const struct rg_job *job, FILE *stream)
             job->boards[p.bottleneck]->name,
             rg_human_bytes((double)job->boards[p.bottleneck]->memory_bytes, b),
             rg_human_bytes((double)rg_job_samples_memory(job, p.bottleneck), c));
+    const char *rough = rg_job_rough(job, &p);
+    rough = rough ? rough : p.holds;
+    if (rough)
+        fprintf(stream, "  rough       the iteration is an estimate: %s\n", rough);
     if (rg_job_fits(job, &why) == 0)
         fputs("  fits        yes\n", stream);
     else
@@ -193,6 +206,8 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
     fprintf(stream, "  platform    %s: %d host%s, the first is %s (%s)\n", study->platform.file,
             study->platform.count, study->platform.count == 1 ? "" : "s", study->platform.names[0],
             study->platform.boards[0]->name);
+    for (int i = 0; i < study->platform.note_count; i++)
+        fprintf(stream, "              %s\n", study->platform.notes[i]);
     fprintf(stream, "  network     %s: %s, %d layer%s, %s parameters (%s)\n", study->network.file,
             study->network.name, study->network.layer_count,
             study->network.layer_count == 1 ? "" : "s",

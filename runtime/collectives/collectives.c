@@ -1,7 +1,6 @@
 #include "collectives/collectives.h"
 
 #include "base/check.h"
-#include "boards/board.h"
 #include <math.h>
 #include <string.h>
 
@@ -182,12 +181,16 @@ double rg_allreduce_seconds(const struct rg_board *const *boards, int stride, in
 {
     size_t bytes = sizeof(float) * chunk_size(count, members, 0);
     double hop = 0, adds = 0;
+    int crossing = 0;
+    for (int i = 0; i < members; i++)
+        crossing +=
+            boards[i * stride]->shared_medium || boards[(i + 1) % members * stride]->shared_medium;
     for (int i = 0; i < members; i++) {
         const struct rg_board *board = boards[i * stride],
                               *next = boards[(i + 1) % members * stride];
         if (i > 0 && board == boards[(i - 1) * stride] && board == next)
             continue; /* as the one before */
-        hop = fmax(hop, rg_board_hop_to_s(board, next, bytes));
+        hop = fmax(hop, rg_board_passing_hop_s(board, next, crossing, bytes));
         adds = fmax(adds, rg_allreduce_adds_s(board, threads, members, members - 1, count));
     }
     return 2 * (members - 1) * hop + adds;
@@ -197,6 +200,18 @@ void rg_allreduce_traffic(int members, size_t count, uint64_t *messages, uint64_
 {
     *messages += (uint64_t)members * 2 * (uint64_t)(members - 1);
     *values += 2 * (uint64_t)(members - 1) * count;
+}
+
+void rg_allreduce_flows(struct rg_group group, size_t count, rg_traffic_fn flow, void *arg)
+{
+    int n = group.count;
+    for (int i = 0; i < n && n > 1; i++) {
+        /* all chunks but one on the way to the sums, all but another with them */
+        size_t floats =
+            2 * count - chunk_size(count, n, (i + 1) % n) - chunk_size(count, n, (i + 2) % n);
+        flow(arg, &(struct rg_traffic){member(&group, i), member(&group, i + 1),
+                                       2 * (uint64_t)(n - 1), sizeof(float) * (uint64_t)floats});
+    }
 }
 
 int rg_broadcast(struct rg_world *w, struct rg_group group, int root, void *data, size_t bytes,

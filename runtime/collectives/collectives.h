@@ -2,6 +2,7 @@
 #ifndef RG_COLLECTIVES_H
 #define RG_COLLECTIVES_H
 
+#include "boards/board.h"
 #include "world/world.h"
 
 /* Members are the ranks first, first + stride, ..., first + (count - 1) * stride. */
@@ -47,7 +48,6 @@ int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float 
 void rg_allreduce_cancel(struct rg_allreduce *reduce);
 
 /* to[i] += from[i], as a computation of this node; and its modelled seconds. */
-struct rg_board;
 int rg_add(struct rg_world *w, float *to, const float *from, size_t count, int unit);
 double rg_add_s(const struct rg_board *board, int threads, size_t count);
 
@@ -59,6 +59,8 @@ double rg_allreduce_seconds(const struct rg_board *const *boards, int stride, in
 double rg_allreduce_adds_s(const struct rg_board *board, int threads, int members, int me,
                            size_t count);
 void rg_allreduce_traffic(int members, size_t count, uint64_t *messages, uint64_t *values);
+/* The same, member by member. */
+void rg_allreduce_flows(struct rg_group group, size_t count, rg_traffic_fn flow, void *arg);
 
 /* bytes of `data` on member `root` (an index) to all others: binomial tree. */
 int rg_broadcast(struct rg_world *w, struct rg_group group, int root, void *data, size_t bytes,

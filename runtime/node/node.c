@@ -215,6 +215,22 @@ static void on_iteration(void *arg, int64_t i, double now)
     p->options->progress(p->options->progress_arg, i + 1, p->total, now);
 }
 
+/* Who shares a medium with others: their messages are counted apart. */
+static int note_medium(struct node *n)
+{
+    const struct rg_job *job = n->job;
+    n->medium_rate = rg_job_medium_rate(job);
+    if (n->medium_rate == 0)
+        return 0;
+    n->on_medium = calloc((size_t)job->nodes, sizeof *n->on_medium);
+    if (!n->on_medium)
+        return RG_ERR_NOMEM;
+    for (int rank = 0; rank < job->nodes; rank++)
+        n->on_medium[rank] = job->boards[rank]->shared_medium;
+    n->w->on_medium = n->on_medium;
+    return 0;
+}
+
 static int prepare(struct node *n)
 {
     struct rg_world *w = n->w;
@@ -230,6 +246,8 @@ static int prepare(struct node *n)
         return result;
     if (n->options->compared && !rg_clock_known(n->options->compared))
         *n->options->compared = n->clocks.before;
+    if ((result = note_medium(n)) != 0)
+        return result;
     w->mem = rg_mem_new(real ? RG_MEM_REAL : RG_MEM_VIRTUAL);
     w->skip_numerics = !n->job->numerics;
     w->trace = n->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
@@ -254,12 +272,14 @@ static void clear(struct node *n)
     free(n->pauses);
     free(n->sections);
     free(n->metered);
+    free(n->on_medium);
     rg_trace_free(n->w->trace);
     rg_mem_free(n->w->mem);
     n->w->trace = NULL;
     n->w->mem = NULL;
     n->w->marks = NULL;
     n->w->on_iteration = NULL;
+    n->w->on_medium = NULL;
 }
 
 /* A machine that cannot keep up with the board it stands for has measured itself. */

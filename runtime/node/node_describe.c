@@ -43,7 +43,5 @@ void rg_node_describe(struct node *n)
     run->samples = (uint64_t)n->done * (uint64_t)n->job->batch;
     run->time_s = n->time_s;
     rg_run_derive(run);
-    if (n->job->boards[0]->shared_medium)
-        run->formula.c_s = n->medium_s;
     describe_formula(n, rg_node_describe_iterations(run, n->w->marks, n->w->marks_count));
 }

@@ -41,6 +41,7 @@ static void account(const struct node *n, struct rg_run *own)
     const struct rg_board *board = n->job->boards[n->w->rank];
     const struct rg_load sent = {c->messages, c->bytes_sent, c->tls_sent};
     const struct rg_load received = {c->messages_received, c->bytes_received, c->tls_received};
+    const struct rg_load crossing = {c->medium_messages, c->medium_bytes, c->medium_tls};
     struct rg_run_node *node = &own->per_node[0];
     struct rg_observation seen = {0};
     n->job->strategy->observe(n->state, &seen);
@@ -51,8 +52,8 @@ static void account(const struct node *n, struct rg_run *own)
         rg_copy_text(node->libm, sizeof node->libm, n->options->libm);
         rg_copy_text(node->kernels, sizeof node->kernels, rg_blas_kernels());
     }
-    node->busy_s = c->busy_s;
-    node->comm_s = fmax(rg_board_load_s(board, sent), rg_board_load_s(board, received));
+    node->busy_s = fmin(c->busy_s, n->time_s); /* two strands at once: both, but not the node */
+    node->comm_s = rg_board_busy_s(board, sent, received);
     node->energy_J = n->energy.total_J;
     node->bytes_sent = c->bytes_sent;
     node->bytes_received = c->bytes_received;
@@ -72,6 +73,8 @@ static void account(const struct node *n, struct rg_run *own)
     own->traffic.values = c->values;
     own->traffic.payload_bytes = c->bytes_sent;
     own->traffic.wire_bytes = rg_board_load_bytes(board, sent);
+    if (n->medium_rate > 0)
+        own->traffic.medium_s = rg_board_load_bytes(board, crossing) / n->medium_rate;
     own->memory_bytes.max_node = own->memory_bytes.total = node->memory_bytes;
     own->late_receives = c->late_receives;
     own->staleness = seen.staleness;
@@ -82,12 +85,6 @@ static void account(const struct node *n, struct rg_run *own)
     own->paced.computations = c->paced;
     own->paced.overruns = c->overruns;
     rg_copy_text(own->paced.board, sizeof own->paced.board, n->options->pace);
-}
-
-/* One iteration's time of this node's messages, where those of all nodes take turns. */
-static double medium_s(const struct node *n, int rank, const struct rg_run *own)
-{
-    return own->traffic.wire_bytes / n->job->boards[rank]->port_rate / (double)RG_MAX(n->done, 1);
 }
 
 static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dropped)
@@ -200,7 +197,6 @@ static int receive_account(struct node *n, int rank)
         result = receive_run(n, rank, report.bytes, &theirs);
     if (result == 0) {
         rg_node_count_energy(n, rank, report.metered, &theirs);
-        n->medium_s += medium_s(n, rank, &theirs);
         rg_run_add_node(n->run, &theirs);
         n->run->per_node[rank] = theirs.per_node[0]; /* it owns nothing */
     }
@@ -229,7 +225,6 @@ int rg_node_gather(struct node *n)
     rg_copy_text(n->run->energy_source, sizeof n->run->energy_source, n->energy.source);
     account(n, n->run);
     rg_node_count_energy(n, 0, rg_node_metered(n), n->run);
-    n->medium_s = medium_s(n, 0, n->run);
     n->run->per_node[0].trace = n->w->trace;
     n->w->trace = NULL;
     for (int rank = 1; rank < n->w->size && result == 0; rank++)

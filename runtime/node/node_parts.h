@@ -44,7 +44,8 @@ struct node {
     double time_s;
     struct rg_energy energy;
     struct rg_run_energy joules; /* of all nodes; rank 0 */
-    double medium_s;             /* rank 0: of one iteration's messages, one after the other */
+    double medium_rate;          /* of the medium that nodes share; 0: there is none */
+    bool *on_medium;             /* [job->nodes] who is on it; NULL: there is none */
     enum verdict verdict;        /* so far; known to all ranks where it ends the training */
     double start_loss;           /* rank 0: see rg_inspect_start; NAN until it is wanted */
     struct pause *pauses;        /* where energy is settled after the run */

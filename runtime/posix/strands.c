@@ -122,6 +122,7 @@ int rg_posix_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_st
     s->handle.board = w->board;
     s->handle.mem = w->mem;
     s->handle.skip_numerics = w->skip_numerics;
+    s->handle.on_medium = w->on_medium;
     s->handle.offset = w->offset;
     s->handle.untimed = w->untimed;
     s->handle.untimed_since = w->untimed_since;

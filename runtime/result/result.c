@@ -103,6 +103,7 @@ void rg_run_derive(struct rg_run *run)
         run->formula.c_s = fmax(run->formula.c_s, node->comm_s / iterations);
         run->traffic.max_node_bytes = RG_MAX(run->traffic.max_node_bytes, bytes);
     }
+    run->formula.c_s = fmax(run->formula.c_s, run->traffic.medium_s / iterations);
     run->sample_J = run->samples > 0 ? run->energy_J.total / (double)run->samples : NAN;
 }
 

@@ -4,10 +4,9 @@
  * Failure modes handled, each with file and line: a host without one of the properties that
  * describe its board, a misspelt one, numbers that cannot be, radicals that are none, two hosts of
  * one name, hosts of kinds that carry no properties. */
-#include "scenario/scenario.h"
+#include "scenario/platform_parts.h"
 
 #include "base/check.h"
-#include "scenario/xml.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -31,6 +30,7 @@ enum type {
     /* with defaults */
     MEDIUM,
     BURST,
+    MORE_RATE,    /* the port's, or none */
     MORE_SECONDS, /* none */
     MEMORY_CURVE  /* flat */
 };
@@ -64,6 +64,9 @@ static const struct property {
     ROW("function_s", MORE_SECONDS, function_s),
     ROW("memory_bytes", BYTES, memory_bytes),
     ROW("port_rate", RATE, port_rate),
+    ROW("port_rx_rate", MORE_RATE, port_rx_rate),
+    ROW("port_bus_rate", MORE_RATE, port_bus_rate),
+    ROW("medium_rate", MORE_RATE, medium_rate),
     ROW("port_burst", BURST, port_burst),
     ROW("port_queue", BURST, port_queue),
     ROW("latency_s", SECONDS, latency_s),
@@ -173,10 +176,11 @@ static int read_value(const struct property *property, const char *text, struct 
                       struct rg_error *why)
 {
     static const struct rg_limit limits[] = {
-        [CORES] = {true, false, 1, 1024},    [RATE] = {false, false, 1, 1e18},
-        [SECONDS] = {false, false, 0, 1000}, [SIZE] = {false, true, 0, 1e9},
-        [BYTES] = {false, false, 1, 1e15},   [WATTS] = {false, false, 0, 1e6},
-        [BURST] = {false, false, 0, 1e9},    [MORE_SECONDS] = {false, false, 0, 1000},
+        [CORES] = {true, false, 1, 1024},      [RATE] = {false, false, 1, 1e18},
+        [SECONDS] = {false, false, 0, 1000},   [SIZE] = {false, true, 0, 1e9},
+        [BYTES] = {false, false, 1, 1e15},     [WATTS] = {false, false, 0, 1e6},
+        [BURST] = {false, false, 0, 1e9},      [MORE_SECONDS] = {false, false, 0, 1000},
+        [MORE_RATE] = {false, false, 1, 1e18},
     };
     char *field = (char *)board + property->offset;
     double value = 0;
@@ -496,54 +500,6 @@ static int point_to_boards(struct reader *r)
     return 0;
 }
 
-int rg_platform_set_clock(struct rg_platform *platform, int first, int last, double hz,
-                          struct rg_error *e)
-{
-    RG_ASSERT(0 <= first && first <= last && last < platform->count);
-    struct rg_board *kinds = calloc((size_t)platform->kind_count * 2, sizeof *kinds);
-    int *moved = calloc((size_t)platform->kind_count, sizeof *moved);
-    int count = platform->kind_count, err = 0;
-    if (!kinds || !moved)
-        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", platform->file);
-    else
-        memcpy(kinds, platform->kinds, (size_t)count * sizeof *kinds);
-    for (int i = first; i <= last && err == 0; i++) {
-        ptrdiff_t kind = platform->boards[i] - platform->kinds;
-        if (moved[kind])
-            continue;
-        moved[kind] = count;
-        kinds[count] = kinds[kind];
-        err = rg_board_set_clock(&kinds[count++], hz, e);
-    }
-    for (int i = 0; i < platform->count && err == 0; i++) {
-        ptrdiff_t kind = platform->boards[i] - platform->kinds;
-        platform->boards[i] = &kinds[i >= first && i <= last ? moved[kind] : kind];
-    }
-    if (err == 0) {
-        free(platform->kinds);
-        platform->kinds = kinds;
-        platform->kind_count = count;
-    } else {
-        free(kinds);
-    }
-    free(moved);
-    return err;
-}
-
-void rg_platform_scale_ports(struct rg_platform *platform, double factor)
-{
-    for (int i = 0; i < platform->kind_count; i++)
-        platform->kinds[i].port_rate *= factor;
-}
-
-void rg_platform_key(struct rg_platform *platform, double seconds)
-{
-    for (int i = 0; i < platform->kind_count; i++) {
-        platform->kinds[i].keyed = true;
-        platform->kinds[i].byte_s += seconds;
-    }
-}
-
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e)
 {
     struct rg_xml xml;
@@ -558,6 +514,8 @@ int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_e
         err = rg_xml_fail(&xml, version->line, e,
                           "version=\"%.20s\" of <platform>: 4.1 (or 4) is allowed", version->value);
     if (err == 0)
+        err = rg_platform_read_profiles(&xml, xml.root, platform, e);
+    if (err == 0)
         err = read_zone(&r, xml.root);
     if (err == 0)
         err = point_to_boards(&r);
@@ -566,15 +524,4 @@ int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_e
     if (err)
         rg_platform_free(platform);
     return err;
-}
-
-void rg_platform_free(struct rg_platform *platform)
-{
-    for (int i = 0; i < platform->count; i++)
-        free(platform->names[i]);
-    free(platform->names);
-    free(platform->boards);
-    free(platform->kinds);
-    free(platform->file);
-    *platform = (struct rg_platform){0};
 }

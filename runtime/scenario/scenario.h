@@ -162,6 +162,10 @@ struct rg_platform {
     const struct rg_board **boards; /* [count], equal boards shared */
     struct rg_board *kinds;
     int kind_count;
+    char **notes; /* [note_count] what was taken from the file that a user may not expect */
+    int note_count;
+    bool changes; /* a link or host is another at another date: no iteration need repeat another */
+    bool latency_changes; /* of a link */
 };
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e);
@@ -169,6 +173,15 @@ int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_e
  */
 int rg_platform_set_clock(struct rg_platform *platform, int first, int last, double hz,
                           struct rg_error *e);
+/* Let `change` have its way with the board of every host, in their order; equal ones are shared
+ * again. It returns 0, or an error that ends the changes. */
+int rg_platform_change(struct rg_platform *platform,
+                       int (*change)(void *arg, int host, struct rg_board *board,
+                                     struct rg_error *e),
+                       void *arg, struct rg_error *e);
+/* One more note. */
+int rg_platform_note(struct rg_platform *platform, struct rg_error *e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Ports at `factor` times their rate. */
 void rg_platform_scale_ports(struct rg_platform *platform, double factor);
 /* Boards have a key: messages travel in records of TLS, and every byte takes a core so much longer

@@ -215,6 +215,16 @@ static int copy_attributes(struct rg_xml *xml, struct rg_xml_element *element, c
     return 0;
 }
 
+/* A <trace> of a platform has its lines as text. */
+static int copy_text(struct rg_xml *xml, struct rg_xml_element *element, const xmlNode *node,
+                     struct rg_error *e)
+{
+    xmlChar *text = xmlNodeGetContent(node);
+    element->text = keep_text(xml, text ? (const char *)text : "");
+    xmlFree(text);
+    return element->text ? 0 : no_memory(xml, e);
+}
+
 static struct rg_xml_element *copy_element(struct rg_xml *xml, const xmlNode *node,
                                            struct rg_error *e)
 {
@@ -230,6 +240,8 @@ static struct rg_xml_element *copy_element(struct rg_xml *xml, const xmlNode *no
     }
     if (copy_attributes(xml, element, node, e) < 0)
         return NULL;
+    if (strcmp(element->name, "trace") == 0)
+        return copy_text(xml, element, node, e) < 0 ? NULL : element;
     struct rg_xml_element **link = &element->child;
     for (const xmlNode *n = node->children; n; n = n->next) {
         if (n->type == XML_ELEMENT_NODE) { /* libxml2 bounds the depth at 256 */

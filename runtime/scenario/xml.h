@@ -17,6 +17,7 @@ struct rg_xml_element {
     int line; /* of its '<' */
     struct rg_xml_attribute *attributes;
     int count;
+    const char *text;                             /* of a <trace>; NULL: none */
     struct rg_xml_element *parent, *child, *next; /* first child, next sibling */
 };
 
@@ -27,8 +28,8 @@ struct rg_xml {
 };
 
 /* Read a file whose root element has the given name. Refused, with file and line: what is not well
- * formed, text between elements, declarations of entities (nothing external is ever read), files
- * beyond 32 MiB. On failure nothing is left to close. */
+ * formed, text between elements (but in <trace>), declarations of entities (nothing external is
+ * ever read), files beyond 32 MiB. On failure nothing is left to close. */
 int rg_xml_open(struct rg_xml *xml, const char *path, const char *root, struct rg_error *e);
 void rg_xml_close(struct rg_xml *xml);
 

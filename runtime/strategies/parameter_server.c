@@ -116,12 +116,17 @@ static void order_of_service(int servers, int workers, int server, int *order)
     RG_ASSERT(n == workers);
 }
 
-/* A shard between a server and a worker, at the slower of their ports. */
-static double hop_s(const struct rg_job *job, int server, int worker)
+/* A shard from a server to a worker, and its gradient back. */
+static double pull_s(const struct rg_job *job, int server, int worker)
 {
     uint64_t bytes = sizeof(float) * shard_of(job, server).count;
-    return fmax(rg_board_hop_s(job->boards[server], bytes),
-                rg_board_hop_s(job->boards[servers(job) + worker], bytes));
+    return rg_board_hop_to_s(job->boards[server], job->boards[servers(job) + worker], bytes);
+}
+
+static double push_s(const struct rg_job *job, int server, int worker)
+{
+    uint64_t bytes = sizeof(float) * shard_of(job, server).count;
+    return rg_board_hop_to_s(job->boards[servers(job) + worker], job->boards[server], bytes);
 }
 
 /* All shards in one direction of a worker's port. */
@@ -136,7 +141,7 @@ static void add_pulls(const struct rg_job *job, int server, const int *order, do
 {
     double date = 0;
     for (int t = 0; t < workers(job); t++) {
-        date += hop_s(job, server, order[t]);
+        date += pull_s(job, server, order[t]);
         ready[order[t]] = fmax(ready[order[t]], date);
     }
 }
@@ -148,7 +153,7 @@ static double served_s(const struct rg_job *job, int server, const int *order, c
     size_t count = shard_of(job, server).count;
     double add = rg_add_s(board, job->threads, count), arrived = 0, added = 0;
     for (int t = 0; t < workers(job); t++) {
-        arrived = fmax(arrived, ready[order[t]]) + hop_s(job, server, order[t]);
+        arrived = fmax(arrived, ready[order[t]]) + push_s(job, server, order[t]);
         added = fmax(added, arrived) + (t > 0 ? add : 0);
     }
     return added + rg_update_s(job, board, count);
@@ -159,7 +164,7 @@ static double served_s(const struct rg_job *job, int server, const int *order, c
  * what they wait for: no sooner than that has taken in and sent everything is it done. */
 static double iteration_s(const struct rg_job *job, const double *compute)
 {
-    int m = servers(job), k = workers(job);
+    int m = servers(job), k = RG_MAX(workers(job), 1);
     int *order = calloc((size_t)k, sizeof *order);
     double *ready = calloc((size_t)k, sizeof *ready), pushed = 0, end = 0;
     RG_ASSERT(order && ready);
@@ -191,19 +196,35 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
         size_t count = shard_of(job, j).count;
         double adds = (k - 1) * rg_add_s(board, job->threads, count);
         p->T_A_s = fmax(p->T_A_s, adds + rg_update_s(job, board, count));
-        p->c_s = fmax(p->c_s, rg_board_port_s(board, (uint64_t)k, (uint64_t)k * bytes));
+        p->c_s = fmax(p->c_s, rg_board_both_ways_s(board, (uint64_t)k, (uint64_t)k * bytes));
     }
     for (int i = 0; i < k; i++) {
         p->T_A_s = fmax(p->T_A_s, compute[i]);
-        p->c_s = fmax(p->c_s, worker_port_s(job, i));
+        p->c_s =
+            fmax(p->c_s, rg_board_both_ways_s(job->boards[m + i], (uint64_t)m,
+                                              sizeof(float) * (uint64_t)job->network->parameters));
     }
     p->overlap = false;
+    if (m > 1)
+        p->holds = "several servers meet at a worker";
     p->iteration_s = iteration_s(job, compute);
     free(compute);
     p->messages = 2 * (uint64_t)k * (uint64_t)m;
     p->values = 2 * (uint64_t)k * job->network->parameters;
     p->payload_bytes = sizeof(float) * p->values;
     rg_predict_memory(job, p);
+}
+
+static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
+{
+    int m = servers(job);
+    for (int j = 0; j < m; j++) {
+        uint64_t bytes = sizeof(float) * (uint64_t)shard_of(job, j).count;
+        for (int rank = m; rank < job->nodes; rank++) {
+            flow(arg, &(struct rg_traffic){j, rank, 1, bytes});
+            flow(arg, &(struct rg_traffic){rank, j, 1, bytes});
+        }
+    }
 }
 
 /* ---- running ---- */
@@ -471,6 +492,7 @@ const struct rg_strategy rg_strategy_parameter_server = {
     .feeds = feeds,
     .memory = memory,
     .predict = predict,
+    .flows = flows,
     .open = open_node,
     .train = train,
     .parameters = parameters,

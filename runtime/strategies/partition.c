@@ -126,7 +126,7 @@ static double port_seconds(const struct table *t, const struct rg_board *board, 
     uint64_t out = to < t->layers ? network->layers[to - 1].outputs : classes;
     uint64_t back = from > 0 ? network->layers[from].inputs : classes;
     uint64_t bytes = sizeof(float) * (uint64_t)rg_ring_capacity(t->ring) * (out + back);
-    return rg_board_port_s(board, 2, bytes);
+    return rg_board_both_ways_s(board, 2, bytes);
 }
 
 static bool fits(const struct table *t, int stage, int from, int to)

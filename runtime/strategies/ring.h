@@ -71,6 +71,8 @@ double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *f
 int rg_ring_reach(const struct rg_ring *ring);
 /* The closed forms of a whole job: times by the schedule's own, traffic exact. */
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *prediction);
+/* Who sends what to whom in an iteration. */
+void rg_ring_flows(const struct rg_ring *ring, rg_traffic_fn flow, void *arg);
 
 /* Split the layers so that the slowest stage is as fast as can be: dynamic programming over stage
  * times (of a stream with a unit's share of the update) and port times, every stage on the board

@@ -131,12 +131,18 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     p->payload_bytes = sizeof(float) * p->values;
     for (int rank = 0; rank < job->nodes; rank++) {
         p->T_A_s = fmax(p->T_A_s, compute_seconds(job, rank, ready));
-        p->c_s =
-            fmax(p->c_s, rg_board_port_s(job->boards[rank], p->messages / n, p->payload_bytes / n));
+        p->c_s = fmax(
+            p->c_s, rg_board_both_ways_s(job->boards[rank], p->messages / n, p->payload_bytes / n));
     }
     p->iteration_s = iteration_seconds(job, ready);
     rg_predict_memory(job, p);
     free(ready);
+}
+
+static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
+{
+    for (int b = 0; b < buckets(job) && job->nodes > 1; b++)
+        rg_allreduce_flows((struct rg_group){0, 1, job->nodes}, bucket_count(job, b), flow, arg);
 }
 
 /* ---- running ---- */
@@ -317,6 +323,7 @@ const struct rg_strategy rg_strategy_ring_allreduce = {
     .forget = forget,
     .memory = memory,
     .predict = predict,
+    .flows = flows,
     .open = open_node,
     .train = train,
     .parameters = parameters,

@@ -374,6 +374,11 @@ static void predict(const struct rg_job *job, struct rg_prediction *prediction)
     rg_ring_predict(ring_of(job), prediction);
 }
 
+static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
+{
+    rg_ring_flows(ring_of(job), flow, arg);
+}
+
 /* Those whose units a stream has in flight; else the next may begin while the last is being ended.
  */
 static int64_t under_way(const struct rg_job *job)
@@ -392,6 +397,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .feeds = feeds,
     .memory = memory,
     .predict = predict,
+    .flows = flows,
     .under_way = under_way,
     .open = rg_pipeline_open,
     .train = rg_pipeline_train,

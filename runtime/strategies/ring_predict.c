@@ -44,7 +44,7 @@ static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, in
     uint64_t back = s > 0 ? rg_stage_inputs(&stage) : classes;
     uint64_t bytes = sizeof(float) * (uint64_t)n;
     const struct rg_board *next = job->boards[rank - s + (s + 1) % ring->stages];
-    form->port += share * rg_board_port_s(board, 2, bytes * (out + back));
+    form->port += share * rg_board_both_ways_s(board, 2, bytes * (out + back));
     form->hop += share * rg_board_send_s(board, next, bytes * out);
     form->out += share * rg_board_hop_to_s(board, next, bytes * out);
     form->back += share * rg_board_hop_to_s(next, board, bytes * out);
@@ -100,9 +100,34 @@ static double port_iteration(const struct rg_ring *ring, const struct rg_board *
         struct rg_stage stage = rg_ring_stage(ring, s);
         uint64_t steps = 2 * (uint64_t)(ring->replicas - 1);
         uint64_t floats = steps * rg_stage_parameters(&stage) / (uint64_t)ring->replicas;
-        seconds += rg_board_port_s(board, steps, sizeof(float) * floats);
+        seconds += rg_board_both_ways_s(board, steps, sizeof(float) * floats);
     }
     return seconds;
+}
+
+/* What the units of a replica take across the cut behind stage s, activations on and gradients
+ * back. */
+static void cut_flows(const struct rg_ring *ring, int replica, int s, rg_traffic_fn flow, void *arg)
+{
+    struct rg_stage stage = rg_ring_stage(ring, s);
+    uint64_t values = s == ring->stages - 1 ? (uint64_t)ring->job->network->classes
+                                            : (uint64_t)rg_stage_outputs(&stage);
+    uint64_t bytes = sizeof(float) * values * (uint64_t)rg_ring_batch(ring, replica);
+    int first = replica * ring->stages, from = first + s, to = first + (s + 1) % ring->stages;
+    flow(arg, &(struct rg_traffic){from, to, (uint64_t)ring->micro, bytes});
+    flow(arg, &(struct rg_traffic){to, from, (uint64_t)ring->micro, bytes});
+}
+
+void rg_ring_flows(const struct rg_ring *ring, rg_traffic_fn flow, void *arg)
+{
+    for (int s = 0; s < ring->stages; s++) {
+        struct rg_stage stage = rg_ring_stage(ring, s);
+        for (int replica = 0; replica < ring->replicas && ring->stages > 1; replica++)
+            cut_flows(ring, replica, s, flow, arg);
+        if (ring->replicas > 1)
+            rg_allreduce_flows((struct rg_group){s, ring->stages, ring->replicas},
+                               rg_stage_parameters(&stage), flow, arg);
+    }
 }
 
 /* All-reduce time is partly waiting: what the processor adds. */
@@ -166,6 +191,18 @@ int rg_ring_reach(const struct rg_ring *ring)
     return each * ring->stages;
 }
 
+/* Is a stage slower than they are on average, by more than a tenth? */
+static bool uneven(const struct rg_ring *ring, const struct rg_stage_forms *forms)
+{
+    double sum = 0, most = 0;
+    for (int s = 0; s < ring->stages; s++) {
+        double seconds = forms[s].forward + forms[s].backward;
+        sum += seconds;
+        most = fmax(most, seconds);
+    }
+    return most * ring->stages > 1.1 * sum;
+}
+
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
 {
     const struct rg_job *job = ring->job;
@@ -182,5 +219,9 @@ void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
     }
     predict_traffic(ring, p);
     rg_predict_memory(job, p);
+    if (ring->schedule->overlaps && p->c_s > p->T_A_s / 4)
+        p->holds = "forms of schedules are for c up to a quarter of T_A";
+    else if (ring->schedule->overlaps && uneven(ring, forms))
+        p->holds = "forms of schedules are for equal stages";
     free(forms);
 }

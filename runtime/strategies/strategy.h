@@ -55,17 +55,20 @@ struct rg_job {
     int64_t iterations_per_epoch; /* = data->train / batch, at least 1 */
     uint64_t seed;
     bool numerics;
-    void *plan;   /* what `check` worked out once for all ranks; freed by `forget` */
-    bool settled; /* its values are what another rank's check has found, and none the user's wish */
-    bool refused; /* `check` said no, or there are too few nodes: it cannot run */
+    void *plan;      /* what `check` worked out once for all ranks; freed by `forget` */
+    bool settled;    /* its values are what another rank's check has found, and none the user's wish */
+    bool refused;    /* `check` said no, or there are too few nodes: it cannot run */
+    char rough[200]; /* why its closed forms are no more than an estimate on this platform; "" */
 };
 
 /* The closed forms, for one iteration unless said otherwise. Iterations are alike: counts are exact
  * for each, so that a strategy which talks only every so often has to call that an iteration. */
 struct rg_prediction {
-    bool overlap;      /* communication can hide behind computation */
-    double T_A_s, c_s; /* largest compute time of a node; busiest direction of a port */
+    bool overlap; /* communication can hide behind computation */
+    /* Largest compute time of a node; busiest port, or the medium that all share. */
+    double T_A_s, c_s;
     double iteration_s;
+    const char *holds; /* why iteration_s is an estimate for such values; NULL: it is within 5 % */
     uint64_t messages, values, payload_bytes;
     int bottleneck; /* the node whose memory is largest */
     uint64_t memory_bytes;
@@ -93,6 +96,9 @@ struct rg_strategy {
     /* Counted bytes that open() will allocate on that rank: exact. The samples come on top. */
     uint64_t (*memory)(const struct rg_job *job, int rank);
     void (*predict)(const struct rg_job *job, struct rg_prediction *prediction);
+    /* Who sends what to whom in an iteration, pair by pair: together what predict counts. NULL:
+     * nobody sends anything. */
+    void (*flows)(const struct rg_job *job, rg_traffic_fn flow, void *arg);
     /* Iterations that may be under way at once, at most. NULL: 1. */
     int64_t (*under_way)(const struct rg_job *job);
 

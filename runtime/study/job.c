@@ -178,15 +178,82 @@ int rg_job_fits(const struct rg_job *job, struct rg_error *e)
     return rg_job_fits_in(job, SIZE_MAX, e);
 }
 
+double rg_job_medium_rate(const struct rg_job *job)
+{
+    double rate = 0;
+    for (int rank = 0; rank < job->nodes; rank++)
+        if (job->boards[rank]->shared_medium)
+            rate = fmax(rate, rg_board_medium_rate(job->boards[rank]));
+    return rate;
+}
+
+void rg_job_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
+{
+    if (job->strategy->flows)
+        job->strategy->flows(job, flow, arg);
+}
+
+struct crossing {
+    const struct rg_job *job;
+    double bytes;
+};
+
+static void add_crossing(void *arg, const struct rg_traffic *flow)
+{
+    struct crossing *c = arg;
+    const struct rg_board *from = c->job->boards[flow->from], *to = c->job->boards[flow->to];
+    if (from->shared_medium || to->shared_medium)
+        c->bytes += rg_board_wire_bytes(from, flow->messages, flow->payload);
+}
+
+bool rg_job_has_bus(const struct rg_job *job)
+{
+    bool any = false;
+    for (int rank = 0; rank < job->nodes; rank++)
+        any = any || job->boards[rank]->port_bus_rate > 0;
+    return any;
+}
+
 void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction)
 {
+    double medium = rg_job_medium_rate(job);
     *prediction = (struct rg_prediction){0};
     job->strategy->predict(job, prediction);
-    const struct rg_board *board = job->boards[0];
-    if (!board->shared_medium)
-        return;
-    prediction->c_s = rg_board_wire_s(board, prediction->messages, prediction->payload_bytes);
-    prediction->iteration_s = fmax(prediction->iteration_s, prediction->c_s);
+    if (medium > 0) {
+        struct crossing crossing = {.job = job};
+        rg_job_flows(job, add_crossing, &crossing);
+        prediction->c_s = fmax(prediction->c_s, crossing.bytes / medium);
+    }
+    if (medium > 0 || rg_job_has_bus(job))
+        prediction->iteration_s =
+            fmax(prediction->iteration_s, fmax(prediction->c_s, prediction->T_A_s));
+}
+
+/* One kind of board, full duplex, alike up and down, and no medium: what forms are made for. */
+static bool is_plain(const struct rg_job *job, bool *alike)
+{
+    const struct rg_board *first = job->boards[0];
+    *alike = true;
+    for (int rank = 1; rank < job->nodes; rank++)
+        *alike = *alike && job->boards[rank] == first;
+    return *alike && !rg_job_has_bus(job) && first->port_rx_rate == 0 &&
+           rg_job_medium_rate(job) == 0;
+}
+
+const char *rg_job_rough(const struct rg_job *job, const struct rg_prediction *p)
+{
+    bool alike, plain = is_plain(job, &alike), shared = rg_job_medium_rate(job) > 0;
+    if (job->rough[0])
+        return job->rough;
+    if (plain || p->holds)
+        return plain ? NULL : p->holds;
+    if (!alike)
+        return "the boards differ";
+    if (((shared || rg_job_has_bus(job)) && p->c_s + p->T_A_s > 1.05 * p->iteration_s) ||
+        (shared && p->iteration_s > 1.05 * fmax(p->c_s, p->T_A_s)))
+        return shared ? "how much computing hides behind the medium is left out"
+                      : "how much computing hides behind half-duplex ports is left out";
+    return NULL;
 }
 
 void rg_job_describe(const struct rg_job *job, struct rg_run *run)
@@ -213,4 +280,7 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
     run->predicted.values = p.values;
     run->predicted.payload_bytes = p.payload_bytes;
     run->predicted.memory_bytes = p.memory_bytes;
+    const char *rough = rg_job_rough(job, &p);
+    run->predicted.rough.known = rough != NULL;
+    rg_copy_text(run->predicted.rough.why, sizeof run->predicted.rough.why, rough ? rough : "");
 }

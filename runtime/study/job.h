@@ -32,6 +32,11 @@ struct rg_study_want {
     char *const *labels; /* keep these strategies; none: all */
     int label_count;
     enum rg_keyed keyed;
+    /* What a world thinks of the platform, before there are jobs; NULL: nothing is asked. nodes: so
+     * many of its first hosts are used at most. */
+    int (*look_platform)(void *arg, struct rg_platform *platform, int nodes, double link_rate,
+                         struct rg_error *e);
+    void *look_arg;
     bool trained; /* parameters are loaded: labels mean what they meant when these were trained */
     /* At a point of the scenario's sweeps (of none: point NULL); it must outlive the study. A job
      * that cannot run there is marked refused and noted in study->refusals, which is no failure. */
@@ -83,6 +88,16 @@ int rg_job_settle(struct rg_job *job, const char *text, char *own, size_t size, 
 /* What the strategy predicts for the job. Where the boards share one medium, all that is sent takes
  * turns on it: c is that, and no iteration is shorter. */
 void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction);
+/* Why that is an estimate on these boards or this platform; NULL: it is not. Lives as long as the
+ * job. */
+const char *rg_job_rough(const struct rg_job *job, const struct rg_prediction *prediction);
+/* Bytes a second of the medium that some of its nodes share, with each other and with whoever sends
+ * to them; 0: none do. */
+double rg_job_medium_rate(const struct rg_job *job);
+/* Is a port of its nodes half duplex, or behind one bus? */
+bool rg_job_has_bus(const struct rg_job *job);
+/* Who sends what to whom in an iteration. */
+void rg_job_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg);
 
 /* What a parameter may be, unless it is a list. */
 struct rg_type rg_job_param_type(const struct rg_param *param);

@@ -10,6 +10,7 @@
 #include "scenario/text.h"
 #include "strategies/samples.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,6 +186,32 @@ static int refuse_sweeps(const struct rg_scenario *s, struct rg_error *e)
     return 0;
 }
 
+/* The most hosts that any strategy asks for; what is no number of nodes is refused later. */
+static int most_nodes(const struct rg_study *study)
+{
+    const struct rg_scenario *s = &study->scenario;
+    int most = 1;
+    for (int i = 0; i < s->strategy_count; i++) {
+        const struct rg_strategy_spec *spec = &s->strategies[i];
+        double nodes = s->nodes > 0 ? s->nodes : study->platform.count;
+        for (int k = 0; k < spec->count; k++)
+            if (strcmp(spec->attributes[k].key, "nodes") == 0 &&
+                (s->nodes == 0 || spec->attributes[k].line == 0))
+                nodes = strtod(spec->attributes[k].value, NULL);
+        most = nodes > most ? (int)fmin(nodes, study->platform.count) : most;
+    }
+    return most;
+}
+
+static int look_at_platform(const struct rg_study_want *want, struct rg_study *study,
+                            struct rg_error *e)
+{
+    if (!want->look_platform)
+        return 0;
+    return want->look_platform(want->look_arg, &study->platform, most_nodes(study),
+                               study->scenario.training.bandwidth_factor, e);
+}
+
 /* ---- opening and closing ---- */
 
 int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
@@ -202,7 +229,7 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
          ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||
         (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
         (err = rg_platform_load(s->platform_file, &study->platform, e)) ||
-        (err = set_boards(study, want->keyed, e)) ||
+        (err = set_boards(study, want->keyed, e)) || (err = look_at_platform(want, study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
         (err = rg_dataset_probe(&s->data, &study->data, e)) || (err = check_shapes(study, e)) ||
         (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)))

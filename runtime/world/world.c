@@ -129,6 +129,11 @@ int rg_send(struct rg_world *w, int dst, uint32_t tag, const void *buffer, size_
         w->count.messages++;
         w->count.bytes_sent += bytes;
         w->count.tls_sent += rg_tls_bytes(bytes);
+        if (w->on_medium && (w->on_medium[dst] || w->on_medium[w->rank])) {
+            w->count.medium_messages++;
+            w->count.medium_bytes += bytes;
+            w->count.medium_tls += rg_tls_bytes(bytes);
+        }
     }
     return result;
 }
@@ -298,6 +303,9 @@ int rg_join(struct rg_world *w, struct rg_strand *strand, int *result)
     w->count.bytes_received += count.bytes_received;
     w->count.messages_received += count.messages_received;
     w->count.tls_sent += count.tls_sent;
+    w->count.medium_messages += count.medium_messages;
+    w->count.medium_bytes += count.medium_bytes;
+    w->count.medium_tls += count.medium_tls;
     w->count.tls_received += count.tls_received;
     w->count.late_receives += count.late_receives;
     w->count.paced += count.paced;

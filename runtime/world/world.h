@@ -70,9 +70,11 @@ struct rg_counters {
     uint64_t messages, values;                              /* sent */
     uint64_t bytes_sent, bytes_received, messages_received; /* payload */
     uint64_t tls_sent, tls_received; /* that a key adds to them, where there is one */
-    uint64_t late_receives;          /* messages that arrived before their receive was posted */
-    uint64_t paced;                  /* computations stretched to what a datasheet says they take */
-    uint64_t overruns;               /* of those: that took longer */
+    /* Of those sent: what crosses the medium that some boards share. */
+    uint64_t medium_messages, medium_bytes, medium_tls;
+    uint64_t late_receives; /* messages that arrived before their receive was posted */
+    uint64_t paced;         /* computations stretched to what a datasheet says they take */
+    uint64_t overruns;      /* of those: that took longer */
     double unseen_s; /* between messages' arrivals and the calls that saw them, at either end; in
                       * worlds of virtual time only */
 };
@@ -118,6 +120,7 @@ struct rg_world {
     int rank, size;
     int strand;                   /* 0: the node program itself */
     const struct rg_board *board; /* of this node; may be NULL (tests) */
+    const bool *on_medium;        /* [size] the nodes that share one medium; NULL: there is none */
     struct rg_mem *mem;           /* this node's counted memory */
     struct rg_counters count;     /* rg_join adds those of a strand to its parent's */
     struct rg_trace *trace;       /* NULL: off */

@@ -1,0 +1,485 @@
+/* Happy path: a child a platform loads it and tells what every host's links pass; boards get what
+ * their datasheets leave open. Then it is asked what each job's messages do to the links.
+ *
+ * Failure modes handled: SimGrid ends the child, at the file (its first line is passed on) or over
+ * a route (the answer names the pair; hosts that only talk to the first need no others). */
+#include "survey.h"
+
+#include "survey_parts.h"
+
+#include "base/check.h"
+#include "base/file.h"
+#include "result/human.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A platform that has been looked at. */
+struct survey {
+    struct survey *next;
+    char *file;
+    double link_rate;
+    int nodes;
+    struct rg_survey_wire *wires; /* [nodes] */
+    pid_t pid;                    /* 0: it rests */
+    int ask, hear, words;         /* pipes; what SimGrid writes */
+};
+
+struct rg_surveys {
+    struct survey *first;
+};
+
+struct rg_surveys *rg_surveys_new(void)
+{
+    return calloc(1, sizeof(struct rg_surveys));
+}
+
+/* ---- children ---- */
+
+static int rest(struct survey *s)
+{
+    int status = 0;
+    if (s->pid == 0)
+        return 0;
+    close(s->ask);
+    close(s->hear);
+    while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    s->pid = 0;
+    close(s->words);
+    return status;
+}
+
+static void forget(struct survey *s)
+{
+    rest(s);
+    free(s->wires);
+    free(s->file);
+    free(s);
+}
+
+void rg_surveys_rest(struct rg_surveys *surveys)
+{
+    for (struct survey *s = surveys->first; s; s = s->next)
+        rest(s);
+}
+
+void rg_surveys_free(struct rg_surveys *surveys)
+{
+    for (struct survey *s = surveys ? surveys->first : NULL, *next; s; s = next) {
+        next = s->next;
+        forget(s);
+    }
+    free(surveys);
+}
+
+static int start(struct survey *s, const struct rg_platform *p, bool neighbours, struct rg_error *e)
+{
+    int down[2], up[2];
+    pid_t self = getpid();
+    fflush(NULL);
+    if ((s->words = memfd_create("simgrid", MFD_CLOEXEC)) < 0 || pipe(down) != 0 || pipe(up) != 0)
+        return rg_fail(e, RG_ERR_INTERNAL, "pipe: %s", strerror(errno));
+    s->pid = fork();
+    if (s->pid < 0)
+        return rg_fail(e, RG_ERR_INTERNAL, "fork: %s", strerror(errno));
+    if (s->pid == 0) {
+        const struct rg_survey_child child = {.platform = p->file,
+                                              .link_rate = s->link_rate,
+                                              .names = p->names,
+                                              .boards = p->boards,
+                                              .count = s->nodes,
+                                              .neighbours = neighbours,
+                                              .in = down[0],
+                                              .out = up[1]};
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != self)
+            _exit(1);
+        dup2(s->words, STDERR_FILENO);
+        dup2(s->words, STDOUT_FILENO);
+        close(down[1]);
+        close(up[0]);
+        rg_survey_serve(&child);
+    }
+    close(down[0]);
+    close(up[1]);
+    s->ask = down[1];
+    s->hear = up[0];
+    return 0;
+}
+
+/* SimGrid's first line, without its brackets of place and time and its own file. */
+static const char *first_line(char *text)
+{
+    text[strcspn(text, "\n")] = 0;
+    for (const char *end;; text = (char *)end + 1 + strspn(end + 1, " ")) {
+        end = text[0] == '[' ? strchr(text, ']') : NULL;
+        if (!end && strncmp(text, "./", 2) == 0)
+            end = strchr(text, ' ');
+        if (!end)
+            return text;
+    }
+}
+
+/* The beginning of an answer. */
+static int hear(struct survey *s, const char *file, struct rg_error *e)
+{
+    struct rg_survey_answer answer;
+    char text[300] = "";
+    if (rg_pipe_read(s->hear, &answer, sizeof answer))
+        return answer.refused ? rg_fail_at(e, file, 0, "%s", answer.text) : 0;
+    ssize_t n = pread(s->words, text, sizeof text - 1, 0);
+    text[RG_MAX(n, 0)] = 0;
+    const char *words = first_line(text);
+    return rg_fail_at(e, file, 0, "SimGrid cannot use it: %s; a SimGrid 4.1 platform is allowed",
+                      words[0] ? words : "it ended without a word");
+}
+
+static int look_at(struct survey *s, const struct rg_platform *p, bool neighbours,
+                   struct rg_error *e)
+{
+    int err = start(s, p, neighbours, e);
+    if (err == 0)
+        err = hear(s, p->file, e);
+    if (err == 0 && !rg_pipe_read(s->hear, s->wires, (size_t)s->nodes * sizeof *s->wires))
+        err = rg_fail_at(e, p->file, 0, "SimGrid ended without a word");
+    return err;
+}
+
+static int make_survey(struct rg_surveys *all, const struct rg_platform *p, int nodes,
+                       double link_rate, struct survey **made, struct rg_error *e)
+{
+    struct survey *s = calloc(1, sizeof *s);
+    if (s) {
+        *s = (struct survey){.file = strdup(p->file), .link_rate = link_rate, .nodes = nodes};
+        s->wires = calloc((size_t)nodes, sizeof *s->wires);
+    }
+    if (!s || !s->file || !s->wires) {
+        if (s)
+            forget(s);
+        return rg_fail(e, RG_ERR_NOMEM, "%.200s: out of memory", p->file);
+    }
+    int err = look_at(s, p, true, e);
+    if (err) { /* nodes that talk to the first only need no other routes */
+        rest(s);
+        err = look_at(s, p, false, e);
+    }
+    if (err) {
+        forget(s);
+        return err;
+    }
+    s->next = all->first;
+    all->first = *made = s;
+    return 0;
+}
+
+static struct survey *find(const struct rg_surveys *all, const char *file, double link_rate,
+                           int nodes)
+{
+    struct survey *s = all->first;
+    while (s && (strcmp(s->file, file) != 0 || s->link_rate != link_rate || s->nodes < nodes))
+        s = s->next;
+    return s;
+}
+
+/* ---- what is known of a platform ---- */
+
+struct correction {
+    const struct survey *survey;
+    struct rg_platform *platform;
+    bool one_medium; /* that could hold up what the ports pass together */
+    bool declared;   /* some board says that it shares a medium */
+    int told;        /* hosts that are half duplex, or slower than a named board's port */
+};
+
+static int fail_rate(const struct correction *c, int host, int peer, double rate, double wanted,
+                     const char *property, struct rg_error *e)
+{
+    char to[80] = "";
+    if (peer >= 0)
+        snprintf(to, sizeof to, " to %.60s", c->platform->names[peer]);
+    return rg_fail_at(e, c->platform->file, 0,
+                      "its links carry %g B/s from %.60s%s, %s says %g: as much is wanted", rate,
+                      c->platform->names[host], to, property, wanted);
+}
+
+/* A datasheet's own rates and latency are what the links must have. */
+static int check_stated(const struct correction *c, int host, const struct rg_board *board,
+                        struct rg_error *e)
+{
+    const struct rg_survey_wire *w = &c->survey->wires[host];
+    const struct rg_board *const *boards = c->platform->boards;
+    if (w->fast_peer >= 0)
+        return fail_rate(c, host, w->fast_peer, w->fast_rate,
+                         rg_board_rate_to(board, boards[w->fast_peer]), "rg_port_rate", e);
+    if (board->by_name)
+        return 0;
+    double receives = board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate;
+    if (isfinite(w->up) && w->up < 0.99 * board->port_rate)
+        return fail_rate(c, host, -1, w->up, board->port_rate, "rg_port_rate", e);
+    if (isfinite(w->down) && w->down < 0.99 * receives)
+        return rg_fail_at(e, c->platform->file, 0,
+                          "its links carry %g B/s to %.60s, rg_port_r%s says %g: as much is wanted",
+                          w->down, c->platform->names[host],
+                          board->port_rx_rate > 0 ? "x_rate" : "ate (without rg_port_rx_rate)",
+                          receives);
+    if (board->port_bus_rate > 0 && isfinite(w->bus) && w->bus < 0.99 * board->port_bus_rate)
+        return fail_rate(c, host, -1, w->bus, board->port_bus_rate, "both ways, rg_port_bus_rate",
+                         e);
+    if (board->shared_medium && isfinite(w->medium) &&
+        w->medium < 0.99 * rg_board_medium_rate(board))
+        return fail_rate(c, host, -1, w->medium, rg_board_medium_rate(board),
+                         board->medium_rate > 0 ? "rg_medium_rate" : "rg_port_rate", e);
+    if (isfinite(w->off_s)) {
+        double wanted = (board->latency_s + boards[w->peer]->latency_s) / 2;
+        if (w->off_s > 0.01 * wanted + 1e-9)
+            return rg_fail_at(e, c->platform->file, 0,
+                              "latency %g s from %.60s to %.60s, rg_latency_s says %g: as much is "
+                              "wanted",
+                              w->latency_s, c->platform->names[host], c->platform->names[w->peer],
+                              wanted);
+    }
+    return 0;
+}
+
+/* Boards get what their host's links have and no datasheet of their own says. */
+static int correct(void *arg, int host, struct rg_board *board, struct rg_error *e)
+{
+    struct correction *c = arg;
+    const struct rg_survey_wire *w = &c->survey->wires[RG_MIN(host, c->survey->nodes - 1)];
+    (void)e;
+    if (host >= c->survey->nodes)
+        return 0;
+    if (board->by_name) {
+        board->port_rx_rate =
+            fmin(w->down, board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate);
+        board->port_rate = fmin(w->up, board->port_rate);
+        if (board->port_rx_rate == board->port_rate)
+            board->port_rx_rate = 0;
+        if (isfinite(w->off_s))
+            board->latency_s = w->latency_s;
+    }
+    double both =
+        board->port_rate + (board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate);
+    if (w->bus < 0.99 * both && !board->shared_medium &&
+        (board->port_bus_rate == 0 || w->bus < board->port_bus_rate)) {
+        board->port_bus_rate = w->bus;
+        c->told++;
+    }
+    if (c->one_medium && !c->declared) {
+        board->shared_medium = true;
+        board->medium_rate = w->medium;
+    }
+    return 0;
+}
+
+/* Is there a medium that all cross, narrower than what their ports send together? */
+static bool has_medium(const struct correction *c)
+{
+    double all = 0, medium = INFINITY;
+    for (int i = 0; i < c->survey->nodes; i++) {
+        const struct rg_board *board = c->platform->boards[i];
+        all += board->port_rate;
+        medium = fmin(medium, c->survey->wires[i].medium);
+    }
+    return medium < 0.99 * all;
+}
+
+static int note_corrections(const struct correction *c, struct rg_error *e)
+{
+    const struct rg_survey_wire *w = c->survey->wires;
+    int err = 0;
+    if (c->one_medium && !c->declared)
+        err = rg_platform_note(c->platform, e,
+                               "all messages cross one link of %g B/s, both ways: c and the closed "
+                               "forms take it for a shared medium (rg_medium)",
+                               w[0].medium);
+    for (int i = 0; i < c->survey->nodes && c->told > 0 && err == 0; i++)
+        if (isfinite(w[i].bus) && c->platform->boards[i]->port_bus_rate == w[i].bus)
+            return rg_platform_note(c->platform, e,
+                                    "%d host%s half duplex, %.60s the first: its links pass %g B/s "
+                                    "both ways together (rg_port_bus_rate)",
+                                    c->told, c->told == 1 ? " is" : "s are", c->platform->names[i],
+                                    w[i].bus);
+    return err;
+}
+
+int rg_survey_platform(void *surveys, struct rg_platform *platform, int nodes, double link_rate,
+                       struct rg_error *e)
+{
+    struct survey *s = find(surveys, platform->file, link_rate, nodes);
+    int err = s ? 0 : make_survey(surveys, platform, nodes, link_rate, &s, e);
+    if (err)
+        return err;
+    struct correction c = {.survey = s, .platform = platform};
+    for (int i = 0; i < s->nodes && err == 0; i++) {
+        c.declared = c.declared || platform->boards[i]->shared_medium;
+        err = check_stated(&c, i, platform->boards[i], e);
+    }
+    if (err)
+        return err;
+    c.one_medium = s->nodes > 1 && has_medium(&c);
+    err = rg_platform_change(platform, correct, &c, e);
+    return err ? err : note_corrections(&c, e);
+}
+
+/* ---- what a job does to it ---- */
+
+/* Its flows, and how long the datasheets say that ports and medium take for their bytes alone. */
+struct claim {
+    const struct rg_job *job;
+    struct rg_survey_flow *flows;
+    int count, room;
+    double *out, *in; /* [nodes] bytes on the wire */
+    double crossing;
+};
+
+static void put_flow(struct claim *c, struct rg_survey_flow flow)
+{
+    if (c->count == c->room) {
+        c->room = c->room ? 2 * c->room : 256;
+        c->flows = realloc(c->flows, (size_t)c->room * sizeof *c->flows);
+        RG_ASSERT(c->flows);
+    }
+    c->flows[c->count++] = flow;
+}
+
+/* The first node hears from all others, and tells them what is decided: along a binomial tree. */
+static void add_silent(struct claim *c, int from, int to)
+{
+    const struct rg_board *a = c->job->boards[from], *b = c->job->boards[to];
+    put_flow(c, (struct rg_survey_flow){.from = from,
+                                        .to = to,
+                                        .rate = rg_board_rate_to(a, b),
+                                        .latency_s = (a->latency_s + b->latency_s) / 2});
+}
+
+static void add_flow(void *arg, const struct rg_traffic *t)
+{
+    struct claim *c = arg;
+    const struct rg_board *from = c->job->boards[t->from], *to = c->job->boards[t->to];
+    double bytes = rg_board_wire_bytes(from, t->messages, t->payload);
+    put_flow(c, (struct rg_survey_flow){.from = t->from,
+                                        .to = t->to,
+                                        .bytes = bytes,
+                                        .rate = rg_board_rate_to(from, to),
+                                        .latency_s = (from->latency_s + to->latency_s) / 2});
+    c->out[t->from] += bytes;
+    c->in[t->to] += bytes;
+    if (from->shared_medium || to->shared_medium)
+        c->crossing += bytes;
+}
+
+/* The rank whose port is claimed to be busy longest; -1: the medium. */
+static double claimed_s(const struct claim *c, int *rank)
+{
+    double medium = rg_job_medium_rate(c->job), most = medium > 0 ? c->crossing / medium : 0;
+    *rank = -1;
+    for (int i = 0; i < c->job->nodes; i++) {
+        const struct rg_board *b = c->job->boards[i];
+        double in = b->port_rx_rate > 0 ? b->port_rx_rate : b->port_rate;
+        double seconds = fmax(c->out[i] / b->port_rate, c->in[i] / in);
+        if (b->port_bus_rate > 0)
+            seconds = fmax(seconds, (c->out[i] + c->in[i]) / b->port_bus_rate);
+        if (seconds > most) {
+            most = seconds;
+            *rank = i;
+        }
+    }
+    return most;
+}
+
+static int ask(struct survey *s, const struct claim *c, struct rg_survey_load *load,
+               struct rg_error *e)
+{
+    const struct rg_survey_question question = {.flows = c->count};
+    size_t size = (size_t)c->count * sizeof *c->flows;
+    if (!rg_pipe_write(s->ask, &question, sizeof question) ||
+        !rg_pipe_write(s->ask, c->flows, size))
+        return rg_fail_at(e, s->file, 0, "SimGrid ended without a word");
+    int err = hear(s, s->file, e);
+    if (err == 0 && !rg_pipe_read(s->hear, load, sizeof *load))
+        err = rg_fail_at(e, s->file, 0, "SimGrid ended without a word");
+    return err;
+}
+
+/* Ports that the links let pass more than they can. */
+static int refuse_ports(const struct claim *c, const struct rg_platform *p,
+                        const struct rg_survey_load *load, int rank, double claimed,
+                        struct rg_error *e)
+{
+    const struct rg_survey_flow *fast = &load->fast;
+    if (rank < 0)
+        return rg_fail_at(e, p->file, 0,
+                          "strategy \"%s\": the medium that boards share (rg_medium) passes %g B/s "
+                          "in all, but no one link carries all that crosses it: one is wanted",
+                          c->job->label, rg_job_medium_rate(c->job));
+    return rg_fail_at(e, p->file, 0,
+                      "strategy \"%s\": the links of %.60s give it more than one port: %g B/s on "
+                      "the route from %.60s to %.60s alone, where rg_port_rate says %g in all; a "
+                      "shared link is wanted that all it sends, or receives, crosses (an iteration "
+                      "takes %.3g s by its port, %.3g s by the links)",
+                      c->job->label, p->names[rank], fast->rate, p->names[fast->from],
+                      p->names[fast->to], c->job->boards[rank]->port_rate, claimed,
+                      load->busiest_s);
+}
+
+/* What the closed forms do not know. */
+static void tell_rough(struct rg_job *job, const struct rg_platform *p,
+                       const struct rg_survey_load *load)
+{
+    struct rg_prediction form;
+    char a[RG_HUMAN], b[RG_HUMAN];
+    size_t size = sizeof job->rough;
+    rg_job_predict(job, &form);
+    double steps = form.messages / (double)job->nodes;
+    if (load->busiest_s > 1.02 * form.c_s && load->busiest_s > 0.02 * form.iteration_s)
+        snprintf(job->rough, size, "link %.60s is busy for %s an iteration; c is of ports",
+                 load->busiest, rg_human_seconds(load->busiest_s, a));
+    else if (load->slow_share < 0.99 && form.c_s > 0.02 * form.iteration_s)
+        snprintf(job->rough, size,
+                 "links from %.40s to %.40s carry %.4g B/s, the boards' ports %.4g",
+                 p->names[load->slow.from], p->names[load->slow.to], load->slow.rate,
+                 load->slow.rate / load->slow_share);
+    else if (load->far_s * steps > 0.02 * form.iteration_s)
+        snprintf(
+            job->rough, size, "latency from %.40s to %.40s is %s, the boards say %s",
+            p->names[load->far.from], p->names[load->far.to],
+            rg_human_seconds(load->far.latency_s, a),
+            rg_human_seconds(
+                (job->boards[load->far.from]->latency_s + job->boards[load->far.to]->latency_s) / 2,
+                b));
+    else if (p->changes)
+        snprintf(job->rough, size, "the platform changes over time, the closed forms do not");
+}
+
+int rg_survey_job(struct rg_surveys *surveys, const struct rg_platform *platform, double link_rate,
+                  struct rg_job *job, struct rg_error *e)
+{
+    struct survey *s = find(surveys, platform->file, link_rate, job->nodes);
+    struct claim c = {.job = job};
+    struct rg_survey_load load;
+    int rank;
+    RG_ASSERT(s && s->pid);
+    c.out = calloc(2 * (size_t)job->nodes, sizeof *c.out);
+    RG_ASSERT(c.out);
+    c.in = c.out + job->nodes;
+    rg_job_flows(job, add_flow, &c);
+    for (int i = 1; i < job->nodes; i++)
+        if (i & (i - 1)) /* else from the first, whose routes have been looked at */
+            add_silent(&c, i & (i - 1), i);
+    int err = ask(s, &c, &load, e);
+    double claimed = claimed_s(&c, &rank);
+    if (err == 0 && claimed > 1.011 * load.busiest_s)
+        err = refuse_ports(&c, platform, &load, rank, claimed, e);
+    if (err == 0)
+        tell_rough(job, platform, &load);
+    free(c.flows);
+    free(c.out);
+    return err;
+}
