@@ -101,7 +101,7 @@ int rg_engine_hosts(const char *platform, char *const *names, const struct rg_bo
             return rg_fail(e, RG_ERR_INVALID, "%s: has no host %s", platform, names[rank]);
     }
     for (size_t rank = 0; boards && rank < size; rank++)
-        if (boards[rank]->clock > 0)
+        if (boards[rank]->clock != (int)sg_host_get_pstate(hosts[rank]))
             sg_host_set_pstate(hosts[rank], (unsigned long)boards[rank]->clock);
     return 0;
 }

@@ -66,7 +66,7 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
                          void *iteration_arg, struct rg_run *run)
 {
     struct simulation *s = arg;
-    struct rg_sim_options options = {.platform = s->ringsim->study.platform.file,
+    struct rg_sim_options options = {.platform = s->ringsim->study.platform.loaded,
                                      .link_rate =
                                          s->ringsim->study.scenario.training.bandwidth_factor,
                                      .latencies_change = s->ringsim->study.platform.latency_changes,

@@ -22,7 +22,7 @@
 /* A platform that has been looked at. */
 struct survey {
     struct survey *next;
-    char *file;
+    char *file, *board; /* of the platform */
     double link_rate;
     int nodes;
     struct rg_survey_wire *wires; /* [nodes] */
@@ -60,6 +60,7 @@ static void forget(struct survey *s)
     rest(s);
     free(s->wires);
     free(s->file);
+    free(s->board);
     free(s);
 }
 
@@ -89,7 +90,7 @@ static int start(struct survey *s, const struct rg_platform *p, bool neighbours,
     if (s->pid < 0)
         return rg_fail(e, RG_ERR_INTERNAL, "fork: %s", strerror(errno));
     if (s->pid == 0) {
-        const struct rg_survey_child child = {.platform = p->file,
+        const struct rg_survey_child child = {.platform = p->loaded,
                                               .link_rate = s->link_rate,
                                               .names = p->names,
                                               .boards = p->boards,
@@ -156,10 +157,13 @@ static int make_survey(struct rg_surveys *all, const struct rg_platform *p, int 
 {
     struct survey *s = calloc(1, sizeof *s);
     if (s) {
-        *s = (struct survey){.file = strdup(p->file), .link_rate = link_rate, .nodes = nodes};
+        *s = (struct survey){.file = strdup(p->file),
+                             .board = strdup(p->board ? p->board : ""),
+                             .link_rate = link_rate,
+                             .nodes = nodes};
         s->wires = calloc((size_t)nodes, sizeof *s->wires);
     }
-    if (!s || !s->file || !s->wires) {
+    if (!s || !s->file || !s->board || !s->wires) {
         if (s)
             forget(s);
         return rg_fail(e, RG_ERR_NOMEM, "%.200s: out of memory", p->file);
@@ -178,11 +182,12 @@ static int make_survey(struct rg_surveys *all, const struct rg_platform *p, int 
     return 0;
 }
 
-static struct survey *find(const struct rg_surveys *all, const char *file, double link_rate,
-                           int nodes)
+static struct survey *find(const struct rg_surveys *all, const struct rg_platform *p,
+                           double link_rate, int nodes)
 {
     struct survey *s = all->first;
-    while (s && (strcmp(s->file, file) != 0 || s->link_rate != link_rate || s->nodes < nodes))
+    while (s && (strcmp(s->file, p->file) != 0 || strcmp(s->board, p->board ? p->board : "") != 0 ||
+                 s->link_rate != link_rate || s->nodes < nodes))
         s = s->next;
     return s;
 }
@@ -312,7 +317,7 @@ static int note_corrections(const struct correction *c, struct rg_error *e)
 int rg_survey_platform(void *surveys, struct rg_platform *platform, int nodes, double link_rate,
                        struct rg_error *e)
 {
-    struct survey *s = find(surveys, platform->file, link_rate, nodes);
+    struct survey *s = find(surveys, platform, link_rate, nodes);
     int err = s ? 0 : make_survey(surveys, platform, nodes, link_rate, &s, e);
     if (err)
         return err;
@@ -461,7 +466,7 @@ static void tell_rough(struct rg_job *job, const struct rg_platform *p,
 int rg_survey_job(struct rg_surveys *surveys, const struct rg_platform *platform, double link_rate,
                   struct rg_job *job, struct rg_error *e)
 {
-    struct survey *s = find(surveys, platform->file, link_rate, job->nodes);
+    struct survey *s = find(surveys, platform, link_rate, job->nodes);
     struct claim c = {.job = job};
     struct rg_survey_load load;
     int rank;

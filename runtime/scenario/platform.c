@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int no_memory(const struct rg_platform *platform, struct rg_error *e)
 {
@@ -131,7 +132,13 @@ void rg_platform_free(struct rg_platform *platform)
     free(platform->names);
     free(platform->boards);
     free(platform->kinds);
+    for (int i = 0; i < platform->fd_count; i++)
+        close(platform->fds[i]);
+    free(platform->fds);
     free(platform->file);
+    free(platform->board);
+    free(platform->loaded);
+    free(platform->rewritten);
     for (int i = 0; i < platform->note_count; i++)
         free(platform->notes[i]);
     free(platform->notes);

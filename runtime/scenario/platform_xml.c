@@ -87,10 +87,45 @@ static const struct property {
 struct reader {
     const struct rg_xml *xml;
     struct rg_platform *platform;
-    int *kind; /* [hosts] */
+    const char *forced; /* name of every host's board (--set board); NULL: as the file says */
+    const char *name;   /* the board that the zones around say; NULL: none */
+    int *kind;          /* [hosts] */
     int room;
     struct rg_error *e;
 };
+
+/* ---- boards by name ---- */
+
+struct line {
+    const char *id, *value;
+};
+
+/* clang-format off */
+static const struct named_board {
+    const char *name;
+    struct line lines[32];
+} named_boards[] = {
+#define BOARD(name, file, ...) {name, {__VA_ARGS__}},
+#define PROPERTY(id, value) {id, value},
+#include "scenario/boards.def"
+};
+/* clang-format on */
+
+static const struct named_board *board_named(const char *name)
+{
+    for (size_t i = 0; i < RG_COUNT(named_boards) && name; i++)
+        if (strcmp(named_boards[i].name, name) == 0)
+            return &named_boards[i];
+    return NULL;
+}
+
+static void list_boards(char *words, size_t size)
+{
+    words[0] = '\0';
+    for (size_t i = 0; i < RG_COUNT(named_boards); i++)
+        snprintf(words + strlen(words), size - strlen(words), "%s%s", i ? ", " : "",
+                 named_boards[i].name);
+}
 
 static int fail_memory(struct reader *r)
 {
@@ -145,7 +180,8 @@ static int read_clocks(const char *text, struct rg_board *board, struct rg_error
     return i ? 0 : rg_fail(why, RG_ERR_INVALID, "at least one clock in Hz is wanted");
 }
 
-/* "2.9:2.27:6.4, ...": watts idle, of a core at no load, of all cores; one triple a clock. */
+/* "2.9:2.27:6.4, ...": watts idle, of a core at no load, of all cores; one triple a clock.
+ * "2.9:6.4" has no step between idle and the first core, as SimGrid reads it. */
 static int read_states(const char *text, struct rg_board *board, struct rg_error *why)
 {
     static const struct rg_limit watts = {false, false, 0, 1e6};
@@ -154,8 +190,11 @@ static int read_states(const char *text, struct rg_board *board, struct rg_error
     for (; rest && err == 0; i++) {
         char *triple = strsep(&rest, ","), *idle = strsep(&triple, ":");
         char *epsilon = strsep(&triple, ":"), *full = triple;
+        bool two = epsilon && !full;
         struct rg_clock *c = &board->clocks[RG_MIN(i, RG_BOARD_CLOCKS - 1)];
         idle += strspn(idle, " \t\n");
+        full = two ? epsilon : full;
+        epsilon = two ? idle : epsilon;
         for (size_t n = full ? strlen(full) : 0; n > 0 && strchr(" \t\n", full[n - 1]); n--)
             full[n - 1] = '\0';
         if (i == RG_BOARD_CLOCKS || !epsilon || !full ||
@@ -164,8 +203,8 @@ static int read_states(const char *text, struct rg_board *board, struct rg_error
             rg_text_number(full, &watts, &c->full_watts, NULL) < 0)
             err =
                 rg_fail(why, RG_ERR_INVALID,
-                        "1 to %d triples Idle:Epsilon:AllCores in watts, separated by commas, are "
-                        "allowed",
+                        "1 to %d times Idle:Epsilon:AllCores or Idle:AllCores in watts, separated "
+                        "by commas, are allowed",
                         RG_BOARD_CLOCKS);
     }
     free(copy);
@@ -277,8 +316,28 @@ static int count_states(struct rg_board *board)
     return states;
 }
 
-/* What SimGrid's own attributes say, the datasheet says too; engine.c looks at what they leave out.
- */
+/* Ratio by which a host's first speed and its datasheet may differ without a word. */
+#define SPEED_SLACK 1.1
+
+/* Seconds come from the datasheet; who gives another speed should know. */
+static int note_speed(struct reader *r, const struct rg_xml_element *element,
+                      const struct rg_board *board)
+{
+    const struct rg_xml_attribute *speed = rg_xml_find(element, "speed");
+    double given = speed ? rg_platform_rate(speed->value) : board->gemm_rate; /* "9.8Gf" */
+    if (r->platform->speeds_told || !(given > 0) ||
+        (given < SPEED_SLACK * board->gemm_rate && given * SPEED_SLACK > board->gemm_rate))
+        return 0;
+    r->platform->speeds_told = true;
+    return rg_platform_note(r->platform, r->e,
+                            "line %d: speed=\"%.40s\" of <%s>, the datasheet of %s says %g FLOP/s: "
+                            "that is what counts",
+                            speed->line, speed->value, element->name, board->name,
+                            board->gemm_rate);
+}
+
+/* What SimGrid's own attributes say, the datasheet says too; survey_child.c looks at what they
+ * leave out. */
 static int check_attributes(struct reader *r, const struct rg_xml_element *element,
                             const struct rg_board *board)
 {
@@ -302,39 +361,114 @@ static int check_attributes(struct reader *r, const struct rg_xml_element *eleme
     return 0;
 }
 
-static int read_board(struct reader *r, const struct rg_xml_element *element,
+/* The P-state in which a host begins, as SimGrid counts them: 0 is the highest clock. */
+static int set_pstate(struct reader *r, const struct rg_xml_element *element,
                       struct rg_board *board)
 {
-    int lines[RG_COUNT(properties)] = {0};
+    const struct rg_xml_attribute *pstate = rg_xml_find(element, "pstate");
+    const struct rg_limit steps = {.whole = true, .max = board->clock_count - 1};
+    struct rg_error why = {0};
+    double step = 0;
+    if (!pstate)
+        return 0;
+    if (rg_text_number(pstate->value, &steps, &step, &why) < 0)
+        return rg_xml_fail(r->xml, pstate->line, r->e, "pstate=\"%.20s\" of <%s>: %s",
+                           pstate->value, element->name, why.text);
+    return rg_board_set_clock(board, board->clocks[(int)step].hz, r->e);
+}
+
+/* Its properties, but for those that --set board replaces. */
+static int read_props(struct reader *r, const struct rg_xml_element *element,
+                      struct rg_board *board, int lines[])
+{
+    int err = 0;
+    for (const struct rg_xml_element *n = element->child; n && err == 0 && !r->forced; n = n->next)
+        if (strcmp(n->name, "prop") == 0)
+            err = read_prop(r, n, board, lines);
+    return err;
+}
+
+static int property_index(const char *id)
+{
+    int i = 0;
+    while (strcmp(properties[i].name, id) != 0)
+        i++;
+    return i;
+}
+
+/* What is not given, from the datasheet of that name. */
+static int fill_in(const struct named_board *named, struct rg_board *board, int lines[],
+                   struct rg_error *e)
+{
+    int err = 0;
+    for (const struct line *l = named->lines; l->id && err == 0; l++) {
+        int i = property_index(l->id);
+        bool states = properties[i].type == STATES && lines[property_index("rg_clocks")] > 0;
+        if (lines[i] || states) /* watts of other clocks are no help */
+            continue;
+        err = read_value(&properties[i], l->value, board, e);
+        lines[i] = -1;
+    }
+    snprintf(board->name, sizeof board->name, "%s", named->name);
+    lines[property_index("rg_board")] = -1;
+    return err;
+}
+
+static int fail_missing(struct reader *r, const struct rg_xml_element *element, const char *name,
+                        const char *property)
+{
     const struct rg_xml_attribute *id = rg_xml_find(element, "id");
-    const char *name = id ? id->value : "?";
+    char known[200];
+    list_boards(known, sizeof known);
+    if (name)
+        return rg_xml_fail(r->xml, element->line, r->e,
+                           "<%s id=\"%.60s\"> has no property \"%s\", which describes its board, "
+                           "and \"%.48s\" is no board known by name: %s are",
+                           element->name, id ? id->value : "?", property, name, known);
+    return rg_xml_fail(r->xml, element->line, r->e,
+                       "<%s id=\"%.60s\"> has no property \"%s\", which describes its board: "
+                       "<prop id=\"%s\" value=\"...\"/> is needed (the datasheet in " DATASHEET
+                       " has it), or the name of a board, rg_board or --set board=NAME: %s",
+                       element->name, id ? id->value : "?", property, property, known);
+}
+
+/* *named: its name alone was given, of all that the file could say: what SimGrid reads is written
+ * anew. */
+static int read_board(struct reader *r, const struct rg_xml_element *element,
+                      struct rg_board *board, bool *named)
+{
+    int lines[RG_COUNT(properties)] = {0}, name_at = property_index("rg_board"), err;
     memset(board, 0, sizeof *board);
     for (int i = 0; i < RG_BOARD_CLOCKS; i++)
         board->clocks[i].full_watts = NO_STATE;
-    for (const struct rg_xml_element *n = element->child; n; n = n->next) {
-        int err = strcmp(n->name, "prop") == 0 ? read_prop(r, n, board, lines) : 0;
-        if (err)
-            return err;
-    }
-    for (size_t i = 0; i < RG_COUNT(properties); i++)
+    if ((err = read_props(r, element, board, lines)) != 0)
+        return err;
+    const char *name = r->forced ? r->forced : lines[name_at] ? board->name : r->name;
+    int missing = -1;
+    for (size_t i = 0; i < RG_COUNT(properties) && missing < 0; i++)
         if (!lines[i] && properties[i].type < MEDIUM)
-            return rg_xml_fail(r->xml, element->line, r->e,
-                               "<%s id=\"%.60s\"> has no property \"%s\", which describes its "
-                               "board: <prop id=\"%s\" value=\"...\"/> is needed; the datasheet "
-                               "in " DATASHEET " has it",
-                               element->name, name, properties[i].name, properties[i].name);
+            missing = (int)i;
+    const struct named_board *sheet = missing >= 0 ? board_named(name) : NULL;
+    *named = sheet != NULL;
+    if (missing >= 0 && !sheet)
+        return fail_missing(r, element, name, properties[missing].name);
+    board->by_name = sheet && !lines[property_index("rg_port_rate")];
+    struct rg_error why = {0};
+    if (sheet && fill_in(sheet, board, lines, &why) < 0)
+        return rg_xml_fail(r->xml, element->line, r->e, "board %s: %s", sheet->name, why.text);
     int states = count_states(board);
     if (states != board->clock_count)
         return rg_xml_fail(r->xml, element->line, r->e,
-                           "<%s id=\"%.60s\"> has %d clock%s in rg_clocks and watts for %d in "
+                           "<%s> has %d clock%s in rg_clocks and watts for %d in "
                            "wattage_per_state: as many are wanted",
-                           element->name, name, board->clock_count,
-                           board->clock_count == 1 ? "" : "s", states);
-    struct rg_error why = {0};
+                           element->name, board->clock_count, board->clock_count == 1 ? "" : "s",
+                           states);
     if (rg_board_check(board, &why) < 0)
-        return rg_xml_fail(r->xml, element->line, r->e, "<%s id=\"%.60s\">: %.300s", element->name,
-                           name, why.text);
-    return check_attributes(r, element, board);
+        return rg_xml_fail(r->xml, element->line, r->e, "<%s>: %.300s", element->name, why.text);
+    if ((err = note_speed(r, element, board)) != 0 ||
+        (err = *named ? 0 : check_attributes(r, element, board)) != 0)
+        return err;
+    return set_pstate(r, element, board);
 }
 
 /* The number of an equal board, added where there is none yet. */
@@ -385,9 +519,11 @@ static int read_host(struct reader *r, const struct rg_xml_element *element)
 {
     const struct rg_xml_attribute *id;
     struct rg_board board;
+    bool named;
     int err, kind;
     if ((err = rg_xml_want(r->xml, element, "id", &id, r->e)) ||
-        (err = read_board(r, element, &board)))
+        (err = read_board(r, element, &board, &named)) ||
+        (named && (err = rg_platform_rewrite(r->platform, element, &board, r->e))))
         return err;
     kind = number_of(r, &board);
     return kind < 0 ? kind : add_host(r, strdup(id->value), kind, element->line);
@@ -415,9 +551,11 @@ static int read_cluster(struct reader *r, const struct rg_xml_element *element)
     static const struct rg_limit numbers = {true, false, 0, 1000000000};
     const struct rg_xml_attribute *radical;
     struct rg_board board;
+    bool named;
     int err;
     if ((err = rg_xml_want(r->xml, element, "radical", &radical, r->e)) ||
-        (err = read_board(r, element, &board)))
+        (err = read_board(r, element, &board, &named)) ||
+        (named && (err = rg_platform_rewrite(r->platform, element, &board, r->e))))
         return err;
     int kind = number_of(r, &board);
     char *copy = strdup(radical->value), *rest = copy;
@@ -439,22 +577,86 @@ static int read_cluster(struct reader *r, const struct rg_xml_element *element)
     return err;
 }
 
+/* What no simulation here can use, and why. */
+static const struct {
+    const char *element, *why;
+} unusable[] = {
+    {"peer", "hosts of a <peer> have no properties to describe a board: <host> and <cluster> are "
+             "allowed"},
+    {"cabinet", "hosts of a <cabinet> have no properties to describe a board: <host> and <cluster> "
+                "are allowed"},
+    {"include", "<include> is not followed: put what that file says in its place"},
+    {"actor", "<actor> starts a program of its own on a host: leave it out, the nodes' program "
+              "comes from the scenario"},
+    {"process", "<process> starts a program of its own on a host: leave it out, the nodes' program "
+                "comes from the scenario"},
+};
+
+static int refuse_unusable(struct reader *r, const struct rg_xml_element *n)
+{
+    const struct rg_xml_attribute *routing = rg_xml_find(n, "routing");
+    for (size_t i = 0; i < RG_COUNT(unusable); i++)
+        if (strcmp(n->name, unusable[i].element) == 0)
+            return rg_xml_fail(r->xml, n->line, r->e, "%s", unusable[i].why);
+    if (routing && strcasecmp(routing->value, "Vivaldi") == 0)
+        return rg_xml_fail(r->xml, routing->line, r->e,
+                           "routing=\"Vivaldi\": latencies between hosts with coordinates are not "
+                           "links, which all routes need here: routing=\"Full\" with <link> and "
+                           "<route> is allowed");
+    if (routing && strcasecmp(routing->value, "Wifi") == 0)
+        return rg_xml_fail(r->xml, routing->line, r->e,
+                           "routing=\"Wifi\": rates of its hosts cannot be set from here; one "
+                           "<link> of the measured rate that all routes cross, with <prop "
+                           "id=\"rg_medium\" value=\"shared\"/> of the hosts, is a radio channel");
+    return 0;
+}
+
+/* The board that a zone says for all its hosts; its other properties are nobody's. */
+static const char *zone_board(const struct rg_xml_element *zone, const char *outer)
+{
+    for (const struct rg_xml_element *n = zone->child; n; n = n->next) {
+        const struct rg_xml_attribute *id = rg_xml_find(n, "id"), *value = rg_xml_find(n, "value");
+        if (strcmp(n->name, "prop") == 0 && id && value && strcmp(id->value, "rg_board") == 0)
+            return value->value;
+    }
+    return outer;
+}
+
+/* A link's own watts are not counted; who gives them should know. */
+static int note_link(struct reader *r, const struct rg_xml_element *link)
+{
+    for (const struct rg_xml_element *n = link->child; n && !r->platform->watts_told; n = n->next) {
+        const struct rg_xml_attribute *id = rg_xml_find(n, "id");
+        if (!id ||
+            (strcmp(id->value, "wattage_range") != 0 && strcmp(id->value, "watt_range") != 0))
+            continue;
+        r->platform->watts_told = true;
+        return rg_platform_note(r->platform, r->e,
+                                "line %d: %s of a link is not counted: rg_port_tx_watts and "
+                                "rg_port_rx_watts of the boards are, and rg_switch_watts",
+                                n->line, id->value);
+    }
+    return 0;
+}
+
 static int read_zone(struct reader *r, const struct rg_xml_element *zone)
 {
-    int err = 0;
+    const char *outer = r->name;
+    int err = refuse_unusable(r, zone);
+    r->name = zone_board(zone, outer);
     for (const struct rg_xml_element *n = zone->child; n && err == 0; n = n->next) {
         if (strcmp(n->name, "host") == 0)
             err = read_host(r, n);
         else if (strcmp(n->name, "cluster") == 0)
             err = read_cluster(r, n);
+        else if (strcmp(n->name, "link") == 0)
+            err = note_link(r, n);
         else if (strcmp(n->name, "zone") == 0 || strcmp(n->name, "AS") == 0)
             err = read_zone(r, n); /* no deeper than the 256 levels of libxml2 */
-        else if (strcmp(n->name, "peer") == 0 || strcmp(n->name, "cabinet") == 0)
-            err = rg_xml_fail(r->xml, n->line, r->e,
-                              "hosts of a <%s> have no properties to describe a board: <host> and "
-                              "<cluster> are allowed",
-                              n->name);
+        else
+            err = refuse_unusable(r, n);
     }
+    r->name = outer;
     return err;
 }
 
@@ -493,7 +695,8 @@ static int point_to_boards(struct reader *r)
         return err;
     p->boards = calloc((size_t)p->count, sizeof *p->boards);
     p->file = strdup(r->xml->path);
-    if (!p->boards || !p->file)
+    p->board = r->forced ? strdup(r->forced) : NULL;
+    if (!p->boards || !p->file || (r->forced && !p->board))
         return fail_memory(r);
     for (int i = 0; i < p->count; i++)
         p->boards[i] = &p->kinds[r->kind[i]];
@@ -502,11 +705,29 @@ static int point_to_boards(struct reader *r)
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e)
 {
+    return rg_platform_load_as(file, NULL, platform, e);
+}
+
+/* A name that stands for a datasheet, for --set board. */
+static int check_name(const char *name, struct rg_error *e)
+{
+    char known[200];
+    list_boards(known, sizeof known);
+    return !name || board_named(name)
+               ? 0
+               : rg_fail(e, RG_ERR_INVALID, "no board is known as \"%.40s\": %s are allowed", name,
+                         known);
+}
+
+int rg_platform_load_as(const char *file, const char *board, struct rg_platform *platform,
+                        struct rg_error *e)
+{
     struct rg_xml xml;
-    struct reader r = {.xml = &xml, .platform = platform, .e = e};
+    struct reader r = {.xml = &xml, .platform = platform, .forced = board, .e = e};
     const struct rg_xml_attribute *version;
     *platform = (struct rg_platform){0};
-    int err = rg_xml_open(&xml, file, "platform", e);
+    int err = check_name(board, e);
+    err = err ? err : rg_xml_open(&xml, file, "platform", e);
     if (err)
         return err;
     err = rg_xml_want(&xml, xml.root, "version", &version, e);
@@ -519,6 +740,8 @@ int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_e
         err = read_zone(&r, xml.root);
     if (err == 0)
         err = point_to_boards(&r);
+    if (err == 0)
+        err = rg_platform_write(&xml, platform, e);
     free(r.kind);
     rg_xml_close(&xml);
     if (err)

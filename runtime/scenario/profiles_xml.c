@@ -130,8 +130,8 @@ static int read_file(const struct profile *p, struct rg_error *e)
 
 /* ---- where profiles are used ---- */
 
-static const struct rg_xml_element *with_id(const struct rg_xml_element *from, const char *name,
-                                            const char *id)
+const struct rg_xml_element *rg_platform_find(const struct rg_xml_element *from, const char *name,
+                                              const char *id)
 {
     for (const struct rg_xml_element *n = from->child; n; n = n->next) {
         const struct rg_xml_attribute *own = rg_xml_find(n, "id");
@@ -140,7 +140,7 @@ static const struct rg_xml_element *with_id(const struct rg_xml_element *from, c
             (id[length] == '\0' || strcmp(id + length, "_UP") == 0 ||
              strcmp(id + length, "_DOWN") == 0))
             return n;
-        const struct rg_xml_element *found = with_id(n, name, id);
+        const struct rg_xml_element *found = rg_platform_find(n, name, id);
         if (found)
             return found;
     }
@@ -202,12 +202,12 @@ static int read_connection(const struct rg_xml *xml, const struct rg_xml_element
                            "kind=\"%.40s\" of <trace_connect>: SPEED, BANDWIDTH and LATENCY are "
                            "allowed",
                            kind->value);
-    const struct rg_xml_element *source = with_id(xml->root, "trace", trace->value);
+    const struct rg_xml_element *source = rg_platform_find(xml->root, "trace", trace->value);
     if (!source)
         return rg_xml_fail(xml, trace->line, e, "there is no <trace id=\"%.60s\">", trace->value);
     const struct rg_xml_attribute *file = rg_xml_find(source, "file");
     struct profile p = {xml, source->line, file && file->value[0] ? file->value : trace->value, of,
-                        nominal_of(with_id(xml->root, "link", target->value), of)};
+                        nominal_of(rg_platform_find(xml->root, "link", target->value), of)};
     if ((err = note_profile(xml, platform, element->line, of, e)) != 0)
         return err;
     return file && file->value[0] ? read_file(&p, e)

@@ -94,6 +94,7 @@ struct rg_scenario {
     char *file, *name;
     uint64_t seed;
     char *platform_file, *network_file;
+    char *board; /* of all hosts; NULL: as the platform says */
     struct rg_data_spec data;
     struct rg_training training;
     struct rg_strategy_spec *strategies;
@@ -157,6 +158,13 @@ int rg_network_load(const char *file, struct rg_network *network, struct rg_erro
  * <host> or <cluster>. */
 struct rg_platform {
     char *file;
+    char *board;  /* that all hosts have been given; NULL: as the file says */
+    char *loaded; /* what SimGrid is to load: the file, or what was made of it */
+    int *fds;     /* [fd_count] memory that it is in, and its profiles */
+    int fd_count;
+    struct rg_rewritten *rewritten; /* [rewritten_count] while it is read */
+    int rewritten_count;
+    bool speeds_told, watts_told;
     int count;
     char **names;                   /* [count] SimGrid host names */
     const struct rg_board **boards; /* [count], equal boards shared */
@@ -169,6 +177,10 @@ struct rg_platform {
 };
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e);
+/* The same, every host being the board of that name (NULL: as the file says), whatever its
+ * properties are. */
+int rg_platform_load_as(const char *file, const char *board, struct rg_platform *platform,
+                        struct rg_error *e);
 /* Hosts first to last at that clock; an error lists the clocks of the board that has no such step.
  */
 int rg_platform_set_clock(struct rg_platform *platform, int first, int last, double hz,

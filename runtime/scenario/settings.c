@@ -92,6 +92,8 @@ const struct rg_setting_info rg_setting_infos[] = {
          "how many every strategy uses; what depends on it (stages, workers) is worked out again"},
     {"platform", "file", "platform", FILE_NAME, .needed = true, AT(platform_file),
      .help = "the boards and their network: a SimGrid 4.1 platform"},
+    {"platform", "board", "board", TEXT, AT(board),
+     .help = "every host is this board, in place of what the platform says: pi-4b, pi-5, ..."},
     {"network", "file", "network", FILE_NAME, .needed = true, AT(network_file),
      .help = "the layers to train"},
     /* <training> */

@@ -212,6 +212,18 @@ static int look_at_platform(const struct rg_study_want *want, struct rg_study *s
                                study->scenario.training.bandwidth_factor, e);
 }
 
+static int load_platform(struct rg_study *study, struct rg_error *e)
+{
+    const struct rg_scenario *s = &study->scenario;
+    struct rg_error why = {0};
+    int err = rg_platform_load_as(s->platform_file, s->board, &study->platform, &why);
+    if (err && strncmp(why.text, "no board is known", 17) == 0)
+        return rg_scenario_fail(s, rg_scenario_line(s, &s->board), e, "board: %.400s", why.text);
+    if (err && e)
+        *e = why;
+    return err;
+}
+
 /* ---- opening and closing ---- */
 
 int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
@@ -228,8 +240,8 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
         (!want->at_point &&
          ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||
         (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
-        (err = rg_platform_load(s->platform_file, &study->platform, e)) ||
-        (err = set_boards(study, want->keyed, e)) || (err = look_at_platform(want, study, e)) ||
+        (err = load_platform(study, e)) || (err = set_boards(study, want->keyed, e)) ||
+        (err = look_at_platform(want, study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
         (err = rg_dataset_probe(&s->data, &study->data, e)) || (err = check_shapes(study, e)) ||
         (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)))

@@ -1,0 +1,336 @@
+/* Platforms as people have them: boards by name, ports that are no gigabit switch's, P-states,
+ * profiles, and what is refused, with what words. Worked by hand, or two ways to say one thing. */
+#include "programs/command.h"
+#include "support/suite.h"
+#include "unit/scratch.h"
+#include <math.h>
+
+#define INPUTS RG_SOURCE_DIR "/../shared/inputs/"
+
+static const char scenario[] =
+    "<scenario name=\"k\" seed=\"1\"><platform file=\"platform.xml\"/><network file=\"net.xml\"/>"
+    "<data kind=\"random\" inputs=\"256\" classes=\"10\" train=\"640\" test=\"10\"/>"
+    "<training batch=\"64\" iterations=\"40\" learning-rate=\"0.1\" numerics=\"skip\"/>"
+    "<strategy label=\"single\" kind=\"single\"/>"
+    "<strategy label=\"all-reduce\" kind=\"ring_allreduce\" overlap=\"no\" buckets=\"1\"/>"
+    "<strategy label=\"server\" kind=\"parameter_server\"/></scenario>\n";
+
+/* 256 x 512 + 512 + 512 x 10 + 10 parameters. */
+static const char network[] = "<network name=\"n\" input=\"256\"><dense outputs=\"512\" "
+                              "activation=\"relu\"/><dense outputs=\"10\"/></network>\n";
+static const double parameters = 256 * 512 + 512 + 512 * 10 + 10;
+
+static const char head[] = "<?xml version=\"1.0\"?>\n<!DOCTYPE platform SYSTEM "
+                           "\"https://simgrid.org/simgrid.dtd\">\n<platform version=\"4.1\">\n";
+
+static const char *line_of(const char *platform, const char *more)
+{
+    static char line[900];
+    char text[8000];
+    snprintf(text, sizeof text, "%s%s</platform>\n", head, platform);
+    scratch_text("platform.xml", text);
+    scratch_text("net.xml", network);
+    snprintf(line, sizeof line, "ringsim %s %s", scratch_text("scenario.xml", scenario), more);
+    return line;
+}
+
+static json_t *result_of(const char *platform, const char *more)
+{
+    return command_result(line_of(platform, more), 60);
+}
+
+static double number_of(const char *platform, const char *more, const char *label, const char *path)
+{
+    json_t *result = result_of(platform, more);
+    double number = command_number(command_run_of(result, label), path);
+    json_decref(result);
+    return number;
+}
+
+static void refuses(const char *platform, const char *more, const char *words)
+{
+    struct command_output output;
+    char line[900];
+    snprintf(line, sizeof line, "%s --check", line_of(platform, more));
+    command_run(line, 60, &output);
+    const char *end = strchr(output.err, '\n');
+    if (output.status != 2 || !strstr(output.err, words) || !end || end[1])
+        printf("\n    wanted %s\n    got %d %s\n", words, output.status, output.err);
+    CU_ASSERT_EQUAL(output.status, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, words));
+}
+
+static void tells(const char *platform, const char *more, const char *words)
+{
+    struct command_output output;
+    char line[900];
+    snprintf(line, sizeof line, "%s --check", line_of(platform, more));
+    command_run(line, 60, &output);
+    if (!strstr(output.out, words))
+        printf("\n    wanted %s\n    got %s%s\n", words, output.out, output.err);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, words));
+}
+
+#define NAMED "<prop id=\"rg_board\" value=\"pi-4b\"/>"
+#define CLUSTER(ATTRIBUTES, PROPS)                                                                 \
+    "<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-3\" speed=\"9.8Gf\" "                  \
+    "bw=\"125MBps\" lat=\"25.15us\" " ATTRIBUTES ">" PROPS "</cluster>"
+#define LINK(ID, MORE)     "<link id=\"" ID "\" bandwidth=\"125MBps\" latency=\"25us\"" MORE "/>"
+#define ROUTE(A, B, LINKS) "<route src=\"" A "\" dst=\"" B "\" symmetrical=\"NO\">" LINKS "</route>"
+#define OVER(ID)           "<link_ctn id=\"" ID "\"/>"
+#define HOSTS                                                                                      \
+    "<host id=\"a\" speed=\"9.8Gf\"/><host id=\"b\" speed=\"9.8Gf\"/><host id=\"c\" "              \
+    "speed=\"9.8Gf\"/>"
+
+/* ---- boards by name ---- */
+
+/* The name says what 22 properties say: the shipped platform, and a cluster, zone, host or --set.
+ */
+static void a_name_is_a_datasheet(void)
+{
+    const char *const shipped = "--set platform=" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml "
+                                "--set nodes=4";
+    static const char *const labels[] = {"single", "all-reduce", "server"};
+    static const char *const platforms[] = {
+        CLUSTER("", NAMED), "<zone id=\"z\" routing=\"Full\">" NAMED CLUSTER("", "") "</zone>",
+        CLUSTER("", "")};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++) {
+            const char *set = i == 2 ? "--set board=pi-4b" : "";
+            double time = number_of(platforms[i], shipped, labels[k], "time_s");
+            double joules = number_of(platforms[i], shipped, labels[k], "energy_J.total");
+            CU_ASSERT_DOUBLE_EQUAL(number_of(platforms[i], set, labels[k], "time_s"), time,
+                                   1e-9 * time);
+            CU_ASSERT_DOUBLE_EQUAL(number_of(platforms[i], set, labels[k], "energy_J.total"),
+                                   joules, 1e-9 * joules);
+        }
+    refuses(CLUSTER("", ""), "", "pi-zero-2w, pi-3b+, pi-4b");
+    refuses(CLUSTER("", "<prop id=\"rg_board\" value=\"pi-9\"/>"), "", "\"pi-9\" is no board");
+    refuses(CLUSTER("", NAMED), "--set board=pi-9", "pi-4b");
+    tells("<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-3\" speed=\"1Gf\" "
+          "bw=\"125MBps\" lat=\"50us\">" NAMED "</cluster>",
+          "", "speed=\"1Gf\" of <cluster>, the datasheet of pi-4b says 9.8e+09");
+}
+
+/* Links of 12.5 MB/s make a port of that, of a board by name. */
+static void a_named_board_takes_the_links_rate(void)
+{
+    static const char slow[] = "<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-3\" "
+                               "speed=\"9.8Gf\" bw=\"12.5MBps\" lat=\"1ms\">" NAMED "</cluster>";
+    double wire = 6 * parameters / 4 * 4 * 1538 / 1448 / 12.5e6;
+    double c = number_of(slow, "", "all-reduce", "formula.c_s");
+    CU_ASSERT_DOUBLE_EQUAL(c, wire, 0.01 * wire);
+    CU_ASSERT_DOUBLE_EQUAL(number_of(slow, "", "all-reduce", "formula.ratio"), 1, 0.02);
+    CU_ASSERT_DOUBLE_EQUAL(number_of(slow, "", "server", "formula.ratio"), 1, 0.02);
+}
+
+/* ---- ports ---- */
+
+static void half_duplex_counts_both_ways(void)
+{
+    double one = number_of(CLUSTER("", NAMED), "", "server", "formula.c_s");
+    static const char *const halves[] = {
+        CLUSTER("sharing_policy=\"SHARED\"", NAMED),
+        CLUSTER("limiter_link=\"125MBps\"", NAMED),
+    };
+    for (int i = 0; i < 2; i++) {
+        double c = number_of(halves[i], "", "server", "formula.c_s");
+        double iteration = number_of(halves[i], "", "server", "iteration_s.mean");
+        CU_ASSERT_DOUBLE_EQUAL(c, 2 * one, 0.03 * c);
+        CU_ASSERT_TRUE(iteration >= c);
+        CU_ASSERT_DOUBLE_EQUAL(number_of(halves[i], "", "all-reduce", "formula.ratio"), 1, 0.05);
+    }
+    tells(halves[0], "", "4 hosts are half duplex, n0 the first");
+}
+
+/* One link that all cross: c is all messages of all nodes. */
+static void one_link_is_a_medium(void)
+{
+    static const char air[] = CLUSTER("bb_bw=\"125MBps\" bb_lat=\"0us\"", NAMED);
+    double all = 2 * 3 * 4 * parameters * 1538 / 1448 / 125e6;
+    double c = number_of(air, "", "all-reduce", "formula.c_s");
+    CU_ASSERT_DOUBLE_EQUAL(c, all, 0.001 * all);
+    CU_ASSERT_TRUE(number_of(air, "", "all-reduce", "iteration_s.mean") >= c);
+    tells(air, "", "all messages cross one link");
+}
+
+static void more_than_a_port_is_refused(void)
+{
+    refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS LINK("ab", "") LINK("ac", "")
+                LINK("bc", "") LINK("ba", "") LINK("ca", "") LINK("cb", "")
+                    ROUTE("a", "b", OVER("ab")) ROUTE("a", "c", OVER("ac"))
+                        ROUTE("b", "c", OVER("bc")) ROUTE("b", "a", OVER("ba"))
+                            ROUTE("c", "a", OVER("ca")) ROUTE("c", "b", OVER("cb")) "</zone>",
+            "--strategy server", "give it more than one port");
+    refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS LINK("l", " sharing_policy=\"FATPIPE\"")
+                ROUTE("a", "b", OVER("l")) ROUTE("a", "c", OVER("l")) ROUTE("b", "a", OVER("l"))
+                    ROUTE("c", "a", OVER("l")) ROUTE("b", "c", OVER("l"))
+                        ROUTE("c", "b", OVER("l")) "</zone>",
+            "--strategy server", "more than one port");
+    refuses("<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-3\" speed=\"9.8Gf\" "
+            "bw=\"1.25GBps\" lat=\"50us\">" NAMED "</cluster>",
+            "", "its links carry 1.25e+09 B/s from n0 to n1, rg_port_rate says 1.25e+08");
+}
+
+/* ---- P-states, watts ---- */
+
+#define STATES(PSTATE)                                                                             \
+    "<zone id=\"z\" routing=\"Full\">" NAMED "<host id=\"a\" speed=\"9.8Gf\"" PSTATE               \
+    "/><host id=\"b\" speed=\"9.8Gf\"" PSTATE                                                      \
+    "/>" LINK("l", " sharing_policy=\"SPLITDUPLEX\"") "<route src=\"a\" dst=\"b\"><link_ctn "      \
+                                                      "id=\"l\" direction=\"UP\"/></route></zone>"
+
+static void pstates_are_obeyed(void)
+{
+    static const char *const fields[] = {"time_s", "energy_J.total"};
+    for (int i = 0; i < 2; i++) {
+        double low = number_of(STATES(" pstate=\"9\""), "", "single", fields[i]);
+        double set = number_of(STATES(""), "--set clock=600e6", "single", fields[i]);
+        double back = number_of(STATES(" pstate=\"9\""), "--set clock=1.5e9", "single", fields[i]);
+        double high = number_of(STATES(""), "", "single", fields[i]);
+        CU_ASSERT_DOUBLE_EQUAL(low, set, 1e-9 * set);
+        CU_ASSERT_DOUBLE_EQUAL(back, high, 1e-9 * high);
+        CU_ASSERT_TRUE(low > 1.5 * high);
+    }
+    refuses(STATES(" pstate=\"10\""), "", "pstate=\"10\" of <host>");
+}
+
+static void watts_may_be_two(void)
+{
+#define WATTS(STATE)                                                                               \
+    CLUSTER("", NAMED "<prop id=\"rg_clocks\" value=\"1.5e9\"/><prop id=\"wattage_per_state\" "    \
+                      "value=\"" STATE "\"/>")
+    double two = number_of(WATTS("2:6"), "", "single", "energy_J.total");
+    double three = number_of(WATTS("2:2:6"), "", "single", "energy_J.total");
+    CU_ASSERT_DOUBLE_EQUAL(two, three, 1e-12 * three);
+    /* a core of four is busy: 2 + (6 - 2) / 4 W, and 0.7 of the switch */
+    double seconds = number_of(WATTS("2:6"), "", "single", "time_s");
+    CU_ASSERT_DOUBLE_EQUAL(two, 3.7 * seconds, 1e-9 * two);
+}
+
+/* ---- profiles ---- */
+
+#define CHANGING(LINKS, MORE)                                                                      \
+    "<zone id=\"z\" routing=\"Full\">" NAMED "<host id=\"a\" speed=\"9.8Gf\"/><host id=\"b\" "     \
+    "speed=\"9.8Gf\"/>" LINKS ROUTE("a", "b", OVER("u")) ROUTE("b", "a", OVER("d")) MORE "</zone>"
+
+/* A file, a <trace> with its lines inside, and one in a file of its own say the same; none of it is
+ * extrapolated. */
+static void profiles_are_simulated(void)
+{
+    static const char *const same[] = {
+        CHANGING(LINK("u", " bandwidth_file=\"slow.profile\"") LINK("d", ""), ""),
+        CHANGING("<trace id=\"t\" periodicity=\"-1\">0.05 12.5e6\n</trace>" LINK("u", "")
+                     LINK("d", ""),
+                 "<trace_connect kind=\"BANDWIDTH\" trace=\"t\" element=\"u\"/>"),
+        CHANGING("<trace id=\"t\" file=\"slow.profile\" periodicity=\"-1\"/>" LINK("u", "")
+                     LINK("d", ""),
+                 "<trace_connect kind=\"BANDWIDTH\" trace=\"t\" element=\"u\"/>"),
+    };
+    double full[3],
+        steady = number_of(CHANGING(LINK("u", "") LINK("d", ""), ""), "", "all-reduce", "time_s");
+    scratch_text("slow.profile", "0.05 12.5e6\n");
+    for (int i = 0; i < 3; i++) {
+        json_t *result = result_of(same[i], "--set iterations=400"),
+               *other = result_of(same[i], "--set iterations=400 --full");
+        json_t *run = command_run_of(result, "all-reduce");
+        full[i] = command_number(command_run_of(other, "all-reduce"), "time_s");
+        CU_ASSERT_DOUBLE_EQUAL(command_number(run, "time_s"), full[i], 1e-9 * full[i]);
+        CU_ASSERT_EQUAL(command_number(run, "extrapolated_iterations"), 0);
+        CU_ASSERT_DOUBLE_EQUAL(full[i], full[0], 1e-9 * full[0]);
+        CU_ASSERT_TRUE(full[i] > 12 * steady);
+        json_decref(result);
+        json_decref(other);
+    }
+    /* twice the latency from the first message on: 40 iterations of 2 messages each way */
+    scratch_text("far.profile", "0 1025e-6\n");
+    double far = number_of(CHANGING(LINK("u", " latency_file=\"far.profile\"") LINK("d", ""), ""),
+                           "", "server", "time_s");
+    double near = number_of(CHANGING(LINK("u", "") LINK("d", ""), ""), "", "server", "time_s");
+    CU_ASSERT_DOUBLE_EQUAL(far - near, 40 * 1e-3, 1e-3 + 1e-6);
+    refuses(CHANGING(LINK("u", " state_file=\"slow.profile\"") LINK("d", ""), ""), "", "<faults>");
+    scratch_text("fast.profile", "1 1e9\n");
+    refuses(CHANGING(LINK("u", " bandwidth_file=\"fast.profile\"") LINK("d", ""), ""), "",
+            "is above 1.25e+08");
+    refuses(CHANGING(LINK("u", " bandwidth_file=\"none.profile\"") LINK("d", ""), ""), "",
+            "cannot be read");
+}
+
+/* ---- what cannot be used ---- */
+
+static void refusals_name_the_reason(void)
+{
+    refuses("<include file=\"x.xml\"/>", "", "<include>");
+    refuses("<zone id=\"z\" routing=\"Vivaldi\"><host id=\"a\" speed=\"1Gf\" coordinates=\"0 0 "
+            "0\"/></zone>",
+            "--set board=pi-4b", "Vivaldi");
+    refuses("<zone id=\"z\" routing=\"Wifi\"><prop id=\"access_point\" value=\"p\"/></zone>", "",
+            "id=\"rg_medium\" value=\"shared\"");
+    refuses(CLUSTER("", NAMED) "<actor host=\"n0\" function=\"f\"/>", "", "<actor>");
+    refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS LINK(
+                "l", "") "<route src=\"a\" dst=\"b\"><link_ctn id=\"l\"/></route><route src=\"a\" "
+                         "dst=\"c\"><link_ctn id=\"l\"/></route></zone>",
+            "--strategy all-reduce", "no route from b to c");
+    tells("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS LINK(
+              "l", "") "<route src=\"a\" dst=\"b\"><link_ctn id=\"l\"/></route><route src=\"a\" "
+                       "dst=\"c\"><link_ctn id=\"l\"/></route></zone>",
+          "--strategy server", "c   ");
+    tells("<zone id=\"z\" routing=\"Full\">" NAMED "<host id=\"a\" speed=\"9.8Gf\"/><host id=\"b\" "
+          "speed=\"9.8Gf\"/><link id=\"l\" bandwidth=\"125MBps\" latency=\"1us\"><prop "
+          "id=\"wattage_range\" value=\"1:2\"/></link><route src=\"a\" dst=\"b\"><link_ctn "
+          "id=\"l\"/></route></zone>",
+          "", "wattage_range of a link is not counted");
+}
+
+/* ---- the files of other people's reports, where they are ---- */
+
+static void reported(const char *scenario_file, const char *label, const char *path, double wanted,
+                     double slack)
+{
+    char line[600];
+    snprintf(line, sizeof line, "ringsim " INPUTS "%s", scenario_file);
+    json_t *result = command_result(line, 60);
+    double number = command_number(command_run_of(result, label), path);
+    if (!(fabs(number - wanted) <= slack * wanted))
+        printf("\n    %s, %s: %s is %g, wanted %g\n", scenario_file, label, path, number, wanted);
+    CU_ASSERT_DOUBLE_EQUAL(number, wanted, slack * wanted);
+    json_decref(result);
+}
+
+static void reports(void)
+{
+    if (access(INPUTS "README.md", R_OK) != 0) {
+        printf("../shared/inputs is absent: skipped ");
+        return;
+    }
+    reported("air-and-wire.xml", "server", "formula.c_s", 4.75, 0.01);
+    reported("air-and-wire.xml", "all-reduce", "formula.c_s", 4.75, 0.01);
+    reported("air-and-wire.xml", "server", "formula.ratio", 1, 0.02);
+    reported("hub.xml", "server", "formula.c_s", 0.444, 0.01);
+    reported("hub.xml", "all-reduce", "formula.c_s", 0.113, 0.02);
+    reported("hub.xml", "all-reduce", "formula.ratio", 1, 0.05);
+    reported("pstate.xml", "single", "time_s", 2.65, 0.01);
+    reported("pstate.xml", "single", "energy_J.total", 9.97, 0.01);
+    reported("profile.xml", "allr", "time_s", 206, 0.01);
+    struct command_output output;
+    command_run("ringsim " INPUTS "pairs.xml --check", 60, &output);
+    CU_ASSERT_EQUAL(output.status, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "rg_port_rate"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"boards by name", a_name_is_a_datasheet},
+        {"rates of links", a_named_board_takes_the_links_rate},
+        {"half duplex", half_duplex_counts_both_ways},
+        {"one medium", one_link_is_a_medium},
+        {"more than a port", more_than_a_port_is_refused},
+        {"P-states", pstates_are_obeyed},
+        {"watts", watts_may_be_two},
+        {"profiles", profiles_are_simulated},
+        {"refusals", refusals_name_the_reason},
+        {"reports", reports},
+    };
+    return suite_main("kinds of platforms", tests, sizeof tests / sizeof *tests, argc, argv);
+}
