@@ -5,6 +5,7 @@
 #include "result/human.h"
 #include "scenario/settings.h"
 #include "strategies/samples.h"
+#include "strategies/shares.h"
 #include "study/capacity.h"
 
 #include <inttypes.h>
@@ -20,7 +21,10 @@ static void print_param(const struct rg_param *param, FILE *stream)
     const struct rg_type type = rg_job_param_type(param);
     if (param->type != RG_PARAM_LIST)
         rg_type_allowed(&type, allowed, sizeof allowed);
-    bool word = param->type == RG_PARAM_LIST || strcmp(param->fallback, "auto") == 0;
+    if (param->type == RG_PARAM_LIST && param->choices)
+        snprintf(allowed, sizeof allowed, "%s or N,N,...", param->choices);
+    bool word =
+        (param->type == RG_PARAM_LIST && !param->choices) || strcmp(param->fallback, "auto") == 0;
     const char *more = param->type == RG_PARAM_COUNT ? param->choices : NULL;
     fprintf(stream, "      %s=\"%s\"  (%s%s%s%s%s)\n", param->name, param->fallback, allowed,
             word ? " or " : "", word ? param->fallback : "", more ? "|" : "", more ? more : "");
@@ -155,6 +159,30 @@ static const char *where_c_is(const struct rg_job *job)
     return "in one direction of the busiest port";
 }
 
+/* Where boards differ and the batch is divided evenly: what shares by speed would save. */
+static void tell_shares(const struct rg_job *job, const struct rg_prediction *p, FILE *stream)
+{
+    int first, parts = job->strategy->sharing ? job->strategy->sharing(job, &first) : 0;
+    bool alike = true;
+    for (int i = 1; i < parts; i++)
+        alike = alike && job->boards[first + i] == job->boards[first];
+    if (alike || job->shares)
+        return;
+    int *shares = rg_shares_by_speed(job, first, parts);
+    struct rg_job other = *job;
+    struct rg_prediction faster;
+    char a[RG_HUMAN], b[RG_HUMAN];
+    other.shares = shares;
+    rg_job_predict(&other, &faster);
+    if (shares && faster.iteration_s < p->iteration_s)
+        fprintf(stream,
+                "  shares      equal; with shares=\"speed\" an iteration is predicted to take "
+                "%s, %s less\n",
+                rg_human_seconds(faster.iteration_s, a),
+                rg_human_percent(1 - faster.iteration_s / p->iteration_s, b));
+    free(shares);
+}
+
 static void check_job(const struct rg_job *job, FILE *stream)
 {
     struct rg_prediction p;
@@ -185,6 +213,7 @@ static void check_job(const struct rg_job *job, FILE *stream)
             job->boards[p.bottleneck]->name,
             rg_human_bytes((double)job->boards[p.bottleneck]->memory_bytes, b),
             rg_human_bytes((double)rg_job_samples_memory(job, p.bottleneck), c));
+    tell_shares(job, &p, stream);
     const char *rough = rg_job_rough(job, &p);
     rough = rough ? rough : p.holds;
     if (rough)

@@ -10,16 +10,18 @@
 #include "base/check.h"
 #include "collectives/collectives.h"
 #include "strategies/replica.h"
+#include "strategies/shares.h"
 #include <math.h>
 #include <stdlib.h>
 
-enum { CONSISTENCY, SERVERS };
+enum { CONSISTENCY, SERVERS, SHARES };
 
 static const struct rg_param params[] = {
     [CONSISTENCY] = {"consistency", RG_PARAM_CHOICE, "bsp", 0, 0, "bsp",
                      "bsp: an update waits for the gradients of all workers"},
     [SERVERS] = {"servers", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
                  "nodes that hold the parameters, a shard each; the others are workers"},
+    [SHARES] = RG_SHARES_PARAM,
     {0}};
 
 enum { TAG_PULL = RG_TAG_USER, TAG_PUSH };
@@ -59,7 +61,7 @@ static int check(struct rg_job *job, struct rg_error *e)
     if (workers(job) > job->batch)
         return rg_fail(e, RG_ERR_INVALID, "%d workers need a batch of at least %d samples, not %d",
                        workers(job), workers(job), job->batch);
-    return 0;
+    return rg_shares_check(job, &job->values[SHARES], servers(job), workers(job), e);
 }
 
 /* ---- closed forms ---- */
@@ -72,7 +74,7 @@ static bool feeds(const struct rg_job *job, int rank)
 static uint64_t memory(const struct rg_job *job, int rank)
 {
     if (rank >= servers(job))
-        return rg_replica_memory(job, rg_share(job->batch, workers(job), rank - servers(job)));
+        return rg_replica_memory(job, rg_job_share(job, workers(job), rank - servers(job)));
     size_t count = shard_of(job, rank).count;
     return 4 * sizeof(float) * (uint64_t)count + rg_update_memory(job, count);
 }
@@ -80,7 +82,7 @@ static uint64_t memory(const struct rg_job *job, int rank)
 static double worker_s(const struct rg_job *job, int worker)
 {
     const struct rg_board *board = job->boards[servers(job) + worker];
-    int n = rg_share(job->batch, workers(job), worker);
+    int n = rg_job_share(job, workers(job), worker);
     double seconds = rg_replica_forward_s(job, board, n);
     for (int l = 0; l < job->network->layer_count; l++)
         seconds += rg_replica_backward_s(job, board, n, l);
@@ -96,7 +98,7 @@ static double *workers_s(const struct rg_job *job)
     for (int i = 0; i < k; i++) {
         const struct rg_board *const *board = &job->boards[servers(job) + i];
         bool alike = i > 0 && board[0] == board[-1] &&
-                     rg_share(job->batch, k, i) == rg_share(job->batch, k, i - 1);
+                     rg_job_share(job, k, i) == rg_job_share(job, k, i - 1);
         seconds[i] = alike ? seconds[i - 1] : worker_s(job, i);
     }
     return seconds;
@@ -215,6 +217,12 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     rg_predict_memory(job, p);
 }
 
+static int sharing(const struct rg_job *job, int *first)
+{
+    *first = servers(job);
+    return workers(job);
+}
+
 static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
 {
     int m = servers(job);
@@ -304,7 +312,7 @@ static int open_server(struct node *node, const float *initial)
 
 static int open_worker(struct node *node)
 {
-    int share = rg_share(node->job->batch, workers(node->job), node->w->rank - servers(node->job));
+    int share = rg_job_share(node->job, workers(node->job), node->w->rank - servers(node->job));
     node->pulls = calloc((size_t)servers(node->job), sizeof *node->pulls);
     node->pushes = calloc((size_t)servers(node->job), sizeof *node->pushes);
     if (!node->pulls || !node->pushes)
@@ -408,8 +416,8 @@ static int work_iteration(struct node *node, int64_t i, bool more)
     int worker = node->w->rank - servers(node->job), k = workers(node->job);
     int result = wait_servers(node, node->pulls);
     if (result == 0)
-        result = rg_replica_forward(&node->replica, i, rg_share_first(node->job->batch, k, worker),
-                                    rg_share(node->job->batch, k, worker), -1);
+        result = rg_replica_forward(&node->replica, i, rg_job_share_first(node->job, k, worker),
+                                    rg_job_share(node->job, k, worker), -1);
     if (result == 0)
         result = rg_replica_backward(&node->replica, false, -1);
     if (result == 0 && more)
@@ -493,6 +501,7 @@ const struct rg_strategy rg_strategy_parameter_server = {
     .memory = memory,
     .predict = predict,
     .flows = flows,
+    .sharing = sharing,
     .open = open_node,
     .train = train,
     .parameters = parameters,

@@ -5,16 +5,18 @@
 #include "base/sizes.h"
 #include "collectives/collectives.h"
 #include "strategies/replica.h"
+#include "strategies/shares.h"
 #include <math.h>
 #include <stdlib.h>
 
-enum { BUCKETS, OVERLAP };
+enum { BUCKETS, OVERLAP, SHARES };
 
 static const struct rg_param params[] = {
     [BUCKETS] = {"buckets", RG_PARAM_COUNT, "4", 1, 1e6, NULL,
                  "pieces of the gradient, of whole layers, each summed as soon as it is ready"},
     [OVERLAP] = {"overlap", RG_PARAM_CHOICE, "yes", 0, 0, "yes|no",
                  "no: the sums begin when the backward pass is done"},
+    [SHARES] = RG_SHARES_PARAM,
     {0}};
 
 enum { TAG_READY = RG_TAG_USER, TAG_DONE };
@@ -49,6 +51,9 @@ static int check(struct rg_job *job, struct rg_error *e)
     if (job->nodes > job->batch)
         return rg_fail(e, RG_ERR_INVALID, "%d nodes need a batch of at least %d samples, not %d",
                        job->nodes, job->nodes, job->batch);
+    int err = rg_shares_check(job, &job->values[SHARES], 0, job->nodes, e);
+    if (err)
+        return err;
     int *cut = calloc((size_t)buckets(job) + 1, sizeof *cut);
     if (!cut)
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
@@ -86,23 +91,38 @@ static size_t largest_bucket(const struct rg_job *job)
 
 static uint64_t memory(const struct rg_job *job, int rank)
 {
-    return rg_size_plus(rg_replica_memory(job, rg_share(job->batch, job->nodes, rank)),
+    return rg_size_plus(rg_replica_memory(job, rg_job_share(job, job->nodes, rank)),
                         rg_update_memory(job, job->network->parameters) +
                             rg_allreduce_memory(job->nodes, largest_bucket(job)));
 }
 
-/* What a rank computes in an iteration; ready[b]: until it has the gradients of bucket b. */
-static double compute_seconds(const struct rg_job *job, int rank, double *ready)
+/* What a rank computes on its samples; ready[b]: until it has the gradients of bucket b. */
+static double gradient_seconds(const struct rg_job *job, int rank, double *ready)
 {
     const struct rg_board *board = job->boards[rank];
     const int *cut = job->plan;
-    int n = rg_share(job->batch, job->nodes, rank);
+    int n = rg_job_share(job, job->nodes, rank);
     double seconds = rg_replica_forward_s(job, board, n);
     for (int b = 0; b < buckets(job); b++) {
         for (int l = cut[b + 1]; l < cut[b]; l++)
             seconds += rg_replica_backward_s(job, board, n, l);
         ready[b] = fmax(ready[b], seconds);
     }
+    return seconds;
+}
+
+/* As the rank before it? Of most, nothing new is to be worked out. */
+static bool as_before(const struct rg_job *job, int rank)
+{
+    return rank > 0 && job->boards[rank] == job->boards[rank - 1] &&
+           rg_job_share(job, job->nodes, rank) == rg_job_share(job, job->nodes, rank - 1);
+}
+
+/* What it computes in an iteration, of that `gradient_s` on its samples. */
+static double compute_seconds(const struct rg_job *job, int rank, double gradient_s)
+{
+    const struct rg_board *board = job->boards[rank];
+    double seconds = gradient_s;
     for (int b = 0; b < buckets(job); b++)
         seconds += rg_allreduce_adds_s(board, job->threads, job->nodes, rank, bucket_count(job, b));
     return seconds + rg_update_s(job, board, job->network->parameters);
@@ -123,20 +143,28 @@ static double iteration_seconds(const struct rg_job *job, const double *ready)
 static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
     uint64_t n = (uint64_t)job->nodes;
-    double *ready = calloc((size_t)buckets(job), sizeof *ready);
+    double *ready = calloc((size_t)buckets(job), sizeof *ready), gradient_s = 0;
     RG_ASSERT(ready);
     p->overlap = overlaps(job) && n > 1;
     for (int b = 0; b < buckets(job) && n > 1; b++)
         rg_allreduce_traffic(job->nodes, bucket_count(job, b), &p->messages, &p->values);
     p->payload_bytes = sizeof(float) * p->values;
     for (int rank = 0; rank < job->nodes; rank++) {
-        p->T_A_s = fmax(p->T_A_s, compute_seconds(job, rank, ready));
+        if (!as_before(job, rank))
+            gradient_s = gradient_seconds(job, rank, ready);
+        p->T_A_s = fmax(p->T_A_s, compute_seconds(job, rank, gradient_s));
         p->c_s = fmax(
             p->c_s, rg_board_both_ways_s(job->boards[rank], p->messages / n, p->payload_bytes / n));
     }
     p->iteration_s = iteration_seconds(job, ready);
     rg_predict_memory(job, p);
     free(ready);
+}
+
+static int sharing(const struct rg_job *job, int *first)
+{
+    *first = 0;
+    return job->nodes;
 }
 
 static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
@@ -174,7 +202,7 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
     node->w = w;
     node->job = job;
     int result =
-        rg_replica_open(&node->replica, w, job, rg_share(job->batch, w->size, w->rank), initial);
+        rg_replica_open(&node->replica, w, job, rg_job_share(job, w->size, w->rank), initial);
     if (result == 0)
         result = rg_update_open(&node->update, w, job, 0, job->network->parameters);
     if (result == 0)
@@ -255,8 +283,8 @@ static int iterate(struct node *node, int64_t i, bool overlapped)
 {
     const struct rg_job *job = node->job;
     int result =
-        rg_replica_forward(&node->replica, i, rg_share_first(job->batch, job->nodes, node->w->rank),
-                           rg_share(job->batch, job->nodes, node->w->rank), -1);
+        rg_replica_forward(&node->replica, i, rg_job_share_first(job, job->nodes, node->w->rank),
+                           rg_job_share(job, job->nodes, node->w->rank), -1);
     if (result == 0)
         result = backward(node, overlapped);
     int32_t outcome = 0;
@@ -324,6 +352,7 @@ const struct rg_strategy rg_strategy_ring_allreduce = {
     .memory = memory,
     .predict = predict,
     .flows = flows,
+    .sharing = sharing,
     .open = open_node,
     .train = train,
     .parameters = parameters,

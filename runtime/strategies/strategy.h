@@ -25,14 +25,17 @@ struct rg_param {
     const char *fallback; /* default, as it would be written; for COUNT and LIST it may be a word
                            * ("auto", "balanced"), which then means rg_value.automatic */
     double min, max;      /* RG_PARAM_COUNT */
-    const char *choices;  /* RG_PARAM_CHOICE; COUNT: words beside the fallback that mean
-                           * rg_value.automatic too, NULL: none */
-    const char *help;     /* a line, or several */
+    /* RG_PARAM_CHOICE; COUNT: words beside the fallback that mean rg_value.automatic too, LIST: all
+     * words that may stand in its place; NULL: none */
+    const char *choices;
+    const char *help; /* a line, or several */
+    bool later; /* results from before it was there have none: at its default they tell nothing */
 };
 
 /* A resolved parameter. */
 struct rg_value {
     bool automatic;   /* a word, not a number or list; `check` then fills in the rest */
+    int word;         /* LIST with several words: which */
     long number;      /* COUNT; CHOICE: index of the word; LIST: how many */
     const char *text; /* as written */
     int *list;        /* LIST; owned by the job */
@@ -55,10 +58,11 @@ struct rg_job {
     int64_t iterations_per_epoch; /* = data->train / batch, at least 1 */
     uint64_t seed;
     bool numerics;
-    void *plan;      /* what `check` worked out once for all ranks; freed by `forget` */
-    bool settled;    /* its values are what another rank's check has found, and none the user's wish */
-    bool refused;    /* `check` said no, or there are too few nodes: it cannot run */
-    char rough[200]; /* why its closed forms are no more than an estimate on this platform; "" */
+    const int *shares; /* samples of each data-parallel node in a batch; NULL: they are equal */
+    void *plan;        /* what `check` worked out once for all ranks; freed by `forget` */
+    bool settled;      /* its values are another rank's check's, and none is the user's wish */
+    bool refused;      /* `check` said no, or there are too few nodes: it cannot run */
+    char rough[200];   /* why its closed forms are no more than an estimate on this platform; "" */
 };
 
 /* The closed forms, for one iteration unless said otherwise. Iterations are alike: counts are exact
@@ -99,6 +103,8 @@ struct rg_strategy {
     /* Who sends what to whom in an iteration, pair by pair: together what predict counts. NULL:
      * nobody sends anything. */
     void (*flows)(const struct rg_job *job, rg_traffic_fn flow, void *arg);
+    /* The nodes among which a batch is divided, from *first on; NULL: it is not (see shares.h). */
+    int (*sharing)(const struct rg_job *job, int *first);
     /* Iterations that may be under way at once, at most. NULL: 1. */
     int64_t (*under_way)(const struct rg_job *job);
 

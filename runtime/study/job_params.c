@@ -37,8 +37,9 @@ static void allow_word(const struct rg_param *param, struct rg_error *why)
 {
     size_t used = strlen(why->text);
     if (is_word(param))
-        used +=
-            (size_t)snprintf(why->text + used, sizeof why->text - used, ", or %s", param->fallback);
+        used += (size_t)snprintf(why->text + used, sizeof why->text - used, ", or %s",
+                                 param->type == RG_PARAM_LIST && param->choices ? param->choices
+                                                                                : param->fallback);
     if (param->type == RG_PARAM_COUNT && param->choices && used < sizeof why->text)
         snprintf(why->text + used, sizeof why->text - used, "|%s", param->choices);
 }
@@ -73,6 +74,13 @@ int rg_job_parse_value(const struct rg_param *param, const char *text, struct rg
     *value = (struct rg_value){.text = text};
     if (is_automatic(param, text)) {
         value->automatic = true;
+        return 0;
+    }
+    int word =
+        param->type == RG_PARAM_LIST && param->choices ? rg_text_index(param->choices, text) : -1;
+    if (word >= 0) {
+        value->automatic = true;
+        value->word = word;
         return 0;
     }
     if (param->type == RG_PARAM_LIST)

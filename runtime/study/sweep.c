@@ -110,7 +110,7 @@ static int count_hosts(struct planner *p, int64_t *nodes, struct rg_error *e)
     if (!path)
         return no_memory(p, e);
     if (!p->platform || strcmp(path, p->platform) != 0) {
-        int err = rg_platform_load(path, &platform, e);
+        int err = rg_platform_load_as(path, p->scenario.board, &platform, e);
         if (err) {
             free(path);
             return err;

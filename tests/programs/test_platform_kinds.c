@@ -282,6 +282,46 @@ static void refusals_name_the_reason(void)
           "", "wattage_range of a link is not counted");
 }
 
+/* ---- uneven boards ---- */
+
+static const char uneven[] =
+    "<zone id=\"z\" routing=\"Full\"><host id=\"a\" speed=\"30.6Gf\"><prop id=\"rg_board\" "
+    "value=\"pi-5\"/></host><host id=\"b\" speed=\"9.8Gf\"><prop id=\"rg_board\" "
+    "value=\"pi-4b\"/></host>" LINK(
+        "l", " sharing_policy=\"SPLITDUPLEX\"") "<route src=\"a\" dst=\"b\"><link_ctn id=\"l\" "
+                                                "direction=\"UP\"/></route></zone>";
+
+/* A sample weighs the same wherever it is computed: any shares give the loss of one node. */
+static void shares_need_not_be_equal(void)
+{
+    static const char *const more[] = {"--set all-reduce.shares=equal",
+                                       "--set all-reduce.shares=speed",
+                                       "--set all-reduce.shares=50,14"};
+    double T_A[3];
+    for (int i = 0; i < 3; i++) {
+        char set[200];
+        snprintf(set, sizeof set, "--set numerics=real %s", more[i]);
+        json_t *result = result_of(uneven, set);
+        json_t *run = command_run_of(result, "all-reduce");
+        double loss = command_number(command_run_of(result, "single"), "final.loss");
+        T_A[i] = command_number(run, "formula.T_A_s");
+        CU_ASSERT_DOUBLE_EQUAL(command_number(run, "final.loss"), loss, 1e-4 * loss);
+        if (i == 0)
+            CU_ASSERT_PTR_NULL(json_object_get(json_object_get(run, "params"), "shares"));
+        if (i == 2)
+            CU_ASSERT_STRING_EQUAL(command_text(run, "params.shares"), "50,14");
+        json_decref(result);
+    }
+    CU_ASSERT_TRUE(T_A[1] < 0.75 * T_A[0]);
+    CU_ASSERT_TRUE(T_A[1] <= 1.1 * T_A[2]);
+    tells(uneven, "", "with shares=\"speed\" an iteration is predicted to take");
+    refuses(uneven, "--set all-reduce.shares=32,31",
+            "63 samples in all: 2 nodes share a batch of 64");
+    refuses(uneven, "--set all-reduce.shares=64,0", "at least a sample each");
+    refuses(uneven, "--set server.shares=32,32", "1 nodes share");
+    refuses(uneven, "--set server.shares=fast", "equal|speed");
+}
+
 /* ---- the files of other people's reports, where they are ---- */
 
 static void reported(const char *scenario_file, const char *label, const char *path, double wanted,
@@ -330,6 +370,7 @@ int main(int argc, char **argv)
         {"watts", watts_may_be_two},
         {"profiles", profiles_are_simulated},
         {"refusals", refusals_name_the_reason},
+        {"shares", shares_need_not_be_equal},
         {"reports", reports},
     };
     return suite_main("kinds of platforms", tests, sizeof tests / sizeof *tests, argc, argv);

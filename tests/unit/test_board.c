@@ -208,6 +208,36 @@ static void test_check(void)
     refused(b, "rg_port_rate");
 }
 
+/* 1,000 bytes at 100 MB/s there and 50 MB/s back; behind a bus of 60 MB/s; half of it each way. */
+static void test_ports(void)
+{
+    struct rg_board b = {.port_rate = 1e8, .frame_payload = 1, .frame_bytes = 1};
+    const double bytes = 1000.0 + RG_MESSAGE_HEADER;
+    const struct rg_load load = {.messages = 1, .payload = 1000}, none = {0};
+    NEAR(rg_board_received_s(&b, load), bytes / 1e8);
+    b.port_rx_rate = 5e7;
+    NEAR(rg_board_load_s(&b, load), bytes / 1e8);
+    NEAR(rg_board_received_s(&b, load), bytes / 5e7);
+    NEAR(rg_board_busy_s(&b, load, load), bytes / 5e7);
+    NEAR(rg_board_hop_s(&b, 1000), bytes / 5e7);
+    b.port_bus_rate = 6e7;
+    NEAR(rg_board_load_s(&b, load), bytes / 6e7);
+    NEAR(rg_board_busy_s(&b, load, none), bytes / 6e7);
+    NEAR(rg_board_busy_s(&b, load, load), 2 * bytes / 6e7);
+    NEAR(rg_board_both_ways_s(&b, 1, 1000), 2 * bytes / 6e7);
+    NEAR(rg_board_passing_hop_s(&b, &b, 1, 1000), bytes / 3e7);
+    b.port_bus_rate = b.port_rx_rate = 0;
+    b.shared_medium = true;
+    NEAR(rg_board_medium_rate(&b), 1e8);
+    NEAR(rg_board_passing_hop_s(&b, &b, 4, 1000), 4 * bytes / 1e8);
+    b.medium_rate = 2e7;
+    NEAR(rg_board_rate_to(&b, &b), 2e7);
+    NEAR(rg_board_passing_hop_s(&b, &b, 4, 1000), 4 * bytes / 2e7);
+    b = board;
+    b.medium_rate = -1;
+    refused(b, "rg_medium_rate");
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"clock steps", test_clock},
@@ -219,6 +249,7 @@ int main(int argc, char **argv)
                                               {"messages", test_messages},
                                               {"messages between boards", test_messages_between},
                                               {"messages with a key", test_keyed},
+                                              {"ports of two rates, a bus, a medium", test_ports},
                                               {"what cannot be", test_check}};
     return suite_main("board", tests, RG_COUNT(tests), argc, argv);
 }
