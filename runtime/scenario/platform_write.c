@@ -8,6 +8,7 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,7 +146,8 @@ static void put_connections(struct writer *w, const struct rg_xml_element *from,
 
 static bool is_own(const char *name)
 {
-    return strcmp(name, "speed") == 0 || strcmp(name, "core") == 0 || strcmp(name, "pstate") == 0;
+    return strcmp(name, "speed") == 0 || strcmp(name, "core") == 0 || strcmp(name, "pstate") == 0 ||
+           strcmp(name, "bw") == 0;
 }
 
 /* Speeds, cores and watts of its datasheet; a bus that nothing else says, where a cluster can have
@@ -158,6 +160,9 @@ static void put_board(const struct writer *w, const struct rg_xml_element *eleme
     for (int i = 0; i < b->clock_count; i++)
         fprintf(w->stream, "%s%.17gf", i ? "," : "", top * b->clocks[i].hz / b->clocks[0].hz);
     fprintf(w->stream, "\" core=\"%d\"", b->cores);
+    const struct rg_xml_attribute *bw = rg_xml_find(element, "bw");
+    if (bw) /* of a cluster's links: a board's port is no faster for them */
+        fprintf(w->stream, " bw=\"%.17gBps\"", fmin(rg_platform_rate(bw->value), b->port_rate));
     if (strcmp(element->name, "cluster") == 0 && b->port_bus_rate > 0 &&
         !rg_xml_find(element, "limiter_link"))
         fprintf(w->stream, " limiter_link=\"%.17gBps\"", b->port_bus_rate);

@@ -154,6 +154,23 @@ static void one_link_is_a_medium(void)
     tells(air, "", "all messages cross one link");
 }
 
+/* 53.248 MB/s in both directions together, whatever the port passes in one. */
+static void usb_2_is_one_bus(void)
+{
+    static const char *const sets[] = {
+        "--set platform=" RG_SOURCE_DIR "/platforms/zero2w-usb-16.xml --set nodes=4",
+        "--set platform=" RG_SOURCE_DIR "/platforms/pi3bplus-gigabit-16.xml --set nodes=4",
+        "--set board=pi-3b+"};
+    double bus = 2 * 6 * parameters / 4 * 4 * 1538 / 1448 / 53.248e6;
+    for (int i = 0; i < 3; i++) {
+        double c = number_of(CLUSTER("", ""), sets[i], "all-reduce", "formula.c_s");
+        CU_ASSERT_DOUBLE_EQUAL(c, bus, 0.001 * bus);
+        CU_ASSERT_DOUBLE_EQUAL(number_of(CLUSTER("", ""), sets[i], "all-reduce", "formula.ratio"),
+                               1, 0.01);
+        CU_ASSERT_TRUE(number_of(CLUSTER("", ""), sets[i], "server", "iteration_s.mean") >= c);
+    }
+}
+
 static void more_than_a_port_is_refused(void)
 {
     refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS LINK("ab", "") LINK("ac", "")
@@ -167,9 +184,17 @@ static void more_than_a_port_is_refused(void)
                     ROUTE("c", "a", OVER("l")) ROUTE("b", "c", OVER("l"))
                         ROUTE("c", "b", OVER("l")) "</zone>",
             "--strategy server", "more than one port");
-    refuses("<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-3\" speed=\"9.8Gf\" "
-            "bw=\"1.25GBps\" lat=\"50us\">" NAMED "</cluster>",
-            "", "its links carry 1.25e+09 B/s from n0 to n1, rg_port_rate says 1.25e+08");
+    refuses("<zone id=\"z\" routing=\"Full\">" NAMED "<host id=\"a\" speed=\"1Gf\"/><host id=\"b\" "
+            "speed=\"1Gf\"/><link id=\"l\" bandwidth=\"10Gbps\" latency=\"1us\" "
+            "sharing_policy=\"SPLITDUPLEX\"/><route src=\"a\" dst=\"b\"><link_ctn id=\"l\" "
+            "direction=\"UP\"/></route></zone>",
+            "", "its links carry 1.25e+09 B/s from a to b, rg_port_rate says 1.25e+08");
+    /* of a cluster they are taken at the port's rate */
+    double slow = number_of(CLUSTER("", NAMED), "", "server", "time_s");
+    double fast = number_of("<cluster id=\"c\" prefix=\"n\" suffix=\"\" radical=\"0-3\" "
+                            "speed=\"9.8Gf\" bw=\"10Gbps\" lat=\"25.15us\">" NAMED "</cluster>",
+                            "", "server", "time_s");
+    CU_ASSERT_DOUBLE_EQUAL(fast, slow, 1e-9 * slow);
 }
 
 /* ---- P-states, watts ---- */
@@ -365,6 +390,7 @@ int main(int argc, char **argv)
         {"rates of links", a_named_board_takes_the_links_rate},
         {"half duplex", half_duplex_counts_both_ways},
         {"one medium", one_link_is_a_medium},
+        {"USB 2", usb_2_is_one_bus},
         {"more than a port", more_than_a_port_is_refused},
         {"P-states", pstates_are_obeyed},
         {"watts", watts_may_be_two},
