@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# What must work on Debian 13 ("trixie", the base of today's Raspberry Pi OS), from a minimal system on:
+# the README's two commands, all quick tests, and the results of this machine's release.
+#   tests/debian13.sh [FOLDER]     a root of Debian 13 and a copy of the tree are kept there (build/debian13)
+#
+# Needs root, debootstrap, a build in build/release and a mirror of Debian; about half an hour. Failure
+# modes handled: a command that fails (its words, status 1); a root that is there already is used again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source=$PWD
+folder=${1:-build/debian13}
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+root=$folder/root
+
+step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+
+# A command there, with a /proc, a /dev and processes of its own; /ringtmp is the copy of the tree.
+there() {
+    unshare --mount --pid --fork --kill-child sh -euc '
+        root=$1 tree=$2
+        shift 2
+        mount --make-rprivate /
+        mount -t proc proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        mount -t tmpfs tmpfs "$root/tmp"
+        mount -t tmpfs tmpfs "$root/run"
+        mkdir -p "$root/ringtmp"
+        mount --bind "$tree" "$root/ringtmp"
+        exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+            LC_ALL=C.UTF-8 ${RG_WERROR:+RG_WERROR=$RG_WERROR} ${KERNELS:+OPENBLAS_CORETYPE=$KERNELS} \
+            sh -euc "cd /ringtmp && $*"' sh "$root" "$folder/tree" "$*"
+}
+
+step "a minimal Debian 13"
+[ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase trixie "$root"
+cp /etc/resolv.conf "$root/etc/resolv.conf"
+mkdir -p "$folder/tree"
+git ls-files -z | tar --null -T - -c | tar -x -C "$folder/tree"
+
+step "the README's first command"
+there './setup && build/release/ringsim scenarios/pi-cluster-64.xml'
+
+step "the README's second: the tests"
+there './setup && ctest --preset release'
+
+step "the same results as here"
+mkdir -p "$folder/here" "$folder/tree/results"
+# The same kernels on both; these are what ARM of 32 bits has, too.
+export KERNELS=SandyBridge OPENBLAS_CORETYPE=SandyBridge
+scenarios=(scenarios/iris-3.xml
+    "scenarios/pi-cluster-64.xml --set network=models/networks/digits-cnn.xml --set nodes=6 --set iterations=20 --strategy all-reduce"
+    "tests/data/matrix.xml --set nodes=5" "tests/data/energy.xml")
+for i in "${!scenarios[@]}"; do
+    command="build/release/ringsim ${scenarios[$i]} --quiet --json"
+    # shellcheck disable=SC2086
+    $command "$folder/here/$i.json"
+    there "$command results/$i.json"
+    /usr/bin/python3 "$source/tests/support/same_results.py" "$folder/here/$i.json" \
+        "$folder/tree/results/$i.json"
+done
+
+step "done"
