@@ -155,5 +155,11 @@ const char *rg_blas_kernels(void)
 
 const char *rg_blas_note(void)
 {
+#if defined(__arm__)
+    if (!note[0] && strcasecmp(rg_blas_kernels(), "ARMV6") == 0)
+        snprintf(note, sizeof note,
+                 "Debian's OpenBLAS of 32 bits has no vectors: use the 64-bit system, whose matrix "
+                 "products are several times faster");
+#endif
     return note[0] ? note : NULL;
 }

@@ -142,6 +142,9 @@ def main():
     command = emulated(arch)
     version = subprocess.run([*command, "--version"], check=True, capture_output=True, timeout=PATIENCE_S).stdout
     assert version == subprocess.run([*native, "--version"], check=True, capture_output=True).stdout, version
+    said = subprocess.run([*command, SCENARIO, "--check"], check=True, capture_output=True, text=True,
+                          timeout=PATIENCE_S).stderr
+    assert ("use the 64-bit system" in said) == (arch == "armhf"), said
     with tempfile.TemporaryDirectory() as folder:
         check_close_plans(native, command, folder)
         for label in LABELS:
