@@ -154,6 +154,29 @@ static void one_link_is_a_medium(void)
     tells(air, "", "all messages cross one link");
 }
 
+/* A board with a wire among two on the air: what it sends them crosses the air too. */
+static void a_wire_among_radios(void)
+{
+#define RADIO "<prop id=\"rg_medium\" value=\"shared\"/><prop id=\"rg_port_rate\" value=\"5e6\"/>"
+#define AIR   OVER("air")
+    static const char platform[] =
+        "<zone id=\"z\" routing=\"Full\">" NAMED "<host id=\"a\" speed=\"9.8Gf\"/>"
+        "<host id=\"b\" speed=\"9.8Gf\">" RADIO "</host><host id=\"c\" speed=\"9.8Gf\">" RADIO
+        "</host><link id=\"air\" bandwidth=\"5MBps\" latency=\"50.3us\"/><link id=\"u\" "
+        "bandwidth=\"125MBps\" latency=\"0us\"/><link id=\"d\" bandwidth=\"125MBps\" "
+        "latency=\"0us\"/>" ROUTE("a", "b", OVER("u") AIR) ROUTE("a", "c", OVER("u") AIR)
+            ROUTE("b", "a", AIR OVER("d")) ROUTE("c", "a", AIR OVER("d")) ROUTE("b", "c", AIR)
+                ROUTE("c", "b", AIR) "</zone>";
+    double all = 4 * 4 * parameters * 1538 / 1448 / 5e6;
+    static const char *const labels[] = {"all-reduce", "server"};
+    for (int i = 0; i < 2; i++) {
+        double c = number_of(platform, "", labels[i], "formula.c_s");
+        CU_ASSERT_DOUBLE_EQUAL(c, all, 0.001 * all);
+        CU_ASSERT_TRUE(number_of(platform, "", labels[i], "iteration_s.mean") >= c);
+        CU_ASSERT_DOUBLE_EQUAL(number_of(platform, "", labels[i], "formula.ratio"), 1, 0.05);
+    }
+}
+
 /* 53.248 MB/s in both directions together, whatever the port passes in one. */
 static void usb_2_is_one_bus(void)
 {
@@ -390,6 +413,7 @@ int main(int argc, char **argv)
         {"rates of links", a_named_board_takes_the_links_rate},
         {"half duplex", half_duplex_counts_both_ways},
         {"one medium", one_link_is_a_medium},
+        {"a wire among radios", a_wire_among_radios},
         {"USB 2", usb_2_is_one_bus},
         {"more than a port", more_than_a_port_is_refused},
         {"P-states", pstates_are_obeyed},
