@@ -209,6 +209,8 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     p->overlap = false;
     if (m > 1)
         p->holds = "several servers meet at a worker";
+    else if (job->boards[0]->port_bus_rate > 0)
+        p->holds = "pulls and pushes share the server's bus";
     p->iteration_s = iteration_s(job, compute);
     free(compute);
     p->messages = 2 * (uint64_t)k * (uint64_t)m;
