@@ -15,6 +15,7 @@
 #include <simgrid/host.h>
 #include <simgrid/link.h>
 #include <simgrid/plugins/energy.h>
+#include <simgrid/version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,4 +105,11 @@ int rg_engine_hosts(const char *platform, char *const *names, const struct rg_bo
         if (boards[rank]->clock != (int)sg_host_get_pstate(hosts[rank]))
             sg_host_set_pstate(hosts[rank], (unsigned long)boards[rank]->clock);
     return 0;
+}
+
+bool rg_engine_has_topologies(void)
+{
+    int major, minor, patch;
+    sg_version_get(&major, &minor, &patch);
+    return major < 4;
 }

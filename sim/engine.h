@@ -18,4 +18,8 @@ void rg_engine_start(const char *platform, double link_rate, bool energy);
 int rg_engine_hosts(const char *platform, char *const *names, const struct rg_board *const *boards,
                     int ranks, sg_host_t *hosts, struct rg_error *e);
 
+/* Does this version of SimGrid load clusters of other topologies than FLAT? As packaged, 4.0 ends
+ * with a segmentation fault. */
+bool rg_engine_has_topologies(void);
+
 #endif

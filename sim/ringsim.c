@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/sizes.h"
 #include "children.h"
+#include "engine.h"
 #include "models/blas.h"
 #include "node/node.h"
 #include "reduced.h"
@@ -303,11 +304,17 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
 /* What SimGrid thinks of the jobs of a point, before anything is run or written. */
 static int look_at_jobs(void *surveys, const struct rg_study *study, struct rg_error *e)
 {
+    const struct rg_platform *platform = &study->platform;
     int err = check_limits(study, e);
+    if (err == 0 && platform->topology[0] && !rg_engine_has_topologies())
+        err =
+            rg_fail_at(e, platform->file, platform->topology_line,
+                       "topology=\"%s\": SimGrid 4.0 does not load it (3.32 does); FLAT is allowed",
+                       platform->topology);
     for (int i = 0; i < study->job_count && err == 0; i++)
         if (!study->jobs[i].refused)
-            err = rg_survey_job(surveys, &study->platform,
-                                study->scenario.training.bandwidth_factor, &study->jobs[i], e);
+            err = rg_survey_job(surveys, platform, study->scenario.training.bandwidth_factor,
+                                &study->jobs[i], e);
     return err;
 }
 

@@ -44,6 +44,16 @@ there './setup && build/release/ringsim scenarios/pi-cluster-64.xml'
 step "the README's second: the tests"
 there './setup && ctest --preset release'
 
+step "a topology that SimGrid 4.0 does not load is refused in one line"
+sed 's|<cluster |<cluster topology="TORUS" topo_parameters="3,1,1" |' platforms/pi4-gigabit-3.xml \
+    >"$folder/tree/torus.xml"
+if there 'build/release/ringsim scenarios/iris-3.xml --set platform=torus.xml --check' \
+    >/dev/null 2>"$folder/torus"; then
+    echo "it is not refused" >&2
+    exit 1
+fi
+grep 'torus.xml:[0-9]*: topology="TORUS": SimGrid 4.0 does not load it' "$folder/torus"
+
 step "the same results as here"
 mkdir -p "$folder/here" "$folder/tree/results"
 # The same kernels on both; these are what ARM of 32 bits has, too.

@@ -557,6 +557,11 @@ static int read_cluster(struct reader *r, const struct rg_xml_element *element)
         (err = read_board(r, element, &board, &named)) ||
         (named && (err = rg_platform_rewrite(r->platform, element, &board, r->e))))
         return err;
+    const struct rg_xml_attribute *topology = rg_xml_find(element, "topology");
+    if (topology && strcmp(topology->value, "FLAT") != 0) {
+        rg_copy_text(r->platform->topology, sizeof r->platform->topology, topology->value);
+        r->platform->topology_line = topology->line;
+    }
     int kind = number_of(r, &board);
     char *copy = strdup(radical->value), *rest = copy;
     if (!copy || kind < 0)

@@ -174,6 +174,8 @@ struct rg_platform {
     int note_count;
     bool changes; /* a link or host is another at another date: no iteration need repeat another */
     bool latency_changes; /* of a link */
+    char topology[16]; /* of a cluster that is not FLAT; empty: all are */
+    int topology_line;
 };
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e);
