@@ -301,20 +301,25 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
     return result;
 }
 
+static int look_at_platform(void *surveys, struct rg_platform *platform, int nodes,
+                            double link_rate, struct rg_error *e)
+{
+    if (platform->topology[0] && !rg_engine_has_topologies())
+        return rg_fail_at(e, platform->file, platform->topology_line,
+                          "topology=\"%s\": SimGrid 4.0 does not load it (3.32 does); FLAT is "
+                          "allowed",
+                          platform->topology);
+    return rg_survey_platform(surveys, platform, nodes, link_rate, e);
+}
+
 /* What SimGrid thinks of the jobs of a point, before anything is run or written. */
 static int look_at_jobs(void *surveys, const struct rg_study *study, struct rg_error *e)
 {
-    const struct rg_platform *platform = &study->platform;
     int err = check_limits(study, e);
-    if (err == 0 && platform->topology[0] && !rg_engine_has_topologies())
-        err =
-            rg_fail_at(e, platform->file, platform->topology_line,
-                       "topology=\"%s\": SimGrid 4.0 does not load it (3.32 does); FLAT is allowed",
-                       platform->topology);
     for (int i = 0; i < study->job_count && err == 0; i++)
         if (!study->jobs[i].refused)
-            err = rg_survey_job(surveys, platform, study->scenario.training.bandwidth_factor,
-                                &study->jobs[i], e);
+            err = rg_survey_job(surveys, &study->platform,
+                                study->scenario.training.bandwidth_factor, &study->jobs[i], e);
     return err;
 }
 
@@ -323,7 +328,7 @@ static int make_plan(struct ringsim *r)
     r->surveys = rg_surveys_new();
     RG_ASSERT(r->surveys);
     const struct rg_cli_looks looks = {
-        .platform = rg_survey_platform, .study = look_at_jobs, .arg = r->surveys};
+        .platform = look_at_platform, .study = look_at_jobs, .arg = r->surveys};
     int status = rg_cli_plan(&r->options, "ringsim", &looks, &r->study, &r->plan);
     rg_surveys_rest(r->surveys);
     if (status || !r->options.trace)
