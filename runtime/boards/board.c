@@ -174,14 +174,15 @@ double rg_board_send_s(const struct rg_board *from, const struct rg_board *to, u
     return send_at_s(from, to, payload, rg_board_rate_to(from, to));
 }
 
-static double travel_s(const struct rg_board *from, const struct rg_board *to)
+/* Until a message that takes the connection so long has been taken in. */
+static double taken_in_s(double sent_s, const struct rg_board *from, const struct rg_board *to)
 {
-    return (from->latency_s + to->latency_s) / 2 + to->message_s;
+    return sent_s + (from->latency_s + to->latency_s) / 2 + to->message_s;
 }
 
 double rg_board_hop_to_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload)
 {
-    return rg_board_send_s(from, to, payload) + travel_s(from, to);
+    return taken_in_s(rg_board_send_s(from, to, payload), from, to);
 }
 
 double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board *to, int crossing,
@@ -192,7 +193,7 @@ double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board
         rate = fmin(rate, rg_board_medium_rate(from) / crossing);
     if (to->shared_medium)
         rate = fmin(rate, rg_board_medium_rate(to) / crossing);
-    return send_at_s(from, to, payload, rate) + travel_s(from, to);
+    return taken_in_s(send_at_s(from, to, payload, rate), from, to);
 }
 
 /* ---- clocks and watts ---- */
