@@ -345,9 +345,10 @@ static void test_links(void)
 
 static bool nameless_files_unknown;
 
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...)
+/* The name that open has with offsets of 64 bits, see CMakeLists.txt. */
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...)
 {
     va_list args;
     va_start(args, flags);
@@ -357,7 +358,7 @@ int __wrap_open(const char *path, int flags, ...)
         errno = EOPNOTSUPP;
         return -1;
     }
-    return __real_open(path, flags, mode);
+    return __real_open64(path, flags, mode);
 }
 
 /* The first name in the folder that begins so and goes on; the number of them. */
