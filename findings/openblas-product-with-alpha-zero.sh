@@ -2,7 +2,7 @@
 # OpenBLAS: sgemm with alpha = 0 where a matrix holds a NaN.
 #
 # Packages: libopenblas0-pthread 0.3.21+ds-4 (Debian 12) and 0.3.29+ds-3 (Debian 13), amd64. Needs
-#   a processor with AVX-512; OpenBLAS takes its SkylakeX kernels by itself on Intel's.
+#   a processor with AVX-512; OPENBLAS_CORETYPE chooses the kernels.
 # Guess: none was written down; by the definition of BLAS, C stays as it is, since A and B are not
 #   looked at if alpha is 0.
 # Seen: so it is with the Haswell kernels. With those of SkylakeX small products (m n k up to
