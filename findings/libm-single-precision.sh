@@ -13,8 +13,9 @@
 #   both, if the amd64 machine has fused multiply-add; without it up to 0.07 % are others, with
 #   the same library. cbrt differs between the architectures in 19 % of its values, whatever the
 #   processor.
-# Meaning: a network with tanh has other weights, bit by bit, after an upgrade of a board from
-#   Debian 12 to 13, and so has a ring of both; one with relu and softmax has not.
+# Meaning: RingTMP has a tanh of its own and takes expf alone of these for its networks, so that
+#   its weights do not change when a board goes from Debian 12 to 13. Weights of another program
+#   with tanh do: compare with it on one release and one architecture, or within a tolerance.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/root.sh"
