@@ -10,8 +10,9 @@
 #   A message still in its latency never arrives at all, in both releases, even if the latency is
 #   set to the value that it has, be it by a call or by the link's latency_file. The simulation
 #   ends when nothing else is left to do, and reports a deadlock.
-# Meaning: RingTMP changes bandwidths, never latencies, while it simulates; who writes a platform
-#   by hand should not give a link a profile of latencies either.
+# Meaning: RingTMP switches the window off and charges latencies itself, so that platforms with a
+#   latency_file are safe in it. The same platform in a program of one's own, to check RingTMP's
+#   dates say, gives other dates, or none.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/root.sh"
