@@ -108,6 +108,15 @@ static void adam(float rate, float beta1, float beta2, float epsilon, size_t n, 
     }
 }
 
+/* base^n by squaring: the same bits on every processor, which the C library's pow has not. */
+static double whole_power(double base, long n)
+{
+    double power = 1;
+    for (; n > 0; n /= 2, base *= base)
+        power *= n % 2 ? base : 1;
+    return power;
+}
+
 void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
                        const float *gradient, float *state)
 {
@@ -120,8 +129,8 @@ void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n
     } else {
         /* rate m^ / (sqrt(v^) + epsilon), m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t): both
          * sides of the fraction times sqrt(1 - beta2^t). */
-        double first = 1 - pow(optimizer->momentum, (double)step);
-        double second = sqrt(1 - pow(optimizer->beta2, (double)step));
+        double first = 1 - whole_power(optimizer->momentum, step);
+        double second = sqrt(1 - whole_power(optimizer->beta2, step));
         adam((float)(rate * second / first), optimizer->momentum, optimizer->beta2,
              (float)(optimizer->epsilon * second), n, w, gradient, state, state + n);
     }
