@@ -452,7 +452,7 @@ static int weigh(struct rg_world *w, void *arg)
 
 static void test_weight(void)
 {
-    long pages[2][2], page = sysconf(_SC_PAGESIZE);
+    long pages[2][2];
     const int ranks[2] = {4, 64};
     for (int i = 0; i < 2; i++) {
         struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = ranks[i]};
@@ -461,7 +461,7 @@ static void test_weight(void)
         memcpy(pages[i], notes->pages, sizeof pages[i]);
     }
 #ifndef __SANITIZE_ADDRESS__ /* which adds its own */
-    long nodes = ranks[1] - ranks[0];
+    long nodes = ranks[1] - ranks[0], page = sysconf(_SC_PAGESIZE);
     CU_ASSERT((pages[1][0] - pages[0][0]) * page <= nodes * (64 << 10)); /* address space */
     CU_ASSERT((pages[1][1] - pages[0][1]) * page <= nodes * (24 << 10)); /* memory */
 #endif
