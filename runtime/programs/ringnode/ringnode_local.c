@@ -121,22 +121,9 @@ static int wait_for_ranks(const struct rg_options *options, pid_t *pids, int cou
     return outcome.first ? outcome.first : outcome.others;
 }
 
-int ringnode_run_local(struct ringnode *node)
+/* One process each; where one cannot be made those before it end. */
+static void fork_ranks(struct ringnode *node, int count, int *listeners, pid_t *pids)
 {
-    int count = 1;
-    struct rg_error e = {0};
-    for (int i = 0; i < node->study.job_count; i++)
-        count = RG_MAX(count, node->study.jobs[i].nodes);
-    int *listeners = calloc((size_t)count, sizeof *listeners);
-    pid_t *pids = calloc((size_t)count, sizeof *pids);
-    RG_ASSERT(listeners && pids);
-    char who[40];
-    snprintf(who, sizeof who, "%d ranks on this machine", count);
-    int result = rg_limits_descriptors(count + RINGNODE_DESCRIPTORS, who, &e);
-    if (result == 0)
-        result = rg_local_listen(count, listeners, &node->hosts, &e);
-    if (result)
-        return rg_cli_complain("ringnode", result, e.text);
     fflush(NULL);
     signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no status would be left */
     for (int rank = 0; rank < count; rank++) {
@@ -150,8 +137,29 @@ int ringnode_run_local(struct ringnode *node)
     }
     for (int rank = 0; rank < count; rank++)
         close(listeners[rank]);
-    rg_key_forget(&node->key);
-    int status = wait_for_ranks(&node->options, pids, count);
+}
+
+int ringnode_run_local(struct ringnode *node)
+{
+    int count = 1, status;
+    struct rg_error e = {0};
+    char who[40];
+    for (int i = 0; i < node->study.job_count; i++)
+        count = RG_MAX(count, node->study.jobs[i].nodes);
+    int *listeners = calloc((size_t)count, sizeof *listeners);
+    pid_t *pids = calloc((size_t)count, sizeof *pids);
+    RG_ASSERT(listeners && pids);
+    snprintf(who, sizeof who, "%d ranks on this machine", count);
+    int result = rg_limits_descriptors(count + RINGNODE_DESCRIPTORS, who, &e);
+    if (result == 0)
+        result = rg_local_listen(count, listeners, &node->hosts, &e);
+    if (result == 0) {
+        fork_ranks(node, count, listeners, pids);
+        rg_key_forget(&node->key);
+        status = wait_for_ranks(&node->options, pids, count);
+    } else {
+        status = rg_cli_complain("ringnode", result, e.text);
+    }
     free(listeners);
     free(pids);
     return ringnode_interrupted ? RG_EXIT_INTERRUPTED : status;
