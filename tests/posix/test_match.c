@@ -354,6 +354,21 @@ static void test_absence(void)
     CU_ASSERT_EQUAL(rg_match_recv(&p, &t), RG_ERR_INTERRUPTED);
 }
 
+/* How far a rank goes is said once in a run. */
+static void test_one_pledge(void)
+{
+    struct duo d;
+    start(&d);
+    struct rg_header pledge = {
+        .type = RG_FRAME_INTERRUPT, .tag = RG_WIRE_WINDING, .run = 1, .sequence = 3};
+    CU_ASSERT_PTR_NULL(forge(&d, pledge));
+    CU_ASSERT_TRUE(atomic_load(&d.rank[1].match.winding));
+    pledge.sequence = 4;
+    CU_ASSERT_STRING_EQUAL(forge(&d, pledge), "it says twice how far it goes");
+    CU_ASSERT_EQUAL(d.rank[1].peer->pledge, 3);
+    duo_close(&d);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -368,6 +383,7 @@ int main(int argc, char **argv)
         {"permission has a length", test_permission_has_a_length},
         {"beyond the limits", test_beyond_the_limits},
         {"moved up", test_moved_up},
-        {"leaves in silence", test_leaves_in_silence}};
+        {"leaves in silence", test_leaves_in_silence},
+        {"one pledge", test_one_pledge}};
     return suite_main("match", tests, (int)RG_COUNT(tests), argc, argv);
 }
