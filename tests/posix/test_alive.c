@@ -143,12 +143,16 @@ static void test_all_stopped(void)
     struct cluster c;
     int results[MOST], size = 3;
     start(&c, size, chat);
-    for (int r = 0; r < size; r++)
+    for (int r = 0; r < size; r++) { /* the last has read all that the others have said... */
         kill(c.pids[r], SIGSTOP);
+        nap(0.15 * TIMEOUT_S);
+    }
     nap(2 * TIMEOUT_S);
-    for (int r = size - 1; r >= 0; r--)
+    for (int r = size - 1; r >= 0; r--) { /* ... and looks round before they are there again */
         kill(c.pids[r], SIGCONT);
-    nap(1.5 * TIMEOUT_S);
+        nap(0.15 * TIMEOUT_S);
+    }
+    nap(1.2 * TIMEOUT_S);
     for (int r = 0; r < size; r++)
         CU_ASSERT_FALSE(told->over[r]);
     kill(c.pids[VICTIM], SIGKILL);

@@ -262,13 +262,13 @@ static void watts_may_be_two(void)
     "<zone id=\"z\" routing=\"Full\">" NAMED "<host id=\"a\" speed=\"9.8Gf\"/><host id=\"b\" "     \
     "speed=\"9.8Gf\"/>" LINKS ROUTE("a", "b", OVER("u")) ROUTE("b", "a", OVER("d")) MORE "</zone>"
 
-/* A file, a <trace> with its lines inside, and one in a file of its own say the same; none of it is
- * extrapolated. */
+/* After 60 of 400 iterations, which repeat by then: a file, a <trace> with its lines inside, and
+ * one in a file of its own say the same, and none of it is extrapolated. */
 static void profiles_are_simulated(void)
 {
     static const char *const same[] = {
         CHANGING(LINK("u", " bandwidth_file=\"slow.profile\"") LINK("d", ""), ""),
-        CHANGING("<trace id=\"t\" periodicity=\"-1\">0.05 12.5e6\n</trace>" LINK("u", "")
+        CHANGING("<trace id=\"t\" periodicity=\"-1\">0.5 12.5e6\n</trace>" LINK("u", "")
                      LINK("d", ""),
                  "<trace_connect kind=\"BANDWIDTH\" trace=\"t\" element=\"u\"/>"),
         CHANGING("<trace id=\"t\" file=\"slow.profile\" periodicity=\"-1\"/>" LINK("u", "")
@@ -277,7 +277,7 @@ static void profiles_are_simulated(void)
     };
     double full[3],
         steady = number_of(CHANGING(LINK("u", "") LINK("d", ""), ""), "", "all-reduce", "time_s");
-    scratch_text("slow.profile", "0.05 12.5e6\n");
+    scratch_text("slow.profile", "0.5 12.5e6\n");
     for (int i = 0; i < 3; i++) {
         json_t *result = result_of(same[i], "--set iterations=400"),
                *other = result_of(same[i], "--set iterations=400 --full");
