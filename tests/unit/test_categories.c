@@ -1,33 +1,13 @@
 /* Columns of texts in tables: an input for each value, or the refusal that says what to do. */
-#include "models_fixture.h"
-#include "scratch.h"
-
-enum { WORDS = 4 };
-
-struct word {
-    const char *name, *text;
-};
+#include "tables_fixture.h"
 
 /* In the order of the file: the first rows train, the last `test` ones do not. */
-static struct rg_data_spec spec_of(const char *text, int test, const struct word words[WORDS])
+static struct rg_data_spec in_order(const char *text, int test, const struct word *words)
 {
-    struct rg_data_spec spec = {DATA("csv"), .test = test, .seed = 1, .where = "s.xml", .line = 7};
-    say(&spec, "file", scratch_text("t.csv", text));
+    struct rg_data_spec spec = spec_of("csv", scratch_text("t.csv", text), words);
     say(&spec, "split", "order");
-    for (int i = 0; words && i < WORDS && words[i].name; i++)
-        say(&spec, words[i].name, words[i].text);
+    spec.test = test;
     return spec;
-}
-
-static bool has_note(const struct rg_dataset *data, const char *words)
-{
-    for (int i = 0; i < data->note_count; i++)
-        if (strstr(data->notes[i], words))
-            return true;
-    printf("\n    no note says: %s\n", words);
-    for (int i = 0; i < data->note_count; i++)
-        printf("    a note: %s\n", data->notes[i]);
-    return false;
 }
 
 /* Inputs [from, from + count) of each sample are these, "010 001": one character an input. */
@@ -47,22 +27,11 @@ static bool codes(const struct rg_dataset *d, size_t from, size_t count, const c
     return strcmp(got, wanted) == 0;
 }
 
-static struct rg_dataset load(const struct rg_data_spec *spec)
-{
-    struct rg_error e = {0};
-    struct rg_dataset data;
-    if (rg_dataset_load(spec, &data, &e) < 0)
-        printf("\n    %s\n", e.text);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(data.x);
-    expect_parts(spec, &data);
-    return data;
-}
-
 static const char colours[] = "size,colour,y\n1,red,0\n3,blue,1\n1,green,0\n3,red,1\n2,blue,0\n";
 
 static void one_input_a_value(void)
 {
-    struct rg_data_spec spec = spec_of(colours, 1, NULL);
+    struct rg_data_spec spec = in_order(colours, 1, NULL);
     struct rg_dataset d = load(&spec);
     CU_ASSERT_EQUAL_FATAL(d.inputs, 4);
     CU_ASSERT(codes(&d, 1, 3, "001 100 010 001 100")); /* blue, green, red */
@@ -82,14 +51,14 @@ static void one_input_a_value(void)
 /* Numbers that stand for names are sorted as numbers; a text among them is one of them. */
 static void numbers_that_are_names(void)
 {
-    const struct word words[WORDS] = {{"categories", "zip"}};
+    const struct word words[] = {{"categories", "zip"}, {0}};
     struct rg_data_spec spec =
-        spec_of("zip,a,y\n10,1,0\n9,2,1\n100,3,0\n9,4,1\n10,5,0\n", 1, words);
+        in_order("zip,a,y\n10,1,0\n9,2,1\n100,3,0\n9,4,1\n10,5,0\n", 1, words);
     struct rg_dataset d = load(&spec);
     CU_ASSERT_EQUAL_FATAL(d.inputs, 4);
     CU_ASSERT(codes(&d, 0, 3, "010 100 001 100 010")); /* 9, 10, 100 */
     rg_dataset_free(&d);
-    spec = spec_of("zip,a,y\n10,1,0\nA1,2,1\n10,3,0\nA1,4,1\n10,5,0\n", 1, words);
+    spec = in_order("zip,a,y\n10,1,0\nA1,2,1\n10,3,0\nA1,4,1\n10,5,0\n", 1, words);
     d = load(&spec);
     CU_ASSERT(codes(&d, 0, 2, "10 01 10 01 10"));
     rg_dataset_free(&d);
@@ -99,8 +68,8 @@ static void numbers_that_are_names(void)
 static void missing_values(void)
 {
     const char *text = "colour,a,y\nred,1,0\n?,2,1\nred,3,0\nblue,4,1\nblue,5,0\n";
-    struct word words[WORDS] = {{"missing", "mean"}};
-    struct rg_data_spec spec = spec_of(text, 1, words);
+    struct word words[] = {{"missing", "mean"}, {0}};
+    struct rg_data_spec spec = in_order(text, 1, words);
     struct rg_dataset d = load(&spec);
     CU_ASSERT_EQUAL_FATAL(d.inputs, 3);
     CU_ASSERT_DOUBLE_EQUAL(d.x[3], 1.0 / 3, 1e-7);
@@ -108,19 +77,15 @@ static void missing_values(void)
     CU_ASSERT(d.x[0] == 0 && d.x[1] == 1);
     rg_dataset_free(&d);
     words[0].text = "drop";
-    spec = spec_of(text, 1, words);
+    spec = in_order(text, 1, words);
     d = load(&spec);
     CU_ASSERT_EQUAL(d.train + d.test, 4);
     CU_ASSERT(codes(&d, 0, 2, "01 01 10 10"));
     rg_dataset_free(&d);
     words[0].text = "refuse";
-    spec = spec_of(text, 1, words);
-    struct rg_error e = {0};
-    CU_ASSERT_EQUAL(rg_dataset_probe(&spec, &d, &e), RG_ERR_INVALID);
-    CU_ASSERT(
-        complains(&e, scratch_path("t.csv"), 3, "column 1 (\"colour\")|\"?\" is a missing|shares"));
-    rg_dataset_free(&d);
-    spec = spec_of("what,a,y\nNone,1,0\nsome,2,1\nNone,3,0\nsome,4,1\n", 1, NULL); /* a word */
+    spec = in_order(text, 1, words);
+    CU_ASSERT(refuses(&spec, "t.csv:3: ", "column 1 (\"colour\")|\"?\" is a missing|shares"));
+    spec = in_order("what,a,y\nNone,1,0\nsome,2,1\nNone,3,0\nsome,4,1\n", 1, NULL); /* a word */
     d = load(&spec);
     CU_ASSERT(codes(&d, 0, 2, "10 01 10 01"));
     rg_dataset_free(&d);
@@ -130,7 +95,7 @@ static void missing_values(void)
 static void values_to_test_only(void)
 {
     struct rg_data_spec spec =
-        spec_of("colour,a,y\nred,1,0\nblue,2,1\nred,3,0\nblue,4,1\n", 0, NULL);
+        in_order("colour,a,y\nred,1,0\nblue,2,1\nred,3,0\nblue,4,1\n", 0, NULL);
     say(&spec, "test-file", scratch_text("u.csv", "colour,a,y\nblue,1,0\npink,2,1\nred,3,0\n"));
     struct rg_dataset d = load(&spec);
     CU_ASSERT_EQUAL_FATAL(d.inputs, 3);
@@ -144,8 +109,8 @@ static void tables_of_texts(void)
 {
     static const char rows[] = "p,x,s\ne,x,y\ne,b,s\np,b,y\np,x,y\n";
     char headed[80];
-    struct word words[WORDS] = {{"label", "first"}};
-    struct rg_data_spec spec = spec_of(rows, 1, words);
+    struct word words[] = {{"label", "first"}, {0}};
+    struct rg_data_spec spec = in_order(rows, 1, words);
     struct rg_dataset d = load(&spec);
     CU_ASSERT_EQUAL_FATAL(d.train + d.test, 5);
     CU_ASSERT(codes(&d, 0, 4, "0110 0101 1010 1001 0101")); /* b, x; s, y */
@@ -153,7 +118,7 @@ static void tables_of_texts(void)
     CU_ASSERT_STRING_EQUAL(d.input_names[2], "3=s");
     rg_dataset_free(&d);
     snprintf(headed, sizeof headed, "class,cap,gill\n%s", rows);
-    spec = spec_of(headed, 1, words);
+    spec = in_order(headed, 1, words);
     d = load(&spec);
     CU_ASSERT_EQUAL(d.train + d.test, 5);
     CU_ASSERT_STRING_EQUAL(d.input_names[2], "gill=s");
@@ -163,11 +128,11 @@ static void tables_of_texts(void)
 /* Blanks round a field are not part of it, quotes may hold what parts fields. */
 static void as_adult_writes_it(void)
 {
-    struct rg_data_spec spec = spec_of("39, State-gov, \"Bachelors, of\", <=50K\n"
-                                       "50, Private, HS-grad, >50K\n"
-                                       "38, Private, HS-grad, <=50K\n"
-                                       "53, State-gov, HS-grad, >50K\n",
-                                       1, NULL);
+    struct rg_data_spec spec = in_order("39, State-gov, \"Bachelors, of\", <=50K\n"
+                                        "50, Private, HS-grad, >50K\n"
+                                        "38, Private, HS-grad, <=50K\n"
+                                        "53, State-gov, HS-grad, >50K\n",
+                                        1, NULL);
     struct rg_dataset d = load(&spec);
     CU_ASSERT_EQUAL_FATAL(d.inputs, 5);
     CU_ASSERT(codes(&d, 1, 4, "0110 1001 1001 0101"));
@@ -197,75 +162,64 @@ static void refusals(void)
             int rows, values, at;
             const char *what;
         } many; /* no rows: */
-        const char *text, *place;
-        int line;
-        const char *words;
+        const char *text, *place, *words;
         struct word word;
     } cases[] = {
         {{40, 7, 30, "5"},
          NULL,
-         NULL,
-         31,
+         "t.csv:31: ",
          "\"5\" is a number|\"v0\" (line 1)|categories=\"2\"",
          {0}},
-        {{40, 7, 30, "1.000,5"}, NULL, NULL, 31, "4 columns: 3 are", {0}},
-        {{40, 7, 30, "12%"}, NULL, NULL, 31, "\"12%\" is a number|drop=\"2\"", {0}},
-        {{300, 101, -1, ""}, NULL, NULL, 101, "\"v100\"|over 100 texts|categories=\"2\"", {0}},
+        {{40, 7, 30, "1.000,5"}, NULL, "t.csv:31: ", "4 columns: 3 are", {0}},
+        {{40, 7, 30, "12%"}, NULL, "t.csv:31: ", "\"12%\" is a number|drop=\"2\"", {0}},
+        {{300, 101, -1, ""}, NULL, "t.csv:101: ", "\"v100\"|over 100 texts|categories=\"2\"", {0}},
         {{40, 40, -1, ""},
          NULL,
-         "s.xml",
-         7,
+         "s.xml:7: ",
          "column 2|a text of its own in each row|drop=\"2\"",
          {0}},
-        {{1100, 1100, -1, ""}, NULL, NULL, 1025, "more than 1024", {"categories", "2"}},
+        {{1100, 1100, -1, ""}, NULL, "t.csv:1025: ", "more than 1024", {"categories", "2"}},
         {{40, 7, -1, ""},
          NULL,
-         "s.xml",
-         7,
+         "s.xml:7: ",
          "categories=\"9\"|no column|1 to 3",
          {"categories", "9"}},
         {{0},
          "1,12%,0\n2,13%,1\n",
-         NULL,
-         1,
+         "t.csv:1: ",
          "column 2|\"12%\" is not a number|categories=\"2\"",
          {0}},
-        {{0}, "1,31.12.2024,0\n2,01.01.2025,1\n", NULL, 1, "\"31.12.2024\" is not a number", {0}},
-        {{0}, "1,$1.50,0\n2,$2,1\n", NULL, 1, "\"$1.50\" is not a number", {0}},
+        {{0},
+         "1,31.12.2024,0\n2,01.01.2025,1\n",
+         "t.csv:1: ",
+         "\"31.12.2024\" is not a number",
+         {0}},
+        {{0}, "1,$1.50,0\n2,$2,1\n", "t.csv:1: ", "\"$1.50\" is not a number", {0}},
         {{0},
          "1,2,0\n2,red,1\n",
-         NULL,
-         2,
+         "t.csv:2: ",
          "\"red\" is not a number|drop=\"2\"|categories=\"2\"",
          {0}},
-        {{0}, "a,b,y\n1,red,0\na,b,y\n2,red,1\n", NULL, 3, "\"a\" is not a number", {0}},
+        {{0}, "a,b,y\n1,red,0\na,b,y\n2,red,1\n", "t.csv:3: ", "\"a\" is not a number", {0}},
     };
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
-        const struct word words[WORDS] = {cases[i].word};
+        const struct word words[] = {cases[i].word, {0}};
         const char *text = cases[i].text ? cases[i].text
                                          : many(cases[i].many.rows, cases[i].many.values,
                                                 cases[i].many.at, cases[i].many.what);
-        struct rg_data_spec spec = spec_of(text, 2, words);
-        struct rg_error e = {0};
-        struct rg_dataset d;
-        const char *place = cases[i].place ? cases[i].place : scratch_path("t.csv");
-        CU_ASSERT_EQUAL(rg_dataset_probe(&spec, &d, &e), RG_ERR_INVALID);
-        CU_ASSERT(complains(&e, place, cases[i].line, cases[i].words));
-        rg_dataset_free(&d);
+        struct rg_data_spec spec = in_order(text, 2, words);
+        CU_ASSERT(refuses(&spec, cases[i].place, cases[i].words));
     }
-    const struct word words[WORDS] = {{"categories", "2"}, {"drop", "2"}};
-    struct rg_data_spec spec = spec_of(colours, 1, words);
-    struct rg_error e = {0};
-    struct rg_dataset d;
-    CU_ASSERT_EQUAL(rg_dataset_probe(&spec, &d, &e), RG_ERR_INVALID);
-    CU_ASSERT(complains(&e, "s.xml", 7, "categories=\"2\"|left out by columns or drop"));
+    const struct word words[] = {{"categories", "2"}, {"drop", "2"}, {0}};
+    struct rg_data_spec spec = in_order(colours, 1, words);
+    CU_ASSERT(refuses(&spec, "s.xml:7: ", "categories=\"2\"|left out by columns or drop"));
 }
 
 /* 101 values, of which each comes three times, where the scenario says so. */
 static void more_values_where_asked(void)
 {
-    const struct word words[WORDS] = {{"categories", "2"}};
-    struct rg_data_spec spec = spec_of(many(303, 101, -1, ""), 3, words);
+    const struct word words[] = {{"categories", "2"}, {0}};
+    struct rg_data_spec spec = in_order(many(303, 101, -1, ""), 3, words);
     struct rg_dataset d = load(&spec);
     CU_ASSERT_EQUAL(d.inputs, 102);
     rg_dataset_free(&d);
