@@ -28,6 +28,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 from ports import free_ports  # noqa: E402
+from processes import children_of, end_group, ends_by  # noqa: E402
 
 SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))
 BOUND_S = 40 * SLOWNESS  # nothing takes so long but what hangs, with other work on the machine too
@@ -75,22 +76,6 @@ def is_listening(port):
     with open("/proc/net/tcp", encoding="ascii") as table:
         return any(line.split()[1] == wanted and line.split()[3] == "0A" for line in table
                    if ":" in line.split()[1])
-
-
-def children_of(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
-            return [int(word) for word in stream.read().split()]
-    except OSError:
-        return []
-
-
-def is_alive(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 class Run:
@@ -194,12 +179,7 @@ class Run:
 
     def end(self, keep):
         for process in self.processes:
-            if process.poll() is None or is_alive(process.pid):
-                try:
-                    os.killpg(process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-                process.wait()
+            end_group(process)
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -368,10 +348,8 @@ def judge(run, killing, reference):
     if late:
         raise Wrong(f"process {late[0]} has not ended in {BOUND_S:.0f} s")
     limit = time.monotonic() + BOUND_S  # ranks whose parent was killed
-    while any(is_alive(process.pid) for process in run.processes):
-        if time.monotonic() > limit:
-            raise Wrong("a rank has outlived its parent")
-        time.sleep(0.02)
+    if not all(ends_by(process.pid, limit) for process in run.processes):
+        raise Wrong("a rank has outlived its parent")
     run.read_result()
     for index, process in enumerate(run.processes):
         explain(run, killing, index, process.returncode)

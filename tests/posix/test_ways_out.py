@@ -26,6 +26,9 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from processes import children_of, end_group, ends_by  # noqa: E402
+
 SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))
 BOUND_S = 60 * SLOWNESS
 NODES = 3
@@ -53,22 +56,6 @@ class Wrong(Exception):
 def require(condition, *words):
     if not condition:
         raise Wrong(" ".join(map(str, words)))
-
-
-def children_of(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
-            return [int(word) for word in stream.read().split()]
-    except OSError:
-        return []
-
-
-def is_alive(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 class Disk:
@@ -119,16 +106,11 @@ class Run:
             status = self.process.wait(BOUND_S)
         except subprocess.TimeoutExpired:
             raise Wrong(f"it has not ended in {BOUND_S:.0f} s") from None
-        limit = time.monotonic() + BOUND_S
-        while is_alive(self.process.pid):
-            require(time.monotonic() < limit, "a rank is left")
-            time.sleep(0.01)
+        require(ends_by(self.process.pid, time.monotonic() + BOUND_S), "a rank is left")
         return status
 
     def end(self):
-        if is_alive(self.process.pid):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        end_group(self.process)
 
     def text(self):
         with open(self.log, encoding="utf-8", errors="replace") as stream:
