@@ -565,28 +565,28 @@ static void saved_scaling_is_taken(void)
     unlink(scenario);
 }
 
+/* A short run whose options name /dev/full ends with status 5. */
+static void run_on_a_full_disk(const char *world, const char *options,
+                               struct command_output *output)
+{
+    char line[200];
+    snprintf(line, sizeof line, "%s scenarios/iris-3.xml --strategy single --set epochs=1 %s",
+             world, options);
+    command_run(line, 60, output);
+    CU_ASSERT_EQUAL(output->status, 5);
+}
+
 /* The training is not lost with it: the result is written, or printed where it has no other place.
  */
 static void a_full_disk_keeps_the_result(void)
 {
     const char *const worlds[] = {"ringsim", "ringnode --local"};
     for (size_t i = 0; i < RG_COUNT(worlds); i++) {
-        char line[200];
         struct command_output output;
-        snprintf(
-            line, sizeof line,
-            "%s scenarios/iris-3.xml --strategy single --set epochs=1 --save /dev/full --quiet",
-            worlds[i]);
-        command_run(line, 60, &output);
-        CU_ASSERT_EQUAL(output.status, 5);
+        run_on_a_full_disk(worlds[i], "--save /dev/full --quiet", &output);
         CU_ASSERT_STRING_EQUAL(output.out, "");
         CU_ASSERT_PTR_NOT_NULL(strstr(output.err, ": single: not saved: /dev/full: cannot write"));
-        snprintf(
-            line, sizeof line,
-            "%s scenarios/iris-3.xml --strategy single --set epochs=1 --save /dev/full --json -",
-            worlds[i]);
-        command_run(line, 60, &output);
-        CU_ASSERT_EQUAL(output.status, 5);
+        run_on_a_full_disk(worlds[i], "--save /dev/full --json -", &output);
         json_t *result = json_loads(output.out, 0, NULL);
         json_t *run = json_array_get(json_object_get(result, "runs"), 0);
         CU_ASSERT_STRING_EQUAL(command_text(run, "status"), "ok");
@@ -594,12 +594,7 @@ static void a_full_disk_keeps_the_result(void)
             strstr(command_text(run, "unsaved"), "/dev/full: cannot write: No space left"));
         CU_ASSERT_PTR_NULL(json_object_get(run, "ending"));
         json_decref(result);
-        snprintf(
-            line, sizeof line,
-            "%s scenarios/iris-3.xml --strategy single --set epochs=1 --json /dev/full --quiet",
-            worlds[i]);
-        command_run(line, 60, &output);
-        CU_ASSERT_EQUAL(output.status, 5);
+        run_on_a_full_disk(worlds[i], "--json /dev/full --quiet", &output);
         CU_ASSERT_PTR_NOT_NULL(strstr(output.err, ": --json /dev/full: cannot write"));
         CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "accuracy"));
     }

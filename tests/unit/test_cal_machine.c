@@ -41,37 +41,36 @@ static const char *fresh(const char *name)
     return root;
 }
 
+/* Its memory, now that this file of it says so. */
+static uint64_t memory_with(const char *root, const char *folder, const char *name,
+                            const char *text)
+{
+    struct rg_cal_machine m;
+    put(root, folder, name, text);
+    rg_cal_machine(&m, root);
+    return m.memory_bytes;
+}
+
 /* The least of what is free and of the limits of all groups that hold this process. */
 static void memory_of_a_container(void)
 {
-    struct rg_cal_machine m;
+    static const char all[] = "sys/fs/cgroup", own[] = "sys/fs/cgroup/user.slice/job.scope";
+    static const char free_kB[] = "MemTotal:  8000000 kB\nMemAvailable:  7800000 kB\n";
     const char *root = fresh("container");
-    put(root, "proc", "meminfo", "MemTotal:  8000000 kB\nMemAvailable:  7800000 kB\n");
-    rg_cal_machine(&m, root);
-    CU_ASSERT_EQUAL(m.memory_bytes, 7987200000);
-    put(root, "sys/fs/cgroup", "memory.max", "max\n");
-    rg_cal_machine(&m, root);
-    CU_ASSERT_EQUAL(m.memory_bytes, 7987200000);
-    put(root, "sys/fs/cgroup", "memory.max", "268435456\n");
-    rg_cal_machine(&m, root);
-    CU_ASSERT_EQUAL(m.memory_bytes, 268435456);
-    put(root, "sys/fs/cgroup", "memory.max", "99999999999\n");
-    rg_cal_machine(&m, root);
-    CU_ASSERT_EQUAL(m.memory_bytes, 7987200000);
+    CU_ASSERT_EQUAL(memory_with(root, "proc", "meminfo", free_kB), 7987200000);
+    CU_ASSERT_EQUAL(memory_with(root, all, "memory.max", "max\n"), 7987200000);
+    CU_ASSERT_EQUAL(memory_with(root, all, "memory.max", "268435456\n"), 268435456);
+    CU_ASSERT_EQUAL(memory_with(root, all, "memory.max", "99999999999\n"), 7987200000);
     put(root, "proc/self", "cgroup", "0::/user.slice/job.scope\n");
     put(root, "sys/fs/cgroup/user.slice", "memory.max", "1000000000\n");
-    put(root, "sys/fs/cgroup/user.slice/job.scope", "memory.max", "2000000000\n");
-    rg_cal_machine(&m, root);
-    CU_ASSERT_EQUAL(m.memory_bytes, 1000000000);
-    put(root, "sys/fs/cgroup/user.slice/job.scope", "memory.max", "500000000\n");
-    rg_cal_machine(&m, root);
-    CU_ASSERT_EQUAL(m.memory_bytes, 500000000);
+    CU_ASSERT_EQUAL(memory_with(root, own, "memory.max", "2000000000\n"), 1000000000);
+    CU_ASSERT_EQUAL(memory_with(root, own, "memory.max", "500000000\n"), 500000000);
     root = fresh("first-version");
     put(root, "proc", "meminfo", "MemAvailable:  7800000 kB\n");
     put(root, "proc/self", "cgroup", "5:cpu,cpuacct:/\n4:memory:/docker/ab\n");
-    put(root, "sys/fs/cgroup/memory/docker/ab", "memory.limit_in_bytes", "300000000\n");
-    rg_cal_machine(&m, root);
-    CU_ASSERT_EQUAL(m.memory_bytes, 300000000);
+    CU_ASSERT_EQUAL(
+        memory_with(root, "sys/fs/cgroup/memory/docker/ab", "memory.limit_in_bytes", "300000000\n"),
+        300000000);
 }
 
 /* Those of ../shared, where they are. */
