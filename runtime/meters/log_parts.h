@@ -46,6 +46,8 @@ bool rg_log_unit(struct rg_slice text, struct rg_log_unit *unit);
 struct rg_slice rg_log_bare(struct rg_slice text);      /* without white space round it */
 struct rg_slice rg_log_trim(struct rg_slice text);      /* without quotes, either */
 bool rg_log_is(struct rg_slice text, const char *word); /* in any case of letters */
+/* Has it the word, which digits may follow? In any case of letters. */
+bool rg_log_has_word(struct rg_slice text, const char *word);
 /* What the last digit of a number stands for: as printed, and without zeros behind the point. */
 struct rg_log_digits {
     double printed, bare;
@@ -135,6 +137,7 @@ int rg_log_recognise(struct rg_log_text *text, const char *choice, struct rg_log
 /* ---- log_rows.c ---- */
 
 int rg_log_split(struct rg_slice line, char separator, struct rg_slice *fields, int most);
+bool rg_log_is_comment(struct rg_slice bare); /* or empty; bare: as rg_log_bare leaves it */
 
 struct rg_log_row {
     int channel;

@@ -39,6 +39,11 @@ int rg_log_split(struct rg_slice line, char separator, struct rg_slice *fields, 
     return count;
 }
 
+bool rg_log_is_comment(struct rg_slice bare)
+{
+    return !bare.length || *bare.at == '#';
+}
+
 /* The day and the time in fields of their own, or a fraction in one, joined. */
 static struct rg_slice join(const struct rg_log_columns *c, const struct rg_slice *fields,
                             char room[64])
@@ -169,7 +174,7 @@ int rg_log_row(struct rg_log_columns *c, const char *path, struct rg_slice line,
     struct rg_slice fields[RG_LOG_COLUMNS], bare = rg_log_bare(line);
     size_t heading = strlen(c->heading);
     *row = (struct rg_log_row){.line = number};
-    if (!bare.length || *bare.at == '#' ||
+    if (rg_log_is_comment(bare) ||
         (heading && bare.length >= heading && memcmp(bare.at, c->heading, heading) == 0))
         return 0;
     int count = rg_log_split(line, c->separator, fields, RG_LOG_COLUMNS);

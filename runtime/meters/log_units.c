@@ -45,6 +45,18 @@ bool rg_log_is(struct rg_slice text, const char *word)
     return strlen(word) == text.length && strncasecmp(text.at, word, text.length) == 0;
 }
 
+bool rg_log_has_word(struct rg_slice text, const char *word)
+{
+    size_t length = strlen(word);
+    for (size_t i = 0; i + length <= text.length; i++) {
+        bool begins = i == 0 || !isalnum((unsigned char)text.at[i - 1]);
+        bool ends = i + length == text.length || !isalpha((unsigned char)text.at[i + length]);
+        if (begins && ends && strncasecmp(text.at + i, word, length) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool is_one_of(struct rg_slice text, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++)
