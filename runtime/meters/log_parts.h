@@ -1,10 +1,13 @@
 /* Inside the log meter: a file's text to lines, lines to rows, rows to joules.
  *
- *     rg_log_open, rg_log_line          lines of a file, gzip or not; blocks before a run are
- * skipped rg_log_recognise                  which columns hold dates and watts, in which units
- *     rg_log_row                        a line becomes a reading of one channel
- *     rg_log_habit_*                    how often rows come, and whether only when power changes
- *     rg_log_sum_*                      readings become joules with their uncertainty
+ * - log_text.c: rg_log_open, rg_log_line: lines of a file, gzip or not; rg_log_skip passes over
+ *   what is before a run
+ * - log_units.c: numbers, units and dates in a field
+ * - log_columns.c: rg_log_recognise: which columns hold dates and watts, in which units
+ *   (log_sample.c: the first rows and the heading, from which it knows)
+ * - log_rows.c: rg_log_row: a line becomes a reading of one channel
+ * - log_sum.c: rg_log_habits: how often rows come, and whether only when power changes;
+ *   rg_log_sum_*: readings become joules with their uncertainty
  */
 #ifndef RG_METERS_LOG_PARTS_H
 #define RG_METERS_LOG_PARTS_H
