@@ -44,44 +44,28 @@ struct rg_heat {
 
 /* ---- one reading ---- */
 
-/* The largest number in files of a pattern, or their sum; false: there is none. */
-static bool read_all(const char *root, const char *pattern, bool add, int64_t *found)
-{
-    char path[400];
-    glob_t files = {0};
-    bool any = false;
-    snprintf(path, sizeof path, "%s%s", root, pattern);
-    if (glob(path, 0, NULL, &files) == 0)
-        for (size_t i = 0; i < files.gl_pathc; i++) {
-            int64_t number;
-            struct rg_error e;
-            if (rg_meter_number(files.gl_pathv[i], &number, &e) != 0)
-                continue;
-            *found = !any ? number : add ? *found + number : RG_MAX(*found, number);
-            any = true;
-        }
-    globfree(&files);
-    return any;
-}
-
-/* The kind of a thermal zone or cooling device, from the file beside. */
-static bool is_kind(const char *path, const char *const *words, size_t count)
+/* Is the thermal zone or cooling device of the file, by the file `type` beside it, one of the
+ * kinds? They end with NULL; NULL itself: any is. */
+static bool is_kind(const char *path, const char *const *kinds)
 {
     char type[400], line[60];
     struct rg_error e;
     const char *slash = strrchr(path, '/');
+    if (!kinds)
+        return true;
     snprintf(type, sizeof type, "%.*s/type", (int)(slash - path), path);
     if (rg_meter_line(type, line, sizeof line, &e) != 0)
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (strcasestr(line, words[i]))
-            return true;
-    return false;
+    while (*kinds && !strcasestr(line, *kinds))
+        kinds++;
+    return *kinds != NULL;
 }
 
-/* The largest of those of a kind; false: there is none. */
-static bool read_kind(const char *root, const char *pattern, const char *const *words, size_t count,
-                      int64_t *most)
+enum fold { LARGEST, SUM };
+
+/* The largest number in files of a pattern that are of the kinds, or their sum; false: none. */
+static bool read_numbers(const char *root, const char *pattern, const char *const *kinds,
+                         enum fold fold, int64_t *found)
 {
     char path[400];
     glob_t files = {0};
@@ -91,10 +75,10 @@ static bool read_kind(const char *root, const char *pattern, const char *const *
         for (size_t i = 0; i < files.gl_pathc; i++) {
             int64_t number;
             struct rg_error e;
-            if (!is_kind(files.gl_pathv[i], words, count) ||
+            if (!is_kind(files.gl_pathv[i], kinds) ||
                 rg_meter_number(files.gl_pathv[i], &number, &e) != 0)
                 continue;
-            *most = any ? RG_MAX(*most, number) : number;
+            *found = !any ? number : fold == SUM ? *found + number : RG_MAX(*found, number);
             any = true;
         }
     globfree(&files);
@@ -103,10 +87,10 @@ static bool read_kind(const char *root, const char *pattern, const char *const *
 
 static double read_celsius(const char *root)
 {
-    static const char *const kinds[] = {"cpu", "soc", "pkg", "core"};
+    static const char *const kinds[] = {"cpu", "soc", "pkg", "core", NULL};
     int64_t milli;
-    if (read_kind(root, "/sys/class/thermal/thermal_zone*/temp", kinds, RG_COUNT(kinds), &milli) ||
-        read_all(root, "/sys/class/thermal/thermal_zone0/temp", false, &milli))
+    if (read_numbers(root, "/sys/class/thermal/thermal_zone*/temp", kinds, LARGEST, &milli) ||
+        read_numbers(root, "/sys/class/thermal/thermal_zone0/temp", NULL, LARGEST, &milli))
         return 1e-3 * (double)milli;
     return NAN;
 }
@@ -143,22 +127,24 @@ static bool ask_flags(const struct rg_heat *heat, struct reading *r)
 
 static void take_reading(const struct rg_heat *heat, struct reading *r)
 {
-    static const char *const slowing[] = {"cpufreq", "processor", "cpu-"};
+    static const char *const slowing[] = {"cpufreq", "processor", "cpu-", NULL};
     const char *root = heat->root;
     int64_t number, cores = 0, packages = 0;
     *r = (struct reading){.clock_hz = NAN, .limit_hz = NAN, .celsius = read_celsius(root)};
-    if (read_all(root, "/sys/devices/system/cpu/cpu*/cpufreq/scaling_cur_freq", false, &number))
+    if (read_numbers(root, "/sys/devices/system/cpu/cpu*/cpufreq/scaling_cur_freq", NULL, LARGEST,
+                     &number))
         r->clock_hz = 1e3 * (double)number;
-    if (read_all(root, "/sys/devices/system/cpu/cpu*/cpufreq/cpuinfo_max_freq", false, &number))
+    if (read_numbers(root, "/sys/devices/system/cpu/cpu*/cpufreq/cpuinfo_max_freq", NULL, LARGEST,
+                     &number))
         r->limit_hz = 1e3 * (double)number;
-    if (read_kind(root, "/sys/class/thermal/cooling_device*/cur_state", slowing, RG_COUNT(slowing),
-                  &number) &&
+    if (read_numbers(root, "/sys/class/thermal/cooling_device*/cur_state", slowing, LARGEST,
+                     &number) &&
         number > 0)
         r->now |= COOLED;
-    read_all(root, "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count", true,
-             &cores);
-    read_all(root, "/sys/devices/system/cpu/cpu*/thermal_throttle/package_throttle_count", true,
-             &packages);
+    read_numbers(root, "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count", NULL,
+                 SUM, &cores);
+    read_numbers(root, "/sys/devices/system/cpu/cpu*/thermal_throttle/package_throttle_count", NULL,
+                 SUM, &packages);
     r->events = cores + packages;
     if (heat->asks)
         ask_flags(heat, r);
