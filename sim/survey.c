@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "result/human.h"
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,17 +20,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A platform that has been looked at. */
+/* More children than these at a time rest: each holds a platform, and pipes. */
+enum { MOST_AWAKE = 16 };
+
+/* The first hosts of a platform that have been looked at. What their links pass depends on how many
+ * there are: one that all routes between two hosts cross may be a medium among four. */
 struct survey {
     struct survey *next;
     char *file, *board; /* of the platform */
     double link_rate;
     int nodes;
+    bool neighbours;              /* do they have routes, too? */
     struct rg_survey_wire *wires; /* [nodes] */
     pid_t pid;                    /* 0: it rests */
     int ask, hear, words;         /* pipes; what SimGrid writes */
 };
 
+/* Those that are awake began in the opposite order: a child holds the pipes of those before it,
+ * which therefore see the end of theirs only when it is gone. */
 struct rg_surveys {
     struct survey *first;
 };
@@ -79,23 +87,35 @@ void rg_surveys_free(struct rg_surveys *surveys)
     free(surveys);
 }
 
-static int start(struct survey *s, const struct rg_platform *p, bool neighbours, struct rg_error *e)
+static void close_all(const int *fds, int count)
 {
-    int down[2], up[2];
+    for (int i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+static int start(struct survey *s, const struct rg_platform *p, struct rg_error *e)
+{
+    enum { WORDS, DOWN, UP = DOWN + 2, COUNT = UP + 2 };
+    int fds[COUNT] = {-1, -1, -1, -1, -1}, *down = fds + DOWN, *up = fds + UP;
     pid_t self = getpid();
     fflush(NULL);
-    if ((s->words = memfd_create("simgrid", MFD_CLOEXEC)) < 0 || pipe(down) != 0 || pipe(up) != 0)
-        return rg_fail(e, RG_ERR_INTERNAL, "pipe: %s", strerror(errno));
-    s->pid = fork();
-    if (s->pid < 0)
-        return rg_fail(e, RG_ERR_INTERNAL, "fork: %s", strerror(errno));
-    if (s->pid == 0) {
+    bool open = (fds[WORDS] = memfd_create("simgrid", MFD_CLOEXEC)) >= 0 && pipe(down) == 0 &&
+                pipe(up) == 0;
+    pid_t pid = open ? fork() : -1;
+    if (pid < 0) {
+        int err = rg_fail(e, RG_ERR_INTERNAL, "%s: %s", open ? "fork" : "pipe", strerror(errno));
+        close_all(fds, COUNT);
+        return err;
+    }
+    s->words = fds[WORDS];
+    if (pid == 0) {
         const struct rg_survey_child child = {.platform = p->loaded,
                                               .link_rate = s->link_rate,
                                               .names = p->names,
                                               .boards = p->boards,
                                               .count = s->nodes,
-                                              .neighbours = neighbours,
+                                              .neighbours = s->neighbours,
                                               .in = down[0],
                                               .out = up[1]};
         prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -109,6 +129,7 @@ static int start(struct survey *s, const struct rg_platform *p, bool neighbours,
     }
     close(down[0]);
     close(up[1]);
+    s->pid = pid;
     s->ask = down[1];
     s->hear = up[0];
     return 0;
@@ -141,14 +162,46 @@ static int hear(struct survey *s, const char *file, struct rg_error *e)
                       words[0] ? words : "it ended without a word");
 }
 
-static int look_at(struct survey *s, const struct rg_platform *p, bool neighbours,
+/* Starts its child, which then waits for questions. */
+static int look_at(struct survey *s, const struct rg_platform *p, struct rg_survey_wire *wires,
                    struct rg_error *e)
 {
-    int err = start(s, p, neighbours, e);
-    if (err == 0)
-        err = hear(s, p->file, e);
-    if (err == 0 && !rg_pipe_read(s->hear, s->wires, (size_t)s->nodes * sizeof *s->wires))
+    int err = start(s, p, e);
+    if (err)
+        return err;
+    err = hear(s, p->file, e);
+    if (err == 0 && !rg_pipe_read(s->hear, wires, (size_t)s->nodes * sizeof *wires))
         err = rg_fail_at(e, p->file, 0, "SimGrid ended without a word");
+    if (err)
+        rest(s);
+    return err;
+}
+
+static void put_first(struct rg_surveys *all, struct survey *s)
+{
+    int awake = 0;
+    for (const struct survey *other = all->first; other; other = other->next)
+        awake += other->pid != 0;
+    if (awake >= MOST_AWAKE)
+        rg_surveys_rest(all);
+    s->next = all->first;
+    all->first = s;
+}
+
+/* Its child again, to ask it of another job; the boards have been corrected by now. */
+static int wake(struct rg_surveys *all, struct survey *s, const struct rg_platform *p,
+                struct rg_error *e)
+{
+    struct survey **link = &all->first;
+    struct rg_survey_wire *known = calloc((size_t)s->nodes, sizeof *known);
+    if (!known)
+        return rg_fail(e, RG_ERR_NOMEM, "%.200s: out of memory", p->file);
+    while (*link != s)
+        link = &(*link)->next;
+    *link = s->next;
+    put_first(all, s);
+    int err = look_at(s, p, known, e);
+    free(known);
     return err;
 }
 
@@ -160,7 +213,8 @@ static int make_survey(struct rg_surveys *all, const struct rg_platform *p, int 
         *s = (struct survey){.file = strdup(p->file),
                              .board = strdup(p->board ? p->board : ""),
                              .link_rate = link_rate,
-                             .nodes = nodes};
+                             .nodes = nodes,
+                             .neighbours = true};
         s->wires = calloc((size_t)nodes, sizeof *s->wires);
     }
     if (!s || !s->file || !s->board || !s->wires) {
@@ -168,26 +222,26 @@ static int make_survey(struct rg_surveys *all, const struct rg_platform *p, int 
             forget(s);
         return rg_fail(e, RG_ERR_NOMEM, "%.200s: out of memory", p->file);
     }
-    int err = look_at(s, p, true, e);
+    put_first(all, s);
+    *made = s;
+    int err = look_at(s, p, s->wires, e);
     if (err) { /* nodes that talk to the first only need no other routes */
-        rest(s);
-        err = look_at(s, p, false, e);
+        s->neighbours = false;
+        err = look_at(s, p, s->wires, e);
     }
     if (err) {
+        all->first = s->next;
         forget(s);
-        return err;
     }
-    s->next = all->first;
-    all->first = *made = s;
-    return 0;
+    return err;
 }
 
 static struct survey *find(const struct rg_surveys *all, const struct rg_platform *p,
-                           double link_rate, int nodes)
+                           double link_rate, int least, int most)
 {
     struct survey *s = all->first;
     while (s && (strcmp(s->file, p->file) != 0 || strcmp(s->board, p->board ? p->board : "") != 0 ||
-                 s->link_rate != link_rate || s->nodes < nodes))
+                 s->link_rate != link_rate || s->nodes < least || s->nodes > most))
         s = s->next;
     return s;
 }
@@ -317,7 +371,7 @@ static int note_corrections(const struct correction *c, struct rg_error *e)
 int rg_survey_platform(void *surveys, struct rg_platform *platform, int nodes, double link_rate,
                        struct rg_error *e)
 {
-    struct survey *s = find(surveys, platform, link_rate, nodes);
+    struct survey *s = find(surveys, platform, link_rate, nodes, nodes);
     int err = s ? 0 : make_survey(surveys, platform, nodes, link_rate, &s, e);
     if (err)
         return err;
@@ -466,11 +520,14 @@ static void tell_rough(struct rg_job *job, const struct rg_platform *p,
 int rg_survey_job(struct rg_surveys *surveys, const struct rg_platform *platform, double link_rate,
                   struct rg_job *job, struct rg_error *e)
 {
-    struct survey *s = find(surveys, platform, link_rate, job->nodes);
+    struct survey *s = find(surveys, platform, link_rate, job->nodes, INT_MAX);
     struct claim c = {.job = job};
     struct rg_survey_load load;
     int rank;
-    RG_ASSERT(s && s->pid);
+    RG_ASSERT(s);
+    int err = s->pid ? 0 : wake(surveys, s, platform, e);
+    if (err)
+        return err;
     c.out = calloc(2 * (size_t)job->nodes, sizeof *c.out);
     RG_ASSERT(c.out);
     c.in = c.out + job->nodes;
@@ -478,7 +535,7 @@ int rg_survey_job(struct rg_surveys *surveys, const struct rg_platform *platform
     for (int i = 1; i < job->nodes; i++)
         if (i & (i - 1)) /* else from the first, whose routes have been looked at */
             add_silent(&c, i & (i - 1), i);
-    int err = ask(s, &c, &load, e);
+    err = ask(s, &c, &load, e);
     double claimed = claimed_s(&c, &rank);
     if (err == 0 && claimed > 1.011 * load.busiest_s)
         err = refuse_ports(&c, platform, &load, rank, claimed, e);

@@ -264,6 +264,8 @@ MUTANTS = [
            "test_platform_kinds"),
     Mutant("bus-in-one-direction", "board.c",
            "both / bus_of(board)", "both / 2 / bus_of(board)", "test_board$"),
+    Mutant("looks-at-more-nodes-than-asked", "survey.c",
+           "link_rate, nodes, nodes)", "link_rate, nodes, INT_MAX)", "test_platform_kinds"),
     Mutant("profiles-extrapolated", "reduced.c", "!study->platform.changes", "true",
            "test_platform_kinds"),
     Mutant("idle-twice-in-logs", "meter.c",

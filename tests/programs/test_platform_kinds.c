@@ -194,6 +194,69 @@ static void usb_2_is_one_bus(void)
     }
 }
 
+/* ---- who else is looked at ---- */
+
+#define BEHIND(A, B, LINK) ROUTE(A, B, OVER(LINK)) ROUTE(B, A, OVER(LINK))
+
+/* c of the all-reduce between two nodes, one point of that sweep. */
+static double swept_c(const char *platform, const char *sweep)
+{
+    char line[900];
+    double c = NAN;
+    json_t *run;
+    size_t i;
+    char *text = replaced(scenario, "</scenario>", sweep);
+    line_of(platform, "");
+    snprintf(line, sizeof line, "ringsim %s --strategy all-reduce",
+             scratch_text("scenario.xml", text));
+    json_t *result = command_result(line, 60);
+    json_array_foreach(json_object_get(result, "runs"), i, run)
+    {
+        if (command_number(run, "nodes") == 2)
+            c = command_number(run, "formula.c_s");
+    }
+    json_decref(result);
+    free(text);
+    return c;
+}
+
+/* Between two of the four hosts the slow link is all that their ports have, among four it is not:
+ * what is said of two does not depend on who else was looked at, nor on how many were since. */
+static void every_number_of_nodes_is_looked_at(void)
+{
+    static const char platform[] =
+        "<zone id=\"z\" routing=\"Full\">" NAMED HOSTS "<host id=\"d\" speed=\"9.8Gf\"/>"
+        "<link id=\"wan\" bandwidth=\"50MBps\" latency=\"50us\"/>" LINK("ac", "") LINK("bd", "")
+            BEHIND("a", "b", "wan") BEHIND("a", "d", "wan") BEHIND("b", "c", "wan")
+                BEHIND("c", "d", "wan") BEHIND("a", "c", "ac") BEHIND("b", "d", "bd") "</zone>";
+    static const char *const sweeps[] = {
+        "<sweep key=\"nodes\" values=\"2\"/></scenario>",
+        "<sweep key=\"nodes\" values=\"2,4\"/></scenario>",
+        "<sweep key=\"nodes\" values=\"4,2\"/></scenario>",
+    };
+    double wire = 2 * 4 * parameters * 1538 / 1448 / 50e6; /* the gradient, each way */
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_DOUBLE_EQUAL(swept_c(platform, sweeps[i]), wire, 0.001 * wire);
+}
+
+/* Rates of links are looked at each for itself; the first are asked about again after 20 others. */
+static void many_are_looked_at(void)
+{
+    struct command_output output;
+    char line[900];
+    char *text =
+        replaced(scenario, "</scenario>",
+                 "<sweep key=\"batch\" values=\"32,64\"/><sweep key=\"bandwidth-factor\" "
+                 "values=\"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20\"/></scenario>");
+    line_of(CLUSTER("", NAMED), "");
+    snprintf(line, sizeof line, "ringsim %s --strategy all-reduce --check",
+             scratch_text("scenario.xml", text));
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "40 to simulate"));
+    free(text);
+}
+
 static void more_than_a_port_is_refused(void)
 {
     refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS LINK("ab", "") LINK("ac", "")
@@ -415,6 +478,8 @@ int main(int argc, char **argv)
         {"one medium", one_link_is_a_medium},
         {"a wire among radios", a_wire_among_radios},
         {"USB 2", usb_2_is_one_bus},
+        {"numbers of nodes", every_number_of_nodes_is_looked_at},
+        {"many looks", many_are_looked_at},
         {"more than a port", more_than_a_port_is_refused},
         {"P-states", pstates_are_obeyed},
         {"watts", watts_may_be_two},
