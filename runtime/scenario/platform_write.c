@@ -130,6 +130,12 @@ static void put_connection(struct writer *w, const struct rg_xml_element *connec
     fputc('"', w->stream);
 }
 
+/* The direction of a split-duplex link that says what the other has said. */
+static bool is_second(const char *target, const char *id)
+{
+    return strcmp(target, id) != 0 && strcmp(target + strlen(id), "_DOWN") == 0;
+}
+
 static void put_connections(struct writer *w, const struct rg_xml_element *from,
                             const struct rg_xml_element *element)
 {
@@ -139,7 +145,8 @@ static void put_connections(struct writer *w, const struct rg_xml_element *from,
         if (strcmp(n->name, "trace_connect") != 0)
             put_connections(w, n, element);
         else if (target &&
-                 rg_platform_find(element->parent, element->name, target->value) == element)
+                 rg_platform_find(element->parent, element->name, target->value) == element &&
+                 !is_second(target->value, id->value))
             put_connection(w, n);
     }
 }

@@ -3,7 +3,7 @@
  *
  * Failure modes handled, each with its line: profiles that switch hosts or links off (SimGrid ends
  * their programs), random ones, rates above what the datasheet was measured at, lines that are no
- * date and value. */
+ * date and value, elements that are not there, one direction of a link that has one profile. */
 #include "scenario/platform_parts.h"
 
 #include "base/check.h"
@@ -184,6 +184,46 @@ static int read_attributes(const struct rg_xml *xml, const struct rg_xml_element
     return err;
 }
 
+/* Is there a <trace_connect> of the same trace and kind for that element? */
+static bool is_connected(const struct rg_xml_element *from, const char *target, const char *trace,
+                         const char *kind)
+{
+    bool found = false;
+    for (const struct rg_xml_element *n = from->child; n && !found; n = n->next) {
+        const struct rg_xml_attribute *to = rg_xml_find(n, "element"), *of = rg_xml_find(n, "kind");
+        const struct rg_xml_attribute *by = rg_xml_find(n, "trace");
+        found = to && of && by && strcmp(n->name, "trace_connect") == 0 &&
+                strcmp(to->value, target) == 0 && strcmp(by->value, trace) == 0 &&
+                strcasecmp(of->value, kind) == 0;
+        found = found || is_connected(n, target, trace, kind);
+    }
+    return found;
+}
+
+/* Its host or link is there; of a split-duplex link, which changes as one, both directions are
+ * meant. */
+static int check_target(const struct rg_xml *xml, const struct rg_xml_attribute *target,
+                        const struct rg_xml_attribute *trace, const struct rg_xml_attribute *kind,
+                        enum kind of, struct rg_error *e)
+{
+    const char *name = of == SPEED ? "host" : "link";
+    const struct rg_xml_element *element = rg_platform_find(xml->root, name, target->value);
+    char other[200];
+    if (!element)
+        return rg_xml_fail(xml, target->line, e, "there is no <%s id=\"%.60s\">", name,
+                           target->value);
+    const char *id = rg_xml_find(element, "id")->value;
+    const char *direction = target->value + strlen(id);
+    snprintf(other, sizeof other, "%.180s%s", id, strcmp(direction, "_UP") == 0 ? "_DOWN" : "_UP");
+    if (direction[0] == '\0' || !kind || is_connected(xml->root, other, trace->value, kind->value))
+        return 0;
+    return rg_xml_fail(xml, target->line, e,
+                       "element=\"%.60s\" of <trace_connect>: a split-duplex link changes in both "
+                       "directions at once: the same of %.60s is wanted too, or a link for each "
+                       "direction",
+                       target->value, other);
+}
+
 static int read_connection(const struct rg_xml *xml, const struct rg_xml_element *element,
                            struct rg_platform *platform, struct rg_error *e)
 {
@@ -208,7 +248,8 @@ static int read_connection(const struct rg_xml *xml, const struct rg_xml_element
     const struct rg_xml_attribute *file = rg_xml_find(source, "file");
     struct profile p = {xml, source->line, file && file->value[0] ? file->value : trace->value, of,
                         nominal_of(rg_platform_find(xml->root, "link", target->value), of)};
-    if ((err = note_profile(xml, platform, element->line, of, e)) != 0)
+    if ((err = note_profile(xml, platform, element->line, of, e)) != 0 ||
+        (err = check_target(xml, target, trace, kind, of, e)) != 0)
         return err;
     return file && file->value[0] ? read_file(&p, e)
                                   : read_lines(&p, source->text ? source->text : "", e);

@@ -325,6 +325,35 @@ static void watts_may_be_two(void)
     "<zone id=\"z\" routing=\"Full\">" NAMED "<host id=\"a\" speed=\"9.8Gf\"/><host id=\"b\" "     \
     "speed=\"9.8Gf\"/>" LINKS ROUTE("a", "b", OVER("u")) ROUTE("b", "a", OVER("d")) MORE "</zone>"
 
+#define DUPLEX(ATTRIBUTES, CONNECTIONS)                                                            \
+    "<zone id=\"z\" routing=\"Full\">" NAMED "<host id=\"a\" speed=\"9.8Gf\"/><host id=\"b\" "     \
+    "speed=\"9.8Gf\"/>" LINK(                                                                      \
+        "l",                                                                                       \
+        " sharing_policy=\"SPLITDUPLEX\"" ATTRIBUTES) "<route "                                    \
+                                                      "src=\"a\" dst=\"b\"><link_ctn id=\"l\" "    \
+                                                      "direction=\"UP\"/></route></zone>"          \
+                                                      "<trace id=\"t\" periodicity=\"-1\">0.05 "   \
+                                                      "12.5e6\n</trace>" CONNECTIONS
+#define CONNECT(KIND, ID) "<trace_connect kind=\"" KIND "\" trace=\"t\" element=\"" ID "\"/>"
+
+/* SimGrid has one profile for both directions of a link. */
+static void directions_change_together(void)
+{
+    scratch_text("early.profile", "0.05 12.5e6\n");
+    double wanted =
+        number_of(DUPLEX(" bandwidth_file=\"early.profile\"", ""), "", "all-reduce", "time_s");
+    double both = number_of(DUPLEX("", CONNECT("BANDWIDTH", "l_UP") CONNECT("BANDWIDTH", "l_DOWN")),
+                            "", "all-reduce", "time_s");
+    double steady = number_of(DUPLEX("", ""), "", "all-reduce", "time_s");
+    CU_ASSERT_DOUBLE_EQUAL(both, wanted, 1e-9 * wanted);
+    CU_ASSERT_TRUE(both > 2 * steady);
+    refuses(DUPLEX("", CONNECT("BANDWIDTH", "l_UP")), "", "the same of l_DOWN is wanted too");
+    refuses(DUPLEX("", CONNECT("BANDWIDTH", "l_DOWN") CONNECT("LATENCY", "l_UP")), "",
+            "the same of l_UP is wanted too");
+    refuses(DUPLEX("", CONNECT("BANDWIDTH", "m")), "", "there is no <link id=\"m\">");
+    refuses(DUPLEX("", CONNECT("SPEED", "l")), "", "there is no <host id=\"l\">");
+}
+
 /* After 60 of 400 iterations, which repeat by then: a file, a <trace> with its lines inside, and
  * one in a file of its own say the same, and none of it is extrapolated. */
 static void profiles_are_simulated(void)
@@ -353,6 +382,7 @@ static void profiles_are_simulated(void)
         json_decref(result);
         json_decref(other);
     }
+    directions_change_together();
     /* twice the latency from the first message on: 40 iterations of 2 messages each way */
     scratch_text("far.profile", "0 1025e-6\n");
     double far = number_of(CHANGING(LINK("u", " latency_file=\"far.profile\"") LINK("d", ""), ""),
