@@ -36,6 +36,10 @@ int *rg_shares_by_speed(const struct rg_job *job, int first, int parts)
                 next = i;
         shares[next]++;
     }
+    if (!sample_s) {
+        free(shares);
+        shares = NULL;
+    }
     free(sample_s);
     return shares;
 }
