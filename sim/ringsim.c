@@ -291,6 +291,8 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
         if (job->refused || rg_job_fits(job, NULL) != 0)
             continue;
         uint64_t bytes = (uint64_t)job->nodes * NODE_BYTES;
+        if (job->numerics) /* the samples once, for all */
+            bytes += rg_dataset_bytes(job->data, (struct rg_data_kept){true, true});
         for (int rank = 0; rank < job->nodes && job->numerics; rank++)
             bytes = rg_size_plus(bytes, job->strategy->memory(job, rank));
         snprintf(who, sizeof who, "%.64s, %d nodes in one process", job->label, job->nodes);

@@ -653,6 +653,15 @@ static void address_space_is_enough_or_told(void)
     snprintf(line, sizeof line, run, 500000L << 10, "--set numerics=skip");
     command_run(line, 60, &output);
     CU_ASSERT_EQUAL(output.status, 0);
+    /* samples: 19 floats and a label, 10 million times */
+    snprintf(line, sizeof line,
+             "prlimit --as=%ld " RG_BINARY_DIR "/ringsim tests/data/matrix.xml --strategy single-1 "
+             "--set train=10000000 --set epochs=1 --check",
+             700000L << 10);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(output.err, "kB of address space are needed, 700000 are allowed"));
 }
 #endif
 
