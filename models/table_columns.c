@@ -10,6 +10,7 @@
 struct finder {
     const struct rg_data_spec *spec;
     const char *path, *attribute; /* what is being read, for messages */
+    const char *before;           /* of the attribute, what stands before the column */
     const struct rg_format *format;
     int columns; /* those that hold something */
 };
@@ -27,9 +28,10 @@ static int no_column(const struct finder *f, const char *word, struct rg_error *
     char names[160];
     list_columns(f, names, sizeof names);
     return rg_data_fail(f->spec, e,
-                        "%s=\"%.60s\": %s has no column of that name or number; 1 to %d%s"
+                        "%s=\"%s%.60s\": %s has no column of that name or number; 1 to %d%s"
                         "%s are allowed",
-                        f->attribute, word, f->path, f->columns, names[0] ? " and " : "", names);
+                        f->attribute, f->before, word, f->path, f->columns, names[0] ? " and " : "",
+                        names);
 }
 
 /* The column of that name or number, names first; `first` and `last` too where allowed. < 0: an
@@ -42,9 +44,9 @@ static int find_column(const struct finder *f, const char *word, struct rg_error
             continue;
         if (found >= 0)
             return rg_data_fail(f->spec, e,
-                                "%s=\"%.60s\": columns %d and %d of %s are called so; a "
+                                "%s=\"%s%.60s\": columns %d and %d of %s are called so; a "
                                 "number is allowed",
-                                f->attribute, word, found + 1, c + 1, f->path);
+                                f->attribute, f->before, word, found + 1, c + 1, f->path);
         found = c;
     }
     if (found >= 0)
@@ -194,7 +196,7 @@ int rg_columns_find(const struct rg_data_spec *spec, const char *path,
                     struct rg_error *e)
 {
     static const char by[] = "group:";
-    struct finder f = {spec, path, "", format, format->columns - format->empty_last};
+    struct finder f = {spec, path, "", "", format, format->columns - format->empty_last};
     const char *split = rg_data_text(spec, "split");
     size_t n = (size_t)format->columns;
     *columns =
@@ -211,7 +213,8 @@ int rg_columns_find(const struct rg_data_spec *spec, const char *path,
                          "blanks, are allowed");
     if (err == 0 && (err = find_inputs(&f, columns, list, e)) == 0 && !own_labels)
         err = find_label(&f, columns, e);
-    f.attribute = "split=\"group:\"";
+    f.attribute = "split";
+    f.before = by;
     if (err == 0 && split && strncmp(split, by, sizeof by - 1) == 0) {
         columns->group = find_column(&f, split + sizeof by - 1, e);
         err = RG_MIN(columns->group, 0);
