@@ -445,6 +445,11 @@ int rg_platform_read_board(struct rg_platform_reader *r, const struct rg_xml_ele
                            states);
     if (rg_board_check(board, &why) < 0)
         return rg_xml_fail(r->xml, element->line, r->e, "<%s>: %.300s", element->name, why.text);
+    int medium_rate = lines[property_index("rg_medium_rate")];
+    if (medium_rate > 0 && !board->shared_medium)
+        return rg_xml_fail(r->xml, medium_rate, r->e,
+                           "property rg_medium_rate is of a shared medium: <prop id=\"rg_medium\" "
+                           "value=\"shared\"/> belongs to it");
     if ((err = note_speed(r, element, board)) != 0 ||
         (err = *named ? 0 : check_attributes(r, element, board)) != 0)
         return err;

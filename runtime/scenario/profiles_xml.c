@@ -210,8 +210,10 @@ static int check_target(const struct rg_xml *xml, const struct rg_xml_attribute 
     const struct rg_xml_element *element = rg_platform_find(xml->root, name, target->value);
     char other[200];
     if (!element)
-        return rg_xml_fail(xml, target->line, e, "there is no <%s id=\"%.60s\">", name,
-                           target->value);
+        return rg_xml_fail(xml, target->line, e,
+                           "there is no <%s id=\"%.60s\">: what a <cluster> makes has "
+                           "no profiles",
+                           name, target->value);
     const char *id = rg_xml_find(element, "id")->value;
     const char *direction = target->value + strlen(id);
     snprintf(other, sizeof other, "%.180s%s", id, strcmp(direction, "_UP") == 0 ? "_DOWN" : "_UP");

@@ -395,6 +395,18 @@ static void profiles_are_simulated(void)
             "is above 1.25e+08");
     refuses(CHANGING(LINK("u", " bandwidth_file=\"none.profile\"") LINK("d", ""), ""), "",
             "cannot be read");
+    refuses(CHANGING("<trace id=\"t\">0.5 1\n</trace>" LINK("u", "") LINK("d", ""),
+                     CONNECT("SPEED", "c")),
+            "", "there is no <host id=\"c\">");
+    refuses(CHANGING("<trace id=\"t\">0.5 1\n</trace>" LINK("u", "") LINK("d", ""),
+                     CONNECT("SPEED", "u")),
+            "", "there is no <host id=\"u\">");
+    refuses(CHANGING("<trace id=\"t\">0.5 1\n</trace>" LINK("u", "") LINK("d", ""),
+                     CONNECT("BANDWIDTH", "a")),
+            "", "there is no <link id=\"a\">");
+    refuses("<zone id=\"z\" routing=\"Full\"><trace id=\"t\">0 0.1\n</trace>" CLUSTER(
+                "", NAMED) "<trace_connect trace=\"t\" element=\"n0\"/></zone>",
+            "", "what a <cluster> makes has no profiles");
 }
 
 /* ---- what cannot be used ---- */
@@ -407,6 +419,8 @@ static void refusals_name_the_reason(void)
             "--set board=pi-4b", "Vivaldi");
     refuses("<zone id=\"z\" routing=\"Wifi\"><prop id=\"access_point\" value=\"p\"/></zone>", "",
             "id=\"rg_medium\" value=\"shared\"");
+    refuses(CLUSTER("", NAMED "<prop id=\"rg_medium_rate\" value=\"1e6\"/>"), "",
+            "rg_medium_rate is of a shared medium");
     refuses(CLUSTER("", NAMED) "<actor host=\"n0\" function=\"f\"/>", "", "<actor>");
     refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS LINK(
                 "l", "") "<route src=\"a\" dst=\"b\"><link_ctn id=\"l\"/></route><route src=\"a\" "
