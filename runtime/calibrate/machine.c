@@ -72,7 +72,7 @@ static void add_doubt(struct rg_cal_machine *m, const char *format, ...)
 /* ---- clocks ---- */
 
 struct core_kind {
-    double hz, capacity;
+    double khz, capacity; /* 0: unknown */
     int count;
 };
 
@@ -82,19 +82,19 @@ static int find_kinds(const char *root, struct core_kind kinds[4])
     char path[100];
     int count = 0;
     for (int cpu = 0; cpu < 1024; cpu++) {
-        double hz = 0, capacity = 0;
+        double khz = 0, capacity = 0;
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpufreq/cpuinfo_max_freq", cpu);
-        bool known = read_number(root, path, &hz);
+        bool known = read_number(root, path, &khz);
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cpu_capacity", cpu);
         if (!read_number(root, path, &capacity) && !known)
             break;
         int k = 0;
-        while (k < count && (kinds[k].hz != hz || kinds[k].capacity != capacity))
+        while (k < count && (kinds[k].khz != khz || kinds[k].capacity != capacity))
             k++;
         if (k == 4)
             break;
         if (k == count)
-            kinds[count++] = (struct core_kind){hz, capacity, 0};
+            kinds[count++] = (struct core_kind){khz, capacity, 0};
         kinds[k].count++;
     }
     return count;
@@ -109,8 +109,12 @@ static void tell_kinds(struct rg_cal_machine *m, const char *root)
     char list[120] = "";
     for (int k = 0; k < count; k++) {
         size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%d up to %.4g GHz", used ? ", " : "",
-                 kinds[k].count, 1e-6 * kinds[k].hz);
+        if (kinds[k].khz > 0)
+            snprintf(list + used, sizeof list - used, "%s%d up to %.4g GHz", used ? ", " : "",
+                     kinds[k].count, 1e-6 * kinds[k].khz);
+        else /* the system knows of no clock: by what Linux thinks of them, 1024 the fastest */
+            snprintf(list + used, sizeof list - used, "%s%d of capacity %.4g", used ? ", " : "",
+                     kinds[k].count, kinds[k].capacity);
     }
     add_doubt(m, "cores of %s kinds (%s): rates of one are those of whichever ran it",
               count == 2 ? "two" : "several", list);

@@ -26,7 +26,8 @@ static void put_cpu(const char *root, int index, const char *most, const char *s
 {
     char folder[200];
     snprintf(folder, sizeof folder, "%s/cpu%d/cpufreq", cpu, index);
-    put(root, folder, "cpuinfo_max_freq", most);
+    if (most)
+        put(root, folder, "cpuinfo_max_freq", most);
     if (scaling)
         put(root, folder, "scaling_max_freq", scaling);
     snprintf(folder, sizeof folder, "%s/cpu%d", cpu, index);
@@ -127,6 +128,12 @@ static void cores_of_two_kinds(void)
     CU_ASSERT_EQUAL(m.hz, 1.8e9);
     CU_ASSERT_PTR_NOT_NULL(
         strstr(m.doubts, "cores of two kinds (4 up to 1.4 GHz, 2 up to 1.8 GHz)"));
+    root = fresh("no-clocks");
+    for (int i = 0; i < 6; i++)
+        put_cpu(root, i, NULL, NULL, i < 4 ? "380\n" : "1024\n");
+    rg_cal_machine(&m, root);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(m.doubts, "cores of two kinds (4 of capacity 380, 2 of capacity 1024)"));
     root = fresh("one-kind");
     for (int i = 0; i < 4; i++)
         put_cpu(root, i, "1800000\n", NULL, "1024\n");
