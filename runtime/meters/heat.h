@@ -1,6 +1,6 @@
 /* Clock, temperature and what holds a board back, before, during and after a run.
  *
- *     rg_heat_open("", &heat);          looks what there is, starts the thread that reads it
+ *     heat = rg_heat_open("");          looks what there is, starts the thread that reads it
  *     rg_heat_run(heat);                a run begins: a reading, and ranges afresh
  *     rg_heat_read(heat, &facts);       one more reading, and what all of them say
  *     rg_heat_close(heat);

@@ -55,7 +55,7 @@ static bool is_square(const struct rg_run_final *final)
 static void print_run(const struct rg_run *run, FILE *stream)
 {
     const struct rg_run_final *final = &run->final;
-    int *width = calloc((size_t) final->class_count, sizeof *width);
+    int *width = calloc((size_t)final->class_count, sizeof *width);
     char name[COUNT];
     if (!width)
         return;

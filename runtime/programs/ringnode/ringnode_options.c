@@ -42,8 +42,7 @@ static const struct argp_option options[] = {
     {"join-timeout", KEY_JOIN, "SECONDS", 0, "Wait so long for the other ranks (default 60)", 0},
     {"peer-timeout", KEY_PEER, "SECONDS", 0,
      "Another rank that gives no sign of life for so long is lost (default 20; it gives one a "
-     "second "
-     "while it computes)",
+     "second while it computes)",
      0},
     {"key-file", KEY_KEY_FILE, "FILE", 0,
      "The key that all nodes share, a line of hexadecimal digits or base64: only who has it joins, "
