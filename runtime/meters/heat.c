@@ -4,18 +4,15 @@
 #include "meters/heat.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "meters/meter_source.h"
+#include "meters/ticker.h"
 #include "meters/vcgencmd.h"
-#include <errno.h>
 #include <glob.h>
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define INTERVAL_S 1.0
 
@@ -33,10 +30,8 @@ struct rg_heat {
     char root[240];
     struct rg_vcgencmd command;
     bool asks; /* vcgencmd knows the flags, and no file does */
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    pthread_t thread;
-    bool started, stopping;
+    struct rg_ticker ticker;
+    pthread_mutex_t lock; /* guards what follows */
     struct reading before;
     uint32_t seen; /* bits */
     struct rg_heat_facts facts;
@@ -218,37 +213,11 @@ void rg_heat_read(struct rg_heat *heat, struct rg_heat_facts *facts)
     pthread_mutex_unlock(&heat->lock);
 }
 
-/* ---- the thread ---- */
+/* ---- the whole ---- */
 
-static void *reader(void *arg)
+static void tick(void *heat)
 {
-    struct rg_heat *heat = arg;
-    double next_s = rg_clock_s();
-    pthread_mutex_lock(&heat->lock);
-    while (!heat->stopping) {
-        next_s = fmax(next_s + INTERVAL_S, rg_clock_s());
-        struct timespec until = {.tv_sec = (time_t)next_s,
-                                 .tv_nsec = (long)(1e9 * (next_s - floor(next_s)))};
-        while (!heat->stopping &&
-               pthread_cond_timedwait(&heat->wake, &heat->lock, &until) != ETIMEDOUT)
-            continue;
-        if (heat->stopping)
-            break;
-        pthread_mutex_unlock(&heat->lock);
-        read_once(heat, false);
-        pthread_mutex_lock(&heat->lock);
-    }
-    pthread_mutex_unlock(&heat->lock);
-    return NULL;
-}
-
-static void start(struct rg_heat *heat)
-{
-    sigset_t all, before; /* signals are for the program's own threads */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    heat->started = pthread_create(&heat->thread, NULL, reader, heat) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    read_once(heat, false);
 }
 
 struct rg_heat *rg_heat_open(const char *root)
@@ -256,7 +225,6 @@ struct rg_heat *rg_heat_open(const char *root)
     struct rg_heat *heat = calloc(1, sizeof *heat);
     struct reading r = {0};
     struct rg_error e;
-    pthread_condattr_t monotonic;
     if (!heat)
         return NULL;
     snprintf(heat->root, sizeof heat->root, "%s", strcmp(root, "/") == 0 ? "" : root);
@@ -268,13 +236,10 @@ struct rg_heat *rg_heat_open(const char *root)
         free(heat);
         return NULL;
     }
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&heat->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&heat->lock, NULL);
     rg_heat_run(heat);
-    start(heat);
+    /* without a thread there is a reading whenever someone asks */
+    rg_ticker_start(&heat->ticker, INTERVAL_S, tick, heat);
     return heat;
 }
 
@@ -282,14 +247,7 @@ void rg_heat_close(struct rg_heat *heat)
 {
     if (!heat)
         return;
-    if (heat->started) {
-        pthread_mutex_lock(&heat->lock);
-        heat->stopping = true;
-        pthread_cond_signal(&heat->wake);
-        pthread_mutex_unlock(&heat->lock);
-        pthread_join(heat->thread, NULL);
-    }
-    pthread_cond_destroy(&heat->wake);
+    rg_ticker_stop(&heat->ticker);
     pthread_mutex_destroy(&heat->lock);
     free(heat);
 }

@@ -12,10 +12,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "meters/meter_source.h"
-#include <errno.h>
+#include "meters/ticker.h"
 #include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -45,13 +44,11 @@ struct rg_meter {
     double opened_s;                /* constant */
     bool first_clock;               /* constant; see rg_meter_options */
     double day_s; /* the opener's, too: date of UNIX at date 0 of our clock when the run began */
-    bool started; /* the opener's: the thread runs */
+    struct rg_ticker ticker;
 
     pthread_mutex_t reading; /* taken first: one reads the source at a time */
     pthread_mutex_t lock;    /* guards what follows */
-    pthread_cond_t wake;
-    pthread_t thread;
-    bool stopping, failed;
+    bool failed;
     struct rg_integral sum;
     struct rg_meter_facts facts;
     struct rg_meter_facts shown; /* a copy for who asked last */
@@ -200,38 +197,14 @@ static int begin(struct rg_meter *m, struct rg_error *e)
     return result;
 }
 
-static void *sampler(void *arg)
+static void tick(void *arg)
 {
     struct rg_meter *m = arg;
-    double next_s = rg_clock_s();
     pthread_mutex_lock(&m->lock);
-    while (!m->stopping) {
-        double interval_s = m->facts.interval_s, now_s = rg_clock_s();
-        next_s += interval_s;
-        if (next_s < now_s) /* late: no samples are made up for */
-            next_s = now_s + interval_s;
-        struct timespec until = {.tv_sec = (time_t)next_s,
-                                 .tv_nsec = (long)(1e9 * (next_s - floor(next_s)))};
-        while (!m->stopping && pthread_cond_timedwait(&m->wake, &m->lock, &until) != ETIMEDOUT)
-            continue;
-        if (m->stopping || m->failed)
-            continue;
-        pthread_mutex_unlock(&m->lock);
-        sample(m);
-        pthread_mutex_lock(&m->lock);
-    }
+    bool failed = m->failed;
     pthread_mutex_unlock(&m->lock);
-    return NULL;
-}
-
-static int start(struct rg_meter *m)
-{
-    sigset_t all, before; /* signals are for the program's own threads */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    m->started = pthread_create(&m->thread, NULL, sampler, m) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return m->started ? 0 : RG_ERR_NOMEM;
+    if (!failed)
+        sample(m);
 }
 
 /* ---- opening ---- */
@@ -312,11 +285,6 @@ int rg_meter_open(const struct rg_meter_options *options, struct rg_meter **mete
     *meter = NULL;
     if (!m)
         return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&m->reading, NULL);
     pthread_mutex_init(&m->lock, NULL);
     snprintf(m->root, sizeof m->root, "%s", options->root ? options->root : "");
@@ -337,7 +305,7 @@ int rg_meter_open(const struct rg_meter_options *options, struct rg_meter **mete
     bool live = m->source && m->source->kind != RG_METER_LOG;
     if (live)
         begin(m, &why);
-    if (live && start(m) != 0) {
+    if (live && rg_ticker_start(&m->ticker, options->interval_s, tick, m) != 0) {
         rg_meter_close(m);
         return rg_fail(e, RG_ERR_NOMEM, "no thread for the meter");
     }
@@ -349,16 +317,9 @@ void rg_meter_close(struct rg_meter *m)
 {
     if (!m)
         return;
-    if (m->started) {
-        pthread_mutex_lock(&m->lock);
-        m->stopping = true;
-        pthread_cond_signal(&m->wake);
-        pthread_mutex_unlock(&m->lock);
-        pthread_join(m->thread, NULL);
-    }
+    rg_ticker_stop(&m->ticker);
     if (m->source)
         m->source->close(m->state);
-    pthread_cond_destroy(&m->wake);
     pthread_mutex_destroy(&m->reading);
     pthread_mutex_destroy(&m->lock);
     free(m);
