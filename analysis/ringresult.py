@@ -6,10 +6,12 @@ numbers that no picture can show (NaN, 1e31 s) is set aside, the others are read
 number has diverged.
 """
 
+import gzip
 import json
 import math
 import os
 import re
+import zlib
 
 SCHEMA = "ringtmp-result-1"
 PARTS = ("idle", "compute", "network", "switch")  # of the energy, in the order of drawing
@@ -64,7 +66,8 @@ _read = []  # what has been read: nothing may be written over it
 
 
 def open_input(path):
-    stream = open(path, encoding="utf-8")
+    opener = gzip.open if str(path).endswith(".gz") else open
+    stream = opener(path, "rt", encoding="utf-8")
     _read.append(path)
     return stream
 
@@ -79,10 +82,10 @@ def read_json(path):
         with open_input(path) as stream:
             return json.load(stream)
     except OSError as error:
-        raise Bad(f"{path}: cannot be read: {error.strerror}") from None
+        raise Bad(f"{path}: cannot be read: {error.strerror or error}") from None
     except RecursionError:
         raise Bad(f"{path}: nested too deeply for a result") from None
-    except ValueError as error:
+    except (EOFError, zlib.error, ValueError) as error:
         raise Bad(f"{path}: no JSON: {one_line(error)}") from None
 
 

@@ -7,6 +7,7 @@ Counter events named "power" hold the watts of a node from their date on.
 
 import json
 import re
+import zlib
 from array import array
 
 from ringresult import Bad, one_line, open_input
@@ -95,8 +96,8 @@ def load(path):
                 _take(processes, event)
             other = reader.rest().get("otherData")
     except OSError as error:
-        raise Bad(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise Bad(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (EOFError, zlib.error, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise Bad(f"{path}: no trace of ringsim or ringnode: {one_line(error) or 'malformed'}") from None
     kept = [p for p in processes.values() if p.label is not None and (p.begin or p.power)]
     if not kept:

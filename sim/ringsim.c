@@ -56,6 +56,7 @@ static int node_program(struct rg_world *w, void *arg)
                                       .initial = r->initial,
                                       .save = r->options.save,
                                       .trace = r->options.trace != NULL,
+                                      .part = r->options.part,
                                       .host = r->study.platform.names[w->rank],
                                       .progress = tell_progress,
                                       .progress_arg = s->shared};

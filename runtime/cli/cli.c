@@ -3,7 +3,7 @@
  *
  * Failure modes handled, each in one line and before anything runs: unknown options, values out of
  * range. */
-#include "cli/cli.h"
+#include "cli/cli_parts.h"
 
 #include "base/check.h"
 #include "scenario/settings.h"
@@ -21,6 +21,8 @@ enum {
     KEY_RESULT_SCHEMA,
     KEY_RESULT_FIELDS,
     KEY_CHECK,
+    KEY_TRACE_NODES,
+    KEY_TRACE_WINDOW,
     KEY_SAVE,
     KEY_LOAD,
     KEY_TIMEOUT,
@@ -35,8 +37,13 @@ static const struct argp_option option_table[] = {
     {"set", KEY_SET, "KEY=VALUE", 0, "Override a setting (repeatable)", 0}, /* see tell_keys */
     {"json", KEY_JSON, "FILE", 0,
      "Write the result (- for standard output, then nothing else goes there)", 0},
-    {"trace", KEY_TRACE, "FILE", 0, "Write a timeline in the Chrome trace format (for Perfetto)",
+    {"trace", KEY_TRACE, "FILE", 0,
+     "Write a timeline in the Chrome trace format (for Perfetto), compressed if FILE ends in .gz",
      0},
+    {"trace-nodes", KEY_TRACE_NODES, "LIST", 0, "Only these nodes in the timeline, as in 0-7,12",
+     0},
+    {"trace-window", KEY_TRACE_WINDOW, "FROM:TO", 0,
+     "Only this part of the training time in the timeline, as in 10s:12s, 500ms: or :2min", 0},
     {"list", KEY_LIST, NULL, 0,
      "List settings, strategies and their parameters, layers and kinds of data", 0},
     {"schema", KEY_SCHEMA, NULL, 0, "Print the RELAX NG schema of scenarios", 0},
@@ -117,6 +124,11 @@ static void finish_arguments(struct argp_state *state, const struct rg_options *
     if (!options->scenario && !options->show && !options->merging)
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "no scenario: a SCENARIO.xml is wanted, or --list (see --help)");
+    bool part = options->part.range_count > 0 || options->part.from_s > 0 || options->part.to_s > 0;
+    if (part && !options->trace)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--trace-nodes and --trace-window are parts of a timeline: --trace FILE is "
+                     "wanted too");
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -137,6 +149,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_TRACE:
         set_once(state, "trace", &options->trace, argument);
+        break;
+    case KEY_TRACE_NODES:
+        rg_cli_trace_nodes(state, argument, &options->part);
+        break;
+    case KEY_TRACE_WINDOW:
+        rg_cli_trace_window(state, argument, &options->part);
         break;
     case KEY_SAVE:
         set_once(state, "save", &options->save, argument);

@@ -5,6 +5,7 @@
 #include "scenario/text.h"
 #include "study/job.h"
 #include "study/sweep.h"
+#include "world/trace.h"
 #include <argp.h>
 
 enum {
@@ -24,6 +25,7 @@ struct rg_options {
     char **sets, **labels;
     int set_count, label_count;
     char *json, *trace, *save, *load;
+    struct rg_trace_part part;  /* of the run, for --trace */
     char *data;                 /* folder to look for data files in, or NULL */
     double timeout_s;           /* 0: none */
     void (*show)(FILE *stream); /* what to print in place of running: --list, ... */

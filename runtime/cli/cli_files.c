@@ -3,7 +3,7 @@
  *
  * Failure modes handled, each in one line: inputs that are wrong, outputs that cannot be written,
  * two outputs to one file, an output over an input, standard output that is full or closed. */
-#include "cli/cli.h"
+#include "cli/cli_parts.h"
 
 #include "base/check.h"
 #include "base/cores.h"
@@ -140,15 +140,28 @@ static int refuse(const char *program, int err, struct rg_error *e)
     return status ? status : RG_EXIT_INTERNAL;
 }
 
+/* The timeline of no node would be an empty one. */
+static int check_trace(const struct rg_options *options, int nodes, struct rg_error *e)
+{
+    for (int i = 0; i < options->part.range_count; i++)
+        if (options->part.ranges[i][1] >= nodes)
+            return rg_fail(e, RG_ERR_INVALID, "--trace-nodes %d: there are nodes 0 to %d",
+                           options->part.ranges[i][1], nodes - 1);
+    return 0;
+}
+
 struct looker {
     const struct rg_options *options;
+    int nodes; /* most, of all points */
     rg_look_fn look;
     void *arg;
 };
 
 static int look_at_point(void *arg, const struct rg_study *study, struct rg_error *e)
 {
-    const struct looker *looker = arg;
+    struct looker *looker = arg;
+    for (int i = 0; i < study->job_count; i++)
+        looker->nodes = RG_MAX(looker->nodes, study->jobs[i].nodes);
     int err = check_outputs(looker->options, study, e);
     return err || !looker->look ? err : looker->look(looker->arg, study, e);
 }
@@ -171,13 +184,14 @@ int rg_cli_plan(const struct rg_options *options, const char *program,
                 struct rg_sweep_plan *plan)
 {
     struct rg_error e = {0};
-    struct looker looker = {options, looks->study, looks->arg};
+    struct looker looker = {options, 0, looks->study, looks->arg};
     struct rg_study_want want = wanted(options);
     want.look_platform = looks->platform;
     want.look_arg = looks->arg;
     RG_ASSERT(options->scenario);
     int err = rg_sweep_open(&want, look_at_point, &looker, study, plan, &e);
-    if (err == 0 && (err = check_parameters(options, plan->run_count, plan->numerics, &e)) != 0)
+    if (err == 0 && ((err = check_parameters(options, plan->run_count, plan->numerics, &e)) != 0 ||
+                     (err = check_trace(options, looker.nodes, &e)) != 0))
         rg_sweep_close(plan);
     return err ? refuse(program, err, &e) : 0;
 }
@@ -189,13 +203,24 @@ int rg_cli_open(const struct rg_options *options, const char *program, struct rg
     RG_ASSERT(options->scenario);
     int err = rg_study_open_at(&want, study, &e);
     if (err == 0) {
+        int nodes = 0;
+        for (int i = 0; i < study->job_count; i++)
+            nodes = RG_MAX(nodes, study->jobs[i].nodes);
         err = check_parameters(options, study->job_count, study->scenario.training.numerics, &e);
         if (err == 0)
             err = check_outputs(options, study, &e);
+        if (err == 0)
+            err = check_trace(options, nodes, &e);
         if (err)
             rg_study_close(study);
     }
     return err ? refuse(program, err, &e) : 0;
+}
+
+static bool ends_in(const char *path, const char *end)
+{
+    size_t length = strlen(path), tail = strlen(end);
+    return length > tail && strcmp(path + length - tail, end) == 0;
 }
 
 static int write_file(const char *path, const struct rg_result *result,
@@ -206,7 +231,14 @@ static int write_file(const char *path, const struct rg_result *result,
     int err = rg_file_open(&file, path, e);
     if (err)
         return err;
-    err = write(result, file.stream);
+    FILE *stream = ends_in(path, ".gz") ? rg_cli_compressed(file.stream) : file.stream;
+    err = stream ? write(result, stream) : RG_ERR_NOMEM;
+    if (stream && stream != file.stream && fclose(stream) != 0 && err == 0)
+        err = rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    if (err == RG_ERR_IO && stream != file.stream) {
+        rg_file_abandon(&file);
+        return err;
+    }
     if (err == RG_ERR_NOMEM) {
         rg_file_abandon(&file);
         return rg_fail(e, err, "%s: out of memory", path);

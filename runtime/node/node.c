@@ -235,12 +235,17 @@ static int prepare(struct node *n)
 {
     struct rg_world *w = n->w;
     bool real = n->job->numerics || w->ops->moves_bytes;
-    int32_t trace = n->options->trace;
+    struct { /* a size without padding: it travels as it is */
+        struct rg_trace_part part;
+        int32_t on, unused;
+    } trace = {n->options->part, n->options->trace, 0};
     int result =
         rg_broadcast(w, (struct rg_group){0, 1, w->size}, 0, &trace, sizeof trace, TAG_TRACE);
     if (result)
         return result;
-    n->trace = trace;
+    n->any_trace = trace.on;
+    n->part = trace.part;
+    n->trace = rg_node_traces(n, w->rank);
     result = rg_clocks_compare(w, &n->clocks.before);
     if (result)
         return result;
@@ -253,6 +258,8 @@ static int prepare(struct node *n)
     w->trace = n->trace ? rg_trace_new(TRACE_LIMIT) : NULL;
     if (!w->mem || (n->trace && !w->trace))
         return RG_ERR_NOMEM;
+    if (w->trace)
+        rg_trace_limit_to(w->trace, &n->part);
     rg_mem_hold(w->mem, rg_job_samples_memory(n->job, w->rank)); /* loaded before, see study.h */
     if (w->rank == 0) {
         w->marks_capacity = RG_MIN(n->job->iterations, MARKS_LIMIT);

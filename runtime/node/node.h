@@ -14,12 +14,13 @@ struct rg_kept {
 };
 
 struct rg_node_options {
-    double stop_accuracy; /* NAN: train to the end */
-    const float *initial; /* parameters to start from, or NULL */
-    const char *save;     /* rank 0: write the trained parameters here, or NULL */
-    bool trace;           /* gather timelines; rank 0's word counts */
-    const char *host;     /* this node's name in the result */
-    const char *machine;  /* this node's architecture, and C library; NULL: no machine of its own */
+    double stop_accuracy;      /* NAN: train to the end */
+    const float *initial;      /* parameters to start from, or NULL */
+    const char *save;          /* rank 0: write the trained parameters here, or NULL */
+    bool trace;                /* gather timelines; rank 0's word counts */
+    struct rg_trace_part part; /* of them */
+    const char *host;          /* this node's name in the result */
+    const char *machine; /* this node's architecture, and C library; NULL: no machine of its own */
     const char *libm;
     /* What this node's board tells of its heat, after the training; NULL: nothing. */
     void (*heat)(void *arg, struct rg_run_heat *heat);

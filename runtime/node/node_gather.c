@@ -11,6 +11,11 @@
 
 enum { ACCOUNT_MOST = 1 << 20 }; /* bytes: some thousand are usual */
 
+bool rg_node_traces(const struct node *n, int rank)
+{
+    return n->any_trace && rg_trace_part_has(&n->part, rank);
+}
+
 /* The watts of this node for the timeline; by a model, they follow from what it does. */
 static struct rg_run_power power(const struct node *n)
 {
@@ -93,6 +98,7 @@ static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dro
     n->run->per_node[rank].trace = trace;
     if (!trace)
         return RG_ERR_NOMEM;
+    rg_trace_limit_to(trace, &n->part);
     trace->dropped = dropped;
     trace->events = count ? malloc(count * sizeof *trace->events) : NULL;
     if (count && !trace->events)
@@ -203,7 +209,7 @@ static int receive_account(struct node *n, int rank)
     rg_run_free(&theirs);
     if (result == 0 && n->w->ops->settle)
         result = rg_node_receive_pauses(n, rank);
-    if (result == 0 && n->trace)
+    if (result == 0 && rg_node_traces(n, rank))
         result = receive_events(n, rank, report.events, report.dropped);
     return result;
 }

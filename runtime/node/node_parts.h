@@ -39,8 +39,9 @@ struct node {
     /* Where the parameters come from: the strategy, or what is left of it. */
     int (*parameters)(void *source, rg_visit_fn visit, void *arg);
     void *source;
-    bool trace;   /* as rank 0 wants it */
-    int64_t done; /* iterations */
+    bool trace, any_trace;     /* of this node, of some: as rank 0 wants it */
+    struct rg_trace_part part; /* of the run */
+    int64_t done;              /* iterations */
     double time_s;
     struct rg_energy energy;
     struct rg_run_energy joules; /* of all nodes; rank 0 */
@@ -115,6 +116,8 @@ void rg_node_account_clock(const struct node *n, struct rg_run_clock *clock);
 
 /* ---- node_gather.c ---- */
 
+/* Is that rank's timeline wanted? */
+bool rg_node_traces(const struct node *n, int rank);
 /* Collective, at the end: every node's account on rank 0, in *n->run. */
 int rg_node_gather(struct node *n);
 

@@ -126,7 +126,7 @@ int rg_posix_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_st
     s->handle.offset = w->offset;
     s->handle.untimed = w->untimed;
     s->handle.untimed_since = w->untimed_since;
-    s->handle.trace = w->trace ? rg_trace_new(w->trace->limit) : NULL;
+    s->handle.trace = rg_trace_like(w->trace);
     *strand = (struct rg_strand){.strand = s, .fn = fn, .arg = arg};
     if (pthread_create(&strand->thread, NULL, strand_main, strand) == 0) {
         *out = strand;

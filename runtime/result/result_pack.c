@@ -79,11 +79,17 @@ static void code_trace(struct codec *c, struct rg_trace **at)
     struct rg_trace *trace = *at;
     uint64_t there = number(c, trace != NULL), limit = number(c, trace ? trace->limit : 0);
     uint64_t dropped = number(c, trace ? trace->dropped : 0);
+    double window[] = {trace ? trace->from_s : 0, trace ? trace->to_s : 0};
+    bool windowed = code(c, window, sizeof window);
     uint64_t count = number(c, trace ? trace->count : 0), size = count * sizeof *trace->events;
-    if (!c->out && there == 1 && count <= c->left / sizeof *trace->events) {
+    if (!c->out && there == 1 && windowed && count <= c->left / sizeof *trace->events) {
         *at = trace = rg_trace_new(limit);
         if (trace && (trace->events = malloc((size_t)size + 1)))
             trace->count = trace->capacity = count;
+        if (trace) {
+            trace->from_s = window[0];
+            trace->to_s = window[1];
+        }
     }
     if (trace && trace->count == count && (count == 0 || code(c, trace->events, size)))
         trace->dropped = dropped;

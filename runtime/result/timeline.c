@@ -173,29 +173,37 @@ static int write_sends(struct timeline *t, const struct rg_trace *trace, const c
     return 0;
 }
 
-/* From each date on, so many watts; 0 at the end of the run. */
+static void write_watts(struct timeline *t, int rank, double date_s, double watts)
+{
+    struct rg_json *j = &t->json;
+    char id[16], text[32];
+    snprintf(id, sizeof id, "%d", rank);
+    snprintf(text, sizeof text, "%.9g", watts);
+    rg_json_object(j, NULL, true);
+    rg_json_text(j, "ph", "C");
+    rg_json_text(j, "name", "power");
+    rg_json_text(j, "id", id); /* counters of a process are told apart by it */
+    rg_json_whole(j, "pid", t->pid);
+    rg_json_whole(j, "tid", 0);
+    write_date(j, "ts", date_s);
+    rg_json_object(j, "args", true);
+    rg_json_raw(j, "W", text);
+    rg_json_close(j);
+    rg_json_close(j);
+}
+
+/* From each date on, so many watts; 0 at the end of the run, or of the window that was recorded. */
 static int write_power(struct timeline *t, int rank, const struct rg_run_node *node, double end_s)
 {
     struct rg_power_step *steps = NULL;
     size_t count = 0;
-    char id[16], watts[32];
+    double from_s = fmax(node->trace->from_s, 0), to_s = fmin(node->trace->to_s, end_s);
     int err = rg_power_steps(&node->power, node->trace, end_s, &steps, &count);
-    snprintf(id, sizeof id, "%d", rank);
-    for (size_t i = 0; i < count && err == 0; i++) {
-        struct rg_json *j = &t->json;
-        snprintf(watts, sizeof watts, "%.9g", steps[i].watts);
-        rg_json_object(j, NULL, true);
-        rg_json_text(j, "ph", "C");
-        rg_json_text(j, "name", "power");
-        rg_json_text(j, "id", id); /* counters of a process are told apart by it */
-        rg_json_whole(j, "pid", t->pid);
-        rg_json_whole(j, "tid", 0);
-        write_date(j, "ts", steps[i].date_s);
-        rg_json_object(j, "args", true);
-        rg_json_raw(j, "W", watts);
-        rg_json_close(j);
-        rg_json_close(j);
-    }
+    for (size_t i = 0; i < count && err == 0 && steps[i].date_s < to_s; i++)
+        if (i + 1 == count || steps[i + 1].date_s > from_s)
+            write_watts(t, rank, fmax(steps[i].date_s, from_s), steps[i].watts);
+    if (count > 0 && err == 0 && from_s <= to_s)
+        write_watts(t, rank, to_s, 0);
     free(steps);
     return err;
 }

@@ -6,6 +6,7 @@ RG_RINGSIM names the simulator; without it real results are left out. Exit statu
 
 import contextlib
 import copy
+import gzip
 import html.parser
 import io
 import json
@@ -636,6 +637,14 @@ class Pictures(Case):
         self.draws(timeline, trace)
         self.draws(timeline, trace, "--from", "0.001", "--to", "0.002", "--nodes", "1,3")
         self.draws(timeline, self.write("many.trace", generate.trace(20, power=True)), "--most", "6")
+        with gzip.open(packed := trace + ".gz", "wb") as stream:
+            stream.write(open(trace, "rb").read())
+        self.draws(timeline, packed)
+        with open(cut := trace + ".cut.gz", "wb") as stream:
+            stream.write(open(packed, "rb").read()[:300])
+        for bad in cut, self.write("no.gz", "{}"):
+            with self.assertRaises(ringtrace.Bad):
+                ringtrace.load(bad)
         process, = ringtrace.load(trace).processes
         self.assertEqual((process.ranks, len(process.power[2]), len(process.iteration_ends())), ([0, 1, 2, 3], 72, 12))
         begin, end = timeline.window_of(process, None, None)

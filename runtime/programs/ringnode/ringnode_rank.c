@@ -150,6 +150,7 @@ static int program(struct rg_world *w, void *arg)
                                       .initial = r->node->initial,
                                       .save = r->node->options.save,
                                       .trace = r->node->options.trace != NULL,
+                                      .part = r->node->options.part,
                                       .compared = &r->node->compared,
                                       .kept = &r->kept,
                                       .machine = system.machine,
