@@ -116,6 +116,48 @@ static void list_missing(const int *owner, int total, char *text, size_t size)
         snprintf(text + used, size - used, " and %d more", missing - 5);
 }
 
+/* The N of --shard K/N, as the parts have it: every one has each Nth run from its first, or fewer
+ * where it was interrupted, and then a multiple of N may be found, which serves as well. */
+static int find_stride(const struct rg_result *parts, int count, int total)
+{
+    int stride = 0;
+    for (int p = 0; p < count; p++)
+        for (int i = 1; i < parts[p].run_count; i++) {
+            int step = parts[p].part.places[i] - parts[p].part.places[i - 1];
+            while (step != 0) { /* Euclid's */
+                int rest = stride % step;
+                stride = step;
+                step = rest;
+            }
+        }
+    /* parts of one run each; or one that was no part, but interrupted */
+    return stride > 1 || (stride == 1 && count == 1) ? stride : total;
+}
+
+/* The first of the commands that make what nobody holds: a part anew, or the rest of one. */
+static void name_command(const struct rg_result *parts, const char *const *paths, int count,
+                         const int *owner, char *text, size_t size)
+{
+    int total = parts[0].part.of_runs, stride = find_stride(parts, count, total);
+    int first = -1, holder = -1, shards = 0;
+    for (int shard = 0; shard < stride; shard++) {
+        int missing = 0, held = -1;
+        for (int place = shard; place < total; place += stride) {
+            missing += owner[place] < 0;
+            held = owner[place] >= 0 ? owner[place] : held;
+        }
+        if (missing == 0)
+            continue;
+        if (shards++ == 0) {
+            first = shard;
+            holder = held;
+        }
+    }
+    snprintf(text, size, "ringsim SCENARIO.xml --shard %d/%d %s--json %.120s makes %s", first + 1,
+             stride, holder >= 0 ? "--resume " : "", holder >= 0 ? paths[holder] : "FILE",
+             shards == 1 ? "them" : "the first part of them");
+}
+
 /* owner[place]: the part that holds that run. */
 static int find_owners(const struct rg_result *parts, const char *const *paths, int count,
                        int *owner, struct rg_error *e)
@@ -136,10 +178,13 @@ static int find_owners(const struct rg_result *parts, const char *const *paths, 
     }
     if (have == total)
         return 0;
-    char missing[120];
+    char missing[120], command[240];
     list_missing(owner, total, missing, sizeof missing);
-    return rg_fail(e, RG_ERR_INVALID, "%d of %d runs are missing in the parts: %s", total - have,
-                   total, missing);
+    name_command(parts, paths, count, owner, command, sizeof command);
+    return rg_fail(e, RG_ERR_INVALID,
+                   "%d of %d runs are missing in the parts: %s; with the scenario and options of "
+                   "the others, %s",
+                   total - have, total, missing, command);
 }
 
 int rg_result_merge(struct rg_result *parts, const char *const *paths, int count,

@@ -316,7 +316,11 @@ static void parts_make_the_whole(void)
     unlink(in_folder("merged.json"));
     CU_ASSERT_EQUAL(merge("1.json 3.json", &output), 2);
     CU_ASSERT_PTR_NOT_NULL(
-        strstr(output.err, "4 of 13 runs are missing in the parts: 2, 5, 8, 11"));
+        strstr(output.err, "4 of 13 runs are missing in the parts: 2, 5, 8, 11; with the scenario "
+                           "and options of the others, ringsim SCENARIO.xml --shard 2/3 --json "
+                           "FILE makes them"));
+    CU_ASSERT_EQUAL(merge("3.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "--shard 1/3 --json FILE makes the first part"));
     CU_ASSERT_EQUAL(merge("1.json 2.json 3.json 2.json", &output), 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "run 2 of 13 (two rings) is both in"));
     CU_ASSERT_EQUAL(run(SWEEP " --shard 2/3 --set batch=12", "other.json", NULL), 0);
