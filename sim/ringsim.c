@@ -268,7 +268,7 @@ static const struct argp argp = {
     "  ringsim sweep.xml --json all.json --resume   # after an interruption\n"
     "  ringsim sweep.xml --shard 1/2 --json 1.json  # 2/2 on another machine, then\n"
     "  ringsim --merge 1.json 2.json --json all.json\n\n"
-    "In a Slurm array of 16: --shard $SLURM_ARRAY_TASK_ID/16 --json $SLURM_ARRAY_TASK_ID.json\n\n"
+    "Slurm arrays and GNU parallel: scenarios/batch has a script for each.\n\n"
     "Exit status: 0 every run that fits and is possible finished; 1 internal error; 2 bad usage or "
     "scenario; 3 deadlock or unfinished; 5 finished, but something could not be saved; 130 "
     "interrupted.",
