@@ -70,7 +70,7 @@ MUTANTS = [
            "if (!asked && (rg_number_of", "if (asked && (rg_number_of", "test_categories$"),
     Mutant("test-samples-standardised-alone", "dataset.c",
            "keep.train || data->by_training", "keep.train", "test_(dataset|table_columns)$"),
-    Mutant("one-hot-labels-by-their-first-column", "data_idx.c",
+    Mutant("one-hot-labels-by-their-first-column", "array_data.c",
            "if (column == 0 && file->values > 2", "if (column > 0 && file->values > 2", "test_dataset$"),
     Mutant("every-rank-tests", "samples.c",
            ".test = rank == 0", ".test = true", "test_strategies$"),

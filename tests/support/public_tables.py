@@ -153,6 +153,32 @@ def idx_table(draw, name, classes, first, zipped, noise):
     return Table(name, data, files, rows, test, scaled=False)
 
 
+def npy(values, kind):
+    """As numpy.save writes it where numpy is there; else its format 1.0 by hand."""
+    try:
+        import io
+
+        import numpy
+    except ImportError:
+        letter = {"<f4": "f", "<i8": "q"}[kind]
+        flat = [value for row in values for value in row] if isinstance(values[0], (list, tuple)) else values
+        shape = (len(values), len(values[0])) if isinstance(values[0], (list, tuple)) else (len(values),)
+        head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
+        head += " " * (-(len(head) + 11) % 64) + "\n"
+        return b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head.encode() + struct.pack(f"<{len(flat)}{letter}", *flat)
+    stream = io.BytesIO()
+    numpy.save(stream, numpy.array(values, dtype=kind))
+    return stream.getvalue()
+
+
+def arrays(draw):
+    """Features and labels that someone has saved from numpy, the labels counting from 1."""
+    rows = clouds(draw, 600, 4, [(1, 0)] * 16, 0.5)
+    draw.shuffle(rows)
+    files = {"x.npy": npy([values for values, _ in rows], "<f4"), "y.npy": npy([label + 1 for _, label in rows], "<i8")}
+    return Table("arrays of numpy", 'kind="npy" x="x.npy" y="y.npy" scale="standard"', files, rows)
+
+
 def har(draw):
     """UCI HAR: numbers in columns of 16 characters that blanks part, labels 1 to 6 in files of their own."""
     rows = clouds(draw, 900, 6, [(0.2, 0)] * 40, 0.4)
@@ -203,4 +229,5 @@ def all_tables():
             picture_table(draw(4), "Fashion-MNIST as CSV", 1),
             idx_table(draw(5), "MNIST, four idx files", 10, 0, True, 120),
             idx_table(draw(6), "Fashion-MNIST, four idx files", 10, 0, False, 120),
-            idx_table(draw(7), "EMNIST letters", 26, 1, True, 110), har(draw(8)), sensor_log(draw(9)), libsvm(draw(10))]
+            idx_table(draw(7), "EMNIST letters", 26, 1, True, 110), har(draw(8)), sensor_log(draw(9)), libsvm(draw(10)),
+            arrays(draw(11))]

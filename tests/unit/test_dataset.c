@@ -334,7 +334,7 @@ static void test_idx_errors(void)
     refuses(&bad, "/labels: ", "images of bytes in 1 dimension, 7: 2 to 4 dimensions are allowed");
     bad = spec;
     say(&bad, "labels", rg_data_text(&spec, "images"));
-    refuses(&bad, "/images: ", "labels of bytes in 3 dimensions, 7 x 3 x 2: integers in 1");
+    refuses(&bad, "/images: ", "labels of bytes in 3 dimensions, 7 x 3 x 2: whole numbers in 1");
     bad = spec;
     static const size_t lengths[] = {0, 3, 9, 15, 16, 30, 16 + IMAGES * PIXELS - 1};
     for (size_t i = 0; i < RG_COUNT(lengths); i++) {
@@ -510,7 +510,7 @@ static void test_idx_labels(void)
     say(&spec, "test-labels", label_file("m", letters, 6));
     refuses(&spec, "/m: ", "labels have not a column for each class (one-hot)");
     spec = idx_of(idx_file("i", 8, size, 3, 0), idx_file("l", 13, (const int[]){6}, 1, 0));
-    refuses(&spec, "/l: ", "labels of 32-bit floats in 1 dimension, 6: integers");
+    refuses(&spec, "/l: ", "label 1.75 of sample 1: whole numbers are allowed");
     spec = idx_of(file_with("i", "\x89PNG\r\n", 6), label_file("l", letters, 6));
     refuses(&spec, "/i: ", "not in idx format: it begins with 89 50 4e 47");
 }
