@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PATH = 1024 };
+
 enum kind { NONE, SPEED, BANDWIDTH, LATENCY, STATE };
 
 /* Attributes of <host>, <cluster>, <peer> and <link>. */
@@ -102,16 +104,24 @@ static int read_lines(const struct profile *p, const char *text, struct rg_error
     return err;
 }
 
-/* Beside the platform file, or where it says. */
+/* Beside the platform file, or where it says; NULL: in neither place. */
+static FILE *open_file(const struct rg_xml *xml, const char *name, char *path, size_t size)
+{
+    const char *slash = strrchr(xml->path, '/');
+    int folder = slash && name[0] != '/' ? (int)(slash - xml->path) + 1 : 0;
+    snprintf(path, size, "%.*s%s", folder, xml->path, name);
+    FILE *stream = fopen(path, "r");
+    if (!stream && folder > 0) {
+        snprintf(path, size, "%s", name);
+        stream = fopen(path, "r");
+    }
+    return stream;
+}
+
 static int read_file(const struct profile *p, struct rg_error *e)
 {
-    char path[1024], why[100];
-    const char *slash = strrchr(p->xml->path, '/');
-    int folder = slash && p->name[0] != '/' ? (int)(slash - p->xml->path) + 1 : 0;
-    snprintf(path, sizeof path, "%.*s%s", folder, p->xml->path, p->name);
-    FILE *stream = fopen(path, "r");
-    if (!stream)
-        stream = fopen(p->name, "r");
+    char path[PATH], why[100];
+    FILE *stream = open_file(p->xml, p->name, path, sizeof path);
     if (!stream) {
         snprintf(why, sizeof why, "cannot be read: %s", strerror(errno));
         return fail(p, e, why);
@@ -265,5 +275,48 @@ int rg_platform_read_profiles(const struct rg_xml *xml, const struct rg_xml_elem
                   : read_attributes(xml, element, platform, e);
     for (const struct rg_xml_element *n = element->child; n && err == 0; n = n->next)
         err = rg_platform_read_profiles(xml, n, platform, e);
+    return err;
+}
+
+/* ---- which files they are in ---- */
+
+struct visitor {
+    const struct rg_xml *xml;
+    int (*visit)(void *arg, const char *path);
+    void *arg;
+};
+
+static int visit_file(const struct visitor *v, const struct rg_xml_element *element,
+                      const char *attribute)
+{
+    char path[PATH];
+    const struct rg_xml_attribute *file = rg_xml_find(element, attribute);
+    FILE *stream =
+        file && file->value[0] ? open_file(v->xml, file->value, path, sizeof path) : NULL;
+    if (!stream)
+        return 0;
+    fclose(stream);
+    return v->visit(v->arg, path);
+}
+
+static int visit_files(const struct visitor *v, const struct rg_xml_element *element)
+{
+    bool trace = strcmp(element->name, "trace") == 0;
+    int err = trace ? visit_file(v, element, "file") : 0;
+    for (size_t i = 0; i < RG_COUNT(attributes) && !trace && err == 0; i++)
+        err = visit_file(v, element, attributes[i].name);
+    for (const struct rg_xml_element *n = element->child; n && err == 0; n = n->next)
+        err = visit_files(v, n);
+    return err;
+}
+
+int rg_platform_profiles(const char *file, int (*visit)(void *arg, const char *path), void *arg)
+{
+    struct rg_xml xml;
+    if (rg_xml_open(&xml, file, "platform", NULL) != 0)
+        return 0;
+    const struct visitor v = {&xml, visit, arg};
+    int err = visit_files(&v, xml.root);
+    rg_xml_close(&xml);
     return err;
 }

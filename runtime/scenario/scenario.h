@@ -183,6 +183,10 @@ int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_e
  * properties are. */
 int rg_platform_load_as(const char *file, const char *board, struct rg_platform *platform,
                         struct rg_error *e);
+/* The path of every file of profiles that a platform names, in document order, until visit returns
+ * anything but 0, which is then returned. What is not there, or is no platform, is left out:
+ * rg_platform_load refuses it. */
+int rg_platform_profiles(const char *file, int (*visit)(void *arg, const char *path), void *arg);
 /* Hosts first to last at that clock; an error lists the clocks of the board that has no such step.
  */
 int rg_platform_set_clock(struct rg_platform *platform, int first, int last, double hz,

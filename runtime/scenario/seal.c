@@ -285,6 +285,21 @@ static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
     return 0;
 }
 
+/* What a platform's links and hosts do over time may stand in files of its own. */
+struct profile_seal {
+    struct rg_digest *digest;
+    const struct rg_scenario *scenario;
+    struct rg_error *e;
+};
+
+static int add_profile(void *arg, const char *path)
+{
+    const struct profile_seal *seal = arg;
+    const struct rg_scenario *s = seal->scenario;
+    return digest_file(seal->digest, s, "profile", path, rg_scenario_line(s, &s->platform_file), "",
+                       seal->e);
+}
+
 /* Of the bytes of all files. */
 static int seal_files(struct rg_scenario *s, struct rg_error *e)
 {
@@ -297,6 +312,10 @@ static int seal_files(struct rg_scenario *s, struct rg_error *e)
         if (info->type.kind == RG_TYPE_FILE)
             err = digest_file(digest, s, info->element, *rg_setting_text(info, s),
                               abs(s->lines[info - rg_setting_infos]), "", e);
+    if (err == 0) {
+        struct profile_seal seal = {digest, s, e};
+        err = rg_platform_profiles(s->platform_file, add_profile, &seal);
+    }
     const struct rg_data_attribute *attributes = s->data.kind->attributes;
     for (int i = 0; attributes[i].name && err == 0; i++) {
         const struct rg_data_value *value = &s->data.values[i];

@@ -304,6 +304,24 @@ class Deploy(unittest.TestCase):
         self.assertIn("absent.xml: cannot be read", done.stderr)
         self.assertFalse(os.path.exists(self.out))
 
+    def test_9_profiles_of_a_platform_go_along(self):
+        sheet = read(os.path.join(SOURCE, "platforms", "pi4-gigabit-3.xml"))
+        trace = '<trace id="t" file="{}"/></platform>'
+        os.makedirs(self.cluster.path("moving", "later"))
+        write(self.cluster.path("moving", "later", "slow.profile"), "1 1e6\n")
+        here = write(self.cluster.path("moving", "p.xml"), sheet.replace("</platform>", trace.format("later/slow.profile")))
+        done = self.deploy(passed=["--set", "platform=" + here, "--strategy", "ring", "--set", "epochs=2"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for rank in range(HOSTS):
+            self.assertEqual(read(self.cluster.work(rank, "platform", "later", "slow.profile")), "1 1e6\n")
+        shutil.rmtree(self.out)
+        away = write(self.cluster.path("away.profile"), "1 1e6\n")
+        for name in (away, "../away.profile"):
+            write(here, sheet.replace("</platform>", trace.format(name)))
+            done = self.deploy("--dry-run", passed=["--set", "platform=" + here])
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("away.profile: a profile beside its platform", done.stderr)
+
     def key(self, digits, mode=0o600):
         """A key file, and what is in it."""
         path = write(self.cluster.path("key"), 4 * digits + "\n")

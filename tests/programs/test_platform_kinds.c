@@ -239,7 +239,8 @@ static void every_number_of_nodes_is_looked_at(void)
         CU_ASSERT_DOUBLE_EQUAL(swept_c(platform, sweeps[i]), wire, 0.001 * wire);
 }
 
-/* Rates of links are looked at each for itself; the first are asked about again after 20 others. */
+/* Rates of links are looked at each for itself, in a process at two pipes and a file; the first are
+ * asked about again after 30 others. */
 static void many_are_looked_at(void)
 {
     struct command_output output;
@@ -247,13 +248,15 @@ static void many_are_looked_at(void)
     char *text =
         replaced(scenario, "</scenario>",
                  "<sweep key=\"batch\" values=\"32,64\"/><sweep key=\"bandwidth-factor\" "
-                 "values=\"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20\"/></scenario>");
+                 "values=\"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,"
+                 "28,29,30\"/></scenario>");
     line_of(CLUSTER("", NAMED), "");
-    snprintf(line, sizeof line, "ringsim %s --strategy all-reduce --check",
+    snprintf(line, sizeof line,
+             "prlimit --nofile=64:64 " RG_BINARY_DIR "/ringsim %s --strategy all-reduce --check",
              scratch_text("scenario.xml", text));
     command_run(line, 60, &output);
     CU_ASSERT_EQUAL(output.status, 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "40 to simulate"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.out, "60 to simulate"));
     free(text);
 }
 
@@ -352,6 +355,35 @@ static void directions_change_together(void)
             "the same of l_UP is wanted too");
     refuses(DUPLEX("", CONNECT("BANDWIDTH", "m")), "", "there is no <link id=\"m\">");
     refuses(DUPLEX("", CONNECT("SPEED", "l")), "", "there is no <host id=\"l\">");
+}
+
+static void digest_of(const char *platform, char digest[65])
+{
+    json_t *result = result_of(platform, "--strategy single --set iterations=1");
+    const char *text = json_string_value(json_object_get(result, "scenario_sha256"));
+    snprintf(digest, 65, "%s", text ? text : "");
+    CU_ASSERT_EQUAL(strlen(digest), 64);
+    json_decref(result);
+}
+
+/* Two runs whose links change otherwise are no two of the same. */
+static void profiles_are_in_the_digest(void)
+{
+    static const char *const both[] = {
+        CHANGING(LINK("u", " bandwidth_file=\"d.profile\"") LINK("d", ""), ""),
+        CHANGING("<trace id=\"t\" file=\"d.profile\"/>" LINK("u", "") LINK("d", ""),
+                 "<trace_connect kind=\"BANDWIDTH\" trace=\"t\" element=\"u\"/>"),
+    };
+    char before[65], same[65], after[65];
+    for (int i = 0; i < 2; i++) {
+        scratch_text("d.profile", "0.5 12.5e6\n");
+        digest_of(both[i], before);
+        digest_of(both[i], same);
+        scratch_text("d.profile", "0.5 12.4e6\n");
+        digest_of(both[i], after);
+        CU_ASSERT_STRING_EQUAL(before, same);
+        CU_ASSERT_STRING_NOT_EQUAL(before, after);
+    }
 }
 
 /* After 60 of 400 iterations, which repeat by then: a file, a <trace> with its lines inside, and
@@ -528,6 +560,7 @@ int main(int argc, char **argv)
         {"P-states", pstates_are_obeyed},
         {"watts", watts_may_be_two},
         {"profiles", profiles_are_simulated},
+        {"profiles and the digest", profiles_are_in_the_digest},
         {"refusals", refusals_name_the_reason},
         {"shares", shares_need_not_be_equal},
         {"reports", reports},

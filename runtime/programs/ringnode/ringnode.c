@@ -125,6 +125,13 @@ static int load_pace(struct ringnode *node, struct rg_error *e)
     return result;
 }
 
+static int list_profile(void *arg, const char *path)
+{
+    (void)arg;
+    printf("profile %s\n", path);
+    return 0;
+}
+
 /* --files: what another machine needs to run the same, "ROLE PATH" a line. */
 static int list_files(struct ringnode *node)
 {
@@ -146,6 +153,8 @@ static int list_files(struct ringnode *node)
     for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
         if (files[i].path)
             printf("%s %s\n", files[i].role, files[i].path);
+    if (status == 0)
+        rg_platform_profiles(s->platform_file, list_profile, NULL);
     const struct rg_data_attribute *attributes = s->data.kind->attributes;
     for (int i = 0; attributes[i].name && status == 0; i++)
         if (attributes[i].type == RG_DATA_FILE && s->data.values[i].text)
