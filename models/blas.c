@@ -8,7 +8,8 @@
  * Happy path: OpenBLAS knows the processor, nothing is done. Else the program executes itself again
  * with OPENBLAS_CORETYPE set; the variable ends it there, so that it cannot go round. Failure modes
  * handled: the program's file cannot be found or executed (it goes on with the kernels it has, and
- * the note says so); OpenBLAS does not have the kernels asked for (the same). */
+ * the note says so); OpenBLAS does not have the kernels asked for (the same), be it here or by the
+ * user: it takes others without a word. */
 #include "models/blas.h"
 
 #include <cblas.h>
@@ -28,7 +29,7 @@
 #define THREADS  "OPENBLAS_NUM_THREADS"
 #define CHOSEN   "RINGTMP_BLAS_KERNELS" /* names what was chosen here, for the second execution */
 
-static char note[160];
+static char note[400];
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
@@ -42,6 +43,12 @@ static bool is_one_of(const char *name, const char *const *names)
 
 #endif
 #if defined(__x86_64__)
+
+/* What OpenBLAS of Debian 12 and of Debian 13 knows by these names. */
+static const char known[] =
+    "Prescott, Core2, Penryn, Dunnington, Nehalem, Sandybridge, Haswell, SkylakeX, Cooperlake, "
+    "Atom, Nano, Opteron, Opteron_SSE3, Barcelona, Bobcat, Bulldozer, Piledriver, Steamroller, "
+    "Excavator, Zen";
 
 /* The kernels that use what this processor has, unless `running` ones do. Kernels of one vector
  * width are left as they are: within a width OpenBLAS's own choice is the better informed. */
@@ -62,6 +69,9 @@ static const char *better_than(const char *running)
 
 #elif defined(__aarch64__)
 
+static const char known[] = "armv8, cortexa53, cortexa57, cortexa72, cortexa73, neoversen1, "
+                            "neoversen2, neoversev1, thunderx, thunderx2t99, tsv110, emag8180";
+
 /* Only the generic kernels mean that the processor was not recognised. The Cortex-A76 and its
  * successors report half-precision and dot products (ARMv8.2) and run the kernels of the Neoverse
  * N1, the A76 for servers; so does the in-order A55, which runs those of the A53. Older cores are
@@ -78,6 +88,8 @@ static const char *better_than(const char *running)
 }
 
 #else
+
+static const char known[] = ""; /* Debian's has one kind for 32-bit ARM */
 
 static const char *better_than(const char *running)
 {
@@ -103,6 +115,15 @@ static void execute_again(char **argv)
     execv(path, argv);
 }
 
+/* The user's choice is not what runs. */
+static void note_unknown(const char *user, const char *running)
+{
+    bool chooses = known[0] && strstr(openblas_get_config(), "DYNAMIC_ARCH");
+    snprintf(note, sizeof note,
+             VARIABLE "=\"%.40s\" is no name of kernels here: OpenBLAS runs %s%s%s", user, running,
+             chooses ? "; it knows " : ", and has no others", chooses ? known : "");
+}
+
 void rg_blas_setup(char **argv)
 {
     const char *user = getenv(VARIABLE), *chosen = getenv(CHOSEN), *running = rg_blas_kernels();
@@ -119,6 +140,8 @@ void rg_blas_setup(char **argv)
                      chosen, running);
         return;
     }
+    if (user && strcasecmp(user, running) != 0)
+        note_unknown(user, running);
     const char *better = rg_blas_better();
     if (user || !better || !strstr(openblas_get_config(), "DYNAMIC_ARCH"))
         return;
@@ -151,6 +174,13 @@ int rg_blas_threads(void)
 const char *rg_blas_kernels(void)
 {
     return openblas_get_corename();
+}
+
+void rg_blas_version(char *text, size_t size)
+{
+    char version[16] = "";
+    sscanf(openblas_get_config(), "OpenBLAS %15s", version);
+    snprintf(text, size, "%s", version);
 }
 
 const char *rg_blas_note(void)

@@ -20,8 +20,7 @@ struct rg_node_options {
     bool trace;                /* gather timelines; rank 0's word counts */
     struct rg_trace_part part; /* of them */
     const char *host;          /* this node's name in the result */
-    const char *machine; /* this node's architecture, and C library; NULL: no machine of its own */
-    const char *libm;
+    const char *machine;       /* this node's architecture; NULL: no machine of its own */
     /* What this node's board tells of its heat, after the training; NULL: nothing. */
     void (*heat)(void *arg, struct rg_run_heat *heat);
     void *heat_arg;

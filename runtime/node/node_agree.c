@@ -1,15 +1,15 @@
 /* Once, after the join: all ranks take rank 0's plans.
  *
  * Happy path: rank 0 tells what it has decided; every rank finds that it would have decided the
- * same, and that the jobs fit; rank 0 hears so from all, and tells all. Kernels whose bits differ
- * are noted. Failure modes handled: a rank that would have decided otherwise (it takes rank 0's
- * plan, and the result notes it), one that cannot take it or hold its part (no rank runs the job,
- * and all know why), errors of the world. */
+ * same, and that the jobs fit; rank 0 hears so from all, and tells all. Processors and libraries
+ * whose bits differ are noted. Failure modes handled: a rank that would have decided otherwise (it
+ * takes rank 0's plan, and the result notes it), one that cannot take it or hold its part (no rank
+ * runs the job, and all know why), errors of the world. */
 #include "node/agree.h"
 
 #include "base/check.h"
 #include "collectives/collectives.h"
-#include "models/blas.h"
+#include "models/bits.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,9 +21,9 @@ enum { PLANS_MOST = 1 << 26 }; /* bytes: of a job some hundred are usual */
 struct opinion {
     struct rg_agreed agreed;
     char own[160]; /* what it would have decided otherwise */
-    char kernels[32];
+    struct rg_bits bits;
 };
-_Static_assert(sizeof(struct opinion) == 4 + RG_AGREED_WHY + 192, "opinions have no padding");
+_Static_assert(sizeof(struct opinion) == 4 + RG_AGREED_WHY + 160 + 68, "opinions have no padding");
 
 /* Rank 0: the plans of all jobs, each ended by a NUL. */
 static int write_plans(const struct rg_study *study, char **plans, size_t *size)
@@ -78,7 +78,7 @@ static void form_opinion(struct rg_world *w, struct rg_job *job, const char *pla
 {
     struct rg_error e = {0};
     int code = rg_job_fits(job, &e);
-    snprintf(o->kernels, sizeof o->kernels, "%s", rg_blas_kernels());
+    rg_bits_own(&o->bits);
     if (w->rank > 0 && code == 0)
         code = rg_job_settle(job, plan, o->own, sizeof o->own, &e);
     if (code == 0)
@@ -105,20 +105,26 @@ static void note_plan(int rank, int job, const struct opinion *theirs, rg_note_f
 }
 
 /* Once a job: the first rank whose products may have other bits. */
-static bool note_kernels(const struct rg_study *study, int job, const struct opinion *theirs,
-                         rg_note_fn note, void *arg)
+static bool note_bits(const struct rg_job *job, int at, const struct rg_bits *own,
+                      const struct rg_bits *theirs, rg_note_fn note, void *arg)
 {
-    int sum = rg_job_longest_sum(&study->jobs[job]);
-    char text[200];
-    if (study->jobs[job].nodes < 2 || !study->jobs[job].numerics ||
-        sum <= rg_blas_alike(rg_blas_kernels(), theirs->kernels))
+    const struct rg_products products = rg_job_products(job);
+    char why[220], text[280];
+    if (!job->numerics || !rg_bits_differ(own, theirs, &products, why, sizeof why))
         return false;
-    snprintf(text, sizeof text,
-             "weights may not equal those of one machine: OpenBLAS kernels %s and %s differ for "
-             "sums of %d",
-             rg_blas_kernels(), theirs->kernels, sum);
-    note(arg, job, text);
+    snprintf(text, sizeof text, "weights may not equal those of one machine: %s", why);
+    note(arg, at, text);
     return true;
+}
+
+/* It came from another process. */
+static void end_texts(struct opinion *o)
+{
+    o->bits.kernels[sizeof o->bits.kernels - 1] = 0;
+    o->bits.blas[sizeof o->bits.blas - 1] = 0;
+    o->bits.libc[sizeof o->bits.libc - 1] = 0;
+    o->own[sizeof o->own - 1] = 0;
+    o->agreed.why[RG_AGREED_WHY - 1] = 0;
 }
 
 /* Rank 0: the first that speaks against a job is told to all. */
@@ -134,15 +140,14 @@ static int hear_opinions(struct rg_world *w, const struct rg_study *study, struc
         rg_recv(w, rank, TAG_OPINION, theirs, count * sizeof *theirs, &request);
         result = rg_wait(w, &request);
         for (size_t i = 0; i < count && result == 0; i++) {
-            theirs[i].kernels[sizeof theirs[i].kernels - 1] = 0;
-            theirs[i].own[sizeof theirs[i].own - 1] = 0;
-            theirs[i].agreed.why[RG_AGREED_WHY - 1] = 0;
+            end_texts(&theirs[i]);
             if (own[i].agreed.code == 0)
                 own[i].agreed = theirs[i].agreed;
             if (rank >= study->jobs[i].nodes)
                 continue;
             note_plan(rank, (int)i, &theirs[i], note, arg);
-            told[i] = told[i] || note_kernels(study, (int)i, &theirs[i], note, arg);
+            told[i] = told[i] ||
+                      note_bits(&study->jobs[i], (int)i, &own[i].bits, &theirs[i].bits, note, arg);
         }
     }
     free(told);

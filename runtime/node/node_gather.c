@@ -4,7 +4,7 @@
 #include "node/node_parts.h"
 
 #include "base/check.h"
-#include "models/blas.h"
+#include "models/bits.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +39,15 @@ static struct rg_run_power power(const struct node *n)
                                  .byte_s = b->byte_s};
 }
 
+static void account_machine(const char *machine, struct rg_run_node *node)
+{
+    struct rg_bits bits;
+    rg_bits_own(&bits);
+    rg_copy_text(node->machine, sizeof node->machine, machine);
+    rg_copy_text(node->kernels, sizeof node->kernels, bits.kernels);
+    snprintf(node->libm, sizeof node->libm, "glibc %s", bits.libc);
+}
+
 /* What this node knows of itself, as of a run of its own; per_node[0] is its row. */
 static void account(const struct node *n, struct rg_run *own)
 {
@@ -52,11 +61,8 @@ static void account(const struct node *n, struct rg_run *own)
     n->job->strategy->observe(n->state, &seen);
     node->rank = n->w->rank;
     rg_copy_text(node->host, sizeof node->host, n->options->host ? n->options->host : "");
-    if (n->options->machine) {
-        rg_copy_text(node->machine, sizeof node->machine, n->options->machine);
-        rg_copy_text(node->libm, sizeof node->libm, n->options->libm);
-        rg_copy_text(node->kernels, sizeof node->kernels, rg_blas_kernels());
-    }
+    if (n->options->machine)
+        account_machine(n->options->machine, node);
     node->busy_s = fmin(c->busy_s, n->time_s); /* two strands at once: both, but not the node */
     node->comm_s = rg_board_busy_s(board, sent, received);
     node->energy_J = n->energy.total_J;

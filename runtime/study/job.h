@@ -3,6 +3,7 @@
 #ifndef RG_JOB_H
 #define RG_JOB_H
 
+#include "models/bits.h"
 #include "result/result.h"
 #include "scenario/scenario.h"
 #include "scenario/setting_type.h"
@@ -74,8 +75,8 @@ int rg_study_check_overlap(const struct rg_scenario *scenario, struct rg_error *
 int rg_job_fits(const struct rg_job *job, struct rg_error *e);
 int rg_job_fits_in(const struct rg_job *job, uint64_t addressable, struct rg_error *e);
 
-/* The most numbers that a matrix product of the job adds up, over the whole batch at once. */
-int rg_job_longest_sum(const struct rg_job *job);
+/* The matrix products of the job, over the whole batch at once. */
+struct rg_products rg_job_products(const struct rg_job *job);
 
 /* All that `check` has decided, as "nodes=5 partition=4,4,3 ...": malloc'ed, NULL when memory is
  * out. */

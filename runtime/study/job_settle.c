@@ -13,17 +13,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-int rg_job_longest_sum(const struct rg_job *job)
+struct rg_products rg_job_products(const struct rg_job *job)
 {
     const struct rg_stage all = {.network = job->network, .to = job->network->layer_count};
+    struct rg_products products = {.longest = 0};
     struct rg_work work = {0};
-    int longest = 0;
     rg_stage_work(&all, job->batch, RG_FORWARD, &work);
     rg_stage_work(&all, job->batch, RG_BACKWARD, &work);
-    for (int i = 0; i < work.count; i++)
-        longest = RG_MAX(longest, work.cost[i].m > 0 ? work.cost[i].k : 0);
+    for (int i = 0; i < work.count; i++) {
+        const struct rg_cost *cost = &work.cost[i];
+        if (cost->m == 0)
+            continue;
+        products.longest = RG_MAX(products.longest, cost->k);
+        products.vectors = products.vectors || cost->m == 1 || cost->n == 1;
+    }
     rg_work_free(&work);
-    return longest;
+    return products;
 }
 
 char *rg_job_settled(const struct rg_job *job)

@@ -9,15 +9,26 @@
 
 enum { RANKS = 5, JOBS = 2 };
 
+static _Thread_local int here; /* the rank that this thread is */
+static struct rg_bits bits[RANKS];
 static struct rg_study studies[RANKS];
 static struct rg_agreed agreed[RANKS][JOBS];
 static char notes[2000];
+
+/* Each rank is on a machine of its own. */
+void __wrap_rg_bits_own(struct rg_bits *own);
+void __wrap_rg_bits_own(struct rg_bits *own)
+{
+    *own = bits[here];
+}
 
 /* Of every rank the jobs "pipedream" and "single", with the partition of rank 0, or rank 3, given.
  */
 static void open_studies(const char *first, const char *third)
 {
     for (int rank = 0; rank < RANKS; rank++) {
+        bits[rank] =
+            (struct rg_bits){.kernels = "Haswell", .blas = "0.3.21", .libc = "2.36", .threads = 1};
         const char *partition = rank == 0 ? first : rank == 3 ? third : NULL;
         char nodes[] = "nodes=5", given[80], *sets[] = {nodes, given};
         char pipedream[] = "pipedream", single[] = "single", *labels[] = {pipedream, single};
@@ -51,6 +62,7 @@ static void note(void *arg, int job, const char *text)
 
 static int program(struct rg_world *w, void *arg)
 {
+    here = w->rank;
     return rg_node_agree(w, &studies[w->rank], agreed[w->rank], note, arg);
 }
 
@@ -149,12 +161,36 @@ static void test_no_room(void)
     close_studies();
 }
 
+/* Two ranks differ from rank 0 in different ways: told once, of the first, and for no job that runs
+ * on rank 0 alone. */
+static void test_other_bits(void)
+{
+    open_studies(NULL, NULL);
+    strcpy(bits[2].kernels, "cortexa72");
+    strcpy(bits[3].libc, "2.99");
+    agree();
+    char wanted[200];
+    snprintf(wanted, sizeof wanted,
+             "1 weights may not equal those of one machine: OpenBLAS kernels Haswell and cortexa72 "
+             "differ for sums of %d\n",
+             rg_job_products(&studies[0].jobs[1]).longest);
+    CU_ASSERT_STRING_EQUAL(notes, wanted);
+    close_studies();
+    open_studies(NULL, NULL);
+    strcpy(bits[4].libc, "2.99");
+    agree();
+    CU_ASSERT_STRING_EQUAL(notes, "1 weights may not equal those of one machine: expf of glibc "
+                                  "2.36 and of 2.99 were not compared\n");
+    close_studies();
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"all decide the same", test_equal},
         {"rank 0 decides otherwise", test_another_first},
         {"a later rank decides otherwise", test_another_later},
-        {"a rank has no room", test_no_room}};
+        {"a rank has no room", test_no_room},
+        {"processors and libraries of ranks differ", test_other_bits}};
     return suite_main("agree", tests, RG_COUNT(tests), argc, argv);
 }

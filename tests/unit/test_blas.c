@@ -21,7 +21,7 @@ char *openblas_get_corename(void)
 
 struct outcome {
     int executions, threads;
-    char kernels[64], note[256];
+    char kernels[64], note[512];
 };
 
 static int child(char **argv)
@@ -54,7 +54,7 @@ static struct outcome run(const char *settings)
     FILE *output = popen(command, "r");
     RG_ASSERT(output);
     int fields =
-        fscanf(output, "%d %d %63s %255[^\n]", &o.executions, &o.threads, o.kernels, o.note);
+        fscanf(output, "%d %d %63s %511[^\n]", &o.executions, &o.threads, o.kernels, o.note);
     CU_ASSERT(pclose(output) == 0 && fields == 4);
     return o;
 }
@@ -118,18 +118,21 @@ static void test_kernels_missing(void)
     CU_ASSERT(strstr(o.note, "has no") != NULL);
 }
 
-/* By name, whoever comes first; the shortest length that is known where several kinds are meant. */
-static void test_alike(void)
+/* What OpenBLAS does not have it takes for something else without a word. */
+static void test_unknown_choice(void)
 {
-    CU_ASSERT_EQUAL(rg_blas_alike("Haswell", "HASWELL"), INT_MAX);
-    CU_ASSERT_EQUAL(rg_blas_alike("Haswell", "SkylakeX"), 0);
-    CU_ASSERT_EQUAL(rg_blas_alike("Sandybridge", "ARMV6"), 240);
-    CU_ASSERT_EQUAL(rg_blas_alike("armv6", "nehalem"), 240);
-    CU_ASSERT_EQUAL(rg_blas_alike("cortexa53", "cortexa72"), 256);
-    CU_ASSERT_EQUAL(rg_blas_alike("CORTEXA72", "CORTEXA53"), 256);
-    CU_ASSERT_EQUAL(rg_blas_alike("cortexa72", "neoversen1"), 320);
-    CU_ASSERT_EQUAL(rg_blas_alike("cortexa5", "cortexa72"), 0); /* no part of a name is one */
-    CU_ASSERT_EQUAL(rg_blas_alike("", "Zen"), 0);
+    struct outcome o = run("OPENBLAS_CORETYPE=CORTEXA99 TEST_WITHOUT=CORTEXA99");
+    CU_ASSERT(o.executions == 1);
+    CU_ASSERT_STRING_EQUAL(o.kernels, "Prescott");
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(o.note, "OPENBLAS_CORETYPE=\"CORTEXA99\" is no name of kernels here: OpenBLAS runs "
+                       "Prescott"));
+    o = run("OPENBLAS_CORETYPE= TEST_WITHOUT=");
+    CU_ASSERT_PTR_NOT_NULL(strstr(o.note, "OPENBLAS_CORETYPE=\"\" is no name"));
+#if defined(__x86_64__)
+    CU_ASSERT_PTR_NOT_NULL(strstr(o.note, "; it knows Prescott, "));
+#endif
+    CU_ASSERT_STRING_EQUAL(run("OPENBLAS_CORETYPE=nehalem").note, "-");
 }
 
 int main(int argc, char **argv)
@@ -137,7 +140,7 @@ int main(int argc, char **argv)
     static const struct suite_test tests[] = {
         {"an unknown processor gets what its features allow", test_unknown_processor},
         {"a user's value is left alone", test_user_decides},
-        {"kernels that give the same bits", test_alike},
+        {"a user's value that OpenBLAS does not know", test_unknown_choice},
         {"which kernels go with which features", test_features},
         {"kernels that OpenBLAS does not have", test_kernels_missing},
     };

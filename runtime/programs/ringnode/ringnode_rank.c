@@ -11,7 +11,6 @@
 #include "base/signals.h"
 #include "models/blas.h"
 #include "node/node.h"
-#include <gnu/libc-version.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -141,9 +140,7 @@ static int program(struct rg_world *w, void *arg)
     struct one_run *r = arg;
     const struct rg_board *pace = pace_of(r->node, r->job);
     struct utsname system = {0};
-    char libm[24];
     uname(&system);
-    snprintf(libm, sizeof libm, "glibc %s", gnu_get_libc_version());
     bool first = w->rank == 0 && !r->node->options.quiet;
     bool show = first && isatty(STDERR_FILENO), tell = first && r->node->progress;
     struct rg_node_options options = {.stop_accuracy = r->node->study.scenario.stop_accuracy,
@@ -154,7 +151,6 @@ static int program(struct rg_world *w, void *arg)
                                       .compared = &r->node->compared,
                                       .kept = &r->kept,
                                       .machine = system.machine,
-                                      .libm = libm,
                                       .host = rg_mesh_host(r->node->mesh, w->rank),
                                       .heat = r->node->heat ? tell_heat : NULL,
                                       .heat_arg = r->node->heat,
