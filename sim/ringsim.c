@@ -278,9 +278,9 @@ static const struct argp argp = {
 
 /* ---- main ---- */
 
-/* All nodes live in one process: a stack and messages each, and where numbers are computed what
- * they train with. */
-enum { NODE_BYTES = 128 << 10 };
+/* All nodes live in one process: a stack and messages each, of which a part is touched, and where
+ * numbers are computed what they train with. */
+enum { NODE_ADDRESSES = 128 << 10, NODE_BYTES = 24 << 10 };
 
 static int check_limits(const struct rg_study *study, struct rg_error *e)
 {
@@ -291,13 +291,15 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
         char who[100];
         if (job->refused || rg_job_fits(job, NULL) != 0)
             continue;
-        uint64_t bytes = (uint64_t)job->nodes * NODE_BYTES;
+        uint64_t nodes = (uint64_t)job->nodes, bytes = 0;
         if (job->numerics) /* the samples once, for all */
             bytes += rg_dataset_bytes(job->data, (struct rg_data_kept){true, true});
         for (int rank = 0; rank < job->nodes && job->numerics; rank++)
             bytes = rg_size_plus(bytes, job->strategy->memory(job, rank));
         snprintf(who, sizeof who, "%.64s, %d nodes in one process", job->label, job->nodes);
-        result = rg_limits_address_space(bytes, who, &why);
+        result = rg_limits_address_space(rg_size_plus(bytes, nodes * NODE_ADDRESSES), who, &why);
+        if (result == 0)
+            result = rg_limits_memory("/", rg_size_plus(bytes, nodes * NODE_BYTES), who, &why);
         if (result)
             rg_fail_at(e, study->scenario.file, 0, "%s", why.text);
     }

@@ -13,4 +13,12 @@ int rg_limits_descriptors(int more, const char *who, struct rg_error *e);
 /* So many more bytes of address space (ulimit -v). RG_ERR_NOMEM. */
 int rg_limits_address_space(uint64_t more, const char *who, struct rg_error *e);
 
+/* So many bytes of memory: what the control groups of this process (a container, a systemd unit)
+ * or the machine have in all, swap included, is not less. root: where /proc and /sys are, "/" but
+ * in tests. RG_ERR_NOMEM. */
+int rg_limits_memory(const char *root, uint64_t bytes, const char *who, struct rg_error *e);
+
+/* The least limit on memory of those control groups; INFINITY: there is none. */
+double rg_limits_group_bytes(const char *root);
+
 #endif

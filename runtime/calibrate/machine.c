@@ -3,6 +3,7 @@
 #include "calibrate/calibrate.h"
 
 #include "base/cores.h"
+#include "base/limits.h"
 #include "models/blas.h"
 #include <ctype.h>
 #include <math.h>
@@ -157,48 +158,6 @@ void rg_cal_clock(struct rg_cal_machine *m, double seen_hz, const char *held_bac
         add_doubt(m, "held back while it was measured: %s", held_back);
 }
 
-/* ---- memory ---- */
-
-static void least_of(const char *root, const char *folder, const char *below, const char *file,
-                     double *bytes)
-{
-    char path[500];
-    double limit;
-    snprintf(path, sizeof path, "%s%s/%s", folder, below, file);
-    if (read_number(root, path, &limit))
-        *bytes = fmin(*bytes, limit);
-}
-
-/* The least limit of the control groups that this process is in, up to the root: the second
- * version's one tree, or the first's of memory (Linux, Documentation/admin-guide/cgroup-v2.rst). */
-static double container_bytes(const char *root)
-{
-    char line[400];
-    double bytes = INFINITY;
-    FILE *f = open_under(root, "/proc/self/cgroup");
-    least_of(root, "/sys/fs/cgroup", "", "memory.max", &bytes);
-    least_of(root, "/sys/fs/cgroup/memory", "", "memory.limit_in_bytes", &bytes);
-    while (f && fgets(line, sizeof line, f)) {
-        line[strcspn(line, "\n")] = '\0';
-        char *names = strchr(line, ':'), *below = names ? strchr(names + 1, ':') : NULL;
-        if (!below)
-            continue;
-        *below++ = '\0';
-        bool second = names[1] == '\0', first = strstr(names, "memory") != NULL;
-        for (char *end = below; (first || second) && end && end > below - 1;) {
-            least_of(root, second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory", below,
-                     second ? "memory.max" : "memory.limit_in_bytes", &bytes);
-            end = strrchr(below, '/');
-            if (!end || end == below)
-                break;
-            *end = '\0';
-        }
-    }
-    if (f)
-        fclose(f);
-    return bytes;
-}
-
 /* "Raspberry Pi 4 Model B Rev 1.4" is "raspberry-pi-4-model-b-rev-1.4". */
 static void name_from(const char *processor, char *name, size_t size)
 {
@@ -235,7 +194,7 @@ void rg_cal_machine(struct rg_cal_machine *m, const char *root)
     m->memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     if (look_up(root, "/proc/meminfo", "MemAvailable", text, sizeof text) && strtod(text, NULL) > 0)
         m->memory_bytes = (uint64_t)(1024 * strtod(text, NULL));
-    m->memory_bytes = (uint64_t)fmin((double)m->memory_bytes, container_bytes(root));
+    m->memory_bytes = (uint64_t)fmin((double)m->memory_bytes, rg_limits_group_bytes(root));
     if (getloadavg(&m->load, 1) != 1)
         m->load = NAN;
     if (gmtime_r(&now, &utc))

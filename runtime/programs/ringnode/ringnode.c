@@ -9,8 +9,11 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/limits.h"
+#include "base/sizes.h"
 #include "models/blas.h"
 #include "result/checkpoint.h"
+#include "strategies/samples.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +165,26 @@ static int list_files(struct ringnode *node)
     return status;
 }
 
+/* What the ranks of this machine hold, against what it has. */
+static int check_memory(const struct ringnode *node, struct rg_error *e)
+{
+    int result = 0;
+    for (int i = 0; i < node->study.job_count && result == 0; i++) {
+        const struct rg_job *job = &node->study.jobs[i];
+        uint64_t bytes = 0;
+        char who[100];
+        if (job->refused || !job->numerics || rg_job_fits(job, NULL) != 0)
+            continue;
+        for (int rank = 0; rank < job->nodes; rank++)
+            if (node->local || rank == node->rank)
+                bytes = rg_size_plus(bytes, rg_job_memory(job, rank));
+        snprintf(who, sizeof who, "%.64s, %s", job->label,
+                 node->local ? "all ranks on this machine" : "this rank");
+        result = rg_limits_memory(node->metering.root, bytes, who, e);
+    }
+    return result;
+}
+
 static int run(struct ringnode *node)
 {
     struct rg_error e = {0};
@@ -173,6 +196,8 @@ static int run(struct ringnode *node)
     if (result == 0 && node->options.load)
         result = rg_checkpoint_load(node->options.load, &node->study.network, &node->study.data,
                                     &node->initial, &e);
+    if (result == 0 && check_memory(node, &e) != 0)
+        return rg_cli_complain("ringnode", e.code, e.text);
     if (result == 0)
         result = rg_study_load_data(&node->study, node->local ? RG_ANY_RANK : node->rank, &e);
     if (result) {
