@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # What must work on Debian 13 ("trixie", the base of today's Raspberry Pi OS), from a minimal system on:
-# the README's two commands, all quick tests, and the results of this machine's release.
+# the README's two commands, all quick tests, the results of this machine's release, the way from blank
+# cards to a comparison (on emulated boards), and the tests under the sanitizers.
 #   tests/debian13.sh [FOLDER]     a root of Debian 13 and a copy of the tree are kept there (build/debian13)
 #
-# Needs root, debootstrap, a build in build/release and a mirror of Debian; about half an hour. Failure
-# modes handled: a command that fails (its words, status 1); a root that is there already is used again.
+# Needs root, debootstrap, a build in build/release and a mirror of Debian; about an hour. Failure modes
+# handled: a command that fails (its words, status 1); boards that cannot be emulated here (it says so,
+# and goes on); a root that is there already is used again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD
@@ -21,13 +23,18 @@ there() {
         root=$1 tree=$2
         shift 2
         mount --make-rprivate /
+        mount --bind "$root" "$root"
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
+        mount --rbind /sys "$root/sys"
         mount -t tmpfs tmpfs "$root/tmp"
         mount -t tmpfs tmpfs "$root/run"
         mkdir -p "$root/ringtmp"
         mount --bind "$tree" "$root/ringtmp"
-        exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+        cd "$root" # not only chroot: emulated boards have namespaces of their own in it
+        pivot_root . mnt
+        umount -l mnt
+        exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
             LC_ALL=C.UTF-8 ${RG_WERROR:+RG_WERROR=$RG_WERROR} ${KERNELS:+OPENBLAS_CORETYPE=$KERNELS} \
             sh -euc "cd /ringtmp && $*"' sh "$root" "$folder/tree" "$*"
 }
@@ -69,5 +76,15 @@ for i in "${!scenarios[@]}"; do
     /usr/bin/python3 "$source/tests/support/same_results.py" "$folder/here/$i.json" \
         "$folder/tree/results/$i.json"
 done
+
+step "the board path, on emulated boards"
+there 'apt-get install -y -qq --no-install-recommends systemd-sysv openssh-server sudo iproute2 >/dev/null
+    ./setup board'
+status=0
+there 'python3 -B tests/testbed/test_board_path.py --build build/release' || status=$?
+[ "$status" -eq 0 ] || [ "$status" -eq 77 ]
+
+step "the sanitizers"
+there './setup asan && ctest --preset asan'
 
 step "done"
