@@ -205,19 +205,23 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
 {
     struct sizes s = sizes_of(layer);
     float *db = args->dw + (size_t)s.outputs * (size_t)s.taps, *cols = args->scratch;
-    if (args->dx)
+    bool input = args->half != RG_HALF_WEIGHTS, weights = args->half != RG_HALF_INPUT;
+    if (args->dx && input)
         memset(args->dx, 0, (size_t)args->batch * layer->inputs * sizeof *args->dx);
     for (int b = 0; b < args->batch; b++) {
         const float *x = args->x + (size_t)b * layer->inputs;
         const float *y = args->y + (size_t)b * layer->outputs;
         float *dy = args->dy + (size_t)b * layer->outputs;
         bool add = args->accumulate || b > 0;
-        rg_channel_bias_backward(layer->spec.activation, s.outputs, (size_t)s.pixels, y, dy, add,
-                                 db);
-        image_to_columns(layer, x, cols);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, s.outputs, s.taps, s.pixels, 1, dy,
-                    s.pixels, cols, s.pixels, add, args->dw, s.taps);
-        if (!args->dx)
+        if (input)
+            rg_channel_bias_backward(layer->spec.activation, s.outputs, (size_t)s.pixels, y, dy,
+                                     add, db);
+        if (weights) {
+            image_to_columns(layer, x, cols);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, s.outputs, s.taps, s.pixels, 1, dy,
+                        s.pixels, cols, s.pixels, add, args->dw, s.taps);
+        }
+        if (!args->dx || !input)
             continue;
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, s.taps, s.pixels, s.outputs, 1,
                     args->w, s.taps, dy, s.pixels, 0, cols, s.pixels);
@@ -240,14 +244,18 @@ static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, str
         rg_work_calls(work, samples);
         return;
     }
-    if (pass == RG_BACKWARD)
+    if (rg_pass_has_input(pass))
         rg_work_vector(work, 0, bytes * samples * (double)layer->inputs);
-    rg_bias_backward_work(layer->spec.activation, outputs, work);
-    rg_work_calls(work, samples);
-    rg_work_vector(work, 0, bytes * 2 * cols);
-    rg_work_calls(work, samples);
-    rg_work_gemm(work, s.outputs, s.taps, s.pixels, samples);
-    if (pass == RG_BACKWARD) {
+    if (pass != RG_BACKWARD_WEIGHTS) {
+        rg_bias_backward_work(layer->spec.activation, outputs, work);
+        rg_work_calls(work, samples);
+    }
+    if (rg_pass_has_weights(pass)) {
+        rg_work_vector(work, 0, bytes * 2 * cols);
+        rg_work_calls(work, samples);
+        rg_work_gemm(work, s.outputs, s.taps, s.pixels, samples);
+    }
+    if (rg_pass_has_input(pass)) {
         rg_work_gemm(work, s.taps, s.pixels, s.outputs, samples);
         rg_work_vector(work, cols, bytes * 3 * cols);
         rg_work_calls(work, samples);
@@ -268,6 +276,7 @@ const struct rg_layer_ops rg_layer_conv2d = {
     .summary = "convolution with square kernels, zeros round the image",
     .attributes = "outputs kernel stride padding activation init",
     .example = "outputs=\"3\" kernel=\"3\" padding=\"1\" activation=\"tanh\"",
+    .splits = true,
     .infer = infer,
     .init = init,
     .forward = forward,

@@ -34,11 +34,14 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
 {
     int outputs = (int)layer->outputs, inputs = (int)layer->inputs;
     float *db = args->dw + layer->inputs * layer->outputs;
-    rg_bias_backward(layer->spec.activation, args->batch, layer->outputs, args->y, args->dy,
-                     args->accumulate, db);
-    if (args->dx)
-        rg_affine_input(args->batch, outputs, inputs, args->w, args->dy, false, args->dx);
-    rg_affine_learn(args, 0, outputs, inputs, args->dy, args->x);
+    if (args->half != RG_HALF_WEIGHTS) {
+        rg_bias_backward(layer->spec.activation, args->batch, layer->outputs, args->y, args->dy,
+                         args->accumulate, db);
+        if (args->dx)
+            rg_affine_input(args->batch, outputs, inputs, args->w, args->dy, false, args->dx);
+    }
+    if (args->half != RG_HALF_INPUT)
+        rg_affine_learn(args, 0, outputs, inputs, args->dy, args->x);
 }
 
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
@@ -50,9 +53,11 @@ static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, str
         rg_bias_activate_work(layer->spec.activation, elements, work);
         return;
     }
-    rg_bias_backward_work(layer->spec.activation, elements, work);
-    rg_affine_weight_work(batch, outputs, inputs, work);
-    if (pass == RG_BACKWARD)
+    if (pass != RG_BACKWARD_WEIGHTS)
+        rg_bias_backward_work(layer->spec.activation, elements, work);
+    if (rg_pass_has_weights(pass))
+        rg_affine_weight_work(batch, outputs, inputs, work);
+    if (rg_pass_has_input(pass))
         rg_affine_input_work(batch, outputs, inputs, work);
 }
 
@@ -70,6 +75,7 @@ const struct rg_layer_ops rg_layer_dense = {
     .attributes = "outputs activation init",
     .example = "outputs=\"5\" activation=\"tanh\"",
     .fuses_update = true,
+    .splits = true,
     .infer = infer,
     .init = init,
     .forward = forward,

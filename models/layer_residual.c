@@ -43,7 +43,7 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
     rg_layer_defaults(spec, RG_ACT_RELU);
     layer->out = layer->in;
     layer->stash = (size_t)spec->hidden;
-    layer->scratch_sample = (size_t)spec->hidden; /* dh */
+    layer->between = (size_t)spec->hidden; /* dh */
     layer->parameters = parts_of(layer).b2 + layer->inputs;
     return 0;
 }
@@ -69,25 +69,32 @@ static void forward(const struct rg_layer *layer, const struct rg_pass_args *arg
     rg_affine_forward(args->batch, p.width, p.hidden, args->w + p.w2, h, true, args->y);
 }
 
-static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
+static void backward_input(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     struct parts p = parts_of(layer);
     int batch = args->batch;
-    const float *h = args->stash;
-    float *dh = args->scratch, *dw = args->dw;
+    float *dh = args->between, *dw = args->dw;
 
     rg_bias_backward(RG_ACT_IDENTITY, batch, layer->outputs, args->y, args->dy, args->accumulate,
                      dw + p.b2);
     rg_affine_input(batch, p.width, p.hidden, args->w + p.w2, args->dy, false, dh);
-    rg_affine_learn(args, p.w2, p.width, p.hidden, args->dy, h);
-
-    rg_bias_backward(layer->spec.activation, batch, layer->stash, h, dh, args->accumulate,
+    rg_bias_backward(layer->spec.activation, batch, layer->stash, args->stash, dh, args->accumulate,
                      dw + p.b1);
     if (args->dx) {
         memcpy(args->dx, args->dy, (size_t)batch * layer->inputs * sizeof *args->dx);
         rg_affine_input(batch, p.hidden, p.width, args->w, dh, true, args->dx);
     }
-    rg_affine_learn(args, 0, p.hidden, p.width, dh, args->x);
+}
+
+static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
+{
+    struct parts p = parts_of(layer);
+    if (args->half != RG_HALF_WEIGHTS)
+        backward_input(layer, args);
+    if (args->half == RG_HALF_INPUT)
+        return;
+    rg_affine_learn(args, p.w2, p.width, p.hidden, args->dy, args->stash);
+    rg_affine_learn(args, 0, p.hidden, p.width, args->between, args->x);
 }
 
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
@@ -102,12 +109,18 @@ static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, str
         rg_affine_forward_work(batch, p.width, p.hidden, work);
         return;
     }
-    rg_bias_backward_work(RG_ACT_IDENTITY, wide, work);
-    rg_affine_weight_work(batch, p.width, p.hidden, work);
-    rg_affine_input_work(batch, p.width, p.hidden, work);
-    rg_bias_backward_work(activation, inner, work);
-    rg_affine_weight_work(batch, p.hidden, p.width, work);
-    if (pass == RG_BACKWARD) {
+    bool weights = rg_pass_has_weights(pass), input = pass != RG_BACKWARD_WEIGHTS;
+    if (input)
+        rg_bias_backward_work(RG_ACT_IDENTITY, wide, work);
+    if (weights)
+        rg_affine_weight_work(batch, p.width, p.hidden, work);
+    if (input) {
+        rg_affine_input_work(batch, p.width, p.hidden, work);
+        rg_bias_backward_work(activation, inner, work);
+    }
+    if (weights)
+        rg_affine_weight_work(batch, p.hidden, p.width, work);
+    if (rg_pass_has_input(pass)) {
         rg_work_vector(work, 0, 2 * sizeof(float) * wide);
         rg_affine_input_work(batch, p.hidden, p.width, work);
     }
@@ -129,6 +142,7 @@ const struct rg_layer_ops rg_layer_residual = {
     .attributes = "hidden activation init",
     .example = "hidden=\"9\" activation=\"tanh\"",
     .fuses_update = true,
+    .splits = true,
     .infer = infer,
     .init = init,
     .forward = forward,

@@ -20,3 +20,8 @@ const struct rg_layer_ops *rg_layer_kind(const char *name)
             return *kind;
     return NULL;
 }
+
+bool rg_layer_splits(const struct rg_layer *layer)
+{
+    return layer->parameters == 0 || layer->spec.ops->splits;
+}

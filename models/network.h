@@ -44,8 +44,8 @@ struct rg_layer {
     size_t inputs, outputs;   /* floats a sample */
     size_t stash;             /* floats a sample kept for backward beside input and output */
     size_t parameters, first; /* count; offset in the network's vector */
-    size_t scratch;           /* floats needed while a pass runs, whatever the batch... */
-    size_t scratch_sample;    /* ... and per sample on top */
+    size_t scratch;           /* floats needed while a pass runs, whatever the batch */
+    size_t between; /* floats a sample that the first half of backward leaves for the second */
     int depth; /* layers of the same kind in the network; residual blocks start the smaller for it
                 */
 };
@@ -57,13 +57,40 @@ struct rg_tensor {
     size_t offset, count;
 };
 
-enum rg_pass { RG_FORWARD, RG_BACKWARD, RG_BACKWARD_FIRST /* no gradient of the input */ };
+enum rg_pass {
+    RG_FORWARD,
+    RG_BACKWARD,
+    RG_BACKWARD_FIRST, /* no gradient of the input */
+    /* Backward in two halves ("B" and "W" of Qi et al. 2024, "Zero bubble pipeline parallelism"):
+     * through the layer to its input, then the gradients of its weights. */
+    RG_BACKWARD_INPUT,
+    RG_BACKWARD_INPUT_FIRST, /* it only prepares the second half */
+    RG_BACKWARD_WEIGHTS
+};
+
+/* Which parts a backward pass has. */
+static inline bool rg_pass_has_input(enum rg_pass pass)
+{
+    return pass == RG_BACKWARD || pass == RG_BACKWARD_INPUT;
+}
+
+static inline bool rg_pass_has_weights(enum rg_pass pass)
+{
+    return pass == RG_BACKWARD || pass == RG_BACKWARD_FIRST || pass == RG_BACKWARD_WEIGHTS;
+}
+
+enum rg_half { RG_WHOLE, RG_HALF_INPUT, RG_HALF_WEIGHTS };
 
 /* Arguments of a pass over one layer, `batch` samples at once, samples are rows. A pass never
  * allocates. forward: overwrites y and stash. backward: dy may be destroyed; dx (NULL: not wanted)
  * is overwritten; dw is added to where accumulate is set, else overwritten. With `update` (w
  * itself, accumulate not set; only kinds that fuse the update are given it) backward takes a step
- * of SGD, w -= rate * gradient, of all parameters, and dw is room to work in. */
+ * of SGD, w -= rate * gradient, of all parameters, and dw is room to work in.
+ *
+ * Kinds that split run backward in halves too, to the same bits: the first gives dx and the
+ * gradients of biases, and leaves dy (destroyed in its way) and `between` for the second, which
+ * gives those of weights. The second may come any time later, the seconds of several batches in the
+ * order of their firsts; x, y, stash, dy and between must be what they were. */
 struct rg_pass_args {
     int batch;
     const float *w; /* [parameters] */
@@ -76,7 +103,9 @@ struct rg_pass_args {
     bool accumulate;
     float *update; /* [parameters] or NULL */
     float rate;
-    float *scratch; /* [scratch + batch * scratch_sample] */
+    enum rg_half half;
+    float *between; /* [batch x between] */
+    float *scratch; /* [scratch] */
 };
 
 struct rg_random;
@@ -87,6 +116,7 @@ struct rg_layer_ops {
     const char *attributes; /* space-separated names it takes: "outputs activation init" */
     const char *example;    /* attributes of a small one for tests, as a network file has them */
     bool fuses_update;      /* backward takes the step itself where args->update is given */
+    bool splits; /* backward runs in halves; a kind without parameters has no second half */
     /* Resolve defaults in spec; fill out, stash, parameters, scratch from spec and in (inputs and
      * outputs follow from in and out); complain about impossible sizes, without file and line. */
     int (*infer)(struct rg_layer *layer, struct rg_error *e);
@@ -96,6 +126,9 @@ struct rg_layer_ops {
     void (*cost)(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work);
     int (*tensors)(const struct rg_layer *layer, struct rg_tensor tensors[4]); /* returns count */
 };
+
+/* Can its backward pass run in halves? */
+bool rg_layer_splits(const struct rg_layer *layer);
 
 /* NULL-terminated table of all layer kinds, and a look-up by name (NULL: unknown). */
 extern const struct rg_layer_ops *const rg_layer_kinds[];

@@ -61,6 +61,23 @@ float *rg_stage_output(const struct rg_stage *stage, int batch, float *stash)
     return stash + rg_stage_stash(stage, batch) - output_of(last, batch);
 }
 
+static uint64_t between_of(const struct rg_layer *layer, int batch)
+{
+    return aligned(rg_size_times((uint64_t)batch, layer->between));
+}
+
+uint64_t rg_stage_halves(const struct rg_stage *stage, int batch)
+{
+    uint64_t sum = 0;
+    for (int i = stage->from; i < stage->to; i++) {
+        const struct rg_layer *layer = layer_at(stage, i);
+        sum = rg_size_plus(sum, between_of(layer, batch));
+        if (i + 1 < stage->to)
+            sum = rg_size_plus(sum, output_of(layer, batch));
+    }
+    return sum;
+}
+
 /* Floats of one gradient between two layers of the stage: backward keeps two of them. */
 static uint64_t gradient_size(const struct rg_stage *stage, int batch)
 {
@@ -75,10 +92,9 @@ uint64_t rg_stage_scratch(const struct rg_stage *stage, int batch)
     uint64_t most = 0;
     for (int i = stage->from; i < stage->to; i++) {
         const struct rg_layer *layer = layer_at(stage, i);
-        uint64_t samples = rg_size_times((uint64_t)batch, layer->scratch_sample);
-        most = RG_MAX(most, rg_size_plus(layer->scratch, samples));
+        most = RG_MAX(most, rg_size_plus(aligned(layer->scratch), between_of(layer, batch)));
     }
-    return rg_size_plus(rg_size_times(2, gradient_size(stage, batch)), aligned(most));
+    return rg_size_plus(rg_size_times(2, gradient_size(stage, batch)), most);
 }
 
 void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, const float *x,
@@ -96,8 +112,9 @@ void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, c
     }
 }
 
-/* args: as for a layer, but of the whole stage. */
-static void backward(const struct rg_stage *stage, struct rg_pass_args args)
+/* args: as for a layer, but of the whole stage; halves: what lies between the layers' halves, from
+ * the last to the first, where the pass is one half; else NULL. */
+static void backward(const struct rg_stage *stage, struct rg_pass_args args, float *halves)
 {
     uint64_t gradient = gradient_size(stage, args.batch);
     float *buffers[2] = {args.scratch, args.scratch + gradient};
@@ -116,7 +133,15 @@ static void backward(const struct rg_stage *stage, struct rg_pass_args args)
         one.stash = end = one.y - stash_of(layer, args.batch);
         one.x = first ? args.x : end - output_of(layer_at(stage, i - 1), args.batch);
         one.dx = first ? args.dx : buffers[i % 2];
-        layer->spec.ops->backward(layer, &one);
+        one.between = one.scratch + aligned(layer->scratch);
+        if (halves) {
+            one.between = halves;
+            halves += between_of(layer, args.batch);
+            one.dx = first ? args.dx : halves;
+            halves += first ? 0 : output_of(layer_at(stage, i - 1), args.batch);
+        }
+        if (args.half != RG_HALF_WEIGHTS || layer->parameters > 0)
+            layer->spec.ops->backward(layer, &one);
         if (args.update && !one.update)
             rg_sgd(args.rate, layer->parameters, args.update + at, one.dw);
         args.dy = one.dx;
@@ -127,43 +152,91 @@ void rg_stage_backward(const struct rg_stage *stage, int batch, const float *w, 
                        float *stash, float *dy, float *dx, float *dw, bool accumulate,
                        float *scratch)
 {
-    backward(stage, (struct rg_pass_args){.batch = batch,
-                                          .w = w,
-                                          .x = x,
-                                          .stash = stash,
-                                          .dy = dy,
-                                          .dx = dx,
-                                          .dw = dw,
-                                          .accumulate = accumulate,
-                                          .scratch = scratch});
+    backward(stage,
+             (struct rg_pass_args){.batch = batch,
+                                   .w = w,
+                                   .x = x,
+                                   .stash = stash,
+                                   .dy = dy,
+                                   .dx = dx,
+                                   .dw = dw,
+                                   .accumulate = accumulate,
+                                   .scratch = scratch},
+             NULL);
+}
+
+void rg_stage_backward_input(const struct rg_stage *stage, int batch, const float *w,
+                             const float *x, float *stash, float *dy, float *dx, float *dw,
+                             bool accumulate, float *halves, float *scratch)
+{
+    backward(stage,
+             (struct rg_pass_args){.batch = batch,
+                                   .w = w,
+                                   .x = x,
+                                   .stash = stash,
+                                   .dy = dy,
+                                   .dx = dx,
+                                   .dw = dw,
+                                   .accumulate = accumulate,
+                                   .half = RG_HALF_INPUT,
+                                   .scratch = scratch},
+             halves);
+}
+
+void rg_stage_backward_weights(const struct rg_stage *stage, int batch, const float *w,
+                               const float *x, float *stash, float *dy, float *dw, bool accumulate,
+                               float *halves, float *scratch)
+{
+    backward(stage,
+             (struct rg_pass_args){.batch = batch,
+                                   .w = w,
+                                   .x = x,
+                                   .stash = stash,
+                                   .dy = dy,
+                                   .dw = dw,
+                                   .accumulate = accumulate,
+                                   .half = RG_HALF_WEIGHTS,
+                                   .scratch = scratch},
+             halves);
 }
 
 void rg_stage_backward_sgd(const struct rg_stage *stage, int batch, float *w, const float *x,
                            float *stash, float *dy, float *dx, float *dw, float rate,
                            float *scratch)
 {
-    backward(stage, (struct rg_pass_args){.batch = batch,
-                                          .w = w,
-                                          .x = x,
-                                          .stash = stash,
-                                          .dy = dy,
-                                          .dx = dx,
-                                          .dw = dw,
-                                          .update = w,
-                                          .rate = rate,
-                                          .scratch = scratch});
+    backward(stage,
+             (struct rg_pass_args){.batch = batch,
+                                   .w = w,
+                                   .x = x,
+                                   .stash = stash,
+                                   .dy = dy,
+                                   .dx = dx,
+                                   .dw = dw,
+                                   .update = w,
+                                   .rate = rate,
+                                   .scratch = scratch},
+             NULL);
+}
+
+/* The pass over one layer in that of a stage; kinds without parameters know no halves. */
+static enum rg_pass pass_of(const struct rg_layer *layer, enum rg_pass pass, bool first)
+{
+    bool half = pass == RG_BACKWARD_INPUT || pass == RG_BACKWARD_INPUT_FIRST;
+    if (pass == RG_FORWARD || pass == RG_BACKWARD_WEIGHTS)
+        return pass;
+    if (half && layer->parameters > 0)
+        return first ? RG_BACKWARD_INPUT_FIRST : RG_BACKWARD_INPUT;
+    return first ? RG_BACKWARD_FIRST : RG_BACKWARD;
 }
 
 void rg_stage_work(const struct rg_stage *stage, int batch, enum rg_pass pass, struct rg_work *work)
 {
+    bool without = pass == RG_BACKWARD_FIRST || pass == RG_BACKWARD_INPUT_FIRST;
     for (int n = 0; n < stage->to - stage->from; n++) {
         int i = pass == RG_FORWARD ? stage->from + n : stage->to - 1 - n;
-        bool first =
-            pass != RG_FORWARD && (i == 0 || (pass == RG_BACKWARD_FIRST && i == stage->from));
         const struct rg_layer *layer = layer_at(stage, i);
-        enum rg_pass inner = pass == RG_FORWARD ? RG_FORWARD
-                             : first            ? RG_BACKWARD_FIRST
-                                                : RG_BACKWARD;
-        layer->spec.ops->cost(layer, batch, inner, work);
+        bool first = i == 0 || (without && i == stage->from);
+        if (pass != RG_BACKWARD_WEIGHTS || layer->parameters > 0)
+            layer->spec.ops->cost(layer, batch, pass_of(layer, pass, first), work);
     }
 }

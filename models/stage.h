@@ -20,6 +20,9 @@ size_t rg_stage_outputs(const struct rg_stage *stage); /* floats a sample */
 uint64_t rg_stage_stash(const struct rg_stage *stage, int batch);
 /* The stage's output inside a stash of that batch. */
 float *rg_stage_output(const struct rg_stage *stage, int batch, float *stash);
+/* Floats that one half of backward leaves for the other, beside dy: the gradients between layers,
+ * and within them. */
+uint64_t rg_stage_halves(const struct rg_stage *stage, int batch);
 /* Floats of scratch for either pass at up to that batch. */
 uint64_t rg_stage_scratch(const struct rg_stage *stage, int batch);
 
@@ -32,6 +35,17 @@ void rg_stage_backward(const struct rg_stage *stage, int batch, const float *w, 
                        float *stash, float *dy, float *dx, float *dw, bool accumulate,
                        float *scratch);
 
+/* rg_stage_backward in two halves, of stages whose layers all split: the same bits. The first gives
+ * dx and the gradients of biases; x, stash and dy (which it changes) must stay for the second, with
+ * `halves`, rg_stage_halves floats that it fills. Several batches may wait for their second half,
+ * whose order is that of the first. */
+void rg_stage_backward_input(const struct rg_stage *stage, int batch, const float *w,
+                             const float *x, float *stash, float *dy, float *dx, float *dw,
+                             bool accumulate, float *halves, float *scratch);
+void rg_stage_backward_weights(const struct rg_stage *stage, int batch, const float *w,
+                               const float *x, float *stash, float *dy, float *dw, bool accumulate,
+                               float *halves, float *scratch);
+
 /* rg_stage_backward (overwriting dw) and a step of plain SGD in one, w -= rate * dw: the same bits
  * as the two, but a small batch reads and writes the parameters once less often. For updates whose
  * gradient nobody else needs. dw is room to work in. */
@@ -40,7 +54,7 @@ void rg_stage_backward_sgd(const struct rg_stage *stage, int batch, float *w, co
                            float *scratch);
 
 /* Append the cost of a pass. RG_BACKWARD drops to RG_BACKWARD_FIRST for layer 0 of the network by
- * itself: its input needs no gradient. */
+ * itself, as RG_BACKWARD_INPUT to RG_BACKWARD_INPUT_FIRST: its input needs no gradient. */
 void rg_stage_work(const struct rg_stage *stage, int batch, enum rg_pass pass,
                    struct rg_work *work);
 

@@ -119,6 +119,51 @@ static void test_update(void)
         }
 }
 
+/* Two batches go backward in halves, the second half of the first after the first half of the
+ * second: the gradients of backward as a whole, to the bit, whatever lies in the buffers. */
+static void test_halves(void)
+{
+    int split = 0;
+    for (int k = 0; rg_layer_kinds[k]; k++)
+        for (int batch = 1; batch <= BATCH; batch++) {
+            struct probe p;
+            probe_open(&p, network_of(rg_layer_kinds[k], false), batch);
+            if (!rg_layer_splits(&p.network.layers[0])) {
+                probe_free(&p);
+                continue;
+            }
+            split++;
+            size_t n = p.network.parameters, outputs = (size_t)batch * CLASSES;
+            size_t inputs = (size_t)batch * rg_stage_inputs(&p.stage);
+            uint64_t between = rg_stage_halves(&p.stage, batch);
+            float *whole = floats(p.mem, n), *dx = floats(p.mem, inputs);
+            float *halves[2], *dy[2];
+            rg_stage_forward(&p.stage, batch, p.w, p.x, p.stash, p.scratch);
+            spoil(p.dw, n);
+            for (int m = 0; m < 2; m++)
+                backward(&p, dx, m > 0);
+            memcpy(whole, p.dw, n * sizeof *whole);
+            spoil(p.dw, n);
+            for (int m = 0; m < 2; m++) {
+                halves[m] = floats(p.mem, between);
+                dy[m] = floats(p.mem, outputs);
+                spoil(halves[m], between);
+                spoil(p.dx, inputs);
+                memcpy(dy[m], p.weight, outputs * sizeof *p.weight);
+                rg_stage_backward_input(&p.stage, batch, p.w, p.x, p.stash, dy[m], p.dx, p.dw,
+                                        m > 0, halves[m], p.scratch);
+                spoil(p.scratch, rg_stage_scratch(&p.stage, batch));
+                CU_ASSERT(memcmp(dx, p.dx, inputs * sizeof *dx) == 0);
+            }
+            for (int m = 0; m < 2; m++)
+                rg_stage_backward_weights(&p.stage, batch, p.w, p.x, p.stash, dy[m], p.dw, m > 0,
+                                          halves[m], p.scratch);
+            CU_ASSERT(memcmp(whole, p.dw, n * sizeof *whole) == 0);
+            probe_free(&p);
+        }
+    CU_ASSERT(split >= 4 * BATCH); /* all kinds of this build */
+}
+
 /* A batch learnt by heart: the loss falls to a tenth, and every tensor of the kind has moved. */
 static void test_learns(void)
 {
@@ -153,6 +198,29 @@ static void test_learns(void)
     }
 }
 
+static double seconds_of(const struct rg_layer *layer, enum rg_pass pass)
+{
+    /* A pass's flops, bytes, calls and products, each weighed as no other is. */
+    double seconds = 0;
+    struct rg_work work = {0};
+    layer->spec.ops->cost(layer, BATCH, pass, &work);
+    for (int i = 0; i < work.count; i++)
+        seconds += work.cost[i].flops + 1e-3 * work.cost[i].bytes + 1e3 * work.cost[i].calls;
+    rg_work_free(&work);
+    return seconds;
+}
+
+/* Two halves are as dear as the whole, with the gradient of the input and without. */
+static void check_halves(const struct rg_layer *layer)
+{
+    double weights = seconds_of(layer, RG_BACKWARD_WEIGHTS);
+    CU_ASSERT(weights > 0);
+    CU_ASSERT_DOUBLE_EQUAL(seconds_of(layer, RG_BACKWARD_INPUT) + weights,
+                           seconds_of(layer, RG_BACKWARD), 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(seconds_of(layer, RG_BACKWARD_INPUT_FIRST) + weights,
+                           seconds_of(layer, RG_BACKWARD_FIRST), 1e-6);
+}
+
 /* Work grows with the batch, and a pass without the input's gradient is no dearer. */
 static void test_work(void)
 {
@@ -170,6 +238,8 @@ static void test_work(void)
         for (int pass = RG_FORWARD; pass <= RG_BACKWARD; pass++)
             CU_ASSERT(flops[pass][0] > 0 && flops[pass][1] > flops[pass][0]);
         CU_ASSERT(flops[RG_BACKWARD_FIRST][1] <= flops[RG_BACKWARD][1]);
+        if (layer->spec.ops->splits)
+            check_halves(layer);
         rg_network_free(&network);
     }
 }
@@ -181,6 +251,7 @@ int main(int argc, char **argv)
         {"micro-batches add up", test_micro_batches},
         {"every cut gives the same bits", test_cut},
         {"the step within backward", test_update},
+        {"halves", test_halves},
         {"a batch learnt by heart", test_learns},
         {"work", test_work},
     };

@@ -25,7 +25,7 @@ static struct rg_network mixed(void)
  * the phase that they have in the network's vector. */
 struct node {
     struct rg_stage stage;
-    float *w, *dw, *x, *stash, *dy, *dx, *scratch;
+    float *w, *dw, *x, *stash, *dy, *dx, *halves, *scratch;
 };
 
 static float *phased(struct rg_mem *mem, size_t n, size_t offset)
@@ -46,15 +46,25 @@ static struct node node_make(struct rg_mem *mem, const struct rg_network *networ
     node.dx = floats(mem, (size_t)batch * rg_stage_inputs(&node.stage));
     node.dy = floats(mem, (size_t)batch * rg_stage_outputs(&node.stage));
     node.stash = floats(mem, rg_stage_stash(&node.stage, batch));
+    node.halves = floats(mem, rg_stage_halves(&node.stage, batch));
     node.scratch = floats(mem, rg_stage_scratch(&node.stage, batch));
     memcpy(node.w, w + first, n * sizeof *w);
     return node;
 }
 
-/* Forward and backward of micro-batches through stages cut at `cuts`; the gradients of all
- * parameters to dw. */
+static void backward_in_halves(struct node *node, int batch, float *dx, bool accumulate)
+{
+    rg_stage_backward_input(&node->stage, batch, node->w, node->x, node->stash, node->dy, dx,
+                            node->dw, accumulate, node->halves, node->scratch);
+    spoil(node->scratch, rg_stage_scratch(&node->stage, batch));
+    rg_stage_backward_weights(&node->stage, batch, node->w, node->x, node->stash, node->dy,
+                              node->dw, accumulate, node->halves, node->scratch);
+}
+
+/* Forward and backward (whole, or in halves) of micro-batches through stages cut at `cuts`; the
+ * gradients of all parameters to dw. */
 static void run(const struct rg_network *network, const int *cuts, int stages, int batch,
-                int micro_batches, const float *w, const float *x, float *dw)
+                int micro_batches, bool halves, const float *w, const float *x, float *dw)
 {
     struct rg_mem *mem = rg_mem_new(RG_MEM_REAL);
     struct node nodes[LAYERS];
@@ -71,8 +81,11 @@ static void run(const struct rg_network *network, const int *cuts, int stages, i
         }
         for (int s = stages - 1; s >= 0; s--) {
             struct node *node = &nodes[s];
-            rg_stage_backward(&node->stage, batch, node->w, node->x, node->stash, node->dy,
-                              s > 0 ? node->dx : NULL, node->dw, m > 0, node->scratch);
+            if (halves)
+                backward_in_halves(node, batch, s > 0 ? node->dx : NULL, m > 0);
+            else
+                rg_stage_backward(&node->stage, batch, node->w, node->x, node->stash, node->dy,
+                                  s > 0 ? node->dx : NULL, node->dw, m > 0, node->scratch);
             if (s > 0)
                 memcpy(nodes[s - 1].dy, node->dx,
                        (size_t)batch * rg_stage_inputs(&node->stage) * sizeof *node->dx);
@@ -99,16 +112,17 @@ static void test_cuts(void)
     draw(random, 0.2, n, w);
     draw(random, 1, inputs, x);
     for (size_t b = 0; b < RG_COUNT(batches); b++) {
-        run(&network, cuts[0], 1, batches[b], MICRO_BATCHES, w, x, one);
+        run(&network, cuts[0], 1, batches[b], MICRO_BATCHES, false, w, x, one);
         double sum = 0;
         for (size_t i = 0; i < n; i++)
             sum += fabs(one[i]);
         CU_ASSERT(isfinite(sum) && sum > 0);
-        for (size_t c = 1; c < RG_COUNT(cuts); c++) {
-            spoil(cut, n);
-            run(&network, cuts[c], stages[c], batches[b], MICRO_BATCHES, w, x, cut);
-            CU_ASSERT(memcmp(one, cut, n * sizeof *one) == 0);
-        }
+        for (size_t c = 0; c < RG_COUNT(cuts); c++)
+            for (int halves = 0; halves < 2; halves++) {
+                spoil(cut, n);
+                run(&network, cuts[c], stages[c], batches[b], MICRO_BATCHES, halves, w, x, cut);
+                CU_ASSERT(memcmp(one, cut, n * sizeof *one) == 0);
+            }
     }
     rg_random_free(random);
     rg_mem_free(mem);
