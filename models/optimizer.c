@@ -3,6 +3,8 @@
 #include "base/check.h"
 #include "models/clones.h"
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 const struct rg_optimizer_info rg_optimizer_infos[] = {
     [RG_SGD] = {"sgd", "w -= rate g"},
@@ -108,6 +110,46 @@ static void adam(float rate, float beta1, float beta2, float epsilon, size_t n, 
     }
 }
 
+/* v as ever; w -= by_v v + by_g g */
+RG_CLONES
+static void momentum_late(float by_v, float by_g, float mu, size_t n, float *restrict w,
+                          const float *restrict g, float *restrict v)
+{
+    for (size_t i = 0; i < n; i++) {
+        v[i] = mu * v[i] + g[i];
+        w[i] -= by_v * v[i] + by_g * g[i];
+    }
+}
+
+/* Likewise, of Adam's mean. */
+RG_CLONES
+static void adam_late(float by_m, float by_g, float beta1, float beta2, float epsilon, size_t n,
+                      float *restrict w, const float *restrict g, float *restrict m,
+                      float *restrict v)
+{
+    for (size_t i = 0; i < n; i++) {
+        m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+        v[i] = beta2 * v[i] + (1 - beta2) * (g[i] * g[i]);
+        w[i] -= (by_m * m[i] + by_g * g[i]) / (sqrtf(v[i]) + epsilon);
+    }
+}
+
+RG_CLONES
+static void ahead_by_mean(float rate, float epsilon, size_t n, const float *restrict w,
+                          const float *restrict m, const float *restrict v, float *restrict ahead)
+{
+    for (size_t i = 0; i < n; i++)
+        ahead[i] = w[i] - rate * m[i] / (sqrtf(v[i]) + epsilon);
+}
+
+RG_CLONES
+static void ahead_by_velocity(float rate, size_t n, const float *restrict w,
+                              const float *restrict v, float *restrict ahead)
+{
+    for (size_t i = 0; i < n; i++)
+        ahead[i] = w[i] - rate * v[i];
+}
+
 /* base^n by squaring: the same bits on every processor, which the C library's pow has not. */
 static double whole_power(double base, long n)
 {
@@ -117,23 +159,84 @@ static double whole_power(double base, long n)
     return power;
 }
 
+/* a of a v + b g: what is left of a gradient's share in the velocity after as many steps as it is
+ * late, momentum^late, the mean over those late by a step more and by a step less. b = (1 - a) /
+ * (1 - momentum) is what it would have moved the weights by in these steps (spike compensation:
+ * Kosson et al. 2020, section 3.1). Both are 1 and 0 where nothing is late. */
+static double left_of(const struct rg_optimizer *o)
+{
+    double more = (double)(o->late % o->every) / o->every;
+    return whole_power(o->momentum, o->late / o->every) * (1 - more + more * o->momentum);
+}
+
+static void step_momentum(const struct rg_optimizer *o, float rate, size_t n, float *w,
+                          const float *gradient, float *v)
+{
+    if (o->late == 0) {
+        momentum(rate, o->momentum, n, w, gradient, v);
+    } else {
+        double a = left_of(o), b = (1 - a) / (1 - o->momentum);
+        momentum_late((float)(rate * a), (float)(rate * b), o->momentum, n, w, gradient, v);
+    }
+}
+
+/* rate m^ / (sqrt(v^) + epsilon), m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t): both sides of the
+ * fraction times sqrt(1 - beta2^t).
+ *
+ * Late gradients: m is (1 - beta1) times a velocity u = beta1 u + g, so that a u + b g becomes
+ * a m + (1 - a) g. The gradients' weights in it add up to a (1 - beta1^t) + 1 - a = 1 - a beta1^t,
+ * by which it is divided in place of 1 - beta1^t. v, a mean over 1 / (1 - beta2) = 1000 steps, is
+ * taken to be the same a few steps later. Derived here. */
+static void step_adam(const struct rg_optimizer *o, float rate, long step, size_t n, float *w,
+                      const float *gradient, float *state)
+{
+    double first = whole_power(o->momentum, step);
+    double second = sqrt(1 - whole_power(o->beta2, step));
+    float epsilon = (float)(o->epsilon * second);
+    if (o->late == 0) {
+        adam((float)(rate * second / (1 - first)), o->momentum, o->beta2, epsilon, n, w, gradient,
+             state, state + n);
+    } else {
+        double a = left_of(o), scale_by = rate * second / (1 - a * first);
+        adam_late((float)(scale_by * a), (float)(scale_by * (1 - a)), o->momentum, o->beta2,
+                  epsilon, n, w, gradient, state, state + n);
+    }
+}
+
+void rg_optimizer_predict(const struct rg_optimizer *o, long step, size_t n, const float *w,
+                          const float *state, float *ahead)
+{
+    RG_ASSERT(o->kind != RG_SGD && o->late > 0);
+    double far = rg_optimizer_rate(o, step + 1) * ((double)o->late / o->every);
+    if (step == 0) { /* it has no velocity yet */
+        memcpy(ahead, w, n * sizeof *ahead);
+    } else if (o->kind == RG_MOMENTUM) {
+        ahead_by_velocity((float)far, n, w, state, ahead);
+    } else {
+        double first = 1 - whole_power(o->momentum, step);
+        double second = sqrt(1 - whole_power(o->beta2, step));
+        ahead_by_mean((float)(far * second / first), (float)(o->epsilon * second), n, w, state,
+                      state + n, ahead);
+    }
+}
+
+void rg_optimizer_predict_work(const struct rg_optimizer *optimizer, size_t n, struct rg_work *work)
+{
+    bool adam = optimizer->kind == RG_ADAM;
+    rg_work_vector(work, (adam ? 5 : 2) * (double)n, (adam ? 4 : 3) * sizeof(float) * (double)n);
+}
+
 void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
                        const float *gradient, float *state)
 {
     RG_ASSERT(step >= 1);
     float rate = rg_optimizer_rate(optimizer, step);
-    if (optimizer->kind == RG_SGD) {
+    if (optimizer->kind == RG_SGD)
         rg_sgd(rate, n, w, gradient);
-    } else if (optimizer->kind == RG_MOMENTUM) {
-        momentum(rate, optimizer->momentum, n, w, gradient, state);
-    } else {
-        /* rate m^ / (sqrt(v^) + epsilon), m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t): both
-         * sides of the fraction times sqrt(1 - beta2^t). */
-        double first = 1 - whole_power(optimizer->momentum, step);
-        double second = sqrt(1 - whole_power(optimizer->beta2, step));
-        adam((float)(rate * second / first), optimizer->momentum, optimizer->beta2,
-             (float)(optimizer->epsilon * second), n, w, gradient, state, state + n);
-    }
+    else if (optimizer->kind == RG_MOMENTUM)
+        step_momentum(optimizer, rate, n, w, gradient, state);
+    else
+        step_adam(optimizer, rate, step, n, w, gradient, state);
 }
 
 void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg_work *work)
@@ -145,6 +248,7 @@ void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg
         rg_work_vector(work, 2 * count, sizeof(float) * count);
         rg_work_vector(work, count, 2 * sizeof(float) * count);
     }
-    rg_work_vector(work, flops[optimizer->kind] * count,
+    double late = optimizer->late > 0 ? 2 : 0; /* a product and a sum more */
+    rg_work_vector(work, (flops[optimizer->kind] + late) * count,
                    moves[optimizer->kind] * sizeof(float) * count);
 }

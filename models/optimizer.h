@@ -15,6 +15,9 @@ struct rg_optimizer {
     float beta2, epsilon; /* Adam (Kingma and Ba 2015) */
     long ramp;  /* steps in which the rate rises to its value in a straight line; 0: none */
     float clip; /* a layer's gradient is made no longer than this; 0: as it is */
+    /* The step allows for gradients of weights that are late / every updates old on average, some
+     * of them late / every rounded down, the others rounded up; late 0: it does not. */
+    int late, every;
 };
 
 /* In the order of the kinds; the last has no name. */
@@ -42,6 +45,13 @@ void rg_clip(float most, size_t n, float *gradient);
  * vector gives the same result. */
 void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
                        const float *gradient, float *state);
+/* Where the weights will be when a gradient that is begun now, after `step` steps, is applied:
+ * ahead = w - rate (late / every) velocity (linear weight prediction; Kosson et al. 2020, section
+ * 3.2, of weights by their velocity). ahead [n] is not w. Not for RG_SGD, which has no velocity. */
+void rg_optimizer_predict(const struct rg_optimizer *optimizer, long step, size_t n, const float *w,
+                          const float *state, float *ahead);
+void rg_optimizer_predict_work(const struct rg_optimizer *optimizer, size_t n,
+                               struct rg_work *work);
 /* The step of RG_SGD alone: w -= rate * gradient. */
 void rg_sgd(float rate, size_t n, float *w, const float *gradient);
 /* Of a step on n parameters, with the clipping of their gradient. */

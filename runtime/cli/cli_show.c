@@ -255,6 +255,8 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
         fprintf(stream, " after a ramp of %ld updates", t->optimizer.ramp);
     if (t->optimizer.clip > 0)
         fprintf(stream, ", gradients clipped to %g", t->optimizer.clip);
+    if (t->compensate)
+        fputs(", delays compensated", stream);
     fprintf(stream, ", %d thread%s a node, numerics %s\n", t->threads, t->threads == 1 ? "" : "s",
             t->numerics ? "real" : "skip");
     if (study->data.train % t->batch > 0 && study->data.train > t->batch)

@@ -58,6 +58,7 @@ struct rg_training {
     int epochs;      /* passes over the training samples; the last incomplete batch is left out */
     long iterations; /* > 0: so many updates, whatever the epochs */
     struct rg_optimizer optimizer;
+    bool compensate; /* streams allow for the delay of their gradients */
     bool numerics;           /* false: skip them, charge their time only */
     int threads;             /* cores that training uses on a node */
     double clock;            /* Hz of all boards; 0: their highest */

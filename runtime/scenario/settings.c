@@ -114,9 +114,13 @@ const struct rg_setting_info rg_setting_infos[] = {
      AT(training.optimizer.momentum), .sealed = "momentum",
      .help = "the share of the last update that goes into the next; default 0.9"},
     {"training", "rate-ramp", "rate-ramp", WHOLE(0, 1e9), AT(training.optimizer.ramp),
-     .help = "updates in which the learning rate rises to its value, in a straight line; default 0"},
+     .help =
+         "updates in which the learning rate rises to its value, in a straight line; default 0"},
     {"training", "clip", "clip", ABOVE(0, 1e30), AT(training.optimizer.clip),
      .help = "the largest norm of a layer's gradient, which is scaled down to it; default: none"},
+    {"training", "compensate", "compensate", WORD("no|yes"), AT(training.compensate),
+     .help =
+         "yes: streams allow for the delay of their gradients (of momentum and Adam); default no"},
     {"training", "numerics", "numerics", WORD("skip|real"), .absent = 1, AT(training.numerics),
      .sealed = "numerics",
      .help = "real: compute; skip: only account for the time that computing takes"},

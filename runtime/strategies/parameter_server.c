@@ -307,8 +307,8 @@ static int open_server(struct node *node, const float *initial)
     order_of_service(servers(node->job), workers(node->job), node->w->rank, node->order);
     for (int t = 0; t < workers(node->job); t++)
         node->order[t] += servers(node->job);
-    int result =
-        rg_update_open(&node->update, node->w, node->job, node->shard.first, node->shard.count);
+    int result = rg_update_open(&node->update, node->w, node->job, &node->job->optimizer,
+                                node->shard.first, node->shard.count);
     return result ? result : set_parameters(node, initial);
 }
 

@@ -16,8 +16,9 @@ static int first_of(const struct rg_pipeline *p, int64_t unit)
 /* The version of the weights that a unit's forward read, and its backward wants. */
 static float *weights_of(struct rg_pipeline *p, int64_t unit)
 {
-    int64_t version = p->plan->versions > 1 ? p->read_at[unit % p->plan->depth] : p->updates;
-    return p->weights[version % p->plan->versions];
+    if (p->plan->versions == 1)
+        return rg_pipeline_weights(p);
+    return p->weights[p->read_at[unit % p->plan->depth] % p->plan->versions];
 }
 
 struct pass {
@@ -34,22 +35,23 @@ static void do_load(void *arg)
                    rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data, NULL);
 }
 
-static void forward_into(const struct pass *a, enum rg_buffer buffer)
+static void forward_into(const struct pass *a, const float *weights, enum rg_buffer buffer)
 {
     struct rg_pipeline *p = a->p;
-    rg_stage_forward(&p->stage, a->n, p->weights[p->updates % p->plan->versions],
-                     rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data,
+    rg_stage_forward(&p->stage, a->n, weights, rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data,
                      rg_pipeline_slot(p, buffer, a->unit)->data, p->scratch);
 }
 
 static void do_forward(void *arg)
 {
-    forward_into(arg, RG_BUFFER_STASH);
+    const struct pass *a = arg;
+    forward_into(a, a->p->weights[a->p->updates % a->p->plan->versions], RG_BUFFER_STASH);
 }
 
 static void do_recompute(void *arg)
 {
-    forward_into(arg, RG_BUFFER_REDO);
+    const struct pass *a = arg;
+    forward_into(a, rg_pipeline_weights(a->p), RG_BUFFER_REDO);
 }
 
 static void do_backward(void *arg)
@@ -138,19 +140,33 @@ static void do_copy(void *arg)
     memcpy(c->to, c->from, c->count * sizeof *c->to);
 }
 
+static void do_predict(void *arg)
+{
+    const struct rg_pipeline *p = arg;
+    rg_optimizer_predict(&p->update.optimizer, p->updates, p->update.count, p->exact,
+                         p->update.state, p->weights[p->updates % p->plan->versions]);
+}
+
+static int step(struct rg_pipeline *p, float *weights)
+{
+    return rg_update_run(&p->update, p->w, p->updates, weights, p->fused ? NULL : p->gradient);
+}
+
 /* Where versions are stashed the update goes to a copy: the slot of the version that no unit in
- * flight was computed with. */
+ * flight was computed with. So does the prediction of weights that are kept exact. */
 int rg_pipeline_update(struct rg_pipeline *p, int64_t unit)
 {
     int versions = p->plan->versions, result = 0;
     float *now = p->weights[p->updates % versions];
     float *then = p->weights[(p->updates + 1) % versions];
-    if (versions > 1) {
+    if (versions > 1 && !p->exact) {
         struct copying c = {then, now, p->update.count};
-        result = rg_compute(p->w, &p->copy, "copy", (int)unit, do_copy, &c);
+        result = rg_compute(p->w, &p->next, "copy", (int)unit, do_copy, &c);
     }
     p->updates++;
     if (result == 0)
-        result = rg_update_run(&p->update, p->w, p->updates, then, p->fused ? NULL : p->gradient);
+        result = step(p, rg_pipeline_weights(p));
+    if (result == 0 && p->exact)
+        result = rg_compute(p->w, &p->next, "predict", (int)unit, do_predict, p);
     return result ? result : rg_allreduce_settle(&p->reduce);
 }

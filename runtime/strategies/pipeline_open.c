@@ -18,7 +18,7 @@ static void size_work(struct rg_pipeline *p)
         rg_stage_work(&p->stage, s->n, RG_BACKWARD, &s->backward);
         rg_softmax_cross_entropy_work(s->n, p->job->network->classes, &s->loss);
     }
-    rg_work_vector(&p->copy, 0, 2.0 * sizeof(float) * (double)rg_stage_parameters(&p->stage));
+    rg_ring_next_work(p->ring, p->plan->stage, rg_stage_parameters(&p->stage), &p->next);
 }
 
 static int open_pools(struct rg_pipeline *p, const struct rg_ring_sizes *sizes)
@@ -49,6 +49,9 @@ static int open_weights(struct rg_pipeline *p, const struct rg_ring_sizes *sizes
     for (int i = 0; i < p->plan->versions; i++)
         if (!(p->weights[i] = rg_mem_alloc(p->w->mem, bytes, phase)))
             return RG_ERR_NOMEM;
+    if (rg_ring_predicts(p->ring, p->plan->stage) &&
+        !(p->exact = rg_mem_alloc(p->w->mem, bytes, phase)))
+        return RG_ERR_NOMEM;
     p->gradient = rg_mem_alloc(p->w->mem, bytes, phase);
     p->scratch = rg_mem_floats(p->w->mem, sizes->scratch);
     return p->gradient && p->scratch ? 0 : RG_ERR_NOMEM;
@@ -57,14 +60,20 @@ static int open_weights(struct rg_pipeline *p, const struct rg_ring_sizes *sizes
 static int set_parameters(struct rg_pipeline *p, const float *initial)
 {
     size_t count = rg_stage_parameters(&p->stage);
+    float *weights = rg_pipeline_weights(p);
+    int result = 0;
     if (!p->job->numerics)
         return 0;
     if (!initial)
-        return rg_network_init(p->job->network, p->stage.from, p->stage.to, p->job->seed,
-                               p->weights[0]);
-    memcpy(p->weights[0], initial + rg_network_offset(p->job->network, p->stage.from),
-           count * sizeof *initial);
-    return 0;
+        result =
+            rg_network_init(p->job->network, p->stage.from, p->stage.to, p->job->seed, weights);
+    else
+        memcpy(weights, initial + rg_network_offset(p->job->network, p->stage.from),
+               count * sizeof *initial);
+    if (p->exact)
+        rg_optimizer_predict(&p->update.optimizer, 0, count, weights, p->update.state,
+                             p->weights[0]);
+    return result;
 }
 
 static int open_parts(struct rg_pipeline *p, const float *initial)
@@ -72,12 +81,13 @@ static int open_parts(struct rg_pipeline *p, const float *initial)
     struct rg_ring_sizes sizes = rg_ring_sizes(p->ring, p->stage.from, p->stage.to);
     struct rg_group group = {
         .first = p->plan->stage, .stride = p->plan->stages, .count = p->ring->replicas};
+    struct rg_optimizer optimizer = rg_ring_optimizer(p->ring, p->plan->stage);
     int result = open_pools(p, &sizes);
     if (result == 0)
         result = open_weights(p, &sizes);
     if (result == 0)
         result =
-            rg_update_open(&p->update, p->w, p->job,
+            rg_update_open(&p->update, p->w, p->job, &optimizer,
                            rg_network_offset(p->job->network, p->stage.from), sizes.parameters);
     if (result == 0)
         result = rg_allreduce_open(&p->reduce, p->w, group, sizes.parameters, RG_TAG_COLLECTIVE);
@@ -121,7 +131,7 @@ int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg)
         struct rg_stage stage = rg_ring_stage(p->ring, s);
         result = rg_stream_parameters(
             p->w, p->job->network, rg_network_offset(p->job->network, stage.from),
-            rg_stage_parameters(&stage), s, p->weights[p->updates % p->plan->versions], visit, arg);
+            rg_stage_parameters(&stage), s, rg_pipeline_weights(p), visit, arg);
     }
     return result;
 }
@@ -131,7 +141,7 @@ const float *rg_pipeline_held(void *pipeline, size_t *first, size_t *count)
     const struct rg_pipeline *p = pipeline;
     *first = rg_network_offset(p->job->network, p->stage.from);
     *count = rg_stage_parameters(&p->stage);
-    return p->weights[p->updates % p->plan->versions];
+    return rg_pipeline_weights(p);
 }
 
 void rg_pipeline_observe(void *pipeline, struct rg_observation *observation)
@@ -151,7 +161,7 @@ void rg_pipeline_close(void *pipeline)
         rg_work_free(&p->sized[i].backward);
         rg_work_free(&p->sized[i].loss);
     }
-    rg_work_free(&p->copy);
+    rg_work_free(&p->next);
     rg_update_close(&p->update);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
         free(p->slots[buffer]);

@@ -31,8 +31,9 @@ struct rg_pipeline {
     struct rg_feed feed;
     struct rg_update update;
     struct rg_allreduce reduce;
-    struct rg_work copy; /* of a weight version */
+    struct rg_work next; /* of a weight version, see rg_ring_next_work */
     float **weights;     /* [plan->versions]; the current one is updates mod versions */
+    float *exact;        /* the parameters, of which these are predictions; NULL: they are not */
     float *gradient, *scratch;
     uint8_t *labels;
     struct slot *slots[RG_BUFFERS];
@@ -69,6 +70,12 @@ static inline struct sized *rg_pipeline_sized(struct rg_pipeline *p, int64_t uni
 static inline int64_t rg_pipeline_iteration(const struct rg_pipeline *p, int64_t unit)
 {
     return p->first + unit / p->plan->units;
+}
+
+/* The parameters after all updates so far. */
+static inline float *rg_pipeline_weights(const struct rg_pipeline *p)
+{
+    return p->exact ? p->exact : p->weights[p->updates % p->plan->versions];
 }
 
 /* ---- pipeline_compute.c: 0, or an error of the world ---- */

@@ -235,12 +235,12 @@ uint64_t rg_update_memory(const struct rg_job *job, size_t count)
 }
 
 int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
-                   size_t first, size_t count)
+                   const struct rg_optimizer *optimizer, size_t first, size_t count)
 {
     *update = (struct rg_update){
-        .optimizer = job->optimizer, .network = job->network, .first = first, .count = count};
-    rg_optimizer_work(&job->optimizer, count, &update->work);
-    update->state = rg_mem_floats(w->mem, rg_optimizer_state(&job->optimizer, count));
+        .optimizer = *optimizer, .network = job->network, .first = first, .count = count};
+    rg_optimizer_work(optimizer, count, &update->work);
+    update->state = rg_mem_floats(w->mem, rg_optimizer_state(optimizer, count));
     return update->state ? 0 : RG_ERR_NOMEM;
 }
 

@@ -59,8 +59,9 @@ struct rg_update {
  * pass, to the same bits, reading the parameters once less. The model charges both all the same. */
 bool rg_update_is_fusible(const struct rg_job *job);
 uint64_t rg_update_memory(const struct rg_job *job, size_t count);
+/* optimizer: the job's, or what a stage has made of it. */
 int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
-                   size_t first, size_t count);
+                   const struct rg_optimizer *optimizer, size_t first, size_t count);
 void rg_update_close(struct rg_update *update);
 /* The gradient is clipped in place. NULL: the step has been taken already, with the backward pass.
  */

@@ -24,6 +24,21 @@ int rg_ring_versions(const struct rg_ring *ring, int stage)
     return rg_plan_versions(rg_ring_stash(ring), ring->depth[stage], ring->micro);
 }
 
+bool rg_ring_predicts(const struct rg_ring *ring, int stage)
+{
+    return ring->job->compensate && !ring->schedule->synchronous && ring->depth[stage] > 1;
+}
+
+struct rg_optimizer rg_ring_optimizer(const struct rg_ring *ring, int stage)
+{
+    struct rg_optimizer optimizer = ring->job->optimizer;
+    if (rg_ring_predicts(ring, stage)) {
+        optimizer.late = ring->depth[stage] - 1;
+        optimizer.every = ring->micro;
+    }
+    return optimizer;
+}
+
 int rg_ring_batch(const struct rg_ring *ring, int replica)
 {
     return rg_share(ring->job->batch, ring->replicas, replica);
@@ -60,8 +75,8 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     struct rg_ring_sizes sizes = rg_ring_sizes(ring, from, to);
     int slots[RG_BUFFERS];
     rg_plan_slots(ring->stages, stage, ring->depth, rg_ring_stash(ring), slots);
-    uint64_t versions = (uint64_t)rg_ring_versions(ring, stage);
-    uint64_t floats = rg_size_times(versions + 1, sizes.parameters);
+    uint64_t copies = (uint64_t)rg_ring_versions(ring, stage) + rg_ring_predicts(ring, stage);
+    uint64_t floats = rg_size_times(copies + 1, sizes.parameters);
     floats = rg_size_plus(floats, rg_optimizer_state(&job->optimizer, sizes.parameters));
     floats = rg_size_plus(floats, sizes.scratch);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
@@ -118,12 +133,21 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
 double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,
                         size_t parameters)
 {
-    struct rg_work copy = {0};
-    double seconds = rg_update_s(ring->job, board, parameters);
-    if (rg_ring_versions(ring, stage) > 1) {
-        rg_work_vector(&copy, 0, 2.0 * sizeof(float) * (double)parameters);
-        seconds += rg_board_seconds(board, &copy, ring->job->threads);
-        rg_work_free(&copy);
-    }
+    struct rg_optimizer optimizer = rg_ring_optimizer(ring, stage);
+    struct rg_work work = {0};
+    rg_optimizer_work(&optimizer, parameters, &work);
+    rg_ring_next_work(ring, stage, parameters, &work);
+    double seconds = rg_board_seconds(board, &work, ring->job->threads);
+    rg_work_free(&work);
     return seconds;
+}
+
+void rg_ring_next_work(const struct rg_ring *ring, int stage, size_t parameters,
+                       struct rg_work *work)
+{
+    struct rg_optimizer optimizer = rg_ring_optimizer(ring, stage);
+    if (rg_ring_predicts(ring, stage))
+        rg_optimizer_predict_work(&optimizer, parameters, work);
+    else if (rg_ring_versions(ring, stage) > 1)
+        rg_work_vector(work, 0, 2.0 * sizeof(float) * (double)parameters);
 }

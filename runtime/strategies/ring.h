@@ -29,6 +29,13 @@ int rg_ring_falling(const struct rg_ring *ring, int stage, int units);
 enum rg_stash rg_ring_stash(const struct rg_ring *ring);
 int rg_ring_versions(const struct rg_ring *ring, int stage);
 
+/* Does a stage's optimizer allow for the delay of its gradients? Then forward passes read copies
+ * of its parameters that are predicted, and the parameters themselves are kept beside them. */
+bool rg_ring_predicts(const struct rg_ring *ring, int stage);
+/* The job's, which knows how late the stage's gradients are: of `depth` units in flight, one is
+ * backward for each that has come since, so that the units of a batch are depth - 1 units late. */
+struct rg_optimizer rg_ring_optimizer(const struct rg_ring *ring, int stage);
+
 /* Samples of a replica's share of the batch, and of its micro-batch `unit` in an iteration. */
 int rg_ring_batch(const struct rg_ring *ring, int replica);
 int rg_ring_unit(const struct rg_ring *ring, int replica, int unit);
@@ -57,8 +64,11 @@ struct rg_ring_times {
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
                                    int from, int to, int n);
 
-/* Modelled seconds of one update of that many parameters at a stage: the step, and the copy of the
- * weights where a unit in flight may still want them. */
+/* Append what the next version of so many parameters costs a stage beside the step: its copy, where
+ * a unit in flight may still want the last, or its prediction. */
+void rg_ring_next_work(const struct rg_ring *ring, int stage, size_t parameters,
+                       struct rg_work *work);
+/* Modelled seconds of one update of that many parameters at a stage, with that. */
 double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,
                         size_t parameters);
 

@@ -204,7 +204,8 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
     int result =
         rg_replica_open(&node->replica, w, job, rg_job_share(job, w->size, w->rank), initial);
     if (result == 0)
-        result = rg_update_open(&node->update, w, job, 0, job->network->parameters);
+        result =
+            rg_update_open(&node->update, w, job, &job->optimizer, 0, job->network->parameters);
     if (result == 0)
         result = rg_allreduce_open(&node->reduce, w, (struct rg_group){0, 1, w->size},
                                    largest_bucket(job), RG_TAG_COLLECTIVE);

@@ -53,6 +53,7 @@ struct rg_job {
     const struct rg_network *network;
     const struct rg_dataset *data;
     struct rg_optimizer optimizer;
+    bool compensate; /* streams allow for the delay of their gradients */
     int batch, threads;
     int64_t iterations;           /* in all */
     int64_t iterations_per_epoch; /* = data->train / batch, at least 1 */

@@ -9,6 +9,7 @@
 #include "models/data.h"
 #include "scenario/text.h"
 #include "strategies/samples.h"
+#include "strategies/schedule.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,6 +60,10 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
         return rg_scenario_fail(s, rg_scenario_line(s, &t->batch), e,
                                 "batch=\"%d\": there are %d training samples, 1 to %d are allowed",
                                 t->batch, study->data.train, study->data.train);
+    if (t->compensate && t->optimizer.kind == RG_SGD)
+        return rg_scenario_fail(s, rg_scenario_line(s, &t->compensate), e,
+                                "compensate=\"yes\": delays are compensated by the velocity that "
+                                "optimizer=\"sgd\" does not have: momentum and adam are allowed");
     for (int i = 0; i < study->platform.count; i++)
         if (t->threads > study->platform.boards[i]->cores)
             return rg_scenario_fail(
@@ -68,6 +73,37 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
                 study->platform.boards[i]->cores, study->platform.boards[i]->cores == 1 ? "" : "s",
                 study->platform.boards[i]->cores);
     return 0;
+}
+
+static bool is_stream(const struct rg_strategy_spec *spec)
+{
+    const struct rg_schedule *schedule = NULL;
+    for (int i = 0; i < spec->count; i++) /* the last one counts */
+        if (strcmp(spec->attributes[i].key, "schedule") == 0)
+            schedule = rg_schedule_named(spec->attributes[i].value);
+    return schedule && !schedule->synchronous;
+}
+
+/* Of all strategies of a scenario, whichever of them are to run: one of those that have no delay to
+ * compensate may be run beside, or without, the others. */
+static int check_compensate(const struct rg_scenario *s, struct rg_error *e)
+{
+    bool streams = !s->training.compensate;
+    char words[80] = "";
+    for (int i = 0; i < s->strategy_count; i++)
+        streams = streams || is_stream(&s->strategies[i]);
+    for (int i = 0; rg_schedules[i]; i++) {
+        size_t used = strlen(words);
+        if (!rg_schedules[i]->synchronous)
+            snprintf(words + used, sizeof words - used, "%s%s", used ? ", " : "",
+                     rg_schedule_name(rg_schedules[i]));
+    }
+    if (streams)
+        return 0;
+    return rg_scenario_fail(s, rg_scenario_line(s, &s->training.compensate), e,
+                            "compensate=\"yes\": no strategy here has delays; streams have "
+                            "(ring_pipeline with schedule: %s)",
+                            words);
 }
 
 /* Clocks and rates of the scenario, put upon the platform's boards. */
@@ -236,7 +272,8 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
         err = rg_scenario_set(s, want->sets[i], e);
     if (err == 0 && want->at_point)
         err = rg_scenario_apply(s, want->point, want->point_count, e);
-    if (err || (err = rg_study_select(s, want->labels, want->label_count, e)) ||
+    if (err || (err = check_compensate(s, e)) ||
+        (err = rg_study_select(s, want->labels, want->label_count, e)) ||
         (!want->at_point &&
          ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||
         (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||

@@ -152,6 +152,12 @@ static void schedules_refuse_what_others_take(void)
                  ": micro-batches=\"fit\": 60 in flight want 15 a batch, whose samples are 10");
     complains_of("--set rate-ramp=-1", "rate-ramp=-1: out of range: 0 to 1000000000 are allowed");
     complains_of("--set clip=0", "clip=0: out of range: numbers above 0");
+    complains_of("--set compensate=maybe", "compensate=maybe");
+    complains_of("--set compensate=yes --set optimizer=sgd",
+                 "optimizer=\"sgd\" does not have: momentum and adam are allowed");
+    refuses("ringsim scenarios/scaling.xml --set compensate=yes --set optimizer=adam",
+            "no strategy here has delays; streams have (ring_pipeline with schedule: ringtmp, "
+            "pipedream)");
 }
 
 static void one_is_no_plural(void)

@@ -66,6 +66,16 @@ static void rings_are_the_same_everywhere(void)
     }
 }
 
+/* Streams whose delays are compensated predict what they read, by an optimizer of either kind. */
+static void compensated_streams_are_the_same_everywhere(void)
+{
+    compare_worlds("matrix.xml", 3, "nodes=3 compensate=yes",
+                   " --set nodes=3 --set compensate=yes");
+    compare_worlds("matrix.xml", 5, "nodes=5 compensate=yes optimizer=adam learning-rate=0.003",
+                   " --set nodes=5 --set compensate=yes --set optimizer=adam "
+                   "--set learning-rate=0.003");
+}
+
 static void servers_are_the_same_everywhere(void)
 {
     for (size_t i = 1; i < sizeof NODES / sizeof *NODES; i++) {
@@ -125,6 +135,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"rings: one digest and one account in mem, sim and posix", rings_are_the_same_everywhere},
+        {"streams that compensate delays: the same", compensated_streams_are_the_same_everywhere},
         {"servers and replicas: the same", servers_are_the_same_everywhere},
         {"two runs of ringsim are byte-identical but for host", two_runs_are_byte_identical},
         {"skipped numerics take the same simulated time", skipped_numerics_take_the_same_time},

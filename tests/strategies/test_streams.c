@@ -1,12 +1,14 @@
 /* Streams against a program that follows their definition, unit by unit, with every version of the
  * weights at hand: which weights a stage reads for a unit's forward and backward pass, and when it
- * changes them. */
+ * changes them; and, where delays are compensated, by how much. */
 #include "base/check.h"
 #include "models/blas.h"
 #include "models/loss.h"
 #include "strategies/harness.h"
 #include "strategies/ring.h"
+#include "strategies/samples.h"
 #include "support/suite.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +17,9 @@ enum { MOST_STAGES = 4, MOST_UPDATES = 16, MOST_FLOATS = 1 << 16 };
 struct reference {
     const struct rg_job *job;
     const struct rg_ring *ring;
-    float *weights[MOST_UPDATES]; /* of the whole network, by the number of updates before */
+    /* Of the whole network, by the number of updates before: the parameters, and what forward
+     * passes read. */
+    float *weights[MOST_UPDATES], *ahead[MOST_UPDATES];
     float *gradient, *state;
     uint32_t *order;
     float x[MOST_STAGES][MOST_FLOATS], stash[MOST_STAGES][MOST_FLOATS], scratch[MOST_FLOATS];
@@ -40,7 +44,7 @@ static float *go_forward(struct reference *r, int unit, int n)
     float *out = NULL;
     for (int s = 0; s < r->ring->stages; s++) {
         struct rg_stage stage = rg_ring_stage(r->ring, s);
-        float *w = of_stage(r, r->weights[version_read(r, s, unit)], s);
+        float *w = of_stage(r, r->ahead[version_read(r, s, unit)], s);
         if (s > 0)
             memcpy(r->x[s], out, sizeof *out * (size_t)n * rg_stage_inputs(&stage));
         rg_stage_forward(&stage, n, w, r->x[s], r->stash[s], r->scratch);
@@ -56,7 +60,7 @@ static void go_back(struct reference *r, int unit, int n)
     for (int s = r->ring->stages - 1; s >= 0; s--) {
         struct rg_stage stage = rg_ring_stage(r->ring, s);
         int version = stashed ? version_read(r, s, unit) : unit / r->ring->micro;
-        float *w = of_stage(r, r->weights[version], s);
+        float *w = of_stage(r, stashed ? r->ahead[version] : r->weights[version], s);
         if (redo)
             rg_stage_forward(&stage, n, w, r->x[s], r->stash[s], r->scratch);
         rg_stage_backward(&stage, n, w, r->x[s], r->stash[s], r->dy, s > 0 ? r->dx : NULL,
@@ -64,6 +68,60 @@ static void go_back(struct reference *r, int unit, int n)
         if (s > 0)
             memcpy(r->dy, r->dx, sizeof *r->dx * (size_t)n * rg_stage_inputs(&stage));
     }
+}
+
+/* Updates by which a stage's unit number j of a batch is late, when the pipe is full. */
+static int delay_of(const struct reference *r, int s, int j)
+{
+    int units = r->ring->depth[s] - 1 - j;
+    return units > 0 ? (units + r->ring->micro - 1) / r->ring->micro : 0;
+}
+
+/* The step of one parameter, number `step`, and where it is expected to be after as many more as
+ * gradients are late: by definition, in double. state: [count] of velocities or means, then those
+ * of squares. */
+static void step_one(struct reference *r, int s, int step, size_t i, float before, float *after,
+                     float *ahead)
+{
+    const struct rg_optimizer *o = &r->job->optimizer;
+    size_t n = r->job->network->parameters;
+    double g = r->gradient[i], mu = o->momentum, rate = rg_optimizer_rate(o, step);
+    double next = rg_optimizer_rate(o, step + 1), left = 0, late = 0;
+    for (int j = 0; j < r->ring->micro; j++) {
+        left += pow(mu, delay_of(r, s, j)) / r->ring->micro;
+        late += (double)delay_of(r, s, j) / r->ring->micro;
+    }
+    if (o->kind == RG_MOMENTUM) {
+        double v = mu * r->state[i] + g;
+        r->state[i] = (float)v;
+        *after = (float)(before - rate * (left * v + (1 - left) / (1 - mu) * g));
+        *ahead = (float)(*after - next * late * v);
+    } else {
+        double m = mu * r->state[i] + (1 - mu) * g;
+        double v = o->beta2 * r->state[n + i] + (1 - o->beta2) * g * g;
+        double size = sqrt(v / (1 - pow(o->beta2, step))) + o->epsilon;
+        r->state[i] = (float)m;
+        r->state[n + i] = (float)v;
+        *after = (float)(before - rate * (left * m + (1 - left) * g) /
+                                      (left * (1 - pow(mu, step)) + 1 - left) / size);
+        *ahead = (float)(*after - next * late * m / (1 - pow(mu, step)) / size);
+    }
+}
+
+static void update(struct reference *r, int iteration)
+{
+    const struct rg_network *network = r->job->network;
+    float *now = r->weights[iteration], *next = r->weights[iteration + 1];
+    if (!r->job->compensate) {
+        memcpy(next, now, sizeof *next * network->parameters);
+        rg_optimizer_step(&r->job->optimizer, iteration + 1, network->parameters, next, r->gradient,
+                          r->state);
+        return;
+    }
+    for (int s = 0; s < r->ring->stages; s++)
+        for (size_t i = rg_network_offset(network, r->ring->cut[s]);
+             i < rg_network_offset(network, r->ring->cut[s + 1]); i++)
+            step_one(r, s, iteration + 1, i, now[i], &next[i], &r->ahead[iteration + 1][i]);
 }
 
 static void take_unit(struct reference *r, int unit)
@@ -79,12 +137,8 @@ static void take_unit(struct reference *r, int unit)
     rg_softmax_cross_entropy(n, job->network->classes, logits, labels, 1.0f / (float)job->batch,
                              r->dy, &correct);
     go_back(r, unit, n);
-    if (part < r->ring->micro - 1)
-        return;
-    float *next = r->weights[iteration + 1];
-    memcpy(next, r->weights[iteration], sizeof *next * job->network->parameters);
-    rg_optimizer_step(&job->optimizer, iteration + 1, job->network->parameters, next, r->gradient,
-                      r->state);
+    if (part == r->ring->micro - 1)
+        update(r, iteration);
 }
 
 /* One epoch. The result is malloc'ed. */
@@ -95,19 +149,26 @@ static float *follow(const struct rg_job *job)
     CU_ASSERT_FATAL(r != NULL && job->iterations < MOST_UPDATES);
     r->job = job;
     r->ring = job->plan;
-    for (int i = 0; i <= job->iterations; i++)
+    for (int i = 0; i <= job->iterations; i++) {
         r->weights[i] = calloc(count, sizeof(float));
+        r->ahead[i] = job->compensate ? calloc(count, sizeof(float)) : r->weights[i];
+    }
     r->gradient = calloc(count, sizeof(float));
     r->state = calloc(rg_optimizer_state(&job->optimizer, count) + 1, sizeof(float));
     r->order = calloc((size_t)job->data->train, sizeof *r->order);
     CU_ASSERT_EQUAL(rg_dataset_order(job->data, job->seed, 0, r->order), 0);
     CU_ASSERT_EQUAL(
         rg_network_init(job->network, 0, job->network->layer_count, job->seed, r->weights[0]), 0);
+    memcpy(r->ahead[0], r->weights[0], count * sizeof(float));
     for (int unit = 0; unit < job->iterations * r->ring->micro; unit++)
         take_unit(r, unit);
     float *trained = r->weights[job->iterations];
-    for (int i = 0; i < job->iterations; i++)
-        free(r->weights[i]);
+    for (int i = 0; i <= job->iterations; i++) {
+        if (job->compensate)
+            free(r->ahead[i]);
+        if (i < job->iterations)
+            free(r->weights[i]);
+    }
     free(r->gradient);
     free(r->state);
     free(r->order);
@@ -123,7 +184,11 @@ static void a_stream_is_what_it_says(const char *sets)
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", all));
     const struct rg_job *job = harness_job(&study, "pipedream");
     float *want = follow(job);
-    float *have = harness_parameters(job, &(struct harness_options){.seed = 1}, NULL);
+    struct rg_run run;
+    float *have = harness_parameters(job, &(struct harness_options){.seed = 1}, &run);
+    for (int rank = 0; rank < run.node_count; rank++) /* what is counted has been allocated */
+        CU_ASSERT_EQUAL(run.per_node[rank].memory_bytes, rg_job_memory(job, rank));
+    rg_run_free(&run);
     double distance = harness_distance(want, have, job->network->parameters);
     if (!(distance < 1e-6))
         printf("\n    %s: largest difference %g", sets, distance);
@@ -134,7 +199,7 @@ static void a_stream_is_what_it_says(const char *sets)
 }
 
 /* Five batches: depths that divide the units and that do not, on one stage and on three. */
-static void streams_are_what_they_say(void)
+static void try_streams(const char *more)
 {
     static const char *const kinds[] = {"pipedream.depth",
                                         "pipedream.weights=current pipedream.depth",
@@ -144,16 +209,54 @@ static void streams_are_what_they_say(void)
             for (int micro = 1; micro <= 4; micro += 3)
                 for (int depth = 1; depth <= 5; depth++) {
                     char sets[160];
-                    snprintf(sets, sizeof sets, "nodes=%d pipedream.micro-batches=%d %s=%d", nodes,
-                             micro, kinds[kind], depth);
+                    snprintf(sets, sizeof sets, "nodes=%d pipedream.micro-batches=%d %s=%d%s",
+                             nodes, micro, kinds[kind], depth, more);
                     a_stream_is_what_it_says(sets);
                 }
+}
+
+static void streams_are_what_they_say(void)
+{
+    try_streams("");
+}
+
+static void delays_are_compensated(void)
+{
+    try_streams(" compensate=yes");
+    try_streams(" compensate=yes rate-ramp=4 optimizer=adam learning-rate=0.003");
+}
+
+/* With one unit in flight there is no delay. */
+static void no_delay_is_not_compensated(void)
+{
+    static const char *const sets[] = {"nodes=3 pipedream.depth=1 pipedream.micro-batches=4",
+                                       "nodes=3 pipedream.schedule=ringtmp pipedream.in-flight=1 "
+                                       "optimizer=adam"};
+    for (size_t i = 0; i < RG_COUNT(sets); i++) {
+        char digests[2][65];
+        for (int yes = 0; yes <= 1; yes++) {
+            struct rg_study study;
+            struct rg_run run;
+            char all[160];
+            snprintf(all, sizeof all, "%s%s", sets[i], yes ? " compensate=yes" : "");
+            CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", all));
+            CU_ASSERT_EQUAL(harness_run(harness_job(&study, "pipedream"),
+                                        &(struct harness_options){.seed = 1}, &run, NULL),
+                            0);
+            snprintf(digests[yes], sizeof digests[yes], "%s", run.weights_sha256);
+            rg_run_free(&run);
+            rg_study_close(&study);
+        }
+        CU_ASSERT_STRING_EQUAL(digests[0], digests[1]);
+    }
 }
 
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"streams are what they say", streams_are_what_they_say},
+        {"delays are compensated", delays_are_compensated},
+        {"no delay is not compensated", no_delay_is_not_compensated},
     };
     rg_blas_setup(argv);
     return suite_main("streams", tests, sizeof tests / sizeof *tests, argc, argv);

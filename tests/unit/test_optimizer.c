@@ -95,6 +95,51 @@ static void test_ramp(void)
     }
 }
 
+/* Three and a half steps late: a = 0.5^3 (1 + 0.5) / 2 = 3/32, b = (29/32) / (1/2) = 29/16. */
+static void test_late(void)
+{
+    struct rg_optimizer o = rg_optimizer_make(RG_MOMENTUM, 0.5f);
+    float w = 4, v = 2, ahead = 0, state[2] = {0}, other[2] = {0};
+    o.momentum = 0.5f;
+    o.late = 7;
+    o.every = 2;
+    rg_optimizer_predict(&o, 0, 1, &w, &(float){0}, &ahead);
+    CU_ASSERT_EQUAL(ahead, 4);
+    rg_optimizer_step(&o, 9, 1, &w, &(float){3}, &v);
+    CU_ASSERT_EQUAL(v, 4);
+    CU_ASSERT_DOUBLE_EQUAL(w, 4 - 0.5 * (4 * 3 / 32.0 + 3 * 29 / 16.0), 1e-6);
+    rg_optimizer_predict(&o, 9, 1, &(float){8}, &v, &ahead);
+    CU_ASSERT_EQUAL(ahead, 8 - 0.5f * 3.5f * 4);
+    /* Adam's first step is the rate whatever the delay, and the next ones are expected to be. */
+    struct rg_optimizer adam = rg_optimizer_make(RG_ADAM, 0.01f);
+    adam.late = 2;
+    adam.every = 1;
+    w = 0;
+    rg_optimizer_step(&adam, 1, 1, &w, &(float){0.25f}, state);
+    CU_ASSERT_DOUBLE_EQUAL(w, -0.01, 1e-7);
+    rg_optimizer_predict(&adam, 1, 1, &w, state, &ahead);
+    CU_ASSERT_DOUBLE_EQUAL(ahead, -0.03, 1e-7);
+    /* A gradient that has not changed needs no allowance: as many steps on, the same place. */
+    float late = 0, plain = 0;
+    for (int step = 1; step <= 20; step++) {
+        adam.late = 2;
+        rg_optimizer_step(&adam, step, 1, &late, &(float){-1}, memcpy(state, other, sizeof other));
+        adam.late = 0;
+        rg_optimizer_step(&adam, step, 1, &plain, &(float){-1}, other);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(late, plain, 1e-6);
+    struct rg_work work = {0}, as_ever = {0};
+    o.late = 0;
+    rg_optimizer_work(&o, 10, &as_ever);
+    o.late = 3;
+    rg_optimizer_work(&o, 10, &work);
+    rg_optimizer_predict_work(&o, 10, &work);
+    CU_ASSERT_EQUAL(rg_work_flops(&work), rg_work_flops(&as_ever) + 20 + 20);
+    CU_ASSERT_EQUAL(rg_work_bytes(&work), rg_work_bytes(&as_ever) + 120);
+    rg_work_free(&work);
+    rg_work_free(&as_ever);
+}
+
 /* 3, 4, 12 and 84 have the norm 85. Seventeen places, so that there are whole lanes and a rest. */
 static void test_clip(void)
 {
@@ -122,9 +167,13 @@ static void test_clip(void)
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
-        {"sgd by hand", test_sgd},        {"momentum by hand", test_momentum},
-        {"Adam by hand", test_adam},      {"a vector in pieces", test_pieces},
-        {"a rate that rises", test_ramp}, {"gradients that are clipped", test_clip},
+        {"sgd by hand", test_sgd},
+        {"momentum by hand", test_momentum},
+        {"Adam by hand", test_adam},
+        {"a vector in pieces", test_pieces},
+        {"a rate that rises", test_ramp},
+        {"gradients that are clipped", test_clip},
+        {"gradients that are late", test_late},
     };
     return suite_main("optimizer", tests, RG_COUNT(tests), argc, argv);
 }
