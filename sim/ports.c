@@ -1,8 +1,9 @@
 #include "ports.h"
 
-#include "memory.h"
-#include "queue.h"
 #include "route.h"
+#include "strands/queue.h"
+#include "strands/sim_memory.h"
+#include "strands/wire.h"
 
 #include "base/bytes.h"
 #include <math.h>
@@ -11,23 +12,11 @@
 #include <simgrid/link.h>
 #include <stdlib.h>
 
-/* How long a node's port would have been busy had it always run at full rate. */
-struct port {
-    double sending_s, receiving_s;
-};
-
-/* One direction of a port behind a token bucket (rg_port_burst): what it may pass at once. */
-struct bucket {
-    double level, date; /* bytes at that date, when it last fell idle or began to work */
-    double passed;      /* bytes since, in a busy time */
-    int flows;
-};
-
 struct rg_sim_route {
     struct rg_sim_route *next;
     sg_host_t from, to;
-    struct port *out, *in;    /* of sender and receiver; NULL: no account is kept */
-    struct bucket *up, *down; /* of sender and receiver; NULL: nobody shapes */
+    struct rg_port_use *out, *in; /* of sender and receiver; NULL: no account is kept */
+    struct rg_bucket *up, *down;  /* of sender and receiver; NULL: nobody shapes */
     struct rg_sim_uplink *uplink;
     struct rg_sim_queue *queue;   /* before the receiver; NULL: none, and no uplink either */
     struct rg_sim_faults *faults; /* NULL: no link ever changes */
@@ -41,8 +30,8 @@ struct rg_sim_ports {
     const sg_host_t *hosts;
     const struct rg_board *const *boards;
     struct rg_sim_faults *faults;  /* NULL: no link ever changes */
-    struct port *work;             /* by rank; NULL: no account is kept */
-    struct bucket *buckets;        /* by rank, up and down; NULL: no port has a burst */
+    struct rg_port_use *work;      /* by rank; NULL: no account is kept */
+    struct rg_bucket *buckets;     /* by rank, up and down; NULL: no port has a burst */
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
     struct rg_sim_queue *queues;
     double *latencies; /* of all links, as the platform has them */
@@ -65,20 +54,6 @@ static double *lift_latencies(void)
     }
     free(links);
     return latencies;
-}
-
-/* A bucket each way for every port, full; none where no board has a burst. */
-static struct bucket *new_buckets(const struct rg_board *const *boards, int size)
-{
-    bool any = false;
-    for (int rank = 0; boards && rank < size; rank++)
-        any = any || boards[rank]->port_burst > 0;
-    if (!any)
-        return NULL;
-    struct bucket *buckets = rg_sim_take(2 * (size_t)size, sizeof *buckets);
-    for (int i = 0; i < 2 * size; i++)
-        buckets[i].level = boards[i / 2]->port_burst;
-    return buckets;
 }
 
 /* ---- queues ---- */
@@ -181,10 +156,10 @@ struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_bo
     struct rg_sim_ports *p = rg_sim_take(1, sizeof *p);
     p->hosts = hosts;
     p->boards = boards;
-    p->faults = rg_sim_faults_slow_links(faults) ? faults : NULL;
+    p->faults = faults;
     if (energy)
         p->work = rg_sim_take((size_t)size, sizeof *p->work);
-    p->buckets = new_buckets(boards, size);
+    p->buckets = rg_buckets_new(boards, size);
     p->latencies = lift_latencies();
     if (!p->faults && have_queues(boards, size))
         open_queues(p, size);
@@ -263,25 +238,6 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
     return route;
 }
 
-/* SimGrid counts whole bytes; a part of one is rounded up, but not what is due to rounding. */
-static double wire_bytes(const struct rg_sim_route *route, size_t bytes)
-{
-    if (!route->board)
-        return (double)(bytes + RG_MESSAGE_HEADER);
-    return ceil(rg_board_wire_bytes(route->board, 1, bytes) * (1 - 1e-12));
-}
-
-/* For the account of energy: whatever share of the links a message had, a port works as long as its
- * bytes take at full rate. */
-static void note_port_time(const struct rg_sim_route *route, size_t bytes)
-{
-    if (!route->out)
-        return;
-    double wire = rg_board_wire_bytes(route->board, 1, bytes);
-    route->out->sending_s += wire / route->board->port_rate;
-    route->in->receiving_s += wire / route->target->port_rate;
-}
-
 /* `seconds` of one core of a host, beside whatever runs there; NULL where it is nothing. */
 static sg_exec_t begin_work(sg_host_t host, double seconds)
 {
@@ -299,36 +255,7 @@ void rg_sim_end_work(sg_exec_t work)
         sg_exec_wait(work);
 }
 
-/* ---- token buckets ---- */
-
-static double fill(const struct bucket *b, const struct rg_board *board)
-{
-    double full = board->port_burst, passed = b->passed;
-    return fmin(full, b->level + board->port_rate * (simgrid_get_clock() - b->date) - passed);
-}
-
-/* A message begins: what the bucket lets pass at once. Nothing while others are on the port: they
- * use up what flows in. */
-static double open_bucket(struct bucket *b, const struct rg_board *board)
-{
-    double credit = 0;
-    if (b->flows++ == 0) {
-        b->level = credit = fmax(0, fill(b, board));
-        b->date = simgrid_get_clock();
-        b->passed = 0;
-    }
-    return credit;
-}
-
-static void close_bucket(struct bucket *b, const struct rg_board *board, double bytes)
-{
-    b->passed += bytes;
-    if (--b->flows == 0) {
-        b->level = fmax(0, fill(b, board));
-        b->date = simgrid_get_clock();
-        b->passed = 0;
-    }
-}
+/* ---- bytes on their way ---- */
 
 static void send(const struct rg_sim_route *route, double bytes)
 {
@@ -337,20 +264,26 @@ static void send(const struct rg_sim_route *route, double bytes)
     sg_host_sendto(route->from, route->to, bytes);
 }
 
-/* The bytes from host to host; what both ports have tokens for takes no time. */
+/* What both ports have tokens for takes no time. */
+static double open_buckets(const struct rg_sim_route *route)
+{
+    double now = simgrid_get_clock();
+    double up = rg_bucket_open(route->up, route->board, now);
+    return floor(fmin(up, rg_bucket_open(route->down, route->target, now)));
+}
+
+/* The bytes from host to host. */
 static void pass(const struct rg_sim_route *route, double bytes)
 {
     if (!route->up) {
         send(route, bytes);
         return;
     }
-    double up = open_bucket(route->up, route->board);
-    double down = open_bucket(route->down, route->target);
-    double rest = bytes - floor(fmin(up, down));
+    double rest = bytes - open_buckets(route);
     if (rest > 0)
         send(route, rest);
-    close_bucket(route->up, route->board, bytes);
-    close_bucket(route->down, route->target, bytes);
+    rg_bucket_close(route->up, route->board, bytes, simgrid_get_clock());
+    rg_bucket_close(route->down, route->target, bytes, simgrid_get_clock());
 }
 
 /* The bytes through the sender's port into the receiver's queue; returns the seconds until the last
@@ -358,14 +291,17 @@ static void pass(const struct rg_sim_route *route, double bytes)
 static double pass_queue(const struct rg_sim_route *route, double bytes)
 {
     struct rg_sim_flow flow;
-    double up = route->up ? open_bucket(route->up, route->board) : 0, held;
+    double now = simgrid_get_clock(), up = 0, held;
+    if (route->up)
+        up = rg_bucket_open(route->up, route->board, now);
     double at_once = fmin(bytes, floor(up));
-    rg_sim_queue_enter(route->queue, route->uplink, &flow, at_once);
+    rg_sim_queue_enter(route->queue, route->uplink, &flow, at_once, now);
     if (bytes > at_once)
         send(route, bytes - at_once);
-    double queued = rg_sim_queue_leave(route->uplink, &flow, &held);
+    now = simgrid_get_clock();
+    double queued = rg_sim_queue_leave(route->uplink, &flow, now, &held);
     if (route->up)
-        close_bucket(route->up, route->board, bytes);
+        rg_bucket_close(route->up, route->board, bytes, now);
     if (held > 0)
         sg_actor_sleep_for(held);
     return queued - held;
@@ -373,7 +309,8 @@ static double pass_queue(const struct rg_sim_route *route, double bytes)
 
 double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t *receiving)
 {
-    double bytes = (double)(payload + RG_MESSAGE_HEADER), wire = wire_bytes(route, payload);
+    double bytes = (double)(payload + RG_MESSAGE_HEADER),
+           wire = rg_sim_wire_bytes(route->board, payload);
     double queued = 0;
     sg_exec_t sending = NULL;
     double latency = latency_now(route);
@@ -388,7 +325,8 @@ double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t 
         queued = pass_queue(route, wire);
     else
         pass(route, wire);
-    note_port_time(route, payload);
+    if (route->out)
+        rg_port_use_note(route->out, route->board, route->in, route->target, payload);
     double passed = simgrid_get_clock();
     rg_sim_end_work(sending);
     queued = fmax(0, queued - (simgrid_get_clock() - passed));
@@ -397,7 +335,5 @@ double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t 
 
 double rg_sim_port_J(const struct rg_sim_ports *p, int rank)
 {
-    const struct rg_board *board = p->boards[rank];
-    const struct port *port = &p->work[rank];
-    return board->port_tx_watts * port->sending_s + board->port_rx_watts * port->receiving_s;
+    return rg_port_use_J(&p->work[rank], p->boards[rank]);
 }

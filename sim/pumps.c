@@ -1,8 +1,8 @@
 #include "pumps.h"
 
 #include "actors.h"
-#include "memory.h"
 #include "ports.h"
+#include "strands/sim_memory.h"
 
 #include <simgrid/actor.h>
 #include <simgrid/engine.h>
@@ -38,7 +38,7 @@ static void pump_main(int argc, char **argv)
                 pump->next = p->idle;
                 p->idle = pump;
             }
-            p->carried(p->world);
+            p->carried(p->engine);
         }
         if (!p->over)
             sg_sem_acquire(pump->bell);
@@ -64,7 +64,7 @@ void rg_sim_pumps_carry(struct rg_sim_pumps *p, struct rg_message *message)
         struct rg_sim_pump *pump = p->idle;
         p->idle = pump->next;
         pump->message = message;
-        p->note_ring(p->world, pump->bell);
+        p->note_ring(p->engine, pump->bell);
     } else {
         struct rg_sim_pump *pump = rg_sim_take(1, sizeof *pump);
         *pump = (struct rg_sim_pump){.pool = p,
@@ -80,7 +80,7 @@ void rg_sim_pumps_end(struct rg_sim_pumps *p)
 {
     p->over = true;
     for (struct rg_sim_pump *pump = p->idle; pump; pump = pump->next)
-        p->note_ring(p->world, pump->bell);
+        p->note_ring(p->engine, pump->bell);
 }
 
 void rg_sim_pumps_free(struct rg_sim_pumps *p)

@@ -13,13 +13,13 @@
 
 struct rg_sim_pump;
 
-/* The first five are the world's to set. */
+/* The first five are the engine's to set. */
 struct rg_sim_pumps {
     struct rg_exchange *exchange; /* its routes are struct rg_sim_route */
     sg_host_t host;               /* where the actors live; it costs nothing */
-    void *world;
-    void (*note_ring)(void *world, sg_sem_t bell); /* to be released with the next flush */
-    void (*carried)(void *world);                  /* a message less is under way; flush */
+    void *engine;
+    void (*note_ring)(void *engine, sg_sem_t bell); /* to be released with the next flush */
+    void (*carried)(void *engine);                  /* a message less is under way; flush */
     struct rg_sim_pump *all, *idle, *unstarted;
     struct rg_sim_pump *reporting; /* inside rg_exchange_left */
     bool over;

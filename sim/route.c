@@ -1,6 +1,6 @@
 #include "route.h"
 
-#include "memory.h"
+#include "strands/sim_memory.h"
 
 #include <simgrid/version.h>
 #include <stdbool.h>

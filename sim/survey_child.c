@@ -3,9 +3,9 @@
  * Failure modes: SimGrid ends it with lines of its own, which the parent reads; where it does so
  * over a route, the answer names the pair. */
 #include "engine.h"
-#include "memory.h"
 #include "ports.h"
 #include "route.h"
+#include "strands/sim_memory.h"
 #include "survey_parts.h"
 
 #include "base/check.h"

@@ -1,4 +1,4 @@
-/* Trouble that a scenario orders: plain data, which the simulator acts out (sim/faults.c).
+/* Trouble that a scenario orders: plain data, which the simulator acts out (sim/strands/windows.h).
  *
  *     <faults>
  *       <slow nodes="3,5-7" from="10" to="20" factor="0.5"/> ...

@@ -37,11 +37,12 @@ struct rg_sim_uplink {
     double rate, each; /* bytes/s of the port, and of each of them */
 };
 
-/* The message begins to cross the sender's port, of it `at_once` bytes without taking time. */
+/* The message begins now to cross the sender's port, of it `at_once` bytes without taking time. */
 void rg_sim_queue_enter(struct rg_sim_queue *q, struct rg_sim_uplink *from,
-                        struct rg_sim_flow *flow, double at_once);
+                        struct rg_sim_flow *flow, double at_once, double now);
 /* Its last byte has crossed: seconds until it has left the queue. *held:
  * of these, how long it waits outside since the buffer is full. */
-double rg_sim_queue_leave(struct rg_sim_uplink *from, struct rg_sim_flow *flow, double *held);
+double rg_sim_queue_leave(struct rg_sim_uplink *from, struct rg_sim_flow *flow, double now,
+                          double *held);
 
 #endif

@@ -1,0 +1,35 @@
+/* What a simulation is asked to do, whichever engine runs it. */
+#ifndef RG_SIM_OPTIONS_H
+#define RG_SIM_OPTIONS_H
+
+#include "scenario/faults.h"
+#include "world/world.h"
+
+enum rg_sim_engine { RG_SIM_AUTO, RG_SIM_SIMGRID, RG_SIM_CALENDAR };
+
+/* Zero-initialise. */
+struct rg_sim_options {
+    enum rg_sim_engine engine;
+    const char *platform;  /* file, SimGrid 4.1 XML */
+    double link_rate;      /* bandwidth of every link, times the platform's; 0 is 1 */
+    bool platform_changes; /* it has profiles: of speeds, bandwidths or latencies */
+    bool latencies_change; /* it has profiles of latencies */
+    int size;              /* ranks; at most the hosts of the platform */
+    /* [size] host of each rank, as the platform file names it. NULL: hosts in natural order of
+     * their names (node-2 before node-10), which for one cluster is the document's order. */
+    char *const *hosts;
+    /* [size] of each rank. NULL: a message has no framing, a computation takes its FLOP at the
+     * host's speed. */
+    const struct rg_board *const *boards;
+    int threads;        /* cores of a computation; 0 is 1 */
+    size_t stack_bytes; /* of a strand; 0: 24 KiB, 64 the first of rank 0 */
+    /* The answer of rg_iteration; NULL: 0. It must be the same for one i on every rank. */
+    int (*iteration)(void *arg, struct rg_world *w, int64_t i);
+    void *iteration_arg;
+    const struct rg_faults *faults; /* or NULL; see faults.h */
+    uint64_t seed;                  /* of their jitter */
+    double *end_s;                  /* simulated date of the end; or NULL */
+    uint64_t *near_ties; /* of the calendar engine: see calendar/calendar_engine.h; or NULL */
+};
+
+#endif

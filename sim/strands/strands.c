@@ -1,0 +1,473 @@
+/* Happy path: exchange.c decides what may start; the engine carries each message and reports when
+ * its last byte has left. A strand that waits is rung when something it waits for has a date, and
+ * sleeps until that date. In SimGrid's engine any call may let other strands run: what rings and
+ * carries is noted, and done by flush() once the exchange is whole again.
+ *
+ * Failure modes handled: a node that dies or leaves (our own book-keeping: no strand is ever ended
+ * from outside); a deadlock, seen by counting what could still go on. */
+#include "strands.h"
+
+#include "sim_memory.h"
+
+#include "base/check.h"
+#include "boards/board.h"
+#include <math.h>
+#include <stdlib.h>
+
+/* Bytes of address space. What strategies need was measured: 7.5 KiB with any kernels of
+ * OpenBLAS's, which run on one thread here; the first strand of rank 0, which tests and saves too,
+ * 19 KiB. */
+enum { STRAND_STACK = 24 << 10, ROOT_STACK = 64 << 10 };
+
+static const struct rg_world_ops world_ops;
+
+static struct rg_sim_strand *strand_of(struct rg_world *w)
+{
+    return (struct rg_sim_strand *)w;
+}
+
+/* ---- blocking and waking ---- */
+
+static void ring(struct rg_sim_strand *s)
+{
+    if (!s->blocked)
+        return;
+    s->blocked = false;
+    s->all->active += s->until == INFINITY;
+    s->all->ops->ring(s);
+}
+
+static void flush(struct rg_strands *m)
+{
+    if (m->ops->flush)
+        m->ops->flush(m->engine);
+}
+
+static void ring_all(struct rg_strands *m)
+{
+    for (struct rg_sim_strand *s = m->first; s; s = s->next)
+        ring(s);
+}
+
+/* Mostly there are none: nodes leave one after the other. */
+static void ring_waiting(struct rg_strands *m)
+{
+    for (struct rg_sim_strand *s = m->first; s && m->elsewhere > 0; s = s->next)
+        if (s->endpoint.waiting_in)
+            ring(s);
+}
+
+/* Nothing goes on by itself any more: if strands are left, they wait for one another. */
+static void check_deadlock(struct rg_strands *m)
+{
+    if (m->active > 0 || !m->first)
+        return;
+    rg_exchange_deadlock(m->exchange, rg_exchange_deadlocked(m->exchange) ? NULL : m->error);
+    ring_all(m);
+}
+
+/* Stop until rung, or until `date`; may return early. */
+static void block(struct rg_sim_strand *s, double date)
+{
+    struct rg_strands *m = s->all;
+    bool elsewhere = s->endpoint.waiting_in != NULL;
+    s->blocked = true;
+    s->until = date;
+    m->elsewhere += elsewhere;
+    if (date == INFINITY) {
+        m->active--;
+        check_deadlock(m);
+    }
+    m->ops->block(s, date);
+    m->elsewhere -= elsewhere;
+    if (s->blocked) { /* not rung: the date has come, or a ring that came with the last date */
+        s->blocked = false;
+        m->active += s->until == INFINITY;
+    }
+    if (m->dead[s->endpoint.handle.rank])
+        longjmp(s->death, 1);
+}
+
+void rg_strands_carried(struct rg_strands *m)
+{
+    m->active--;
+    check_deadlock(m);
+    flush(m);
+}
+
+/* ---- the exchange's world ---- */
+
+static void *exchange_open(void *world, int source, int target)
+{
+    struct rg_strands *m = world;
+    return m->ops->open(m->engine, source, target);
+}
+
+static double exchange_now(void *world)
+{
+    struct rg_strands *m = world;
+    return m->ops->now(m->engine);
+}
+
+static void exchange_start(void *world, struct rg_message *message)
+{
+    struct rg_strands *m = world;
+    m->active++;
+    m->ops->carry(m->engine, message);
+}
+
+static void exchange_wake(void *world, struct rg_endpoint *e, double date)
+{
+    struct rg_strands *m = world;
+    struct rg_sim_strand *s = (struct rg_sim_strand *)e;
+    if (!s->blocked || !(date < s->until))
+        return;
+    if (!m->ops->hasten) {
+        ring(s);
+        return;
+    }
+    m->active += s->until == INFINITY;
+    s->until = date;
+    m->ops->hasten(s, date);
+}
+
+static void exchange_block(void *world, struct rg_endpoint *e, double date)
+{
+    (void)world;
+    block((struct rg_sim_strand *)e, date);
+}
+
+static void exchange_wake_waiting(void *world)
+{
+    ring_waiting(world);
+    flush(world);
+}
+
+static const struct rg_exchange_ops exchange_ops = {.open = exchange_open,
+                                                    .now = exchange_now,
+                                                    .start = exchange_start,
+                                                    .wake = exchange_wake,
+                                                    .block = exchange_block,
+                                                    .wake_waiting = exchange_wake_waiting};
+
+/* ---- the world's operations ---- */
+
+static double now(struct rg_world *w)
+{
+    struct rg_strands *m = strand_of(w)->all;
+    return m->ops->now(m->engine);
+}
+
+static int send(struct rg_world *w, struct rg_request *request)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    int result = rg_exchange_send(s->all->exchange, &s->endpoint, request);
+    flush(s->all);
+    return result;
+}
+
+static int recv(struct rg_world *w, struct rg_request *request)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    int result = rg_exchange_recv(s->all->exchange, &s->endpoint, request);
+    flush(s->all);
+    return result;
+}
+
+static int wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
+                    int *index)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    return rg_exchange_wait_any(s->all->exchange, &s->endpoint, requests, n, deadline, index);
+}
+
+static int cancel(struct rg_world *w, struct rg_request *request)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    int result = rg_exchange_cancel(s->all->exchange, &s->endpoint, request);
+    flush(s->all);
+    return result;
+}
+
+/* `seconds` of every one of `threads` cores, if they are free; on a node that is slow at times the
+ * work is cut where its speed changes: what is left then goes on at the new one. */
+static void spend(struct rg_world *w, double seconds, int threads)
+{
+    struct rg_strands *m = strand_of(w)->all;
+    const struct rg_slowdown *slow = w->untimed ? NULL : m->slowdown;
+    bool slows = slow && rg_slowdown_slows(slow, w->rank);
+    double left[RG_SIM_THREADS], most = seconds;
+    for (int i = 0; i < threads; i++)
+        left[i] = seconds * m->ops->speed(m->engine, w->rank);
+    while (most > 0) {
+        double until = INFINITY, factor = 1;
+        if (slows)
+            factor = rg_slowdown_speed(slow, w->rank, rg_now(w) + RG_WINDOW_INSTANT, &until);
+        for (int i = 0; i < threads; i++)
+            left[i] /= factor;
+        m->ops->execute(strand_of(w), left, threads, until);
+        most = 0;
+        for (int i = 0; i < threads; i++) {
+            left[i] *= factor;
+            most = fmax(most, left[i]);
+        }
+    }
+}
+
+static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    struct rg_strands *m = s->all;
+    int threads = m->options->threads > 0 ? m->options->threads : 1;
+    double seconds, alone = 0;
+    if (w->board) {
+        threads = RG_MIN(RG_MIN(threads, w->board->cores), RG_SIM_THREADS);
+        seconds = rg_board_seconds(w->board, work, threads);
+        alone = rg_board_alone_s(w->board, work, threads);
+    } else {
+        threads = 1;
+        seconds = rg_work_flops(work) / m->ops->speed(m->engine, w->rank);
+    }
+    if (fn)
+        fn(arg);
+    if (seconds > 0 && m->slowdown && !w->untimed) {
+        double asked = seconds;
+        seconds = rg_slowdown_jitter(m->slowdown, &s->jitter, seconds);
+        alone *= seconds / asked;
+    }
+    spend(w, seconds - alone, threads);
+    spend(w, alone, 1);
+    if (m->dead[w->rank])
+        longjmp(s->death, 1);
+    return 0;
+}
+
+static int iteration(struct rg_world *w, int64_t i)
+{
+    const struct rg_sim_options *o = strand_of(w)->all->options;
+    return o->iteration ? o->iteration(o->iteration_arg, w, i) : 0;
+}
+
+static void clock_changed(struct rg_world *w)
+{
+    struct rg_strands *m = strand_of(w)->all;
+    if (w->rank == 0 && m->ops->clock)
+        m->ops->clock(m->engine, w);
+}
+
+static int barrier(struct rg_world *w)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    return rg_exchange_barrier(s->all->exchange, &s->endpoint);
+}
+
+static void die(struct rg_world *w)
+{
+    struct rg_sim_strand *self = strand_of(w);
+    struct rg_strands *m = self->all;
+    m->dead[w->rank] = true;
+    m->results[w->rank] = RG_DIED;
+    rg_exchange_leave(m->exchange, w->rank, false);
+    for (struct rg_sim_strand *s = m->first; s; s = s->next)
+        if (s->endpoint.handle.rank == w->rank || s->endpoint.waiting_in)
+            ring(s);
+    longjmp(self->death, 1);
+}
+
+/* The engine knows what the processor has drawn, idle or computing. One that has only been idle
+ * differs from idle by rounding, which is no computing. */
+static void energy(struct rg_world *w, double now, struct rg_energy *so_far)
+{
+    (void)now; /* no time passes between the two */
+    struct rg_strands *m = strand_of(w)->all;
+    if (!m->energy)
+        return;
+    const struct rg_board *board = w->board;
+    double drawn = m->ops->processor_J(m->engine, w->rank), date = m->ops->now(m->engine);
+    double idle = rg_board_watts(board, 0) * date;
+    double compute = fabs(drawn - idle) > 1e-12 * drawn ? drawn - idle : 0;
+    *so_far = (struct rg_energy){.idle_J = idle,
+                                 .compute_J = compute,
+                                 .network_J = m->ops->port_J(m->engine, w->rank),
+                                 .switch_J = board->switch_watts * date,
+                                 .source = "model"};
+}
+
+/* ---- strands ---- */
+
+static size_t stack_bytes(const struct rg_sim_strand *s)
+{
+    size_t given = s->all->options->stack_bytes;
+    return given ? given : s->endpoint.handle.rank == 0 && !s->parent ? ROOT_STACK : STRAND_STACK;
+}
+
+static void run_program(struct rg_sim_strand *s)
+{
+    struct rg_strands *m = s->all;
+    struct rg_world *w = &s->endpoint.handle;
+    s->endpoint.stack_high = __builtin_frame_address(0);
+    s->endpoint.stack_low = s->endpoint.stack_high - stack_bytes(s);
+    if (setjmp(s->death) == 0) {
+        if (!m->dead[w->rank]) {
+            s->result = s->program(w, s->arg);
+            RG_ASSERT(s->unjoined == 0);
+        }
+    } else {
+        s->result = RG_DIED;
+    }
+}
+
+static void remove_strand(struct rg_sim_strand *s)
+{
+    *(s->previous ? &s->previous->next : &s->all->first) = s->next;
+    if (s->next)
+        s->next->previous = s->previous;
+}
+
+void rg_strand_main(struct rg_sim_strand *s)
+{
+    struct rg_strands *m = s->all;
+    struct rg_world *w = &s->endpoint.handle;
+    bool node = s->parent == NULL, dead;
+    run_program(s);
+    dead = m->dead[w->rank];
+    rg_exchange_close_strand(m->exchange, &s->endpoint);
+    remove_strand(s);
+    s->finished = true;
+    if (!dead && !node)
+        ring(s->parent);
+    if (!dead && node) {
+        m->results[w->rank] = s->result;
+        rg_exchange_leave(m->exchange, w->rank, true);
+        ring_waiting(m);
+    }
+    if (m->ops->retire)
+        m->ops->retire(s);
+    if (dead || node)
+        free(s);
+    m->active--;
+    check_deadlock(m);
+    if (!m->first) {
+        m->end_s = m->ops->now(m->engine);
+        if (m->ops->end)
+            m->ops->end(m->engine);
+    }
+    flush(m); /* then the parent may free s */
+}
+
+static struct rg_sim_strand *start_strand(struct rg_strands *m, int rank,
+                                          struct rg_sim_strand *parent, rg_program_fn program,
+                                          void *arg)
+{
+    const struct rg_sim_options *o = m->options;
+    struct rg_sim_strand *s = rg_sim_take(1, m->ops->strand_bytes);
+    struct rg_world *w = &s->endpoint.handle;
+    if (parent) {
+        *w = parent->endpoint.handle;
+        w->count = (struct rg_counters){0};
+        w->strand = ++parent->spawned;
+        w->marks = NULL;
+    } else {
+        rg_world_init(w, &world_ops, rank, o->size);
+        w->board = o->boards ? o->boards[rank] : NULL;
+    }
+    if (m->slowdown)
+        s->jitter = parent ? rg_fault_stream_of_strand(&parent->jitter, w->strand)
+                           : rg_fault_stream_of_rank(m->slowdown, rank);
+    s->all = m;
+    s->program = program;
+    s->arg = arg;
+    s->parent = parent;
+    rg_exchange_open_strand(m->exchange, &s->endpoint);
+    s->next = m->first;
+    if (m->first)
+        m->first->previous = s;
+    m->first = s;
+    m->active++;
+    m->ops->start(s, stack_bytes(s));
+    return s;
+}
+
+static int spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    *strand = (struct rg_strand *)start_strand(s->all, w->rank, s, fn, arg);
+    s->unjoined++;
+    return 0;
+}
+
+static int join(struct rg_world *w, struct rg_strand *strand, int *result,
+                struct rg_counters *count)
+{
+    struct rg_sim_strand *s = strand_of(w), *child = (struct rg_sim_strand *)strand;
+    RG_ASSERT(child->parent == s);
+    s->endpoint.waiting_in = "rg_join";
+    while (!child->finished) /* a deadlock ends the child too */
+        block(s, INFINITY);
+    s->endpoint.waiting_in = NULL;
+    *result = child->result;
+    *count = child->endpoint.handle.count;
+    s->unjoined--;
+    free(child);
+    return 0;
+}
+
+static const struct rg_world_ops world_ops = {.name = "sim",
+                                              .now = now,
+                                              .send = send,
+                                              .recv = recv,
+                                              .wait_any = wait_any,
+                                              .cancel = cancel,
+                                              .compute = compute,
+                                              .iteration = iteration,
+                                              .barrier = barrier,
+                                              .clock = clock_changed,
+                                              .spawn = spawn,
+                                              .join = join,
+                                              .die = die,
+                                              .energy = energy};
+
+/* ---- all of them ---- */
+
+bool rg_sim_has_watts(const struct rg_sim_options *o)
+{
+    for (int rank = 0; rank < o->size; rank++)
+        if (!o->boards || o->boards[rank]->clock_count == 0)
+            return false;
+    return true;
+}
+
+void rg_strands_open(struct rg_strands *m, const struct rg_sim_options *options,
+                     const struct rg_sim_engine_ops *ops, void *engine, rg_program_fn program,
+                     void *arg, int *results, struct rg_error *error)
+{
+    *m = (struct rg_strands){.options = options,
+                             .ops = ops,
+                             .engine = engine,
+                             .results = results,
+                             .error = error,
+                             .energy = rg_sim_has_watts(options)};
+    m->slowdown = rg_slowdown_new(options->faults, options->seed, options->size);
+    m->dead = rg_sim_take((size_t)options->size, sizeof *m->dead);
+    m->exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, m);
+    RG_ASSERT(m->exchange);
+    for (int rank = 0; rank < options->size; rank++) {
+        results[rank] = RG_ERR_DEADLOCK; /* until it returns */
+        start_strand(m, rank, NULL, program, arg);
+    }
+}
+
+int rg_strands_close(struct rg_strands *m)
+{
+    int result = 0;
+    if (m->options->end_s)
+        *m->options->end_s = m->end_s;
+    if (rg_exchange_deadlocked(m->exchange))
+        result = RG_ERR_DEADLOCK;
+    else if (m->first)
+        result = rg_fail(m->error, RG_ERR_INTERNAL, "the simulation ended before its programs");
+    rg_exchange_free(m->exchange);
+    rg_slowdown_free(m->slowdown);
+    free(m->dead);
+    return result;
+}
