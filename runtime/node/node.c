@@ -231,21 +231,33 @@ static int note_medium(struct node *n)
     return 0;
 }
 
+/* What rank 0 wants of timelines. The part goes by itself, where there is one: a longer message
+ * would move all dates, by rounding. */
+static int hear_trace(struct node *n)
+{
+    enum { NONE, WHOLE, PART };
+    const struct rg_group all = {0, 1, n->w->size};
+    const struct rg_trace_part whole = {0};
+    n->part = n->options->part;
+    bool is_part = memcmp(&n->part, &whole, sizeof whole) != 0;
+    int32_t trace = !n->options->trace ? NONE : is_part ? PART : WHOLE;
+    int result = rg_broadcast(n->w, all, 0, &trace, sizeof trace, TAG_TRACE);
+    if (result == 0 && trace == PART)
+        result = rg_broadcast(n->w, all, 0, &n->part, sizeof n->part, TAG_TRACE);
+    if (result == 0 && trace != PART)
+        n->part = whole;
+    n->any_trace = trace != NONE;
+    n->trace = rg_node_traces(n, n->w->rank);
+    return result;
+}
+
 static int prepare(struct node *n)
 {
     struct rg_world *w = n->w;
     bool real = n->job->numerics || w->ops->moves_bytes;
-    struct { /* a size without padding: it travels as it is */
-        struct rg_trace_part part;
-        int32_t on, unused;
-    } trace = {n->options->part, n->options->trace, 0};
-    int result =
-        rg_broadcast(w, (struct rg_group){0, 1, w->size}, 0, &trace, sizeof trace, TAG_TRACE);
+    int result = hear_trace(n);
     if (result)
         return result;
-    n->any_trace = trace.on;
-    n->part = trace.part;
-    n->trace = rg_node_traces(n, w->rank);
     result = rg_clocks_compare(w, &n->clocks.before);
     if (result)
         return result;
