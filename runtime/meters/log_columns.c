@@ -38,7 +38,7 @@ static int complain_names(const struct rg_log_sample *s, bool dates, bool watts,
 {
     char list[NAMES];
     list_names(s, list);
-    return rg_fail_at(e, s->path, (s->heading >= 0 ? s->heading : s->first) + 1,
+    return rg_fail_at(e, s->path, rg_log_line_of(s, s->heading >= 0 ? s->heading : s->first),
                       "no column of %s%s%s: there are %s; wanted are %s%s%s%s",
                       dates ? "dates" : "", dates && watts ? " and none of " : "",
                       watts ? "watts" : "", list[0] ? list : "numbers without a heading",
@@ -97,9 +97,10 @@ static int find_date(const struct rg_log_sample *s, struct rg_log_columns *c, st
         c->date = find_class(s, RG_CLASS_DAY);
     }
     if (c->date < 0 || (class == RG_CLASS_DAY && c->clock < 0))
-        return rg_fail_at(e, s->path, s->first + 1, "a day and a time are wanted, as in ISO 8601");
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
+                          "a day and a time are wanted, as in ISO 8601");
     if (class == RG_CLASS_AMBIGUOUS || rg_log_ambiguous(s->field[c->date]))
-        return rg_fail_at(e, s->path, s->first + 1,
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
                           "\"%.*s\": day or month first? ISO 8601 is wanted",
                           (int)RG_MIN(s->field[c->date].length, (size_t)40), s->field[c->date].at);
     if (s->names && s->name[c->date].unit.quantity == RG_LOG_TIME)
@@ -165,7 +166,7 @@ static int find_named(const struct rg_log_sample *s, struct rg_log_columns *c, s
     if (c->date < 0)
         return complain_names(s, true, count == 0, e);
     if (count > 1)
-        return rg_fail_at(e, s->path, s->heading + 1,
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->heading),
                           "several columns of watts: %s: which, csv:FILE:COLUMN says ('+' adds "
                           "them up)%s",
                           list, rg_log_program(s, s->first));
@@ -200,14 +201,14 @@ static int find_nameless(const struct rg_log_sample *s, struct rg_log_columns *c
             at = i;
         }
     if (numbers != 1)
-        return rg_fail_at(e, s->path, s->first + 1,
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
                           "%d columns of numbers besides the date and no heading: which has the "
                           "watts, csv:FILE:NUMBER says",
                           numbers);
     struct rg_log_unit unit = s->unit[at];
     if (unit.quantity != RG_LOG_UNKNOWN && unit.quantity != RG_LOG_POWER &&
         unit.quantity != RG_LOG_ENERGY)
-        return rg_fail_at(e, s->path, s->first + 1, "no watts in \"%.*s\"",
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first), "no watts in \"%.*s\"",
                           (int)RG_MIN(s->field[at].length, (size_t)40), s->field[at].at);
     c->kind = unit.quantity == RG_LOG_ENERGY ? RG_LOG_ENERGIES : RG_LOG_MOMENTS;
     c->nameless = unit.quantity == RG_LOG_UNKNOWN;
@@ -233,7 +234,7 @@ static int use_unit_field(const struct rg_log_sample *s, struct rg_log_columns *
     const struct rg_slice *f = s->field, unit = f[c->unit];
     if (value > 0 && s->separator == ',' && value - 1 > c->date && all_digits(f[value]) &&
         all_digits(f[value - 1]))
-        return rg_fail_at(e, s->path, s->first + 1,
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
                           "%.*s,%.*s is two fields where fields part at commas (LC_ALL=C has perf "
                           "write points)",
                           (int)RG_MIN(f[value - 1].length, (size_t)20), f[value - 1].at,
@@ -241,7 +242,8 @@ static int use_unit_field(const struct rg_log_sample *s, struct rg_log_columns *
     enum rg_quantity quantity = s->unit[c->unit].quantity;
     if (value < 0 || value == c->date || s->class[value] != RG_CLASS_NUMBER ||
         (quantity != RG_LOG_POWER && quantity != RG_LOG_ENERGY))
-        return rg_fail_at(e, s->path, s->first + 1, "\"%.*s\" are neither watts nor joules",
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
+                          "\"%.*s\" are neither watts nor joules",
                           (int)RG_MIN(unit.length, (size_t)20), unit.at);
     bool perf =
         c->unit + 1 < s->fields && memmem(f[c->unit + 1].at, f[c->unit + 1].length, "energy", 6);
@@ -258,6 +260,16 @@ struct channels {
     bool drawn[RG_LOG_RAILS]; /* by their units or names, watts or joules */
 };
 
+/* Messages of several kinds may come in turn: does this one say anything of what was drawn? */
+static bool says_power(const struct rg_log_sample *s, const struct rg_slice *field, int count)
+{
+    for (int i = 0; i < RG_MIN(count, s->names); i++)
+        if (field[i].length && s->name[i].unit.quantity != RG_LOG_UNKNOWN &&
+            s->name[i].unit.quantity != RG_LOG_TIME && s->name[i].unit.quantity != RG_LOG_ELSE)
+            return true;
+    return s->names == 0;
+}
+
 /* What stands in a column, row by row; false: too much for channels. */
 static bool list_channels(const struct rg_log_sample *s, int column, int unit,
                           struct channels *found)
@@ -269,7 +281,7 @@ static bool list_channels(const struct rg_log_sample *s, int column, int unit,
         int n = rg_log_is_comment(s->line[i])
                     ? 0
                     : rg_log_split(s->line[i], s->separator, f, RG_LOG_COLUMNS);
-        if (column >= n || unit >= n || !f[column].length)
+        if (column >= n || unit >= n || !f[column].length || (s->records && !says_power(s, f, n)))
             continue;
         int k = 0;
         while (k < found->count &&
@@ -332,7 +344,7 @@ static int choose_channels(const struct rg_log_sample *s, const char *choice,
         tell(c, found->name[k], " + ");
     }
     if (c->channel_count == 0 || (!*choice && c->channel_count > 1))
-        return rg_fail_at(e, s->path, s->first + 1,
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
                           "a row for each of %s: which, csv:FILE:NAME says ('+' adds them up)",
                           list);
     return 0;
@@ -399,12 +411,12 @@ static int add_column(const struct rg_log_sample *s, struct rg_log_columns *c, s
     }
     list_names(s, list);
     if (at < 0)
-        return rg_fail_at(e, s->path, (s->heading >= 0 ? s->heading : s->first) + 1,
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->heading >= 0 ? s->heading : s->first),
                           "no column \"%.*s\": there are %s", (int)RG_MIN(text.length, (size_t)40),
                           text.at, list[0] ? list : "numbers without a heading");
     struct rg_log_unit unit = given.quantity != RG_LOG_UNKNOWN ? given : unit_of(s, at);
     if (unit.factor == 0 && unit.quantity == RG_LOG_ENERGY)
-        return rg_fail_at(e, s->path, s->heading + 1,
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->heading),
                           "\"%.*s\": in which unit? csv:FILE:%.*s[kWh] says so",
                           (int)RG_MIN(text.length, (size_t)40), text.at,
                           (int)RG_MIN(text.length, (size_t)40), text.at);
@@ -415,7 +427,8 @@ static int add_column(const struct rg_log_sample *s, struct rg_log_columns *c, s
     if (at == c->date || at == c->clock || s->class[at] == RG_CLASS_WORDS ||
         (quantity != RG_LOG_POWER && quantity != RG_LOG_ENERGY) ||
         (c->value_count && kind != c->kind))
-        return rg_fail_at(e, s->path, s->first + 1, "\"%.*s\": no column of watts, or of joules%s",
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
+                          "\"%.*s\": no column of watts, or of joules%s",
                           (int)RG_MIN(text.length, (size_t)40), text.at,
                           c->value_count ? ", as the others are" : "");
     c->kind = kind;
@@ -476,10 +489,11 @@ static int find_fraction(const struct rg_log_sample *s, struct rg_log_columns *c
     int at = c->clock >= 0 ? c->clock : c->date, named = s->fraction;
     c->fraction = named >= 0 && named == at && c->clock < 0;
     if (named >= 0 && !c->fraction)
-        return rg_fail_at(e, s->path, s->first + 1, "a comma parts a date from its fraction");
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
+                          "a comma parts a date from its fraction");
     if (s->names || at < 0 || !rg_log_is_fraction(s, at))
         return 0;
-    return rg_fail_at(e, s->path, s->first + 1,
+    return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
                       "is \"%.*s\" the fraction of the date before it? A heading (time,watts) says",
                       (int)RG_MIN(s->field[at + 1].length, (size_t)20), s->field[at + 1].at);
 }
@@ -493,8 +507,9 @@ int rg_log_recognise(struct rg_log_text *text, const char *choice, struct rg_log
         return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     int result = rg_log_sample_read(text, s, e);
     c->separator = s->separator;
+    c->records = text->records != NULL;
     c->count = s->names > s->fields ? s->names : s->fields;
-    c->first_line = s->first + 1;
+    c->first_line = rg_log_line_of(s, s->first);
     if (result == 0 && s->heading >= 0)
         snprintf(c->heading, sizeof c->heading, "%.*s",
                  (int)RG_MIN(s->line[s->heading].length, sizeof c->heading - 1),

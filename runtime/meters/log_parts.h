@@ -2,6 +2,7 @@
  *
  * - log_text.c: rg_log_open, rg_log_line: lines of a file, gzip or not; rg_log_skip passes over
  *   what is before a run
+ * - log_records.c: lines that name their values, JSON and tegrastats, to rows
  * - log_units.c: numbers, units and dates in a field
  * - log_columns.c: rg_log_recognise: which columns hold dates and watts, in which units
  *   (log_sample.c: the first rows and the heading, from which it knows)
@@ -84,8 +85,12 @@ struct rg_log_text {
     gzFile stream;
     char *buffer;      /* what is unread, from a line's beginning; 2 blocks and a line */
     size_t used, next; /* bytes in it; where the next line begins */
-    int64_t line;      /* number of the line last read */
-    bool ended, cut;   /* nothing more to read; within a gzip member, or a line */
+    struct rg_log_records *records; /* it is no table but is made one; NULL: it is one */
+    char *raw;                      /* what is not made rows yet; a block and a line */
+    size_t raw_used;
+    int64_t line;    /* number of the line last read; a heading of names is 0 */
+    bool dry;        /* the file is read; rows may still be made of what is raw */
+    bool ended, cut; /* nothing more to read; within a gzip member, or a line */
 };
 
 int rg_log_open(struct rg_log_text *text, const char *path, struct rg_error *e);
@@ -125,6 +130,7 @@ struct rg_log_columns {
     int channel, channel_count; /* rows of other channels are left alone */
     char channels[RG_LOG_RAILS][64];
     bool nameless;          /* no heading says that this is power */
+    bool records;           /* a row without the value, or the date, says something else */
     int64_t first_line;     /* of the rows */
     char heading[200];      /* comes again now and then */
     char told[RG_LOG_TOLD]; /* in words */

@@ -193,6 +193,8 @@ int rg_log_row(struct rg_log_columns *c, const char *path, struct rg_slice line,
         last = RG_MAX(last, c->value[k]);
     if (last >= count)
         return rg_fail_at(e, path, (int)number, "%d fields, %d are wanted", count, c->count);
+    if (c->records && (fields[c->value[0]].length == 0 || fields[c->date].length == 0))
+        return 0;
     if (!read_date(c, fields, &row->date_s, &row->step_s))
         return rg_fail_at(e, path, (int)number,
                           "no date in column %d: seconds of UNIX or ISO 8601 are wanted",

@@ -8,6 +8,7 @@
 #include "meters/log_sample.h"
 
 #include "base/check.h"
+#include "meters/log_records.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,12 +97,19 @@ static void take_lines(const struct rg_log_text *text, struct rg_log_sample *s)
 
 const char *rg_log_program(const struct rg_log_sample *s, int lines)
 {
+    bool amps = false, volts = false;
     for (int i = 0; i < s->names; i++) {
+        amps = amps || s->name[i].unit.quantity == RG_LOG_AMPS;
+        volts = volts || s->name[i].unit.quantity == RG_LOG_VOLTS;
         if (rg_log_is(s->name[i].whole, "Bzy_MHz") || rg_log_is(s->name[i].whole, "PkgWatt"))
             return "; turbostat: --show Time_Of_Day_Seconds,PkgWatt";
         if (rg_log_is(s->name[i].whole, "entity_id"))
             return "; Home Assistant: csv:FILE:state";
     }
+    if (amps && !volts)
+        return "; amps without volts are no watts";
+    if (s->records && !s->records->json)
+        return "; tegrastats | ts '%.s' writes dates";
     for (int i = 0; i < lines; i++)
         if (memmem(s->line[i].at, s->line[i].length, "sigrok", 6))
             return "; sigrok-cli heads columns with units, and writes dates with -O csv:time=true";
@@ -117,11 +125,13 @@ static int complain_no_row(const struct rg_log_sample *s, struct rg_error *e)
         return rg_fail(e, RG_ERR_TIMEOUT, "%.300s: two rows at least are wanted", s->path);
     struct rg_slice line = s->line[i + 1];
     bool json = memchr(line.at, '{', line.length) != NULL;
-    return rg_fail_at(e, s->path, i + 2, "%s: \"%.*s\"%s",
-                      json ? "JSON: a date and watts in columns are wanted"
-                           : "no date and number in columns (fields part at ',', ';', '|', a tab "
-                             "or blanks; dates are seconds of UNIX or ISO 8601, day and time)",
-                      (int)RG_MIN(line.length, (size_t)40), line.at, rg_log_program(s, s->count));
+    return rg_fail_at(
+        e, s->path, rg_log_line_of(s, i + 1), "%s: \"%.*s\"%s",
+        json ? "JSON: an object a line is wanted, with a date (jq -c '.[]' makes lines of an "
+               "array)"
+             : "no date and number in columns (fields part at ',', ';', '|', a tab "
+               "or blanks; dates are seconds of UNIX or ISO 8601, day and time)",
+        (int)RG_MIN(line.length, (size_t)40), line.at, rg_log_program(s, s->count));
 }
 
 static int find_first(struct rg_log_sample *s, struct rg_error *e)
@@ -213,14 +223,15 @@ static bool is_other(struct rg_slice name)
 
 static int looks_dated(const struct rg_log_name *n)
 {
-    static const char *const sure[] = {"time",         "timestamp", "date",
-                                       "datetime",     "t",         "unix",
-                                       "time_s",       "epoch",     "last_changed",
-                                       "last_updated", "ts",        "date_time",
-                                       "unixtime",     "unix_time", "_time",
-                                       "zeit",         "datum",     "zeitstempel",
-                                       "date/time",    "utc",       "time_of_day_seconds",
-                                       "timestamps",   "created_at"};
+    static const char *const sure[] = {"time",         "timestamp",  "date",
+                                       "datetime",     "t",          "unix",
+                                       "time_s",       "epoch",      "last_changed",
+                                       "last_updated", "ts",         "date_time",
+                                       "unixtime",     "unix_time",  "_time",
+                                       "zeit",         "datum",      "zeitstempel",
+                                       "date/time",    "utc",        "time_of_day_seconds",
+                                       "timestamps",   "created_at", "last_seen",
+                                       "tst"};
     static const char *const perhaps[] = {"time", "date", "timestamp", "epoch", "elapsed", "unix"};
     static const char *const not [] = {"up", "run", "cpu", "uptime", "runtime", "busy", "zone"};
     for (size_t i = 0; i < RG_COUNT(sure); i++)
@@ -356,7 +367,7 @@ static int fit_names(struct rg_log_sample *s, const struct rg_slice *names, int 
             s->fraction = i;
     bool shifted = s->separator == ' ' && s->fields == count + 1 && s->fraction < 0;
     if (s->fields > count && s->fraction < 0 && !shifted)
-        return rg_fail_at(e, s->path, s->first + 1,
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
                           "%d fields, the heading has %d names (a comma within a number or a date "
                           "parts it in two)",
                           s->fields, count);
@@ -373,7 +384,7 @@ static int find_heading(struct rg_log_sample *s, struct rg_error *e)
 {
     struct rg_slice names[RG_LOG_COLUMNS], upper[RG_LOG_COLUMNS];
     bool comment;
-    for (int at = s->first - 1; at >= 0; at--) {
+    for (int at = s->records ? 0 : s->first - 1; at >= 0; at--) {
         if (!s->line[at].length)
             continue;
         int count = read_names(s, at, names, &comment), above = 0;
@@ -396,9 +407,18 @@ static int find_heading(struct rg_log_sample *s, struct rg_error *e)
     return 0;
 }
 
+int rg_log_line_of(const struct rg_log_sample *s, int line)
+{
+    return RG_MAX(s->before + line + 1, 1);
+}
+
 int rg_log_sample_read(const struct rg_log_text *text, struct rg_log_sample *s, struct rg_error *e)
 {
-    *s = (struct rg_log_sample){.path = text->path, .heading = -1, .fraction = -1};
+    *s = (struct rg_log_sample){.path = text->path,
+                                .before = (int)text->line,
+                                .records = text->records,
+                                .heading = -1,
+                                .fraction = -1};
     take_lines(text, s);
     int result = find_first(s, e);
     return result ? result : find_heading(s, e);

@@ -32,7 +32,9 @@ struct rg_log_name {
 struct rg_log_sample {
     const char *path; /* borrowed */
     struct rg_slice line[RG_LOG_SAMPLE];
-    int count, first; /* of the first row, from 0 */
+    int before;                           /* the number of the line before these */
+    const struct rg_log_records *records; /* what it was before; NULL: a table */
+    int count, first;                     /* of the first row, from 0 */
     char separator;
     struct rg_slice field[RG_LOG_COLUMNS]; /* of the first row */
     enum rg_log_class class[RG_LOG_COLUMNS];
@@ -43,6 +45,8 @@ struct rg_log_sample {
     int fraction; /* by the names, the field behind this one holds its fraction; -1: none does */
 };
 
+/* The number in its file of a line of the sample: a heading that stands in none is 1, too. */
+int rg_log_line_of(const struct rg_log_sample *sample, int line);
 /* From the text's beginning; its position is left alone, and it outlives the sample. Errors:
  * RG_ERR_PROTOCOL, no rows or no names that fit them; RG_ERR_TIMEOUT: no rows yet. */
 int rg_log_sample_read(const struct rg_log_text *text, struct rg_log_sample *sample,

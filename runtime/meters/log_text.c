@@ -5,21 +5,56 @@
  * last line of the block behind is before it as well.
  * Failure modes handled: a file that is not there or cannot be read; a gzip member that is cut, the
  * rest of which is yet to come; UTF-16; a line beyond all measure. */
-#include "meters/log_parts.h"
+#include "meters/log_records.h"
 
 #include "base/check.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 2 * RG_LOG_BLOCK + RG_LOG_LINE };
+enum { ROOM = 2 * RG_LOG_BLOCK + RG_LOG_LINE, RAW = RG_LOG_BLOCK + RG_LOG_LINE };
 
 void rg_log_close(struct rg_log_text *text)
 {
     if (text->stream)
         gzclose(text->stream);
     free(text->buffer);
+    free(text->records);
+    free(text->raw);
     *text = (struct rg_log_text){0};
+}
+
+/* More of the file behind what is there, up to so many bytes. */
+static int read_more(struct rg_log_text *text, char *buffer, size_t *used, size_t room,
+                     struct rg_error *e)
+{
+    while (!text->dry && *used < room) {
+        int code, got = gzread(text->stream, buffer + *used,
+                               (unsigned)RG_MIN((size_t)RG_LOG_BLOCK, room - *used));
+        const char *why = gzerror(text->stream, &code);
+        *used += got > 0 ? (size_t)got : 0;
+        if (got > 0)
+            continue;
+        text->dry = true;
+        text->cut = code == Z_BUF_ERROR; /* the member is still being written */
+        if (got < 0 && !text->cut)
+            return rg_fail(e, RG_ERR_IO, "%.300s: cannot be read: %.100s", text->path,
+                           code == Z_ERRNO ? strerror(errno) : why);
+    }
+    return 0;
+}
+
+/* Lines of records to rows, as long as there is room for one. */
+static void pour(struct rg_log_text *text)
+{
+    const char *p = text->raw, *end = text->raw + text->raw_used, *stop;
+    while (text->used + RG_LOG_LINE <= ROOM && (stop = memchr(p, '\n', (size_t)(end - p)))) {
+        struct rg_slice line = {p, (size_t)(stop - p), false};
+        text->used += rg_log_records_row(text->records, line, text->buffer + text->used);
+        p = stop + 1;
+    }
+    text->raw_used = (size_t)(end - p);
+    memmove(text->raw, p, text->raw_used);
 }
 
 /* As much as there is room for; the unread part moves to the front. */
@@ -28,20 +63,39 @@ static int fill(struct rg_log_text *text, struct rg_error *e)
     memmove(text->buffer, text->buffer + text->next, text->used - text->next);
     text->used -= text->next;
     text->next = 0;
-    while (!text->ended && text->used < ROOM) {
-        int code, got = gzread(text->stream, text->buffer + text->used,
-                               (unsigned)RG_MIN((size_t)RG_LOG_BLOCK, ROOM - text->used));
-        const char *why = gzerror(text->stream, &code);
-        text->used += got > 0 ? (size_t)got : 0;
-        if (got > 0)
-            continue;
-        text->ended = true;
-        text->cut = code == Z_BUF_ERROR; /* the member is still being written */
-        if (got < 0 && !text->cut)
-            return rg_fail(e, RG_ERR_IO, "%.300s: cannot be read: %.100s", text->path,
-                           code == Z_ERRNO ? strerror(errno) : why);
+    int result = 0;
+    if (!text->records)
+        result = read_more(text, text->buffer, &text->used, ROOM, e);
+    for (size_t before = text->used + 1; text->records && before != text->used && result == 0;) {
+        before = text->used;
+        result = read_more(text, text->raw, &text->raw_used, RAW, e);
+        pour(text);
     }
-    return 0;
+    text->ended = text->dry && (!text->records || text->used + RG_LOG_LINE <= ROOM);
+    return result;
+}
+
+/* What was read so far is no table: it becomes one, with a heading of its names. */
+static int begin_records(struct rg_log_text *text, struct rg_error *e)
+{
+    struct rg_log_records *records = malloc(sizeof *records);
+    const struct rg_slice first = {text->buffer + text->next,
+                                   RG_MIN(text->used - text->next, (size_t)RG_LOG_BLOCK), false};
+    bool found = records && rg_log_records_find(records, first);
+    if (records && !found) {
+        free(records);
+        return 0;
+    }
+    text->records = records;
+    text->raw = malloc(ROOM);
+    if (!records || !text->raw)
+        return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
+    text->raw_used = text->used - text->next;
+    memcpy(text->raw, text->buffer + text->next, text->raw_used);
+    text->next = 0;
+    text->used = rg_log_records_heading(records, text->buffer);
+    text->line = -1;
+    return fill(text, e);
 }
 
 int rg_log_open(struct rg_log_text *text, const char *path, struct rg_error *e)
@@ -61,6 +115,8 @@ int rg_log_open(struct rg_log_text *text, const char *path, struct rg_error *e)
         result = rg_fail_at(e, path, 1, "is in UTF-16: UTF-8 or ASCII is wanted (iconv -f UTF-16)");
     if (result == 0 && text->used >= 3 && memcmp(b, "\xef\xbb\xbf", 3) == 0)
         text->next = 3;
+    if (result == 0)
+        result = begin_records(text, e);
     if (result)
         rg_log_close(text);
     return result;

@@ -349,6 +349,10 @@ static bool read_zone(const char *p, const char *end, struct tm *t, int *minutes
     *given = true;
     if (rg_log_is(rest, "Z") || rg_log_is(rest, "UTC") || rg_log_is(rest, "GMT"))
         return true;
+    if (rest.length > 1 && *rest.at == 'Z' && strchr("+-", rest.at[1])) { /* mosquitto_sub's %j */
+        rest.at++;
+        rest.length--;
+    }
     if (*rest.at != '+' && *rest.at != '-')
         return false;
     const char *stop = rest.at + rest.length, *q = digits(rest.at + 1, stop, &hours, &length);

@@ -42,6 +42,7 @@ enum date {
     GERMAN,
     TWO_FIELDS,
     WHOLE,
+    TEGRA,
     AMERICAN
 };
 enum how { MOMENTS, MEANS, COUNTER, AMOUNTS, ON_CHANGE };
@@ -74,7 +75,7 @@ static void put_date_of(FILE *f, enum date kind, double t)
         [ISO] = "%Y-%m-%dT%H:%M:%S",       [ISO_ZONE] = "%Y-%m-%dT%H:%M:%S",
         [ISO_COMMA] = "%Y-%m-%d %H:%M:%S", [BLANK] = "%Y-%m-%d %H:%M:%S",
         [GERMAN] = "%d.%m.%Y %H:%M:%S",    [TWO_FIELDS] = "%Y-%m-%d,%H:%M:%S",
-        [AMERICAN] = "%m/%d/%Y %I:%M:%S"};
+        [TEGRA] = "%m-%d-%Y %H:%M:%S",     [AMERICAN] = "%m/%d/%Y %I:%M:%S"};
     double date_s = DAY_S + t + (kind == ISO_ZONE ? 3600 : 0) + (kind == AMERICAN ? 86400 * 20 : 0);
     char text[60];
     struct tm tm;
@@ -90,6 +91,10 @@ static void put_date_of(FILE *f, enum date kind, double t)
         double whole = floor(date_s + 5e-4); /* in whole milliseconds */
         time_t seconds = (time_t)whole;
         strftime(text, sizeof text, formats[kind], gmtime_r(&seconds, &tm));
+        if (kind == TEGRA) {
+            fputs(text, f);
+            return;
+        }
         fprintf(f, "%s%c%03d%s", text, kind == ISO_COMMA || kind == GERMAN ? ',' : '.',
                 RG_MAX(0, (int)(1e3 * (date_s - whole) + 0.5)),
                 kind == ISO        ? "Z"
@@ -115,6 +120,8 @@ static void put_row(FILE *f, const struct kind *k, double t, double value)
             snprintf(text, sizeof text, "%.*f", k->decimals, k->factor * value);
         else if (*p == 'U')
             snprintf(text, sizeof text, "%.4f", 5.1 + 0.01 * sin(t));
+        else if (*p == '%')
+            snprintf(text, sizeof text, "%%");
         else if (*p == 'A')
             snprintf(text, sizeof text, "%.5f", value / (5.1 + 0.01 * sin(t)));
         if (*p != 'D')
@@ -288,6 +295,30 @@ static const struct kind kinds[] = {
     {"nvidia-smi", "", "timestamp, power.draw [W], power.limit [W]\n", "%D, %V W, 250.00 W", BLANK,
      MOMENTS, 5, 1, 2, 0},
     {"tenths of a watt", "", "time,watts\n", "%D,%V", SECONDS, MOMENTS, 1, 1, 1, 0},
+    {"JSON lines", "", "", "{\"time\": %D, \"power\": %V}", SECONDS, MOMENTS, 5, 1, 2, 0},
+    {"JSON lines gz, 1 kHz", "", "", "{\"ts\":%D,\"mode\":\"on\",\"power_mw\":%V}", MICROS, MOMENTS,
+     1000, 1e3, 1, GZIP},
+    {"zigbee2mqtt", "", "",
+     "%D zigbee2mqtt/plug {\"current\":0.05,\"energy\":12.3,\"power\":%V,\"state\":\"ON\","
+     "\"update\":{\"state\":\"idle\"},\"voltage\":230}",
+     SECONDS, MOMENTS, 2, 1, 2, JITTER},
+    {"Tasmota", "", "tele/plug/STATE {\"Time\":\"2026-03-02T00:00:00\",\"Uptime\":\"1T00\"}\n",
+     "tele/plug/SENSOR {\"Time\":\"%D\",\"ENERGY\":{\"TotalStartTime\":\"2026-01-01T00:00:00\","
+     "\"Total\":3.2,\"Power\":%V,\"ApparentPower\":9,\"Factor\":0.5,\"Voltage\":230}}\n"
+     "tele/plug/STATE {\"Time\":\"2026-03-02T00:00:00\",\"Wifi\":{\"IP\":\"192.168.1.7\"}}",
+     ISO, MOMENTS, 1, 1, 2, 0},
+    {"Shelly", "", "",
+     "{\"id\":0,\"apower\":%V,\"aenergy\":{\"total\":12,\"by_minute\":[1,2,3]},\"ver\":\"1.2.3\","
+     "\"tst\":\"%D\"}",
+     ISO_ZONE, MOMENTS, 5, 1, 2, 0},
+    {"tegrastats", ":VDD_IN", "",
+     "%D RAM 2448/7772MB (lfb 4x4MB) SWAP 0/3886MB CPU [1%%@1190,off] EMC_FREQ 0%% CPU@48.5C "
+     "VDD_IN %VmW/4500mW VDD_CPU_GPU_CV 500mW/510mW VDD_SOC 1400mW/1400mW",
+     TEGRA, MOMENTS, 1, 1e3, 0, 0},
+    {"tegrastats of a Nano, ts before it", ":POM_5V_IN", "",
+     "%D RAM 924/3964MB (lfb 1x1MB) IRAM 0/252kB(lfb 252kB) CPU [3%%@102,2%%@102] PLL@30.5C "
+     "POM_5V_IN %V/4500 POM_5V_GPU 0/0 POM_5V_CPU 367/367",
+     SECONDS, MOMENTS, 2, 1e3, 0, JITTER},
     {"watts without a point", "", "time,watts\n", "%D,%V", SECONDS, MOMENTS, 2, 1, 0, 0},
 };
 
@@ -533,7 +564,7 @@ static void test_refusals(void)
         {"when,value\n", "@,$", "",
          ":1: no column of dates and none of watts|when, value|timestamp"},
         {"when,watts\n", "@,$", "", ":1: no column of dates:|when, watts"},
-        {"time,amps\n", "@,$", "", ":1: no column of watts"},
+        {"time,amps\n", "@,$", "", ":1: no column of watts|amps without volts"},
         {"time,Power (VA)\n", "@,$", "", ":1: no column of watts"},
         {"time,Max Power (W)\n", "@,$", "", ":1: no column of watts"},
         {"time,Power (VA)\n", "@,$", ":Power", "\"Power\": no column of watts"},
@@ -551,6 +582,16 @@ static void test_refusals(void)
         {"time,watts\n", "02/03/2026 10:00:0@,$", "", ":2: \"02/03/2026|day or month first"},
         {"time,watts\n", "10:00:0@,$", "", ":2: no date and number"},
         {"time,watts\n", "{\"t\":@;$}", "", ":2: JSON"},
+        {"", "[{\"time\":@,\"power\":$},", "", ":2: JSON: an object a line|jq -c"},
+        {"", "{\"voltage\":@,\"power\":$}", "", ":1: no column of dates:|voltage, power"},
+        {"", "{\"time\":@,\"a\":{\"power\":$},\"b\":{\"power\":$}}", "",
+         ":1: several columns|a.power, b.power|COLUMN"},
+        {"", "{\"time\":@,\"power\":\"$ apples\"}", "", ":1: no date and number|apples"},
+        {"", "RAM 1/2MB (lfb 1x4MB) VDD_IN 5@00mW/5$00mW", "", ":1: no date and number|ts '%.s'"},
+        {"", "RAM 1/2MB VDD_IN 5@00mW/5$00mW VDD_SOC 5$mW/5mW", ":VDD_IN",
+         ":1: no column of dates|VDD_IN (mW), VDD_SOC (mW)|ts '%.s'"},
+        {"", "177240960@ RAM 1/2MB VDD_IN 5@00mW/5$00mW VDD_SOC 5$mW/5mW", "",
+         ":1: several columns|VDD_IN (mW), VDD_SOC (mW)"},
         {"", "0.10@,0,53,Joules,power/energy-pkg/,100,100,00,,", "", ":1: 0,53 is two|LC_ALL=C"},
         {"", "0.10@,99.$,msec,task-clock,100,100.00,,", "", ":1: \"msec\" are neither"},
         {"", "@,$,Joules,energy-pkg,1\n@,1,Joules,energy-ram,1", "",
