@@ -334,7 +334,7 @@ void rg_survey_serve(const struct rg_survey_child *child)
     struct rg_error e;
     struct look look = {.child = child,
                         .hosts = rg_sim_take((size_t)child->count, sizeof(sg_host_t))};
-    rg_engine_start(child->platform, child->link_rate, true);
+    rg_engine_start(child->platform, child->link_rate, false);
     asking = child;
     signal(SIGABRT, no_route);
     for (int i = 0; i < child->count; i++)

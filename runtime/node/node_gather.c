@@ -139,22 +139,33 @@ static int hear_whole(struct node *n)
     return rg_wait(n->w, &request);
 }
 
+/* What there is to account for, as bytes. A run is large, and the stack of a simulated node small:
+ * what of it is touched stays in memory, a thousand times. */
+static int encode_account(const struct node *n, unsigned char **bytes, size_t *size)
+{
+    struct rg_run *own = malloc(sizeof *own);
+    if (!own)
+        return RG_ERR_NOMEM;
+    rg_run_init(own);
+    int result = rg_run_make_nodes(own, 1);
+    if (result == 0) {
+        account(n, own);
+        result = rg_run_encode(own, bytes, size);
+    }
+    rg_run_free(own);
+    free(own);
+    return result;
+}
+
 /* Ranks above 0: the account, and what goes with it, to rank 0. */
 static int send_account(struct node *n)
 {
-    struct rg_run own;
     struct rg_request request;
     struct rg_trace *trace = n->w->trace;
     struct report report = {.metered = rg_node_metered(n)};
     unsigned char *bytes = NULL;
     size_t size = 0;
-    rg_run_init(&own);
-    int result = rg_run_make_nodes(&own, 1);
-    if (result == 0) {
-        account(n, &own);
-        result = rg_run_encode(&own, &bytes, &size);
-    }
-    rg_run_free(&own);
+    int result = encode_account(n, &bytes, &size);
     if (result)
         return result;
     report.bytes = size;

@@ -16,9 +16,11 @@
 
 /* After a fault whatever is read is 0. */
 struct codec {
-    FILE *out; /* NULL: reading, what follows */
-    const unsigned char *at;
+    bool writes;             /* else it reads, */
+    const unsigned char *at; /* what follows here */
     size_t left;
+    unsigned char *out; /* what is written, grown; malloc'ed */
+    size_t used, room;
     const char *field, *fault; /* the field that is worked at; the first that is wrong */
 };
 
@@ -29,11 +31,28 @@ static void wrong(struct codec *c)
     c->left = 0;
 }
 
+static bool write_bytes(struct codec *c, const void *bytes, size_t size)
+{
+    if (c->used + size > c->room) {
+        size_t room = 2 * c->room + size + 1024;
+        unsigned char *more = realloc(c->out, room);
+        if (!more) {
+            wrong(c);
+            return false;
+        }
+        c->out = more;
+        c->room = room;
+    }
+    memcpy(c->out + c->used, bytes, size);
+    c->used += size;
+    return true;
+}
+
 /* false: nothing was read, for there is a fault. */
 static bool code(struct codec *c, void *bytes, uint64_t size)
 {
-    if (c->out)
-        return fwrite(bytes, 1, (size_t)size, c->out) == size;
+    if (c->writes)
+        return write_bytes(c, bytes, (size_t)size);
     if (size > c->left || c->fault) {
         wrong(c);
         return false;
@@ -57,7 +76,7 @@ static void code_text(struct codec *c, char *text, size_t room)
     uint64_t length = number(c, strlen(text));
     if (length >= room) {
         wrong(c);
-    } else if (code(c, text, length) && !c->out) {
+    } else if (code(c, text, length) && !c->writes) {
         text[length] = '\0';
         if (strlen(text) != length)
             wrong(c);
@@ -68,7 +87,7 @@ static void code_text(struct codec *c, char *text, size_t room)
 static void code_string(struct codec *c, char **text)
 {
     uint64_t length = number(c, *text ? strlen(*text) : 0);
-    if (!c->out && (length > c->left || !(*text = calloc((size_t)length + 1, 1))))
+    if (!c->writes && (length > c->left || !(*text = calloc((size_t)length + 1, 1))))
         wrong(c);
     if (*text && code(c, *text, length) && strlen(*text) != length)
         wrong(c);
@@ -82,7 +101,7 @@ static void code_trace(struct codec *c, struct rg_trace **at)
     double window[] = {trace ? trace->from_s : 0, trace ? trace->to_s : 0};
     bool windowed = code(c, window, sizeof window);
     uint64_t count = number(c, trace ? trace->count : 0), size = count * sizeof *trace->events;
-    if (!c->out && there == 1 && windowed && count <= c->left / sizeof *trace->events) {
+    if (!c->writes && there == 1 && windowed && count <= c->left / sizeof *trace->events) {
         *at = trace = rg_trace_new(limit);
         if (trace && (trace->events = malloc((size_t)size + 1)))
             trace->count = trace->capacity = count;
@@ -95,7 +114,7 @@ static void code_trace(struct codec *c, struct rg_trace **at)
         trace->dropped = dropped;
     else if (there)
         wrong(c);
-    for (uint64_t i = 0; !c->out && trace && !c->fault && i < count; i++)
+    for (uint64_t i = 0; !c->writes && trace && !c->fault && i < count; i++)
         if (trace->events[i].kind > RG_TRACE_MARK)
             wrong(c);
 }
@@ -107,7 +126,7 @@ static void code_items(struct codec *c, const struct rg_field *field, void *at)
     int count;
     char *items = rg_field_items(field, at, &count);
     uint64_t wanted = number(c, (uint64_t)count);
-    if (!c->out && wanted <= c->left / 8 && wanted < INT_MAX) { /* each takes 8 bytes or more */
+    if (!c->writes && wanted <= c->left / 8 && wanted < INT_MAX) { /* each takes 8 bytes or more */
         items = rg_field_make_items(field, at, (int)wanted);
         count = items ? (int)wanted : 0;
     }
@@ -133,7 +152,7 @@ static void code_whole(struct codec *c, const struct rg_field *field, void *at)
     int64_t value = (int64_t)number(c, (uint64_t)rg_field_whole(field, at));
     bool good = field->kind == RG_FIELD_WHOLE ? value >= rg_field_least(field)
                                               : value >= 0 && value < field->choice_count;
-    if (!c->out && !(good && rg_field_set_whole(field, at, value)))
+    if (!c->writes && !(good && rg_field_set_whole(field, at, value)))
         wrong(c);
 }
 
@@ -186,20 +205,20 @@ static void code_record(struct codec *c, const struct rg_record *record, void *a
 
 int rg_run_encode(const struct rg_run *run, unsigned char **bytes, size_t *size)
 {
-    struct rg_run same = *run; /* written to, with what it holds */
-    char *text = NULL;
+    struct codec c = {.writes = true};
+    struct rg_run *same = malloc(sizeof *same); /* written to, with what it holds */
     *bytes = NULL;
-    struct codec c = {.out = open_memstream(&text, size)};
-    if (!c.out)
+    if (!same)
         return RG_ERR_NOMEM;
-    code_record(&c, &rg_run_record, &same);
-    int failed = ferror(c.out);
-    RG_ASSERT(!c.fault);
-    if (fclose(c.out) != 0 || failed) {
-        free(text);
+    *same = *run;
+    code_record(&c, &rg_run_record, same);
+    free(same);
+    if (c.fault) { /* of a run that is there: no memory */
+        free(c.out);
         return RG_ERR_NOMEM;
     }
-    *bytes = (unsigned char *)text;
+    *bytes = c.out;
+    *size = c.used;
     return 0;
 }
 
