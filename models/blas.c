@@ -89,7 +89,7 @@ static const char *better_than(const char *running)
 
 #else
 
-static const char known[] = ""; /* Debian's has one kind for 32-bit ARM */
+static const char known[] = ""; /* of 32-bit ARM Debian's has one kind */
 
 static const char *better_than(const char *running)
 {
@@ -124,6 +124,17 @@ static void note_unknown(const char *user, const char *running)
              chooses ? "; it knows " : ", and has no others", chooses ? known : "");
 }
 
+/* Debian builds it for the first Raspberry Pi, whatever the processor has. */
+static void note_no_vectors(const char *running)
+{
+    size_t used = strlen(note);
+    if (strcasecmp(running, "ARMV6") == 0)
+        snprintf(note + used, sizeof note - used,
+                 "%sDebian's OpenBLAS of 32 bits has no vectors: use the 64-bit system, whose "
+                 "matrix products are several times faster",
+                 used ? "; " : "");
+}
+
 void rg_blas_setup(char **argv)
 {
     const char *user = getenv(VARIABLE), *chosen = getenv(CHOSEN), *running = rg_blas_kernels();
@@ -142,6 +153,7 @@ void rg_blas_setup(char **argv)
     }
     if (user && strcasecmp(user, running) != 0)
         note_unknown(user, running);
+    note_no_vectors(running);
     const char *better = rg_blas_better();
     if (user || !better || !strstr(openblas_get_config(), "DYNAMIC_ARCH"))
         return;
@@ -185,11 +197,5 @@ void rg_blas_version(char *text, size_t size)
 
 const char *rg_blas_note(void)
 {
-#if defined(__arm__)
-    if (!note[0] && strcasecmp(rg_blas_kernels(), "ARMV6") == 0)
-        snprintf(note, sizeof note,
-                 "Debian's OpenBLAS of 32 bits has no vectors: use the 64-bit system, whose matrix "
-                 "products are several times faster");
-#endif
     return note[0] ? note : NULL;
 }

@@ -133,6 +133,10 @@ static void test_unknown_choice(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(o.note, "; it knows Prescott, "));
 #endif
     CU_ASSERT_STRING_EQUAL(run("OPENBLAS_CORETYPE=nehalem").note, "-");
+    /* Those of 32-bit ARM, which are slow and all that there is. */
+    o = run("OPENBLAS_CORETYPE=armv6");
+    CU_ASSERT_EQUAL(
+        strncmp(o.note, "Debian's OpenBLAS of 32 bits has no vectors: use the 64-bit", 59), 0);
 }
 
 int main(int argc, char **argv)
