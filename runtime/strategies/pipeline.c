@@ -106,6 +106,8 @@ static int execute(struct rg_pipeline *p, const struct rg_instruction *in, int64
         return rg_pipeline_loss(p, unit);
     case RG_OP_BACKWARD:
         return rg_pipeline_backward(p, unit);
+    case RG_OP_WEIGHTS:
+        return rg_pipeline_backward_weights(p, unit);
     case RG_OP_SEND:
         return send(p, in->channel, unit);
     case RG_OP_RECV:

@@ -67,9 +67,25 @@ static void do_backward(void *arg)
         rg_stage_backward_sgd(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy,
                               dx, p->gradient,
                               rg_optimizer_rate(&p->job->optimizer, p->updates + 1), p->scratch);
+    else if (p->plan->split)
+        rg_stage_backward_input(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data,
+                                dy, dx, p->gradient, accumulate,
+                                rg_pipeline_slot(p, RG_BUFFER_HALVES, a->unit)->data, p->scratch);
     else
         rg_stage_backward(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy, dx,
                           p->gradient, accumulate, p->scratch);
+}
+
+static void do_weights(void *arg)
+{
+    const struct pass *a = arg;
+    struct rg_pipeline *p = a->p;
+    rg_stage_backward_weights(&p->stage, a->n, weights_of(p, a->unit),
+                              rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data,
+                              rg_pipeline_slot(p, RG_BUFFER_STASH, a->unit)->data,
+                              rg_pipeline_slot(p, RG_BUFFER_DY, a->unit)->data, p->gradient,
+                              a->unit % p->plan->units > 0,
+                              rg_pipeline_slot(p, RG_BUFFER_HALVES, a->unit)->data, p->scratch);
 }
 
 static void do_loss(void *arg)
@@ -123,9 +139,15 @@ int rg_pipeline_loss(struct rg_pipeline *p, int64_t unit)
 
 int rg_pipeline_backward(struct rg_pipeline *p, int64_t unit)
 {
-    p->held--;
+    p->held -= !p->plan->split;
     p->seen.staleness = RG_MAX(p->seen.staleness, p->updates - p->read_at[unit % p->plan->depth]);
     return compute(p, &rg_pipeline_sized(p, unit)->backward, "B", unit, do_backward);
+}
+
+int rg_pipeline_backward_weights(struct rg_pipeline *p, int64_t unit)
+{
+    p->held--;
+    return compute(p, &rg_pipeline_sized(p, unit)->weights, "W", unit, do_weights);
 }
 
 struct copying {

@@ -15,7 +15,12 @@ static void size_work(struct rg_pipeline *p)
         s->n = RG_MAX(capacity - i, 1);
         rg_dataset_gather_work(rg_stage_inputs(&p->stage), s->n, &s->load);
         rg_stage_work(&p->stage, s->n, RG_FORWARD, &s->forward);
-        rg_stage_work(&p->stage, s->n, RG_BACKWARD, &s->backward);
+        if (p->plan->split) {
+            rg_stage_work(&p->stage, s->n, RG_BACKWARD_INPUT, &s->backward);
+            rg_stage_work(&p->stage, s->n, RG_BACKWARD_WEIGHTS, &s->weights);
+        } else {
+            rg_stage_work(&p->stage, s->n, RG_BACKWARD, &s->backward);
+        }
         rg_softmax_cross_entropy_work(s->n, p->job->network->classes, &s->loss);
     }
     rg_ring_next_work(p->ring, p->plan->stage, rg_stage_parameters(&p->stage), &p->next);
@@ -116,7 +121,7 @@ int rg_pipeline_open(struct rg_world *w, const struct rg_job *job, const float *
     if (!p->read_at)
         return RG_ERR_NOMEM;
     p->fused = rg_update_is_fusible(p->job) && p->plan->units == 1 && p->plan->versions == 1 &&
-               ring->replicas == 1;
+               !p->plan->split && ring->replicas == 1;
     size_work(p);
     return open_parts(p, initial);
 }
@@ -159,6 +164,7 @@ void rg_pipeline_close(void *pipeline)
         rg_work_free(&p->sized[i].load);
         rg_work_free(&p->sized[i].forward);
         rg_work_free(&p->sized[i].backward);
+        rg_work_free(&p->sized[i].weights);
         rg_work_free(&p->sized[i].loss);
     }
     rg_work_free(&p->next);

@@ -18,7 +18,7 @@ struct slot {
 /* The cost lists for units of n samples; units differ by at most one sample. */
 struct sized {
     int n;
-    struct rg_work load, forward, backward, loss;
+    struct rg_work load, forward, backward, weights, loss;
 };
 
 struct rg_pipeline {
@@ -85,6 +85,7 @@ int rg_pipeline_forward(struct rg_pipeline *p, int64_t unit);
 int rg_pipeline_recompute(struct rg_pipeline *p, int64_t unit);
 int rg_pipeline_loss(struct rg_pipeline *p, int64_t unit);
 int rg_pipeline_backward(struct rg_pipeline *p, int64_t unit);
+int rg_pipeline_backward_weights(struct rg_pipeline *p, int64_t unit);
 int rg_pipeline_update(struct rg_pipeline *p, int64_t unit);
 
 #endif

@@ -7,8 +7,9 @@
 
 const char *rg_op_name(enum rg_plan_op op)
 {
-    static const char *const names[] = {"LOAD", "FORWARD", "RECOMPUTE", "LOSS", "BACKWARD", "SEND",
-                                        "RECV", "WAIT",    "REDUCE",    "STEP", "END"};
+    static const char *const names[] = {"LOAD",     "FORWARD", "RECOMPUTE", "LOSS",
+                                        "BACKWARD", "WEIGHTS", "SEND",      "RECV",
+                                        "WAIT",     "REDUCE",  "STEP",      "END"};
     return names[op];
 }
 
@@ -105,20 +106,44 @@ void rg_plan_put_forward(struct rg_plan_writer *w, int unit)
         put_send(w, is_last(w) ? RG_CHANNEL_OUTPUT : RG_CHANNEL_ACTIVATION, unit);
 }
 
-/* After a backward pass its slots are free: the receives that will fill them are posted before the
- * gradient leaves, so that none of them can ever be late. */
-void rg_plan_put_backward(struct rg_plan_writer *w, int unit)
+/* The receives that will fill the slots of a unit that is done with. */
+static void put_receives(struct rg_plan_writer *w, int unit)
 {
-    if (w->plan->recompute)
-        put(w, RG_OP_RECOMPUTE, 0, unit);
-    put(w, RG_OP_BACKWARD, 0, unit);
     if (w->plan->stages == 1)
         return;
     if (!is_first(w))
         put(w, RG_OP_RECV, RG_CHANNEL_ACTIVATION, unit + w->plan->slots[RG_BUFFER_INPUT]);
     put(w, RG_OP_RECV, gradient_channel(w), unit + w->plan->slots[RG_BUFFER_DY]);
+}
+
+/* After a backward pass its slots are free: the receives that will fill them are posted before the
+ * gradient leaves, so that none of them can ever be late. After the first half of one it is the
+ * other slots that wait, of which there are enough for that. */
+void rg_plan_put_backward(struct rg_plan_writer *w, int unit)
+{
+    if (w->plan->recompute)
+        put(w, RG_OP_RECOMPUTE, 0, unit);
+    put(w, RG_OP_BACKWARD, 0, unit);
+    if (!w->plan->split)
+        put_receives(w, unit);
     if (!is_first(w))
         put_send(w, RG_CHANNEL_GRADIENT, unit);
+}
+
+void rg_plan_put_weights(struct rg_plan_writer *w, int unit)
+{
+    put(w, RG_OP_WEIGHTS, 0, unit);
+    put_receives(w, unit);
+}
+
+int rg_plan_behind(const struct rg_plan_writer *w)
+{
+    return w->plan->slots[RG_BUFFER_HALVES] - 1;
+}
+
+int rg_plan_held(const struct rg_plan_writer *w)
+{
+    return w->plan->depth;
 }
 
 void rg_plan_put_update(struct rg_plan_writer *w, int unit)
@@ -137,7 +162,7 @@ static void write_main_lane(struct rg_plan_writer *w)
         for (int u = 0; u < w->plan->slots[RG_BUFFER_DY]; u++)
             put(w, RG_OP_RECV, gradient_channel(w), u);
     }
-    w->spec->schedule->order(w, w->plan->units, w->plan->depth);
+    w->spec->schedule->order(w, w->plan->units, w->spec->depth[w->plan->stage]);
 }
 
 /* One receive more is posted than the last stage sends unanswered, so that none is late. */
@@ -157,16 +182,28 @@ static void write_loss_lane(struct rg_plan_writer *w)
 /* Messages of a stage that may be on their way before it has to wait for the first to arrive. */
 enum { UNDER_WAY = 4 };
 
+int rg_plan_behind_of(int stages, int stage, const int *depth, enum rg_stash stash)
+{
+    int room = stash == RG_STASH_HALVES ? depth[0] - depth[stage] : 0;
+    return room > 0 && depth[stages - 1] == 1 ? room - 1 : room;
+}
+
 void rg_plan_slots(int stages, int stage, const int *depth, enum rg_stash stash,
                    int slots[RG_BUFFERS])
 {
-    bool redo = stash == RG_STASH_INPUTS;
-    /* The stage before may have so many units under way towards this one. */
+    bool redo = stash == RG_STASH_INPUTS, split = stash == RG_STASH_HALVES;
+    int behind = rg_plan_behind_of(stages, stage, depth, stash);
+    int held = split ? depth[0] : depth[stage];
+    /* The stage before may have so many units under way towards this one; where slots are freed by
+     * the second half of a backward pass, its gradient has left for that stage before. */
     slots[RG_BUFFER_INPUT] = depth[stage > 0 ? stage - 1 : 0];
+    if (split && stage > 0)
+        slots[RG_BUFFER_INPUT] += behind + 1;
     /* Of activations that are computed again only those whose output is leaving are kept. */
-    slots[RG_BUFFER_STASH] = redo ? RG_MIN(depth[stage], UNDER_WAY) : depth[stage];
+    slots[RG_BUFFER_STASH] = redo ? RG_MIN(held, UNDER_WAY) : held;
     slots[RG_BUFFER_REDO] = redo ? 1 : 0;
-    slots[RG_BUFFER_DY] = depth[stage];
+    slots[RG_BUFFER_DY] = held;
+    slots[RG_BUFFER_HALVES] = split ? behind + 1 : 0;
     slots[RG_BUFFER_DX] = stage > 0 ? RG_MIN(depth[stage], UNDER_WAY) : 0;
     /* Those that the last stage sends unanswered, and answers that are leaving. */
     slots[RG_BUFFER_LOGITS] = stage == 0 && stages > 1 ? depth[stages - 1] + UNDER_WAY : 0;
@@ -185,9 +222,10 @@ static void make(struct rg_plan *plan, const struct rg_plan_spec *spec, int stag
         .stage = stage,
         .stages = spec->stages,
         .units = spec->units,
-        .depth = depth,
+        .depth = stash == RG_STASH_HALVES ? spec->depth[0] : depth,
         .versions = rg_plan_versions(stash, depth, spec->units),
         .recompute = stash == RG_STASH_INPUTS,
+        .split = stash == RG_STASH_HALVES,
     };
     rg_plan_slots(spec->stages, stage, spec->depth, stash, plan->slots);
 }

@@ -22,7 +22,9 @@ enum rg_plan_op {
     RG_OP_FORWARD,   /* INPUT -> STASH */
     RG_OP_RECOMPUTE, /* INPUT -> REDO, with the weights of this moment */
     RG_OP_LOSS,      /* LOGITS -> LOGITS, now its gradient; loss lane (ring of one: STASH -> DY) */
-    RG_OP_BACKWARD,  /* DY, STASH (or REDO), INPUT -> DX and the stage's gradient */
+    RG_OP_BACKWARD,  /* DY, STASH (or REDO), INPUT -> DX and the stage's gradient; of a split
+                      * plan -> DX and HALVES, which with what it reads is for WEIGHTS */
+    RG_OP_WEIGHTS,   /* DY, STASH, INPUT, HALVES -> the stage's gradient */
     RG_OP_SEND,      /* on a channel */
     RG_OP_RECV,      /* post a receive on a channel */
     RG_OP_WAIT,      /* until the send on a channel has reached the peer */
@@ -45,6 +47,7 @@ enum rg_buffer {
     RG_BUFFER_REDO,
     RG_BUFFER_DY,
     RG_BUFFER_DX,
+    RG_BUFFER_HALVES,
     RG_BUFFER_LOGITS,
     RG_BUFFERS
 };
@@ -78,6 +81,7 @@ struct rg_plan {
     int slots[RG_BUFFERS]; /* of every buffer */
     int versions;          /* of the parameters */
     bool recompute;        /* the forward pass is repeated at the backward pass */
+    bool split;            /* the backward pass is in two halves */
     struct rg_list lanes[RG_LANES];
 };
 
@@ -86,7 +90,9 @@ enum rg_stash {
     RG_STASH_ACTIVATIONS, /* of all its layers */
     RG_STASH_INPUTS,      /* the first layer's input: the forward pass is repeated, with the weights
                            * of that moment */
-    RG_STASH_WEIGHTS      /* activations, and the weights that gave them */
+    RG_STASH_WEIGHTS,     /* activations, and the weights that gave them */
+    RG_STASH_HALVES       /* activations, kept until the second half of a split backward pass, and
+                           * what the first leaves it */
 };
 
 struct rg_schedule;
@@ -110,6 +116,11 @@ void rg_plans_free(struct rg_plan *plans, int stages);
 const struct rg_instruction *rg_plan_peek(struct rg_cursor *cursor, int units, int64_t limit,
                                           int64_t *unit);
 
+/* Of a stage of a split plan: by how many units the second half of its backward passes is behind
+ * the first, so that it holds as many units as the first stage, which puts nothing off. One less
+ * where the last stage has one unit in flight: stages then take in a unit first. Else 0. */
+int rg_plan_behind_of(int stages, int stage, const int *depth, enum rg_stash stash);
+
 /* Of a stage, from the depths of all: slots of every buffer; and copies of the parameters, of one
  * that has `depth` units in flight and an update every `units`: those read by them, and the next.
  */
@@ -126,12 +137,13 @@ int rg_channel_peer(enum rg_plan_channel channel, int stage, int stages, bool se
 /* What the checker found out about a run of `units` units. */
 struct rg_plan_facts {
     uint64_t messages[RG_CHANNELS];
-    int peak_units; /* largest number of units between FORWARD and the end of BACKWARD on a stage */
+    int peak_units;  /* most units on a stage between FORWARD and the end of BACKWARD, or WEIGHTS */
     double makespan; /* with the given times, transfers free: see rg_plan_times */
 };
 
 struct rg_plan_times { /* seconds a unit, the same for every stage */
     double forward, backward;
+    double weights; /* of backward the second half, where it is split */
 };
 
 /* Run the lists of all stages abstractly and prove: every send meets its receive, of the same unit;

@@ -30,7 +30,8 @@ struct stage_state {
     const struct rg_plan *plan;
     struct slot *slots[RG_BUFFERS];
     struct lane_state lanes[RG_LANES];
-    int held;                                      /* units between FORWARD and BACKWARD */
+    int held; /* units between FORWARD and the end of their backward pass */
+    int done; /* units behind it: they come to their end in order, as their gradients are summed */
     int posted[RG_CHANNELS], arrived[RG_CHANNELS]; /* receives */
 };
 
@@ -117,6 +118,12 @@ static enum verdict forward(struct check *c, struct stage_state *s, int unit, do
     return GO;
 }
 
+static enum verdict finish(struct stage_state *s, int unit)
+{
+    s->held--;
+    return s->done++ == unit ? GO : FAULT;
+}
+
 static enum verdict backward(struct check *c, struct stage_state *s, int unit, double *date)
 {
     struct slot *dy = slot_of(s, RG_BUFFER_DY, unit), *input = slot_of(s, RG_BUFFER_INPUT, unit);
@@ -128,14 +135,32 @@ static enum verdict backward(struct check *c, struct stage_state *s, int unit, d
         verdict = readable(stash, unit, date);
     if (verdict == GO && s->plan->stage > 0)
         verdict = writable(slot_of(s, RG_BUFFER_DX, unit), date);
+    if (verdict == GO && s->plan->split)
+        verdict = writable(slot_of(s, RG_BUFFER_HALVES, unit), date);
     if (verdict != GO)
         return verdict;
-    *date += c->times->backward;
-    dy->needed = input->needed = stash->needed = false;
+    *date += c->times->backward - (s->plan->split ? c->times->weights : 0);
     if (s->plan->stage > 0)
         fill(slot_of(s, RG_BUFFER_DX, unit), unit, true, *date);
-    s->held--;
-    return GO;
+    if (s->plan->split) {
+        fill(slot_of(s, RG_BUFFER_HALVES, unit), unit, true, *date);
+        return GO;
+    }
+    dy->needed = input->needed = stash->needed = false;
+    return finish(s, unit);
+}
+
+static enum verdict weights(struct check *c, struct stage_state *s, int unit, double *date)
+{
+    static const enum rg_buffer reads[] = {RG_BUFFER_DY, RG_BUFFER_INPUT, RG_BUFFER_STASH,
+                                           RG_BUFFER_HALVES};
+    for (size_t i = 0; i < RG_COUNT(reads); i++)
+        if (readable(slot_of(s, reads[i], unit), unit, date) != GO)
+            return FAULT; /* its first half had all of them */
+    *date += c->times->weights;
+    for (size_t i = 0; i < RG_COUNT(reads); i++)
+        slot_of(s, reads[i], unit)->needed = false;
+    return finish(s, unit);
 }
 
 static enum verdict recompute(struct check *c, struct stage_state *s, int unit, double *date)
@@ -222,6 +247,8 @@ static enum verdict execute(struct check *c, struct stage_state *s, const struct
         return loss(c, s, unit, date);
     case RG_OP_BACKWARD:
         return backward(c, s, unit, date);
+    case RG_OP_WEIGHTS:
+        return weights(c, s, unit, date);
     case RG_OP_SEND:
         return send(c, s, in->channel, unit, *date);
     case RG_OP_RECV:
@@ -231,6 +258,9 @@ static enum verdict execute(struct check *c, struct stage_state *s, const struct
         *date = fmax(*date, slot->date);
         return slot->leaving ? BLOCKED : GO;
     }
+    case RG_OP_REDUCE:
+    case RG_OP_STEP:
+        return s->done == unit + 1 ? GO : FAULT; /* with the gradients of all its units */
     default:
         return GO;
     }
@@ -255,7 +285,8 @@ static bool advance(struct check *c, struct stage_state *s, int lane)
         double date = s->lanes[lane].date;
         enum verdict verdict = execute(c, s, in, unit, &date);
         if (verdict == FAULT)
-            complain(c, s, lane, in, unit, "it reads or overwrites what it must not");
+            complain(c, s, lane, in, unit,
+                     "it reads or overwrites what it must not, or comes out of turn");
         if (verdict != GO)
             return moved;
         s->lanes[lane].date = date;

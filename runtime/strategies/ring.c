@@ -65,6 +65,7 @@ struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to)
     sizes.buffer[RG_BUFFER_STASH] = sizes.buffer[RG_BUFFER_REDO] = rg_stage_stash(&stage, (int)n);
     sizes.buffer[RG_BUFFER_DY] = n * rg_stage_outputs(&stage);
     sizes.buffer[RG_BUFFER_DX] = sizes.buffer[RG_BUFFER_INPUT];
+    sizes.buffer[RG_BUFFER_HALVES] = rg_stage_halves(&stage, (int)n);
     sizes.buffer[RG_BUFFER_LOGITS] = n * (uint64_t)network->classes;
     return sizes;
 }
@@ -114,18 +115,24 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
 {
     struct rg_stage stage = {.network = ring->job->network, .from = from, .to = to};
     int threads = ring->job->threads;
-    struct rg_work forward = {0}, backward = {0}, load = {0};
+    bool split = rg_ring_stash(ring) == RG_STASH_HALVES;
+    struct rg_work forward = {0}, backward = {0}, weights = {0}, load = {0};
     rg_stage_work(&stage, n, RG_FORWARD, &forward);
-    rg_stage_work(&stage, n, RG_BACKWARD, &backward);
+    rg_stage_work(&stage, n, split ? RG_BACKWARD_INPUT : RG_BACKWARD, &backward);
+    if (split)
+        rg_stage_work(&stage, n, RG_BACKWARD_WEIGHTS, &weights);
     if (from == 0)
         rg_dataset_gather_work(rg_stage_inputs(&stage), n, &load);
     double once = rg_board_seconds(board, &forward, threads);
     struct rg_ring_times times = {.forward = once + rg_board_seconds(board, &load, threads),
-                                  .backward = rg_board_seconds(board, &backward, threads)};
+                                  .backward = rg_board_seconds(board, &backward, threads),
+                                  .weights = rg_board_seconds(board, &weights, threads)};
+    times.backward += times.weights;
     if (rg_ring_stash(ring) == RG_STASH_INPUTS)
         times.backward += once;
     rg_work_free(&forward);
     rg_work_free(&backward);
+    rg_work_free(&weights);
     rg_work_free(&load);
     return times;
 }

@@ -60,6 +60,7 @@ bool rg_ring_fits(const struct rg_ring *ring);
 /* Modelled seconds of one unit of n samples in layers [from, to) on a board. */
 struct rg_ring_times {
     double forward, backward; /* loading at layer 0 in forward; recomputation in backward */
+    double weights;           /* of backward the second half, where it is split */
 };
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
                                    int from, int to, int n);

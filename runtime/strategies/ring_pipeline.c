@@ -167,6 +167,31 @@ static int check_units(struct rg_job *job, struct rg_ring *ring, struct rg_error
     return 0;
 }
 
+/* A split backward pass takes layers that can do theirs in halves. */
+static int check_halves(const struct rg_job *job, const struct rg_ring *ring, struct rg_error *e)
+{
+    const struct rg_network *network = job->network;
+    char kinds[200] = "";
+    if (ring->schedule->stash != RG_STASH_HALVES)
+        return 0;
+    for (int k = 0; rg_layer_kinds[k]; k++) {
+        size_t used = strlen(kinds);
+        if (rg_layer_kinds[k]->splits)
+            snprintf(kinds + used, sizeof kinds - used, "%s%s", used ? ", " : "",
+                     rg_layer_kinds[k]->name);
+    }
+    for (int l = 0; l < network->layer_count; l++) {
+        const struct rg_layer *layer = &network->layers[l];
+        if (!rg_layer_splits(layer))
+            return rg_fail(e, RG_ERR_INVALID,
+                           "%s wants layers whose backward pass can be in two halves (%s, and "
+                           "those without parameters): not %s, layer %d of %s",
+                           rg_schedule_name(ring->schedule), kinds, layer->spec.ops->name, l,
+                           network->name);
+    }
+    return 0;
+}
+
 static int check_weights(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
     long wanted = job->values[WEIGHTS].number;
@@ -339,6 +364,8 @@ static int check(struct rg_job *job, struct rg_error *e)
         result = check_units(job, ring, e);
     if (result == 0)
         result = check_weights(job, ring, e);
+    if (result == 0)
+        result = check_halves(job, ring, e);
     if (result == 0) {
         ring->cut = calloc((size_t)ring->stages + 1, sizeof *ring->cut);
         ring->depth = calloc((size_t)ring->stages, sizeof *ring->depth);

@@ -35,6 +35,7 @@ static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, in
     struct rg_ring_times t = rg_ring_times(ring, board, stage.from, stage.to, n);
     form->forward += share * t.forward;
     form->backward += share * t.backward;
+    form->weights += share * t.weights;
     if (s == 0)
         form->loss += share * softmax_s(job, board, n);
     if (ring->stages == 1)
@@ -151,7 +152,8 @@ static void replica_forms(const struct rg_ring *ring, int replica, struct rg_sta
         forms[s] = forms_of(ring, replica * ring->stages + s, s);
     double round = forms[0].loss;
     for (int s = ring->stages - 1; s >= 0; s--) {
-        round += forms[s].forward + forms[s].backward + forms[s].out + forms[s].back;
+        round += forms[s].forward + forms[s].backward - forms[s].weights;
+        round += forms[s].out + forms[s].back;
         forms[s].round = round;
     }
 }

@@ -16,11 +16,12 @@ struct rg_plan_writer;
  * where sizes differ. */
 struct rg_stage_forms {
     double forward, backward, loss; /* loss at stage 0 only */
+    double weights;                 /* of backward the second half, where it is split; else 0 */
     double update;                  /* an iteration: copy, step, all-reduce */
     double port;                    /* busy time of the port, one direction */
     double hop;                     /* the port's time for what goes on to the next stage */
     double out, back;               /* transit of what it sends on and of what comes back */
-    double round;                   /* from this stage to the loss and back */
+    double round;                   /* from this stage to the loss and its gradient back */
 };
 
 struct rg_schedule {
@@ -65,6 +66,12 @@ void rg_plan_begin_body(struct rg_plan_writer *w);
 void rg_plan_put_forward(struct rg_plan_writer *w, int unit);
 /* BACKWARD, the gradient sent back, and the receives posted that the slots it frees are for. */
 void rg_plan_put_backward(struct rg_plan_writer *w, int unit);
+/* Where backward is split, that is its first half; this the second, which frees the slots. */
+void rg_plan_put_weights(struct rg_plan_writer *w, int unit);
+/* Of the stage whose list is written: units by which the second half is behind the first, and units
+ * held at once from their forward pass to the end of their backward pass; at most. */
+int rg_plan_behind(const struct rg_plan_writer *w);
+int rg_plan_held(const struct rg_plan_writer *w);
 /* REDUCE where there are replicas, STEP, END; `unit`: the last that is in it. */
 void rg_plan_put_update(struct rg_plan_writer *w, int unit);
 

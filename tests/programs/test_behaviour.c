@@ -134,13 +134,21 @@ static void complains_of(const char *sets, const char *words)
 static void schedules_refuse_what_others_take(void)
 {
     complains_of("--strategy ring --set ring.schedule=gpipe --set ring.depth=3",
-                 ": depth belongs to 1f1b and pipedream, not to gpipe");
+                 ": depth belongs to 1f1b, zb and pipedream, not to gpipe");
     complains_of("--strategy ring --set ring.in-flight=3",
                  ": in-flight belongs to ringtmp, not to 1f1b");
     complains_of("--strategy ring --set ring.weights=stash",
                  ": weights belongs to pipedream, not to 1f1b");
     complains_of("--strategy ring --set ring.schedule=ringtmp --set ring.weights=current",
                  ": weights belongs to pipedream, not to ringtmp");
+    complains_of("--strategy ring --set ring.schedule=zb-h2 --set ring.depth=3",
+                 ": depth belongs to 1f1b, zb and pipedream, not to zb-h2");
+    complains_of("--strategy ring --set ring.schedule=zb --set ring.in-flight=3",
+                 ": in-flight belongs to ringtmp, not to zb");
+    complains_of("--strategy ring --set ring.schedule=zb --set ring.weights=stash",
+                 ": weights belongs to pipedream, not to zb");
+    complains_of("--strategy ring --set ring.schedule=zb --set ring.micro-batches=fit",
+                 ": micro-batches=\"fit\" is for streams; zb takes a number or auto");
     complains_of("--strategy ring --set ring.micro-batches=fit",
                  ": micro-batches=\"fit\" is for streams; 1f1b takes a number or auto");
     complains_of("--strategy ring --set ring.micro-batches=few",

@@ -141,6 +141,62 @@ static void the_bubble_is_exact_where_transfers_are_free(void)
     json_decref(result);
 }
 
+/* Of one run of formula.xml's 1f1b with a batch of four units a stage, one sample each. */
+static json_t *four_a_stage(const char *schedule, int stages, const char *sets)
+{
+    char line[400];
+    snprintf(line, sizeof line,
+             "ringsim scenarios/formula.xml --strategy 1f1b --set 1f1b.schedule=%s --set batch=%d "
+             "--set 1f1b.micro-batches=%d %s",
+             schedule, 4 * stages, 4 * stages, sets);
+    return command_result(line, 120);
+}
+
+/* The ports are such that c is a quarter of T_A, with messages of a sample and a header of 32 B. */
+static void zero_bubble_runs_at_the_bound(void)
+{
+    static const struct {
+        int stages;
+        const char *sets;
+    } rings[] = {{8, "--set iterations=12 --set platform=platforms/formula-quarter.xml "
+                     "--set link-rate=1.373"},
+                 {64, "--set iterations=4 --set platform=tests/data/formula-64-platform.xml "
+                      "--set network=tests/data/formula-64-net.xml --set link-rate=2.746"}};
+    for (size_t i = 0; i < sizeof rings / sizeof *rings; i++) {
+        json_t *result = four_a_stage("zb", rings[i].stages, rings[i].sets);
+        json_t *run = command_run_of(result, "1f1b");
+        double over = command_number(run, "formula.observed_iteration_s") / bound_of(run);
+        double c = command_number(run, "formula.c_s"), T_A = command_number(run, "formula.T_A_s");
+        printf("\n    c/T_A %.3f, %d stages, zb: observed / max(c, T_A) %.4f", c / T_A,
+               rings[i].stages, over);
+        CU_ASSERT_DOUBLE_EQUAL(c / T_A, 0.25, 0.001);
+        CU_ASSERT(over >= 1 - 1e-9 && over <= 1.02);
+        CU_ASSERT_EQUAL(command_number(run, "late_receives"), 0);
+        json_decref(result);
+    }
+}
+
+/* Transfers that cost nothing: zb loses nothing, zb-h2 the closing of the ring alone, less than 1 %
+ * of what is published; zb-h1, which waits for every loss, and with it for what the first stage is
+ * at, loses another 3 %, but no more than half of what 1f1b does. */
+static void zero_bubbles_where_transfers_are_free(void)
+{
+    static const char *const names[] = {"zb", "zb-h2", "zb-h1", "1f1b"};
+    static const double published[] = {1, 1, 1 + 7 / 96.0, 1 + 7 / 32.0};
+    static const double most[] = {1 + 1e-9, 1.01, 1.04, 1 + 1e-9};
+    for (int i = 0; i < 4; i++) {
+        json_t *result = four_a_stage(
+            names[i], 8,
+            "--set iterations=12 --set platform=tests/data/free-transfers-platform.xml");
+        json_t *run = command_run_of(result, "1f1b");
+        double over = command_number(run, "formula.observed_iteration_s") / bound_of(run);
+        printf("\n    %-5s observed / max(c, T_A) %.4f, published %.4f", names[i], over,
+               published[i]);
+        CU_ASSERT(over >= 1 - 1e-9 && over <= published[i] * most[i]);
+        json_decref(result);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
@@ -152,6 +208,8 @@ int main(int argc, char **argv)
         {"gpipe: its form within 2 % up to c/T_A = 1/4", gpipe_is_its_form_up_to_a_quarter},
         {"without overlap: no less than c + T_A", no_overlap_costs_the_sum},
         {"free transfers: the bubble, exactly", the_bubble_is_exact_where_transfers_are_free},
+        {"zero bubble: max(c, T_A) within 2 % at c/T_A = 1/4", zero_bubble_runs_at_the_bound},
+        {"zero bubble, free transfers", zero_bubbles_where_transfers_are_free},
         {"nothing runs under max(c, T_A); no receive is late", nothing_is_under_the_bound},
     };
     int status = suite_main("formula", tests, sizeof tests / sizeof *tests, argc, argv);

@@ -263,9 +263,19 @@ static void peaks_and_staleness_are_the_depths(void)
     static const struct {
         const char *label;
         long peak, staleness;
-    } want[] = {{"sequential", 1, 0},   {"gpipe", 7, 0},       {"1f1b", 7, 0},
-                {"1f1b-shallow", 2, 0}, {"ringtmp-1", 1, 0},   {"ringtmp", 9, 4},
-                {"pipedream", 9, 4},    {"pipedream-3", 9, 3}, {"pipedream-newest", 9, 3},
+    } want[] = {{"sequential", 1, 0},
+                {"gpipe", 7, 0},
+                {"1f1b", 7, 0},
+                {"1f1b-shallow", 2, 0},
+                {"zb-h1", 3, 0},
+                {"zb-h2", 5, 0},
+                {"zb", 7, 0},
+                {"zb-waiting", 4, 0},
+                {"ringtmp-1", 1, 0},
+                {"ringtmp", 9, 4},
+                {"pipedream", 9, 4},
+                {"pipedream-3", 9, 3},
+                {"pipedream-newest", 9, 3},
                 {"ringtmp-7", 9, 2}};
     struct rg_study study;
     open_nodes(&study, "matrix.xml", 3, "");
@@ -302,11 +312,11 @@ static void what_auto_comes_to(void)
         const char *schedule, *micro_batches, *depth, *in_flight;
         bool overlap;
         int64_t under_way;
-    } want[] = {{"sequential", "1", "auto", "auto", false, 2},
-                {"ringtmp", "1", "auto", "6", true, 6},
-                {"gpipe", "8", "auto", "auto", true, 2},
-                {"1f1b", "8", "6", "auto", true, 2},
-                {"pipedream", "1", "6", "auto", true, 6}};
+    } want[] = {
+        {"sequential", "1", "auto", "auto", false, 2}, {"ringtmp", "1", "auto", "6", true, 6},
+        {"gpipe", "8", "auto", "auto", true, 2},       {"1f1b", "8", "6", "auto", true, 2},
+        {"zb-h1", "8", "auto", "auto", true, 2},       {"zb", "8", "6", "auto", true, 2},
+        {"pipedream", "1", "6", "auto", true, 6}};
     EACH(i, want)
     {
         struct rg_study study;
@@ -370,6 +380,38 @@ static void slow_ports_change_no_weight(void)
     rg_study_close(&study);
 }
 
+/* A network whose second layer cannot go backward in halves: zero bubble is refused, and other
+ * schedules are not. */
+static void layers_that_do_not_split_are_refused(void)
+{
+    static const char *const labels[] = {"zb-h1", "zb-h2", "zb", "1f1b"};
+    struct rg_study study;
+    open_nodes(&study, "matrix.xml", 2, "");
+    EACH(i, labels)
+    {
+        struct rg_job job = *harness_job(&study, labels[i]);
+        struct rg_network network = *job.network;
+        struct rg_layer layers[32];
+        CU_ASSERT_FATAL(network.layer_count <= 32);
+        memcpy(layers, network.layers, (size_t)network.layer_count * sizeof *layers);
+        struct rg_layer_ops ops = *layers[1].spec.ops;
+        struct rg_error e = {0};
+        ops.name = "whole";
+        ops.splits = false;
+        layers[1].spec.ops = &ops;
+        network.layers = layers;
+        job.network = &network;
+        job.plan = NULL;
+        bool refused = job.strategy->check(&job, &e) == RG_ERR_INVALID;
+        CU_ASSERT_EQUAL(refused, i < 3);
+        if (refused)
+            CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "(dense, residual, conv2d, and those without "
+                                                  "parameters): not whole, layer 1 of "));
+        job.strategy->forget(&job);
+    }
+    rg_study_close(&study);
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
@@ -383,6 +425,7 @@ int main(int argc, char **argv)
         {"traffic and memory equal the closed forms", accounts_equal_forms},
         {"peak activations and staleness are the depths", peaks_and_staleness_are_the_depths},
         {"what auto comes to", what_auto_comes_to},
+        {"zero bubble wants layers that split", layers_that_do_not_split_are_refused},
         {"timing changes no weight", timing_changes_no_weight},
         {"slow ports change no weight", slow_ports_change_no_weight},
     };
