@@ -63,29 +63,48 @@ static int node_program(struct rg_world *w, void *arg)
     return rg_node_run(w, s->job, &options, w->rank == 0 ? s->run : NULL);
 }
 
+static struct rg_sim_options options_of(const struct rg_study *study, const struct rg_job *job,
+                                        enum rg_sim_engine engine)
+{
+    return (struct rg_sim_options){.engine = engine,
+                                   .platform = study->platform.loaded,
+                                   .link_rate = study->scenario.training.bandwidth_factor,
+                                   .platform_changes = study->platform.changes,
+                                   .latencies_change = study->platform.latency_changes,
+                                   .size = job->nodes,
+                                   .hosts = study->platform.names,
+                                   .boards = job->boards,
+                                   .threads = job->threads,
+                                   .faults = &study->scenario.faults,
+                                   .seed = study->scenario.seed};
+}
+
+static void name_engine(struct rg_run *run, enum rg_sim_engine engine, uint64_t near_ties)
+{
+    bool calendar = engine == RG_SIM_CALENDAR;
+    run->engine = (struct rg_run_engine){.known = true, .near_ties = -1};
+    snprintf(run->engine.name, sizeof run->engine.name, "%s", rg_sim_engine_name(engine));
+    if (calendar)
+        run->engine.near_ties = (int64_t)RG_MIN(near_ties, (uint64_t)INT64_MAX);
+}
+
 /* Once a process. */
 static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn iteration,
                          void *iteration_arg, struct rg_run *run)
 {
     struct simulation *s = arg;
-    struct rg_sim_options options = {.platform = s->ringsim->study.platform.loaded,
-                                     .link_rate =
-                                         s->ringsim->study.scenario.training.bandwidth_factor,
-                                     .latencies_change = s->ringsim->study.platform.latency_changes,
-                                     .size = job->nodes,
-                                     .hosts = s->ringsim->study.platform.names,
-                                     .boards = job->boards,
-                                     .threads = job->threads,
-                                     .faults = &s->ringsim->study.scenario.faults,
-                                     .seed = s->ringsim->study.scenario.seed,
-                                     .iteration = iteration,
-                                     .iteration_arg = iteration_arg};
+    struct rg_sim_options options = options_of(&s->ringsim->study, job, s->ringsim->engine);
+    uint64_t near_ties = 0;
     struct rg_error e = {0};
     int *results = calloc((size_t)job->nodes, sizeof *results);
     RG_ASSERT(results);
+    options.iteration = iteration;
+    options.iteration_arg = iteration_arg;
+    options.near_ties = &near_ties;
     s->job = job;
     s->run = run;
     int result = rg_sim_run(&options, node_program, s, results, &e);
+    name_engine(run, rg_sim_engine_of(&options), near_ties);
     if (result && run->error_code == 0)
         run->error_code = result;
     if (run->error_code && run->status == RG_RUN_OK)
@@ -143,7 +162,7 @@ static void child(void *arg, int index, int fd)
 
 /* ---- options ---- */
 
-enum { KEY_JOBS = 2000, KEY_RESUME, KEY_SHARD, KEY_MERGE, KEY_FULL }; /* no letters */
+enum { KEY_JOBS = 2000, KEY_RESUME, KEY_SHARD, KEY_MERGE, KEY_FULL, KEY_ENGINE }; /* no letters */
 
 static const struct argp_option options[] = {
     {"jobs", KEY_JOBS, "N", 0, "Runs simulated at once (default: the cores)", 0},
@@ -158,7 +177,22 @@ static const struct argp_option options[] = {
      "Simulate every iteration, also where they repeat (numerics skipped) and the rest could be "
      "told from the first",
      0},
+    {"engine", KEY_ENGINE, "auto|simgrid|calendar", 0,
+     "What lets simulated time pass: SimGrid, the reference, or a calendar of RingTMP's own, which "
+     "is many times faster for many nodes; auto (default): SimGrid up to 64 nodes, above them the "
+     "calendar where it has all that the scenario asks for",
+     0},
     {0}};
+
+static void set_engine(struct ringsim *r, const char *arg, struct argp_state *state)
+{
+    r->engine = RG_SIM_AUTO;
+    while (r->engine < RG_SIM_ENGINES && strcmp(arg, rg_sim_engine_name(r->engine)) != 0)
+        r->engine++;
+    if (r->engine == RG_SIM_ENGINES)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--engine %.40s: auto, simgrid and calendar are allowed", arg);
+}
 
 static void set_shard(struct ringsim *r, const char *arg, struct argp_state *state)
 {
@@ -194,7 +228,7 @@ static void check_options(const struct ringsim *r, struct argp_state *state)
     const struct rg_options *o = &r->options;
     if (o->merging &&
         (o->set_count || o->label_count || o->trace || o->save || o->load || o->check || o->data ||
-         o->timeout_s > 0 || r->resume || r->shards || r->full || r->jobs))
+         o->timeout_s > 0 || r->resume || r->shards || r->full || r->jobs || r->engine))
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--merge joins what has run: only parts, --json and --quiet are allowed");
     if (o->merging && (r->part_count == 0 || !o->json))
@@ -229,6 +263,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_FULL:
         r->full = true;
+        break;
+    case KEY_ENGINE:
+        set_engine(r, arg, state);
         break;
     case ARGP_KEY_ARG:
         if (!r->options.merging)
@@ -306,7 +343,7 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
     return result;
 }
 
-static int look_at_platform(void *surveys, struct rg_platform *platform, int nodes,
+static int look_at_platform(void *ringsim, struct rg_platform *platform, int nodes,
                             double link_rate, struct rg_error *e)
 {
     if (platform->topology[0] && !rg_engine_has_topologies())
@@ -314,17 +351,35 @@ static int look_at_platform(void *surveys, struct rg_platform *platform, int nod
                           "topology=\"%s\": SimGrid 4.0 does not load it (3.32 does); FLAT is "
                           "allowed",
                           platform->topology);
-    return rg_survey_platform(surveys, platform, nodes, link_rate, e);
+    return rg_survey_platform(((struct ringsim *)ringsim)->surveys, platform, nodes, link_rate, e);
 }
 
-/* What SimGrid thinks of the jobs of a point, before anything is run or written. */
-static int look_at_jobs(void *surveys, const struct rg_study *study, struct rg_error *e)
+/* An engine that is asked for does all that there is to do, or nothing. */
+static int look_at_engine(const struct rg_study *study, const struct rg_job *job,
+                          enum rg_sim_engine engine, struct rg_error *e)
 {
+    struct rg_sim_options asked = options_of(study, job, engine);
+    const char *lacks = rg_sim_engine_lacks(&asked);
+    if (!lacks)
+        return 0;
+    return rg_fail_at(e, study->platform.file, 0,
+                      "--engine %s does not have %s yet: --engine simgrid and auto are allowed",
+                      rg_sim_engine_name(engine), lacks);
+}
+
+/* What engine and SimGrid think of the jobs of a point, before anything is run or written. */
+static int look_at_jobs(void *ringsim, const struct rg_study *study, struct rg_error *e)
+{
+    struct ringsim *r = ringsim;
     int err = check_limits(study, e);
-    for (int i = 0; i < study->job_count && err == 0; i++)
-        if (!study->jobs[i].refused)
-            err = rg_survey_job(surveys, &study->platform,
+    for (int i = 0; i < study->job_count && err == 0; i++) {
+        if (study->jobs[i].refused)
+            continue;
+        err = look_at_engine(study, &study->jobs[i], r->engine, e);
+        if (err == 0)
+            err = rg_survey_job(r->surveys, &study->platform,
                                 study->scenario.training.bandwidth_factor, &study->jobs[i], e);
+    }
     return err;
 }
 
@@ -333,7 +388,7 @@ static int make_plan(struct ringsim *r)
     r->surveys = rg_surveys_new();
     RG_ASSERT(r->surveys);
     const struct rg_cli_looks looks = {
-        .platform = look_at_platform, .study = look_at_jobs, .arg = r->surveys};
+        .platform = look_at_platform, .study = look_at_jobs, .arg = r};
     int status = rg_cli_plan(&r->options, "ringsim", &looks, &r->study, &r->plan);
     rg_surveys_rest(r->surveys);
     if (status || !r->options.trace)

@@ -5,6 +5,7 @@
 
 #include "children.h"
 #include "cli/cli.h"
+#include "strands/sim_options.h"
 #include "survey.h"
 
 /* What a child tells while it works, in shared memory; torn values only spoil a progress line. */
@@ -22,11 +23,12 @@ struct task {
 
 struct ringsim {
     struct rg_options options;
-    int jobs;          /* --jobs; 0: not given */
-    bool full;         /* --full */
-    int shard, shards; /* --shard K/N; 0, 0: all runs */
-    bool resume;       /* --resume */
-    char **parts;      /* --merge */
+    int jobs;                  /* --jobs; 0: not given */
+    bool full;                 /* --full */
+    enum rg_sim_engine engine; /* --engine */
+    int shard, shards;         /* --shard K/N; 0, 0: all runs */
+    bool resume;               /* --resume */
+    char **parts;              /* --merge */
     int part_count;
     struct rg_sweep_plan plan;
     struct rg_study study; /* of all runs where they are of one point; else a child opens its own */

@@ -5,26 +5,62 @@
 #include "world_sim.h"
 
 #include "actor_engine.h"
+#include "calendar/calendar_engine.h"
 #include "engine.h"
+#include "links.h"
 #include "ports.h"
 #include "strands/sim_memory.h"
 
 #include "base/check.h"
 #include <stdlib.h>
 
+enum rg_sim_engine rg_sim_engine_of(const struct rg_sim_options *options)
+{
+    if (options->engine != RG_SIM_AUTO)
+        return options->engine;
+    return options->size > RG_SIM_REFERENCE && !rg_calendar_engine_lacks(options) ? RG_SIM_CALENDAR
+                                                                                  : RG_SIM_SIMGRID;
+}
+
+const char *rg_sim_engine_lacks(const struct rg_sim_options *options)
+{
+    return rg_sim_engine_of(options) == RG_SIM_CALENDAR ? rg_calendar_engine_lacks(options) : NULL;
+}
+
+const char *rg_sim_engine_name(enum rg_sim_engine engine)
+{
+    static const char *const names[RG_SIM_ENGINES] = {"auto", "simgrid", "calendar"};
+    return names[engine];
+}
+
+static int run_calendar(const struct rg_sim_options *options, const sg_host_t *hosts,
+                        rg_program_fn program, void *arg, int *results, struct rg_error *error)
+{
+    struct rg_sim_links links;
+    rg_sim_links_open(&links, hosts, options->size);
+    int result = rg_calendar_engine_run(options, &links.platform, program, arg, results, error);
+    rg_sim_links_close(&links);
+    return result;
+}
+
 int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void *arg, int *results,
                struct rg_error *error)
 {
+    bool calendar = rg_sim_engine_of(options) == RG_SIM_CALENDAR;
+    const char *lacks = rg_sim_engine_lacks(options);
     RG_ASSERT(options->size > 0);
+    if (lacks)
+        return rg_fail(error, RG_ERR_INVALID, "the calendar engine does not have %s yet", lacks);
     rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1,
-                    rg_sim_has_watts(options));
+                    !calendar && rg_sim_has_watts(options));
     sg_host_t *hosts = rg_sim_take((size_t)options->size, sizeof(sg_host_t));
     int result = rg_engine_hosts(options->platform, options->hosts, options->boards, options->size,
                                  hosts, error);
     if (result == 0)
         result = rg_sim_ports_check(hosts, options->boards, options->size, error);
     if (result == 0)
-        result = rg_actor_engine_run(options, hosts, program, arg, results, error);
+        result = (calendar ? run_calendar : rg_actor_engine_run)(options, hosts, program, arg,
+                                                                 results, error);
     free(hosts);
     return result;
 }

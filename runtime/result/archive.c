@@ -158,6 +158,27 @@ static void name_command(const struct rg_result *parts, const char *const *paths
              shards == 1 ? "them" : "the first part of them");
 }
 
+/* A run that two parts hold, perhaps of two engines. */
+static int refuse_twice(const struct rg_result *parts, const char *const *paths, int first,
+                        int second, int place, struct rg_error *e)
+{
+    const struct rg_run *run[2];
+    char engines[80] = "";
+    for (int k = 0; k < 2; k++) {
+        const struct rg_result *part = &parts[k ? second : first];
+        int i = 0;
+        while (part->part.places[i] != place)
+            i++;
+        run[k] = &part->runs[i];
+    }
+    if (strcmp(run[0]->engine.name, run[1]->engine.name) != 0)
+        snprintf(engines, sizeof engines, ", simulated by different engines, %s and %s",
+                 run[0]->engine.name, run[1]->engine.name);
+    return rg_fail(e, RG_ERR_INVALID, "run %d of %d (%.64s) is both in %.120s and in %.120s%s",
+                   place + 1, parts[0].part.of_runs, run[1]->label, paths[first], paths[second],
+                   engines);
+}
+
 /* owner[place]: the part that holds that run. */
 static int find_owners(const struct rg_result *parts, const char *const *paths, int count,
                        int *owner, struct rg_error *e)
@@ -168,9 +189,7 @@ static int find_owners(const struct rg_result *parts, const char *const *paths, 
         for (int i = 0; i < parts[p].run_count && err == 0; i++, have++) {
             int place = parts[p].part.places[i];
             if (owner[place] >= 0)
-                return rg_fail(e, RG_ERR_INVALID,
-                               "run %d of %d (%.64s) is both in %.120s and in %.120s", place + 1,
-                               total, parts[p].runs[i].label, paths[owner[place]], paths[p]);
+                return refuse_twice(parts, paths, owner[place], p, place, e);
             owner[place] = p;
         }
         if (err)

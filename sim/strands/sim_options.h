@@ -5,7 +5,7 @@
 #include "scenario/faults.h"
 #include "world/world.h"
 
-enum rg_sim_engine { RG_SIM_AUTO, RG_SIM_SIMGRID, RG_SIM_CALENDAR };
+enum rg_sim_engine { RG_SIM_AUTO, RG_SIM_SIMGRID, RG_SIM_CALENDAR, RG_SIM_ENGINES };
 
 /* Zero-initialise. */
 struct rg_sim_options {

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -33,11 +34,23 @@ const char *simulate_platform(const char *text)
     return name;
 }
 
+static enum rg_sim_engine engine_of_test(void)
+{
+    const char *name = getenv("RG_TEST_ENGINE");
+    enum rg_sim_engine engine = RG_SIM_AUTO;
+    while (name && engine < RG_SIM_ENGINES && strcmp(name, rg_sim_engine_name(engine)) != 0)
+        engine++;
+    RG_ASSERT(engine < RG_SIM_ENGINES);
+    return engine;
+}
+
 static _Noreturn void child(const struct rg_sim_options *options, rg_program_fn program, void *arg,
                             double timeout_s, struct outcome *out)
 {
     struct rg_sim_options o = *options;
     o.end_s = &out->end_s;
+    if (o.engine == RG_SIM_AUTO)
+        o.engine = engine_of_test();
     alarm((unsigned)timeout_s + 1);
     out->result = rg_sim_run(&o, program, arg, out->results, &out->error);
     fflush(NULL);

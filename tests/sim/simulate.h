@@ -1,4 +1,5 @@
-/* Runs a simulation in a process of its own. */
+/* Runs a simulation in a process of its own, on the engine that RG_TEST_ENGINE names where the
+ * options leave it open: CTest runs every test here once for each (tests/sim/CMakeLists.txt). */
 #ifndef RG_TESTS_SIMULATE_H
 #define RG_TESTS_SIMULATE_H
 

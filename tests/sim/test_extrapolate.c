@@ -173,7 +173,8 @@ static void test_iterations(void)
     CU_ASSERT(shortened > 10000);
 }
 
-/* Twenty lengths of an iteration, each as frequent: the 95th percentile is none of its neighbours. */
+/* Twenty lengths of an iteration, each as frequent: the 95th percentile is none of its neighbours.
+ */
 static void test_percentiles(void)
 {
     const struct model m = {3, 20, 2};

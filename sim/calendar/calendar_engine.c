@@ -1,0 +1,384 @@
+/* Happy path: fire what is due at the earliest date; let the strands that this woke run, each until
+ * it waits; solve for the links' rates if anything has changed; go to the next date.
+ *
+ * Failure modes: programs that end before their strands (strands.c), deadlock (there too). */
+#include "calendar_engine.h"
+
+#include "connections.h"
+#include "coroutine.h"
+#include "same_date.h"
+
+#include "base/check.h"
+#include "sim/strands/sim_memory.h"
+#include "sim/strands/strands.h"
+#include "sim/strands/windows.h"
+#include <math.h>
+#include <stdlib.h>
+
+struct strand {
+    struct rg_sim_strand common; /* first */
+    struct rg_coroutine *coroutine;
+    struct rg_timer timer;
+    uint64_t serial; /* strands made before it */
+    bool ready;      /* to be run next */
+    int computing;   /* parts of its computation that are under way */
+};
+
+/* A part of a computation, on the stack of the strand that waits for it. */
+struct part {
+    struct rg_core_task task; /* first */
+    struct strand *strand;
+    bool over;
+};
+
+struct strands_found {
+    struct strand **strand;
+    size_t count, capacity;
+};
+
+struct engine {
+    struct rg_strands strands;
+    struct rg_calendar calendar;
+    struct rg_connections connections;
+    const struct rg_calendar_platform *platform;
+    struct rg_cores *cores; /* by rank */
+    double **watts;         /* by rank, of which those with the same board share */
+    struct rg_coroutines coroutines;
+    struct strands_found ready, round;
+    struct rg_slow_links slow;
+    struct rg_timer slow_change;
+    double *factor;     /* [slow.count] */
+    double slow_offset; /* of the training clock */
+    uint64_t made, near_ties;
+};
+
+static struct engine *engine_of(const struct strand *s)
+{
+    return s->common.all->engine;
+}
+
+/* ---- strands ---- */
+
+static void make_ready(struct strand *s)
+{
+    struct strands_found *ready = &engine_of(s)->ready;
+    if (s->ready)
+        return;
+    s->ready = true;
+    if (ready->count == ready->capacity) {
+        ready->capacity = ready->capacity ? 2 * ready->capacity : 64;
+        ready->strand = realloc(ready->strand, ready->capacity * sizeof *ready->strand);
+        RG_ASSERT(ready->strand);
+    }
+    ready->strand[ready->count++] = s;
+}
+
+static void strand_due(struct rg_timer *timer)
+{
+    make_ready((struct strand *)((char *)timer - offsetof(struct strand, timer)));
+}
+
+static void strand_main(void *strand)
+{
+    rg_strand_main(strand);
+}
+
+static void start(struct rg_sim_strand *common, size_t stack_bytes)
+{
+    struct strand *s = (struct strand *)common;
+    struct engine *g = engine_of(s);
+    s->serial = g->made++;
+    s->timer.fire = strand_due;
+    s->coroutine = rg_coroutine_new(&g->coroutines, stack_bytes, strand_main, s);
+    make_ready(s);
+}
+
+static void block(struct rg_sim_strand *common, double date)
+{
+    struct strand *s = (struct strand *)common;
+    struct engine *g = engine_of(s);
+    if (date <= g->calendar.now)
+        make_ready(s);
+    else if (date < INFINITY)
+        rg_calendar_set(&g->calendar, &s->timer, date);
+    rg_coroutine_leave(s->coroutine);
+    rg_calendar_unset(&s->timer);
+}
+
+static void ring(struct rg_sim_strand *common)
+{
+    make_ready((struct strand *)common);
+}
+
+static void hasten(struct rg_sim_strand *common, double date)
+{
+    struct strand *s = (struct strand *)common;
+    struct rg_calendar *calendar = &engine_of(s)->calendar;
+    rg_calendar_set(calendar, &s->timer, fmax(date, calendar->now));
+}
+
+/* ---- computing ---- */
+
+static void part_over(struct rg_core_task *task)
+{
+    struct part *part = (struct part *)task;
+    part->over = true;
+    if (--part->strand->computing == 0)
+        make_ready(part->strand);
+}
+
+static void execute(struct rg_sim_strand *common, double *flop, int threads, double until)
+{
+    struct strand *s = (struct strand *)common;
+    struct engine *g = engine_of(s);
+    int rank = common->endpoint.handle.rank;
+    double speed = g->platform->nodes[rank].speed;
+    double end = until + common->endpoint.handle.offset; /* infinite if that is */
+    struct rg_cores *cores = &g->cores[rank];
+    struct part part[RG_SIM_THREADS];
+    for (int i = 0; i < threads; i++) {
+        part[i] = (struct part){{.over = part_over}, s, !(flop[i] > 0)};
+        if (part[i].over)
+            continue;
+        s->computing++;
+        rg_cores_begin(cores, &part[i].task, flop[i] / speed);
+    }
+    if (end < INFINITY)
+        rg_calendar_set(&g->calendar, &s->timer, fmax(end, g->calendar.now));
+    while (s->computing > 0 && g->calendar.now < end)
+        rg_coroutine_leave(s->coroutine);
+    rg_calendar_unset(&s->timer);
+    s->computing = 0;
+    for (int i = 0; i < threads; i++)
+        flop[i] = part[i].over ? 0 : speed * rg_cores_stop(cores, &part[i].task);
+}
+
+static double speed(void *engine, int rank)
+{
+    return ((struct engine *)engine)->platform->nodes[rank].speed;
+}
+
+static double processor_J(void *engine, int rank)
+{
+    return rg_cores_J(&((struct engine *)engine)->cores[rank]);
+}
+
+/* ---- messages ---- */
+
+static double now(void *engine)
+{
+    return ((struct engine *)engine)->calendar.now;
+}
+
+static void *open(void *engine, int source, int target)
+{
+    return rg_connection_new(&((struct engine *)engine)->connections, source, target);
+}
+
+static void carry(void *engine, struct rg_message *message)
+{
+    rg_connections_carry(&((struct engine *)engine)->connections, message);
+}
+
+static void left(void *engine, struct rg_message *message, double arrival)
+{
+    struct engine *g = engine;
+    rg_exchange_left(g->strands.exchange, message, arrival);
+    rg_strands_carried(&g->strands);
+}
+
+static double port_J(void *engine, int rank)
+{
+    return rg_connections_port_J(&((struct engine *)engine)->connections, rank);
+}
+
+/* ---- links that are slow at times ---- */
+
+static void find_ends(void *engine, int source, int target, int *first, int *last)
+{
+    const struct rg_calendar_platform *p = ((struct engine *)engine)->platform;
+    int *links;
+    size_t count = p->route(p->arg, source, target, &links);
+    *first = count ? links[0] : -1;
+    *last = count ? links[count - 1] : -1;
+    free(links);
+}
+
+static void change_links(struct rg_timer *timer)
+{
+    struct engine *g = (struct engine *)((char *)timer - offsetof(struct engine, slow_change));
+    double date = g->calendar.now - g->slow_offset;
+    double next = rg_slow_links_at(&g->slow, date + RG_WINDOW_INSTANT, g->factor);
+    for (int i = 0; i < g->slow.count; i++) {
+        int place = g->slow.link[i];
+        struct rg_shared_link *link = &g->connections.links[place];
+        double bandwidth = g->platform->links[place].bandwidth * g->factor[i];
+        if (link->bandwidth != bandwidth)
+            rg_link_change(&g->connections.sharing, link, bandwidth);
+    }
+    if (next < INFINITY)
+        rg_calendar_set(&g->calendar, timer, next + g->slow_offset);
+}
+
+/* The training clock has started or gone on: windows count by it. While it stands still, links stay
+ * as they are. */
+static void clock_changed(void *engine, const struct rg_world *w)
+{
+    struct engine *g = engine;
+    rg_calendar_unset(&g->slow_change);
+    if (g->slow.count == 0 || w->untimed)
+        return;
+    g->slow_offset = w->offset;
+    rg_calendar_set(&g->calendar, &g->slow_change, g->calendar.now);
+}
+
+static const struct rg_sim_engine_ops ops = {.strand_bytes = sizeof(struct strand),
+                                             .now = now,
+                                             .open = open,
+                                             .carry = carry,
+                                             .start = start,
+                                             .block = block,
+                                             .ring = ring,
+                                             .hasten = hasten,
+                                             .execute = execute,
+                                             .speed = speed,
+                                             .processor_J = processor_J,
+                                             .port_J = port_J,
+                                             .clock = clock_changed};
+
+/* ---- time ---- */
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct strand *s = *(struct strand *const *)a, *t = *(struct strand *const *)b;
+    int rank = s->common.endpoint.handle.rank, other = t->common.endpoint.handle.rank;
+    return rank != other ? (rank > other) - (rank < other)
+                         : (s->serial > t->serial) - (s->serial < t->serial);
+}
+
+/* Strands that are ready run, each until it waits; those that they wake are the next round. */
+static void run_round(struct engine *g)
+{
+    struct strands_found round = g->ready;
+    bool sorted = true;
+    g->ready = g->round;
+    g->round = round;
+    g->ready.count = 0;
+    for (size_t i = 1; i < round.count && sorted; i++)
+        sorted = by_rank(&round.strand[i - 1], &round.strand[i]) < 0;
+    if (!sorted)
+        qsort(round.strand, round.count, sizeof *round.strand, by_rank);
+    for (size_t i = 0; i < round.count; i++) {
+        struct strand *s = round.strand[i];
+        s->ready = false;
+        rg_coroutine_enter(&g->coroutines, s->coroutine); /* s may be gone then */
+    }
+}
+
+/* Everything that is due until `last`. */
+static void fire(struct engine *g, double last)
+{
+    struct rg_timer *timer;
+    while ((timer = rg_calendar_first(&g->calendar)) != NULL && rg_timer_date(timer) <= last) {
+        g->calendar.now = fmax(g->calendar.now, rg_timer_date(timer));
+        rg_calendar_unset(timer);
+        timer->fire(timer);
+    }
+}
+
+static void run(struct engine *g)
+{
+    double last = 0; /* of what counts as this date */
+    while (g->strands.first) {
+        fire(g, last);
+        if (g->ready.count > 0) {
+            run_round(g);
+            continue;
+        }
+        if (rg_sharing_changed(&g->connections.sharing)) {
+            rg_sharing_solve(&g->connections.sharing);
+            continue;
+        }
+        struct rg_timer *next = rg_calendar_first(&g->calendar);
+        if (!next)
+            return;
+        double date = rg_timer_date(next);
+        g->near_ties += date - g->calendar.now <= RG_NEAR_DATE * date && g->calendar.now > 0;
+        last = date * (1 + RG_SAME_DATE);
+    }
+}
+
+/* ---- the engine ---- */
+
+const char *rg_calendar_engine_lacks(const struct rg_sim_options *o)
+{
+    return o->platform_changes ? "profiles of speeds, bandwidths and latencies" : NULL;
+}
+
+static void open_cores(struct engine *g, const struct rg_sim_options *o, bool energy)
+{
+    g->cores = rg_sim_take((size_t)o->size, sizeof *g->cores);
+    g->watts = rg_sim_take((size_t)o->size, sizeof *g->watts);
+    for (int rank = 0; rank < o->size; rank++) {
+        int cores = g->platform->nodes[rank].cores;
+        const double *watts = NULL;
+        if (energy && rank > 0 && o->boards[rank] == o->boards[rank - 1]) {
+            watts = g->cores[rank - 1].watts;
+        } else if (energy) {
+            g->watts[rank] = rg_sim_take((size_t)cores + 1, sizeof **g->watts);
+            for (int busy = 0; busy <= cores; busy++)
+                g->watts[rank][busy] = rg_board_watts(o->boards[rank], busy);
+            watts = g->watts[rank];
+        }
+        rg_cores_open(&g->cores[rank], &g->calendar, cores, watts);
+    }
+}
+
+static void open_engine(struct engine *g, const struct rg_sim_options *o)
+{
+    bool energy = rg_sim_has_watts(o);
+    open_cores(g, o, energy);
+    g->connections = (struct rg_connections){.calendar = &g->calendar,
+                                             .platform = g->platform,
+                                             .boards = o->boards,
+                                             .cores = g->cores,
+                                             .size = o->size,
+                                             .energy = energy,
+                                             .left = left,
+                                             .left_arg = g};
+    rg_slow_links_find(&g->slow, o->faults, o->size, find_ends, g);
+    g->factor = rg_sim_take((size_t)g->slow.count, sizeof *g->factor);
+    g->slow_change.fire = change_links;
+    bool queues = o->boards && o->size > 1 && o->boards[0]->port_queue > 0;
+    rg_connections_open(&g->connections, queues && g->slow.count == 0);
+}
+
+static void close_engine(struct engine *g, int size)
+{
+    rg_connections_close(&g->connections);
+    rg_coroutines_free(&g->coroutines);
+    rg_calendar_free(&g->calendar);
+    rg_slow_links_free(&g->slow);
+    for (int rank = 0; rank < size; rank++)
+        free(g->watts[rank]);
+    free(g->watts);
+    free(g->cores);
+    free(g->factor);
+    free(g->ready.strand);
+    free(g->round.strand);
+}
+
+int rg_calendar_engine_run(const struct rg_sim_options *options,
+                           const struct rg_calendar_platform *platform, rg_program_fn program,
+                           void *arg, int *results, struct rg_error *error)
+{
+    struct engine g = {.platform = platform};
+    open_engine(&g, options);
+    rg_strands_open(&g.strands, options, &ops, &g, program, arg, results, error);
+    run(&g);
+    if (options->near_ties)
+        *options->near_ties = g.near_ties;
+    int result = rg_strands_close(&g.strands);
+    close_engine(&g, options->size);
+    return result;
+}

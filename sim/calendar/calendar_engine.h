@@ -1,0 +1,24 @@
+/* The calendar engine: strands are coroutines, and time goes from one date of a calendar to the
+ * next. What takes time: processors (cores.h), messages (connections.h), links (sharing.h).
+ *
+ * Ties: all that is due at one date (same_date.h) happens before any strand runs; then strands run
+ * in the order of their ranks, of one rank in the order in which they were made. So no result
+ * depends on the order in which ranks were started, or on rounding where that stays below. */
+#ifndef RG_CALENDAR_ENGINE_H
+#define RG_CALENDAR_ENGINE_H
+
+#include "calendar_platform.h"
+
+#include "base/error.h"
+#include "sim/strands/sim_options.h"
+
+/* What of the options the engine does not have: a text for a message; NULL: it has all. */
+const char *rg_calendar_engine_lacks(const struct rg_sim_options *options);
+
+/* As rg_sim_run. Where options->near_ties is not NULL it gets the number of dates that came so
+ * close after another (RG_NEAR_DATE) that other rounding could have let them change places. */
+int rg_calendar_engine_run(const struct rg_sim_options *options,
+                           const struct rg_calendar_platform *platform, rg_program_fn program,
+                           void *arg, int *results, struct rg_error *error);
+
+#endif

@@ -1,0 +1,335 @@
+/* Happy path, of a message: the sender's processor has its time for it; the receiver's is through
+ * with the message before on this connection; both then have work with its bytes while these flow;
+ * when they are over, and the sender's processor is through, the last byte has left.
+ *
+ * Nothing is reported before time has gone through the calendar, even where it takes none: the
+ * exchange is half changed while a message begins. */
+#include "connections.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "sim/strands/sim_memory.h"
+#include <math.h>
+#include <stdlib.h>
+
+struct rg_connection {
+    struct rg_connection *next;
+    int source, target;
+    double latency;
+    struct rg_core_task receiving; /* the receiver's part of the message before, */
+    bool receives;                 /* while it is under way, */
+    struct rg_carrier *waiting;    /* and who waits for that */
+    int link_count;
+    int links[]; /* places in the platform's */
+};
+
+/* Of one message under way. */
+struct rg_carrier {
+    struct rg_shared_flow flow; /* first; its timer is that of bytes that take no time, too */
+    struct rg_connections *all;
+    struct rg_connection *connection;
+    struct rg_message *message;
+    struct rg_core_task sending; /* the sender's part: of the message, then of its bytes */
+    bool sends;                  /* the latter is under way */
+    bool passed;                 /* the last byte is through, since that date, */
+    double passed_s;
+    double queued_s; /* and waits so long in the switch */
+    struct rg_sim_flow queue_flow;
+    struct rg_timer held; /* the queue is full: until it has room */
+    int room;             /* of flow.ends */
+    struct rg_carrier *next, *next_idle;
+};
+
+static struct rg_carrier *carrier_of_task(struct rg_core_task *task)
+{
+    return (struct rg_carrier *)((char *)task - offsetof(struct rg_carrier, sending));
+}
+
+static const struct rg_board *board_of(const struct rg_connections *c, int rank)
+{
+    return c->boards ? c->boards[rank] : NULL;
+}
+
+/* ---- the end of a message's way ---- */
+
+static void leave(struct rg_carrier *m)
+{
+    struct rg_connections *c = m->all;
+    const struct rg_connection *way = m->connection;
+    const struct rg_board *target = board_of(c, way->target);
+    double now = c->calendar->now, queued = fmax(0, m->queued_s - (now - m->passed_s));
+    struct rg_message *message = m->message;
+    m->next_idle = c->idle;
+    c->idle = m;
+    c->left(c->left_arg, message, now + queued + way->latency + (target ? target->message_s : 0));
+}
+
+static void pass(struct rg_carrier *m)
+{
+    struct rg_connections *c = m->all;
+    const struct rg_connection *way = m->connection;
+    if (c->use)
+        rg_port_use_note(&c->use[way->source], c->boards[way->source], &c->use[way->target],
+                         c->boards[way->target], m->message->bytes);
+    m->passed = true;
+    m->passed_s = c->calendar->now;
+    if (!m->sends)
+        leave(m);
+}
+
+static void hold_over(struct rg_timer *timer)
+{
+    pass((struct rg_carrier *)((char *)timer - offsetof(struct rg_carrier, held)));
+}
+
+static void bytes_over(struct rg_carrier *m)
+{
+    struct rg_connections *c = m->all;
+    const struct rg_connection *way = m->connection;
+    double now = c->calendar->now, held = 0;
+    double bytes = rg_sim_wire_bytes(board_of(c, way->source), m->message->bytes);
+    if (c->queues) {
+        m->queued_s = rg_sim_queue_leave(&c->uplinks[way->source], &m->queue_flow, now, &held);
+        m->queued_s -= held;
+    }
+    if (c->buckets)
+        rg_bucket_close(&c->buckets[2 * way->source], c->boards[way->source], bytes, now);
+    if (c->buckets && !c->queues)
+        rg_bucket_close(&c->buckets[2 * way->target + 1], c->boards[way->target], bytes, now);
+    if (held > 0)
+        rg_calendar_set(c->calendar, &m->held, now + held);
+    else
+        pass(m);
+}
+
+static void flow_over(struct rg_timer *timer)
+{
+    struct rg_carrier *m = (struct rg_carrier *)timer;
+    if (m->flow.count > 0)
+        rg_flow_end(&m->all->sharing, &m->flow);
+    bytes_over(m);
+}
+
+static void sending_over(struct rg_core_task *task)
+{
+    struct rg_carrier *m = carrier_of_task(task);
+    m->sends = false;
+    if (m->passed)
+        leave(m);
+}
+
+/* ---- its bytes ---- */
+
+static void take_links(struct rg_carrier *m)
+{
+    const struct rg_connection *way = m->connection;
+    if (m->room < way->link_count) {
+        m->flow.ends = realloc(m->flow.ends, (size_t)way->link_count * sizeof *m->flow.ends);
+        RG_ASSERT(m->flow.ends);
+        m->room = way->link_count;
+    }
+    m->flow.count = way->link_count;
+    for (int i = 0; i < way->link_count; i++)
+        m->flow.ends[i].link = &m->all->links[way->links[i]];
+}
+
+/* What the ports' buckets, or the sender's before a queue, let pass at once. */
+static double pass_at_once(struct rg_carrier *m, double bytes)
+{
+    struct rg_connections *c = m->all;
+    const struct rg_connection *way = m->connection;
+    double now = c->calendar->now, credit = 0;
+    if (c->buckets)
+        credit = rg_bucket_open(&c->buckets[2 * way->source], c->boards[way->source], now);
+    if (c->buckets && !c->queues)
+        credit = fmin(
+            credit, rg_bucket_open(&c->buckets[2 * way->target + 1], c->boards[way->target], now));
+    double at_once = fmin(bytes, floor(credit));
+    if (c->queues)
+        rg_sim_queue_enter(&c->queues[way->target], &c->uplinks[way->source], &m->queue_flow,
+                           at_once, now);
+    return at_once;
+}
+
+static void flow(struct rg_carrier *m)
+{
+    struct rg_connections *c = m->all;
+    double bytes = rg_sim_wire_bytes(board_of(c, m->connection->source), m->message->bytes);
+    double rest = bytes - pass_at_once(m, bytes);
+    m->flow.count = 0;
+    if (rest > 0) {
+        take_links(m);
+        rg_flow_begin(&c->sharing, &m->flow, rest);
+    } else {
+        rg_calendar_set(c->calendar, &m->flow.timer, c->calendar->now);
+    }
+}
+
+static void receiving_over(struct rg_core_task *task);
+
+/* Processors at both ends have work with the bytes, while these flow. */
+static void send_bytes(struct rg_carrier *m)
+{
+    struct rg_connections *c = m->all;
+    struct rg_connection *way = m->connection;
+    double bytes = (double)(m->message->bytes + RG_MESSAGE_HEADER);
+    if (way->receives) {
+        way->waiting = m;
+        return;
+    }
+    if (c->boards) {
+        const struct rg_board *from = c->boards[way->source], *to = c->boards[way->target];
+        double sending = from->byte_s * bytes, receiving = to->byte_s * bytes + to->message_s;
+        m->sends = sending > 0;
+        m->sending.over = sending_over;
+        if (m->sends)
+            rg_cores_begin(&c->cores[way->source], &m->sending, sending);
+        way->receives = receiving > 0;
+        way->receiving.over = receiving_over;
+        if (way->receives)
+            rg_cores_begin(&c->cores[way->target], &way->receiving, receiving);
+    }
+    flow(m);
+}
+
+static void receiving_over(struct rg_core_task *task)
+{
+    struct rg_connection *way =
+        (struct rg_connection *)((char *)task - offsetof(struct rg_connection, receiving));
+    struct rg_carrier *waiting = way->waiting;
+    way->receives = false;
+    way->waiting = NULL;
+    if (waiting)
+        send_bytes(waiting);
+}
+
+static void message_over(struct rg_core_task *task)
+{
+    send_bytes(carrier_of_task(task));
+}
+
+/* ---- what the engine calls ---- */
+
+static struct rg_carrier *take_carrier(struct rg_connections *c)
+{
+    struct rg_carrier *m = c->idle;
+    if (m) {
+        c->idle = m->next_idle;
+        return m;
+    }
+    m = rg_sim_take(1, sizeof *m);
+    m->all = c;
+    m->flow.timer.fire = flow_over;
+    m->held.fire = hold_over;
+    m->next = c->carriers;
+    c->carriers = m;
+    return m;
+}
+
+void rg_connections_carry(struct rg_connections *c, struct rg_message *message)
+{
+    struct rg_carrier *m = take_carrier(c);
+    m->message = message;
+    m->connection = message->route;
+    m->sends = m->passed = false;
+    m->queued_s = 0;
+    const struct rg_board *from = board_of(c, m->connection->source);
+    if (from && from->message_s > 0) {
+        m->sending.over = message_over;
+        rg_cores_begin(&c->cores[m->connection->source], &m->sending, from->message_s);
+    } else {
+        send_bytes(m);
+    }
+}
+
+struct rg_connection *rg_connection_new(struct rg_connections *c, int source, int target)
+{
+    int *links;
+    size_t count = c->platform->route(c->platform->arg, source, target, &links);
+    struct rg_connection *way = rg_sim_take(1, sizeof *way + count * sizeof *links);
+    way->source = source;
+    way->target = target;
+    way->link_count = (int)count;
+    for (size_t i = 0; i < count; i++) {
+        way->links[i] = links[i];
+        way->latency += c->platform->links[links[i]].latency;
+    }
+    free(links);
+    way->next = c->all;
+    c->all = way;
+    return way;
+}
+
+/* The first and the last link of a route. */
+static void route_ends(const struct rg_connections *c, int source, int target, int *first,
+                       int *last)
+{
+    int *links;
+    size_t count = c->platform->route(c->platform->arg, source, target, &links);
+    *first = links[0];
+    *last = links[count - 1];
+    free(links);
+}
+
+/* Queues limit what ports receive: the links there do not any more. */
+static void open_queues(struct rg_connections *c)
+{
+    int *down = rg_sim_take((size_t)c->size, sizeof *down), none;
+    double most = 0;
+    c->uplinks = rg_sim_take((size_t)c->size, sizeof *c->uplinks);
+    c->queues = rg_sim_take((size_t)c->size, sizeof *c->queues);
+    for (int rank = 0; rank < c->size; rank++) {
+        const struct rg_board *board = c->boards[rank];
+        int up;
+        route_ends(c, rank, rank == 0, &up, &none);
+        route_ends(c, rank == 0, rank, &none, &down[rank]);
+        c->uplinks[rank].rate = c->links[up].bandwidth;
+        c->queues[rank] = (struct rg_sim_queue){.buffer = board->port_queue,
+                                                .burst = board->port_burst,
+                                                .rate = c->links[down[rank]].bandwidth,
+                                                .backlog = -board->port_burst};
+        most += c->links[up].bandwidth;
+    }
+    for (int rank = 0; rank < c->size; rank++)
+        c->links[down[rank]].bandwidth = 2 * most;
+    free(down);
+}
+
+void rg_connections_open(struct rg_connections *c, bool queues)
+{
+    c->sharing.calendar = c->calendar;
+    c->links = rg_sim_take(c->platform->link_count + 1, sizeof *c->links);
+    for (size_t i = 0; i < c->platform->link_count; i++) {
+        c->links[i].bandwidth = c->platform->links[i].bandwidth;
+        c->links[i].each = c->platform->links[i].each;
+    }
+    if (c->energy)
+        c->use = rg_sim_take((size_t)c->size, sizeof *c->use);
+    c->buckets = rg_buckets_new(c->boards, c->size);
+    if (queues)
+        open_queues(c);
+}
+
+void rg_connections_close(struct rg_connections *c)
+{
+    for (struct rg_connection *way = c->all, *next; way; way = next) {
+        next = way->next;
+        free(way);
+    }
+    for (struct rg_carrier *m = c->carriers, *next; m; m = next) {
+        next = m->next;
+        free(m->flow.ends);
+        free(m);
+    }
+    rg_sharing_free(&c->sharing);
+    free(c->links);
+    free(c->use);
+    free(c->buckets);
+    free(c->uplinks);
+    free(c->queues);
+}
+
+double rg_connections_port_J(const struct rg_connections *c, int rank)
+{
+    return rg_port_use_J(&c->use[rank], c->boards[rank]);
+}

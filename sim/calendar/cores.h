@@ -1,0 +1,36 @@
+/* The cores of a node, which its tasks share evenly: of n tasks on c cores each gets min(1, c/n) of
+ * a core. All tasks are served at one rate, so one clock of service a node says when each is done:
+ * the idea of virtual time in fair queueing (Demers, Keshav and Shenker 1989). And the joules that
+ * the cores draw: watts by how many are busy. */
+#ifndef RG_CALENDAR_CORES_H
+#define RG_CALENDAR_CORES_H
+
+#include "calendar.h"
+
+/* Zeroed but for `over`, which is called when it is done. The owner's. */
+struct rg_core_task {
+    void (*over)(struct rg_core_task *task);
+    double until; /* of the clock of service */
+    struct rg_core_task *next, *previous;
+};
+
+struct rg_cores {
+    struct rg_timer timer; /* first: the end of the first task */
+    struct rg_calendar *calendar;
+    struct rg_core_task *first, *last; /* by `until` */
+    int count, cores;
+    double service, date;       /* seconds of a core that each task has had, up to that date */
+    double joules, joules_date; /* drawn up to that date */
+    const double *watts;        /* [cores + 1] by cores that are busy; NULL: no account is kept */
+};
+
+void rg_cores_open(struct rg_cores *c, struct rg_calendar *calendar, int cores,
+                   const double *watts);
+/* The task takes so many seconds (above 0) of a core, from now on. */
+void rg_cores_begin(struct rg_cores *c, struct rg_core_task *task, double seconds);
+/* The task stops, and is not done: seconds of a core that are left. */
+double rg_cores_stop(struct rg_cores *c, struct rg_core_task *task);
+/* Joules from the start until now. */
+double rg_cores_J(struct rg_cores *c);
+
+#endif

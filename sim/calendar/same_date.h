@@ -1,0 +1,10 @@
+/* The rule for ties: dates within this of one another, relative to themselves, are one date. All
+ * that is due at one date happens before any strand runs. */
+#ifndef RG_CALENDAR_SAME_DATE_H
+#define RG_CALENDAR_SAME_DATE_H
+
+#define RG_SAME_DATE 1e-12
+/* Closer than this, other rounding could have decided otherwise: a near tie. */
+#define RG_NEAR_DATE 1e-9
+
+#endif
