@@ -69,8 +69,11 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
                     int capacity, const float *initial)
 {
     struct sizes s = sizes_of(job, capacity);
-    *r =
-        (struct rg_replica){.w = w, .job = job, .stage = whole(job->network), .capacity = capacity};
+    *r = (struct rg_replica){.w = w,
+                             .job = job,
+                             .stage = whole(job->network),
+                             .capacity = capacity,
+                             .mean_of = job->batch};
     r->parameters = rg_mem_floats(w->mem, s.parameters);
     r->gradient = rg_mem_floats(w->mem, s.parameters);
     r->x = rg_mem_floats(w->mem, s.x);
@@ -140,7 +143,7 @@ static void do_loss(void *arg)
     int correct = 0;
     rg_softmax_cross_entropy(p->n, r->job->network->classes,
                              rg_stage_output(&r->stage, p->n, r->stash), r->labels,
-                             1.0f / (float)r->job->batch, r->dy, &correct);
+                             1.0f / (float)r->mean_of, r->dy, &correct);
 }
 
 int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit)

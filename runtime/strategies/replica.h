@@ -17,6 +17,7 @@ struct rg_replica {
     const struct rg_job *job;
     struct rg_stage stage; /* all layers */
     int capacity;          /* samples at once */
+    int mean_of;           /* gradients are sums over samples, divided by so many: job->batch */
     bool fused;            /* backward also takes the step of plain SGD, see rg_update_is_fusible */
     struct rg_feed feed;
     float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
@@ -37,7 +38,8 @@ void rg_replica_close(struct rg_replica *r);
 int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit);
 /* Backward of layer l (called from the last to 0 after rg_replica_forward); the layer's gradient is
  * added to where accumulate is set. Gradients are of the mean loss of the global batch (divided by
- * job->batch): those of all shares add up to the update's. */
+ * job->batch): those of all shares add up to the update's. A node that takes a step by itself sets
+ * mean_of to the samples of that step. */
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit);
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit);
 

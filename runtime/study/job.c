@@ -264,10 +264,11 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
     run->nodes = job->nodes;
     run->numerics = job->numerics;
     for (int i = 0; job->strategy->params[i].name; i++) {
-        if (job->strategy->params[i].later && job->values[i].automatic && job->values[i].word == 0)
+        const struct rg_param *param = &job->strategy->params[i];
+        if (param->later && strcmp(job->values[i].text, param->fallback) == 0)
             continue;
         char *text = rg_job_param_text(job, i);
-        rg_run_param(run, job->strategy->params[i].name, text ? text : "?");
+        rg_run_param(run, param->name, text ? text : "?");
         free(text);
     }
     if (job->refused)

@@ -91,6 +91,16 @@ static void servers_are_the_same_everywhere(void)
     }
 }
 
+static void sums_are_the_same_everywhere(void)
+{
+    for (size_t i = 1; i < sizeof NODES / sizeof *NODES; i += 2) {
+        char sets[80], options[120];
+        snprintf(sets, sizeof sets, "nodes=%d", NODES[i]);
+        snprintf(options, sizeof options, " --set nodes=%d", NODES[i]);
+        compare_worlds("matrix-allreduce.xml", NODES[i], sets, options);
+    }
+}
+
 /* ---- the simulator ---- */
 
 static void two_runs_are_byte_identical(void)
@@ -137,6 +147,7 @@ int main(int argc, char **argv)
         {"rings: one digest and one account in mem, sim and posix", rings_are_the_same_everywhere},
         {"streams that compensate delays: the same", compensated_streams_are_the_same_everywhere},
         {"servers and replicas: the same", servers_are_the_same_everywhere},
+        {"the forms of all-reduce: the same", sums_are_the_same_everywhere},
         {"two runs of ringsim are byte-identical but for host", two_runs_are_byte_identical},
         {"skipped numerics take the same simulated time", skipped_numerics_take_the_same_time},
     };

@@ -1,0 +1,132 @@
+/* The closed forms of ring_allreduce. */
+#include "base/check.h"
+#include "base/sizes.h"
+#include "strategies/allreduce_parts.h"
+#include <math.h>
+#include <stdlib.h>
+
+uint64_t rg_reduce_node_memory(const struct rg_job *job, int rank)
+{
+    return rg_size_plus(rg_replica_memory(job, rg_local_samples(job, rank, 0)),
+                        rg_update_memory(job, job->network->parameters) +
+                            rg_allreduce_memory(job->nodes, rg_bucket_most(job)));
+}
+
+struct rg_cost rg_weighing_cost(const struct rg_job *job)
+{
+    double count = (double)job->network->parameters;
+    return (struct rg_cost){.flops = count, .bytes = 2 * sizeof(float) * count, .calls = 1};
+}
+
+static double weighing_s(const struct rg_job *job, const struct rg_board *board)
+{
+    struct rg_cost cost = rg_weighing_cost(job);
+    struct rg_work work = {.cost = &cost, .count = 1};
+    return rg_board_seconds(board, &work, job->threads);
+}
+
+/* One step's gradient of n samples; ready[b]: until it has that of bucket b. */
+static double gradient_seconds(const struct rg_job *job, const struct rg_board *board, int n,
+                               double *ready)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    double seconds = rg_replica_forward_s(job, board, n);
+    for (int b = 0; b < plan->buckets; b++) {
+        for (int l = plan->cut[b + 1]; l < plan->cut[b]; l++)
+            seconds += rg_replica_backward_s(job, board, n, l);
+        ready[b] = fmax(ready[b], seconds);
+    }
+    return seconds;
+}
+
+/* What a rank computes before the sums. With steps of its own all is ready at their end. */
+static double before_sums(const struct rg_job *job, int rank, double *ready)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    const struct rg_board *board = job->boards[rank];
+    int most = rg_local_samples(job, rank, 0);
+    int larger = rg_job_share(job, job->nodes, rank) - (most - 1) * plan->steps;
+    double seconds = gradient_seconds(job, board, most, ready);
+    if (plan->steps == 1)
+        return seconds;
+    double *unused = calloc((size_t)plan->buckets, sizeof *unused), less = 0;
+    RG_ASSERT(unused);
+    if (larger < plan->steps)
+        less = gradient_seconds(job, board, most - 1, unused);
+    free(unused);
+    seconds = larger * seconds + (plan->steps - larger) * less +
+              plan->steps * rg_update_s(job, board, job->network->parameters) +
+              (job->nodes > 1 ? weighing_s(job, board) : 0);
+    for (int b = 0; b < plan->buckets; b++)
+        ready[b] = fmax(ready[b], seconds);
+    return seconds;
+}
+
+/* And after them: the update, or the division of the mean. */
+static double after_sums(const struct rg_job *job, const struct rg_board *board)
+{
+    if (rg_reduce_plan(job)->steps == 1)
+        return rg_update_s(job, board, job->network->parameters);
+    return job->nodes > 1 ? weighing_s(job, board) : 0;
+}
+
+/* As the rank before it? Of most, nothing new is to be worked out. */
+static bool as_before(const struct rg_job *job, int rank)
+{
+    return rank > 0 && job->boards[rank] == job->boards[rank - 1] &&
+           rg_job_share(job, job->nodes, rank) == rg_job_share(job, job->nodes, rank - 1);
+}
+
+/* What it computes in an iteration, of that `before_s` before the sums. */
+static double compute_seconds(const struct rg_job *job, int rank, double before_s)
+{
+    const struct rg_board *board = job->boards[rank];
+    double seconds = before_s;
+    for (int b = 0; b < rg_reduce_plan(job)->buckets; b++)
+        seconds +=
+            rg_allreduce_adds_s(board, job->threads, job->nodes, rank, rg_bucket_count(job, b));
+    return seconds + after_sums(job, board);
+}
+
+/* A bucket is summed when the slowest node has it ready and the one before it is done. */
+static double iteration_seconds(const struct rg_job *job, const double *ready)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    double done = 0, whole = ready[plan->buckets - 1], after = 0;
+    for (int b = 0; b < plan->buckets; b++)
+        done =
+            fmax(done, plan->overlap ? ready[b] : whole) +
+            rg_allreduce_seconds(job->boards, 1, job->threads, job->nodes, rg_bucket_count(job, b));
+    for (int rank = 0; rank < job->nodes; rank++)
+        if (!as_before(job, rank))
+            after = fmax(after, after_sums(job, job->boards[rank]));
+    return fmax(done, whole) + after;
+}
+
+void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    uint64_t n = (uint64_t)job->nodes;
+    double *ready = calloc((size_t)plan->buckets, sizeof *ready), before_s = 0;
+    RG_ASSERT(ready);
+    p->overlap = plan->overlap;
+    for (int b = 0; b < plan->buckets && n > 1; b++)
+        rg_allreduce_traffic(job->nodes, rg_bucket_count(job, b), &p->messages, &p->values);
+    p->payload_bytes = sizeof(float) * p->values;
+    for (int rank = 0; rank < job->nodes; rank++) {
+        if (!as_before(job, rank))
+            before_s = before_sums(job, rank, ready);
+        p->T_A_s = fmax(p->T_A_s, compute_seconds(job, rank, before_s));
+        p->c_s = fmax(
+            p->c_s, rg_board_both_ways_s(job->boards[rank], p->messages / n, p->payload_bytes / n));
+    }
+    p->iteration_s = iteration_seconds(job, ready);
+    rg_predict_memory(job, p);
+    free(ready);
+}
+
+void rg_reduce_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
+{
+    for (int b = 0; b < rg_reduce_plan(job)->buckets && job->nodes > 1; b++)
+        rg_allreduce_flows((struct rg_group){0, 1, job->nodes}, rg_bucket_count(job, b), flow, arg);
+}

@@ -1,0 +1,239 @@
+/* A node of ring_allreduce at work. */
+#include "strategies/allreduce_parts.h"
+#include <stdlib.h>
+
+enum { TAG_READY = RG_TAG_USER, TAG_DONE };
+
+struct node {
+    struct rg_world *w;
+    const struct rg_job *job;
+    struct rg_replica replica;
+    struct rg_update update;
+    struct rg_allreduce reduce;
+};
+
+void rg_reduce_close_node(void *state)
+{
+    struct node *node = state;
+    rg_allreduce_cancel(&node->reduce); /* what an error has left under way */
+    rg_replica_close(&node->replica);
+    rg_update_close(&node->update);
+    free(node);
+}
+
+int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const float *initial,
+                        void **state)
+{
+    struct node *node = calloc(1, sizeof *node);
+    *state = node;
+    if (!node)
+        return RG_ERR_NOMEM;
+    node->w = w;
+    node->job = job;
+    int result =
+        rg_replica_open(&node->replica, w, job, rg_local_samples(job, w->rank, 0), initial);
+    if (result == 0)
+        result =
+            rg_update_open(&node->update, w, job, &job->optimizer, 0, job->network->parameters);
+    if (result == 0)
+        result = rg_allreduce_open(&node->reduce, w, (struct rg_group){0, 1, w->size},
+                                   rg_bucket_most(job), RG_TAG_COLLECTIVE);
+    return result;
+}
+
+static int sum_bucket(struct node *node, struct rg_world *w, int b)
+{
+    return rg_allreduce_run(&node->reduce, w,
+                            node->replica.gradient + rg_bucket_first(node->job, b),
+                            rg_bucket_count(node->job, b));
+}
+
+/* Be ready for a neighbour that reaches bucket b first. */
+static int expect_bucket(struct node *node, struct rg_world *w, int b)
+{
+    return rg_allreduce_prepare(&node->reduce, w,
+                                node->replica.gradient + rg_bucket_first(node->job, b),
+                                rg_bucket_count(node->job, b));
+}
+
+/* The strands of a node talk in messages to oneself of one number. */
+static int tell(struct rg_world *w, uint32_t tag, int32_t number)
+{
+    struct rg_request request;
+    int result = rg_send(w, w->rank, tag, &number, sizeof number, &request);
+    return result ? result : rg_wait(w, &request);
+}
+
+static int hear(struct rg_world *w, uint32_t tag, int32_t *number)
+{
+    struct rg_request request;
+    int result = rg_recv(w, w->rank, tag, number, sizeof *number, &request);
+    return result ? result : rg_wait(w, &request);
+}
+
+/* The second strand: sums each bucket it is told of and answers with the outcome after the last one
+ * of an iteration, until it is told -1. */
+static int sum_strand(struct rg_world *w, void *arg)
+{
+    struct node *node = arg;
+    int last = rg_reduce_plan(node->job)->buckets - 1, outcome = expect_bucket(node, w, 0);
+    for (;;) {
+        int32_t b;
+        int result = hear(w, TAG_READY, &b);
+        if (result || b < 0) {
+            rg_allreduce_cancel(&node->reduce);
+            return result;
+        }
+        if (outcome == 0)
+            outcome = sum_bucket(node, w, b);
+        if (outcome == 0)
+            outcome = expect_bucket(node, w, b < last ? b + 1 : 0);
+        if (outcome == 0 && b == last)
+            outcome = rg_allreduce_settle(&node->reduce);
+        if (b == last)
+            result = tell(w, TAG_DONE, outcome);
+        if (result)
+            return result;
+    }
+}
+
+static int backward(struct node *node, bool overlapped)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
+    int result = 0;
+    for (int b = 0; b < plan->buckets && result == 0; b++) {
+        for (int l = plan->cut[b] - 1; l >= plan->cut[b + 1] && result == 0; l--)
+            result = rg_replica_backward_layer(&node->replica, l, false, l);
+        if (result == 0 && overlapped)
+            result = tell(node->w, TAG_READY, b);
+    }
+    return result;
+}
+
+static int sum_buckets(struct node *node)
+{
+    int result = 0;
+    for (int b = 0; b < rg_reduce_plan(node->job)->buckets && result == 0; b++)
+        result = sum_bucket(node, node->w, b);
+    return result;
+}
+
+/* One step of all nodes together, on the sum of their gradients. */
+static int take_step(struct node *node, int64_t i, bool overlapped)
+{
+    const struct rg_job *job = node->job;
+    int result =
+        rg_replica_forward(&node->replica, i, rg_job_share_first(job, job->nodes, node->w->rank),
+                           rg_job_share(job, job->nodes, node->w->rank), -1);
+    if (result == 0)
+        result = backward(node, overlapped);
+    int32_t outcome = 0;
+    if (result == 0)
+        result = overlapped ? hear(node->w, TAG_DONE, &outcome) : sum_buckets(node);
+    if (result == 0)
+        result = outcome;
+    if (result == 0)
+        result = rg_update_run(&node->update, node->w, i + 1, node->replica.parameters,
+                               node->replica.gradient);
+    if (result == 0 && !overlapped)
+        result = rg_allreduce_settle(&node->reduce);
+    return result;
+}
+
+/* ---- steps of one's own ---- */
+
+static int local_step(struct node *node, int64_t i, int step)
+{
+    const struct rg_job *job = node->job;
+    struct rg_replica *replica = &node->replica;
+    int steps = rg_reduce_plan(job)->steps, rank = node->w->rank;
+    int first = rg_job_share_first(job, job->nodes, rank) +
+                rg_share_first(rg_job_share(job, job->nodes, rank), steps, step);
+    replica->mean_of = rg_local_samples(job, rank, step);
+    int result = rg_replica_forward(replica, i, first, replica->mean_of, step);
+    if (result == 0)
+        result = backward(node, false);
+    return result ? result
+                  : rg_update_run(&node->update, node->w, i * steps + step + 1, replica->parameters,
+                                  replica->gradient);
+}
+
+/* The mean is a sum of whole multiples, divided once at the end: weights that add up to 1 but for
+ * their rounding would let all parameters grow or shrink a little with every mean. The sums are
+ * made where the gradient was, so that a node that is left alone has its own parameters whole. */
+static void weigh(void *arg)
+{
+    const struct node *node = arg;
+    float samples = (float)rg_job_share(node->job, node->w->size, node->w->rank);
+    for (size_t i = 0; i < node->job->network->parameters; i++)
+        node->replica.gradient[i] = samples * node->replica.parameters[i];
+}
+
+static void divide(void *arg)
+{
+    const struct node *node = arg;
+    float samples = (float)node->job->batch;
+    for (size_t i = 0; i < node->job->network->parameters; i++)
+        node->replica.parameters[i] = node->replica.gradient[i] / samples;
+}
+
+static int average(struct node *node, int64_t i)
+{
+    struct rg_cost cost = rg_weighing_cost(node->job);
+    const struct rg_work work = {.cost = &cost, .count = 1};
+    int result = rg_compute(node->w, &work, "weigh", (int)i, weigh, node);
+    if (result == 0)
+        result = sum_buckets(node);
+    if (result == 0)
+        result = rg_compute(node->w, &work, "mean", (int)i, divide, node);
+    return result ? result : rg_allreduce_settle(&node->reduce);
+}
+
+static int take_local_steps(struct node *node, int64_t i)
+{
+    int result = 0;
+    for (int step = 0; step < rg_reduce_plan(node->job)->steps && result == 0; step++)
+        result = local_step(node, i, step);
+    return result == 0 && node->w->size > 1 ? average(node, i) : result;
+}
+
+static int iterate(struct node *node, int64_t i, bool overlapped)
+{
+    bool alone = rg_reduce_plan(node->job)->steps > 1;
+    int result = alone ? take_local_steps(node, i) : take_step(node, i, overlapped);
+    return result ? result : rg_iteration(node->w, i);
+}
+
+int rg_reduce_train(void *state, int64_t first, int64_t count)
+{
+    struct node *node = state;
+    bool overlapped = rg_reduce_plan(node->job)->overlap;
+    struct rg_strand *strand = NULL;
+    int result = rg_feed_epoch(&node->replica.feed, first);
+    if (result == 0 && overlapped)
+        result = rg_spawn(node->w, sum_strand, node, &strand);
+    for (int64_t i = first; i < first + count && result == 0; i++)
+        result = iterate(node, i, overlapped);
+    if (strand) {
+        int ended = 0;
+        tell(node->w, TAG_READY, -1);
+        int joined = rg_join(node->w, strand, &ended);
+        result = result ? result : joined ? joined : ended;
+    }
+    return result;
+}
+
+int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg)
+{
+    struct node *node = state;
+    return rg_stream_parameters(node->w, node->job->network, 0, node->job->network->parameters, 0,
+                                node->replica.parameters, visit, arg);
+}
+
+const float *rg_reduce_held(void *state, size_t *first, size_t *count)
+{
+    struct node *s = state;
+    *first = 0;
+    *count = s->job->network->parameters;
+    return s->replica.parameters;
+}

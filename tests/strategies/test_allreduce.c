@@ -1,0 +1,228 @@
+/* The forms of ring_allreduce: what equals what to the bit, and accounts against closed forms. */
+#include "base/check.h"
+#include "models/blas.h"
+#include "strategies/harness.h"
+#include "strategies/replica.h"
+#include "strategies/shares.h"
+#include "support/suite.h"
+#include <math.h>
+#include <stdlib.h>
+
+static const int NODES[] = {1, 2, 3, 5, 8};
+#define EACH(i, array) for (size_t i = 0; i < sizeof(array) / sizeof *(array); i++)
+
+static void open_with(struct rg_study *study, int nodes, const char *sets)
+{
+    char all[256];
+    snprintf(all, sizeof all, "nodes=%d %s", nodes, sets);
+    CU_ASSERT_FATAL(harness_open(study, "matrix-allreduce.xml", all));
+}
+
+/* Trains; *digest [65]. */
+static void digest_of(const struct rg_study *study, const char *label,
+                      const struct harness_options *options, char *digest)
+{
+    struct rg_run run;
+    CU_ASSERT_EQUAL(harness_run(harness_job(study, label), options, &run, NULL), 0);
+    if (run.status != RG_RUN_OK)
+        printf("%s: %s\n", label, run.error);
+    CU_ASSERT_EQUAL(run.status, RG_RUN_OK);
+    CU_ASSERT_EQUAL(strlen(run.weights_sha256), 64);
+    memcpy(digest, run.weights_sha256, 65);
+    rg_run_free(&run);
+}
+
+/* ---- all of them ---- */
+
+static void account_equals_forms(const struct rg_job *job, uint64_t seed)
+{
+    struct rg_prediction p = {0};
+    struct rg_run run;
+    uint64_t iterations = (uint64_t)job->iterations;
+    job->strategy->predict(job, &p);
+    CU_ASSERT_EQUAL(harness_run(job, &(struct harness_options){.seed = seed}, &run, NULL), 0);
+    CU_ASSERT_EQUAL(run.status, RG_RUN_OK);
+    CU_ASSERT_EQUAL(run.traffic.messages, p.messages * iterations);
+    CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
+    CU_ASSERT_EQUAL(run.traffic.payload_bytes, p.payload_bytes * iterations);
+    CU_ASSERT_EQUAL(run.memory_bytes.max_node, p.memory_bytes);
+    uint64_t samples = (uint64_t)job->data->train * (4 * job->data->inputs + 1 + 4);
+    uint64_t tests = (uint64_t)job->data->test * (4 * job->data->inputs + 1);
+    for (int rank = 0; rank < job->nodes; rank++)
+        CU_ASSERT_EQUAL(run.per_node[rank].memory_bytes,
+                        job->strategy->memory(job, rank) + samples + (rank == 0 ? tests : 0));
+    if (p.overlap)
+        CU_ASSERT_EQUAL(run.late_receives, 0);
+    rg_run_free(&run);
+}
+
+static void accounts_equal_forms(void)
+{
+    EACH(n, NODES)
+    {
+        struct rg_study study;
+        open_with(&study, NODES[n], "");
+        for (int i = 0; i < study.job_count; i++)
+            account_equals_forms(&study.jobs[i], 5 + n);
+        rg_study_close(&study);
+    }
+}
+
+static void timing_changes_no_weight(void)
+{
+    EACH(n, NODES)
+    {
+        struct rg_study study;
+        open_with(&study, NODES[n], "");
+        for (int i = 0; i < study.job_count; i++) {
+            char first[65], other[65];
+            digest_of(&study, study.jobs[i].label, &(struct harness_options){.seed = 1}, first);
+            for (uint64_t seed = 2; seed < 8; seed++) {
+                const struct harness_options options = {
+                    .seed = seed, .jitter = 0.3 * (double)seed, .free_transfers = seed % 3 == 0};
+                digest_of(&study, study.jobs[i].label, &options, other);
+                CU_ASSERT_STRING_EQUAL(other, first);
+            }
+        }
+        rg_study_close(&study);
+    }
+}
+
+/* ---- steps of a node's own ---- */
+
+/* One step is what there was before; a node alone that takes three trains as one whose batch is a
+ * third, and no message is sent. */
+static void local_steps_at_their_ends(void)
+{
+    char want[65], have[65];
+    struct rg_study study;
+    EACH(n, NODES)
+    {
+        open_with(&study, NODES[n], "local.local-steps=1");
+        digest_of(&study, "plain", &(struct harness_options){.seed = 1}, want);
+        digest_of(&study, "local", &(struct harness_options){.seed = 1}, have);
+        CU_ASSERT_STRING_EQUAL(have, want);
+        rg_study_close(&study);
+    }
+    open_with(&study, 1, "optimizer=adam learning-rate=0.01 rate-ramp=7");
+    digest_of(&study, "local", &(struct harness_options){.seed = 1}, have);
+    rg_study_close(&study);
+    open_with(&study, 1,
+              "optimizer=adam learning-rate=0.01 rate-ramp=7 batch=8 local.local-steps=1");
+    digest_of(&study, "plain", &(struct harness_options){.seed = 1}, want);
+    CU_ASSERT_STRING_EQUAL(have, want);
+    rg_study_close(&study);
+}
+
+/* The nodes' work one after the other on one machine, in double where the means are taken. */
+struct serial {
+    const struct rg_job *job;
+    int steps;
+    double *mean;
+    float *model;
+};
+
+static int train_alone(struct rg_world *w, struct serial *s, int rank, int64_t i,
+                       struct rg_replica *replica, struct rg_update *update)
+{
+    const struct rg_job *job = s->job;
+    int share = rg_job_share(job, job->nodes, rank), result = 0;
+    memcpy(replica->parameters, s->model, job->network->parameters * sizeof(float));
+    for (int step = 0; step < s->steps && result == 0; step++) {
+        int n = rg_share(share, s->steps, step);
+        int first =
+            rg_job_share_first(job, job->nodes, rank) + rg_share_first(share, s->steps, step);
+        replica->mean_of = n;
+        result = rg_replica_forward(replica, i, first, n, -1);
+        if (result == 0)
+            result = rg_replica_backward(replica, false, -1);
+        if (result == 0)
+            result = rg_update_run(update, w, i * s->steps + step + 1, replica->parameters,
+                                   replica->gradient);
+    }
+    for (size_t k = 0; k < job->network->parameters; k++)
+        s->mean[k] += (double)replica->parameters[k] * share / job->batch;
+    return result;
+}
+
+static int train_serially(struct rg_world *w, void *arg)
+{
+    enum { MOST = 8 };
+    struct serial *s = arg;
+    const struct rg_job *job = s->job;
+    struct rg_replica replica[MOST];
+    struct rg_update update[MOST];
+    size_t count = job->network->parameters;
+    int result = 0;
+    w->mem = rg_mem_new(RG_MEM_REAL);
+    for (int r = 0; r < job->nodes && result == 0; r++) {
+        int most = rg_share(rg_job_share(job, job->nodes, r), s->steps, 0);
+        result = rg_replica_open(&replica[r], w, job, most, NULL);
+        if (result == 0)
+            result = rg_update_open(&update[r], w, job, &job->optimizer, 0, count);
+    }
+    memcpy(s->model, replica[0].parameters, count * sizeof(float));
+    for (int64_t i = 0; i < job->iterations && result == 0; i++) {
+        memset(s->mean, 0, count * sizeof *s->mean);
+        for (int r = 0; r < job->nodes && result == 0; r++) {
+            rg_feed_epoch(&replica[r].feed, i);
+            result = train_alone(w, s, r, i, &replica[r], &update[r]);
+        }
+        for (size_t k = 0; k < count; k++)
+            s->model[k] = (float)s->mean[k];
+    }
+    for (int r = 0; r < job->nodes; r++) {
+        rg_replica_close(&replica[r]);
+        rg_update_close(&update[r]);
+    }
+    rg_mem_free(w->mem);
+    return result;
+}
+
+static void local_steps_are_what_a_serial_program_takes(void)
+{
+    static const char *const sets[] = {"", "optimizer=adam learning-rate=0.003",
+                                       "optimizer=sgd clip=0.5 rate-ramp=20 local.buckets=1",
+                                       "local-uneven.shares=3,11,10"};
+    EACH(i, sets)
+    {
+        static const char *const labels[] = {"local", "local-uneven"};
+        struct rg_study study;
+        open_with(&study, 3, sets[i]);
+        EACH(k, labels)
+        {
+            const struct rg_job *job = harness_job(&study, labels[k]);
+            size_t count = job->network->parameters;
+            struct serial s = {.job = job,
+                               .steps = k == 0 ? 3 : 2,
+                               .mean = calloc(count, sizeof(double)),
+                               .model = calloc(count, sizeof(float))};
+            int result;
+            const struct rg_mem_world_options world = {.size = 1};
+            CU_ASSERT_EQUAL(rg_mem_world_run(&world, train_serially, &s, &result), 0);
+            CU_ASSERT_EQUAL(result, 0);
+            float *values = harness_parameters(job, &(struct harness_options){.seed = 2}, NULL);
+            double distance = harness_distance(s.model, values, count);
+            if (!(distance < 1e-5))
+                printf("%s, %s: %g\n", labels[k], sets[i], distance);
+            CU_ASSERT(distance < 1e-5);
+            free(values);
+            free(s.mean);
+            free(s.model);
+        }
+        rg_study_close(&study);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"traffic and memory equal the closed forms", accounts_equal_forms},
+        {"timing changes no weight", timing_changes_no_weight},
+        {"one local step is none, and one node is single", local_steps_at_their_ends},
+        {"local steps are what a serial program takes",
+         local_steps_are_what_a_serial_program_takes},
+    };
+    rg_blas_setup(argv);
+    return suite_main("allreduce", tests, sizeof tests / sizeof *tests, argc, argv);
+}
