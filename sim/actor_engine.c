@@ -239,8 +239,11 @@ int rg_actor_engine_run(const struct rg_sim_options *o, const sg_host_t *hosts,
     g.faults = rg_sim_faults_new(o->faults, hosts, o->size);
     g.ports = rg_sim_ports_new(hosts, o->boards, o->size, rg_sim_has_watts(o), g.faults);
     rg_sim_ports_follow_latencies(g.ports, o->latencies_change);
-    g.pumps = (struct rg_sim_pumps){
-        .host = hosts[0], .engine = &g, .note_ring = note_ring, .carried = carried};
+    g.pumps = (struct rg_sim_pumps){.ports = g.ports,
+                                    .host = hosts[0],
+                                    .engine = &g,
+                                    .note_ring = note_ring,
+                                    .carried = carried};
     rg_strands_open(&g.strands, o, &ops, &g, program, arg, results, error);
     g.pumps.exchange = g.strands.exchange;
     simgrid_run();

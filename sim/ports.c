@@ -9,6 +9,7 @@
 #include <math.h>
 #include <simgrid/actor.h>
 #include <simgrid/engine.h>
+#include <simgrid/exec.h>
 #include <simgrid/link.h>
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@ struct rg_sim_route {
     sg_link_t *links; /* [link_count], where their latencies change; else NULL */
     size_t link_count;
     const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
+    sg_exec_t receiving; /* the receiver's part of the message before; NULL: none */
 };
 
 struct rg_sim_ports {
@@ -249,7 +251,7 @@ static sg_exec_t begin_work(sg_host_t host, double seconds)
     return work;
 }
 
-void rg_sim_end_work(sg_exec_t work)
+static void end_work(sg_exec_t work)
 {
     if (work)
         sg_exec_wait(work);
@@ -307,7 +309,7 @@ static double pass_queue(const struct rg_sim_route *route, double bytes)
     return queued - held;
 }
 
-double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t *receiving)
+double rg_sim_carry(struct rg_sim_route *route, size_t payload)
 {
     double bytes = (double)(payload + RG_MESSAGE_HEADER),
            wire = rg_sim_wire_bytes(route->board, payload);
@@ -315,10 +317,10 @@ double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t 
     sg_exec_t sending = NULL;
     double latency = latency_now(route);
     if (route->board) {
-        rg_sim_end_work(begin_work(route->from, route->board->message_s));
-        rg_sim_end_work(*receiving);
+        end_work(begin_work(route->from, route->board->message_s));
+        end_work(route->receiving);
         sending = begin_work(route->from, route->board->byte_s * bytes);
-        *receiving =
+        route->receiving =
             begin_work(route->to, route->target->byte_s * bytes + route->target->message_s);
     }
     if (route->queue)
@@ -328,9 +330,18 @@ double rg_sim_carry(const struct rg_sim_route *route, size_t payload, sg_exec_t 
     if (route->out)
         rg_port_use_note(route->out, route->board, route->in, route->target, payload);
     double passed = simgrid_get_clock();
-    rg_sim_end_work(sending);
+    end_work(sending);
     queued = fmax(0, queued - (simgrid_get_clock() - passed));
     return queued + latency + (route->target ? route->target->message_s : 0);
+}
+
+void rg_sim_ports_end(struct rg_sim_ports *p)
+{
+    for (struct rg_sim_route *r = p->routes; r; r = r->next) {
+        sg_exec_t work = r->receiving;
+        r->receiving = NULL; /* nobody else is to wait for it */
+        end_work(work);
+    }
 }
 
 double rg_sim_port_J(const struct rg_sim_ports *p, int rank)

@@ -11,7 +11,6 @@
 #include "base/error.h"
 #include "boards/board.h"
 #include "trouble.h"
-#include <simgrid/exec.h>
 #include <simgrid/host.h>
 #include <stdbool.h>
 
@@ -36,12 +35,13 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
 
 /* One message of so many bytes (payload) over the wire, with what it asks of the processors at both
  * ends; returns when its last byte has left the connection to the next message: the seconds from
- * then to its delivery. *receiving is the receiver's part of the connection's message before, NULL
- * where there was none, and becomes that of this one: the receiver's core goes through them one
- * after the other. */
-double rg_sim_carry(const struct rg_sim_route *route, size_t bytes, sg_exec_t *receiving);
-/* Waits for work on a processor to end; NULL: there is none. */
-void rg_sim_end_work(sg_exec_t work);
+ * then to its delivery. The receiver's core goes through the messages of a connection one after the
+ * other. */
+double rg_sim_carry(struct rg_sim_route *route, size_t bytes);
+
+/* By an actor, when no more messages are carried: waits for what receivers' processors still have
+ * to do with the last of them. */
+void rg_sim_ports_end(struct rg_sim_ports *p);
 
 /* Joules that a rank's port has drawn for messages, where there is an account. */
 double rg_sim_port_J(const struct rg_sim_ports *p, int rank);

@@ -16,7 +16,6 @@ struct rg_sim_pump {
     struct rg_sim_pump *next_all; /* of the pool */
     sg_sem_t bell;
     struct rg_message *message;
-    sg_exec_t receiving; /* the receiver's part of the message before; NULL: none */
 };
 
 static void pump_main(int argc, char **argv)
@@ -28,8 +27,7 @@ static void pump_main(int argc, char **argv)
     while (!p->over) {
         while (pump->message) {
             struct rg_message *message = pump->message;
-            const struct rg_sim_route *route = message->route;
-            double travel_s = rg_sim_carry(route, message->bytes, &pump->receiving);
+            double travel_s = rg_sim_carry(message->route, message->bytes);
             pump->message = NULL;
             p->reporting = pump;
             rg_exchange_left(p->exchange, message, simgrid_get_clock() + travel_s);
@@ -43,7 +41,7 @@ static void pump_main(int argc, char **argv)
         if (!p->over)
             sg_sem_acquire(pump->bell);
     }
-    rg_sim_end_work(pump->receiving);
+    rg_sim_ports_end(p->ports);
 }
 
 void rg_sim_pumps_start(struct rg_sim_pumps *p)

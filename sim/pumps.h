@@ -6,6 +6,7 @@
 #ifndef RG_SIM_PUMPS_H
 #define RG_SIM_PUMPS_H
 
+#include "ports.h"
 #include "world/exchange.h"
 #include <simgrid/host.h>
 #include <simgrid/semaphore.h>
@@ -13,10 +14,11 @@
 
 struct rg_sim_pump;
 
-/* The first five are the engine's to set. */
+/* The first six are the engine's to set. */
 struct rg_sim_pumps {
     struct rg_exchange *exchange; /* its routes are struct rg_sim_route */
-    sg_host_t host;               /* where the actors live; it costs nothing */
+    struct rg_sim_ports *ports;
+    sg_host_t host; /* where the actors live; it costs nothing */
     void *engine;
     void (*note_ring)(void *engine, sg_sem_t bell); /* to be released with the next flush */
     void (*carried)(void *engine);                  /* a message less is under way; flush */
