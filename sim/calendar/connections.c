@@ -25,7 +25,7 @@ struct rg_connection {
 
 /* Of one message under way. */
 struct rg_carrier {
-    struct rg_shared_flow flow; /* first; its timer is that of bytes that take no time, too */
+    struct rg_shared_flow flow; /* first */
     struct rg_connections *all;
     struct rg_connection *connection;
     struct rg_message *message;
@@ -35,7 +35,7 @@ struct rg_carrier {
     double passed_s;
     double queued_s; /* and waits so long in the switch */
     struct rg_sim_flow queue_flow;
-    struct rg_timer held; /* the queue is full: until it has room */
+    struct rg_timer held; /* until the queue has room, where it is full */
     int room;             /* of flow.ends */
     struct rg_carrier *next, *next_idle;
 };
@@ -82,7 +82,8 @@ static void hold_over(struct rg_timer *timer)
     pass((struct rg_carrier *)((char *)timer - offsetof(struct rg_carrier, held)));
 }
 
-static void bytes_over(struct rg_carrier *m)
+/* at_once: they took no time, and the message has only just begun. */
+static void bytes_over(struct rg_carrier *m, bool at_once)
 {
     struct rg_connections *c = m->all;
     const struct rg_connection *way = m->connection;
@@ -96,7 +97,7 @@ static void bytes_over(struct rg_carrier *m)
         rg_bucket_close(&c->buckets[2 * way->source], c->boards[way->source], bytes, now);
     if (c->buckets && !c->queues)
         rg_bucket_close(&c->buckets[2 * way->target + 1], c->boards[way->target], bytes, now);
-    if (held > 0)
+    if (held > 0 || at_once)
         rg_calendar_set(c->calendar, &m->held, now + held);
     else
         pass(m);
@@ -105,9 +106,8 @@ static void bytes_over(struct rg_carrier *m)
 static void flow_over(struct rg_timer *timer)
 {
     struct rg_carrier *m = (struct rg_carrier *)timer;
-    if (m->flow.count > 0)
-        rg_flow_end(&m->all->sharing, &m->flow);
-    bytes_over(m);
+    rg_flow_end(&m->all->sharing, &m->flow);
+    bytes_over(m, false);
 }
 
 static void sending_over(struct rg_core_task *task)
@@ -156,12 +156,11 @@ static void flow(struct rg_carrier *m)
     struct rg_connections *c = m->all;
     double bytes = rg_sim_wire_bytes(board_of(c, m->connection->source), m->message->bytes);
     double rest = bytes - pass_at_once(m, bytes);
-    m->flow.count = 0;
     if (rest > 0) {
         take_links(m);
         rg_flow_begin(&c->sharing, &m->flow, rest);
     } else {
-        rg_calendar_set(c->calendar, &m->flow.timer, c->calendar->now);
+        bytes_over(m, true);
     }
 }
 

@@ -1,0 +1,241 @@
+#!/usr/bin/python3
+"""Both engines of ringsim give the same results: dates and joules within 1e-9, all else equal.
+
+    test_engines.py BUILD [--random N] [--seed N] [--nodes N] [--shipped]
+
+Scenarios drawn at random (strategy, platform, ports with bursts and queues, faults, numerics, cores) and, with
+--shipped, those of scenarios/ that take seconds. Timelines are compared event by event. A draw that ringsim refuses
+(exit 2) is drawn again, until there are as many as wanted.
+
+Where two events of one date decide, rounding decides in SimGrid: there a result counts as the same if SimGrid's own
+moves by more than 1e-9 too once every link is by 1e-12 faster or slower. Few may."""
+
+import argparse
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+EXACT = 1e-9
+PLATFORMS = ("pi4-gigabit-64", "pi5-gigabit-64", "pi4-two-level-64", "pi3bplus-gigabit-16", "pi3bplus-wifi-16",
+             "zero2w-usb-16", "zero2w-wifi-16", "mixed-16")
+SHIPPED = (("iris-3.xml",), ("trouble.xml",), ("larger-than-a-board.xml",), ("pi-cluster-64.xml", "--set", "numerics=skip"),
+           ("formula.xml", "--set", "iterations=6"), ("jitter.xml", "--set", "nodes=16", "--set", "iterations=6"),
+           ("scaling.xml", "--set", "nodes=32"))
+DATES = ("_s", "mean", "p50", "p95", "max")
+
+
+# ---- comparing ----
+
+def differences(one, other, scale, where=""):
+    """Of two runs. scale: what differences of dates and of joules are to be small against."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted((one.keys() | other.keys()) - {"engine"}):
+            if key not in one or key not in other:
+                yield f"{where}.{key}: only in one"
+            else:
+                yield from differences(one[key], other[key], scale, f"{where}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for place, pair in enumerate(zip(one, other)):
+            yield from differences(*pair, scale, f"{where}[{place}]")
+    elif isinstance(one, float) and isinstance(other, float):
+        against = scale[0] if where.endswith(DATES) else scale[1] if "_J" in where else 0
+        if not math.isclose(one, other, rel_tol=EXACT, abs_tol=EXACT * against):
+            yield f"{where}: {one!r}, {other!r}"
+    elif one != other:
+        yield f"{where}: {one!r}, {other!r}"
+
+
+def compare_runs(one, other):
+    assert len(one["runs"]) == len(other["runs"]) > 0
+    for run, again in zip(one["runs"], other["runs"]):
+        if run["status"] == "ok":
+            assert run["engine"] == {"name": "simgrid", "near_ties": None}
+            assert again["engine"]["name"] == "calendar" and again["engine"]["near_ties"] >= 0
+        scale = run["time_s"] or 0, run["energy_J"]["total"] or 0
+        yield from differences(run, again, scale, run["label"])
+
+
+def events_of(path):
+    """Events of a timeline by place and kind, each kind in the order of its dates; but not the watts, which are drawn
+    between any two dates that differ, be it by rounding."""
+    with open(path, encoding="utf-8") as stream:
+        events = json.load(stream)["traceEvents"]
+    kinds = {}
+    for event in events:
+        if event["ph"] == "C":
+            continue
+        dates = event.get("ts", 0), event.get("dur", 0)
+        kind = json.dumps({key: value for key, value in event.items() if key not in ("ts", "dur", "args", "id")})
+        kinds.setdefault(kind, []).append(dates)
+    return {kind: sorted(dates) for kind, dates in kinds.items()}
+
+
+def compare_events(one, other):
+    ours, theirs = events_of(one), events_of(other)
+    if ours.keys() != theirs.keys():
+        yield f"events: {sorted(ours.keys() ^ theirs.keys())[:3]} in one timeline only"
+    for kind in ours.keys() & theirs.keys():
+        if len(ours[kind]) != len(theirs[kind]):
+            yield f"events: {len(ours[kind])}, {len(theirs[kind])} of {kind}"
+            continue
+        for pair, again in zip(ours[kind], theirs[kind]):
+            # written in microseconds, cut to nanoseconds
+            if any(abs(a - b) > 0.0021 + EXACT * abs(a) for a, b in zip(pair, again)):
+                yield f"events: {pair}, {again} of {kind}"
+                break
+
+
+# ---- running ----
+
+def simulate(build, engine, folder, arguments, trace):
+    """The result as read from JSON, or None where the scenario is refused."""
+    paths = [os.path.join(folder, f"{engine}.{kind}") for kind in ("json", "trace")]
+    command = [os.path.join(build, "ringsim"), *arguments, "--quiet", "--engine", engine, "--json", paths[0]]
+    if trace:
+        command += ["--trace", paths[1]]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 2:
+        return None
+    assert done.returncode == 0, f"{command}: {done.returncode} {done.stderr}"
+    with open(paths[0], encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def is_decided_by_rounding(build, folder, arguments, factor, one):
+    for change in (-1e-12, 1e-12):
+        again = simulate(build, "simgrid", folder, (*arguments, "--set", f"bandwidth-factor={factor * (1 + change)!r}"), False)
+        for run, other in zip(one["runs"], again["runs"]):
+            if any(differences(run, other, (run["time_s"] or 0, run["energy_J"]["total"] or 0))):
+                return True
+    return False
+
+
+def try_scenario(build, arguments, factor=1, trace=False):
+    """None where it is refused, else what differs, and whether that is rounding's doing. factor: of bandwidths."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = simulate(build, "simgrid", folder, arguments, trace)
+        if one is None:
+            return None
+        other = simulate(build, "calendar", folder, arguments, trace)
+        assert other is not None, f"{arguments}: refused with --engine calendar only"
+        found = list(compare_runs(one, other))
+        if trace and not found:
+            found += compare_events(*(os.path.join(folder, f"{engine}.trace") for engine in ("simgrid", "calendar")))
+        return found, bool(found) and is_decided_by_rounding(build, folder, arguments, factor, one)
+
+
+# ---- drawing ----
+
+def ranks(draw, nodes):
+    first = draw.randrange(nodes)
+    return f"{first}-{draw.randrange(first, nodes)}"
+
+
+def draw_faults(draw, nodes):
+    rows = []
+    for kind in ("slow", "link"):
+        for _ in range(draw.choice((0, 0, 1, 2))):
+            begin = draw.choice((0, draw.uniform(0, 0.05), draw.uniform(0, 2)))
+            end = draw.choice(("", f' to="{begin + draw.uniform(0.001, 1):.4f}"'))
+            rows.append(f'<{kind} nodes="{ranks(draw, nodes)}" from="{begin:.4f}"{end} '
+                        f'factor="{draw.choice((0.1, 0.5, 0.77))}"/>')
+    if draw.random() < 0.4:
+        rows.append(f'<jitter spread="{draw.choice((0.05, 0.2, 0.5))}"/>')
+    return f"<faults>{''.join(rows)}</faults>" if rows and draw.random() < 0.6 else ""
+
+
+def draw_strategy(draw, nodes):
+    kind = draw.choice(("ring_pipeline",) * 3 + ("parameter_server", "ring_allreduce"))
+    words = {"kind": kind, "label": kind, "nodes": nodes}
+    if kind == "parameter_server":
+        words["servers"] = draw.randrange(1, max(2, nodes // 2))
+    elif kind == "ring_allreduce":
+        words["buckets"] = draw.choice((1, 2, 4, 7))
+    else:
+        words["schedule"] = draw.choice(("sequential", "ringtmp", "gpipe", "1f1b", "pipedream"))
+        words["replicas"] = draw.choice([r for r in (1, 1, 2, 3, 4) if nodes % r == 0])
+        if words["schedule"] != "ringtmp" or draw.random() < 0.5:
+            words["micro-batches"] = draw.choice((1, 2, 5, 8))
+    if kind != "parameter_server" and draw.random() < 0.3:
+        words["overlap"] = "no"
+    return "<strategy " + " ".join(f'{key}="{value}"' for key, value in words.items()) + "/>"
+
+
+def draw_platform(draw, folder):
+    path = os.path.join(SOURCE, "platforms", draw.choice(PLATFORMS) + ".xml")
+    changes = []
+    if draw.random() < 0.25:
+        changes.append(f'<prop id="rg_port_burst" value="{draw.choice((1500, 65536, 1000000))}"/>')
+    if draw.random() < 0.25:
+        changes.append(f'<prop id="rg_port_queue" value="{draw.choice((20000, 300000, 100000000))}"/>')
+    if not changes:
+        return path
+    with open(path, encoding="utf-8") as stream:
+        text = stream.read()
+    path = os.path.join(folder, "platform.xml")
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text.replace('<prop id="rg_board"', "".join(changes) + '<prop id="rg_board"'))
+    return path
+
+
+def draw_scenario(draw, folder, most):
+    nodes = draw.randrange(2, most + 1)
+    real = draw.random() < 0.3
+    training = {"batch": draw.choice((16, 23, 64, 120)), "iterations": draw.choice((1, 3, 8)), "learning-rate": 0.01,
+                "optimizer": draw.choice(("sgd", "momentum", "adam")), "numerics": "real" if real else "skip",
+                "threads": draw.choice((1, 1, 2, 4))}
+    factor = training["bandwidth-factor"] = draw.choice((1, 1, 1, 1, 0.02, 0.3, 3))
+    network, inputs, classes = draw.choice((("tests/data/odd-widths.xml", 19, 5), ("models/networks/digits-mlp.xml", 784, 10)))
+    text = (f'<scenario name="random" seed="{draw.randrange(1000)}">'
+            f'<platform file="{draw_platform(draw, folder)}"/><network file="{os.path.join(SOURCE, network)}"/>'
+            f'<data kind="random" train="{8 * training["batch"]}" test="16" inputs="{inputs}" classes="{classes}"/>'
+            "<training " + " ".join(f'{key}="{value}"' for key, value in training.items()) + "/>"
+            f"{draw_strategy(draw, nodes)}{draw_faults(draw, nodes)}</scenario>")
+    path = os.path.join(folder, "random.xml")
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    return path, text, factor
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("--random", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nodes", type=int, default=16)
+    parser.add_argument("--shipped", action="store_true")
+    options = parser.parse_args()
+    failures = rounding = done = tried = 0
+    for arguments in SHIPPED if options.shipped else ():
+        found, excused = try_scenario(options.build, (os.path.join(SOURCE, "scenarios", arguments[0]), *arguments[1:]))
+        print("scenarios/" + " ".join(arguments), "rounding" if excused else "differs" if found else "same", *found[:3],
+              flush=True)
+        failures += bool(found) and not excused
+    draw = random.Random(options.seed)
+    while done < options.random:
+        tried += 1
+        assert tried < 20 * options.random + 20, "too few of the scenarios drawn are possible"
+        with tempfile.TemporaryDirectory() as folder:
+            path, text, factor = draw_scenario(draw, folder, options.nodes)
+            compared = try_scenario(options.build, (path,), factor, trace=draw.random() < 0.3)
+        if compared is None:
+            continue
+        found, excused = compared
+        done += 1
+        rounding += excused
+        failures += bool(found) and not excused
+        if found:
+            print(f"random {tried}{', rounding' if excused else ''}: {text}\n  " + "\n  ".join(found[:5]), flush=True)
+    if options.random:
+        print(f"{done} random scenarios of {tried} drawn, {failures} differ, {rounding} are decided by rounding")
+        assert rounding <= 1 + done // 10
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
