@@ -1,9 +1,10 @@
-/* bench_sim: what the sim world costs on top of SimGrid.
+/* bench_sim: what the sim world costs, by either engine, beside bare SimGrid.
  *
  * A ring (everybody sends to the next and computes meanwhile) and a star (a centre sends to all,
- * who compute and answer) run twice: as node programs in the sim world, and as bare SimGrid actors
- * that exchange messages of the same size on the same platform. Both in processes of their own,
- * turn by turn; processor times are compared within a turn, and the median ratio is printed.
+ * who compute and answer) run three times: as node programs in the sim world, with SimGrid's engine
+ * and with the calendar, and as bare SimGrid actors that exchange messages of the same size on the
+ * same platform. Each in a process of its own, turn by turn; processor times are compared within a
+ * turn, and median ratios are printed.
  *
  * The ring runs twice more, in the same turns: as an MPI program under smpirun (ring_smpi.c), for
  * fewer rounds, from which the time of all is scaled; and as a plain simulation with a binary heap
@@ -150,13 +151,14 @@ static const struct rg_board board = {.name = "bench",
                                       .clock_count = 1,
                                       .clocks = {{1e9, 2, 3, 5}}};
 
-static void run_world(const struct plan *plan, struct measure *m)
+static void run_world(const struct plan *plan, enum rg_sim_engine engine, struct measure *m)
 {
     const struct rg_board **boards = calloc((size_t)plan->nodes, sizeof *boards);
     RG_ASSERT(boards);
     for (int rank = 0; rank < plan->nodes; rank++)
         boards[rank] = &board;
-    struct rg_sim_options options = {.platform = plan->platform,
+    struct rg_sim_options options = {.engine = engine,
+                                     .platform = plan->platform,
                                      .size = plan->nodes,
                                      .boards = plan->energy ? boards : NULL,
                                      .end_s = &m->simulated_s};
@@ -170,6 +172,16 @@ static void run_world(const struct plan *plan, struct measure *m)
         fprintf(stderr, "bench_sim: %s\n", rg_strerror(result));
         _exit(1);
     }
+}
+
+static void run_simgrid(const struct plan *plan, struct measure *m)
+{
+    run_world(plan, RG_SIM_SIMGRID, m);
+}
+
+static void run_calendar(const struct plan *plan, struct measure *m)
+{
+    run_world(plan, RG_SIM_CALENDAR, m);
 }
 
 /* ---- bare ---- */
@@ -430,15 +442,26 @@ static void make_platform(struct plan *plan)
     snprintf(plan->platform, sizeof plan->platform, "/proc/self/fd/%d", fd);
 }
 
-/* The other two simulations of a ring that took `world` and `bare` processor seconds. */
-static void compare_others(const struct plan *plan, double bare, double world, int repeat)
+enum { BARE, SIMGRID, CALENDAR, KINDS };
+
+/* Of each kind's processor seconds over those of another simulation. */
+static void tell_ratios(const char *other, double seconds, const double *cpu)
+{
+    static const char *const names[KINDS] = {"bare", "simgrid", "calendar"};
+    for (int kind = 0; kind < KINDS; kind++)
+        printf("%s %s/%s %.3g", kind ? "," : ":", names[kind], other, cpu[kind] / seconds);
+    printf("\n");
+}
+
+/* The other two simulations of a ring that took so many processor seconds. */
+static void compare_others(const struct plan *plan, const double *cpu, int repeat)
 {
     double heap[MAX_REPEAT], count = (double)plan->nodes * (double)plan->iterations;
     for (int i = 0; i < repeat; i++)
         heap[i] = run_apart(plan, run_heap).cpu_s;
     double plain = median(heap, repeat);
-    printf("      heap %.3f us/m: world/heap %.2f, bare/heap %.2f\n", 1e6 * plain / count,
-           world / plain, bare / plain);
+    printf("      heap %.3f us/m", 1e6 * plain / count);
+    tell_ratios("heap", plain, cpu);
     if (RG_SMPIRUN[0] == '\0') {
         printf("      smpi skipped: smpicc and smpirun (libsimgrid-dev) were not found\n");
         return;
@@ -456,37 +479,46 @@ static void compare_others(const struct plan *plan, double bare, double world, i
     double start = median(few, repeat),
            round = (median(all, repeat) - start) / (double)(rounds - 1);
     double smpi = start + round * (double)(plan->iterations - 1);
-    printf("      smpi %.2f us/m, start %.2f s: scaled to %ld rounds from %ld: smpi/world %.2f, "
-           "smpi/bare %.2f\n",
-           1e6 * round / plan->nodes, start, plan->iterations, rounds, smpi / world, smpi / bare);
+    printf("      smpi %.2f us/m, start %.2f s, scaled to %ld rounds from %ld",
+           1e6 * round / plan->nodes, start, plan->iterations, rounds);
+    tell_ratios("smpi", smpi, cpu);
 }
 
 static void compare(struct plan plan, long messages, int repeat)
 {
-    double cpu[2][MAX_REPEAT], ratio[MAX_REPEAT], rss[2] = {0, 0}, simulated[2] = {0, 0};
+    static void (*const run[KINDS])(const struct plan *, struct measure *) = {run_bare, run_simgrid,
+                                                                              run_calendar};
+    double cpu[KINDS][MAX_REPEAT], over_bare[MAX_REPEAT], over_simgrid[MAX_REPEAT];
+    double middle[KINDS], rss[KINDS] = {0}, simulated[KINDS] = {0};
     long round = plan.star ? 2L * (plan.nodes - 1) : plan.nodes;
     plan.iterations = plan.iterations > 0 ? plan.iterations : RG_MAX(messages / round, 1);
     make_platform(&plan);
     for (int i = 0; i < repeat; i++) {
-        for (int which = 0; which < 2; which++) {
-            struct measure m = run_apart(&plan, which ? run_world : run_bare);
-            cpu[which][i] = m.cpu_s;
-            rss[which] = fmax(rss[which], m.rss_kib);
-            simulated[which] = m.simulated_s;
+        for (int kind = 0; kind < KINDS; kind++) {
+            struct measure m = run_apart(&plan, run[kind]);
+            cpu[kind][i] = m.cpu_s;
+            rss[kind] = fmax(rss[kind], m.rss_kib);
+            simulated[kind] = m.simulated_s;
         }
-        ratio[i] = cpu[1][i] / cpu[0][i];
+        over_bare[i] = cpu[CALENDAR][i] / cpu[BARE][i];
+        over_simgrid[i] = cpu[CALENDAR][i] / cpu[SIMGRID][i];
     }
-    double bare = median(cpu[0], repeat), world = median(cpu[1], repeat);
     double count = (double)round * (double)plan.iterations;
-    printf("%-5s %5d %8ld %7.2f %10.2f %10.2f %7.2f %12.1f %12.6g %12.6g\n",
-           plan.star ? "star" : "ring", plan.nodes, plan.iterations, plan.jitter,
-           1e6 * bare / count, 1e6 * world / count, median(ratio, repeat),
-           (rss[1] - rss[0]) / plan.nodes, simulated[0], simulated[1]);
+    printf("%-5s %5d %8ld %7.2f", plan.star ? "star" : "ring", plan.nodes, plan.iterations,
+           plan.jitter);
+    for (int kind = 0; kind < KINDS; kind++) {
+        middle[kind] = median(cpu[kind], repeat);
+        printf(" %9.3f", 1e6 * middle[kind] / count);
+    }
+    printf(" %10.4f %10.4f %9.1f %9.1f %12.6g\n", median(over_simgrid, repeat),
+           median(over_bare, repeat), (rss[SIMGRID] - rss[BARE]) / plan.nodes,
+           (rss[CALENDAR] - rss[BARE]) / plan.nodes, simulated[CALENDAR]);
+    must_agree("SimGrid's engine", simulated[SIMGRID], simulated[CALENDAR], 1e-9);
     if (plan.star || plan.nodes < 3)
         return;
-    must_agree("the bare ring", simulated[0], heap_s(&plan, plan.iterations, true), 1e-6);
-    must_agree("the sim world", simulated[1], heap_s(&plan, plan.iterations, false), 1e-6);
-    compare_others(&plan, bare, world, repeat);
+    must_agree("the bare ring", simulated[BARE], heap_s(&plan, plan.iterations, true), 1e-6);
+    must_agree("the sim world", simulated[CALENDAR], heap_s(&plan, plan.iterations, false), 1e-6);
+    compare_others(&plan, middle, repeat);
 }
 
 struct arguments {
@@ -555,18 +587,20 @@ int main(int argc, char **argv)
                           .nodes = "64,256,1024",
                           .messages = 200000,
                           .repeat = 5};
-    const struct argp argp = {
-        options,
-        parse,
-        NULL,
-        "Time and memory of the sim world beside bare SimGrid actors with the same messages.",
-        NULL,
-        NULL,
-        NULL};
+    const struct argp argp = {options,
+                              parse,
+                              NULL,
+                              "Time and memory of the sim world, by both engines, beside bare "
+                              "SimGrid actors with the same "
+                              "messages; KiB a node more than these.",
+                              NULL,
+                              NULL,
+                              NULL};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("%-5s %5s %8s %7s %10s %10s %7s %12s %12s %12s\n", "", "nodes", "rounds", "jitter",
-           "bare us/m", "world us/m", "ratio", "KiB/node more", "bare sim s", "world sim s");
+    printf("%-5s %5s %8s %7s %9s %9s %9s %10s %10s %9s %9s %12s\n", "us/m", "nodes", "rounds",
+           "jitter", "bare", "simgrid", "calendar", "cal/simgrid", "cal/bare", "KiB/node",
+           "KiB/node", "simulated s");
     for (int star = 0; star < 2; star++) {
         if (a.pattern[0] && strcmp(a.pattern, star ? "star" : "ring") != 0)
             continue;
