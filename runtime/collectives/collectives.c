@@ -1,7 +1,7 @@
 #include "collectives/collectives.h"
 
 #include "base/check.h"
-#include <math.h>
+#include "collectives/reduce_steps_parts.h"
 #include <string.h>
 
 static int member(const struct rg_group *group, int index)
@@ -10,33 +10,18 @@ static int member(const struct rg_group *group, int index)
     return group->first + ((index % n + n) % n) * group->stride;
 }
 
-/* Chunk c of count floats in n: sizes differ by at most one, larger ones first. */
-static size_t chunk_first(size_t count, int n, int c)
-{
-    size_t each = count / (size_t)n, more = count % (size_t)n;
-    return each * (size_t)c + RG_MIN((size_t)c, more);
-}
-
-static size_t chunk_size(size_t count, int n, int c)
-{
-    return chunk_first(count, n, c + 1) - chunk_first(count, n, c);
-}
-
-uint64_t rg_allreduce_memory(int members, size_t capacity)
-{
-    return members > 1 ? 2 * sizeof(float) * chunk_size(capacity, members, 0) : 0;
-}
-
 int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg_group group,
-                      size_t capacity, uint32_t tag)
+                      struct rg_algorithm how, size_t capacity, uint32_t tag)
 {
     *reduce = (struct rg_allreduce){.group = group,
+                                    .how = how,
                                     .me = (w->rank - group.first) / group.stride,
                                     .capacity = capacity,
                                     .tag = tag};
     RG_ASSERT(member(&group, reduce->me) == w->rank);
     for (int i = 0; i < 2 && group.count > 1; i++) {
-        reduce->incoming[i] = rg_mem_floats(w->mem, chunk_size(capacity, group.count, 0));
+        size_t most = rg_reduce_largest(how, group.count, reduce->me, capacity);
+        reduce->incoming[i] = rg_mem_floats(w->mem, most);
         if (!reduce->incoming[i])
             return RG_ERR_NOMEM;
     }
@@ -79,46 +64,45 @@ double rg_add_s(const struct rg_board *board, int threads, size_t count)
     return rg_board_seconds(board, &work, threads);
 }
 
-/* In step t < n - 1 a member sends chunk me - t (its sum so far) and adds what it receives to chunk
- * me - t - 1; in the n - 1 steps after that it passes finished chunks on by the same rule. */
-static int incoming_chunk(const struct rg_allreduce *r, int step)
+static struct rg_reduce_step step_of(const struct rg_allreduce *r, int step)
 {
-    int n = r->group.count, c = (r->me - step - 1) % n;
-    return c < 0 ? c + n : c;
-}
-
-static float *chunk(const struct rg_allreduce *r, int c)
-{
-    return r->data + chunk_first(r->count, r->group.count, c);
+    return rg_reduce_step(r->how, r->group.count, r->me, r->count, step);
 }
 
 /* Receives are posted two steps ahead; the sums' buffers alternate. */
 static int post(struct rg_allreduce *r, int step)
 {
-    int n = r->group.count, c = incoming_chunk(r, step);
-    if (step >= 2 * (n - 1))
+    if (step >= rg_reduce_steps(r->how, r->group.count))
         return 0;
-    float *to = step < n - 1 ? r->incoming[step % 2] : chunk(r, c);
-    return rg_recv(r->w, member(&r->group, r->me - 1), r->tag, to,
-                   sizeof(float) * chunk_size(r->count, n, c), &r->in[step % 2]);
+    struct rg_reduce_step s = step_of(r, step);
+    if (s.from < 0)
+        return 0;
+    return rg_recv(r->w, member(&r->group, s.from), r->tag,
+                   s.add ? r->incoming[step % 2] : r->data + s.in.first, sizeof(float) * s.in.count,
+                   &r->in[step % 2]);
 }
 
-/* A finished chunk comes back only after everyone has had this member's share of it, so that
- * nothing overwrites what is still leaving: a send is waited for only when its request is needed
- * again; those of the run before, at the first addition. */
+/* What stands in the place of a piece that this member has given away comes back only after it has
+ * arrived, so that nothing overwrites what is still leaving: a send is waited for only when its
+ * request is needed again, or when the next goes elsewhere, for two at a time would halve the
+ * port; those of the run before, at the first addition. */
 static int take_step(struct rg_allreduce *r, int t)
 {
-    int n = r->group.count, c = incoming_chunk(r, t), previous = (c + 1) % n;
+    struct rg_reduce_step s = step_of(r, t);
     int result = rg_wait(r->w, &r->out[t % 2]);
-    if (result == 0)
-        result = rg_send_floats(r->w, member(&r->group, r->me + 1), r->tag, chunk(r, previous),
-                                chunk_size(r->count, n, previous), &r->out[t % 2]);
-    if (result == 0)
+    if (result == 0 && s.to >= 0 && s.to != r->last_to)
+        result = rg_wait(r->w, &r->out[(t + 1) % 2]);
+    if (result == 0 && s.to >= 0) {
+        r->last_to = s.to;
+        result = rg_send_floats(r->w, member(&r->group, s.to), r->tag, r->data + s.out.first,
+                                s.out.count, &r->out[t % 2]);
+    }
+    if (result == 0 && s.from >= 0)
         result = rg_wait(r->w, &r->in[t % 2]);
     if (result == 0 && t == 0)
         result = rg_wait(r->w, &r->out[1]);
-    if (result == 0 && t < n - 1)
-        result = rg_add(r->w, chunk(r, c), r->incoming[t % 2], chunk_size(r->count, n, c), t);
+    if (result == 0 && s.from >= 0 && s.add)
+        result = rg_add(r->w, r->data + s.in.first, r->incoming[t % 2], s.in.count, t);
     return result ? result : post(r, t + 2);
 }
 
@@ -148,7 +132,7 @@ int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float 
 
 int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
 {
-    int steps = 2 * (reduce->group.count - 1);
+    int steps = rg_reduce_steps(reduce->how, reduce->group.count);
     int result = reduce->under_way ? 0 : rg_allreduce_prepare(reduce, w, data, count);
     RG_ASSERT(steps == 0 || (reduce->w == w && reduce->data == data && reduce->count == count));
     for (int t = 0; t < steps && result == 0; t++)
@@ -163,55 +147,6 @@ int rg_allreduce_settle(struct rg_allreduce *reduce)
 {
     int result = rg_wait(reduce->w, &reduce->out[0]);
     return result ? result : rg_wait(reduce->w, &reduce->out[1]);
-}
-
-double rg_allreduce_adds_s(const struct rg_board *board, int threads, int members, int me,
-                           size_t count)
-{
-    /* Every chunk but its own, of which `larger` have one float more than the others. */
-    size_t each = count / (size_t)members;
-    int larger = (int)(count % (size_t)members);
-    bool own_is_larger = me < larger;
-    return (larger - own_is_larger) * rg_add_s(board, threads, each + 1) +
-           (members - larger - !own_is_larger) * rg_add_s(board, threads, each);
-}
-
-double rg_allreduce_seconds(const struct rg_board *const *boards, int stride, int threads,
-                            int members, size_t count)
-{
-    size_t bytes = sizeof(float) * chunk_size(count, members, 0);
-    double hop = 0, adds = 0;
-    int crossing = 0;
-    for (int i = 0; i < members; i++)
-        crossing +=
-            boards[i * stride]->shared_medium || boards[(i + 1) % members * stride]->shared_medium;
-    for (int i = 0; i < members; i++) {
-        const struct rg_board *board = boards[i * stride],
-                              *next = boards[(i + 1) % members * stride];
-        if (i > 0 && board == boards[(i - 1) * stride] && board == next)
-            continue; /* as the one before */
-        hop = fmax(hop, rg_board_passing_hop_s(board, next, crossing, bytes));
-        adds = fmax(adds, rg_allreduce_adds_s(board, threads, members, members - 1, count));
-    }
-    return 2 * (members - 1) * hop + adds;
-}
-
-void rg_allreduce_traffic(int members, size_t count, uint64_t *messages, uint64_t *values)
-{
-    *messages += (uint64_t)members * 2 * (uint64_t)(members - 1);
-    *values += 2 * (uint64_t)(members - 1) * count;
-}
-
-void rg_allreduce_flows(struct rg_group group, size_t count, rg_traffic_fn flow, void *arg)
-{
-    int n = group.count;
-    for (int i = 0; i < n && n > 1; i++) {
-        /* all chunks but one on the way to the sums, all but another with them */
-        size_t floats =
-            2 * count - chunk_size(count, n, (i + 1) % n) - chunk_size(count, n, (i + 2) % n);
-        flow(arg, &(struct rg_traffic){member(&group, i), member(&group, i + 1),
-                                       2 * (uint64_t)(n - 1), sizeof(float) * (uint64_t)floats});
-    }
 }
 
 int rg_broadcast(struct rg_world *w, struct rg_group group, int root, void *data, size_t bytes,

@@ -10,29 +10,52 @@ struct rg_group {
     int first, stride, count;
 };
 
-/* A ring all-reduce of up to `capacity` floats with what it needs, allocated once. */
+/* How numbers are summed. Beside alpha, the latency, and n numbers that a port takes n beta for,
+ * with N members:
+ *   ring: 2 (N - 1) alpha + 2 (N - 1) / N n beta (Patarasuk and Yuan 2009);
+ *   tree: 2 log2 N (alpha + n beta), a binomial one to member 0 and back;
+ *   halving: 2 log2 N alpha + 2 (N - 1) / N n beta (Thakur, Rabenseifner, Gropp 2005, 4.5); where N
+ *     is no power of two, the members beyond the largest in it give their numbers to another first
+ *     and get the sums from it last, for 2 (alpha + n beta) more;
+ *   hierarchical: groups of `inner` neighbours; a ring in each, then one across for every chunk,
+ * and back: 2 (inner - 1 + N / inner - 1) alpha, of all numbers only an inner-th across groups. */
+enum rg_algorithm_kind { RG_RING, RG_TREE, RG_HALVING, RG_HIERARCHICAL };
+struct rg_algorithm {
+    enum rg_algorithm_kind kind;
+    int inner; /* RG_HIERARCHICAL: divides the members */
+};
+#define RG_ROUND_A_RING ((struct rg_algorithm){RG_RING, 0})
+
+/* An all-reduce of up to `capacity` floats with what it needs, allocated once. */
 struct rg_allreduce {
     struct rg_group group;
+    struct rg_algorithm how;
     int me; /* index in the group */
     size_t capacity;
     uint32_t tag;
-    float *incoming[2]; /* counted memory: a chunk each */
+    float *incoming[2]; /* counted memory: the largest piece each that it adds */
     bool under_way;
     struct rg_world *w; /* of the last run, as what follows */
     float *data;
     size_t count;
+    int last_to; /* the member that it has sent to last */
     struct rg_request in[2], out[2];
 };
 
-/* Bytes that rg_allreduce_open takes from counted memory. */
-uint64_t rg_allreduce_memory(int members, size_t capacity);
+/* Bytes that rg_allreduce_open takes from counted memory on that member. */
+uint64_t rg_allreduce_memory(struct rg_algorithm how, int members, int me, size_t capacity);
 int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg_group group,
-                      size_t capacity, uint32_t tag);
+                      struct rg_algorithm how, size_t capacity, uint32_t tag);
 
-/* data [count] becomes the sum over the group. Reduce-scatter, then all-gather round the ring
- * (Patarasuk and Yuan 2009): 2 (n - 1) messages of count / n floats a member. Chunk c is summed in
- * the order of members c, c + 1, ..., c + n - 1 (mod n), so that all get the same bits, whatever
- * the timing. Reentrant for distinct objects.
+/* data [count] becomes the sum over the group, the same bits on all members, whatever the timing.
+ * The order of additions is the algorithm's:
+ *   ring: chunk c of n in the order of members c, c + 1, ..., c + n - 1 (mod n);
+ *   tree: neighbours, then neighbouring pairs, then fours: ((0 + 1) + (2 + 3)) + ...;
+ *   halving: as the tree, but 2 i and 2 i + 1 first only where one of them is beyond the largest
+ *     power of two; the same bits as the tree for n of 1, 2, 3 and powers of two;
+ *   hierarchical: a chunk of its group as in a ring, then groups as in a ring; in one group, or
+ * with groups of one, the bits of the ring. Any of two members gives the same bits. Reentrant for
+ * distinct objects.
  *
  * After it data may be read; before anything is written to it or the object is given up,
  * rg_allreduce_settle waits until what this member has passed on last has arrived. Another run may
@@ -52,15 +75,20 @@ int rg_add(struct rg_world *w, float *to, const float *from, size_t count, int u
 double rg_add_s(const struct rg_board *board, int threads, size_t count);
 
 /* Closed forms for one run: its time on the boards of the members (boards[0], boards[stride], ...;
- * the slowest hop and the slowest additions set the pace), the additions of member `me` in it, and
+ * the slowest hop and addition of every step set the pace), the additions of member `me` in it, and
  * what all members send together (added to *messages and *values). */
-double rg_allreduce_seconds(const struct rg_board *const *boards, int stride, int threads,
-                            int members, size_t count);
-double rg_allreduce_adds_s(const struct rg_board *board, int threads, int members, int me,
-                           size_t count);
-void rg_allreduce_traffic(int members, size_t count, uint64_t *messages, uint64_t *values);
-/* The same, member by member. */
-void rg_allreduce_flows(struct rg_group group, size_t count, rg_traffic_fn flow, void *arg);
+double rg_allreduce_seconds(struct rg_algorithm how, const struct rg_board *const *boards,
+                            int stride, int threads, int members, size_t count);
+double rg_allreduce_adds_s(struct rg_algorithm how, const struct rg_board *board, int threads,
+                           int members, int me, size_t count);
+void rg_allreduce_traffic(struct rg_algorithm how, int members, size_t count, uint64_t *messages,
+                          uint64_t *values);
+/* What member `me` sends and receives, added to both. */
+void rg_allreduce_loads(struct rg_algorithm how, int members, int me, size_t count,
+                        struct rg_load *sent, struct rg_load *received);
+/* The same as rg_allreduce_traffic, pair by pair. */
+void rg_allreduce_flows(struct rg_algorithm how, struct rg_group group, size_t count,
+                        rg_traffic_fn flow, void *arg);
 
 /* bytes of `data` on member `root` (an index) to all others: binomial tree. */
 int rg_broadcast(struct rg_world *w, struct rg_group group, int root, void *data, size_t bytes,

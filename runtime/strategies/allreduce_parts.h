@@ -11,6 +11,7 @@
 struct rg_reduce_plan {
     int buckets;
     int *cut;
+    struct rg_algorithm how;
     int steps;    /* that a node takes by itself before the parameters are averaged; 1: none */
     bool overlap; /* buckets are summed while the backward pass goes on */
 };

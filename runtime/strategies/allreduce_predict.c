@@ -7,9 +7,10 @@
 
 uint64_t rg_reduce_node_memory(const struct rg_job *job, int rank)
 {
-    return rg_size_plus(rg_replica_memory(job, rg_local_samples(job, rank, 0)),
-                        rg_update_memory(job, job->network->parameters) +
-                            rg_allreduce_memory(job->nodes, rg_bucket_most(job)));
+    return rg_size_plus(
+        rg_replica_memory(job, rg_local_samples(job, rank, 0)),
+        rg_update_memory(job, job->network->parameters) +
+            rg_allreduce_memory(rg_reduce_plan(job)->how, job->nodes, rank, rg_bucket_most(job)));
 }
 
 struct rg_cost rg_weighing_cost(const struct rg_job *job)
@@ -83,8 +84,8 @@ static double compute_seconds(const struct rg_job *job, int rank, double before_
     const struct rg_board *board = job->boards[rank];
     double seconds = before_s;
     for (int b = 0; b < rg_reduce_plan(job)->buckets; b++)
-        seconds +=
-            rg_allreduce_adds_s(board, job->threads, job->nodes, rank, rg_bucket_count(job, b));
+        seconds += rg_allreduce_adds_s(rg_reduce_plan(job)->how, board, job->threads, job->nodes,
+                                       rank, rg_bucket_count(job, b));
     return seconds + after_sums(job, board);
 }
 
@@ -94,33 +95,48 @@ static double iteration_seconds(const struct rg_job *job, const double *ready)
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     double done = 0, whole = ready[plan->buckets - 1], after = 0;
     for (int b = 0; b < plan->buckets; b++)
-        done =
-            fmax(done, plan->overlap ? ready[b] : whole) +
-            rg_allreduce_seconds(job->boards, 1, job->threads, job->nodes, rg_bucket_count(job, b));
+        done = fmax(done, plan->overlap ? ready[b] : whole) +
+               rg_allreduce_seconds(plan->how, job->boards, 1, job->threads, job->nodes,
+                                    rg_bucket_count(job, b));
     for (int rank = 0; rank < job->nodes; rank++)
         if (!as_before(job, rank))
             after = fmax(after, after_sums(job, job->boards[rank]));
     return fmax(done, whole) + after;
 }
 
-void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
+/* Of the ring's nodes all carry as much, but for the remainders of chunks. */
+static double port_seconds(const struct rg_job *job, int rank, const struct rg_prediction *p)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     uint64_t n = (uint64_t)job->nodes;
+    if (plan->how.kind == RG_RING)
+        return rg_board_both_ways_s(job->boards[rank], p->messages / n, p->payload_bytes / n);
+    struct rg_load sent = {0}, received = {0};
+    for (int b = 0; b < plan->buckets; b++)
+        rg_allreduce_loads(plan->how, job->nodes, rank, rg_bucket_count(job, b), &sent, &received);
+    return rg_board_busy_s(job->boards[rank], sent, received);
+}
+
+void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     double *ready = calloc((size_t)plan->buckets, sizeof *ready), before_s = 0;
     RG_ASSERT(ready);
     p->overlap = plan->overlap;
-    for (int b = 0; b < plan->buckets && n > 1; b++)
-        rg_allreduce_traffic(job->nodes, rg_bucket_count(job, b), &p->messages, &p->values);
+    for (int b = 0; b < plan->buckets && job->nodes > 1; b++)
+        rg_allreduce_traffic(plan->how, job->nodes, rg_bucket_count(job, b), &p->messages,
+                             &p->values);
     p->payload_bytes = sizeof(float) * p->values;
     for (int rank = 0; rank < job->nodes; rank++) {
         if (!as_before(job, rank))
             before_s = before_sums(job, rank, ready);
         p->T_A_s = fmax(p->T_A_s, compute_seconds(job, rank, before_s));
-        p->c_s = fmax(
-            p->c_s, rg_board_both_ways_s(job->boards[rank], p->messages / n, p->payload_bytes / n));
+        p->c_s = fmax(p->c_s, port_seconds(job, rank, p));
     }
     p->iteration_s = iteration_seconds(job, ready);
+    if ((plan->how.kind == RG_TREE || plan->how.kind == RG_HALVING) &&
+        job->nodes & (job->nodes - 1))
+        p->holds = "nodes beyond a power of two need not wait for the others";
     rg_predict_memory(job, p);
     free(ready);
 }
@@ -128,5 +144,6 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
 void rg_reduce_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
 {
     for (int b = 0; b < rg_reduce_plan(job)->buckets && job->nodes > 1; b++)
-        rg_allreduce_flows((struct rg_group){0, 1, job->nodes}, rg_bucket_count(job, b), flow, arg);
+        rg_allreduce_flows(rg_reduce_plan(job)->how, (struct rg_group){0, 1, job->nodes},
+                           rg_bucket_count(job, b), flow, arg);
 }

@@ -36,8 +36,9 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
         result =
             rg_update_open(&node->update, w, job, &job->optimizer, 0, job->network->parameters);
     if (result == 0)
-        result = rg_allreduce_open(&node->reduce, w, (struct rg_group){0, 1, w->size},
-                                   rg_bucket_most(job), RG_TAG_COLLECTIVE);
+        result =
+            rg_allreduce_open(&node->reduce, w, (struct rg_group){0, 1, w->size},
+                              rg_reduce_plan(job)->how, rg_bucket_most(job), RG_TAG_COLLECTIVE);
     return result;
 }
 

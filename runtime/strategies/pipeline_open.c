@@ -95,7 +95,8 @@ static int open_parts(struct rg_pipeline *p, const float *initial)
             rg_update_open(&p->update, p->w, p->job, &optimizer,
                            rg_network_offset(p->job->network, p->stage.from), sizes.parameters);
     if (result == 0)
-        result = rg_allreduce_open(&p->reduce, p->w, group, sizes.parameters, RG_TAG_COLLECTIVE);
+        result = rg_allreduce_open(&p->reduce, p->w, group, RG_ROUND_A_RING, sizes.parameters,
+                                   RG_TAG_COLLECTIVE);
     if (result == 0 && p->plan->stage == 0) {
         p->labels = rg_mem_alloc(p->w->mem, (size_t)rg_ring_capacity(p->ring), 0);
         result = p->labels ? rg_feed_open(&p->feed, p->w, p->job) : RG_ERR_NOMEM;

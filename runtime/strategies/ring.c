@@ -83,8 +83,9 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
         floats = rg_size_plus(floats, rg_size_times((uint64_t)slots[buffer], sizes.buffer[buffer]));
     uint64_t labels = stage == 0 ? (uint64_t)rg_ring_capacity(ring) : 0;
-    return rg_size_plus(rg_size_times(floats, sizeof(float)),
-                        labels + rg_allreduce_memory(ring->replicas, sizes.parameters));
+    return rg_size_plus(
+        rg_size_times(floats, sizeof(float)),
+        labels + rg_allreduce_memory(RG_ROUND_A_RING, ring->replicas, 0, sizes.parameters));
 }
 
 bool rg_ring_rank_fits(const struct rg_ring *ring, int rank, int from, int to)

@@ -10,7 +10,7 @@
 #include "strategies/allreduce_parts.h"
 #include <stdlib.h>
 
-enum { BUCKETS, OVERLAP, SHARES, LOCAL_STEPS };
+enum { BUCKETS, OVERLAP, SHARES, ALGORITHM, GROUP, LOCAL_STEPS };
 
 static const struct rg_param params[] = {
     [BUCKETS] = {"buckets", RG_PARAM_COUNT, "4", 1, 1e6, NULL,
@@ -18,6 +18,16 @@ static const struct rg_param params[] = {
     [OVERLAP] = {"overlap", RG_PARAM_CHOICE, "yes", 0, 0, "yes|no",
                  "no: the sums begin when the backward pass is done"},
     [SHARES] = RG_SHARES_PARAM,
+    [ALGORITHM] =
+        {"algorithm", RG_PARAM_CHOICE, "ring", 0, 0, "ring|tree|halving-doubling|hierarchical",
+         "how gradients are summed. ring: fewest bytes; tree: fewest messages; halving-\n"
+         "doubling: bytes of the ring in fewer steps; hierarchical: rings in groups, then\n"
+         "across them, which crosses the links between groups least",
+         .later = true},
+    [GROUP] = {"group", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
+               "hierarchical: nodes of a group (neighbours by rank), such as those of one switch;\n"
+               "it divides the nodes; auto: as close to their root as it gets from below",
+               .later = true},
     [LOCAL_STEPS] = {"local-steps", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
                      "steps that a node takes by itself in an iteration, each on as large a part\n"
                      "of its share of the batch; then the parameters are averaged, not gradients",
@@ -49,6 +59,29 @@ static int check_steps(const struct rg_job *job, struct rg_error *e)
     return 0;
 }
 
+/* The names' order is that of enum rg_algorithm_kind. */
+static int check_algorithm(struct rg_job *job, struct rg_algorithm *how, struct rg_error *e)
+{
+    struct rg_value *group = &job->values[GROUP];
+    int n = job->nodes, inner = (int)group->number;
+    how->kind = (enum rg_algorithm_kind)job->values[ALGORITHM].number;
+    if (how->kind != RG_HIERARCHICAL && !group->automatic && !job->settled)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "group=\"%d\" is for algorithm=\"hierarchical\", not for the others", inner);
+    if (how->kind != RG_HIERARCHICAL)
+        return 0;
+    if (group->automatic) {
+        inner = 1;
+        for (int d = 2; d <= n / d; d++)
+            inner = n % d == 0 ? d : inner;
+    }
+    if (n % inner)
+        return rg_fail(e, RG_ERR_INVALID, "group=\"%d\" does not divide %d nodes", inner, n);
+    how->inner = inner;
+    group->number = inner;
+    return 0;
+}
+
 static int check(struct rg_job *job, struct rg_error *e)
 {
     if (job->nodes > job->batch)
@@ -57,6 +90,9 @@ static int check(struct rg_job *job, struct rg_error *e)
     int err = rg_shares_check(job, &job->values[SHARES], 0, job->nodes, e);
     if (err == 0)
         err = check_steps(job, e);
+    struct rg_algorithm how = {0};
+    if (err == 0)
+        err = check_algorithm(job, &how, e);
     if (err)
         return err;
     int buckets = (int)RG_MIN(job->values[BUCKETS].number, job->network->layer_count);
@@ -70,6 +106,7 @@ static int check(struct rg_job *job, struct rg_error *e)
     plan->cut[0] = job->network->layer_count;
     for (int b = 1; b <= buckets; b++)
         plan->cut[b] = bucket_cut(job, buckets, b, plan->cut[b - 1]);
+    plan->how = how;
     plan->steps = (int)job->values[LOCAL_STEPS].number;
     plan->overlap = job->values[OVERLAP].number == 0 && plan->steps == 1 && job->nodes > 1;
     return 0;
@@ -98,7 +135,7 @@ static void observe(void *state, struct rg_observation *o)
 
 const struct rg_strategy rg_strategy_ring_allreduce = {
     .name = "ring_allreduce",
-    .summary = "every node holds the network; gradients are summed round a ring",
+    .summary = "every node holds the network; gradients are summed, round a ring or otherwise",
     .params = params,
     .min_nodes = 1,
     .check = check,

@@ -55,8 +55,8 @@ static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, in
 static double reduce_s(const struct rg_ring *ring, int s)
 {
     struct rg_stage stage = rg_ring_stage(ring, s);
-    return rg_allreduce_seconds(ring->job->boards + s, ring->stages, ring->job->threads,
-                                ring->replicas, rg_stage_parameters(&stage));
+    return rg_allreduce_seconds(RG_ROUND_A_RING, ring->job->boards + s, ring->stages,
+                                ring->job->threads, ring->replicas, rg_stage_parameters(&stage));
 }
 
 static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int s)
@@ -87,7 +87,8 @@ static void predict_traffic(const struct rg_ring *ring, struct rg_prediction *p)
     }
     for (int s = 0; s < ring->stages && ring->replicas > 1; s++) {
         struct rg_stage stage = rg_ring_stage(ring, s);
-        rg_allreduce_traffic(ring->replicas, rg_stage_parameters(&stage), &p->messages, &p->values);
+        rg_allreduce_traffic(RG_ROUND_A_RING, ring->replicas, rg_stage_parameters(&stage),
+                             &p->messages, &p->values);
     }
     p->payload_bytes = sizeof(float) * p->values;
 }
@@ -126,7 +127,7 @@ void rg_ring_flows(const struct rg_ring *ring, rg_traffic_fn flow, void *arg)
         for (int replica = 0; replica < ring->replicas && ring->stages > 1; replica++)
             cut_flows(ring, replica, s, flow, arg);
         if (ring->replicas > 1)
-            rg_allreduce_flows((struct rg_group){s, ring->stages, ring->replicas},
+            rg_allreduce_flows(RG_ROUND_A_RING, (struct rg_group){s, ring->stages, ring->replicas},
                                rg_stage_parameters(&stage), flow, arg);
     }
 }
@@ -139,7 +140,7 @@ static double compute_iteration(const struct rg_ring *ring, int rank,
     struct rg_stage stage = rg_ring_stage(ring, rank % ring->stages);
     size_t parameters = rg_stage_parameters(&stage);
     double reduce = reduce_s(ring, rank % ring->stages);
-    double adds = rg_allreduce_adds_s(board, ring->job->threads, ring->replicas,
+    double adds = rg_allreduce_adds_s(RG_ROUND_A_RING, board, ring->job->threads, ring->replicas,
                                       rank / ring->stages, parameters);
     return ring->micro * (form->forward + form->backward + form->loss) + form->update - reduce +
            adds;

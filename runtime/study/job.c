@@ -265,7 +265,9 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
     run->numerics = job->numerics;
     for (int i = 0; job->strategy->params[i].name; i++) {
         const struct rg_param *param = &job->strategy->params[i];
-        if (param->later && strcmp(job->values[i].text, param->fallback) == 0)
+        const struct rg_value *value = &job->values[i];
+        bool left_open = !value->automatic || value->number == 0;
+        if (param->later && left_open && strcmp(value->text, param->fallback) == 0)
             continue;
         char *text = rg_job_param_text(job, i);
         rg_run_param(run, param->name, text ? text : "?");

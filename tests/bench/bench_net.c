@@ -241,8 +241,8 @@ static void measure(struct setup *s, const char *name, exchange_fn bare, exchang
 
 static void open_reduce(struct rg_allreduce *reduce, struct rg_world *w)
 {
-    need(rg_allreduce_open(reduce, w, (struct rg_group){0, 1, 2}, sizes[SIZES - 1] / sizeof(float),
-                           RG_TAG_USER + 1),
+    need(rg_allreduce_open(reduce, w, (struct rg_group){0, 1, 2}, RG_ROUND_A_RING,
+                           sizes[SIZES - 1] / sizeof(float), RG_TAG_USER + 1),
          "all-reduce");
 }
 

@@ -197,6 +197,35 @@ static void zero_bubbles_where_transfers_are_free(void)
     }
 }
 
+/* Every algorithm of an all-reduce: within 1 %, or it says that its form is an estimate. */
+static void sums_are_their_forms(void)
+{
+    static const struct {
+        int nodes;
+        const char *platform;
+    } cases[] = {{2, "four"}, {4, "quarter"}, {6, "one"}, {8, "quarter"}, {8, "four"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[200];
+        bool power = (cases[i].nodes & (cases[i].nodes - 1)) == 0;
+        snprintf(line, sizeof line,
+                 "ringsim tests/data/formula-allreduce.xml --set nodes=%d --set "
+                 "platform=platforms/formula-%s.xml",
+                 cases[i].nodes, cases[i].platform);
+        json_t *result = command_result(line, 60), *run;
+        size_t k;
+        CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+        json_array_foreach(json_object_get(result, "runs"), k, run)
+        {
+            const char *label = command_text(run, "label");
+            bool pairs = strstr(label, "tree") || strstr(label, "halving");
+            double ratio = command_number(run, "formula.ratio");
+            printf("\n    %d nodes %-13s observed / predicted %.4f", cases[i].nodes, label, ratio);
+            CU_ASSERT(fabs(ratio - 1) <= 0.01 || (pairs && !power && fabs(ratio - 1) <= 0.3));
+        }
+        json_decref(result);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
@@ -211,6 +240,7 @@ int main(int argc, char **argv)
         {"zero bubble: max(c, T_A) within 2 % at c/T_A = 1/4", zero_bubble_runs_at_the_bound},
         {"zero bubble, free transfers", zero_bubbles_where_transfers_are_free},
         {"nothing runs under max(c, T_A); no receive is late", nothing_is_under_the_bound},
+        {"all-reduces are their forms", sums_are_their_forms},
     };
     int status = suite_main("formula", tests, sizeof tests / sizeof *tests, argc, argv);
     for (int p = 0; p < COUNT; p++)

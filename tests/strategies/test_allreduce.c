@@ -1,9 +1,8 @@
 /* The forms of ring_allreduce: what equals what to the bit, and accounts against closed forms. */
 #include "base/check.h"
 #include "models/blas.h"
+#include "strategies/allreduce_parts.h"
 #include "strategies/harness.h"
-#include "strategies/replica.h"
-#include "strategies/shares.h"
 #include "support/suite.h"
 #include <math.h>
 #include <stdlib.h>
@@ -51,7 +50,8 @@ static void account_equals_forms(const struct rg_job *job, uint64_t seed)
     for (int rank = 0; rank < job->nodes; rank++)
         CU_ASSERT_EQUAL(run.per_node[rank].memory_bytes,
                         job->strategy->memory(job, rank) + samples + (rank == 0 ? tests : 0));
-    if (p.overlap)
+    const struct rg_reduce_plan *plan = job->plan;
+    if (plan->how.kind == RG_RING)
         CU_ASSERT_EQUAL(run.late_receives, 0);
     rg_run_free(&run);
 }
@@ -84,6 +84,71 @@ static void timing_changes_no_weight(void)
                 CU_ASSERT_STRING_EQUAL(other, first);
             }
         }
+        rg_study_close(&study);
+    }
+}
+
+/* ---- algorithms ---- */
+
+static void same_digest(const struct rg_study *study, const char *a, const char *b)
+{
+    char one[65], other[65];
+    digest_of(study, a, &(struct harness_options){.seed = 1}, one);
+    digest_of(study, b, &(struct harness_options){.seed = 2}, other);
+    CU_ASSERT_STRING_EQUAL(one, other);
+}
+
+static void algorithms_that_give_the_same_bits(void)
+{
+    struct rg_study study;
+    EACH(n, NODES)
+    {
+        open_with(&study, NODES[n], "hierarchical.group=1");
+        same_digest(&study, "plain", "hierarchical");
+        if (NODES[n] != 5)
+            same_digest(&study, "tree", "halving");
+        if (NODES[n] <= 2)
+            same_digest(&study, "plain", "tree");
+        rg_study_close(&study);
+    }
+    open_with(&study, 8, "hierarchical.group=8");
+    same_digest(&study, "plain", "hierarchical");
+    rg_study_close(&study);
+}
+
+static void algorithms_differ_by_order_alone(void)
+{
+    static const char *const labels[] = {"tree", "halving", "hierarchical"};
+    struct rg_study study;
+    for (int n = 2; n <= 9; n++) {
+        open_with(&study, n, "local.local-steps=2");
+        size_t count = study.jobs[0].network->parameters;
+        float *plain =
+            harness_parameters(harness_job(&study, "plain"), &(struct harness_options){0}, NULL);
+        EACH(i, labels)
+        {
+            float *values = harness_parameters(harness_job(&study, labels[i]),
+                                               &(struct harness_options){.seed = 3}, NULL);
+            CU_ASSERT(harness_distance(plain, values, count) < 1e-5);
+            free(values);
+        }
+        free(plain);
+        rg_study_close(&study);
+    }
+}
+
+/* The largest divisor that is no more than the root. */
+static void groups_by_themselves(void)
+{
+    static const int want[][2] = {{2, 1}, {4, 2}, {6, 2}, {7, 1}, {12, 3}, {18, 3}, {24, 4}};
+    EACH(i, want)
+    {
+        struct rg_study study;
+        open_with(&study, want[i][0],
+                  "local.local-steps=1 local-tree.local-steps=1 "
+                  "local-uneven.local-steps=1");
+        const struct rg_reduce_plan *plan = harness_job(&study, "hierarchical")->plan;
+        CU_ASSERT_EQUAL(plan->how.inner, want[i][1]);
         rg_study_close(&study);
     }
 }
@@ -219,6 +284,9 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"traffic and memory equal the closed forms", accounts_equal_forms},
         {"timing changes no weight", timing_changes_no_weight},
+        {"algorithms that give the same bits", algorithms_that_give_the_same_bits},
+        {"algorithms differ by the order of sums alone", algorithms_differ_by_order_alone},
+        {"groups by themselves", groups_by_themselves},
         {"one local step is none, and one node is single", local_steps_at_their_ends},
         {"local steps are what a serial program takes",
          local_steps_are_what_a_serial_program_takes},

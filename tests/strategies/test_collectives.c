@@ -3,6 +3,7 @@
 #include "collectives/collectives.h"
 
 #include "base/check.h"
+#include "base/random.h"
 #include "support/suite.h"
 #include "world/world_mem.h"
 #include <math.h>
@@ -11,7 +12,7 @@
 #define LATENCY  1.0
 #define EXACT    1e-12
 
-enum { TAG = RG_TAG_USER, MOST = 5 };
+enum { TAG = RG_TAG_USER, MOST = 9 };
 
 /* ---- one run after another ---- */
 
@@ -28,7 +29,7 @@ static int two_sums(struct rg_world *w, void *arg)
     struct rg_allreduce reduce;
     float one = 1 + (float)w->rank, two[2] = {10 + (float)w->rank, 20 + (float)w->rank};
     w->mem = rg_mem_new(RG_MEM_REAL);
-    int result = rg_allreduce_open(&reduce, w, (struct rg_group){0, 1, 2}, 2, TAG);
+    int result = rg_allreduce_open(&reduce, w, (struct rg_group){0, 1, 2}, RG_ROUND_A_RING, 2, TAG);
     if (result == 0)
         result = rg_allreduce_run(&reduce, w, &one, 1);
     notes->first_s[w->rank] = rg_now(w);
@@ -85,6 +86,7 @@ static void no_run_waits_for_the_send_before(void)
 enum { RUNS = 3 };
 
 struct sums {
+    struct rg_algorithm how;
     size_t count;
     bool afresh; /* new values for every run; else it sums what the one before has left */
 };
@@ -104,12 +106,15 @@ static int sum_again(struct rg_world *w, void *arg)
     struct rg_allreduce reduce;
     float data[2 * MOST + 1], want = all;
     w->mem = rg_mem_new(RG_MEM_REAL);
-    int result = rg_allreduce_open(&reduce, w, (struct rg_group){0, 1, w->size}, sums->count, TAG);
+    int result = rg_allreduce_open(&reduce, w, (struct rg_group){0, 1, w->size}, sums->how,
+                                   sums->count, TAG);
     fill(data, sums->count, own);
     for (int run = 0; run < RUNS && result == 0; run++) {
         result = rg_allreduce_run(&reduce, w, data, sums->count);
+        int wrong = 0;
         for (size_t i = 0; i < sums->count; i++)
-            CU_ASSERT_EQUAL(data[i], want);
+            wrong += data[i] != want;
+        CU_ASSERT_EQUAL(wrong, 0);
         want = sums->afresh ? all : want * (float)w->size;
         if (result == 0 && sums->afresh) {
             result = rg_allreduce_settle(&reduce);
@@ -118,19 +123,22 @@ static int sum_again(struct rg_world *w, void *arg)
     }
     if (result == 0)
         result = rg_allreduce_settle(&reduce);
-    CU_ASSERT_EQUAL(rg_mem_bytes(w->mem), rg_allreduce_memory(w->size, sums->count));
+    CU_ASSERT_EQUAL(rg_mem_bytes(w->mem),
+                    rg_allreduce_memory(sums->how, w->size, reduce.me, sums->count));
     rg_mem_free(w->mem);
     return result;
 }
 
 /* From no float to two for each member and one, on connections whose messages take what they like.
  */
-static void sum_often(bool afresh)
+static void sum_often_by(struct rg_algorithm how, bool afresh)
 {
     for (int n = 1; n <= MOST; n++)
         for (size_t count = 0; count <= 2 * (size_t)n + 1; count++)
-            for (uint64_t seed = 0; seed < 10; seed++) {
-                struct sums sums = {count, afresh};
+            for (uint64_t seed = 0; seed < (n <= 5 ? 6 : 2); seed++) {
+                if (how.kind == RG_HIERARCHICAL && n % how.inner)
+                    continue;
+                struct sums sums = {how, count, afresh};
                 int results[MOST];
                 const struct rg_mem_world_options world = {
                     .size = n, .seed = seed, .byte_s = 1, .latency_s = 2, .jitter_s = 5};
@@ -138,6 +146,16 @@ static void sum_often(bool afresh)
                 for (int rank = 0; rank < n; rank++)
                     CU_ASSERT_EQUAL(results[rank], 0);
             }
+}
+
+static const struct rg_algorithm all[] = {{RG_RING, 0},         {RG_TREE, 0},
+                                          {RG_HALVING, 0},      {RG_HIERARCHICAL, 1},
+                                          {RG_HIERARCHICAL, 2}, {RG_HIERARCHICAL, 3}};
+
+static void sum_often(bool afresh)
+{
+    for (size_t i = 0; i < RG_COUNT(all); i++)
+        sum_often_by(all[i], afresh);
 }
 
 static void sums_are_whole(void)
@@ -149,6 +167,138 @@ static void sums_are_whole(void)
 static void sums_of_sums_are_whole(void)
 {
     sum_often(false);
+}
+
+/* ---- the order of additions ---- */
+
+enum { FLOATS = 37 };
+
+/* Numbers whose sum depends on the order in which they are added. */
+static float value_of(int rank, size_t i)
+{
+    uint64_t drawn = rg_mix64((uint64_t)rank * 1000 + i) >> 40;
+    return ldexpf((float)drawn, (int)(i + (size_t)rank) % 5 - 24);
+}
+
+/* Of members first, first + stride, ..., n of them, beginning with number `start`. */
+static float in_turn(const float *values, int n, int start)
+{
+    float sum = values[start % n];
+    for (int k = 1; k < n; k++)
+        sum += values[(start + k) % n];
+    return sum;
+}
+
+static float in_pairs(const float *values, int n)
+{
+    int reach = 1;
+    while (2 * reach < n)
+        reach *= 2;
+    return n == 1 ? values[0] : in_pairs(values, reach) + in_pairs(values + reach, n - reach);
+}
+
+/* Members beyond a power of two are taken in by those of odd numbers first. */
+static float folded(const float *values, int n)
+{
+    float core[MOST];
+    int power = 1, paired;
+    while (2 * power <= n)
+        power *= 2;
+    paired = n - power;
+    for (int i = 0; i < power; i++)
+        core[i] = i < paired ? values[2 * i] + values[2 * i + 1] : values[i + paired];
+    return in_pairs(core, power);
+}
+
+/* Which of n chunks has float i of `count`; *first: where it begins, *size. Larger ones first. */
+static int chunk_with(size_t i, size_t count, int n, size_t *first, size_t *size)
+{
+    size_t each = count / (size_t)n, more = count % (size_t)n;
+    int c = 0;
+    *first = 0;
+    for (*size = each + (more > 0); i >= *first + *size; *size = each + ((size_t)++c < more))
+        *first += *size;
+    return c;
+}
+
+static float want_of(struct rg_algorithm how, int n, size_t i)
+{
+    float values[MOST], sums[MOST];
+    size_t first, size;
+    for (int r = 0; r < n; r++)
+        values[r] = value_of(r, i);
+    if (how.kind == RG_TREE)
+        return in_pairs(values, n);
+    if (how.kind == RG_HALVING)
+        return folded(values, n);
+    if (how.kind == RG_RING)
+        return in_turn(values, n, chunk_with(i, FLOATS, n, &first, &size));
+    int c = chunk_with(i, FLOATS, how.inner, &first, &size), groups = n / how.inner;
+    for (int g = 0; g < groups; g++)
+        sums[g] = in_turn(values + g * how.inner, how.inner, c);
+    return in_turn(sums, groups, chunk_with(i - first, size, groups, &first, &size));
+}
+
+struct order {
+    struct rg_algorithm how;
+    float sums[MOST][FLOATS];
+};
+
+static int sum_in_order(struct rg_world *w, void *arg)
+{
+    struct order *order = arg;
+    struct rg_allreduce reduce;
+    float *data = order->sums[w->rank];
+    for (size_t i = 0; i < FLOATS; i++)
+        data[i] = value_of(w->rank, i);
+    w->mem = rg_mem_new(RG_MEM_REAL);
+    int result =
+        rg_allreduce_open(&reduce, w, (struct rg_group){0, 1, w->size}, order->how, FLOATS, TAG);
+    if (result == 0)
+        result = rg_allreduce_run(&reduce, w, data, FLOATS);
+    if (result == 0)
+        result = rg_allreduce_settle(&reduce);
+    struct rg_load sent = {0}, received = {0};
+    rg_allreduce_loads(order->how, w->size, w->rank, FLOATS, &sent, &received);
+    CU_ASSERT(w->count.messages == sent.messages && w->count.bytes_sent == sent.payload);
+    CU_ASSERT(w->count.messages_received == received.messages);
+    CU_ASSERT_EQUAL(w->count.bytes_received, received.payload);
+    rg_mem_free(w->mem);
+    return result;
+}
+
+static void add_flow(void *arg, const struct rg_traffic *flow)
+{
+    struct rg_load *sum = arg;
+    sum->messages += flow->messages;
+    sum->payload += flow->payload;
+}
+
+/* All members have the same bits, which are those of the order that is promised; what they send is
+ * what the forms say. */
+static void orders_are_as_promised(void)
+{
+    for (size_t a = 0; a < RG_COUNT(all); a++)
+        for (int n = 1; n <= MOST; n++)
+            for (uint64_t seed = 0; seed < 5; seed++) {
+                if (all[a].kind == RG_HIERARCHICAL && n % all[a].inner)
+                    continue;
+                struct order order = {.how = all[a]};
+                int results[MOST];
+                const struct rg_mem_world_options world = {
+                    .size = n, .seed = seed, .byte_s = 1, .latency_s = 2, .jitter_s = 300};
+                CU_ASSERT_EQUAL(rg_mem_world_run(&world, sum_in_order, &order, results), 0);
+                int wrong = 0;
+                for (size_t i = 0; i < FLOATS; i++)
+                    for (int rank = 0; rank < n; rank++)
+                        wrong += order.sums[rank][i] != want_of(all[a], n, i);
+                CU_ASSERT_EQUAL(wrong, 0);
+                uint64_t messages = 0, values = 0;
+                struct rg_load flows = {0};
+                rg_allreduce_traffic(all[a], n, FLOATS, &messages, &values);
+                rg_allreduce_flows(all[a], (struct rg_group){0, 1, n}, FLOATS, add_flow, &flows);
+                CU_ASSERT(messages == flows.messages && values * 4 == flows.payload);
+            }
 }
 
 /* ---- broadcast ---- */
@@ -186,6 +336,7 @@ int main(int argc, char **argv)
         {"no run waits for the send of the one before", no_run_waits_for_the_send_before},
         {"sums are whole", sums_are_whole},
         {"sums of sums are whole", sums_of_sums_are_whole},
+        {"sums are in the order that is promised", orders_are_as_promised},
         {"broadcasts reach all", broadcasts_reach_all},
     };
     return suite_main("collectives", tests, sizeof tests / sizeof *tests, argc, argv);

@@ -1,0 +1,30 @@
+/* Who sends what to whom in a step of an all-reduce. */
+#ifndef RG_COLLECTIVES_REDUCE_STEPS_PARTS_H
+#define RG_COLLECTIVES_REDUCE_STEPS_PARTS_H
+
+#include "collectives/collectives.h"
+
+/* A run of floats of the data. */
+struct rg_piece {
+    size_t first, count;
+};
+
+/* What a member (an index) does in a step: sends a piece as it stands at the step's beginning, and
+ * adds what it receives to its own, or puts it in its place. */
+struct rg_reduce_step {
+    int to, from; /* members; -1: none */
+    struct rg_piece out, in;
+    bool add;
+};
+
+/* Steps of every member, some of them idle; additions are over after the first half. */
+int rg_reduce_steps(struct rg_algorithm how, int members);
+struct rg_reduce_step rg_reduce_step(struct rg_algorithm how, int members, int me, size_t count,
+                                     int step);
+/* The largest piece that member adds to its own. */
+size_t rg_reduce_largest(struct rg_algorithm how, int members, int me, size_t count);
+
+/* Chunk c of a piece in n: sizes differ by at most one, larger ones first. */
+struct rg_piece rg_chunk(struct rg_piece whole, int n, int c);
+
+#endif
