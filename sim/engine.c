@@ -76,6 +76,7 @@ void rg_engine_start(const char *platform, double link_rate, bool energy)
     if (energy)
         sg_host_energy_plugin_init(); /* before there are hosts */
     simgrid_load_platform(platform);
+    simgrid_run_until(0); /* seals it: until then Floyd and Dijkstra have no routes to ask for */
     scale_links(link_rate);
 }
 

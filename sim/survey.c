@@ -251,9 +251,10 @@ static struct survey *find(const struct rg_surveys *all, const struct rg_platfor
 struct correction {
     const struct survey *survey;
     struct rg_platform *platform;
-    bool one_medium; /* that could hold up what the ports pass together */
-    bool declared;   /* some board says that it shares a medium */
-    int told;        /* hosts that are half duplex, or slower than a named board's port */
+    bool one_medium;          /* that could hold up what the ports pass together */
+    bool declared;            /* some board says that it shares a medium */
+    int half;                 /* hosts that are half duplex */
+    int slower, first_slower; /* hosts whose links are slower than a named board's port */
 };
 
 static int fail_rate(const struct correction *c, int host, int peer, double rate, double wanted,
@@ -315,8 +316,10 @@ static int correct(void *arg, int host, struct rg_board *board, struct rg_error 
     if (host >= c->survey->nodes)
         return 0;
     if (board->by_name) {
-        board->port_rx_rate =
-            fmin(w->down, board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate);
+        double down = board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate;
+        if ((w->up < 0.99 * board->port_rate || w->down < 0.99 * down) && c->slower++ == 0)
+            c->first_slower = host;
+        board->port_rx_rate = fmin(w->down, down);
         board->port_rate = fmin(w->up, board->port_rate);
         if (board->port_rx_rate == board->port_rate)
             board->port_rx_rate = 0;
@@ -328,7 +331,7 @@ static int correct(void *arg, int host, struct rg_board *board, struct rg_error 
     if (w->bus < 0.99 * both && !board->shared_medium &&
         (board->port_bus_rate == 0 || w->bus < board->port_bus_rate)) {
         board->port_bus_rate = w->bus;
-        c->told++;
+        c->half++;
     }
     if (c->one_medium && !c->declared) {
         board->shared_medium = true;
@@ -349,23 +352,44 @@ static bool has_medium(const struct correction *c)
     return medium < 0.99 * all;
 }
 
-static int note_corrections(const struct correction *c, struct rg_error *e)
+/* What the links have changed is nothing that ringnode can know, whose plans go by datasheets. */
+static const char unknown[] = "; ringnode plans by it where the file says so";
+
+static int note_half_duplex(const struct correction *c, struct rg_error *e)
 {
     const struct rg_survey_wire *w = c->survey->wires;
+    int i = 0;
+    while (!isfinite(w[i].bus) || c->platform->boards[i]->port_bus_rate != w[i].bus)
+        i++;
+    return rg_platform_note(c->platform, e,
+                            "%d host%s half duplex, %.60s the first: its links pass %g B/s both "
+                            "ways together (rg_port_bus_rate)%s",
+                            c->half, c->half == 1 ? " is" : "s are", c->platform->names[i],
+                            w[i].bus, unknown);
+}
+
+static int note_slower(const struct correction *c, struct rg_error *e)
+{
+    const struct rg_board *board = c->platform->boards[c->first_slower];
+    double down = board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate;
+    return rg_platform_note(c->platform, e,
+                            "%d host%s slower links than the board's port, %.60s the first: %g B/s "
+                            "up, %g down (rg_port_rate, rg_port_rx_rate)%s",
+                            c->slower, c->slower == 1 ? " has" : "s have",
+                            c->platform->names[c->first_slower], board->port_rate, down, unknown);
+}
+
+static int note_corrections(const struct correction *c, struct rg_error *e)
+{
     int err = 0;
     if (c->one_medium && !c->declared)
         err = rg_platform_note(c->platform, e,
                                "all messages cross one link of %g B/s, both ways: c and the closed "
                                "forms take it for a shared medium (rg_medium)",
-                               w[0].medium);
-    for (int i = 0; i < c->survey->nodes && c->told > 0 && err == 0; i++)
-        if (isfinite(w[i].bus) && c->platform->boards[i]->port_bus_rate == w[i].bus)
-            return rg_platform_note(c->platform, e,
-                                    "%d host%s half duplex, %.60s the first: its links pass %g B/s "
-                                    "both ways together (rg_port_bus_rate)",
-                                    c->told, c->told == 1 ? " is" : "s are", c->platform->names[i],
-                                    w[i].bus);
-    return err;
+                               c->survey->wires[0].medium);
+    if (err == 0 && c->slower > 0)
+        err = note_slower(c, e);
+    return err == 0 && c->half > 0 ? note_half_duplex(c, e) : err;
 }
 
 int rg_survey_platform(void *surveys, struct rg_platform *platform, int nodes, double link_rate,
@@ -497,7 +521,8 @@ static void tell_rough(struct rg_job *job, const struct rg_platform *p,
     size_t size = sizeof job->rough;
     rg_job_predict(job, &form);
     double steps = form.messages / (double)job->nodes;
-    if (load->busiest_s > 1.02 * form.c_s && load->busiest_s > 0.02 * form.iteration_s)
+    if (!form.alone && load->busiest_s > 1.02 * form.c_s &&
+        load->busiest_s > 0.02 * form.iteration_s)
         snprintf(job->rough, size, "link %.60s is busy for %s an iteration; c is of ports",
                  load->busiest, rg_human_seconds(load->busiest_s, a));
     else if (load->slow_share < 0.99 && form.c_s > 0.02 * form.iteration_s)

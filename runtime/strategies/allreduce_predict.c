@@ -117,10 +117,28 @@ static double port_seconds(const struct rg_job *job, int rank, const struct rg_p
     return rg_board_busy_s(job->boards[rank], sent, received);
 }
 
+/* Of a ring. Without overlap a node's messages begin behind its own gradients, and half of them at
+ * least behind the slowest node's, whose part goes all the way round. */
+static void set_bounds(const struct rg_job *job, double first_s, double last_s,
+                       struct rg_prediction *p)
+{
+    double after = INFINITY;
+    bool bus = false;
+    for (int rank = 0; rank < job->nodes; rank++) {
+        after = fmin(after, after_sums(job, job->boards[rank]));
+        bus = bus || job->boards[rank]->port_bus_rate > 0;
+    }
+    p->bound = true; /* all steps are taken to be as slow as the slowest */
+    if (!rg_reduce_plan(job)->overlap)
+        p->least_s = fmax(last_s + p->c_s / 2, first_s + p->c_s) + after;
+    if (bus && first_s < 0.98 * last_s)
+        p->holds = "who has its gradients first has the port for itself";
+}
+
 void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
-    double *ready = calloc((size_t)plan->buckets, sizeof *ready), before_s = 0;
+    double *ready = calloc((size_t)plan->buckets, sizeof *ready), before_s = 0, first_s = INFINITY;
     RG_ASSERT(ready);
     p->overlap = plan->overlap;
     for (int b = 0; b < plan->buckets && job->nodes > 1; b++)
@@ -130,10 +148,13 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
     for (int rank = 0; rank < job->nodes; rank++) {
         if (!as_before(job, rank))
             before_s = before_sums(job, rank, ready);
+        first_s = fmin(first_s, before_s);
         p->T_A_s = fmax(p->T_A_s, compute_seconds(job, rank, before_s));
         p->c_s = fmax(p->c_s, port_seconds(job, rank, p));
     }
     p->iteration_s = iteration_seconds(job, ready);
+    if (plan->how.kind == RG_RING)
+        set_bounds(job, first_s, ready[plan->buckets - 1], p);
     if ((plan->how.kind == RG_TREE || plan->how.kind == RG_HALVING) &&
         job->nodes & (job->nodes - 1))
         p->holds = "nodes beyond a power of two need not wait for the others";

@@ -220,6 +220,7 @@ void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
         }
         p->iteration_s = fmax(p->iteration_s, ring->schedule->seconds(ring, forms));
     }
+    p->alone = !ring->schedule->overlaps && ring->replicas == 1;
     predict_traffic(ring, p);
     rg_predict_memory(job, p);
     if (ring->schedule->overlaps && p->c_s > p->T_A_s / 4)

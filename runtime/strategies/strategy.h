@@ -74,6 +74,9 @@ struct rg_prediction {
     double T_A_s, c_s;
     double iteration_s;
     const char *holds; /* why iteration_s is an estimate for such values; NULL: it is within 5 % */
+    bool alone;     /* one computation or message at a time: a sum, whatever boards and wires are */
+    bool bound;     /* no iteration takes longer than iteration_s, whatever the boards are */
+    double least_s; /* nor less than this, where it is more than c and T_A */
     uint64_t messages, values, payload_bytes;
     int bottleneck; /* the node whose memory is largest */
     uint64_t memory_bytes;

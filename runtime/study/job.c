@@ -246,6 +246,9 @@ const char *rg_job_rough(const struct rg_job *job, const struct rg_prediction *p
     bool alike, plain = is_plain(job, &alike), shared = rg_job_medium_rate(job) > 0;
     if (job->rough[0])
         return job->rough;
+    double least = fmax(p->least_s, fmax(p->c_s, p->T_A_s));
+    if (p->alone || (p->bound && p->iteration_s <= 1.05 * least))
+        return NULL; /* it is exact; or no run takes much less */
     if (plain || p->holds)
         return plain ? NULL : p->holds;
     if (!alike)

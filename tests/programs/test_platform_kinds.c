@@ -260,6 +260,35 @@ static void many_are_looked_at(void)
     free(text);
 }
 
+#define SPLIT(HOST)                                                                                \
+    "<link id=\"l" HOST "\" bandwidth=\"125MBps\" latency=\"25us\" "                               \
+    "sharing_policy=\"SPLITDUPLEX\"/>"
+#define CTN(HOST, WAY) "<link_ctn id=\"l" HOST "\" direction=\"" WAY "\"/>"
+#define PAIR(A, B)     "<route src=\"" A "\" dst=\"" B "\">" CTN(A, "UP") CTN(B, "DOWN") "</route>"
+#define UP(HOST)       "<route src=\"" HOST "\" dst=\"s\">" CTN(HOST, "UP") "</route>"
+
+/* Three hosts round a switch: routes that SimGrid puts together of two hops are those written out.
+ */
+static void routes_are_found_over_routers(void)
+{
+    static const char *const routings[] = {"Floyd", "Dijkstra", "DijkstraCache"};
+    static const char ends[] = HOSTS SPLIT("a") SPLIT("b") SPLIT("c");
+    char text[4000];
+    snprintf(text, sizeof text, "<zone id=\"z\" routing=\"Full\">" NAMED "%s%s</zone>", ends,
+             PAIR("a", "b") PAIR("a", "c") PAIR("b", "c"));
+    double wanted[2] = {number_of(text, "", "all-reduce", "time_s"),
+                        number_of(text, "", "server", "time_s")};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof text,
+                 "<zone id=\"z\" routing=\"%s\">" NAMED "%s<router id=\"s\"/>%s</zone>",
+                 routings[i], ends, UP("a") UP("b") UP("c"));
+        CU_ASSERT_DOUBLE_EQUAL(number_of(text, "", "all-reduce", "time_s"), wanted[0],
+                               1e-9 * wanted[0]);
+        CU_ASSERT_DOUBLE_EQUAL(number_of(text, "", "server", "time_s"), wanted[1],
+                               1e-9 * wanted[1]);
+    }
+}
+
 static void more_than_a_port_is_refused(void)
 {
     refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS LINK("ab", "") LINK("ac", "")
@@ -559,6 +588,7 @@ int main(int argc, char **argv)
         {"more than a port", more_than_a_port_is_refused},
         {"P-states", pstates_are_obeyed},
         {"watts", watts_may_be_two},
+        {"routes over routers", routes_are_found_over_routers},
         {"profiles", profiles_are_simulated},
         {"profiles and the digest", profiles_are_in_the_digest},
         {"refusals", refusals_name_the_reason},
