@@ -1,5 +1,5 @@
-"""The unit tests and those of the strategies as programs of another architecture, under qemu. On armhf a size_t
-and a long have 32 bits.
+"""The unit tests and those of the strategies, of the mem world and of sockets as programs of another architecture,
+under qemu. On armhf a size_t and a long have 32 bits.
 
     test_units.py aarch64|armhf
 
