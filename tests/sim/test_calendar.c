@@ -1,0 +1,348 @@
+/* What the calendar engine is made of, against values worked by hand and the definition of max-min
+ * fairness. */
+#include "sim/calendar/calendar.h"
+#include "sim/calendar/cores.h"
+#include "sim/calendar/sharing.h"
+
+#include "base/check.h"
+#include "base/random.h"
+#include "tests/support/suite.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { MOST = 64 };
+
+/* ---- dates ---- */
+
+struct note {
+    struct rg_timer timer;
+    int number;
+};
+
+static int fired[4 * MOST], fired_count;
+static double fired_at[4 * MOST];
+static struct rg_calendar calendar;
+
+static void note_fired(struct rg_timer *timer)
+{
+    fired_at[fired_count] = calendar.now;
+    fired[fired_count++] = ((struct note *)timer)->number;
+}
+
+static void go_on_until(double date)
+{
+    struct rg_timer *timer;
+    while ((timer = rg_calendar_first(&calendar)) != NULL && rg_timer_date(timer) <= date) {
+        calendar.now = rg_timer_date(timer);
+        rg_calendar_unset(timer);
+        timer->fire(timer);
+    }
+    calendar.now = date;
+}
+
+static void begin(void)
+{
+    rg_calendar_free(&calendar);
+    fired_count = 0;
+}
+
+static void test_dates(void)
+{
+    struct note notes[6];
+    begin();
+    for (int i = 0; i < 6; i++)
+        notes[i] = (struct note){{.fire = note_fired}, i};
+    rg_calendar_set(&calendar, &notes[0].timer, 3);
+    rg_calendar_set(&calendar, &notes[1].timer, 1);
+    rg_calendar_set(&calendar, &notes[2].timer, 3); /* after 0, at its date */
+    rg_calendar_set(&calendar, &notes[3].timer, 2);
+    rg_calendar_set(&calendar, &notes[4].timer, 1);
+    rg_calendar_set(&calendar, &notes[5].timer, 5);
+    rg_calendar_set(&calendar, &notes[4].timer, 4); /* another date: not at 1 any more */
+    rg_calendar_unset(&notes[3].timer);
+    CU_ASSERT(!rg_timer_is_due(&notes[3].timer));
+    go_on_until(4.5);
+    const int wanted[] = {1, 0, 2, 4};
+    CU_ASSERT_EQUAL(fired_count, 4);
+    CU_ASSERT_EQUAL(memcmp(fired, wanted, sizeof wanted), 0);
+    CU_ASSERT_EQUAL(rg_timer_date(rg_calendar_first(&calendar)), 5);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Thousands of dates, some of them equal, some taken back. */
+static void test_many_dates(void)
+{
+    enum { COUNT = 5000 };
+    struct note *notes = calloc(COUNT, sizeof *notes);
+    double dates[COUNT], last = 0;
+    int count = 0;
+    RG_ASSERT(notes);
+    begin();
+    for (int i = 0; i < COUNT; i++) {
+        double date = (double)(rg_mix64((uint64_t)i) % 2000) / 7;
+        notes[i].timer.fire = note_fired;
+        rg_calendar_set(&calendar, &notes[i].timer, date);
+        if (rg_mix64((uint64_t)i + COUNT) % 3 == 0)
+            rg_calendar_unset(&notes[i].timer);
+        else
+            dates[count++] = date;
+    }
+    qsort(dates, (size_t)count, sizeof *dates, by_value);
+    for (int i = 0; i < count; i++) {
+        struct rg_timer *timer = rg_calendar_first(&calendar);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(timer);
+        last = rg_timer_date(timer);
+        CU_ASSERT_EQUAL(last, dates[i]);
+        rg_calendar_unset(timer);
+    }
+    CU_ASSERT_PTR_NULL(rg_calendar_first(&calendar));
+    free(notes);
+}
+
+/* ---- cores ---- */
+
+struct job {
+    struct rg_core_task task;
+    double over_s;
+};
+
+static void note_over(struct rg_core_task *task)
+{
+    ((struct job *)task)->over_s = calendar.now;
+}
+
+static void begin_job(struct rg_cores *cores, struct job *job, double seconds)
+{
+    *job = (struct job){{.over = note_over}, -1};
+    rg_cores_begin(cores, &job->task, seconds);
+}
+
+static void test_cores(void)
+{
+    static const double watts[] = {1, 3, 4};
+    struct rg_cores cores;
+    struct job jobs[4];
+    begin();
+    rg_cores_open(&cores, &calendar, 2, watts);
+    go_on_until(1); /* idle: 1 J */
+    begin_job(&cores, &jobs[0], 1);
+    begin_job(&cores, &jobs[1], 1);
+    begin_job(&cores, &jobs[2], 2);
+    /* 2/3 of a core each until 2.5, then a core for the third, which has 1 s left: 3.5 */
+    go_on_until(3);
+    CU_ASSERT_DOUBLE_EQUAL(jobs[0].over_s, 2.5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(jobs[1].over_s, 2.5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(rg_cores_J(&cores), 1 + 1.5 * 4 + 0.5 * 3, 1e-12);
+    begin_job(&cores, &jobs[3], 5);
+    go_on_until(4);
+    CU_ASSERT_DOUBLE_EQUAL(jobs[2].over_s, 3.5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(rg_cores_stop(&cores, &jobs[3].task), 4, 1e-12);
+    go_on_until(20);
+    CU_ASSERT_EQUAL(jobs[3].over_s, -1);
+    CU_ASSERT_DOUBLE_EQUAL(rg_cores_J(&cores), 8.5 + 0.5 * 4 + 0.5 * 3 + 16, 1e-12);
+}
+
+/* ---- links ---- */
+
+struct flow {
+    struct rg_shared_flow flow;
+    struct rg_flow_end ends[4];
+    double over_s;
+};
+
+static struct rg_sharing sharing;
+
+static void flow_over(struct rg_timer *timer)
+{
+    struct flow *flow = (struct flow *)timer;
+    flow->over_s = calendar.now;
+    rg_flow_end(&sharing, &flow->flow);
+}
+
+static void begin_flow(struct flow *f, double bytes, struct rg_shared_link *a,
+                       struct rg_shared_link *b, struct rg_shared_link *c)
+{
+    struct rg_shared_link *links[] = {a, b, c};
+    *f = (struct flow){.flow = {.timer = {.fire = flow_over}, .ends = f->ends}, .over_s = -1};
+    for (int i = 0; i < 3; i++)
+        if (links[i])
+            f->ends[f->flow.count++].link = links[i];
+    rg_flow_begin(&sharing, &f->flow, bytes);
+}
+
+/* As the engine does: rates are solved for before time goes on. */
+static void flow_until(double date)
+{
+    for (;;) {
+        struct rg_timer *timer = rg_calendar_first(&calendar);
+        double next = timer ? rg_timer_date(timer) : INFINITY;
+        if (rg_sharing_changed(&sharing) && next > calendar.now)
+            rg_sharing_solve(&sharing);
+        else if (next <= date)
+            go_on_until(next);
+        else
+            break;
+    }
+    calendar.now = date;
+}
+
+static void begin_sharing(void)
+{
+    begin();
+    rg_sharing_free(&sharing);
+    sharing = (struct rg_sharing){.calendar = &calendar};
+}
+
+static void test_one_link(void)
+{
+    struct rg_shared_link link = {.bandwidth = 100};
+    struct flow f[3];
+    begin_sharing();
+    begin_flow(&f[0], 100, &link, NULL, NULL);
+    flow_until(0.5); /* alone: 50 bytes */
+    begin_flow(&f[1], 100, &link, NULL, NULL);
+    flow_until(10); /* 50 each until 1.5; then 50 bytes alone */
+    CU_ASSERT_DOUBLE_EQUAL(f[0].over_s, 1.5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(f[1].over_s, 2, 1e-12);
+    begin_flow(&f[2], 100, &link, &link, NULL); /* crosses it twice */
+    flow_until(20);
+    CU_ASSERT_DOUBLE_EQUAL(f[2].over_s, 12, 1e-12);
+}
+
+/* A trunk that is full with three flows, of which each has a link of its own, and is not with two:
+ * these must go on by themselves. */
+static void test_trunk(void)
+{
+    struct rg_shared_link trunk = {.bandwidth = 2}, own[3] = {{0}};
+    struct flow f[3];
+    begin_sharing();
+    for (int i = 0; i < 3; i++) {
+        own[i].bandwidth = 1;
+        begin_flow(&f[i], 2 + 2 * i, &trunk, &own[i], NULL);
+    }
+    flow_until(100);
+    /* 2/3 each until 3; then 1 each: 2 bytes left of the second, 4 of the third */
+    CU_ASSERT_DOUBLE_EQUAL(f[0].over_s, 3, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(f[1].over_s, 5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(f[2].over_s, 7, 1e-12);
+    CU_ASSERT_EQUAL(trunk.wanted, 0);
+}
+
+static void test_all_may_have_it(void)
+{
+    struct rg_shared_link fat = {.bandwidth = 10, .each = true}, narrow = {.bandwidth = 15};
+    struct flow f[3];
+    begin_sharing();
+    begin_flow(&f[0], 100, &fat, NULL, NULL);
+    begin_flow(&f[1], 100, &fat, &narrow, NULL);
+    begin_flow(&f[2], 100, &narrow, NULL, NULL);
+    flow_until(5);
+    rg_link_change(&sharing, &fat, 5); /* first: 50 left; second: 62.5; third has 10 then */
+    flow_until(100);
+    CU_ASSERT_DOUBLE_EQUAL(f[0].over_s, 15, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(f[2].over_s, 5 + 62.5 / 10, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(f[1].over_s, 5 + 62.5 / 5, 1e-12);
+}
+
+static void test_changes(void)
+{
+    struct rg_shared_link link = {.bandwidth = 100}, wide = {.bandwidth = 1000};
+    struct flow f[2];
+    begin_sharing();
+    begin_flow(&f[0], 1000, &link, &wide, NULL);
+    begin_flow(&f[1], 1000, &link, NULL, NULL);
+    flow_until(10); /* 500 left of each */
+    rg_link_change(&sharing, &link, 10);
+    flow_until(20); /* 450 */
+    rg_link_change(&sharing, &link, 1e6);
+    flow_until(100); /* the first has what the wide one lets it, the second the rest */
+    CU_ASSERT_DOUBLE_EQUAL(f[0].over_s, 20.45, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(f[1].over_s, 20 + 450 / (1e6 - 1000), 1e-9);
+}
+
+/* Max-min: no link passes more than it can, and every flow has one that is full and on which none
+ * is faster (Bertsekas and Gallager, section 6.5.2). */
+static void check_rates(const struct rg_shared_link *links, int link_count,
+                        const struct flow *flows, int flow_count)
+{
+    for (int i = 0; i < link_count; i++) {
+        double sum = 0;
+        for (struct rg_flow_end *end = links[i].flows; end; end = end->next)
+            sum += end->flow->rate;
+        CU_ASSERT(links[i].each || sum <= links[i].bandwidth * (1 + 1e-9));
+    }
+    for (int i = 0; i < flow_count; i++) {
+        const struct rg_shared_flow *f = &flows[i].flow;
+        bool held = flows[i].over_s >= 0;
+        for (int k = 0; k < f->count && !held; k++) {
+            const struct rg_shared_link *link = f->ends[k].link;
+            double sum = 0, fastest = 0;
+            for (struct rg_flow_end *end = link->flows; end; end = end->next) {
+                sum += end->flow->rate;
+                fastest = fmax(fastest, end->flow->rate);
+            }
+            held = link->each
+                       ? f->rate >= link->bandwidth * (1 - 1e-9)
+                       : sum >= link->bandwidth * (1 - 1e-9) && f->rate >= fastest * (1 - 1e-9);
+        }
+        CU_ASSERT(held);
+    }
+}
+
+static void test_random_networks(void)
+{
+    enum { LINKS = 9 };
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct rg_shared_link links[LINKS] = {{0}};
+        struct flow f[MOST];
+        uint64_t r = seed;
+        int flows = 1 + (int)(rg_mix64(seed) % MOST);
+        begin_sharing();
+        for (int i = 0; i < LINKS; i++) {
+            links[i].bandwidth = (double)(1 + (r = rg_mix64(r)) % 20);
+            links[i].each = (r >> 32) % 5 == 0;
+        }
+        for (int i = 0; i < flows; i++) {
+            struct rg_shared_link *a = &links[(r = rg_mix64(r)) % LINKS];
+            struct rg_shared_link *b = &links[(r >> 20) % LINKS], *c = &links[(r >> 40) % LINKS];
+            begin_flow(&f[i], (double)(1 + (r >> 50) % 100), a, b != a ? b : NULL,
+                       c != a && c != b && (r & 1) ? c : NULL);
+            if (i % 3 == 0) {
+                flow_until(calendar.now + 0.1);
+                rg_sharing_solve(&sharing);
+                check_rates(links, LINKS, f, i + 1);
+            }
+        }
+        rg_link_change(&sharing, &links[0], 7);
+        for (int i = 0; i < 50; i++) {
+            flow_until(calendar.now + 1);
+            rg_sharing_solve(&sharing);
+            check_rates(links, LINKS, f, flows);
+        }
+        flow_until(1e6);
+        for (int i = 0; i < flows; i++)
+            CU_ASSERT(f[i].over_s >= 0); /* none is forgotten */
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct suite_test tests[] = {
+        {"dates", test_dates},
+        {"many dates", test_many_dates},
+        {"cores", test_cores},
+        {"one link", test_one_link},
+        {"a trunk that is full at times", test_trunk},
+        {"links of which all may have all", test_all_may_have_it},
+        {"links that change", test_changes},
+        {"random networks", test_random_networks}};
+    int status = suite_main("calendar", tests, RG_COUNT(tests), argc, argv);
+    rg_calendar_free(&calendar);
+    rg_sharing_free(&sharing);
+    return status;
+}
