@@ -79,13 +79,15 @@ static struct rg_sim_options options_of(const struct rg_study *study, const stru
                                    .seed = study->scenario.seed};
 }
 
-static void name_engine(struct rg_run *run, enum rg_sim_engine engine, uint64_t near_ties)
+static void name_engine(struct rg_run *run, enum rg_sim_engine engine,
+                        const struct rg_sim_ties *ties)
 {
-    bool calendar = engine == RG_SIM_CALENDAR;
-    run->engine = (struct rg_run_engine){.known = true, .near_ties = -1};
+    run->engine = (struct rg_run_engine){.known = true, .ties = -1, .near_ties = -1};
     snprintf(run->engine.name, sizeof run->engine.name, "%s", rg_sim_engine_name(engine));
-    if (calendar)
-        run->engine.near_ties = (int64_t)RG_MIN(near_ties, (uint64_t)INT64_MAX);
+    if (engine == RG_SIM_SIMGRID)
+        return;
+    run->engine.ties = (int64_t)ties->same;
+    run->engine.near_ties = (int64_t)ties->near;
 }
 
 /* Once a process. */
@@ -94,17 +96,17 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
 {
     struct simulation *s = arg;
     struct rg_sim_options options = options_of(&s->ringsim->study, job, s->ringsim->engine);
-    uint64_t near_ties = 0;
+    struct rg_sim_ties ties = {0};
     struct rg_error e = {0};
     int *results = calloc((size_t)job->nodes, sizeof *results);
     RG_ASSERT(results);
     options.iteration = iteration;
     options.iteration_arg = iteration_arg;
-    options.near_ties = &near_ties;
+    options.ties = &ties;
     s->job = job;
     s->run = run;
     int result = rg_sim_run(&options, node_program, s, results, &e);
-    name_engine(run, rg_sim_engine_of(&options), near_ties);
+    name_engine(run, rg_sim_engine_of(&options), &ties);
     if (result && run->error_code == 0)
         run->error_code = result;
     if (run->error_code && run->status == RG_RUN_OK)

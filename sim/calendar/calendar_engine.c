@@ -47,9 +47,9 @@ struct engine {
     struct strands_found ready, round;
     struct rg_slow_links slow;
     struct rg_timer slow_change;
-    double *factor;     /* [slow.count] */
-    double slow_offset; /* of the training clock */
-    uint64_t made, near_ties;
+    double *factor;           /* [slow.count] */
+    double slow_offset;       /* of the training clock */
+    uint64_t made, near_ties; /* strands; dates, see RG_NEAR_DATE */
 };
 
 static struct engine *engine_of(const struct strand *s)
@@ -376,8 +376,8 @@ int rg_calendar_engine_run(const struct rg_sim_options *options,
     open_engine(&g, options);
     rg_strands_open(&g.strands, options, &ops, &g, program, arg, results, error);
     run(&g);
-    if (options->near_ties)
-        *options->near_ties = g.near_ties;
+    if (options->ties)
+        *options->ties = (struct rg_sim_ties){g.connections.ties, g.near_ties};
     int result = rg_strands_close(&g.strands);
     close_engine(&g, options->size);
     return result;

@@ -15,8 +15,7 @@
 /* What of the options the engine does not have: a text for a message; NULL: it has all. */
 const char *rg_calendar_engine_lacks(const struct rg_sim_options *options);
 
-/* As rg_sim_run. Where options->near_ties is not NULL it gets the number of dates that came so
- * close after another (RG_NEAR_DATE) that other rounding could have let them change places. */
+/* As rg_sim_run. */
 int rg_calendar_engine_run(const struct rg_sim_options *options,
                            const struct rg_calendar_platform *platform, rg_program_fn program,
                            void *arg, int *results, struct rg_error *error);

@@ -133,21 +133,27 @@ static void take_links(struct rg_carrier *m)
         m->flow.ends[i].link = &m->all->links[way->links[i]];
 }
 
+static double open_bucket(struct rg_connections *c, struct rg_bucket *b,
+                          const struct rg_board *board)
+{
+    c->ties += rg_bucket_is_contested(b, c->calendar->now);
+    return rg_bucket_open(b, board, c->calendar->now);
+}
+
 /* What the ports' buckets, or the sender's before a queue, let pass at once. */
 static double pass_at_once(struct rg_carrier *m, double bytes)
 {
     struct rg_connections *c = m->all;
-    const struct rg_connection *way = m->connection;
-    double now = c->calendar->now, credit = 0;
+    int source = m->connection->source, target = m->connection->target;
+    double credit = 0;
     if (c->buckets)
-        credit = rg_bucket_open(&c->buckets[2 * way->source], c->boards[way->source], now);
+        credit = open_bucket(c, &c->buckets[2 * source], c->boards[source]);
     if (c->buckets && !c->queues)
-        credit = fmin(
-            credit, rg_bucket_open(&c->buckets[2 * way->target + 1], c->boards[way->target], now));
+        credit = fmin(credit, open_bucket(c, &c->buckets[2 * target + 1], c->boards[target]));
     double at_once = fmin(bytes, floor(credit));
     if (c->queues)
-        rg_sim_queue_enter(&c->queues[way->target], &c->uplinks[way->source], &m->queue_flow,
-                           at_once, now);
+        rg_sim_queue_enter(&c->queues[target], &c->uplinks[source], &m->queue_flow, at_once,
+                           c->calendar->now);
     return at_once;
 }
 

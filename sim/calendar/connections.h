@@ -35,6 +35,7 @@ struct rg_connections {
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
     struct rg_sim_queue *queues;
     struct rg_connection *all;
+    uint64_t ties; /* see struct rg_sim_ties */
     struct rg_carrier *carriers, *idle;
 };
 

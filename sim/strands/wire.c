@@ -4,7 +4,6 @@
 
 #include "base/bytes.h"
 #include <math.h>
-#include <stdbool.h>
 
 /* A part of a byte is rounded up, but not what is due to rounding. */
 double rg_sim_wire_bytes(const struct rg_board *board, size_t bytes)
@@ -36,7 +35,7 @@ struct rg_bucket *rg_buckets_new(const struct rg_board *const *boards, int size)
         return NULL;
     struct rg_bucket *buckets = rg_sim_take(2 * (size_t)size, sizeof *buckets);
     for (int i = 0; i < 2 * size; i++)
-        buckets[i].level = boards[i / 2]->port_burst;
+        buckets[i] = (struct rg_bucket){.level = boards[i / 2]->port_burst, .asked = -1};
     return buckets;
 }
 
@@ -46,9 +45,15 @@ static double fill(const struct rg_bucket *b, const struct rg_board *board, doub
     return fmin(full, b->level + board->port_rate * (now - b->date) - passed);
 }
 
+bool rg_bucket_is_contested(const struct rg_bucket *b, double now)
+{
+    return b->asked == now;
+}
+
 double rg_bucket_open(struct rg_bucket *b, const struct rg_board *board, double now)
 {
     double credit = 0;
+    b->asked = now;
     if (b->flows++ == 0) {
         b->level = credit = fmax(0, fill(b, board, now));
         b->date = now;

@@ -4,6 +4,7 @@
 #define RG_SIM_WIRE_H
 
 #include "boards/board.h"
+#include <stdbool.h>
 
 /* Whole bytes on the wire of a message of so many (payload); board: the sender's, or NULL. */
 double rg_sim_wire_bytes(const struct rg_board *board, size_t bytes);
@@ -24,6 +25,7 @@ struct rg_bucket {
     double level, date; /* bytes at that date, when it last fell idle or began to work */
     double passed;      /* bytes since, in a busy time */
     int flows;
+    double asked; /* date of the last that opened it */
 };
 
 /* [2 * size], full: up and down of every rank's port; NULL where no board (NULL: none) has a burst.
@@ -32,6 +34,8 @@ struct rg_bucket *rg_buckets_new(const struct rg_board *const *boards, int size)
 /* A message begins now: bytes that the bucket lets pass at once. None while others are on the port:
  * they use up what flows in. */
 double rg_bucket_open(struct rg_bucket *b, const struct rg_board *board, double now);
+/* Has another opened it at this very date? Then the order of the two decides what each may pass. */
+bool rg_bucket_is_contested(const struct rg_bucket *b, double now);
 void rg_bucket_close(struct rg_bucket *b, const struct rg_board *board, double bytes, double now);
 
 #endif
