@@ -72,7 +72,7 @@ static struct rg_reduce_step step_of(const struct rg_allreduce *r, int step)
 /* Receives are posted two steps ahead; the sums' buffers alternate. */
 static int post(struct rg_allreduce *r, int step)
 {
-    if (step >= rg_reduce_steps(r->how, r->group.count))
+    if (step >= r->end)
         return 0;
     struct rg_reduce_step s = step_of(r, step);
     if (s.from < 0)
@@ -99,8 +99,8 @@ static int take_step(struct rg_allreduce *r, int t)
     }
     if (result == 0 && s.from >= 0)
         result = rg_wait(r->w, &r->in[t % 2]);
-    if (result == 0 && t == 0)
-        result = rg_wait(r->w, &r->out[1]);
+    if (result == 0 && t == r->first)
+        result = rg_wait(r->w, &r->out[(t + 1) % 2]);
     if (result == 0 && s.from >= 0 && s.add)
         result = rg_add(r->w, r->data + s.in.first, r->incoming[t % 2], s.in.count, t);
     return result ? result : post(r, t + 2);
@@ -117,30 +117,77 @@ void rg_allreduce_cancel(struct rg_allreduce *reduce)
     reduce->under_way = false;
 }
 
-int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
+/* Steps [first, end) of an all-reduce of these numbers. */
+static int prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count,
+                   int first, int end)
 {
-    RG_ASSERT(count <= reduce->capacity && !reduce->under_way);
+    RG_ASSERT(!reduce->under_way);
     if (reduce->group.count == 1)
         return 0;
     reduce->under_way = true;
     reduce->w = w;
     reduce->data = data;
     reduce->count = count;
-    int result = post(reduce, 0);
-    return result ? result : post(reduce, 1);
+    reduce->first = first;
+    reduce->end = end;
+    int result = post(reduce, first);
+    return result ? result : post(reduce, first + 1);
 }
 
-int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
+static int run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count,
+               int first, int end)
 {
-    int steps = rg_reduce_steps(reduce->how, reduce->group.count);
-    int result = reduce->under_way ? 0 : rg_allreduce_prepare(reduce, w, data, count);
-    RG_ASSERT(steps == 0 || (reduce->w == w && reduce->data == data && reduce->count == count));
-    for (int t = 0; t < steps && result == 0; t++)
+    int result = reduce->under_way ? 0 : prepare(reduce, w, data, count, first, end);
+    RG_ASSERT(reduce->group.count == 1 ||
+              (reduce->w == w && reduce->data == data && reduce->count == count &&
+               reduce->first == first && reduce->end == end));
+    for (int t = first; t < end && result == 0; t++)
         result = take_step(reduce, t);
     if (result)
         rg_allreduce_cancel(reduce);
     reduce->under_way = false;
     return result;
+}
+
+int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
+{
+    RG_ASSERT(count <= reduce->capacity);
+    return prepare(reduce, w, data, count, 0, rg_reduce_steps(reduce->how, reduce->group.count));
+}
+
+int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
+{
+    RG_ASSERT(count <= reduce->capacity);
+    return run(reduce, w, data, count, 0, rg_reduce_steps(reduce->how, reduce->group.count));
+}
+
+/* ---- its halves ---- */
+
+struct rg_piece rg_own_chunk(int members, int me, size_t count)
+{
+    return rg_chunk((struct rg_piece){0, count}, members, (me + 1) % members);
+}
+
+int rg_reduce_scatter_prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data,
+                              size_t count)
+{
+    RG_ASSERT(count <= reduce->capacity && reduce->how.kind == RG_RING);
+    return prepare(reduce, w, data, count, 0, reduce->group.count - 1);
+}
+
+int rg_reduce_scatter_run(struct rg_allreduce *reduce, struct rg_world *w, float *data,
+                          size_t count)
+{
+    RG_ASSERT(count <= reduce->capacity && reduce->how.kind == RG_RING);
+    return run(reduce, w, data, count, 0, reduce->group.count - 1);
+}
+
+/* Of any size, since it adds nothing and needs no room. */
+int rg_all_gather_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count)
+{
+    RG_ASSERT(reduce->how.kind == RG_RING);
+    int steps = reduce->group.count - 1;
+    return run(reduce, w, data, count, steps, 2 * steps);
 }
 
 int rg_allreduce_settle(struct rg_allreduce *reduce)

@@ -18,7 +18,7 @@ struct rg_group {
  *     is no power of two, the members beyond the largest in it give their numbers to another first
  *     and get the sums from it last, for 2 (alpha + n beta) more;
  *   hierarchical: groups of `inner` neighbours; a ring in each, then one across for every chunk,
- * and back: 2 (inner - 1 + N / inner - 1) alpha, of all numbers only an inner-th across groups. */
+ * and back: 2 (inner - 1 + N / inner - 1) alpha + 2 (N - 1) / N n beta. */
 enum rg_algorithm_kind { RG_RING, RG_TREE, RG_HALVING, RG_HIERARCHICAL };
 struct rg_algorithm {
     enum rg_algorithm_kind kind;
@@ -38,7 +38,8 @@ struct rg_allreduce {
     struct rg_world *w; /* of the last run, as what follows */
     float *data;
     size_t count;
-    int last_to; /* the member that it has sent to last */
+    int first, end; /* steps of it */
+    int last_to;    /* the member that it has sent to last */
     struct rg_request in[2], out[2];
 };
 
@@ -73,6 +74,25 @@ void rg_allreduce_cancel(struct rg_allreduce *reduce);
 /* to[i] += from[i], as a computation of this node; and its modelled seconds. */
 int rg_add(struct rg_world *w, float *to, const float *from, size_t count, int unit);
 double rg_add_s(const struct rg_board *board, int threads, size_t count);
+
+/* The two halves of it round a ring: after rg_reduce_scatter_run this member has the sums of its
+ * own chunk, in the same order of additions, and what is no use to anyone in the others; after
+ * rg_all_gather_run it has everyone's own chunk as they had it. The other chunks of data may be
+ * written from the moment rg_all_gather_run begins (somebody may be ahead). Otherwise as
+ * rg_allreduce_run, also with what prepare and settle do. */
+struct rg_piece {
+    size_t first, count;
+};
+struct rg_piece rg_own_chunk(int members, int me, size_t count);
+int rg_reduce_scatter_prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data,
+                              size_t count);
+int rg_reduce_scatter_run(struct rg_allreduce *reduce, struct rg_world *w, float *data,
+                          size_t count);
+int rg_all_gather_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count);
+double rg_reduce_scatter_seconds(const struct rg_board *const *boards, int stride, int threads,
+                                 int members, size_t count);
+double rg_all_gather_seconds(const struct rg_board *const *boards, int stride, int threads,
+                             int members, size_t count);
 
 /* Closed forms for one run: its time on the boards of the members (boards[0], boards[stride], ...;
  * the slowest hop and addition of every step set the pace), the additions of member `me` in it, and

@@ -33,8 +33,9 @@ double rg_allreduce_adds_s(struct rg_algorithm how, const struct rg_board *board
     return seconds;
 }
 
+/* So many hops of a chunk, and a node's additions if there are any. */
 static double ring_seconds(const struct rg_board *const *boards, int stride, int threads,
-                           int members, size_t count)
+                           int members, size_t count, int hops, bool add)
 {
     size_t bytes = sizeof(float) * rg_chunk((struct rg_piece){0, count}, members, 0).count;
     double hop = 0, adds = 0;
@@ -50,7 +51,19 @@ static double ring_seconds(const struct rg_board *const *boards, int stride, int
         hop = fmax(hop, rg_board_passing_hop_s(board, next, crossing, bytes));
         adds = fmax(adds, ring_adds_s(board, threads, members, members - 1, count));
     }
-    return 2 * (members - 1) * hop + adds;
+    return hops * hop + (add ? adds : 0);
+}
+
+double rg_reduce_scatter_seconds(const struct rg_board *const *boards, int stride, int threads,
+                                 int members, size_t count)
+{
+    return ring_seconds(boards, stride, threads, members, count, members - 1, true);
+}
+
+double rg_all_gather_seconds(const struct rg_board *const *boards, int stride, int threads,
+                             int members, size_t count)
+{
+    return ring_seconds(boards, stride, threads, members, count, members - 1, false);
 }
 
 /* Until the slowest member has received and added what is its in a step. */
@@ -80,7 +93,7 @@ double rg_allreduce_seconds(struct rg_algorithm how, const struct rg_board *cons
                             int stride, int threads, int members, size_t count)
 {
     if (how.kind == RG_RING)
-        return ring_seconds(boards, stride, threads, members, count);
+        return ring_seconds(boards, stride, threads, members, count, 2 * (members - 1), true);
     double seconds = 0;
     for (int t = 0; t < rg_reduce_steps(how, members); t++)
         seconds += step_seconds(how, boards, stride, threads, members, count, t);

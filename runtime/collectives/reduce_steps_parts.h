@@ -4,11 +4,6 @@
 
 #include "collectives/collectives.h"
 
-/* A run of floats of the data. */
-struct rg_piece {
-    size_t first, count;
-};
-
 /* What a member (an index) does in a step: sends a piece as it stands at the step's beginning, and
  * adds what it receives to its own, or puts it in its place. */
 struct rg_reduce_step {

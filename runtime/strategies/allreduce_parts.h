@@ -13,6 +13,7 @@ struct rg_reduce_plan {
     int *cut;
     struct rg_algorithm how;
     int steps;    /* that a node takes by itself before the parameters are averaged; 1: none */
+    int shard;    /* 1: each node has the optimizer's state of its chunks, 2: and their gradient */
     bool overlap; /* buckets are summed while the backward pass goes on */
 };
 
@@ -30,6 +31,33 @@ int rg_local_samples(const struct rg_job *job, int rank, int step);
 
 /* A pass over the parameters that weighs a node's for the mean, or divides the sum. */
 struct rg_cost rg_weighing_cost(const struct rg_job *job);
+
+/* ---- shards (allreduce_shards.c) ---- */
+
+struct rg_shards {
+    struct rg_world *w;
+    const struct rg_job *job;
+    struct rg_update *update; /* [buckets], each of this node's chunk of one */
+    struct rg_allreduce gather;
+    float *kept;      /* shard 2: the sums of its chunks, one after the other */
+    float *buffer[2]; /* shard 2: of the buckets that backward fills and that is being summed */
+};
+
+/* This rank's chunk of a bucket, in parameters of the network. */
+struct rg_piece rg_bucket_own(const struct rg_job *job, int rank, int b);
+/* Shard 2: how many buffers there are, and whose turn it is in bucket b. */
+int rg_bucket_buffers(const struct rg_job *job);
+float *rg_shards_buffer(const struct rg_shards *shards, int b);
+/* Counted bytes of rg_shards_open but for the first all-reduce's rooms. */
+uint64_t rg_shards_memory(const struct rg_job *job, int rank);
+int rg_shards_open(struct rg_shards *shards, struct rg_world *w, const struct rg_job *job);
+void rg_shards_close(struct rg_shards *shards);
+/* Shard 2: bucket b is summed; its buffer is free when this node's sends have arrived. */
+int rg_shards_keep(const struct rg_shards *shards, struct rg_world *w, int b);
+double rg_shards_keep_s(const struct rg_job *job, int rank, int b);
+/* All buckets are summed: step and all-gather. gradient: NULL with shard 2. */
+int rg_shards_step(struct rg_shards *shards, int64_t step, float *parameters, float *gradient);
+double rg_shards_update_s(const struct rg_job *job, int rank);
 
 /* Of struct rg_strategy. */
 uint64_t rg_reduce_node_memory(const struct rg_job *job, int rank);

@@ -7,10 +7,14 @@
 
 uint64_t rg_reduce_node_memory(const struct rg_job *job, int rank)
 {
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    int samples = rg_local_samples(job, rank, 0);
+    uint64_t replica =
+        plan->shard == 2 ? rg_replica_memory_bare(job, samples) : rg_replica_memory(job, samples);
+    uint64_t update =
+        plan->shard ? rg_shards_memory(job, rank) : rg_update_memory(job, job->network->parameters);
     return rg_size_plus(
-        rg_replica_memory(job, rg_local_samples(job, rank, 0)),
-        rg_update_memory(job, job->network->parameters) +
-            rg_allreduce_memory(rg_reduce_plan(job)->how, job->nodes, rank, rg_bucket_most(job)));
+        replica, update + rg_allreduce_memory(plan->how, job->nodes, rank, rg_bucket_most(job)));
 }
 
 struct rg_cost rg_weighing_cost(const struct rg_job *job)
@@ -64,8 +68,11 @@ static double before_sums(const struct rg_job *job, int rank, double *ready)
 }
 
 /* And after them: the update, or the division of the mean. */
-static double after_sums(const struct rg_job *job, const struct rg_board *board)
+static double after_sums(const struct rg_job *job, int rank)
 {
+    const struct rg_board *board = job->boards[rank];
+    if (rg_reduce_plan(job)->shard)
+        return rg_shards_update_s(job, rank);
     if (rg_reduce_plan(job)->steps == 1)
         return rg_update_s(job, board, job->network->parameters);
     return job->nodes > 1 ? weighing_s(job, board) : 0;
@@ -86,22 +93,53 @@ static double compute_seconds(const struct rg_job *job, int rank, double before_
     for (int b = 0; b < rg_reduce_plan(job)->buckets; b++)
         seconds += rg_allreduce_adds_s(rg_reduce_plan(job)->how, board, job->threads, job->nodes,
                                        rank, rg_bucket_count(job, b));
-    return seconds + after_sums(job, board);
+    for (int b = 0; b < rg_reduce_plan(job)->buckets && rg_reduce_plan(job)->shard == 2; b++)
+        seconds += rg_shards_keep_s(job, rank, b);
+    return seconds + after_sums(job, rank);
 }
 
-/* A bucket is summed when the slowest node has it ready and the one before it is done. */
+/* Summing a bucket, and with shards what is kept of it; and gathering its parameters. */
+static double bucket_seconds(const struct rg_job *job, int b)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    size_t count = rg_bucket_count(job, b);
+    double keep = 0;
+    for (int rank = 0; rank < job->nodes && plan->shard == 2; rank++)
+        keep = fmax(keep, rg_shards_keep_s(job, rank, b));
+    return plan->shard
+               ? rg_reduce_scatter_seconds(job->boards, 1, job->threads, job->nodes, count) + keep
+               : rg_allreduce_seconds(plan->how, job->boards, 1, job->threads, job->nodes, count);
+}
+
+static double gather_seconds(const struct rg_job *job)
+{
+    double seconds = 0;
+    for (int b = 0; b < rg_reduce_plan(job)->buckets && rg_reduce_plan(job)->shard; b++)
+        seconds += rg_all_gather_seconds(job->boards, 1, job->threads, job->nodes,
+                                         rg_bucket_count(job, b));
+    return seconds;
+}
+
+/* A bucket is summed when the slowest node has it ready and the one before it is done. With shard 2
+ * backward waits for a buffer: that of the bucket before, or where there are two, of the one before
+ * that. */
 static double iteration_seconds(const struct rg_job *job, const double *ready)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
-    double done = 0, whole = ready[plan->buckets - 1], after = 0;
-    for (int b = 0; b < plan->buckets; b++)
-        done = fmax(done, plan->overlap ? ready[b] : whole) +
-               rg_allreduce_seconds(plan->how, job->boards, 1, job->threads, job->nodes,
-                                    rg_bucket_count(job, b));
+    int last = plan->buckets - 1;
+    double done = 0, done_before = 0, late = 0, after = 0;
+    for (int b = 0; b <= last; b++) {
+        double buffer = rg_bucket_buffers(job) == 2 ? done_before : done;
+        if (plan->shard == 2 && b > 0)
+            late = fmax(late, buffer - ready[b - 1]);
+        done_before = done;
+        done = fmax(done, plan->overlap || plan->shard == 2 ? ready[b] + late : ready[last]) +
+               bucket_seconds(job, b);
+    }
     for (int rank = 0; rank < job->nodes; rank++)
-        if (!as_before(job, rank))
-            after = fmax(after, after_sums(job, job->boards[rank]));
-    return fmax(done, whole) + after;
+        if (plan->shard || !as_before(job, rank))
+            after = fmax(after, after_sums(job, rank));
+    return fmax(done, ready[last] + late) + after + gather_seconds(job);
 }
 
 /* Of the ring's nodes all carry as much, but for the remainders of chunks. */
@@ -125,7 +163,7 @@ static void set_bounds(const struct rg_job *job, double first_s, double last_s,
     double after = INFINITY;
     bool bus = false;
     for (int rank = 0; rank < job->nodes; rank++) {
-        after = fmin(after, after_sums(job, job->boards[rank]));
+        after = fmin(after, after_sums(job, rank));
         bus = bus || job->boards[rank]->port_bus_rate > 0;
     }
     p->bound = true; /* all steps are taken to be as slow as the slowest */
@@ -153,7 +191,7 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
         p->c_s = fmax(p->c_s, port_seconds(job, rank, p));
     }
     p->iteration_s = iteration_seconds(job, ready);
-    if (plan->how.kind == RG_RING)
+    if (plan->how.kind == RG_RING && !plan->shard)
         set_bounds(job, first_s, ready[plan->buckets - 1], p);
     if ((plan->how.kind == RG_TREE || plan->how.kind == RG_HALVING) &&
         job->nodes & (job->nodes - 1))

@@ -1,4 +1,5 @@
 /* A node of ring_allreduce at work. */
+#include "base/check.h"
 #include "strategies/allreduce_parts.h"
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@ struct node {
     struct rg_replica replica;
     struct rg_update update;
     struct rg_allreduce reduce;
+    struct rg_shards shards; /* instead of update */
 };
 
 void rg_reduce_close_node(void *state)
@@ -18,6 +20,8 @@ void rg_reduce_close_node(void *state)
     rg_allreduce_cancel(&node->reduce); /* what an error has left under way */
     rg_replica_close(&node->replica);
     rg_update_close(&node->update);
+    if (rg_reduce_plan(node->job)->shard)
+        rg_shards_close(&node->shards);
     free(node);
 }
 
@@ -30,31 +34,48 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
         return RG_ERR_NOMEM;
     node->w = w;
     node->job = job;
-    int result =
-        rg_replica_open(&node->replica, w, job, rg_local_samples(job, w->rank, 0), initial);
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    int samples = rg_local_samples(job, w->rank, 0);
+    int result = plan->shard == 2 ? rg_replica_open_bare(&node->replica, w, job, samples, initial)
+                                  : rg_replica_open(&node->replica, w, job, samples, initial);
     if (result == 0)
-        result =
-            rg_update_open(&node->update, w, job, &job->optimizer, 0, job->network->parameters);
+        result = plan->shard ? rg_shards_open(&node->shards, w, job)
+                             : rg_update_open(&node->update, w, job, &job->optimizer, 0,
+                                              job->network->parameters);
     if (result == 0)
-        result =
-            rg_allreduce_open(&node->reduce, w, (struct rg_group){0, 1, w->size},
-                              rg_reduce_plan(job)->how, rg_bucket_most(job), RG_TAG_COLLECTIVE);
+        result = rg_allreduce_open(&node->reduce, w, (struct rg_group){0, 1, w->size}, plan->how,
+                                   rg_bucket_most(job), RG_TAG_COLLECTIVE);
     return result;
+}
+
+/* Where the gradient of bucket b is. */
+static float *bucket_at(const struct node *node, int b)
+{
+    if (rg_reduce_plan(node->job)->shard == 2)
+        return rg_shards_buffer(&node->shards, b);
+    return node->replica.gradient + rg_bucket_first(node->job, b);
 }
 
 static int sum_bucket(struct node *node, struct rg_world *w, int b)
 {
-    return rg_allreduce_run(&node->reduce, w,
-                            node->replica.gradient + rg_bucket_first(node->job, b),
-                            rg_bucket_count(node->job, b));
+    const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
+    size_t count = rg_bucket_count(node->job, b);
+    if (!plan->shard)
+        return rg_allreduce_run(&node->reduce, w, bucket_at(node, b), count);
+    int result = rg_reduce_scatter_run(&node->reduce, w, bucket_at(node, b), count);
+    if (result || plan->shard < 2)
+        return result;
+    result = rg_shards_keep(&node->shards, w, b);
+    return result ? result : rg_allreduce_settle(&node->reduce);
 }
 
 /* Be ready for a neighbour that reaches bucket b first. */
 static int expect_bucket(struct node *node, struct rg_world *w, int b)
 {
-    return rg_allreduce_prepare(&node->reduce, w,
-                                node->replica.gradient + rg_bucket_first(node->job, b),
-                                rg_bucket_count(node->job, b));
+    size_t count = rg_bucket_count(node->job, b);
+    if (rg_reduce_plan(node->job)->shard)
+        return rg_reduce_scatter_prepare(&node->reduce, w, bucket_at(node, b), count);
+    return rg_allreduce_prepare(&node->reduce, w, bucket_at(node, b), count);
 }
 
 /* The strands of a node talk in messages to oneself of one number. */
@@ -73,10 +94,11 @@ static int hear(struct rg_world *w, uint32_t tag, int32_t *number)
 }
 
 /* The second strand: sums each bucket it is told of and answers with the outcome after the last one
- * of an iteration, until it is told -1. */
+ * of an iteration, or where buffers are waited for after each, until it is told -1. */
 static int sum_strand(struct rg_world *w, void *arg)
 {
     struct node *node = arg;
+    bool each = rg_reduce_plan(node->job)->shard == 2;
     int last = rg_reduce_plan(node->job)->buckets - 1, outcome = expect_bucket(node, w, 0);
     for (;;) {
         int32_t b;
@@ -91,23 +113,27 @@ static int sum_strand(struct rg_world *w, void *arg)
             outcome = expect_bucket(node, w, b < last ? b + 1 : 0);
         if (outcome == 0 && b == last)
             outcome = rg_allreduce_settle(&node->reduce);
-        if (b == last)
+        if (b == last || each)
             result = tell(w, TAG_DONE, outcome);
         if (result)
             return result;
     }
 }
 
-static int backward(struct node *node, bool overlapped)
+static int backward(struct node *node, int b)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
     int result = 0;
-    for (int b = 0; b < plan->buckets && result == 0; b++) {
-        for (int l = plan->cut[b] - 1; l >= plan->cut[b + 1] && result == 0; l--)
-            result = rg_replica_backward_layer(&node->replica, l, false, l);
-        if (result == 0 && overlapped)
-            result = tell(node->w, TAG_READY, b);
-    }
+    for (int l = plan->cut[b] - 1; l >= plan->cut[b + 1] && result == 0; l--)
+        result = rg_replica_backward_layer(&node->replica, l, false, l);
+    return result;
+}
+
+static int backward_all(struct node *node)
+{
+    int result = 0;
+    for (int b = 0; b < rg_reduce_plan(node->job)->buckets && result == 0; b++)
+        result = backward(node, b);
     return result;
 }
 
@@ -119,23 +145,69 @@ static int sum_buckets(struct node *node)
     return result;
 }
 
+/* What the second strand has to say of a bucket's sums. */
+static int hear_outcome(struct node *node)
+{
+    int32_t outcome = 0;
+    int result = hear(node->w, TAG_DONE, &outcome);
+    return result ? result : outcome;
+}
+
+static int sum_while_backward(struct node *node)
+{
+    int buckets = rg_reduce_plan(node->job)->buckets, result = 0;
+    for (int b = 0; b < buckets && result == 0; b++) {
+        result = backward(node, b);
+        if (result == 0)
+            result = tell(node->w, TAG_READY, b);
+    }
+    return result ? result : hear_outcome(node);
+}
+
+/* Shard 2: backward fills buffers that are free again when the bucket in them is summed. */
+static int sum_through_buffers(struct node *node, bool overlapped)
+{
+    int buckets = rg_reduce_plan(node->job)->buckets, result = 0;
+    int ahead = overlapped ? rg_bucket_buffers(node->job) : 0;
+    for (int b = 0; b < buckets && result == 0; b++) {
+        if (overlapped && b >= ahead)
+            result = hear_outcome(node);
+        node->replica.gradient = rg_shards_buffer(&node->shards, b);
+        node->replica.gradient_first = rg_bucket_first(node->job, b);
+        if (result == 0)
+            result = backward(node, b);
+        if (result == 0)
+            result = overlapped ? tell(node->w, TAG_READY, b) : sum_bucket(node, node->w, b);
+    }
+    for (int b = buckets - RG_MIN(ahead, buckets); b < buckets && result == 0; b++)
+        result = hear_outcome(node);
+    return result;
+}
+
+static int backward_and_sum(struct node *node, bool overlapped)
+{
+    if (rg_reduce_plan(node->job)->shard == 2)
+        return sum_through_buffers(node, overlapped);
+    if (overlapped)
+        return sum_while_backward(node);
+    int result = backward_all(node);
+    return result ? result : sum_buckets(node);
+}
+
 /* One step of all nodes together, on the sum of their gradients. */
 static int take_step(struct node *node, int64_t i, bool overlapped)
 {
     const struct rg_job *job = node->job;
-    int result =
-        rg_replica_forward(&node->replica, i, rg_job_share_first(job, job->nodes, node->w->rank),
-                           rg_job_share(job, job->nodes, node->w->rank), -1);
+    struct rg_replica *replica = &node->replica;
+    int result = rg_replica_forward(replica, i, rg_job_share_first(job, job->nodes, node->w->rank),
+                                    rg_job_share(job, job->nodes, node->w->rank), -1);
     if (result == 0)
-        result = backward(node, overlapped);
-    int32_t outcome = 0;
-    if (result == 0)
-        result = overlapped ? hear(node->w, TAG_DONE, &outcome) : sum_buckets(node);
-    if (result == 0)
-        result = outcome;
-    if (result == 0)
-        result = rg_update_run(&node->update, node->w, i + 1, node->replica.parameters,
-                               node->replica.gradient);
+        result = backward_and_sum(node, overlapped);
+    if (result == 0 && rg_reduce_plan(job)->shard)
+        result = rg_shards_step(&node->shards, i + 1, replica->parameters, replica->gradient);
+    else if (result == 0)
+        result =
+            rg_update_run(&node->update, node->w, i + 1, replica->parameters, replica->gradient);
     if (result == 0 && !overlapped)
         result = rg_allreduce_settle(&node->reduce);
     return result;
@@ -153,7 +225,7 @@ static int local_step(struct node *node, int64_t i, int step)
     replica->mean_of = rg_local_samples(job, rank, step);
     int result = rg_replica_forward(replica, i, first, replica->mean_of, step);
     if (result == 0)
-        result = backward(node, false);
+        result = backward_all(node);
     return result ? result
                   : rg_update_run(&node->update, node->w, i * steps + step + 1, replica->parameters,
                                   replica->gradient);
@@ -231,6 +303,7 @@ int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg)
                                 node->replica.parameters, visit, arg);
 }
 
+/* With shards, where parameters were being gathered some are an update ahead of the others. */
 const float *rg_reduce_held(void *state, size_t *first, size_t *count)
 {
     struct node *s = state;

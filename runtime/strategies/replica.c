@@ -40,12 +40,23 @@ static struct sizes sizes_of(const struct rg_job *job, int capacity)
                           .scratch = rg_stage_scratch(&stage, capacity)};
 }
 
-uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
+/* With so many vectors of all parameters. */
+static uint64_t memory_with(const struct rg_job *job, int capacity, uint64_t vectors)
 {
     struct sizes s = sizes_of(job, capacity);
-    uint64_t floats = rg_size_plus(2 * s.parameters + s.x + s.classes + 2 * s.dx,
+    uint64_t floats = rg_size_plus(vectors * s.parameters + s.x + s.classes + 2 * s.dx,
                                    rg_size_plus(s.stash, s.scratch));
     return rg_size_plus(rg_size_times(floats, sizeof(float)), (uint64_t)capacity);
+}
+
+uint64_t rg_replica_memory_bare(const struct rg_job *job, int capacity)
+{
+    return memory_with(job, capacity, 1);
+}
+
+uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
+{
+    return memory_with(job, capacity, 2);
 }
 
 static int fill_work(struct rg_replica *r, struct rg_replica_work *work, int n)
@@ -65,8 +76,8 @@ static int fill_work(struct rg_replica *r, struct rg_replica_work *work, int n)
     return 0;
 }
 
-int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
-                    int capacity, const float *initial)
+int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                         int capacity, const float *initial)
 {
     struct sizes s = sizes_of(job, capacity);
     *r = (struct rg_replica){.w = w,
@@ -75,7 +86,6 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
                              .capacity = capacity,
                              .mean_of = job->batch};
     r->parameters = rg_mem_floats(w->mem, s.parameters);
-    r->gradient = rg_mem_floats(w->mem, s.parameters);
     r->x = rg_mem_floats(w->mem, s.x);
     r->stash = rg_mem_floats(w->mem, s.stash);
     r->dy = rg_mem_floats(w->mem, s.classes);
@@ -83,8 +93,8 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
     r->dx[1] = rg_mem_floats(w->mem, s.dx);
     r->scratch = rg_mem_floats(w->mem, s.scratch);
     r->labels = rg_mem_alloc(w->mem, (size_t)capacity, 0);
-    if (!r->parameters || !r->gradient || !r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] ||
-        !r->scratch || !r->labels)
+    if (!r->parameters || !r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] || !r->scratch ||
+        !r->labels)
         return RG_ERR_NOMEM;
     int result = fill_work(r, &r->work[0], capacity);
     if (result == 0)
@@ -100,6 +110,15 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
                                      r->parameters);
     }
     return result;
+}
+
+int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                    int capacity, const float *initial)
+{
+    int result = rg_replica_open_bare(r, w, job, capacity, initial);
+    if (result == 0)
+        r->gradient = rg_mem_floats(w->mem, job->network->parameters);
+    return result == 0 && !r->gradient ? RG_ERR_NOMEM : result;
 }
 
 void rg_replica_close(struct rg_replica *r)
@@ -182,7 +201,7 @@ static void do_backward(void *arg)
     struct rg_stage layer = one_layer(r->job->network, l);
     size_t at = rg_network_offset(r->job->network, l);
     float *dy = l == last ? r->dy : r->dx[(l + 1) % 2], *dx = l > 0 ? r->dx[l % 2] : NULL;
-    float *w = r->parameters + at, *dw = r->gradient + at;
+    float *w = r->parameters + at, *dw = r->gradient + (at - r->gradient_first);
     if (r->fused)
         rg_stage_backward_sgd(&layer, p->n, w, input_of(r, l), stash_of(r, l), dy, dx, dw,
                               rg_optimizer_rate(&r->job->optimizer, r->iteration + 1), r->scratch);

@@ -20,6 +20,7 @@ struct rg_replica {
     int mean_of;           /* gradients are sums over samples, divided by so many: job->batch */
     bool fused;            /* backward also takes the step of plain SGD, see rg_update_is_fusible */
     struct rg_feed feed;
+    size_t gradient_first; /* the parameter that gradient[0] is of */
     float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
     uint8_t *labels;
     struct rg_replica_work work[2]; /* for `capacity` samples and for one less */
@@ -31,6 +32,11 @@ struct rg_replica {
 uint64_t rg_replica_memory(const struct rg_job *job, int capacity);
 int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
                     int capacity, const float *initial);
+/* The same without a gradient: before backward of a layer the caller sets `gradient` to where that
+ * layer's goes, and gradient_first. */
+uint64_t rg_replica_memory_bare(const struct rg_job *job, int capacity);
+int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                         int capacity, const float *initial);
 void rg_replica_close(struct rg_replica *r);
 
 /* Gather samples [first, first + n) of the iteration's batch, forward, loss. n is `capacity` or one

@@ -10,7 +10,7 @@
 #include "strategies/allreduce_parts.h"
 #include <stdlib.h>
 
-enum { BUCKETS, OVERLAP, SHARES, ALGORITHM, GROUP, LOCAL_STEPS };
+enum { BUCKETS, OVERLAP, SHARES, ALGORITHM, GROUP, LOCAL_STEPS, SHARD };
 
 static const struct rg_param params[] = {
     [BUCKETS] = {"buckets", RG_PARAM_COUNT, "4", 1, 1e6, NULL,
@@ -22,7 +22,7 @@ static const struct rg_param params[] = {
         {"algorithm", RG_PARAM_CHOICE, "ring", 0, 0, "ring|tree|halving-doubling|hierarchical",
          "how gradients are summed. ring: fewest bytes; tree: fewest messages; halving-\n"
          "doubling: bytes of the ring in fewer steps; hierarchical: rings in groups, then\n"
-         "across them, which crosses the links between groups least",
+         "across them: as many bytes in fewer steps",
          .later = true},
     [GROUP] = {"group", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
                "hierarchical: nodes of a group (neighbours by rank), such as those of one switch;\n"
@@ -32,6 +32,10 @@ static const struct rg_param params[] = {
                      "steps that a node takes by itself in an iteration, each on as large a part\n"
                      "of its share of the batch; then the parameters are averaged, not gradients",
                      .later = true},
+    [SHARD] = {"shard", RG_PARAM_COUNT, "0", 0, 2, NULL,
+               "ZeRO. 1: a node has the optimizer's state of its part alone, updates that and\n"
+               "gathers the rest; 2: nor does it keep the gradient of other parts",
+               .later = true},
     {0}};
 
 /* Where bucket b ends, n of them: the first layer, from the end, at which the buckets so far hold
@@ -82,6 +86,26 @@ static int check_algorithm(struct rg_job *job, struct rg_algorithm *how, struct 
     return 0;
 }
 
+static int check_shard(const struct rg_job *job, struct rg_error *e)
+{
+    long shard = job->values[SHARD].number;
+    if (shard > 0 && job->values[ALGORITHM].number != RG_RING)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "shard=\"%ld\" is for algorithm=\"ring\", whose nodes end with a chunk each",
+                       shard);
+    if (shard > 0 && job->values[LOCAL_STEPS].number > 1)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "shard=\"%ld\" is for local-steps=\"1\": a node that takes steps by itself "
+                       "needs the optimizer's state of all parameters",
+                       shard);
+    if (shard > 0 && job->optimizer.clip > 0 && job->nodes > 1)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "shard=\"%ld\" is for training without clip: no node has a layer's whole "
+                       "gradient",
+                       shard);
+    return 0;
+}
+
 static int check(struct rg_job *job, struct rg_error *e)
 {
     if (job->nodes > job->batch)
@@ -93,6 +117,8 @@ static int check(struct rg_job *job, struct rg_error *e)
     struct rg_algorithm how = {0};
     if (err == 0)
         err = check_algorithm(job, &how, e);
+    if (err == 0)
+        err = check_shard(job, e);
     if (err)
         return err;
     int buckets = (int)RG_MIN(job->values[BUCKETS].number, job->network->layer_count);
@@ -108,6 +134,7 @@ static int check(struct rg_job *job, struct rg_error *e)
         plan->cut[b] = bucket_cut(job, buckets, b, plan->cut[b - 1]);
     plan->how = how;
     plan->steps = (int)job->values[LOCAL_STEPS].number;
+    plan->shard = (int)job->values[SHARD].number;
     plan->overlap = job->values[OVERLAP].number == 0 && plan->steps == 1 && job->nodes > 1;
     return 0;
 }

@@ -12,7 +12,7 @@ static const int NODES[] = {1, 2, 3, 5, 8};
 
 static void open_with(struct rg_study *study, int nodes, const char *sets)
 {
-    char all[256];
+    char all[300];
     snprintf(all, sizeof all, "nodes=%d %s", nodes, sets);
     CU_ASSERT_FATAL(harness_open(study, "matrix-allreduce.xml", all));
 }
@@ -246,9 +246,11 @@ static int train_serially(struct rg_world *w, void *arg)
 
 static void local_steps_are_what_a_serial_program_takes(void)
 {
-    static const char *const sets[] = {"", "optimizer=adam learning-rate=0.003",
-                                       "optimizer=sgd clip=0.5 rate-ramp=20 local.buckets=1",
-                                       "local-uneven.shares=3,11,10"};
+    static const char *const sets[] = {
+        "", "optimizer=adam learning-rate=0.003",
+        "optimizer=sgd clip=0.5 rate-ramp=20 local.buckets=1 shard-1.shard=0 "
+        "shard-2.shard=0 shard-1-waiting.shard=0 shard-2-waiting.shard=0",
+        "local-uneven.shares=3,11,10"};
     EACH(i, sets)
     {
         static const char *const labels[] = {"local", "local-uneven"};
@@ -279,6 +281,109 @@ static void local_steps_are_what_a_serial_program_takes(void)
     }
 }
 
+/* ---- shards ---- */
+
+static const char *const SHARDED[] = {"shard-1", "shard-2", "shard-1-waiting", "shard-2-waiting"};
+
+/* Buckets of one layer, uneven ones, and all in one; states of none, one and two vectors. */
+static void shards_give_the_bits_of_the_whole(void)
+{
+    static const char *const optimizers[] = {"adam learning-rate=0.01 rate-ramp=5", "momentum",
+                                             "sgd"};
+    static const int buckets[] = {1, 3, 5, 100};
+    EACH(n, NODES)
+    EACH(o, optimizers)
+    {
+        struct rg_study study;
+        char sets[256], want[65], have[65];
+        int b = buckets[(n + o) % RG_COUNT(buckets)];
+        snprintf(sets, sizeof sets,
+                 "optimizer=%s shard-1.buckets=%d shard-2.buckets=%d shard-1-waiting.buckets=%d "
+                 "plain.buckets=%d shard-2-waiting.buckets=%d",
+                 optimizers[o], b, b, b, b, b);
+        open_with(&study, NODES[n], sets);
+        digest_of(&study, "plain", &(struct harness_options){.seed = 1}, want);
+        EACH(i, SHARDED)
+        {
+            const struct harness_options options = {
+                .seed = n + 10 * i, .jitter = (double)i, .free_transfers = i == 2};
+            digest_of(&study, SHARDED[i], &options, have);
+            CU_ASSERT_STRING_EQUAL(have, want);
+        }
+        rg_study_close(&study);
+    }
+}
+
+/* Floats of bucket b that rank r of n has after a reduce-scatter: chunk r + 1 mod n, where the
+ * first count mod n have one more. */
+static uint64_t own_of(const struct rg_job *job, int rank)
+{
+    uint64_t own = 0;
+    for (int b = 0; b < rg_reduce_plan(job)->buckets; b++) {
+        size_t count = rg_bucket_count(job, b), n = (size_t)job->nodes;
+        own += count / n + ((size_t)(rank + 1) % n < count % n);
+    }
+    return own;
+}
+
+/* With Adam: 4 P (2 + 2), 4 P (2 + 2/N), 4 (P + b + 3 P/N) bytes beside activations; another b
+ * where a bucket is filled while one is summed. */
+static void shards_take_the_memory_of_the_paper(void)
+{
+    EACH(n, NODES)
+    {
+        struct rg_study study;
+        open_with(&study, NODES[n], "optimizer=adam");
+        const struct rg_job *plain = harness_job(&study, "plain"), *sharded[4];
+        uint64_t P = plain->network->parameters, together = 0;
+        EACH(i, SHARDED)
+        sharded[i] = harness_job(&study, SHARDED[i]);
+        for (int rank = 0; rank < NODES[n]; rank++) {
+            uint64_t own = own_of(plain, rank), b = rg_bucket_most(plain);
+            uint64_t all = plain->strategy->memory(plain, rank);
+            int more = NODES[n] > 1;
+            together += own;
+            CU_ASSERT_EQUAL(all - plain->strategy->memory(sharded[0], rank), 4 * 2 * (P - own));
+            CU_ASSERT_EQUAL(all - plain->strategy->memory(sharded[2], rank), 4 * 2 * (P - own));
+            CU_ASSERT_EQUAL(plain->strategy->memory(sharded[1], rank) + 4 * 3 * P,
+                            all + 4 * (3 * own + (more + 1) * b));
+            CU_ASSERT_EQUAL(plain->strategy->memory(sharded[3], rank) + 4 * 3 * P,
+                            all + 4 * (3 * own + b));
+        }
+        CU_ASSERT_EQUAL(together, P);
+        rg_study_close(&study);
+    }
+}
+
+/* ---- bad input ---- */
+
+static void what_does_not_fit_is_refused(void)
+{
+    static const char *const cases[][2] = {
+        {"tree.group=2", "group=\"2\" is for algorithm=\"hierarchical\""},
+        {"hierarchical.group=3", "group=\"3\" does not divide 8 nodes"},
+        {"local.local-steps=4", "local-steps=\"4\" needs as many samples"},
+        {"shard-1.algorithm=tree", "shard=\"1\" is for algorithm=\"ring\""},
+        {"shard-2.local-steps=2", "shard=\"2\" is for local-steps=\"1\""},
+        {"clip=1", "shard=\"1\" is for training without clip"},
+        {"shard-1.shard=4", "0 to 2"}};
+    EACH(i, cases)
+    {
+        char nodes[] = "nodes=8", set[64], *list[] = {nodes, set};
+        struct rg_study study;
+        struct rg_error e = {0};
+        snprintf(set, sizeof set, "%s", cases[i][0]);
+        int result = rg_study_open(RG_SOURCE_DIR "/tests/data/matrix-allreduce.xml", list, 2, NULL,
+                                   0, &study, &e);
+        CU_ASSERT_EQUAL(result, RG_ERR_INVALID);
+        if (!strstr(e.text, cases[i][1]))
+            printf("%s: %s\n", set, e.text);
+        CU_ASSERT_PTR_NOT_NULL(strstr(e.text, cases[i][1]));
+        if (result == 0)
+            rg_study_close(&study);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
@@ -290,6 +395,9 @@ int main(int argc, char **argv)
         {"one local step is none, and one node is single", local_steps_at_their_ends},
         {"local steps are what a serial program takes",
          local_steps_are_what_a_serial_program_takes},
+        {"shards give the bits of the whole", shards_give_the_bits_of_the_whole},
+        {"shards take the memory of the paper", shards_take_the_memory_of_the_paper},
+        {"what does not fit is refused", what_does_not_fit_is_refused},
     };
     rg_blas_setup(argv);
     return suite_main("allreduce", tests, sizeof tests / sizeof *tests, argc, argv);
