@@ -153,8 +153,8 @@ static void replica_forms(const struct rg_ring *ring, int replica, struct rg_sta
         forms[s] = forms_of(ring, replica * ring->stages + s, s);
     double round = forms[0].loss;
     for (int s = ring->stages - 1; s >= 0; s--) {
-        round += forms[s].forward + forms[s].backward - forms[s].weights;
-        round += forms[s].out + forms[s].back;
+        double backward = forms[s].backward - forms[s].weights;
+        round += forms[s].forward + backward + forms[s].out + forms[s].back;
         forms[s].round = round;
     }
 }
