@@ -135,14 +135,18 @@ static int start(struct survey *s, const struct rg_platform *p, struct rg_error 
     return 0;
 }
 
-/* SimGrid's first line, without its brackets of place and time and its own file. */
+/* SimGrid's first line, without its brackets of place and time, its own file, and a line of what
+ * was made of the platform. */
 static const char *first_line(char *text)
 {
+    static const char made[] = "Parse error at /proc/";
     text[strcspn(text, "\n")] = 0;
     for (const char *end;; text = (char *)end + 1 + strspn(end + 1, " ")) {
         end = text[0] == '[' ? strchr(text, ']') : NULL;
         if (!end && strncmp(text, "./", 2) == 0)
             end = strchr(text, ' ');
+        if (!end && strncmp(text, made, sizeof made - 1) == 0)
+            end = strstr(text, ": ");
         if (!end)
             return text;
     }

@@ -206,6 +206,15 @@ static bool uneven(const struct rg_ring *ring, const struct rg_stage_forms *form
     return most * ring->stages > 1.1 * sum;
 }
 
+/* Seconds that a unit is on the wire, latencies and all, on its way round a replica's ring. */
+static double travels_s(const struct rg_ring *ring, const struct rg_stage_forms *forms)
+{
+    double seconds = 0;
+    for (int s = 0; s < ring->stages; s++)
+        seconds += forms[s].out + forms[s].back;
+    return seconds;
+}
+
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
 {
     const struct rg_job *job = ring->job;
@@ -225,6 +234,8 @@ void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
     rg_predict_memory(job, p);
     if (ring->schedule->overlaps && p->c_s > p->T_A_s / 4)
         p->holds = "forms of schedules are for c up to a quarter of T_A";
+    else if (ring->schedule->overlaps && travels_s(ring, forms) > p->T_A_s)
+        p->holds = "forms of schedules are for trips round the ring of up to T_A";
     else if (ring->schedule->overlaps && uneven(ring, forms))
         p->holds = "forms of schedules are for equal stages";
     free(forms);

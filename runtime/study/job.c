@@ -223,7 +223,12 @@ void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction)
     if (medium > 0) {
         struct crossing crossing = {.job = job};
         rg_job_flows(job, add_crossing, &crossing);
-        prediction->c_s = fmax(prediction->c_s, crossing.bytes / medium);
+        double c_s = crossing.bytes / medium, beside = prediction->iteration_s;
+        beside -=
+            2 * prediction->c_s; /* what is no port's time, either way: latencies, computing */
+        if (c_s > prediction->iteration_s && beside > 0.05 * c_s && !prediction->holds)
+            prediction->holds = "what comes on top of the medium's time is left out";
+        prediction->c_s = fmax(prediction->c_s, c_s);
     }
     if (medium > 0 || rg_job_has_bus(job))
         prediction->iteration_s =

@@ -450,6 +450,9 @@ static void profiles_are_simulated(void)
                            "", "server", "time_s");
     double near = number_of(CHANGING(LINK("u", "") LINK("d", ""), ""), "", "server", "time_s");
     CU_ASSERT_DOUBLE_EQUAL(far - near, 40 * 1e-3, 1e-3 + 1e-6);
+    refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS
+            "<link id=\"l\" bandwidth=\"1gbps\" latency=\"1us\"/></zone>",
+            "", "SimGrid cannot use it: unknown unit: gbps");
     refuses(CHANGING(LINK("u", " state_file=\"slow.profile\"") LINK("d", ""), ""), "", "<faults>");
     scratch_text("fast.profile", "1 1e9\n");
     refuses(CHANGING(LINK("u", " bandwidth_file=\"fast.profile\"") LINK("d", ""), ""), "",

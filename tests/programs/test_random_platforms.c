@@ -275,19 +275,30 @@ static void try(int seed)
     json_decref(result);
 }
 
+/* Where a form once did not hold and was not said to be rough: gradients ready at other dates
+ * before half-duplex ports, latencies on top of a medium's time, a pipeline of long trips. */
+static void platforms_that_found_something(void)
+{
+    static const int seeds[] = {2404, 6573, 8236};
+    for (size_t i = 0; i < RG_COUNT(seeds); i++)
+        try(seeds[i]);
+    run = refused = rough = 0;
+}
+
 static void random_platforms(void)
 {
     for (int seed = first; seed < first + count; seed++)
         try(seed);
     printf("%d platforms, %d refused, %d rough\n", run, refused, rough);
     CU_ASSERT_TRUE(refused < run / 2);
-    CU_ASSERT_TRUE(rough < run - run / 10);
+    CU_ASSERT_TRUE(rough < run - run / 5);
 }
 
 int main(int argc, char **argv)
 {
-    const struct suite_test tests[] = {{"random platforms", random_platforms}};
+    const struct suite_test tests[] = {{"that found something", platforms_that_found_something},
+                                       {"random platforms", random_platforms}};
     count = argc > 1 ? atoi(argv[1]) : count;
     first = argc > 2 ? atoi(argv[2]) : first;
-    return suite_main("random platforms", tests, 1, 1, argv);
+    return suite_main("random platforms", tests, 2, 1, argv);
 }
