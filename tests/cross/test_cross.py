@@ -1,6 +1,7 @@
 """One scenario trained by processes of another architecture under qemu (emulated, not boards), alone and
 mixed with native ones, against native ones alone: the same accuracy, weights within 1e-4. And one whose
-partition the two would not choose alike: whatever rank is of the other kind, all have rank 0's plan.
+partition the two would not choose alike: whatever rank is of the other kind, all have rank 0's plan. And one with
+sums of 64 numbers: the weights of one machine to the last bit, or it is told why they may not be.
 
     test_cross.py aarch64|armhf RINGNODE
 
@@ -23,6 +24,10 @@ from ports import free_ports  # noqa: E402
 SCENARIO = os.path.join(SOURCE, "scenarios", "iris-3.xml")
 CLOSE_PLANS = os.path.join(SOURCE, "tests", "data", "close-plans.xml")
 LABELS = ("single", "ring", "ringtmp", "server")
+SUMS = os.path.join(SOURCE, "tests", "data", "matrix.xml")
+# What each runs, and what is said of it beside x86-64's Sandybridge for sums of 64.
+KERNELS = {"aarch64": ("armv8", "OpenBLAS kernels Sandybridge and armv8 differ for sums of 64"),
+           "armhf": ("armv6", None)}
 TOLERANCE = 1e-4
 PATIENCE_S = 100
 
@@ -128,6 +133,30 @@ def check_close_plans(native, command, folder):
     print(f"plans: {alike['params']['partition']} natively, {others} emulated: rank 0's in all", flush=True)
 
 
+def run_sums(commands, folder):
+    path = os.path.join(folder, "sums.json")
+    run_ranks(commands, folder, SUMS, ["--set", "nodes=4", "--set", "batch=64", "--strategy", "all-reduce"],
+              ["--json", path])
+    with open(path) as stream:
+        run, = json.load(stream)["runs"]
+    assert run["status"] == "ok", run
+    return run
+
+
+def check_bits(arch, native, command, folder):
+    kernels, why = KERNELS[arch]
+    native = ["env", "OPENBLAS_CORETYPE=Sandybridge", *native]
+    alike = run_sums([native] * 4, folder)
+    assert "notes" not in alike, alike["notes"]
+    mixed = run_sums([native, native, ["env", "OPENBLAS_CORETYPE=" + kernels, *command], native], folder)
+    same = mixed["weights_sha256"] == alike["weights_sha256"]
+    print(f"sums of 64: {'the same bits' if same else 'other bits'}, said: {mixed.get('notes')}", flush=True)
+    if why:
+        assert mixed["notes"] == ["weights may not equal those of one machine: " + why], mixed["notes"]
+    else:
+        assert same and "notes" not in mixed, mixed
+
+
 def compare(what, label, native, other):
     far = max(abs(a - b) for a, b in zip(native["weights"], other["weights"]))
     print(f"{label:8} {what}: accuracy {other['accuracy']} (native {native['accuracy']}), weights differ by up to "
@@ -147,6 +176,7 @@ def main():
     assert ("use the 64-bit system" in said) == (arch == "armhf"), said
     with tempfile.TemporaryDirectory() as folder:
         check_close_plans(native, command, folder)
+        check_bits(arch, native, command, folder)
         for label in LABELS:
             reference = run_local(native, folder, "native", label)
             assert reference["accuracy"] > 0.8, reference["accuracy"] # a third is chance
