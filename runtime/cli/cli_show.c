@@ -202,6 +202,10 @@ static void check_job(const struct rg_job *job, FILE *stream)
         stream, "  iteration   %s predicted, %s of it above max(c, T_A)\n",
         rg_human_seconds(p.iteration_s, a),
         rg_human_percent(p.iteration_s > 0 ? 1 - fmax(p.c_s, p.T_A_s) / p.iteration_s : NAN, b));
+    double plan_s = rg_job_plan_s(job);
+    if (isfinite(plan_s))
+        fprintf(stream, "  plan        %s an iteration, by going through what every node does\n",
+                rg_human_seconds(plan_s, a));
     fprintf(stream, "  time        %s for all iterations\n",
             rg_human_seconds(p.iteration_s * (double)job->iterations, a));
     fprintf(stream, "  traffic     %s messages, %s values, %s payload an iteration; %s in all\n",

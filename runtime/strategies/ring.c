@@ -130,12 +130,22 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
                                   .weights = rg_board_seconds(board, &weights, threads)};
     times.backward += times.weights;
     if (rg_ring_stash(ring) == RG_STASH_INPUTS)
-        times.backward += once;
+        times.again = once;
+    times.backward += times.again;
     rg_work_free(&forward);
     rg_work_free(&backward);
     rg_work_free(&weights);
     rg_work_free(&load);
     return times;
+}
+
+double rg_ring_loss_s(const struct rg_ring *ring, const struct rg_board *board, int n)
+{
+    struct rg_work work = {0};
+    rg_softmax_cross_entropy_work(n, ring->job->network->classes, &work);
+    double seconds = rg_board_seconds(board, &work, ring->job->threads);
+    rg_work_free(&work);
+    return seconds;
 }
 
 double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,

@@ -60,7 +60,8 @@ bool rg_ring_fits(const struct rg_ring *ring);
 /* Modelled seconds of one unit of n samples in layers [from, to) on a board. */
 struct rg_ring_times {
     double forward, backward; /* loading at layer 0 in forward; recomputation in backward */
-    double weights;           /* of backward the second half, where it is split */
+    double weights;           /* of backward the second half, where it is split... */
+    double again;             /* ... or the forward pass that it repeats */
 };
 struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_board *board,
                                    int from, int to, int n);
@@ -69,9 +70,15 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
  * a unit in flight may still want the last, or its prediction. */
 void rg_ring_next_work(const struct rg_ring *ring, int stage, size_t parameters,
                        struct rg_work *work);
+/* Of the loss of one unit of n samples. */
+double rg_ring_loss_s(const struct rg_ring *ring, const struct rg_board *board, int n);
+
 /* Modelled seconds of one update of that many parameters at a stage, with that. */
 double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,
                         size_t parameters);
+
+/* Closed form of the sum of a stage's gradients over the replicas. */
+double rg_ring_reduce_s(const struct rg_ring *ring, int stage);
 
 /* What a unit keeps a stage busy for: the processor or the port. Transfers that do not overlap add
  * to the processor's time. */
@@ -82,6 +89,10 @@ double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *f
 int rg_ring_reach(const struct rg_ring *ring);
 /* The closed forms of a whole job: times by the schedule's own, traffic exact. */
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *prediction);
+/* Mean seconds of an iteration of the job's run, by a walk through the plans of the slowest
+ * replica; for stages that differ and messages that are small, where closed forms are rough. NAN:
+ * it would take too long. */
+double rg_ring_walk_s(const struct rg_ring *ring);
 /* Who sends what to whom in an iteration. */
 void rg_ring_flows(const struct rg_ring *ring, rg_traffic_fn flow, void *arg);
 

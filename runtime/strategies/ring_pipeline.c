@@ -401,6 +401,11 @@ static void predict(const struct rg_job *job, struct rg_prediction *prediction)
     rg_ring_predict(ring_of(job), prediction);
 }
 
+static double by_plan(const struct rg_job *job)
+{
+    return rg_ring_walk_s(ring_of(job));
+}
+
 static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
 {
     rg_ring_flows(ring_of(job), flow, arg);
@@ -424,6 +429,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .feeds = feeds,
     .memory = memory,
     .predict = predict,
+    .by_plan = by_plan,
     .flows = flows,
     .under_way = under_way,
     .open = rg_pipeline_open,

@@ -16,15 +16,6 @@ double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *f
     return ring->overlap ? fmax(compute, form->port) : compute + form->port;
 }
 
-static double softmax_s(const struct rg_job *job, const struct rg_board *board, int n)
-{
-    struct rg_work work = {0};
-    rg_softmax_cross_entropy_work(n, job->network->classes, &work);
-    double seconds = rg_board_seconds(board, &work, job->threads);
-    rg_work_free(&work);
-    return seconds;
-}
-
 /* Add `share` of a unit of n samples. */
 static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, int rank, int s,
                      int n, double share)
@@ -37,7 +28,7 @@ static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, in
     form->backward += share * t.backward;
     form->weights += share * t.weights;
     if (s == 0)
-        form->loss += share * softmax_s(job, board, n);
+        form->loss += share * rg_ring_loss_s(ring, board, n);
     if (ring->stages == 1)
         return;
     uint64_t classes = (uint64_t)job->network->classes;
@@ -51,12 +42,11 @@ static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, in
     form->back += share * rg_board_hop_to_s(next, board, bytes * out);
 }
 
-/* The gradients of a stage, summed over the replicas. */
-static double reduce_s(const struct rg_ring *ring, int s)
+double rg_ring_reduce_s(const struct rg_ring *ring, int stage)
 {
-    struct rg_stage stage = rg_ring_stage(ring, s);
-    return rg_allreduce_seconds(RG_ROUND_A_RING, ring->job->boards + s, ring->stages,
-                                ring->job->threads, ring->replicas, rg_stage_parameters(&stage));
+    struct rg_stage layers = rg_ring_stage(ring, stage);
+    return rg_allreduce_seconds(RG_ROUND_A_RING, ring->job->boards + stage, ring->stages,
+                                ring->job->threads, ring->replicas, rg_stage_parameters(&layers));
 }
 
 static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int s)
@@ -71,7 +61,7 @@ static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int 
     if (large)
         add_unit(&form, ring, rank, s, samples / m + 1, (double)large / m);
     add_unit(&form, ring, rank, s, samples / m, (double)(m - large) / m);
-    form.update = rg_ring_update_s(ring, board, s, parameters) + reduce_s(ring, s);
+    form.update = rg_ring_update_s(ring, board, s, parameters) + rg_ring_reduce_s(ring, s);
     return form;
 }
 
@@ -139,7 +129,7 @@ static double compute_iteration(const struct rg_ring *ring, int rank,
     const struct rg_board *board = ring->job->boards[rank];
     struct rg_stage stage = rg_ring_stage(ring, rank % ring->stages);
     size_t parameters = rg_stage_parameters(&stage);
-    double reduce = reduce_s(ring, rank % ring->stages);
+    double reduce = rg_ring_reduce_s(ring, rank % ring->stages);
     double adds = rg_allreduce_adds_s(RG_ROUND_A_RING, board, ring->job->threads, ring->replicas,
                                       rank / ring->stages, parameters);
     return ring->micro * (form->forward + form->backward + form->loss) + form->update - reduce +

@@ -104,6 +104,9 @@ struct rg_strategy {
     /* Counted bytes that open() will allocate on that rank: exact. The samples come on top. */
     uint64_t (*memory)(const struct rg_job *job, int rank);
     void (*predict)(const struct rg_job *job, struct rg_prediction *prediction);
+    /* Seconds of an iteration by going through what every node does, where that is more than the
+     * closed form; NAN: it would take too long. NULL: there is no plan. */
+    double (*by_plan)(const struct rg_job *job);
     /* Who sends what to whom in an iteration, pair by pair: together what predict counts. NULL:
      * nobody sends anything. */
     void (*flows)(const struct rg_job *job, rg_traffic_fn flow, void *arg);

@@ -246,6 +246,11 @@ static bool is_plain(const struct rg_job *job, bool *alike)
            rg_job_medium_rate(job) == 0;
 }
 
+double rg_job_plan_s(const struct rg_job *job)
+{
+    return job->strategy->by_plan ? job->strategy->by_plan(job) : NAN;
+}
+
 const char *rg_job_rough(const struct rg_job *job, const struct rg_prediction *p)
 {
     bool alike, plain = is_plain(job, &alike), shared = rg_job_medium_rate(job) > 0;
@@ -290,6 +295,7 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
     run->predicted.T_A_s = p.T_A_s;
     run->predicted.c_s = p.c_s;
     run->predicted.iteration_s = p.iteration_s;
+    run->predicted.plan_s = rg_job_plan_s(job);
     run->predicted.messages = p.messages;
     run->predicted.values = p.values;
     run->predicted.payload_bytes = p.payload_bytes;

@@ -89,6 +89,8 @@ int rg_job_settle(struct rg_job *job, const char *text, char *own, size_t size, 
 /* What the strategy predicts for the job. Where the boards share one medium, all that is sent takes
  * turns on it: c is that, and no iteration is shorter. */
 void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction);
+/* Seconds of an iteration by the strategy's plan; NAN: it has none, or one that is too long. */
+double rg_job_plan_s(const struct rg_job *job);
 /* Why that is an estimate on these boards or this platform; NULL: it is not. Lives as long as the
  * job. */
 const char *rg_job_rough(const struct rg_job *job, const struct rg_prediction *prediction);

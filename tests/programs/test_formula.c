@@ -92,6 +92,27 @@ static void gpipe_is_its_form_up_to_a_quarter(void)
     form_holds("gpipe", 0, 0, 0.02);
 }
 
+/* Synchronous schedules, and one unit in flight, are what the walk through their plan says,
+ * whatever c / T_A; streams, whose ports are shared in ever other ways, within 1 %. */
+static void plans_are_what_happens(void)
+{
+    static const struct {
+        const char *label;
+        double most;
+    } runs[] = {{"sequential", 1e-6}, {"gpipe", 1e-6},      {"1f1b", 1e-6},
+                {"zb", 1e-6},         {"ringtmp-1", 1e-6},  {"ringtmp-S", 0.01},
+                {"ringtmp-2S", 0.01}, {"ringtmp-4S", 0.01}, {"pipedream", 0.01}};
+    for (int p = 0; p < COUNT; p++)
+        for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+            json_t *run = command_run_of(result_of(p), runs[i].label);
+            double over = command_number(run, "formula.observed_iteration_s") /
+                          command_number(run, "predicted.plan_s");
+            printf("\n    c/T_A %-4s %-22s observed / plan %.6f", POINTS[p].name, runs[i].label,
+                   over);
+            CU_ASSERT(fabs(over - 1) <= runs[i].most);
+        }
+}
+
 static void no_overlap_costs_the_sum(void)
 {
     for (int p = 0; p < COUNT; p++) {
@@ -235,6 +256,7 @@ int main(int argc, char **argv)
         {"S in flight: not", s_in_flight_does_not},
         {"1f1b of automatic depth: its form within 5 %", one_f_one_b_is_its_form},
         {"gpipe: its form within 2 % up to c/T_A = 1/4", gpipe_is_its_form_up_to_a_quarter},
+        {"the walk through the plan", plans_are_what_happens},
         {"without overlap: no less than c + T_A", no_overlap_costs_the_sum},
         {"free transfers: the bubble, exactly", the_bubble_is_exact_where_transfers_are_free},
         {"zero bubble: max(c, T_A) within 2 % at c/T_A = 1/4", zero_bubble_runs_at_the_bound},

@@ -44,8 +44,8 @@ static void test_json_structure(void)
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "
                                                 "observed_iteration_s ratio ");
-    check_keys(json_object_get(run, "predicted"), "overlap T_A_s c_s iteration_s messages values "
-                                                  "payload_bytes memory_bytes ");
+    check_keys(json_object_get(run, "predicted"), "overlap T_A_s c_s iteration_s plan_s messages "
+                                                  "values payload_bytes memory_bytes ");
     check_keys(json_object_get(run, "sweep"), "nodes ring \"8\".micro-batches ");
     check_keys(json_object_get(run, "energy_J"), "total idle compute network switch ");
     check_keys(json_object_get(run, "traffic"),

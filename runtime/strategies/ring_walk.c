@@ -1,0 +1,525 @@
+/* How long an iteration takes by the plan itself: the lists of a replica's stages are walked
+ * through with the modelled seconds of their instructions and messages, in the order of the dates
+ * at which they end. No numbers are computed, and no world is there.
+ *
+ * Messages follow one another on a connection; a port is shared evenly by the two connections that
+ * send or receive there at a time, as is a bus behind it, and a medium by all. What is left out:
+ * token buckets and queues of switches, messages that wait for memory (there are none whose receive
+ * is posted, which a plan sees to), and the all-reduce of replicas as more than its closed form. */
+#include "base/check.h"
+#include "strategies/ring.h"
+#include <math.h>
+#include <stdlib.h>
+
+/* Seconds of a stage's instructions, for a unit of the largest size and for one of a sample less.
+ */
+struct costs {
+    double forward[2], again[2], backward[2], weights[2], loss[2], update;
+};
+
+struct slot {
+    int64_t arrived; /* the unit that is there, or last was; -1: none */
+    bool leaving;
+};
+
+struct stage {
+    const struct rg_plan *plan;
+    const struct rg_board *board;
+    struct costs costs;
+    struct slot *slots[RG_BUFFERS];
+    struct rg_cursor lanes[RG_LANES];
+    struct slot *held_by; /* a send that holds the whole node; NULL: none does */
+    bool busy;
+};
+
+struct parcel {
+    enum rg_plan_channel channel;
+    int64_t unit;
+    double wire, bytes;
+};
+
+/* From one stage to another: parcels in the order in which they were sent. */
+struct connection {
+    int from, to;
+    struct parcel *queue; /* a ring of [room] */
+    int first, count, room;
+    bool preparing, passing;
+    double left, rate, since_s; /* of the bytes on the wire: left at since_s, and their speed */
+    double begin_s;             /* of the passing */
+    double taken_in_s;          /* until when the receiver is at the parcel before */
+    uint64_t stamp;             /* of its last event: others are void */
+};
+
+enum event_kind { STAGE_FREE, PREPARED, PASSED, ARRIVED };
+
+struct event {
+    double date_s;
+    uint64_t turn; /* among those of one date */
+    enum event_kind kind;
+    int index; /* stage, or connection */
+    uint64_t stamp;
+    enum rg_plan_channel channel;
+    int64_t unit;
+};
+
+enum { UP, DOWN, BUS, LINKS };
+
+struct walk {
+    const struct rg_ring *ring;
+    int replica, count;
+    int64_t limit; /* units */
+    struct stage *stages;
+    struct connection
+        *connections; /* [2 count]: of every stage to the next and to the one before */
+    double *capacity; /* [LINKS count + 1]: bytes/s; the last: a shared medium's */
+    int *sharers;     /* connections that pass there */
+    struct event *heap;
+    size_t events, room;
+    uint64_t turns;
+    double *marks; /* dates at which iterations end at stage 0 */
+    int64_t ended;
+    double now_s;
+};
+
+/* ---- events ---- */
+
+static bool before(const struct event *a, const struct event *b)
+{
+    return a->date_s < b->date_s || (a->date_s == b->date_s && a->turn < b->turn);
+}
+
+static void swap(struct event *a, struct event *b)
+{
+    struct event c = *a;
+    *a = *b;
+    *b = c;
+}
+
+static void push(struct walk *w, struct event event)
+{
+    if (w->events == w->room) {
+        w->room = 2 * w->room + 64;
+        w->heap = realloc(w->heap, w->room * sizeof *w->heap);
+        RG_ASSERT(w->heap);
+    }
+    event.turn = w->turns++;
+    size_t i = w->events++;
+    w->heap[i] = event;
+    for (; i > 0 && before(&w->heap[i], &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        swap(&w->heap[i], &w->heap[(i - 1) / 2]);
+}
+
+static struct event pop(struct walk *w)
+{
+    struct event first = w->heap[0];
+    w->heap[0] = w->heap[--w->events];
+    for (size_t i = 0, least;; i = least) {
+        least = i;
+        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < w->events; child++)
+            if (before(&w->heap[child], &w->heap[least]))
+                least = child;
+        if (least == i)
+            return first;
+        swap(&w->heap[i], &w->heap[least]);
+    }
+}
+
+/* ---- messages ---- */
+
+static struct slot *slot_of(struct stage *s, enum rg_buffer buffer, int64_t unit)
+{
+    return &s->slots[buffer][unit % s->plan->slots[buffer]];
+}
+
+/* The links that a connection takes, to list; returns how many. */
+static int links_of(const struct walk *w, const struct connection *c, int list[LINKS + 2])
+{
+    int n = 0;
+    const int all[] = {LINKS * c->from + UP, LINKS * c->to + DOWN, LINKS * c->from + BUS,
+                       LINKS * c->to + BUS, LINKS * w->count};
+    for (size_t i = 0; i < RG_COUNT(all); i++)
+        if (isfinite(w->capacity[all[i]]))
+            list[n++] = all[i];
+    return n;
+}
+
+/* When the parcel that is passing will have passed: the wire's part, or the sender's processor's.
+ */
+static void foresee(struct walk *w, struct connection *c)
+{
+    int list[LINKS + 2], n = links_of(w, c, list);
+    const struct parcel *p = &c->queue[c->first];
+    const struct rg_board *from = w->stages[c->from].board;
+    c->left = fmax(0, c->left - c->rate * (w->now_s - c->since_s));
+    c->since_s = w->now_s;
+    c->rate = rg_board_rate_to(from, w->stages[c->to].board);
+    for (int i = 0; i < n; i++)
+        c->rate = fmin(c->rate, w->capacity[list[i]] / w->sharers[list[i]]);
+    double date = fmax(w->now_s + c->left / c->rate, c->begin_s + from->byte_s * p->bytes);
+    push(w, (struct event){.date_s = date,
+                           .kind = PASSED,
+                           .index = (int)(c - w->connections),
+                           .stamp = ++c->stamp});
+}
+
+/* A connection has begun to pass, or ended: those with a link in common go at another speed. */
+static void share(struct walk *w, const struct connection *changed, int by)
+{
+    int list[LINKS + 2], other[LINKS + 2], n = links_of(w, changed, list);
+    bool medium = isfinite(w->capacity[LINKS * w->count]);
+    for (int i = 0; i < n; i++)
+        w->sharers[list[i]] += by;
+    int all = 2 * w->count, near = medium ? all : RG_MIN(all, 12);
+    int begin = medium ? 0 : 2 * (RG_MIN(changed->from, changed->to) - 1);
+    if (!medium && abs(changed->from - changed->to) > 1)
+        begin = 2 * (w->count - 2); /* round the end of the ring */
+    for (int k = 0; k < near; k++) {
+        struct connection *c = &w->connections[((begin + k) % all + all) % all];
+        int m = links_of(w, c, other);
+        bool common = false;
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < m; j++)
+                common |= list[i] == other[j];
+        if (c->passing && common)
+            foresee(w, c);
+    }
+}
+
+static void begin_parcel(struct walk *w, struct connection *c)
+{
+    if (c->preparing || c->passing || c->count == 0)
+        return;
+    double ready = w->now_s + w->stages[c->from].board->message_s;
+    c->preparing = true;
+    push(w, (struct event){.date_s = fmax(ready, c->taken_in_s),
+                           .kind = PREPARED,
+                           .index = (int)(c - w->connections),
+                           .stamp = ++c->stamp});
+}
+
+static void begin_passing(struct walk *w, struct connection *c)
+{
+    const struct parcel *p = &c->queue[c->first];
+    const struct rg_board *to = w->stages[c->to].board;
+    c->preparing = false;
+    c->passing = true;
+    c->begin_s = c->since_s = w->now_s;
+    c->left = p->wire;
+    c->rate = 0;
+    c->taken_in_s = w->now_s + to->byte_s * p->bytes + to->message_s;
+    share(w, c, 1);
+}
+
+static void run_stage(struct walk *w, int index);
+
+static void end_passing(struct walk *w, struct connection *c)
+{
+    struct parcel p = c->queue[c->first];
+    const struct rg_board *from = w->stages[c->from].board, *to = w->stages[c->to].board;
+    c->passing = false;
+    share(w, c, -1);
+    c->first = (c->first + 1) % c->room;
+    c->count--;
+    push(w,
+         (struct event){.date_s = w->now_s + (from->latency_s + to->latency_s) / 2 + to->message_s,
+                        .kind = ARRIVED,
+                        .index = (int)(c - w->connections),
+                        .channel = p.channel,
+                        .unit = p.unit});
+    begin_parcel(w, c);
+}
+
+static void arrive(struct walk *w, const struct event *e)
+{
+    const struct connection *c = &w->connections[e->index];
+    struct stage *from = &w->stages[c->from], *to = &w->stages[c->to];
+    slot_of(to, rg_channel_target(e->channel), e->unit)->arrived = e->unit;
+    slot_of(from, rg_channel_source(e->channel), e->unit)->leaving = false;
+    run_stage(w, c->from);
+    run_stage(w, c->to);
+}
+
+static int samples_of(const struct walk *w, int64_t unit)
+{
+    return rg_ring_unit(w->ring, w->replica, (int)(unit % w->ring->micro));
+}
+
+static void send(struct walk *w, int index, enum rg_plan_channel channel, int64_t unit)
+{
+    struct stage *s = &w->stages[index];
+    int peer = rg_channel_peer(channel, index, w->count, true);
+    bool forth = peer == (index + 1) % w->count; /* two stages have one connection each way */
+    struct connection *c = &w->connections[2 * index + !forth];
+    struct rg_stage layers = rg_ring_stage(w->ring, index);
+    uint64_t floats = channel == RG_CHANNEL_ACTIVATION ? rg_stage_outputs(&layers)
+                      : channel == RG_CHANNEL_GRADIENT ? rg_stage_inputs(&layers)
+                                                       : (uint64_t)w->ring->job->network->classes;
+    uint64_t payload = sizeof(float) * floats * (uint64_t)samples_of(w, unit);
+    RG_ASSERT(c->count < c->room);
+    c->queue[(c->first + c->count++) % c->room] =
+        (struct parcel){.channel = channel,
+                        .unit = unit,
+                        .wire = rg_board_wire_bytes(s->board, 1, payload),
+                        .bytes = (double)payload + RG_MESSAGE_HEADER};
+    slot_of(s, rg_channel_source(channel), unit)->leaving = true;
+    begin_parcel(w, c);
+}
+
+/* ---- instructions ---- */
+
+static bool there(struct walk *w, struct stage *s, enum rg_buffer buffer, int64_t unit)
+{
+    return w->count == 1 || slot_of(s, buffer, unit)->arrived == unit;
+}
+
+/* As the interpreter waits: what an instruction reads has arrived, what it overwrites has left. */
+static bool ready(struct walk *w, struct stage *s, const struct rg_instruction *in, int64_t unit)
+{
+    switch (in->op) {
+    case RG_OP_FORWARD:
+        return (s->plan->stage == 0 || there(w, s, RG_BUFFER_INPUT, unit)) &&
+               !slot_of(s, RG_BUFFER_STASH, unit)->leaving;
+    case RG_OP_RECOMPUTE:
+        return there(w, s, RG_BUFFER_DY, unit);
+    case RG_OP_BACKWARD:
+        return there(w, s, RG_BUFFER_DY, unit) &&
+               (s->plan->stage == 0 || !slot_of(s, RG_BUFFER_DX, unit)->leaving);
+    case RG_OP_LOSS:
+        return there(w, s, RG_BUFFER_LOGITS, unit);
+    case RG_OP_RECV:
+        return !slot_of(s, rg_channel_target(in->channel), unit)->leaving;
+    default:
+        return true;
+    }
+}
+
+static double seconds_of(const struct walk *w, const struct stage *s, enum rg_plan_op op,
+                         int64_t unit)
+{
+    int size = samples_of(w, unit) < rg_ring_capacity(w->ring);
+    switch (op) {
+    case RG_OP_FORWARD: /* with the loading of samples */
+        return s->costs.forward[size];
+    case RG_OP_RECOMPUTE:
+        return s->costs.again[size];
+    case RG_OP_BACKWARD:
+        return s->costs.backward[size];
+    case RG_OP_WEIGHTS:
+        return s->costs.weights[size];
+    case RG_OP_LOSS:
+        return s->costs.loss[size];
+    case RG_OP_STEP: /* with the sum over replicas */
+        return s->costs.update;
+    default:
+        return 0;
+    }
+}
+
+/* The next instruction that a stage can begin, that of the loss lane first. */
+static const struct rg_instruction *choose(struct walk *w, struct stage *s, int *lane,
+                                           int64_t *unit)
+{
+    for (*lane = RG_LANES - 1; *lane >= 0; (*lane)--) {
+        const struct rg_instruction *in =
+            s->plan->lanes[*lane].body_count + s->plan->lanes[*lane].prologue_count == 0
+                ? NULL
+                : rg_plan_peek(&s->lanes[*lane], s->plan->units, w->limit, unit);
+        if (in && ready(w, s, in, *unit))
+            return in;
+    }
+    return NULL;
+}
+
+static void run_stage(struct walk *w, int index)
+{
+    struct stage *s = &w->stages[index];
+    const struct rg_instruction *in;
+    int lane;
+    int64_t unit;
+    while (!s->busy && !(s->held_by && s->held_by->leaving) &&
+           (in = choose(w, s, &lane, &unit)) != NULL) {
+        s->held_by = NULL;
+        s->lanes[lane].next++;
+        if (in->op == RG_OP_SEND) {
+            send(w, index, in->channel, unit);
+            if (!w->ring->overlap) /* a WAIT is next, which holds the other lane too */
+                s->held_by = slot_of(s, rg_channel_source(in->channel), unit);
+        } else if (in->op == RG_OP_END && index == 0)
+            w->marks[w->ended++] = w->now_s;
+        double seconds = seconds_of(w, s, in->op, unit);
+        if (seconds > 0) {
+            s->busy = true;
+            push(w,
+                 (struct event){.date_s = w->now_s + seconds, .kind = STAGE_FREE, .index = index});
+        }
+    }
+}
+
+static void happen(struct walk *w, const struct event *e)
+{
+    struct connection *c = &w->connections[e->index];
+    w->now_s = e->date_s;
+    if (e->kind == STAGE_FREE) {
+        w->stages[e->index].busy = false;
+        run_stage(w, e->index);
+    } else if (e->kind == ARRIVED) {
+        arrive(w, e);
+    } else if (e->stamp == c->stamp) {
+        if (e->kind == PREPARED)
+            begin_passing(w, c);
+        else
+            end_passing(w, c);
+    }
+}
+
+/* ---- a walk ---- */
+
+static void cost_stage(const struct walk *w, int index, struct costs *costs)
+{
+    const struct rg_ring *ring = w->ring;
+    const struct rg_board *board = w->stages[index].board;
+    struct rg_stage layers = rg_ring_stage(ring, index);
+    for (int i = 0; i < 2; i++) {
+        int n = RG_MAX(rg_ring_capacity(ring) - i, 1);
+        struct rg_ring_times t = rg_ring_times(ring, board, layers.from, layers.to, n);
+        costs->forward[i] = t.forward;
+        costs->again[i] = t.again;
+        costs->backward[i] = t.backward - t.weights - t.again;
+        costs->weights[i] = t.weights;
+        costs->loss[i] = rg_ring_loss_s(ring, board, n);
+    }
+    size_t parameters = rg_stage_parameters(&layers);
+    costs->update =
+        rg_ring_update_s(ring, board, index, parameters) + rg_ring_reduce_s(ring, index);
+}
+
+static void open_stage(struct walk *w, int index)
+{
+    struct stage *s = &w->stages[index];
+    int room = 1;
+    s->plan = &w->ring->plans[index];
+    s->board = w->ring->job->boards[w->replica * w->count + index];
+    cost_stage(w, index, &s->costs);
+    for (int lane = 0; lane < RG_LANES; lane++)
+        s->lanes[lane].list = &s->plan->lanes[lane];
+    for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
+        int slots = s->plan->slots[buffer];
+        s->slots[buffer] = calloc((size_t)slots + 1, sizeof(struct slot));
+        RG_ASSERT(s->slots[buffer]);
+        for (int i = 0; i < slots; i++)
+            s->slots[buffer][i].arrived = -1;
+        room += slots;
+    }
+    for (int back = 0; back < 2; back++) {
+        int to = (index + (back ? w->count - 1 : 1)) % w->count;
+        struct connection *c = &w->connections[2 * index + back];
+        *c = (struct connection){.from = index, .to = to, .room = room};
+        c->queue = calloc((size_t)room, sizeof *c->queue);
+        RG_ASSERT(c->queue);
+    }
+    const struct rg_board *b = s->board;
+    w->capacity[LINKS * index + UP] = b->port_rate;
+    w->capacity[LINKS * index + DOWN] = b->port_rx_rate > 0 ? b->port_rx_rate : b->port_rate;
+    w->capacity[LINKS * index + BUS] = b->port_bus_rate > 0 ? b->port_bus_rate : INFINITY;
+    if (b->shared_medium)
+        w->capacity[LINKS * w->count] =
+            fmin(w->capacity[LINKS * w->count], rg_board_medium_rate(b));
+}
+
+static void open_walk(struct walk *w, const struct rg_ring *ring, int replica, int64_t iterations)
+{
+    size_t count = (size_t)ring->stages;
+    *w = (struct walk){.ring = ring,
+                       .replica = replica,
+                       .count = ring->stages,
+                       .limit = iterations * ring->micro,
+                       .stages = calloc(count, sizeof *w->stages),
+                       .connections = calloc(2 * count, sizeof *w->connections),
+                       .capacity = calloc(LINKS * count + 1, sizeof *w->capacity),
+                       .sharers = calloc(LINKS * count + 1, sizeof *w->sharers),
+                       .marks = calloc((size_t)iterations, sizeof *w->marks)};
+    RG_ASSERT(w->stages && w->connections && w->capacity && w->sharers && w->marks);
+    w->capacity[LINKS * count] = INFINITY;
+    for (int s = 0; s < w->count; s++)
+        open_stage(w, s);
+}
+
+static void close_walk(struct walk *w)
+{
+    for (int s = 0; s < w->count; s++) {
+        for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
+            free(w->stages[s].slots[buffer]);
+        free(w->connections[2 * s].queue);
+        free(w->connections[2 * s + 1].queue);
+    }
+    free(w->stages);
+    free(w->connections);
+    free(w->capacity);
+    free(w->sharers);
+    free(w->marks);
+    free(w->heap);
+}
+
+/* What a walk of one epoch tells of a run. */
+struct dates {
+    const double *marks;   /* [known]: ends of its iterations at the first stage */
+    int64_t known, length; /* iterations that were walked, and of an epoch */
+    int64_t even;          /* the last iteration before the ring drains */
+    double pace_s, epoch_s;
+};
+
+/* The end of iteration i of the run. Those that an epoch has beyond the walk lie before it drains.
+ */
+static double mark_at(const struct dates *d, int64_t i)
+{
+    int64_t in = i % d->length, beyond = d->length - d->known;
+    int64_t walked = in <= d->even ? in : RG_MAX(in - beyond, d->even);
+    return (double)(i / d->length) * d->epoch_s + d->marks[walked] +
+           d->pace_s * (double)(in - walked);
+}
+
+/* As a run's mean is taken: without so many iterations at both ends as are under way at once. */
+static double mean_of(const struct walk *w, int64_t known)
+{
+    const struct rg_ring *ring = w->ring;
+    int64_t count = ring->job->iterations, under_way = 1;
+    int64_t length = RG_MIN(ring->job->iterations_per_epoch, count);
+    if (!ring->schedule->synchronous)
+        under_way += RG_MIN(rg_updates_behind(ring->depth[0], ring->micro), length - 1);
+    int64_t even = RG_MAX(known - 1 - under_way, 0), begin = even / 2;
+    int64_t edge = count >= 3 * under_way ? RG_MIN(under_way, (count - 1) / 2) : 0;
+    struct dates d = {.marks = w->marks, .known = known, .length = length, .even = even};
+    if (even > begin)
+        d.pace_s = (w->marks[even] - w->marks[begin]) / (double)(even - begin);
+    d.epoch_s = w->now_s + d.pace_s * (double)(d.length - known);
+    double from = edge > 0 ? mark_at(&d, edge - 1) : 0;
+    return (mark_at(&d, count - 1 - edge) - from) / (double)(count - 2 * edge);
+}
+
+/* Iterations until the pace is even, and instructions that are worth it. */
+enum { SETTLED = 8, INSTRUCTIONS = 1 << 22 };
+
+double rg_ring_walk_s(const struct rg_ring *ring)
+{
+    const struct rg_job *job = ring->job;
+    int64_t length = RG_MIN(job->iterations_per_epoch, job->iterations);
+    int64_t fill = ring->schedule->synchronous ? 0 : (int64_t)64 * ring->depth[0] / ring->micro;
+    int64_t known = RG_MIN(length, SETTLED + fill);
+    double most = 0, instructions = 10.0 * ring->micro * ring->stages * ring->replicas;
+    if (instructions * (double)known > INSTRUCTIONS)
+        return NAN;
+    for (int replica = 0; replica < ring->replicas; replica++) {
+        struct walk w;
+        open_walk(&w, ring, replica, known);
+        for (int s = 0; s < w.count; s++)
+            run_stage(&w, s);
+        while (w.events > 0) {
+            struct event e = pop(&w);
+            happen(&w, &e);
+        }
+        RG_ASSERT(w.ended == known);
+        most = fmax(most, mean_of(&w, known));
+        close_walk(&w);
+    }
+    return most;
+}
