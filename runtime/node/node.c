@@ -185,15 +185,18 @@ static int train(struct node *n)
         bool stopped = result == 1;
         if (result < 0)
             break;
-        n->done = n->w->iterations;
+        bool idle = stopped && n->w->iterations == n->done; /* told in the pause before */
+        n->done = stopped ? n->w->iterations : end;
         bool last = n->done == n->job->iterations || (stopped && n->done < end);
         result = pause(n);
         if (result == 0 && n->job->numerics)
-            result = evaluate(n, last);
+            result = idle ? rg_node_look(n, true) : evaluate(n, last);
+        if (result == 0 && !last && !stopped && n->verdict != GO_ON && n->job->flows_on)
+            result = n->job->strategy->drain(n->state);
         if (last || n->verdict != GO_ON)
             return result; /* the clock stays where it is */
-        if (result == 0)
-            result = stopped ? 1 : rg_go_on(n->w);
+        if (result == 0)   /* where something is in flight, the strategy asks */
+            result = stopped ? 1 : n->job->flows_on ? 0 : rg_go_on(n->w);
         if (result == 1)
             return n->job->numerics ? rg_node_look(n, true) : 0;
         if (result == 0)

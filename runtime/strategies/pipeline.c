@@ -93,6 +93,20 @@ static int needs(struct rg_pipeline *p, const struct rg_instruction *in, int64_t
     return n;
 }
 
+static int end_iteration(struct rg_pipeline *p, int64_t unit)
+{
+    int64_t done = rg_pipeline_iteration(p, unit) + 1;
+    int result = 0;
+    if (p->draining)
+        return 0;
+    if (p->snapshot && done % p->job->iterations_per_epoch == 0 && done < p->job->iterations)
+        result = rg_pipeline_snapshot(p, unit);
+    if (result == 0)
+        result = rg_iteration(p->w, done - 1);
+    p->stop = result == 1;
+    return result == 1 ? 0 : result;
+}
+
 static int execute(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit)
 {
     switch (in->op) {
@@ -121,14 +135,16 @@ static int execute(struct rg_pipeline *p, const struct rg_instruction *in, int64
     case RG_OP_END:
         break;
     }
-    int result = rg_iteration(p->w, rg_pipeline_iteration(p, unit));
-    p->stop = result == 1;
-    return result == 1 ? 0 : result;
+    return end_iteration(p, unit);
 }
 
+/* NULL: there is none, or none before a pause. */
 static const struct rg_instruction *peek(struct rg_pipeline *p, int lane, int64_t *unit)
 {
-    return rg_plan_peek(&p->lanes[lane], p->plan->units, p->limit, unit);
+    const struct rg_instruction *in = rg_plan_peek(&p->lanes[lane], p->plan->units, p->limit, unit);
+    bool begins = in && (lane == 1 ? in->op == RG_OP_LOSS
+                                   : in->op == RG_OP_RECOMPUTE || in->op == RG_OP_BACKWARD);
+    return begins && *unit > p->until[lane] ? NULL : in;
 }
 
 /* How many of the instruction's needs are not known to be met; they are put in list. Or an error.
@@ -221,7 +237,7 @@ static int run_two_lanes(struct rg_pipeline *p)
     return 0;
 }
 
-static void cancel_all(struct rg_pipeline *p)
+void rg_pipeline_cancel(struct rg_pipeline *p)
 {
     rg_allreduce_cancel(&p->reduce);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
@@ -248,24 +264,94 @@ static int finish_sends(struct rg_pipeline *p)
     return result;
 }
 
-int rg_pipeline_train(void *pipeline, int64_t first, int64_t count)
+static void begin(struct rg_pipeline *p, int64_t first, int64_t count)
 {
-    struct rg_pipeline *p = pipeline;
     p->first = first;
     p->limit = count * p->plan->units;
     p->stop = false;
     p->looked_s = -INFINITY;
     p->held = 0;
-    for (int lane = 0; lane < RG_LANES; lane++)
+    for (int lane = 0; lane < RG_LANES; lane++) {
         p->lanes[lane] = (struct rg_cursor){.list = &p->plan->lanes[lane]};
-    int result = p->plan->stage == 0 ? rg_feed_epoch(&p->feed, first) : 0;
-    if (result == 0 && p->limit > 0)
-        result = rg_allreduce_prepare(&p->reduce, p->w, p->gradient, p->update.count);
-    if (result == 0)
-        result = p->lanes[1].list->body_count ? run_two_lanes(p) : run_one_lane(p);
+        p->until[lane] = INT64_MAX;
+    }
+}
+
+static int run(struct rg_pipeline *p)
+{
+    return p->lanes[1].list->body_count ? run_two_lanes(p) : run_one_lane(p);
+}
+
+static int end(struct rg_pipeline *p, int result)
+{
     if (result == 0)
         result = finish_sends(p);
     if (result || p->stop)
-        cancel_all(p);
+        rg_pipeline_cancel(p);
     return result ? result : p->stop;
+}
+
+/* All that has been sent arrives. */
+static int land(struct rg_pipeline *p)
+{
+    int result = 0;
+    for (int buffer = 0; buffer < RG_BUFFERS && result == 0; buffer++)
+        for (int i = 0; i < p->plan->slots[buffer] && result == 0; i++)
+            if (p->slots[buffer][i].out.status == RG_PENDING)
+                result = rg_wait(p->w, &p->slots[buffer][i].out);
+    return result;
+}
+
+/* Units go on through the ends of epochs. There every stage pauses when it is ahead of the first by
+ * as much as they are in a full ring, so that they stop at about one time and none runs empty: a
+ * cut through the ring at which all that has been sent has somewhere to arrive. */
+static int train_on(struct rg_pipeline *p, int64_t end_of_epoch)
+{
+    int64_t last = (end_of_epoch - p->first) * p->plan->units - 1;
+    bool pauses = end_of_epoch < p->job->iterations;
+    int result = p->paused ? rg_go_on(p->w) : 0; /* it may have gone further than others */
+    if (result < 0)
+        return end(p, result);
+    p->stop |= result == 1;
+    p->paused = false;
+    p->until[0] = pauses ? last + rg_ring_lead(p->ring, p->plan->stage) : INT64_MAX;
+    p->until[1] = pauses ? last + rg_ring_lead(p->ring, p->plan->stages - 1) : INT64_MAX;
+    result = p->stop ? 0 : run(p);
+    if (result == 0 && pauses && !p->stop)
+        result = land(p); /* while the clock runs */
+    /* A stage that stops after another epoch's update waits for the others to end this one. */
+    p->paused = result == 0 && pauses && (!p->stop || p->w->iterations > end_of_epoch);
+    return p->paused ? 0 : end(p, result);
+}
+
+int rg_pipeline_train(void *pipeline, int64_t first, int64_t count)
+{
+    struct rg_pipeline *p = pipeline;
+    bool on = p->ring->flows_on;
+    if (!p->paused) {
+        begin(p, first, on ? p->job->iterations - first : count);
+        if (p->limit > 0) {
+            int result = rg_allreduce_prepare(&p->reduce, p->w, p->gradient, p->update.count);
+            if (result)
+                return end(p, result);
+        }
+    }
+    return on ? train_on(p, first + count) : end(p, run(p));
+}
+
+/* Units that the first stage has taken in go through all stages; receives that wait for others are
+ * given up. */
+int rg_pipeline_drain(void *pipeline)
+{
+    struct rg_pipeline *p = pipeline;
+    int64_t begun = p->until[0] - rg_ring_lead(p->ring, p->plan->stage) + p->ring->depth[0] + 1;
+    p->limit = RG_MIN(p->limit, begun);
+    p->until[0] = p->until[1] = INT64_MAX;
+    p->draining = true;
+    p->stop = false;
+    int result = run(p);
+    if (result == 0)
+        result = land(p);
+    rg_pipeline_cancel(p);
+    return result;
 }

@@ -116,7 +116,8 @@ static int compute(struct rg_pipeline *p, const struct rg_work *work, const char
 
 int rg_pipeline_load(struct rg_pipeline *p, int64_t unit)
 {
-    return compute(p, &rg_pipeline_sized(p, unit)->load, "load", unit, do_load);
+    int result = rg_feed_epoch(&p->feed, rg_pipeline_iteration(p, unit));
+    return result ? result : compute(p, &rg_pipeline_sized(p, unit)->load, "load", unit, do_load);
 }
 
 int rg_pipeline_forward(struct rg_pipeline *p, int64_t unit)
@@ -160,6 +161,12 @@ static void do_copy(void *arg)
 {
     const struct copying *c = arg;
     memcpy(c->to, c->from, c->count * sizeof *c->to);
+}
+
+int rg_pipeline_snapshot(struct rg_pipeline *p, int64_t unit)
+{
+    struct copying c = {p->snapshot, rg_pipeline_weights(p), p->update.count};
+    return rg_compute(p->w, &p->copy, "snapshot", (int)unit, do_copy, &c);
 }
 
 static void do_predict(void *arg)

@@ -23,6 +23,7 @@ static void size_work(struct rg_pipeline *p)
         }
         rg_softmax_cross_entropy_work(s->n, p->job->network->classes, &s->loss);
     }
+    rg_ring_copy_work(rg_stage_parameters(&p->stage), &p->copy);
     rg_ring_next_work(p->ring, p->plan->stage, rg_stage_parameters(&p->stage), &p->next);
 }
 
@@ -56,6 +57,8 @@ static int open_weights(struct rg_pipeline *p, const struct rg_ring_sizes *sizes
             return RG_ERR_NOMEM;
     if (rg_ring_predicts(p->ring, p->plan->stage) &&
         !(p->exact = rg_mem_alloc(p->w->mem, bytes, phase)))
+        return RG_ERR_NOMEM;
+    if (p->ring->flows_on && !(p->snapshot = rg_mem_alloc(p->w->mem, bytes, phase)))
         return RG_ERR_NOMEM;
     p->gradient = rg_mem_alloc(p->w->mem, bytes, phase);
     p->scratch = rg_mem_floats(p->w->mem, sizes->scratch);
@@ -99,7 +102,8 @@ static int open_parts(struct rg_pipeline *p, const float *initial)
                                    RG_TAG_COLLECTIVE);
     if (result == 0 && p->plan->stage == 0) {
         p->labels = rg_mem_alloc(p->w->mem, (size_t)rg_ring_capacity(p->ring), 0);
-        result = p->labels ? rg_feed_open(&p->feed, p->w, p->job) : RG_ERR_NOMEM;
+        result = p->labels ? rg_feed_open(&p->feed, p->w, p->job, rg_ring_epochs(p->ring))
+                           : RG_ERR_NOMEM;
     }
     return result ? result : set_parameters(p, initial);
 }
@@ -135,9 +139,10 @@ int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg)
         return 0;
     for (int s = 0; s < p->plan->stages && result == 0; s++) {
         struct rg_stage stage = rg_ring_stage(p->ring, s);
-        result = rg_stream_parameters(
-            p->w, p->job->network, rg_network_offset(p->job->network, stage.from),
-            rg_stage_parameters(&stage), s, rg_pipeline_weights(p), visit, arg);
+        result = rg_stream_parameters(p->w, p->job->network,
+                                      rg_network_offset(p->job->network, stage.from),
+                                      rg_stage_parameters(&stage), s,
+                                      p->paused ? p->snapshot : rg_pipeline_weights(p), visit, arg);
     }
     return result;
 }
@@ -161,6 +166,8 @@ void rg_pipeline_close(void *pipeline)
     struct rg_pipeline *p = pipeline;
     if (!p)
         return;
+    if (p->paused) /* and did not come to go on, or to drain */
+        rg_pipeline_cancel(p);
     for (int i = 0; i < 2; i++) {
         rg_work_free(&p->sized[i].load);
         rg_work_free(&p->sized[i].forward);
@@ -168,6 +175,7 @@ void rg_pipeline_close(void *pipeline)
         rg_work_free(&p->sized[i].weights);
         rg_work_free(&p->sized[i].loss);
     }
+    rg_work_free(&p->copy);
     rg_work_free(&p->next);
     rg_update_close(&p->update);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)

@@ -31,6 +31,7 @@ struct rg_pipeline {
     struct rg_feed feed;
     struct rg_update update;
     struct rg_allreduce reduce;
+    struct rg_work copy; /* of the weights */
     struct rg_work next; /* of a weight version, see rg_ring_next_work */
     float **weights;     /* [plan->versions]; the current one is updates mod versions */
     float *exact;        /* the parameters, of which these are predictions; NULL: they are not */
@@ -40,7 +41,13 @@ struct rg_pipeline {
     struct sized sized[2];
     struct rg_cursor lanes[RG_LANES];
     int64_t first; /* iteration in which unit 0 lies */
-    int64_t limit; /* units of this train() */
+    int64_t limit; /* units of this train(), or, of a ring that does not drain, of the whole run */
+    /* Of such a ring: the last units that its lanes, backward passes and the loss, take before it
+     * pauses; is it in a pause, are units in flight brought to their end, off the clock; and the
+     * weights at the end of an epoch. */
+    int64_t until[RG_LANES];
+    bool paused, draining;
+    float *snapshot;
     int64_t updates;
     int64_t *read_at; /* [plan->depth]: updates when a unit's forward read the weights */
     int64_t held;
@@ -78,6 +85,9 @@ static inline float *rg_pipeline_weights(const struct rg_pipeline *p)
     return p->exact ? p->exact : p->weights[p->updates % p->plan->versions];
 }
 
+/* Give up all that is under way. */
+void rg_pipeline_cancel(struct rg_pipeline *p);
+
 /* ---- pipeline_compute.c: 0, or an error of the world ---- */
 
 int rg_pipeline_load(struct rg_pipeline *p, int64_t unit);
@@ -87,5 +97,7 @@ int rg_pipeline_loss(struct rg_pipeline *p, int64_t unit);
 int rg_pipeline_backward(struct rg_pipeline *p, int64_t unit);
 int rg_pipeline_backward_weights(struct rg_pipeline *p, int64_t unit);
 int rg_pipeline_update(struct rg_pipeline *p, int64_t unit);
+/* Copy the weights that the epoch has ended with. */
+int rg_pipeline_snapshot(struct rg_pipeline *p, int64_t unit);
 
 #endif

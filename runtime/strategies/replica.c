@@ -100,7 +100,7 @@ int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct 
     if (result == 0)
         result = fill_work(r, &r->work[1], RG_MAX(capacity - 1, 1));
     if (result == 0)
-        result = rg_feed_open(&r->feed, w, job);
+        result = rg_feed_open(&r->feed, w, job, 1);
     if (result == 0 && job->numerics) {
         if (initial)
             for (size_t i = 0; i < s.parameters; i++)

@@ -39,6 +39,18 @@ struct rg_optimizer rg_ring_optimizer(const struct rg_ring *ring, int stage)
     return optimizer;
 }
 
+int rg_ring_epochs(const struct rg_ring *ring)
+{
+    int64_t units = ring->job->iterations_per_epoch * ring->micro;
+    return ring->flows_on ? (int)(1 + (ring->depth[0] - 1 + units - 1) / units) : 1;
+}
+
+int rg_ring_lead(const struct rg_ring *ring, int stage)
+{
+    int64_t units = ring->job->iterations_per_epoch * ring->micro;
+    return (int)RG_MIN((ring->depth[0] - ring->depth[stage]) / 2, units - 1);
+}
+
 int rg_ring_batch(const struct rg_ring *ring, int replica)
 {
     return rg_share(ring->job->batch, ring->replicas, replica);
@@ -77,12 +89,14 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     int slots[RG_BUFFERS];
     rg_plan_slots(ring->stages, stage, ring->depth, rg_ring_stash(ring), slots);
     uint64_t copies = (uint64_t)rg_ring_versions(ring, stage) + rg_ring_predicts(ring, stage);
+    copies += ring->flows_on; /* the copy to look at */
     uint64_t floats = rg_size_times(copies + 1, sizes.parameters);
     floats = rg_size_plus(floats, rg_optimizer_state(&job->optimizer, sizes.parameters));
     floats = rg_size_plus(floats, sizes.scratch);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
         floats = rg_size_plus(floats, rg_size_times((uint64_t)slots[buffer], sizes.buffer[buffer]));
     uint64_t labels = stage == 0 ? (uint64_t)rg_ring_capacity(ring) : 0;
+    labels += stage == 0 ? rg_feed_memory(job, rg_ring_epochs(ring)) : 0;
     return rg_size_plus(
         rg_size_times(floats, sizeof(float)),
         labels + rg_allreduce_memory(RG_ROUND_A_RING, ring->replicas, 0, sizes.parameters));
@@ -157,7 +171,19 @@ double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board
     rg_ring_next_work(ring, stage, parameters, &work);
     double seconds = rg_board_seconds(board, &work, ring->job->threads);
     rg_work_free(&work);
+    if (!ring->flows_on)
+        return seconds;
+    rg_ring_copy_work(parameters, &work);
+    int64_t ends = (ring->job->iterations - 1) / ring->job->iterations_per_epoch;
+    seconds += rg_board_seconds(board, &work, ring->job->threads) * (double)ends /
+               (double)ring->job->iterations;
+    rg_work_free(&work);
     return seconds;
+}
+
+void rg_ring_copy_work(size_t parameters, struct rg_work *work)
+{
+    rg_work_vector(work, 0, 2.0 * sizeof(float) * (double)parameters);
 }
 
 void rg_ring_next_work(const struct rg_ring *ring, int stage, size_t parameters,
@@ -167,5 +193,5 @@ void rg_ring_next_work(const struct rg_ring *ring, int stage, size_t parameters,
     if (rg_ring_predicts(ring, stage))
         rg_optimizer_predict_work(&optimizer, parameters, work);
     else if (rg_ring_versions(ring, stage) > 1)
-        rg_work_vector(work, 0, 2.0 * sizeof(float) * (double)parameters);
+        rg_ring_copy_work(parameters, work);
 }

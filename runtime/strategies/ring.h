@@ -14,6 +14,7 @@ struct rg_ring {
     int micro;            /* micro-batches an iteration (a replica) */
     bool overlap;         /* false: a send completes before the next computation starts */
     bool newest;          /* see rg_schedule_stash */
+    bool flows_on;        /* it does not drain at the end of an epoch */
     int *cut;             /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
     int *depth;           /* [stages]: units in flight */
     struct rg_plan *plans;
@@ -35,6 +36,13 @@ bool rg_ring_predicts(const struct rg_ring *ring, int stage);
 /* The job's, which knows how late the stage's gradients are: of `depth` units in flight, one is
  * backward for each that has come since, so that the units of a batch are depth - 1 units late. */
 struct rg_optimizer rg_ring_optimizer(const struct rg_ring *ring, int stage);
+
+/* Of one that does not drain: epochs whose samples may be in flight at once, and by how many units
+ * a stage is ahead of the first when both stop at once in a full ring. Of the units between two
+ * stages half are on their way forward and half on their way back. It is less than an epoch, so
+ * that the copy of an epoch's weights is looked at before the next is made. */
+int rg_ring_epochs(const struct rg_ring *ring);
+int rg_ring_lead(const struct rg_ring *ring, int stage);
 
 /* Samples of a replica's share of the batch, and of its micro-batch `unit` in an iteration. */
 int rg_ring_batch(const struct rg_ring *ring, int replica);
@@ -70,10 +78,12 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
  * a unit in flight may still want the last, or its prediction. */
 void rg_ring_next_work(const struct rg_ring *ring, int stage, size_t parameters,
                        struct rg_work *work);
+void rg_ring_copy_work(size_t parameters, struct rg_work *work);
 /* Of the loss of one unit of n samples. */
 double rg_ring_loss_s(const struct rg_ring *ring, const struct rg_board *board, int n);
 
-/* Modelled seconds of one update of that many parameters at a stage, with that. */
+/* Modelled seconds of one update of that many parameters at a stage, with that, and with its share
+ * of the copies at the ends of epochs, but the last, where the ring does not drain. */
 double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,
                         size_t parameters);
 
@@ -108,6 +118,7 @@ int rg_partition_balanced(struct rg_ring *ring);
 int rg_pipeline_open(struct rg_world *w, const struct rg_job *job, const float *initial,
                      void **pipeline);
 int rg_pipeline_train(void *pipeline, int64_t first, int64_t count);
+int rg_pipeline_drain(void *pipeline);
 int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg);
 const float *rg_pipeline_held(void *pipeline, size_t *first, size_t *count);
 void rg_pipeline_observe(void *pipeline, struct rg_observation *observation);

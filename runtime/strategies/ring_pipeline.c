@@ -10,10 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEDULE, MICRO_BATCHES, DEPTH, IN_FLIGHT, WEIGHTS, STAGES, REPLICAS, PARTITION, OVERLAP };
+enum {
+    SCHEDULE,
+    MICRO_BATCHES,
+    DEPTH,
+    IN_FLIGHT,
+    WEIGHTS,
+    DRAIN,
+    STAGES,
+    REPLICAS,
+    PARTITION,
+    OVERLAP
+};
 
 /* As they stand in the choices of WEIGHTS. */
 enum { WEIGHTS_AUTO, WEIGHTS_STASH, WEIGHTS_CURRENT };
+
+/* And in those of DRAIN. */
+enum { DRAIN_AUTO, DRAIN_EPOCH, DRAIN_NEVER };
 
 /* "|a|b", and a line each on what it does. */
 static const char schedule_names[] =
@@ -44,6 +58,10 @@ static const struct rg_param params[] = {
     [WEIGHTS] = {"weights", RG_PARAM_CHOICE, "auto", 0, 0, "auto|stash|current",
                  "pipedream's backward passes take the weights of the forward pass (stash, auto: "
                  "copies are kept)\nor those of the moment (current: one copy)"},
+    [DRAIN] =
+        {"drain", RG_PARAM_CHOICE, "auto", 0, 0, "auto|epoch|never",
+         "whether a stream runs empty at the end of an epoch (epoch, auto) or goes on with the "
+         "next (never:\nwhat is tested is a copy of the weights, taken on the way)"},
     [STAGES] = {"stages", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
                 "runs of layers, a node each; auto: nodes / replicas"},
     [REPLICAS] = {"replicas", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
@@ -202,6 +220,16 @@ static int check_weights(const struct rg_job *job, struct rg_ring *ring, struct 
                    rg_schedule_name(ring->schedule));
 }
 
+static int check_drain(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
+{
+    long wanted = job->values[DRAIN].number;
+    ring->flows_on = job->flows_on = wanted == DRAIN_NEVER;
+    if (wanted == DRAIN_AUTO || !ring->schedule->synchronous)
+        return 0;
+    return rg_fail(e, RG_ERR_INVALID, "drain belongs to streams, %s drains at every update",
+                   rg_schedule_name(ring->schedule));
+}
+
 static int cut_by_list(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
     const struct rg_value *list = &job->values[PARTITION];
@@ -284,14 +312,15 @@ static int fit_units(const struct rg_job *job, struct rg_ring *ring, const struc
 static int check_given(const struct rg_job *job, const struct rg_ring *ring, int param,
                        struct rg_error *e)
 {
-    int64_t units = job->iterations_per_epoch * ring->micro;
+    int64_t batches = ring->flows_on ? job->iterations : job->iterations_per_epoch;
+    int64_t units = batches * ring->micro;
     if (ring->schedule->synchronous || job->values[param].number <= units)
         return 0;
     return rg_fail(e, RG_ERR_INVALID,
-                   "%s=\"%ld\" is more than an epoch has: %" PRId64 " batch%s of %d micro-batch%s",
-                   params[param].name, job->values[param].number, job->iterations_per_epoch,
-                   job->iterations_per_epoch == 1 ? "" : "es", ring->micro,
-                   ring->micro == 1 ? "" : "es");
+                   "%s=\"%ld\" is more than %s has: %" PRId64 " batch%s of %d micro-batch%s",
+                   params[param].name, job->values[param].number,
+                   ring->flows_on ? "the run" : "an epoch", batches, batches == 1 ? "" : "es",
+                   ring->micro, ring->micro == 1 ? "" : "es");
 }
 
 static int check_depth(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
@@ -366,6 +395,8 @@ static int check(struct rg_job *job, struct rg_error *e)
         result = check_weights(job, ring, e);
     if (result == 0)
         result = check_halves(job, ring, e);
+    if (result == 0)
+        result = check_drain(job, ring, e);
     if (result == 0) {
         ring->cut = calloc((size_t)ring->stages + 1, sizeof *ring->cut);
         ring->depth = calloc((size_t)ring->stages, sizeof *ring->depth);
@@ -434,6 +465,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .under_way = under_way,
     .open = rg_pipeline_open,
     .train = rg_pipeline_train,
+    .drain = rg_pipeline_drain,
     .parameters = rg_pipeline_parameters,
     .held = rg_pipeline_held,
     .observe = rg_pipeline_observe,

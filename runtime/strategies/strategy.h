@@ -62,6 +62,7 @@ struct rg_job {
     const int *shares; /* samples of each data-parallel node in a batch; NULL: they are equal */
     void *plan;        /* what `check` worked out once for all ranks; freed by `forget` */
     bool settled;      /* its values are another rank's check's, and none is the user's wish */
+    bool flows_on;     /* between epochs there is something in flight; set by `check` */
     bool refused;      /* `check` said no, or there are too few nodes: it cannot run */
     char rough[200];   /* why its closed forms are no more than an estimate on this platform; "" */
 };
@@ -118,10 +119,16 @@ struct rg_strategy {
     /* A node's part. open allocates everything, loads nothing from the network and sets the initial
      * parameters (or those in `initial`, a whole network's, NULL: drawn from the seed); train runs
      * iterations [first, first + count), which all lie in one epoch, calls rg_iteration after each
-     * and leaves nothing in flight; it returns 1 when rg_iteration said stop. */
+     * and leaves nothing in flight, unless job->flows_on (where it asks rg_go_on itself when it
+     * goes on); it returns 1 when rg_iteration said stop.
+     */
     int (*open)(struct rg_world *w, const struct rg_job *job, const float *initial, void **state);
     int (*train)(void *state, int64_t first, int64_t count);
-    /* Collective, untimed: rank 0 visits all parameters in order, a layer's at a time at most. */
+    /* Collective, untimed, where job->flows_on: no more is trained after the epoch that `train` ran
+     * last, bring what is in flight to its end. NULL: nothing ever is. */
+    int (*drain)(void *state);
+    /* Collective, untimed: rank 0 visits all parameters in order, a layer's at a time at most:
+     * those at the end of the last iteration that `train` was asked for. */
     int (*parameters)(void *state, rg_visit_fn visit, void *arg);
     /* The parameters that this node has whole, also where training broke off in the middle of an
      * iteration: a range of the network's vector. NULL: none. Borrowed. */

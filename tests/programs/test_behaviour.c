@@ -158,6 +158,12 @@ static void schedules_refuse_what_others_take(void)
     complains_of("--strategy ring --set ring.schedule=pipedream --set ring.micro-batches=fit"
                  " --set ring.depth=60",
                  ": micro-batches=\"fit\": 60 in flight want 15 a batch, whose samples are 10");
+    complains_of("--strategy ring --set ring.drain=never",
+                 ": drain belongs to streams, 1f1b drains at every update");
+    complains_of("--strategy ring --set ring.drain=sometimes", "drain=sometimes");
+    complains_of("--strategy ring --set ring.schedule=pipedream --set ring.drain=never "
+                 "--set ring.depth=61 --set epochs=1",
+                 ": depth=\"61\" is more than the run has: 12 batches of 5 micro-batches");
     complains_of("--set rate-ramp=-1", "rate-ramp=-1: out of range: 0 to 1000000000 are allowed");
     complains_of("--set clip=0", "clip=0: out of range: numbers above 0");
     complains_of("--set compensate=maybe", "compensate=maybe");
@@ -284,6 +290,38 @@ static void interrupt(const char *command, int files)
     unlink(line);
     snprintf(line, sizeof line, "%s/result.trace", folder);
     unlink(line);
+}
+
+/* Stages that go on through the ends of epochs, some further than others, end after one update,
+ * with the weights that a run of so many has. */
+static void ctrl_c_ends_streams_after_one_update(void)
+{
+    static const char *const labels[] = {"ringtmp-on", "pipedream-on"};
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+        char line[700];
+        snprintf(line, sizeof line,
+                 "ringnode tests/data/matrix.xml --local --set nodes=5 --set epochs=1000000 "
+                 "--strategy %s --quiet --json %s/result.json",
+                 labels[i], folder);
+        pid_t pid = command_start(line, NULL);
+        await_catching(pid, SIGINT);
+        pause_s(0.7);
+        CU_ASSERT_EQUAL(kill(-pid, SIGINT), 0);
+        CU_ASSERT_EQUAL(command_wait(pid, 20), 130);
+        snprintf(line, sizeof line, "%s/result.json", folder);
+        json_t *stopped = json_load_file(line, 0, NULL), *run = command_run_of(stopped, labels[i]);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(run);
+        snprintf(line, sizeof line,
+                 "ringsim tests/data/matrix.xml --set nodes=5 --set iterations=%.0f --strategy %s",
+                 command_number(run, "iterations"), labels[i]);
+        json_t *whole = command_result(line, 60);
+        CU_ASSERT_STRING_EQUAL(command_text(run, "weights_sha256"),
+                               command_text(command_run_of(whole, labels[i]), "weights_sha256"));
+        json_decref(stopped);
+        json_decref(whole);
+        snprintf(line, sizeof line, "%s/result.json", folder);
+        unlink(line);
+    }
 }
 
 static void ctrl_c_leaves_nothing(void)
@@ -691,6 +729,7 @@ int main(int argc, char **argv)
         {"outputs that cannot be written are refused first",
          outputs_that_cannot_be_written_are_refused_first},
         {"Ctrl-C: status 130, nothing left", ctrl_c_leaves_nothing},
+        {"Ctrl-C ends streams after one update", ctrl_c_ends_streams_after_one_update},
         {"a pipe takes the result", a_pipe_takes_the_result},
         {"SIGTERM to the parent ends its ranks", ending_the_parent_ends_the_ranks},
         {"--timeout: status 3", a_timeout_is_no_interruption},

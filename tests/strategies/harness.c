@@ -43,7 +43,9 @@ struct context {
 static int program(struct rg_world *w, void *arg)
 {
     struct context *c = arg;
-    struct rg_node_options options = {.stop_accuracy = c->options->watch_accuracy ? 2 : NAN,
+    struct rg_node_options options = {.stop_accuracy = c->options->goal > 0 ? c->options->goal
+                                                       : c->options->watch_accuracy ? 2
+                                                                                    : NAN,
                                       .host = "mem",
                                       .trace = c->options->trace,
                                       .save = c->options->save};

@@ -21,6 +21,7 @@ struct harness_options {
     const char *save;
     bool trace;          /* a timeline is gathered */
     bool watch_accuracy; /* all hear from rank 0 whether to stop, after every epoch */
+    double goal;         /* > 0: training ends with the epoch that reaches this accuracy */
     struct rg_mem_death deaths[RG_MEM_DEATHS];
     long *operations; /* as in rg_mem_world_options */
 };

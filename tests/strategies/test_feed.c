@@ -40,7 +40,7 @@ static void batches_come_from_their_epoch(void)
     struct rg_feed feed;
     uint32_t orders[EPOCHS][TRAIN];
     orders_of(job.seed, orders);
-    CU_ASSERT_EQUAL_FATAL(rg_feed_open(&feed, &w, &job), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_feed_open(&feed, &w, &job, 1), 0);
     static const struct {
         long iteration;
         int epoch, place;

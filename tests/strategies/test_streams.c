@@ -31,11 +31,14 @@ static float *of_stage(const struct reference *r, float *whole, int s)
     return whole + rg_network_offset(r->job->network, r->ring->cut[s]);
 }
 
-/* Unit u's forward pass comes right behind the backward pass of unit u - depth. */
+/* Unit u's forward pass comes right behind the backward pass of unit u - depth, since the ring has
+ * filled: at the beginning of the run, or, if it drains, of the epoch. */
 static int version_read(const struct reference *r, int s, int unit)
 {
-    int done = unit - r->ring->depth[s] + 1;
-    return done > 0 ? done / r->ring->micro : 0;
+    int epoch = (int)r->job->iterations_per_epoch, units = r->ring->micro;
+    int filled = r->ring->flows_on ? 0 : unit / units / epoch * epoch;
+    int done = unit - filled * units - r->ring->depth[s] + 1;
+    return filled + (done > 0 ? done / units : 0);
 }
 
 /* Stage by stage; returns the output of the last. */
@@ -128,9 +131,11 @@ static void take_unit(struct reference *r, int unit)
 {
     const struct rg_job *job = r->job;
     int iteration = unit / r->ring->micro, part = unit % r->ring->micro, correct = 0;
-    int n = rg_share(job->batch, r->ring->micro, part);
-    const uint32_t *rows =
-        r->order + iteration * job->batch + rg_share_first(job->batch, r->ring->micro, part);
+    int n = rg_share(job->batch, r->ring->micro, part), epoch = (int)job->iterations_per_epoch;
+    const uint32_t *rows = r->order + iteration % epoch * job->batch +
+                           rg_share_first(job->batch, r->ring->micro, part);
+    if (iteration % epoch == 0 && part == 0)
+        CU_ASSERT_EQUAL(rg_dataset_order(job->data, job->seed, iteration / epoch, r->order), 0);
     uint8_t labels[64];
     rg_dataset_gather(job->data, rows, n, r->x[0], labels);
     float *logits = go_forward(r, unit, n);
@@ -141,8 +146,8 @@ static void take_unit(struct reference *r, int unit)
         update(r, iteration);
 }
 
-/* One epoch. The result is malloc'ed. */
-static float *follow(const struct rg_job *job)
+/* So many iterations. The result is malloc'ed. */
+static float *follow(const struct rg_job *job, int iterations)
 {
     size_t count = job->network->parameters;
     struct reference *r = calloc(1, sizeof *r);
@@ -156,17 +161,16 @@ static float *follow(const struct rg_job *job)
     r->gradient = calloc(count, sizeof(float));
     r->state = calloc(rg_optimizer_state(&job->optimizer, count) + 1, sizeof(float));
     r->order = calloc((size_t)job->data->train, sizeof *r->order);
-    CU_ASSERT_EQUAL(rg_dataset_order(job->data, job->seed, 0, r->order), 0);
     CU_ASSERT_EQUAL(
         rg_network_init(job->network, 0, job->network->layer_count, job->seed, r->weights[0]), 0);
     memcpy(r->ahead[0], r->weights[0], count * sizeof(float));
-    for (int unit = 0; unit < job->iterations * r->ring->micro; unit++)
+    for (int unit = 0; unit < iterations * r->ring->micro; unit++)
         take_unit(r, unit);
-    float *trained = r->weights[job->iterations];
+    float *trained = r->weights[iterations];
     for (int i = 0; i <= job->iterations; i++) {
         if (job->compensate)
             free(r->ahead[i]);
-        if (i < job->iterations)
+        if (i != iterations)
             free(r->weights[i]);
     }
     free(r->gradient);
@@ -176,14 +180,14 @@ static float *follow(const struct rg_job *job)
     return trained;
 }
 
-static void a_stream_is_what_it_says(const char *sets)
+static void a_stream_is_what_it_says(int epochs, const char *sets)
 {
     struct rg_study study;
     char all[200];
-    snprintf(all, sizeof all, "epochs=1 %s", sets);
+    snprintf(all, sizeof all, "epochs=%d %s", epochs, sets);
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", all));
     const struct rg_job *job = harness_job(&study, "pipedream");
-    float *want = follow(job);
+    float *want = follow(job, (int)job->iterations);
     struct rg_run run;
     float *have = harness_parameters(job, &(struct harness_options){.seed = 1}, &run);
     for (int rank = 0; rank < run.node_count; rank++) /* what is counted has been allocated */
@@ -199,7 +203,7 @@ static void a_stream_is_what_it_says(const char *sets)
 }
 
 /* Five batches: depths that divide the units and that do not, on one stage and on three. */
-static void try_streams(const char *more)
+static void try_streams(int epochs, const char *more)
 {
     static const char *const kinds[] = {"pipedream.depth",
                                         "pipedream.weights=current pipedream.depth",
@@ -211,19 +215,58 @@ static void try_streams(const char *more)
                     char sets[160];
                     snprintf(sets, sizeof sets, "nodes=%d pipedream.micro-batches=%d %s=%d%s",
                              nodes, micro, kinds[kind], depth, more);
-                    a_stream_is_what_it_says(sets);
+                    a_stream_is_what_it_says(epochs, sets);
                 }
 }
 
 static void streams_are_what_they_say(void)
 {
-    try_streams("");
+    try_streams(1, "");
+    try_streams(2, "");
+}
+
+/* Three epochs of five batches, with and without compensation. */
+static void streams_go_on_through_epochs(void)
+{
+    try_streams(3, " pipedream.drain=never");
+    try_streams(3, " pipedream.drain=never compensate=yes");
+    /* More in flight than two epochs have. */
+    a_stream_is_what_it_says(3, "nodes=3 pipedream.drain=never pipedream.depth=12");
+}
+
+/* A goal reached at the end of an epoch: the parameters are those at that end, on all stages,
+ * though all of them have gone on since. */
+static void goals_end_with_the_epoch(void)
+{
+    static const char *const sets[] = {"pipedream.depth=9",
+                                       "pipedream.depth=5 pipedream.weights=current",
+                                       "pipedream.micro-batches=4 pipedream.depth=8 compensate=yes",
+                                       "pipedream.schedule=ringtmp pipedream.in-flight=12"};
+    for (size_t i = 0; i < RG_COUNT(sets); i++)
+        for (int nodes = 1; nodes <= 3; nodes += 2) {
+            struct rg_study study;
+            struct rg_run run;
+            char all[200];
+            snprintf(all, sizeof all, "nodes=%d pipedream.drain=never %s", nodes, sets[i]);
+            CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", all));
+            const struct rg_job *job = harness_job(&study, "pipedream");
+            float *have =
+                harness_parameters(job, &(struct harness_options){.seed = 1, .goal = 0.01}, &run);
+            CU_ASSERT_EQUAL(run.iterations, 5);
+            CU_ASSERT_EQUAL(run.to_accuracy.iterations, 5);
+            float *want = follow(job, 5);
+            CU_ASSERT(harness_distance(want, have, job->network->parameters) < 1e-6);
+            free(want);
+            free(have);
+            rg_run_free(&run);
+            rg_study_close(&study);
+        }
 }
 
 static void delays_are_compensated(void)
 {
-    try_streams(" compensate=yes");
-    try_streams(" compensate=yes rate-ramp=4 optimizer=adam learning-rate=0.003");
+    try_streams(1, " compensate=yes");
+    try_streams(1, " compensate=yes rate-ramp=4 optimizer=adam learning-rate=0.003");
 }
 
 /* With one unit in flight there is no delay. */
@@ -255,6 +298,8 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"streams are what they say", streams_are_what_they_say},
+        {"streams go on through epochs", streams_go_on_through_epochs},
+        {"goals end with the epoch", goals_end_with_the_epoch},
         {"delays are compensated", delays_are_compensated},
         {"no delay is not compensated", no_delay_is_not_compensated},
     };
