@@ -22,6 +22,7 @@ import tempfile
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXACT = 1e-9
+ROUNDED_US = 0.0021  # timelines have microseconds, cut to nanoseconds
 PLATFORMS = ("pi4-gigabit-64", "pi5-gigabit-64", "pi4-two-level-64", "pi3bplus-gigabit-16", "pi3bplus-wifi-16",
              "zero2w-usb-16", "zero2w-wifi-16", "mixed-16")
 SHIPPED = (("iris-3.xml",), ("trouble.xml",), ("larger-than-a-board.xml",), ("pi-cluster-64.xml", "--set", "numerics=skip"),
@@ -63,12 +64,13 @@ def compare_runs(one, other):
 
 def events_of(path):
     """Events of a timeline by kind, each kind in the order of its dates. But neither watts, which are drawn between any
-    two dates that differ, be it by rounding, nor the rows, of which events that touch take one or two."""
+    two dates that differ, be it by rounding, nor the rows, of which events that touch take one or two, nor waits of
+    no length."""
     with open(path, encoding="utf-8") as stream:
         events = json.load(stream)["traceEvents"]
     kinds = {}
     for event in events:
-        if event["ph"] in "CM":
+        if event["ph"] in "CM" or (event["name"] == "wait" and event["dur"] < ROUNDED_US):
             continue
         dates = event.get("ts", 0), event.get("dur", 0)
         kind = json.dumps({key: value for key, value in event.items() if key not in ("ts", "dur", "args", "id", "tid")})
@@ -85,8 +87,7 @@ def compare_events(one, other):
             yield f"events: {len(ours[kind])}, {len(theirs[kind])} of {kind}"
             continue
         for pair, again in zip(ours[kind], theirs[kind]):
-            # written in microseconds, cut to nanoseconds
-            if any(abs(a - b) > 0.0021 + EXACT * abs(a) for a, b in zip(pair, again)):
+            if any(abs(a - b) > ROUNDED_US + EXACT * abs(a) for a, b in zip(pair, again)):
                 yield f"events: {pair}, {again} of {kind}"
                 break
 
