@@ -132,6 +132,16 @@ def try_scenario(build, arguments, factor=1, trace=False):
         return found, bool(found) and (excused or is_decided_by_rounding(build, folder, arguments, factor, one))
 
 
+def check_auto(build):
+    """The reference up to 64 nodes, the calendar above."""
+    path = os.path.join(SOURCE, "scenarios", "scaling.xml")
+    for nodes, name in ((64, "simgrid"), (65, "calendar")):
+        arguments = (path, "--strategy", "ring", "--set", f"nodes={nodes}", "--set", "batch=65", "--set", "ring.micro-batches=5")
+        with tempfile.TemporaryDirectory() as folder:
+            run = simulate(build, "auto", folder, arguments, False)["runs"][0]
+        assert run["engine"]["name"] == name, f"{nodes} nodes: {run['engine']}"
+
+
 # ---- drawing ----
 
 def ranks(draw, nodes):
@@ -213,6 +223,7 @@ def main():
     parser.add_argument("--nodes", type=int, default=16)
     parser.add_argument("--shipped", action="store_true")
     options = parser.parse_args()
+    check_auto(options.build)
     failures = ties = done = tried = 0
     for arguments in SHIPPED if options.shipped else ():
         found, excused = try_scenario(options.build, (os.path.join(SOURCE, "scenarios", arguments[0]), *arguments[1:]))

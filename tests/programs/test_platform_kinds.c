@@ -453,6 +453,8 @@ static void profiles_are_simulated(void)
     refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS
             "<link id=\"l\" bandwidth=\"1gbps\" latency=\"1us\"/></zone>",
             "", "SimGrid cannot use it: unknown unit: gbps");
+    refuses(CHANGING(LINK("u", " latency_file=\"far.profile\"") LINK("d", ""), ""),
+            "--engine calendar", "--engine simgrid and auto are allowed");
     refuses(CHANGING(LINK("u", " state_file=\"slow.profile\"") LINK("d", ""), ""), "", "<faults>");
     scratch_text("fast.profile", "1 1e9\n");
     refuses(CHANGING(LINK("u", " bandwidth_file=\"fast.profile\"") LINK("d", ""), ""), "",

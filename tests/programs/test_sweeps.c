@@ -163,6 +163,8 @@ static void checks_and_refusals(void)
         {"ringsim tests/data/sweep.xml --shard 1/2 --shard 2/2", 2, "once"},
         {"ringsim tests/data/sweep.xml --shard 1/0x2", 2, "K/N"},
         {"ringsim tests/data/sweep.xml --jobs 4294967297", 2, "1 to 256"},
+        {"ringsim tests/data/sweep.xml --engine fast", 2, "auto, simgrid and calendar"},
+        {"ringsim --merge a.json --json b.json --engine simgrid", 2, "only parts"},
         {"ringsim --help", 0, "jitter"}, /* every key of --set is there */
         {"ringsim --merge a.json --json b.json --full", 2, "only parts"},
         {"ringsim --merge a.json --json b.json --jobs 2", 2, "only parts"},
@@ -323,6 +325,11 @@ static void parts_make_the_whole(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "--shard 1/3 --json FILE makes the first part"));
     CU_ASSERT_EQUAL(merge("1.json 2.json 3.json 2.json", &output), 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "run 2 of 13 (two rings) is both in"));
+    CU_ASSERT_PTR_NULL(strstr(output.err, "engines"));
+    CU_ASSERT_EQUAL(run(SWEEP " --shard 2/3 --engine calendar", "again.json", NULL), 0);
+    CU_ASSERT_EQUAL(merge("1.json 2.json 3.json again.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "run 2 of 13 (two rings) is both in"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "by different engines, simgrid and calendar"));
     CU_ASSERT_EQUAL(run(SWEEP " --shard 2/3 --set batch=12", "other.json", NULL), 0);
     CU_ASSERT_EQUAL(merge("1.json other.json 3.json", &output), 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "different scenarios"));
