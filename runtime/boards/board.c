@@ -185,10 +185,10 @@ double rg_board_hop_to_s(const struct rg_board *from, const struct rg_board *to,
     return taken_in_s(rg_board_send_s(from, to, payload), from, to);
 }
 
-double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board *to, int crossing,
-                              uint64_t payload)
+double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board *to, int ways,
+                              int crossing, uint64_t payload)
 {
-    double rate = fmin(rg_board_rate_to(from, to), fmin(bus_of(from), bus_of(to)) / 2);
+    double rate = fmin(rg_board_rate_to(from, to), fmin(bus_of(from), bus_of(to)) / ways);
     if (from->shared_medium)
         rate = fmin(rate, rg_board_medium_rate(from) / crossing);
     if (to->shared_medium)

@@ -109,10 +109,10 @@ double rg_board_hop_s(const struct rg_board *board, uint64_t payload);
  * which is from port to port among its own kind. */
 double rg_board_hop_to_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload);
 double rg_board_send_s(const struct rg_board *from, const struct rg_board *to, uint64_t payload);
-/* rg_board_hop_to_s while both ports carry as much the other way, and the medium, if they share
- * one, `crossing` such messages in all. */
-double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board *to, int crossing,
-                              uint64_t payload);
+/* rg_board_hop_to_s while both ports carry as much the other way (ways: 2; 1: nothing), and the
+ * medium, if they share one, `crossing` such messages in all. */
+double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board *to, int ways,
+                              int crossing, uint64_t payload);
 /* bytes/s on the wire from one board to another, alone. */
 double rg_board_rate_to(const struct rg_board *from, const struct rg_board *to);
 /* bytes/s that the medium carries which the board shares with others. */

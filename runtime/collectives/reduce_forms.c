@@ -48,7 +48,7 @@ static double ring_seconds(const struct rg_board *const *boards, int stride, int
                               *next = boards[(i + 1) % members * stride];
         if (i > 0 && board == boards[(i - 1) * stride] && board == next)
             continue; /* as the one before */
-        hop = fmax(hop, rg_board_passing_hop_s(board, next, crossing, bytes));
+        hop = fmax(hop, rg_board_passing_hop_s(board, next, 2, crossing, bytes));
         adds = fmax(adds, ring_adds_s(board, threads, members, members - 1, count));
     }
     return hops * hop + (add ? adds : 0);
@@ -81,8 +81,9 @@ static double step_seconds(struct rg_algorithm how, const struct rg_board *const
         struct rg_reduce_step s = rg_reduce_step(how, members, i, count, t);
         if (s.from < 0)
             continue;
-        double hop = rg_board_passing_hop_s(boards[s.from * stride], boards[i * stride], crossing,
-                                            sizeof(float) * s.in.count);
+        bool answered = s.to >= 0 || rg_reduce_step(how, members, s.from, count, t).from >= 0;
+        double hop = rg_board_passing_hop_s(boards[s.from * stride], boards[i * stride],
+                                            answered ? 2 : 1, crossing, sizeof(float) * s.in.count);
         double add = s.add ? rg_add_s(boards[i * stride], threads, s.in.count) : 0;
         seconds = fmax(seconds, hop + add);
     }

@@ -224,13 +224,15 @@ static void sums_are_their_forms(void)
     static const struct {
         int nodes;
         const char *platform;
-    } cases[] = {{2, "four"}, {4, "quarter"}, {6, "one"}, {8, "quarter"}, {8, "four"}};
+    } cases[] = {{2, "formula-four"},    {4, "formula-quarter"}, {6, "formula-one"},
+                 {8, "formula-quarter"}, {8, "formula-four"},    {8, "zero2w-usb-16"},
+                 {8, "pi3bplus-wifi-16"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char line[200];
         bool power = (cases[i].nodes & (cases[i].nodes - 1)) == 0;
         snprintf(line, sizeof line,
                  "ringsim tests/data/formula-allreduce.xml --set nodes=%d --set "
-                 "platform=platforms/formula-%s.xml",
+                 "platform=platforms/%s.xml",
                  cases[i].nodes, cases[i].platform);
         json_t *result = command_result(line, 60), *run;
         size_t k;

@@ -225,14 +225,15 @@ static void test_ports(void)
     NEAR(rg_board_busy_s(&b, load, none), bytes / 6e7);
     NEAR(rg_board_busy_s(&b, load, load), 2 * bytes / 6e7);
     NEAR(rg_board_both_ways_s(&b, 1, 1000), 2 * bytes / 6e7);
-    NEAR(rg_board_passing_hop_s(&b, &b, 1, 1000), bytes / 3e7);
+    NEAR(rg_board_passing_hop_s(&b, &b, 2, 1, 1000), bytes / 3e7);
+    NEAR(rg_board_passing_hop_s(&b, &b, 1, 1, 1000), bytes / 5e7); /* that it receives */
     b.port_bus_rate = b.port_rx_rate = 0;
     b.shared_medium = true;
     NEAR(rg_board_medium_rate(&b), 1e8);
-    NEAR(rg_board_passing_hop_s(&b, &b, 4, 1000), 4 * bytes / 1e8);
+    NEAR(rg_board_passing_hop_s(&b, &b, 2, 4, 1000), 4 * bytes / 1e8);
     b.medium_rate = 2e7;
     NEAR(rg_board_rate_to(&b, &b), 2e7);
-    NEAR(rg_board_passing_hop_s(&b, &b, 4, 1000), 4 * bytes / 2e7);
+    NEAR(rg_board_passing_hop_s(&b, &b, 2, 4, 1000), 4 * bytes / 2e7);
     b = board;
     b.medium_rate = -1;
     refused(b, "rg_medium_rate");
