@@ -304,7 +304,7 @@ static void test_random_networks(void)
         int flows = 1 + (int)(rg_mix64(seed) % MOST);
         begin_sharing();
         for (int i = 0; i < LINKS; i++) {
-            links[i].bandwidth = (double)(1 + (r = rg_mix64(r)) % 20);
+            links[i].bandwidth = (double)(1 + (r = rg_mix64(r)) % 20) / 7;
             links[i].each = (r >> 32) % 5 == 0;
         }
         for (int i = 0; i < flows; i++) {
@@ -327,6 +327,8 @@ static void test_random_networks(void)
         flow_until(1e6);
         for (int i = 0; i < flows; i++)
             CU_ASSERT(f[i].over_s >= 0); /* none is forgotten */
+        for (int i = 0; i < LINKS; i++)
+            CU_ASSERT_EQUAL(links[i].wanted, 0);
     }
 }
 

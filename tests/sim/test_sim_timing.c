@@ -518,6 +518,38 @@ static void test_hosts(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "has 64 hosts, 65 are needed"));
 }
 
+/* ---- ties ---- */
+
+/* Timers for one date are set by the last rank first; one rank computes until then. */
+static int meet(struct rg_world *w, void *arg)
+{
+    struct rg_request none, *wait = &none;
+    int index, *turns = arg;
+    rg_recv(w, (w->rank + 1) % w->size, TAG, NULL, 0, &none);
+    CU_ASSERT_EQUAL(rg_wait_any(w, &wait, 1, 0.1 * (w->size - w->rank), &index), RG_ERR_TIMEOUT);
+    struct rg_cost cost = {.flops = 9.8e9 * (1.5 - rg_now(w)), .calls = 1};
+    struct rg_work work = {.cost = &cost, .count = 1, .capacity = 1};
+    int result = w->rank == 3 ? rg_compute(w, &work, "until then", -1, NULL, NULL)
+                              : rg_wait_any(w, &wait, 1, 1.5, &index);
+    CU_ASSERT_EQUAL(result, w->rank == 3 ? 0 : RG_ERR_TIMEOUT);
+    CU_ASSERT_DOUBLE_EQUAL(rg_now(w), 1.5, 1e-12);
+    notes->dates[w->rank] = (*turns)++;
+    return rg_cancel(w, &none);
+}
+
+/* The calendar's rule: of one date by rank. */
+static void test_ranks_in_order(void)
+{
+    struct rg_sim_options options = {
+        .engine = RG_SIM_CALENDAR, .platform = SIM_PLATFORM_64, .size = RANKS};
+    int results[RANKS], turns = 0;
+    CU_ASSERT_EQUAL(simulate(&options, meet, &turns, 30, results, NULL), 0);
+    for (int rank = 0; rank < RANKS; rank++) {
+        CU_ASSERT_EQUAL(results[rank], 0);
+        CU_ASSERT_EQUAL(notes->dates[rank], rank);
+    }
+}
+
 static const char wilful_platform[] =
     "<?xml version='1.0'?>"
     "<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">"
@@ -614,6 +646,7 @@ int main(int argc, char **argv)
         {"repetition", test_repetition},
         {"what a node takes of the machine", test_weight},
         {"hosts in order", test_hosts},
+        {"ranks in order", test_ranks_in_order},
         {"options are pinned", test_pinned},
         {"512 ranks", test_many},
         {"deadlock", test_deadlock},
