@@ -496,15 +496,18 @@ static double mean_of(const struct walk *w, int64_t known)
     return (mark_at(&d, count - 1 - edge) - from) / (double)(count - 2 * edge);
 }
 
-/* Iterations until the pace is even, and instructions that are worth it. */
-enum { SETTLED = 8, INSTRUCTIONS = 1 << 22 };
+/* Iterations until the pace is even, of what drains in each and of streams beyond those that fill
+ * them; and instructions that are worth it. */
+enum { DRAINED = 4, SETTLED = 8, INSTRUCTIONS = 1 << 20 };
 
 double rg_ring_walk_s(const struct rg_ring *ring)
 {
     const struct rg_job *job = ring->job;
     int64_t length = RG_MIN(job->iterations_per_epoch, job->iterations);
-    int64_t fill = ring->schedule->synchronous ? 0 : (int64_t)64 * ring->depth[0] / ring->micro;
-    int64_t known = RG_MIN(length, SETTLED + fill);
+    int64_t settled = ring->schedule->synchronous
+                          ? DRAINED
+                          : SETTLED + (int64_t)64 * ring->depth[0] / ring->micro;
+    int64_t known = RG_MIN(length, settled);
     double most = 0, instructions = 10.0 * ring->micro * ring->stages * ring->replicas;
     if (instructions * (double)known > INSTRUCTIONS)
         return NAN;
