@@ -2,7 +2,7 @@
 #ifndef RG_SIM_ACTOR_ENGINE_H
 #define RG_SIM_ACTOR_ENGINE_H
 
-#include "strands/strands.h"
+#include "strands/sim_strands.h"
 #include <simgrid/host.h>
 
 /* As rg_sim_run, once the platform is loaded and checked. hosts: [size]. */

@@ -3,7 +3,7 @@
 #include "route.h"
 #include "strands/queue.h"
 #include "strands/sim_memory.h"
-#include "strands/wire.h"
+#include "strands/port_work.h"
 
 #include "base/bytes.h"
 #include <math.h>

@@ -281,7 +281,7 @@ static int set_depths_that_fit(struct rg_ring *ring, struct rg_error *e)
 }
 
 /* Updates by which weights may be old, at most, in training that is as accurate as without: tried
- * on deep networks at a rate of 0.1 (docs/strategies.md). */
+ * on deep networks at a rate of 0.1 (scenarios/README.md, streams). */
 enum { OLD = 4, OLD_WITH_RAMP = 8 };
 
 /* The fewest micro-batches with which weights are not older than that, at the given depth or the

@@ -1,7 +1,7 @@
 /* Happy path: fire what is due at the earliest date; let the strands that this woke run, each until
  * it waits; solve for the links' rates if anything has changed; go to the next date.
  *
- * Failure modes: programs that end before their strands (strands.c), deadlock (there too). */
+ * Failure modes: programs that end before their strands (sim_strands.c), deadlock (there too). */
 #include "calendar_engine.h"
 
 #include "connections.h"
@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "sim/strands/sim_memory.h"
-#include "sim/strands/strands.h"
+#include "sim/strands/sim_strands.h"
 #include "sim/strands/windows.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* The calendar engine: strands are coroutines, and time goes from one date of a calendar to the
- * next. What takes time: processors (cores.h), messages (connections.h), links (sharing.h).
+ * next. What takes time: processors (processors.h), messages (connections.h), links (sharing.h).
  *
  * Ties: all that is due at one date (same_date.h) happens before any strand runs; then strands run
  * in the order of their ranks, of one rank in the order in which they were made. So no result

@@ -5,12 +5,12 @@
 #define RG_CALENDAR_CONNECTIONS_H
 
 #include "calendar_platform.h"
-#include "cores.h"
+#include "processors.h"
 #include "sharing.h"
 
 #include "boards/board.h"
 #include "sim/strands/queue.h"
-#include "sim/strands/wire.h"
+#include "sim/strands/port_work.h"
 #include "world/exchange.h"
 
 struct rg_connection;

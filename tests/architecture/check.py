@@ -4,9 +4,10 @@
     check.py [--source FOLDER] [--build FOLDER]
 
 - A file includes headers of its own room and of the rooms that its row names, and no others.
+- No two files have one name.
 - No header includes itself by way of others; no module of analysis/ imports itself so.
 - With --build: an object file uses symbols of those rooms only, and files that call one another in a
-  loop are one module (MODULES), in one room.
+  loop are one module (MODULES), in one room. Objects whose source is gone are passed over.
 
 Prints what is wrong, a line each; exit status 1 if anything is. CTest also runs it on a copy of the
 sources into which one of each kind of fault has been put (test_architecture.py)."""
@@ -112,6 +113,15 @@ def check_includes(source, rooms):
         yield "include one another: " + " ".join(loop)
 
 
+def check_names(source):
+    places = {}
+    for path in sources(source):
+        places.setdefault(os.path.basename(path), []).append(path)
+    for paths in places.values():
+        if len(paths) > 1:
+            yield "have one name: " + " ".join(paths)
+
+
 def check_imports(source):
     folder = os.path.join(source, "analysis")
     names = {name[:-3] for name in os.listdir(folder) if name.endswith(".py")}
@@ -123,7 +133,7 @@ def check_imports(source):
         yield "import one another: " + " ".join(f"analysis/{name}.py" for name in loop)
 
 
-def symbols(build):
+def symbols(source, build):
     """(defined, functions, used): {file: global symbols} of the objects of a build, by nm."""
     defined, functions, used = {}, {}, {}
     for folder in FOLDERS:
@@ -133,6 +143,8 @@ def symbols(build):
                     continue
                 path = os.path.relpath(os.path.join(where, name), build)
                 path = re.sub(r"CMakeFiles/[^/]+\.dir/", "", path)[:-2]
+                if not os.path.exists(os.path.join(source, path)):
+                    continue
                 listing = subprocess.run(["nm", "-g", os.path.join(where, name)], check=True,
                                          capture_output=True, text=True).stdout
                 defined[path], functions[path], used[path] = set(), set(), set()
@@ -154,8 +166,8 @@ def users(used, offered):
             for path, names in used.items()}
 
 
-def check_calls(build, rooms):
-    defined, functions, used = symbols(build)
+def check_calls(source, build, rooms):
+    defined, functions, used = symbols(source, build)
     if not used:
         yield f"{build}: no objects of {', '.join(FOLDERS)}"
     for path, others in sorted(users(used, defined).items()):
@@ -179,8 +191,9 @@ def check(source, build=None):
     wrong += ["docs/architecture.md: rooms that use one another: " + " ".join(loop)
               for loop in loops(rooms)]
     wrong += check_includes(source, rooms)
+    wrong += check_names(source)
     wrong += check_imports(source)
-    return wrong + (list(check_calls(build, rooms)) if build else [])
+    return wrong + (list(check_calls(source, build, rooms)) if build else [])
 
 
 def main():

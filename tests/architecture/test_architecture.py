@@ -47,6 +47,16 @@ class Faults(unittest.TestCase):
         self.add("runtime/base/cores.h", '#include "base/clock.h"\n')
         self.found("include one another: runtime/base/clock.h runtime/base/cores.h")
 
+    def test_two_files_of_one_name(self):
+        self.add("sim/clock.c", "\n")
+        self.found("have one name: runtime/base/clock.c sim/clock.c")
+
+    def test_objects_whose_source_is_gone(self):
+        build = self.compile("runtime/base/two.c", "extern int one; int two(void) { return one; }\n")
+        self.compile("runtime/world/one.c", "int one = 1;\n")
+        os.unlink(os.path.join(self.source, "runtime/base/two.c"))
+        self.assertEqual(check.check(self.source, build), [])
+
     def test_modules_in_a_loop(self):
         self.add("analysis/ringresult.py", "import ringplot\n")
         self.add("analysis/ringplot.py", "import ringresult\n")

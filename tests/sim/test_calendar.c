@@ -1,7 +1,7 @@
 /* What the calendar engine is made of, against values worked by hand and the definition of max-min
  * fairness. */
 #include "sim/calendar/calendar.h"
-#include "sim/calendar/cores.h"
+#include "sim/calendar/processors.h"
 #include "sim/calendar/sharing.h"
 
 #include "base/check.h"

@@ -1,4 +1,4 @@
-#include "wire.h"
+#include "port_work.h"
 
 #include "sim_memory.h"
 

@@ -1,4 +1,4 @@
-#include "cores.h"
+#include "processors.h"
 
 #include "same_date.h"
 

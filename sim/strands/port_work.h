@@ -1,7 +1,7 @@
 /* What a message asks of the ports at its two ends: bytes on the wire, tokens where a port has a
  * burst (rg_port_burst), and the joules that ports draw for it. */
-#ifndef RG_SIM_WIRE_H
-#define RG_SIM_WIRE_H
+#ifndef RG_SIM_PORT_WORK_H
+#define RG_SIM_PORT_WORK_H
 
 #include "boards/board.h"
 #include <stdbool.h>

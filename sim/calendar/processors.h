@@ -2,8 +2,8 @@
  * a core. All tasks are served at one rate, so one clock of service a node says when each is done:
  * the idea of virtual time in fair queueing (Demers, Keshav and Shenker 1989). And the joules that
  * the cores draw: watts by how many are busy. */
-#ifndef RG_CALENDAR_CORES_H
-#define RG_CALENDAR_CORES_H
+#ifndef RG_CALENDAR_PROCESSORS_H
+#define RG_CALENDAR_PROCESSORS_H
 
 #include "calendar.h"
 

@@ -5,7 +5,7 @@
  *
  * Failure modes handled: a node that dies or leaves (our own book-keeping: no strand is ever ended
  * from outside); a deadlock, seen by counting what could still go on. */
-#include "strands.h"
+#include "sim_strands.h"
 
 #include "sim_memory.h"
 
