@@ -1,9 +1,9 @@
 #include "ports.h"
 
 #include "route.h"
+#include "strands/port_work.h"
 #include "strands/queue.h"
 #include "strands/sim_memory.h"
-#include "strands/port_work.h"
 
 #include "base/bytes.h"
 #include <math.h>

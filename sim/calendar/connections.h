@@ -9,8 +9,8 @@
 #include "sharing.h"
 
 #include "boards/board.h"
-#include "sim/strands/queue.h"
 #include "sim/strands/port_work.h"
+#include "sim/strands/queue.h"
 #include "world/exchange.h"
 
 struct rg_connection;

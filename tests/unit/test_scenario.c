@@ -242,7 +242,7 @@ static const struct bad bad_scenarios[] = {
     {"file=\"platform.xml\"", "fil=\"x\"", 3, "unknown attribute \"fil\"|\"file\""},
     {"file=\"network.xml\"/>", "file=\"network.xml\"><x/></network>", 4, "<x> inside <network>"},
     {"kind=\"random\"", "kind=\"rando\"", 5,
-     "\"random\"|digits, iris, idx, csv, random and libsvm"},
+     "\"random\"|digits, iris, idx, csv, random, libsvm and npy"},
     {"kind=\"random\"", "kind=\"digits\"", 6, "unknown attribute \"inputs\""},
     {"inputs=\"4\" ", "", 5, "needs the attribute \"inputs\""},
     {"classes=\"3\"", "classes=\"257\"", 6, "out of range|1 to 256"},
