@@ -402,12 +402,18 @@ static void layers_that_do_not_split_are_refused(void)
         network.layers = layers;
         job.network = &network;
         job.plan = NULL;
+        for (int k = 0; k < RG_PARAMS_MAX; k++)
+            if (job.values[k].automatic)
+                job.values[k].list = NULL;
         bool refused = job.strategy->check(&job, &e) == RG_ERR_INVALID;
         CU_ASSERT_EQUAL(refused, i < 3);
         if (refused)
             CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "(dense, residual, conv2d, and those without "
                                                   "parameters): not whole, layer 1 of "));
         job.strategy->forget(&job);
+        for (int k = 0; k < RG_PARAMS_MAX; k++)
+            if (job.values[k].automatic)
+                free(job.values[k].list);
     }
     rg_study_close(&study);
 }
