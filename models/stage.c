@@ -165,39 +165,10 @@ void rg_stage_backward(const struct rg_stage *stage, int batch, const float *w, 
              NULL);
 }
 
-void rg_stage_backward_input(const struct rg_stage *stage, int batch, const float *w,
-                             const float *x, float *stash, float *dy, float *dx, float *dw,
-                             bool accumulate, float *halves, float *scratch)
+void rg_stage_backward_half(const struct rg_stage *stage, const struct rg_pass_args *args)
 {
-    backward(stage,
-             (struct rg_pass_args){.batch = batch,
-                                   .w = w,
-                                   .x = x,
-                                   .stash = stash,
-                                   .dy = dy,
-                                   .dx = dx,
-                                   .dw = dw,
-                                   .accumulate = accumulate,
-                                   .half = RG_HALF_INPUT,
-                                   .scratch = scratch},
-             halves);
-}
-
-void rg_stage_backward_weights(const struct rg_stage *stage, int batch, const float *w,
-                               const float *x, float *stash, float *dy, float *dw, bool accumulate,
-                               float *halves, float *scratch)
-{
-    backward(stage,
-             (struct rg_pass_args){.batch = batch,
-                                   .w = w,
-                                   .x = x,
-                                   .stash = stash,
-                                   .dy = dy,
-                                   .dw = dw,
-                                   .accumulate = accumulate,
-                                   .half = RG_HALF_WEIGHTS,
-                                   .scratch = scratch},
-             halves);
+    RG_ASSERT(args->half != RG_WHOLE);
+    backward(stage, *args, args->between);
 }
 
 void rg_stage_backward_sgd(const struct rg_stage *stage, int batch, float *w, const float *x,

@@ -35,16 +35,12 @@ void rg_stage_backward(const struct rg_stage *stage, int batch, const float *w, 
                        float *stash, float *dy, float *dx, float *dw, bool accumulate,
                        float *scratch);
 
-/* rg_stage_backward in two halves, of stages whose layers all split: the same bits. The first gives
- * dx and the gradients of biases; x, stash and dy (which it changes) must stay for the second, with
- * `halves`, rg_stage_halves floats that it fills. Several batches may wait for their second half,
- * whose order is that of the first. */
-void rg_stage_backward_input(const struct rg_stage *stage, int batch, const float *w,
-                             const float *x, float *stash, float *dy, float *dx, float *dw,
-                             bool accumulate, float *halves, float *scratch);
-void rg_stage_backward_weights(const struct rg_stage *stage, int batch, const float *w,
-                               const float *x, float *stash, float *dy, float *dw, bool accumulate,
-                               float *halves, float *scratch);
+/* One half of rg_stage_backward, of stages whose layers all split: the two give its bits. args: as
+ * of a layer's backward, but of the whole stage; no update. The first half gives dx and the
+ * gradients of biases; x, stash and dy (which it changes) must stay for the second, with `between`,
+ * rg_stage_halves floats that it fills. Several batches may wait for their second half, whose order
+ * is that of the first. */
+void rg_stage_backward_half(const struct rg_stage *stage, const struct rg_pass_args *args);
 
 /* rg_stage_backward (overwriting dw) and a step of plain SGD in one, w -= rate * dw: the same bits
  * as the two, but a small batch reads and writes the parameters once less often. For updates whose

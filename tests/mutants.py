@@ -364,8 +364,7 @@ MUTANTS = [
     Mutant("predicted-for-another-delay", "ring.c", "optimizer.late = ring->depth[stage] - 1;",
            "optimizer.late = ring->depth[stage];", "test_(streams|strategies)$"),
     Mutant("second-halves-summed-anew", "pipeline_compute.c",
-           "a->unit % p->plan->units > 0,\n                              rg_pipeline_slot", "false,\n"
-           "                              rg_pipeline_slot", "test_strategies$"),
+           ".accumulate = a->unit % p->plan->units > 0", ".accumulate = false", "test_strategies$"),
     Mutant("a-walk-without-drains", "ring_walk.c", "(double)(i / d->length) * d->epoch_s", "0",
            "test_plan_walk_50$"),
     Mutant("arrays-in-the-other-byte-order", "array_data.c", "file->little ? bytes - 1 - k : k", "k", "test_npy$"),

@@ -54,6 +54,24 @@ static void do_recompute(void *arg)
     forward_into(a, rg_pipeline_weights(a->p), RG_BUFFER_REDO);
 }
 
+static void backward_half(const struct pass *a, enum rg_half half, float *dx)
+{
+    struct rg_pipeline *p = a->p;
+    const struct rg_pass_args args = {.batch = a->n,
+                                      .w = weights_of(p, a->unit),
+                                      .x = rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data,
+                                      .stash = rg_pipeline_slot(p, RG_BUFFER_STASH, a->unit)->data,
+                                      .dy = rg_pipeline_slot(p, RG_BUFFER_DY, a->unit)->data,
+                                      .dx = dx,
+                                      .dw = p->gradient,
+                                      .accumulate = a->unit % p->plan->units > 0,
+                                      .half = half,
+                                      .between =
+                                          rg_pipeline_slot(p, RG_BUFFER_HALVES, a->unit)->data,
+                                      .scratch = p->scratch};
+    rg_stage_backward_half(&p->stage, &args);
+}
+
 static void do_backward(void *arg)
 {
     const struct pass *a = arg;
@@ -68,9 +86,7 @@ static void do_backward(void *arg)
                               dx, p->gradient,
                               rg_optimizer_rate(&p->job->optimizer, p->updates + 1), p->scratch);
     else if (p->plan->split)
-        rg_stage_backward_input(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data,
-                                dy, dx, p->gradient, accumulate,
-                                rg_pipeline_slot(p, RG_BUFFER_HALVES, a->unit)->data, p->scratch);
+        backward_half(a, RG_HALF_INPUT, dx);
     else
         rg_stage_backward(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy, dx,
                           p->gradient, accumulate, p->scratch);
@@ -78,14 +94,7 @@ static void do_backward(void *arg)
 
 static void do_weights(void *arg)
 {
-    const struct pass *a = arg;
-    struct rg_pipeline *p = a->p;
-    rg_stage_backward_weights(&p->stage, a->n, weights_of(p, a->unit),
-                              rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data,
-                              rg_pipeline_slot(p, RG_BUFFER_STASH, a->unit)->data,
-                              rg_pipeline_slot(p, RG_BUFFER_DY, a->unit)->data, p->gradient,
-                              a->unit % p->plan->units > 0,
-                              rg_pipeline_slot(p, RG_BUFFER_HALVES, a->unit)->data, p->scratch);
+    backward_half(arg, RG_HALF_WEIGHTS, NULL);
 }
 
 static void do_loss(void *arg)

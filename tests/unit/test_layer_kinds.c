@@ -138,6 +138,7 @@ static void test_halves(void)
             uint64_t between = rg_stage_halves(&p.stage, batch);
             float *whole = floats(p.mem, n), *dx = floats(p.mem, inputs);
             float *halves[2], *dy[2];
+            struct rg_pass_args args[2];
             rg_stage_forward(&p.stage, batch, p.w, p.x, p.stash, p.scratch);
             spoil(p.dw, n);
             for (int m = 0; m < 2; m++)
@@ -150,14 +151,26 @@ static void test_halves(void)
                 spoil(halves[m], between);
                 spoil(p.dx, inputs);
                 memcpy(dy[m], p.weight, outputs * sizeof *p.weight);
-                rg_stage_backward_input(&p.stage, batch, p.w, p.x, p.stash, dy[m], p.dx, p.dw,
-                                        m > 0, halves[m], p.scratch);
+                args[m] = (struct rg_pass_args){.batch = batch,
+                                                .w = p.w,
+                                                .x = p.x,
+                                                .stash = p.stash,
+                                                .dy = dy[m],
+                                                .dx = p.dx,
+                                                .dw = p.dw,
+                                                .accumulate = m > 0,
+                                                .half = RG_HALF_INPUT,
+                                                .between = halves[m],
+                                                .scratch = p.scratch};
+                rg_stage_backward_half(&p.stage, &args[m]);
                 spoil(p.scratch, rg_stage_scratch(&p.stage, batch));
                 CU_ASSERT(memcmp(dx, p.dx, inputs * sizeof *dx) == 0);
             }
-            for (int m = 0; m < 2; m++)
-                rg_stage_backward_weights(&p.stage, batch, p.w, p.x, p.stash, dy[m], p.dw, m > 0,
-                                          halves[m], p.scratch);
+            for (int m = 0; m < 2; m++) {
+                args[m].half = RG_HALF_WEIGHTS;
+                args[m].dx = NULL;
+                rg_stage_backward_half(&p.stage, &args[m]);
+            }
             CU_ASSERT(memcmp(whole, p.dw, n * sizeof *whole) == 0);
             probe_free(&p);
         }

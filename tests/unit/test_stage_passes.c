@@ -54,11 +54,22 @@ static struct node node_make(struct rg_mem *mem, const struct rg_network *networ
 
 static void backward_in_halves(struct node *node, int batch, float *dx, bool accumulate)
 {
-    rg_stage_backward_input(&node->stage, batch, node->w, node->x, node->stash, node->dy, dx,
-                            node->dw, accumulate, node->halves, node->scratch);
+    struct rg_pass_args args = {.batch = batch,
+                                .w = node->w,
+                                .x = node->x,
+                                .stash = node->stash,
+                                .dy = node->dy,
+                                .dx = dx,
+                                .dw = node->dw,
+                                .accumulate = accumulate,
+                                .half = RG_HALF_INPUT,
+                                .between = node->halves,
+                                .scratch = node->scratch};
+    rg_stage_backward_half(&node->stage, &args);
     spoil(node->scratch, rg_stage_scratch(&node->stage, batch));
-    rg_stage_backward_weights(&node->stage, batch, node->w, node->x, node->stash, node->dy,
-                              node->dw, accumulate, node->halves, node->scratch);
+    args.half = RG_HALF_WEIGHTS;
+    args.dx = NULL;
+    rg_stage_backward_half(&node->stage, &args);
 }
 
 /* Forward and backward (whole, or in halves) of micro-batches through stages cut at `cuts`; the
