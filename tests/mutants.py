@@ -381,6 +381,13 @@ MUTANTS = [
            "test_trace_parts$"),
     Mutant("every-part-is-missing", "archive.c", "missing += owner[place] < 0;", "missing++;",
            "test_sweeps$"),
+    # ---- ways out of streams ----
+    Mutant("losses-that-never-come", "pipeline.c", "p->until[lane] = RG_MIN(p->until[lane], end);",
+           "(void)end;", "test_streams$"),
+    Mutant("sends-that-nobody-takes", "pipeline.c", "rg_pipeline_iteration(p, slot->sent) < last",
+           "true", "test_streams$"),
+    Mutant("a-stop-that-wakes-nobody", "requests.c", "STOPS = RG_PENDING + 1", "STOPS = RG_PENDING",
+           "test_mesh$"),
 ]
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -147,6 +147,8 @@ void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_c
 int rg_posix_post(struct rg_world *w, struct rg_request *request);
 int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, int n,
                       double deadline, int *index);
+int rg_posix_wait_any_or_stop(struct rg_world *w, struct rg_request *const *requests, int n,
+                              int *index, int64_t *last);
 int rg_posix_cancel(struct rg_world *w, struct rg_request *request);
 /* Under the lock: the program has done with the op. */
 void rg_posix_disown(struct rg_transfer *t);

@@ -71,6 +71,8 @@ static void finish(struct rg_transfer *t)
 struct look {
     struct rg_request *const *requests;
     int n, *index;
+    struct rg_match *match; /* of look_or_stop alone */
+    uint64_t last;
 };
 
 static int look(void *arg)
@@ -100,22 +102,52 @@ static int awaited(const struct rg_mesh *m, struct rg_request *const *requests, 
     return -1;
 }
 
-int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, int n,
-                      double deadline, int *index)
+enum { STOPS = RG_PENDING + 1 };
+
+static int look_or_stop(void *arg)
 {
-    struct rg_posix_strand *s = rg_posix_strand_of(w);
-    struct look l = {requests, n, index};
+    struct look *l = arg;
+    int result = look(l);
+    if (result != RG_PENDING || !atomic_load(&l->match->winding))
+        return result;
+    rg_match_spread_interruption(l->match);
+    result = rg_match_last_update(l->match, &l->last);
+    return result == 0 ? STOPS : result;
+}
+
+static int wait_for(struct rg_posix_strand *s, struct look *l, int (*ready)(void *arg),
+                    double deadline)
+{
     rg_comm_lock(s->mesh);
-    int result = look(&l);
+    int result = ready(l);
     s->idle |= result != 0;
-    if (result) {
-        s->awaits = awaited(s->mesh, requests, n);
+    if (result == RG_PENDING) {
+        s->awaits = awaited(s->mesh, l->requests, l->n);
         s->inward = s->awaits < 0;
-        result = rg_comm_wait(s, look, &l, deadline);
+        result = rg_comm_wait(s, ready, l, deadline);
         s->inward = false;
     }
     rg_comm_unlock(s->mesh);
     return result;
+}
+
+int rg_posix_wait_any(struct rg_world *w, struct rg_request *const *requests, int n,
+                      double deadline, int *index)
+{
+    struct look l = {.requests = requests, .n = n, .index = index};
+    return wait_for(rg_posix_strand_of(w), &l, look, deadline);
+}
+
+int rg_posix_wait_any_or_stop(struct rg_world *w, struct rg_request *const *requests, int n,
+                              int *index, int64_t *last)
+{
+    struct rg_posix_strand *s = rg_posix_strand_of(w);
+    struct look l = {.requests = requests, .n = n, .index = index, .match = &s->mesh->match};
+    int result = wait_for(s, &l, look_or_stop, INFINITY);
+    if (result != STOPS)
+        return result;
+    *last = (int64_t)l.last;
+    return 1;
 }
 
 static int written(void *arg)

@@ -163,14 +163,35 @@ static int pending(struct rg_pipeline *p, const struct rg_instruction *in, int64
     return left;
 }
 
+/* Until a send has arrived, or all know that they stop before the iteration that it is for: who has
+ * stopped takes nothing more. */
+static int wait_sent(struct rg_pipeline *p, struct slot *slot)
+{
+    struct rg_request *out = &slot->out;
+    int index, result = 0;
+    int64_t last;
+    if (out->status == RG_PENDING)
+        result = rg_wait_any_or_stop(p->w, &out, 1, &index, &last);
+    if (result == 1)
+        return rg_pipeline_iteration(p, slot->sent) < last ? rg_wait(p->w, out) : 0;
+    return result ? result : out->status;
+}
+
+static int await(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit)
+{
+    struct rg_request *list[2];
+    if (in->op == RG_OP_WAIT)
+        return wait_sent(p, rg_pipeline_slot(p, rg_channel_source(in->channel), unit));
+    int n = needs(p, in, unit, list);
+    return n ? rg_wait_all(p->w, list, n) : 0;
+}
+
 static int run_one_lane(struct rg_pipeline *p)
 {
     const struct rg_instruction *in;
     int64_t unit;
     while (!p->stop && (in = peek(p, 0, &unit)) != NULL) {
-        struct rg_request *list[2];
-        int n = needs(p, in, unit, list);
-        int result = n ? rg_wait_all(p->w, list, n) : 0;
+        int result = await(p, in, unit);
         if (result == 0)
             result = execute(p, in, unit);
         if (result)
@@ -189,7 +210,7 @@ static int hold(struct rg_pipeline *p, int lane)
     if (!in || in->op != RG_OP_WAIT)
         return 0;
     p->lanes[lane].next++;
-    return rg_wait(p->w, &rg_pipeline_slot(p, rg_channel_source(in->channel), unit)->out);
+    return wait_sent(p, rg_pipeline_slot(p, rg_channel_source(in->channel), unit));
 }
 
 /* Has anything that the other lane waits for come while this one could go on? One look a date: what
@@ -211,12 +232,28 @@ static int step_lane(struct rg_pipeline *p, int lane, const struct rg_instructio
     return result || p->stop ? result : hold(p, lane);
 }
 
+/* Until one of them is complete. Where that may never be, since all stop after an update that is
+ * known by now, no lane goes beyond it. */
+static int wait_for_lanes(struct rg_pipeline *p, struct rg_request *const *list, int n)
+{
+    int index;
+    int64_t last;
+    int result = rg_wait_any_or_stop(p->w, list, n, &index, &last);
+    if (result != 1)
+        return result;
+    int64_t end = (last - p->first) * p->plan->units - 1;
+    bool bounded = p->until[0] <= end && p->until[1] <= end;
+    for (int lane = 0; lane < RG_LANES; lane++)
+        p->until[lane] = RG_MIN(p->until[lane], end);
+    return bounded ? rg_wait_any(p->w, list, n, RG_FOREVER, &index) : 0;
+}
+
 static int run_two_lanes(struct rg_pipeline *p)
 {
     while (!p->stop) {
         struct rg_request *list[4];
         int64_t unit[RG_LANES];
-        int index, result;
+        int result;
         const struct rg_instruction *loss = peek(p, 1, &unit[1]);
         const struct rg_instruction *next = peek(p, 0, &unit[0]);
         int waiting = loss ? pending(p, loss, unit[1], list) : 0;
@@ -228,7 +265,7 @@ static int run_two_lanes(struct rg_pipeline *p)
         else if (next && blocked == 0)
             result = look(p, list, waiting) ? 0 : step_lane(p, 0, next, unit[0]);
         else if (waiting + blocked > 0)
-            result = rg_wait_any(p->w, list, waiting + blocked, RG_FOREVER, &index);
+            result = wait_for_lanes(p, list, waiting + blocked);
         else
             break;
         if (result)
@@ -298,7 +335,7 @@ static int land(struct rg_pipeline *p)
     for (int buffer = 0; buffer < RG_BUFFERS && result == 0; buffer++)
         for (int i = 0; i < p->plan->slots[buffer] && result == 0; i++)
             if (p->slots[buffer][i].out.status == RG_PENDING)
-                result = rg_wait(p->w, &p->slots[buffer][i].out);
+                result = wait_sent(p, &p->slots[buffer][i]);
     return result;
 }
 

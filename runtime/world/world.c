@@ -177,20 +177,40 @@ static void trace_wait(struct rg_world *w, double begin)
     }
 }
 
-int rg_wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
-                int *index)
+static int count_pending(const struct rg_world *w, struct rg_request *const *requests, int n)
 {
-    *index = -1;
     int pending = 0;
+    RG_ASSERT(n > 0);
     for (int i = 0; i < n; i++) {
         if (requests[i])
             RG_ASSERT(requests[i]->owner == w);
         pending += requests[i] && requests[i]->status == RG_PENDING;
     }
-    RG_ASSERT(n > 0);
+    return pending;
+}
+
+int rg_wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
+                int *index)
+{
+    *index = -1;
+    int pending = count_pending(w, requests, n);
     double begin = rg_now(w);
     int result = w->ops->wait_any(w, requests, n, deadline + w->offset, index);
     if (pending && deadline > begin)
+        trace_wait(w, begin);
+    return result;
+}
+
+int rg_wait_any_or_stop(struct rg_world *w, struct rg_request *const *requests, int n, int *index,
+                        int64_t *last)
+{
+    if (!w->ops->wait_any_or_stop)
+        return rg_wait_any(w, requests, n, RG_FOREVER, index);
+    *index = -1;
+    int pending = count_pending(w, requests, n);
+    double begin = rg_now(w);
+    int result = w->ops->wait_any_or_stop(w, requests, n, index, last);
+    if (pending)
         trace_wait(w, begin);
     return result;
 }

@@ -157,6 +157,9 @@ struct rg_world_ops {
     /* Returns 0 and *index, or RG_ERR_TIMEOUT, RG_ERR_DEADLOCK, RG_ERR_INTERRUPTED. */
     int (*wait_any)(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
                     int *index);
+    /* The same without a deadline, and 1 with *last as rg_wait_any_or_stop. NULL: nothing stops. */
+    int (*wait_any_or_stop)(struct rg_world *w, struct rg_request *const *requests, int n,
+                            int *index, int64_t *last);
     int (*cancel)(struct rg_world *w, struct rg_request *request);
     int (*compute)(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg);
     int (*iteration)(struct rg_world *w, int64_t i);
@@ -220,6 +223,11 @@ int rg_recv_upto(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t
  * request still valid. The completion's own error stands in its status, not in the result. */
 int rg_wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
                 int *index);
+/* The same without a deadline, for what may never come because the nodes stop: returns 1, with
+ * nothing complete, where the training is to end and all know after how many updates (*last; >= 1):
+ * nobody sends what only later ones need. */
+int rg_wait_any_or_stop(struct rg_world *w, struct rg_request *const *requests, int n, int *index,
+                        int64_t *last);
 /* Wait for one request, and give back its buffer in every case: where the wait itself fails
  * (RG_ERR_INTERRUPTED, RG_ERR_DEADLOCK) the request is cancelled, so that it and its buffer may end
  * with the caller. Whoever wants to keep it posted calls rg_wait_any. Returns the wait's own error,

@@ -526,6 +526,58 @@ static void test_winding_down(void)
     munmap((void *)ready, MOST * sizeof(int));
 }
 
+/* Rank 0 waits, in its third iteration, for what nobody sends, while the others go on: it hears
+ * after which update all stop, and takes those that it has missed. */
+static int wait_in_vain(struct rg_world *w, void *arg)
+{
+    char byte;
+    int index, i = 0, result = rg_clock_start(w);
+    int64_t last = 0;
+    struct rg_request in, *list = &in;
+    (void)arg;
+    for (; i < 100 * ITERATIONS && result == 0; i++) {
+        if (i == 2 && w->rank == 0) {
+            ready[0] = 1;
+            rg_recv(w, 1, TAG, &byte, 1, &in);
+            if (rg_wait_any_or_stop(w, &list, 1, &index, &last) != 1 || last < 3)
+                return __LINE__ - ITERATIONS;
+            rg_cancel(w, &in);
+        }
+        ready[w->rank] |= i > 5;
+        result = rg_iteration(w, i);
+    }
+    return result < 0 ? result : last == 0 || last == i ? i : __LINE__ - ITERATIONS;
+}
+
+static int stop_in_vain(struct rg_mesh *mesh, void *arg)
+{
+    struct rg_error e;
+    (void)arg;
+    mesh_to_interrupt = mesh;
+    signal(SIGINT, on_wind_down);
+    int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), wait_in_vain, NULL, &result, &e);
+    signal(SIGINT, SIG_IGN);
+    return error ? error : result;
+}
+
+static void test_waits_end_where_all_stop(void)
+{
+    open_ready();
+    for (int i = 0; i < 8; i++) {
+        struct cluster c;
+        int results[MOST], size = 2 + i % 3;
+        start_ready(&c, size, stop_in_vain, NULL);
+        nap(0.002 * i);
+        kill(c.pids[i % size], SIGINT);
+        CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
+        for (int r = 0; r < size; r++) {
+            CU_ASSERT_TRUE(results[r] > 5);
+            CU_ASSERT_EQUAL(results[r], results[0]);
+        }
+    }
+    munmap((void *)ready, MOST * sizeof(int));
+}
+
 /* ---- strands ---- */
 
 struct strand_job {
@@ -656,16 +708,18 @@ static void test_facts(void)
 
 int main(int argc, char **argv)
 {
-    static const struct suite_test tests[] = {{"allocations", test_allocations},
-                                              {"many small messages", test_many},
-                                              {"a large message", test_large},
-                                              {"several runs", test_runs},
-                                              {"a message given up between runs", test_rest},
-                                              {"strands", test_strands},
-                                              {"interruption", test_interruption},
-                                              {"winding down", test_winding_down},
-                                              {"killed peers", test_killed},
-                                              {"the port during a run", test_port},
-                                              {"facts", test_facts}};
+    static const struct suite_test tests[] = {
+        {"allocations", test_allocations},
+        {"many small messages", test_many},
+        {"a large message", test_large},
+        {"several runs", test_runs},
+        {"a message given up between runs", test_rest},
+        {"strands", test_strands},
+        {"interruption", test_interruption},
+        {"winding down", test_winding_down},
+        {"waits end where all stop", test_waits_end_where_all_stop},
+        {"killed peers", test_killed},
+        {"the port during a run", test_port},
+        {"facts", test_facts}};
     return suite_main("mesh", tests, RG_COUNT(tests), argc, argv);
 }

@@ -40,16 +40,50 @@ struct context {
     struct rg_run *run;
 };
 
+/* ---- a world whose nodes all know after which update they stop ---- */
+
+static _Thread_local const struct rg_world_ops *within;
+static _Thread_local int64_t stops_after;
+
+static int stopping_go_on(struct rg_world *w)
+{
+    return w->iterations >= stops_after;
+}
+
+static int stopping_iteration(struct rg_world *w, int64_t i)
+{
+    int result = within->iteration(w, i);
+    return result ? result : stopping_go_on(w);
+}
+
+static int stopping_wait(struct rg_world *w, struct rg_request *const *requests, int n, int *index,
+                         int64_t *last)
+{
+    int result = within->wait_any(w, requests, n, -INFINITY, index);
+    *last = stops_after;
+    return result == RG_ERR_TIMEOUT ? 1 : result;
+}
+
 static int program(struct rg_world *w, void *arg)
 {
     struct context *c = arg;
+    struct rg_world_ops stopping = *w->ops;
+    within = w->ops;
+    stops_after = c->options->stops_after;
+    stopping.go_on = stopping_go_on;
+    stopping.iteration = stopping_iteration;
+    stopping.wait_any_or_stop = stopping_wait;
+    if (stops_after > 0)
+        w->ops = &stopping;
     struct rg_node_options options = {.stop_accuracy = c->options->goal > 0 ? c->options->goal
                                                        : c->options->watch_accuracy ? 2
                                                                                     : NAN,
                                       .host = "mem",
                                       .trace = c->options->trace,
                                       .save = c->options->save};
-    return rg_node_run(w, c->job, &options, w->rank == 0 ? c->run : NULL);
+    int result = rg_node_run(w, c->job, &options, w->rank == 0 ? c->run : NULL);
+    w->ops = within;
+    return result;
 }
 
 static double seconds(void *arg, int rank, const struct rg_work *work)

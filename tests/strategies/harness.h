@@ -22,6 +22,8 @@ struct harness_options {
     bool trace;          /* a timeline is gathered */
     bool watch_accuracy; /* all hear from rank 0 whether to stop, after every epoch */
     double goal;         /* > 0: training ends with the epoch that reaches this accuracy */
+    int64_t stops_after; /* > 0: all are told to stop after this update, as a run that is asked to
+                            end in good order */
     struct rg_mem_death deaths[RG_MEM_DEATHS];
     long *operations; /* as in rg_mem_world_options */
 };

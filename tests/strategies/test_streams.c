@@ -263,6 +263,51 @@ static void goals_end_with_the_epoch(void)
         }
 }
 
+/* Asked to end in good order, all stages stop after the same update, also where some of them have
+ * taken it before the pause at the end of an epoch and others after. */
+static void stop_after(const char *file, const char *sets, int last)
+{
+    struct rg_study study;
+    struct rg_run run;
+    struct harness_options options = {.seed = 1, .stops_after = last};
+    CU_ASSERT_FATAL(harness_open(&study, file, sets));
+    const struct rg_job *job = harness_job(&study, "pipedream");
+    if (harness_run(job, &options, &run, NULL) != 0 || run.status != RG_RUN_OK)
+        printf("\n    %s, to end after %d: %s", sets, last, run.error);
+    CU_ASSERT_EQUAL(run.status, RG_RUN_OK);
+    CU_ASSERT_EQUAL(run.iterations, last);
+    rg_run_free(&run);
+    rg_study_close(&study);
+}
+
+static void any_update_may_be_the_last(void)
+{
+    static const char *const sets[] = {"drain=never pipedream.depth=9",
+                                       "drain=never pipedream.micro-batches=2",
+                                       "drain=never pipedream.micro-batches=4 pipedream.depth=8",
+                                       "drain=never pipedream.overlap=no",
+                                       "drain=never pipedream.overlap=no pipedream.micro-batches=4",
+                                       "drain=never pipedream.schedule=ringtmp "
+                                       "pipedream.in-flight=12",
+                                       "drain=never pipedream.schedule=ringtmp "
+                                       "pipedream.overlap=no",
+                                       "drain=epoch pipedream.overlap=no",
+                                       "drain=epoch pipedream.micro-batches=3"};
+    for (size_t i = 0; i < RG_COUNT(sets); i++)
+        for (int nodes = 3; nodes <= 5; nodes += 2)
+            for (int last = 1; last < 15; last++) {
+                char all[200];
+                snprintf(all, sizeof all, "nodes=%d pipedream.%s", nodes, sets[i]);
+                stop_after("matrix.xml", all, last);
+            }
+    static const char *const waiting[] = {"nodes=5 pipedream.overlap=no",
+                                          "nodes=5 pipedream.overlap=no pipedream.drain=epoch",
+                                          "nodes=3 pipedream.overlap=no pipedream.depth=9"};
+    for (size_t i = 0; i < RG_COUNT(waiting); i++)
+        for (int last = 4; last <= 6; last++)
+            stop_after("long-messages.xml", waiting[i], last);
+}
+
 static void delays_are_compensated(void)
 {
     try_streams(1, " compensate=yes");
@@ -298,6 +343,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"streams are what they say", streams_are_what_they_say},
+        {"any update may be the last", any_update_may_be_the_last},
         {"streams go on through epochs", streams_go_on_through_epochs},
         {"goals end with the epoch", goals_end_with_the_epoch},
         {"delays are compensated", delays_are_compensated},
