@@ -109,6 +109,14 @@ void command_run(const char *line, double timeout_s, struct command_output *outp
     read_back(err, output->err, sizeof output->err);
 }
 
+int command_lines(const char *text)
+{
+    int lines = 0;
+    for (; *text; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
 json_t *command_result(const char *line, double timeout_s)
 {
     char path[] = "/tmp/ringtmp-test-XXXXXX", full[1024];
