@@ -19,7 +19,9 @@ struct rg_timer {
 
 /* Zero-initialise. */
 struct rg_calendar {
-    double now;
+    /* The date of what is happening, which its consequences are reckoned from; and up to which date
+     * everything has happened: somewhat later, where others are due at what counts as one date. */
+    double now, latest;
     struct rg_due {
         double date;
         struct rg_day *day;
@@ -31,7 +33,7 @@ struct rg_calendar {
 
 void rg_calendar_free(struct rg_calendar *c);
 
-/* The timer is due at `date`, which is not before now, and no more when it was. */
+/* The timer is due at `date` and no more when it was. */
 void rg_calendar_set(struct rg_calendar *c, struct rg_timer *timer, double date);
 void rg_calendar_unset(struct rg_timer *timer);
 static inline bool rg_timer_is_due(const struct rg_timer *timer)

@@ -20,7 +20,8 @@ struct strand {
     struct rg_coroutine *coroutine;
     struct rg_timer timer;
     uint64_t serial; /* strands made before it */
-    bool ready;      /* to be run next */
+    bool ready;      /* to be run next, ... */
+    double date;     /* ... from this date on, that of the last of what it waited for */
     int computing;   /* parts of its computation that are under way */
 };
 
@@ -62,6 +63,8 @@ static struct engine *engine_of(const struct strand *s)
 static void make_ready(struct strand *s)
 {
     struct strands_found *ready = &engine_of(s)->ready;
+    double now = engine_of(s)->calendar.now;
+    s->date = s->ready ? fmax(s->date, now) : now;
     if (s->ready)
         return;
     s->ready = true;
@@ -97,7 +100,7 @@ static void block(struct rg_sim_strand *common, double date)
 {
     struct strand *s = (struct strand *)common;
     struct engine *g = engine_of(s);
-    if (date <= g->calendar.now)
+    if (date <= g->calendar.latest)
         make_ready(s);
     else if (date < INFINITY)
         rg_calendar_set(&g->calendar, &s->timer, date);
@@ -170,6 +173,11 @@ static double now(void *engine)
     return ((struct engine *)engine)->calendar.now;
 }
 
+static double seen(void *engine)
+{
+    return ((struct engine *)engine)->calendar.latest;
+}
+
 static void *open(void *engine, int source, int target)
 {
     return rg_connection_new(&((struct engine *)engine)->connections, source, target);
@@ -234,6 +242,7 @@ static void clock_changed(void *engine, const struct rg_world *w)
 
 static const struct rg_sim_engine_ops ops = {.strand_bytes = sizeof(struct strand),
                                              .now = now,
+                                             .seen = seen,
                                              .open = open,
                                              .carry = carry,
                                              .start = start,
@@ -271,6 +280,7 @@ static void run_round(struct engine *g)
     for (size_t i = 0; i < round.count; i++) {
         struct strand *s = round.strand[i];
         s->ready = false;
+        g->calendar.now = s->date;
         rg_coroutine_enter(&g->coroutines, s->coroutine); /* s may be gone then */
     }
 }
@@ -280,7 +290,8 @@ static void fire(struct engine *g, double last)
 {
     struct rg_timer *timer;
     while ((timer = rg_calendar_first(&g->calendar)) != NULL && rg_timer_date(timer) <= last) {
-        g->calendar.now = fmax(g->calendar.now, rg_timer_date(timer));
+        g->calendar.now = rg_timer_date(timer);
+        g->calendar.latest = fmax(g->calendar.latest, g->calendar.now);
         rg_calendar_unset(timer);
         timer->fire(timer);
     }
@@ -295,6 +306,7 @@ static void run(struct engine *g)
             run_round(g);
             continue;
         }
+        g->calendar.now = g->calendar.latest;
         if (rg_sharing_changed(&g->connections.sharing)) {
             rg_sharing_solve(&g->connections.sharing);
             continue;

@@ -39,7 +39,7 @@ static void note_change(struct rg_sharing *s, struct rg_shared_link *link)
 
 static void set_rate(struct rg_sharing *s, struct rg_shared_flow *f, double rate)
 {
-    double now = s->calendar->now;
+    double now = f->rate > 0 ? s->calendar->now : f->date;
     if (rate == f->rate)
         return;
     f->remaining -= f->rate * (now - f->date);

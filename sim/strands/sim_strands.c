@@ -106,7 +106,7 @@ static void *exchange_open(void *world, int source, int target)
 static double exchange_now(void *world)
 {
     struct rg_strands *m = world;
-    return m->ops->now(m->engine);
+    return m->ops->seen ? m->ops->seen(m->engine) : m->ops->now(m->engine);
 }
 
 static void exchange_start(void *world, struct rg_message *message)

@@ -39,6 +39,8 @@ struct rg_sim_engine_ops {
     size_t strand_bytes; /* of the engine's own struct around struct rg_sim_strand */
     /* Simulated seconds since the start. */
     double (*now)(void *engine);
+    /* What has arrived by this date is there; NULL: by now. */
+    double (*seen)(void *engine);
     /* See struct rg_exchange_ops: the engine's data for a directed pair, which is the route of its
      * messages; and a message that goes on its way. When its last byte has left the engine calls
      * rg_exchange_left, then rg_strands_carried. */

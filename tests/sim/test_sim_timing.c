@@ -550,6 +550,32 @@ static void test_ranks_in_order(void)
     }
 }
 
+/* Ranks that differ by less than what counts as one date: each keeps its own. */
+enum { TURNS = 500 };
+static const double LATE = 5e-13;
+
+static int nearly_in_step(struct rg_world *w, void *arg)
+{
+    int result = 0;
+    (void)arg;
+    for (int i = 0; i < TURNS && result == 0; i++)
+        result = compute_s(w, 1 + LATE * w->rank);
+    notes->dates[w->rank] = rg_now(w);
+    return result;
+}
+
+static void test_own_dates(void)
+{
+    struct rg_sim_options options = {
+        .engine = RG_SIM_CALENDAR, .platform = SIM_PLATFORM_64, .size = 2, .boards = boards};
+    int results[2];
+    CU_ASSERT_EQUAL(simulate(&options, nearly_in_step, NULL, 30, results, NULL), 0);
+    for (int rank = 0; rank < 2; rank++) {
+        CU_ASSERT_EQUAL(results[rank], 0);
+        CU_ASSERT_DOUBLE_EQUAL(notes->dates[rank], TURNS * (1 + LATE * rank), 2e-11);
+    }
+}
+
 static const char wilful_platform[] =
     "<?xml version='1.0'?>"
     "<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">"
@@ -647,6 +673,7 @@ int main(int argc, char **argv)
         {"what a node takes of the machine", test_weight},
         {"hosts in order", test_hosts},
         {"ranks in order", test_ranks_in_order},
+        {"within one date each rank keeps its own", test_own_dates},
         {"options are pinned", test_pinned},
         {"512 ranks", test_many},
         {"deadlock", test_deadlock},
