@@ -6,13 +6,21 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* A size of a unit's messages, and how long it keeps a board's port busy. */
+struct passing {
+    uint64_t bytes; /* 0: none has been looked at */
+    double seconds;
+};
+
 struct table {
     struct rg_ring *ring;
     int stages, layers;
+    int samples;  /* of a unit, at most */
     bool bounded; /* honour the memory of the boards */
     double limit; /* of a stage's seconds; among splits within it the computing is evened */
     const struct rg_board **kinds; /* [kind_count] different boards of the ring... */
     double *sums;                  /* ... [kind_count][layers + 1] prefix sums of their seconds */
+    struct passing *passing;       /* [kind_count]: the last; neighbours mostly ask for the same */
     int kind_count;
     double *stash; /* [layers + 1] prefix sums of the bytes that one unit leaves in a stage */
     double room;   /* least memory of the boards at the stage at hand */
@@ -33,13 +41,13 @@ static double update_seconds(const struct rg_ring *ring, const struct rg_board *
 }
 
 /* Prefix sums over the layers of the compute time of one unit. */
-static void sum_layers(struct rg_ring *ring, const struct rg_board *board, double *sums)
+static void sum_layers(const struct table *t, const struct rg_board *board, double *sums)
 {
-    int n = rg_ring_capacity(ring);
+    struct rg_ring *ring = t->ring;
     sums[0] = 0;
     for (int l = 0; l < ring->job->network->layer_count; l++) {
-        struct rg_ring_times t = rg_ring_times(ring, board, l, l + 1, n);
-        sums[l + 1] = sums[l] + t.forward + t.backward;
+        struct rg_ring_times times = rg_ring_times(ring, board, l, l + 1, t->samples);
+        sums[l + 1] = sums[l] + times.forward + times.backward;
         if (!ring->schedule->synchronous)
             sums[l + 1] += update_seconds(ring, board, l);
     }
@@ -61,7 +69,7 @@ static void find_kinds(struct table *t)
         if (kind < t->kind_count)
             continue;
         t->kinds[t->kind_count++] = board;
-        sum_layers(t->ring, board, t->sums + (size_t)kind * (size_t)(t->layers + 1));
+        sum_layers(t, board, t->sums + (size_t)kind * (size_t)(t->layers + 1));
     }
 }
 
@@ -94,10 +102,9 @@ static bool is_hopeless(const struct table *t, int from, int to)
 
 static void sum_stashes(struct table *t)
 {
-    int n = rg_ring_capacity(t->ring);
     for (int l = 0; l < t->layers; l++) {
         struct rg_stage layer = {.network = t->ring->job->network, .from = l, .to = l + 1};
-        t->stash[l + 1] = t->stash[l] + sizeof(float) * (double)rg_stage_stash(&layer, n);
+        t->stash[l + 1] = t->stash[l] + sizeof(float) * (double)rg_stage_stash(&layer, t->samples);
     }
 }
 
@@ -117,16 +124,19 @@ static double slowest_compute(const struct table *t, int from, int to)
 }
 
 /* Busy time of the port, per unit, of a stage with these layers: what it sends both ways. */
-static double port_seconds(const struct table *t, const struct rg_board *board, int from, int to)
+static double port_seconds(const struct table *t, int kind, int from, int to)
 {
+    struct passing *last = &t->passing[kind];
     const struct rg_network *network = t->ring->job->network;
     if (t->stages == 1)
         return 0;
     uint64_t classes = (uint64_t)network->classes;
     uint64_t out = to < t->layers ? network->layers[to - 1].outputs : classes;
     uint64_t back = from > 0 ? network->layers[from].inputs : classes;
-    uint64_t bytes = sizeof(float) * (uint64_t)rg_ring_capacity(t->ring) * (out + back);
-    return rg_board_both_ways_s(board, 2, bytes);
+    uint64_t bytes = sizeof(float) * (uint64_t)t->samples * (out + back);
+    if (bytes != last->bytes)
+        *last = (struct passing){bytes, rg_board_both_ways_s(t->kinds[kind], 2, bytes)};
+    return last->seconds;
 }
 
 static bool fits(const struct table *t, int stage, int from, int to)
@@ -146,7 +156,7 @@ static double stage_seconds(const struct table *t, int from, int to)
     double seconds = 0;
     for (int i = 0; i < t->here_count; i++) {
         double compute = compute_seconds(t, t->here[i], from, to);
-        double port = port_seconds(t, t->kinds[t->here[i]], from, to);
+        double port = port_seconds(t, t->here[i], from, to);
         seconds = fmax(seconds, t->ring->overlap ? fmax(compute, port) : compute + port);
     }
     if (isinf(t->limit))
@@ -214,13 +224,15 @@ int rg_partition_balanced(struct rg_ring *ring)
     size_t columns = (size_t)layers + 1, ranks = (size_t)stages * (size_t)ring->replicas, kinds = 0;
     for (size_t rank = 0; rank < ranks; rank++) /* an upper bound: boards come in runs */
         kinds += rank == 0 || ring->job->boards[rank] != ring->job->boards[rank - 1];
-    struct table t = {.ring = ring, .stages = stages, .layers = layers};
+    struct table t = {
+        .ring = ring, .stages = stages, .layers = layers, .samples = rg_ring_capacity(ring)};
     double *numbers = calloc((kinds + 3) * columns, sizeof *numbers);
     t.from = calloc((size_t)stages * columns, sizeof *t.from);
     t.kinds = calloc(kinds, sizeof *t.kinds);
     t.here = calloc(kinds, sizeof *t.here);
+    t.passing = calloc(kinds, sizeof *t.passing);
     int result = RG_ERR_NOMEM;
-    if (numbers && t.from && t.kinds && t.here) {
+    if (numbers && t.from && t.kinds && t.here && t.passing) {
         t.best = numbers;
         t.next = numbers + columns;
         t.stash = numbers + 2 * columns;
@@ -242,5 +254,6 @@ int rg_partition_balanced(struct rg_ring *ring)
     free(t.from);
     free(t.kinds);
     free(t.here);
+    free(t.passing);
     return result;
 }
