@@ -86,7 +86,7 @@ static double sending_rate(const struct rg_board *board)
     return fmin(board->port_rate, bus_of(board));
 }
 
-static double receiving_rate(const struct rg_board *board)
+double rg_board_receiving_rate(const struct rg_board *board)
 {
     return fmin(board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate, bus_of(board));
 }
@@ -109,7 +109,7 @@ double rg_board_load_s(const struct rg_board *board, struct rg_load load)
 
 double rg_board_received_s(const struct rg_board *board, struct rg_load load)
 {
-    return busy_s(board, load, receiving_rate(board));
+    return busy_s(board, load, rg_board_receiving_rate(board));
 }
 
 double rg_board_busy_s(const struct rg_board *board, struct rg_load sent, struct rg_load received)
@@ -154,7 +154,7 @@ double rg_board_hop_s(const struct rg_board *board, uint64_t payload)
 
 double rg_board_rate_to(const struct rg_board *from, const struct rg_board *to)
 {
-    double rate = fmin(sending_rate(from), receiving_rate(to));
+    double rate = fmin(sending_rate(from), rg_board_receiving_rate(to));
     if (from->shared_medium)
         rate = fmin(rate, rg_board_medium_rate(from));
     return to->shared_medium ? fmin(rate, rg_board_medium_rate(to)) : rate;

@@ -115,6 +115,8 @@ double rg_board_passing_hop_s(const struct rg_board *from, const struct rg_board
                               int crossing, uint64_t payload);
 /* bytes/s on the wire from one board to another, alone. */
 double rg_board_rate_to(const struct rg_board *from, const struct rg_board *to);
+/* bytes/s on the wire that its port takes in. */
+double rg_board_receiving_rate(const struct rg_board *board);
 /* bytes/s that the medium carries which the board shares with others. */
 double rg_board_medium_rate(const struct rg_board *board);
 

@@ -76,6 +76,7 @@ struct rg_prediction {
     double iteration_s;
     const char *holds; /* why iteration_s is an estimate for such values; NULL: it is within 5 % */
     bool alone;     /* one computation or message at a time: a sum, whatever boards and wires are */
+    bool told;      /* `holds` knows of boards that differ, half-duplex ports and media, too */
     bool bound;     /* no iteration takes longer than iteration_s, whatever the boards are */
     double least_s; /* nor less than this, where it is more than c and T_A */
     uint64_t messages, values, payload_bytes;

@@ -254,16 +254,17 @@ double rg_job_plan_s(const struct rg_job *job)
 const char *rg_job_rough(const struct rg_job *job, const struct rg_prediction *p)
 {
     bool alike, plain = is_plain(job, &alike), shared = rg_job_medium_rate(job) > 0;
+    bool bus = rg_job_has_bus(job);
     if (job->rough[0])
         return job->rough;
     double least = fmax(p->least_s, fmax(p->c_s, p->T_A_s));
     if (p->alone || (p->bound && p->iteration_s <= 1.05 * least))
         return NULL; /* it is exact; or no run takes much less */
-    if (plain || p->holds)
+    if (plain || p->told || p->holds)
         return plain ? NULL : p->holds;
     if (!alike)
         return "the boards differ";
-    if (((shared || rg_job_has_bus(job)) && p->c_s + p->T_A_s > 1.05 * p->iteration_s) ||
+    if (((shared || bus) && p->c_s + p->T_A_s > 1.05 * p->iteration_s) ||
         (shared && p->iteration_s > 1.05 * fmax(p->c_s, p->T_A_s)))
         return shared ? "how much computing hides behind the medium is left out"
                       : "how much computing hides behind half-duplex ports is left out";

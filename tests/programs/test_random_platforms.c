@@ -276,10 +276,11 @@ static void try(int seed)
 }
 
 /* Where a form once did not hold and was not said to be rough: gradients ready at other dates
- * before half-duplex ports, latencies on top of a medium's time, a pipeline of long trips. */
+ * before half-duplex ports, latencies on top of a medium's time, shares that differ by a sample
+ * before a server, a pipeline of long trips. */
 static void platforms_that_found_something(void)
 {
-    static const int seeds[] = {2404, 6573, 8236};
+    static const int seeds[] = {2404, 6573, 6814, 8236};
     for (size_t i = 0; i < RG_COUNT(seeds); i++)
         try(seeds[i]);
     run = refused = rough = 0;
@@ -290,7 +291,7 @@ static void random_platforms(void)
     for (int seed = first; seed < first + count; seed++)
         try(seed);
     printf("%d platforms, %d refused, %d rough\n", run, refused, rough);
-    CU_ASSERT_TRUE(refused < run / 2);
+    CU_ASSERT_TRUE(2 * refused <= run);
     CU_ASSERT_TRUE(rough < run - run / 5);
 }
 

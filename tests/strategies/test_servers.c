@@ -1,8 +1,10 @@
-/* The order in which a parameter server's servers serve their workers, from the timeline. */
+/* The order in which a parameter server's servers serve their workers, from the timeline; and the
+ * dates of its closed form. */
 #include "base/check.h"
 #include "models/blas.h"
 #include "strategies/harness.h"
 #include "support/suite.h"
+#include <math.h>
 
 enum { MOST_WORKERS = 8 };
 
@@ -80,11 +82,100 @@ static void a_slow_worker_decides(void)
     rg_study_close(&study);
 }
 
+/* ---- dates of a server and three workers, in seconds: a gradient takes a port of theirs 1 ---- */
+
+struct dates {
+    struct rg_study study;
+    struct rg_network network;
+    struct rg_board server, worker, slow; /* slow: computes for more than a minute */
+};
+
+/* A server that computes in no time; gradients of so many parameters. */
+static bool open_dates(struct dates *d, size_t parameters)
+{
+    if (!harness_open(&d->study, "matrix-servers.xml",
+                      "nodes=4 server.servers=1 replicas.replicas=4 batch=24"))
+        return false;
+    const struct rg_job *job = harness_job(&d->study, "server");
+    d->network = *job->network;
+    d->network.parameters = parameters;
+    struct rg_board b = *job->boards[0];
+    b.frame_bytes = b.frame_payload;
+    b.latency_s = b.message_s = b.byte_s = 0;
+    b.port_rate = (double)(sizeof(float) * parameters + RG_MESSAGE_HEADER);
+    d->server = d->worker = d->slow = b;
+    d->server.vector_rate = d->server.memory_rate = d->server.memory_rate_all = INFINITY;
+    d->server.call_s = 0;
+    d->slow.gemm_rate /= 1e6;
+    d->slow.gemm_rate_all /= 1e6;
+    return true;
+}
+
+static struct rg_prediction dates_of(const struct dates *d, const struct rg_board *first,
+                                     const struct rg_board *second, const struct rg_board *third)
+{
+    struct rg_job job = *harness_job(&d->study, "server");
+    const struct rg_board *boards[] = {&d->server, first, second, third};
+    struct rg_prediction p = {0};
+    job.boards = boards;
+    job.network = &d->network;
+    job.strategy->predict(&job, &p);
+    return p;
+}
+
+/* The first worker computes long, T. The others, pulled at 2 and 3, have passed by then: it is the
+ * last, 1 + T + 1. Of gradients beyond the eager limit the third waits for its receive, which is
+ * posted when the first has been taken: 1 more. A latency of 1/4 is on every way. */
+static void late_gradients_hold_up_only_receives(void)
+{
+    for (int big = 0; big < 2; big++) {
+        struct dates d;
+        size_t parameters = RG_EAGER_LIMIT / sizeof(float) + (size_t)big;
+        CU_ASSERT_FATAL(open_dates(&d, parameters));
+        d.server.latency_s = d.worker.latency_s = d.slow.latency_s = 0.25;
+        struct rg_prediction p = dates_of(&d, &d.slow, &d.worker, &d.worker);
+        CU_ASSERT(p.T_A_s > 60);
+        CU_ASSERT_DOUBLE_EQUAL(p.iteration_s, p.T_A_s + (2 + big) * 1.25, 1e-9 * p.T_A_s);
+        CU_ASSERT_PTR_NULL(p.holds);
+        rg_study_close(&d.study);
+    }
+}
+
+/* The first worker's port has half the rate: pulls end at 2, 3, 4. Its push is alone for 1; then
+ * it shares the server's port with the second's until both have sent half, at 4, where it is
+ * through; the second and third have half each until 5, the third's other half takes 0.5. */
+static void pushes_share_the_port(void)
+{
+    struct dates d;
+    CU_ASSERT_FATAL(open_dates(&d, 1000));
+    struct rg_board half = d.worker;
+    half.port_rate /= 2;
+    struct rg_prediction p = dates_of(&d, &half, &d.worker, &d.worker);
+    CU_ASSERT(p.T_A_s < 0.1);
+    CU_ASSERT_DOUBLE_EQUAL(p.iteration_s, 5.5 + p.T_A_s, 1e-9);
+    CU_ASSERT(p.told);
+    rg_study_close(&d.study);
+}
+
+/* Behind half-duplex ports it matters whether pushes meet pulls: not where all compute so long. */
+static void pulls_and_pushes_meet_or_not(void)
+{
+    struct dates d;
+    CU_ASSERT_FATAL(open_dates(&d, 1000));
+    d.server.port_bus_rate = d.worker.port_bus_rate = d.slow.port_bus_rate = d.server.port_rate;
+    CU_ASSERT_PTR_NULL(dates_of(&d, &d.slow, &d.slow, &d.slow).holds);
+    CU_ASSERT_PTR_NOT_NULL(dates_of(&d, &d.worker, &d.worker, &d.worker).holds);
+    rg_study_close(&d.study);
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"servers begin with different workers", servers_begin_with_different_workers},
         {"a slow worker decides", a_slow_worker_decides},
+        {"late gradients hold up only receives", late_gradients_hold_up_only_receives},
+        {"pushes share the port", pushes_share_the_port},
+        {"pulls and pushes meet or not", pulls_and_pushes_meet_or_not},
     };
     rg_blas_setup(argv);
     return suite_main("servers", tests, sizeof tests / sizeof *tests, argc, argv);
