@@ -2,7 +2,7 @@
  *
  * - log_text.c: rg_log_open, rg_log_line: lines of a file, gzip or not; rg_log_skip passes over
  *   what is before a run
- * - log_records.c: lines that name their values, JSON and tegrastats, to rows
+ * - log_records.c: lines that name their values, JSON, tegrastats and NAME=VALUE, to rows
  * - log_units.c: numbers, units and dates in a field
  * - log_columns.c: rg_log_recognise: which columns hold dates and watts, in which units
  *   (log_sample.c: the first rows and the heading, from which it knows)

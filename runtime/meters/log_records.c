@@ -1,9 +1,10 @@
 /* Lines that name their values: what mosquitto_sub, zigbee2mqtt, Tasmota and Shelly say in JSON,
- * and NVIDIA's tegrastats. They become rows of a table, whose columns are all names of the first
- * lines.
+ * NVIDIA's tegrastats, and NAME=VALUE, as InfluxDB's line protocol and many a program have it. They
+ * become rows of a table, whose columns are all names of the first lines.
  *
  * Happy path: a date, and a topic, may stand before a line's object; objects inside of it are parts
- * of their names. Of tegrastats the date and the rails in milliwatts are taken.
+ * of their names. Of tegrastats the date and the rails in milliwatts are taken. Pairs may have
+ * their date before or, a number, behind them.
  * Failure modes handled: lines that are neither, and what is cut, go on as they are, for the reader
  * of rows to complain of; more names than columns are left out. */
 #include "meters/log_records.h"
@@ -124,22 +125,52 @@ static bool read_value(struct walk *w)
     return value.quoted || value.length > 0;
 }
 
-/* The words before a line's record: those from a digit on are its date, the others a topic. */
-static void read_front(struct walk *w, struct rg_slice front)
+/* The words from a digit on, which "[" may stand before, are a date. */
+static bool read_date(struct walk *w)
 {
-    struct walk in = {.at = front.at, .end = front.at + front.length};
-    skip_blanks(&in);
-    const char *from = in.at, *end = in.at;
-    while (is_digit(&in)) {
-        next_word(&in);
-        end = in.at;
-        skip_blanks(&in);
+    const char *before = w->at;
+    skip(w, '[');
+    skip_blanks(w);
+    const char *from = w->at, *end = w->at;
+    for (; is_digit(w); skip_blanks(w)) {
+        struct rg_slice word = next_word(w);
+        if (memchr(word.at, '=', word.length)) {
+            w->at = word.at;
+            break;
+        }
+        end = w->at;
     }
-    while (end > from && strchr(",;:", end[-1]))
+    while (end > from && strchr(",;:]", end[-1]))
         end--;
     if (end > from)
         w->leaf(w->arg, "time", (struct rg_slice){from, (size_t)(end - from), false});
-    struct rg_slice topic = rg_log_bare((struct rg_slice){in.at, (size_t)(in.end - in.at), false});
+    else
+        w->at = before;
+    return end > from;
+}
+
+/* What stands before a line's object: the first word from a digit on begins its date; the others
+ * are a topic, or, of a program's own log, have one: topic 'zigbee2mqtt/plug'. */
+static void read_front(struct walk *w, struct rg_slice front)
+{
+    static const char mark[] = "topic '";
+    const char *named = memmem(front.at, front.length, mark, strlen(mark)), *end;
+    struct walk in = {
+        .at = front.at, .end = front.at + front.length, .leaf = w->leaf, .arg = w->arg};
+    skip_blanks(&in);
+    struct rg_slice topic = {in.at, 0, false};
+    while (in.at < in.end && !read_date(&in)) {
+        struct rg_slice word = next_word(&in);
+        topic.length = (size_t)(word.at + word.length - topic.at);
+        skip_blanks(&in);
+    }
+    if (!topic.length)
+        topic = rg_log_bare((struct rg_slice){in.at, (size_t)(in.end - in.at), false});
+    if (named) {
+        topic.at = named + strlen(mark);
+        end = memchr(topic.at, '\'', (size_t)(in.end - topic.at));
+        topic.length = (size_t)((end ? end : in.end) - topic.at);
+    }
     if (topic.length)
         w->leaf(w->arg, "topic", topic);
 }
@@ -153,8 +184,64 @@ static bool read_json(struct walk *w, struct rg_slice line)
     w->at = open;
     w->end = line.at + line.length;
     bool whole = read_value(w);
+    if (open > line.at && open[-1] == '\'')
+        whole = skip(w, '\'') && whole;
     skip_blanks(w);
     return whole && w->at == w->end;
+}
+
+/* ---- NAME=VALUE ---- */
+
+/* Up to what parts names, values and words; '\\' stands before one of those that does not. */
+static struct rg_slice read_plain(struct walk *w, const char *stops)
+{
+    const char *from = w->at;
+    while (w->at < w->end && !isspace((unsigned char)*w->at) && !strchr(stops, *w->at))
+        w->at += *w->at == '\\' && w->at + 1 < w->end ? 2 : 1;
+    return (struct rg_slice){from, (size_t)(w->at - from), false};
+}
+
+/* Integers of the line protocol end in 'i' or 'u'. */
+static struct rg_slice without_type(struct rg_slice value)
+{
+    size_t last = value.length ? value.length - 1 : 0;
+    if (last > 0 && strchr("iu", value.at[last]) &&
+        strspn(value.at + (*value.at == '-'), "0123456789") >= last - (*value.at == '-'))
+        value.length = last;
+    return value;
+}
+
+/* "power,host=a watts=5.3,volts=5i 1690000000000000000", "2026-03-02T10:00:00 P=5.3 V=5.1". */
+static bool read_pairs(struct walk *w, struct rg_slice line)
+{
+    int pairs = 0;
+    w->at = line.at;
+    w->end = line.at + line.length;
+    bool dated = read_date(w), titled = false;
+    for (skip_blanks(w); w->at < w->end; skip_blanks(w)) {
+        struct rg_slice key = read_plain(w, "=,;\""), value;
+        if (key.length && key.length < RG_RECORD_NAME && w->at < w->end && *w->at == '=') {
+            w->at++;
+            if (w->at == w->end || *w->at != '"')
+                value = without_type(read_plain(w, ",;\""));
+            else if (!read_string(w, &value))
+                return false;
+            snprintf(w->name, sizeof w->name, "%.*s", (int)key.length, key.at);
+            w->leaf(w->arg, w->name, value);
+            pairs++;
+        } else if (key.length && pairs == 0 && !titled) {
+            w->leaf(w->arg, "topic", key);
+            titled = true;
+        } else {
+            bool date = pairs > 0 && !dated && w->at == w->end && key.length;
+            if (date)
+                w->leaf(w->arg, "time", key);
+            return date && strspn(key.at, "0123456789.") >= key.length;
+        }
+        if (w->at < w->end && strchr(",;", *w->at))
+            w->at++;
+    }
+    return pairs > 0;
 }
 
 /* ---- tegrastats ---- */
@@ -221,8 +308,12 @@ static bool read_tegrastats(struct walk *w, struct rg_slice line)
 static bool read_record(const struct rg_log_records *r, struct rg_slice line, leaf_fn leaf,
                         void *arg)
 {
+    static bool (*const forms[])(struct walk *,
+                                 struct rg_slice) = {[RG_RECORD_JSON] = read_json,
+                                                     [RG_RECORD_TEGRASTATS] = read_tegrastats,
+                                                     [RG_RECORD_PAIRS] = read_pairs};
     struct walk w = {.leaf = leaf, .arg = arg};
-    return r->json ? read_json(&w, line) : read_tegrastats(&w, line);
+    return forms[r->form](&w, line);
 }
 
 /* ---- names ---- */
@@ -243,11 +334,11 @@ static void learn_name(void *arg, const char *name, struct rg_slice value)
         snprintf(r->name[r->count++], RG_RECORD_NAME, "%s", name);
 }
 
-static bool learn(struct rg_log_records *r, bool json, struct rg_slice text)
+static bool learn(struct rg_log_records *r, enum rg_record_form form, struct rg_slice text)
 {
     const char *p = text.at, *end = text.at + text.length, *stop;
     int records = 0, others = 0;
-    *r = (struct rg_log_records){.json = json};
+    *r = (struct rg_log_records){.form = form};
     for (int i = 0; i < FIRST && (stop = memchr(p, '\n', (size_t)(end - p))); i++, p = stop + 1) {
         struct rg_slice line = rg_log_bare((struct rg_slice){p, (size_t)(stop - p), false});
         struct rg_log_records before = *r;
@@ -265,7 +356,10 @@ static bool learn(struct rg_log_records *r, bool json, struct rg_slice text)
 
 bool rg_log_records_find(struct rg_log_records *r, struct rg_slice text)
 {
-    return learn(r, true, text) || learn(r, false, text);
+    bool found = false;
+    for (int form = 0; form < RG_RECORD_FORMS && !found; form++)
+        found = learn(r, (enum rg_record_form)form, text);
+    return found;
 }
 
 /* The last key, where no other name ends so and it is no number. */
@@ -317,7 +411,8 @@ static void take_value(void *arg, const char *name, struct rg_slice value)
     int at = find_name(row->records, name);
     if (at < 0)
         return;
-    if (!row->records->json && strcmp(name, "time") == 0) { /* of a buffer that goes */
+    if (row->records->form == RG_RECORD_TEGRASTATS && strcmp(name, "time") == 0) {
+        /* of a buffer that goes */
         value.length = RG_MIN(value.length, sizeof row->date);
         memcpy(row->date, value.at, value.length);
         value.at = row->date;

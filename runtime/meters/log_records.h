@@ -1,4 +1,4 @@
-/* Lines that name their values, as a table: JSON, an object a line, and tegrastats. */
+/* Lines that name their values, as a table: JSON, an object a line, tegrastats, NAME=VALUE. */
 #ifndef RG_METERS_LOG_RECORDS_H
 #define RG_METERS_LOG_RECORDS_H
 
@@ -6,8 +6,10 @@
 
 enum { RG_RECORD_NAME = 96 };
 
+enum rg_record_form { RG_RECORD_JSON, RG_RECORD_TEGRASTATS, RG_RECORD_PAIRS, RG_RECORD_FORMS };
+
 struct rg_log_records {
-    bool json; /* else tegrastats */
+    enum rg_record_form form;
     int count;
     char name[RG_LOG_COLUMNS][RG_RECORD_NAME]; /* "ENERGY.Power": its keys from the outermost */
 };

@@ -108,12 +108,29 @@ const char *rg_log_program(const struct rg_log_sample *s, int lines)
     }
     if (amps && !volts)
         return "; amps without volts are no watts";
-    if (s->records && !s->records->json)
+    if (s->records && s->records->form == RG_RECORD_TEGRASTATS)
         return "; tegrastats | ts '%.s' writes dates";
     for (int i = 0; i < lines; i++)
         if (memmem(s->line[i].at, s->line[i].length, "sigrok", 6))
             return "; sigrok-cli heads columns with units, and writes dates with -O csv:time=true";
     return "";
+}
+
+/* "Power: 5300 mW": a reading, but of when? */
+static bool is_undated(struct rg_slice line)
+{
+    struct rg_log_unit unit;
+    double value;
+    const char *colon = memchr(line.at, ':', line.length), *end = line.at + line.length;
+    if (!colon || !isalpha((unsigned char)*line.at))
+        return false;
+    struct rg_slice rest =
+        rg_log_trim((struct rg_slice){colon + 1, (size_t)(end - colon - 1), false});
+    const char *stop = rg_log_number(rest, false, &value, NULL);
+    return stop &&
+           rg_log_unit(rg_log_trim((struct rg_slice){stop, (size_t)(end - stop), false}), &unit) &&
+           (unit.quantity == RG_LOG_POWER || unit.quantity == RG_LOG_VOLTS ||
+            unit.quantity == RG_LOG_AMPS);
 }
 
 static int complain_no_row(const struct rg_log_sample *s, struct rg_error *e)
@@ -125,13 +142,17 @@ static int complain_no_row(const struct rg_log_sample *s, struct rg_error *e)
         return rg_fail(e, RG_ERR_TIMEOUT, "%.300s: two rows at least are wanted", s->path);
     struct rg_slice line = s->line[i + 1];
     bool json = memchr(line.at, '{', line.length) != NULL;
+    const char *undated = is_undated(s->line[i]) || is_undated(line)
+                              ? "; readings without dates: \"| grep Power | ts '%.s'\" "
+                                "makes a row of each, with its date"
+                              : "";
     return rg_fail_at(
-        e, s->path, rg_log_line_of(s, i + 1), "%s: \"%.*s\"%s",
+        e, s->path, rg_log_line_of(s, i + 1), "%s: \"%.*s\"%s%s",
         json ? "JSON: an object a line is wanted, with a date (jq -c '.[]' makes lines of an "
                "array)"
              : "no date and number in columns (fields part at ',', ';', '|', a tab "
                "or blanks; dates are seconds of UNIX or ISO 8601, day and time)",
-        (int)RG_MIN(line.length, (size_t)40), line.at, rg_log_program(s, s->count));
+        (int)RG_MIN(line.length, (size_t)40), line.at, undated, rg_log_program(s, s->count));
 }
 
 static int find_first(struct rg_log_sample *s, struct rg_error *e)

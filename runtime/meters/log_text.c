@@ -8,6 +8,7 @@
 #include "meters/log_records.h"
 
 #include "base/check.h"
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,23 @@ static int begin_records(struct rg_log_text *text, struct rg_error *e)
     return fill(text, e);
 }
 
+/* A whole file that is one array, of objects or, as Home Assistant has histories, of arrays. */
+static int refuse_array(const struct rg_log_text *text, struct rg_error *e)
+{
+    const char *p = text->buffer + text->next, *end = text->buffer + text->used;
+    char opening[2] = "";
+    for (size_t n = 0; p < end && n < sizeof opening; p++)
+        if (!isspace((unsigned char)*p))
+            opening[n++] = *p;
+    if (opening[0] != '[' || !strchr("[{", opening[1]) || !opening[1])
+        return 0;
+    return rg_fail_at(e, text->path, 1,
+                      "JSON: an object a line is wanted, with a date, not an array: jq -c '.[]%s' "
+                      "makes lines of it%s",
+                      opening[1] == '[' ? "[]" : "",
+                      opening[1] == '[' ? " (Home Assistant: then csv:FILE:state)" : "");
+}
+
 int rg_log_open(struct rg_log_text *text, const char *path, struct rg_error *e)
 {
     *text = (struct rg_log_text){.path = path};
@@ -115,6 +133,8 @@ int rg_log_open(struct rg_log_text *text, const char *path, struct rg_error *e)
         result = rg_fail_at(e, path, 1, "is in UTF-16: UTF-8 or ASCII is wanted (iconv -f UTF-16)");
     if (result == 0 && text->used >= 3 && memcmp(b, "\xef\xbb\xbf", 3) == 0)
         text->next = 3;
+    if (result == 0)
+        result = refuse_array(text, e);
     if (result == 0)
         result = begin_records(text, e);
     if (result)

@@ -43,6 +43,7 @@ enum date {
     TWO_FIELDS,
     WHOLE,
     TEGRA,
+    STAMP,
     AMERICAN
 };
 enum how { MOMENTS, MEANS, COUNTER, AMOUNTS, ON_CHANGE };
@@ -75,7 +76,8 @@ static void put_date_of(FILE *f, enum date kind, double t)
         [ISO] = "%Y-%m-%dT%H:%M:%S",       [ISO_ZONE] = "%Y-%m-%dT%H:%M:%S",
         [ISO_COMMA] = "%Y-%m-%d %H:%M:%S", [BLANK] = "%Y-%m-%d %H:%M:%S",
         [GERMAN] = "%d.%m.%Y %H:%M:%S",    [TWO_FIELDS] = "%Y-%m-%d,%H:%M:%S",
-        [TEGRA] = "%m-%d-%Y %H:%M:%S",     [AMERICAN] = "%m/%d/%Y %I:%M:%S"};
+        [TEGRA] = "%m-%d-%Y %H:%M:%S",     [STAMP] = "%Y-%m-%d %H:%M:%S",
+        [AMERICAN] = "%m/%d/%Y %I:%M:%S"};
     double date_s = DAY_S + t + (kind == ISO_ZONE ? 3600 : 0) + (kind == AMERICAN ? 86400 * 20 : 0);
     char text[60];
     struct tm tm;
@@ -91,7 +93,7 @@ static void put_date_of(FILE *f, enum date kind, double t)
         double whole = floor(date_s + 5e-4); /* in whole milliseconds */
         time_t seconds = (time_t)whole;
         strftime(text, sizeof text, formats[kind], gmtime_r(&seconds, &tm));
-        if (kind == TEGRA) {
+        if (kind == TEGRA || kind == STAMP) {
             fputs(text, f);
             return;
         }
@@ -319,6 +321,21 @@ static const struct kind kinds[] = {
      "%D RAM 924/3964MB (lfb 1x1MB) IRAM 0/252kB(lfb 252kB) CPU [3%%@102,2%%@102] PLL@30.5C "
      "POM_5V_IN %V/4500 POM_5V_GPU 0/0 POM_5V_CPU 367/367",
      SECONDS, MOMENTS, 2, 1e3, 0, JITTER},
+    {"InfluxDB's line protocol", "", "",
+     "power,host=rack\\ 1,rail=in watts=%V,volts=5.1,state=\"on, ok\",n=7i %D", NANOS, MOMENTS, 10,
+     1, 3, 0},
+    {"name=value", ":P", "", "%D P=%V V=5.1 T=48.3", ISO, MOMENTS, 5, 1, 2, 0},
+    {"name=value, volts times amps", "", "", "%D INFO V=%U, A=%A", ISO_COMMA, MOMENTS, 5, 1, 2, 0},
+    {"zigbee2mqtt's own log", "", "[2026-03-02 00:00:00] info: \tz2m: Zigbee2MQTT started!\n",
+     "[%D] info: \tz2m:mqtt: MQTT publish: topic 'zigbee2mqtt/plug', payload "
+     "'{\"energy\":12.3,\"power\":%V,\"state\":\"ON\"}'\n"
+     "[%D] info: \tz2m:mqtt: MQTT publish: topic 'zigbee2mqtt/lamp', payload '{\"state\":\"ON\"}'",
+     STAMP, MOMENTS, 1, 1, 2, 0},
+    {"an older one's", "", "Zigbee2MQTT:info  2026-03-02 00:00:00: Zigbee2MQTT started!\n",
+     "Zigbee2MQTT:info  %D: MQTT publish: topic 'zigbee2mqtt/plug', payload '{\"power\":%V}'",
+     STAMP, MOMENTS, 5, 1, 2, 0},
+    {"one value of a program, ts before it", "", "", "%D Power: %V mW", SECONDS, MOMENTS, 10, 1e3,
+     0, 0},
     {"watts without a point", "", "time,watts\n", "%D,%V", SECONDS, MOMENTS, 2, 1, 0, 0},
 };
 
@@ -406,6 +423,25 @@ static void test_epochs(void)
      * / 2. */
     CU_ASSERT(within(one.variance_J2, 6 * 49 / 12.0 + 2 * pow(7 * 0.35 * 0.825 / 2, 2), 1e-3));
     CU_ASSERT(within(many.variance_J2, one.variance_J2, 1e-2));
+}
+
+/* Integers of the line protocol have a type behind them: 5 W for 10 s. */
+static void test_typed(void)
+{
+    const char *path = scratch_path("typed.txt");
+    const struct rg_clock_section span = {1772409602, 1772409612};
+    struct rg_integral whole;
+    struct rg_error e = {0};
+    char column[80];
+    double each;
+    FILE *f = fopen(path, "w");
+    CU_ASSERT_FATAL(f != NULL);
+    for (int i = 0; i < 20; i++)
+        fprintf(f, "plug,host=a watts=5i,on=true %d000000000\n", 1772409600 + i);
+    fclose(f);
+    CU_ASSERT_EQUAL(cut_log(path, 0, &span, 1, &each, &whole, column, &e), 0);
+    CU_ASSERT(within(whole.joules, 50, 1e-9));
+    CU_ASSERT_STRING_EQUAL(column, "watts");
 }
 
 /* Of rows that are there only where power changed, each holds until the next: in 20 s, 16 at 3 W
@@ -582,7 +618,17 @@ static void test_refusals(void)
         {"time,watts\n", "02/03/2026 10:00:0@,$", "", ":2: \"02/03/2026|day or month first"},
         {"time,watts\n", "10:00:0@,$", "", ":2: no date and number"},
         {"time,watts\n", "{\"t\":@;$}", "", ":2: JSON"},
-        {"", "[{\"time\":@,\"power\":$},", "", ":2: JSON: an object a line|jq -c"},
+        {"", "[{\"time\":@,\"power\":$},", "", ":1: JSON: an object a line|jq -c '.[]'"},
+        {"[[\n", "{\"entity_id\":\"sensor.p\",\"state\":\"$\",\"last_changed\":@},", "",
+         ":1: JSON: an object a line|jq -c '.[][]'|Home Assistant: then csv:FILE:state"},
+        {"", "2026-03-02T00:00:0@ P=$ V=5.1", "", ":1: no column of watts|P, V|csv:FILE:COLUMN"},
+        {"", "PSU Voltage:\t5.1@ V\nShunt Voltage: 0.01 V\nCurrent: 1.00 mA\nPower: $ mW\n", "",
+         ":2: no date|readings without dates|ts '%.s'"},
+        {"",
+         "[2026-03-02 00:00:0@] info: MQTT publish: topic 'z/a', payload '{\"power\":$}'\n"
+         "[2026-03-02 00:00:0@] info: MQTT publish: topic 'z/b', payload '{\"power\":1}'",
+         "", "a row for each of z/a, z/b"},
+        {"", "watts=5.$ volts=5.1@", "", ":1: no column of dates|watts, volts"},
         {"", "{\"voltage\":@,\"power\":$}", "", ":1: no column of dates:|voltage, power"},
         {"", "{\"time\":@,\"a\":{\"power\":$},\"b\":{\"power\":$}}", "",
          ":1: several columns|a.power, b.power|COLUMN"},
@@ -683,11 +729,12 @@ static void test_mutations(void)
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
-        {"kinds of logs of one curve", test_kinds},     {"epochs are no rows", test_epochs},
-        {"a value holds until it changes", test_hold},  {"means of the time before", test_before},
-        {"a coarse counter", test_coarse_counter},      {"missing rows", test_missing_rows},
-        {"dates in whole seconds", test_whole_seconds}, {"blocks before the run", test_blocks},
-        {"refused, with the line", test_refusals},      {"changed bytes", test_mutations},
+        {"kinds of logs of one curve", test_kinds}, {"epochs are no rows", test_epochs},
+        {"integers with a type", test_typed},       {"a value holds until it changes", test_hold},
+        {"means of the time before", test_before},  {"a coarse counter", test_coarse_counter},
+        {"missing rows", test_missing_rows},        {"dates in whole seconds", test_whole_seconds},
+        {"blocks before the run", test_blocks},     {"refused, with the line", test_refusals},
+        {"changed bytes", test_mutations},
     };
     setenv("TZ", "UTC", 1);
     return suite_main("meters: logs", tests, (int)RG_COUNT(tests), argc, argv);
