@@ -24,16 +24,18 @@ def platforms(folder):
                 yield file
 
 
-def complaint(ringsim, file, scenario):
-    """What is wrong with how ringsim took the file; None: nothing."""
+def attempt(ringsim, file, folder):
+    """"ran", "refused", or what is wrong with how ringsim took the file. Some write traces of their
+    own: into the folder."""
+    scenario = os.path.join(folder, "scenario.xml")
     with open(scenario, "w", encoding="utf-8") as stream:
         stream.write(SCENARIO.format(os.path.abspath(file), os.path.abspath(NETWORK)))
-    done = subprocess.run([ringsim, scenario, "--quiet", "--json", os.devnull], capture_output=True,
-                          text=True, check=False, timeout=120)
+    done = subprocess.run([os.path.abspath(ringsim), scenario, "--quiet", "--json", os.devnull],
+                          capture_output=True, text=True, check=False, timeout=120, cwd=folder)
     if done.returncode == 0 and not done.stderr:
-        return None
+        return "ran"
     if done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.endswith("\n"):
-        return None
+        return "refused"
     return f"status {done.returncode}: {done.stderr[:300]}"
 
 
@@ -42,16 +44,19 @@ def main():
     if not os.path.isdir(folder):
         print("SimGrid's source is absent (RG_SIMGRID_SOURCE): skipped")
         return 77
-    tried = bad = 0
+    count = {"ran": 0, "refused": 0}
+    bad = 0
     with tempfile.TemporaryDirectory() as scratch:
         for file in platforms(folder):
-            what = complaint(sys.argv[1], file, os.path.join(scratch, "scenario.xml"))
-            tried += 1
-            if what:
+            what = attempt(sys.argv[1], file, scratch)
+            if what in count:
+                count[what] += 1
+            else:
                 bad += 1
                 print(f"{file}: {what}")
-    print(f"{tried} platforms, {bad} neither run nor refused in one line")
-    return int(bad > 0 or tried == 0)
+    print(f"{sum(count.values()) + bad} platforms: {count['ran']} run, {count['refused']} are "
+          f"refused in one line, {bad} do neither")
+    return int(bad > 0 or count["ran"] == 0)
 
 
 if __name__ == "__main__":
