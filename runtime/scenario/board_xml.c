@@ -298,15 +298,21 @@ static int count_states(struct rg_board *board)
     return states;
 }
 
-/* Ratio by which a host's first speed and its datasheet may differ without a word. */
+/* Ratio by which a host's speed and its datasheet may differ without a word. */
 #define SPEED_SLACK 1.1
 
-/* Seconds come from the datasheet; who gives another speed should know. */
+/* Seconds come from the datasheet; who gives another speed should know. Of several speeds it is the
+ * one in which the host begins; the board's clock has been set to it. */
 static int note_speed(struct rg_platform_reader *r, const struct rg_xml_element *element,
                       const struct rg_board *board)
 {
     const struct rg_xml_attribute *speed = rg_xml_find(element, "speed");
-    double given = speed ? rg_platform_rate(speed->value) : board->gemm_rate; /* "9.8Gf" */
+    const char *at = speed ? speed->value : NULL; /* "9.8Gf,9.147Gf" */
+    for (int state = 0; at && state < board->clock; state++) {
+        at = strchr(at, ',');
+        at = at ? at + 1 : NULL;
+    }
+    double given = at ? rg_platform_rate(at) : board->gemm_rate;
     if (r->platform->speeds_told || !(given > 0) ||
         (given < SPEED_SLACK * board->gemm_rate && given * SPEED_SLACK > board->gemm_rate))
         return 0;
@@ -450,10 +456,10 @@ int rg_platform_read_board(struct rg_platform_reader *r, const struct rg_xml_ele
         return rg_xml_fail(r->xml, medium_rate, r->e,
                            "property rg_medium_rate is of a shared medium: <prop id=\"rg_medium\" "
                            "value=\"shared\"/> belongs to it");
-    if ((err = note_speed(r, element, board)) != 0 ||
-        (err = *named ? 0 : check_attributes(r, element, board)) != 0)
+    if ((err = *named ? 0 : check_attributes(r, element, board)) != 0 ||
+        (err = set_pstate(r, element, board)) != 0)
         return err;
-    return set_pstate(r, element, board);
+    return note_speed(r, element, board);
 }
 
 int rg_platform_check_board(const char *name, struct rg_error *e)

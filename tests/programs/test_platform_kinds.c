@@ -336,6 +336,18 @@ static void pstates_are_obeyed(void)
         CU_ASSERT_TRUE(low > 1.5 * high);
     }
     refuses(STATES(" pstate=\"10\""), "", "pstate=\"10\" of <host>");
+    /* its second clock is 1.4 of 1.5 GHz, 9.147e9 FLOP/s: not half */
+    char *half = replaced(STATES(" pstate=\"1\""), "9.8Gf", "9.8Gf,4.9Gf");
+    char *same = replaced(STATES(" pstate=\"1\""), "9.8Gf", "9.8Gf,9.147Gf");
+    tells(half, "", "speed=\"9.8Gf,4.9Gf\" of <host>, the datasheet of pi-4b says 9.14");
+    struct command_output output;
+    char line[900];
+    snprintf(line, sizeof line, "%s --check", line_of(same, ""));
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    CU_ASSERT_PTR_NULL(strstr(output.out, "speed="));
+    free(half);
+    free(same);
 }
 
 static void watts_may_be_two(void)
