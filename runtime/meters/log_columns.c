@@ -254,6 +254,11 @@ static int use_unit_field(const struct rg_log_sample *s, struct rg_log_columns *
     return add_value(c, value, name, s->unit[c->unit].factor);
 }
 
+static bool equal(struct rg_slice a, struct rg_slice b)
+{
+    return a.length == b.length && memcmp(a.at, b.at, a.length) == 0;
+}
+
 struct channels {
     struct rg_slice name[RG_LOG_RAILS];
     int count;
@@ -284,9 +289,7 @@ static bool list_channels(const struct rg_log_sample *s, int column, int unit,
         if (column >= n || unit >= n || !f[column].length || (s->records && !says_power(s, f, n)))
             continue;
         int k = 0;
-        while (k < found->count &&
-               !(found->name[k].length == f[column].length &&
-                 memcmp(found->name[k].at, f[column].at, f[column].length) == 0))
+        while (k < found->count && !equal(found->name[k], f[column]))
             k++;
         if (k == RG_LOG_RAILS)
             return false;
@@ -300,17 +303,36 @@ static bool list_channels(const struct rg_log_sample *s, int column, int unit,
     return true;
 }
 
-/* A column of words that tells rows apart; -1: rows are of one channel. */
-static int find_channel(const struct rg_log_sample *s, int unit, struct channels *found)
+/* Do words in the column mostly change from row to row where the date does not? */
+static bool parts_dates(const struct rg_log_sample *s, int column, int date)
 {
-    static const char *const names[] = {"entity_id", "channel", "sensor", "rail",   "event",
-                                        "events",    "name",    "device", "metric", "topic",
-                                        "_field",    "series",  "probe",  "socket", "outlet"};
+    struct rg_slice f[RG_LOG_COLUMNS], last_date = {0}, last = {0};
+    int rows = 0, parted = 0;
+    for (int i = s->first; i < s->count; i++) {
+        if (rg_log_is_comment(s->line[i]) ||
+            RG_MAX(column, date) >= rg_log_split(s->line[i], s->separator, f, RG_LOG_COLUMNS))
+            continue;
+        rows++;
+        parted += rows > 1 && equal(f[date], last_date) && !equal(f[column], last);
+        last_date = f[date];
+        last = f[column];
+    }
+    return parted > 0 && parted >= rows / 2 - 1;
+}
+
+/* A column of words that tells rows apart; -1: rows are of one channel. */
+static int find_channel(const struct rg_log_sample *s, int date, int unit, struct channels *found)
+{
+    static const char *const names[] = {
+        "entity_id", "channel", "sensor", "rail", "event",    "events",   "name",
+        "device",    "metric",  "topic",  "host", "_field",   "series",   "probe",
+        "socket",    "outlet",  "dev",    "node", "hostname", "instance", "plug"};
     for (int i = 0; i < s->fields; i++) {
         bool named = i >= s->names;
         for (size_t k = 0; k < RG_COUNT(names) && !named; k++)
             named = rg_log_is(s->name[i].whole, names[k]);
         bool words = s->class[i] == RG_CLASS_WORDS || (s->names && named && i < s->names);
+        named = named || (words && parts_dates(s, i, date));
         if (named && words && list_channels(s, i, unit, found) && found->count > 1)
             return i;
     }
@@ -464,7 +486,7 @@ static int find_values(const struct rg_log_sample *s, struct rg_log_columns *c, 
         *choice &&
         find_column(s, rg_log_trim((struct rg_slice){choice, strcspn(choice, "+"), false})) >= 0;
     int unit = find_class(s, RG_CLASS_UNIT);
-    c->channel = c->date < 0 ? -1 : find_channel(s, unit, &found);
+    c->channel = c->date < 0 ? -1 : find_channel(s, c->date, unit, &found);
     if (c->channel >= 0) {
         int result = choose_channels(s, named ? "" : choice, &found, c, e);
         c->unit = result == 0 ? unit : -1;
