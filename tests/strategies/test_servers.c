@@ -157,6 +157,19 @@ static void pushes_share_the_port(void)
     rg_study_close(&d.study);
 }
 
+/* A core that moves a gradient's bytes takes 2, the wire 1, the way 1/4: pulls end at 2.25, 4.5 and
+ * 6.75, and the last push, which nobody is in the way of, takes another 2.25. */
+static void cores_move_bytes_meanwhile(void)
+{
+    struct dates d;
+    CU_ASSERT_FATAL(open_dates(&d, 1000));
+    d.server.byte_s = d.worker.byte_s = 2 / d.worker.port_rate;
+    d.server.latency_s = d.worker.latency_s = 0.25;
+    struct rg_prediction p = dates_of(&d, &d.worker, &d.worker, &d.worker);
+    CU_ASSERT_DOUBLE_EQUAL(p.iteration_s, 9 + p.T_A_s, 1e-9);
+    rg_study_close(&d.study);
+}
+
 /* Behind half-duplex ports it matters whether pushes meet pulls: not where all compute so long. */
 static void pulls_and_pushes_meet_or_not(void)
 {
@@ -175,6 +188,7 @@ int main(int argc, char **argv)
         {"a slow worker decides", a_slow_worker_decides},
         {"late gradients hold up only receives", late_gradients_hold_up_only_receives},
         {"pushes share the port", pushes_share_the_port},
+        {"cores move bytes meanwhile", cores_move_bytes_meanwhile},
         {"pulls and pushes meet or not", pulls_and_pushes_meet_or_not},
     };
     rg_blas_setup(argv);
