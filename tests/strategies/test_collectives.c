@@ -223,7 +223,7 @@ static int chunk_with(size_t i, size_t count, int n, size_t *first, size_t *size
 
 static float want_of(struct rg_algorithm how, int n, size_t i)
 {
-    float values[MOST], sums[MOST];
+    float values[MOST], sums[MOST] = {0}; /* gcc 14 does not see that a group is there */
     size_t first, size;
     for (int r = 0; r < n; r++)
         values[r] = value_of(r, i);
