@@ -41,7 +41,7 @@ static void be_rank(struct cluster *c, int rank, const int gate[2], cluster_body
                            .listener = c->listeners[rank],
                            .scenario = "test",
                            .nonce = 1 + (uint64_t)getppid(),
-                           .timeout_s = 30,
+                           .timeout_s = 30 * RG_TEST_SLOWNESS,
                            .peer_timeout_s = cluster_peer_timeout_s,
                            .slow_s = cluster_slow_s,
                            .key = test_key(),
@@ -104,7 +104,7 @@ static bool reap(struct cluster *c, int r, int *results, int *broken)
 
 int cluster_wait(struct cluster *c, double timeout_s, int *results)
 {
-    double deadline = rg_clock_s() + timeout_s;
+    double deadline = rg_clock_s() + timeout_s * RG_TEST_SLOWNESS;
     int broken = 0, left = c->size;
     while (left > 0) {
         for (int r = 0; r < c->size; r++)

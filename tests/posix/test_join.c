@@ -212,7 +212,7 @@ static int silent_port(char port[6])
 }
 
 /* One does not find another: `blind` calls rank 0 in vain, so that the three never get together.
- * After a while the victim is interrupted: all learn it, and from whom. */
+ * Once all wait the victim is interrupted: all learn it, and from whom. */
 static void interrupt_trio(int blind, int victim, const struct rg_key *its,
                            const char *const heard[RANKS])
 {
@@ -230,7 +230,7 @@ static void interrupt_trio(int blind, int victim, const struct rg_key *its,
         start_member(&t.members[r], r);
     }
     close_listeners(&t);
-    nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+    wait_till_idle(&t);
     kill(t.members[victim].pid, SIGTERM);
     for (int r = 0; r < RANKS; r++) {
         wait_member(&t.members[r]);

@@ -380,10 +380,10 @@ static void on_signal(int signal_number)
 
 static int wait_for_ever(struct rg_world *w, void *arg)
 {
+    const double *linger_s = arg;
     int other = (w->rank + 1) % w->size, index;
     char byte;
     struct rg_request r, *one = &r;
-    (void)arg;
     ready[w->rank] = 1;
     rg_recv(w, other, TAG, &byte, 1, &r);
     if (w->rank == 2) /* does not wait, but computes */
@@ -397,17 +397,19 @@ static int wait_for_ever(struct rg_world *w, void *arg)
         return result ? result : r.status;
     if (r.status != RG_PENDING || rg_iteration(w, 0) != RG_ERR_INTERRUPTED)
         return __LINE__;
-    /* rg_wait leaves nothing behind that could be written to once r and byte are gone. */
-    return rg_wait(w, &r) == RG_ERR_INTERRUPTED && r.status == RG_ERR_CANCELLED ? result : __LINE__;
+    nap(*linger_s);
+    /* rg_wait leaves nothing behind that could be written to once r and byte are gone; the other
+     * may have left by now, interrupted too. */
+    result = rg_wait(w, &r);
+    return r.status == RG_ERR_CANCELLED || r.status == RG_ERR_INTERRUPTED ? result : __LINE__;
 }
 
 static int be_interrupted(struct rg_mesh *mesh, void *arg)
 {
     struct rg_error e;
-    (void)arg;
     mesh_to_interrupt = mesh;
     signal(SIGINT, on_signal);
-    int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), wait_for_ever, NULL, &result, &e);
+    int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), wait_for_ever, arg, &result, &e);
     signal(SIGINT, SIG_IGN);
     struct rg_mesh_lost lost;
     if (rg_mesh_lost(mesh, &lost))
@@ -421,7 +423,8 @@ static void test_interruption(void)
     for (int i = 0; i < 6; i++) {
         struct cluster c;
         int results[MOST], size = 3;
-        start_ready(&c, size, be_interrupted, NULL);
+        double linger_s = i % 2 ? 0.02 : 0;
+        start_ready(&c, size, be_interrupted, &linger_s);
         nap(0.003 * i);
         kill(c.pids[i % size], SIGINT); /* one is told; all stop */
         CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);

@@ -32,6 +32,8 @@ static int talk_on(struct rg_world *w, void *arg)
     return result;
 }
 
+enum { PATIENCE_S = 20 * RG_TEST_SLOWNESS };
+
 static struct said {
     int code;
     char text[480];
@@ -71,7 +73,7 @@ void start_member(struct member *m, int index)
                            .scenario = m->scenario ? m->scenario : "digest",
                            .version = m->version,
                            .nonce = m->nonce,
-                           .timeout_s = m->timeout_s > 0 ? m->timeout_s : 20,
+                           .timeout_s = m->timeout_s > 0 ? m->timeout_s : PATIENCE_S,
                            .key = m->key,
                            .cipher = m->cipher,
                            .quiet = true,
@@ -97,7 +99,7 @@ void start_member(struct member *m, int index)
 
 void wait_member(struct member *m)
 {
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 150 * PATIENCE_S; i++) {
         if (waitpid(m->pid, NULL, WNOHANG) == m->pid)
             return;
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
@@ -105,6 +107,33 @@ void wait_member(struct member *m)
     kill(m->pid, SIGKILL);
     waitpid(m->pid, NULL, 0);
     CU_FAIL("a rank hangs");
+}
+
+/* The letter of proc(5) for what a process does. */
+static char state_of(pid_t pid)
+{
+    char path[40], line[200], *name_end = NULL;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *stat = fopen(path, "r");
+    if (stat && fgets(line, sizeof line, stat))
+        name_end = strrchr(line, ')');
+    if (stat)
+        fclose(stat);
+    return name_end && name_end[1] == ' ' ? name_end[2] : 'X';
+}
+
+void wait_till_idle(const struct trio *t)
+{
+    const int looks = 30; /* calls that fail are tried again, and a rank is awake for a moment */
+    int idle = 0;
+    for (int i = 0; i < 100 * PATIENCE_S && idle < looks; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        idle++;
+        for (int r = 0; r < RANKS; r++)
+            if (state_of(t->members[r].pid) != 'S')
+                idle = 0;
+    }
+    CU_ASSERT_EQUAL(idle, looks);
 }
 
 int said_code(int index)

@@ -18,7 +18,7 @@ struct member {
     const struct rg_hosts *hosts;
     const char *scenario, *version; /* NULL: as all have it */
     uint64_t nonce;
-    double timeout_s; /* 0: 20 */
+    double timeout_s; /* 0: 20, longer where it is slow */
     const struct rg_key *key;
     enum rg_cipher cipher;
     int descriptors; /* 0, or that it may have no more than so many, and has used them up */
@@ -46,6 +46,9 @@ void complete_trio(struct trio *t, int last);
 /* Forks a process that joins, runs and leaves; what it says is kept under index < MEMBERS. */
 void start_member(struct member *m, int index);
 void wait_member(struct member *m);
+/* All ranks are started, and each has done what it can without the others: for a while none had
+ * anything to do but to wait. */
+void wait_till_idle(const struct trio *t);
 /* Member `index` ended with this code, 0 or RG_ERR_*, and said this among other things. */
 void expect(int index, int code, const char *part);
 int said_code(int index);
