@@ -103,7 +103,7 @@ static int overlap_really(struct rg_world *w, const struct rg_launcher *l, char 
 {
     int good[2] = {0};
     for (double nap_s = 0.02; !(good[0] && good[1]); nap_s *= 2) {
-        CHECK(nap_s < 10);
+        CHECK(nap_s < 10 * RG_TEST_SLOWNESS);
         CHECK(rg_clock_start(w) == 0);
         w->trace = rg_trace_new(100);
         CHECK(w->trace);

@@ -14,6 +14,10 @@
 
 enum { MOST_STAGES = 4, MOST_UPDATES = 16, MOST_FLOATS = 1 << 16 };
 
+/* Sums are added in another order than the strategy's, which kernels of OpenBLAS do each in its own
+ * way; Adam divides by roots of what may be small, and makes 1.5e-6 of that. */
+#define CLOSE 1e-5
+
 struct reference {
     const struct rg_job *job;
     const struct rg_ring *ring;
@@ -194,9 +198,9 @@ static void a_stream_is_what_it_says(int epochs, const char *sets)
         CU_ASSERT_EQUAL(run.per_node[rank].memory_bytes, rg_job_memory(job, rank));
     rg_run_free(&run);
     double distance = harness_distance(want, have, job->network->parameters);
-    if (!(distance < 1e-6))
+    if (!(distance < CLOSE))
         printf("\n    %s: largest difference %g", sets, distance);
-    CU_ASSERT(distance < 1e-6);
+    CU_ASSERT(distance < CLOSE);
     free(want);
     free(have);
     rg_study_close(&study);
@@ -255,7 +259,7 @@ static void goals_end_with_the_epoch(void)
             CU_ASSERT_EQUAL(run.iterations, 5);
             CU_ASSERT_EQUAL(run.to_accuracy.iterations, 5);
             float *want = follow(job, 5);
-            CU_ASSERT(harness_distance(want, have, job->network->parameters) < 1e-6);
+            CU_ASSERT(harness_distance(want, have, job->network->parameters) < CLOSE);
             free(want);
             free(have);
             rg_run_free(&run);
