@@ -351,6 +351,30 @@ static void conclude(struct node *n, int result)
         snprintf(run->error, sizeof run->error, "%s", rg_strerror(result));
 }
 
+void rg_kept_free(struct rg_kept *kept)
+{
+    for (int i = 0; i < kept->count; i++)
+        free(kept->ranges[i].values);
+    free(kept->ranges);
+    *kept = (struct rg_kept){0};
+}
+
+/* A copy of one range more; false: no memory. */
+static bool keep(struct rg_kept *kept, struct rg_kept_range *range, const float *values)
+{
+    size_t bytes = range->count * sizeof *values;
+    struct rg_kept_range *more =
+        realloc(kept->ranges, (size_t)(kept->count + 1) * sizeof *kept->ranges);
+    if (more)
+        kept->ranges = more;
+    range->values = more ? malloc(bytes + 1) : NULL;
+    if (!range->values)
+        return false;
+    memcpy(range->values, values, bytes);
+    kept->ranges[kept->count++] = *range;
+    return true;
+}
+
 /* The run ends in the middle. What this node has whole outlives the strategy, where it is wanted;
  * what others have told of themselves is not all there, and goes. */
 static void break_off(struct node *n, int result)
@@ -361,12 +385,12 @@ static void break_off(struct node *n, int result)
     if (kept)
         kept->iterations = n->done;
     if (kept && n->state && n->job->numerics && n->done > 0 && result != RG_ERR_INTERRUPTED) {
-        const float *values = n->job->strategy->held(n->state, &kept->first, &kept->count);
-        size_t bytes = kept->count * sizeof *values;
-        kept->values = values ? malloc(bytes + 1) : NULL;
-        kept->count = kept->values ? kept->count : 0;
-        if (kept->values)
-            memcpy(kept->values, values, bytes);
+        const float *values;
+        struct rg_kept_range range;
+        while ((values = n->job->strategy->held(n->state, kept->count, &range.first,
+                                                &range.count)) != NULL &&
+               keep(kept, &range, values))
+            ;
     }
     if (!run)
         return;

@@ -5,13 +5,19 @@
 #include "study/job.h"
 #include "world/clocks.h"
 
-/* What a node had when its run broke off: a range of the network's vector, as of so many
- * iterations. */
-struct rg_kept {
-    float *values; /* malloc'ed; NULL: nothing */
+/* A range of the network's vector. */
+struct rg_kept_range {
+    float *values; /* malloc'ed */
     size_t first, count;
+};
+
+/* What a node had when its run broke off, as of so many iterations. */
+struct rg_kept {
+    struct rg_kept_range *ranges; /* [count], malloc'ed */
+    int count;
     int64_t iterations;
 };
+void rg_kept_free(struct rg_kept *kept);
 
 struct rg_node_options {
     double stop_accuracy;      /* NAN: train to the end */

@@ -15,20 +15,28 @@ enum asking { TELL, GIVE, THAT_IS_ALL };
 
 /* The same on every ABI, as the answer to TELL is. */
 struct ask {
-    uint64_t what, first, count;
+    uint64_t what;
+    uint64_t first, count; /* TELL: the number of a range, from 0 */
 };
 struct held {
     uint64_t first, count;
-    int64_t iterations;
+    int64_t iterations; /* -1: it has no such range */
 };
 _Static_assert(sizeof(struct ask) == 24 && sizeof(struct held) == 24, "they have no padding");
+
+/* What a node has told. */
+struct range {
+    struct held held;
+    int rank;
+};
 
 struct salvage {
     struct rg_world *w;
     const struct rg_job *job;
     const struct rg_kept *kept; /* this node's */
-    struct held *held;          /* by rank; count 0: nothing */
-    float *room;                /* of the largest layer */
+    struct range *ranges;       /* [range_count] of all nodes, by rank */
+    int range_count;
+    float *room; /* of the largest layer */
 };
 
 static int say(struct rg_world *w, int rank, uint32_t tag, const void *data, size_t bytes)
@@ -47,26 +55,40 @@ static int hear(struct rg_world *w, int rank, uint32_t tag, void *data, size_t b
 
 /* ---- those that are asked ---- */
 
-static bool has(const struct rg_kept *kept, const struct ask *ask)
+/* Where the values are that are asked for; NULL: it has not all of them. */
+static const float *find(const struct rg_kept *kept, const struct ask *ask)
 {
-    return ask->first >= kept->first && ask->count <= kept->count &&
-           ask->first - kept->first <= kept->count - ask->count;
+    for (int i = 0; i < kept->count; i++) {
+        const struct rg_kept_range *r = &kept->ranges[i];
+        if (ask->first >= r->first && ask->count <= r->count &&
+            ask->first - r->first <= r->count - ask->count)
+            return r->values + (ask->first - r->first);
+    }
+    return NULL;
+}
+
+static struct held tell(const struct rg_kept *kept, uint64_t number)
+{
+    if (number >= (uint64_t)kept->count)
+        return (struct held){.iterations = -1};
+    const struct rg_kept_range *r = &kept->ranges[number];
+    return (struct held){r->first, r->count, kept->iterations};
 }
 
 /* RG_ERR_PEER: it is not there, or not any more. */
 static int serve(struct rg_world *w, int rank, const struct rg_kept *kept)
 {
-    struct held held = {kept->first, kept->count, kept->iterations};
     struct ask ask;
     int result;
     while ((result = hear(w, rank, TAG_ASK, &ask, sizeof ask)) == 0) {
         if (ask.what == THAT_IS_ALL)
             return 0;
-        if (ask.what == GIVE && !has(kept, &ask))
+        const float *values = ask.what == GIVE ? find(kept, &ask) : NULL;
+        struct held held = tell(kept, ask.first);
+        if (ask.what == GIVE && !values)
             return RG_ERR_PROTOCOL;
-        result = ask.what == GIVE ? say(w, rank, TAG_HELD, kept->values + (ask.first - kept->first),
-                                        (size_t)ask.count * sizeof(float))
-                                  : say(w, rank, TAG_HELD, &held, sizeof held);
+        result = values ? say(w, rank, TAG_HELD, values, (size_t)ask.count * sizeof *values)
+                        : say(w, rank, TAG_HELD, &held, sizeof held);
         if (result)
             break;
     }
@@ -75,14 +97,31 @@ static int serve(struct rg_world *w, int rank, const struct rg_kept *kept)
 
 /* ---- the one that asks ---- */
 
-/* Whoever does not answer has nothing. */
-static void ask_all(struct salvage *s)
+static int add(struct salvage *s, int rank, const struct held *held)
 {
-    const struct ask ask = {.what = TELL};
+    struct range *more = realloc(s->ranges, ((size_t)s->range_count + 1) * sizeof *more);
+    if (!more)
+        return RG_ERR_NOMEM;
+    s->ranges = more;
+    s->ranges[s->range_count++] = (struct range){.held = *held, .rank = rank};
+    return 0;
+}
+
+/* One after the other. Whoever does not answer has no more. A range has a layer at least. */
+static int ask_all(struct salvage *s)
+{
+    uint64_t most = (uint64_t)s->job->network->layer_count + 1;
     for (int r = s->w->rank + 1; r < s->w->size; r++)
-        if (say(s->w, r, TAG_ASK, &ask, sizeof ask) != 0 ||
-            hear(s->w, r, TAG_HELD, &s->held[r], sizeof s->held[r]) != 0)
-            s->held[r].count = 0;
+        for (struct ask ask = {.what = TELL}; ask.first < most; ask.first++) {
+            struct held held;
+            if (say(s->w, r, TAG_ASK, &ask, sizeof ask) != 0 ||
+                hear(s->w, r, TAG_HELD, &held, sizeof held) != 0 || held.iterations < 0)
+                break;
+            int result = add(s, r, &held);
+            if (result)
+                return result;
+        }
+    return 0;
 }
 
 static void dismiss_all(struct salvage *s)
@@ -92,13 +131,20 @@ static void dismiss_all(struct salvage *s)
         say(s->w, r, TAG_ASK, &ask, sizeof ask); /* or it is not there */
 }
 
-/* The lowest node that has parameter number `at`; -1: none. */
-static int holder_of(const struct salvage *s, size_t at)
+/* The range with parameter number `at`, of the lowest node that has it; NULL: none has. */
+static const struct range *range_of(const struct salvage *s, size_t at)
 {
-    for (int r = s->w->rank; r < s->w->size; r++)
-        if (at >= s->held[r].first && at - s->held[r].first < s->held[r].count)
-            return r;
-    return -1;
+    for (int i = 0; i < s->range_count; i++) {
+        const struct held *held = &s->ranges[i].held;
+        if (at >= held->first && at - held->first < held->count)
+            return &s->ranges[i];
+    }
+    return NULL;
+}
+
+static size_t end_of(const struct range *range)
+{
+    return (size_t)(range->held.first + range->held.count);
 }
 
 /* A rg_visit_fn's source: the values [begin, end), which lie in one layer. */
@@ -106,16 +152,16 @@ static int visit_piece(struct salvage *s, size_t begin, size_t end, rg_visit_fn 
 {
     int result = 0;
     for (size_t at = begin, next; at < end && result == 0; at = next) {
-        int rank = holder_of(s, at);
+        const struct range *range = range_of(s, at);
         const float *values = s->room;
-        if (rank < 0)
+        if (!range)
             return RG_ERR_PEER;
-        next = RG_MIN(end, (size_t)(s->held[rank].first + s->held[rank].count));
+        next = RG_MIN(end, end_of(range));
         struct ask ask = {GIVE, at, next - at};
-        if (rank == s->w->rank)
-            values = s->kept->values + (at - s->kept->first);
-        else if ((result = say(s->w, rank, TAG_ASK, &ask, sizeof ask)) == 0)
-            result = hear(s->w, rank, TAG_HELD, s->room, (next - at) * sizeof *s->room);
+        if (range->rank == s->w->rank)
+            values = find(s->kept, &ask);
+        else if ((result = say(s->w, range->rank, TAG_ASK, &ask, sizeof ask)) == 0)
+            result = hear(s->w, range->rank, TAG_HELD, s->room, (next - at) * sizeof *s->room);
         if (result == 0)
             result = visit(arg, at, values, next - at);
     }
@@ -138,10 +184,10 @@ static bool is_missing(const struct salvage *s, int layer)
 {
     size_t end = rg_network_offset(s->job->network, layer + 1);
     for (size_t at = rg_network_offset(s->job->network, layer); at < end;) {
-        int rank = holder_of(s, at);
-        if (rank < 0)
+        const struct range *range = range_of(s, at);
+        if (!range)
             return true;
-        at = (size_t)(s->held[rank].first + s->held[rank].count);
+        at = end_of(range);
     }
     return false;
 }
@@ -172,9 +218,9 @@ static int64_t iterations_of(const struct salvage *s)
 {
     int64_t least = INT64_MAX;
     for (size_t at = 0; at < s->job->network->parameters;) {
-        int rank = holder_of(s, at);
-        least = RG_MIN(least, s->held[rank].iterations);
-        at = (size_t)(s->held[rank].first + s->held[rank].count);
+        const struct range *range = range_of(s, at);
+        least = RG_MIN(least, range->held.iterations);
+        at = end_of(range);
     }
     return least;
 }
@@ -184,7 +230,9 @@ static int put_together(struct salvage *s, const struct rg_node_options *options
 {
     if (run->weights_sha256[0])
         return 0; /* it was lost after all had been looked at */
-    ask_all(s);
+    int result = ask_all(s);
+    if (result)
+        return result;
     name_missing(s, run->ending.missing, sizeof run->ending.missing);
     if (run->ending.missing[0])
         return 0;
@@ -213,15 +261,16 @@ int rg_node_salvage(struct rg_world *w, const struct rg_job *job,
     }
     for (int l = 0; l < job->network->layer_count; l++)
         most = RG_MAX(most, job->network->layers[l].parameters);
-    s.held = calloc((size_t)w->size, sizeof *s.held);
     s.room = malloc((most + 1) * sizeof *s.room);
-    int result = s.held && s.room ? 0 : RG_ERR_NOMEM;
-    if (result == 0) {
-        s.held[w->rank] = (struct held){kept->first, kept->count, kept->iterations};
-        result = put_together(&s, options, run);
+    int result = s.room ? 0 : RG_ERR_NOMEM;
+    for (int i = 0; i < kept->count && result == 0; i++) {
+        struct held held = tell(kept, (uint64_t)i);
+        result = add(&s, w->rank, &held);
     }
+    if (result == 0)
+        result = put_together(&s, options, run);
     dismiss_all(&s);
-    free(s.held);
+    free(s.ranges);
     free(s.room);
     return result ? result : 1;
 }

@@ -67,7 +67,7 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
                         void **state);
 int rg_reduce_train(void *state, int64_t first, int64_t count);
 int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg);
-const float *rg_reduce_held(void *state, size_t *first, size_t *count);
+const float *rg_reduce_held(void *state, int part, size_t *first, size_t *count);
 void rg_reduce_close_node(void *state);
 
 #endif

@@ -304,10 +304,10 @@ int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg)
 }
 
 /* With shards, where parameters were being gathered some are an update ahead of the others. */
-const float *rg_reduce_held(void *state, size_t *first, size_t *count)
+const float *rg_reduce_held(void *state, int part, size_t *first, size_t *count)
 {
     struct node *s = state;
     *first = 0;
     *count = s->job->network->parameters;
-    return s->replica.parameters;
+    return part == 0 ? s->replica.parameters : NULL;
 }

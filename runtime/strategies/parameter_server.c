@@ -604,12 +604,12 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
 }
 
 /* What a worker has pulled may be half of one update and half of the next. */
-static const float *held(void *state, size_t *first, size_t *count)
+static const float *held(void *state, int part, size_t *first, size_t *count)
 {
     struct node *node = state;
     *first = node->shard.first;
     *count = node->shard.count;
-    return is_server(node) ? node->parameters : NULL;
+    return is_server(node) && part == 0 ? node->parameters : NULL;
 }
 
 static void observe(void *state, struct rg_observation *o)

@@ -63,7 +63,7 @@ static int kind_of(const struct table *t, const struct rg_board *board)
 
 static void find_kinds(struct table *t)
 {
-    for (int rank = 0; rank < t->stages * t->ring->replicas; rank++) {
+    for (int rank = 0; rank < t->ring->nodes * t->ring->replicas; rank++) {
         const struct rg_board *board = t->ring->job->boards[rank];
         int kind = kind_of(t, board);
         if (kind < t->kind_count)
@@ -77,7 +77,7 @@ static void look_at_stage(struct table *t, int stage)
 {
     t->here_count = 0;
     for (int r = 0; r < t->ring->replicas; r++) {
-        int kind = kind_of(t, t->ring->job->boards[r * t->stages + stage]), i = 0;
+        int kind = kind_of(t, t->ring->job->boards[rg_ring_rank(t->ring, r, stage)]), i = 0;
         while (i < t->here_count && t->here[i] != kind)
             i++;
         if (i == t->here_count)
@@ -144,7 +144,7 @@ static bool fits(const struct table *t, int stage, int from, int to)
     if (!t->bounded)
         return true;
     for (int r = 0; r < t->ring->replicas; r++)
-        if (!rg_ring_rank_fits(t->ring, r * t->stages + stage, from, to))
+        if (!rg_ring_stage_fits(t->ring, r, stage, from, to))
             return false;
     return true;
 }
@@ -221,7 +221,8 @@ int rg_partition_balanced(struct rg_ring *ring)
 {
     int layers = ring->job->network->layer_count, stages = ring->stages;
     RG_ASSERT(stages <= layers);
-    size_t columns = (size_t)layers + 1, ranks = (size_t)stages * (size_t)ring->replicas, kinds = 0;
+    size_t columns = (size_t)layers + 1, kinds = 0;
+    size_t ranks = (size_t)ring->nodes * (size_t)ring->replicas;
     for (size_t rank = 0; rank < ranks; rank++) /* an upper bound: boards come in runs */
         kinds += rank == 0 || ring->job->boards[rank] != ring->job->boards[rank - 1];
     struct table t = {

@@ -9,51 +9,56 @@
 
 /* ---- messages ---- */
 
-static int peer_rank(const struct rg_pipeline *p, enum rg_plan_channel channel, bool send)
+/* Messages of a channel to different stages of a node have different tags. */
+static uint32_t tag_of(const struct rg_pipeline *p, enum rg_plan_channel channel, int to)
 {
-    return p->replica * p->plan->stages +
-           rg_channel_peer(channel, p->plan->stage, p->plan->stages, send);
+    return RG_TAG_USER + RG_CHANNELS * (uint32_t)(to / p->ring->nodes) + channel;
 }
 
-static size_t floats_of(const struct rg_pipeline *p, enum rg_plan_channel channel, int64_t unit,
-                        bool send)
+static size_t floats_of(const struct rg_pipeline *p, const struct rg_stage *layers,
+                        enum rg_plan_channel channel, int64_t unit, bool send)
 {
     size_t n = (size_t)rg_pipeline_samples(p, unit);
     switch (channel) {
     case RG_CHANNEL_ACTIVATION:
-        return n * (send ? rg_stage_outputs(&p->stage) : rg_stage_inputs(&p->stage));
+        return n * (send ? rg_stage_outputs(layers) : rg_stage_inputs(layers));
     case RG_CHANNEL_GRADIENT:
-        return n * (send ? rg_stage_inputs(&p->stage) : rg_stage_outputs(&p->stage));
+        return n * (send ? rg_stage_inputs(layers) : rg_stage_outputs(layers));
     default:
         return n * (size_t)p->job->network->classes;
     }
 }
 
-static int send(struct rg_pipeline *p, enum rg_plan_channel channel, int64_t unit)
+static int send(struct rg_pipeline *p, const struct rg_pipeline_stage *s,
+                enum rg_plan_channel channel, int64_t unit)
 {
     enum rg_buffer buffer = rg_channel_source(channel);
-    struct slot *slot = rg_pipeline_slot(p, buffer, unit);
+    int to = rg_channel_peer(channel, s->plan->stage, s->plan->stages, true);
+    struct slot *slot = rg_pipeline_slot(s, buffer, unit);
     const float *data = slot->data;
     slot->sent = unit;
     if (buffer == RG_BUFFER_STASH)
-        data = rg_stage_output(&p->stage, rg_pipeline_samples(p, unit), slot->data);
-    return rg_send_floats(p->w, peer_rank(p, channel, true), RG_TAG_USER + channel, data,
-                          floats_of(p, channel, unit, true), &slot->out);
+        data = rg_stage_output(&s->layers, rg_pipeline_samples(p, unit), slot->data);
+    return rg_send_floats(p->w, rg_ring_rank(p->ring, p->replica, to), tag_of(p, channel, to), data,
+                          floats_of(p, &s->layers, channel, unit, true), &slot->out);
 }
 
-static int receive(struct rg_pipeline *p, enum rg_plan_channel channel, int64_t unit)
+static int receive(struct rg_pipeline *p, const struct rg_pipeline_stage *s,
+                   enum rg_plan_channel channel, int64_t unit)
 {
-    struct slot *slot = rg_pipeline_slot(p, rg_channel_target(channel), unit);
-    return rg_recv(p->w, peer_rank(p, channel, false), RG_TAG_USER + channel, slot->data,
-                   sizeof(float) * floats_of(p, channel, unit, false), &slot->in);
+    int from = rg_channel_peer(channel, s->plan->stage, s->plan->stages, false);
+    struct slot *slot = rg_pipeline_slot(s, rg_channel_target(channel), unit);
+    return rg_recv(p->w, rg_ring_rank(p->ring, p->replica, from),
+                   tag_of(p, channel, s->plan->stage), slot->data,
+                   sizeof(float) * floats_of(p, &s->layers, channel, unit, false), &slot->in);
 }
 
 /* The receives of the next iteration's sum are posted at once: another replica may be ahead. */
-static int reduce(struct rg_pipeline *p, int64_t unit)
+static int reduce(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
-    int result = rg_allreduce_run(&p->reduce, p->w, p->gradient, p->update.count);
+    int result = rg_allreduce_run(&s->reduce, p->w, s->gradient, s->update.count);
     if (result == 0 && unit + 1 < p->limit)
-        result = rg_allreduce_prepare(&p->reduce, p->w, p->gradient, p->update.count);
+        result = rg_allreduce_prepare(&s->reduce, p->w, s->gradient, s->update.count);
     return result;
 }
 
@@ -63,34 +68,44 @@ static int reduce(struct rg_pipeline *p, int64_t unit)
 static int needs(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit,
                  struct rg_request *list[2])
 {
+    const struct rg_pipeline_stage *s = rg_pipeline_stage(p, in->stage);
     int n = 0;
     switch (in->op) {
     case RG_OP_FORWARD:
-        list[n++] = &rg_pipeline_slot(p, RG_BUFFER_INPUT, unit)->in;
-        list[n++] = &rg_pipeline_slot(p, RG_BUFFER_STASH, unit)->out;
+        list[n++] = &rg_pipeline_slot(s, RG_BUFFER_INPUT, unit)->in;
+        list[n++] = &rg_pipeline_slot(s, RG_BUFFER_STASH, unit)->out;
         break;
     case RG_OP_RECOMPUTE:
-        list[n++] = &rg_pipeline_slot(p, RG_BUFFER_DY, unit)->in;
+        list[n++] = &rg_pipeline_slot(s, RG_BUFFER_DY, unit)->in;
         break;
     case RG_OP_BACKWARD:
-        list[n++] = &rg_pipeline_slot(p, RG_BUFFER_DY, unit)->in;
-        if (p->plan->stage > 0)
-            list[n++] = &rg_pipeline_slot(p, RG_BUFFER_DX, unit)->out;
+        list[n++] = &rg_pipeline_slot(s, RG_BUFFER_DY, unit)->in;
+        if (s->plan->stage > 0)
+            list[n++] = &rg_pipeline_slot(s, RG_BUFFER_DX, unit)->out;
         break;
     case RG_OP_LOSS:
-        if (p->plan->stages > 1)
-            list[n++] = &rg_pipeline_slot(p, RG_BUFFER_LOGITS, unit)->in;
+        if (s->plan->stages > 1)
+            list[n++] = &rg_pipeline_slot(s, RG_BUFFER_LOGITS, unit)->in;
         break;
     case RG_OP_RECV:
-        list[n++] = &rg_pipeline_slot(p, rg_channel_target(in->channel), unit)->out;
+        list[n++] = &rg_pipeline_slot(s, rg_channel_target(in->channel), unit)->out;
         break;
     case RG_OP_WAIT:
-        list[n++] = &rg_pipeline_slot(p, rg_channel_source(in->channel), unit)->out;
+        list[n++] = &rg_pipeline_slot(s, rg_channel_source(in->channel), unit)->out;
         break;
     default:
         break;
     }
     return n;
+}
+
+/* Copies of the weights, where they are taken. */
+static int take_snapshots(struct rg_pipeline *p, int64_t unit)
+{
+    int result = 0;
+    for (int i = 0; i < p->chunks && p->ring->flows_on && result == 0; i++)
+        result = rg_pipeline_snapshot(p, &p->stages[i], unit);
+    return result;
 }
 
 static int end_iteration(struct rg_pipeline *p, int64_t unit)
@@ -99,8 +114,8 @@ static int end_iteration(struct rg_pipeline *p, int64_t unit)
     int result = 0;
     if (p->draining)
         return 0;
-    if (p->snapshot && done % p->job->iterations_per_epoch == 0 && done < p->job->iterations)
-        result = rg_pipeline_snapshot(p, unit);
+    if (done % p->job->iterations_per_epoch == 0 && done < p->job->iterations)
+        result = take_snapshots(p, unit);
     if (result == 0)
         result = rg_iteration(p->w, done - 1);
     p->stop = result == 1;
@@ -109,29 +124,30 @@ static int end_iteration(struct rg_pipeline *p, int64_t unit)
 
 static int execute(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit)
 {
+    struct rg_pipeline_stage *s = rg_pipeline_stage(p, in->stage);
     switch (in->op) {
     case RG_OP_LOAD:
-        return rg_pipeline_load(p, unit);
+        return rg_pipeline_load(p, s, unit);
     case RG_OP_FORWARD:
-        return rg_pipeline_forward(p, unit);
+        return rg_pipeline_forward(p, s, unit);
     case RG_OP_RECOMPUTE:
-        return rg_pipeline_recompute(p, unit);
+        return rg_pipeline_recompute(p, s, unit);
     case RG_OP_LOSS:
-        return rg_pipeline_loss(p, unit);
+        return rg_pipeline_loss(p, s, unit);
     case RG_OP_BACKWARD:
-        return rg_pipeline_backward(p, unit);
+        return rg_pipeline_backward(p, s, unit);
     case RG_OP_WEIGHTS:
-        return rg_pipeline_backward_weights(p, unit);
+        return rg_pipeline_backward_weights(p, s, unit);
     case RG_OP_SEND:
-        return send(p, in->channel, unit);
+        return send(p, s, in->channel, unit);
     case RG_OP_RECV:
-        return receive(p, in->channel, unit);
+        return receive(p, s, in->channel, unit);
     case RG_OP_WAIT:
         return 0;
     case RG_OP_REDUCE:
-        return reduce(p, unit);
+        return reduce(p, s, unit);
     case RG_OP_STEP:
-        return rg_pipeline_update(p, unit);
+        return rg_pipeline_update(p, s, unit);
     case RG_OP_END:
         break;
     }
@@ -141,7 +157,7 @@ static int execute(struct rg_pipeline *p, const struct rg_instruction *in, int64
 /* NULL: there is none, or none before a pause. */
 static const struct rg_instruction *peek(struct rg_pipeline *p, int lane, int64_t *unit)
 {
-    const struct rg_instruction *in = rg_plan_peek(&p->lanes[lane], p->plan->units, p->limit, unit);
+    const struct rg_instruction *in = rg_plan_peek(&p->lanes[lane], p->ring->micro, p->limit, unit);
     bool begins = in && (lane == 1 ? in->op == RG_OP_LOSS
                                    : in->op == RG_OP_RECOMPUTE || in->op == RG_OP_BACKWARD);
     return begins && *unit > p->until[lane] ? NULL : in;
@@ -177,11 +193,17 @@ static int wait_sent(struct rg_pipeline *p, struct slot *slot)
     return result ? result : out->status;
 }
 
+/* The slot that a WAIT's message leaves from. */
+static struct slot *source_of(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit)
+{
+    return rg_pipeline_slot(rg_pipeline_stage(p, in->stage), rg_channel_source(in->channel), unit);
+}
+
 static int await(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit)
 {
     struct rg_request *list[2];
     if (in->op == RG_OP_WAIT)
-        return wait_sent(p, rg_pipeline_slot(p, rg_channel_source(in->channel), unit));
+        return wait_sent(p, source_of(p, in, unit));
     int n = needs(p, in, unit, list);
     return n ? rg_wait_all(p->w, list, n) : 0;
 }
@@ -210,7 +232,7 @@ static int hold(struct rg_pipeline *p, int lane)
     if (!in || in->op != RG_OP_WAIT)
         return 0;
     p->lanes[lane].next++;
-    return wait_sent(p, rg_pipeline_slot(p, rg_channel_source(in->channel), unit));
+    return wait_sent(p, source_of(p, in, unit));
 }
 
 /* Has anything that the other lane waits for come while this one could go on? One look a date: what
@@ -241,7 +263,7 @@ static int wait_for_lanes(struct rg_pipeline *p, struct rg_request *const *list,
     int result = rg_wait_any_or_stop(p->w, list, n, &index, &last);
     if (result != 1)
         return result;
-    int64_t end = (last - p->first) * p->plan->units - 1;
+    int64_t end = (last - p->first) * p->ring->micro - 1;
     bool bounded = p->until[0] <= end && p->until[1] <= end;
     for (int lane = 0; lane < RG_LANES; lane++)
         p->until[lane] = RG_MIN(p->until[lane], end);
@@ -274,42 +296,60 @@ static int run_two_lanes(struct rg_pipeline *p)
     return 0;
 }
 
+/* Every slot of every buffer of the node, in order. */
+struct slots {
+    const struct rg_pipeline *p;
+    int stage, buffer, next;
+};
+
+static struct slot *next_slot(struct slots *at)
+{
+    for (; at->stage < at->p->chunks; at->stage++, at->buffer = 0)
+        for (; at->buffer < RG_BUFFERS; at->buffer++, at->next = 0) {
+            const struct rg_pipeline_stage *s = &at->p->stages[at->stage];
+            if (at->next < s->plan->slots[at->buffer])
+                return &s->slots[at->buffer][at->next++];
+        }
+    return NULL;
+}
+
 void rg_pipeline_cancel(struct rg_pipeline *p)
 {
-    rg_allreduce_cancel(&p->reduce);
-    for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
-        for (int i = 0; i < p->plan->slots[buffer]; i++) {
-            if (p->slots[buffer][i].in.status == RG_PENDING)
-                rg_cancel(p->w, &p->slots[buffer][i].in);
-            if (p->slots[buffer][i].out.status == RG_PENDING)
-                rg_cancel(p->w, &p->slots[buffer][i].out);
-        }
+    struct slots all = {.p = p};
+    struct slot *slot;
+    for (int i = 0; i < p->chunks; i++)
+        rg_allreduce_cancel(&p->stages[i].reduce);
+    while ((slot = next_slot(&all)) != NULL) {
+        if (slot->in.status == RG_PENDING)
+            rg_cancel(p->w, &slot->in);
+        if (slot->out.status == RG_PENDING)
+            rg_cancel(p->w, &slot->out);
     }
 }
 
 /* What others need for iterations that they, too, bring to an end. */
 static int finish_sends(struct rg_pipeline *p)
 {
+    struct slots all = {.p = p};
+    struct slot *slot;
     int result = 0;
-    for (int buffer = 0; buffer < RG_BUFFERS && result == 0; buffer++)
-        for (int i = 0; i < p->plan->slots[buffer] && result == 0; i++) {
-            struct slot *slot = &p->slots[buffer][i];
-            if (slot->out.status == RG_PENDING &&
-                rg_pipeline_iteration(p, slot->sent) < p->w->iterations)
-                result = rg_wait(p->w, &slot->out);
-        }
+    while (result == 0 && (slot = next_slot(&all)) != NULL)
+        if (slot->out.status == RG_PENDING &&
+            rg_pipeline_iteration(p, slot->sent) < p->w->iterations)
+            result = rg_wait(p->w, &slot->out);
     return result;
 }
 
 static void begin(struct rg_pipeline *p, int64_t first, int64_t count)
 {
     p->first = first;
-    p->limit = count * p->plan->units;
+    p->limit = count * p->ring->micro;
     p->stop = false;
     p->looked_s = -INFINITY;
-    p->held = 0;
+    for (int i = 0; i < p->chunks; i++)
+        p->stages[i].held = 0;
     for (int lane = 0; lane < RG_LANES; lane++) {
-        p->lanes[lane] = (struct rg_cursor){.list = &p->plan->lanes[lane]};
+        p->lanes[lane] = (struct rg_cursor){.list = &p->stages[0].plan->lanes[lane]};
         p->until[lane] = INT64_MAX;
     }
 }
@@ -331,11 +371,22 @@ static int end(struct rg_pipeline *p, int result)
 /* All that has been sent arrives. */
 static int land(struct rg_pipeline *p)
 {
+    struct slots all = {.p = p};
+    struct slot *slot;
     int result = 0;
-    for (int buffer = 0; buffer < RG_BUFFERS && result == 0; buffer++)
-        for (int i = 0; i < p->plan->slots[buffer] && result == 0; i++)
-            if (p->slots[buffer][i].out.status == RG_PENDING)
-                result = wait_sent(p, &p->slots[buffer][i]);
+    while (result == 0 && (slot = next_slot(&all)) != NULL)
+        if (slot->out.status == RG_PENDING)
+            result = wait_sent(p, slot);
+    return result;
+}
+
+static int prepare_sums(struct rg_pipeline *p)
+{
+    int result = 0;
+    for (int i = 0; i < p->chunks && result == 0; i++) {
+        struct rg_pipeline_stage *s = &p->stages[i];
+        result = rg_allreduce_prepare(&s->reduce, p->w, s->gradient, s->update.count);
+    }
     return result;
 }
 
@@ -344,15 +395,15 @@ static int land(struct rg_pipeline *p)
  * cut through the ring at which all that has been sent has somewhere to arrive. */
 static int train_on(struct rg_pipeline *p, int64_t end_of_epoch)
 {
-    int64_t last = (end_of_epoch - p->first) * p->plan->units - 1;
+    int64_t last = (end_of_epoch - p->first) * p->ring->micro - 1;
     bool pauses = end_of_epoch < p->job->iterations;
     int result = p->paused ? rg_go_on(p->w) : 0; /* it may have gone further than others */
     if (result < 0)
         return end(p, result);
     p->stop |= result == 1;
     p->paused = false;
-    p->until[0] = pauses ? last + rg_ring_lead(p->ring, p->plan->stage) : INT64_MAX;
-    p->until[1] = pauses ? last + rg_ring_lead(p->ring, p->plan->stages - 1) : INT64_MAX;
+    p->until[0] = pauses ? last + rg_ring_lead(p->ring, p->node) : INT64_MAX;
+    p->until[1] = pauses ? last + rg_ring_lead(p->ring, p->ring->stages - 1) : INT64_MAX;
     result = p->stop ? 0 : run(p);
     if (result == 0 && pauses && !p->stop)
         result = land(p); /* while the clock runs */
@@ -368,7 +419,7 @@ int rg_pipeline_train(void *pipeline, int64_t first, int64_t count)
     if (!p->paused) {
         begin(p, first, on ? p->job->iterations - first : count);
         if (p->limit > 0) {
-            int result = rg_allreduce_prepare(&p->reduce, p->w, p->gradient, p->update.count);
+            int result = prepare_sums(p);
             if (result)
                 return end(p, result);
         }
@@ -381,7 +432,7 @@ int rg_pipeline_train(void *pipeline, int64_t first, int64_t count)
 int rg_pipeline_drain(void *pipeline)
 {
     struct rg_pipeline *p = pipeline;
-    int64_t begun = p->until[0] - rg_ring_lead(p->ring, p->plan->stage) + p->ring->depth[0] + 1;
+    int64_t begun = p->until[0] - rg_ring_lead(p->ring, p->node) + p->ring->depth[0] + 1;
     p->limit = RG_MIN(p->limit, begun);
     p->until[0] = p->until[1] = INT64_MAX;
     p->draining = true;

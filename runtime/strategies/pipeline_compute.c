@@ -10,19 +10,26 @@ static int first_of(const struct rg_pipeline *p, int64_t unit)
 {
     return rg_share_first(p->job->batch, p->ring->replicas, p->replica) +
            rg_share_first(rg_ring_batch(p->ring, p->replica), p->ring->micro,
-                          (int)(unit % p->plan->units));
+                          (int)(unit % p->ring->micro));
 }
 
 /* The version of the weights that a unit's forward read, and its backward wants. */
-static float *weights_of(struct rg_pipeline *p, int64_t unit)
+static float *weights_of(const struct rg_pipeline_stage *s, int64_t unit)
 {
-    if (p->plan->versions == 1)
-        return rg_pipeline_weights(p);
-    return p->weights[p->read_at[unit % p->plan->depth] % p->plan->versions];
+    if (s->plan->versions == 1)
+        return rg_pipeline_weights(s);
+    return s->weights[s->read_at[unit % s->plan->depth] % s->plan->versions];
+}
+
+/* Is something of this unit's batch in the gradient already? */
+static bool adds(const struct rg_pipeline_stage *s, int64_t unit)
+{
+    return unit % s->plan->units > 0;
 }
 
 struct pass {
     struct rg_pipeline *p;
+    struct rg_pipeline_stage *s;
     int64_t unit;
     int n;
 };
@@ -32,64 +39,63 @@ static void do_load(void *arg)
     const struct pass *a = arg;
     struct rg_pipeline *p = a->p;
     rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n,
-                   rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data, NULL);
+                   rg_pipeline_slot(a->s, RG_BUFFER_INPUT, a->unit)->data, NULL);
 }
 
 static void forward_into(const struct pass *a, const float *weights, enum rg_buffer buffer)
 {
-    struct rg_pipeline *p = a->p;
-    rg_stage_forward(&p->stage, a->n, weights, rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data,
-                     rg_pipeline_slot(p, buffer, a->unit)->data, p->scratch);
+    const struct rg_pipeline_stage *s = a->s;
+    rg_stage_forward(&s->layers, a->n, weights, rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data,
+                     rg_pipeline_slot(s, buffer, a->unit)->data, s->scratch);
 }
 
 static void do_forward(void *arg)
 {
     const struct pass *a = arg;
-    forward_into(a, a->p->weights[a->p->updates % a->p->plan->versions], RG_BUFFER_STASH);
+    forward_into(a, a->s->weights[a->s->updates % a->s->plan->versions], RG_BUFFER_STASH);
 }
 
 static void do_recompute(void *arg)
 {
     const struct pass *a = arg;
-    forward_into(a, rg_pipeline_weights(a->p), RG_BUFFER_REDO);
+    forward_into(a, rg_pipeline_weights(a->s), RG_BUFFER_REDO);
 }
 
 static void backward_half(const struct pass *a, enum rg_half half, float *dx)
 {
-    struct rg_pipeline *p = a->p;
+    const struct rg_pipeline_stage *s = a->s;
     const struct rg_pass_args args = {.batch = a->n,
-                                      .w = weights_of(p, a->unit),
-                                      .x = rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data,
-                                      .stash = rg_pipeline_slot(p, RG_BUFFER_STASH, a->unit)->data,
-                                      .dy = rg_pipeline_slot(p, RG_BUFFER_DY, a->unit)->data,
+                                      .w = weights_of(s, a->unit),
+                                      .x = rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data,
+                                      .stash = rg_pipeline_slot(s, RG_BUFFER_STASH, a->unit)->data,
+                                      .dy = rg_pipeline_slot(s, RG_BUFFER_DY, a->unit)->data,
                                       .dx = dx,
-                                      .dw = p->gradient,
-                                      .accumulate = a->unit % p->plan->units > 0,
+                                      .dw = s->gradient,
+                                      .accumulate = adds(s, a->unit),
                                       .half = half,
                                       .between =
-                                          rg_pipeline_slot(p, RG_BUFFER_HALVES, a->unit)->data,
-                                      .scratch = p->scratch};
-    rg_stage_backward_half(&p->stage, &args);
+                                          rg_pipeline_slot(s, RG_BUFFER_HALVES, a->unit)->data,
+                                      .scratch = s->scratch};
+    rg_stage_backward_half(&s->layers, &args);
 }
 
 static void do_backward(void *arg)
 {
     const struct pass *a = arg;
-    struct rg_pipeline *p = a->p;
-    enum rg_buffer stash = p->plan->recompute ? RG_BUFFER_REDO : RG_BUFFER_STASH;
-    bool accumulate = a->unit % p->plan->units > 0;
-    const float *x = rg_pipeline_slot(p, RG_BUFFER_INPUT, a->unit)->data;
-    float *w = weights_of(p, a->unit), *dy = rg_pipeline_slot(p, RG_BUFFER_DY, a->unit)->data;
-    float *dx = p->plan->stage > 0 ? rg_pipeline_slot(p, RG_BUFFER_DX, a->unit)->data : NULL;
-    if (p->fused)
-        rg_stage_backward_sgd(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy,
-                              dx, p->gradient,
-                              rg_optimizer_rate(&p->job->optimizer, p->updates + 1), p->scratch);
-    else if (p->plan->split)
+    const struct rg_pipeline_stage *s = a->s;
+    enum rg_buffer buffer = s->plan->recompute ? RG_BUFFER_REDO : RG_BUFFER_STASH;
+    const float *x = rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data;
+    float *stash = rg_pipeline_slot(s, buffer, a->unit)->data, *w = weights_of(s, a->unit);
+    float *dy = rg_pipeline_slot(s, RG_BUFFER_DY, a->unit)->data;
+    float *dx = s->plan->stage > 0 ? rg_pipeline_slot(s, RG_BUFFER_DX, a->unit)->data : NULL;
+    if (s->fused)
+        rg_stage_backward_sgd(&s->layers, a->n, w, x, stash, dy, dx, s->gradient,
+                              rg_optimizer_rate(&a->p->job->optimizer, s->updates + 1), s->scratch);
+    else if (s->plan->split)
         backward_half(a, RG_HALF_INPUT, dx);
     else
-        rg_stage_backward(&p->stage, a->n, w, x, rg_pipeline_slot(p, stash, a->unit)->data, dy, dx,
-                          p->gradient, accumulate, p->scratch);
+        rg_stage_backward(&s->layers, a->n, w, x, stash, dy, dx, s->gradient, adds(s, a->unit),
+                          s->scratch);
 }
 
 static void do_weights(void *arg)
@@ -101,13 +107,14 @@ static void do_loss(void *arg)
 {
     const struct pass *a = arg;
     struct rg_pipeline *p = a->p;
+    const struct rg_pipeline_stage *s = a->s;
     float *logits, *gradient;
-    if (p->plan->stages == 1) {
+    if (s->plan->stages == 1) {
         logits =
-            rg_stage_output(&p->stage, a->n, rg_pipeline_slot(p, RG_BUFFER_STASH, a->unit)->data);
-        gradient = rg_pipeline_slot(p, RG_BUFFER_DY, a->unit)->data;
+            rg_stage_output(&s->layers, a->n, rg_pipeline_slot(s, RG_BUFFER_STASH, a->unit)->data);
+        gradient = rg_pipeline_slot(s, RG_BUFFER_DY, a->unit)->data;
     } else {
-        logits = gradient = rg_pipeline_slot(p, RG_BUFFER_LOGITS, a->unit)->data;
+        logits = gradient = rg_pipeline_slot(s, RG_BUFFER_LOGITS, a->unit)->data;
     }
     int correct = 0;
     rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n, NULL,
@@ -116,48 +123,54 @@ static void do_loss(void *arg)
                              1.0f / (float)p->job->batch, gradient, &correct);
 }
 
-static int compute(struct rg_pipeline *p, const struct rg_work *work, const char *name,
-                   int64_t unit, rg_compute_fn fn)
+static int compute(struct rg_pipeline *p, struct rg_pipeline_stage *s, const struct rg_work *work,
+                   const char *name, int64_t unit, rg_compute_fn fn)
 {
-    struct pass pass = {.p = p, .unit = unit, .n = rg_pipeline_samples(p, unit)};
+    struct pass pass = {.p = p, .s = s, .unit = unit, .n = rg_pipeline_samples(p, unit)};
     return rg_compute(p->w, work, name, (int)unit, fn, &pass);
 }
 
-int rg_pipeline_load(struct rg_pipeline *p, int64_t unit)
+static const struct sized *sized_of(const struct rg_pipeline *p, const struct rg_pipeline_stage *s,
+                                    int64_t unit)
+{
+    return &s->sized[rg_pipeline_samples(p, unit) == s->sized[0].n ? 0 : 1];
+}
+
+int rg_pipeline_load(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
     int result = rg_feed_epoch(&p->feed, rg_pipeline_iteration(p, unit));
-    return result ? result : compute(p, &rg_pipeline_sized(p, unit)->load, "load", unit, do_load);
+    return result ? result : compute(p, s, &sized_of(p, s, unit)->load, "load", unit, do_load);
 }
 
-int rg_pipeline_forward(struct rg_pipeline *p, int64_t unit)
+int rg_pipeline_forward(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
-    p->read_at[unit % p->plan->depth] = p->updates;
-    p->held++;
-    p->seen.peak_units = RG_MAX(p->seen.peak_units, p->held);
-    return compute(p, &rg_pipeline_sized(p, unit)->forward, "F", unit, do_forward);
+    s->read_at[unit % s->plan->depth] = s->updates;
+    s->held++;
+    p->seen.peak_units = RG_MAX(p->seen.peak_units, s->held);
+    return compute(p, s, &sized_of(p, s, unit)->forward, "F", unit, do_forward);
 }
 
-int rg_pipeline_recompute(struct rg_pipeline *p, int64_t unit)
+int rg_pipeline_recompute(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
-    return compute(p, &rg_pipeline_sized(p, unit)->forward, "R", unit, do_recompute);
+    return compute(p, s, &sized_of(p, s, unit)->forward, "R", unit, do_recompute);
 }
 
-int rg_pipeline_loss(struct rg_pipeline *p, int64_t unit)
+int rg_pipeline_loss(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
-    return compute(p, &rg_pipeline_sized(p, unit)->loss, "loss", unit, do_loss);
+    return compute(p, s, &sized_of(p, s, unit)->loss, "loss", unit, do_loss);
 }
 
-int rg_pipeline_backward(struct rg_pipeline *p, int64_t unit)
+int rg_pipeline_backward(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
-    p->held -= !p->plan->split;
-    p->seen.staleness = RG_MAX(p->seen.staleness, p->updates - p->read_at[unit % p->plan->depth]);
-    return compute(p, &rg_pipeline_sized(p, unit)->backward, "B", unit, do_backward);
+    s->held -= !s->plan->split;
+    p->seen.staleness = RG_MAX(p->seen.staleness, s->updates - s->read_at[unit % s->plan->depth]);
+    return compute(p, s, &sized_of(p, s, unit)->backward, "B", unit, do_backward);
 }
 
-int rg_pipeline_backward_weights(struct rg_pipeline *p, int64_t unit)
+int rg_pipeline_backward_weights(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
-    p->held--;
-    return compute(p, &rg_pipeline_sized(p, unit)->weights, "W", unit, do_weights);
+    s->held--;
+    return compute(p, s, &sized_of(p, s, unit)->weights, "W", unit, do_weights);
 }
 
 struct copying {
@@ -172,39 +185,35 @@ static void do_copy(void *arg)
     memcpy(c->to, c->from, c->count * sizeof *c->to);
 }
 
-int rg_pipeline_snapshot(struct rg_pipeline *p, int64_t unit)
+int rg_pipeline_snapshot(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
-    struct copying c = {p->snapshot, rg_pipeline_weights(p), p->update.count};
-    return rg_compute(p->w, &p->copy, "snapshot", (int)unit, do_copy, &c);
+    struct copying c = {s->snapshot, rg_pipeline_weights(s), s->update.count};
+    return rg_compute(p->w, &s->copy, "snapshot", (int)unit, do_copy, &c);
 }
 
 static void do_predict(void *arg)
 {
-    const struct rg_pipeline *p = arg;
-    rg_optimizer_predict(&p->update.optimizer, p->updates, p->update.count, p->exact,
-                         p->update.state, p->weights[p->updates % p->plan->versions]);
-}
-
-static int step(struct rg_pipeline *p, float *weights)
-{
-    return rg_update_run(&p->update, p->w, p->updates, weights, p->fused ? NULL : p->gradient);
+    const struct rg_pipeline_stage *s = arg;
+    rg_optimizer_predict(&s->update.optimizer, s->updates, s->update.count, s->exact,
+                         s->update.state, s->weights[s->updates % s->plan->versions]);
 }
 
 /* Where versions are stashed the update goes to a copy: the slot of the version that no unit in
  * flight was computed with. So does the prediction of weights that are kept exact. */
-int rg_pipeline_update(struct rg_pipeline *p, int64_t unit)
+int rg_pipeline_update(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
-    int versions = p->plan->versions, result = 0;
-    float *now = p->weights[p->updates % versions];
-    float *then = p->weights[(p->updates + 1) % versions];
-    if (versions > 1 && !p->exact) {
-        struct copying c = {then, now, p->update.count};
-        result = rg_compute(p->w, &p->next, "copy", (int)unit, do_copy, &c);
+    int versions = s->plan->versions, result = 0;
+    float *now = s->weights[s->updates % versions];
+    float *then = s->weights[(s->updates + 1) % versions];
+    if (versions > 1 && !s->exact) {
+        struct copying c = {then, now, s->update.count};
+        result = rg_compute(p->w, &s->next, "copy", (int)unit, do_copy, &c);
     }
-    p->updates++;
+    s->updates++;
     if (result == 0)
-        result = step(p, rg_pipeline_weights(p));
-    if (result == 0 && p->exact)
-        result = rg_compute(p->w, &p->next, "predict", (int)unit, do_predict, p);
-    return result ? result : rg_allreduce_settle(&p->reduce);
+        result = rg_update_run(&s->update, p->w, s->updates, rg_pipeline_weights(s),
+                               s->fused ? NULL : s->gradient);
+    if (result == 0 && s->exact)
+        result = rg_compute(p->w, &s->next, "predict", (int)unit, do_predict, s);
+    return result ? result : rg_allreduce_settle(&s->reduce);
 }

@@ -44,7 +44,8 @@ int rg_channel_peer(enum rg_plan_channel channel, int stage, int stages, bool se
 /* A list being written: the prologue first, then the body, into one array each. */
 struct rg_plan_writer {
     const struct rg_plan_spec *spec;
-    struct rg_plan *plan;
+    struct rg_plan *plans; /* of all stages */
+    struct rg_plan *plan;  /* of the node's stage whose turn it is */
     struct rg_list *list;
     bool in_body, failed;
 };
@@ -64,7 +65,8 @@ static void put(struct rg_plan_writer *w, enum rg_plan_op op, enum rg_plan_chann
         }
         *array = more;
     }
-    (*array)[(*count)++] = (struct rg_instruction){.op = op, .channel = channel, .unit = unit};
+    (*array)[(*count)++] = (struct rg_instruction){
+        .op = op, .channel = channel, .stage = w->plan->stage, .unit = unit};
 }
 
 static void put_send(struct rg_plan_writer *w, enum rg_plan_channel channel, int unit)
@@ -93,6 +95,26 @@ static enum rg_plan_channel gradient_channel(const struct rg_plan_writer *w)
 void rg_plan_begin_body(struct rg_plan_writer *w)
 {
     w->in_body = true;
+}
+
+int rg_plan_nodes(const struct rg_plan_writer *w)
+{
+    return w->spec->nodes;
+}
+
+int rg_plan_chunks(const struct rg_plan_writer *w)
+{
+    return w->spec->stages / w->spec->nodes;
+}
+
+int rg_plan_node(const struct rg_plan_writer *w)
+{
+    return w->plan->stage % w->spec->nodes;
+}
+
+void rg_plan_turn_to(struct rg_plan_writer *w, int chunk)
+{
+    w->plan = &w->plans[chunk * w->spec->nodes + rg_plan_node(w)];
 }
 
 void rg_plan_put_forward(struct rg_plan_writer *w, int unit)
@@ -148,20 +170,25 @@ int rg_plan_held(const struct rg_plan_writer *w)
 
 void rg_plan_put_update(struct rg_plan_writer *w, int unit)
 {
-    if (w->spec->reduce)
-        put(w, RG_OP_REDUCE, 0, unit);
-    put(w, RG_OP_STEP, 0, unit);
+    for (int chunk = 0; chunk < rg_plan_chunks(w); chunk++) {
+        rg_plan_turn_to(w, chunk);
+        if (w->spec->reduce)
+            put(w, RG_OP_REDUCE, 0, unit);
+        put(w, RG_OP_STEP, 0, unit);
+    }
     put(w, RG_OP_END, 0, unit);
 }
 
 static void write_main_lane(struct rg_plan_writer *w)
 {
-    if (w->plan->stages > 1) {
+    for (int chunk = 0; chunk < rg_plan_chunks(w) && w->plan->stages > 1; chunk++) {
+        rg_plan_turn_to(w, chunk);
         for (int u = 0; u < w->plan->slots[RG_BUFFER_INPUT] && !is_first(w); u++)
             put(w, RG_OP_RECV, RG_CHANNEL_ACTIVATION, u);
         for (int u = 0; u < w->plan->slots[RG_BUFFER_DY]; u++)
             put(w, RG_OP_RECV, gradient_channel(w), u);
     }
+    rg_plan_turn_to(w, 0);
     w->spec->schedule->order(w, w->plan->units, w->spec->depth[w->plan->stage]);
 }
 
@@ -221,6 +248,7 @@ static void make(struct rg_plan *plan, const struct rg_plan_spec *spec, int stag
     *plan = (struct rg_plan){
         .stage = stage,
         .stages = spec->stages,
+        .nodes = spec->nodes,
         .units = spec->units,
         .depth = stash == RG_STASH_HALVES ? spec->depth[0] : depth,
         .versions = rg_plan_versions(stash, depth, spec->units),
@@ -234,15 +262,19 @@ struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec)
 {
     struct rg_plan *plans = calloc((size_t)spec->stages, sizeof *plans);
     bool failed = plans == NULL;
+    RG_ASSERT(spec->stages % spec->nodes == 0);
     for (int s = 0; s < spec->stages && !failed; s++) {
         RG_ASSERT(spec->depth[s] >= 1 && (s == 0 || spec->depth[s] <= spec->depth[s - 1]));
         RG_ASSERT(!spec->schedule->synchronous || spec->depth[s] <= spec->units);
         make(&plans[s], spec, s);
-        struct rg_plan_writer w = {.spec = spec, .plan = &plans[s], .list = &plans[s].lanes[0]};
+    }
+    for (int node = 0; node < spec->nodes && !failed; node++) {
+        struct rg_plan_writer w = {
+            .spec = spec, .plans = plans, .plan = &plans[node], .list = &plans[node].lanes[0]};
         write_main_lane(&w);
-        if (s == 0 && spec->stages > 1) {
+        if (node == 0 && spec->stages > 1) {
             struct rg_plan_writer loss = {
-                .spec = spec, .plan = &plans[s], .list = &plans[s].lanes[1]};
+                .spec = spec, .plans = plans, .plan = &plans[0], .list = &plans[0].lanes[1]};
             write_loss_lane(&loss);
             failed = loss.failed;
         }

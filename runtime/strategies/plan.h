@@ -9,7 +9,11 @@
  * A buffer has several slots; unit u uses slot u mod their number. What an instruction reads
  * must have arrived: it waits for the receive into that slot. What it overwrites must have left: it
  * waits for the send from that slot. Node 0 has a second list, the loss lane, which goes on
- * whenever it can between two instructions of the first: it is the closing of the ring. */
+ * whenever it can between two instructions of the first: it is the closing of the ring.
+ *
+ * There may be several times as many stages as nodes, round after round of the ring: stage s is on
+ * node s mod nodes. A node has one list, of the instructions of all its stages, and each stage
+ * buffers of its own. */
 #ifndef RG_STRATEGIES_PLAN_H
 #define RG_STRATEGIES_PLAN_H
 
@@ -55,6 +59,7 @@ enum rg_buffer {
 struct rg_instruction {
     enum rg_plan_op op;
     enum rg_plan_channel channel; /* SEND, RECV, WAIT */
+    int stage;                    /* one of the node's */
     int unit;
 };
 
@@ -76,13 +81,14 @@ enum { RG_LANES = 2 };
 /* The part of one stage. */
 struct rg_plan {
     int stage, stages;
-    int units;             /* units a repetition of the body covers */
-    int depth;             /* units whose activations are held at once, at most */
-    int slots[RG_BUFFERS]; /* of every buffer */
-    int versions;          /* of the parameters */
-    bool recompute;        /* the forward pass is repeated at the backward pass */
-    bool split;            /* the backward pass is in two halves */
-    struct rg_list lanes[RG_LANES];
+    int nodes;
+    int units;                      /* units a repetition of the body covers */
+    int depth;                      /* units whose activations are held at once, at most */
+    int slots[RG_BUFFERS];          /* of every buffer */
+    int versions;                   /* of the parameters */
+    bool recompute;                 /* the forward pass is repeated at the backward pass */
+    bool split;                     /* the backward pass is in two halves */
+    struct rg_list lanes[RG_LANES]; /* of the node, with its first stage; else empty */
 };
 
 /* What a stage keeps of a unit from its forward pass for its backward pass. */
@@ -99,7 +105,8 @@ struct rg_schedule;
 
 struct rg_plan_spec {
     const struct rg_schedule *schedule;
-    int stages;
+    int stages;       /* a multiple of... */
+    int nodes;        /* ... these */
     int units;        /* micro-batches an iteration */
     const int *depth; /* [stages]; falling or level from stage to stage */
     bool overlap;     /* false: a send completes before the next computation starts */

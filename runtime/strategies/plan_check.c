@@ -29,7 +29,7 @@ struct lane_state {
 struct stage_state {
     const struct rg_plan *plan;
     struct slot *slots[RG_BUFFERS];
-    struct lane_state lanes[RG_LANES];
+    struct lane_state lanes[RG_LANES]; /* of its node, where it is that's first stage */
     int held; /* units between FORWARD and the end of their backward pass */
     int done; /* units behind it: they come to their end in order, as their gradients are summed */
     int posted[RG_CHANNELS], arrived[RG_CHANNELS]; /* receives */
@@ -61,11 +61,11 @@ static struct slot *slot_of(struct stage_state *stage, enum rg_buffer buffer, in
     return &stage->slots[buffer][unit % n];
 }
 
-static void complain(struct check *c, const struct stage_state *stage, int lane,
-                     const struct rg_instruction *instruction, int unit, const char *what)
+static void complain(struct check *c, int lane, const struct rg_instruction *instruction, int unit,
+                     const char *what)
 {
     if (!c->failed)
-        rg_fail(c->e, RG_ERR_INVALID, "stage %d, lane %d, %s of unit %d: %s", stage->plan->stage,
+        rg_fail(c->e, RG_ERR_INVALID, "stage %d, lane %d, %s of unit %d: %s", instruction->stage,
                 lane, rg_op_name(instruction->op), unit, what);
     c->failed = true;
 }
@@ -228,9 +228,10 @@ static enum verdict post(struct stage_state *s, enum rg_plan_channel channel, in
     return verdict;
 }
 
-static enum verdict execute(struct check *c, struct stage_state *s, const struct rg_instruction *in,
-                            int unit, double *date)
+static enum verdict execute(struct check *c, const struct rg_instruction *in, int unit,
+                            double *date)
 {
+    struct stage_state *s = &c->stages[in->stage];
     switch (in->op) {
     case RG_OP_LOAD: {
         struct slot *slot = slot_of(s, RG_BUFFER_INPUT, unit);
@@ -283,9 +284,9 @@ static bool advance(struct check *c, struct stage_state *s, int lane)
     int unit;
     while ((in = peek(c, s, lane, &unit)) != NULL) {
         double date = s->lanes[lane].date;
-        enum verdict verdict = execute(c, s, in, unit, &date);
+        enum verdict verdict = execute(c, in, unit, &date);
         if (verdict == FAULT)
-            complain(c, s, lane, in, unit,
+            complain(c, lane, in, unit,
                      "it reads or overwrites what it must not, or comes out of turn");
         if (verdict != GO)
             return moved;
@@ -315,16 +316,17 @@ static bool may_arrive(struct check *c, const struct message *m)
     return false;
 }
 
-/* Deliver the oldest message of every directed pair whose receive is posted. */
+/* Deliver the oldest message of every directed pair of nodes whose receive is posted. */
 static bool deliver(struct check *c)
 {
+    int nodes = c->stages[0].plan->nodes;
     bool moved = false;
     struct message **link = &c->first;
     while (*link) {
         struct message *m = *link;
         bool behind = false; /* an older one of the same pair is still there */
         for (struct message *o = c->first; o != m; o = o->next)
-            behind |= o->from == m->from && o->to == m->to;
+            behind |= o->from % nodes == m->from % nodes && o->to % nodes == m->to % nodes;
         if (behind || !may_arrive(c, m)) {
             link = &m->next;
             continue;
@@ -352,7 +354,7 @@ static int conclude(struct check *c)
             struct stage_state *s = &c->stages[i];
             const struct rg_instruction *in = peek(c, s, lane, &unit);
             if (in)
-                complain(c, s, lane, in, unit, "it waits for ever: the schedule deadlocks");
+                complain(c, lane, in, unit, "it waits for ever: the schedule deadlocks");
             c->facts->makespan = fmax(c->facts->makespan, s->lanes[lane].date);
         }
     }

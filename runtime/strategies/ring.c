@@ -14,6 +14,16 @@ struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage)
         .network = ring->job->network, .from = ring->cut[stage], .to = ring->cut[stage + 1]};
 }
 
+int rg_ring_rank(const struct rg_ring *ring, int replica, int stage)
+{
+    return replica * ring->nodes + stage % ring->nodes;
+}
+
+int rg_ring_chunks(const struct rg_ring *ring)
+{
+    return ring->stages / ring->nodes;
+}
+
 enum rg_stash rg_ring_stash(const struct rg_ring *ring)
 {
     return rg_schedule_stash(ring->schedule, ring->newest);
@@ -102,20 +112,32 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
         labels + rg_allreduce_memory(RG_ROUND_A_RING, ring->replicas, 0, sizes.parameters));
 }
 
-bool rg_ring_rank_fits(const struct rg_ring *ring, int rank, int from, int to)
+uint64_t rg_ring_node_memory(const struct rg_ring *ring, int node)
 {
-    uint64_t need = rg_size_plus(rg_ring_memory(ring, rank % ring->stages, from, to),
-                                 rg_job_samples_memory(ring->job, rank));
+    uint64_t bytes = 0;
+    for (int s = node; s < ring->stages; s += ring->nodes)
+        bytes = rg_size_plus(bytes, rg_ring_memory(ring, s, ring->cut[s], ring->cut[s + 1]));
+    return bytes;
+}
+
+static bool has_room(const struct rg_ring *ring, int rank, uint64_t bytes)
+{
+    uint64_t need = rg_size_plus(bytes, rg_job_samples_memory(ring->job, rank));
     return need <= ring->job->boards[rank]->memory_bytes;
+}
+
+bool rg_ring_stage_fits(const struct rg_ring *ring, int replica, int stage, int from, int to)
+{
+    uint64_t bytes = rg_ring_memory(ring, stage, from, to);
+    return has_room(ring, rg_ring_rank(ring, replica, stage),
+                    rg_size_times((uint64_t)rg_ring_chunks(ring), bytes));
 }
 
 bool rg_ring_fits(const struct rg_ring *ring)
 {
-    for (int rank = 0; rank < ring->stages * ring->replicas; rank++) {
-        int s = rank % ring->stages;
-        if (!rg_ring_rank_fits(ring, rank, ring->cut[s], ring->cut[s + 1]))
+    for (int rank = 0; rank < ring->nodes * ring->replicas; rank++)
+        if (!has_room(ring, rank, rg_ring_node_memory(ring, rank % ring->nodes)))
             return false;
-    }
     return true;
 }
 

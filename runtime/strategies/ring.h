@@ -10,17 +10,20 @@
 struct rg_ring {
     const struct rg_job *job;
     const struct rg_schedule *schedule;
-    int replicas, stages; /* rank = replica * stages + stage */
-    int micro;            /* micro-batches an iteration (a replica) */
-    bool overlap;         /* false: a send completes before the next computation starts */
-    bool newest;          /* see rg_schedule_stash */
-    bool flows_on;        /* it does not drain at the end of an epoch */
-    int *cut;             /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
-    int *depth;           /* [stages]: units in flight */
+    int replicas, nodes; /* rank = replica * nodes + node */
+    int stages;          /* stage s is on node s mod nodes */
+    int micro;           /* micro-batches an iteration (a replica) */
+    bool overlap;        /* false: a send completes before the next computation starts */
+    bool newest;         /* see rg_schedule_stash */
+    bool flows_on;       /* it does not drain at the end of an epoch */
+    int *cut;            /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
+    int *depth;          /* [stages]: units in flight */
     struct rg_plan *plans;
 };
 
 struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage);
+int rg_ring_rank(const struct rg_ring *ring, int replica, int stage);
+int rg_ring_chunks(const struct rg_ring *ring); /* stages of a node */
 
 /* Units at a stage where the first has `units`: they fall in a straight line to the last, so that
  * every stage waits for its gradients equally long. */
@@ -60,8 +63,11 @@ struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to)
 /* Counted bytes of a stage of layers [from, to) at place `stage` of the ring, without the samples
  * that it may keep; RG_SIZE_MOST where they are more than can be said. */
 uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to);
-/* Does a rank that has those layers fit its board, samples included? */
-bool rg_ring_rank_fits(const struct rg_ring *ring, int rank, int from, int to);
+/* Of a node, as the ring is cut: of all its stages. */
+uint64_t rg_ring_node_memory(const struct rg_ring *ring, int node);
+/* Does a stage of those layers fit its board, samples included? Of several stages of a node each
+ * may have an equal part. */
+bool rg_ring_stage_fits(const struct rg_ring *ring, int replica, int stage, int from, int to);
 /* Do all stages, as they are cut, fit the memory of all their boards? */
 bool rg_ring_fits(const struct rg_ring *ring);
 
@@ -120,7 +126,7 @@ int rg_pipeline_open(struct rg_world *w, const struct rg_job *job, const float *
 int rg_pipeline_train(void *pipeline, int64_t first, int64_t count);
 int rg_pipeline_drain(void *pipeline);
 int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg);
-const float *rg_pipeline_held(void *pipeline, size_t *first, size_t *count);
+const float *rg_pipeline_held(void *pipeline, int part, size_t *first, size_t *count);
 void rg_pipeline_observe(void *pipeline, struct rg_observation *observation);
 void rg_pipeline_close(void *pipeline);
 

@@ -18,6 +18,7 @@ enum {
     WEIGHTS,
     DRAIN,
     STAGES,
+    CHUNKS,
     REPLICAS,
     PARTITION,
     OVERLAP
@@ -64,6 +65,9 @@ static const struct rg_param params[] = {
          "next (never:\nwhat is tested is a copy of the weights, taken on the way)"},
     [STAGES] = {"stages", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
                 "runs of layers, a node each; auto: nodes / replicas"},
+    [CHUNKS] = {"chunks", RG_PARAM_COUNT, "auto", 1, 64, NULL,
+                "of interleaved: runs of layers on each node, so that activations go as many times "
+                "round the ring; auto: 2"},
     [REPLICAS] = {"replicas", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
                   "rings side by side; gradients of equal stages are summed by ring all-reduce"},
     [PARTITION] = {"partition", RG_PARAM_LIST, "balanced", 0, 0, NULL,
@@ -102,17 +106,18 @@ static bool wants_fit(const struct rg_job *job)
 
 /* ---- check ---- */
 
-static int check_shape(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
+/* How many nodes a ring has, and stages. */
+static int check_nodes(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
-    int layers = job->network->layer_count, hosts = job->nodes;
+    int hosts = job->nodes;
     ring->replicas = (int)job->values[REPLICAS].number;
     if (!job->values[STAGES].automatic) {
-        ring->stages = (int)job->values[STAGES].number;
-        int64_t wanted = (int64_t)ring->stages * ring->replicas;
+        ring->nodes = (int)job->values[STAGES].number;
+        int64_t wanted = (int64_t)ring->nodes * ring->replicas;
         if (wanted > hosts || (job->nodes_given && wanted != hosts))
             return rg_fail(e, RG_ERR_INVALID,
                            "stages=\"%d\" and replicas=\"%d\" take %" PRId64 " node%s, there %s %d",
-                           ring->stages, ring->replicas, wanted, wanted == 1 ? "" : "s",
+                           ring->nodes, ring->replicas, wanted, wanted == 1 ? "" : "s",
                            hosts == 1 ? "is" : "are", hosts);
         job->nodes = (int)wanted;
     } else {
@@ -121,18 +126,53 @@ static int check_shape(struct rg_job *job, struct rg_ring *ring, struct rg_error
                            "replicas=\"%d\" does not divide %d nodes: choose a divisor, or set "
                            "stages",
                            ring->replicas, hosts);
-        ring->stages = hosts / ring->replicas;
+        ring->nodes = hosts / ring->replicas;
     }
-    if (ring->stages > layers)
+    ring->stages = ring->nodes;
+    return 0;
+}
+
+/* Of a schedule in chunks: several stages on each node. */
+static int check_chunks(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
+{
+    enum { AUTO = 2 };
+    struct rg_value *chunks = &job->values[CHUNKS];
+    int layers = job->network->layer_count;
+    const char *name = rg_schedule_name(ring->schedule);
+    if (!ring->schedule->in_chunks && !chunks->automatic)
+        return rg_fail(e, RG_ERR_INVALID, "chunks belongs to interleaved, not to %s", name);
+    if (!ring->schedule->in_chunks)
+        return 0;
+    if (ring->nodes < 2)
+        return rg_fail(e, RG_ERR_INVALID, "%s wants a ring of 2 nodes or more, this has 1", name);
+    if (chunks->automatic)
+        chunks->number = AUTO;
+    ring->stages = ring->nodes * (int)chunks->number;
+    if (ring->stages <= layers)
+        return 0;
+    return rg_fail(e, RG_ERR_INVALID,
+                   "%d nodes with %ld chunks each need %d layers, the network has %d: set chunks "
+                   "to at most %d",
+                   ring->nodes, chunks->number, ring->stages, layers, layers / ring->nodes);
+}
+
+static int check_shape(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
+{
+    int layers = job->network->layer_count, result;
+    ring->schedule = rg_schedules[job->values[SCHEDULE].number];
+    result = check_nodes(job, ring, e);
+    if (result)
+        return result;
+    if (ring->nodes > layers)
         return rg_fail(
             e, RG_ERR_INVALID,
             "a ring of %d stages needs as many layers, the network has %d: set stages to "
             "at most %d, or more replicas",
-            ring->stages, layers, layers);
+            ring->nodes, layers, layers);
     if (ring->replicas > job->batch)
         return rg_fail(e, RG_ERR_INVALID, "%d replicas need a batch of at least %d samples, not %d",
                        ring->replicas, ring->replicas, job->batch);
-    return 0;
+    return check_chunks(job, ring, e);
 }
 
 /* "depth belongs to 1f1b and pipedream, not to gpipe" */
@@ -154,17 +194,31 @@ static int fail_owned(int param, const struct rg_schedule *chosen, struct rg_err
                    rg_schedule_name(chosen));
 }
 
+/* Units come in groups of as many as there are nodes. */
+static int fail_groups(const struct rg_ring *ring, int samples, struct rg_error *e)
+{
+    const char *name = rg_schedule_name(ring->schedule);
+    if (samples < ring->nodes)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "%s wants micro-batches in groups of %d, as there are nodes: a batch of at "
+                       "least %d samples for each replica, not %d",
+                       name, ring->nodes, ring->nodes, samples);
+    return rg_fail(e, RG_ERR_INVALID,
+                   "micro-batches=\"%d\": %s wants groups of %d, as there are nodes: multiples up "
+                   "to %d",
+                   ring->micro, name, ring->nodes, samples - samples % ring->nodes);
+}
+
 static int check_units(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
-    const struct rg_schedule *schedule = rg_schedules[job->values[SCHEDULE].number];
+    const struct rg_schedule *schedule = ring->schedule;
     const struct rg_value *micro = &job->values[MICRO_BATCHES];
     int samples = rg_share(job->batch, ring->replicas, ring->replicas - 1);
-    ring->schedule = schedule;
     ring->overlap = job->values[OVERLAP].number == 0;
     if (!micro->automatic)
         ring->micro = (int)micro->number;
-    else if (schedule->units_a_stage > 0)
-        ring->micro = RG_MIN(samples, schedule->units_a_stage * ring->stages);
+    else if (schedule->units_a_node > 0)
+        ring->micro = RG_MIN(samples, schedule->units_a_node * ring->nodes);
     else
         ring->micro = 1;
     if (schedule->synchronous && wants_fit(job))
@@ -179,6 +233,10 @@ static int check_units(struct rg_job *job, struct rg_ring *ring, struct rg_error
                        "a batch of %d sample%s%s cannot be cut in %d micro-batches: 1 to %d",
                        job->batch, job->batch == 1 ? "" : "s", over, ring->micro, samples);
     }
+    if (schedule->in_chunks && micro->automatic)
+        ring->micro -= ring->micro % ring->nodes;
+    if (schedule->in_chunks && (ring->micro == 0 || ring->micro % ring->nodes))
+        return fail_groups(ring, samples, e);
     for (size_t i = 0; i < RG_COUNT(owned); i++)
         if (!job->values[owned[i]].automatic && !takes(schedule, owned[i]))
             return fail_owned(owned[i], schedule, e);
@@ -355,6 +413,7 @@ static int make_plans(struct rg_ring *ring, struct rg_error *e)
 {
     struct rg_plan_spec spec = {.schedule = ring->schedule,
                                 .stages = ring->stages,
+                                .nodes = ring->nodes,
                                 .units = ring->micro,
                                 .depth = ring->depth,
                                 .overlap = ring->overlap,
@@ -369,7 +428,7 @@ static int resolve(struct rg_job *job, const struct rg_ring *ring, struct rg_err
 {
     struct rg_value *partition = &job->values[PARTITION];
     job->values[MICRO_BATCHES].number = ring->micro;
-    job->values[STAGES].number = ring->stages;
+    job->values[STAGES].number = ring->nodes;
     if (!partition->automatic)
         return 0;
     partition->list = calloc((size_t)ring->stages, sizeof *partition->list);
@@ -417,14 +476,13 @@ static int check(struct rg_job *job, struct rg_error *e)
 /* The last stage's outputs come to the first, which has the labels. */
 static bool feeds(const struct rg_job *job, int rank)
 {
-    return rank % ring_of(job)->stages == 0;
+    return rank % ring_of(job)->nodes == 0;
 }
 
 static uint64_t memory(const struct rg_job *job, int rank)
 {
     const struct rg_ring *ring = ring_of(job);
-    int s = rank % ring->stages;
-    return rg_ring_memory(ring, s, ring->cut[s], ring->cut[s + 1]);
+    return rg_ring_node_memory(ring, rank % ring->nodes);
 }
 
 static void predict(const struct rg_job *job, struct rg_prediction *prediction)

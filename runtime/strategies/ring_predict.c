@@ -35,7 +35,8 @@ static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, in
     uint64_t out = s == ring->stages - 1 ? classes : rg_stage_outputs(&stage);
     uint64_t back = s > 0 ? rg_stage_inputs(&stage) : classes;
     uint64_t bytes = sizeof(float) * (uint64_t)n;
-    const struct rg_board *next = job->boards[rank - s + (s + 1) % ring->stages];
+    const struct rg_board *next =
+        job->boards[rg_ring_rank(ring, rank / ring->nodes, (s + 1) % ring->stages)];
     form->port += share * rg_board_both_ways_s(board, 2, bytes * (out + back));
     form->hop += share * rg_board_send_s(board, next, bytes * out);
     form->out += share * rg_board_hop_to_s(board, next, bytes * out);
@@ -45,8 +46,9 @@ static void add_unit(struct rg_stage_forms *form, const struct rg_ring *ring, in
 double rg_ring_reduce_s(const struct rg_ring *ring, int stage)
 {
     struct rg_stage layers = rg_ring_stage(ring, stage);
-    return rg_allreduce_seconds(RG_ROUND_A_RING, ring->job->boards + stage, ring->stages,
-                                ring->job->threads, ring->replicas, rg_stage_parameters(&layers));
+    return rg_allreduce_seconds(RG_ROUND_A_RING, ring->job->boards + stage % ring->nodes,
+                                ring->nodes, ring->job->threads, ring->replicas,
+                                rg_stage_parameters(&layers));
 }
 
 static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int s)
@@ -55,7 +57,7 @@ static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int 
     const struct rg_board *board = job->boards[rank];
     struct rg_stage stage = rg_ring_stage(ring, s);
     size_t parameters = rg_stage_parameters(&stage);
-    int samples = rg_ring_batch(ring, rank / ring->stages), m = ring->micro;
+    int samples = rg_ring_batch(ring, rank / ring->nodes), m = ring->micro;
     int large = samples % m; /* so many units have one sample more than the others */
     struct rg_stage_forms form = {0};
     if (large)
@@ -105,7 +107,8 @@ static void cut_flows(const struct rg_ring *ring, int replica, int s, rg_traffic
     uint64_t values = s == ring->stages - 1 ? (uint64_t)ring->job->network->classes
                                             : (uint64_t)rg_stage_outputs(&stage);
     uint64_t bytes = sizeof(float) * values * (uint64_t)rg_ring_batch(ring, replica);
-    int first = replica * ring->stages, from = first + s, to = first + (s + 1) % ring->stages;
+    int from = rg_ring_rank(ring, replica, s);
+    int to = rg_ring_rank(ring, replica, (s + 1) % ring->stages);
     flow(arg, &(struct rg_traffic){from, to, (uint64_t)ring->micro, bytes});
     flow(arg, &(struct rg_traffic){to, from, (uint64_t)ring->micro, bytes});
 }
@@ -117,21 +120,22 @@ void rg_ring_flows(const struct rg_ring *ring, rg_traffic_fn flow, void *arg)
         for (int replica = 0; replica < ring->replicas && ring->stages > 1; replica++)
             cut_flows(ring, replica, s, flow, arg);
         if (ring->replicas > 1)
-            rg_allreduce_flows(RG_ROUND_A_RING, (struct rg_group){s, ring->stages, ring->replicas},
+            rg_allreduce_flows(RG_ROUND_A_RING,
+                               (struct rg_group){s % ring->nodes, ring->nodes, ring->replicas},
                                rg_stage_parameters(&stage), flow, arg);
     }
 }
 
 /* All-reduce time is partly waiting: what the processor adds. */
-static double compute_iteration(const struct rg_ring *ring, int rank,
+static double compute_iteration(const struct rg_ring *ring, int replica, int s,
                                 const struct rg_stage_forms *form)
 {
-    const struct rg_board *board = ring->job->boards[rank];
-    struct rg_stage stage = rg_ring_stage(ring, rank % ring->stages);
+    const struct rg_board *board = ring->job->boards[rg_ring_rank(ring, replica, s)];
+    struct rg_stage stage = rg_ring_stage(ring, s);
     size_t parameters = rg_stage_parameters(&stage);
-    double reduce = rg_ring_reduce_s(ring, rank % ring->stages);
+    double reduce = rg_ring_reduce_s(ring, s);
     double adds = rg_allreduce_adds_s(RG_ROUND_A_RING, board, ring->job->threads, ring->replicas,
-                                      rank / ring->stages, parameters);
+                                      replica, parameters);
     return ring->micro * (form->forward + form->backward + form->loss) + form->update - reduce +
            adds;
 }
@@ -140,7 +144,7 @@ static double compute_iteration(const struct rg_ring *ring, int rank,
 static void replica_forms(const struct rg_ring *ring, int replica, struct rg_stage_forms *forms)
 {
     for (int s = 0; s < ring->stages; s++)
-        forms[s] = forms_of(ring, replica * ring->stages + s, s);
+        forms[s] = forms_of(ring, rg_ring_rank(ring, replica, s), s);
     double round = forms[0].loss;
     for (int s = ring->stages - 1; s >= 0; s--) {
         double backward = forms[s].backward - forms[s].weights;
@@ -212,10 +216,15 @@ void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
     p->overlap = ring->overlap && ring->schedule->overlaps;
     for (int replica = 0; replica < ring->replicas; replica++) {
         replica_forms(ring, replica, forms);
-        for (int s = 0; s < ring->stages; s++) {
-            int rank = replica * ring->stages + s;
-            p->T_A_s = fmax(p->T_A_s, compute_iteration(ring, rank, &forms[s]));
-            p->c_s = fmax(p->c_s, port_iteration(ring, job->boards[rank], s, &forms[s]));
+        for (int node = 0; node < ring->nodes; node++) {
+            const struct rg_board *board = job->boards[rg_ring_rank(ring, replica, node)];
+            double compute = 0, port = 0;
+            for (int s = node; s < ring->stages; s += ring->nodes) {
+                compute += compute_iteration(ring, replica, s, &forms[s]);
+                port += port_iteration(ring, board, s, &forms[s]);
+            }
+            p->T_A_s = fmax(p->T_A_s, compute);
+            p->c_s = fmax(p->c_s, port);
         }
         p->iteration_s = fmax(p->iteration_s, ring->schedule->seconds(ring, forms));
     }

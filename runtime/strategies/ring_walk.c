@@ -24,9 +24,12 @@ struct slot {
 
 struct stage {
     const struct rg_plan *plan;
-    const struct rg_board *board;
     struct costs costs;
     struct slot *slots[RG_BUFFERS];
+};
+
+struct node {
+    const struct rg_board *board;
     struct rg_cursor lanes[RG_LANES];
     struct slot *held_by; /* a send that holds the whole node; NULL: none does */
     bool busy;
@@ -34,11 +37,12 @@ struct stage {
 
 struct parcel {
     enum rg_plan_channel channel;
+    int stage; /* that sends it */
     int64_t unit;
     double wire, bytes;
 };
 
-/* From one stage to another: parcels in the order in which they were sent. */
+/* From one node to another: parcels in the order in which they were sent. */
 struct connection {
     int from, to;
     struct parcel *queue; /* a ring of [room] */
@@ -50,33 +54,32 @@ struct connection {
     uint64_t stamp;             /* of its last event: others are void */
 };
 
-enum event_kind { STAGE_FREE, PREPARED, PASSED, ARRIVED };
+enum event_kind { NODE_FREE, PREPARED, PASSED, ARRIVED };
 
 struct event {
     double date_s;
     uint64_t turn; /* among those of one date */
     enum event_kind kind;
-    int index; /* stage, or connection */
+    int index; /* node, or connection */
     uint64_t stamp;
-    enum rg_plan_channel channel;
-    int64_t unit;
+    struct parcel parcel; /* that has arrived */
 };
 
 enum { UP, DOWN, BUS, LINKS };
 
 struct walk {
     const struct rg_ring *ring;
-    int replica, count;
-    int64_t limit; /* units */
+    int replica, count; /* nodes */
+    int64_t limit;      /* units */
     struct stage *stages;
-    struct connection
-        *connections; /* [2 count]: of every stage to the next and to the one before */
-    double *capacity; /* [LINKS count + 1]: bytes/s; the last: a shared medium's */
-    int *sharers;     /* connections that pass there */
+    struct node *nodes;
+    struct connection *connections; /* [2 count]: of every node to the next and to the one before */
+    double *capacity;               /* [LINKS count + 1]: bytes/s; the last: a shared medium's */
+    int *sharers;                   /* connections that pass there */
     struct event *heap;
     size_t events, room;
     uint64_t turns;
-    double *marks; /* dates at which iterations end at stage 0 */
+    double *marks; /* dates at which iterations end at node 0 */
     int64_t ended;
     double now_s;
 };
@@ -149,10 +152,10 @@ static void foresee(struct walk *w, struct connection *c)
 {
     int list[LINKS + 2], n = links_of(w, c, list);
     const struct parcel *p = &c->queue[c->first];
-    const struct rg_board *from = w->stages[c->from].board;
+    const struct rg_board *from = w->nodes[c->from].board;
     c->left = fmax(0, c->left - c->rate * (w->now_s - c->since_s));
     c->since_s = w->now_s;
-    c->rate = rg_board_rate_to(from, w->stages[c->to].board);
+    c->rate = rg_board_rate_to(from, w->nodes[c->to].board);
     for (int i = 0; i < n; i++)
         c->rate = fmin(c->rate, w->capacity[list[i]] / w->sharers[list[i]]);
     double date = fmax(w->now_s + c->left / c->rate, c->begin_s + from->byte_s * p->bytes);
@@ -189,7 +192,7 @@ static void begin_parcel(struct walk *w, struct connection *c)
 {
     if (c->preparing || c->passing || c->count == 0)
         return;
-    double ready = w->now_s + w->stages[c->from].board->message_s;
+    double ready = w->now_s + w->nodes[c->from].board->message_s;
     c->preparing = true;
     push(w, (struct event){.date_s = fmax(ready, c->taken_in_s),
                            .kind = PREPARED,
@@ -200,7 +203,7 @@ static void begin_parcel(struct walk *w, struct connection *c)
 static void begin_passing(struct walk *w, struct connection *c)
 {
     const struct parcel *p = &c->queue[c->first];
-    const struct rg_board *to = w->stages[c->to].board;
+    const struct rg_board *to = w->nodes[c->to].board;
     c->preparing = false;
     c->passing = true;
     c->begin_s = c->since_s = w->now_s;
@@ -210,12 +213,12 @@ static void begin_passing(struct walk *w, struct connection *c)
     share(w, c, 1);
 }
 
-static void run_stage(struct walk *w, int index);
+static void run_node(struct walk *w, int index);
 
 static void end_passing(struct walk *w, struct connection *c)
 {
     struct parcel p = c->queue[c->first];
-    const struct rg_board *from = w->stages[c->from].board, *to = w->stages[c->to].board;
+    const struct rg_board *from = w->nodes[c->from].board, *to = w->nodes[c->to].board;
     c->passing = false;
     share(w, c, -1);
     c->first = (c->first + 1) % c->room;
@@ -224,19 +227,20 @@ static void end_passing(struct walk *w, struct connection *c)
          (struct event){.date_s = w->now_s + (from->latency_s + to->latency_s) / 2 + to->message_s,
                         .kind = ARRIVED,
                         .index = (int)(c - w->connections),
-                        .channel = p.channel,
-                        .unit = p.unit});
+                        .parcel = p});
     begin_parcel(w, c);
 }
 
 static void arrive(struct walk *w, const struct event *e)
 {
     const struct connection *c = &w->connections[e->index];
-    struct stage *from = &w->stages[c->from], *to = &w->stages[c->to];
-    slot_of(to, rg_channel_target(e->channel), e->unit)->arrived = e->unit;
-    slot_of(from, rg_channel_source(e->channel), e->unit)->leaving = false;
-    run_stage(w, c->from);
-    run_stage(w, c->to);
+    const struct parcel *p = &e->parcel;
+    struct stage *from = &w->stages[p->stage];
+    struct stage *to = &w->stages[rg_channel_peer(p->channel, p->stage, w->ring->stages, true)];
+    slot_of(to, rg_channel_target(p->channel), p->unit)->arrived = p->unit;
+    slot_of(from, rg_channel_source(p->channel), p->unit)->leaving = false;
+    run_node(w, c->from);
+    run_node(w, c->to);
 }
 
 static int samples_of(const struct walk *w, int64_t unit)
@@ -247,9 +251,10 @@ static int samples_of(const struct walk *w, int64_t unit)
 static void send(struct walk *w, int index, enum rg_plan_channel channel, int64_t unit)
 {
     struct stage *s = &w->stages[index];
-    int peer = rg_channel_peer(channel, index, w->count, true);
-    bool forth = peer == (index + 1) % w->count; /* two stages have one connection each way */
-    struct connection *c = &w->connections[2 * index + !forth];
+    int node = index % w->count;
+    int peer = rg_channel_peer(channel, index, w->ring->stages, true) % w->count;
+    bool forth = peer == (node + 1) % w->count; /* two nodes have one connection each way */
+    struct connection *c = &w->connections[2 * node + !forth];
     struct rg_stage layers = rg_ring_stage(w->ring, index);
     uint64_t floats = channel == RG_CHANNEL_ACTIVATION ? rg_stage_outputs(&layers)
                       : channel == RG_CHANNEL_GRADIENT ? rg_stage_inputs(&layers)
@@ -258,8 +263,9 @@ static void send(struct walk *w, int index, enum rg_plan_channel channel, int64_
     RG_ASSERT(c->count < c->room);
     c->queue[(c->first + c->count++) % c->room] =
         (struct parcel){.channel = channel,
+                        .stage = index,
                         .unit = unit,
-                        .wire = rg_board_wire_bytes(s->board, 1, payload),
+                        .wire = rg_board_wire_bytes(w->nodes[node].board, 1, payload),
                         .bytes = (double)payload + RG_MESSAGE_HEADER};
     slot_of(s, rg_channel_source(channel), unit)->leaving = true;
     begin_parcel(w, c);
@@ -269,12 +275,13 @@ static void send(struct walk *w, int index, enum rg_plan_channel channel, int64_
 
 static bool there(struct walk *w, struct stage *s, enum rg_buffer buffer, int64_t unit)
 {
-    return w->count == 1 || slot_of(s, buffer, unit)->arrived == unit;
+    return w->ring->stages == 1 || slot_of(s, buffer, unit)->arrived == unit;
 }
 
 /* As the interpreter waits: what an instruction reads has arrived, what it overwrites has left. */
-static bool ready(struct walk *w, struct stage *s, const struct rg_instruction *in, int64_t unit)
+static bool ready(struct walk *w, const struct rg_instruction *in, int64_t unit)
 {
+    struct stage *s = &w->stages[in->stage];
     switch (in->op) {
     case RG_OP_FORWARD:
         return (s->plan->stage == 0 || there(w, s, RG_BUFFER_INPUT, unit)) &&
@@ -293,11 +300,11 @@ static bool ready(struct walk *w, struct stage *s, const struct rg_instruction *
     }
 }
 
-static double seconds_of(const struct walk *w, const struct stage *s, enum rg_plan_op op,
-                         int64_t unit)
+static double seconds_of(const struct walk *w, const struct rg_instruction *in, int64_t unit)
 {
+    const struct stage *s = &w->stages[in->stage];
     int size = samples_of(w, unit) < rg_ring_capacity(w->ring);
-    switch (op) {
+    switch (in->op) {
     case RG_OP_FORWARD: /* with the loading of samples */
         return s->costs.forward[size];
     case RG_OP_RECOMPUTE:
@@ -315,42 +322,42 @@ static double seconds_of(const struct walk *w, const struct stage *s, enum rg_pl
     }
 }
 
-/* The next instruction that a stage can begin, that of the loss lane first. */
-static const struct rg_instruction *choose(struct walk *w, struct stage *s, int *lane,
+/* The next instruction that a node can begin, that of the loss lane first. */
+static const struct rg_instruction *choose(struct walk *w, struct node *node, int *lane,
                                            int64_t *unit)
 {
     for (*lane = RG_LANES - 1; *lane >= 0; (*lane)--) {
-        const struct rg_instruction *in =
-            s->plan->lanes[*lane].body_count + s->plan->lanes[*lane].prologue_count == 0
-                ? NULL
-                : rg_plan_peek(&s->lanes[*lane], s->plan->units, w->limit, unit);
-        if (in && ready(w, s, in, *unit))
+        struct rg_cursor *at = &node->lanes[*lane];
+        const struct rg_instruction *in = at->list->body_count + at->list->prologue_count == 0
+                                              ? NULL
+                                              : rg_plan_peek(at, w->ring->micro, w->limit, unit);
+        if (in && ready(w, in, *unit))
             return in;
     }
     return NULL;
 }
 
-static void run_stage(struct walk *w, int index)
+static void run_node(struct walk *w, int index)
 {
-    struct stage *s = &w->stages[index];
+    struct node *n = &w->nodes[index];
     const struct rg_instruction *in;
     int lane;
     int64_t unit;
-    while (!s->busy && !(s->held_by && s->held_by->leaving) &&
-           (in = choose(w, s, &lane, &unit)) != NULL) {
-        s->held_by = NULL;
-        s->lanes[lane].next++;
+    while (!n->busy && !(n->held_by && n->held_by->leaving) &&
+           (in = choose(w, n, &lane, &unit)) != NULL) {
+        n->held_by = NULL;
+        n->lanes[lane].next++;
         if (in->op == RG_OP_SEND) {
-            send(w, index, in->channel, unit);
+            send(w, in->stage, in->channel, unit);
             if (!w->ring->overlap) /* a WAIT is next, which holds the other lane too */
-                s->held_by = slot_of(s, rg_channel_source(in->channel), unit);
+                n->held_by = slot_of(&w->stages[in->stage], rg_channel_source(in->channel), unit);
         } else if (in->op == RG_OP_END && index == 0)
             w->marks[w->ended++] = w->now_s;
-        double seconds = seconds_of(w, s, in->op, unit);
+        double seconds = seconds_of(w, in, unit);
         if (seconds > 0) {
-            s->busy = true;
+            n->busy = true;
             push(w,
-                 (struct event){.date_s = w->now_s + seconds, .kind = STAGE_FREE, .index = index});
+                 (struct event){.date_s = w->now_s + seconds, .kind = NODE_FREE, .index = index});
         }
     }
 }
@@ -359,9 +366,9 @@ static void happen(struct walk *w, const struct event *e)
 {
     struct connection *c = &w->connections[e->index];
     w->now_s = e->date_s;
-    if (e->kind == STAGE_FREE) {
-        w->stages[e->index].busy = false;
-        run_stage(w, e->index);
+    if (e->kind == NODE_FREE) {
+        w->nodes[e->index].busy = false;
+        run_node(w, e->index);
     } else if (e->kind == ARRIVED) {
         arrive(w, e);
     } else if (e->stamp == c->stamp) {
@@ -377,7 +384,7 @@ static void happen(struct walk *w, const struct event *e)
 static void cost_stage(const struct walk *w, int index, struct costs *costs)
 {
     const struct rg_ring *ring = w->ring;
-    const struct rg_board *board = w->stages[index].board;
+    const struct rg_board *board = w->nodes[index % w->count].board;
     struct rg_stage layers = rg_ring_stage(ring, index);
     for (int i = 0; i < 2; i++) {
         int n = RG_MAX(rg_ring_capacity(ring) - i, 1);
@@ -393,15 +400,13 @@ static void cost_stage(const struct walk *w, int index, struct costs *costs)
         rg_ring_update_s(ring, board, index, parameters) + rg_ring_reduce_s(ring, index);
 }
 
-static void open_stage(struct walk *w, int index)
+/* Returns how many slots it has. */
+static int open_stage(struct walk *w, int index)
 {
     struct stage *s = &w->stages[index];
-    int room = 1;
+    int room = 0;
     s->plan = &w->ring->plans[index];
-    s->board = w->ring->job->boards[w->replica * w->count + index];
     cost_stage(w, index, &s->costs);
-    for (int lane = 0; lane < RG_LANES; lane++)
-        s->lanes[lane].list = &s->plan->lanes[lane];
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
         int slots = s->plan->slots[buffer];
         s->slots[buffer] = calloc((size_t)slots + 1, sizeof(struct slot));
@@ -410,6 +415,19 @@ static void open_stage(struct walk *w, int index)
             s->slots[buffer][i].arrived = -1;
         room += slots;
     }
+    return room;
+}
+
+static void open_node(struct walk *w, int index)
+{
+    struct node *n = &w->nodes[index];
+    const struct rg_board *b = w->ring->job->boards[rg_ring_rank(w->ring, w->replica, index)];
+    int room = 1;
+    n->board = b;
+    for (int lane = 0; lane < RG_LANES; lane++)
+        n->lanes[lane].list = &w->ring->plans[index].lanes[lane];
+    for (int s = index; s < w->ring->stages; s += w->count)
+        room += open_stage(w, s);
     for (int back = 0; back < 2; back++) {
         int to = (index + (back ? w->count - 1 : 1)) % w->count;
         struct connection *c = &w->connections[2 * index + back];
@@ -417,7 +435,6 @@ static void open_stage(struct walk *w, int index)
         c->queue = calloc((size_t)room, sizeof *c->queue);
         RG_ASSERT(c->queue);
     }
-    const struct rg_board *b = s->board;
     w->capacity[LINKS * index + UP] = b->port_rate;
     w->capacity[LINKS * index + DOWN] = b->port_rx_rate > 0 ? b->port_rx_rate : b->port_rate;
     w->capacity[LINKS * index + BUS] = b->port_bus_rate > 0 ? b->port_bus_rate : INFINITY;
@@ -428,31 +445,32 @@ static void open_stage(struct walk *w, int index)
 
 static void open_walk(struct walk *w, const struct rg_ring *ring, int replica, int64_t iterations)
 {
-    size_t count = (size_t)ring->stages;
+    size_t count = (size_t)ring->nodes;
     *w = (struct walk){.ring = ring,
                        .replica = replica,
-                       .count = ring->stages,
+                       .count = ring->nodes,
                        .limit = iterations * ring->micro,
-                       .stages = calloc(count, sizeof *w->stages),
+                       .stages = calloc((size_t)ring->stages, sizeof *w->stages),
+                       .nodes = calloc(count, sizeof *w->nodes),
                        .connections = calloc(2 * count, sizeof *w->connections),
                        .capacity = calloc(LINKS * count + 1, sizeof *w->capacity),
                        .sharers = calloc(LINKS * count + 1, sizeof *w->sharers),
                        .marks = calloc((size_t)iterations, sizeof *w->marks)};
-    RG_ASSERT(w->stages && w->connections && w->capacity && w->sharers && w->marks);
+    RG_ASSERT(w->stages && w->nodes && w->connections && w->capacity && w->sharers && w->marks);
     w->capacity[LINKS * count] = INFINITY;
-    for (int s = 0; s < w->count; s++)
-        open_stage(w, s);
+    for (int node = 0; node < w->count; node++)
+        open_node(w, node);
 }
 
 static void close_walk(struct walk *w)
 {
-    for (int s = 0; s < w->count; s++) {
+    for (int s = 0; s < w->ring->stages; s++)
         for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
             free(w->stages[s].slots[buffer]);
-        free(w->connections[2 * s].queue);
-        free(w->connections[2 * s + 1].queue);
-    }
+    for (int i = 0; i < 2 * w->count; i++)
+        free(w->connections[i].queue);
     free(w->stages);
+    free(w->nodes);
     free(w->connections);
     free(w->capacity);
     free(w->sharers);
@@ -514,8 +532,8 @@ double rg_ring_walk_s(const struct rg_ring *ring)
     for (int replica = 0; replica < ring->replicas; replica++) {
         struct walk w;
         open_walk(&w, ring, replica, known);
-        for (int s = 0; s < w.count; s++)
-            run_stage(&w, s);
+        for (int node = 0; node < w.count; node++)
+            run_node(&w, node);
         while (w.events > 0) {
             struct event e = pop(&w);
             happen(&w, &e);

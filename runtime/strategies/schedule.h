@@ -31,14 +31,17 @@ struct rg_schedule {
     bool overlaps;       /* there are several units in flight for communication to hide behind */
     enum rg_stash stash; /* what a stage keeps of a unit from its forward to its backward pass; of a
                           * stream with RG_STASH_WEIGHTS the user may do without the weights */
-    int units_a_stage;   /* micro-batches="auto" is so many times the stages; 0: 1 in all */
+    int units_a_node;    /* micro-batches="auto" is so many times the nodes; 0: 1 in all */
+    bool in_chunks; /* a node has several stages, as many as `chunks` says; units come in groups
+                     * of as many as there are nodes */
     /* The parameter of ring_pipeline that says how many units are in flight; NULL: none does. Auto
      * is three a stage, fewer where memory is short. */
     const char *takes;
     /* Units that `stage` holds at most, none more than the stage before it; in_flight: the value of
      * the parameter, 0 where it takes none. Memory follows from it, see rg_plan_slots. */
     int (*depth)(const struct rg_ring *ring, int stage, int in_flight);
-    /* Write a stage's instructions, with the functions below. The loss lane is written for it. */
+    /* Write a node's instructions, with the functions below; depth: of its first stage. The loss
+     * lane is written for it. */
     void (*order)(struct rg_plan_writer *w, int units, int depth);
     /* Seconds of an iteration; forms [stages] of one replica. */
     double (*seconds)(const struct rg_ring *ring, const struct rg_stage_forms *forms);
@@ -58,8 +61,14 @@ extern const struct rg_schedule *const rg_schedules[];
 const struct rg_schedule *rg_schedule_named(const char *name);
 const char *rg_schedule_name(const struct rg_schedule *schedule);
 
-/* ---- writing the list of a stage (plan.c) ---- */
+/* ---- writing the list of a node (plan.c) ---- */
 
+/* Nodes, stages of each, and the node whose list is written. Instructions are for one of its
+ * stages: the first, until another has its turn; stage `chunk` * nodes + node. */
+int rg_plan_nodes(const struct rg_plan_writer *w);
+int rg_plan_chunks(const struct rg_plan_writer *w);
+int rg_plan_node(const struct rg_plan_writer *w);
+void rg_plan_turn_to(struct rg_plan_writer *w, int chunk);
 /* What has been written happens once a run; what follows is repeated, every `units` units. */
 void rg_plan_begin_body(struct rg_plan_writer *w);
 /* LOAD at the first stage, FORWARD, and the output sent on (or the loss, in a ring of one). */
@@ -72,7 +81,9 @@ void rg_plan_put_weights(struct rg_plan_writer *w, int unit);
  * held at once from their forward pass to the end of their backward pass; at most. */
 int rg_plan_behind(const struct rg_plan_writer *w);
 int rg_plan_held(const struct rg_plan_writer *w);
-/* REDUCE where there are replicas, STEP, END; `unit`: the last that is in it. */
+/* REDUCE where there are replicas, STEP, of all its stages, and END; `unit`: the last that is in
+ * it.
+ */
 void rg_plan_put_update(struct rg_plan_writer *w, int unit);
 
 #endif

@@ -109,12 +109,12 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
                                 s->replica.parameters, visit, arg);
 }
 
-static const float *held(void *state, size_t *first, size_t *count)
+static const float *held(void *state, int part, size_t *first, size_t *count)
 {
     struct single *s = state;
     *first = 0;
     *count = s->job->network->parameters;
-    return s->replica.parameters;
+    return part == 0 ? s->replica.parameters : NULL;
 }
 
 static void observe(void *state, struct rg_observation *o)

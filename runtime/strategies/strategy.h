@@ -132,8 +132,9 @@ struct rg_strategy {
      * those at the end of the last iteration that `train` was asked for. */
     int (*parameters)(void *state, rg_visit_fn visit, void *arg);
     /* The parameters that this node has whole, also where training broke off in the middle of an
-     * iteration: a range of the network's vector. NULL: none. Borrowed. */
-    const float *(*held)(void *state, size_t *first, size_t *count);
+     * iteration: range number `part` of the network's vector, from 0. NULL: there are no more.
+     * Borrowed. */
+    const float *(*held)(void *state, int part, size_t *first, size_t *count);
     void (*observe)(void *state, struct rg_observation *observation);
     void (*close)(void *state);
 };

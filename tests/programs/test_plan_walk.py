@@ -15,7 +15,7 @@ import tempfile
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 PLATFORMS = {"pi4-gigabit-64": 16, "pi5-gigabit-64": 16, "pi3bplus-gigabit-16": 16, "mixed-16": 16,
              "zero2w-usb-16": 16, "pi3bplus-wifi-16": 6, "formula-quarter": 8, "formula-one": 8}
-SYNCHRONOUS = ["sequential", "gpipe", "1f1b", "zb-h1", "zb-h2", "zb"]
+SYNCHRONOUS = ["sequential", "gpipe", "1f1b", "zb-h1", "zb-h2", "zb", "interleaved"]
 
 
 def network_of(rng):
@@ -41,11 +41,17 @@ def network_of(rng):
             classes, len(layers))
 
 
-def strategy_of(rng, stages, batch, epoch):
+def strategy_of(rng, stages, layers, batch, epoch):
     """The attributes of a ring_pipeline."""
     stream = rng.random() < 0.35
     schedule = rng.choice(["ringtmp", "pipedream"] if stream else SYNCHRONOUS)
     micro = rng.randint(1, min(batch, 4 if stream else 6 * stages))
+    chunks = min(rng.randint(1, 4), layers // stages)
+    if schedule == "interleaved" and stages <= batch:
+        return ('schedule="interleaved" stages="%d" chunks="%d" micro-batches="%d"'
+                % (stages, chunks, stages * rng.randint(1, min(batch // stages, 6))))
+    if schedule == "interleaved":
+        schedule = "gpipe"
     text = 'schedule="%s" stages="%d" micro-batches="%d"' % (schedule, stages, micro)
     depth = {"1f1b": "depth", "zb": "depth", "pipedream": "depth", "ringtmp": "in-flight"}
     if schedule in depth and rng.random() < 0.5:
@@ -61,7 +67,7 @@ def write_case(seed, folder):
     platform = rng.choice(sorted(PLATFORMS))
     stages = rng.randint(2, min(layers, PLATFORMS[platform]))
     batch, epoch = rng.choice([8, 23, 32, 100]), rng.choice([6, 20, 60])
-    strategy = strategy_of(rng, stages, batch, epoch)
+    strategy = strategy_of(rng, stages, layers, batch, epoch)
     with open(os.path.join(folder, "network.xml"), "w") as file:
         file.write(network)
     with open(os.path.join(folder, "scenario.xml"), "w") as file:

@@ -145,6 +145,24 @@ static void schedules_refuse_what_others_take(void)
     complains_of("--strategy ring --set ring.drain=never",
                  ": drain belongs to streams, 1f1b drains at every update");
     complains_of("--strategy ring --set ring.drain=sometimes", "drain=sometimes");
+    complains_of("--strategy ring --set ring.chunks=2",
+                 ": chunks belongs to interleaved, not to 1f1b");
+    complains_of("--strategy ring --set ring.schedule=interleaved",
+                 ": 3 nodes with 2 chunks each need 6 layers, the network has 3: set chunks to at "
+                 "most 1");
+    complains_of("--strategy ring --set ring.schedule=interleaved --set ring.stages=1",
+                 ": interleaved wants a ring of 2 nodes or more, this has 1");
+    complains_of(
+        "--strategy ring --set ring.schedule=interleaved --set ring.chunks=1",
+        ": micro-batches=\"5\": interleaved wants groups of 3, as there are nodes: multiples "
+        "up to 9");
+    complains_of(
+        "--strategy ring --set ring.schedule=interleaved --set ring.chunks=1 "
+        "--set ring.micro-batches=auto --set batch=2",
+        ": interleaved wants micro-batches in groups of 3, as there are nodes: a batch of at "
+        "least 3 samples for each replica, not 2");
+    complains_of("--strategy ring --set ring.schedule=interleaved --set ring.chunks=65",
+                 "1 to 64 are allowed");
     complains_of("--strategy ring --set ring.schedule=pipedream --set ring.drain=never "
                  "--set ring.depth=61 --set epochs=1",
                  ": depth=\"61\" is more than the run has: 12 batches of 5 micro-batches");

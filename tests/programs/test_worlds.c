@@ -73,6 +73,12 @@ static void rings_are_the_same_everywhere(void)
     }
 }
 
+static void interleaved_rings_are_the_same_everywhere(void)
+{
+    compare_worlds("matrix-interleaved.xml", 2, "nodes=2", " --set nodes=2");
+    compare_worlds("matrix-interleaved.xml", 4, "nodes=4", " --set nodes=4");
+}
+
 /* Streams whose delays are compensated predict what they read, by an optimizer of either kind. */
 static void compensated_streams_are_the_same_everywhere(void)
 {
@@ -152,6 +158,8 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"rings: one digest and one account in mem, sim and posix", rings_are_the_same_everywhere},
+        {"rings with several stages a node give the same in all worlds",
+         interleaved_rings_are_the_same_everywhere},
         {"streams that compensate delays: the same", compensated_streams_are_the_same_everywhere},
         {"servers and replicas: the same", servers_are_the_same_everywhere},
         {"the forms of all-reduce: the same", sums_are_the_same_everywhere},

@@ -52,6 +52,7 @@ static void set_up(struct fixture *f, int stages, int replicas)
     f->ring = (struct rg_ring){.job = &f->job,
                                .schedule = &f->schedule,
                                .replicas = replicas,
+                               .nodes = stages,
                                .stages = stages,
                                .micro = 4,
                                .overlap = true,

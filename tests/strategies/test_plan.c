@@ -17,13 +17,31 @@ struct shape {
     const struct rg_schedule *schedule;
     int stages, units, in_flight;
     bool overlap, reduce, newest;
+    int chunks; /* stages a node; 0: one */
 };
+
+static int nodes_of(const struct shape *shape)
+{
+    return shape->stages / (shape->chunks ? shape->chunks : 1);
+}
+
+/* A schedule in chunks wants several nodes, and units in groups of as many. */
+static void fit(struct shape *shape, int chunks)
+{
+    if (!shape->schedule->in_chunks)
+        return;
+    int nodes = RG_MIN(RG_MAX(shape->stages, 2), MOST / chunks);
+    shape->chunks = chunks;
+    shape->stages = nodes * chunks;
+    shape->units = (shape->units + nodes - 1) / nodes * nodes;
+}
 
 /* As check makes it of a job; depth [MOST]. */
 static struct rg_ring ring_of(const struct shape *shape, int *depth)
 {
     struct rg_ring ring = {.schedule = shape->schedule,
                            .replicas = 1,
+                           .nodes = nodes_of(shape),
                            .stages = shape->stages,
                            .micro = shape->units,
                            .overlap = shape->overlap,
@@ -39,6 +57,7 @@ static struct rg_plan *make(const struct shape *shape)
     ring_of(shape, depth);
     struct rg_plan_spec spec = {.schedule = shape->schedule,
                                 .stages = shape->stages,
+                                .nodes = nodes_of(shape),
                                 .units = shape->units,
                                 .depth = depth,
                                 .overlap = shape->overlap,
@@ -86,6 +105,7 @@ static void every_plan_passes(void)
         {
             struct shape shape = {.schedule = rg_schedules[i], .stages = STAGES[a]};
             shape.units = UNITS[b];
+            fit(&shape, 1 + (int)b % 3);
             int most = shape.schedule->takes ? 4 * shape.stages : 1;
             for (int mode = 0; mode < 4; mode++) {
                 shape.overlap = mode & 1;
@@ -117,6 +137,7 @@ static void random_plans_pass(void)
             rows++;
         shape.schedule = rg_schedules[rg_random_below(random, (unsigned)rows)];
         unsigned failures = CU_get_number_of_failures();
+        fit(&shape, 1 + (int)rg_random_below(random, 4));
         expect_ok(&shape, 1 + (int)rg_random_below(random, 5));
         if (CU_get_number_of_failures() > failures)
             printf("seed %" PRIu64 "\n", seed);
@@ -126,7 +147,7 @@ static void random_plans_pass(void)
 
 static int peak_of(const char *name, int stages, int units, int in_flight)
 {
-    struct shape shape = {rg_schedule_named(name), stages, units, in_flight, true, false, false};
+    struct shape shape = {rg_schedule_named(name), stages, units, in_flight, true, false, false, 1};
     struct rg_plan_facts facts;
     CU_ASSERT_EQUAL(check(&shape, 2, (struct rg_plan_times){1, 1, 0.5}, &facts, NULL), 0);
     return facts.peak_units;
@@ -162,7 +183,7 @@ static void bubbles_are_exact(void)
     EACH(a, STAGES) EACH(b, UNITS)
     {
         int s = STAGES[a], m = UNITS[b];
-        struct shape shape = {rg_schedule_named("gpipe"), s, m, 0, true, false, false};
+        struct shape shape = {rg_schedule_named("gpipe"), s, m, 0, true, false, false, 1};
         double each = times.forward + times.backward;
         CU_ASSERT_DOUBLE_EQUAL(makespan_of(&shape, times), (m + s - 1) * each, 1e-9);
         shape.schedule = rg_schedule_named("1f1b");
@@ -188,7 +209,7 @@ static void zero_bubbles_are_the_published_ones(void)
         double f = times[t].forward, w = times[t].weights, b = times[t].backward - w;
         double closing = s > 1 ? w : 0;
         CU_ASSERT(closing < 0.01 * m * (f + b + w) || s < 3);
-        struct shape shape = {rg_schedule_named("zb-h1"), s, m, 0, true, false, false};
+        struct shape shape = {rg_schedule_named("zb-h1"), s, m, 0, true, false, false, 1};
         CU_ASSERT_DOUBLE_EQUAL(makespan_of(&shape, times[t]),
                                m * (f + b + w) + (s - 1) * (f + b - w) + closing, 1e-9);
         CU_ASSERT_EQUAL(peak_of("zb-h1", s, m, 0), s);
@@ -199,6 +220,58 @@ static void zero_bubbles_are_the_published_ones(void)
     }
 }
 
+/* Narayanan et al. 2021, section 2.2: S nodes of V chunks have a bubble of (S - 1) / (V M) where
+ * transfers are free; f and b are of a chunk. The first stage has two groups of units in flight at
+ * most, or the whole batch. */
+static void interleaved_bubbles_are_the_published_ones(void)
+{
+    const struct rg_plan_times times = {0.5, 1.25, 0};
+    for (int s = 2; s <= 16; s++)
+        for (int v = 1; s * v <= MOST; v++)
+            for (int m = s; m <= 4 * s; m += s) {
+                struct shape shape = {.schedule = rg_schedule_named("interleaved"),
+                                      .stages = s * v,
+                                      .units = m,
+                                      .overlap = true,
+                                      .chunks = v};
+                double alone = m * v * (times.forward + times.backward);
+                double bubble = (double)(s - 1) / (v * m);
+                struct rg_plan_facts facts;
+                CU_ASSERT_DOUBLE_EQUAL(makespan_of(&shape, times), alone * (1 + bubble), 1e-9);
+                CU_ASSERT_EQUAL(check(&shape, 2, times, &facts, NULL), 0);
+                CU_ASSERT(facts.peak_units <= RG_MIN(2 * s, m));
+            }
+}
+
+/* Two nodes of two chunks, four units: forward F and backward B as chunk and unit. Node 1 takes in
+ * a group of both chunks; of the first two gradients of its second chunk both are there by then. */
+static void interleaved_by_hand(void)
+{
+    static const char *const wanted[] = {
+        "F00 F01 F10 F11 F02 F03 B10 F12 B11 F13 B00 B01 B12 B13 B02 B03 ",
+        "F00 F01 F10 F11 B10 F02 B11 F03 B00 F12 B01 F13 B12 B13 B02 B03 "};
+    struct shape shape = {.schedule = rg_schedule_named("interleaved"),
+                          .stages = 4,
+                          .units = 4,
+                          .overlap = true,
+                          .chunks = 2};
+    struct rg_plan *plans = make(&shape);
+    for (int node = 0; node < 2; node++) {
+        const struct rg_list *list = &plans[node].lanes[0];
+        char text[200] = "";
+        for (int i = 0; i < list->body_count; i++) {
+            const struct rg_instruction *in = &list->body[i];
+            CU_ASSERT_EQUAL(in->stage % 2, node);
+            if (in->op == RG_OP_FORWARD || in->op == RG_OP_BACKWARD)
+                snprintf(text + strlen(text), sizeof text - strlen(text), "%c%d%d ",
+                         in->op == RG_OP_FORWARD ? 'F' : 'B', in->stage / 2, in->unit);
+        }
+        CU_ASSERT_STRING_EQUAL(text, wanted[node]);
+        CU_ASSERT_EQUAL(plans[2 + node].lanes[0].body_count, 0);
+    }
+    rg_plans_free(plans, 4);
+}
+
 /* Every synchronous row's closed form against its own plan, transfers and loss free, with as much
  * in flight as auto gives it. */
 static void forms_are_exact_without_transfers(void)
@@ -207,10 +280,14 @@ static void forms_are_exact_without_transfers(void)
     for (int i = 0; rg_schedules[i]; i++)
         EACH(a, STAGES) EACH(b, UNITS)
         {
-            struct shape shape = {rg_schedules[i], STAGES[a], UNITS[b], 3 * STAGES[a], true,
-                                  false,           false};
+            struct shape shape = {.schedule = rg_schedules[i],
+                                  .stages = STAGES[a],
+                                  .units = UNITS[b],
+                                  .in_flight = 3 * STAGES[a],
+                                  .overlap = true};
             struct rg_stage_forms forms[MOST] = {0};
             int depth[MOST];
+            fit(&shape, 3);
             bool split = shape.schedule->stash == RG_STASH_HALVES;
             double weights = split ? times.weights : 0;
             if (!shape.schedule->synchronous ||
@@ -239,7 +316,7 @@ static void forms_by_hand_with_transfers(void)
     static const char *const names[] = {"gpipe", "1f1b"};
     EACH(i, names) for (int f = 1, b = 2; f <= 2; f++, b--)
     {
-        struct shape shape = {rg_schedule_named(names[i]), 2, 2, 4, true, false, false};
+        struct shape shape = {rg_schedule_named(names[i]), 2, 2, 4, true, false, false, 1};
         int depth[MOST];
         struct rg_ring ring = ring_of(&shape, depth);
         const struct rg_stage_forms forms[2] = {
@@ -260,7 +337,7 @@ static void streams_keep_pace(void)
     struct rg_stage_forms forms[3];
     EACH(i, names)
     {
-        struct shape shape = {rg_schedule_named(names[i]), 3, 1, 9, true, false, false};
+        struct shape shape = {rg_schedule_named(names[i]), 3, 1, 9, true, false, false, 1};
         int depth[MOST];
         for (int s = 0; s < 3; s++)
             forms[s] = (struct rg_stage_forms){
@@ -288,7 +365,7 @@ static void streams_keep_pace(void)
 static void streams_take_updates_by_the_batch(void)
 {
     struct rg_stage_forms forms[3];
-    struct shape shape = {rg_schedule_named("pipedream"), 3, 4, 6, true, false, false};
+    struct shape shape = {rg_schedule_named("pipedream"), 3, 4, 6, true, false, false, 1};
     int depth[MOST];
     struct rg_ring ring = ring_of(&shape, depth);
     for (int s = 0; s < 3; s++)
@@ -323,6 +400,8 @@ static void weights_are_kept_by_pipedream_only(void)
 {
     for (int i = 0; rg_schedules[i]; i++) {
         struct shape shape = {.schedule = rg_schedules[i], .stages = 3, .units = 1, .in_flight = 6};
+        if (shape.schedule->in_chunks)
+            continue; /* that takes no single unit; it keeps no weights, either */
         bool keeps = shape.schedule == rg_schedule_named("pipedream");
         bool repeats = shape.schedule == rg_schedule_named("ringtmp");
         struct rg_plan *plans = make(&shape);
@@ -372,11 +451,14 @@ static void the_table_is_sound(void)
 /* Damage a good list in one place: the checker must notice. */
 static void damage_is_found(void)
 {
-    static const char *const names[] = {"1f1b", "zb"};
+    static const char *const names[] = {"1f1b", "zb", "interleaved"};
     int found = 0, tried = 0;
     EACH(k, names) for (int stage = 0; stage < 4; stage++)
     {
-        struct shape shape = {rg_schedule_named(names[k]), 4, 6, 4, true, false, false};
+        struct shape shape = {
+            .schedule = rg_schedule_named(names[k]), .stages = 4, .units = 6, .in_flight = 4};
+        shape.overlap = true;
+        fit(&shape, 2);
         struct rg_plan *probe = make(&shape);
         int count = probe[stage].lanes[0].body_count;
         rg_plans_free(probe, shape.stages);
@@ -388,8 +470,9 @@ static void damage_is_found(void)
             bool matters = in->op != RG_OP_STEP && in->op != RG_OP_END;
             in->op = RG_OP_END; /* the instruction is lost */
             tried += matters;
-            found += matters && rg_plan_check(plans, 12, &(struct rg_plan_times){1, 1, 0.5}, &facts,
-                                              &e) == RG_ERR_INVALID;
+            found +=
+                matters && rg_plan_check(plans, 2 * shape.units, &(struct rg_plan_times){1, 1, 0.5},
+                                         &facts, &e) == RG_ERR_INVALID;
             rg_plans_free(plans, shape.stages);
         }
     }
@@ -448,7 +531,7 @@ static void too_few_slots_are_found(void)
                  {"zb", 2, RG_BUFFER_HALVES, "stage 2, lane 0, BACKWARD of unit 1"}};
     EACH(i, cases)
     {
-        struct shape shape = {rg_schedule_named(cases[i].schedule), 3, 6, 3, true, false, false};
+        struct shape shape = {rg_schedule_named(cases[i].schedule), 3, 6, 3, true, false, false, 1};
         struct rg_plan *plans = make(&shape);
         struct rg_plan_facts facts;
         struct rg_error e;
@@ -476,7 +559,7 @@ static struct rg_instruction *find(struct rg_instruction *list, int count, enum 
  */
 static void messages_do_not_overtake(void)
 {
-    const struct shape shape = {rg_schedule_named("1f1b"), 2, 2, 2, true, false, false};
+    const struct shape shape = {rg_schedule_named("1f1b"), 2, 2, 2, true, false, false, 1};
     const struct rg_plan_times times = {1, 1, 0.5};
     struct rg_plan *plans = make(&shape);
     struct rg_list *list = &plans[1].lanes[0];
@@ -506,6 +589,8 @@ int main(int argc, char **argv)
         {"the bubble is exact where transfers are free", bubbles_are_exact},
         {"closed forms are exact where transfers are free", forms_are_exact_without_transfers},
         {"zero bubbles are the published ones", zero_bubbles_are_the_published_ones},
+        {"interleaved bubbles are the published ones", interleaved_bubbles_are_the_published_ones},
+        {"interleaved stages by hand", interleaved_by_hand},
         {"closed forms by hand, with transfers", forms_by_hand_with_transfers},
         {"streams keep the pace of their closed form", streams_keep_pace},
         {"streams take an update by the batch", streams_take_updates_by_the_batch},

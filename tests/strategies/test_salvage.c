@@ -35,12 +35,22 @@ static int salvage(struct rg_world *w, void *arg)
     return rg_node_salvage(w, try->job, &options, &try->kept[w->rank], &try->run[w->rank]);
 }
 
+/* Parameter `at`; NULL: it is not there. */
+static const float *value(const struct rg_kept *kept, size_t at)
+{
+    for (int i = 0; i < kept->count; i++) {
+        const struct rg_kept_range *r = &kept->ranges[i];
+        if (at >= r->first && at < r->first + r->count)
+            return &r->values[at - r->first];
+    }
+    return NULL;
+}
+
 /* The lowest rank but `dead` that has parameter `at`, or -1. */
 static int holder(const struct try *try, size_t at, int dead)
 {
     for (int r = 0; r < NODES; r++)
-        if (r != dead && try->kept[r].values && at >= try->kept[r].first &&
-            at < try->kept[r].first + try->kept[r].count)
+        if (r != dead && value(&try->kept[r], at))
             return r;
     return -1;
 }
@@ -56,7 +66,7 @@ static float *left_of(const struct try *try, int dead)
             free(values);
             return NULL;
         }
-        values[i] = try->kept[r].values[i - try->kept[r].first];
+        values[i] = *value(&try->kept[r], i);
     }
     return values;
 }
@@ -94,7 +104,7 @@ static void expect_iterations(const char *file, const char *label, const struct 
     struct rg_run other;
     snprintf(sets, sizeof sets, "nodes=%d replicas.replicas=%d iterations=%d", NODES, NODES,
              (int)run->iterations);
-    if (strcmp(file, "matrix.xml") == 0)
+    if (strcmp(file, "matrix-servers.xml") != 0)
         snprintf(sets, sizeof sets, "nodes=%d iterations=%d", NODES, (int)run->iterations);
     if (!harness_open(&study, file, sets))
         return;
@@ -108,8 +118,7 @@ static void expect_iterations(const char *file, const char *label, const struct 
 static void forget(struct try *try)
 {
     for (int r = 0; r < NODES; r++) {
-        free(try->kept[r].values);
-        try->kept[r] = (struct rg_kept){0};
+        rg_kept_free(&try->kept[r]);
         rg_run_free(&try->run[r]);
         rg_run_init(&try->run[r]);
     }
@@ -123,12 +132,11 @@ static bool lose_one(struct try *try, uint64_t dice, int victim, long most)
     struct rg_mem_world_options world = {.size = NODES, .seed = dice, .boards = try->job->boards};
     world.deaths[0] = (struct rg_mem_death){victim, 1 + (long)(dice / 64 % (uint64_t)most)};
     CU_ASSERT_EQUAL(rg_mem_world_run(&world, train, try, results), 0);
-    free(try->kept[victim].values); /* it is gone, with all it had */
-    try->kept[victim] = (struct rg_kept){0};
+    rg_kept_free(&try->kept[victim]); /* it is gone, with all it had */
     bool kept = false;
     for (int r = 0; r < NODES; r++) {
         CU_ASSERT_TRUE(r == victim || results[r] == RG_ERR_PEER || results[r] == 0);
-        kept = kept || try->kept[r].values;
+        kept = kept || try->kept[r].count > 0;
     }
     return kept;
 }
@@ -191,7 +199,7 @@ static void try_strategy(const char *file, const char *label, bool whole)
     CU_ASSERT_FATAL(fd >= 0);
     close(fd);
     snprintf(sets, sizeof sets, "nodes=%d", NODES);
-    if (strcmp(file, "matrix.xml") != 0)
+    if (strcmp(file, "matrix-servers.xml") == 0)
         snprintf(sets, sizeof sets, "nodes=%d replicas.replicas=%d server.servers=2", NODES, NODES);
     if (!harness_open(&study, file, sets))
         return;
@@ -222,7 +230,20 @@ static void test_parts(void)
 {
     try_strategy("matrix.xml", "1f1b", false);
     try_strategy("matrix.xml", "pipedream", false);
+    try_strategy("matrix-interleaved.xml", "interleaved", false);
     try_strategy("matrix-servers.xml", "server", false);
+}
+
+/* [begin, end) in two ranges. */
+static void keep(struct rg_kept *kept, size_t begin, size_t end)
+{
+    size_t middle = begin + (end - begin) / 2;
+    *kept = (struct rg_kept){.ranges = calloc(2, sizeof *kept->ranges), .count = 2};
+    CU_ASSERT_PTR_NOT_NULL_FATAL(kept->ranges);
+    kept->ranges[0] = (struct rg_kept_range){.first = begin, .count = middle - begin};
+    kept->ranges[1] = (struct rg_kept_range){.first = middle, .count = end - middle};
+    for (int i = 0; i < 2; i++)
+        kept->ranges[i].values = calloc(kept->ranges[i].count + 1, sizeof(float));
 }
 
 /* Five layers in the hands of four: what the missing one had is named. */
@@ -253,9 +274,10 @@ static void test_missing(void)
                end = rg_network_offset(network, cases[i].cut + cases[i].width);
         for (int r = 0; r < NODES; r++)
             rg_run_init(&try.run[r]);
-        try.kept[1] = (struct rg_kept){calloc(first + 1, sizeof(float)), 0, first, 7 + (int)i % 2};
-        try.kept[3] = (struct rg_kept){calloc(network->parameters - end + 1, sizeof(float)), end,
-                                       network->parameters - end, 8 - (int)i % 2};
+        keep(&try.kept[1], 0, first);
+        keep(&try.kept[3], end, network->parameters);
+        try.kept[1].iterations = 7 + (int)i % 2;
+        try.kept[3].iterations = 8 - (int)i % 2;
         struct rg_mem_world_options world = {.size = NODES, .seed = i, .boards = try.job->boards};
         CU_ASSERT_EQUAL(rg_mem_world_run(&world, salvage, &try, results), 0);
         snprintf(wanted, sizeof wanted, cases[i].form, layers);

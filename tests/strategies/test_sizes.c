@@ -141,6 +141,7 @@ static void a_ring_of_it_does_not_fit(void)
     struct rg_ring ring = {.job = &f.job,
                            .schedule = rg_schedule_named("pipedream"),
                            .replicas = 1,
+                           .nodes = 1,
                            .stages = 1,
                            .micro = 1,
                            .cut = cut,

@@ -63,6 +63,8 @@ static void schedules_equal_single(void)
             const struct rg_schedule *schedule = rg_schedules[i];
             struct rg_study study;
             char sets[160];
+            if (schedule->in_chunks) /* on few nodes only: interleaved_equals_single */
+                continue;
             int length =
                 snprintf(sets, sizeof sets, "1f1b.schedule=%s", rg_schedule_name(schedule));
             if (!schedule->synchronous)
@@ -72,6 +74,21 @@ static void schedules_equal_single(void)
             same_digest(&study, "single", "1f1b");
             rg_study_close(&study);
         }
+}
+
+/* Several stages a node, in a chain of which every link but the last is between neighbours; with
+ * two rings side by side, too. */
+static void interleaved_equals_single(void)
+{
+    static const char *const labels[] = {"interleaved", "interleaved-1", "interleaved-3",
+                                         "interleaved-waiting"};
+    for (int nodes = 2; nodes <= 4; nodes++) {
+        struct rg_study study;
+        open_nodes(&study, "matrix-interleaved.xml", nodes, "");
+        EACH(i, labels)
+        same_digest(&study, "single", labels[i]);
+        rg_study_close(&study);
+    }
 }
 
 /* Where backward takes the step of plain SGD along (single, ringtmp), the bits are those of the two
@@ -174,6 +191,27 @@ static void strategies_are_near_single(void)
     }
 }
 
+static void interleaved_replicas_are_near_single(void)
+{
+    static const char *const sets[] = {"interleaved.replicas=2 interleaved.micro-batches=10 "
+                                       "interleaved-3.replicas=2 interleaved-3.micro-batches=10",
+                                       "interleaved.replicas=2 interleaved.micro-batches=10 "
+                                       "interleaved.partition=1,2,1,8"};
+    struct rg_study study;
+    open_nodes(&study, "matrix-interleaved.xml", 2, "");
+    const struct rg_job *single = harness_job(&study, "single");
+    float *values = harness_parameters(single, &(struct harness_options){0}, NULL);
+    rg_study_close(&study);
+    EACH(i, sets)
+    {
+        open_nodes(&study, "matrix-interleaved.xml", 4, sets[i]);
+        near_single(harness_job(&study, "interleaved"), values);
+        near_single(harness_job(&study, "interleaved-3"), values);
+        rg_study_close(&study);
+    }
+    free(values);
+}
+
 static void replicas_of_rings_are_near_single(void)
 {
     static const char *const shapes[] = {"replicas.replicas=2 replicas.stages=4",
@@ -196,7 +234,7 @@ static void replicas_of_rings_are_near_single(void)
 static bool draws(const struct rg_job *job, int rank)
 {
     if (strcmp(job->strategy->name, "ring_pipeline") == 0)
-        return rank % ((const struct rg_ring *)job->plan)->stages == 0;
+        return rank % ((const struct rg_ring *)job->plan)->nodes == 0;
     if (strcmp(job->strategy->name, "parameter_server") != 0)
         return true;
     for (int i = 0; job->strategy->params[i].name; i++)
@@ -247,6 +285,11 @@ static void accounts_equal_forms(void)
         open_nodes(&study, "matrix.xml", NODES[n], "");
         account_equals_forms(&study);
         rg_study_close(&study);
+        if (NODES[n] == 2 || NODES[n] == 3) {
+            open_nodes(&study, "matrix-interleaved.xml", NODES[n], "");
+            account_equals_forms(&study);
+            rg_study_close(&study);
+        }
         for (int servers = 1; servers < NODES[n]; servers += 2) {
             char sets[80];
             snprintf(sets, sizeof sets, "server.servers=%d replicas.replicas=%d", servers,
@@ -422,6 +465,9 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"synchronous rings give the bits of single", rings_equal_single},
+        {"so do several stages a node", interleaved_equals_single},
+        {"rings of several stages a node, side by side, train as single",
+         interleaved_replicas_are_near_single},
         {"every schedule gives the bits of single", schedules_equal_single},
         {"fused steps change nothing", fused_steps_change_nothing},
         {"ramps and clipping give the bits of single", ramps_and_clips_equal_single},

@@ -323,7 +323,7 @@ static void break_off(struct ringnode *node, int index, struct one_run *r, int c
         take_over(node, index, &own);
     else
         rg_run_free(&own);
-    free(r->kept.values);
+    rg_kept_free(&r->kept);
 }
 
 static void run_job(struct ringnode *node, int index)
