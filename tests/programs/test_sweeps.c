@@ -11,6 +11,8 @@
 #define LONG                                                                                       \
     "ringsim tests/data/sweep.xml --strategy ring --set iterations=1500 "                          \
     "--jobs 1 --quiet"
+/* Streams that go on through the ends of epochs. */
+#define ENDLESS LONG " --set ring.schedule=pipedream --set ring.drain=never --set iterations=500"
 
 static char folder[] = "/tmp/ringtmp-test-XXXXXX";
 
@@ -219,11 +221,12 @@ static int runs_in(const char *name)
     return count;
 }
 
-static void interrupt_and_resume(int number, int status)
+static void interrupt_and_resume(const char *sweep, int number, int status)
 {
-    char line[500];
+    char line[500], again[300];
     unlink(in_folder("some.json"));
-    snprintf(line, sizeof line, LONG " --json %s", in_folder("some.json"));
+    snprintf(line, sizeof line, "%s --json %s", sweep, in_folder("some.json"));
+    snprintf(again, sizeof again, "%s --resume", sweep);
     pid_t pid = command_start(line, NULL);
     wait_for_first("some.json");
     CU_ASSERT_EQUAL(kill(-pid, number), 0);
@@ -231,7 +234,7 @@ static void interrupt_and_resume(int number, int status)
     int have = runs_in("some.json");
     CU_ASSERT(have >= 1 && have < 6);
     CU_ASSERT_FALSE(same_results("all.json", "some.json"));
-    CU_ASSERT_EQUAL(run(LONG " --resume", "some.json", NULL), 0);
+    CU_ASSERT_EQUAL(run(again, "some.json", NULL), 0);
     CU_ASSERT(same_results("all.json", "some.json"));
     unlink(in_folder("some.json"));
 }
@@ -240,9 +243,9 @@ static void interrupted_sweeps_go_on(void)
 {
     struct command_output output;
     CU_ASSERT_EQUAL(run(LONG " --resume", "all.json", NULL), 0); /* nothing there yet */
-    interrupt_and_resume(SIGINT, 130);
-    interrupt_and_resume(SIGHUP, 130);
-    interrupt_and_resume(SIGKILL, 1000 + SIGKILL);
+    interrupt_and_resume(LONG, SIGINT, 130);
+    interrupt_and_resume(LONG, SIGHUP, 130);
+    interrupt_and_resume(LONG, SIGKILL, 1000 + SIGKILL);
     /* All is there: at once. Something else: refused, and the file left alone. */
     CU_ASSERT_EQUAL(run(LONG " --resume", "all.json", NULL), 0);
     CU_ASSERT_EQUAL(run(LONG " --resume --set batch=12", "all.json", &output), 2);
@@ -251,6 +254,14 @@ static void interrupted_sweeps_go_on(void)
     write_file(in_folder("text.json"), "no result\n");
     CU_ASSERT_EQUAL(run(LONG " --resume", "text.json", &output), 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "text.json:1: is no result"));
+}
+
+static void interrupted_streams_go_on(void)
+{
+    unlink(in_folder("all.json"));
+    CU_ASSERT_EQUAL(run(ENDLESS, "all.json", NULL), 0);
+    interrupt_and_resume(ENDLESS, SIGINT, 130);
+    unlink(in_folder("all.json"));
 }
 
 /* A result whose runs were put in another order, or renamed: the file is told and left alone. */
@@ -349,6 +360,7 @@ int main(int argc, char **argv)
         {"a sweep is its runs, one by one", a_sweep_is_its_runs_one_by_one},
         {"--check, and what is refused", checks_and_refusals},
         {"interrupted sweeps go on", interrupted_sweeps_go_on},
+        {"so do those of streams that never drain", interrupted_streams_go_on},
         {"edited results are refused", edited_results_are_refused},
         {"failed runs are tried again", failed_runs_are_tried_again},
         {"parts make the whole", parts_make_the_whole},
