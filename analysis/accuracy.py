@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 """Accuracy on the test samples against time, and against joules where energy is known.
 
-Of a sweep each strategy shows its fastest point at one number of nodes.
+Of a sweep each strategy shows its fastest point at one number of nodes; with --mean-of-seeds the mean over its seeds,
+evaluation by evaluation, of those that finished.
 
 Examples:
   ringsim scenarios/iris-3.xml --json iris.json
   analysis/accuracy.py iris.json -o iris-accuracy
+  analysis/accuracy.py mine.json --mean-of-seeds --labels single,1f1b,stream
 """
 
+import statistics
 import sys
 
 import ringplot
@@ -27,7 +30,32 @@ def curve(run, quantity):
             if point.get(quantity) is not None and point.get("accuracy") is not None and point[quantity] > 0]
 
 
-def draw_curves(axes, result, runs, quantity, unit, label, looks):
+def mean_run(runs):
+    """One in the place of several that differ by their seeds: their means at every evaluation that all have."""
+    columns = zip(*(run.get("training") or () for run in runs))
+    points = []
+    for column in columns:
+        values = {key: [point.get(key) for point in column] for key in ("time_s", "energy_J", "accuracy")}
+        points.append({key: None if None in known else statistics.fmean(known) for key, known in values.items()})
+    raw = dict(runs[0].raw, training=points, sweep={k: v for k, v in runs[0].sweep.items() if k != "seed"})
+    return ringresult.Run(raw, {"world": runs[0].world})
+
+
+def means_of_seeds(result):
+    groups = {}
+    for run in result.finished:
+        groups.setdefault((result.series(run), run.nodes), []).append(run)
+    return ringresult.Result(result.files, [mean_run(runs) for runs in groups.values()])
+
+
+def chosen(result, labels):
+    missing = [label for label in labels if label not in result.labels]
+    if missing:
+        raise ringresult.Bad(f"--labels {missing[0]}: there are " + ", ".join(result.labels))
+    return ringresult.Result(result.files, [run for run in result.runs if run.label in labels])
+
+
+def draw_curves(axes, result, runs, quantity, unit, label, looks, above=None):
     ends = []
     for run in runs:
         points = curve(run, quantity)
@@ -46,12 +74,20 @@ def draw_curves(axes, result, runs, quantity, unit, label, looks):
         axes.xaxis.set_major_formatter(ringplot.formatter(unit))
         axes.set_xlabel(label)
     lowest = min(100 * y for run in runs for _, y in curve(run, quantity))
-    axes.set_ylim(0 if lowest < 40 else 10 * (lowest // 10) - 10, 102)
+    if above is None:
+        axes.set_ylim(0 if lowest < 40 else 10 * (lowest // 10) - 10, 102)
+    else:
+        axes.set_ylim(100 * above, 100 + 2 * (1 - above))
     axes.yaxis.set_major_locator(ringplot.MaxNLocator(nbins=8, steps=(1, 2, 5, 10), integer=True))
     axes.yaxis.set_major_formatter(ringplot.FuncFormatter(lambda v, _: f"{v:.0f} %"))
 
 
 def pictures(result, args=None):
+    if args and args.labels:
+        result = chosen(result, args.labels.split(","))
+    unfinished, above = result.unfinished(), args.above if args else None
+    if args and args.mean_of_seeds:
+        result = means_of_seeds(result)
     runs = [run for run in ringresult.one_a_strategy(result, args.nodes if args else None)
             if curve(run, "time_s")]
     if not runs:
@@ -61,12 +97,12 @@ def pictures(result, args=None):
     runs = sorted(runs, key=lambda run: looks.place[result.series(run)])
     left_out, runs = len(runs[MOST:]), runs[:MOST]
     panels = [Panel("Against time", lambda axes: draw_curves(
-        axes, result, runs, "time_s", "s", "training time", looks), 3)]
+        axes, result, runs, "time_s", "s", "training time", looks, above), 3)]
     metered = [run for run in runs if curve(run, "energy_J")]
-    notes = result.unfinished()
+    notes = unfinished
     if metered:
         panels.append(Panel("Against energy", lambda axes: draw_curves(
-            axes, result, metered, "energy_J", "J", "energy of all nodes", looks), 3))
+            axes, result, metered, "energy_J", "J", "energy of all nodes", looks, above), 3))
     else:
         notes.append(ringresult.energy_word(runs) + ", no curve against joules")
     if left_out:
@@ -82,6 +118,9 @@ def pictures(result, args=None):
 def options(parser):
     parser.add_argument("--nodes", type=int, metavar="N", help="the point of a sweep (default: the largest "
                         "number of nodes at which most strategies finished)")
+    parser.add_argument("--labels", metavar="LABEL,...", help="only these strategies")
+    parser.add_argument("--above", type=float, metavar="ACCURACY", help="from 0 to 1: where the axis begins")
+    parser.add_argument("--mean-of-seeds", action="store_true", help="the mean over seeds in place of one run")
 
 
 def main(argv=None):

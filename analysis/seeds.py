@@ -8,6 +8,7 @@ Examples:
   ringsim mine.xml --json mine.json
   analysis/seeds.py mine.json
   analysis/seeds.py seed-1.json seed-2.json seed-3.json --only nodes=8
+  analysis/seeds.py mine.json --goal 0.985
 """
 
 import statistics
@@ -17,7 +18,8 @@ import ringplot
 import ringresult
 from ringresult import si
 
-HEADS = ("strategy", "point", "nodes", "seeds", "accuracy %", "time", "goal reached", "to goal", "energy", "ratio")
+HEADS = ("strategy", "point", "nodes", "seeds", "accuracy %", "time", "goal reached", "to goal", "J to goal", "energy",
+         "ratio")
 
 
 def point_of(run):
@@ -47,32 +49,47 @@ def percent(value):
     return f"{100 * value:.2f}"
 
 
-def row_of(key, runs, worlds):
+def reached(run, goal):
+    """When a run came to the goal: {"time_s", "energy_J"}, {} if it never did, None if it has none. `goal`: the accuracy
+    at the first of its tests that is as good; None: what its scenario said."""
+    if goal is None:
+        said = run.get("to_accuracy")
+        return said if said is None or said.get("iterations") is not None else {}
+    return next((point for point in run.get("training") or ()
+                 if point.get("accuracy") is not None and point["accuracy"] >= goal), {})
+
+
+def row_of(key, runs, worlds, goal=None):
     label, world, point, nodes = key
     name = f"{label} ({ringresult.world_word(world)})" if len(worlds) > 1 else label
-    wanted = [run for run in runs if run.get("to_accuracy") is not None]
-    dates = [run.get("to_accuracy", "time_s") for run in wanted if run.get("to_accuracy", "iterations") is not None]
+    wanted = [reached(run, goal) for run in runs if reached(run, goal) is not None]
+    there = [found for found in wanted if found]
     return (name, point or "-", str(nodes), str(len(runs)),
             spread([run.get("final", "accuracy") for run in runs], percent),
             spread([run.get("time_s") for run in runs], lambda s: si(s, "s")),
-            f"{len(dates)} of {len(wanted)}" if wanted else "-", spread(dates, lambda s: si(s, "s")),
+            f"{len(there)} of {len(wanted)}" if wanted else "-",
+            spread([found.get("time_s") for found in there], lambda s: si(s, "s")),
+            spread([found.get("energy_J") for found in there], lambda joules: si(joules, "J")),
             spread([run.energy for run in runs], lambda joules: si(joules, "J")),
             spread([run.get("formula", "ratio") for run in runs], lambda ratio: f"{ratio:.3f}"))
 
 
-def table(result):
-    rows = [row_of(key, runs, result.worlds) for key, runs in groups_of(result).items()]
+def table(result, goal=None):
+    rows = [row_of(key, runs, result.worlds, goal) for key, runs in groups_of(result).items()]
     return ["| " + " | ".join(cells) + " |" for cells in (HEADS, ["---"] * len(HEADS), *rows)]
 
 
 def main(argv=None):
     def body(argv):
-        args = ringplot.parser(__doc__).parse_args(argv)
+        parser = ringplot.parser(__doc__)
+        parser.add_argument("--goal", type=float, metavar="ACCURACY", help="from 0 to 1: when a test was first as good "
+                            "(default: what <stop> of the scenario says)")
+        args = parser.parse_args(argv)
         result = ringresult.load(args.result).only(args.only)
         if not result.finished:
             raise ringresult.Bad(f"{', '.join(args.result)}: "
                                  + "; ".join(["no run has finished"] + result.unfinished()))
-        print("\n".join(table(result)))
+        print("\n".join(table(result, args.goal)))
         for sentence in result.unfinished():
             print(f"\nnote: {sentence}")
 

@@ -516,6 +516,33 @@ class Selection(Case):
         self.assertEqual(seeds.spread([None], str), "-")
         self.refused(seeds, path, "--only", "seed=9", says=["seed=9", "1, 2, 3"])
 
+    def two_seeds(self, *labels):
+        runs = []
+        for label in labels:
+            for seed, accuracies in ((1, (0.5, 0.9, 0.95)), (2, (0.5, 0.6, 0.92))):
+                run = generate.run(label, "ring_pipeline", 4, 64, 0.4, 0.01, 3.0, sweep={"seed": str(seed)})
+                run["training"] = [{"iteration": i, "time_s": float(i), "energy_J": 10.0 * i * seed, "loss": 1.0,
+                                    "accuracy": accuracy} for i, accuracy in enumerate(accuracies, 1)]
+                runs.append(run)
+        return self.write("two.json", generate.result(runs))
+
+    def test_seeds_to_a_goal(self):
+        path = self.two_seeds("ring")
+        for goal, cells in (("0.9", ["2 of 2", "2.5 s +- 707 ms", "40 J +- 28.3 J"]), ("0.95", ["1 of 2", "3 s", "30 J"]),
+                            ("0.96", ["0 of 2", "-", "-"])):
+            status, out, _ = self.run_main(seeds, path, "--goal", goal)
+            self.assertEqual(status, 0)
+            self.assertEqual([cell.strip() for cell in out.splitlines()[2].strip("|").split("|")][6:9], cells)
+
+    def test_means_of_seeds(self):
+        path = self.two_seeds("ring", "other")
+        result = accuracy.means_of_seeds(ringresult.load([path]))
+        self.assertEqual([run.label for run in result.runs], ["ring", "other"])
+        self.assertEqual([round(y, 9) for _, y in accuracy.curve(result.runs[0], "time_s")], [0.5, 0.75, 0.935])
+        self.assertEqual([x for x, _ in accuracy.curve(result.runs[0], "energy_J")], [15.0, 30.0, 45.0])
+        self.refused(accuracy, path, "--labels", "one", says=["one", "ring, other"])
+        self.draws(accuracy, path, "--mean-of-seeds", "--labels", "other", "--above", "0.6")
+
     def test_seeds_are_one_series(self):
         runs = [generate.run("ring", "ring_pipeline", n, 64, 0.4, 0.01, 1.0 / n, sweep={"seed": str(seed), "nodes": str(n)})
                 for n in (2, 4) for seed in (1, 2)]
