@@ -158,6 +158,9 @@ static void try_seed(const char *file, const char *label, struct try *try, uint6
     int lowest = victim == 0;
     if (!lose_one(try, dice, victim, 900))
         return;
+    int ranges = strcmp(label, "interleaved") == 0 ? 2 : 1; /* of those who have any */
+    for (int r = 0; r < NODES; r++)
+        CU_ASSERT(try->kept[r].count == 0 || try->kept[r].count == ranges);
     struct rg_mem_world_options world = {.size = NODES, .seed = dice, .boards = try->job->boards};
     world.deaths[0] = (struct rg_mem_death){victim, 1};
     bool again = second >= 0;

@@ -191,20 +191,26 @@ static void strategies_are_near_single(void)
     }
 }
 
+/* Sums of several stages of a node are under way between the same nodes. */
 static void interleaved_replicas_are_near_single(void)
 {
-    static const char *const sets[] = {"interleaved.replicas=2 interleaved.micro-batches=10 "
-                                       "interleaved-3.replicas=2 interleaved-3.micro-batches=10",
-                                       "interleaved.replicas=2 interleaved.micro-batches=10 "
-                                       "interleaved.partition=1,2,1,8"};
+    static const struct {
+        int nodes;
+        const char *sets;
+    } cases[] = {{4, "interleaved.replicas=2 interleaved.micro-batches=10 "
+                     "interleaved-3.replicas=2 interleaved-3.micro-batches=10"},
+                 {4, "interleaved.replicas=2 interleaved.micro-batches=10 "
+                     "interleaved.partition=1,2,1,8"},
+                 {6, "interleaved.replicas=3 interleaved.micro-batches=6 "
+                     "interleaved-3.replicas=3 interleaved-3.micro-batches=6"}};
     struct rg_study study;
     open_nodes(&study, "matrix-interleaved.xml", 2, "");
     const struct rg_job *single = harness_job(&study, "single");
     float *values = harness_parameters(single, &(struct harness_options){0}, NULL);
     rg_study_close(&study);
-    EACH(i, sets)
+    EACH(i, cases)
     {
-        open_nodes(&study, "matrix-interleaved.xml", 4, sets[i]);
+        open_nodes(&study, "matrix-interleaved.xml", cases[i].nodes, cases[i].sets);
         near_single(harness_job(&study, "interleaved"), values);
         near_single(harness_job(&study, "interleaved-3"), values);
         rg_study_close(&study);
