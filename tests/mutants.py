@@ -143,6 +143,13 @@ MUTANTS = [
     Mutant("gradients-overwritten-while-they-leave", "allreduce_run.c",
            "if (result == 0 && !overlapped)\n        result = rg_allreduce_settle", "if (0)\n"
            "        result = rg_allreduce_settle", "test_(strategies|allreduce)$"),
+    Mutant("gathered-parameters-still-leave-after-training", "allreduce_shards.c",
+           "return result ? result : rg_allreduce_settle(&shards->gather);", "return result;", "test_left$"),
+    Mutant("last-sums-still-leave-after-training", "allreduce_run.c",
+           "if (outcome == 0 && b == last)", "if (0)", "test_left$"),
+    Mutant("mean-still-leaves-after-training", "allreduce_run.c",
+           '"mean", (int)i, divide, node);\n    return result ? result : rg_allreduce_settle(&node->reduce);',
+           '"mean", (int)i, divide, node);\n    return result;', "test_left$"),
     Mutant("form-of-a-bucket-without-the-one-before", "allreduce_predict.c",
            "done = fmax(done, plan->overlap || plan->shard == 2 ? ready[b] + late : ready[last]) +",
            "done = (plan->overlap || plan->shard == 2 ? ready[b] + late : ready[last]) +", "test_(mixed|formula)$"),
