@@ -136,6 +136,8 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
         rg_run_reduced(task->job, simulate_job, &s, &run);
     else
         simulate_job(&s, task->job, NULL, NULL, &run);
+    if (run.node_count >= RG_RUN_MANY_NODES && !r->per_node && !r->options.trace)
+        RG_ASSERT(rg_run_summarize_nodes(&run) == 0);
     if (run.label[0] == '\0') { /* it ended before its nodes could say whose it is */
         memcpy(run.label, task->run.label, sizeof run.label);
         memcpy(run.kind, task->run.kind, sizeof run.kind);
@@ -164,7 +166,15 @@ static void child(void *arg, int index, int fd)
 
 /* ---- options ---- */
 
-enum { KEY_JOBS = 2000, KEY_RESUME, KEY_SHARD, KEY_MERGE, KEY_FULL, KEY_ENGINE }; /* no letters */
+enum {
+    KEY_JOBS = 2000,
+    KEY_RESUME,
+    KEY_SHARD,
+    KEY_MERGE,
+    KEY_FULL,
+    KEY_ENGINE,
+    KEY_PER_NODE
+}; /* no letters */
 
 static const struct argp_option options[] = {
     {"jobs", KEY_JOBS, "N", 0, "Runs simulated at once (default: the cores)", 0},
@@ -178,6 +188,10 @@ static const struct argp_option options[] = {
     {"full", KEY_FULL, NULL, 0,
      "Simulate every iteration, also where they repeat (numerics skipped) and the rest could be "
      "told from the first",
+     0},
+    {"per-node", KEY_PER_NODE, NULL, 0,
+     "Keep the figures of every node in the result also where there are 1,000 nodes or more, which "
+     "else has quantiles",
      0},
     {"engine", KEY_ENGINE, "auto|simgrid|calendar", 0,
      "What lets simulated time pass: SimGrid, the reference, or a calendar of RingTMP's own, which "
@@ -228,9 +242,9 @@ static void add_part(struct ringsim *r, char *arg, struct argp_state *state)
 static void check_options(const struct ringsim *r, struct argp_state *state)
 {
     const struct rg_options *o = &r->options;
-    if (o->merging &&
-        (o->set_count || o->label_count || o->trace || o->save || o->load || o->check || o->data ||
-         o->timeout_s > 0 || r->resume || r->shards || r->full || r->jobs || r->engine))
+    if (o->merging && (o->set_count || o->label_count || o->trace || o->save || o->load ||
+                       o->check || o->data || o->timeout_s > 0 || r->resume || r->shards ||
+                       r->full || r->jobs || r->engine || r->per_node))
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--merge joins what has run: only parts, --json and --quiet are allowed");
     if (o->merging && (r->part_count == 0 || !o->json))
@@ -265,6 +279,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         break;
     case KEY_FULL:
         r->full = true;
+        break;
+    case KEY_PER_NODE:
+        r->per_node = true;
         break;
     case KEY_ENGINE:
         set_engine(r, arg, state);

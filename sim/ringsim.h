@@ -25,6 +25,7 @@ struct ringsim {
     struct rg_options options;
     int jobs;                  /* --jobs; 0: not given */
     bool full;                 /* --full */
+    bool per_node;             /* --per-node */
     enum rg_sim_engine engine; /* --engine */
     int shard, shards;         /* --shard K/N; 0, 0: all runs */
     bool resume;               /* --resume */

@@ -79,6 +79,12 @@ void rg_run_add_node(struct rg_run *run, const struct rg_run *node);
 /* Once iterations, time_s, samples and per_node are known: what follows from them. */
 void rg_run_derive(struct rg_run *run);
 
+/* Puts quantiles over the nodes (run->spreads) in place of all nodes but those that have the least
+ * or most of something, for runs of so many nodes that nobody reads them one by one. 0 or
+ * RG_ERR_NOMEM. */
+enum { RG_RUN_MANY_NODES = 1000 };
+int rg_run_summarize_nodes(struct rg_run *run);
+
 /* Of `count` intervals between updates, those at each end that are no steady state: filling and
  * draining, as many as there are updates in flight. Where fewer than that would remain between them
  * the run has no steady state (*steady), and none is left out. */

@@ -297,6 +297,50 @@ static void test_wrong_events(void)
     rg_run_free(&run);
 }
 
+static const struct rg_run_spread *spread_of(const struct rg_run *run, const char *figure)
+{
+    for (int i = 0; i < run->spread_count; i++)
+        if (strcmp(run->spreads[i].figure, figure) == 0)
+            return &run->spreads[i];
+    return NULL;
+}
+
+/* Five nodes: seconds 4, 1, 3, 1, 2; memory the same in all; joules that nobody knows. */
+static void test_spreads(void)
+{
+    static const double busy[] = {4, 1, 3, 1, 2};
+    struct rg_run run;
+    rg_run_init(&run);
+    CU_ASSERT_EQUAL_FATAL(rg_run_make_nodes(&run, 5), 0);
+    for (int i = 0; i < 5; i++) {
+        run.per_node[i].busy_s = busy[i];
+        run.per_node[i].memory_bytes = 7;
+        run.per_node[i].bytes_sent = i == 2 ? 9 : 8;
+    }
+    CU_ASSERT_EQUAL(rg_run_summarize_nodes(&run), 0);
+    const struct rg_run_spread *seconds = spread_of(&run, "busy_s"),
+                               *memory = spread_of(&run, "memory_bytes");
+    CU_ASSERT_PTR_NULL(spread_of(&run, "energy_J"));
+    CU_ASSERT_PTR_NULL(spread_of(&run, "rank"));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(seconds);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(memory);
+    CU_ASSERT_EQUAL(seconds->least, 1);
+    CU_ASSERT_EQUAL(seconds->least_rank, 1);
+    CU_ASSERT_EQUAL(seconds->p50, 2);
+    CU_ASSERT_DOUBLE_EQUAL(seconds->p95, 3.8, 1e-15); /* 0.8 of the way from 3 to 4 */
+    CU_ASSERT_EQUAL(seconds->most, 4);
+    CU_ASSERT_EQUAL(seconds->most_rank, 0);
+    CU_ASSERT_EQUAL(memory->least_rank, 0);
+    CU_ASSERT_EQUAL(memory->most_rank, 0);
+    CU_ASSERT_EQUAL(memory->p95, 7);
+    static const int kept[] = {0, 1, 2}; /* 2 has sent the most */
+    CU_ASSERT_EQUAL_FATAL(run.node_count, 3);
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(run.per_node[i].rank, kept[i]);
+    check_round_trip(&run);
+    rg_run_free(&run);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -305,6 +349,7 @@ int main(int argc, char **argv)
         {"numbers read back to the bit", test_numbers_read_back},
         {"any text makes valid json", test_texts_stay_json},
         {"a full disk is noticed", test_full_disk},
+        {"quantiles in place of nodes", test_spreads},
         {"bytes: decode(encode) is the run", test_bytes},
         {"bytes that are cut off are noticed", test_cut_bytes},
         {"bytes that no run has are noticed", test_wrong_bytes},
