@@ -1,6 +1,8 @@
 #include "tests/sim/simulate.h"
 
 #include "base/check.h"
+#include <CUnit/CUnit.h>
+#include <CUnit/TestRun.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,10 +53,14 @@ static _Noreturn void child(const struct rg_sim_options *options, rg_program_fn 
     o.end_s = &out->end_s;
     if (o.engine == RG_SIM_AUTO)
         o.engine = engine_of_test();
+    unsigned failures = CU_get_number_of_failures();
     alarm((unsigned)timeout_s + 1);
     out->result = rg_sim_run(&o, program, arg, out->results, &out->error);
+    bool good = CU_get_number_of_failures() == failures; /* what programs assert counts too */
+    for (CU_pFailureRecord r = good ? NULL : CU_get_failure_list(); r; r = r->pNext)
+        printf("in the simulation: %s:%u: %s\n", r->strFileName, r->uiLineNumber, r->strCondition);
     fflush(NULL);
-    _exit(0);
+    _exit(!good);
 }
 
 int simulate(const struct rg_sim_options *options, rg_program_fn program, void *arg,

@@ -7,9 +7,9 @@
 
 #define SIM_PLATFORM_64 RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml"
 
-/* What rg_sim_run returns, or RG_ERR_INTERNAL if the process crashes or takes longer than
- * timeout_s. What programs write is lost but for shared memory (simulate_share) and results. *error
- * may be NULL; so may results. */
+/* What rg_sim_run returns, or RG_ERR_INTERNAL if the process crashes, an assertion of CUnit fails
+ * in it, or it takes longer than timeout_s. What programs write is lost but for shared memory
+ * (simulate_share) and results. *error may be NULL; so may results. */
 int simulate(const struct rg_sim_options *options, rg_program_fn program, void *arg,
              double timeout_s, int *results, struct rg_error *error);
 
