@@ -90,6 +90,10 @@ static void account(const struct node *n, struct rg_run *own)
     own->late_receives = c->late_receives;
     own->staleness = seen.staleness;
     own->peak_units = seen.peak_units;
+    own->late = (struct rg_run_late){.known = seen.out_of_step,
+                                     .gradients = (uint64_t)seen.gradients,
+                                     .updates = seen.staleness_sum,
+                                     .staleness_mean = NAN};
     if (!n->options->pace)
         return;
     own->paced.known = true;

@@ -104,6 +104,8 @@ void rg_run_derive(struct rg_run *run)
         run->traffic.max_node_bytes = RG_MAX(run->traffic.max_node_bytes, bytes);
     }
     run->formula.c_s = fmax(run->formula.c_s, run->traffic.medium_s / iterations);
+    struct rg_run_late *late = &run->late;
+    late->staleness_mean = late->gradients > 0 ? late->updates / (double)late->gradients : NAN;
     run->sample_J = run->samples > 0 ? run->energy_J.total / (double)run->samples : NAN;
 }
 

@@ -246,23 +246,26 @@ static void tell_extrapolated(const struct rg_result *result, FILE *stream)
                 extrapolated, all);
 }
 
-/* Whose gradients were late, and by how much: what may cost accuracy. */
+/* Whose gradients were late, and by how much: what may cost accuracy. Of the runs of one label, the
+ * one with the oldest. */
 static void tell_stale(const struct rg_result *result, FILE *stream)
 {
     int told = 0;
     for (int i = 0; i < result->run_count; i++) {
-        const struct rg_run *run = &result->runs[i];
-        int64_t most = run->staleness;
+        const struct rg_run *run = &result->runs[i], *most = run;
         bool first = true;
         for (int k = 0; k < result->run_count; k++)
             if (strcmp(result->runs[k].label, run->label) == 0) {
                 first = first && k >= i;
-                most = RG_MAX(most, result->runs[k].staleness);
+                most = result->runs[k].staleness > most->staleness ? &result->runs[k] : most;
             }
-        if (first && most > 0)
-            fprintf(stream, "%s%s %" PRId64,
-                    told++ ? ", " : "\nstale gradients, up to so many updates old: ", run->label,
-                    most);
+        if (!first || most->staleness == 0)
+            continue;
+        fprintf(stream, "%s%s %" PRId64,
+                told++ ? ", " : "\nstale gradients, up to so many updates old: ", run->label,
+                most->staleness);
+        if (most->late.known)
+            fprintf(stream, " (mean %.3g)", most->late.staleness_mean);
     }
     if (told)
         putc('\n', stream);

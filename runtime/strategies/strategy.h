@@ -87,10 +87,14 @@ struct rg_prediction {
 /* Receives ranges of the trained parameters, in order, on rank 0. */
 typedef int (*rg_visit_fn)(void *arg, size_t offset, const float *values, size_t count);
 
-/* What a node saw of its own training, so far. */
+/* What a node saw of its own training, so far; what becomes of it over nodes is said by the rows of
+ * result_fields.def that it goes to. */
 struct rg_observation {
-    int64_t staleness;  /* most updates between reading weights for a gradient and applying it */
-    int64_t peak_units; /* most micro-batches whose activations were held at once */
+    int64_t staleness;    /* most updates between reading weights for a gradient and applying it */
+    int64_t peak_units;   /* most micro-batches whose activations were held at once */
+    bool out_of_step;     /* nodes do not wait for one another: what follows is told, too */
+    int64_t gradients;    /* applied by this node */
+    double staleness_sum; /* of these */
 };
 
 struct rg_strategy {
@@ -114,7 +118,8 @@ struct rg_strategy {
     void (*flows)(const struct rg_job *job, rg_traffic_fn flow, void *arg);
     /* The nodes among which a batch is divided, from *first on; NULL: it is not (see shares.h). */
     int (*sharing)(const struct rg_job *job, int *first);
-    /* Iterations that may be under way at once, at most. NULL: 1. */
+    /* Iterations that may be under way at once, at most: of nodes out of step, one is a clock that
+     * all workers have ended. NULL: 1. */
     int64_t (*under_way)(const struct rg_job *job);
 
     /* A node's part. open allocates everything, loads nothing from the network and sets the initial

@@ -79,8 +79,8 @@ def check_arguments(build):
                  {"8\\ rings\\ of\\ 8"})
             same("keys", complete(build, name, scenario, "--set", "epo"), {"epochs="})
             same("parameters", complete(build, name, scenario, "--set", "server"),
-                 {"server\\ 1+63.consistency=", "server\\ 1+63.servers=",
-                  "server\\ 1+63.shares="})
+                 {"server\\ 1+63." + parameter for parameter in
+                  ("consistency=", "servers=", "shares=", "staleness=", "in-flight=", "own-writes=")})
             has(complete(build, name, "scenarios/iris-3.xml", "--set", "ringtmp."), "ringtmp.in-flight=")
             same("scenarios", complete(build, name, "scenarios/iri"), {"scenarios/iris-3.xml"})
     listed = subprocess.run([os.path.join(build, "ringnode"), "--list"], capture_output=True, text=True).stdout

@@ -71,10 +71,9 @@ static void run(struct left *left, uint64_t seed)
 
 static void try(const struct rg_job *job)
 {
-    struct left untouched = {.job = job};
-    run(&untouched, 1);
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        struct left left = {.job = job, .overwrite = true};
+        struct left untouched = {.job = job}, left = {.job = job, .overwrite = true};
+        run(&untouched, seed);
         run(&left, seed);
         for (int rank = 0; rank < job->nodes; rank++) {
             CU_ASSERT_EQUAL(left.count[rank], untouched.count[rank]);
@@ -85,16 +84,17 @@ static void try(const struct rg_job *job)
                        job->label, (int)seed, rank);
             CU_ASSERT_EQUAL(distance, 0);
             free(left.values[rank]);
+            free(untouched.values[rank]);
         }
     }
-    for (int rank = 0; rank < job->nodes; rank++)
-        free(untouched.values[rank]);
 }
 
 static void parameters_may_be_written_after_training(void)
 {
-    static const char *const files[] = {"matrix.xml", "matrix-allreduce.xml", "matrix-servers.xml"};
-    static const char *const sets[] = {"nodes=3", "nodes=5", "nodes=5 replicas.replicas=5"};
+    static const char *const files[] = {"matrix.xml", "matrix-allreduce.xml", "matrix-servers.xml",
+                                        "matrix-stale.xml"};
+    static const char *const sets[] = {"nodes=3", "nodes=5", "nodes=5 replicas.replicas=5",
+                                       "nodes=5"};
     for (size_t f = 0; f < RG_COUNT(files); f++) {
         struct rg_study study;
         CU_ASSERT_FATAL(harness_open(&study, files[f], sets[f]));

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LEAST = 2, MOST = 5, FILES = 3, JOBS_MOST = 32, SECONDS_A_SEED = 60 };
+enum { LEAST = 2, MOST = 5, FILES = 4, JOBS_MOST = 40, SECONDS_A_SEED = 60 };
 
 static struct rg_study studies[FILES][MOST + 1]; /* by number of nodes */
 
@@ -28,7 +28,7 @@ try {
 static bool open_studies(void)
 {
     static const char *const files[FILES] = {"matrix.xml", "matrix-servers.xml",
-                                             "matrix-interleaved.xml"};
+                                             "matrix-interleaved.xml", "matrix-stale.xml"};
     for (int f = 0; f < FILES; f++)
         for (int nodes = LEAST; nodes <= MOST; nodes++) {
             char sets[80];

@@ -92,6 +92,7 @@ static inline void fill_run(struct rg_run *run)
     run->memory_bytes.total = 6000000;
     run->late_receives = 2;
     run->staleness = 15;
+    run->late = (struct rg_run_late){true, 1000, 1250, 1.25};
     run->peak_units = 16;
     run->extrapolated_iterations = 123456789000;
     run->training = calloc(2, sizeof *run->training);

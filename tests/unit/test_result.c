@@ -39,7 +39,8 @@ static void test_json_structure(void)
         run,
         "label kind params nodes numerics status error sweep iterations samples time_s unsaved "
         "iteration_s formula predicted energy_J energy_source meter sample_J traffic "
-        "memory_bytes late_receives staleness peak_units extrapolated_iterations training final "
+        "memory_bytes late_receives staleness late peak_units extrapolated_iterations training "
+        "final "
         "to_accuracy weights_sha256 per_node ");
     check_keys(json_object_get(run, "iteration_s"), "mean p50 p95 max ");
     check_keys(json_object_get(run, "formula"), "overlap T_A_s c_s bubble predicted_iteration_s "
@@ -50,6 +51,7 @@ static void test_json_structure(void)
     check_keys(json_object_get(run, "energy_J"), "total idle compute network switch ");
     check_keys(json_object_get(run, "traffic"),
                "messages values payload_bytes wire_bytes max_node_bytes ");
+    check_keys(json_object_get(run, "late"), "gradients staleness_mean ");
     check_keys(json_object_get(run, "final"), "loss accuracy classes ");
     json_t *class = json_array_get(json_object_get(json_object_get(run, "final"), "classes"), 1);
     check_keys(class, "name samples accuracy predicted ");

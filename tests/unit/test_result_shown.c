@@ -26,6 +26,7 @@ static void test_table(void)
                                          "3.00 MB",
                                          "does not fit: node 0 needs 2.00 GB",
                                          "failed: a peer was lost",
+                                         "updates old: ring 15 (mean 1.25)",
                                          "a label that i"};
     for (size_t i = 0; i < RG_COUNT(wanted); i++) {
         CU_ASSERT_PTR_NOT_NULL(strstr(text, wanted[i]));

@@ -1,0 +1,58 @@
+/* What servers and workers work out of their plan, each for itself. */
+#include "base/check.h"
+#include "strategies/server_parts.h"
+
+struct rg_shard rg_server_shard(const struct rg_job *job, int server)
+{
+    size_t total = job->network->parameters, j = (size_t)server;
+    size_t m = (size_t)rg_server_plan(job)->servers, each = total / m, more = total % m;
+    return (struct rg_shard){each * j + RG_MIN(j, more), each + (j < more)};
+}
+
+/* In waves of at least as many as there are servers, each server beginning a wave with another
+ * worker, so that no two serve the same one at a time. */
+void rg_server_order(const struct rg_server_plan *plan, int server, int *order)
+{
+    int workers = plan->workers, waves = RG_MAX(workers / plan->servers, 1), n = 0;
+    for (int wave = 0; wave < waves; wave++) {
+        int first = rg_share_first(workers, waves, wave), size = rg_share(workers, waves, wave);
+        for (int t = 0; t < size; t++)
+            order[n++] = first + (server + t) % size;
+    }
+    RG_ASSERT(n == workers);
+}
+
+int rg_server_forward(struct rg_server_node *node, int64_t clock)
+{
+    int worker = node->w->rank - node->plan->servers, k = node->plan->workers;
+    return rg_replica_forward(&node->replica, clock, rg_job_share_first(node->job, k, worker),
+                              rg_job_share(node->job, k, worker), -1);
+}
+
+int64_t rg_server_clocks(const struct rg_server_plan *plan)
+{
+    return plan->consistency == RG_ASYNC ? 0 : plan->ahead + 1;
+}
+
+int64_t rg_server_vectors(const struct rg_server_plan *plan)
+{
+    return plan->ahead == 0 ? 3 : 1 + rg_server_clocks(plan) + plan->workers;
+}
+
+int rg_server_pulled(const struct rg_server_plan *plan)
+{
+    return plan->ahead == 0 ? 1 : plan->in_flight;
+}
+
+/* One is filled while another leaves; own writes are those of the clocks that may not be in what is
+ * read, and the one under way. */
+int rg_server_gradients(const struct rg_server_plan *plan)
+{
+    int own = plan->own_writes ? (int)plan->ahead + 1 : 1;
+    return plan->ahead == 0 ? 1 : RG_MAX(own, RG_MIN(plan->in_flight, 2));
+}
+
+struct rg_cost rg_server_copy_cost(size_t count)
+{
+    return (struct rg_cost){.bytes = 2 * sizeof(float) * (double)count, .calls = 1};
+}

@@ -1,0 +1,256 @@
+/* The closed forms of parameter_server. */
+#include "base/check.h"
+#include "base/sizes.h"
+#include "collectives/collectives.h"
+#include "strategies/server_parts.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { SMALL = 8 }; /* bytes of an ASK, and of a VERSION */
+
+static bool in_step(const struct rg_job *job)
+{
+    return rg_server_plan(job)->ahead == 0;
+}
+
+static const struct rg_board *server_board(const struct rg_job *job, int server)
+{
+    return job->boards[server];
+}
+
+static const struct rg_board *worker_board(const struct rg_job *job, int worker)
+{
+    return job->boards[rg_server_plan(job)->servers + worker];
+}
+
+/* ---- memory and traffic ---- */
+
+uint64_t rg_server_memory(const struct rg_job *job, int rank)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    if (rank < plan->servers) {
+        uint64_t count = rg_server_shard(job, rank).count;
+        return rg_size_plus(
+            rg_size_times((1 + (uint64_t)rg_server_vectors(plan)) * sizeof(float), count),
+            rg_update_memory(job, count));
+    }
+    uint64_t more = (uint64_t)(rg_server_pulled(plan) + rg_server_gradients(plan) - 2);
+    return rg_size_plus(
+        rg_replica_memory(job, rg_job_share(job, plan->workers, rank - plan->servers)),
+        rg_size_times(more * sizeof(float), job->network->parameters));
+}
+
+/* Of a pair each way, in an iteration: a shard, out of step with a small message before it. */
+static struct rg_load load_of(const struct rg_job *job, int server)
+{
+    uint64_t bytes = sizeof(float) * (uint64_t)rg_server_shard(job, server).count;
+    return in_step(job) ? (struct rg_load){.messages = 1, .payload = bytes}
+                        : (struct rg_load){.messages = 2, .payload = bytes + SMALL};
+}
+
+void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
+{
+    int m = rg_server_plan(job)->servers;
+    for (int j = 0; j < m; j++) {
+        struct rg_load load = load_of(job, j);
+        for (int rank = m; rank < job->nodes; rank++) {
+            flow(arg, &(struct rg_traffic){j, rank, load.messages, load.payload});
+            flow(arg, &(struct rg_traffic){rank, j, load.messages, load.payload});
+        }
+    }
+}
+
+/* ---- computing ---- */
+
+static double copy_s(const struct rg_job *job, int server)
+{
+    struct rg_cost cost = rg_server_copy_cost(rg_server_shard(job, server).count);
+    const struct rg_work work = {.cost = &cost, .count = 1};
+    return rg_board_seconds(server_board(job, server), &work, job->threads);
+}
+
+static double add_s(const struct rg_job *job, int server)
+{
+    return rg_add_s(server_board(job, server), job->threads, rg_server_shard(job, server).count);
+}
+
+static double update_s(const struct rg_job *job, int server)
+{
+    return rg_update_s(job, server_board(job, server), rg_server_shard(job, server).count);
+}
+
+/* All pushes of a clock. Out of step what is sent is copied, once an update or once an answer,
+ * whichever is fewer. */
+static double server_s(const struct rg_job *job, int server)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    if (plan->consistency == RG_ASYNC && !in_step(job))
+        return plan->workers * (update_s(job, server) + copy_s(job, server));
+    double seconds = (plan->workers - 1) * add_s(job, server) + update_s(job, server);
+    return in_step(job) ? seconds : seconds + copy_s(job, server);
+}
+
+static double worker_s(const struct rg_job *job, int worker)
+{
+    const struct rg_board *board = worker_board(job, worker);
+    int n = rg_job_share(job, rg_server_plan(job)->workers, worker);
+    double seconds = rg_replica_forward_s(job, board, n);
+    for (int l = 0; l < job->network->layer_count; l++)
+        seconds += rg_replica_backward_s(job, board, n, l);
+    return seconds;
+}
+
+/* As the worker before it? Of most, nothing new is to be worked out. */
+static bool as_before(const struct rg_job *job, int worker)
+{
+    int k = rg_server_plan(job)->workers;
+    return worker > 0 && worker_board(job, worker) == worker_board(job, worker - 1) &&
+           rg_job_share(job, k, worker) == rg_job_share(job, k, worker - 1);
+}
+
+/* Of all workers; the caller frees. */
+static double *workers_s(const struct rg_job *job)
+{
+    int k = rg_server_plan(job)->workers;
+    double *seconds = calloc((size_t)k, sizeof *seconds);
+    RG_ASSERT(seconds);
+    for (int i = 0; i < k; i++)
+        seconds[i] = as_before(job, i) ? seconds[i - 1] : worker_s(job, i);
+    return seconds;
+}
+
+/* ---- out of step ---- */
+
+static double push_s(const struct rg_job *job, int server, int worker)
+{
+    uint64_t bytes = sizeof(float) * rg_server_shard(job, server).count;
+    return rg_board_hop_to_s(worker_board(job, worker), server_board(job, server), bytes);
+}
+
+/* All answers of a clock, one after the other. A copy is made while the port has nothing to do: of
+ * every update, or of every answer if those are fewer. */
+static double answers_s(const struct rg_job *job, int server)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    const struct rg_board *board = server_board(job, server);
+    double seconds = copy_s(job, server) * (plan->consistency == RG_ASYNC ? plan->workers : 1);
+    for (int i = 0; i < plan->workers; i++)
+        seconds +=
+            rg_board_send_s(board, worker_board(job, i), SMALL) + rg_server_pull_s(job, server, i);
+    return seconds;
+}
+
+/* From one ask of a worker to its next where nobody else is in the way: a shard there, its work,
+ * the gradient back, which is added before the next ask is answered. Of workers alike each waits
+ * for the update, too, be it as the last to push or behind another who is. */
+static double round_s(const struct rg_job *job, int worker, double compute)
+{
+    double there = 0, back = 0;
+    for (int j = 0; j < rg_server_plan(job)->servers; j++) {
+        const struct rg_board *s = server_board(job, j), *w = worker_board(job, worker);
+        bool async = rg_server_plan(job)->consistency == RG_ASYNC;
+        bool alone = rg_server_plan(job)->workers == 1;
+        double taken = update_s(job, j) + copy_s(job, j) + (async || alone ? 0 : add_s(job, j));
+        there = fmax(there, rg_board_send_s(s, w, SMALL) + rg_server_pull_s(job, j, worker));
+        back = fmax(back, push_s(job, j, worker) + fmax(taken, rg_board_send_s(w, s, SMALL)));
+    }
+    return fmax(there, rg_server_worker_port_s(job, worker)) + compute +
+           fmax(back, rg_server_worker_port_s(job, worker));
+}
+
+/* The pace of whatever is busy all the time: a port, a server, a worker, or the way there and back.
+ * Nobody is ahead of the slowest worker for ever. */
+static double out_of_step_s(const struct rg_job *job, const double *compute,
+                            const struct rg_prediction *p)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    double pace = fmax(p->c_s, p->T_A_s);
+    for (int j = 0; j < plan->servers; j++)
+        pace = fmax(pace, answers_s(job, j));
+    for (int i = 0; i < plan->workers; i++)
+        if (i == 0 || !as_before(job, i))
+            pace = fmax(pace, round_s(job, i, compute[i]) / plan->in_flight);
+    return pace;
+}
+
+static bool alike(const struct rg_job *job)
+{
+    for (int i = 1; i < rg_server_plan(job)->workers; i++)
+        if (worker_board(job, i) != worker_board(job, i - 1))
+            return false;
+    return true;
+}
+
+static const char *why_out_of_step(const struct rg_job *job)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    if (plan->servers > 1)
+        return "several servers meet at a worker";
+    if (job->boards[0]->port_bus_rate > 0)
+        return "pulls and pushes share the server's bus";
+    if (!alike(job))
+        return "workers of several speeds are out of step";
+    return plan->in_flight > 1 ? "a worker's clocks in flight share its port" : NULL;
+}
+
+/* ---- all of it ---- */
+
+static bool shares_directions(const struct rg_job *job)
+{
+    bool any = false;
+    for (int rank = 0; rank < job->nodes; rank++)
+        any = any || job->boards[rank]->port_bus_rate > 0 || job->boards[rank]->shared_medium;
+    return any;
+}
+
+/* Busiest processor and port. */
+static void add_loads(const struct rg_job *job, const double *compute, struct rg_prediction *p)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    uint64_t k = (uint64_t)plan->workers;
+    struct rg_load all = {0};
+    for (int j = 0; j < plan->servers; j++) {
+        struct rg_load load = load_of(job, j);
+        all.messages += load.messages;
+        all.payload += load.payload;
+        p->T_A_s = fmax(p->T_A_s, server_s(job, j));
+        p->c_s = fmax(p->c_s, rg_board_both_ways_s(server_board(job, j), k * load.messages,
+                                                   k * load.payload));
+    }
+    for (int i = 0; i < plan->workers; i++) {
+        p->T_A_s = fmax(p->T_A_s, compute[i]);
+        p->c_s =
+            fmax(p->c_s, rg_board_both_ways_s(worker_board(job, i), all.messages, all.payload));
+    }
+    p->messages = 2 * k * all.messages;
+    p->values = 2 * k * job->network->parameters;
+    p->payload_bytes = 2 * k * all.payload;
+}
+
+static void predict_in_step(const struct rg_job *job, const double *compute,
+                            struct rg_prediction *p)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    struct rg_server_dates dates = rg_server_in_step_dates(job, compute);
+    p->iteration_s = dates.end;
+    p->told = plan->servers == 1;
+    if (plan->workers % plan->servers != 0)
+        p->holds = "several servers meet at a worker";
+    else if (dates.overlap > 0.05 * dates.end && shares_directions(job))
+        p->holds = "pulls and pushes slow one another";
+}
+
+void rg_server_predict(const struct rg_job *job, struct rg_prediction *p)
+{
+    double *compute = workers_s(job);
+    add_loads(job, compute, p);
+    p->overlap = !in_step(job);
+    if (in_step(job)) {
+        predict_in_step(job, compute, p);
+    } else {
+        p->iteration_s = out_of_step_s(job, compute, p);
+        p->holds = why_out_of_step(job);
+    }
+    free(compute);
+    rg_predict_memory(job, p);
+}

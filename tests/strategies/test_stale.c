@@ -1,0 +1,440 @@
+/* Parameter servers whose workers are out of step: what equals what to the bit, bounds of staleness
+ * whatever the timing, accounts against closed forms, and who is served. RG_SEEDS=FIRST:COUNT in
+ * the environment says which seeds the bounds are tried on. */
+#include "base/check.h"
+#include "models/blas.h"
+#include "strategies/harness.h"
+#include "strategies/server_parts.h"
+#include "support/suite.h"
+#include <math.h>
+#include <stdlib.h>
+
+#define EACH(i, array) for (size_t i = 0; i < RG_COUNT(array); i++)
+
+static void open_with(struct rg_study *study, int nodes, const char *sets)
+{
+    char all[300];
+    snprintf(all, sizeof all, "nodes=%d %s", nodes, sets);
+    CU_ASSERT_FATAL(harness_open(study, "matrix-stale.xml", all));
+}
+
+static void run_ok(const struct rg_job *job, const struct harness_options *options,
+                   struct rg_run *run)
+{
+    CU_ASSERT_EQUAL(harness_run(job, options, run, NULL), 0);
+    if (run->status != RG_RUN_OK)
+        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
+    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
+}
+
+static void same_digest(const struct rg_study *study, const char *a, const char *b)
+{
+    struct rg_run one, other;
+    run_ok(harness_job(study, a), &(struct harness_options){.seed = 1}, &one);
+    run_ok(harness_job(study, b), &(struct harness_options){.seed = 2, .jitter = 0.5}, &other);
+    CU_ASSERT_EQUAL(strlen(one.weights_sha256), 64);
+    CU_ASSERT_STRING_EQUAL(one.weights_sha256, other.weights_sha256);
+    rg_run_free(&one);
+    rg_run_free(&other);
+}
+
+/* ---- identities ---- */
+
+static void no_staleness_is_in_step(void)
+{
+    static const struct {
+        int nodes;
+        const char *sets;
+    } cases[] = {{2, "optimizer=adam learning-rate=0.01 bounded-4.own-writes=no"},
+                 {3, "optimizer=sgd"},
+                 {5, "ssp.servers=2 bounded.servers=2 bsp.servers=2"},
+                 {8, "clip=0.1 rate-ramp=5 ssp-ahead.own-writes=no bounded-4.own-writes=no"}};
+    EACH(i, cases)
+    {
+        struct rg_study study;
+        char sets[200];
+        snprintf(sets, sizeof sets, "%s ssp.staleness=0 bounded.staleness=0", cases[i].sets);
+        open_with(&study, cases[i].nodes, sets);
+        same_digest(&study, "bsp", "ssp");
+        same_digest(&study, "bsp", "bounded");
+        rg_study_close(&study);
+    }
+}
+
+/* With one clock in flight: what it pushed is in what it asks for next. */
+static void one_worker_is_single(void)
+{
+    static const char *const labels[] = {"ssp", "ssp-3", "bounded", "async"};
+    static const char *const optimizers[] = {"sgd", "momentum", "adam learning-rate=0.01"};
+    EACH(o, optimizers)
+    for (int servers = 1; servers <= 3; servers += 2) {
+        struct rg_study study;
+        char sets[260];
+        snprintf(sets, sizeof sets,
+                 "optimizer=%s bsp.servers=%d ssp.servers=%d ssp-3.servers=%d bounded.servers=%d "
+                 "async.servers=%d bounded.in-flight=1 ssp.own-writes=auto "
+                 "bounded-4.own-writes=no",
+                 optimizers[o], servers, servers, servers, servers, servers);
+        open_with(&study, servers + 1, sets);
+        EACH(i, labels)
+        same_digest(&study, "bsp", labels[i]);
+        rg_study_close(&study);
+    }
+}
+
+/* With more in flight it reads old parameters, and adds what they lack: with SGD to the bit. */
+static void own_writes_make_up_for_what_is_in_flight(void)
+{
+    for (int servers = 1; servers <= 3; servers += 2) {
+        struct rg_study study;
+        char sets[200];
+        snprintf(sets, sizeof sets,
+                 "optimizer=sgd rate-ramp=7 bsp.servers=%d ssp-ahead.servers=%d "
+                 "bounded-4.servers=%d",
+                 servers, servers, servers);
+        open_with(&study, servers + 1, sets);
+        same_digest(&study, "bsp", "ssp-ahead");
+        same_digest(&study, "bsp", "bounded-4");
+        struct rg_run run;
+        run_ok(harness_job(&study, "bounded-4"), &(struct harness_options){.seed = 2}, &run);
+        CU_ASSERT(run.staleness >= 1);
+        rg_run_free(&run);
+        rg_study_close(&study);
+    }
+}
+
+/* ---- accounts ---- */
+
+static void account_equals_forms(const struct rg_job *job)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    struct rg_prediction p = {0};
+    struct rg_run run;
+    uint64_t iterations = (uint64_t)job->iterations;
+    job->strategy->predict(job, &p);
+    run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
+    CU_ASSERT_EQUAL(run.traffic.messages, p.messages * iterations);
+    CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
+    CU_ASSERT_EQUAL(run.traffic.payload_bytes, p.payload_bytes * iterations);
+    CU_ASSERT_EQUAL(run.memory_bytes.max_node, p.memory_bytes);
+    uint64_t pairs = (uint64_t)plan->workers * (uint64_t)plan->servers;
+    bool stale = plan->ahead > 0;
+    CU_ASSERT_EQUAL(p.messages, (stale ? 4 : 2) * pairs);
+    CU_ASSERT_EQUAL(p.values, 2 * (uint64_t)plan->workers * job->network->parameters);
+    CU_ASSERT_EQUAL(p.payload_bytes, 4 * p.values + (stale ? 16 * pairs : 0));
+    CU_ASSERT_EQUAL(run.late.known, stale);
+    CU_ASSERT_EQUAL(run.late.gradients, stale ? pairs * iterations : 0);
+    for (int rank = 0; rank < job->nodes; rank++) {
+        uint64_t kept = rank >= plan->servers ? (uint64_t)job->data->train : 0;
+        uint64_t samples = kept * (4 * job->data->inputs + 1 + 4);
+        uint64_t tests = rank == 0 ? (uint64_t)job->data->test * (4 * job->data->inputs + 1) : 0;
+        CU_ASSERT_EQUAL(run.per_node[rank].memory_bytes,
+                        job->strategy->memory(job, rank) + samples + tests);
+    }
+    rg_run_free(&run);
+}
+
+static void accounts_equal_forms(void)
+{
+    static const struct {
+        int nodes;
+        const char *sets;
+    } cases[] = {{2, ""}, {3, "ssp.servers=2"}, {5, "async.servers=3 bounded.servers=2"}, {9, ""}};
+    EACH(i, cases)
+    {
+        struct rg_study study;
+        open_with(&study, cases[i].nodes, cases[i].sets);
+        for (int k = 0; k < study.job_count; k++)
+            account_equals_forms(&study.jobs[k]);
+        rg_study_close(&study);
+    }
+}
+
+/* In vectors of a shard: what is sent, s + 1 sums and a push of each worker beside parameters and
+ * momentum. A worker's own writes are s gradients more; asks ahead are parameters, and one gradient
+ * that leaves while another is made. */
+static void memory_is_that_of_the_paper(void)
+{
+    static const struct {
+        const char *label;
+        uint64_t server, worker;
+    } want[] = {{"bsp", 5, 2},
+                {"ssp", 2 + 1 + 2 + 4, 2 + 1},
+                {"ssp-3", 3 + 4 + 4, 2},
+                {"ssp-ahead", 3 + 3 + 4, 2 + 2 + 2},
+                {"bounded", 3 + 2 + 4, 2 + 1 + 1},
+                {"bounded-4", 3 + 5 + 4, 2 + 3 + 4},
+                {"async", 3 + 4, 2},
+                {"async-ahead", 3 + 4, 2 + 1 + 1}};
+    struct rg_study study;
+    open_with(&study, 5, "");
+    const struct rg_job *bsp = harness_job(&study, "bsp");
+    uint64_t vector = 4 * bsp->network->parameters;
+    EACH(i, want)
+    {
+        const struct rg_job *job = harness_job(&study, want[i].label);
+        uint64_t beside = bsp->strategy->memory(bsp, 1) - 2 * vector;
+        CU_ASSERT_EQUAL(job->strategy->memory(job, 0), want[i].server * vector);
+        CU_ASSERT_EQUAL(job->strategy->memory(job, 1), want[i].worker * vector + beside);
+    }
+    rg_study_close(&study);
+}
+
+/* ---- bounds ---- */
+
+static void seeds(uint64_t *first, uint64_t *count)
+{
+    const char *text = getenv("RG_SEEDS");
+    unsigned long long a = 0, b = 12;
+    if (text && sscanf(text, "%llu:%llu", &a, &b) != 2)
+        printf("RG_SEEDS=%s is not FIRST:COUNT\n", text);
+    *first = a;
+    *count = b;
+}
+
+/* Servers assert that no answer is farther back than the bound allows; what is measured when pushes
+ * are applied is no more, and the mean no more than the largest. Every push is applied once. */
+static void staleness_is_bounded(void)
+{
+    static const int nodes[] = {2, 3, 5, 9};
+    uint64_t first, count;
+    seeds(&first, &count);
+    EACH(n, nodes)
+    {
+        struct rg_study study;
+        open_with(&study, nodes[n], nodes[n] == 9 ? "ssp.servers=2 async.servers=3" : "");
+        for (uint64_t seed = first; seed < first + count; seed++) {
+            const struct rg_job *job = &study.jobs[seed % (uint64_t)study.job_count];
+            const struct rg_server_plan *plan = rg_server_plan(job);
+            struct rg_run run;
+            run_ok(job,
+                   &(struct harness_options){.seed = seed,
+                                             .jitter = (double)(seed % 4) * 3,
+                                             .free_transfers = seed % 5 == 4},
+                   &run);
+            if (plan->consistency != RG_ASYNC)
+                CU_ASSERT(run.staleness <= plan->ahead);
+            if (plan->ahead > 0) {
+                CU_ASSERT(run.late.staleness_mean <= (double)run.staleness);
+                CU_ASSERT_EQUAL(run.late.gradients, (uint64_t)plan->workers *
+                                                        (uint64_t)plan->servers *
+                                                        (uint64_t)job->iterations);
+            }
+            rg_run_free(&run);
+        }
+        rg_study_close(&study);
+    }
+}
+
+/* A worker in four is slow: the others go ahead as far as they may, and no farther. */
+static void a_bound_is_reached(void)
+{
+    static const struct {
+        const char *label;
+        int64_t least, most;
+    } want[] = {{"ssp", 1, 1}, {"ssp-3", 2, 3}, {"bounded-4", 3, 4}, {"async", 5, 1000}};
+    struct rg_study study;
+    open_with(&study, 5, "");
+    EACH(i, want)
+    {
+        struct rg_job slow = *harness_job(&study, want[i].label);
+        struct rg_board board = *slow.boards[0];
+        const struct rg_board *boards[5] = {slow.boards[0], slow.boards[0], slow.boards[0],
+                                            slow.boards[0], &board};
+        struct rg_run run;
+        board.gemm_rate /= 50;
+        board.gemm_rate_all /= 50;
+        board.vector_rate /= 50;
+        board.memory_rate /= 50;
+        board.memory_rate_all /= 50;
+        board.call_s *= 50;
+        slow.boards = boards;
+        run_ok(&slow, &(struct harness_options){.seed = 3}, &run);
+        if (run.staleness < want[i].least || run.staleness > want[i].most)
+            printf("%s: staleness %ld\n", want[i].label, (long)run.staleness);
+        CU_ASSERT(run.staleness >= want[i].least && run.staleness <= want[i].most);
+        rg_run_free(&run);
+    }
+    rg_study_close(&study);
+}
+
+/* ---- every push, once ---- */
+
+/* Of the way from `start` to `end`, what `values` have behind them in its direction. */
+static double share_of_way(const float *start, const float *end, const float *values, size_t count)
+{
+    double along = 0, whole = 0;
+    for (size_t i = 0; i < count; i++) {
+        double way = (double)end[i] - start[i];
+        along += way * ((double)values[i] - start[i]);
+        whole += way * way;
+    }
+    return along / whole;
+}
+
+/* With steps so small that old gradients are as good as new ones, parameters go as far as those in
+ * step do. A push of 120 too few or too many would be off by most of a percent. */
+static void small_steps_go_as_far(void)
+{
+    struct rg_study study;
+    open_with(&study, 5, "optimizer=sgd learning-rate=0.0005");
+    const struct rg_job *bsp = harness_job(&study, "bsp");
+    size_t count = bsp->network->parameters;
+    float *start = calloc(count, sizeof *start);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(start);
+    CU_ASSERT_EQUAL(rg_network_init(bsp->network, 0, bsp->network->layer_count, bsp->seed, start),
+                    0);
+    float *end = harness_parameters(bsp, &(struct harness_options){.seed = 1}, NULL);
+    for (int i = 0; i < study.job_count; i++) {
+        const struct harness_options options = {.seed = 2, .jitter = 2};
+        float *values = harness_parameters(&study.jobs[i], &options, NULL);
+        double share = share_of_way(start, end, values, count);
+        if (!(fabs(share - 1) < 2e-3))
+            printf("%s: %g of the way\n", study.jobs[i].label, share);
+        CU_ASSERT(fabs(share - 1) < 2e-3);
+        free(values);
+    }
+    free(end);
+    free(start);
+    rg_study_close(&study);
+}
+
+/* ---- service ---- */
+
+/* Eight workers whose computing takes as long as a shard's transfer, and nobody is bound: by rank
+ * alone the last ones got nothing while the first ended their epoch. */
+static void nobody_starves(void)
+{
+    enum { WORKERS = 8 };
+    struct rg_study study;
+    struct rg_run run;
+    open_with(&study, WORKERS + 1, "iterations=10 async.in-flight=2");
+    run_ok(harness_job(&study, "async"), &(struct harness_options){.seed = 1, .trace = true}, &run);
+    const struct rg_trace *trace = run.per_node[0].trace;
+    int answers[WORKERS] = {0}, total = 0;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(trace);
+    for (uint64_t i = 0; i < trace->count; i++) {
+        const struct rg_trace_event *event = &trace->events[i];
+        if (event->kind != RG_TRACE_SEND || event->tag != RG_TAG_PULL)
+            continue;
+        int least = answers[0], most = 0;
+        answers[event->peer - 1]++;
+        total++;
+        for (int k = 0; k < WORKERS; k++) {
+            least = RG_MIN(least, answers[k]);
+            most = RG_MAX(most, answers[k]);
+        }
+        CU_ASSERT(most - least <= 2);
+    }
+    CU_ASSERT_EQUAL(total, 10 * WORKERS);
+    rg_run_free(&run);
+    rg_study_close(&study);
+}
+
+/* ---- a stop in the middle of an epoch ---- */
+
+struct stopped {
+    const struct rg_job *job;
+    int64_t last;
+};
+
+static int stop_at(void *arg, struct rg_world *w, int64_t i)
+{
+    const struct stopped *stopped = arg;
+    (void)w;
+    return i == stopped->last;
+}
+
+/* Whoever is told to stop comes back with nothing in flight, and the next epoch goes on. */
+static int train_twice(struct rg_world *w, void *arg)
+{
+    const struct stopped *stopped = arg;
+    const struct rg_job *job = stopped->job;
+    void *state = NULL;
+    w->mem = rg_mem_new(RG_MEM_REAL);
+    int result = job->strategy->open(w, job, NULL, &state);
+    if (result == 0)
+        result = rg_clock_start(w);
+    if (result == 0)
+        result = job->strategy->train(state, 0, job->iterations_per_epoch);
+    CU_ASSERT_EQUAL(result, 1);
+    CU_ASSERT_EQUAL(w->iterations, stopped->last + 1);
+    if (result == 1)
+        result = rg_barrier(w);
+    if (result == 0)
+        result = job->strategy->train(state, job->iterations_per_epoch, job->iterations_per_epoch);
+    CU_ASSERT_EQUAL(w->iterations, 2 * job->iterations_per_epoch);
+    job->strategy->close(state);
+    rg_mem_free(w->mem);
+    return result;
+}
+
+static void stops_leave_nothing_in_flight(void)
+{
+    struct rg_study study;
+    open_with(&study, 5, "async-ahead.in-flight=8 ssp-ahead.in-flight=8 bounded.servers=2");
+    for (int i = 0; i < study.job_count; i++)
+        for (int64_t last = 0; last < 9; last += 4) {
+            struct stopped stopped = {&study.jobs[i], last};
+            int results[5];
+            const struct rg_mem_world_options world = {.size = 5,
+                                                       .seed = (uint64_t)last,
+                                                       .byte_s = 1e-8,
+                                                       .rate = 1e9,
+                                                       .compute_jitter = 1,
+                                                       .iteration = stop_at,
+                                                       .iteration_arg = &stopped};
+            CU_ASSERT_EQUAL(rg_mem_world_run(&world, train_twice, &stopped, results), 0);
+            for (int rank = 0; rank < 5; rank++)
+                CU_ASSERT_EQUAL(results[rank], 0);
+        }
+    rg_study_close(&study);
+}
+
+/* ---- bad input ---- */
+
+static void what_does_not_fit_is_refused(void)
+{
+    static const char *const cases[][2] = {
+        {"bsp.staleness=1", "staleness=\"1\" is for consistency=\"ssp\" and \"bounded-delay\""},
+        {"async.staleness=3", "staleness=\"3\" is for"},
+        {"bsp.in-flight=2", "in-flight=\"2\" is for the other consistencies"},
+        {"ssp.in-flight=9", "1 to 8"},
+        {"async.own-writes=yes", "own-writes=\"yes\" is for consistency=\"ssp\""},
+        {"bounded.consistency=bounded", "bsp, ssp, bounded-delay and async are allowed"},
+        {"clip=1", "own-writes=\"yes\" is for optimizer=\"sgd\" and \"momentum\" without clip"}};
+    EACH(i, cases)
+    {
+        char nodes[] = "nodes=5", set[64], *list[] = {nodes, set};
+        struct rg_study study;
+        struct rg_error e = {0};
+        snprintf(set, sizeof set, "%s", cases[i][0]);
+        int result = rg_study_open(RG_SOURCE_DIR "/tests/data/matrix-stale.xml", list, 2, NULL, 0,
+                                   &study, &e);
+        CU_ASSERT_EQUAL(result, RG_ERR_INVALID);
+        if (!strstr(e.text, cases[i][1]))
+            printf("%s: %s\n", set, e.text);
+        CU_ASSERT_PTR_NOT_NULL(strstr(e.text, cases[i][1]));
+        if (result == 0)
+            rg_study_close(&study);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"no staleness is bsp", no_staleness_is_in_step},
+        {"one worker is single", one_worker_is_single},
+        {"own writes make up for what is in flight", own_writes_make_up_for_what_is_in_flight},
+        {"traffic and memory equal the closed forms", accounts_equal_forms},
+        {"memory is that of the paper", memory_is_that_of_the_paper},
+        {"staleness is bounded", staleness_is_bounded},
+        {"a bound is reached", a_bound_is_reached},
+        {"small steps go as far", small_steps_go_as_far},
+        {"nobody starves", nobody_starves},
+        {"stops leave nothing in flight", stops_leave_nothing_in_flight},
+        {"what does not fit is refused", what_does_not_fit_is_refused},
+    };
+    rg_blas_setup(argv);
+    return suite_main("stale", tests, sizeof tests / sizeof *tests, argc, argv);
+}
