@@ -9,8 +9,9 @@ uint64_t rg_reduce_node_memory(const struct rg_job *job, int rank)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     int samples = rg_local_samples(job, rank, 0);
-    uint64_t replica =
-        plan->shard == 2 ? rg_replica_memory_bare(job, samples) : rg_replica_memory(job, samples);
+    uint64_t replica = plan->shard == 3   ? rg_replica_memory_empty(job, samples)
+                       : plan->shard == 2 ? rg_replica_memory_bare(job, samples)
+                                          : rg_replica_memory(job, samples);
     uint64_t update =
         plan->shard ? rg_shards_memory(job, rank) : rg_update_memory(job, job->network->parameters);
     return rg_size_plus(
@@ -93,9 +94,19 @@ static double compute_seconds(const struct rg_job *job, int rank, double before_
     for (int b = 0; b < rg_reduce_plan(job)->buckets; b++)
         seconds += rg_allreduce_adds_s(rg_reduce_plan(job)->how, board, job->threads, job->nodes,
                                        rank, rg_bucket_count(job, b));
-    for (int b = 0; b < rg_reduce_plan(job)->buckets && rg_reduce_plan(job)->shard == 2; b++)
-        seconds += rg_shards_keep_s(job, rank, b);
+    int copies = RG_MAX(2 * rg_reduce_plan(job)->shard - 3, 0); /* kept; and before two gathers */
+    for (int b = 0; b < rg_reduce_plan(job)->buckets && copies > 0; b++)
+        seconds += copies * rg_shards_keep_s(job, rank, b);
     return seconds + after_sums(job, rank);
+}
+
+/* A node's chunk of a bucket copied, by the slowest. */
+static double keep_seconds(const struct rg_job *job, int b)
+{
+    double keep = 0;
+    for (int rank = 0; rank < job->nodes; rank++)
+        keep = fmax(keep, rg_shards_keep_s(job, rank, b));
+    return keep;
 }
 
 /* Summing a bucket, and with shards what is kept of it; and gathering its parameters. */
@@ -103,21 +114,91 @@ static double bucket_seconds(const struct rg_job *job, int b)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     size_t count = rg_bucket_count(job, b);
-    double keep = 0;
-    for (int rank = 0; rank < job->nodes && plan->shard == 2; rank++)
-        keep = fmax(keep, rg_shards_keep_s(job, rank, b));
+    double keep = plan->shard >= 2 ? keep_seconds(job, b) : 0;
     return plan->shard
                ? rg_reduce_scatter_seconds(job->boards, 1, job->threads, job->nodes, count) + keep
                : rg_allreduce_seconds(plan->how, job->boards, 1, job->threads, job->nodes, count);
+}
+
+static double gather_bucket_seconds(const struct rg_job *job, int b)
+{
+    return rg_all_gather_seconds(job->boards, 1, job->threads, job->nodes, rg_bucket_count(job, b));
 }
 
 static double gather_seconds(const struct rg_job *job)
 {
     double seconds = 0;
     for (int b = 0; b < rg_reduce_plan(job)->buckets && rg_reduce_plan(job)->shard; b++)
-        seconds += rg_all_gather_seconds(job->boards, 1, job->threads, job->nodes,
-                                         rg_bucket_count(job, b));
+        seconds += gather_bucket_seconds(job, b);
     return seconds;
+}
+
+/* ---- shard 3 ---- */
+
+/* What a use of a bucket computes, on the slowest node; the first use comes behind the loading, the
+ * loss behind the last of forward: one sum with it. */
+static double use_seconds(const struct rg_job *job, int use)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    int b = rg_bucket_used(plan, use);
+    double most = 0;
+    for (int rank = 0; rank < job->nodes; rank++) {
+        const struct rg_board *board = job->boards[rank];
+        int n = rg_job_share(job, job->nodes, rank);
+        double seconds = 0;
+        if (as_before(job, rank))
+            continue;
+        for (int l = plan->cut[b + 1]; l < plan->cut[b]; l++)
+            seconds += use < plan->buckets ? rg_replica_forward_layer_s(job, board, n, l)
+                                           : rg_replica_backward_s(job, board, n, l);
+        most = fmax(most, seconds);
+    }
+    return most;
+}
+
+/* Loading and loss, on the slowest node. */
+static double beside_seconds(const struct rg_job *job)
+{
+    double most = 0;
+    for (int rank = 0; rank < job->nodes; rank++) {
+        int n = rg_job_share(job, job->nodes, rank);
+        if (as_before(job, rank))
+            continue;
+        double seconds = rg_replica_forward_s(job, job->boards[rank], n);
+        for (int l = 0; l < job->network->layer_count; l++)
+            seconds -= rg_replica_forward_layer_s(job, job->boards[rank], n, l);
+        most = fmax(most, seconds);
+    }
+    return most;
+}
+
+/* As allreduce_gather.c has it: a use waits for its gather, a gather for its buffer and for the sum
+ * before it. */
+static double gathered_seconds(const struct rg_job *job)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    int buckets = plan->buckets, uses = 2 * buckets;
+    int ahead = plan->overlap ? rg_bucket_buffers(job) : 1;
+    double *gathered = calloc((size_t)uses, sizeof *gathered), after = 0;
+    double node = beside_seconds(job), strand = plan->overlap ? 0 : node;
+    RG_ASSERT(gathered);
+    for (int use = -ahead; use < uses; use++) {
+        if (use >= 0) {
+            node = fmax(node, gathered[use]) + use_seconds(job, use);
+            strand = fmax(strand, node);
+        }
+        if (use >= buckets)
+            strand += bucket_seconds(job, use - buckets);
+        if (use + ahead < uses) {
+            int b = rg_bucket_used(plan, use + ahead);
+            strand += keep_seconds(job, b) + gather_bucket_seconds(job, b);
+            gathered[use + ahead] = strand;
+        }
+    }
+    free(gathered);
+    for (int rank = 0; rank < job->nodes; rank++)
+        after = fmax(after, after_sums(job, rank));
+    return fmax(strand, node) + after;
 }
 
 /* A bucket is summed when the slowest node has it ready and the one before it is done. With shard 2
@@ -147,7 +228,7 @@ static double port_seconds(const struct rg_job *job, int rank, const struct rg_p
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     uint64_t n = (uint64_t)job->nodes;
-    if (plan->how.kind == RG_RING)
+    if (plan->how.kind == RG_RING) /* of shard 3, too */
         return rg_board_both_ways_s(job->boards[rank], p->messages / n, p->payload_bytes / n);
     struct rg_load sent = {0}, received = {0};
     for (int b = 0; b < plan->buckets; b++)
@@ -182,6 +263,10 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
     for (int b = 0; b < plan->buckets && job->nodes > 1; b++)
         rg_allreduce_traffic(plan->how, job->nodes, rg_bucket_count(job, b), &p->messages,
                              &p->values);
+    if (plan->shard == 3) { /* half of an all-reduce more */
+        p->messages += p->messages / 2;
+        p->values += p->values / 2;
+    }
     p->payload_bytes = sizeof(float) * p->values;
     for (int rank = 0; rank < job->nodes; rank++) {
         if (!as_before(job, rank))
@@ -190,7 +275,7 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
         p->T_A_s = fmax(p->T_A_s, compute_seconds(job, rank, before_s));
         p->c_s = fmax(p->c_s, port_seconds(job, rank, p));
     }
-    p->iteration_s = iteration_seconds(job, ready);
+    p->iteration_s = plan->shard == 3 ? gathered_seconds(job) : iteration_seconds(job, ready);
     if (plan->how.kind == RG_RING && !plan->shard)
         set_bounds(job, first_s, ready[plan->buckets - 1], p);
     if ((plan->how.kind == RG_TREE || plan->how.kind == RG_HALVING) &&
@@ -200,9 +285,24 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
     free(ready);
 }
 
+/* All chunks but that which the next node has of its own. */
+static void gather_flows(const struct rg_job *job, int b, rg_traffic_fn flow, void *arg)
+{
+    size_t count = rg_bucket_count(job, b);
+    for (int rank = 0; rank < job->nodes; rank++) {
+        int next = (rank + 1) % job->nodes;
+        size_t sent = count - rg_own_chunk(job->nodes, next, count).count;
+        flow(arg, &(struct rg_traffic){rank, next, (uint64_t)job->nodes - 1, 4 * (uint64_t)sent});
+    }
+}
+
 void rg_reduce_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
 {
-    for (int b = 0; b < rg_reduce_plan(job)->buckets && job->nodes > 1; b++)
-        rg_allreduce_flows(rg_reduce_plan(job)->how, (struct rg_group){0, 1, job->nodes},
-                           rg_bucket_count(job, b), flow, arg);
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    for (int b = 0; b < plan->buckets && job->nodes > 1; b++) {
+        rg_allreduce_flows(plan->how, (struct rg_group){0, 1, job->nodes}, rg_bucket_count(job, b),
+                           flow, arg);
+        if (plan->shard == 3)
+            gather_flows(job, b, flow, arg);
+    }
 }

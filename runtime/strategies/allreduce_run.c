@@ -3,20 +3,9 @@
 #include "strategies/allreduce_parts.h"
 #include <stdlib.h>
 
-enum { TAG_READY = RG_TAG_USER, TAG_DONE };
-
-struct node {
-    struct rg_world *w;
-    const struct rg_job *job;
-    struct rg_replica replica;
-    struct rg_update update;
-    struct rg_allreduce reduce;
-    struct rg_shards shards; /* instead of update */
-};
-
 void rg_reduce_close_node(void *state)
 {
-    struct node *node = state;
+    struct rg_reduce_node *node = state;
     rg_allreduce_cancel(&node->reduce); /* what an error has left under way */
     rg_replica_close(&node->replica);
     rg_update_close(&node->update);
@@ -28,7 +17,7 @@ void rg_reduce_close_node(void *state)
 int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const float *initial,
                         void **state)
 {
-    struct node *node = calloc(1, sizeof *node);
+    struct rg_reduce_node *node = calloc(1, sizeof *node);
     *state = node;
     if (!node)
         return RG_ERR_NOMEM;
@@ -36,10 +25,11 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
     node->job = job;
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     int samples = rg_local_samples(job, w->rank, 0);
-    int result = plan->shard == 2 ? rg_replica_open_bare(&node->replica, w, job, samples, initial)
-                                  : rg_replica_open(&node->replica, w, job, samples, initial);
+    int result = plan->shard == 3   ? rg_replica_open_empty(&node->replica, w, job, samples)
+                 : plan->shard == 2 ? rg_replica_open_bare(&node->replica, w, job, samples, initial)
+                                    : rg_replica_open(&node->replica, w, job, samples, initial);
     if (result == 0)
-        result = plan->shard ? rg_shards_open(&node->shards, w, job)
+        result = plan->shard ? rg_shards_open(&node->shards, w, job, initial)
                              : rg_update_open(&node->update, w, job, &job->optimizer, 0,
                                               job->network->parameters);
     if (result == 0)
@@ -48,124 +38,70 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
     return result;
 }
 
-/* Where the gradient of bucket b is. */
-static float *bucket_at(const struct node *node, int b)
-{
-    if (rg_reduce_plan(node->job)->shard == 2)
-        return rg_shards_buffer(&node->shards, b);
-    return node->replica.gradient + rg_bucket_first(node->job, b);
-}
-
-static int sum_bucket(struct node *node, struct rg_world *w, int b)
-{
-    const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
-    size_t count = rg_bucket_count(node->job, b);
-    if (!plan->shard)
-        return rg_allreduce_run(&node->reduce, w, bucket_at(node, b), count);
-    int result = rg_reduce_scatter_run(&node->reduce, w, bucket_at(node, b), count);
-    if (result || plan->shard < 2)
-        return result;
-    result = rg_shards_keep(&node->shards, w, b);
-    return result ? result : rg_allreduce_settle(&node->reduce);
-}
-
-/* Be ready for a neighbour that reaches bucket b first. */
-static int expect_bucket(struct node *node, struct rg_world *w, int b)
-{
-    size_t count = rg_bucket_count(node->job, b);
-    if (rg_reduce_plan(node->job)->shard)
-        return rg_reduce_scatter_prepare(&node->reduce, w, bucket_at(node, b), count);
-    return rg_allreduce_prepare(&node->reduce, w, bucket_at(node, b), count);
-}
-
-/* The strands of a node talk in messages to oneself of one number. */
-static int tell(struct rg_world *w, uint32_t tag, int32_t number)
-{
-    struct rg_request request;
-    int result = rg_send(w, w->rank, tag, &number, sizeof number, &request);
-    return result ? result : rg_wait(w, &request);
-}
-
-static int hear(struct rg_world *w, uint32_t tag, int32_t *number)
-{
-    struct rg_request request;
-    int result = rg_recv(w, w->rank, tag, number, sizeof *number, &request);
-    return result ? result : rg_wait(w, &request);
-}
-
 /* The second strand: sums each bucket it is told of and answers with the outcome after the last one
  * of an iteration, or where buffers are waited for after each, until it is told -1. */
 static int sum_strand(struct rg_world *w, void *arg)
 {
-    struct node *node = arg;
+    struct rg_reduce_node *node = arg;
     bool each = rg_reduce_plan(node->job)->shard == 2;
-    int last = rg_reduce_plan(node->job)->buckets - 1, outcome = expect_bucket(node, w, 0);
+    int last = rg_reduce_plan(node->job)->buckets - 1, outcome = rg_expect_bucket(node, w, 0);
     for (;;) {
         int32_t b;
-        int result = hear(w, TAG_READY, &b);
+        int result = rg_hear(w, RG_TAG_READY, &b);
         if (result || b < 0) {
             rg_allreduce_cancel(&node->reduce);
             return result;
         }
         if (outcome == 0)
-            outcome = sum_bucket(node, w, b);
+            outcome = rg_sum_bucket(node, w, b);
         if (outcome == 0)
-            outcome = expect_bucket(node, w, b < last ? b + 1 : 0);
+            outcome = rg_expect_bucket(node, w, b < last ? b + 1 : 0);
         if (outcome == 0 && b == last)
             outcome = rg_allreduce_settle(&node->reduce);
         if (b == last || each)
-            result = tell(w, TAG_DONE, outcome);
+            result = rg_tell(w, RG_TAG_DONE, outcome);
         if (result)
             return result;
     }
 }
 
-static int backward(struct node *node, int b)
-{
-    const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
-    int result = 0;
-    for (int l = plan->cut[b] - 1; l >= plan->cut[b + 1] && result == 0; l--)
-        result = rg_replica_backward_layer(&node->replica, l, false, l);
-    return result;
-}
-
-static int backward_all(struct node *node)
+static int backward_all(struct rg_reduce_node *node)
 {
     int result = 0;
     for (int b = 0; b < rg_reduce_plan(node->job)->buckets && result == 0; b++)
-        result = backward(node, b);
+        result = rg_backward_bucket(node, b);
     return result;
 }
 
-static int sum_buckets(struct node *node)
+static int sum_buckets(struct rg_reduce_node *node)
 {
     int result = 0;
     for (int b = 0; b < rg_reduce_plan(node->job)->buckets && result == 0; b++)
-        result = sum_bucket(node, node->w, b);
+        result = rg_sum_bucket(node, node->w, b);
     return result;
 }
 
 /* What the second strand has to say of a bucket's sums. */
-static int hear_outcome(struct node *node)
+static int hear_outcome(struct rg_reduce_node *node)
 {
     int32_t outcome = 0;
-    int result = hear(node->w, TAG_DONE, &outcome);
+    int result = rg_hear(node->w, RG_TAG_DONE, &outcome);
     return result ? result : outcome;
 }
 
-static int sum_while_backward(struct node *node)
+static int sum_while_backward(struct rg_reduce_node *node)
 {
     int buckets = rg_reduce_plan(node->job)->buckets, result = 0;
     for (int b = 0; b < buckets && result == 0; b++) {
-        result = backward(node, b);
+        result = rg_backward_bucket(node, b);
         if (result == 0)
-            result = tell(node->w, TAG_READY, b);
+            result = rg_tell(node->w, RG_TAG_READY, b);
     }
     return result ? result : hear_outcome(node);
 }
 
 /* Shard 2: backward fills buffers that are free again when the bucket in them is summed. */
-static int sum_through_buffers(struct node *node, bool overlapped)
+static int sum_through_buffers(struct rg_reduce_node *node, bool overlapped)
 {
     int buckets = rg_reduce_plan(node->job)->buckets, result = 0;
     int ahead = overlapped ? rg_bucket_buffers(node->job) : 0;
@@ -175,16 +111,17 @@ static int sum_through_buffers(struct node *node, bool overlapped)
         node->replica.gradient = rg_shards_buffer(&node->shards, b);
         node->replica.gradient_first = rg_bucket_first(node->job, b);
         if (result == 0)
-            result = backward(node, b);
+            result = rg_backward_bucket(node, b);
         if (result == 0)
-            result = overlapped ? tell(node->w, TAG_READY, b) : sum_bucket(node, node->w, b);
+            result =
+                overlapped ? rg_tell(node->w, RG_TAG_READY, b) : rg_sum_bucket(node, node->w, b);
     }
     for (int b = buckets - RG_MIN(ahead, buckets); b < buckets && result == 0; b++)
         result = hear_outcome(node);
     return result;
 }
 
-static int backward_and_sum(struct node *node, bool overlapped)
+static int backward_and_sum(struct rg_reduce_node *node, bool overlapped)
 {
     if (rg_reduce_plan(node->job)->shard == 2)
         return sum_through_buffers(node, overlapped);
@@ -195,7 +132,7 @@ static int backward_and_sum(struct node *node, bool overlapped)
 }
 
 /* One step of all nodes together, on the sum of their gradients. */
-static int take_step(struct node *node, int64_t i, bool overlapped)
+static int take_step(struct rg_reduce_node *node, int64_t i, bool overlapped)
 {
     const struct rg_job *job = node->job;
     struct rg_replica *replica = &node->replica;
@@ -215,7 +152,7 @@ static int take_step(struct node *node, int64_t i, bool overlapped)
 
 /* ---- steps of one's own ---- */
 
-static int local_step(struct node *node, int64_t i, int step)
+static int local_step(struct rg_reduce_node *node, int64_t i, int step)
 {
     const struct rg_job *job = node->job;
     struct rg_replica *replica = &node->replica;
@@ -236,7 +173,7 @@ static int local_step(struct node *node, int64_t i, int step)
  * made where the gradient was, so that a node that is left alone has its own parameters whole. */
 static void weigh(void *arg)
 {
-    const struct node *node = arg;
+    const struct rg_reduce_node *node = arg;
     float samples = (float)rg_job_share(node->job, node->w->size, node->w->rank);
     for (size_t i = 0; i < node->job->network->parameters; i++)
         node->replica.gradient[i] = samples * node->replica.parameters[i];
@@ -244,13 +181,13 @@ static void weigh(void *arg)
 
 static void divide(void *arg)
 {
-    const struct node *node = arg;
+    const struct rg_reduce_node *node = arg;
     float samples = (float)node->job->batch;
     for (size_t i = 0; i < node->job->network->parameters; i++)
         node->replica.parameters[i] = node->replica.gradient[i] / samples;
 }
 
-static int average(struct node *node, int64_t i)
+static int average(struct rg_reduce_node *node, int64_t i)
 {
     struct rg_cost cost = rg_weighing_cost(node->job);
     const struct rg_work work = {.cost = &cost, .count = 1};
@@ -262,7 +199,7 @@ static int average(struct node *node, int64_t i)
     return result ? result : rg_allreduce_settle(&node->reduce);
 }
 
-static int take_local_steps(struct node *node, int64_t i)
+static int take_local_steps(struct rg_reduce_node *node, int64_t i)
 {
     int result = 0;
     for (int step = 0; step < rg_reduce_plan(node->job)->steps && result == 0; step++)
@@ -270,26 +207,30 @@ static int take_local_steps(struct node *node, int64_t i)
     return result == 0 && node->w->size > 1 ? average(node, i) : result;
 }
 
-static int iterate(struct node *node, int64_t i, bool overlapped)
+static int iterate(struct rg_reduce_node *node, int64_t i, bool overlapped)
 {
-    bool alone = rg_reduce_plan(node->job)->steps > 1;
-    int result = alone ? take_local_steps(node, i) : take_step(node, i, overlapped);
+    const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
+    int result = plan->shard == 3  ? rg_gathered_step(node, i, overlapped)
+                 : plan->steps > 1 ? take_local_steps(node, i)
+                                   : take_step(node, i, overlapped);
     return result ? result : rg_iteration(node->w, i);
 }
 
 int rg_reduce_train(void *state, int64_t first, int64_t count)
 {
-    struct node *node = state;
+    struct rg_reduce_node *node = state;
     bool overlapped = rg_reduce_plan(node->job)->overlap;
     struct rg_strand *strand = NULL;
     int result = rg_feed_epoch(&node->replica.feed, first);
     if (result == 0 && overlapped)
-        result = rg_spawn(node->w, sum_strand, node, &strand);
+        result =
+            rg_spawn(node->w, rg_reduce_plan(node->job)->shard == 3 ? rg_gather_strand : sum_strand,
+                     node, &strand);
     for (int64_t i = first; i < first + count && result == 0; i++)
         result = iterate(node, i, overlapped);
     if (strand) {
         int ended = 0;
-        tell(node->w, TAG_READY, -1);
+        rg_tell(node->w, RG_TAG_READY, -1);
         int joined = rg_join(node->w, strand, &ended);
         result = result ? result : joined ? joined : ended;
     }
@@ -298,7 +239,9 @@ int rg_reduce_train(void *state, int64_t first, int64_t count)
 
 int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg)
 {
-    struct node *node = state;
+    struct rg_reduce_node *node = state;
+    if (rg_reduce_plan(node->job)->shard == 3)
+        return rg_shards_parameters(&node->shards, visit, arg);
     return rg_stream_parameters(node->w, node->job->network, 0, node->job->network->parameters, 0,
                                 node->replica.parameters, visit, arg);
 }
@@ -306,7 +249,9 @@ int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg)
 /* With shards, where parameters were being gathered some are an update ahead of the others. */
 const float *rg_reduce_held(void *state, int part, size_t *first, size_t *count)
 {
-    struct node *s = state;
+    struct rg_reduce_node *s = state;
+    if (rg_reduce_plan(s->job)->shard == 3)
+        return rg_shards_held(&s->shards, part, first, count);
     *first = 0;
     *count = s->job->network->parameters;
     return part == 0 ? s->replica.parameters : NULL;

@@ -173,24 +173,15 @@ static const struct rg_server_kind *kind_of(const struct rg_server_node *node)
 /* The shard of the initial parameters: cut from a whole vector that lives only here. */
 static int set_parameters(struct rg_server_node *node, const float *initial)
 {
-    const struct rg_network *network = node->job->network;
+    const float *whole;
+    float *drawn;
     if (!node->job->numerics)
         return 0;
-    float *whole = NULL;
-    if (!initial) {
-        initial = whole = calloc(network->parameters, sizeof *whole);
-        int result = whole
-                         ? rg_network_init(network, 0, network->layer_count, node->job->seed, whole)
-                         : RG_ERR_NOMEM;
-        if (result) {
-            free(whole);
-            return result;
-        }
-    }
-    for (size_t i = 0; i < node->shard.count; i++)
-        node->parameters[i] = initial[node->shard.first + i];
-    free(whole);
-    return 0;
+    int result = rg_initial_parameters(node->job, initial, &whole, &drawn);
+    for (size_t i = 0; i < node->shard.count && result == 0; i++)
+        node->parameters[i] = whole[node->shard.first + i];
+    free(drawn);
+    return result;
 }
 
 static int open_server(struct rg_server_node *node, const float *initial)

@@ -4,6 +4,7 @@
 #include "base/sizes.h"
 #include "models/loss.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* Largest input of any layer: the gradient passed from layer to layer needs no more. */
 static size_t widest(const struct rg_network *network)
@@ -49,6 +50,11 @@ static uint64_t memory_with(const struct rg_job *job, int capacity, uint64_t vec
     return rg_size_plus(rg_size_times(floats, sizeof(float)), (uint64_t)capacity);
 }
 
+uint64_t rg_replica_memory_empty(const struct rg_job *job, int capacity)
+{
+    return memory_with(job, capacity, 0);
+}
+
 uint64_t rg_replica_memory_bare(const struct rg_job *job, int capacity)
 {
     return memory_with(job, capacity, 1);
@@ -63,21 +69,23 @@ static int fill_work(struct rg_replica *r, struct rg_replica_work *work, int n)
 {
     const struct rg_network *network = r->job->network;
     work->n = n;
+    work->layers = calloc((size_t)network->layer_count, sizeof *work->layers);
     work->backward = calloc((size_t)network->layer_count, sizeof *work->backward);
-    if (!work->backward)
+    if (!work->layers || !work->backward)
         return RG_ERR_NOMEM;
     rg_dataset_gather_work(rg_stage_inputs(&r->stage), n, &work->load);
     rg_stage_work(&r->stage, n, RG_FORWARD, &work->forward);
     rg_softmax_cross_entropy_work(n, network->classes, &work->loss);
     for (int l = 0; l < network->layer_count; l++) {
         struct rg_stage layer = one_layer(network, l);
+        rg_stage_work(&layer, n, RG_FORWARD, &work->layers[l]);
         rg_stage_work(&layer, n, RG_BACKWARD, &work->backward[l]);
     }
     return 0;
 }
 
-int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
-                         int capacity, const float *initial)
+int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                          int capacity)
 {
     struct sizes s = sizes_of(job, capacity);
     *r = (struct rg_replica){.w = w,
@@ -85,7 +93,6 @@ int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct 
                              .stage = whole(job->network),
                              .capacity = capacity,
                              .mean_of = job->batch};
-    r->parameters = rg_mem_floats(w->mem, s.parameters);
     r->x = rg_mem_floats(w->mem, s.x);
     r->stash = rg_mem_floats(w->mem, s.stash);
     r->dy = rg_mem_floats(w->mem, s.classes);
@@ -93,23 +100,42 @@ int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct 
     r->dx[1] = rg_mem_floats(w->mem, s.dx);
     r->scratch = rg_mem_floats(w->mem, s.scratch);
     r->labels = rg_mem_alloc(w->mem, (size_t)capacity, 0);
-    if (!r->parameters || !r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] || !r->scratch ||
-        !r->labels)
+    if (!r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] || !r->scratch || !r->labels)
         return RG_ERR_NOMEM;
     int result = fill_work(r, &r->work[0], capacity);
     if (result == 0)
         result = fill_work(r, &r->work[1], RG_MAX(capacity - 1, 1));
+    return result ? result : rg_feed_open(&r->feed, w, job, 1);
+}
+
+int rg_initial_parameters(const struct rg_job *job, const float *initial, const float **whole,
+                          float **drawn)
+{
+    const struct rg_network *network = job->network;
+    *whole = initial;
+    *drawn = NULL;
+    if (initial)
+        return 0;
+    *whole = *drawn = calloc(network->parameters, sizeof **drawn);
+    return *drawn ? rg_network_init(network, 0, network->layer_count, job->seed, *drawn)
+                  : RG_ERR_NOMEM;
+}
+
+int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                         int capacity, const float *initial)
+{
+    int result = rg_replica_open_empty(r, w, job, capacity);
     if (result == 0)
-        result = rg_feed_open(&r->feed, w, job, 1);
-    if (result == 0 && job->numerics) {
-        if (initial)
-            for (size_t i = 0; i < s.parameters; i++)
-                r->parameters[i] = initial[i];
-        else
-            result = rg_network_init(job->network, 0, job->network->layer_count, job->seed,
-                                     r->parameters);
-    }
-    return result;
+        r->parameters = rg_mem_floats(w->mem, job->network->parameters);
+    if (result == 0 && !r->parameters)
+        return RG_ERR_NOMEM;
+    if (result || !job->numerics)
+        return result;
+    if (!initial)
+        return rg_network_init(job->network, 0, job->network->layer_count, job->seed,
+                               r->parameters);
+    memcpy(r->parameters, initial, job->network->parameters * sizeof *initial);
+    return 0;
 }
 
 int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
@@ -128,10 +154,13 @@ void rg_replica_close(struct rg_replica *r)
         rg_work_free(&work->load);
         rg_work_free(&work->forward);
         rg_work_free(&work->loss);
-        for (int l = 0; work->backward && l < r->job->network->layer_count; l++)
+        for (int l = 0; work->backward && l < r->job->network->layer_count; l++) {
+            rg_work_free(&work->layers[l]);
             rg_work_free(&work->backward[l]);
+        }
+        free(work->layers);
         free(work->backward);
-        work->backward = NULL;
+        work->layers = work->backward = NULL;
     }
 }
 
@@ -165,18 +194,28 @@ static void do_loss(void *arg)
                              1.0f / (float)r->mean_of, r->dy, &correct);
 }
 
-int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
+int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
 {
     r->now = &r->work[n == r->work[0].n ? 0 : 1];
     r->iteration = iteration;
     RG_ASSERT(n == r->now->n);
     struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
-    int result = rg_compute(r->w, &r->now->load, "load", unit, do_load, &pass);
+    return rg_compute(r->w, &r->now->load, "load", unit, do_load, &pass);
+}
+
+int rg_replica_loss(struct rg_replica *r, int unit)
+{
+    struct pass pass = {.r = r, .n = r->now->n};
+    return rg_compute(r->w, &r->now->loss, "loss", unit, do_loss, &pass);
+}
+
+int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
+{
+    struct pass pass = {.r = r, .n = n};
+    int result = rg_replica_load(r, iteration, first, n, unit);
     if (result == 0)
         result = rg_compute(r->w, &r->now->forward, "F", unit, do_forward, &pass);
-    if (result == 0)
-        result = rg_compute(r->w, &r->now->loss, "loss", unit, do_loss, &pass);
-    return result;
+    return result ? result : rg_replica_loss(r, unit);
 }
 
 /* The stash of a batch of n holds, layer by layer, the layer's own stash and then its output (see
@@ -193,6 +232,22 @@ static const float *input_of(struct rg_replica *r, int l)
     return l ? rg_stage_output(&before, r->now->n, r->stash) : r->x;
 }
 
+static void do_forward_layer(void *arg)
+{
+    struct pass *p = arg;
+    struct rg_replica *r = p->r;
+    struct rg_stage layer = one_layer(r->job->network, p->layer);
+    size_t at = rg_network_offset(r->job->network, p->layer);
+    rg_stage_forward(&layer, p->n, r->parameters + (at - r->parameters_first),
+                     input_of(r, p->layer), stash_of(r, p->layer), r->scratch);
+}
+
+int rg_replica_forward_layer(struct rg_replica *r, int l, int unit)
+{
+    struct pass pass = {.r = r, .n = r->now->n, .layer = l};
+    return rg_compute(r->w, &r->now->layers[l], "F", unit, do_forward_layer, &pass);
+}
+
 static void do_backward(void *arg)
 {
     struct pass *p = arg;
@@ -201,7 +256,8 @@ static void do_backward(void *arg)
     struct rg_stage layer = one_layer(r->job->network, l);
     size_t at = rg_network_offset(r->job->network, l);
     float *dy = l == last ? r->dy : r->dx[(l + 1) % 2], *dx = l > 0 ? r->dx[l % 2] : NULL;
-    float *w = r->parameters + at, *dw = r->gradient + (at - r->gradient_first);
+    float *w = r->parameters + (at - r->parameters_first),
+          *dw = r->gradient + (at - r->gradient_first);
     if (r->fused)
         rg_stage_backward_sgd(&layer, p->n, w, input_of(r, l), stash_of(r, l), dy, dx, dw,
                               rg_optimizer_rate(&r->job->optimizer, r->iteration + 1), r->scratch);
@@ -236,14 +292,26 @@ double rg_replica_forward_s(const struct rg_job *job, const struct rg_board *boa
     return seconds;
 }
 
-double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l)
+static double layer_s(const struct rg_job *job, const struct rg_board *board, int n, int l,
+                      enum rg_pass pass)
 {
     struct rg_stage layer = one_layer(job->network, l);
     struct rg_work work = {0};
-    rg_stage_work(&layer, n, RG_BACKWARD, &work);
+    rg_stage_work(&layer, n, pass, &work);
     double seconds = rg_board_seconds(board, &work, job->threads);
     rg_work_free(&work);
     return seconds;
+}
+
+double rg_replica_forward_layer_s(const struct rg_job *job, const struct rg_board *board, int n,
+                                  int l)
+{
+    return layer_s(job, board, n, l, RG_FORWARD);
+}
+
+double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l)
+{
+    return layer_s(job, board, n, l, RG_BACKWARD);
 }
 
 bool rg_update_is_fusible(const struct rg_job *job)

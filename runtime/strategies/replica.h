@@ -9,7 +9,7 @@
 /* The cost lists for n samples. */
 struct rg_replica_work {
     int n;
-    struct rg_work load, forward, loss, *backward; /* backward: a layer each */
+    struct rg_work load, forward, loss, *layers, *backward; /* the last two: a layer each */
 };
 
 struct rg_replica {
@@ -20,7 +20,7 @@ struct rg_replica {
     int mean_of;           /* gradients are sums over samples, divided by so many: job->batch */
     bool fused;            /* backward also takes the step of plain SGD, see rg_update_is_fusible */
     struct rg_feed feed;
-    size_t gradient_first; /* the parameter that gradient[0] is of */
+    size_t gradient_first, parameters_first; /* the parameter that gradient[0] is of, ... */
     float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
     uint8_t *labels;
     struct rg_replica_work work[2]; /* for `capacity` samples and for one less */
@@ -37,11 +37,19 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
 uint64_t rg_replica_memory_bare(const struct rg_job *job, int capacity);
 int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
                          int capacity, const float *initial);
+/* Nor with parameters: likewise before either pass of a layer. */
+uint64_t rg_replica_memory_empty(const struct rg_job *job, int capacity);
+int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                          int capacity);
 void rg_replica_close(struct rg_replica *r);
 
 /* Gather samples [first, first + n) of the iteration's batch, forward, loss. n is `capacity` or one
  * less, as shares of a batch are. `unit`: for the trace. */
 int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit);
+/* The same in pieces: gather, forward of layers 0, 1, ... one by one, loss. */
+int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit);
+int rg_replica_forward_layer(struct rg_replica *r, int l, int unit);
+int rg_replica_loss(struct rg_replica *r, int unit);
 /* Backward of layer l (called from the last to 0 after rg_replica_forward); the layer's gradient is
  * added to where accumulate is set. Gradients are of the mean loss of the global batch (divided by
  * job->batch): those of all shares add up to the update's. A node that takes a step by itself sets
@@ -49,10 +57,17 @@ int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit);
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit);
 
-/* Modelled seconds of n samples on a board: forward (with loading and loss), backward of layer l.
- */
+/* Modelled seconds of n samples on a board: forward (with loading and loss), that of layer l alone,
+ * and backward of layer l. */
 double rg_replica_forward_s(const struct rg_job *job, const struct rg_board *board, int n);
+double rg_replica_forward_layer_s(const struct rg_job *job, const struct rg_board *board, int n,
+                                  int l);
 double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l);
+
+/* The network's parameters to begin with: *whole is `initial`, or where that is NULL drawn from the
+ * seed into *drawn, which the caller frees. For nodes that keep a part. */
+int rg_initial_parameters(const struct rg_job *job, const float *initial, const float **whole,
+                          float **drawn);
 
 /* The optimiser on a range of parameters, with its work; shared by all strategies. */
 struct rg_update {

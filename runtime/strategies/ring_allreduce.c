@@ -32,9 +32,10 @@ static const struct rg_param params[] = {
                      "steps that a node takes by itself in an iteration, each on as large a part\n"
                      "of its share of the batch; then the parameters are averaged, not gradients",
                      .later = true},
-    [SHARD] = {"shard", RG_PARAM_COUNT, "0", 0, 2, NULL,
+    [SHARD] = {"shard", RG_PARAM_COUNT, "0", 0, 3, NULL,
                "ZeRO. 1: a node has the optimizer's state of its part alone, updates that and\n"
-               "gathers the rest; 2: nor does it keep the gradient of other parts",
+               "gathers the rest; 2: nor does it keep the gradient of other parts; 3: nor their\n"
+               "parameters, which are gathered before the forward and the backward pass",
                .later = true},
     {0}};
 
