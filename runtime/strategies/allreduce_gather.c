@@ -111,7 +111,7 @@ int rg_gather_strand(struct rg_world *w, void *arg)
         if (result == 0)
             result = begin < 0 ? 1 : serve_iteration(node, w, &outcome);
     }
-    rg_allreduce_cancel(&node->reduce);
+    rg_cancel_sums(node);
     rg_allreduce_cancel(&node->shards.gather);
     return result == 1 ? 0 : result;
 }

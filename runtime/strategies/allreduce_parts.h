@@ -2,6 +2,7 @@
 #ifndef RG_STRATEGIES_ALLREDUCE_PARTS_H
 #define RG_STRATEGIES_ALLREDUCE_PARTS_H
 
+#include "collectives/coded_ring.h"
 #include "collectives/collectives.h"
 #include "strategies/replica.h"
 #include "strategies/shares.h"
@@ -12,10 +13,11 @@ struct rg_reduce_plan {
     int buckets;
     int *cut;
     struct rg_algorithm how;
-    int steps;    /* that a node takes by itself before the parameters are averaged; 1: none */
-    int shard;    /* 1: each node has the optimizer's state of its chunks, 2: and their gradient,
-                   * 3: and their parameters, no others */
-    bool overlap; /* buckets are summed while the backward pass goes on */
+    int steps; /* that a node takes by itself before the parameters are averaged; 1: none */
+    int shard; /* 1: each node has the optimizer's state of its chunks, 2: and their gradient,
+                * 3: and their parameters, no others */
+    struct rg_codec codec; /* of the gradients that are sent */
+    bool overlap;          /* buckets are summed while the backward pass goes on */
 };
 
 static inline const struct rg_reduce_plan *rg_reduce_plan(const struct rg_job *job)
@@ -86,7 +88,9 @@ struct rg_reduce_node {
     struct rg_replica replica;
     struct rg_update update;
     struct rg_allreduce reduce;
-    struct rg_shards shards; /* instead of update */
+    struct rg_coded_ring coded; /* instead of reduce */
+    float *rest;                /* [parameters] what coded messages have not said yet */
+    struct rg_shards shards;    /* instead of update */
 };
 
 /* The second strand: gathers buckets a use ahead, and sums gradients behind, until it is told -1.
@@ -101,6 +105,9 @@ int rg_hear(struct rg_world *w, uint32_t tag, int32_t *number);
 /* The gradient of bucket b, where backward has left it, becomes the sum of all; with shards of it
  * this node's chunk, which is kept. */
 int rg_sum_bucket(struct rg_reduce_node *node, struct rg_world *w, int b);
+/* What is still leaving, as rg_allreduce_settle and _cancel. */
+int rg_settle_sums(struct rg_reduce_node *node);
+void rg_cancel_sums(struct rg_reduce_node *node);
 /* Be ready for a neighbour that reaches bucket b first. */
 int rg_expect_bucket(struct rg_reduce_node *node, struct rg_world *w, int b);
 int rg_backward_bucket(struct rg_reduce_node *node, int b);

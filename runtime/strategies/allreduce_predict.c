@@ -14,8 +14,11 @@ uint64_t rg_reduce_node_memory(const struct rg_job *job, int rank)
                                           : rg_replica_memory(job, samples);
     uint64_t update =
         plan->shard ? rg_shards_memory(job, rank) : rg_update_memory(job, job->network->parameters);
-    return rg_size_plus(
-        replica, update + rg_allreduce_memory(plan->how, job->nodes, rank, rg_bucket_most(job)));
+    uint64_t sums = plan->codec.kind
+                        ? sizeof(float) * (uint64_t)job->network->parameters +
+                              rg_coded_ring_memory(plan->codec, job->nodes, rg_bucket_most(job))
+                        : rg_allreduce_memory(plan->how, job->nodes, rank, rg_bucket_most(job));
+    return rg_size_plus(replica, update + sums);
 }
 
 struct rg_cost rg_weighing_cost(const struct rg_job *job)
@@ -86,14 +89,22 @@ static bool as_before(const struct rg_job *job, int rank)
            rg_job_share(job, job->nodes, rank) == rg_job_share(job, job->nodes, rank - 1);
 }
 
+/* Additions of a bucket, or its coding. */
+static double sums_s(const struct rg_job *job, int rank, size_t count)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    const struct rg_board *board = job->boards[rank];
+    return plan->codec.kind
+               ? rg_coded_ring_compute_s(plan->codec, board, job->threads, job->nodes, rank, count)
+               : rg_allreduce_adds_s(plan->how, board, job->threads, job->nodes, rank, count);
+}
+
 /* What it computes in an iteration, of that `before_s` before the sums. */
 static double compute_seconds(const struct rg_job *job, int rank, double before_s)
 {
-    const struct rg_board *board = job->boards[rank];
     double seconds = before_s;
     for (int b = 0; b < rg_reduce_plan(job)->buckets; b++)
-        seconds += rg_allreduce_adds_s(rg_reduce_plan(job)->how, board, job->threads, job->nodes,
-                                       rank, rg_bucket_count(job, b));
+        seconds += sums_s(job, rank, rg_bucket_count(job, b));
     int copies = RG_MAX(2 * rg_reduce_plan(job)->shard - 3, 0); /* kept; and before two gathers */
     for (int b = 0; b < rg_reduce_plan(job)->buckets && copies > 0; b++)
         seconds += copies * rg_shards_keep_s(job, rank, b);
@@ -115,6 +126,8 @@ static double bucket_seconds(const struct rg_job *job, int b)
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     size_t count = rg_bucket_count(job, b);
     double keep = plan->shard >= 2 ? keep_seconds(job, b) : 0;
+    if (plan->codec.kind)
+        return rg_coded_ring_seconds(plan->codec, job->boards, 1, job->threads, job->nodes, count);
     return plan->shard
                ? rg_reduce_scatter_seconds(job->boards, 1, job->threads, job->nodes, count) + keep
                : rg_allreduce_seconds(plan->how, job->boards, 1, job->threads, job->nodes, count);
@@ -236,6 +249,32 @@ static double port_seconds(const struct rg_job *job, int rank, const struct rg_p
     return rg_board_busy_s(job->boards[rank], sent, received);
 }
 
+static void add_payload(void *arg, const struct rg_traffic *flow)
+{
+    struct rg_prediction *p = arg;
+    p->payload_bytes += flow->payload;
+}
+
+static void add_traffic(const struct rg_job *job, struct rg_prediction *p)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    uint64_t numbers = 0;
+    for (int b = 0; b < plan->buckets && job->nodes > 1; b++) {
+        size_t count = rg_bucket_count(job, b);
+        rg_allreduce_traffic(plan->how, job->nodes, count, &p->messages, &p->values);
+        numbers += plan->codec.kind ? rg_coded_ring_numbers(plan->codec, job->nodes, count) : 0;
+    }
+    if (plan->shard == 3) { /* half of an all-reduce more */
+        p->messages += p->messages / 2;
+        p->values += p->values / 2;
+    }
+    p->payload_bytes = plan->codec.kind ? 0 : sizeof(float) * p->values;
+    if (plan->codec.kind) {
+        p->values = numbers;
+        rg_reduce_flows(job, add_payload, p);
+    }
+}
+
 /* Of a ring. Without overlap a node's messages begin behind its own gradients, and half of them at
  * least behind the slowest node's, whose part goes all the way round. */
 static void set_bounds(const struct rg_job *job, double first_s, double last_s,
@@ -260,14 +299,7 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
     double *ready = calloc((size_t)plan->buckets, sizeof *ready), before_s = 0, first_s = INFINITY;
     RG_ASSERT(ready);
     p->overlap = plan->overlap;
-    for (int b = 0; b < plan->buckets && job->nodes > 1; b++)
-        rg_allreduce_traffic(plan->how, job->nodes, rg_bucket_count(job, b), &p->messages,
-                             &p->values);
-    if (plan->shard == 3) { /* half of an all-reduce more */
-        p->messages += p->messages / 2;
-        p->values += p->values / 2;
-    }
-    p->payload_bytes = sizeof(float) * p->values;
+    add_traffic(job, p);
     for (int rank = 0; rank < job->nodes; rank++) {
         if (!as_before(job, rank))
             before_s = before_sums(job, rank, ready);
@@ -276,11 +308,13 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
         p->c_s = fmax(p->c_s, port_seconds(job, rank, p));
     }
     p->iteration_s = plan->shard == 3 ? gathered_seconds(job) : iteration_seconds(job, ready);
-    if (plan->how.kind == RG_RING && !plan->shard)
+    if (plan->how.kind == RG_RING && !plan->shard && !plan->codec.kind)
         set_bounds(job, first_s, ready[plan->buckets - 1], p);
     if ((plan->how.kind == RG_TREE || plan->how.kind == RG_HALVING) &&
         job->nodes & (job->nodes - 1))
         p->holds = "nodes beyond a power of two need not wait for the others";
+    if (plan->codec.kind && p->T_A_s > p->iteration_s)
+        p->holds = "messages are coded on a core of their own";
     rg_predict_memory(job, p);
     free(ready);
 }
@@ -300,8 +334,11 @@ void rg_reduce_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     for (int b = 0; b < plan->buckets && job->nodes > 1; b++) {
-        rg_allreduce_flows(plan->how, (struct rg_group){0, 1, job->nodes}, rg_bucket_count(job, b),
-                           flow, arg);
+        const struct rg_group all = {0, 1, job->nodes};
+        if (plan->codec.kind)
+            rg_coded_ring_flows(plan->codec, all, rg_bucket_count(job, b), flow, arg);
+        else
+            rg_allreduce_flows(plan->how, all, rg_bucket_count(job, b), flow, arg);
         if (plan->shard == 3)
             gather_flows(job, b, flow, arg);
     }

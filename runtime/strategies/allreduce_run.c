@@ -6,12 +6,25 @@
 void rg_reduce_close_node(void *state)
 {
     struct rg_reduce_node *node = state;
-    rg_allreduce_cancel(&node->reduce); /* what an error has left under way */
+    rg_cancel_sums(node); /* what an error has left under way */
     rg_replica_close(&node->replica);
     rg_update_close(&node->update);
     if (rg_reduce_plan(node->job)->shard)
         rg_shards_close(&node->shards);
     free(node);
+}
+
+static int open_sums(struct rg_reduce_node *node)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
+    const struct rg_group all = {0, 1, node->w->size};
+    size_t most = rg_bucket_most(node->job);
+    if (plan->codec.kind == RG_CODE_NONE)
+        return rg_allreduce_open(&node->reduce, node->w, all, plan->how, most, RG_TAG_COLLECTIVE);
+    node->rest = rg_mem_floats(node->w->mem, node->job->network->parameters);
+    return node->rest ? rg_coded_ring_open(&node->coded, node->w, all, plan->codec, most,
+                                           RG_TAG_COLLECTIVE)
+                      : RG_ERR_NOMEM;
 }
 
 int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const float *initial,
@@ -32,10 +45,7 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
         result = plan->shard ? rg_shards_open(&node->shards, w, job, initial)
                              : rg_update_open(&node->update, w, job, &job->optimizer, 0,
                                               job->network->parameters);
-    if (result == 0)
-        result = rg_allreduce_open(&node->reduce, w, (struct rg_group){0, 1, w->size}, plan->how,
-                                   rg_bucket_most(job), RG_TAG_COLLECTIVE);
-    return result;
+    return result ? result : open_sums(node);
 }
 
 /* The second strand: sums each bucket it is told of and answers with the outcome after the last one
@@ -49,7 +59,7 @@ static int sum_strand(struct rg_world *w, void *arg)
         int32_t b;
         int result = rg_hear(w, RG_TAG_READY, &b);
         if (result || b < 0) {
-            rg_allreduce_cancel(&node->reduce);
+            rg_cancel_sums(node);
             return result;
         }
         if (outcome == 0)
@@ -57,7 +67,7 @@ static int sum_strand(struct rg_world *w, void *arg)
         if (outcome == 0)
             outcome = rg_expect_bucket(node, w, b < last ? b + 1 : 0);
         if (outcome == 0 && b == last)
-            outcome = rg_allreduce_settle(&node->reduce);
+            outcome = rg_settle_sums(node);
         if (b == last || each)
             result = rg_tell(w, RG_TAG_DONE, outcome);
         if (result)
@@ -146,7 +156,7 @@ static int take_step(struct rg_reduce_node *node, int64_t i, bool overlapped)
         result =
             rg_update_run(&node->update, node->w, i + 1, replica->parameters, replica->gradient);
     if (result == 0 && !overlapped)
-        result = rg_allreduce_settle(&node->reduce);
+        result = rg_settle_sums(node);
     return result;
 }
 
@@ -196,7 +206,7 @@ static int average(struct rg_reduce_node *node, int64_t i)
         result = sum_buckets(node);
     if (result == 0)
         result = rg_compute(node->w, &work, "mean", (int)i, divide, node);
-    return result ? result : rg_allreduce_settle(&node->reduce);
+    return result ? result : rg_settle_sums(node);
 }
 
 static int take_local_steps(struct rg_reduce_node *node, int64_t i)

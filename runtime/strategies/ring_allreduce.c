@@ -10,7 +10,7 @@
 #include "strategies/allreduce_parts.h"
 #include <stdlib.h>
 
-enum { BUCKETS, OVERLAP, SHARES, ALGORITHM, GROUP, LOCAL_STEPS, SHARD };
+enum { BUCKETS, OVERLAP, SHARES, ALGORITHM, GROUP, LOCAL_STEPS, SHARD, COMPRESS, KEEP };
 
 static const struct rg_param params[] = {
     [BUCKETS] = {"buckets", RG_PARAM_COUNT, "4", 1, 1e6, NULL,
@@ -37,6 +37,13 @@ static const struct rg_param params[] = {
                "gathers the rest; 2: nor does it keep the gradient of other parts; 3: nor their\n"
                "parameters, which are gathered before the forward and the backward pass",
                .later = true},
+    [COMPRESS] =
+        {"compress", RG_PARAM_CHOICE, "none", 0, 0, "none|float16|int8|top-k",
+         "gradients in fewer bytes; what a message leaves out is added to the next one's:\n"
+         "2 bytes a number, 1 byte, or the largest numbers with their places",
+         .later = true},
+    [KEEP] = {"keep", RG_PARAM_COUNT, "auto", 1, 1000, NULL,
+              "top-k: numbers of a thousand that are sent; auto: 10", .later = true},
     {0}};
 
 /* Where bucket b ends, n of them: the first layer, from the end, at which the buckets so far hold
@@ -107,6 +114,32 @@ static int check_shard(const struct rg_job *job, struct rg_error *e)
     return 0;
 }
 
+/* The names' order is that of enum rg_codec_kind. */
+static int check_compress(struct rg_job *job, struct rg_codec *codec, struct rg_error *e)
+{
+    struct rg_value *keep = &job->values[KEEP];
+    const char *name = job->values[COMPRESS].text;
+    codec->kind = (enum rg_codec_kind)job->values[COMPRESS].number;
+    if (codec->kind != RG_CODE_TOP && !keep->automatic && !job->settled)
+        return rg_fail(e, RG_ERR_INVALID, "keep=\"%ld\" is for compress=\"top-k\"", keep->number);
+    if (keep->automatic)
+        keep->number = 10;
+    codec->keep = (int)keep->number;
+    if (codec->kind == RG_CODE_NONE)
+        return 0;
+    if (job->values[ALGORITHM].number != RG_RING)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "compress=\"%s\" is for algorithm=\"ring\", where all pass on what one node "
+                       "has coded",
+                       name);
+    if (job->values[SHARD].number > 0 || job->values[LOCAL_STEPS].number > 1)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "compress=\"%s\" is of gradients that all nodes sum in every step: for "
+                       "shard=\"0\" and local-steps=\"1\"",
+                       name);
+    return 0;
+}
+
 static int check(struct rg_job *job, struct rg_error *e)
 {
     if (job->nodes > job->batch)
@@ -118,8 +151,11 @@ static int check(struct rg_job *job, struct rg_error *e)
     struct rg_algorithm how = {0};
     if (err == 0)
         err = check_algorithm(job, &how, e);
+    struct rg_codec codec = {0};
     if (err == 0)
         err = check_shard(job, e);
+    if (err == 0)
+        err = check_compress(job, &codec, e);
     if (err)
         return err;
     int buckets = (int)RG_MIN(job->values[BUCKETS].number, job->network->layer_count);
@@ -134,6 +170,7 @@ static int check(struct rg_job *job, struct rg_error *e)
     for (int b = 1; b <= buckets; b++)
         plan->cut[b] = bucket_cut(job, buckets, b, plan->cut[b - 1]);
     plan->how = how;
+    plan->codec = codec;
     plan->steps = (int)job->values[LOCAL_STEPS].number;
     plan->shard = (int)job->values[SHARD].number;
     plan->overlap = job->values[OVERLAP].number == 0 && plan->steps == 1 && job->nodes > 1;

@@ -142,9 +142,15 @@ int rg_send_floats(struct rg_world *w, int dst, uint32_t tag, const float *buffe
                    struct rg_request *request)
 {
     int result = rg_send(w, dst, tag, buffer, n * sizeof *buffer, request);
-    if (result == 0 && dst != w->rank && !w->untimed)
-        w->count.values += n;
+    if (result == 0)
+        rg_count_values(w, dst, n);
     return result;
+}
+
+void rg_count_values(struct rg_world *w, int dst, size_t n)
+{
+    if (dst != w->rank && !w->untimed)
+        w->count.values += n;
 }
 
 int rg_recv(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t bytes,

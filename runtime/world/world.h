@@ -210,6 +210,8 @@ int rg_send(struct rg_world *w, int dst, uint32_t tag, const void *buffer, size_
 /* The same for n float32 values, which are counted as values of the network. */
 int rg_send_floats(struct rg_world *w, int dst, uint32_t tag, const float *buffer, size_t n,
                    struct rg_request *request);
+/* What has just been sent to dst says n numbers of the network in another form. */
+void rg_count_values(struct rg_world *w, int dst, size_t n);
 /* A message of another length is RG_ERR_LENGTH, on both sides' programs a protocol error. */
 int rg_recv(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t bytes,
             struct rg_request *request);

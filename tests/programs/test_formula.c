@@ -244,7 +244,12 @@ static void sums_are_their_forms(void)
             bool pairs = strstr(label, "tree") || strstr(label, "halving");
             double ratio = command_number(run, "formula.ratio");
             printf("\n    %d nodes %-13s observed / predicted %.4f", cases[i].nodes, label, ratio);
-            CU_ASSERT(fabs(ratio - 1) <= 0.01 || (pairs && !power && fabs(ratio - 1) <= 0.3));
+            /* coding beside the backward pass, on another core */
+            bool beside =
+                strcmp(label, "top-k") == 0 && command_number(run, "predicted.T_A_s") >=
+                                                   command_number(run, "predicted.iteration_s");
+            CU_ASSERT(fabs(ratio - 1) <= 0.01 || (pairs && !power && fabs(ratio - 1) <= 0.3) ||
+                      (beside && fabs(ratio - 1) <= 0.15));
         }
         json_decref(result);
     }

@@ -54,7 +54,18 @@ static void account_equals_forms(const struct rg_job *job, uint64_t seed)
     if (plan->how.kind == RG_RING && plan->shard < 3)
         CU_ASSERT_EQUAL(run.late_receives, 0);
     uint64_t n = (uint64_t)job->nodes, halves = plan->shard == 3 ? 3 : 2;
-    CU_ASSERT_EQUAL(p.values, halves * (n - 1) * job->network->parameters);
+    if (plan->codec.kind != RG_CODE_TOP)
+        CU_ASSERT_EQUAL(p.values, halves * (n - 1) * job->network->parameters);
+    if (plan->codec.kind == RG_CODE_NONE)
+        CU_ASSERT_EQUAL(p.payload_bytes, 4 * p.values);
+    if (plan->codec.kind == RG_CODE_FLOAT16)
+        CU_ASSERT_EQUAL(p.payload_bytes, 2 * p.values);
+    if (plan->codec.kind == RG_CODE_INT8) /* the span of every message beside it */
+        CU_ASSERT_EQUAL(p.payload_bytes, p.values + 8 * p.messages);
+    if (plan->codec.kind == RG_CODE_TOP) /* 100 of a thousand, and a place each */
+        CU_ASSERT(p.payload_bytes == 8 * p.values &&
+                  10 * p.values >= 2 * (n - 1) * job->network->parameters &&
+                  p.values <= 2 * (n - 1) * job->network->parameters / 10 + p.messages);
     if (plan->how.kind == RG_RING)
         CU_ASSERT_EQUAL(p.messages, halves * n * (n - 1) * (uint64_t)plan->buckets);
     rg_run_free(&run);
@@ -375,6 +386,37 @@ static void shards_take_the_memory_of_the_paper(void)
     }
 }
 
+/* ---- compression ---- */
+
+/* Rounding changes little, and all that a sum has left out comes with the next; what is left at the
+ * end is no more than a few last gradients. */
+static void coded_gradients_train_as_well(void)
+{
+    static const struct {
+        const char *label;
+        double most;
+    } coded[] = {{"float16", 2e-4}, {"int8", 0.03}, {"top-k", 0.2}};
+    for (int nodes = 1; nodes <= 5; nodes += 2) {
+        struct rg_study study;
+        open_with(&study, nodes, "optimizer=sgd epochs=6");
+        size_t count = study.jobs[0].network->parameters;
+        float *plain =
+            harness_parameters(harness_job(&study, "plain"), &(struct harness_options){0}, NULL);
+        EACH(i, coded)
+        {
+            float *values = harness_parameters(harness_job(&study, coded[i].label),
+                                               &(struct harness_options){.seed = 3}, NULL);
+            double distance = harness_distance(plain, values, count);
+            CU_ASSERT(nodes == 1 ? distance == 0 : distance > 0 && distance < coded[i].most);
+            if (nodes > 1 && !(distance > 0 && distance < coded[i].most))
+                printf("%s on %d: %g\n", coded[i].label, nodes, distance);
+            free(values);
+        }
+        free(plain);
+        rg_study_close(&study);
+    }
+}
+
 /* ---- bad input ---- */
 
 static void what_does_not_fit_is_refused(void)
@@ -387,6 +429,11 @@ static void what_does_not_fit_is_refused(void)
         {"shard-2.local-steps=2", "shard=\"2\" is for local-steps=\"1\""},
         {"clip=1", "shard=\"1\" is for training without clip"},
         {"shard-3.algorithm=tree", "shard=\"3\" is for algorithm=\"ring\""},
+        {"float16.keep=5", "keep=\"5\" is for compress=\"top-k\""},
+        {"top-k.keep=1001", "1 to 1000"},
+        {"int8.algorithm=tree", "compress=\"int8\" is for algorithm=\"ring\""},
+        {"float16.local-steps=2", "for shard=\"0\" and local-steps=\"1\""},
+        {"float16.shard=3", "compress=\"float16\" is of gradients"},
         {"shard-1.shard=4", "0 to 3"}};
     EACH(i, cases)
     {
@@ -418,6 +465,7 @@ int main(int argc, char **argv)
          local_steps_are_what_a_serial_program_takes},
         {"shards give the bits of the whole", shards_give_the_bits_of_the_whole},
         {"shards take the memory of the paper", shards_take_the_memory_of_the_paper},
+        {"coded gradients train as well", coded_gradients_train_as_well},
         {"what does not fit is refused", what_does_not_fit_is_refused},
     };
     rg_blas_setup(argv);
