@@ -10,13 +10,16 @@ const struct rg_optimizer_info rg_optimizer_infos[] = {
     [RG_SGD] = {"sgd", "w -= rate g"},
     [RG_MOMENTUM] = {"momentum", "v = momentum v + g, w -= rate v; takes momentum=\"0.9\""},
     [RG_ADAM] = {"adam", "beta1 0.9, beta2 0.999, epsilon 1e-8"},
+    [RG_ADAGRAD] = {"adagrad", "v = v + g^2, w -= rate g / (sqrt(v) + 1e-10)"},
     {NULL, NULL}};
 
 struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate)
 {
     struct rg_optimizer optimizer = {.kind = kind, .rate = rate};
-    if (kind != RG_SGD)
+    if (kind == RG_MOMENTUM || kind == RG_ADAM)
         optimizer.momentum = 0.9f;
+    if (kind == RG_ADAGRAD)
+        optimizer.epsilon = 1e-10f;
     if (kind == RG_ADAM) {
         optimizer.beta2 = 0.999f;
         optimizer.epsilon = 1e-8f;
@@ -26,22 +29,16 @@ struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate)
 
 void rg_optimizer_change(struct rg_optimizer *optimizer, enum rg_optimizer_kind kind)
 {
-    struct rg_optimizer old = *optimizer;
-    *optimizer = rg_optimizer_make(kind, old.rate);
-    optimizer->ramp = old.ramp;
-    optimizer->clip = old.clip;
+    struct rg_optimizer new = rg_optimizer_make(kind, optimizer->rate);
+    optimizer->kind = kind;
+    optimizer->momentum = new.momentum;
+    optimizer->beta2 = new.beta2;
+    optimizer->epsilon = new.epsilon;
 }
 
 size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n)
 {
-    return optimizer->kind == RG_SGD ? 0 : optimizer->kind == RG_MOMENTUM ? n : 2 * n;
-}
-
-float rg_optimizer_rate(const struct rg_optimizer *optimizer, int64_t step)
-{
-    if (step >= optimizer->ramp)
-        return optimizer->rate;
-    return (float)(optimizer->rate * ((double)step / (double)optimizer->ramp));
+    return optimizer->kind == RG_SGD ? 0 : optimizer->kind == RG_ADAM ? 2 * n : n;
 }
 
 /* Lanes that the compiler may put side by side in a vector, whatever its length. */
@@ -110,6 +107,17 @@ static void adam(float rate, float beta1, float beta2, float epsilon, size_t n, 
     }
 }
 
+/* Duchi, Hazan and Singer 2011, with a diagonal matrix: v = v + g g; w -= rate g / (sqrt(v) + e) */
+RG_CLONES
+static void adagrad(float rate, float epsilon, size_t n, float *restrict w, const float *restrict g,
+                    float *restrict v)
+{
+    for (size_t i = 0; i < n; i++) {
+        v[i] += g[i] * g[i];
+        w[i] -= rate * g[i] / (sqrtf(v[i]) + epsilon);
+    }
+}
+
 /* v as ever; w -= by_v v + by_g g */
 RG_CLONES
 static void momentum_late(float by_v, float by_g, float mu, size_t n, float *restrict w,
@@ -159,6 +167,38 @@ static double whole_power(double base, long n)
     return power;
 }
 
+/* cos(pi x) of x in [0, 1], to the last bit or two: sin(pi / 2 - pi x) by its series. */
+static double cosine(double x)
+{
+    double y = (0.5 - x) * 3.14159265358979323846, term = y, sum = y;
+    for (int k = 2; k < 24; k += 2) {
+        term *= -y * y / (k * (k + 1));
+        sum += term;
+    }
+    return sum;
+}
+
+/* t steps after the ramp. */
+static double share_of_rate(const struct rg_optimizer *o, int64_t t)
+{
+    int64_t to_the_end = o->run - (o->ramp > 1 ? o->ramp : 1);
+    int64_t period = o->period > 0 ? o->period : to_the_end > 0 ? to_the_end : 1;
+    if (o->schedule == RG_RATE_STEP)
+        return whole_power(o->factor > 0 ? (double)o->factor : 0.1, (long)(t / period));
+    double x = t < period ? (double)t / (double)period : 1;
+    return o->factor + (1 - o->factor) * (1 + cosine(x)) / 2;
+}
+
+float rg_optimizer_rate(const struct rg_optimizer *optimizer, int64_t step)
+{
+    int64_t since = step - (optimizer->ramp > 1 ? optimizer->ramp : 1);
+    if (since < 0)
+        return (float)(optimizer->rate * ((double)step / (double)optimizer->ramp));
+    if (optimizer->schedule == RG_RATE_CONSTANT)
+        return optimizer->rate;
+    return (float)(optimizer->rate * share_of_rate(optimizer, since));
+}
+
 /* a of a v + b g: what is left of a gradient's share in the velocity after as many steps as it is
  * late, momentum^late, the mean over those late by a step more and by a step less. b = (1 - a) /
  * (1 - momentum) is what it would have moved the weights by in these steps (spike compensation:
@@ -206,7 +246,7 @@ static void step_adam(const struct rg_optimizer *o, float rate, long step, size_
 void rg_optimizer_predict(const struct rg_optimizer *o, long step, size_t n, const float *w,
                           const float *state, float *ahead)
 {
-    RG_ASSERT(o->kind != RG_SGD && o->late > 0);
+    RG_ASSERT((o->kind == RG_MOMENTUM || o->kind == RG_ADAM) && o->late > 0);
     double far = rg_optimizer_rate(o, step + 1) * ((double)o->late / o->every);
     if (step == 0) { /* it has no velocity yet */
         memcpy(ahead, w, n * sizeof *ahead);
@@ -235,14 +275,18 @@ void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n
         rg_sgd(rate, n, w, gradient);
     else if (optimizer->kind == RG_MOMENTUM)
         step_momentum(optimizer, rate, n, w, gradient, state);
-    else
+    else if (optimizer->kind == RG_ADAM)
         step_adam(optimizer, rate, step, n, w, gradient, state);
+    else
+        adagrad(rate, optimizer->epsilon, n, w, gradient, state);
 }
 
 void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg_work *work)
 {
-    static const double flops[] = {[RG_SGD] = 2, [RG_MOMENTUM] = 4, [RG_ADAM] = 12};
-    static const double moves[] = {[RG_SGD] = 3, [RG_MOMENTUM] = 5, [RG_ADAM] = 7};
+    static const double flops[] = {
+        [RG_SGD] = 2, [RG_MOMENTUM] = 4, [RG_ADAM] = 12, [RG_ADAGRAD] = 7};
+    static const double moves[] = {
+        [RG_SGD] = 3, [RG_MOMENTUM] = 5, [RG_ADAM] = 7, [RG_ADAGRAD] = 5};
     double count = (double)n;
     if (optimizer->clip > 0) { /* the norm, and as if it always were too long */
         rg_work_vector(work, 2 * count, sizeof(float) * count);

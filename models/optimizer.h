@@ -6,15 +6,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum rg_optimizer_kind { RG_SGD, RG_MOMENTUM, RG_ADAM };
+enum rg_optimizer_kind { RG_SGD, RG_MOMENTUM, RG_ADAM, RG_ADAGRAD };
+
+/* How the learning rate falls once a ramp is over. */
+enum rg_rate_schedule { RG_RATE_CONSTANT, RG_RATE_STEP, RG_RATE_COSINE };
 
 struct rg_optimizer {
     enum rg_optimizer_kind kind;
     float rate;           /* learning rate */
     float momentum;       /* momentum: 0.9; Adam: beta1 */
-    float beta2, epsilon; /* Adam (Kingma and Ba 2015) */
-    long ramp;  /* steps in which the rate rises to its value in a straight line; 0: none */
-    float clip; /* a layer's gradient is made no longer than this; 0: as it is */
+    float beta2, epsilon; /* Adam (Kingma and Ba 2015); epsilon: Adagrad (Duchi et al. 2011), too */
+    long ramp; /* steps in which the rate rises to its value in a straight line; 0: none */
+    enum rg_rate_schedule schedule;
+    long period;  /* steps between two falls; of RG_RATE_COSINE, until the least; 0: to the end */
+    int64_t run;  /* steps of the whole training, where period is 0 */
+    float factor; /* RG_RATE_STEP: of the rate at each fall, 0: 0.1; RG_RATE_COSINE: at last */
+    float clip;   /* a layer's gradient is made no longer than this; 0: as it is */
     /* The step allows for gradients of weights that are late / every updates old on average, some
      * of them late / every rounded down, the others rounded up; late 0: it does not. */
     int late, every;
@@ -25,16 +32,20 @@ extern const struct rg_optimizer_info {
     const char *name, *summary;
 } rg_optimizer_infos[];
 
-/* Defaults for a kind: sgd; momentum 0.9 (heavy ball, Polyak 1964); Adam 0.9, 0.999, 1e-8. */
+/* Defaults for a kind: sgd; momentum 0.9 (heavy ball, Polyak 1964); Adam 0.9, 0.999, 1e-8; Adagrad
+ * 1e-10. */
 struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate);
 
 /* Another kind, with its defaults; what all kinds have stays. */
 void rg_optimizer_change(struct rg_optimizer *optimizer, enum rg_optimizer_kind kind);
 
-/* Floats of state for n parameters, zero at the start: 0, n, 2n. */
+/* Floats of state for n parameters, zero at the start: 0, n, 2n, n. */
 size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n);
 
-/* The learning rate of step number `step` >= 1: rate * min(1, step / ramp). */
+/* The learning rate of step number `step` >= 1: rate * min(1, step / ramp), times what the schedule
+ * makes of the t = step - max(ramp, 1) steps since then: factor^floor(t / period), or
+ * factor + (1 - factor) (1 + cos(pi min(1, t / period))) / 2 (Loshchilov and Hutter 2017, without
+ * restarts). The same bits on every processor. */
 float rg_optimizer_rate(const struct rg_optimizer *optimizer, int64_t step);
 /* Scale a layer's gradient (or the part of it that is updated here) to a Euclidean norm of at most
  * `most`: g *= min(1, most / |g|) (Pascanu et al. 2013, algorithm 1). One that is not finite stays
@@ -47,7 +58,8 @@ void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n
                        const float *gradient, float *state);
 /* Where the weights will be when a gradient that is begun now, after `step` steps, is applied:
  * ahead = w - rate (late / every) velocity (linear weight prediction; Kosson et al. 2020, section
- * 3.2, of weights by their velocity). ahead [n] is not w. Not for RG_SGD, which has no velocity. */
+ * 3.2, of weights by their velocity). ahead [n] is not w. Not for RG_SGD and RG_ADAGRAD,
+ * which have no velocity. */
 void rg_optimizer_predict(const struct rg_optimizer *optimizer, long step, size_t n, const float *w,
                           const float *state, float *ahead);
 void rg_optimizer_predict_work(const struct rg_optimizer *optimizer, size_t n,

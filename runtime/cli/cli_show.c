@@ -183,6 +183,18 @@ static void tell_shares(const struct rg_job *job, const struct rg_prediction *p,
     free(shares);
 }
 
+static void show_schedule(const struct rg_optimizer *optimizer, FILE *stream)
+{
+    if (optimizer->schedule == RG_RATE_STEP)
+        fprintf(stream, " that falls to %g of itself every %ld updates",
+                optimizer->factor > 0 ? optimizer->factor : 0.1, optimizer->period);
+    if (optimizer->schedule == RG_RATE_COSINE && optimizer->period)
+        fprintf(stream, " that falls to %g of itself along a cosine of %ld updates",
+                optimizer->factor, optimizer->period);
+    else if (optimizer->schedule == RG_RATE_COSINE)
+        fprintf(stream, " that falls to %g of itself along a cosine", optimizer->factor);
+}
+
 static void check_job(const struct rg_job *job, FILE *stream)
 {
     struct rg_prediction p;
@@ -257,6 +269,7 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
         fprintf(stream, ", momentum %g", t->optimizer.momentum);
     if (t->optimizer.ramp > 0)
         fprintf(stream, " after a ramp of %ld updates", t->optimizer.ramp);
+    show_schedule(&t->optimizer, stream);
     if (t->optimizer.clip > 0)
         fprintf(stream, ", gradients clipped to %g", t->optimizer.clip);
     if (t->compensate)

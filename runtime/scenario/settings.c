@@ -116,6 +116,15 @@ const struct rg_setting_info rg_setting_infos[] = {
     {"training", "rate-ramp", "rate-ramp", WHOLE(0, 1e9), AT(training.optimizer.ramp),
      .help =
          "updates in which the learning rate rises to its value, in a straight line; default 0"},
+    {"training", "rate-schedule", "rate-schedule", WORD("constant|step|cosine"),
+     AT(training.optimizer.schedule),
+     .help = "how the learning rate falls after that: not at all, to a share of itself after every "
+             "rate-period, or along half a cosine; default constant"},
+    {"training", "rate-period", "rate-period", WHOLE(1, 1e9), AT(training.optimizer.period),
+     .help = "step: updates between two falls; cosine: updates until the least rate, default all"},
+    {"training", "rate-factor", "rate-factor", REAL(0, 1), AT(training.optimizer.factor),
+     .help = "step: what the rate is multiplied by at a fall, 0: 0.1; cosine: the share of it that "
+             "is left at last; default 0"},
     {"training", "clip", "clip", ABOVE(0, 1e30), AT(training.optimizer.clip),
      .help = "the largest norm of a layer's gradient, which is scaled down to it; default: none"},
     {"training", "compensate", "compensate", WORD("no|yes"), AT(training.compensate),

@@ -135,6 +135,8 @@ static int check(struct rg_job *job, struct rg_error *e)
         return err;
     *kept = plan;
     job->plan = kept;
+    job->optimizer.run =
+        job->iterations * (plan.consistency == RG_ASYNC && plan.ahead > 0 ? plan.workers : 1);
     return rg_shares_check(job, &job->values[SHARES], servers, plan.workers, e);
 }
 

@@ -172,6 +172,7 @@ static int check(struct rg_job *job, struct rg_error *e)
     plan->how = how;
     plan->codec = codec;
     plan->steps = (int)job->values[LOCAL_STEPS].number;
+    job->optimizer.run = job->iterations * plan->steps;
     plan->shard = (int)job->values[SHARD].number;
     plan->overlap = job->values[OVERLAP].number == 0 && plan->steps == 1 && job->nodes > 1;
     return 0;

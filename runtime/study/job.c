@@ -107,6 +107,7 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
                            .iterations_per_epoch = epoch,
                            .seed = s->seed,
                            .numerics = t->numerics};
+    job->optimizer.run = job->iterations;
     int err = rg_job_set_defaults(job, e);
     bool own_nodes = rg_job_param_index(strategy, "nodes") >= 0;
     for (int i = 0; i < spec->count && err == 0; i++)

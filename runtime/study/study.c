@@ -60,10 +60,24 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
         return rg_scenario_fail(s, rg_scenario_line(s, &t->batch), e,
                                 "batch=\"%d\": there are %d training samples, 1 to %d are allowed",
                                 t->batch, study->data.train, study->data.train);
-    if (t->compensate && t->optimizer.kind == RG_SGD)
+    const struct rg_optimizer *optimizer = &t->optimizer;
+    if (t->compensate && optimizer->kind != RG_MOMENTUM && optimizer->kind != RG_ADAM)
         return rg_scenario_fail(s, rg_scenario_line(s, &t->compensate), e,
                                 "compensate=\"yes\": delays are compensated by the velocity that "
-                                "optimizer=\"sgd\" does not have: momentum and adam are allowed");
+                                "optimizer=\"%s\" does not have: momentum and adam are allowed",
+                                rg_optimizer_infos[optimizer->kind].name);
+    if (optimizer->schedule == RG_RATE_STEP && optimizer->period == 0)
+        return rg_scenario_fail(s, rg_scenario_line(s, &optimizer->schedule), e,
+                                "rate-schedule=\"step\" needs rate-period, the updates after which "
+                                "the rate falls: 1 to 1e9 are allowed");
+    if (optimizer->schedule == RG_RATE_CONSTANT && optimizer->factor > 0)
+        return rg_scenario_fail(s, rg_scenario_line(s, &optimizer->factor), e,
+                                "rate-factor=\"%g\" is for rate-schedule=\"step\" and \"cosine\"",
+                                optimizer->factor);
+    if (optimizer->schedule == RG_RATE_CONSTANT && optimizer->period > 0)
+        return rg_scenario_fail(s, rg_scenario_line(s, &optimizer->period), e,
+                                "rate-period=\"%ld\" is for rate-schedule=\"step\" and \"cosine\"",
+                                optimizer->period);
     for (int i = 0; i < study->platform.count; i++)
         if (t->threads > study->platform.boards[i]->cores)
             return rg_scenario_fail(

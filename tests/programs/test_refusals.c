@@ -166,6 +166,10 @@ static void schedules_refuse_what_others_take(void)
     complains_of("--strategy ring --set ring.schedule=pipedream --set ring.drain=never "
                  "--set ring.depth=61 --set epochs=1",
                  ": depth=\"61\" is more than the run has: 12 batches of 5 micro-batches");
+    complains_of("--set rate-period=5",
+                 "rate-period=\"5\" is for rate-schedule=\"step\" and \"cosine\"");
+    complains_of("--set rate-factor=0.5", "rate-factor=\"0.5\" is for rate-schedule");
+    complains_of("--set rate-schedule=step", "rate-schedule=\"step\" needs rate-period");
     complains_of("--set rate-ramp=-1", "rate-ramp=-1: out of range: 0 to 1000000000 are allowed");
     complains_of("--set clip=0", "clip=0: out of range: numbers above 0");
     complains_of("--set compensate=maybe", "compensate=maybe");

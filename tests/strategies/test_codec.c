@@ -91,7 +91,7 @@ static void bytes_round_without_bias(void)
 static void the_largest_are_said(void)
 {
     const struct rg_codec codec = {RG_CODE_TOP, 300}; /* three of ten, four of eleven */
-    const float values[10] = {1, -9, 3, 2, 8, -2, 3, 0, 2.5F, -3};
+    const float values[10] = {-1, -9, 3, 2, 8, -2, 3, 0, 2.5F, -3};
     const float want[10] = {0, -9, 3, 0, 8,
                             0, 0,  0, 0, 0}; /* of equal ones, those that are first */
     float rest[10] = {0}, back[10];
@@ -127,7 +127,7 @@ static void what_is_not_finite_stays_so(void)
 
 /* ---- round a ring ---- */
 
-enum { MOST = 5, COUNT = 37, RUNS = 6 };
+enum { MOST = 9, COUNT = 37, RUNS = 6 };
 
 struct sums {
     struct rg_codec codec;
@@ -163,34 +163,42 @@ static int sum(struct rg_world *w, void *arg)
     return result;
 }
 
-/* All that has come out and all rests are all that went in; all have the same bits. */
+/* On wires of very unlike delays: what is passed on leaves while more comes in. */
+static void sums_of(struct rg_codec codec, int n, uint64_t seed, struct sums *sums)
+{
+    int results[MOST];
+    const struct rg_mem_world_options world = {
+        .size = n, .seed = seed, .byte_s = 1e-3, .latency_s = 1, .jitter_s = 60};
+    memset(sums, 0, sizeof *sums);
+    sums->codec = codec;
+    CU_ASSERT_EQUAL(rg_mem_world_run(&world, sum, sums, results), 0);
+    for (int rank = 0; rank < n; rank++) {
+        CU_ASSERT_EQUAL(results[rank], 0);
+        CU_ASSERT_EQUAL(memcmp(sums->out[rank], sums->out[0], sizeof sums->out[0]), 0);
+    }
+}
+
+/* All that has come out and all rests are all that went in; all have the same bits. With nine
+ * members a message that comes in three steps later may overtake one that leaves. */
 static void nothing_is_lost(void)
 {
+    static struct sums sums;
     EACH(c, CODECS)
-    for (int n = 1; n <= MOST; n++) {
-        static struct sums sums;
-        int results[MOST];
-        const struct rg_mem_world_options world = {
-            .size = n, .seed = c, .message_s = 1e-3, .byte_s = 1e-3, .latency_s = 1, .jitter_s = 1};
-        memset(&sums, 0, sizeof sums);
-        sums.codec = CODECS[c];
-        CU_ASSERT_EQUAL(rg_mem_world_run(&world, sum, &sums, results), 0);
-        for (int i = 0; i < COUNT; i++) {
-            double in = 0, out = 0;
-            for (int run = 0; run < RUNS; run++) {
-                out += sums.out[0][run][i];
-                for (int rank = 0; rank < n; rank++)
-                    in += number(rank, run, i);
+    for (int n = 1; n <= MOST; n++)
+        for (uint64_t seed = 1; seed <= (n == MOST && c == 0 ? 300 : 4); seed++) {
+            sums_of(CODECS[c], n, seed, &sums);
+            for (int i = 0; i < COUNT; i++) {
+                double in = 0, out = 0;
+                for (int run = 0; run < RUNS; run++)
+                    out += sums.out[0][run][i];
+                for (int rank = 0; rank < n; rank++) {
+                    out += sums.rest[rank][i];
+                    for (int run = 0; run < RUNS; run++)
+                        in += number(rank, run, i);
+                }
+                CU_ASSERT_DOUBLE_EQUAL(in, out, 1e-5);
             }
-            for (int rank = 0; rank < n; rank++) {
-                out += sums.rest[rank][i];
-                CU_ASSERT_EQUAL(results[rank], 0);
-            }
-            CU_ASSERT_DOUBLE_EQUAL(in, out, 1e-5);
         }
-        for (int rank = 1; rank < n; rank++)
-            CU_ASSERT_EQUAL(memcmp(sums.out[rank], sums.out[0], sizeof sums.out[0]), 0);
-    }
 }
 
 int main(int argc, char **argv)

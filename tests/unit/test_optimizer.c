@@ -45,11 +45,29 @@ static void test_adam(void)
     CU_ASSERT_DOUBLE_EQUAL(other, -0.01, 1e-6);
 }
 
+/* Of the squares 9, 9 + 16, 25 + 144 the roots are 3, 5, 13: steps of 1, 4/5 and -12/13 rates. */
+static void test_adagrad(void)
+{
+    struct rg_optimizer o = rg_optimizer_make(RG_ADAGRAD, 0.5f);
+    const float g[3] = {3, 4, -12};
+    const double want[3] = {0.5, 0.1, 0.1 + 6.0 / 13};
+    float w = 1, v = 0;
+    CU_ASSERT(rg_optimizer_state(&o, 3) == 3);
+    for (int t = 1; t <= 3; t++) {
+        rg_optimizer_step(&o, t, 1, &w, &g[t - 1], &v);
+        CU_ASSERT_DOUBLE_EQUAL(w, want[t - 1], 1e-6);
+    }
+    CU_ASSERT_EQUAL(v, 169);
+    rg_optimizer_step(&o, 4, 1, &w, &(float){0}, &v); /* nor does nothing divide by nothing */
+    rg_optimizer_step(&o, 1, 1, &w, &(float){0}, &(float){0});
+    CU_ASSERT(isfinite(w));
+}
+
 /* Any piece of the vector at any address: the same bits as the whole. */
 static void test_pieces(void)
 {
     enum { N = 211 };
-    for (int kind = RG_SGD; kind <= RG_ADAM; kind++) {
+    for (int kind = RG_SGD; kind <= RG_ADAGRAD; kind++) {
         struct rg_optimizer o = rg_optimizer_make((enum rg_optimizer_kind)kind, 0.037f);
         struct rg_random *random = rg_random_new(4, RG_STREAM_TEST, 0);
         float whole[N], pieces[N + 1], g[N], state[2 * N] = {0}, part[2 * N];
@@ -84,7 +102,7 @@ static void test_ramp(void)
     o.clip = 3;
     rg_optimizer_change(&o, RG_ADAM);
     CU_ASSERT(o.kind == RG_ADAM && o.beta2 == 0.999f && o.ramp == 4 && o.clip == 3);
-    for (int kind = RG_MOMENTUM; kind <= RG_ADAM; kind++) { /* of any kind: as with that rate */
+    for (int kind = RG_MOMENTUM; kind <= RG_ADAGRAD; kind++) { /* of any kind: as with that rate */
         float a = 1, b = 1, of_a[2] = {0}, of_b[2] = {0};
         struct rg_optimizer ramp = rg_optimizer_make((enum rg_optimizer_kind)kind, 0.5f);
         struct rg_optimizer level = rg_optimizer_make((enum rg_optimizer_kind)kind, 0.125f);
@@ -93,6 +111,57 @@ static void test_ramp(void)
         rg_optimizer_step(&level, 1, 1, &b, &(float){0.7f}, of_b);
         CU_ASSERT(a == b && of_a[0] == of_b[0] && of_a[1] == of_b[1]);
     }
+}
+
+static void expect_rates(const struct rg_optimizer *o, const double *want, int count)
+{
+    for (int step = 1; step <= count; step++)
+        CU_ASSERT_DOUBLE_EQUAL(rg_optimizer_rate(o, step), want[step - 1], 1e-7);
+}
+
+/* Falls are counted from the end of the ramp: three steps at each rate. */
+static void test_step_schedule(void)
+{
+    struct rg_optimizer o = rg_optimizer_make(RG_SGD, 0.8f);
+    const double want[] = {0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2, 0.1};
+    const double after[] = {0.4, 0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2};
+    o.schedule = RG_RATE_STEP;
+    o.period = 3;
+    CU_ASSERT_EQUAL(rg_optimizer_rate(&o, 4), (float)((double)0.8f * 0.1));
+    o.factor = 0.5f;
+    expect_rates(&o, want, 10);
+    o.ramp = 2;
+    expect_rates(&o, after, 8);
+    CU_ASSERT_EQUAL(rg_optimizer_rate(&o, 3000000000), 0); /* 0.5^1e9 is less than any float */
+    rg_optimizer_change(&o, RG_ADAGRAD);
+    CU_ASSERT(o.schedule == RG_RATE_STEP && o.period == 3 && o.factor == 0.5f);
+}
+
+/* Six steps from 1 to a fifth: the cosines of 0, 30, ... 180 degrees; then it stays. */
+static void test_cosine_schedule(void)
+{
+    struct rg_optimizer o = rg_optimizer_make(RG_SGD, 1);
+    double want[9] = {1,  0.6 + 0.4 * sqrt(0.75), 0.8, 0.6, 0.4, 0.6 - 0.4 * sqrt(0.75), 0.2, 0.2,
+                      0.2};
+    o.schedule = RG_RATE_COSINE;
+    o.period = 6;
+    o.factor = 0.2f;
+    expect_rates(&o, want, 9);
+    o.period = 0; /* to the end of a run of seven steps */
+    o.run = 7;
+    expect_rates(&o, want, 7);
+    o.ramp = 3; /* and behind a ramp of three, of nine */
+    o.run = 9;
+    CU_ASSERT_DOUBLE_EQUAL(rg_optimizer_rate(&o, 1), 1 / 3.0, 1e-7);
+    for (int step = 3; step <= 9; step++)
+        CU_ASSERT_DOUBLE_EQUAL(rg_optimizer_rate(&o, step), want[step - 3], 1e-7);
+    o = (struct rg_optimizer){.rate = 1, .schedule = RG_RATE_COSINE, .run = 1000};
+    for (int step = 1; step <= 1000; step++) {
+        double exact = (1 + cos(3.14159265358979323846 * (step - 1) / 999)) / 2;
+        CU_ASSERT_DOUBLE_EQUAL(rg_optimizer_rate(&o, step), exact, 6e-8);
+    }
+    o.run = 1; /* a run that is over with its first step */
+    CU_ASSERT_EQUAL(rg_optimizer_rate(&o, 1), 1);
 }
 
 /* Three and a half steps late: a = 0.5^3 (1 + 0.5) / 2 = 3/32, b = (29/32) / (1/2) = 29/16. */
@@ -170,6 +239,9 @@ int main(int argc, char **argv)
         {"sgd by hand", test_sgd},
         {"momentum by hand", test_momentum},
         {"Adam by hand", test_adam},
+        {"Adagrad by hand", test_adagrad},
+        {"a rate that falls in steps", test_step_schedule},
+        {"a rate that falls along a cosine", test_cosine_schedule},
         {"a vector in pieces", test_pieces},
         {"a rate that rises", test_ramp},
         {"gradients that are clipped", test_clip},
