@@ -390,6 +390,9 @@ MUTANTS = [
            "spans[i].begin_s - csv->offset_s", "spans[i].begin_s + csv->offset_s", "test_meter"),
     Mutant("logs-cut-at-rows", "log_sum.c",
            "double middle = ((a + b) / 2 - from_s) / h;", "double middle = 0.5;", "test_meter"),
+    Mutant("rows-of-two-hosts-are-one", "log_columns.c",
+           "(words && parts_dates(s, i, date))", "(words && parts_dates(s, i, date) && false)",
+           "test_meter_logs$"),
     Mutant("never-stuck", "meter_integral.c",
            "i->same < STUCK_LEAST || date_s - i->changed_s < limits->stuck_s", "1", "test_meter"),
 
