@@ -74,7 +74,7 @@ static void start(struct cluster *c, int size, cluster_body body)
     cluster_peer_timeout_s = TIMEOUT_S;
     CU_ASSERT_EQUAL_FATAL(cluster_start(c, size, body, NULL), 0);
     rg_host_text(&c->hosts.host[VICTIM], host);
-    double limit = rg_clock_s() + 30;
+    double limit = rg_clock_s() + 30 * RG_TEST_SLOWNESS;
     for (int r = 0; r < size; r++)
         while (!told->begun[r] && rg_clock_s() < limit)
             nap(0.001);
@@ -115,13 +115,15 @@ static void test_stopped(void)
     int results[MOST], size = 4;
     start(&c, size, chat);
     kill(c.pids[VICTIM], SIGSTOP);
-    double limit = rg_clock_s() + 30;
+    double limit = rg_clock_s() + 30 * RG_TEST_SLOWNESS;
     while (!others_are_over(size) && rg_clock_s() < limit)
         nap(0.01);
     CU_ASSERT_TRUE(others_are_over(size));
     kill(c.pids[VICTIM], SIGCONT); /* and it knows that it was */
     CU_ASSERT_EQUAL(cluster_wait(&c, 30, results), 0);
-    expect_lost(&c, results, "was lost", "no sign of life for 1 s, though its machine answers");
+    char why[80];
+    snprintf(why, sizeof why, "no sign of life for %.0f s, though its machine answers", TIMEOUT_S);
+    expect_lost(&c, results, "was lost", why);
     CU_ASSERT_EQUAL(results[VICTIM], RG_ERR_PEER);
     CU_ASSERT_EQUAL(told->lost[VICTIM].rank, VICTIM);
     CU_ASSERT_PTR_NOT_NULL(strstr(told->lost[VICTIM].why, "was stopped for "));
