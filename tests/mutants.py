@@ -36,9 +36,9 @@ Mutant = collections.namedtuple("Mutant", "name file old new tests")
 MUTANTS = [
     # ---- kernels, layers, loss, optimizers, data ----
     Mutant("rest-of-a-row-lost", "affine.c",
-           "total[r] += w[r * n + i] * x[i]", "total[r] = w[r * n + i] * x[i]", "test_layers$"),
+           "total[r] += w[r * n + i] * x[b * n + i]", "total[r] = w[r * n + i] * x[b * n + i]", "test_layers$"),
     Mutant("input-gradient-of-the-last-rows", "affine.c",
-           "w + r * n, add || r > 0,", "w + r * n, add,", "test_layers$"),
+           "r += some, add = true", "r += some", "test_layers$"),
     Mutant("relu-passes-gradient-at-0", "elementwise.c",
            "(y > 0 ? dy : 0)", "(y >= 0 ? dy : 0)", "test_layers$"),
     Mutant("slope-of-tanh", "elementwise.c",
