@@ -411,8 +411,8 @@ MUTANTS = [
     Mutant("time-away-is-the-peers-fault", "beat.c", "l->heard_s + away", "l->heard_s", "test_alive$"),
     Mutant("the-reason-is-kept", "stream.c", "if (length == 0 || p->tx_leave_lost",
            "if (length != 0 || p->tx_leave_lost", "test_alive$"),
-    Mutant("a-pledge-of-what-has-ended", "match.c", "m->updates + !m->between", "m->updates", "test_mesh$"),
-    Mutant("only-ones-own-pledge-counts", "match.c", "*last = RG_MAX(*last, p->pledge);", ";", "test_mesh$"),
+    Mutant("a-pledge-of-what-has-ended", "match.c", "m->updates + !m->between", "m->updates", "test_stops$"),
+    Mutant("only-ones-own-pledge-counts", "match.c", "*last = RG_MAX(*last, p->pledge);", ";", "test_stops$"),
     Mutant("who-said-goodbye-was-lost", "match_lists.c", "p->gone && !p->goodbye", "p->gone",
            "test_match$"),
     Mutant("the-first-of-two-parts-is-all", "node_salvage.c", "at = end_of(range);\n    }\n    return false;",
@@ -461,7 +461,7 @@ MUTANTS = [
     Mutant("sends-that-nobody-takes", "pipeline.c", "rg_pipeline_iteration(p, slot->sent) < last",
            "true", "test_streams$"),
     Mutant("a-stop-that-wakes-nobody", "requests.c", "STOPS = RG_PENDING + 1", "STOPS = RG_PENDING",
-           "test_mesh$"),
+           "test_stops$"),
 ]
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

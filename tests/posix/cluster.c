@@ -1,6 +1,8 @@
 #include "tests/posix/cluster.h"
 
+#include "base/check.h"
 #include "base/clock.h"
+#include <CUnit/CUnit.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,4 +151,36 @@ int cluster_run(int size, rg_program_fn program, void *arg, double timeout_s, in
     struct one_run run = {size, program, arg};
     int error = cluster_start(&c, size, run_once, &run);
     return error ? error : cluster_wait(&c, timeout_s, results);
+}
+
+void cluster_expect(int size, const int *results, int wanted)
+{
+    for (int r = 0; r < size; r++) {
+        if (results[r] != wanted)
+            printf("  rank %d: %d (%s)\n", r, results[r], rg_strerror(results[r]));
+        CU_ASSERT_EQUAL(results[r], wanted);
+    }
+}
+
+void cluster_nap(double seconds)
+{
+    struct timespec left = {.tv_sec = (time_t)seconds};
+    left.tv_nsec = (long)(1e9 * (seconds - (double)left.tv_sec));
+    while (nanosleep(&left, &left) != 0)
+        continue;
+}
+
+int cluster_traffic(struct rg_world *w, char *buffers[4], unsigned i)
+{
+    static const size_t sizes[] = {0, 1, 4000, 100000, 400000, 3 << 20};
+    size_t bytes = sizes[i % RG_COUNT(sizes)];
+    int next = (w->rank + 1) % w->size, previous = (w->rank + w->size - 1) % w->size;
+    struct rg_request r[4], *all[] = {&r[0], &r[1], &r[2], &r[3]};
+    rg_send(w, next, RG_TAG_USER, buffers[0], bytes, &r[0]);
+    rg_send(w, previous, RG_TAG_USER + 1, buffers[1], bytes, &r[1]);
+    if (i % 3 == 0)
+        rg_compute(w, NULL, "x", -1, NULL, NULL);
+    rg_recv(w, previous, RG_TAG_USER, buffers[2], bytes, &r[2]);
+    rg_recv(w, next, RG_TAG_USER + 1, buffers[3], bytes, &r[3]);
+    return rg_wait_all(w, all, 4);
 }

@@ -30,5 +30,11 @@ int cluster_start(struct cluster *c, int size, cluster_body body, void *arg);
 int cluster_wait(struct cluster *c, double timeout_s, int *results);
 /* Both: one run of the program on all ranks. */
 int cluster_run(int size, rg_program_fn program, void *arg, double timeout_s, int *results);
+/* All of results[0..size) are `wanted`; else the test has failed and says which are not. */
+void cluster_expect(int size, const int *results, int wanted);
+void cluster_nap(double seconds);
+/* Messages of all sizes (their i-th) to and from both neighbours, some of them unasked-for; buffers
+ * of 3 MiB. */
+int cluster_traffic(struct rg_world *w, char *buffers[4], unsigned i);
 
 #endif
