@@ -176,7 +176,7 @@ MUTANTS = [
     Mutant("bytes-rounded-down", "codec.c",
            "(rest[i] - span.least) / span.step + chance", "(rest[i] - span.least) / span.step", "test_codec$"),
     Mutant("largest-with-their-signs", "codec.c",
-           "uint32_t bits = bits_of(rest[i]) & 0x7fffffffU;", "uint32_t bits = bits_of(rest[i]);", "test_codec$"),
+           "uint32_t bits = rg_bits_of(rest[i]) & 0x7fffffffU;", "uint32_t bits = rg_bits_of(rest[i]);", "test_codec$"),
     Mutant("whole-sum-not-as-others-have-it", "coded_ring.c",
            "if (result == 0 && !s->add) /*", "if (0) /*", "test_(codec|allreduce)$"),
     Mutant("coded-bytes-overwritten-while-they-leave", "coded_ring.c",

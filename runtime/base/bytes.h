@@ -3,6 +3,7 @@
 #define RG_BASE_BYTES_H
 
 #include <stdint.h>
+#include <string.h>
 
 #define RG_MESSAGE_HEADER 32 /* bytes that precede every payload on a connection between nodes */
 
@@ -47,6 +48,21 @@ static inline uint64_t rg_get_u64(const unsigned char *p)
     for (int i = 0; i < 8; i++)
         v |= (uint64_t)p[i] << (8 * i);
     return v;
+}
+
+/* The bits of a float, and back. */
+static inline uint32_t rg_bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline float rg_float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 #endif

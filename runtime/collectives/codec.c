@@ -1,5 +1,6 @@
 #include "collectives/codec.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/random.h"
 #include <math.h>
@@ -35,32 +36,18 @@ size_t rg_coded_bytes(struct rg_codec codec, size_t count)
 
 /* ---- float16 ---- */
 
-static uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* To the nearest, ties to even. Below 2^-14 a sum with 0.5 leaves the last bit worth 2^-24, which
  * is that of binary16 there; above, half of what the 13 bits less are worth is added. */
 static uint16_t half_of(float value)
 {
-    const uint32_t sign = bits_of(value) >> 16 & 0x8000U;
-    uint32_t bits = bits_of(value) & 0x7fffffffU;
+    const uint32_t sign = rg_bits_of(value) >> 16 & 0x8000U;
+    uint32_t bits = rg_bits_of(value) & 0x7fffffffU;
     if (bits > 0x7f800000U)
         return (uint16_t)(sign | 0x7e00U); /* not a number */
     if (bits >= 0x477ff000U)
         return (uint16_t)(sign | (bits == 0x7f800000U ? 0x7c00U : 0x7bffU));
     if (bits < 0x38800000U)
-        return (uint16_t)(sign | (bits_of(float_of(bits) + 0.5F) - bits_of(0.5F)));
+        return (uint16_t)(sign | (rg_bits_of(rg_float_of(bits) + 0.5F) - rg_bits_of(0.5F)));
     bits += (bits >> 13 & 1U) + 0xfffU - (112U << 23);
     return (uint16_t)(sign | bits >> 13);
 }
@@ -69,9 +56,9 @@ static float float_of_half(uint16_t half)
 {
     const uint32_t sign = (uint32_t)(half & 0x8000U) << 16, bits = half & 0x7fffU;
     if (bits >= 0x7c00U)
-        return float_of(sign | 0x7f800000U | (bits & 0x3ffU) << 13);
+        return rg_float_of(sign | 0x7f800000U | (bits & 0x3ffU) << 13);
     /* 2^112 times too small, and exact: a product with a power of two */
-    return float_of(sign | bits_of(float_of(bits << 13) * 0x1p112F));
+    return rg_float_of(sign | rg_bits_of(rg_float_of(bits << 13) * 0x1p112F));
 }
 
 static void to_halves(size_t count, float *rest, uint16_t *to)
@@ -133,7 +120,7 @@ static uint32_t threshold(size_t count, const float *values, size_t wanted, size
     for (int shift = 24; shift >= 0; shift -= 8) {
         size_t with[256] = {0};
         for (size_t i = 0; i < count; i++) {
-            uint32_t bits = bits_of(values[i]) & 0x7fffffffU;
+            uint32_t bits = rg_bits_of(values[i]) & 0x7fffffffU;
             with[bits >> shift & 255U] += (bits & mask) == found;
         }
         uint32_t digit = 255;
@@ -151,7 +138,7 @@ static void to_places(struct rg_codec codec, size_t count, float *rest, void *to
     size_t wanted = rg_coded_numbers(codec, count), more, said = 0;
     uint32_t least = threshold(count, rest, wanted, &more);
     for (size_t i = 0; i < count && said < wanted; i++) {
-        uint32_t bits = bits_of(rest[i]) & 0x7fffffffU;
+        uint32_t bits = rg_bits_of(rest[i]) & 0x7fffffffU;
         if (bits < least || (bits == least && more == 0))
             continue;
         more -= bits == least;

@@ -242,17 +242,12 @@ double rg_coded_ring_seconds(struct rg_codec codec, const struct rg_board *const
                              int stride, int threads, int members, size_t count)
 {
     size_t n = rg_chunk((struct rg_piece){0, count}, members, 0).count;
-    double hop = 0, code = 0, take = 0;
-    int crossing = 0;
-    for (int i = 0; i < members; i++)
-        crossing +=
-            boards[i * stride]->shared_medium || boards[(i + 1) % members * stride]->shared_medium;
+    double hop = rg_ring_hop_s(boards, stride, members, rg_coded_bytes(codec, n)), code = 0,
+           take = 0;
     for (int i = 0; i < members; i++) {
-        const struct rg_board *board = boards[i * stride],
-                              *next = boards[(i + 1) % members * stride];
-        if (i > 0 && board == boards[(i - 1) * stride] && board == next)
+        const struct rg_board *board = boards[i * stride];
+        if (i > 0 && board == boards[(i - 1) * stride])
             continue; /* as the one before */
-        hop = fmax(hop, rg_board_passing_hop_s(board, next, 2, crossing, rg_coded_bytes(codec, n)));
         code = fmax(code, coding_s(board, threads, rg_encode_cost(codec, n)));
         take = fmax(take, coding_s(board, threads, rg_decode_cost(codec, n)));
     }

@@ -33,12 +33,9 @@ double rg_allreduce_adds_s(struct rg_algorithm how, const struct rg_board *board
     return seconds;
 }
 
-/* So many hops of a chunk, and a node's additions if there are any. */
-static double ring_seconds(const struct rg_board *const *boards, int stride, int threads,
-                           int members, size_t count, int hops, bool add)
+double rg_ring_hop_s(const struct rg_board *const *boards, int stride, int members, uint64_t bytes)
 {
-    size_t bytes = sizeof(float) * rg_chunk((struct rg_piece){0, count}, members, 0).count;
-    double hop = 0, adds = 0;
+    double hop = 0;
     int crossing = 0;
     for (int i = 0; i < members; i++)
         crossing +=
@@ -46,12 +43,23 @@ static double ring_seconds(const struct rg_board *const *boards, int stride, int
     for (int i = 0; i < members; i++) {
         const struct rg_board *board = boards[i * stride],
                               *next = boards[(i + 1) % members * stride];
-        if (i > 0 && board == boards[(i - 1) * stride] && board == next)
-            continue; /* as the one before */
-        hop = fmax(hop, rg_board_passing_hop_s(board, next, 2, crossing, bytes));
-        adds = fmax(adds, ring_adds_s(board, threads, members, members - 1, count));
+        if (i == 0 || board != boards[(i - 1) * stride] || board != next) /* as the one before */
+            hop = fmax(hop, rg_board_passing_hop_s(board, next, 2, crossing, bytes));
     }
-    return hops * hop + (add ? adds : 0);
+    return hop;
+}
+
+/* So many hops of a chunk, and a node's additions if there are any. */
+static double ring_seconds(const struct rg_board *const *boards, int stride, int threads,
+                           int members, size_t count, int hops, bool add)
+{
+    size_t bytes = sizeof(float) * rg_chunk((struct rg_piece){0, count}, members, 0).count;
+    double adds = 0;
+    for (int i = 0; add && i < members; i++)
+        if (i == 0 || boards[i * stride] != boards[(i - 1) * stride])
+            adds =
+                fmax(adds, ring_adds_s(boards[i * stride], threads, members, members - 1, count));
+    return hops * rg_ring_hop_s(boards, stride, members, bytes) + adds;
 }
 
 double rg_reduce_scatter_seconds(const struct rg_board *const *boards, int stride, int threads,

@@ -19,6 +19,11 @@ struct rg_reduce_step rg_reduce_step(struct rg_algorithm how, int members, int m
 /* The largest piece that member adds to its own. */
 size_t rg_reduce_largest(struct rg_algorithm how, int members, int me, size_t count);
 
+/* The slowest hop of so many bytes from a member to the next in a ring of them, all at once, each
+ * port in both directions; those on a shared medium have it one after the other. boards: those of
+ * the members are `stride` apart. */
+double rg_ring_hop_s(const struct rg_board *const *boards, int stride, int members, uint64_t bytes);
+
 /* Chunk c of a piece in n: sizes differ by at most one, larger ones first. */
 struct rg_piece rg_chunk(struct rg_piece whole, int n, int c);
 

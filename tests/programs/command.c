@@ -1,6 +1,7 @@
 #include "programs/command.h"
 
 #include <CUnit/CUnit.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -107,6 +108,17 @@ void command_run(const char *line, double timeout_s, struct command_output *outp
     output->status = command_wait(start(line, out, err), timeout_s);
     read_back(out, output->out, sizeof output->out);
     read_back(err, output->err, sizeof output->err);
+}
+
+int command_files_in(const char *folder)
+{
+    int count = 0;
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;)
+        count += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return count;
 }
 
 int command_lines(const char *text)

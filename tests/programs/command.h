@@ -17,6 +17,7 @@ struct command_output {
  */
 void command_run(const char *line, double timeout_s, struct command_output *output);
 int command_lines(const char *text); /* that end in it */
+int command_files_in(const char *folder);
 
 /* A command under way, in a process group of its own. */
 pid_t command_start(const char *line, const char *err_file);

@@ -3,7 +3,6 @@
 #include "programs/command.h"
 #include "support/suite.h"
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,17 +11,6 @@
 #include <unistd.h>
 
 static char folder[] = "/tmp/ringtmp-test-XXXXXX";
-
-static int files_in_folder(void)
-{
-    int count = 0;
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;)
-        count += entry->d_name[0] != '.';
-    if (dir)
-        closedir(dir);
-    return count;
-}
 
 static void pause_s(double seconds)
 {
@@ -77,7 +65,7 @@ static void interrupt(const char *command, int files)
     CU_ASSERT_EQUAL(command_wait(pid, 20), 130);
     pause_s(0.2);
     CU_ASSERT_EQUAL(command_group_size(pid), 0);
-    CU_ASSERT_EQUAL(files_in_folder(), files);
+    CU_ASSERT_EQUAL(command_files_in(folder), files);
     snprintf(line, sizeof line, "%s/result.json", folder);
     unlink(line);
     snprintf(line, sizeof line, "%s/result.trace", folder);

@@ -1,22 +1,10 @@
 /* Bad command lines, scenarios and outputs: refused before anything runs, in one line. */
 #include "programs/command.h"
 #include "support/suite.h"
-#include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/ringtmp-test-XXXXXX";
-
-static int files_in_folder(void)
-{
-    int count = 0;
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;)
-        count += entry->d_name[0] != '.';
-    if (dir)
-        closedir(dir);
-    return count;
-}
 
 /* One line, or that of an option and argp's where to look. */
 static bool is_brief(const char *text)
@@ -33,10 +21,10 @@ static void refuses(const char *command, const char *words)
              folder);
     command_run(line, 60, &output);
     bool good = output.status == 2 && is_brief(output.err) && output.out[0] == 0 &&
-                strstr(output.err, words) && files_in_folder() == 0;
+                strstr(output.err, words) && command_files_in(folder) == 0;
     if (!good)
         printf("%s\n  status %d, %d files, wanted \"%s\"\n%s%s", line, output.status,
-               files_in_folder(), words, output.out, output.err);
+               command_files_in(folder), words, output.out, output.err);
     CU_ASSERT(good);
 }
 

@@ -6,23 +6,42 @@
 #include <string.h>
 #include <unistd.h>
 
-bool harness_open(struct rg_study *study, const char *file, const char *sets)
+static int open_study(struct rg_study *study, const char *file, const char *sets,
+                      struct rg_error *e)
 {
     char path[512], copy[512], *list[16], *rest = copy;
     int count = 0;
-    struct rg_error e = {0};
     snprintf(path, sizeof path, RG_SOURCE_DIR "/tests/data/%s", file);
     snprintf(copy, sizeof copy, "%s", sets);
     for (char *word; (word = strsep(&rest, " ")) != NULL;)
         if (*word)
             list[count++] = word;
-    int result = rg_study_open(path, list, count, NULL, 0, study, &e);
+    return rg_study_open(path, list, count, NULL, 0, study, e);
+}
+
+bool harness_open(struct rg_study *study, const char *file, const char *sets)
+{
+    struct rg_error e = {0};
+    int result = open_study(study, file, sets, &e);
     if (result == 0)
         result = rg_study_load_data(study, RG_ANY_RANK, &e);
     if (result)
         printf("%s\n", e.text);
     CU_ASSERT_EQUAL(result, 0);
     return result == 0;
+}
+
+void harness_refuses(const char *file, const char *sets, const char *words)
+{
+    struct rg_study study;
+    struct rg_error e = {0};
+    int result = open_study(&study, file, sets, &e);
+    CU_ASSERT_EQUAL(result, RG_ERR_INVALID);
+    if (!strstr(e.text, words))
+        printf("%s: %s\n", sets, e.text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, words));
+    if (result == 0)
+        rg_study_close(&study);
 }
 
 const struct rg_job *harness_job(const struct rg_study *study, const char *label)

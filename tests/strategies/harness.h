@@ -11,6 +11,9 @@
  * Fails the running test and returns false on an error. */
 bool harness_open(struct rg_study *study, const char *file, const char *sets);
 
+/* The file with these assignments is refused, in words that have these. */
+void harness_refuses(const char *file, const char *sets, const char *words);
+
 const struct rg_job *harness_job(const struct rg_study *study, const char *label);
 
 /* What a run varies. Zero-initialise. */

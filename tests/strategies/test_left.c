@@ -14,7 +14,7 @@ struct left {
     const struct rg_job *job;
     bool overwrite;
     float *values[MOST_NODES]; /* what each rank held when `train` returned, part after part */
-    float *whole; /* all parameters, of use where nothing is overwritten */
+    float *whole;              /* all parameters, of use where nothing is overwritten */
     size_t count[MOST_NODES];
 };
 

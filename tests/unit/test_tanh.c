@@ -1,5 +1,6 @@
 /* The tanh of networks, held against the C library's in double precision: every 509th float; with
  * RG_ALL_FLOATS in the environment, all of them. */
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/digest.h"
 #include "models/layers.h"
@@ -11,20 +12,6 @@
 enum { BLOCK = 1 << 12 };
 
 static const uint32_t infinite = 0x7f800000;
-
-static float float_of(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-static uint32_t bits_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
 
 /* How far y is off the exact number, in units of the last place of floats of its size. */
 static double units_off(float y, double exact)
@@ -40,10 +27,10 @@ static void test_every_size(void)
     double worst = 0;
     float before = 0;
     for (uint32_t bits = 0; bits <= infinite; bits += step) {
-        float x = float_of(bits), y = rg_tanh(x);
+        float x = rg_float_of(bits), y = rg_tanh(x);
         falls += y < before;
         before = y;
-        not_odd += bits_of(rg_tanh(-x)) != bits_of(-y);
+        not_odd += rg_bits_of(rg_tanh(-x)) != rg_bits_of(-y);
         worst = fmax(worst, units_off(y, tanh(x)));
     }
     CU_ASSERT_EQUAL(falls, 0);
@@ -53,8 +40,8 @@ static void test_every_size(void)
 
 static void test_ends(void)
 {
-    CU_ASSERT_EQUAL(bits_of(rg_tanh(0.0f)), bits_of(0.0f));
-    CU_ASSERT_EQUAL(bits_of(rg_tanh(-0.0f)), bits_of(-0.0f));
+    CU_ASSERT_EQUAL(rg_bits_of(rg_tanh(0.0f)), rg_bits_of(0.0f));
+    CU_ASSERT_EQUAL(rg_bits_of(rg_tanh(-0.0f)), rg_bits_of(-0.0f));
     CU_ASSERT_EQUAL(rg_tanh(0x1p-149f), 0x1p-149f);
     CU_ASSERT_EQUAL(rg_tanh(9), 0x1.fffffep-1f); /* 1 - 3.05e-8, nearer to 1 - 2^-24 than to 1 */
     CU_ASSERT_EQUAL(rg_tanh(9.02f), 1);
@@ -74,7 +61,7 @@ static void test_bits(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(digest);
     for (int block = 0; block < (1 << 24) / BLOCK; block++) {
         for (int i = 0; i < BLOCK; i++, at += 255)
-            y[i] = one[i] = (at & ~(1u << 31)) <= infinite ? float_of(at) : 0;
+            y[i] = one[i] = (at & ~(1u << 31)) <= infinite ? rg_float_of(at) : 0;
         rg_bias_activate(RG_ACT_TANH, 1, BLOCK, zero, y);
         rg_channel_bias_activate(RG_ACT_TANH, 1, BLOCK, zero, one);
         different += memcmp(y, one, sizeof y) != 0;
