@@ -184,7 +184,7 @@ static double share_of_rate(const struct rg_optimizer *o, int64_t t)
     int64_t to_the_end = o->run - (o->ramp > 1 ? o->ramp : 1);
     int64_t period = o->period > 0 ? o->period : to_the_end > 0 ? to_the_end : 1;
     if (o->schedule == RG_RATE_STEP)
-        return whole_power(o->factor > 0 ? (double)o->factor : 0.1, (long)(t / period));
+        return whole_power((double)(o->factor > 0 ? o->factor : 0.1F), (long)(t / period));
     double x = t < period ? (double)t / (double)period : 1;
     return o->factor + (1 - o->factor) * (1 + cosine(x)) / 2;
 }

@@ -8,7 +8,9 @@
 
 size_t rg_coded_numbers(struct rg_codec codec, size_t count)
 {
-    return codec.kind == RG_CODE_TOP ? (count * (size_t)codec.keep + 999) / 1000 : count;
+    return codec.kind == RG_CODE_TOP
+               ? (size_t)(((uint64_t)count * (uint64_t)codec.keep + 999) / 1000)
+               : count;
 }
 
 struct span {
@@ -20,17 +22,17 @@ struct place {
     float value;
 };
 
-size_t rg_coded_bytes(struct rg_codec codec, size_t count)
+uint64_t rg_coded_bytes(struct rg_codec codec, size_t count)
 {
     switch (codec.kind) {
     case RG_CODE_FLOAT16:
-        return count * sizeof(uint16_t);
+        return (uint64_t)count * sizeof(uint16_t);
     case RG_CODE_INT8:
-        return count ? sizeof(struct span) + count : 0;
+        return count ? sizeof(struct span) + (uint64_t)count : 0;
     case RG_CODE_TOP:
-        return rg_coded_numbers(codec, count) * sizeof(struct place);
+        return (uint64_t)rg_coded_numbers(codec, count) * sizeof(struct place);
     default:
-        return count * sizeof(float);
+        return (uint64_t)count * sizeof(float);
     }
 }
 
@@ -206,11 +208,13 @@ struct rg_cost rg_encode_cost(struct rg_codec codec, size_t count)
                             .calls = 1};
 }
 
-struct rg_cost rg_decode_cost(struct rg_codec codec, size_t count)
+struct rg_cost rg_decode_cost(struct rg_codec codec, size_t count, bool add)
 {
     static const double flops[] = {[RG_CODE_FLOAT16] = 4, [RG_CODE_INT8] = 3, [RG_CODE_TOP] = 1};
     double n = (double)rg_coded_numbers(codec, count);
+    double zeros = codec.kind == RG_CODE_TOP && !add ? (double)count : 0; /* where none is said */
     return (struct rg_cost){.flops = flops[codec.kind] * n,
-                            .bytes = 2 * sizeof(float) * n + (double)rg_coded_bytes(codec, count),
+                            .bytes = sizeof(float) * (2 * n + zeros) +
+                                     (double)rg_coded_bytes(codec, count),
                             .calls = 1};
 }

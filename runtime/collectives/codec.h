@@ -23,7 +23,7 @@ struct rg_codec {
 
 /* Of `count` numbers: the numbers that are said, and the bytes of the message. */
 size_t rg_coded_numbers(struct rg_codec codec, size_t count);
-size_t rg_coded_bytes(struct rg_codec codec, size_t count);
+uint64_t rg_coded_bytes(struct rg_codec codec, size_t count);
 
 /* values [count], const; rest [count] in and out; to [rg_coded_bytes], aligned as a float is. dice:
  * equal ones round alike. What is not finite is not finite when it comes out, and neither is the
@@ -34,6 +34,6 @@ void rg_encode(struct rg_codec codec, size_t count, const float *values, float *
 bool rg_decode(struct rg_codec codec, size_t count, const void *from, float *to, bool add);
 
 struct rg_cost rg_encode_cost(struct rg_codec codec, size_t count);
-struct rg_cost rg_decode_cost(struct rg_codec codec, size_t count);
+struct rg_cost rg_decode_cost(struct rg_codec codec, size_t count, bool add);
 
 #endif

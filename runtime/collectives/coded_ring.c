@@ -5,23 +5,26 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "base/sizes.h"
 #include "collectives/reduce_steps_parts.h"
 #include <math.h>
 
-static size_t chunk_bytes(struct rg_codec codec, int members, size_t count)
+static uint64_t chunk_bytes(struct rg_codec codec, int members, size_t count)
 {
     return rg_coded_bytes(codec, rg_chunk((struct rg_piece){0, count}, members, 0).count);
 }
 
 uint64_t rg_coded_ring_memory(struct rg_codec codec, int members, size_t capacity)
 {
-    return members > 1 ? (RG_CODED_IN + RG_CODED_OUT) * chunk_bytes(codec, members, capacity) : 0;
+    return members > 1
+               ? rg_size_times(RG_CODED_IN + RG_CODED_OUT, chunk_bytes(codec, members, capacity))
+               : 0;
 }
 
 int rg_coded_ring_open(struct rg_coded_ring *ring, struct rg_world *w, struct rg_group group,
                        struct rg_codec codec, size_t capacity, uint32_t tag)
 {
-    size_t bytes = chunk_bytes(codec, group.count, capacity);
+    size_t bytes = (size_t)chunk_bytes(codec, group.count, capacity); /* fits: it was counted */
     *ring = (struct rg_coded_ring){.group = group,
                                    .codec = codec,
                                    .me = (w->rank - group.first) / group.stride,
@@ -68,7 +71,7 @@ static int encode_piece(struct rg_coded_ring *ring, struct coding coding, int st
 
 static int decode_piece(struct rg_coded_ring *ring, struct coding coding, int step)
 {
-    struct rg_cost cost = rg_decode_cost(ring->codec, coding.count);
+    struct rg_cost cost = rg_decode_cost(ring->codec, coding.count, coding.add);
     const struct rg_work work = {.cost = &cost, .count = 1};
     coding.good = true;
     int result = rg_compute(ring->w, &work, "decode", step, decode, &coding);
@@ -227,13 +230,14 @@ double rg_coded_ring_compute_s(struct rg_codec codec, const struct rg_board *boa
                                int members, int me, size_t count)
 {
     double seconds = 0;
-    for (int c = 0; c < members && members > 1; c++) { /* each is encoded once, decoded twice */
+    for (int c = 0; c < members && members > 1; c++) { /* each is encoded, added, taken whole */
         size_t n = rg_chunk((struct rg_piece){0, count}, members, c).count;
         seconds += coding_s(board, threads, rg_encode_cost(codec, n)) +
-                   2 * coding_s(board, threads, rg_decode_cost(codec, n));
+                   coding_s(board, threads, rg_decode_cost(codec, n, true)) +
+                   coding_s(board, threads, rg_decode_cost(codec, n, false));
     }
     size_t begun = rg_chunk((struct rg_piece){0, count}, members, me).count; /* nothing comes in */
-    return members > 1 ? seconds - coding_s(board, threads, rg_decode_cost(codec, begun)) : 0;
+    return members > 1 ? seconds - coding_s(board, threads, rg_decode_cost(codec, begun, true)) : 0;
 }
 
 /* The slowest hop, encoding and decoding of a step set the pace: N - 1 steps of all three, then the
@@ -243,15 +247,16 @@ double rg_coded_ring_seconds(struct rg_codec codec, const struct rg_board *const
 {
     size_t n = rg_chunk((struct rg_piece){0, count}, members, 0).count;
     double hop = rg_ring_hop_s(boards, stride, members, rg_coded_bytes(codec, n)), code = 0,
-           take = 0;
+           add = 0, take = 0;
     for (int i = 0; i < members; i++) {
         const struct rg_board *board = boards[i * stride];
         if (i > 0 && board == boards[(i - 1) * stride])
             continue; /* as the one before */
         code = fmax(code, coding_s(board, threads, rg_encode_cost(codec, n)));
-        take = fmax(take, coding_s(board, threads, rg_decode_cost(codec, n)));
+        add = fmax(add, coding_s(board, threads, rg_decode_cost(codec, n, true)));
+        take = fmax(take, coding_s(board, threads, rg_decode_cost(codec, n, false)));
     }
-    return (members - 1) * (code + hop + take) + code + (members - 1) * fmax(hop, take) + take;
+    return (members - 1) * (code + hop + add) + code + (members - 1) * fmax(hop, take) + take;
 }
 
 /* A member sends every chunk twice, but the one that is whole at the next member, and the one that

@@ -365,6 +365,11 @@ static int choose_channels(const struct rg_log_sample *s, const char *choice,
                  (int)found->name[k].length, found->name[k].at);
         tell(c, found->name[k], " + ");
     }
+    if (*choice && c->channel_count == 0)
+        return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
+                          "no row of \"%.40s\": a row for each of %s: which, csv:FILE:NAME says "
+                          "('+' adds them up)",
+                          choice, list);
     if (c->channel_count == 0 || (!*choice && c->channel_count > 1))
         return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
                           "a row for each of %s: which, csv:FILE:NAME says ('+' adds them up)",
@@ -372,7 +377,8 @@ static int choose_channels(const struct rg_log_sample *s, const char *choice,
     return 0;
 }
 
-/* Of rows of channels, the column that holds the value. */
+/* Of rows of channels, the column that holds the value: the one number, or that of watts, or else
+ * of energy, by its name or unit. */
 static int channel_value(const struct rg_log_sample *s, struct rg_log_columns *c,
                          const char *choice, struct rg_error *e)
 {
@@ -384,6 +390,18 @@ static int channel_value(const struct rg_log_sample *s, struct rg_log_columns *c
             continue;
         at = i;
         numbers++;
+    }
+    if (numbers > 1) {
+        char list[NAMES];
+        int count = find_quantity(s, c, RG_LOG_POWER, &at, list);
+        if (count == 0)
+            count = find_quantity(s, c, RG_LOG_ENERGY, &at, list);
+        if (count > 1)
+            return rg_fail_at(e, s->path, rg_log_line_of(s, s->first),
+                              "a row for each of several, with more than one column of watts: %s: "
+                              "a log with one of them is wanted",
+                              list);
+        numbers = count;
     }
     if (numbers == 1 && unit_of(s, at).quantity != RG_LOG_UNKNOWN)
         unit = unit_of(s, at);

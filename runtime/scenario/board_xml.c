@@ -301,21 +301,39 @@ static int count_states(struct rg_board *board)
 /* Ratio by which a host's speed and its datasheet may differ without a word. */
 #define SPEED_SLACK 1.1
 
+/* Of "9.8Gf,9.147Gf" the one that counts; or what SimGrid would not take, with its line. */
+static int read_speed(struct rg_platform_reader *r, const struct rg_xml_element *element,
+                      const struct rg_board *board, double *given)
+{
+    const struct rg_xml_attribute *speed = rg_xml_find(element, "speed");
+    const char *at = speed ? speed->value : NULL;
+    *given = board->gemm_rate;
+    for (int state = 0; at; state++) {
+        double rate = rg_platform_rate(at); /* 0 while it boots, say, in others */
+        bool number = at[strspn(at, " ")] && strchr("0123456789.", at[strspn(at, " ")]);
+        if (!number || (state == board->clock && !(rate > 0)))
+            return rg_xml_fail(r->xml, speed->line, r->e,
+                               "speed=\"%.40s\" of <%s>: speeds above 0 are wanted, such as 9.8Gf",
+                               speed->value, element->name);
+        if (state == board->clock)
+            *given = rate;
+        at = strchr(at, ',');
+        at = at ? at + 1 : NULL;
+    }
+    return 0;
+}
+
 /* Seconds come from the datasheet; who gives another speed should know. Of several speeds it is the
  * one in which the host begins; the board's clock has been set to it. */
 static int note_speed(struct rg_platform_reader *r, const struct rg_xml_element *element,
                       const struct rg_board *board)
 {
     const struct rg_xml_attribute *speed = rg_xml_find(element, "speed");
-    const char *at = speed ? speed->value : NULL; /* "9.8Gf,9.147Gf" */
-    for (int state = 0; at && state < board->clock; state++) {
-        at = strchr(at, ',');
-        at = at ? at + 1 : NULL;
-    }
-    double given = at ? rg_platform_rate(at) : board->gemm_rate;
-    if (r->platform->speeds_told || !(given > 0) ||
+    double given;
+    int err = read_speed(r, element, board, &given);
+    if (err || r->platform->speeds_told ||
         (given < SPEED_SLACK * board->gemm_rate && given * SPEED_SLACK > board->gemm_rate))
-        return 0;
+        return err;
     r->platform->speeds_told = true;
     return rg_platform_note(r->platform, r->e,
                             "line %d: speed=\"%.40s\" of <%s>, the datasheet of %s says %g FLOP/s: "

@@ -75,6 +75,13 @@ int rg_hear(struct rg_world *w, uint32_t tag, int32_t *number)
     return result ? result : rg_wait(w, &request);
 }
 
+int rg_hear_outcome(struct rg_world *w)
+{
+    int32_t outcome = 0;
+    int result = rg_hear(w, RG_TAG_DONE, &outcome);
+    return result ? result : outcome;
+}
+
 int rg_backward_bucket(struct rg_reduce_node *node, int b)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);

@@ -116,24 +116,17 @@ int rg_gather_strand(struct rg_world *w, void *arg)
     return result == 1 ? 0 : result;
 }
 
-static int hear_outcome(struct rg_reduce_node *node)
-{
-    int32_t outcome = 0;
-    int result = rg_hear(node->w, RG_TAG_DONE, &outcome);
-    return result ? result : outcome;
-}
-
 static int use_as_they_come(struct rg_reduce_node *node)
 {
     int uses = 2 * rg_reduce_plan(node->job)->buckets, result = 0;
     for (int use = 0; use < uses && result == 0; use++) {
-        result = hear_outcome(node);
+        result = rg_hear_outcome(node->w);
         if (result == 0)
             result = use_bucket(node, use);
         if (result == 0)
             result = rg_tell(node->w, RG_TAG_READY, use);
     }
-    return result ? result : hear_outcome(node);
+    return result ? result : rg_hear_outcome(node->w);
 }
 
 int rg_gathered_step(struct rg_reduce_node *node, int64_t i, bool overlapped)

@@ -102,6 +102,8 @@ int rg_gathered_step(struct rg_reduce_node *node, int64_t i, bool overlapped);
 enum { RG_TAG_READY = RG_TAG_USER, RG_TAG_DONE };
 int rg_tell(struct rg_world *w, uint32_t tag, int32_t number);
 int rg_hear(struct rg_world *w, uint32_t tag, int32_t *number);
+/* What the second strand has to say of the sums that it was asked for. */
+int rg_hear_outcome(struct rg_world *w);
 /* The gradient of bucket b, where backward has left it, becomes the sum of all; with shards of it
  * this node's chunk, which is kept. */
 int rg_sum_bucket(struct rg_reduce_node *node, struct rg_world *w, int b);

@@ -55,13 +55,12 @@ static int sum_strand(struct rg_world *w, void *arg)
     struct rg_reduce_node *node = arg;
     bool each = rg_reduce_plan(node->job)->shard == 2;
     int last = rg_reduce_plan(node->job)->buckets - 1, outcome = rg_expect_bucket(node, w, 0);
-    for (;;) {
+    int result = 0;
+    while (result == 0) {
         int32_t b;
-        int result = rg_hear(w, RG_TAG_READY, &b);
-        if (result || b < 0) {
-            rg_cancel_sums(node);
-            return result;
-        }
+        result = rg_hear(w, RG_TAG_READY, &b);
+        if (result || b < 0)
+            break;
         if (outcome == 0)
             outcome = rg_sum_bucket(node, w, b);
         if (outcome == 0)
@@ -70,9 +69,9 @@ static int sum_strand(struct rg_world *w, void *arg)
             outcome = rg_settle_sums(node);
         if (b == last || each)
             result = rg_tell(w, RG_TAG_DONE, outcome);
-        if (result)
-            return result;
     }
+    rg_cancel_sums(node);
+    return result;
 }
 
 static int backward_all(struct rg_reduce_node *node)
@@ -91,14 +90,6 @@ static int sum_buckets(struct rg_reduce_node *node)
     return result;
 }
 
-/* What the second strand has to say of a bucket's sums. */
-static int hear_outcome(struct rg_reduce_node *node)
-{
-    int32_t outcome = 0;
-    int result = rg_hear(node->w, RG_TAG_DONE, &outcome);
-    return result ? result : outcome;
-}
-
 static int sum_while_backward(struct rg_reduce_node *node)
 {
     int buckets = rg_reduce_plan(node->job)->buckets, result = 0;
@@ -107,7 +98,7 @@ static int sum_while_backward(struct rg_reduce_node *node)
         if (result == 0)
             result = rg_tell(node->w, RG_TAG_READY, b);
     }
-    return result ? result : hear_outcome(node);
+    return result ? result : rg_hear_outcome(node->w);
 }
 
 /* Shard 2: backward fills buffers that are free again when the bucket in them is summed. */
@@ -117,7 +108,7 @@ static int sum_through_buffers(struct rg_reduce_node *node, bool overlapped)
     int ahead = overlapped ? rg_bucket_buffers(node->job) : 0;
     for (int b = 0; b < buckets && result == 0; b++) {
         if (overlapped && b >= ahead)
-            result = hear_outcome(node);
+            result = rg_hear_outcome(node->w);
         node->replica.gradient = rg_shards_buffer(&node->shards, b);
         node->replica.gradient_first = rg_bucket_first(node->job, b);
         if (result == 0)
@@ -127,7 +118,7 @@ static int sum_through_buffers(struct rg_reduce_node *node, bool overlapped)
                 overlapped ? rg_tell(node->w, RG_TAG_READY, b) : rg_sum_bucket(node, node->w, b);
     }
     for (int b = buckets - RG_MIN(ahead, buckets); b < buckets && result == 0; b++)
-        result = hear_outcome(node);
+        result = rg_hear_outcome(node->w);
     return result;
 }
 

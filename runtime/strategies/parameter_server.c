@@ -74,6 +74,7 @@ static int check_staleness(struct rg_job *job, struct rg_server_plan *plan, stru
     plan->ahead = job->iterations_per_epoch - 1;
     if (plan->consistency != RG_ASYNC)
         plan->ahead = RG_MIN(plan->ahead, staleness->number);
+    plan->in_step = plan->consistency != RG_ASYNC && plan->ahead == 0;
     return 0;
 }
 
@@ -85,6 +86,11 @@ static int check_in_flight(struct rg_job *job, struct rg_server_plan *plan, stru
     if (plan->consistency == RG_BSP && in_flight->number > 1)
         return rg_fail(e, RG_ERR_INVALID,
                        "in-flight=\"%ld\" is for the other consistencies: with bsp the next "
+                       "parameters are there when all have pushed",
+                       in_flight->number);
+    if (job->values[STALENESS].number == 0 && !in_flight->automatic && in_flight->number > 1)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "in-flight=\"%ld\" is for a staleness of 1 and more: with 0 the next "
                        "parameters are there when all have pushed",
                        in_flight->number);
     plan->in_flight = (int)in_flight->number;
@@ -135,8 +141,7 @@ static int check(struct rg_job *job, struct rg_error *e)
         return err;
     *kept = plan;
     job->plan = kept;
-    job->optimizer.run =
-        job->iterations * (plan.consistency == RG_ASYNC && plan.ahead > 0 ? plan.workers : 1);
+    job->optimizer.run = job->iterations * (plan.consistency == RG_ASYNC ? plan.workers : 1);
     return rg_shares_check(job, &job->values[SHARES], servers, plan.workers, e);
 }
 
@@ -167,7 +172,7 @@ static int64_t under_way(const struct rg_job *job)
 
 static const struct rg_server_kind *kind_of(const struct rg_server_node *node)
 {
-    if (node->plan->ahead == 0)
+    if (node->plan->in_step)
         return rg_is_server(node) ? &rg_server_in_step : &rg_worker_in_step;
     return rg_is_server(node) ? &rg_server_out_of_step : &rg_worker_out_of_step;
 }
@@ -207,7 +212,7 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
         return RG_ERR_NOMEM;
     *node = (struct rg_server_node){.w = w, .job = job, .plan = plan};
     node->seen.peak_units = !rg_is_server(node);
-    node->seen.out_of_step = plan->ahead > 0;
+    node->seen.out_of_step = !plan->in_step;
     int result =
         rg_is_server(node)
             ? open_server(node, initial)

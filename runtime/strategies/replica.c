@@ -154,7 +154,7 @@ void rg_replica_close(struct rg_replica *r)
         rg_work_free(&work->load);
         rg_work_free(&work->forward);
         rg_work_free(&work->loss);
-        for (int l = 0; work->backward && l < r->job->network->layer_count; l++) {
+        for (int l = 0; work->layers && work->backward && l < r->job->network->layer_count; l++) {
             rg_work_free(&work->layers[l]);
             rg_work_free(&work->backward[l]);
         }

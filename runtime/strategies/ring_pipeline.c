@@ -146,7 +146,7 @@ static int check_chunks(struct rg_job *job, struct rg_ring *ring, struct rg_erro
     if (ring->nodes < 2)
         return rg_fail(e, RG_ERR_INVALID, "%s wants a ring of 2 nodes or more, this has 1", name);
     if (chunks->automatic)
-        chunks->number = AUTO;
+        chunks->number = RG_MAX(1, RG_MIN(AUTO, layers / ring->nodes));
     ring->stages = ring->nodes * (int)chunks->number;
     if (ring->stages <= layers)
         return 0;
@@ -200,12 +200,12 @@ static int fail_groups(const struct rg_ring *ring, int samples, struct rg_error 
     const char *name = rg_schedule_name(ring->schedule);
     if (samples < ring->nodes)
         return rg_fail(e, RG_ERR_INVALID,
-                       "%s wants micro-batches in groups of %d, as there are nodes: a batch of at "
+                       "%s wants micro-batches in groups of %d, the nodes of a ring: a batch of at "
                        "least %d samples for each replica, not %d",
                        name, ring->nodes, ring->nodes, samples);
     return rg_fail(e, RG_ERR_INVALID,
-                   "micro-batches=\"%d\": %s wants groups of %d, as there are nodes: multiples up "
-                   "to %d",
+                   "micro-batches=\"%d\": %s wants groups of %d, the nodes of a ring: multiples "
+                   "up to %d",
                    ring->micro, name, ring->nodes, samples - samples % ring->nodes);
 }
 

@@ -13,8 +13,9 @@ struct rg_server_plan {
     enum rg_consistency consistency;
     int servers, workers;
     /* Clocks are a worker's iterations, and begin together in every epoch. A worker that begins one
-     * may be so many ahead of the last that all have ended; 0: bulk synchronous. */
+     * may be so many ahead of the last that all have ended. */
     int64_t ahead;
+    bool in_step;    /* nobody ever is, and an update has the gradients of all: as with bsp */
     int in_flight;   /* clocks that a worker has asked parameters for and not pushed yet */
     bool own_writes; /* it adds its own pushes to what it reads, where they are not in it yet */
 };

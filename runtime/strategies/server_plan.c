@@ -36,12 +36,12 @@ int64_t rg_server_clocks(const struct rg_server_plan *plan)
 
 int64_t rg_server_vectors(const struct rg_server_plan *plan)
 {
-    return plan->ahead == 0 ? 3 : 1 + rg_server_clocks(plan) + plan->workers;
+    return plan->in_step ? 3 : 1 + rg_server_clocks(plan) + plan->workers;
 }
 
 int rg_server_pulled(const struct rg_server_plan *plan)
 {
-    return plan->ahead == 0 ? 1 : plan->in_flight;
+    return plan->in_step ? 1 : plan->in_flight;
 }
 
 /* One is filled while another leaves; own writes are those of the clocks that may not be in what is
@@ -49,7 +49,7 @@ int rg_server_pulled(const struct rg_server_plan *plan)
 int rg_server_gradients(const struct rg_server_plan *plan)
 {
     int own = plan->own_writes ? (int)plan->ahead + 1 : 1;
-    return plan->ahead == 0 ? 1 : RG_MAX(own, RG_MIN(plan->in_flight, 2));
+    return plan->in_step ? 1 : RG_MAX(own, RG_MIN(plan->in_flight, 2));
 }
 
 struct rg_cost rg_server_copy_cost(size_t count)

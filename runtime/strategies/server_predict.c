@@ -10,7 +10,7 @@ enum { SMALL = 8 }; /* bytes of an ASK, and of a VERSION */
 
 static bool in_step(const struct rg_job *job)
 {
-    return rg_server_plan(job)->ahead == 0;
+    return rg_server_plan(job)->in_step;
 }
 
 static const struct rg_board *server_board(const struct rg_job *job, int server)

@@ -157,9 +157,10 @@ static void write(void *arg)
 static int write_own(struct rg_server_node *node, int64_t clock, int j)
 {
     struct write one = {node, rg_server_shard(node->job, j), clock, 0};
-    double count = (double)one.shard.count;
-    struct rg_cost cost = {.flops = 2 * count, .bytes = 3 * sizeof(float) * count, .calls = 1};
-    const struct rg_work work = {.cost = &cost, .count = 1};
+    const struct rg_optimizer plain = {.kind = RG_SGD};
+    struct rg_cost cost;
+    struct rg_work work = {.cost = &cost, .capacity = 1};
+    rg_optimizer_work(&plain, one.shard.count, &work);
     int64_t version = reads_of(node, clock)[j].version;
     int result = 0;
     if (version < clock - node->plan->ahead || version > clock)

@@ -82,6 +82,41 @@ static void test_typed(void)
     CU_ASSERT_STRING_EQUAL(cut.column, "watts");
 }
 
+/* Two plugs in turn, each row with volts too: 5 W and 6 W for 10 s, in three ways of writing. */
+static void test_plugs(void)
+{
+    static const struct {
+        const char *heading, *row;
+    } logs[] = {
+        {"time,host,watts,volts\n", "%d,%s,%d,230\n"},
+        {"", "{\"time\":%d,\"host\":\"%s\",\"power\":%d,\"voltage\":230}\n"},
+        {"", "2026-03-02T10:00:%02d host=%s watts=%d volts=230\n"},
+    };
+    const double begin[] = {5, 5, 1772445605};
+    for (size_t k = 0; k < RG_COUNT(logs); k++) {
+        static const char *const ways[] = {":a", ":b", ":a+b"};
+        static const double joules[] = {50, 60, 110};
+        const char *path = scratch_path("plugs.txt");
+        FILE *f = fopen(path, "w");
+        CU_ASSERT_FATAL(f != NULL);
+        fputs(logs[k].heading, f);
+        for (int i = 0; i < 20; i++) {
+            fprintf(f, logs[k].row, i, "a", 5);
+            fprintf(f, logs[k].row, i, "b", 6);
+        }
+        fclose(f);
+        for (size_t w = 0; w < RG_COUNT(ways); w++) {
+            char argument[600];
+            snprintf(argument, sizeof argument, "%s%s", path, ways[w]);
+            struct cut cut = cut_one(argument, begin[k], begin[k] + 10);
+            if (cut.result)
+                printf("\n    %s", cut.e.text);
+            CU_ASSERT_EQUAL(cut.result, 0);
+            CU_ASSERT(within(cut.whole.joules, joules[w], 1e-9));
+        }
+    }
+}
+
 /* Of rows that are there only where power changed, each holds until the next: in 20 s, 16 at 3 W
  * and 4 at 6 W, 72 J. */
 static void test_hold(void)
@@ -252,6 +287,10 @@ static void test_refusals(void)
         {"", "@,$,Joules,energy-pkg,1\n@,1,Joules,energy-ram,1", "",
          "a row for each of energy-pkg"},
         {"time,host,watts\n", "@,a,$\n@.3,b,1", "", "a row for each of a, b"},
+        {"time,host,watts,volts\n", "@,a,$,5\n@.3,b,1,5", "", "a row for each of a, b"},
+        {"time,host,watts,volts\n", "@,a,$,5\n@.3,b,1,5", ":x", "no row of \"x\"|a, b"},
+        {"time,host,in_W,gpu_W\n", "@,a,$,5\n@.3,b,1,5", ":a",
+         "more than one column of watts: in_W, gpu_W"},
         {"Zeit;Ort;Watt\n", "@;Regal;$\n@;Tisch;1", "", "a row for each of Regal, Tisch"},
         {"", "plug,dev=x power=$ 177244552@\nplug,dev=y power=1 177244552@", "",
          "a row for each of x, y"},
@@ -291,6 +330,7 @@ int main(int argc, char **argv)
     static const struct suite_test tests[] = {
         {"epochs are no rows", test_epochs},
         {"integers with a type", test_typed},
+        {"plugs in turn", test_plugs},
         {"a value holds until it changes", test_hold},
         {"means of the time before", test_before},
         {"a coarse counter", test_coarse_counter},

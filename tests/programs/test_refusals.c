@@ -79,6 +79,7 @@ static void refuses_platform(const char *from, const char *to, const char *words
 static void platforms_that_contradict_themselves_are_refused(void)
 {
     refuses_platform("speed=\"9.8Gf,", "speed=\"", "speed of <cluster> has 9, rg_clocks 10");
+    refuses_platform("9.147Gf", "xGf", "speeds above 0 are wanted, such as 9.8Gf");
     refuses_platform("core=\"4\"", "core=\"2\"", "rg_cores says 4");
     refuses_platform("core=\"4\"", "", "has 1 cores, rg_cores says 4");
     refuses_platform("lat=\"25.15us\"", "lat=\"100us\"", "rg_latency_s says 5.03e-05");
@@ -135,19 +136,19 @@ static void schedules_refuse_what_others_take(void)
     complains_of("--strategy ring --set ring.drain=sometimes", "drain=sometimes");
     complains_of("--strategy ring --set ring.chunks=2",
                  ": chunks belongs to interleaved, not to 1f1b");
-    complains_of("--strategy ring --set ring.schedule=interleaved",
+    complains_of("--strategy ring --set ring.schedule=interleaved --set ring.chunks=2",
                  ": 3 nodes with 2 chunks each need 6 layers, the network has 3: set chunks to at "
                  "most 1");
     complains_of("--strategy ring --set ring.schedule=interleaved --set ring.stages=1",
                  ": interleaved wants a ring of 2 nodes or more, this has 1");
     complains_of(
         "--strategy ring --set ring.schedule=interleaved --set ring.chunks=1",
-        ": micro-batches=\"5\": interleaved wants groups of 3, as there are nodes: multiples "
+        ": micro-batches=\"5\": interleaved wants groups of 3, the nodes of a ring: multiples "
         "up to 9");
     complains_of(
         "--strategy ring --set ring.schedule=interleaved --set ring.chunks=1 "
         "--set ring.micro-batches=auto --set batch=2",
-        ": interleaved wants micro-batches in groups of 3, as there are nodes: a batch of at "
+        ": interleaved wants micro-batches in groups of 3, the nodes of a ring: a batch of at "
         "least 3 samples for each replica, not 2");
     complains_of("--strategy ring --set ring.schedule=interleaved --set ring.chunks=65",
                  "1 to 64 are allowed");

@@ -108,6 +108,27 @@ static void the_largest_are_said(void)
     CU_ASSERT_FALSE(rg_decode(codec, 10, bytes, back, false));
 }
 
+/* Counts whose products with `keep` are above 32 bits, which size_t may have. */
+static void many_numbers_are_counted(void)
+{
+    const struct rg_codec half = {RG_CODE_TOP, 500}, whole = {RG_CODE_TOP, 1000};
+    CU_ASSERT_EQUAL(rg_coded_numbers(half, 8589932), 4294966);
+    CU_ASSERT_EQUAL(rg_coded_numbers(half, 8589933), 4294967);
+    CU_ASSERT_EQUAL(rg_coded_bytes(whole, 600000000), UINT64_C(4800000000));
+}
+
+/* Decoded in place of what was there, the numbers that are not said are set to zero: bytes that
+ * adding does not move. */
+static void zeros_have_a_cost(void)
+{
+    const struct rg_codec top = {RG_CODE_TOP, 10}, float16 = {.kind = RG_CODE_FLOAT16};
+    double add = rg_decode_cost(top, 5000, true).bytes,
+           take = rg_decode_cost(top, 5000, false).bytes;
+    CU_ASSERT_EQUAL(take - add, 5000 * sizeof(float));
+    CU_ASSERT_EQUAL(rg_decode_cost(float16, 5000, true).bytes,
+                    rg_decode_cost(float16, 5000, false).bytes);
+}
+
 static void what_is_not_finite_stays_so(void)
 {
     EACH(c, CODECS)
@@ -208,6 +229,8 @@ int main(int argc, char **argv)
         {"all halves", all_halves},
         {"bytes round without bias", bytes_round_without_bias},
         {"the largest are said", the_largest_are_said},
+        {"many numbers are counted", many_numbers_are_counted},
+        {"zeros have a cost", zeros_have_a_cost},
         {"what is not finite stays so", what_is_not_finite_stays_so},
         {"nothing is lost round a ring", nothing_is_lost},
     };

@@ -61,6 +61,22 @@ static void no_staleness_is_in_step(void)
     }
 }
 
+/* Each push is an update, also where an epoch has one iteration, so that nobody is ever ahead. */
+static void async_is_not_in_step(void)
+{
+    struct rg_study study;
+    struct rg_run bsp, async;
+    open_with(&study, 5, "batch=120 optimizer=momentum");
+    CU_ASSERT_EQUAL(harness_job(&study, "async")->iterations_per_epoch, 1);
+    run_ok(harness_job(&study, "bsp"), &(struct harness_options){.seed = 1}, &bsp);
+    run_ok(harness_job(&study, "async"), &(struct harness_options){.seed = 1}, &async);
+    CU_ASSERT_STRING_NOT_EQUAL(bsp.weights_sha256, async.weights_sha256);
+    CU_ASSERT_EQUAL(async.late.gradients, 4 * (uint64_t)async.iterations);
+    rg_run_free(&bsp);
+    rg_run_free(&async);
+    rg_study_close(&study);
+}
+
 /* With one clock in flight: what it pushed is in what it asks for next. */
 static void one_worker_is_single(void)
 {
@@ -400,6 +416,7 @@ static void what_does_not_fit_is_refused(void)
         {"async.staleness=3", "staleness=\"3\" is for"},
         {"bsp.in-flight=2", "in-flight=\"2\" is for the other consistencies"},
         {"ssp.in-flight=9", "1 to 8"},
+        {"ssp-ahead.staleness=0", "in-flight=\"3\" is for a staleness of 1 and more"},
         {"async.own-writes=yes", "own-writes=\"yes\" is for consistency=\"ssp\""},
         {"bounded.consistency=bounded", "bsp, ssp, bounded-delay and async are allowed"},
         {"clip=1", "own-writes=\"yes\" is for optimizer=\"sgd\" and \"momentum\" without clip"}};
@@ -415,6 +432,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"no staleness is bsp", no_staleness_is_in_step},
+        {"async is not in step", async_is_not_in_step},
         {"one worker is single", one_worker_is_single},
         {"own writes make up for what is in flight", own_writes_make_up_for_what_is_in_flight},
         {"traffic and memory equal the closed forms", accounts_equal_forms},

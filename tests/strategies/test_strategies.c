@@ -195,6 +195,17 @@ static void strategies_are_near_single(void)
 }
 
 /* Sums of several stages of a node are under way between the same nodes. */
+/* Twelve layers on seven nodes: there are not two for each, so that it is one, as with 1f1b. */
+static void chunks_are_as_many_as_layers_allow(void)
+{
+    struct rg_study study;
+    if (!harness_open(&study, "matrix.xml", "nodes=7 zb.schedule=interleaved zb.micro-batches=14"))
+        return;
+    const struct rg_ring *ring = harness_job(&study, "zb")->plan;
+    CU_ASSERT_EQUAL(ring->stages, 7);
+    rg_study_close(&study);
+}
+
 static void interleaved_replicas_are_near_single(void)
 {
     static const struct {
@@ -475,6 +486,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"synchronous rings give the bits of single", rings_equal_single},
         {"so do several stages a node", interleaved_equals_single},
+        {"as many as there are layers for", chunks_are_as_many_as_layers_allow},
         {"rings of several stages a node, side by side, train as single",
          interleaved_replicas_are_near_single},
         {"every schedule gives the bits of single", schedules_equal_single},

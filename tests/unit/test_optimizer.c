@@ -127,7 +127,7 @@ static void test_step_schedule(void)
     const double after[] = {0.4, 0.8, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2};
     o.schedule = RG_RATE_STEP;
     o.period = 3;
-    CU_ASSERT_EQUAL(rg_optimizer_rate(&o, 4), (float)((double)0.8f * 0.1));
+    CU_ASSERT_EQUAL(rg_optimizer_rate(&o, 4), (float)((double)0.8f * (double)0.1f));
     o.factor = 0.5f;
     expect_rates(&o, want, 10);
     o.ramp = 2;
