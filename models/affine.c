@@ -223,19 +223,19 @@ void rg_affine_weight(int batch, int outputs, int inputs, const float *dy, const
                     x, inputs, add, dw, inputs);
 }
 
-void rg_affine_learn(const struct rg_pass_args *args, size_t at, int outputs, int inputs,
-                     const float *dy, const float *x)
+void rg_affine_learn(const struct rg_pass_args *args, size_t at, int rows, int outputs, int inputs,
+                     bool bias, const float *dy, const float *x)
 {
-    size_t rows = (size_t)outputs, n = (size_t)inputs, weights = rows * n;
+    size_t o = (size_t)outputs, n = (size_t)inputs, weights = o * n, biases = bias ? o : 0;
     float *dw = args->dw + at, *w = args->update ? args->update + at : NULL;
-    if (w && args->batch <= FEW) {
-        few_step((size_t)args->batch, rows, n, dy, x, args->rate, dw, w);
-        rg_sgd(args->rate, rows, w + weights, dw + weights);
+    if (w && rows <= FEW) {
+        few_step((size_t)rows, o, n, dy, x, args->rate, dw, w);
+        rg_sgd(args->rate, biases, w + weights, dw + weights);
         return;
     }
-    rg_affine_weight(args->batch, outputs, inputs, dy, x, args->accumulate, dw);
+    rg_affine_weight(rows, outputs, inputs, dy, x, args->accumulate, dw);
     if (w)
-        rg_sgd(args->rate, weights + rows, w, dw);
+        rg_sgd(args->rate, weights + biases, w, dw);
 }
 
 void rg_affine_forward_work(int batch, int outputs, int inputs, struct rg_work *work)

@@ -1,66 +1,116 @@
-/* Biases, activations and their derivatives: elementwise, rows by rows. */
-#include "models/layers.h"
+/* Biases, activations and their derivatives: elementwise, rows by rows. Each loop is compiled once
+ * for every activation, which leaves vectors without branches. */
+#include "models/activation.h"
 
 #include "base/check.h"
-#include "models/clones.h"
-#include "models/tanh.h"
 
 #include <math.h>
 #include <string.h>
 
-RG_CLONES
-static void add_relu(size_t n, const float *restrict bias, float *restrict y)
+const struct rg_activation_info rg_activation_infos[RG_ACTIVATIONS] = {
+#define RG_ACTIVATION(name, NAME, init, kept, forward, backward)                                   \
+    [RG_ACT_##NAME] = {#name, init, kept, forward, backward},
+#include "models/activations.def"
+#undef RG_ACTIVATION
+};
+
+static bool keeps_input(enum rg_activation activation)
 {
-    for (size_t i = 0; i < n; i++) {
-        float value = y[i] + bias[i];
-        y[i] = value > 0 ? value : 0;
+    return rg_activation_infos[activation].kept == RG_KEEPS_INPUT;
+}
+
+size_t rg_activation_stash(enum rg_activation activation, size_t n)
+{
+    return keeps_input(activation) ? n : 0;
+}
+
+/* y [n] = act(y + bias), a bias for each or one for all. */
+#define RG_ACTIVATION(name, NAME, init, kept, ...)                                                 \
+    RG_CLONES                                                                                      \
+    static void add_##name(size_t n, const float *restrict bias, float *restrict y,                \
+                           float *restrict z)                                                      \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            float value = y[i] + bias[i];                                                          \
+            if (kept == RG_KEEPS_INPUT)                                                            \
+                z[i] = value;                                                                      \
+            y[i] = name##_of(value);                                                               \
+        }                                                                                          \
+    }                                                                                              \
+    RG_CLONES                                                                                      \
+    static void shift_##name(size_t n, float bias, float *restrict y, float *restrict z)           \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            float value = y[i] + bias;                                                             \
+            if (kept == RG_KEEPS_INPUT)                                                            \
+                z[i] = value;                                                                      \
+            y[i] = name##_of(value);                                                               \
+        }                                                                                          \
+    }
+#include "models/activations.def"
+#undef RG_ACTIVATION
+
+static void add_and(enum rg_activation activation, size_t n, const float *bias, float *y, float *z)
+{
+    switch (activation) {
+#define RG_ACTIVATION(name, NAME, ...)                                                             \
+    case RG_ACT_##NAME:                                                                            \
+        add_##name(n, bias, y, z);                                                                 \
+        break;
+#include "models/activations.def"
+#undef RG_ACTIVATION
+    default:
+        RG_ASSERT(!"an activation");
     }
 }
 
-RG_CLONES
-static void add(size_t n, const float *restrict x, const float *restrict bias, float *restrict y)
+static void shift_and(enum rg_activation activation, size_t n, float bias, float *y, float *z)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = x[i] + bias[i];
-}
-
-RG_CLONES
-static void accumulate_into(size_t n, const float *restrict x, float *restrict y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] += x[i];
-}
-
-RG_CLONES
-static void add_tanh(size_t n, const float *restrict bias, float *restrict y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = rg_tanh(y[i] + bias[i]);
+    switch (activation) {
+#define RG_ACTIVATION(name, NAME, ...)                                                             \
+    case RG_ACT_##NAME:                                                                            \
+        shift_##name(n, bias, y, z);                                                               \
+        break;
+#include "models/activations.def"
+#undef RG_ACTIVATION
+    default:
+        RG_ASSERT(!"an activation");
+    }
 }
 
 void rg_bias_activate(enum rg_activation activation, int rows, size_t n, const float *bias,
-                      float *y)
+                      float *y, float *z)
 {
-    for (int r = 0; r < rows; r++, y += n) {
-        if (activation == RG_ACT_RELU)
-            add_relu(n, bias, y);
-        else if (activation == RG_ACT_TANH)
-            add_tanh(n, bias, y);
-        else
-            accumulate_into(n, bias, y);
+    size_t kept = rg_activation_stash(activation, n);
+    if (!bias) /* a shift of zero leaves all as it is, but for the sign of zeros, which none sees */
+        shift_and(activation, (size_t)rows * n, -0.0f, y, z);
+    for (int r = 0; bias && r < rows; r++, y += n, z += kept)
+        add_and(activation, n, bias, y, z);
+}
+
+void rg_channel_bias_activate(enum rg_activation activation, int channels, size_t pixels,
+                              const float *bias, float *y, float *z)
+{
+    size_t kept = rg_activation_stash(activation, pixels);
+    for (int c = 0; c < channels; c++, y += pixels, z += kept)
+        shift_and(activation, pixels, bias ? bias[c] : -0.0f, y, z);
+}
+
+RG_PART float derived(enum rg_activation activation, float kept, float dy)
+{
+    switch (activation) {
+#define RG_ACTIVATION(name, NAME, ...)                                                             \
+    case RG_ACT_##NAME:                                                                            \
+        return name##_back(kept, dy);
+#include "models/activations.def"
+#undef RG_ACTIVATION
+    default:
+        return dy;
     }
 }
 
-/* relu'(z) = [z > 0] = [y > 0]; tanh'(z) = 1 - tanh(z)^2 = 1 - y^2 */
-RG_PART float derived(enum rg_activation activation, float y, float dy)
-{
-    return activation == RG_ACT_RELU   ? (y > 0 ? dy : 0)
-           : activation == RG_ACT_TANH ? dy * (1 - y * y)
-                                       : dy;
-}
-
-/* One row: dy *= act'(y), db += dy. A constant activation leaves vectors without branches; dy is
- * not written where it stays what it is. */
+/* One row: dy *= act', db += dy; y is what the derivative is a function of. dy is not written where
+ * it stays what it is. */
 RG_PART void backward_one(enum rg_activation activation, size_t n, const float *restrict y,
                           float *restrict dy, float *restrict db)
 {
@@ -110,63 +160,22 @@ RG_CLONES
 static void backward(enum rg_activation activation, int rows, size_t n, const float *y, float *dy,
                      float *db)
 {
-    if (activation == RG_ACT_RELU)
-        backward_rows(RG_ACT_RELU, rows, n, y, dy, db);
-    else if (activation == RG_ACT_TANH)
-        backward_rows(RG_ACT_TANH, rows, n, y, dy, db);
-    else
-        backward_rows(RG_ACT_IDENTITY, rows, n, y, dy, db);
-}
-
-void rg_bias_backward(enum rg_activation activation, int rows, size_t n, const float *y, float *dy,
-                      bool accumulate, float *db)
-{
-    if (!accumulate)
-        memset(db, 0, n * sizeof *db);
-    backward(activation, rows, n, y, dy, db);
-}
-
-/* y = act(y + bias) with one bias for all of y */
-RG_CLONES
-static void shift_relu(size_t n, float bias, float *restrict y)
-{
-    for (size_t i = 0; i < n; i++) {
-        float value = y[i] + bias;
-        y[i] = value > 0 ? value : 0;
-    }
-}
-
-RG_CLONES
-static void shift_tanh(size_t n, float bias, float *restrict y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = rg_tanh(y[i] + bias);
-}
-
-RG_CLONES
-static void shift(size_t n, float bias, float *restrict y)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] += bias;
-}
-
-void rg_channel_bias_activate(enum rg_activation activation, int channels, size_t pixels,
-                              const float *bias, float *y)
-{
-    for (int c = 0; c < channels; c++, y += pixels) {
-        if (activation == RG_ACT_RELU)
-            shift_relu(pixels, bias[c], y);
-        else if (activation == RG_ACT_TANH)
-            shift_tanh(pixels, bias[c], y);
-        else
-            shift(pixels, bias[c], y);
+    switch (activation) {
+#define RG_ACTIVATION(name, NAME, ...)                                                             \
+    case RG_ACT_##NAME:                                                                            \
+        backward_rows(RG_ACT_##NAME, rows, n, y, dy, db);                                          \
+        break;
+#include "models/activations.def"
+#undef RG_ACTIVATION
+    default:
+        RG_ASSERT(!"an activation");
     }
 }
 
 /* Sums along a row are kept in 16 lanes, whatever the width of the processor's vectors. */
 #define LANES 16
 
-/* dy [n] *= act'(y), and lanes += dy; a constant n and activation leave vectors without branches.
+/* dy [n] *= act', and lanes += dy; a constant n and activation leave vectors without branches.
  */
 RG_PART void backward_lanes(enum rg_activation activation, size_t n, const float *restrict y,
                             float *restrict dy, float *restrict lanes)
@@ -178,7 +187,7 @@ RG_PART void backward_lanes(enum rg_activation activation, size_t n, const float
     }
 }
 
-/* dy [n] *= act'(y); returns the sum of dy, added up in the lanes and then across them. */
+/* dy [n] *= act'; returns the sum of dy, added up in the lanes and then across them. */
 RG_PART float backward_sum(enum rg_activation activation, size_t n, const float *restrict y,
                            float *restrict dy)
 {
@@ -196,18 +205,47 @@ RG_CLONES
 static float sum_backward(enum rg_activation activation, size_t n, const float *restrict y,
                           float *restrict dy)
 {
-    if (activation == RG_ACT_RELU)
-        return backward_sum(RG_ACT_RELU, n, y, dy);
-    if (activation == RG_ACT_TANH)
-        return backward_sum(RG_ACT_TANH, n, y, dy);
-    return backward_sum(RG_ACT_IDENTITY, n, y, dy);
+    switch (activation) {
+#define RG_ACTIVATION(name, NAME, ...)                                                             \
+    case RG_ACT_##NAME:                                                                            \
+        return backward_sum(RG_ACT_##NAME, n, y, dy);
+#include "models/activations.def"
+#undef RG_ACTIVATION
+    default:
+        return 0;
+    }
+}
+
+void rg_bias_backward(enum rg_activation activation, int rows, size_t n, const float *y,
+                      const float *z, float *dy, bool accumulate, float *db)
+{
+    const float *kept = keeps_input(activation) ? z : y;
+    if (!db) {
+        if (activation != RG_ACT_IDENTITY)
+            sum_backward(activation, (size_t)rows * n, kept, dy);
+        return;
+    }
+    if (!accumulate)
+        memset(db, 0, n * sizeof *db);
+    backward(activation, rows, n, kept, dy, db);
 }
 
 void rg_channel_bias_backward(enum rg_activation activation, int channels, size_t pixels,
-                              const float *y, float *dy, bool accumulate, float *db)
+                              const float *y, const float *z, float *dy, bool accumulate, float *db)
 {
-    for (int c = 0; c < channels; c++, y += pixels, dy += pixels)
-        db[c] = (accumulate ? db[c] : 0) + sum_backward(activation, pixels, y, dy);
+    const float *kept = keeps_input(activation) ? z : y;
+    for (int c = 0; c < channels; c++, kept += pixels, dy += pixels) {
+        float sum = sum_backward(activation, pixels, kept, dy);
+        if (db)
+            db[c] = (accumulate ? db[c] : 0) + sum;
+    }
+}
+
+RG_CLONES
+static void add(size_t n, const float *restrict x, const float *restrict bias, float *restrict y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] + bias[i];
 }
 
 void rg_bias_add(int rows, size_t n, const float *x, const float *bias, float *y)
@@ -216,20 +254,17 @@ void rg_bias_add(int rows, size_t n, const float *x, const float *bias, float *y
         add(n, x, bias, y);
 }
 
-/* A tanh counts as 20 operations: half of those in double precision that it does, a vector of which
- * has half as many numbers; the adders and multipliers of most processors take two at once. */
-#define TANH_FLOPS 20.0
-
 void rg_bias_activate_work(enum rg_activation activation, double elements, struct rg_work *work)
 {
-    double flops = activation == RG_ACT_TANH ? 1 + TANH_FLOPS : activation == RG_ACT_RELU ? 2 : 1;
-    rg_work_vector(work, flops * elements, 2 * sizeof(float) * elements);
+    double flops = 1 + rg_activation_infos[activation].forward;
+    double passes = keeps_input(activation) ? 3 : 2;
+    rg_work_vector(work, flops * elements, passes * sizeof(float) * elements);
 }
 
 void rg_bias_backward_work(enum rg_activation activation, double elements, struct rg_work *work)
 {
-    double flops = activation == RG_ACT_TANH ? 4 : activation == RG_ACT_RELU ? 2 : 1;
-    double passes = activation == RG_ACT_IDENTITY ? 1 : 3; /* dy; or y and dy, and dy back */
+    double flops = 1 + rg_activation_infos[activation].backward;
+    double passes = activation == RG_ACT_IDENTITY ? 1 : 3; /* dy; or y or z and dy, and dy back */
     rg_work_vector(work, flops * elements, passes * sizeof(float) * elements);
 }
 

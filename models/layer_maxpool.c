@@ -1,30 +1,43 @@
-/* Max-pooling over kernel x kernel windows, `stride` apart; rows and columns that fill no window
- * are left out. Of equal largest values the first (in row-major order) counts, so that a gradient
- * goes to one input; backward finds it again from x, which is cheaper than keeping it. */
+/* Max-pooling: the largest value of each window; what is round the image counts in none. Of equal
+ * largest values the first (in row-major order) counts, so that a gradient goes to one input;
+ * backward finds it again from x, which is cheaper than keeping it. */
 #include "models/layers.h"
 
 #include "base/check.h"
 #include "models/clones.h"
 
+#include <math.h>
 #include <string.h>
+
+static bool is_padded(const struct rg_layer *layer)
+{
+    return layer->spec.padding.height > 0 || layer->spec.padding.width > 0;
+}
+
+/* The image as the windows see it. */
+static struct rg_shape seen(const struct rg_layer *layer)
+{
+    struct rg_extent padding = layer->spec.padding;
+    return (struct rg_shape){layer->in.channels, layer->in.height + 2 * padding.height,
+                             layer->in.width + 2 * padding.width};
+}
 
 static int infer(struct rg_layer *layer, struct rg_error *e)
 {
     struct rg_layer_spec *spec = &layer->spec;
-    struct rg_shape in = layer->in;
-    int most = in.height < in.width ? in.height : in.width;
-    if (spec->kernel < 1 || spec->kernel > most)
+    int err = rg_window_infer(layer, (struct rg_extent){0}, spec->kernel, e);
+    if (err)
+        return err;
+    if (spec->padding.height >= spec->kernel.height || spec->padding.width >= spec->kernel.width)
         return rg_fail(e, RG_ERR_INVALID,
-                       "kernel=\"%d\" of a maxpool layer: 1 to %d are allowed on an input of "
-                       "%dx%dx%d",
-                       spec->kernel, most, in.channels, in.height, in.width);
-    if (spec->stride == 0)
-        spec->stride = spec->kernel;
-    if (spec->stride < 1 || spec->stride > most)
-        return rg_fail(e, RG_ERR_INVALID, "stride=\"%d\" of a maxpool layer: 1 to %d are allowed",
-                       spec->stride, most);
-    layer->out = (struct rg_shape){in.channels, (in.height - spec->kernel) / spec->stride + 1,
-                                   (in.width - spec->kernel) / spec->stride + 1};
+                       "padding=\"%dx%d\" of a maxpool layer: less than its kernel of %dx%d is "
+                       "allowed, or there would be windows without a value",
+                       spec->padding.height, spec->padding.width, spec->kernel.height,
+                       spec->kernel.width);
+    layer->out.channels = layer->in.channels;
+    struct rg_shape image = seen(layer);
+    if (is_padded(layer)) /* an image and its gradient */
+        layer->scratch = 2 * (size_t)image.channels * (size_t)image.height * (size_t)image.width;
     return 0;
 }
 
@@ -55,12 +68,12 @@ RG_PART lanes every(const float *x, int stride)
 
 /* The largest values of 4 windows, the first with its corner at x, rows `pitch` apart; where they
  * are, counted from the corner of each, to *where. */
-RG_PART lanes largest(int kernel, int stride, const float *x, int pitch, marks *where)
+RG_PART lanes largest(int high, int wide, int stride, const float *x, int pitch, marks *where)
 {
     lanes best = every(x, stride);
     marks at = {0};
-    for (int ky = 0; ky < kernel; ky++)
-        for (int kx = 0; kx < kernel; kx++) {
+    for (int ky = 0; ky < high; ky++)
+        for (int kx = 0; kx < wide; kx++) {
             int here = ky * pitch + kx;
             lanes value = every(x + here, stride);
             marks more = value > best;
@@ -72,25 +85,25 @@ RG_PART lanes largest(int kernel, int stride, const float *x, int pitch, marks *
 }
 
 /* Of one window, for rows of less than 4: where its largest value is. */
-static int largest_of_one(int kernel, const float *x, int pitch)
+static int largest_of_one(int high, int wide, const float *x, int pitch)
 {
     int at = 0;
-    for (int ky = 0; ky < kernel; ky++)
-        for (int kx = 0; kx < kernel; kx++)
+    for (int ky = 0; ky < high; ky++)
+        for (int kx = 0; kx < wide; kx++)
             at = x[ky * pitch + kx] > x[at] ? ky * pitch + kx : at;
     return at;
 }
 
 /* One row of n windows: y [n]. The last 4 may be some of those before once more. */
-RG_PART void forward_row(int kernel, int stride, int n, const float *x, int pitch, float *y)
+RG_PART void forward_row(int high, int wide, int stride, int n, const float *x, int pitch, float *y)
 {
     marks where;
     for (int from = 0; from < n && n >= LANES; from += LANES) {
         int j = RG_MIN(from, n - LANES);
-        *(unaligned_lanes *)(y + j) = largest(kernel, stride, x + j * stride, pitch, &where);
+        *(unaligned_lanes *)(y + j) = largest(high, wide, stride, x + j * stride, pitch, &where);
     }
     for (int j = 0; j < n && n < LANES; j++)
-        y[j] = x[j * stride + largest_of_one(kernel, x + j * stride, pitch)];
+        y[j] = x[j * stride + largest_of_one(high, wide, x + j * stride, pitch)];
 }
 
 /* One row of windows of 2 x 2 that fill two rows of dx: each gets dy at its largest, else 0 (and 0
@@ -100,7 +113,7 @@ RG_PART void backward_pairs(int n, const float *x, int pitch, const float *dy, f
     marks where;
     for (int from = 0; from < n; from += LANES) {
         int j = RG_MIN(from, n - LANES);
-        largest(2, 2, x + 2 * j, pitch, &where);
+        largest(2, 2, 2, x + 2 * j, pitch, &where);
         marks d = (marks)(*(const unaligned_lanes *)(dy + j) + (lanes){0});
         for (int at = 0; at <= pitch; at += pitch) {
             marks left = d & (where == at), right = d & (where == at + 1);
@@ -113,77 +126,141 @@ RG_PART void backward_pairs(int n, const float *x, int pitch, const float *dy, f
 }
 
 /* One row of windows of any kind, which may overlap and share their largest: dx += dy there. */
-RG_PART void backward_row(int kernel, int stride, int n, const float *x, int pitch, const float *dy,
-                          float *dx)
+RG_PART void backward_row(int high, int wide, int stride, int n, const float *x, int pitch,
+                          const float *dy, float *dx)
 {
     marks where;
     for (int from = 0; from < n && n >= LANES; from += LANES) {
         int j = RG_MIN(from, n - LANES), at[LANES];
-        largest(kernel, stride, x + j * stride, pitch, &where);
+        largest(high, wide, stride, x + j * stride, pitch, &where);
         memcpy(at, &where, sizeof at);
         for (int k = from; k < j + LANES; k++)
             dx[k * stride + at[k - j]] += dy[k];
     }
     for (int j = 0; j < n && n < LANES; j++)
-        dx[j * stride + largest_of_one(kernel, x + j * stride, pitch)] += dy[j];
+        dx[j * stride + largest_of_one(high, wide, x + j * stride, pitch)] += dy[j];
 }
 
-RG_PART void forward_by(int kernel, int stride, const struct rg_layer *layer,
-                        const struct rg_pass_args *args)
+/* Windows of one sample, whose image (as they see it) is x: y, or dx += dy. */
+RG_PART void forward_by(int high, int wide, int stride, const struct rg_layer *layer,
+                        const float *x, float *y)
 {
-    struct rg_shape in = layer->in, out = layer->out;
-    size_t plane = (size_t)in.height * (size_t)in.width;
-    const float *x = args->x, *end = x + (size_t)args->batch * layer->inputs;
-    float *y = args->y;
-    for (; x < end; x += plane)
+    struct rg_shape in = seen(layer), out = layer->out;
+    int down = layer->spec.stride.height;
+    for (int c = 0; c < in.channels; c++, x += (ptrdiff_t)in.height * in.width)
         for (int i = 0; i < out.height; i++, y += out.width)
-            forward_row(kernel, stride, out.width, x + i * stride * in.width, in.width, y);
+            forward_row(high, wide, stride, out.width, x + i * down * in.width, in.width, y);
 }
 
-RG_PART void backward_by(int kernel, int stride, bool pairs, const struct rg_layer *layer,
-                         const struct rg_pass_args *args)
+RG_PART void backward_by(int high, int wide, int stride, bool pairs, const struct rg_layer *layer,
+                         const float *x, const float *dy, float *dx)
 {
-    struct rg_shape in = layer->in, out = layer->out;
-    size_t plane = (size_t)in.height * (size_t)in.width;
-    const float *x = args->x, *end = x + (size_t)args->batch * layer->inputs, *dy = args->dy;
-    float *dx = args->dx;
-    for (; x < end; x += plane, dx += plane)
+    struct rg_shape in = seen(layer), out = layer->out;
+    ptrdiff_t plane = (ptrdiff_t)in.height * in.width;
+    for (int c = 0; c < in.channels; c++, x += plane, dx += plane)
         for (int i = 0; i < out.height; i++, dy += out.width) {
-            int at = i * stride * in.width;
+            int at = i * layer->spec.stride.height * in.width;
             if (pairs)
                 backward_pairs(out.width, x + at, in.width, dy, dx + at);
             else
-                backward_row(kernel, stride, out.width, x + at, in.width, dy, dx + at);
+                backward_row(high, wide, stride, out.width, x + at, in.width, dy, dx + at);
         }
 }
 
-RG_CLONES
-static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
+static bool is_square(const struct rg_layer *layer, int kernel, int stride)
 {
-    int kernel = layer->spec.kernel, stride = layer->spec.stride;
-    if (kernel == 2 && stride == 2)
-        forward_by(2, 2, layer, args);
-    else if (kernel == 3 && stride == 2)
-        forward_by(3, 2, layer, args);
-    else
-        forward_by(kernel, stride, layer, args);
+    const struct rg_layer_spec *spec = &layer->spec;
+    return spec->kernel.height == kernel && spec->kernel.width == kernel &&
+           spec->stride.height == stride && spec->stride.width == stride;
 }
 
 RG_CLONES
+static void forward_sample(const struct rg_layer *layer, const float *x, float *y)
+{
+    struct rg_extent kernel = layer->spec.kernel;
+    if (is_square(layer, 2, 2))
+        forward_by(2, 2, 2, layer, x, y);
+    else if (is_square(layer, 3, 2))
+        forward_by(3, 3, 2, layer, x, y);
+    else
+        forward_by(kernel.height, kernel.width, layer->spec.stride.width, layer, x, y);
+}
+
+/* Pairs of rows and columns that fill the image: every value of dx is written once. */
+static bool is_pairs(const struct rg_layer *layer)
+{
+    return is_square(layer, 2, 2) && layer->out.width >= LANES;
+}
+
+RG_CLONES
+static void backward_sample(const struct rg_layer *layer, const float *x, const float *dy,
+                            float *dx)
+{
+    struct rg_extent kernel = layer->spec.kernel;
+    if (is_pairs(layer))
+        backward_by(2, 2, 2, true, layer, x, dy, dx);
+    else if (is_square(layer, 3, 2))
+        backward_by(3, 3, 2, false, layer, x, dy, dx);
+    else
+        backward_by(kernel.height, kernel.width, layer->spec.stride.width, false, layer, x, dy, dx);
+}
+
+/* `to` is the image with what is round it, which is less than any value. */
+static void pad(const struct rg_layer *layer, const float *x, float *to)
+{
+    struct rg_shape in = layer->in, image = seen(layer);
+    struct rg_extent padding = layer->spec.padding;
+    size_t values = (size_t)image.channels * (size_t)image.height * (size_t)image.width;
+    for (size_t i = 0; i < values; i++)
+        to[i] = -INFINITY;
+    for (int row = 0; row < in.channels * in.height; row++, x += in.width) {
+        int at = row / in.height * image.height + row % in.height + padding.height;
+        memcpy(to + at * image.width + padding.width, x, (size_t)in.width * sizeof *to);
+    }
+}
+
+/* The reverse, of a gradient. */
+static void strip(const struct rg_layer *layer, const float *from, float *dx)
+{
+    struct rg_shape in = layer->in, image = seen(layer);
+    struct rg_extent padding = layer->spec.padding;
+    for (int row = 0; row < in.channels * in.height; row++, dx += in.width) {
+        int at = row / in.height * image.height + row % in.height + padding.height;
+        memcpy(dx, from + at * image.width + padding.width, (size_t)in.width * sizeof *dx);
+    }
+}
+
+static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
+{
+    for (int b = 0; b < args->batch; b++) {
+        const float *x = args->x + (size_t)b * layer->inputs;
+        if (is_padded(layer)) {
+            pad(layer, x, args->scratch);
+            x = args->scratch;
+        }
+        forward_sample(layer, x, args->y + (size_t)b * layer->outputs);
+    }
+}
+
 static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
-    int kernel = layer->spec.kernel, stride = layer->spec.stride;
-    bool pairs = kernel == 2 && stride == 2 && layer->out.width >= LANES;
-    if (!args->dx)
-        return;
-    if (!pairs || layer->in.width % 2 || layer->in.height % 2)
-        memset(args->dx, 0, (size_t)args->batch * layer->inputs * sizeof *args->dx);
-    if (pairs)
-        backward_by(2, 2, true, layer, args);
-    else if (kernel == 3 && stride == 2)
-        backward_by(3, 2, false, layer, args);
-    else
-        backward_by(kernel, stride, false, layer, args);
+    struct rg_shape image = seen(layer);
+    size_t values = (size_t)image.channels * (size_t)image.height * (size_t)image.width;
+    bool whole = is_pairs(layer) && image.width % 2 == 0 && image.height % 2 == 0;
+    for (int b = 0; b < args->batch && args->dx; b++) {
+        const float *x = args->x + (size_t)b * layer->inputs;
+        float *dx = args->dx + (size_t)b * layer->inputs, *to = dx;
+        if (is_padded(layer)) {
+            pad(layer, x, args->scratch);
+            x = args->scratch;
+            to = args->scratch + values;
+        }
+        if (!whole)
+            memset(to, 0, values * sizeof *to);
+        backward_sample(layer, x, args->dy + (size_t)b * layer->outputs, to);
+        if (is_padded(layer))
+            strip(layer, to, dx);
+    }
 }
 
 static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
@@ -198,11 +275,12 @@ static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, str
 {
     double inputs = (double)batch * (double)layer->inputs;
     double outputs = (double)batch * (double)layer->outputs;
-    double met = outputs * layer->spec.kernel * layer->spec.kernel;
+    double met = outputs * layer->spec.kernel.height * layer->spec.kernel.width;
+    double padded = 2 * sizeof(float) * batch * (double)layer->scratch; /* written and read */
     if (pass == RG_FORWARD)
-        rg_work_vector(work, 5 * met, sizeof(float) * (inputs + outputs));
+        rg_work_vector(work, 5 * met, sizeof(float) * (inputs + outputs) + padded / 2);
     else if (pass == RG_BACKWARD)
-        rg_work_vector(work, 11 * met + outputs, sizeof(float) * (2 * inputs + outputs));
+        rg_work_vector(work, 11 * met + outputs, sizeof(float) * (2 * inputs + outputs) + padded);
 }
 
 static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
@@ -213,9 +291,12 @@ static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
 
 const struct rg_layer_ops rg_layer_maxpool = {
     .name = "maxpool",
-    .summary = "largest value of each square window",
-    .attributes = "kernel stride",
-    .example = "kernel=\"2\"",
+    .summary = "largest value of each window",
+    .attributes = "kernel stride padding",
+    .needed = "kernel",
+    .examples =
+        (const char *const[]){"<maxpool kernel=\"2\"/>",
+                              "<maxpool kernel=\"3x2\" stride=\"2x1\" padding=\"1\"/>", NULL},
     .infer = infer,
     .init = init,
     .forward = forward,

@@ -1,5 +1,6 @@
 /* Residual dense block: y = x + W2 h + b2, h = act(W1 x + b1) (He et al. 2016, without norms).
- * Parameters W1 [hidden x width], b1 [hidden], W2 [width x hidden], b2 [width]; the stash is h.
+ * Parameters W1 [hidden x width], b1 [hidden], W2 [width x hidden], b2 [width]; the stash is h,
+ * then what its activation keeps.
  *
  * Initial weights after Fixup (Zhang, Dauphin and Ma 2019), so that plain SGD trains chains of 64
  * and more blocks without normalisation: W2 = 0, every block starts as the identity (as the last
@@ -43,6 +44,7 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
     rg_layer_defaults(spec, RG_ACT_RELU);
     layer->out = layer->in;
     layer->stash = (size_t)spec->hidden;
+    layer->stash += rg_activation_stash(spec->activation, layer->stash);
     layer->between = (size_t)spec->hidden; /* dh */
     layer->parameters = parts_of(layer).b2 + layer->inputs;
     return 0;
@@ -51,7 +53,7 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
 static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
 {
     struct parts p = parts_of(layer);
-    size_t width = layer->inputs, hidden = layer->stash;
+    size_t width = layer->inputs, hidden = (size_t)p.hidden;
     rg_init_weights(layer->spec.init, width, hidden, random, p.b1, w);
     float scale = (float)sqrt(1.0 / layer->depth);
     for (size_t i = 0; i < p.b1; i++)
@@ -62,9 +64,10 @@ static void init(const struct rg_layer *layer, float *w, struct rg_random *rando
 static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     struct parts p = parts_of(layer);
-    float *h = args->stash;
+    size_t hidden = (size_t)p.hidden;
+    float *h = args->stash, *z = h + (size_t)args->batch * hidden;
     rg_affine_forward(args->batch, p.hidden, p.width, args->w, args->x, false, h);
-    rg_bias_activate(layer->spec.activation, args->batch, layer->stash, args->w + p.b1, h);
+    rg_bias_activate(layer->spec.activation, args->batch, hidden, args->w + p.b1, h, z);
     rg_bias_add(args->batch, layer->outputs, args->x, args->w + p.b2, args->y);
     rg_affine_forward(args->batch, p.width, p.hidden, args->w + p.w2, h, true, args->y);
 }
@@ -73,13 +76,14 @@ static void backward_input(const struct rg_layer *layer, const struct rg_pass_ar
 {
     struct parts p = parts_of(layer);
     int batch = args->batch;
+    size_t hidden = (size_t)p.hidden;
+    const float *h = args->stash, *z = h + (size_t)batch * hidden;
     float *dh = args->between, *dw = args->dw;
 
-    rg_bias_backward(RG_ACT_IDENTITY, batch, layer->outputs, args->y, args->dy, args->accumulate,
-                     dw + p.b2);
+    rg_bias_backward(RG_ACT_IDENTITY, batch, layer->outputs, args->y, NULL, args->dy,
+                     args->accumulate, dw + p.b2);
     rg_affine_input(batch, p.width, p.hidden, args->w + p.w2, args->dy, false, dh);
-    rg_bias_backward(layer->spec.activation, batch, layer->stash, args->stash, dh, args->accumulate,
-                     dw + p.b1);
+    rg_bias_backward(layer->spec.activation, batch, hidden, h, z, dh, args->accumulate, dw + p.b1);
     if (args->dx) {
         memcpy(args->dx, args->dy, (size_t)batch * layer->inputs * sizeof *args->dx);
         rg_affine_input(batch, p.hidden, p.width, args->w, dh, true, args->dx);
@@ -93,8 +97,8 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
         backward_input(layer, args);
     if (args->half == RG_HALF_INPUT)
         return;
-    rg_affine_learn(args, p.w2, p.width, p.hidden, args->dy, args->stash);
-    rg_affine_learn(args, 0, p.hidden, p.width, args->between, args->x);
+    rg_affine_learn(args, p.w2, args->batch, p.width, p.hidden, true, args->dy, args->stash);
+    rg_affine_learn(args, 0, args->batch, p.hidden, p.width, true, args->between, args->x);
 }
 
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
@@ -140,7 +144,8 @@ const struct rg_layer_ops rg_layer_residual = {
     .name = "residual",
     .summary = "y = x + W2 act(W1 x + b1) + b2, as wide as its input",
     .attributes = "hidden activation init",
-    .example = "hidden=\"9\" activation=\"tanh\"",
+    .examples = (const char *const[]){"<residual hidden=\"9\" activation=\"tanh\"/>",
+                                      "<residual hidden=\"3\" activation=\"hardswish\"/>", NULL},
     .fuses_update = true,
     .splits = true,
     .infer = infer,

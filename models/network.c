@@ -20,6 +20,48 @@ static bool is_possible(struct rg_shape shape)
     return shape.channels > 0 && shape.height > 0 && shape.width > 0 && product <= RG_MAX_WIDTH;
 }
 
+struct rg_layer_spec *rg_specs_copy(const struct rg_layer_spec *specs, int count)
+{
+    struct rg_layer_spec *copy = calloc((size_t)count + 1, sizeof *copy);
+    bool good = copy != NULL;
+    for (int i = 0; i < count && good; i++) {
+        copy[i] = specs[i];
+        copy[i].body = copy[i].shortcut = NULL;
+        if (specs[i].body)
+            good = (copy[i].body = rg_specs_copy(specs[i].body, specs[i].body_count)) != NULL;
+        if (specs[i].shortcut && good)
+            good = (copy[i].shortcut = rg_specs_copy(specs[i].shortcut, specs[i].shortcut_count)) !=
+                   NULL;
+    }
+    if (!good && copy)
+        rg_specs_free(copy, count);
+    return good ? copy : NULL;
+}
+
+void rg_specs_free(struct rg_layer_spec *specs, int count)
+{
+    for (int i = 0; i < count && specs; i++) {
+        rg_specs_free(specs[i].body, specs[i].body_count);
+        rg_specs_free(specs[i].shortcut, specs[i].shortcut_count);
+    }
+    free(specs);
+}
+
+/* A chain inside of a layer, whose input is the layer's. */
+static int build_inside(const struct rg_network *network, const struct rg_layer *layer,
+                        const struct rg_layer_spec *specs, int count, struct rg_network **inside,
+                        struct rg_error *e)
+{
+    if (!specs)
+        return 0;
+    *inside = calloc(1, sizeof **inside);
+    if (!*inside)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", network->file);
+    int err = rg_network_build(*inside, network->name, network->file, layer->in, specs, count, e);
+    (*inside)->within = true;
+    return err;
+}
+
 static int infer_layer(struct rg_network *network, int i, struct rg_error *e)
 {
     struct rg_layer *layer = &network->layers[i];
@@ -28,6 +70,13 @@ static int infer_layer(struct rg_network *network, int i, struct rg_error *e)
     layer->index = i;
     layer->in = i > 0 ? layer[-1].out : network->input;
     layer->inputs = floats(layer->in);
+    int err =
+        build_inside(network, layer, layer->spec.body, layer->spec.body_count, &layer->body, e);
+    if (err == 0)
+        err = build_inside(network, layer, layer->spec.shortcut, layer->spec.shortcut_count,
+                           &layer->shortcut, e);
+    if (err)
+        return err;
     if (layer->spec.ops->infer(layer, &detail) < 0)
         return rg_fail_at(e, network->file, line, "layer %d: %s", i, detail.text);
     if (!is_possible(layer->out))
@@ -76,8 +125,14 @@ int rg_network_build(struct rg_network *network, const char *name, const char *f
         err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file);
         goto fail;
     }
+    struct rg_layer_spec *copy = rg_specs_copy(specs, count);
+    if (!copy) {
+        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file);
+        goto fail;
+    }
     for (int i = 0; i < count; i++)
-        network->layers[i].spec = specs[i];
+        network->layers[i].spec = copy[i];
+    free(copy); /* the layers own what it owned */
     for (int i = 0; i < count; i++)
         if ((err = infer_layer(network, i, e)) < 0)
             goto fail;
@@ -90,8 +145,22 @@ fail:
     return err;
 }
 
+static void free_inside(struct rg_network *inside)
+{
+    if (inside)
+        rg_network_free(inside);
+    free(inside);
+}
+
 void rg_network_free(struct rg_network *network)
 {
+    for (int i = 0; i < network->layer_count && network->layers; i++) {
+        struct rg_layer *layer = &network->layers[i];
+        rg_specs_free(layer->spec.body, layer->spec.body_count);
+        rg_specs_free(layer->spec.shortcut, layer->spec.shortcut_count);
+        free_inside(layer->body);
+        free_inside(layer->shortcut);
+    }
     free(network->name);
     free(network->file);
     free(network->layers);
@@ -107,14 +176,24 @@ static int class_layer(const struct rg_network *network)
     return i;
 }
 
+/* The largest width of specs but those of number `but`, and of what they contain. */
+static int widest_of(const struct rg_layer_spec *specs, int count, int but)
+{
+    int most = 0;
+    for (int i = 0; i < count; i++) {
+        most = RG_MAX(most, specs[i].hidden);
+        most = i == but ? most : RG_MAX(most, specs[i].outputs);
+        most = RG_MAX(most, widest_of(specs[i].body, specs[i].body_count, -1));
+        most = RG_MAX(most, widest_of(specs[i].shortcut, specs[i].shortcut_count, -1));
+    }
+    return most;
+}
+
 int rg_network_widest(const struct rg_network *network)
 {
     int most = 0, classes = class_layer(network);
-    for (int i = 0; i < network->layer_count; i++) {
-        const struct rg_layer_spec *spec = &network->layers[i].spec;
-        most = RG_MAX(most, spec->hidden);
-        most = i == classes ? most : RG_MAX(most, spec->outputs);
-    }
+    for (int i = 0; i < network->layer_count; i++)
+        most = RG_MAX(most, widest_of(&network->layers[i].spec, 1, i == classes ? 0 : -1));
     return most;
 }
 
@@ -125,23 +204,38 @@ static int scaled_width(int width, int to, int from)
     return width == 0 ? 0 : (int)RG_MIN(RG_MAX(scaled, 1), INT_MAX);
 }
 
+/* A group for every channel stays that. */
+static void scale_specs(struct rg_layer_spec *specs, int count, int but, int to, int from)
+{
+    for (int i = 0; i < count; i++) {
+        struct rg_layer_spec *spec = &specs[i];
+        bool depthwise = spec->groups > 1 && spec->groups == spec->outputs;
+        spec->hidden = scaled_width(spec->hidden, to, from);
+        if (i != but)
+            spec->outputs = scaled_width(spec->outputs, to, from);
+        spec->groups = depthwise ? spec->outputs : spec->groups;
+        scale_specs(spec->body, spec->body_count, -1, to, from);
+        scale_specs(spec->shortcut, spec->shortcut_count, -1, to, from);
+    }
+}
+
 int rg_network_scale(const struct rg_network *network, int widest, struct rg_network *scaled,
                      struct rg_error *e)
 {
-    int from = rg_network_widest(network), classes = class_layer(network);
-    struct rg_layer_spec *specs = calloc((size_t)network->layer_count, sizeof *specs);
+    int from = rg_network_widest(network), count = network->layer_count;
+    struct rg_layer_spec *given = calloc((size_t)count, sizeof *given), *specs = NULL;
     RG_ASSERT(from > 0 && widest > 0);
+    for (int i = 0; i < count && given; i++)
+        given[i] = network->layers[i].spec;
+    if (given)
+        specs = rg_specs_copy(given, count);
+    free(given);
     if (!specs)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", network->file);
-    for (int i = 0; i < network->layer_count; i++) {
-        specs[i] = network->layers[i].spec;
-        specs[i].hidden = scaled_width(specs[i].hidden, widest, from);
-        if (i != classes)
-            specs[i].outputs = scaled_width(specs[i].outputs, widest, from);
-    }
-    int err = rg_network_build(scaled, network->name, network->file, network->input, specs,
-                               network->layer_count, e);
-    free(specs);
+    scale_specs(specs, count, class_layer(network), widest, from);
+    int err =
+        rg_network_build(scaled, network->name, network->file, network->input, specs, count, e);
+    rg_specs_free(specs, count);
     return err;
 }
 

@@ -13,15 +13,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The defaults are resolved by a layer's infer: activation relu, but identity for dense; init he
- * with relu, else xavier. */
-enum rg_activation { RG_ACT_DEFAULT, RG_ACT_IDENTITY, RG_ACT_RELU, RG_ACT_TANH };
+/* The defaults are resolved by a layer's infer: activation relu, but identity for dense; init that
+ * which activations.def has for the activation. */
+enum rg_activation {
+    RG_ACT_DEFAULT,
+#define RG_ACTIVATION(name, NAME, ...) RG_ACT_##NAME,
+#include "models/activations.def"
+#undef RG_ACTIVATION
+    RG_ACTIVATIONS
+};
 /* he: He et al. 2015; xavier: Glorot and Bengio 2010. Biases start at zero. */
 enum rg_init { RG_INIT_DEFAULT, RG_INIT_HE, RG_INIT_XAVIER, RG_INIT_ZERO };
 
-/* One sample's activations: channels x height x width, row-major; a flat vector is n x 1 x 1. */
+/* One sample's activations: channels x height x width, row-major; a flat vector is n x 1 x 1, a
+ * sequence of tokens with n values each is tokens x n x 1. */
 struct rg_shape {
     int channels, height, width;
+};
+
+/* Of a window over images, or between two of them. */
+struct rg_extent {
+    int height, width;
 };
 
 /* What a network file says about a layer. Fields that its kind does not use stay 0. */
@@ -29,12 +41,19 @@ struct rg_layer_spec {
     const struct rg_layer_ops *ops;
     enum rg_activation activation;
     enum rg_init init;
-    int outputs; /* dense: width; conv2d: channels */
-    int hidden;  /* residual: width of the inner layer; 0: that of the input */
-    int kernel;  /* conv2d, maxpool: square */
-    int stride;  /* 0: conv2d 1, maxpool its kernel */
-    int padding; /* conv2d: zeros round the image */
-    int line;    /* in the network file, for messages */
+    int outputs;              /* dense: width; conv2d: channels */
+    int hidden;               /* residual: width of the inner layer; 0: that of the input */
+    struct rg_extent kernel;  /* conv2d; pools, whose default, 0, is the whole image (avgpool) */
+    struct rg_extent stride;  /* 0: conv2d 1, pools their kernel */
+    struct rg_extent padding; /* round the image: zeros (conv2d, avgpool), nothing (maxpool) */
+    int groups;               /* conv2d: of channels that do not meet; 0: 1 */
+    /* Kinds that contain others: the chain inside of it, and that beside it. Owned by the spec; see
+     * rg_specs_copy. */
+    struct rg_layer_spec *body, *shortcut;
+    int body_count, shortcut_count;
+    bool no_bias;     /* dense, conv2d */
+    bool over_tokens; /* dense: the same map of each token's values */
+    int line;         /* in the network file, for messages */
 };
 
 struct rg_layer {
@@ -48,11 +67,16 @@ struct rg_layer {
     size_t between; /* floats a sample that the first half of backward leaves for the second */
     int depth; /* layers of the same kind in the network; residual blocks start the smaller for it
                 */
+    struct rg_network *body, *shortcut; /* of what spec says is inside; NULL: nothing */
 };
 
-/* A parameter tensor, for checkpoints: name "3.weight", row-major shape, offset in the layer. */
+/* What else a layer needs beside parameters, inputs and outputs, in floats at a batch. */
+enum rg_room { RG_ROOM_STASH, RG_ROOM_SCRATCH, RG_ROOM_BETWEEN };
+
+/* A parameter tensor, for checkpoints: name "3.weight" (of what a layer contains:
+ * "3.body.0.weight"), row-major shape, offset in the layer. */
 struct rg_tensor {
-    char name[24];
+    char name[64];
     int rank, size[4];
     size_t offset, count;
 };
@@ -114,9 +138,12 @@ struct rg_layer_ops {
     const char *name; /* as written in a network file */
     const char *summary;
     const char *attributes; /* space-separated names it takes: "outputs activation init" */
-    const char *example;    /* attributes of a small one for tests, as a network file has them */
-    bool fuses_update;      /* backward takes the step itself where args->update is given */
-    bool splits; /* backward runs in halves; a kind without parameters has no second half */
+    const char *needed;     /* those without a default, or NULL: none */
+    /* Small ones for tests, as elements of a network file; NULL ends them. */
+    const char *const *examples;
+    bool contains;     /* is written with layers inside of it */
+    bool fuses_update; /* backward takes the step itself where args->update is given */
+    bool splits;       /* backward runs in halves; a kind without parameters has no second half */
     /* Resolve defaults in spec; fill out, stash, parameters, scratch from spec and in (inputs and
      * outputs follow from in and out); complain about impossible sizes, without file and line. */
     int (*infer)(struct rg_layer *layer, struct rg_error *e);
@@ -125,14 +152,23 @@ struct rg_layer_ops {
     void (*backward)(const struct rg_layer *layer, const struct rg_pass_args *args);
     void (*cost)(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work);
     int (*tensors)(const struct rg_layer *layer, struct rg_tensor tensors[4]); /* returns count */
+    /* Where the numbers of struct rg_layer a sample do not say it; NULL: they do. */
+    uint64_t (*room)(const struct rg_layer *layer, int batch, enum rg_room room);
 };
 
 /* Can its backward pass run in halves? */
 bool rg_layer_splits(const struct rg_layer *layer);
 
-/* NULL-terminated table of all layer kinds, and a look-up by name (NULL: unknown). */
+/* NULL-terminated table of all layer kinds, and look-ups by name (NULL: unknown) of those that
+ * stand alone and those that contain others, which may have the same name. */
 extern const struct rg_layer_ops *const rg_layer_kinds[];
 const struct rg_layer_ops *rg_layer_kind(const char *name);
+const struct rg_layer_ops *rg_layer_container(const char *name);
+
+/* Every tensor of a layer and of what it contains, in the order of its parameters, offsets in the
+ * network's vector. */
+typedef void rg_tensor_taker(const struct rg_tensor *tensor, void *context);
+void rg_layer_tensors(const struct rg_layer *layer, rg_tensor_taker *take, void *context);
 
 struct rg_network {
     char *name, *file;
@@ -141,7 +177,12 @@ struct rg_network {
     int layer_count;
     size_t parameters;
     int classes; /* outputs of the last layer */
+    bool within; /* inside a layer of another */
 };
+
+/* A copy of specs with all that they own, and its end. NULL: out of memory. */
+struct rg_layer_spec *rg_specs_copy(const struct rg_layer_spec *specs, int count);
+void rg_specs_free(struct rg_layer_spec *specs, int count);
 
 /* Build from specs (copied). On failure *e names file and line; *network is zeroed. */
 int rg_network_build(struct rg_network *network, const char *name, const char *file,

@@ -20,9 +20,24 @@ static const struct rg_layer *layer_at(const struct rg_stage *stage, int i)
     return &stage->network->layers[i];
 }
 
+static uint64_t room_of(const struct rg_layer *layer, int batch, enum rg_room room)
+{
+    uint64_t samples = (uint64_t)batch;
+    if (layer->spec.ops->room)
+        return aligned(layer->spec.ops->room(layer, batch, room));
+    if (room == RG_ROOM_SCRATCH)
+        return aligned(layer->scratch);
+    return aligned(rg_size_times(samples, room == RG_ROOM_STASH ? layer->stash : layer->between));
+}
+
 static uint64_t stash_of(const struct rg_layer *layer, int batch)
 {
-    return aligned(rg_size_times((uint64_t)batch, layer->stash));
+    return room_of(layer, batch, RG_ROOM_STASH);
+}
+
+static uint64_t between_of(const struct rg_layer *layer, int batch)
+{
+    return room_of(layer, batch, RG_ROOM_BETWEEN);
 }
 
 static uint64_t output_of(const struct rg_layer *layer, int batch)
@@ -61,11 +76,6 @@ float *rg_stage_output(const struct rg_stage *stage, int batch, float *stash)
     return stash + rg_stage_stash(stage, batch) - output_of(last, batch);
 }
 
-static uint64_t between_of(const struct rg_layer *layer, int batch)
-{
-    return aligned(rg_size_times((uint64_t)batch, layer->between));
-}
-
 uint64_t rg_stage_halves(const struct rg_stage *stage, int batch)
 {
     uint64_t sum = 0;
@@ -92,33 +102,32 @@ uint64_t rg_stage_scratch(const struct rg_stage *stage, int batch)
     uint64_t most = 0;
     for (int i = stage->from; i < stage->to; i++) {
         const struct rg_layer *layer = layer_at(stage, i);
-        most = RG_MAX(most, rg_size_plus(aligned(layer->scratch), between_of(layer, batch)));
+        most = RG_MAX(
+            most, rg_size_plus(room_of(layer, batch, RG_ROOM_SCRATCH), between_of(layer, batch)));
     }
     return rg_size_plus(rg_size_times(2, gradient_size(stage, batch)), most);
 }
 
-void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, const float *x,
-                      float *stash, float *scratch)
+void rg_stage_forward(const struct rg_stage *stage, const struct rg_pass_args *args)
 {
+    struct rg_pass_args one = *args;
     for (int i = stage->from; i < stage->to; i++) {
         const struct rg_layer *layer = layer_at(stage, i);
-        float *y = stash + stash_of(layer, batch);
-        layer->spec.ops->forward(
-            layer, &(struct rg_pass_args){
-                       .batch = batch, .w = w, .x = x, .y = y, .stash = stash, .scratch = scratch});
-        w += layer->parameters;
-        x = y;
-        stash = y + output_of(layer, batch);
+        one.y = one.stash + stash_of(layer, args->batch);
+        layer->spec.ops->forward(layer, &one);
+        one.w += layer->parameters;
+        one.x = one.y;
+        one.stash = one.y + output_of(layer, args->batch);
     }
 }
 
-/* args: as for a layer, but of the whole stage; halves: what lies between the layers' halves, from
- * the last to the first, where the pass is one half; else NULL. */
-static void backward(const struct rg_stage *stage, struct rg_pass_args args, float *halves)
+void rg_stage_backward(const struct rg_stage *stage, const struct rg_pass_args *whole)
 {
+    struct rg_pass_args args = *whole;
     uint64_t gradient = gradient_size(stage, args.batch);
     float *buffers[2] = {args.scratch, args.scratch + gradient};
     float *end = args.stash + rg_stage_stash(stage, args.batch);
+    float *halves = args.half != RG_WHOLE ? args.between : NULL; /* from the last layer on */
     args.scratch += 2 * gradient;
     for (int i = stage->to - 1; i >= stage->from; i--) {
         const struct rg_layer *layer = layer_at(stage, i);
@@ -133,7 +142,7 @@ static void backward(const struct rg_stage *stage, struct rg_pass_args args, flo
         one.stash = end = one.y - stash_of(layer, args.batch);
         one.x = first ? args.x : end - output_of(layer_at(stage, i - 1), args.batch);
         one.dx = first ? args.dx : buffers[i % 2];
-        one.between = one.scratch + aligned(layer->scratch);
+        one.between = one.scratch + room_of(layer, args.batch, RG_ROOM_SCRATCH);
         if (halves) {
             one.between = halves;
             halves += between_of(layer, args.batch);
@@ -146,47 +155,6 @@ static void backward(const struct rg_stage *stage, struct rg_pass_args args, flo
             rg_sgd(args.rate, layer->parameters, args.update + at, one.dw);
         args.dy = one.dx;
     }
-}
-
-void rg_stage_backward(const struct rg_stage *stage, int batch, const float *w, const float *x,
-                       float *stash, float *dy, float *dx, float *dw, bool accumulate,
-                       float *scratch)
-{
-    backward(stage,
-             (struct rg_pass_args){.batch = batch,
-                                   .w = w,
-                                   .x = x,
-                                   .stash = stash,
-                                   .dy = dy,
-                                   .dx = dx,
-                                   .dw = dw,
-                                   .accumulate = accumulate,
-                                   .scratch = scratch},
-             NULL);
-}
-
-void rg_stage_backward_half(const struct rg_stage *stage, const struct rg_pass_args *args)
-{
-    RG_ASSERT(args->half != RG_WHOLE);
-    backward(stage, *args, args->between);
-}
-
-void rg_stage_backward_sgd(const struct rg_stage *stage, int batch, float *w, const float *x,
-                           float *stash, float *dy, float *dx, float *dw, float rate,
-                           float *scratch)
-{
-    backward(stage,
-             (struct rg_pass_args){.batch = batch,
-                                   .w = w,
-                                   .x = x,
-                                   .stash = stash,
-                                   .dy = dy,
-                                   .dx = dx,
-                                   .dw = dw,
-                                   .update = w,
-                                   .rate = rate,
-                                   .scratch = scratch},
-             NULL);
 }
 
 /* The pass over one layer in that of a stage; kinds without parameters know no halves. */
@@ -206,7 +174,7 @@ void rg_stage_work(const struct rg_stage *stage, int batch, enum rg_pass pass, s
     for (int n = 0; n < stage->to - stage->from; n++) {
         int i = pass == RG_FORWARD ? stage->from + n : stage->to - 1 - n;
         const struct rg_layer *layer = layer_at(stage, i);
-        bool first = i == 0 || (without && i == stage->from);
+        bool first = (i == 0 && !stage->network->within) || (without && i == stage->from);
         if (pass != RG_BACKWARD_WEIGHTS || layer->parameters > 0)
             layer->spec.ops->cost(layer, batch, pass_of(layer, pass, first), work);
     }

@@ -26,31 +26,20 @@ uint64_t rg_stage_halves(const struct rg_stage *stage, int batch);
 /* Floats of scratch for either pass at up to that batch. */
 uint64_t rg_stage_scratch(const struct rg_stage *stage, int batch);
 
-/* w, dw: the stage's own parameters and gradients. x [batch x inputs]. */
-void rg_stage_forward(const struct rg_stage *stage, int batch, const float *w, const float *x,
-                      float *stash, float *scratch);
-/* dy [batch x outputs] may be destroyed; dx [batch x inputs] overwritten, NULL: not wanted; dw is
- * added to where accumulate is set, else overwritten. */
-void rg_stage_backward(const struct rg_stage *stage, int batch, const float *w, const float *x,
-                       float *stash, float *dy, float *dx, float *dw, bool accumulate,
-                       float *scratch);
-
-/* One half of rg_stage_backward, of stages whose layers all split: the two give its bits. args: as
- * of a layer's backward, but of the whole stage; no update. The first half gives dx and the
- * gradients of biases; x, stash and dy (which it changes) must stay for the second, with `between`,
- * rg_stage_halves floats that it fills. Several batches may wait for their second half, whose order
- * is that of the first. */
-void rg_stage_backward_half(const struct rg_stage *stage, const struct rg_pass_args *args);
-
-/* rg_stage_backward (overwriting dw) and a step of plain SGD in one, w -= rate * dw: the same bits
- * as the two, but a small batch reads and writes the parameters once less often. For updates whose
- * gradient nobody else needs. dw is room to work in. */
-void rg_stage_backward_sgd(const struct rg_stage *stage, int batch, float *w, const float *x,
-                           float *stash, float *dy, float *dx, float *dw, float rate,
-                           float *scratch);
+/* args: as of a layer's pass, but of the whole stage: w, dw, update are its own parameters, their
+ * gradients and what is updated, y is not used.
+ *
+ * A step of plain SGD along with backward (args->update) gives the bits of backward and then
+ * rg_sgd, but a small batch reads and writes the parameters once less often. For updates whose
+ * gradient nobody else needs.
+ *
+ * Backward in halves is for stages whose layers all split: the two give the bits of the whole. */
+void rg_stage_forward(const struct rg_stage *stage, const struct rg_pass_args *args);
+void rg_stage_backward(const struct rg_stage *stage, const struct rg_pass_args *args);
 
 /* Append the cost of a pass. RG_BACKWARD drops to RG_BACKWARD_FIRST for layer 0 of the network by
- * itself, as RG_BACKWARD_INPUT to RG_BACKWARD_INPUT_FIRST: its input needs no gradient. */
+ * itself, as RG_BACKWARD_INPUT to RG_BACKWARD_INPUT_FIRST: its input needs no gradient (that of a
+ * network inside a layer may). */
 void rg_stage_work(const struct rg_stage *stage, int batch, enum rg_pass pass,
                    struct rg_work *work);
 

@@ -151,10 +151,11 @@ static int build_layer(struct bench *b, struct rg_error *e)
     int channels = RG_MIN(8, s->outputs), width = b->form == DENSE ? s->inputs : 16 * s->inputs;
     struct rg_shape input = {image ? channels : width, image ? s->inputs : 1,
                              image ? s->inputs : 1};
+    int kernel = b->form == POOL ? 2 : 3, padding = b->form == CONVOLUTION ? 1 : 0;
     struct rg_layer_spec spec = {.ops = rg_layer_kind(kinds[b->form]),
                                  .outputs = s->outputs,
-                                 .kernel = b->form == POOL ? 2 : 3,
-                                 .padding = b->form == CONVOLUTION ? 1 : 0,
+                                 .kernel = {kernel, kernel},
+                                 .padding = {padding, padding},
                                  .activation = b->form == POOL ? RG_ACT_DEFAULT : RG_ACT_RELU};
     if (b->form == POOL || b->form == RESIDUAL)
         spec.outputs = 0;
@@ -243,9 +244,17 @@ static void run_layer(struct bench *b, struct set *o)
     int batch = b->s.batch;
     size_t out = (size_t)batch * rg_stage_outputs(&b->stage);
     float *dy = o->state, *scratch = o->state + out;
-    rg_stage_forward(&b->stage, batch, o->w, o->x, o->y, scratch);
+    struct rg_pass_args args = {.batch = batch,
+                                .w = o->w,
+                                .x = o->x,
+                                .stash = o->y,
+                                .dy = dy,
+                                .dx = o->dx,
+                                .dw = o->dw,
+                                .scratch = scratch};
+    rg_stage_forward(&b->stage, &args);
     memcpy(dy, rg_stage_output(&b->stage, batch, o->y), out * sizeof *dy);
-    rg_stage_backward(&b->stage, batch, o->w, o->x, o->y, dy, o->dx, o->dw, false, scratch);
+    rg_stage_backward(&b->stage, &args);
 }
 
 static void run_product(struct bench *b, struct set *o)
@@ -267,9 +276,9 @@ static void run_pass(struct bench *b, struct set *o)
     if (b->form == LOSS)
         rg_softmax_cross_entropy(batch, b->s.outputs, o->x, b->labels, 1, o->y, &correct);
     else if (b->form == RELU || b->form == ADD || b->form == TANH)
-        rg_bias_activate(act, batch, n, o->w, o->y);
+        rg_bias_activate(act, batch, n, o->w, o->y, NULL);
     else
-        rg_bias_backward(act, batch, n, o->y, o->dx, false, o->dw);
+        rg_bias_backward(act, batch, n, o->y, NULL, o->dx, false, o->dw);
 }
 
 static void run_update(struct bench *b, struct set *o)

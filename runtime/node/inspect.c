@@ -62,8 +62,11 @@ static void pass_layer(struct rg_inspection *in)
     size_t inputs = rg_stage_inputs(&stage), outputs = rg_stage_outputs(&stage);
     for (int first = 0; first < in->job->data->test; first += RG_INSPECT_SAMPLES) {
         int n = RG_MIN(RG_INSPECT_SAMPLES, in->job->data->test - first);
-        rg_stage_forward(&stage, n, in->layer, in->x + (size_t)first * inputs, in->stash,
-                         in->scratch);
+        rg_stage_forward(&stage, &(struct rg_pass_args){.batch = n,
+                                                        .w = in->layer,
+                                                        .x = in->x + (size_t)first * inputs,
+                                                        .stash = in->stash,
+                                                        .scratch = in->scratch});
         memcpy(in->y + (size_t)first * outputs, rg_stage_output(&stage, n, in->stash),
                (size_t)n * outputs * sizeof(float));
     }

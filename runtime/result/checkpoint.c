@@ -34,27 +34,34 @@ struct entries {
     int count;
 };
 
+static void count_tensor(const struct rg_tensor *tensor, void *context)
+{
+    (void)tensor;
+    ++*(int *)context;
+}
+
+static void add_tensor(const struct rg_tensor *tensor, void *context)
+{
+    struct entries *list = context;
+    struct entry *entry = &list->items[list->count++];
+    memcpy(entry->name, tensor->name, sizeof entry->name);
+    entry->rank = tensor->rank;
+    memcpy(entry->size, tensor->size, sizeof entry->size);
+    entry->first = tensor->offset;
+    entry->count = tensor->count;
+}
+
 /* Every tensor, in the order of the network's vector. */
 static int list_tensors(const struct rg_network *network, struct entries *list)
 {
-    struct rg_tensor tensors[4];
-    list->items = calloc((size_t)network->layer_count * 4 + 1, sizeof *list->items);
-    list->count = 0;
+    int count = 0;
+    for (int i = 0; i < network->layer_count; i++)
+        rg_layer_tensors(&network->layers[i], count_tensor, &count);
+    *list = (struct entries){.items = calloc((size_t)count + 1, sizeof *list->items)};
     if (!list->items)
         return RG_ERR_NOMEM;
-    for (int i = 0; i < network->layer_count; i++) {
-        const struct rg_layer *layer = &network->layers[i];
-        int count = layer->spec.ops->tensors(layer, tensors);
-        RG_ASSERT(count >= 0 && count <= 4);
-        for (int k = 0; k < count; k++) {
-            struct entry *entry = &list->items[list->count++];
-            memcpy(entry->name, tensors[k].name, sizeof entry->name);
-            entry->rank = tensors[k].rank;
-            memcpy(entry->size, tensors[k].size, sizeof entry->size);
-            entry->first = layer->first + tensors[k].offset;
-            entry->count = tensors[k].count;
-        }
-    }
+    for (int i = 0; i < network->layer_count; i++)
+        rg_layer_tensors(&network->layers[i], add_tensor, list);
     return 0;
 }
 

@@ -45,8 +45,12 @@ static void do_load(void *arg)
 static void forward_into(const struct pass *a, const float *weights, enum rg_buffer buffer)
 {
     const struct rg_pipeline_stage *s = a->s;
-    rg_stage_forward(&s->layers, a->n, weights, rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data,
-                     rg_pipeline_slot(s, buffer, a->unit)->data, s->scratch);
+    rg_stage_forward(
+        &s->layers, &(struct rg_pass_args){.batch = a->n,
+                                           .w = weights,
+                                           .x = rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data,
+                                           .stash = rg_pipeline_slot(s, buffer, a->unit)->data,
+                                           .scratch = s->scratch});
 }
 
 static void do_forward(void *arg)
@@ -61,46 +65,44 @@ static void do_recompute(void *arg)
     forward_into(a, rg_pipeline_weights(a->s), RG_BUFFER_REDO);
 }
 
-static void backward_half(const struct pass *a, enum rg_half half, float *dx)
+/* What backward needs of a unit, or its first half; into dx, NULL: not wanted. */
+static struct rg_pass_args backward_args(const struct pass *a, enum rg_half half)
 {
     const struct rg_pipeline_stage *s = a->s;
-    const struct rg_pass_args args = {.batch = a->n,
-                                      .w = weights_of(s, a->unit),
-                                      .x = rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data,
-                                      .stash = rg_pipeline_slot(s, RG_BUFFER_STASH, a->unit)->data,
-                                      .dy = rg_pipeline_slot(s, RG_BUFFER_DY, a->unit)->data,
-                                      .dx = dx,
-                                      .dw = s->gradient,
-                                      .accumulate = adds(s, a->unit),
-                                      .half = half,
-                                      .between =
-                                          rg_pipeline_slot(s, RG_BUFFER_HALVES, a->unit)->data,
-                                      .scratch = s->scratch};
-    rg_stage_backward_half(&s->layers, &args);
+    enum rg_buffer stash = s->plan->recompute ? RG_BUFFER_REDO : RG_BUFFER_STASH;
+    bool first = s->plan->stage == 0 || half == RG_HALF_WEIGHTS;
+    return (struct rg_pass_args){
+        .batch = a->n,
+        .w = weights_of(s, a->unit),
+        .x = rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data,
+        .stash = rg_pipeline_slot(s, stash, a->unit)->data,
+        .dy = rg_pipeline_slot(s, RG_BUFFER_DY, a->unit)->data,
+        .dx = first ? NULL : rg_pipeline_slot(s, RG_BUFFER_DX, a->unit)->data,
+        .dw = s->gradient,
+        .accumulate = adds(s, a->unit),
+        .half = half,
+        .between = half == RG_WHOLE ? NULL : rg_pipeline_slot(s, RG_BUFFER_HALVES, a->unit)->data,
+        .scratch = s->scratch};
 }
 
 static void do_backward(void *arg)
 {
     const struct pass *a = arg;
     const struct rg_pipeline_stage *s = a->s;
-    enum rg_buffer buffer = s->plan->recompute ? RG_BUFFER_REDO : RG_BUFFER_STASH;
-    const float *x = rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data;
-    float *stash = rg_pipeline_slot(s, buffer, a->unit)->data, *w = weights_of(s, a->unit);
-    float *dy = rg_pipeline_slot(s, RG_BUFFER_DY, a->unit)->data;
-    float *dx = s->plan->stage > 0 ? rg_pipeline_slot(s, RG_BUFFER_DX, a->unit)->data : NULL;
-    if (s->fused)
-        rg_stage_backward_sgd(&s->layers, a->n, w, x, stash, dy, dx, s->gradient,
-                              rg_optimizer_rate(&a->p->job->optimizer, s->updates + 1), s->scratch);
-    else if (s->plan->split)
-        backward_half(a, RG_HALF_INPUT, dx);
-    else
-        rg_stage_backward(&s->layers, a->n, w, x, stash, dy, dx, s->gradient, adds(s, a->unit),
-                          s->scratch);
+    struct rg_pass_args args = backward_args(a, s->plan->split ? RG_HALF_INPUT : RG_WHOLE);
+    if (s->fused) {
+        args.accumulate = false;
+        args.update = weights_of(s, a->unit);
+        args.rate = rg_optimizer_rate(&a->p->job->optimizer, s->updates + 1);
+    }
+    rg_stage_backward(&s->layers, &args);
 }
 
 static void do_weights(void *arg)
 {
-    backward_half(arg, RG_HALF_WEIGHTS, NULL);
+    const struct pass *a = arg;
+    const struct rg_pass_args args = backward_args(a, RG_HALF_WEIGHTS);
+    rg_stage_backward(&a->s->layers, &args);
 }
 
 static void do_loss(void *arg)

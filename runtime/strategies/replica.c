@@ -181,7 +181,11 @@ static void do_forward(void *arg)
 {
     struct pass *p = arg;
     struct rg_replica *r = p->r;
-    rg_stage_forward(&r->stage, p->n, r->parameters, r->x, r->stash, r->scratch);
+    rg_stage_forward(&r->stage, &(struct rg_pass_args){.batch = p->n,
+                                                       .w = r->parameters,
+                                                       .x = r->x,
+                                                       .stash = r->stash,
+                                                       .scratch = r->scratch});
 }
 
 static void do_loss(void *arg)
@@ -238,8 +242,11 @@ static void do_forward_layer(void *arg)
     struct rg_replica *r = p->r;
     struct rg_stage layer = one_layer(r->job->network, p->layer);
     size_t at = rg_network_offset(r->job->network, p->layer);
-    rg_stage_forward(&layer, p->n, r->parameters + (at - r->parameters_first),
-                     input_of(r, p->layer), stash_of(r, p->layer), r->scratch);
+    rg_stage_forward(&layer, &(struct rg_pass_args){.batch = p->n,
+                                                    .w = r->parameters + (at - r->parameters_first),
+                                                    .x = input_of(r, p->layer),
+                                                    .stash = stash_of(r, p->layer),
+                                                    .scratch = r->scratch});
 }
 
 int rg_replica_forward_layer(struct rg_replica *r, int l, int unit)
@@ -256,14 +263,20 @@ static void do_backward(void *arg)
     struct rg_stage layer = one_layer(r->job->network, l);
     size_t at = rg_network_offset(r->job->network, l);
     float *dy = l == last ? r->dy : r->dx[(l + 1) % 2], *dx = l > 0 ? r->dx[l % 2] : NULL;
-    float *w = r->parameters + (at - r->parameters_first),
-          *dw = r->gradient + (at - r->gradient_first);
-    if (r->fused)
-        rg_stage_backward_sgd(&layer, p->n, w, input_of(r, l), stash_of(r, l), dy, dx, dw,
-                              rg_optimizer_rate(&r->job->optimizer, r->iteration + 1), r->scratch);
-    else
-        rg_stage_backward(&layer, p->n, w, input_of(r, l), stash_of(r, l), dy, dx, dw,
-                          p->accumulate, r->scratch);
+    float *w = r->parameters + (at - r->parameters_first);
+    rg_stage_backward(
+        &layer, &(struct rg_pass_args){
+                    .batch = p->n,
+                    .w = w,
+                    .x = input_of(r, l),
+                    .stash = stash_of(r, l),
+                    .dy = dy,
+                    .dx = dx,
+                    .dw = r->gradient + (at - r->gradient_first),
+                    .accumulate = p->accumulate && !r->fused,
+                    .update = r->fused ? w : NULL,
+                    .rate = r->fused ? rg_optimizer_rate(&r->job->optimizer, r->iteration + 1) : 0,
+                    .scratch = r->scratch});
 }
 
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)

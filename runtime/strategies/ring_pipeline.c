@@ -252,7 +252,7 @@ static int check_halves(const struct rg_job *job, const struct rg_ring *ring, st
         return 0;
     for (int k = 0; rg_layer_kinds[k]; k++) {
         size_t used = strlen(kinds);
-        if (rg_layer_kinds[k]->splits)
+        if (rg_layer_kinds[k]->splits && !rg_layer_kinds[k]->contains)
             snprintf(kinds + used, sizeof kinds - used, "%s%s", used ? ", " : "",
                      rg_layer_kinds[k]->name);
     }

@@ -15,7 +15,7 @@ static float x[COUNT], bias[COUNT], y[COUNT];
 
 static void own(void)
 {
-    rg_bias_activate(RG_ACT_TANH, 1, COUNT, bias, y);
+    rg_bias_activate(RG_ACT_TANH, 1, COUNT, bias, y, NULL);
 }
 
 static void library(void)

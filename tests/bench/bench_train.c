@@ -18,6 +18,7 @@
 #include "models/dataset.h"
 #include "models/loss.h"
 #include "models/stage.h"
+#include "tests/support/passes.h"
 
 #include <argp.h>
 #include <cblas.h>
@@ -128,10 +129,10 @@ static void train(void *arg)
     int correct = 0;
     rg_dataset_gather(&t->data, t->order + t->next, t->batch, t->x, t->labels);
     t->next = (t->next + t->batch) % t->data.train;
-    rg_stage_forward(&t->stage, t->batch, t->w, t->x, t->stash, t->scratch);
+    stage_forward(&t->stage, t->batch, t->w, t->x, t->stash, t->scratch);
     rg_softmax_cross_entropy(t->batch, 10, rg_stage_output(&t->stage, t->batch, t->stash),
                              t->labels, 1.0f / (float)t->batch, t->dlogits, &correct);
-    rg_stage_backward_sgd(&t->stage, t->batch, t->w, t->x, t->stash, t->dlogits, NULL, t->dw, RATE,
+    stage_backward_sgd(&t->stage, t->batch, t->w, t->x, t->stash, t->dlogits, NULL, t->dw, RATE,
                           t->scratch);
 }
 

@@ -119,13 +119,14 @@ static void memory_suffices_to_the_byte(void)
 
 static void scaling_keeps_the_shape(void)
 {
-    const struct rg_layer_spec specs[] = {{KIND("conv2d"), .outputs = 8, .kernel = 3, .padding = 1},
-                                          {KIND("maxpool"), .kernel = 2},
-                                          {KIND("dense"), .outputs = 30},
-                                          {KIND("residual"), .hidden = 0},
-                                          {KIND("residual"), .hidden = 60},
-                                          {KIND("dense"), .outputs = 5},
-                                          {KIND("residual"), .hidden = 7}};
+    const struct rg_layer_spec specs[] = {
+        {KIND("conv2d"), .outputs = 8, .kernel = {3, 3}, .padding = {1, 1}},
+        {KIND("maxpool"), .kernel = {2, 2}},
+        {KIND("dense"), .outputs = 30},
+        {KIND("residual"), .hidden = 0},
+        {KIND("residual"), .hidden = 60},
+        {KIND("dense"), .outputs = 5},
+        {KIND("residual"), .hidden = 7}};
     const int widths[] = {8, 8, 30, 30, 30, 5, 5}, twice[] = {16, 16, 60, 60, 60, 5, 5};
     struct rg_network network = build((struct rg_shape){1, 8, 8}, specs, 7), same, wide, narrow;
     CU_ASSERT_EQUAL(rg_network_widest(&network), 60);

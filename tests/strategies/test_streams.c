@@ -7,6 +7,7 @@
 #include "strategies/harness.h"
 #include "strategies/ring.h"
 #include "strategies/samples.h"
+#include "support/passes.h"
 #include "support/suite.h"
 #include <math.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static float *go_forward(struct reference *r, int unit, int n)
         float *w = of_stage(r, r->ahead[version_read(r, s, unit)], s);
         if (s > 0)
             memcpy(r->x[s], out, sizeof *out * (size_t)n * rg_stage_inputs(&stage));
-        rg_stage_forward(&stage, n, w, r->x[s], r->stash[s], r->scratch);
+        stage_forward(&stage, n, w, r->x[s], r->stash[s], r->scratch);
         out = rg_stage_output(&stage, n, r->stash[s]);
     }
     return out;
@@ -69,8 +70,8 @@ static void go_back(struct reference *r, int unit, int n)
         int version = stashed ? version_read(r, s, unit) : unit / r->ring->micro;
         float *w = of_stage(r, stashed ? r->ahead[version] : r->weights[version], s);
         if (redo)
-            rg_stage_forward(&stage, n, w, r->x[s], r->stash[s], r->scratch);
-        rg_stage_backward(&stage, n, w, r->x[s], r->stash[s], r->dy, s > 0 ? r->dx : NULL,
+            stage_forward(&stage, n, w, r->x[s], r->stash[s], r->scratch);
+        stage_backward(&stage, n, w, r->x[s], r->stash[s], r->dy, s > 0 ? r->dx : NULL,
                           of_stage(r, r->gradient, s), unit % r->ring->micro > 0, r->scratch);
         if (s > 0)
             memcpy(r->dy, r->dx, sizeof *r->dx * (size_t)n * rg_stage_inputs(&stage));

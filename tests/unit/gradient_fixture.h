@@ -60,7 +60,7 @@ static inline double value(struct probe *p)
     double sum = 0;
     spoil(p->stash, rg_stage_stash(&p->stage, p->batch));
     spoil(p->scratch, rg_stage_scratch(&p->stage, p->batch));
-    rg_stage_forward(&p->stage, p->batch, p->w, p->x, p->stash, p->scratch);
+    stage_forward(&p->stage, p->batch, p->w, p->x, p->stash, p->scratch);
     const float *y = rg_stage_output(&p->stage, p->batch, p->stash);
     for (size_t i = 0; i < outputs; i++)
         sum += (double)y[i] * p->weight[i];
@@ -72,7 +72,7 @@ static inline void backward(struct probe *p, float *dx, bool accumulate)
     size_t outputs = (size_t)p->batch * rg_stage_outputs(&p->stage);
     memcpy(p->dy, p->weight, outputs * sizeof *p->dy);
     spoil(p->scratch, rg_stage_scratch(&p->stage, p->batch));
-    rg_stage_backward(&p->stage, p->batch, p->w, p->x, p->stash, p->dy, dx, p->dw, accumulate,
+    stage_backward(&p->stage, p->batch, p->w, p->x, p->stash, p->dy, dx, p->dw, accumulate,
                       p->scratch);
 }
 

@@ -2,6 +2,7 @@
 #ifndef RG_TESTS_MODELS_FIXTURE_H
 #define RG_TESTS_MODELS_FIXTURE_H
 
+#include "support/passes.h"
 #include "support/suite.h"
 
 #include "base/check.h"
@@ -103,7 +104,7 @@ static inline double evaluate(const struct rg_stage *stage, const struct rg_data
 {
     int correct = 0;
     for (int i = data->train; i < data->train + data->test; i++) {
-        rg_stage_forward(stage, 1, w, data->x + (size_t)i * data->inputs, stash, scratch);
+        stage_forward(stage, 1, w, data->x + (size_t)i * data->inputs, stash, scratch);
         rg_softmax_cross_entropy(1, data->classes, rg_stage_output(stage, 1, stash),
                                  &data->labels[i], 1, NULL, &correct);
     }
@@ -132,10 +133,10 @@ static inline double train(const struct rg_network *network, const struct rg_dat
         for (int at = 0; at + how->batch <= data->train; at += how->batch) {
             for (int m = 0; m < how->micro_batches; m++) {
                 rg_dataset_gather(data, order + at + m * part, part, x, labels);
-                rg_stage_forward(&stage, part, w, x, stash, scratch);
+                stage_forward(&stage, part, w, x, stash, scratch);
                 rg_softmax_cross_entropy(part, data->classes, rg_stage_output(&stage, part, stash),
                                          labels, 1.0f / (float)how->batch, gradient, &correct);
-                rg_stage_backward(&stage, part, w, x, stash, gradient, NULL, dw, m > 0, scratch);
+                stage_backward(&stage, part, w, x, stash, gradient, NULL, dw, m > 0, scratch);
             }
             rg_optimizer_step(&how->optimizer, ++step, n, w, dw, state);
         }

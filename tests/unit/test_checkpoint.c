@@ -12,8 +12,8 @@
 static struct rg_network make_network(void)
 {
     const struct rg_layer_spec specs[] = {
-        {.ops = rg_layer_kind("conv2d"), .outputs = 2, .kernel = 3, .line = 1},
-        {.ops = rg_layer_kind("maxpool"), .kernel = 2, .line = 2},
+        {.ops = rg_layer_kind("conv2d"), .outputs = 2, .kernel = {3, 3}, .line = 1},
+        {.ops = rg_layer_kind("maxpool"), .kernel = {2, 2}, .line = 2},
         {.ops = rg_layer_kind("residual"), .hidden = 5, .line = 3},
         {.ops = rg_layer_kind("dense"), .outputs = 3, .line = 4},
     };

@@ -13,7 +13,11 @@
             check;                                                                                 \
     } while (0)
 
-static const enum rg_activation activations[] = {RG_ACT_IDENTITY, RG_ACT_RELU, RG_ACT_TANH};
+static const enum rg_activation activations[] = {
+#define RG_ACTIVATION(name, NAME, ...) RG_ACT_##NAME,
+#include "models/activations.def"
+#undef RG_ACTIVATION
+};
 
 static void test_dense(void)
 {
@@ -35,14 +39,17 @@ static void test_conv2d(void)
 {
     static const struct {
         int kernel, stride, padding;
-    } shapes[] = {{3, 1, 0}, {3, 1, 1}, {3, 2, 1}, {2, 3, 0}, {1, 1, 0}, {5, 2, 3}};
+        enum rg_activation activation;
+    } shapes[] = {{3, 1, 0, RG_ACT_IDENTITY}, {3, 1, 1, RG_ACT_RELU},     {3, 2, 1, RG_ACT_TANH},
+                  {2, 3, 0, RG_ACT_GELU},     {1, 1, 0, RG_ACT_SIGMOID},  {5, 2, 3, RG_ACT_SILU},
+                  {3, 1, 0, RG_ACT_RELU6},    {3, 2, 2, RG_ACT_HARDSWISH}};
     for (size_t i = 0; i < RG_COUNT(shapes); i++) {
         struct rg_layer_spec spec = {KIND("conv2d"),
                                      .outputs = 3,
-                                     .kernel = shapes[i].kernel,
-                                     .stride = shapes[i].stride,
-                                     .padding = shapes[i].padding,
-                                     .activation = activations[i % RG_COUNT(activations)]};
+                                     .kernel = {shapes[i].kernel, shapes[i].kernel},
+                                     .stride = {shapes[i].stride, shapes[i].stride},
+                                     .padding = {shapes[i].padding, shapes[i].padding},
+                                     .activation = shapes[i].activation};
         BATCHES(check_gradients((struct rg_shape){2, 6, 5}, &spec, 1, batch));
     }
 }
@@ -53,8 +60,9 @@ static void test_maxpool(void)
         int kernel, stride;
     } shapes[] = {{2, 2}, {3, 1}, {2, 3}, {3, 0}};
     for (size_t i = 0; i < RG_COUNT(shapes); i++) {
-        struct rg_layer_spec spec = {KIND("maxpool"), .kernel = shapes[i].kernel,
-                                     .stride = shapes[i].stride};
+        struct rg_layer_spec spec = {KIND("maxpool"),
+                                     .kernel = {shapes[i].kernel, shapes[i].kernel},
+                                     .stride = {shapes[i].stride, shapes[i].stride}};
         BATCHES(check_gradients((struct rg_shape){2, 7, 6}, &spec, 1, batch));
     }
 }
@@ -62,8 +70,9 @@ static void test_maxpool(void)
 static void test_chain(void)
 {
     const struct rg_layer_spec specs[] = {
-        {KIND("conv2d"), .outputs = 3, .kernel = 3, .padding = 1, .activation = RG_ACT_TANH},
-        {KIND("maxpool"), .kernel = 2},
+        {KIND("conv2d"), .outputs = 3, .kernel = {3, 3}, .padding = {1, 1},
+         .activation = RG_ACT_TANH},
+        {KIND("maxpool"), .kernel = {2, 2}},
         {KIND("dense"), .outputs = 8, .activation = RG_ACT_RELU},
         {KIND("residual"), .hidden = 5},
         {KIND("residual"), .activation = RG_ACT_TANH},
@@ -117,8 +126,8 @@ static void test_products(void)
 /* Convolution by its definition, which no code of the layer shares. */
 static void check_conv2d(struct rg_shape in, int kernel, int stride, int padding)
 {
-    struct rg_layer_spec spec = {KIND("conv2d"), .outputs = 2, .kernel = kernel, .stride = stride,
-                                 .padding = padding};
+    struct rg_layer_spec spec = {KIND("conv2d"), .outputs = 2, .kernel = {kernel, kernel},
+                                 .stride = {stride, stride}, .padding = {padding, padding}};
     struct probe p;
     probe_make(&p, in, &spec, 1, 2);
     value(&p);
@@ -159,7 +168,8 @@ static void test_conv2d_values(void)
 /* Pooling and its gradient by their definition; values are few, so that many are equal. */
 static void check_maxpool(struct rg_shape in, int kernel, int stride)
 {
-    struct rg_layer_spec spec = {KIND("maxpool"), .kernel = kernel, .stride = stride};
+    struct rg_layer_spec spec = {KIND("maxpool"), .kernel = {kernel, kernel},
+                                 .stride = {stride, stride}};
     struct probe p;
     probe_make(&p, in, &spec, 1, 2);
     size_t inputs = 2 * rg_stage_inputs(&p.stage);
@@ -199,7 +209,7 @@ static void test_maxpool_values(void)
 
 static void test_maxpool_ties(void)
 {
-    struct rg_layer_spec spec = {KIND("maxpool"), .kernel = 2};
+    struct rg_layer_spec spec = {KIND("maxpool"), .kernel = {2, 2}};
     struct probe p;
     probe_make(&p, (struct rg_shape){1, 2, 4}, &spec, 1, 1);
     const float x[8] = {1, 3, -2, -2, 3, 3, -2, -2}, dx[8] = {0, 5, 7, 0, 0, 0, 0, 0};
@@ -218,8 +228,8 @@ static void test_maxpool_ties(void)
 static void test_no_memory_of_buffers(void)
 {
     const struct rg_layer_spec specs[] = {
-        {KIND("conv2d"), .outputs = 2, .kernel = 3, .padding = 1},
-        {KIND("maxpool"), .kernel = 2},
+        {KIND("conv2d"), .outputs = 2, .kernel = {3, 3}, .padding = {1, 1}},
+        {KIND("maxpool"), .kernel = {2, 2}},
         {KIND("residual"), .hidden = 3},
         {KIND("dense"), .outputs = 3},
     };
@@ -235,9 +245,9 @@ static void test_no_memory_of_buffers(void)
         p.stash[i] = 1e30f;
     for (size_t i = 0; i < rg_stage_scratch(&p.stage, 3); i++)
         p.scratch[i] = -1e30f;
-    rg_stage_forward(&p.stage, 3, p.w, p.x, p.stash, p.scratch);
+    stage_forward(&p.stage, 3, p.w, p.x, p.stash, p.scratch);
     memcpy(p.dy, p.weight, 3 * rg_stage_outputs(&p.stage) * sizeof *p.dy);
-    rg_stage_backward(&p.stage, 3, p.w, p.x, p.stash, p.dy, p.dx, p.dw, false, p.scratch);
+    stage_backward(&p.stage, 3, p.w, p.x, p.stash, p.dy, p.dx, p.dw, false, p.scratch);
     CU_ASSERT(memcmp(dw, p.dw, n * sizeof *dw) == 0);
     CU_ASSERT(memcmp(dx, p.dx, inputs * sizeof *dx) == 0);
     spoil_buffers(&p);
@@ -270,8 +280,9 @@ static void test_costs(void)
     int products;
     const struct rg_layer_spec flat[] = {{KIND("dense"), .outputs = 5},
                                          {KIND("residual"), .hidden = 7}};
-    const struct rg_layer_spec image[] = {{KIND("conv2d"), .outputs = 3, .kernel = 3, .padding = 1},
-                                          {KIND("maxpool"), .kernel = 2}};
+    const struct rg_layer_spec image[] = {
+        {KIND("conv2d"), .outputs = 3, .kernel = {3, 3}, .padding = {1, 1}},
+        {KIND("maxpool"), .kernel = {2, 2}}};
     struct rg_network network = build(FLAT(6), flat, 2);
     CU_ASSERT(work_of(&network, 0, 4, RG_FORWARD, &products) == 2 * 4 * 5 * 6 && products == 1);
     CU_ASSERT(work_of(&network, 0, 4, RG_BACKWARD, &products) == 4 * 4 * 5 * 6 && products == 2);
@@ -294,8 +305,9 @@ static void test_costs(void)
  * windows of 4 values. Of one call: operations, floats moved; calls. */
 static void test_costs_of_passes(void)
 {
-    const struct rg_layer_spec image[] = {{KIND("conv2d"), .outputs = 3, .kernel = 3, .padding = 1},
-                                          {KIND("maxpool"), .kernel = 2}};
+    const struct rg_layer_spec image[] = {
+        {KIND("conv2d"), .outputs = 3, .kernel = {3, 3}, .padding = {1, 1}},
+        {KIND("maxpool"), .kernel = {2, 2}}};
     const double conv_forward[][3] = {{0, 2 * 540, 4}, {2 * 90, 2 * 90, 4}};
     const double conv_backward[][3] = {
         {0, 4 * 60, 1}, {2 * 90, 3 * 90, 4}, {0, 2 * 540, 4}, {540, 3 * 540, 4}};
@@ -336,8 +348,8 @@ static void test_costs_of_passes(void)
 static void test_tensors(void)
 {
     const struct rg_layer_spec specs[] = {
-        {KIND("conv2d"), .outputs = 3, .kernel = 3},
-        {KIND("maxpool"), .kernel = 2},
+        {KIND("conv2d"), .outputs = 3, .kernel = {3, 3}},
+        {KIND("maxpool"), .kernel = {2, 2}},
         {KIND("residual"), .hidden = 7},
         {KIND("dense"), .outputs = 5},
     };
@@ -368,11 +380,11 @@ static void test_tensors(void)
 
 static void test_kinds(void)
 {
-    int count = 0;
-    for (const struct rg_layer_ops *const *kind = rg_layer_kinds; *kind; kind++, count++)
-        CU_ASSERT(rg_layer_kind((*kind)->name) == *kind);
-    CU_ASSERT(count == 4);
-    CU_ASSERT(rg_layer_kind("lstm") == NULL);
+    for (const struct rg_layer_ops *const *kind = rg_layer_kinds; *kind; kind++) {
+        const char *name = (*kind)->name;
+        CU_ASSERT(((*kind)->contains ? rg_layer_container(name) : rg_layer_kind(name)) == *kind);
+    }
+    CU_ASSERT(rg_layer_kind("lstm") == NULL && rg_layer_container("dense") == NULL);
 }
 
 int main(int argc, char **argv)

@@ -4,8 +4,8 @@
 static void test_shapes_and_offsets(void)
 {
     const struct rg_layer_spec specs[] = {
-        {KIND("conv2d"), .outputs = 8, .kernel = 5, .padding = 2},
-        {KIND("maxpool"), .kernel = 2},
+        {KIND("conv2d"), .outputs = 8, .kernel = {5, 5}, .padding = {2, 2}},
+        {KIND("maxpool"), .kernel = {2, 2}},
         {KIND("dense"), .outputs = 64, .activation = RG_ACT_RELU},
         {KIND("residual"), .hidden = 10},
         {KIND("dense"), .outputs = 10},
@@ -21,8 +21,8 @@ static void test_shapes_and_offsets(void)
     CU_ASSERT(rg_network_range(&n, 2, 4) == sizes[2] + sizes[3]);
     CU_ASSERT(n.classes == 10);
     /* Defaults: conv2d and residual relu, dense identity; he goes with relu. */
-    CU_ASSERT(n.layers[0].spec.activation == RG_ACT_RELU && n.layers[0].spec.stride == 1);
-    CU_ASSERT(n.layers[1].spec.stride == 2);
+    CU_ASSERT(n.layers[0].spec.activation == RG_ACT_RELU && n.layers[0].spec.stride.height == 1);
+    CU_ASSERT(n.layers[1].spec.stride.width == 2);
     CU_ASSERT(n.layers[2].spec.init == RG_INIT_HE);
     CU_ASSERT(n.layers[3].spec.activation == RG_ACT_RELU);
     CU_ASSERT(n.layers[4].spec.activation == RG_ACT_IDENTITY);
@@ -61,21 +61,22 @@ static void test_errors(void)
             "net.xml:7: ", "hidden=\"-5\"");
     refuses(flat, &(struct rg_layer_spec){KIND("residual"), .init = RG_INIT_ZERO, .line = 7}, 1,
             "net.xml:7: ", "init=\"zero\"");
-    refuses(image, &(struct rg_layer_spec){KIND("conv2d"), .outputs = 1, .kernel = 7, .line = 1}, 1,
+    refuses(image,
+            &(struct rg_layer_spec){KIND("conv2d"), .outputs = 1, .kernel = {7, 7}, .line = 1}, 1,
             "net.xml:1: ", "1 to 6 are allowed");
-    refuses(image, &(struct rg_layer_spec){KIND("conv2d"), .kernel = 3, .line = 1}, 1,
+    refuses(image, &(struct rg_layer_spec){KIND("conv2d"), .kernel = {3, 3}, .line = 1}, 1,
             "net.xml:1: ", "outputs=\"0\"");
     refuses(image,
-            &(struct rg_layer_spec){KIND("conv2d"), .outputs = 1, .kernel = 3, .padding = -1,
-                                    .line = 1},
+            &(struct rg_layer_spec){KIND("conv2d"), .outputs = 1, .kernel = {3, 3},
+                                    .padding = {-1, -1}, .line = 1},
             1, "net.xml:1: ", "padding=\"-1\"");
-    refuses(
-        image,
-        &(struct rg_layer_spec){KIND("conv2d"), .outputs = 1, .kernel = 3, .stride = -2, .line = 1},
-        1, "net.xml:1: ", "stride=\"-2\"");
-    refuses(image, &(struct rg_layer_spec){KIND("maxpool"), .kernel = 7, .line = 4}, 1,
+    refuses(image,
+            &(struct rg_layer_spec){KIND("conv2d"), .outputs = 1, .kernel = {3, 3},
+                                    .stride = {-2, -2}, .line = 1},
+            1, "net.xml:1: ", "stride=\"-2\"");
+    refuses(image, &(struct rg_layer_spec){KIND("maxpool"), .kernel = {7, 7}, .line = 4}, 1,
             "net.xml:4: ", "kernel=\"7\"");
-    refuses(flat, &(struct rg_layer_spec){KIND("maxpool"), .kernel = 2, .line = 4}, 1,
+    refuses(flat, &(struct rg_layer_spec){KIND("maxpool"), .kernel = {2, 2}, .line = 4}, 1,
             "net.xml:4: ", "1 to 1 are allowed");
 }
 

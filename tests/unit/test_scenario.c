@@ -95,7 +95,7 @@ static void test_network_values(void)
     CU_ASSERT_EQUAL(n.input.width, 4);
     CU_ASSERT_STRING_EQUAL(n.layers[0].spec.ops->name, "conv2d");
     CU_ASSERT_EQUAL(n.layers[0].spec.activation, RG_ACT_RELU);
-    CU_ASSERT_EQUAL(n.layers[1].spec.stride, 2);
+    CU_ASSERT_EQUAL(n.layers[1].spec.stride.height, 2);
     CU_ASSERT_EQUAL(n.layers[2].spec.activation, RG_ACT_TANH);
     CU_ASSERT_EQUAL(n.layers[2].spec.init, RG_INIT_ZERO);
     for (int i = 3; i < 6; i++) {

@@ -8,8 +8,8 @@ enum { LAYERS = 9, INPUTS = 6 * 7 };
 static struct rg_network mixed(void)
 {
     const struct rg_layer_spec specs[LAYERS] = {
-        {KIND("conv2d"), .outputs = 3, .kernel = 3, .padding = 1},
-        {KIND("maxpool"), .kernel = 2},
+        {KIND("conv2d"), .outputs = 3, .kernel = {3, 3}, .padding = {1, 1}},
+        {KIND("maxpool"), .kernel = {2, 2}},
         {KIND("dense"), .outputs = 37, .activation = RG_ACT_TANH},
         {KIND("residual"), .hidden = 19},
         {KIND("dense"), .outputs = 61, .activation = RG_ACT_RELU},
@@ -65,11 +65,11 @@ static void backward_in_halves(struct node *node, int batch, float *dx, bool acc
                                 .half = RG_HALF_INPUT,
                                 .between = node->halves,
                                 .scratch = node->scratch};
-    rg_stage_backward_half(&node->stage, &args);
+    rg_stage_backward(&node->stage, &args);
     spoil(node->scratch, rg_stage_scratch(&node->stage, batch));
     args.half = RG_HALF_WEIGHTS;
     args.dx = NULL;
-    rg_stage_backward_half(&node->stage, &args);
+    rg_stage_backward(&node->stage, &args);
 }
 
 /* Forward and backward (whole, or in halves) of micro-batches through stages cut at `cuts`; the
@@ -85,7 +85,7 @@ static void run(const struct rg_network *network, const int *cuts, int stages, i
         memcpy(nodes[0].x, x + (size_t)(m * batch * INPUTS), (size_t)(batch * INPUTS) * sizeof *x);
         for (int s = 0; s < stages; s++) {
             struct node *node = &nodes[s];
-            rg_stage_forward(&node->stage, batch, node->w, node->x, node->stash, node->scratch);
+            stage_forward(&node->stage, batch, node->w, node->x, node->stash, node->scratch);
             float *next = s + 1 < stages ? nodes[s + 1].x : node->dy; /* gradient: the output */
             memcpy(next, rg_stage_output(&node->stage, batch, node->stash),
                    (size_t)batch * rg_stage_outputs(&node->stage) * sizeof *next);
@@ -95,7 +95,7 @@ static void run(const struct rg_network *network, const int *cuts, int stages, i
             if (halves)
                 backward_in_halves(node, batch, s > 0 ? node->dx : NULL, m > 0);
             else
-                rg_stage_backward(&node->stage, batch, node->w, node->x, node->stash, node->dy,
+                stage_backward(&node->stage, batch, node->w, node->x, node->stash, node->dy,
                                   s > 0 ? node->dx : NULL, node->dw, m > 0, node->scratch);
             if (s > 0)
                 memcpy(nodes[s - 1].dy, node->dx,
@@ -182,13 +182,13 @@ static void test_backward_sgd(void)
         b.dy = floats(mem, outputs);
         memcpy(b.w, w, n * sizeof *w);
         spoil(b.dw, n);
-        rg_stage_forward(&a.stage, batch, w, x, a.stash, a.scratch);
+        stage_forward(&a.stage, batch, w, x, a.stash, a.scratch);
         memcpy(a.dy, rg_stage_output(&a.stage, batch, a.stash), outputs * sizeof *a.dy);
         memcpy(b.dy, a.dy, outputs * sizeof *a.dy);
-        rg_stage_backward(&a.stage, batch, a.w, x, a.stash, a.dy, a.dx, a.dw, false, a.scratch);
+        stage_backward(&a.stage, batch, a.w, x, a.stash, a.dy, a.dx, a.dw, false, a.scratch);
         rg_optimizer_step(&sgd, 1, n, a.w, a.dw, NULL);
         spoil(b.dw, n);
-        rg_stage_backward_sgd(&b.stage, batch, b.w, x, b.stash, b.dy, b.dx, b.dw, sgd.rate,
+        stage_backward_sgd(&b.stage, batch, b.w, x, b.stash, b.dy, b.dx, b.dw, sgd.rate,
                               b.scratch);
         CU_ASSERT(memcmp(a.w, w, n * sizeof *w) != 0);
         CU_ASSERT(memcmp(a.w, b.w, n * sizeof *w) == 0);

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "models/layers.h"
-#include "models/tanh.h"
+#include "models/exp.h"
 #include "tests/support/suite.h"
 #include <math.h>
 #include <stdlib.h>
@@ -62,8 +62,8 @@ static void test_bits(void)
     for (int block = 0; block < (1 << 24) / BLOCK; block++) {
         for (int i = 0; i < BLOCK; i++, at += 255)
             y[i] = one[i] = (at & ~(1u << 31)) <= infinite ? rg_float_of(at) : 0;
-        rg_bias_activate(RG_ACT_TANH, 1, BLOCK, zero, y);
-        rg_channel_bias_activate(RG_ACT_TANH, 1, BLOCK, zero, one);
+        rg_bias_activate(RG_ACT_TANH, 1, BLOCK, zero, y, NULL);
+        rg_channel_bias_activate(RG_ACT_TANH, 1, BLOCK, zero, one, NULL);
         different += memcmp(y, one, sizeof y) != 0;
         rg_digest_add(digest, y, sizeof y);
     }
@@ -82,7 +82,7 @@ static void test_rests(void)
             y[i] = (float)(i - 33) / 7;
             bias[i] = 0.25f;
         }
-        rg_bias_activate(RG_ACT_TANH, 1, (size_t)n, bias, y);
+        rg_bias_activate(RG_ACT_TANH, 1, (size_t)n, bias, y, NULL);
         for (int i = 0; i < n; i++)
             CU_ASSERT_EQUAL(y[i], rg_tanh((float)(i - 33) / 7 + 0.25f));
     }

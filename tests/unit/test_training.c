@@ -41,9 +41,12 @@ static void test_deep_chain(void)
 static void test_convolutions(void)
 {
     const struct rg_layer_spec specs[] = {
-        {KIND("conv2d"), .outputs = 8, .kernel = 5, .padding = 2},  {KIND("maxpool"), .kernel = 2},
-        {KIND("conv2d"), .outputs = 16, .kernel = 5, .padding = 2}, {KIND("maxpool"), .kernel = 2},
-        {KIND("dense"), .outputs = 64, .activation = RG_ACT_RELU},  {KIND("dense"), .outputs = 10},
+        {KIND("conv2d"), .outputs = 8, .kernel = {5, 5}, .padding = {2, 2}},
+        {KIND("maxpool"), .kernel = {2, 2}},
+        {KIND("conv2d"), .outputs = 16, .kernel = {5, 5}, .padding = {2, 2}},
+        {KIND("maxpool"), .kernel = {2, 2}},
+        {KIND("dense"), .outputs = 64, .activation = RG_ACT_RELU},
+        {KIND("dense"), .outputs = 10},
     };
     struct rg_dataset data = load((struct rg_data_spec){DATA("digits"), .train = 4096, .seed = 1});
     struct training how = {32, 1, 2, rg_optimizer_make(RG_SGD, 0.1f), 1};
