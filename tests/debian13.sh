@@ -62,20 +62,39 @@ fi
 grep 'torus.xml:[0-9]*: topology="TORUS": SimGrid 4.0 does not load it' "$folder/torus"
 
 step "the same results as here"
-mkdir -p "$folder/here" "$folder/tree/results"
 # The same kernels on both; these are what ARM of 32 bits has, too.
 export KERNELS=SandyBridge OPENBLAS_CORETYPE=SandyBridge
-scenarios=(scenarios/iris-3.xml
-    "scenarios/pi-cluster-64.xml --set network=models/networks/digits-cnn.xml --set nodes=6 --set iterations=20 --strategy all-reduce"
-    "tests/data/matrix.xml --set nodes=5" "tests/data/energy.xml")
-for i in "${!scenarios[@]}"; do
-    command="build/release/ringsim ${scenarios[$i]} --quiet --json"
+results=$folder/tree/results
+mkdir -p "$results/here" "$results/there"
+
+# The same runs by both builds, of files that both read below the copy of the tree.
+same() {
+    local command="build/release/ringsim $* --quiet --json results"
     # shellcheck disable=SC2086
-    $command "$folder/here/$i.json"
-    there "$command results/$i.json"
-    /usr/bin/python3 "$source/tests/support/same_results.py" "$folder/here/$i.json" \
-        "$folder/tree/results/$i.json"
+    (cd "$folder/tree" && "$source"/$command/here/result.json)
+    there "$command/there/result.json"
+    /usr/bin/python3 "$source/tests/support/same_results.py" "$results"/{here,there}/result.json
+}
+
+same scenarios/iris-3.xml
+same scenarios/pi-cluster-64.xml --set network=models/networks/digits-cnn.xml --set nodes=6 \
+    --set iterations=20 --strategy all-reduce
+same tests/data/energy.xml
+for matrix in tests/data/matrix{,-allreduce,-stale,-sgd}.xml; do
+    same "$matrix" --set nodes=5
 done
+same tests/data/matrix-servers.xml --set nodes=5 --set replicas.replicas=5
+same tests/data/matrix-interleaved.xml --set nodes=4
+digits=$source/../shared/data/mnist-t10k
+if [ -d "$digits" ]; then
+    mkdir -p "$folder/tree/data/mnist"
+    cp "$digits"/*.gz "$folder/tree/data/mnist/"
+    same scenarios/mnist-3.xml --set epochs=2
+    sed 's/relu/tanh/' models/networks/mnist-mlp.xml >"$folder/tree/models/networks/mnist-tanh.xml"
+    same scenarios/mnist-3.xml --set epochs=2 --set network=models/networks/mnist-tanh.xml
+else
+    echo "skipped: mnist-3, whose digits are not in $digits"
+fi
 
 step "the board path, on emulated boards"
 there 'apt-get install -y -qq --no-install-recommends systemd-sysv openssh-server sudo iproute2 >/dev/null
