@@ -65,23 +65,42 @@ uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
     return memory_with(job, capacity, 2);
 }
 
-static int fill_work(struct rg_replica *r, struct rg_replica_work *work, int n)
+static int fill_work(const struct rg_replica *r, struct rg_replica_work *work, int n)
 {
     const struct rg_network *network = r->job->network;
-    work->n = n;
-    work->layers = calloc((size_t)network->layer_count, sizeof *work->layers);
-    work->backward = calloc((size_t)network->layer_count, sizeof *work->backward);
-    if (!work->layers || !work->backward)
+    size_t ends = (size_t)network->layer_count + 1;
+    work->forward_at = calloc(ends, sizeof *work->forward_at);
+    work->backward_at = calloc(ends, sizeof *work->backward_at);
+    if (!work->forward_at || !work->backward_at)
         return RG_ERR_NOMEM;
+    work->n = n;
     rg_dataset_gather_work(rg_stage_inputs(&r->stage), n, &work->load);
-    rg_stage_work(&r->stage, n, RG_FORWARD, &work->forward);
     rg_softmax_cross_entropy_work(n, network->classes, &work->loss);
     for (int l = 0; l < network->layer_count; l++) {
         struct rg_stage layer = one_layer(network, l);
-        rg_stage_work(&layer, n, RG_FORWARD, &work->layers[l]);
-        rg_stage_work(&layer, n, RG_BACKWARD, &work->backward[l]);
+        rg_stage_work(&layer, n, RG_FORWARD, &work->forward);
+        rg_stage_work(&layer, n, RG_BACKWARD, &work->backward);
+        work->forward_at[l + 1] = work->forward.count;
+        work->backward_at[l + 1] = work->backward.count;
     }
     return 0;
+}
+
+static void free_work(struct rg_replica_work *work)
+{
+    rg_work_free(&work->load);
+    rg_work_free(&work->forward);
+    rg_work_free(&work->loss);
+    rg_work_free(&work->backward);
+    free(work->forward_at);
+    free(work->backward_at);
+    *work = (struct rg_replica_work){0};
+}
+
+/* A layer's piece of a list, which stays the list's. */
+static struct rg_work work_of(const struct rg_work *list, const int *at, int l)
+{
+    return (struct rg_work){.cost = list->cost + at[l], .count = at[l + 1] - at[l]};
 }
 
 int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
@@ -102,10 +121,7 @@ int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct
     r->labels = rg_mem_alloc(w->mem, (size_t)capacity, 0);
     if (!r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] || !r->scratch || !r->labels)
         return RG_ERR_NOMEM;
-    int result = fill_work(r, &r->work[0], capacity);
-    if (result == 0)
-        result = fill_work(r, &r->work[1], RG_MAX(capacity - 1, 1));
-    return result ? result : rg_feed_open(&r->feed, w, job, 1);
+    return rg_feed_open(&r->feed, w, job, 1);
 }
 
 int rg_initial_parameters(const struct rg_job *job, const float *initial, const float **whole,
@@ -149,19 +165,8 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
 
 void rg_replica_close(struct rg_replica *r)
 {
-    for (int i = 0; i < 2; i++) {
-        struct rg_replica_work *work = &r->work[i];
-        rg_work_free(&work->load);
-        rg_work_free(&work->forward);
-        rg_work_free(&work->loss);
-        for (int l = 0; work->layers && work->backward && l < r->job->network->layer_count; l++) {
-            rg_work_free(&work->layers[l]);
-            rg_work_free(&work->backward[l]);
-        }
-        free(work->layers);
-        free(work->backward);
-        work->layers = work->backward = NULL;
-    }
+    for (int i = 0; i < 2; i++)
+        free_work(&r->work[i]);
 }
 
 struct pass {
@@ -200,9 +205,12 @@ static void do_loss(void *arg)
 
 int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
 {
-    r->now = &r->work[n == r->work[0].n ? 0 : 1];
+    int result = 0;
+    RG_ASSERT(n == r->capacity || n == r->capacity - 1);
+    r->now = &r->work[r->capacity - n];
     r->iteration = iteration;
-    RG_ASSERT(n == r->now->n);
+    if (r->now->n == 0 && (result = fill_work(r, r->now, n)) < 0)
+        return result;
     struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
     return rg_compute(r->w, &r->now->load, "load", unit, do_load, &pass);
 }
@@ -252,7 +260,8 @@ static void do_forward_layer(void *arg)
 int rg_replica_forward_layer(struct rg_replica *r, int l, int unit)
 {
     struct pass pass = {.r = r, .n = r->now->n, .layer = l};
-    return rg_compute(r->w, &r->now->layers[l], "F", unit, do_forward_layer, &pass);
+    struct rg_work work = work_of(&r->now->forward, r->now->forward_at, l);
+    return rg_compute(r->w, &work, "F", unit, do_forward_layer, &pass);
 }
 
 static void do_backward(void *arg)
@@ -282,7 +291,8 @@ static void do_backward(void *arg)
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)
 {
     struct pass pass = {.r = r, .n = r->now->n, .layer = l, .accumulate = accumulate};
-    return rg_compute(r->w, &r->now->backward[l], "B", unit, do_backward, &pass);
+    struct rg_work work = work_of(&r->now->backward, r->now->backward_at, l);
+    return rg_compute(r->w, &work, "B", unit, do_backward, &pass);
 }
 
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit)

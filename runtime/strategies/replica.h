@@ -6,10 +6,12 @@
 #include "models/stage.h"
 #include "strategies/feed.h"
 
-/* The cost lists for n samples. */
+/* The cost lists for n samples; those of all layers are one list, and a thousand simulated replicas
+ * have a thousand of them: made when there first are so many samples. */
 struct rg_replica_work {
     int n;
-    struct rg_work load, forward, loss, *layers, *backward; /* the last two: a layer each */
+    struct rg_work load, forward, loss, backward; /* layer 0 first, backward too */
+    int *forward_at, *backward_at;                /* where in it a layer begins, and the end */
 };
 
 struct rg_replica {
