@@ -233,12 +233,12 @@ static void free_engine(struct engine *g)
 }
 
 int rg_actor_engine_run(const struct rg_sim_options *o, const sg_host_t *hosts,
-                        rg_program_fn program, void *arg, int *results, struct rg_error *error)
+                        struct rg_sim_profiles *profiles, rg_program_fn program, void *arg,
+                        int *results, struct rg_error *error)
 {
     struct engine g = {.hosts = hosts};
-    g.faults = rg_sim_faults_new(o->faults, hosts, o->size);
-    g.ports = rg_sim_ports_new(hosts, o->boards, o->size, rg_sim_has_watts(o), g.faults);
-    rg_sim_ports_follow_latencies(g.ports, o->latencies_change);
+    g.faults = rg_sim_faults_new(o, profiles, hosts);
+    g.ports = rg_sim_ports_new(hosts, o->boards, o->size, rg_sim_has_watts(o), g.faults, profiles);
     g.pumps = (struct rg_sim_pumps){.ports = g.ports,
                                     .host = hosts[0],
                                     .engine = &g,

@@ -15,6 +15,7 @@
 
 struct rg_sim_route {
     struct rg_sim_route *next;
+    const struct rg_sim_ports *ports;
     sg_host_t from, to;
     struct rg_port_use *out, *in; /* of sender and receiver; NULL: no account is kept */
     struct rg_bucket *up, *down;  /* of sender and receiver; NULL: nobody shapes */
@@ -22,7 +23,7 @@ struct rg_sim_route {
     struct rg_sim_queue *queue;   /* before the receiver; NULL: none, and no uplink either */
     struct rg_sim_faults *faults; /* NULL: no link ever changes */
     double latency;
-    sg_link_t *links; /* [link_count], where their latencies change; else NULL */
+    double **latencies; /* [link_count] of its links */
     size_t link_count;
     const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
     sg_exec_t receiving; /* the receiver's part of the message before; NULL: none */
@@ -36,8 +37,8 @@ struct rg_sim_ports {
     struct rg_bucket *buckets;     /* by rank, up and down; NULL: no port has a burst */
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
     struct rg_sim_queue *queues;
-    double *latencies; /* of all links, as the platform has them */
-    bool latencies_change;
+    double *latencies;                /* of all links, as the platform has them */
+    struct rg_sim_profiles *profiles; /* of what changes them; NULL: nothing does */
     struct rg_sim_route *routes;
 };
 
@@ -47,7 +48,7 @@ static double *lift_latencies(void)
 {
     size_t count = sg_link_count();
     sg_link_t *links = sg_link_list();
-    double *latencies = rg_sim_take(count + 1, sizeof *latencies);
+    double *latencies = rg_sim_take(count, sizeof *latencies);
     for (size_t i = 0; i < count; i++) {
         latencies[i] = sg_link_get_latency(links[i]);
         sg_link_set_data(links[i], &latencies[i]);
@@ -153,12 +154,15 @@ static void open_queues(struct rg_sim_ports *p, int size)
 }
 
 struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
-                                      int size, bool energy, struct rg_sim_faults *faults)
+                                      int size, bool energy, struct rg_sim_faults *faults,
+                                      struct rg_sim_profiles *profiles)
 {
     struct rg_sim_ports *p = rg_sim_take(1, sizeof *p);
     p->hosts = hosts;
     p->boards = boards;
     p->faults = faults;
+    if (rg_sim_profiles_have(profiles, RG_PROFILE_LATENCY))
+        p->profiles = profiles;
     if (energy)
         p->work = rg_sim_take((size_t)size, sizeof *p->work);
     p->buckets = rg_buckets_new(boards, size);
@@ -174,7 +178,7 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
         return;
     for (struct rg_sim_route *r = p->routes, *next; r; r = next) {
         next = r->next;
-        free(r->links);
+        free(r->latencies);
         free(r);
     }
     free(p->work);
@@ -185,32 +189,23 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
     free(p);
 }
 
-void rg_sim_ports_follow_latencies(struct rg_sim_ports *p, bool change)
-{
-    p->latencies_change = change;
-}
-
-/* A profile has given a link its latency back, or another: lift it again. */
 static double latency_now(const struct rg_sim_route *route)
 {
+    const struct rg_sim_ports *p = route->ports;
     double latency = 0;
-    for (size_t i = 0; i < route->link_count; i++) {
-        double *lifted = sg_link_get_data(route->links[i]);
-        double now = sg_link_get_latency(route->links[i]);
-        if (now > 0) {
-            *lifted = now;
-            sg_link_set_latency(route->links[i], 0);
-        }
-        latency += *lifted;
-    }
-    return route->links ? latency : route->latency;
+    if (!p->profiles)
+        return route->latency;
+    rg_sim_profiles_latencies(p->profiles, simgrid_get_clock(), p->latencies);
+    for (size_t i = 0; i < route->link_count; i++)
+        latency += *route->latencies[i];
+    return latency;
 }
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target)
 {
     struct rg_sim_route *route = rg_sim_take(1, sizeof *route);
     *route = (struct rg_sim_route){
-        .from = p->hosts[source], .to = p->hosts[target], .faults = p->faults};
+        .ports = p, .from = p->hosts[source], .to = p->hosts[target], .faults = p->faults};
     route->board = p->boards ? p->boards[source] : NULL;
     route->target = p->boards ? p->boards[target] : NULL;
     if (p->work) {
@@ -229,14 +224,13 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
     p->routes = route;
     sg_link_t *links;
     size_t count = rg_route_links(route->from, route->to, &links);
-    for (size_t i = 0; i < count; i++)
-        route->latency += *(double *)sg_link_get_data(links[i]);
-    if (p->latencies_change) {
-        route->links = links;
-        route->link_count = count;
-    } else {
-        free(links);
+    route->link_count = count;
+    route->latencies = rg_sim_take(count, sizeof *route->latencies);
+    for (size_t i = 0; i < count; i++) {
+        route->latencies[i] = sg_link_get_data(links[i]);
+        route->latency += *route->latencies[i];
     }
+    free(links);
     return route;
 }
 

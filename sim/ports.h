@@ -24,12 +24,12 @@ int rg_sim_ports_check(const sg_host_t *hosts, const struct rg_board *const *boa
 
 /* Of `size` ranks on a loaded and checked platform. hosts and boards ([size] each; boards may be
  * NULL) stay the caller's and outlive it; energy: with an account of the ports' work, which asks
- * for boards; faults (NULL: none) outlive it too: where they change links, there are no queues. */
+ * for boards; faults (NULL: none) and profiles outlive it too: where faults change links, there are
+ * no queues. */
 struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_board *const *boards,
-                                      int size, bool energy, struct rg_sim_faults *faults);
+                                      int size, bool energy, struct rg_sim_faults *faults,
+                                      struct rg_sim_profiles *profiles);
 void rg_sim_ports_free(struct rg_sim_ports *p);
-/* Do the platform's profiles change latencies? Then every message looks at them. */
-void rg_sim_ports_follow_latencies(struct rg_sim_ports *p, bool change);
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target);
 

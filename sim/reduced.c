@@ -25,7 +25,7 @@ bool rg_may_extrapolate(const struct rg_job *job, const struct rg_study *study, 
 {
     const struct rg_scenario *scenario = &study->scenario;
     return !job->numerics && !job->flows_on && isnan(scenario->stop_accuracy) && !traced &&
-           !rg_scenario_has_faults(scenario) && !study->platform.changes &&
+           !rg_scenario_has_faults(scenario) && study->platform.profiles.count == 0 &&
            job->iterations >= WORTH_IT;
 }
 

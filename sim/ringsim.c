@@ -69,8 +69,7 @@ static struct rg_sim_options options_of(const struct rg_study *study, const stru
     return (struct rg_sim_options){.engine = engine,
                                    .platform = study->platform.loaded,
                                    .link_rate = study->scenario.training.bandwidth_factor,
-                                   .platform_changes = study->platform.changes,
-                                   .latencies_change = study->platform.latency_changes,
+                                   .profiles = &study->platform.profiles,
                                    .size = job->nodes,
                                    .hosts = study->platform.names,
                                    .boards = job->boards,
@@ -373,20 +372,7 @@ static int look_at_platform(void *ringsim, struct rg_platform *platform, int nod
     return rg_survey_platform(((struct ringsim *)ringsim)->surveys, platform, nodes, link_rate, e);
 }
 
-/* An engine that is asked for does all that there is to do, or nothing. */
-static int look_at_engine(const struct rg_study *study, const struct rg_job *job,
-                          enum rg_sim_engine engine, struct rg_error *e)
-{
-    struct rg_sim_options asked = options_of(study, job, engine);
-    const char *lacks = rg_sim_engine_lacks(&asked);
-    if (!lacks)
-        return 0;
-    return rg_fail_at(e, study->platform.file, 0,
-                      "--engine %s does not have %s yet: --engine simgrid and auto are allowed",
-                      rg_sim_engine_name(engine), lacks);
-}
-
-/* What engine and SimGrid think of the jobs of a point, before anything is run or written. */
+/* What SimGrid thinks of the jobs of a point, before anything is run or written. */
 static int look_at_jobs(void *ringsim, const struct rg_study *study, struct rg_error *e)
 {
     struct ringsim *r = ringsim;
@@ -394,10 +380,8 @@ static int look_at_jobs(void *ringsim, const struct rg_study *study, struct rg_e
     for (int i = 0; i < study->job_count && err == 0; i++) {
         if (study->jobs[i].refused)
             continue;
-        err = look_at_engine(study, &study->jobs[i], r->engine, e);
-        if (err == 0)
-            err = rg_survey_job(r->surveys, &study->platform,
-                                study->scenario.training.bandwidth_factor, &study->jobs[i], e);
+        err = rg_survey_job(r->surveys, &study->platform, study->scenario.training.bandwidth_factor,
+                            &study->jobs[i], e);
     }
     return err;
 }

@@ -542,7 +542,7 @@ static void tell_rough(struct rg_job *job, const struct rg_platform *p,
             rg_human_seconds(
                 (job->boards[load->far.from]->latency_s + job->boards[load->far.to]->latency_s) / 2,
                 b));
-    else if (p->changes)
+    else if (p->profiles.count > 0)
         snprintf(job->rough, size, "the platform changes over time, the closed forms do not");
 }
 

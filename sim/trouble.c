@@ -1,5 +1,5 @@
-/* Happy path: an actor sleeps from one end of a link's window to the next and sets the bandwidths
- * of that moment.
+/* Happy path: an actor sleeps from one date at which a link changes to the next and sets the
+ * bandwidths of that moment.
  *
  * Failure modes: none of its own. */
 #include "trouble.h"
@@ -18,18 +18,19 @@
 /* Turns that whoever has rung the bell needs until its flow has begun. */
 enum { LINK_STACK = 16 << 10, DEPARTING = 2 };
 
-/* A link that some window slows down. */
 struct slow_link {
     sg_link_t link;
-    double bandwidth; /* of its own */
-    double factor;    /* as set */
+    double bandwidth; /* the most that it ever has */
+    double set;       /* what it has */
 };
 
 struct rg_sim_faults {
     struct rg_slow_links slow;
     struct slow_link *links; /* [slow.count] */
-    sg_sem_t bell;           /* of the actor */
-    double offset;           /* of the training clock */
+    double *factor;          /* [slow.count] as windows have them */
+    double link_rate;
+    sg_sem_t bell; /* of the actor */
+    double offset; /* of the training clock */
     bool running, over;
 };
 
@@ -57,35 +58,45 @@ static void route_ends(void *arg, int source, int target, int *first, int *last)
     *last = number_of(rg_route_last(hosts[source], hosts[target]));
 }
 
-static void find_links(struct rg_sim_faults *f, const struct rg_faults *faults,
-                       const sg_host_t *hosts, int size)
+static void find_links(struct rg_sim_faults *f, const struct rg_sim_options *o,
+                       struct rg_sim_profiles *profiles, const sg_host_t *hosts)
 {
     sg_link_t *links = sg_link_list();
     number_links(links);
-    rg_slow_links_find(&f->slow, faults, size, route_ends, (void *)hosts);
+    rg_slow_links_find(&f->slow, o->faults, profiles, o->size, route_ends, (void *)hosts);
     f->links = rg_sim_take((size_t)f->slow.count, sizeof *f->links);
+    f->factor = rg_sim_take((size_t)f->slow.count, sizeof *f->factor);
     for (int i = 0; i < f->slow.count; i++) {
         sg_link_t link = links[f->slow.link[i]];
-        f->links[i] = (struct slow_link){link, sg_link_get_bandwidth(link), 1};
+        double bandwidth = sg_link_get_bandwidth(link);
+        f->links[i] = (struct slow_link){link, bandwidth, bandwidth};
+        f->factor[i] = 1;
     }
     free(links);
 }
 
 /* ---- how fast they are ---- */
 
-/* Give every link the bandwidth of this moment; returns the next date at which one changes. */
+static void set_link(struct slow_link *link, double bandwidth)
+{
+    if (link->set == bandwidth)
+        return;
+    link->set = bandwidth; /* before anybody else runs: see rg_sim_faults_depart */
+    sg_link_set_bandwidth(link->link, bandwidth);
+}
+
+/* Give every link the bandwidth of this moment; returns the next date at which one changes. While
+ * the training clock stands still windows stay as they are. */
 static double set_links(struct rg_sim_faults *f, double now)
 {
-    double *factor = rg_sim_take((size_t)f->slow.count, sizeof *factor);
-    double next = rg_slow_links_at(&f->slow, now, factor);
+    double next = INFINITY, training = now - f->offset + RG_WINDOW_INSTANT;
+    if (f->running)
+        next = f->offset + rg_slow_links_at(&f->slow, training, f->factor);
+    next = fmin(next, rg_slow_links_go(&f->slow, now));
     for (int i = 0; i < f->slow.count; i++) {
-        struct slow_link *link = &f->links[i];
-        if (link->factor == factor[i])
-            continue;
-        link->factor = factor[i]; /* before anybody else runs: see rg_sim_faults_depart */
-        sg_link_set_bandwidth(link->link, link->bandwidth * factor[i]);
+        double own = fmin(f->links[i].bandwidth, f->link_rate * f->slow.own[i]);
+        set_link(&f->links[i], own * f->factor[i]);
     }
-    free(factor);
     return next;
 }
 
@@ -95,9 +106,7 @@ static void link_main(int argc, char **argv)
     (void)argv;
     struct rg_sim_faults *f = sg_actor_self_get_data();
     while (!f->over) {
-        double now = simgrid_get_clock() - f->offset, next = INFINITY;
-        if (f->running)
-            next = set_links(f, now + RG_WINDOW_INSTANT);
+        double now = simgrid_get_clock(), next = set_links(f, now);
         if (next == INFINITY)
             sg_sem_acquire(f->bell);
         else
@@ -118,16 +127,12 @@ void rg_sim_faults_clock(struct rg_sim_faults *f, const struct rg_world *w)
 
 void rg_sim_faults_depart(struct rg_sim_faults *f)
 {
-    bool slow = f->running;
+    bool slow = true;
     while (slow) { /* until they are fast all at once: the next that runs may slow them again */
         slow = false;
         for (int i = 0; i < f->slow.count; i++) {
-            struct slow_link *link = &f->links[i];
-            if (link->factor == 1)
-                continue;
-            slow = true;
-            link->factor = 1;
-            sg_link_set_bandwidth(link->link, link->bandwidth);
+            slow = slow || f->links[i].set != f->links[i].bandwidth;
+            set_link(&f->links[i], f->links[i].bandwidth);
         }
         if (slow)
             sg_sem_release(f->bell);
@@ -144,13 +149,12 @@ sg_sem_t rg_sim_faults_end(struct rg_sim_faults *f)
 
 /* ---- all of them ---- */
 
-struct rg_sim_faults *rg_sim_faults_new(const struct rg_faults *faults, const sg_host_t *hosts,
-                                        int size)
+struct rg_sim_faults *rg_sim_faults_new(const struct rg_sim_options *o,
+                                        struct rg_sim_profiles *profiles, const sg_host_t *hosts)
 {
-    if (!faults || faults->link.count == 0)
-        return NULL;
     struct rg_sim_faults *f = rg_sim_take(1, sizeof *f);
-    find_links(f, faults, hosts, size);
+    f->link_rate = o->link_rate > 0 ? o->link_rate : 1;
+    find_links(f, o, profiles, hosts);
     if (f->slow.count == 0) {
         rg_sim_faults_free(f);
         return NULL;
@@ -168,5 +172,6 @@ void rg_sim_faults_free(struct rg_sim_faults *f)
         sg_sem_destroy(f->bell);
     rg_slow_links_free(&f->slow);
     free(f->links);
+    free(f->factor);
     free(f);
 }

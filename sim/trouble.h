@@ -1,8 +1,9 @@
-/* What a scenario's <faults> do to links in SimGrid's engine; see strands/windows.h for what they
- * are. */
+/* What a scenario's <faults> and the bandwidth profiles of a platform do to links in SimGrid's
+ * engine; see strands/windows.h for what they are. */
 #ifndef RG_SIM_TROUBLE_H
 #define RG_SIM_TROUBLE_H
 
+#include "strands/sim_options.h"
 #include "strands/windows.h"
 #include "world/world.h"
 #include <simgrid/host.h>
@@ -10,9 +11,10 @@
 
 struct rg_sim_faults;
 
-/* After the platform is loaded. NULL where the options order nothing of links. */
-struct rg_sim_faults *rg_sim_faults_new(const struct rg_faults *faults, const sg_host_t *hosts,
-                                        int size);
+/* After the platform is loaded. NULL where neither the options nor profiles order anything of
+ * links. All outlive it. */
+struct rg_sim_faults *rg_sim_faults_new(const struct rg_sim_options *options,
+                                        struct rg_sim_profiles *profiles, const sg_host_t *hosts);
 void rg_sim_faults_free(struct rg_sim_faults *f);
 
 /* Rank 0's clock has started, stopped or gone on. */

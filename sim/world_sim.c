@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "links.h"
 #include "ports.h"
+#include "profiled.h"
 #include "strands/sim_memory.h"
 
 #include "base/check.h"
@@ -18,13 +19,7 @@ enum rg_sim_engine rg_sim_engine_of(const struct rg_sim_options *options)
 {
     if (options->engine != RG_SIM_AUTO)
         return options->engine;
-    return options->size > RG_SIM_REFERENCE && !rg_calendar_engine_lacks(options) ? RG_SIM_CALENDAR
-                                                                                  : RG_SIM_SIMGRID;
-}
-
-const char *rg_sim_engine_lacks(const struct rg_sim_options *options)
-{
-    return rg_sim_engine_of(options) == RG_SIM_CALENDAR ? rg_calendar_engine_lacks(options) : NULL;
+    return options->size > RG_SIM_REFERENCE ? RG_SIM_CALENDAR : RG_SIM_SIMGRID;
 }
 
 const char *rg_sim_engine_name(enum rg_sim_engine engine)
@@ -34,10 +29,12 @@ const char *rg_sim_engine_name(enum rg_sim_engine engine)
 }
 
 static int run_calendar(const struct rg_sim_options *options, const sg_host_t *hosts,
-                        rg_program_fn program, void *arg, int *results, struct rg_error *error)
+                        struct rg_sim_profiles *profiles, rg_program_fn program, void *arg,
+                        int *results, struct rg_error *error)
 {
     struct rg_sim_links links;
     rg_sim_links_open(&links, hosts, options->size);
+    links.platform.profiles = profiles;
     int result = rg_calendar_engine_run(options, &links.platform, program, arg, results, error);
     rg_sim_links_close(&links);
     return result;
@@ -47,10 +44,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
                struct rg_error *error)
 {
     bool calendar = rg_sim_engine_of(options) == RG_SIM_CALENDAR;
-    const char *lacks = rg_sim_engine_lacks(options);
     RG_ASSERT(options->size > 0);
-    if (lacks)
-        return rg_fail(error, RG_ERR_INVALID, "the calendar engine does not have %s yet", lacks);
     rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1,
                     !calendar && rg_sim_has_watts(options));
     sg_host_t *hosts = rg_sim_take((size_t)options->size, sizeof(sg_host_t));
@@ -58,9 +52,14 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
                                  hosts, error);
     if (result == 0)
         result = rg_sim_ports_check(hosts, options->boards, options->size, error);
-    if (result == 0)
-        result = (calendar ? run_calendar : rg_actor_engine_run)(options, hosts, program, arg,
-                                                                 results, error);
+    struct rg_sim_profiles profiles;
+    rg_sim_profiles_open(&profiles, options->profiles);
+    if (result == 0) {
+        rg_sim_profiles_find(&profiles, hosts, options->size);
+        result = (calendar ? run_calendar : rg_actor_engine_run)(options, hosts, &profiles, program,
+                                                                 arg, results, error);
+    }
+    rg_sim_profiles_close(&profiles);
     free(hosts);
     return result;
 }

@@ -26,11 +26,9 @@
 #include "world/exchange.h"
 
 /* The engine that runs these options: the one they name; with RG_SIM_AUTO SimGrid's up to
- * RG_SIM_REFERENCE ranks, the calendar's above, where it has all that they ask for. */
+ * RG_SIM_REFERENCE ranks, the calendar's above. */
 enum { RG_SIM_REFERENCE = 64 };
 enum rg_sim_engine rg_sim_engine_of(const struct rg_sim_options *options);
-/* What that engine does not have of what they ask for, for a message; NULL: nothing. */
-const char *rg_sim_engine_lacks(const struct rg_sim_options *options);
 /* "auto", "simgrid", "calendar". */
 const char *rg_sim_engine_name(enum rg_sim_engine engine);
 
@@ -38,8 +36,7 @@ const char *rg_sim_engine_name(enum rg_sim_engine engine);
  * and trace are NULL until the program sets them; strands inherit them. One call a process
  * (SimGrid's engine cannot be started twice): callers fork. A platform file that SimGrid rejects
  * ends the process. Returns 0; RG_ERR_DEADLOCK when every strand waited for another, with who
- * waited for whom in *error; RG_ERR_INVALID (too few hosts, an unknown one;
- * something that the engine asked for does not have); RG_ERR_NOMEM. */
+ * waited for whom in *error; RG_ERR_INVALID (too few hosts, an unknown one); RG_ERR_NOMEM. */
 int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void *arg, int *results,
                struct rg_error *error);
 

@@ -139,6 +139,7 @@ void rg_platform_free(struct rg_platform *platform)
     free(platform->board);
     free(platform->loaded);
     free(platform->rewritten);
+    rg_profiles_free(&platform->profiles);
     for (int i = 0; i < platform->note_count; i++)
         free(platform->notes[i]);
     free(platform->notes);

@@ -35,6 +35,8 @@ int rg_platform_check_board(const char *name, struct rg_error *e);
 const struct rg_xml_element *rg_platform_find(const struct rg_xml_element *from, const char *name,
                                               const char *id);
 
+/* Does an attribute of a <host> or <link> name a profile? */
+bool rg_platform_is_profile(const char *attribute);
 /* What is said of change over time in an element and all below it; notes it in *platform. */
 int rg_platform_read_profiles(const struct rg_xml *xml, const struct rg_xml_element *element,
                               struct rg_platform *platform, struct rg_error *e);

@@ -1,6 +1,7 @@
 /* The platform as SimGrid is to load it, where the file itself will not do: boards that are given
- * by name have neither watts nor as many speeds as clocks there, and SimGrid takes <trace> only
- * outside of zones. Everything else is written as it was read, into memory that has a path.
+ * by name have neither watts nor as many speeds as clocks there, and of profiles SimGrid gets those
+ * of speeds alone, each in a file of its own. Everything else is written as it was read, into
+ * memory that has a path.
  *
  * Failure modes handled: no memory. */
 #include "scenario/platform_parts.h"
@@ -39,6 +40,7 @@ struct writer {
     struct rg_platform *platform;
     FILE *stream;
     int next; /* of platform->rewritten */
+    bool failed;
 };
 
 static void put_text(FILE *stream, const char *text)
@@ -51,104 +53,53 @@ static void put_text(FILE *stream, const char *text)
     }
 }
 
-static bool is_profile(const struct rg_xml_element *element, const char *name)
+/* The profile of a host's speed in memory of its own, open as long as the platform, by the path
+ * that SimGrid 3.32 opens: no absolute one, but what is relative to the working directory. */
+static void put_speeds(struct writer *w, const struct rg_profile *profile)
 {
-    size_t length = strlen(name);
-    return (length > 5 && strcmp(name + length - 5, "_file") == 0) ||
-           (strcmp(element->name, "trace") == 0 && strcmp(name, "file") == 0);
-}
-
-/* Files that it names are beside the platform's own. SimGrid 3.32 opens no absolute paths, but what
- * is relative to the working directory: up to the root, and down from there. */
-static void put_file(FILE *stream, const char *platform, const char *name)
-{
-    const char *slash = strrchr(platform, '/');
-    char *folder = slash ? strndup(platform, (size_t)(slash - platform) + 1) : strdup(".");
-    char *absolute = folder ? realpath(folder, NULL) : NULL, *here = getcwd(NULL, 0);
-    for (const char *p = here; p && *p; p++)
-        if (*p == '/' && p[1])
-            fputs("../", stream);
-    if (name[0] != '/' && absolute) {
-        put_text(stream, absolute[0] == '/' ? absolute + 1 : absolute);
-        fputc('/', stream);
-    }
-    put_text(stream, name + (name[0] == '/'));
-    free(here);
-    free(absolute);
-    free(folder);
-}
-
-static void put_attribute(const struct writer *w, const struct rg_xml_element *element,
-                          const struct rg_xml_attribute *a)
-{
-    fprintf(w->stream, " %s=\"", a->name);
-    if (is_profile(element, a->name) && a->value[0])
-        put_file(w->stream, w->xml->path, a->value);
-    else
-        put_text(w->stream, a->value);
-    fputc('"', w->stream);
-}
-
-/* The lines of a <trace> in memory of their own, open as long as the platform. */
-static int open_lines(struct writer *w, const struct rg_xml_element *trace)
-{
-    const struct rg_xml_attribute *period = rg_xml_find(trace, "periodicity");
-    int *fds = realloc(w->platform->fds, ((size_t)w->platform->fd_count + 1) * sizeof *fds);
+    struct rg_platform *platform = w->platform;
+    int *fds = realloc(platform->fds, ((size_t)platform->fd_count + 1) * sizeof *fds);
     int fd = fds ? memfd_create("profile", 0) : -1;
+    char *here = getcwd(NULL, 0);
     if (fds)
-        w->platform->fds = fds;
-    if (fd < 0)
-        return -1;
-    w->platform->fds[w->platform->fd_count++] = fd;
-    if (period && strtod(period->value, NULL) > 0)
-        dprintf(fd, "PERIODICITY %s\n", period->value);
-    dprintf(fd, "%s\n", trace->text ? trace->text : "");
-    return fd;
+        platform->fds = fds;
+    if (fd < 0 || !here) {
+        w->failed = true;
+        free(here);
+        return;
+    }
+    platform->fds[platform->fd_count++] = fd;
+    if (profile->period_s > 0)
+        dprintf(fd, "PERIODICITY %.17g\n", profile->period_s);
+    for (int i = 0; i < profile->count; i++)
+        dprintf(fd, "%.17g %.17g\n", profile->points[i].date_s, profile->points[i].value);
+    fputs(" speed_file=\"", w->stream);
+    for (const char *p = here; *p; p++)
+        if (*p == '/' && p[1])
+            fputs("../", w->stream);
+    fprintf(w->stream, "proc/self/fd/%d\"", fd);
+    free(here);
 }
 
-/* The profile that a <trace_connect> has for this element. */
-static void put_connection(struct writer *w, const struct rg_xml_element *connection)
+/* Bandwidths and latencies change without SimGrid: it bounds what flows by what was there when it
+ * began. */
+static void put_profiles(struct writer *w, const struct rg_xml_element *host)
 {
-    static const char *const attributes[][2] = {{"BANDWIDTH", "bandwidth_file"},
-                                                {"LATENCY", "latency_file"}};
-    const struct rg_xml_attribute *kind = rg_xml_find(connection, "kind");
-    const struct rg_xml_attribute *name = rg_xml_find(connection, "trace");
-    const struct rg_xml_element *trace = rg_platform_find(w->xml->root, "trace", name->value);
-    const struct rg_xml_attribute *file = rg_xml_find(trace, "file");
-    const char *attribute = "speed_file";
-    for (size_t i = 0; i < RG_COUNT(attributes) && kind; i++)
-        if (strcasecmp(kind->value, attributes[i][0]) == 0)
-            attribute = attributes[i][1];
-    fprintf(w->stream, " %s=\"", attribute);
-    if (file && file->value[0]) {
-        put_file(w->stream, w->xml->path, file->value);
-    } else {
-        char path[40];
-        snprintf(path, sizeof path, "/proc/self/fd/%d", open_lines(w, trace));
-        put_file(w->stream, w->xml->path, path);
-    }
+    const struct rg_xml_attribute *id = rg_xml_find(host, "id");
+    const struct rg_profiles *all = &w->platform->profiles;
+    for (int i = 0; i < all->count && id; i++)
+        if (all->profile[i].kind == RG_PROFILE_SPEED &&
+            strcmp(all->profile[i].element, id->value) == 0)
+            put_speeds(w, &all->profile[i]);
+}
+
+static void put_attribute(const struct writer *w, const struct rg_xml_attribute *a)
+{
+    if (rg_platform_is_profile(a->name))
+        return;
+    fprintf(w->stream, " %s=\"", a->name);
+    put_text(w->stream, a->value);
     fputc('"', w->stream);
-}
-
-/* The direction of a split-duplex link that says what the other has said. */
-static bool is_second(const char *target, const char *id)
-{
-    return strcmp(target, id) != 0 && strcmp(target + strlen(id), "_DOWN") == 0;
-}
-
-static void put_connections(struct writer *w, const struct rg_xml_element *from,
-                            const struct rg_xml_element *element)
-{
-    const struct rg_xml_attribute *id = rg_xml_find(element, "id");
-    for (const struct rg_xml_element *n = from->child; n && id; n = n->next) {
-        const struct rg_xml_attribute *target = rg_xml_find(n, "element");
-        if (strcmp(n->name, "trace_connect") != 0)
-            put_connections(w, n, element);
-        else if (target &&
-                 rg_platform_find(element->parent, element->name, target->value) == element &&
-                 !is_second(target->value, id->value))
-            put_connection(w, n);
-    }
 }
 
 static bool is_own(const char *name)
@@ -180,7 +131,7 @@ static void put_board(const struct writer *w, const struct rg_xml_element *eleme
     fputs("\"/>", w->stream);
 }
 
-static bool is_moved(const struct rg_xml_element *element)
+static bool is_trace(const struct rg_xml_element *element)
 {
     return strcmp(element->name, "trace") == 0 || strcmp(element->name, "trace_connect") == 0;
 }
@@ -198,15 +149,15 @@ static void put_element(struct writer *w, const struct rg_xml_element *element)
     fprintf(w->stream, "<%s", element->name);
     for (int i = 0; i < element->count; i++)
         if (!named || !is_own(element->attributes[i].name))
-            put_attribute(w, element, &element->attributes[i]);
-    if (strcmp(element->name, "link") == 0 || strcmp(element->name, "host") == 0)
-        put_connections(w, w->xml->root, element);
+            put_attribute(w, &element->attributes[i]);
+    if (strcmp(element->name, "host") == 0)
+        put_profiles(w, element);
     if (named)
         put_board(w, element, &p->rewritten[w->next++].board);
     else
         fputc('>', w->stream);
     for (const struct rg_xml_element *n = element->child; n; n = n->next)
-        if (!is_moved(n) && !(named && gives_watts(n)))
+        if (!is_trace(n) && !(named && gives_watts(n)))
             put_element(w, n);
     fprintf(w->stream, "</%s>\n", element->name);
 }
@@ -218,16 +169,16 @@ static void put_platform(struct writer *w)
           "\"https://simgrid.org/simgrid.dtd\">\n<platform version=\"4.1\">\n",
           w->stream);
     for (const struct rg_xml_element *n = root->child; n; n = n->next)
-        if (!is_moved(n))
+        if (!is_trace(n))
             put_element(w, n);
     fputs("</platform>\n", w->stream);
 }
 
-static bool has_moved(const struct rg_xml_element *from)
+static bool has_traces(const struct rg_xml_element *from)
 {
     bool any = false;
     for (const struct rg_xml_element *n = from->child; n && !any; n = n->next)
-        any = is_moved(n) || has_moved(n);
+        any = is_trace(n) || has_traces(n);
     return any;
 }
 
@@ -235,7 +186,7 @@ int rg_platform_write(const struct rg_xml *xml, struct rg_platform *platform, st
 {
     struct writer w = {.xml = xml, .platform = platform};
     bool whole = true;
-    if (platform->rewritten_count == 0 && !has_moved(xml->root)) {
+    if (platform->rewritten_count == 0 && !has_traces(xml->root) && platform->profiles.count == 0) {
         platform->loaded = strdup(xml->path);
         return platform->loaded ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", xml->path);
     }
@@ -246,7 +197,7 @@ int rg_platform_write(const struct rg_xml *xml, struct rg_platform *platform, st
     w.stream = copy < 0 || !platform->fds ? NULL : fdopen(copy, "w");
     if (w.stream) {
         put_platform(&w);
-        whole = !ferror(w.stream);
+        whole = !ferror(w.stream) && !w.failed;
         whole = fclose(w.stream) == 0 && whole;
     }
     if (!w.stream || !whole)

@@ -3,7 +3,8 @@
  *
  * Failure modes handled, each with its line: profiles that switch hosts or links off (SimGrid ends
  * their programs), random ones, rates above what the datasheet was measured at, lines that are no
- * date and value, elements that are not there, one direction of a link that has one profile. */
+ * date and value, dates that fall, periods shorter than what they repeat, two profiles of one kind,
+ * elements that are not there, one direction of a link that has one profile. */
 #include "scenario/platform_parts.h"
 
 #include "base/check.h"
@@ -16,23 +17,37 @@
 
 enum { PATH = 1024 };
 
-enum kind { NONE, SPEED, BANDWIDTH, LATENCY, STATE };
+/* Of those that no simulation can use. */
+enum { STATE = RG_PROFILE_LATENCY + 1 };
 
-/* Attributes of <host>, <cluster>, <peer> and <link>. */
+/* Attributes of <host> and <link>. */
 static const struct {
     const char *name;
-    enum kind kind;
-} attributes[] = {{"speed_file", SPEED},         {"availability_file", SPEED},
-                  {"bandwidth_file", BANDWIDTH}, {"latency_file", LATENCY},
-                  {"bw_file", BANDWIDTH},        {"lat_file", LATENCY},
+    int kind; /* enum rg_profile_kind, or STATE */
+} attributes[] = {{"speed_file", RG_PROFILE_SPEED},
+                  {"availability_file", RG_PROFILE_SPEED},
+                  {"bandwidth_file", RG_PROFILE_BANDWIDTH},
+                  {"latency_file", RG_PROFILE_LATENCY},
                   {"state_file", STATE}};
 
 /* Those of <trace_connect kind="...">. */
 static const struct {
     const char *name;
-    enum kind kind;
-} connections[] = {{"SPEED", SPEED},     {"POWER", SPEED},      {"BANDWIDTH", BANDWIDTH},
-                   {"LATENCY", LATENCY}, {"HOST_AVAIL", STATE}, {"LINK_AVAIL", STATE}};
+    int kind;
+} connections[] = {{"SPEED", RG_PROFILE_SPEED},
+                   {"POWER", RG_PROFILE_SPEED},
+                   {"BANDWIDTH", RG_PROFILE_BANDWIDTH},
+                   {"LATENCY", RG_PROFILE_LATENCY},
+                   {"HOST_AVAIL", STATE},
+                   {"LINK_AVAIL", STATE}};
+
+bool rg_platform_is_profile(const char *attribute)
+{
+    bool any = false;
+    for (size_t i = 0; i < RG_COUNT(attributes) && !any; i++)
+        any = strcmp(attributes[i].name, attribute) == 0;
+    return any;
+}
 
 double rg_platform_rate(const char *text)
 {
@@ -50,55 +65,106 @@ double rg_platform_rate(const char *text)
 
 /* ---- the lines of a profile ---- */
 
-struct profile {
+struct reading {
     const struct rg_xml *xml;
     int line;         /* of the platform */
     const char *name; /* of its file or <trace> */
-    enum kind kind;
-    double nominal; /* what it must not exceed: bytes/s, 1 of a speed; INFINITY: anything */
+    double nominal;   /* what it must not exceed: bytes/s, 1 of a speed; INFINITY: anything */
+    double periodicity, loop_after; /* as SimGrid has them; below 0: not given */
+    int room;
+    struct rg_profile *profile;
 };
 
-static int fail(const struct profile *p, struct rg_error *e, const char *why)
+static int fail(const struct reading *r, struct rg_error *e, const char *why)
 {
-    return rg_xml_fail(p->xml, p->line, e, "profile %.80s: %s", p->name, why);
+    return rg_xml_fail(r->xml, r->line, e, "profile %.80s: %s", r->name, why);
 }
 
-static int read_line(const struct profile *p, const char *line, struct rg_error *e)
+static int add_point(struct reading *r, double date, double value, struct rg_error *e)
 {
-    char why[160], *rest, *end;
-    line += strspn(line, " \t\r");
-    if (*line == '\0' || *line == '#' || *line == '%' ||
-        strncasecmp(line, "PERIODICITY", 11) == 0 || strncasecmp(line, "LOOPAFTER", 9) == 0)
-        return 0;
-    if (strncasecmp(line, "STOCHASTIC", 10) == 0)
-        return fail(p, e, "it is stochastic: runs would differ, dates with values are allowed");
-    double date = strtod(line, &rest), value = strtod(rest, &end);
-    if (rest == line || end == rest || !(date >= 0) || end[strspn(end, " \t\r")] != '\0') {
-        snprintf(why, sizeof why, "\"%.40s\": a date in seconds and a value are wanted", line);
-        return fail(p, e, why);
+    struct rg_profile *p = r->profile;
+    if (p->count == r->room) {
+        int room = r->room ? 2 * r->room : 8;
+        struct rg_profile_point *more = realloc(p->points, (size_t)room * sizeof *more);
+        if (!more)
+            return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->xml->path);
+        p->points = more;
+        r->room = room;
     }
-    if (p->kind == LATENCY ? !(value >= 0) : !(value > 0)) {
+    p->points[p->count++] = (struct rg_profile_point){date, value};
+    return 0;
+}
+
+static int check_point(const struct reading *r, double date, double value, struct rg_error *e)
+{
+    char why[160];
+    const struct rg_profile *p = r->profile;
+    bool latency = p->kind == RG_PROFILE_LATENCY;
+    if (p->count > 0 && date < p->points[p->count - 1].date_s) {
+        snprintf(why, sizeof why, "%g s is after %g s: dates that do not fall are allowed", date,
+                 p->points[p->count - 1].date_s);
+        return fail(r, e, why);
+    }
+    if (!isfinite(value) || (latency ? value < 0 : value <= 0)) {
         snprintf(why, sizeof why,
                  "%g at %g s: values above 0 are allowed; for what stands still there is <faults>",
                  value, date);
-        return fail(p, e, why);
+        return fail(r, e, why);
     }
-    if (value > p->nominal * 1.0001) {
+    if (value > r->nominal * 1.0001) {
         snprintf(why, sizeof why, "%g at %g s is above %g, which is all that the %s has", value,
-                 date, p->nominal, p->kind == SPEED ? "datasheet" : "link");
-        return fail(p, e, why);
+                 date, r->nominal, p->kind == RG_PROFILE_SPEED ? "datasheet" : "link");
+        return fail(r, e, why);
     }
     return 0;
 }
 
-static int read_lines(const struct profile *p, const char *text, struct rg_error *e)
+static int read_line(struct reading *r, const char *line, struct rg_error *e)
+{
+    char why[160], *rest, *end;
+    line += strspn(line, " \t\r");
+    if (*line == '\0' || *line == '#' || *line == '%' ||
+        sscanf(line, "PERIODICITY %lg", &r->periodicity) == 1 ||
+        sscanf(line, "LOOPAFTER %lg", &r->loop_after) == 1)
+        return 0;
+    if (strncasecmp(line, "STOCHASTIC", 10) == 0)
+        return fail(r, e, "it is stochastic: runs would differ, dates with values are allowed");
+    double date = strtod(line, &rest), value = strtod(rest, &end);
+    if (rest == line || end == rest || !(date >= 0) || end[strspn(end, " \t\r")] != '\0') {
+        snprintf(why, sizeof why, "\"%.40s\": a date in seconds and a value are wanted", line);
+        return fail(r, e, why);
+    }
+    int err = check_point(r, date, value, e);
+    return err ? err : add_point(r, date, value, e);
+}
+
+/* A period that begins before the last has ended, or at once for ever, is none. */
+static int end_lines(struct reading *r, struct rg_error *e)
+{
+    struct rg_profile *p = r->profile;
+    double last = p->count ? p->points[p->count - 1].date_s : 0;
+    if (r->periodicity > 0)
+        p->period_s = r->periodicity;
+    else if (r->loop_after >= 0)
+        p->period_s = last + r->loop_after;
+    else
+        return 0;
+    if (p->period_s > 0 && p->period_s >= last)
+        return 0;
+    char why[160];
+    snprintf(why, sizeof why, "it comes again after %g s, its last date is %g s: later is allowed",
+             p->period_s, last);
+    return fail(r, e, why);
+}
+
+static int read_lines(struct reading *r, const char *text, struct rg_error *e)
 {
     int err = 0;
     while (*text && err == 0) {
         char line[200];
         size_t length = strcspn(text, "\n");
         snprintf(line, sizeof line, "%.*s", (int)(length < 199 ? length : 199), text);
-        err = read_line(p, line, e);
+        err = read_line(r, line, e);
         text += length + (text[length] == '\n');
     }
     return err;
@@ -118,20 +184,20 @@ static FILE *open_file(const struct rg_xml *xml, const char *name, char *path, s
     return stream;
 }
 
-static int read_file(const struct profile *p, struct rg_error *e)
+static int read_file(struct reading *r, struct rg_error *e)
 {
     char path[PATH], why[100];
-    FILE *stream = open_file(p->xml, p->name, path, sizeof path);
+    FILE *stream = open_file(r->xml, r->name, path, sizeof path);
     if (!stream) {
         snprintf(why, sizeof why, "cannot be read: %s", strerror(errno));
-        return fail(p, e, why);
+        return fail(r, e, why);
     }
     char *line = NULL;
     size_t room = 0;
     int err = 0;
     while (err == 0 && getline(&line, &room, stream) >= 0) {
         line[strcspn(line, "\n")] = '\0';
-        err = read_line(p, line, e);
+        err = read_line(r, line, e);
     }
     free(line);
     fclose(stream);
@@ -157,23 +223,39 @@ const struct rg_xml_element *rg_platform_find(const struct rg_xml_element *from,
     return NULL;
 }
 
-static double nominal_of(const struct rg_xml_element *element, enum kind kind)
+static double nominal_of(const struct rg_xml_element *element, int kind)
 {
     const struct rg_xml_attribute *rate = element ? rg_xml_find(element, "bandwidth") : NULL;
-    if (kind == BANDWIDTH && rate)
+    if (kind == RG_PROFILE_BANDWIDTH && rate)
         return rg_platform_rate(rate->value);
-    return kind == SPEED ? 1 : INFINITY;
+    return kind == RG_PROFILE_SPEED ? 1 : INFINITY;
 }
 
-static int note_profile(const struct rg_xml *xml, struct rg_platform *platform, int line,
-                        enum kind kind, struct rg_error *e)
+static int refuse_state(const struct rg_xml *xml, int line, struct rg_error *e)
 {
-    if (kind == STATE)
-        return rg_xml_fail(xml, line, e,
-                           "a profile that switches a host or link off ends the programs there: "
-                           "<faults> of a scenario has nodes and links that are slow for a while");
-    platform->changes = true;
-    platform->latency_changes = platform->latency_changes || kind == LATENCY;
+    return rg_xml_fail(xml, line, e,
+                       "a profile that switches a host or link off ends the programs there: "
+                       "<faults> of a scenario has nodes and links that are slow for a while");
+}
+
+/* A profile of the platform's more, of that element; it is to be read. */
+static int add_profile(struct rg_platform *platform, struct reading *r,
+                       const struct rg_xml_element *element, int kind, struct rg_error *e)
+{
+    struct rg_profiles *all = &platform->profiles;
+    const char *id = rg_xml_find(element, "id")->value;
+    for (int i = 0; i < all->count; i++)
+        if ((int)all->profile[i].kind == kind && strcmp(all->profile[i].element, id) == 0)
+            return fail(r, e, "its host or link has one of that kind already: one is allowed");
+    struct rg_profile *more =
+        realloc(all->profile, ((size_t)all->count + 1) * sizeof *all->profile);
+    if (more)
+        all->profile = more;
+    char *copy = more ? strdup(id) : NULL;
+    if (!copy)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->xml->path);
+    r->profile = &more[all->count++];
+    *r->profile = (struct rg_profile){.kind = (enum rg_profile_kind)kind, .element = copy};
     return 0;
 }
 
@@ -182,14 +264,18 @@ static int read_attributes(const struct rg_xml *xml, const struct rg_xml_element
 {
     int err = 0;
     for (size_t i = 0; i < RG_COUNT(attributes) && err == 0; i++) {
-        const struct rg_xml_attribute *file = rg_xml_find(element, attributes[i].name);
+        const struct rg_xml_attribute *file = rg_xml_find(element, attributes[i].name), *id;
+        int kind = attributes[i].kind;
         if (!file || !file->value[0])
             continue;
-        struct profile p = {xml, file->line, file->value, attributes[i].kind,
-                            nominal_of(element, attributes[i].kind)};
-        err = note_profile(xml, platform, file->line, attributes[i].kind, e);
-        if (err == 0 && strcmp(element->name, "cluster") != 0) /* there the name is a pattern */
-            err = read_file(&p, e);
+        if (kind == STATE)
+            return refuse_state(xml, file->line, e);
+        struct reading r = {xml, file->line, file->value, nominal_of(element, kind),
+                            -1,  -1,         0,           NULL};
+        if ((err = rg_xml_want(xml, element, "id", &id, e)) == 0 &&
+            (err = add_profile(platform, &r, element, kind, e)) == 0 &&
+            (err = read_file(&r, e)) == 0)
+            err = end_lines(&r, e);
     }
     return err;
 }
@@ -210,21 +296,20 @@ static bool is_connected(const struct rg_xml_element *from, const char *target, 
     return found;
 }
 
-/* Its host or link is there; of a split-duplex link, which changes as one, both directions are
- * meant. */
-static int check_target(const struct rg_xml *xml, const struct rg_xml_attribute *target,
-                        const struct rg_xml_attribute *trace, const struct rg_xml_attribute *kind,
-                        enum kind of, struct rg_error *e)
+/* Its host or link; of a split-duplex link, which changes as one, both directions are meant. */
+static int find_target(const struct rg_xml *xml, const struct rg_xml_attribute *target,
+                       const struct rg_xml_attribute *trace, const struct rg_xml_attribute *kind,
+                       int of, const struct rg_xml_element **element, struct rg_error *e)
 {
-    const char *name = of == SPEED ? "host" : "link";
-    const struct rg_xml_element *element = rg_platform_find(xml->root, name, target->value);
+    const char *name = of == RG_PROFILE_SPEED ? "host" : "link";
     char other[200];
-    if (!element)
+    *element = rg_platform_find(xml->root, name, target->value);
+    if (!*element)
         return rg_xml_fail(xml, target->line, e,
                            "there is no <%s id=\"%.60s\">: what a <cluster> makes has "
                            "no profiles",
                            name, target->value);
-    const char *id = rg_xml_find(element, "id")->value;
+    const char *id = rg_xml_find(*element, "id")->value;
     const char *direction = target->value + strlen(id);
     snprintf(other, sizeof other, "%.180s%s", id, strcmp(direction, "_UP") == 0 ? "_DOWN" : "_UP");
     if (direction[0] == '\0' || !kind || is_connected(xml->root, other, trace->value, kind->value))
@@ -236,46 +321,91 @@ static int check_target(const struct rg_xml *xml, const struct rg_xml_attribute 
                        target->value, other);
 }
 
-static int read_connection(const struct rg_xml *xml, const struct rg_xml_element *element,
+/* The direction of a split-duplex link that says what the other has said. */
+static bool is_second(const char *target, const char *id)
+{
+    return strcmp(target, id) != 0 && strcmp(target + strlen(id), "_DOWN") == 0;
+}
+
+static int kind_of_connection(const struct rg_xml *xml, const struct rg_xml_attribute *kind,
+                              int *of, struct rg_error *e)
+{
+    *of = RG_PROFILE_SPEED;
+    if (!kind)
+        return 0;
+    for (size_t i = 0; i < RG_COUNT(connections); i++)
+        if (strcasecmp(kind->value, connections[i].name) == 0) {
+            *of = connections[i].kind;
+            return *of == STATE ? refuse_state(xml, kind->line, e) : 0;
+        }
+    return rg_xml_fail(xml, kind->line, e,
+                       "kind=\"%.40s\" of <trace_connect>: SPEED, BANDWIDTH and LATENCY are "
+                       "allowed",
+                       kind->value);
+}
+
+/* Of a file SimGrid takes the period from that alone, else from the <trace> too. */
+static int read_trace(struct reading *r, const struct rg_xml_element *trace, struct rg_error *e)
+{
+    const struct rg_xml_attribute *file = rg_xml_find(trace, "file");
+    const struct rg_xml_attribute *period = rg_xml_find(trace, "periodicity");
+    bool in_file = file && file->value[0];
+    if (!in_file && period)
+        r->periodicity = strtod(period->value, NULL);
+    if (in_file)
+        r->name = file->value;
+    int err = in_file ? read_file(r, e) : read_lines(r, trace->text ? trace->text : "", e);
+    return err ? err : end_lines(r, e);
+}
+
+static int read_connection(const struct rg_xml *xml, const struct rg_xml_element *connection,
                            struct rg_platform *platform, struct rg_error *e)
 {
-    const struct rg_xml_attribute *kind = rg_xml_find(element, "kind");
-    const struct rg_xml_attribute *trace, *target;
-    enum kind of = kind ? NONE : SPEED;
-    int err;
-    if ((err = rg_xml_want(xml, element, "trace", &trace, e)) ||
-        (err = rg_xml_want(xml, element, "element", &target, e)))
+    const struct rg_xml_attribute *kind = rg_xml_find(connection, "kind"), *trace, *target;
+    const struct rg_xml_element *element;
+    int err, of;
+    if ((err = rg_xml_want(xml, connection, "trace", &trace, e)) ||
+        (err = rg_xml_want(xml, connection, "element", &target, e)) ||
+        (err = kind_of_connection(xml, kind, &of, e)))
         return err;
-    for (size_t i = 0; i < RG_COUNT(connections) && kind; i++)
-        if (strcasecmp(kind->value, connections[i].name) == 0)
-            of = connections[i].kind;
-    if (of == NONE)
-        return rg_xml_fail(xml, kind->line, e,
-                           "kind=\"%.40s\" of <trace_connect>: SPEED, BANDWIDTH and LATENCY are "
-                           "allowed",
-                           kind->value);
     const struct rg_xml_element *source = rg_platform_find(xml->root, "trace", trace->value);
     if (!source)
         return rg_xml_fail(xml, trace->line, e, "there is no <trace id=\"%.60s\">", trace->value);
-    const struct rg_xml_attribute *file = rg_xml_find(source, "file");
-    struct profile p = {xml, source->line, file && file->value[0] ? file->value : trace->value, of,
-                        nominal_of(rg_platform_find(xml->root, "link", target->value), of)};
-    if ((err = note_profile(xml, platform, element->line, of, e)) != 0 ||
-        (err = check_target(xml, target, trace, kind, of, e)) != 0)
+    if ((err = find_target(xml, target, trace, kind, of, &element, e)) ||
+        is_second(target->value, rg_xml_find(element, "id")->value))
         return err;
-    return file && file->value[0] ? read_file(&p, e)
-                                  : read_lines(&p, source->text ? source->text : "", e);
+    struct reading r = {xml, source->line, trace->value, nominal_of(element, of), -1, -1, 0, NULL};
+    err = add_profile(platform, &r, element, of, e);
+    return err ? err : read_trace(&r, source, e);
+}
+
+static int read_element(const struct rg_xml *xml, const struct rg_xml_element *element,
+                        struct rg_platform *platform, struct rg_error *e)
+{
+    if (strcmp(element->name, "trace_connect") == 0)
+        return read_connection(xml, element, platform, e);
+    if (strcmp(element->name, "host") == 0 || strcmp(element->name, "link") == 0)
+        return read_attributes(xml, element, platform, e);
+    return 0;
 }
 
 int rg_platform_read_profiles(const struct rg_xml *xml, const struct rg_xml_element *element,
                               struct rg_platform *platform, struct rg_error *e)
 {
-    int err = strcmp(element->name, "trace_connect") == 0
-                  ? read_connection(xml, element, platform, e)
-                  : read_attributes(xml, element, platform, e);
+    int err = read_element(xml, element, platform, e);
     for (const struct rg_xml_element *n = element->child; n && err == 0; n = n->next)
         err = rg_platform_read_profiles(xml, n, platform, e);
     return err;
+}
+
+void rg_profiles_free(struct rg_profiles *profiles)
+{
+    for (int i = 0; i < profiles->count; i++) {
+        free(profiles->profile[i].element);
+        free(profiles->profile[i].points);
+    }
+    free(profiles->profile);
+    *profiles = (struct rg_profiles){0};
 }
 
 /* ---- which files they are in ---- */

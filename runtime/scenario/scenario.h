@@ -38,6 +38,7 @@
 #include "models/network.h"
 #include "models/optimizer.h"
 #include "scenario/faults.h"
+#include "scenario/profile.h"
 #include <stdbool.h>
 
 /* An attribute of a <strategy>, checked later against the table of the strategy's parameters. */
@@ -58,7 +59,7 @@ struct rg_training {
     int epochs;      /* passes over the training samples; the last incomplete batch is left out */
     long iterations; /* > 0: so many updates, whatever the epochs */
     struct rg_optimizer optimizer;
-    bool compensate; /* streams allow for the delay of their gradients */
+    bool compensate;         /* streams allow for the delay of their gradients */
     bool numerics;           /* false: skip them, charge their time only */
     int threads;             /* cores that training uses on a node */
     double clock;            /* Hz of all boards; 0: their highest */
@@ -173,9 +174,8 @@ struct rg_platform {
     int kind_count;
     char **notes; /* [note_count] what was taken from the file that a user may not expect */
     int note_count;
-    bool changes; /* a link or host is another at another date: no iteration need repeat another */
-    bool latency_changes; /* of a link */
-    char topology[16]; /* of a cluster that is not FLAT; empty: all are */
+    struct rg_profiles profiles; /* of what changes over time: no iteration need repeat another */
+    char topology[16];           /* of a cluster that is not FLAT; empty: all are */
     int topology_line;
 };
 

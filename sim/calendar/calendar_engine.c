@@ -43,12 +43,14 @@ struct engine {
     struct rg_connections connections;
     const struct rg_calendar_platform *platform;
     struct rg_cores *cores; /* by rank */
-    double **watts;         /* by rank, of which those with the same board share */
     struct rg_coroutines coroutines;
     struct strands_found ready, round;
     struct rg_slow_links slow;
-    struct rg_timer slow_change;
-    double *factor;           /* [slow.count] */
+    struct rg_timer slow_change; /* by a window of faults, */
+    struct rg_timer own_change;  /* or by a profile */
+    struct rg_timer speed_change;
+    double *factor;           /* [slow.count] as windows have them */
+    double link_rate;         /* of what profiles say */
     double slow_offset;       /* of the training clock */
     uint64_t made, near_ties; /* strands; dates, see RG_NEAR_DATE */
 };
@@ -200,7 +202,7 @@ static double port_J(void *engine, int rank)
     return rg_connections_port_J(&((struct engine *)engine)->connections, rank);
 }
 
-/* ---- links that are slow at times ---- */
+/* ---- links and cores that are slow at times ---- */
 
 static void find_ends(void *engine, int source, int target, int *first, int *last)
 {
@@ -212,20 +214,52 @@ static void find_ends(void *engine, int source, int target, int *first, int *las
     free(links);
 }
 
+static void set_links(struct engine *g)
+{
+    for (int i = 0; i < g->slow.count; i++) {
+        int place = g->slow.link[i];
+        struct rg_shared_link *link = &g->connections.links[place];
+        double own = fmin(g->platform->links[place].bandwidth, g->link_rate * g->slow.own[i]);
+        double bandwidth = own * g->factor[i];
+        if (link->bandwidth != bandwidth)
+            rg_link_change(&g->connections.sharing, link, bandwidth);
+    }
+}
+
 static void change_links(struct rg_timer *timer)
 {
     struct engine *g = (struct engine *)((char *)timer - offsetof(struct engine, slow_change));
     double date = g->calendar.now - g->slow_offset;
     double next = rg_slow_links_at(&g->slow, date + RG_WINDOW_INSTANT, g->factor);
-    for (int i = 0; i < g->slow.count; i++) {
-        int place = g->slow.link[i];
-        struct rg_shared_link *link = &g->connections.links[place];
-        double bandwidth = g->platform->links[place].bandwidth * g->factor[i];
-        if (link->bandwidth != bandwidth)
-            rg_link_change(&g->connections.sharing, link, bandwidth);
-    }
+    set_links(g);
     if (next < INFINITY)
         rg_calendar_set(&g->calendar, timer, next + g->slow_offset);
+}
+
+static void change_own(struct rg_timer *timer)
+{
+    struct engine *g = (struct engine *)((char *)timer - offsetof(struct engine, own_change));
+    double next = rg_slow_links_go(&g->slow, g->calendar.now);
+    set_links(g);
+    if (next < INFINITY)
+        rg_calendar_set(&g->calendar, timer, next);
+}
+
+static void change_speeds(struct rg_timer *timer)
+{
+    struct engine *g = (struct engine *)((char *)timer - offsetof(struct engine, speed_change));
+    struct rg_sim_profiles *all = g->platform->profiles;
+    double next = INFINITY;
+    for (int i = 0; i < all->count; i++) {
+        struct rg_sim_profile *p = &all->profile[i];
+        if (p->profile->kind != RG_PROFILE_SPEED || p->targets == 0)
+            continue;
+        next = fmin(next, rg_sim_profile_go(p, g->calendar.now));
+        if (!isnan(p->value))
+            rg_cores_set_speed(&g->cores[p->target[0]], p->value);
+    }
+    if (next < INFINITY)
+        rg_calendar_set(&g->calendar, timer, next);
 }
 
 /* The training clock has started or gone on: windows count by it. While it stands still, links stay
@@ -322,28 +356,24 @@ static void run(struct engine *g)
 
 /* ---- the engine ---- */
 
-const char *rg_calendar_engine_lacks(const struct rg_sim_options *o)
-{
-    return o->platform_changes ? "profiles of speeds, bandwidths and latencies" : NULL;
-}
-
 static void open_cores(struct engine *g, const struct rg_sim_options *o, bool energy)
 {
     g->cores = rg_sim_take((size_t)o->size, sizeof *g->cores);
-    g->watts = rg_sim_take((size_t)o->size, sizeof *g->watts);
-    for (int rank = 0; rank < o->size; rank++) {
-        int cores = g->platform->nodes[rank].cores;
-        const double *watts = NULL;
-        if (energy && rank > 0 && o->boards[rank] == o->boards[rank - 1]) {
-            watts = g->cores[rank - 1].watts;
-        } else if (energy) {
-            g->watts[rank] = rg_sim_take((size_t)cores + 1, sizeof **g->watts);
-            for (int busy = 0; busy <= cores; busy++)
-                g->watts[rank][busy] = rg_board_watts(o->boards[rank], busy);
-            watts = g->watts[rank];
-        }
-        rg_cores_open(&g->cores[rank], &g->calendar, cores, watts);
-    }
+    for (int rank = 0; rank < o->size; rank++)
+        rg_cores_open(&g->cores[rank], &g->calendar, g->platform->nodes[rank].cores,
+                      energy ? o->boards[rank] : NULL);
+}
+
+static void open_changes(struct engine *g, const struct rg_sim_options *o)
+{
+    rg_slow_links_find(&g->slow, o->faults, g->platform->profiles, o->size, find_ends, g);
+    g->factor = rg_sim_take((size_t)g->slow.count, sizeof *g->factor);
+    for (int i = 0; i < g->slow.count; i++)
+        g->factor[i] = 1;
+    g->link_rate = o->link_rate > 0 ? o->link_rate : 1;
+    g->slow_change.fire = change_links;
+    g->own_change.fire = change_own;
+    g->speed_change.fire = change_speeds;
 }
 
 static void open_engine(struct engine *g, const struct rg_sim_options *o)
@@ -358,22 +388,19 @@ static void open_engine(struct engine *g, const struct rg_sim_options *o)
                                              .energy = energy,
                                              .left = left,
                                              .left_arg = g};
-    rg_slow_links_find(&g->slow, o->faults, o->size, find_ends, g);
-    g->factor = rg_sim_take((size_t)g->slow.count, sizeof *g->factor);
-    g->slow_change.fire = change_links;
+    open_changes(g, o);
     bool queues = o->boards && o->size > 1 && o->boards[0]->port_queue > 0;
     rg_connections_open(&g->connections, queues && g->slow.count == 0);
+    change_own(&g->own_change); /* what profiles say from date 0 on holds from the start */
+    change_speeds(&g->speed_change);
 }
 
-static void close_engine(struct engine *g, int size)
+static void close_engine(struct engine *g)
 {
     rg_connections_close(&g->connections);
     rg_coroutines_free(&g->coroutines);
     rg_calendar_free(&g->calendar);
     rg_slow_links_free(&g->slow);
-    for (int rank = 0; rank < size; rank++)
-        free(g->watts[rank]);
-    free(g->watts);
     free(g->cores);
     free(g->factor);
     free(g->ready.strand);
@@ -391,6 +418,6 @@ int rg_calendar_engine_run(const struct rg_sim_options *options,
     if (options->ties)
         *options->ties = (struct rg_sim_ties){g.connections.ties, g.near_ties};
     int result = rg_strands_close(&g.strands);
-    close_engine(&g, options->size);
+    close_engine(&g);
     return result;
 }

@@ -12,9 +12,6 @@
 #include "base/error.h"
 #include "sim/strands/sim_options.h"
 
-/* What of the options the engine does not have: a text for a message; NULL: it has all. */
-const char *rg_calendar_engine_lacks(const struct rg_sim_options *options);
-
 /* As rg_sim_run. */
 int rg_calendar_engine_run(const struct rg_sim_options *options,
                            const struct rg_calendar_platform *platform, rg_program_fn program,

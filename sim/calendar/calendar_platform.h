@@ -2,6 +2,7 @@
 #ifndef RG_CALENDAR_PLATFORM_H
 #define RG_CALENDAR_PLATFORM_H
 
+#include "sim/strands/profiles.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -20,6 +21,7 @@ struct rg_calendar_platform {
     const struct rg_calendar_link *links; /* [link_count] */
     size_t link_count;
     const struct rg_calendar_node *nodes; /* by rank */
+    struct rg_sim_profiles *profiles;     /* of links and ranks numbered as here */
     /* The links that a message from one rank takes to another, in its order, as places in `links`:
      * how many; *route is malloc'ed. */
     size_t (*route)(void *arg, int source, int target, int **route);

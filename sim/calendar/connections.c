@@ -15,7 +15,7 @@
 struct rg_connection {
     struct rg_connection *next;
     int source, target;
-    double latency;
+    double latency;                /* where it does not change */
     struct rg_core_task receiving; /* the receiver's part of the message before, */
     bool receives;                 /* while it is under way, */
     struct rg_carrier *waiting;    /* and who waits for that */
@@ -31,6 +31,7 @@ struct rg_carrier {
     struct rg_message *message;
     struct rg_core_task sending; /* the sender's part: of the message, then of its bytes */
     bool sends;                  /* the latter is under way */
+    double latency;              /* since it began */
     bool passed;                 /* the last byte is through, since that date, */
     double passed_s;
     double queued_s; /* and waits so long in the switch */
@@ -61,7 +62,7 @@ static void leave(struct rg_carrier *m)
     struct rg_message *message = m->message;
     m->next_idle = c->idle;
     c->idle = m;
-    c->left(c->left_arg, message, now + queued + way->latency + (target ? target->message_s : 0));
+    c->left(c->left_arg, message, now + queued + m->latency + (target ? target->message_s : 0));
 }
 
 static void pass(struct rg_carrier *m)
@@ -215,6 +216,17 @@ static void message_over(struct rg_core_task *task)
 
 /* ---- what the engine calls ---- */
 
+static double latency_now(const struct rg_connections *c, const struct rg_connection *way)
+{
+    double latency = 0;
+    if (!c->latencies)
+        return way->latency;
+    rg_sim_profiles_latencies(c->platform->profiles, c->calendar->now, c->latencies);
+    for (int i = 0; i < way->link_count; i++)
+        latency += c->latencies[way->links[i]];
+    return latency;
+}
+
 static struct rg_carrier *take_carrier(struct rg_connections *c)
 {
     struct rg_carrier *m = c->idle;
@@ -238,6 +250,7 @@ void rg_connections_carry(struct rg_connections *c, struct rg_message *message)
     m->connection = message->route;
     m->sends = m->passed = false;
     m->queued_s = 0;
+    m->latency = latency_now(c, m->connection);
     const struct rg_board *from = board_of(c, m->connection->source);
     if (from && from->message_s > 0) {
         m->sending.over = message_over;
@@ -308,6 +321,11 @@ void rg_connections_open(struct rg_connections *c, bool queues)
         c->links[i].bandwidth = c->platform->links[i].bandwidth;
         c->links[i].each = c->platform->links[i].each;
     }
+    if (rg_sim_profiles_have(c->platform->profiles, RG_PROFILE_LATENCY)) {
+        c->latencies = rg_sim_take(c->platform->link_count, sizeof *c->latencies);
+        for (size_t i = 0; i < c->platform->link_count; i++)
+            c->latencies[i] = c->platform->links[i].latency;
+    }
     if (c->energy)
         c->use = rg_sim_take((size_t)c->size, sizeof *c->use);
     c->buckets = rg_buckets_new(c->boards, c->size);
@@ -328,6 +346,7 @@ void rg_connections_close(struct rg_connections *c)
     }
     rg_sharing_free(&c->sharing);
     free(c->links);
+    free(c->latencies);
     free(c->use);
     free(c->buckets);
     free(c->uplinks);

@@ -30,6 +30,7 @@ struct rg_connections {
 
     struct rg_sharing sharing;
     struct rg_shared_link *links;  /* as the platform's */
+    double *latencies;             /* of links, now; NULL: they do not change */
     struct rg_port_use *use;       /* by rank; NULL: no account is kept */
     struct rg_bucket *buckets;     /* by rank, up and down; NULL: no port has a burst */
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */

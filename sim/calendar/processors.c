@@ -7,7 +7,7 @@
 /* Of a core, for each task. */
 static double rate(const struct rg_cores *c)
 {
-    return c->count <= c->cores ? 1 : (double)c->cores / c->count;
+    return c->count <= c->cores ? c->speed : c->speed * c->cores / c->count;
 }
 
 /* Bring both accounts up to now, before the tasks change. */
@@ -17,10 +17,10 @@ static void advance(struct rg_cores *c)
     if (c->count > 0)
         c->service += (now - c->date) * rate(c);
     c->date = now;
-    if (!c->watts)
+    if (!c->board)
         return;
     int busy = c->count < c->cores ? c->count : c->cores;
-    c->joules += c->watts[busy] * (now - c->joules_date);
+    c->joules += rg_board_watts(c->board, c->speed * busy) * (now - c->joules_date);
     c->joules_date = now;
 }
 
@@ -56,10 +56,18 @@ static void fire(struct rg_timer *timer)
     }
 }
 
-void rg_cores_open(struct rg_cores *c, struct rg_calendar *calendar, int cores, const double *watts)
+void rg_cores_open(struct rg_cores *c, struct rg_calendar *calendar, int cores,
+                   const struct rg_board *board)
 {
     *c = (struct rg_cores){
-        .timer = {.fire = fire}, .calendar = calendar, .cores = cores, .watts = watts};
+        .timer = {.fire = fire}, .calendar = calendar, .cores = cores, .speed = 1, .board = board};
+}
+
+void rg_cores_set_speed(struct rg_cores *c, double speed)
+{
+    advance(c);
+    c->speed = speed;
+    schedule(c);
 }
 
 void rg_cores_begin(struct rg_cores *c, struct rg_core_task *task, double seconds)

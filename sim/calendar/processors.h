@@ -7,6 +7,8 @@
 
 #include "calendar.h"
 
+#include "boards/board.h"
+
 /* Zeroed but for `over`, which is called when it is done. The owner's. */
 struct rg_core_task {
     void (*over)(struct rg_core_task *task);
@@ -19,13 +21,17 @@ struct rg_cores {
     struct rg_calendar *calendar;
     struct rg_core_task *first, *last; /* by `until` */
     int count, cores;
-    double service, date;       /* seconds of a core that each task has had, up to that date */
-    double joules, joules_date; /* drawn up to that date */
-    const double *watts;        /* [cores + 1] by cores that are busy; NULL: no account is kept */
+    double service, date;         /* seconds of a core that each task has had, up to that date */
+    double speed;                 /* of each core, 1 being what seconds are reckoned by */
+    double joules, joules_date;   /* drawn up to that date */
+    const struct rg_board *board; /* whose watts they are; NULL: no account is kept */
 };
 
 void rg_cores_open(struct rg_cores *c, struct rg_calendar *calendar, int cores,
-                   const double *watts);
+                   const struct rg_board *board);
+/* From now on they have that speed (above 0); a core that is slow counts as busy in part for the
+ * watts, as in SimGrid. */
+void rg_cores_set_speed(struct rg_cores *c, double speed);
 /* The task takes so many seconds (above 0) of a core, from now on. */
 void rg_cores_begin(struct rg_cores *c, struct rg_core_task *task, double seconds);
 /* The task stops, and is not done: seconds of a core that are left. */

@@ -3,6 +3,7 @@
 #define RG_SIM_OPTIONS_H
 
 #include "scenario/faults.h"
+#include "scenario/profile.h"
 #include "world/world.h"
 
 enum rg_sim_engine { RG_SIM_AUTO, RG_SIM_SIMGRID, RG_SIM_CALENDAR, RG_SIM_ENGINES };
@@ -16,11 +17,11 @@ struct rg_sim_ties {
 /* Zero-initialise. */
 struct rg_sim_options {
     enum rg_sim_engine engine;
-    const char *platform;  /* file, SimGrid 4.1 XML */
-    double link_rate;      /* bandwidth of every link, times the platform's; 0 is 1 */
-    bool platform_changes; /* it has profiles: of speeds, bandwidths or latencies */
-    bool latencies_change; /* it has profiles of latencies */
-    int size;              /* ranks; at most the hosts of the platform */
+    const char *platform;               /* file, SimGrid 4.1 XML */
+    double link_rate;                   /* bandwidth of every link, times the platform's; 0 is 1 */
+    const struct rg_profiles *profiles; /* of the platform, or NULL: of what SimGrid loads those of
+                                         * speeds alone are part, in its engine */
+    int size;                           /* ranks; at most the hosts of the platform */
     /* [size] host of each rank, as the platform file names it. NULL: hosts in natural order of
      * their names (node-2 before node-10), which for one cluster is the document's order. */
     char *const *hosts;

@@ -104,26 +104,31 @@ static void put(int **array, int *count, int value)
     (*array)[(*count)++] = value;
 }
 
-static void add_to_group(struct rg_slow_links *s, struct rg_link_group *group, int link)
+/* Its place among them; added where it is not there yet. */
+static int place_of(struct rg_slow_links *s, int link)
 {
     int i = 0;
-    if (link < 0) /* the two have none between them */
-        return;
     while (i < s->count && s->link[i] != link)
         i++;
+    if (i == s->count)
+        put(&s->link, &s->count, link);
+    return i;
+}
+
+static void add_to_group(struct rg_slow_links *s, struct rg_link_group *group, int link)
+{
+    if (link < 0) /* the two have none between them */
+        return;
+    int i = place_of(s, link);
     for (int k = 0; k < group->count; k++)
         if (group->index[k] == i)
             return;
-    if (i == s->count)
-        put(&s->link, &s->count, link);
     put(&group->index, &group->count, i);
 }
 
-void rg_slow_links_find(struct rg_slow_links *s, const struct rg_faults *faults, int size,
+static void find_groups(struct rg_slow_links *s, const struct rg_faults *faults, int size,
                         rg_route_ends_fn ends, void *arg)
 {
-    if (!faults || faults->link.count == 0)
-        return;
     s->windows = &faults->link;
     s->groups = rg_sim_take((size_t)s->windows->count, sizeof *s->groups);
     for (int i = 0; i < s->windows->count; i++) {
@@ -141,12 +146,29 @@ void rg_slow_links_find(struct rg_slow_links *s, const struct rg_faults *faults,
     }
 }
 
+void rg_slow_links_find(struct rg_slow_links *s, const struct rg_faults *faults,
+                        struct rg_sim_profiles *profiles, int size, rg_route_ends_fn ends,
+                        void *arg)
+{
+    s->profiles = profiles;
+    if (faults && faults->link.count > 0)
+        find_groups(s, faults, size, ends, arg);
+    for (int i = 0; i < profiles->count; i++)
+        for (int k = 0; k < profiles->profile[i].targets; k++)
+            if (profiles->profile[i].profile->kind == RG_PROFILE_BANDWIDTH)
+                place_of(s, profiles->profile[i].target[k]);
+    s->own = rg_sim_take((size_t)s->count, sizeof *s->own);
+    for (int i = 0; i < s->count; i++)
+        s->own[i] = INFINITY;
+}
+
 void rg_slow_links_free(struct rg_slow_links *s)
 {
     for (int i = 0; s->windows && i < s->windows->count; i++)
         free(s->groups[i].index);
     free(s->groups);
     free(s->link);
+    free(s->own);
 }
 
 double rg_slow_links_at(const struct rg_slow_links *s, double now, double *factor)
@@ -161,6 +183,20 @@ double rg_slow_links_at(const struct rg_slow_links *s, double now, double *facto
             double *to = &factor[s->groups[i].index[k]];
             *to = fmin(*to, window->factor);
         }
+    }
+    return next;
+}
+
+double rg_slow_links_go(struct rg_slow_links *s, double now)
+{
+    double next = INFINITY;
+    for (int i = 0; i < s->profiles->count; i++) {
+        struct rg_sim_profile *p = &s->profiles->profile[i];
+        if (p->profile->kind != RG_PROFILE_BANDWIDTH || p->targets == 0)
+            continue;
+        next = fmin(next, rg_sim_profile_go(p, now));
+        for (int k = 0; k < p->targets && !isnan(p->value); k++)
+            s->own[place_of(s, p->target[k])] = p->value;
     }
     return next;
 }

@@ -16,6 +16,8 @@
 #ifndef RG_SIM_WINDOWS_H
 #define RG_SIM_WINDOWS_H
 
+#include "profiles.h"
+
 #include "scenario/faults.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,10 +50,12 @@ double rg_slowdown_speed(const struct rg_slowdown *s, int rank, double now, doub
 
 /* ---- links ---- */
 
-/* The links that some window slows down, as the engine numbers them. */
+/* The links that some window slows down, or a profile changes, as the engine numbers them. */
 struct rg_slow_links {
-    const struct rg_fault_windows *windows;
-    int *link; /* [count] */
+    const struct rg_fault_windows *windows; /* NULL: none */
+    struct rg_sim_profiles *profiles;
+    int *link;   /* [count] */
+    double *own; /* [count] bytes/s that the link's profile gives it; INFINITY: as the platform */
     int count;
     struct rg_link_group {
         int *index, count; /* into link */
@@ -61,11 +65,15 @@ struct rg_slow_links {
 /* The first and the last link of a route (*first < 0: it has none). */
 typedef void (*rg_route_ends_fn)(void *arg, int source, int target, int *first, int *last);
 
-/* Zeroed struct; no link where faults (NULL: none) name none. They outlive it. */
-void rg_slow_links_find(struct rg_slow_links *s, const struct rg_faults *faults, int size,
-                        rg_route_ends_fn ends, void *arg);
+/* Zeroed struct; no link where faults (NULL: none) and profiles name none. They outlive it. */
+void rg_slow_links_find(struct rg_slow_links *s, const struct rg_faults *faults,
+                        struct rg_sim_profiles *profiles, int size, rg_route_ends_fn ends,
+                        void *arg);
 void rg_slow_links_free(struct rg_slow_links *s);
-/* What each has of its bandwidth at a date, factor[count]; the next date at which one changes. */
+/* What windows leave of the bandwidth of each at a date of training, factor[count]; the next date
+ * at which one changes. */
 double rg_slow_links_at(const struct rg_slow_links *s, double now, double *factor);
+/* Brings s->own to a simulated date; the next at which one changes. */
+double rg_slow_links_go(struct rg_slow_links *s, double now);
 
 #endif

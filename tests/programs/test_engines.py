@@ -162,24 +162,77 @@ def draw_faults(draw, nodes):
     return f"<faults>{''.join(rows)}</faults>" if rows and draw.random() < 0.6 else ""
 
 
+def draw_server(draw, nodes):
+    words = {"servers": draw.randrange(1, max(2, nodes // 2)), "consistency": draw.choice(("bsp", "ssp", "bounded-delay", "async"))}
+    if words["consistency"] in ("ssp", "bounded-delay"):
+        words["staleness"] = draw.choice(("auto", 0, 2, 5))
+    if words["consistency"] != "bsp":
+        words["in-flight"] = draw.choice(("auto", 1, 3))
+    return words
+
+
+def draw_allreduce(draw, _):
+    words = {"buckets": draw.choice((1, 2, 4, 7)), "algorithm": draw.choice(("ring", "ring", "tree", "halving-doubling", "hierarchical"))}
+    words.update(draw.choice(({}, {"shard": draw.randrange(1, 4)}, {"local-steps": draw.randrange(2, 4)},
+                              {"compress": draw.choice(("float16", "int8", "top-k"))})))
+    return words
+
+
+def draw_ring(draw, nodes):
+    words = {"schedule": draw.choice(("sequential", "ringtmp", "gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2", "zb", "pipedream")),
+             "replicas": draw.choice([r for r in (1, 1, 2, 3, 4) if nodes % r == 0])}
+    if words["schedule"] != "ringtmp" or draw.random() < 0.5:
+        words["micro-batches"] = draw.choice((1, 2, 5, 8))
+    if words["schedule"] in ("ringtmp", "pipedream") and draw.random() < 0.3:
+        words["drain"] = "never"
+    return words
+
+
 def draw_strategy(draw, nodes):
-    kind = draw.choice(("ring_pipeline",) * 3 + ("parameter_server", "ring_allreduce"))
-    words = {"kind": kind, "label": kind, "nodes": nodes}
-    if kind == "parameter_server":
-        words["servers"] = draw.randrange(1, max(2, nodes // 2))
-    elif kind == "ring_allreduce":
-        words["buckets"] = draw.choice((1, 2, 4, 7))
-    else:
-        words["schedule"] = draw.choice(("sequential", "ringtmp", "gpipe", "1f1b", "pipedream"))
-        words["replicas"] = draw.choice([r for r in (1, 1, 2, 3, 4) if nodes % r == 0])
-        if words["schedule"] != "ringtmp" or draw.random() < 0.5:
-            words["micro-batches"] = draw.choice((1, 2, 5, 8))
+    kinds = {"ring_pipeline": draw_ring, "parameter_server": draw_server, "ring_allreduce": draw_allreduce}
+    kind = draw.choice(tuple(kinds))
+    words = {"kind": kind, "label": kind, "nodes": nodes, **kinds[kind](draw, nodes)}
     if kind != "parameter_server" and draw.random() < 0.3:
         words["overlap"] = "no"
     return "<strategy " + " ".join(f'{key}="{value}"' for key, value in words.items()) + "/>"
 
 
-def draw_platform(draw, folder):
+def draw_profile(draw, attribute, folder, nominal):
+    """An attribute that names a profile, of at most that value: some from the start, some for ever."""
+    path = os.path.join(folder, f"{attribute}-{draw.randrange(10 ** 9)}.profile")
+    dates = sorted(draw.choice((0, draw.uniform(0, 0.02), draw.uniform(0, 1))) for _ in range(draw.randrange(1, 5)))
+    lines = [f"{date!r} {nominal * draw.choice((0.05, 0.4, 0.9, 1))!r}" for date in dates]
+    if draw.random() < 0.6:
+        lines.insert(0, f"{draw.choice(('PERIODICITY', 'LOOPAFTER'))} {dates[-1] + draw.uniform(0.001, 0.5)!r}")
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write("\n".join(lines) + "\n")
+    return f' {attribute}_file="{path}"'
+
+
+def draw_changing_platform(draw, folder, nodes):
+    """Boards round a switch, of which links and processors change over time."""
+    rows = []
+    for i in range(nodes):
+        changes = {"speed": "", "bandwidth": "", "latency": ""}
+        for attribute, nominal in (("speed", 1), ("bandwidth", 125e6), ("latency", 1e-3)):
+            if draw.random() < 2 / nodes:
+                changes[attribute] = draw_profile(draw, attribute, folder, nominal)
+        way = "SPLITDUPLEX" if draw.random() < 0.7 else "SHARED"
+        rows.append(f'<host id="n{i}" speed="1Gf"{changes["speed"]}/><link id="l{i}" bandwidth="125MBps" latency="25us" '
+                    f'sharing_policy="{way}"{changes["bandwidth"]}{changes["latency"]}/>')
+    routes = "".join(f'<host_link id="n{i}" up="{up}" down="{down}"/>' for i, row in enumerate(rows)
+                     for up, down in [(f"l{i}_UP", f"l{i}_DOWN") if "SPLIT" in row else (f"l{i}", f"l{i}")])
+    path = os.path.join(folder, "platform.xml")
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write('<?xml version="1.0"?>\n<!DOCTYPE platform SYSTEM "https://simgrid.org/simgrid.dtd">\n<platform '
+                     'version="4.1"><zone id="z" routing="Cluster"><prop id="rg_board" value="pi-4b"/>'
+                     f'{"".join(rows)}{routes}<router id="r"/></zone></platform>\n')
+    return path
+
+
+def draw_platform(draw, folder, nodes):
+    if draw.random() < 0.25:
+        return draw_changing_platform(draw, folder, nodes)
     path = os.path.join(SOURCE, "platforms", draw.choice(PLATFORMS) + ".xml")
     changes = []
     if draw.random() < 0.2:
@@ -205,7 +258,7 @@ def draw_scenario(draw, folder, most):
     factor = training["bandwidth-factor"] = draw.choice((1, 1, 1, 1, 0.02, 0.3, 3))
     network, inputs, classes = draw.choice((("tests/data/odd-widths.xml", 19, 5), ("models/networks/digits-mlp.xml", 784, 10)))
     text = (f'<scenario name="random" seed="{draw.randrange(1000)}">'
-            f'<platform file="{draw_platform(draw, folder)}"/><network file="{os.path.join(SOURCE, network)}"/>'
+            f'<platform file="{draw_platform(draw, folder, nodes)}"/><network file="{os.path.join(SOURCE, network)}"/>'
             f'<data kind="random" train="{8 * training["batch"]}" test="16" inputs="{inputs}" classes="{classes}"/>'
             "<training " + " ".join(f'{key}="{value}"' for key, value in training.items()) + "/>"
             f"{draw_strategy(draw, nodes)}{draw_faults(draw, nodes)}</scenario>")

@@ -465,8 +465,18 @@ static void profiles_are_simulated(void)
     refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS
             "<link id=\"l\" bandwidth=\"1gbps\" latency=\"1us\"/></zone>",
             "", "SimGrid cannot use it: unknown unit: gbps");
-    refuses(CHANGING(LINK("u", " latency_file=\"far.profile\"") LINK("d", ""), ""),
-            "--engine calendar", "--engine simgrid and auto are allowed");
+    refuses(CHANGING(LINK("u", "") LINK("d", " bandwidth_file=\"slow.profile\""),
+                     CONNECT("BANDWIDTH", "d") "<trace id=\"t\">0.5 1\n</trace>"),
+            "", "one is allowed");
+    scratch_text("falls.profile", "1 0.5\n0.5 1\n");
+    refuses(CHANGING(LINK("u", " latency_file=\"falls.profile\"") LINK("d", ""), ""), "",
+            "0.5 s is after 1 s");
+    scratch_text("soon.profile", "PERIODICITY 1\n0 0.5\n2 1\n");
+    refuses(CHANGING(LINK("u", " latency_file=\"soon.profile\"") LINK("d", ""), ""), "",
+            "comes again after 1 s, its last date is 2 s");
+    scratch_text("never.profile", "LOOPAFTER 0\n0 0.5\n");
+    refuses(CHANGING(LINK("u", " latency_file=\"never.profile\"") LINK("d", ""), ""), "",
+            "comes again after 0 s");
     refuses(CHANGING(LINK("u", " state_file=\"slow.profile\"") LINK("d", ""), ""), "", "<faults>");
     scratch_text("fast.profile", "1 1e9\n");
     refuses(CHANGING(LINK("u", " bandwidth_file=\"fast.profile\"") LINK("d", ""), ""), "",
@@ -485,6 +495,35 @@ static void profiles_are_simulated(void)
     refuses("<zone id=\"z\" routing=\"Full\"><trace id=\"t\">0 0.1\n</trace>" CLUSTER(
                 "", NAMED) "<trace_connect trace=\"t\" element=\"n0\"/></zone>",
             "", "what a <cluster> makes has no profiles");
+}
+
+static double half_speed(const char *profile, const char *engine)
+{
+    static const char platform[] =
+        "<zone id=\"z\" routing=\"Full\">" NAMED
+        "<host id=\"a\" speed=\"9.8Gf\" speed_file=\"half.profile\"/><host id=\"b\" "
+        "speed=\"9.8Gf\" speed_file=\"half.profile\"/>" LINK("l", "") ROUTE("a", "b", OVER("l"))
+            ROUTE("b", "a", OVER("l")) "</zone>";
+    char options[100];
+    snprintf(options, sizeof options, "--strategy single --set iterations=2000 --engine %s",
+             engine);
+    scratch_text("half.profile", profile);
+    return number_of(platform, options, "single", "time_s");
+}
+
+/* A board at half its speed in every second tenth of a second takes 4/3 of the time, to 0.05 s;
+ * both hosts have one file. */
+static void speeds_change(void)
+{
+    const char *const engines[] = {"simgrid", "calendar"};
+    for (int i = 0; i < 2; i++) {
+        double full = half_speed("0 1\n", engines[i]);
+        double period = half_speed("PERIODICITY 0.2\n0 1\n0.1 0.5\n", engines[i]);
+        double again = half_speed("LOOPAFTER 0.1\n0 1\n0.1 0.5\n", engines[i]);
+        CU_ASSERT_TRUE(full > 5);
+        CU_ASSERT_DOUBLE_EQUAL(period, 4 * full / 3, 0.05);
+        CU_ASSERT_DOUBLE_EQUAL(again, period, 1e-9 * period);
+    }
 }
 
 /* ---- what cannot be used ---- */
@@ -607,6 +646,7 @@ int main(int argc, char **argv)
         {"watts", watts_may_be_two},
         {"routes over routers", routes_are_found_over_routers},
         {"profiles", profiles_are_simulated},
+        {"speeds over time", speeds_change},
         {"profiles and the digest", profiles_are_in_the_digest},
         {"refusals", refusals_name_the_reason},
         {"shares", shares_need_not_be_equal},

@@ -122,13 +122,18 @@ static void begin_job(struct rg_cores *cores, struct job *job, double seconds)
     rg_cores_begin(cores, &job->task, seconds);
 }
 
+/* Watts: 1, 3, 4 with 0, 1, 2 busy cores. */
+static const struct rg_board two_cores = {
+    .cores = 2,
+    .clock_count = 1,
+    .clocks = {{.idle_watts = 1, .epsilon_watts = 2, .full_watts = 4}}};
+
 static void test_cores(void)
 {
-    static const double watts[] = {1, 3, 4};
     struct rg_cores cores;
     struct job jobs[4];
     begin();
-    rg_cores_open(&cores, &calendar, 2, watts);
+    rg_cores_open(&cores, &calendar, 2, &two_cores);
     go_on_until(1); /* idle: 1 J */
     begin_job(&cores, &jobs[0], 1);
     begin_job(&cores, &jobs[1], 1);
@@ -145,6 +150,28 @@ static void test_cores(void)
     go_on_until(20);
     CU_ASSERT_EQUAL(jobs[3].over_s, -1);
     CU_ASSERT_DOUBLE_EQUAL(rg_cores_J(&cores), 8.5 + 0.5 * 4 + 0.5 * 3 + 16, 1e-12);
+}
+
+/* At half its speed from 1 to 3: the first job, of 2 s, has 1 s left at 1 and none at 3; the
+ * second, which begins at 2, has had 0.5 s by 3 and ends 1.5 s later. 1 or 2 cores that are slow
+ * draw what 0.5 or 1 would. */
+static void test_slow_cores(void)
+{
+    struct rg_cores cores;
+    struct job jobs[2];
+    begin();
+    rg_cores_open(&cores, &calendar, 2, &two_cores);
+    begin_job(&cores, &jobs[0], 2);
+    go_on_until(1);
+    rg_cores_set_speed(&cores, 0.5);
+    go_on_until(2);
+    begin_job(&cores, &jobs[1], 2);
+    go_on_until(3);
+    rg_cores_set_speed(&cores, 1);
+    go_on_until(5);
+    CU_ASSERT_DOUBLE_EQUAL(jobs[0].over_s, 3, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(jobs[1].over_s, 4.5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(rg_cores_J(&cores), 3 + 2.5 + 3 + 1.5 * 3 + 0.5, 1e-12);
 }
 
 /* ---- links ---- */
@@ -338,6 +365,7 @@ int main(int argc, char **argv)
         {"dates", test_dates},
         {"many dates", test_many_dates},
         {"cores", test_cores},
+        {"cores that are slow for a while", test_slow_cores},
         {"one link", test_one_link},
         {"a trunk that is full at times", test_trunk},
         {"links of which all may have all", test_all_may_have_it},

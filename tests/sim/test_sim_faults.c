@@ -63,6 +63,9 @@ static int compute_s(struct rg_world *w, double seconds)
     return rg_compute(w, &work, "x", -1, NULL, NULL);
 }
 
+static const struct rg_profiles *profiles; /* of the next runs, as the next */
+static double link_rate;
+
 static void run_on(const char *platform, rg_program_fn program, int size,
                    const struct rg_faults *faults, uint64_t seed)
 {
@@ -71,6 +74,8 @@ static void run_on(const char *platform, rg_program_fn program, int size,
                                      .boards = boards,
                                      .threads = notes->threads,
                                      .faults = faults,
+                                     .profiles = profiles,
+                                     .link_rate = link_rate,
                                      .seed = seed};
     int results[RANKS] = {0};
     struct rg_error e = {0};
@@ -251,6 +256,81 @@ static void test_link(void)
     }
 }
 
+/* ---- profiles ---- */
+
+/* Simulated dates are 0.3 beyond those of training until the first transfer has ended, 1.3 then. */
+static void expect_profiled(const struct rg_profile *profile, int count, double first,
+                            double second)
+{
+    const struct rg_profiles all = {(struct rg_profile *)profile, count};
+    profiles = &all;
+    expect_transfers(shared_text, NULL, first, second);
+    profiles = NULL;
+}
+
+static void test_bandwidths(void)
+{
+    char a[] = "a", b[] = "b", c[] = "c";
+    struct rg_profile_point falls[] = {{0.8, 2e5}}, rises[] = {{0, 2e5}, {0.8, 1e6}},
+                            twice[] = {{0.1, 5e5}, {0.3, 1e6}, {0.4, 2e5}},
+                            more[] = {{0, 1.00005e6}};
+    struct rg_profile one[] = {{RG_PROFILE_BANDWIDTH, a, falls, 1, 0},
+                               {RG_PROFILE_BANDWIDTH, b, rises, 2, 0}};
+    /* 0.5 until 0.8, the rest and the second transfer at a fifth */
+    expect_profiled(&one[0], 1, 3, 8);
+    /* 0.1 until 0.8 at a fifth: it goes on at the full rate then */
+    expect_profiled(&one[1], 1, 1.4, 2.4);
+    /* every link twice as fast: 0.2 until 0.8, 0.4 s for the rest */
+    link_rate = 2;
+    expect_profiled(&one[1], 1, 0.9, 1.4);
+    link_rate = 0;
+    /* both: a fifth throughout */
+    expect_profiled(one, 2, 5, 10);
+    one[0].element = c; /* a link that is not on the way */
+    expect_profiled(&one[0], 1, 1, 2);
+    /* again after 0.5: 0.1 until 0.4, then each 0.5 s 0.04, 0.1 and 0.1: 0.82 at 1.9, 0.04 until
+     * 2.1, 0.1 until 2.3, and 0.04 s at the full rate, of which 2.04 are training. From 3.34 on
+     * 0.06 until 3.4, 0.78 at 4.9, 0.92 at 5.3, over at 5.38 */
+    one[0] = (struct rg_profile){RG_PROFILE_BANDWIDTH, a, twice, 3, 0.5};
+    expect_profiled(&one[0], 1, 2.04, 4.08);
+    /* units that were rounded give a link no more than it has */
+    one[0] = (struct rg_profile){RG_PROFILE_BANDWIDTH, a, more, 1, 0};
+    expect_profiled(&one[0], 1, 1, 2);
+}
+
+/* A fifth by the profile from 0.8 on, of which a window from 0.7 (1 s) to 1.1 leaves a half. */
+static void test_bandwidth_and_window(void)
+{
+    char a[] = "a";
+    struct rg_profile_point falls[] = {{0.8, 2e5}};
+    struct rg_profile profile = {RG_PROFILE_BANDWIDTH, a, falls, 1, 0};
+    const struct rg_profiles all = {&profile, 1};
+    struct rg_fault_window window = {.from_s = 0.7, .to_s = 1.1, .factor = 0.5};
+    const struct rg_faults faults = {.link = {&window, 1}};
+    profiles = &all;
+    /* 0.5 until 0.5, 0.04 until 0.7, 0.04 until 1.1, 0.42 at a fifth */
+    expect_transfers(shared_text, &faults, 3.2, 8.2);
+    profiles = NULL;
+}
+
+/* A message has the latency of the moment in which it begins, be it on its way when that changes.
+ */
+static void test_latencies(void)
+{
+    char a[] = "a", b[] = "b";
+    struct rg_profile_point far[] = {{0.2, 0.5}, {0.9, 0.25}, {2.8, 0.125}}, near[] = {{1, 0.75}};
+    const struct rg_profile both[] = {{RG_PROFILE_LATENCY, a, far, 3, 0},
+                                      {RG_PROFILE_LATENCY, b, near, 1, 0}};
+    /* 1 s and 0.5; then, at 2.8, 1 s and 0.125 + 0.75. Those who send are through with it before.
+     */
+    const struct rg_profiles all = {(struct rg_profile *)both, 2};
+    profiles = &all;
+    run_on(shared_text, two_transfers, 3, NULL, 1);
+    CU_ASSERT_DOUBLE_EQUAL(notes->dates[1], 1.5, EXACT);
+    CU_ASSERT_DOUBLE_EQUAL(notes->dates[3], 3.375, EXACT);
+    profiles = NULL;
+}
+
 /* ---- jitter ---- */
 
 static int draws(struct rg_world *w, void *arg)
@@ -363,6 +443,9 @@ int main(int argc, char **argv)
         {"slow nodes and crowded cores", test_slow_and_crowded},
         {"many windows", test_many_windows},
         {"slow links, flows under way", test_link},
+        {"bandwidths over time", test_bandwidths},
+        {"a window on top", test_bandwidth_and_window},
+        {"latencies over time", test_latencies},
         {"jitter", test_jitter},
         {"windows still to come", test_windows_to_come},
     };
