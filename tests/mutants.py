@@ -330,6 +330,8 @@ MUTANTS = [
            "both / bus_of(board)", "both / 2 / bus_of(board)", "test_board$"),
     Mutant("looks-at-more-nodes-than-asked", "survey.c",
            "link_rate, nodes, nodes)", "link_rate, nodes, INT_MAX)", "test_platform_kinds"),
+    Mutant("first-of-a-date-alone", "sharing.c", "f->rate == 0 || now - f->date <= RG_SAME_DATE * now",
+           "f->rate == 0", "test_calendar"),
     Mutant("profiles-once", "profiles.c", "        p->begun_s += p->profile->period_s;\n", "        p->begun_s = INFINITY;\n",
            "test_sim_faults"),
     Mutant("profiles-without-factor", "calendar_engine.c", "g->link_rate * g->slow.own[i]", "g->slow.own[i]",

@@ -37,11 +37,16 @@ static void note_change(struct rg_sharing *s, struct rg_shared_link *link)
     add_link(&s->changed, link);
 }
 
+/* Of the changes of one date the last counts, from the first on: the flow that happened to begin
+ * before others of its date would else have its link for itself until the last of them, and come in
+ * by as much sooner, and sooner still the next time. */
 static void set_rate(struct rg_sharing *s, struct rg_shared_flow *f, double rate)
 {
-    double now = f->rate > 0 ? s->calendar->now : f->date;
+    double now = s->calendar->now;
     if (rate == f->rate)
         return;
+    if (f->rate == 0 || now - f->date <= RG_SAME_DATE * now)
+        now = f->date;
     f->remaining -= f->rate * (now - f->date);
     f->date = now;
     f->rate = rate;

@@ -44,7 +44,7 @@ def differences(one, other, scale, where=""):
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for place, pair in enumerate(zip(one, other)):
             yield from differences(*pair, scale, f"{where}[{place}]")
-    elif isinstance(one, float) and isinstance(other, float):
+    elif float in (type(one), type(other)) and type(one) in (int, float) and type(other) in (int, float):
         against = scale[0] if where.endswith(DATES) else scale[1] if "_J" in where else 0
         if not math.isclose(one, other, rel_tol=EXACT, abs_tol=EXACT * against):
             yield f"{where}: {one!r}, {other!r}"

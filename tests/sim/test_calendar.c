@@ -241,6 +241,24 @@ static void test_one_link(void)
     CU_ASSERT_DOUBLE_EQUAL(f[2].over_s, 12, 1e-12);
 }
 
+/* Of three flows that begin at one date, or 1e-11 s after it, none has the link for itself for that
+ * long: the first two end when they would without that, the third no later than as much after. */
+static void test_one_date(void)
+{
+    struct rg_shared_link link = {.bandwidth = 100};
+    struct flow f[3];
+    begin_sharing();
+    flow_until(20);
+    begin_flow(&f[0], 100, &link, NULL, NULL);
+    begin_flow(&f[1], 100, &link, NULL, NULL);
+    calendar.now = 20 + 1e-11;
+    begin_flow(&f[2], 100, &link, NULL, NULL);
+    flow_until(30);
+    CU_ASSERT_DOUBLE_EQUAL(f[0].over_s, 23, 5e-14);
+    CU_ASSERT_DOUBLE_EQUAL(f[1].over_s, 23, 5e-14);
+    CU_ASSERT_DOUBLE_EQUAL(f[2].over_s - 23, 0.5e-11, 0.5e-11 + 5e-14);
+}
+
 /* A trunk that is full with three flows, of which each has a link of its own, and is not with two:
  * these must go on by themselves. */
 static void test_trunk(void)
@@ -367,6 +385,7 @@ int main(int argc, char **argv)
         {"cores", test_cores},
         {"cores that are slow for a while", test_slow_cores},
         {"one link", test_one_link},
+        {"flows of one date", test_one_date},
         {"a trunk that is full at times", test_trunk},
         {"links of which all may have all", test_all_may_have_it},
         {"links that change", test_changes},
