@@ -120,7 +120,7 @@ double rg_board_busy_s(const struct rg_board *board, struct rg_load sent, struct
     return fmax(seconds, both / bus_of(board));
 }
 
-static struct rg_load alike(uint64_t messages, uint64_t payload)
+struct rg_load rg_load_alike(uint64_t messages, uint64_t payload)
 {
     uint64_t each = messages ? payload / messages : 0;
     return (struct rg_load){messages, payload, messages * rg_tls_bytes(each)};
@@ -128,7 +128,7 @@ static struct rg_load alike(uint64_t messages, uint64_t payload)
 
 double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint64_t payload)
 {
-    return rg_board_load_bytes(board, alike(messages, payload));
+    return rg_board_load_bytes(board, rg_load_alike(messages, payload));
 }
 
 double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
@@ -138,12 +138,12 @@ double rg_board_wire_s(const struct rg_board *board, uint64_t messages, uint64_t
 
 double rg_board_port_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
 {
-    return rg_board_load_s(board, alike(messages, payload));
+    return rg_board_load_s(board, rg_load_alike(messages, payload));
 }
 
 double rg_board_both_ways_s(const struct rg_board *board, uint64_t messages, uint64_t payload)
 {
-    struct rg_load load = alike(messages, payload);
+    struct rg_load load = rg_load_alike(messages, payload);
     return rg_board_busy_s(board, load, load);
 }
 

@@ -92,6 +92,8 @@ double rg_board_received_s(const struct rg_board *board, struct rg_load load);
 /* Busy time of its port: the larger of its two directions, or both where one bus carries them. */
 double rg_board_busy_s(const struct rg_board *board, struct rg_load sent, struct rg_load received);
 
+/* Messages of one size, alone: a key adds to them what it adds to each. */
+struct rg_load rg_load_alike(uint64_t messages, uint64_t payload);
 /* Bytes on the wire of `messages` messages of one size, with `payload` bytes in all. */
 double rg_board_wire_bytes(const struct rg_board *board, uint64_t messages, uint64_t payload);
 /* Time that they take the wire alone. */

@@ -25,6 +25,10 @@ static void print_param(const struct rg_param *param, FILE *stream)
         snprintf(allowed, sizeof allowed, "%s or N,N,...", param->choices);
     bool word =
         (param->type == RG_PARAM_LIST && !param->choices) || strcmp(param->fallback, "auto") == 0;
+    if (param->type == RG_PARAM_WORDS) {
+        size_t used = strlen(allowed);
+        snprintf(allowed + used, sizeof allowed - used, ", one or several, or %s", param->fallback);
+    }
     const char *more = param->type == RG_PARAM_COUNT ? param->choices : NULL;
     fprintf(stream, "      %s=\"%s\"  (%s%s%s%s%s)\n", param->name, param->fallback, allowed,
             word ? " or " : "", word ? param->fallback : "", more ? "|" : "", more ? more : "");

@@ -114,9 +114,8 @@ static void from_bytes(size_t count, const void *from, float *to, bool add)
 
 /* ---- the largest ---- */
 
-/* Of magnitudes, which are in the order of their bits: the one that `wanted` - *more are above, and
- * *more of its like are wanted, too. Digit by digit from the highest, in four passes. */
-static uint32_t threshold(size_t count, const float *values, size_t wanted, size_t *more)
+/* Digit by digit from the highest, in four passes. */
+uint32_t rg_magnitude_among(size_t count, const float *values, size_t wanted, size_t *more)
 {
     uint32_t found = 0, mask = 0;
     for (int shift = 24; shift >= 0; shift -= 8) {
@@ -138,7 +137,7 @@ static uint32_t threshold(size_t count, const float *values, size_t wanted, size
 static void to_places(struct rg_codec codec, size_t count, float *rest, void *to)
 {
     size_t wanted = rg_coded_numbers(codec, count), more, said = 0;
-    uint32_t least = threshold(count, rest, wanted, &more);
+    uint32_t least = rg_magnitude_among(count, rest, wanted, &more);
     for (size_t i = 0; i < count && said < wanted; i++) {
         uint32_t bits = rg_bits_of(rest[i]) & 0x7fffffffU;
         if (bits < least || (bits == least && more == 0))
@@ -174,7 +173,7 @@ void rg_encode(struct rg_codec codec, size_t count, const float *values, float *
     RG_ASSERT(codec.kind != RG_CODE_NONE);
     if (count == 0)
         return;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; values && i < count; i++)
         rest[i] += values[i];
     if (codec.kind == RG_CODE_FLOAT16)
         to_halves(count, rest, to);

@@ -25,13 +25,17 @@ struct rg_codec {
 size_t rg_coded_numbers(struct rg_codec codec, size_t count);
 uint64_t rg_coded_bytes(struct rg_codec codec, size_t count);
 
-/* values [count], const; rest [count] in and out; to [rg_coded_bytes], aligned as a float is. dice:
- * equal ones round alike. What is not finite is not finite when it comes out, and neither is the
- * rest. */
+/* values [count], const (NULL: nothing but the rest is said); rest [count] in and out; to
+ * [rg_coded_bytes], aligned as a float is. dice: equal ones round alike. What is not finite is not
+ * finite when it comes out, and neither is the rest. */
 void rg_encode(struct rg_codec codec, size_t count, const float *values, float *rest, uint64_t dice,
                void *to);
 /* Into to [count]: added where `add` is set, else in its place. false: no encoder makes that. */
 bool rg_decode(struct rg_codec codec, size_t count, const void *from, float *to, bool add);
+
+/* Of the magnitudes of values [count], which are in the order of their bits: those of the wanted-th
+ * largest (1 <= wanted <= count). *more: how many that have these bits are among the wanted. */
+uint32_t rg_magnitude_among(size_t count, const float *values, size_t wanted, size_t *more);
 
 struct rg_cost rg_encode_cost(struct rg_codec codec, size_t count);
 struct rg_cost rg_decode_cost(struct rg_codec codec, size_t count, bool add);

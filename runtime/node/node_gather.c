@@ -94,6 +94,11 @@ static void account(const struct node *n, struct rg_run *own)
                                      .gradients = (uint64_t)seen.gradients,
                                      .updates = seen.staleness_sum,
                                      .staleness_mean = NAN};
+    own->filtered = (struct rg_run_filtered){.known = seen.filtered,
+                                             .numbers = (uint64_t)seen.numbers,
+                                             .pushed = (uint64_t)seen.said,
+                                             .bytes = (uint64_t)seen.said_bytes,
+                                             .saved_bytes = NAN};
     if (!n->options->pace)
         return;
     own->paced.known = true;

@@ -106,6 +106,9 @@ void rg_run_derive(struct rg_run *run)
     run->formula.c_s = fmax(run->formula.c_s, run->traffic.medium_s / iterations);
     struct rg_run_late *late = &run->late;
     late->staleness_mean = late->gradients > 0 ? late->updates / (double)late->gradients : NAN;
+    struct rg_run_filtered *filtered = &run->filtered;
+    filtered->saved_bytes =
+        (double)sizeof(float) * (double)filtered->numbers - (double)filtered->bytes;
     run->sample_J = run->samples > 0 ? run->energy_J.total / (double)run->samples : NAN;
 }
 

@@ -271,6 +271,27 @@ static void tell_stale(const struct rg_result *result, FILE *stream)
         putc('\n', stream);
 }
 
+/* What filters let pass; the first run of a label, where there are several. */
+static void tell_filtered(const struct rg_result *result, FILE *stream)
+{
+    int told = 0;
+    for (int i = 0; i < result->run_count; i++) {
+        const struct rg_run_filtered *filtered = &result->runs[i].filtered;
+        bool first = filtered->known && filtered->numbers > 0;
+        for (int k = 0; k < i; k++)
+            first = first && strcmp(result->runs[k].label, result->runs[i].label) != 0;
+        if (!first)
+            continue;
+        double numbers = (double)filtered->numbers;
+        fprintf(stream, "%s%s %.3g %% in %.3g %%",
+                told++ ? ", " : "\npushed of all numbers, in so many of their bytes: ",
+                result->runs[i].label, 100 * (double)filtered->pushed / numbers,
+                100 * (double)filtered->bytes / (sizeof(float) * numbers));
+    }
+    if (told)
+        putc('\n', stream);
+}
+
 static void tell_goal(const struct rg_result *result, FILE *stream)
 {
     for (int i = 0; i < result->run_count; i++)
@@ -327,6 +348,7 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
         stream);
     tell_goal(result, stream);
     tell_stale(result, stream);
+    tell_filtered(result, stream);
     if (result->run_count > MOST_BOTH)
         return;
     print_energy(result, stream);

@@ -13,8 +13,20 @@
 #include "base/check.h"
 #include "strategies/server_parts.h"
 #include <stdlib.h>
+#include <string.h>
 
-enum { CONSISTENCY, SERVERS, SHARES, STALENESS, IN_FLIGHT, OWN_WRITES };
+enum {
+    CONSISTENCY,
+    SERVERS,
+    SHARES,
+    STALENESS,
+    IN_FLIGHT,
+    OWN_WRITES,
+    FILTERS,
+    THRESHOLD,
+    SKIP,
+    KEEP
+};
 enum own { OWN_AUTO, OWN_YES, OWN_NO };
 
 static const struct rg_param params[] = {
@@ -36,6 +48,23 @@ static const struct rg_param params[] = {
                     "a worker adds its own pushes to what it reads, where they are not in it yet;\n"
                     "auto: yes with ssp, where a push moves the parameters by rate x gradient",
                     .later = true},
+    /* in the order of enum rg_filter_kind */
+    [FILTERS] = {"filters", RG_PARAM_WORDS, "none", 0, 0,
+                 "significant|random-skip|top-k|zeros|key-cache|float16|int8",
+                 "of pushes, one after the other; what they hold back is pushed later:\n"
+                 "significant: numbers of `threshold` times their parameter and more go;\n"
+                 "random-skip: each number stays with a chance of `skip`; top-k: the largest\n"
+                 "`keep` of a thousand go; zeros: what is 0 stays; key-cache: places that are\n"
+                 "those of the push before are not told again; float16, int8: fewer bytes each",
+                 .later = true},
+    [THRESHOLD] = {"threshold", RG_PARAM_REAL, "auto", 0, 1e6, NULL,
+                   "significant: of a parameter, or of 0.001 if it is smaller; 0: all numbers go;\n"
+                   "auto: 0.01",
+                   .later = true},
+    [SKIP] = {"skip", RG_PARAM_REAL, "auto", 0, 0.999, NULL,
+              "random-skip: chance of a number to stay; 0: all go; auto: 0.5", .later = true},
+    [KEEP] = {"keep", RG_PARAM_COUNT, "auto", 1, 1000, NULL,
+              "top-k: numbers of a thousand that go; 1000: all; auto: 10", .later = true},
     {0}};
 
 /* ---- checking ---- */
@@ -120,6 +149,87 @@ static int check_own_writes(struct rg_job *job, struct rg_server_plan *plan, str
     return 0;
 }
 
+/* Its name, `*length` letters of it. */
+static const char *filter_word(enum rg_filter_kind kind, int *length)
+{
+    const char *word = params[FILTERS].choices;
+    for (int i = 0; i < (int)kind; i++)
+        word = strchr(word, '|') + 1;
+    *length = (int)strcspn(word, "|");
+    return word;
+}
+
+/* A number that only that filter has is given without it. */
+static int check_of_filter(const struct rg_job *job, int param, enum rg_filter_kind kind,
+                           const struct rg_filters *filters, struct rg_error *e)
+{
+    const struct rg_value *value = &job->values[param];
+    if (value->automatic || job->settled)
+        return 0;
+    for (int i = 0; i < filters->count; i++)
+        if (filters->kind[i] == kind)
+            return 0;
+    int length;
+    const char *word = filter_word(kind, &length);
+    return rg_fail(e, RG_ERR_INVALID, "%s=\"%s\" is for filters=\"%.*s\"", params[param].name,
+                   value->text, length, word);
+}
+
+/* Those that choose numbers come before those that say how they are told. */
+static int check_order(const struct rg_filters *filters, struct rg_error *e)
+{
+    bool chooses = false;
+    for (int i = 0; i < filters->count; i++) {
+        enum rg_filter_kind kind = filters->kind[i];
+        int length;
+        const char *word = filter_word(kind, &length);
+        if (i > 0 && kind <= RG_FILTER_ZEROS && filters->kind[i - 1] > RG_FILTER_ZEROS)
+            return rg_fail(e, RG_ERR_INVALID,
+                           "filters: %.*s chooses numbers: it stands before key-cache, float16 and "
+                           "int8, which say how they are told",
+                           length, word);
+        for (int k = 0; k < i; k++)
+            if (kind >= RG_FILTER_FLOAT16 && filters->kind[k] >= RG_FILTER_FLOAT16)
+                return rg_fail(e, RG_ERR_INVALID, "filters: float16 or int8 is allowed, not both");
+        if (kind == RG_FILTER_KEYS && !chooses)
+            return rg_fail(e, RG_ERR_INVALID,
+                           "filters: key-cache is for those that choose numbers: significant, "
+                           "random-skip, top-k and zeros; without, all places are told");
+        chooses = chooses || kind <= RG_FILTER_ZEROS;
+    }
+    return 0;
+}
+
+static int check_filters(struct rg_job *job, struct rg_filters *filters, struct rg_error *e)
+{
+    const struct rg_value *list = &job->values[FILTERS];
+    struct rg_value *threshold = &job->values[THRESHOLD], *skip = &job->values[SKIP];
+    struct rg_value *keep = &job->values[KEEP];
+    filters->count = (int)list->number;
+    for (int i = 0; i < filters->count; i++)
+        filters->kind[i] = (enum rg_filter_kind)list->list[i];
+    int err = check_order(filters, e);
+    if (err == 0)
+        err = check_of_filter(job, THRESHOLD, RG_FILTER_SIGNIFICANT, filters, e);
+    if (err == 0)
+        err = check_of_filter(job, SKIP, RG_FILTER_SKIP, filters, e);
+    if (err == 0)
+        err = check_of_filter(job, KEEP, RG_FILTER_TOP, filters, e);
+    for (int i = 0; i < filters->count; i++) {
+        if (filters->kind[i] == RG_FILTER_SIGNIFICANT && threshold->automatic)
+            threshold->real = 0.01;
+        if (filters->kind[i] == RG_FILTER_SKIP && skip->automatic)
+            skip->real = 0.5;
+        if (filters->kind[i] == RG_FILTER_TOP && keep->automatic)
+            keep->number = 10;
+    }
+    filters->threshold = threshold->real;
+    filters->skip = skip->real;
+    filters->keep = (int)keep->number;
+    rg_filters_resolve(filters);
+    return err;
+}
+
 static int check(struct rg_job *job, struct rg_error *e)
 {
     int servers = (int)job->values[SERVERS].number;
@@ -134,6 +244,8 @@ static int check(struct rg_job *job, struct rg_error *e)
         err = check_in_flight(job, &plan, e);
     if (err == 0)
         err = check_own_writes(job, &plan, e);
+    if (err == 0)
+        err = check_filters(job, &plan.filters, e);
     struct rg_server_plan *kept = err ? NULL : malloc(sizeof *kept);
     if (err == 0 && !kept)
         err = rg_fail(e, RG_ERR_NOMEM, "out of memory");
@@ -218,6 +330,8 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
             ? open_server(node, initial)
             : rg_replica_open(&node->replica, w, job,
                               rg_job_share(job, plan->workers, w->rank - plan->servers), NULL);
+    if (result == 0)
+        result = rg_server_filters_open(node);
     return result ? result : kind_of(node)->open(node);
 }
 
@@ -264,6 +378,7 @@ static void close_node(void *state)
     struct rg_server_node *node = state;
     if (node->part)
         kind_of(node)->close(node);
+    rg_server_filters_close(node);
     rg_update_close(&node->update);
     rg_replica_close(&node->replica);
     free(node);

@@ -26,8 +26,9 @@ static int open_server(struct rg_server_node *node)
         return RG_ERR_NOMEM;
     server->order = calloc((size_t)node->plan->workers, sizeof *server->order);
     server->gradient = rg_mem_floats(mem, node->shard.count);
-    server->pushed[0] = rg_mem_floats(mem, node->shard.count);
-    server->pushed[1] = rg_mem_floats(mem, node->shard.count);
+    uint64_t bytes = rg_server_push_bytes(node->job, node->w->rank);
+    server->pushed[0] = rg_mem_alloc(mem, bytes, 0);
+    server->pushed[1] = rg_mem_alloc(mem, bytes, 0);
     if (!server->order || !server->gradient || !server->pushed[0] || !server->pushed[1])
         return RG_ERR_NOMEM;
     rg_server_order(node->plan, node->w->rank, server->order);
@@ -43,26 +44,33 @@ static void close_server(struct rg_server_node *node)
     free(server);
 }
 
-/* The push of the worker served as number `turn` is received: the first straight into the gradient,
- * the others, two at a time, into buffers of their own. */
+/* The push of the worker served as number `turn` is received: the first, where no filter has
+ * changed it, straight into the gradient, the others, two at a time, into buffers of their own. */
+static bool is_gradient(const struct rg_server_node *node, int turn)
+{
+    return turn == 0 && !rg_server_filtered(node->plan);
+}
+
 static int post_push(struct rg_server_node *node, int turn)
 {
     struct server *server = node->part;
     if (turn >= node->plan->workers)
         return 0;
-    float *to = turn == 0 ? server->gradient : server->pushed[turn % 2];
-    return rg_recv(node->w, server->order[turn], RG_TAG_PUSH, to, node->shard.count * sizeof *to,
-                   &server->in[turn % 2]);
+    float *to = is_gradient(node, turn) ? server->gradient : server->pushed[turn % 2];
+    return rg_server_expect(node, server->order[turn] - node->plan->servers, to,
+                            &server->in[turn % 2]);
 }
 
 static int take_push(struct rg_server_node *node, int turn)
 {
     struct server *server = node->part;
-    if (server->in[turn % 2].status)
-        return server->in[turn % 2].status;
-    int result = turn == 0 ? 0
-                           : rg_add(node->w, server->gradient, server->pushed[turn % 2],
-                                    node->shard.count, turn);
+    const struct rg_request *in = &server->in[turn % 2];
+    if (in->status)
+        return in->status;
+    int result = is_gradient(node, turn)
+                     ? 0
+                     : rg_server_take(node, server->order[turn] - node->plan->servers, in,
+                                      server->gradient, turn > 0, turn);
     return result ? result : post_push(node, turn + 2);
 }
 
@@ -175,11 +183,8 @@ static int work(struct rg_server_node *node, int64_t i, bool more)
         result = rg_replica_backward(&node->replica, false, -1);
     if (result == 0 && more)
         result = post_pulls(node);
-    for (int j = 0; j < node->plan->servers && result == 0; j++) {
-        struct rg_shard shard = rg_server_shard(node->job, j);
-        result = rg_send_floats(node->w, j, RG_TAG_PUSH, node->replica.gradient + shard.first,
-                                shard.count, &worker->pushes[j]);
-    }
+    if (result == 0)
+        result = rg_server_push(node, i, node->replica.gradient, worker->pushes);
     if (result == 0)
         result = wait_servers(node, worker->pushes);
     return result ? result : rg_iteration(node->w, i);

@@ -14,12 +14,20 @@ double rg_server_pull_s(const struct rg_job *job, int server, int worker)
                              job->boards[rg_server_plan(job)->servers + worker], bytes);
 }
 
-/* All shards in one direction of a worker's port. */
-double rg_server_worker_port_s(const struct rg_job *job, int worker)
+double rg_server_pulls_port_s(const struct rg_job *job, int worker)
 {
     return rg_board_port_s(job->boards[rg_server_plan(job)->servers + worker],
                            (uint64_t)rg_server_plan(job)->servers,
                            sizeof(float) * (uint64_t)job->network->parameters);
+}
+
+double rg_server_pushes_port_s(const struct rg_job *job, int worker)
+{
+    uint64_t bytes = 0;
+    for (int j = 0; j < rg_server_plan(job)->servers; j++)
+        bytes += rg_server_push_bytes(job, j);
+    return rg_board_port_s(job->boards[rg_server_plan(job)->servers + worker],
+                           (uint64_t)rg_server_plan(job)->servers, bytes);
 }
 
 /* When each worker has its parameters (pulls go out one after the other). Returns the last date. */
@@ -57,7 +65,7 @@ static void open_pushes(struct pushes *p, const struct rg_job *job, int server, 
                         const double *ready)
 {
     const struct rg_board *to = p->server = job->boards[server];
-    uint64_t bytes = sizeof(float) * (uint64_t)rg_server_shard(job, server).count;
+    uint64_t bytes = rg_server_push_bytes(job, server);
     bool waits = bytes > RG_EAGER_LIMIT;
     p->count = rg_server_plan(job)->workers;
     p->posted = waits ? RG_MIN(2, p->count) : p->count;
@@ -138,7 +146,8 @@ static void pass(struct pushes *p)
 static double served_s(const struct rg_job *job, int server, const int *order, const double *ready)
 {
     size_t count = rg_server_shard(job, server).count;
-    double add = rg_add_s(job->boards[server], job->threads, count), added = 0;
+    double first = rg_server_take_s(job, server, true), add = rg_server_take_s(job, server, false);
+    double added = 0;
     struct pushes p = {.push = calloc((size_t)rg_server_plan(job)->workers, sizeof *p.push)};
     RG_ASSERT(p.push);
     open_pushes(&p, job, server, order, ready);
@@ -148,7 +157,7 @@ static double served_s(const struct rg_job *job, int server, const int *order, c
             pass(&p);
             continue;
         }
-        added = fmax(added, push->arrived) + (p.taken++ > 0 ? add : 0);
+        added = fmax(added, push->arrived) + (p.taken++ > 0 ? add : first);
         if (p.posted < p.count) {
             int worker = order[p.posted];
             p.push[p.posted++].start =
@@ -175,9 +184,9 @@ struct rg_server_dates rg_server_in_step_dates(const struct rg_job *job, const d
         pulled = fmax(pulled, add_pulls(job, j, order, ready));
     }
     for (int i = 0; i < k; i++) {
-        ready[i] = fmax(ready[i], rg_server_worker_port_s(job, i)) + compute[i];
+        ready[i] = fmax(ready[i], rg_server_pulls_port_s(job, i)) + compute[i];
         pushing = fmin(pushing, ready[i]);
-        pushed = fmax(pushed, ready[i] + rg_server_worker_port_s(job, i));
+        pushed = fmax(pushed, ready[i] + rg_server_pushes_port_s(job, i));
     }
     for (int j = 0; j < m; j++) {
         rg_server_order(rg_server_plan(job), j, order);

@@ -2,6 +2,7 @@
 #ifndef RG_STRATEGIES_SERVER_PARTS_H
 #define RG_STRATEGIES_SERVER_PARTS_H
 
+#include "collectives/filter.h"
 #include "strategies/replica.h"
 #include "strategies/shares.h"
 
@@ -18,6 +19,7 @@ struct rg_server_plan {
     bool in_step;    /* nobody ever is, and an update has the gradients of all: as with bsp */
     int in_flight;   /* clocks that a worker has asked parameters for and not pushed yet */
     bool own_writes; /* it adds its own pushes to what it reads, where they are not in it yet */
+    struct rg_filters filters; /* of pushes */
 };
 
 static inline const struct rg_server_plan *rg_server_plan(const struct rg_job *job)
@@ -40,10 +42,29 @@ int rg_server_pulled(const struct rg_server_plan *plan);    /* vectors of parame
 int rg_server_gradients(const struct rg_server_plan *plan); /* of gradients */
 /* Out of step, clocks whose pushes a server sums apart from one another; async: none. */
 int64_t rg_server_clocks(const struct rg_server_plan *plan);
-/* A server's vectors beside its parameters: what it sends, sums by clock, and pushes as they come
+/* A server's vectors beside its parameters: what it sends, sums by clock; and pushes as they come
  * in. */
 int64_t rg_server_vectors(const struct rg_server_plan *plan);
+int64_t rg_server_messages(const struct rg_server_plan *plan);
 struct rg_cost rg_server_copy_cost(size_t count);
+
+/* ---- pushes, with or without filters (server_filter.c) ---- */
+
+static inline bool rg_server_filtered(const struct rg_server_plan *plan)
+{
+    return plan->filters.count > 0;
+}
+
+/* Of a push to that server, at most: bytes, and numbers that it says. */
+uint64_t rg_server_push_bytes(const struct rg_job *job, int server);
+size_t rg_server_push_numbers(const struct rg_job *job, int server);
+/* Counted bytes of what filters need beside a worker's gradients, and a server's messages. */
+uint64_t rg_server_out_memory(const struct rg_job *job);
+uint64_t rg_server_in_memory(const struct rg_job *job, int server);
+/* Seconds that a worker's filters take for a push to that server; and that a server takes for a
+ * push, the first of a sum or any other. */
+double rg_server_say_s(const struct rg_job *job, int server, const struct rg_board *board);
+double rg_server_take_s(const struct rg_job *job, int server, bool first);
 
 /* ---- closed forms (server_predict.c) ---- */
 
@@ -51,10 +72,11 @@ uint64_t rg_server_memory(const struct rg_job *job, int rank);
 void rg_server_predict(const struct rg_job *job, struct rg_prediction *p);
 void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg);
 
-/* A shard from a server to a worker; all shards in one direction of a worker's port
+/* A shard from a server to a worker; all shards through a worker's port, and all its pushes
  * (server_dates.c). */
 double rg_server_pull_s(const struct rg_job *job, int server, int worker);
-double rg_server_worker_port_s(const struct rg_job *job, int worker);
+double rg_server_pulls_port_s(const struct rg_job *job, int worker);
+double rg_server_pushes_port_s(const struct rg_job *job, int worker);
 /* In step: seconds of an iteration, and of the time in which pulls and pushes are both on their
  * way; compute [workers]: seconds of each. */
 struct rg_server_dates {
@@ -74,6 +96,9 @@ struct rg_server_node {
     struct rg_update update;
     struct rg_observation seen;
     struct rg_replica replica; /* of a worker */
+    struct rg_filter_out *out; /* [servers] of a worker with filters; NULL: none */
+    void **messages;           /* [gradients][servers] what leaves of it */
+    struct rg_filter_in *in;   /* [workers] of a server with filters */
     void *part;                /* of its kind, below */
 };
 
@@ -84,6 +109,19 @@ static inline bool rg_is_server(const struct rg_server_node *node)
 
 /* The samples of a worker's clock through its network: forward, then its loss. */
 int rg_server_forward(struct rg_server_node *node, int64_t clock);
+
+int rg_server_filters_open(struct rg_server_node *node);
+void rg_server_filters_close(struct rg_server_node *node);
+/* A worker's gradient of a clock starts on its way to all servers; with filters it becomes what
+ * they hear of it. requests [servers]. */
+int rg_server_push(struct rg_server_node *node, int64_t clock, float *gradient,
+                   struct rg_request *requests);
+/* A server's receive of a worker's push to [rg_server_push_bytes]. */
+int rg_server_expect(struct rg_server_node *node, int worker, void *to, struct rg_request *request);
+/* The push of a worker that has come (in->buffer) is added to `to`, or with filters where `add` is
+ * not set, takes its place. */
+int rg_server_take(struct rg_server_node *node, int worker, const struct rg_request *in, float *to,
+                   bool add, int unit);
 
 /* A kind of node: one that serves, or one that works, in step or out of it. */
 struct rg_server_kind {

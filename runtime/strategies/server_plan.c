@@ -34,9 +34,18 @@ int64_t rg_server_clocks(const struct rg_server_plan *plan)
     return plan->consistency == RG_ASYNC ? 0 : plan->ahead + 1;
 }
 
+/* Of an asynchronous one with filters: what a push says. */
 int64_t rg_server_vectors(const struct rg_server_plan *plan)
 {
-    return plan->in_step ? 3 : 1 + rg_server_clocks(plan) + plan->workers;
+    if (plan->in_step)
+        return 1;
+    bool heard = plan->consistency == RG_ASYNC && rg_server_filtered(plan);
+    return 1 + rg_server_clocks(plan) + heard;
+}
+
+int64_t rg_server_messages(const struct rg_server_plan *plan)
+{
+    return plan->in_step ? 2 : plan->workers;
 }
 
 int rg_server_pulled(const struct rg_server_plan *plan)

@@ -30,32 +30,46 @@ uint64_t rg_server_memory(const struct rg_job *job, int rank)
     const struct rg_server_plan *plan = rg_server_plan(job);
     if (rank < plan->servers) {
         uint64_t count = rg_server_shard(job, rank).count;
+        uint64_t messages =
+            rg_size_times((uint64_t)rg_server_messages(plan), rg_server_push_bytes(job, rank));
+        uint64_t vectors =
+            rg_size_times((1 + (uint64_t)rg_server_vectors(plan)) * sizeof(float), count);
         return rg_size_plus(
-            rg_size_times((1 + (uint64_t)rg_server_vectors(plan)) * sizeof(float), count),
-            rg_update_memory(job, count));
+            rg_size_plus(vectors, messages),
+            rg_size_plus(rg_server_in_memory(job, rank), rg_update_memory(job, count)));
     }
     uint64_t more = (uint64_t)(rg_server_pulled(plan) + rg_server_gradients(plan) - 2);
-    return rg_size_plus(
-        rg_replica_memory(job, rg_job_share(job, plan->workers, rank - plan->servers)),
-        rg_size_times(more * sizeof(float), job->network->parameters));
+    int share = rg_job_share(job, plan->workers, rank - plan->servers);
+    return rg_size_plus(rg_size_plus(rg_replica_memory(job, share), rg_server_out_memory(job)),
+                        rg_size_times(more * sizeof(float), job->network->parameters));
 }
 
-/* Of a pair each way, in an iteration: a shard, out of step with a small message before it. */
-static struct rg_load load_of(const struct rg_job *job, int server)
+/* Of a pair in an iteration: what is asked for or pushed, out of step with a small message before
+ * it. */
+static struct rg_load with_small(const struct rg_job *job, uint64_t bytes)
 {
-    uint64_t bytes = sizeof(float) * (uint64_t)rg_server_shard(job, server).count;
     return in_step(job) ? (struct rg_load){.messages = 1, .payload = bytes}
                         : (struct rg_load){.messages = 2, .payload = bytes + SMALL};
+}
+
+static struct rg_load pull_of(const struct rg_job *job, int server)
+{
+    return with_small(job, sizeof(float) * (uint64_t)rg_server_shard(job, server).count);
+}
+
+static struct rg_load push_of(const struct rg_job *job, int server)
+{
+    return with_small(job, rg_server_push_bytes(job, server));
 }
 
 void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
 {
     int m = rg_server_plan(job)->servers;
     for (int j = 0; j < m; j++) {
-        struct rg_load load = load_of(job, j);
+        struct rg_load pull = pull_of(job, j), push = push_of(job, j);
         for (int rank = m; rank < job->nodes; rank++) {
-            flow(arg, &(struct rg_traffic){j, rank, load.messages, load.payload});
-            flow(arg, &(struct rg_traffic){rank, j, load.messages, load.payload});
+            flow(arg, &(struct rg_traffic){j, rank, pull.messages, pull.payload});
+            flow(arg, &(struct rg_traffic){rank, j, push.messages, push.payload});
         }
     }
 }
@@ -69,11 +83,6 @@ static double copy_s(const struct rg_job *job, int server)
     return rg_board_seconds(server_board(job, server), &work, job->threads);
 }
 
-static double add_s(const struct rg_job *job, int server)
-{
-    return rg_add_s(server_board(job, server), job->threads, rg_server_shard(job, server).count);
-}
-
 static double update_s(const struct rg_job *job, int server)
 {
     return rg_update_s(job, server_board(job, server), rg_server_shard(job, server).count);
@@ -85,8 +94,11 @@ static double server_s(const struct rg_job *job, int server)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
     if (plan->consistency == RG_ASYNC && !in_step(job))
-        return plan->workers * (update_s(job, server) + copy_s(job, server));
-    double seconds = (plan->workers - 1) * add_s(job, server) + update_s(job, server);
+        return plan->workers *
+               (update_s(job, server) + copy_s(job, server) + rg_server_take_s(job, server, true));
+    double seconds = rg_server_take_s(job, server, true) +
+                     (plan->workers - 1) * rg_server_take_s(job, server, false) +
+                     update_s(job, server);
     return in_step(job) ? seconds : seconds + copy_s(job, server);
 }
 
@@ -97,6 +109,8 @@ static double worker_s(const struct rg_job *job, int worker)
     double seconds = rg_replica_forward_s(job, board, n);
     for (int l = 0; l < job->network->layer_count; l++)
         seconds += rg_replica_backward_s(job, board, n, l);
+    for (int j = 0; j < rg_server_plan(job)->servers; j++)
+        seconds += rg_server_say_s(job, j, board);
     return seconds;
 }
 
@@ -123,8 +137,8 @@ static double *workers_s(const struct rg_job *job)
 
 static double push_s(const struct rg_job *job, int server, int worker)
 {
-    uint64_t bytes = sizeof(float) * rg_server_shard(job, server).count;
-    return rg_board_hop_to_s(worker_board(job, worker), server_board(job, server), bytes);
+    return rg_board_hop_to_s(worker_board(job, worker), server_board(job, server),
+                             rg_server_push_bytes(job, server));
 }
 
 /* All answers of a clock, one after the other. A copy is made while the port has nothing to do: of
@@ -150,12 +164,12 @@ static double round_s(const struct rg_job *job, int worker, double compute)
         const struct rg_board *s = server_board(job, j), *w = worker_board(job, worker);
         bool async = rg_server_plan(job)->consistency == RG_ASYNC;
         bool alone = rg_server_plan(job)->workers == 1;
-        double taken = update_s(job, j) + copy_s(job, j) + (async || alone ? 0 : add_s(job, j));
+        double taken = update_s(job, j) + copy_s(job, j) + rg_server_take_s(job, j, async || alone);
         there = fmax(there, rg_board_send_s(s, w, SMALL) + rg_server_pull_s(job, j, worker));
         back = fmax(back, push_s(job, j, worker) + fmax(taken, rg_board_send_s(w, s, SMALL)));
     }
-    return fmax(there, rg_server_worker_port_s(job, worker)) + compute +
-           fmax(back, rg_server_worker_port_s(job, worker));
+    return fmax(there, rg_server_pulls_port_s(job, worker)) + compute +
+           fmax(back, rg_server_pushes_port_s(job, worker));
 }
 
 /* The pace of whatever is busy all the time: a port, a server, a worker, or the way there and back.
@@ -181,6 +195,14 @@ static bool alike(const struct rg_job *job)
     return true;
 }
 
+static const char *why_filtered(const struct rg_job *job)
+{
+    const struct rg_filters *filters = &rg_server_plan(job)->filters;
+    return filters->count > 0 && !filters->fixed
+               ? "filters let pass less than the most there may be"
+               : NULL;
+}
+
 static const char *why_out_of_step(const struct rg_job *job)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
@@ -190,7 +212,7 @@ static const char *why_out_of_step(const struct rg_job *job)
         return "pulls and pushes share the server's bus";
     if (!alike(job))
         return "workers of several speeds are out of step";
-    return plan->in_flight > 1 ? "a worker's clocks in flight share its port" : NULL;
+    return plan->in_flight > 1 ? "a worker's clocks in flight share its port" : why_filtered(job);
 }
 
 /* ---- all of it ---- */
@@ -207,24 +229,26 @@ static bool shares_directions(const struct rg_job *job)
 static void add_loads(const struct rg_job *job, const double *compute, struct rg_prediction *p)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
-    uint64_t k = (uint64_t)plan->workers;
-    struct rg_load all = {0};
+    uint64_t k = (uint64_t)plan->workers, messages = 0, pulled = 0, pushed = 0, numbers = 0;
     for (int j = 0; j < plan->servers; j++) {
-        struct rg_load load = load_of(job, j);
-        all.messages += load.messages;
-        all.payload += load.payload;
+        struct rg_load pull = pull_of(job, j), push = push_of(job, j);
+        messages += pull.messages;
+        pulled += pull.payload;
+        pushed += push.payload;
+        numbers += rg_server_shard(job, j).count + rg_server_push_numbers(job, j);
         p->T_A_s = fmax(p->T_A_s, server_s(job, j));
-        p->c_s = fmax(p->c_s, rg_board_both_ways_s(server_board(job, j), k * load.messages,
-                                                   k * load.payload));
+        p->c_s = fmax(p->c_s, rg_board_busy_s(server_board(job, j),
+                                              rg_load_alike(k * pull.messages, k * pull.payload),
+                                              rg_load_alike(k * push.messages, k * push.payload)));
     }
     for (int i = 0; i < plan->workers; i++) {
         p->T_A_s = fmax(p->T_A_s, compute[i]);
-        p->c_s =
-            fmax(p->c_s, rg_board_both_ways_s(worker_board(job, i), all.messages, all.payload));
+        p->c_s = fmax(p->c_s, rg_board_busy_s(worker_board(job, i), rg_load_alike(messages, pushed),
+                                              rg_load_alike(messages, pulled)));
     }
-    p->messages = 2 * k * all.messages;
-    p->values = 2 * k * job->network->parameters;
-    p->payload_bytes = 2 * k * all.payload;
+    p->messages = 2 * k * messages;
+    p->values = k * numbers;
+    p->payload_bytes = k * (pulled + pushed);
 }
 
 static void predict_in_step(const struct rg_job *job, const double *compute,
@@ -238,6 +262,8 @@ static void predict_in_step(const struct rg_job *job, const double *compute,
         p->holds = "several servers meet at a worker";
     else if (dates.overlap > 0.05 * dates.end && shares_directions(job))
         p->holds = "pulls and pushes slow one another";
+    else
+        p->holds = why_filtered(job);
 }
 
 void rg_server_predict(const struct rg_job *job, struct rg_prediction *p)

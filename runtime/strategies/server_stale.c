@@ -27,7 +27,7 @@ struct ask {
 struct link {
     int64_t asked, answered, done;
     struct ask *asks; /* [in_flight] */
-    float *pushed;
+    float *pushed;    /* as it came in */
     struct rg_request push_in;
 };
 
@@ -39,6 +39,7 @@ struct server {
     struct rg_request **list; /* what is waited for: the answer, asks by rank, pushes in order */
     float **sums;             /* [ahead + 1]: of the clocks under way; async: none */
     int *added;               /* [ahead + 1]: pushes in them */
+    float *heard;             /* async, with filters: what a push says */
     float *out;               /* what is sent */
     int64_t out_updates;      /* that are in it; -1: nothing is */
     int64_t version;          /* sent before it */
@@ -56,7 +57,8 @@ static int open_links(struct rg_server_node *node, struct server *server)
     for (int k = 0; k < node->plan->workers; k++) {
         struct link *link = &server->links[k];
         link->asks = calloc((size_t)node->plan->in_flight, sizeof *link->asks);
-        link->pushed = rg_mem_floats(node->w->mem, node->shard.count);
+        link->pushed =
+            rg_mem_alloc(node->w->mem, rg_server_push_bytes(node->job, node->w->rank), 0);
         server->order[k] = k;
         if (!link->asks || !link->pushed)
             return RG_ERR_NOMEM;
@@ -80,6 +82,9 @@ static int open_server(struct rg_server_node *node)
     server->out_updates = -1;
     if (!server->links || !server->order || !server->ready || !server->list || !server->sums ||
         !server->added || !server->out)
+        return RG_ERR_NOMEM;
+    bool hears = node->plan->consistency == RG_ASYNC && rg_server_filtered(node->plan);
+    if (hears && !(server->heard = rg_mem_floats(node->w->mem, node->shard.count)))
         return RG_ERR_NOMEM;
     for (size_t i = 0; i < clocks; i++)
         if (!(server->sums[i] = rg_mem_floats(node->w->mem, node->shard.count)))
@@ -130,10 +135,7 @@ static int post_push(struct rg_server_node *node, int k)
 {
     struct server *server = node->part;
     struct link *link = &server->links[k];
-    return link->done < server->end
-               ? rg_recv(node->w, node->plan->servers + k, RG_TAG_PUSH, link->pushed,
-                         node->shard.count * sizeof *link->pushed, &link->push_in)
-               : 0;
+    return link->done < server->end ? rg_server_expect(node, k, link->pushed, &link->push_in) : 0;
 }
 
 /* ---- who is next ---- */
@@ -271,17 +273,31 @@ static void note_staleness(struct rg_server_node *node, int64_t updates)
 }
 
 /* The first of a clock is its sum so far. */
-static int add_push(struct rg_server_node *node, struct link *link)
+static int add_push(struct rg_server_node *node, int k)
 {
     struct server *server = node->part;
+    struct link *link = &server->links[k];
     int64_t slot = link->done % rg_server_clocks(node->plan);
-    if (server->added[slot]++ > 0)
-        return rg_add(node->w, server->sums[slot], link->pushed, node->shard.count,
-                      (int)link->done);
+    bool first = server->added[slot]++ == 0;
+    if (!first || rg_server_filtered(node->plan))
+        return rg_server_take(node, k, &link->push_in, server->sums[slot], !first, (int)link->done);
     float *sum = link->pushed;
     link->pushed = server->sums[slot];
     server->sums[slot] = sum;
     return 0;
+}
+
+/* A push by itself is an update. */
+static int update_by(struct rg_server_node *node, int k)
+{
+    struct server *server = node->part;
+    struct link *link = &server->links[k];
+    int result = server->heard ? rg_server_take(node, k, &link->push_in, server->heard, false,
+                                                (int)link->done)
+                               : 0;
+    return result ? result
+                  : rg_update_run(&node->update, node->w, ++server->updates, node->parameters,
+                                  server->heard ? server->heard : link->pushed);
 }
 
 static int take_push(struct rg_server_node *node, int place)
@@ -294,11 +310,10 @@ static int take_push(struct rg_server_node *node, int place)
         return link->push_in.status;
     if (node->plan->consistency == RG_ASYNC) {
         note_staleness(node, server->updates - read);
-        result = rg_update_run(&node->update, node->w, ++server->updates, node->parameters,
-                               link->pushed);
+        result = update_by(node, k);
     } else {
         note_staleness(node, clock - read);
-        result = add_push(node, link);
+        result = add_push(node, k);
     }
     bool waiting =
         link->answered < link->asked && link->done <= link->answered - node->plan->in_flight;

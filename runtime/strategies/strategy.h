@@ -16,17 +16,20 @@ enum { RG_PARAMS_MAX = 32 };
 enum rg_param_type {
     RG_PARAM_COUNT,  /* an integer in [min, max] */
     RG_PARAM_CHOICE, /* one of the words in `choices`, separated by | */
-    RG_PARAM_LIST    /* integers separated by commas: "4,4,3" */
+    RG_PARAM_LIST,   /* integers separated by commas: "4,4,3" */
+    RG_PARAM_REAL,   /* a number in [min, max] */
+    RG_PARAM_WORDS   /* some of the words in `choices`, each once, in an order that may matter, with
+                      * blanks or commas between them; the fallback is none of them */
 };
 
 struct rg_param {
     const char *name;
     enum rg_param_type type;
-    const char *fallback; /* default, as it would be written; for COUNT and LIST it may be a word
-                           * ("auto", "balanced"), which then means rg_value.automatic */
-    double min, max;      /* RG_PARAM_COUNT */
-    /* RG_PARAM_CHOICE; COUNT: words beside the fallback that mean rg_value.automatic too, LIST: all
-     * words that may stand in its place; NULL: none */
+    const char *fallback; /* default, as it would be written; for COUNT, REAL and LIST it may be a
+                           * word ("auto", "balanced"), which then means rg_value.automatic */
+    double min, max;      /* RG_PARAM_COUNT, RG_PARAM_REAL */
+    /* RG_PARAM_CHOICE, RG_PARAM_WORDS; COUNT: words beside the fallback that mean
+     * rg_value.automatic too, LIST: all words that may stand in its place; NULL: none */
     const char *choices;
     const char *help; /* a line, or several */
     bool later; /* results from before it was there have none: at its default they tell nothing */
@@ -36,9 +39,10 @@ struct rg_param {
 struct rg_value {
     bool automatic;   /* a word, not a number or list; `check` then fills in the rest */
     int word;         /* LIST with several words: which */
-    long number;      /* COUNT; CHOICE: index of the word; LIST: how many */
+    long number;      /* COUNT; CHOICE: index of the word; LIST, WORDS: how many */
+    double real;      /* REAL; NAN: automatic, and left open */
     const char *text; /* as written */
-    int *list;        /* LIST; owned by the job */
+    int *list;        /* LIST; WORDS: their indices; owned by the job */
 };
 
 /* One strategy of a scenario with everything it needs. Read-only while it runs; shared by all ranks
@@ -95,6 +99,10 @@ struct rg_observation {
     bool out_of_step;     /* nodes do not wait for one another: what follows is told, too */
     int64_t gradients;    /* applied by this node */
     double staleness_sum; /* of these */
+    bool filtered;        /* gradients are sent in part, the rest later: */
+    int64_t numbers;      /* that this node had to send, */
+    int64_t said;         /* did, */
+    int64_t said_bytes;   /* and the bytes of these messages */
 };
 
 struct rg_strategy {

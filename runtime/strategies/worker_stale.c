@@ -114,17 +114,6 @@ static int wait_for_pulls(struct rg_server_node *node, int64_t clock)
     return result;
 }
 
-static int push(struct rg_server_node *node, int64_t clock)
-{
-    int result = 0;
-    for (int j = 0; j < node->plan->servers && result == 0; j++) {
-        struct rg_shard shard = rg_server_shard(node->job, j);
-        result = rg_send_floats(node->w, j, RG_TAG_PUSH, gradient_of(node, clock) + shard.first,
-                                shard.count, &pushes_of(node, clock)[j]);
-    }
-    return result;
-}
-
 /* Of the clock that had its place in the buffers, if there was one. */
 static int wait_for_pushes(struct rg_server_node *node, int64_t clock)
 {
@@ -187,7 +176,7 @@ static int work(struct rg_server_node *node, int64_t clock)
     if (result == 0)
         result = rg_replica_backward(replica, false, -1);
     if (result == 0)
-        result = push(node, clock);
+        result = rg_server_push(node, clock, replica->gradient, pushes_of(node, clock));
     return result ? result : rg_iteration(node->w, clock);
 }
 

@@ -281,7 +281,8 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
     for (int i = 0; job->strategy->params[i].name; i++) {
         const struct rg_param *param = &job->strategy->params[i];
         const struct rg_value *value = &job->values[i];
-        bool left_open = !value->automatic || value->number == 0;
+        bool left_open = !value->automatic ||
+                         (param->type == RG_PARAM_REAL ? isnan(value->real) : value->number == 0);
         if (param->later && left_open && strcmp(value->text, param->fallback) == 0)
             continue;
         char *text = rg_job_param_text(job, i);

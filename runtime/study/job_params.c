@@ -7,20 +7,22 @@
 #include "base/check.h"
 #include "scenario/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct rg_type rg_job_param_type(const struct rg_param *param)
 {
-    if (param->type == RG_PARAM_CHOICE)
+    if (param->type == RG_PARAM_CHOICE || param->type == RG_PARAM_WORDS)
         return (struct rg_type){.kind = RG_TYPE_WORD, .words = param->choices};
-    return (struct rg_type){.kind = RG_TYPE_NUMBER, .limit = {true, false, param->min, param->max}};
+    const struct rg_limit limit = {param->type != RG_PARAM_REAL, false, param->min, param->max};
+    return (struct rg_type){.kind = RG_TYPE_NUMBER, .limit = limit};
 }
 
 /* A fallback that is no number or list: "auto", "balanced". */
 static bool is_word(const struct rg_param *param)
 {
-    return param->type != RG_PARAM_CHOICE && param->fallback &&
+    return param->type != RG_PARAM_CHOICE && param->type != RG_PARAM_WORDS && param->fallback &&
            !(param->fallback[0] >= '0' && param->fallback[0] <= '9');
 }
 
@@ -68,10 +70,41 @@ static int parse_list(const struct rg_param *param, const char *text, struct rg_
     return err;
 }
 
+/* "a b" or "a,b". */
+static int parse_words(const struct rg_param *param, const char *text, struct rg_value *value,
+                       struct rg_error *why)
+{
+    const struct rg_type type = rg_job_param_type(param);
+    if (strcmp(text, param->fallback) == 0)
+        return 0;
+    char *copy = strdup(text), *rest = copy;
+    value->list = calloc(strlen(text) + 1, sizeof *value->list);
+    int err = copy && value->list ? 0 : rg_fail(why, RG_ERR_NOMEM, "out of memory");
+    while (rest && err == 0) {
+        const char *word = strsep(&rest, " ,");
+        double index = 0;
+        if (word[0] == '\0' && (rest || value->number > 0))
+            continue;
+        err = rg_type_read(&type, word, &index, why);
+        for (long i = 0; i < value->number && err == 0; i++)
+            if (value->list[i] == (int)index)
+                err = rg_fail(why, RG_ERR_INVALID, "%s stands there twice: once is allowed", word);
+        if (err == 0)
+            value->list[value->number++] = (int)index;
+    }
+    size_t used = strlen(why->text);
+    if (err == RG_ERR_INVALID)
+        snprintf(why->text + used, sizeof why->text - used, ", or %s", param->fallback);
+    free(copy);
+    return err;
+}
+
 int rg_job_parse_value(const struct rg_param *param, const char *text, struct rg_value *value,
                        struct rg_error *why)
 {
-    *value = (struct rg_value){.text = text};
+    *value = (struct rg_value){.text = text, .real = NAN};
+    if (param->type == RG_PARAM_WORDS)
+        return parse_words(param, text, value, why);
     if (is_automatic(param, text)) {
         value->automatic = true;
         return 0;
@@ -90,7 +123,10 @@ int rg_job_parse_value(const struct rg_param *param, const char *text, struct rg
     int err = rg_type_read(&type, text, &number, why);
     if (err)
         allow_word(param, why);
-    value->number = (long)number;
+    if (param->type == RG_PARAM_REAL)
+        value->real = number;
+    else
+        value->number = (long)number;
     return err;
 }
 
@@ -172,15 +208,24 @@ int rg_job_set_overlap(struct rg_job *job, const struct rg_scenario *s,
     return rg_scenario_fail(s, 0, e, "overlap=%.60s: %s", s->overlap, why.text);
 }
 
-static char *list_text(const struct rg_value *value)
+/* Of a LIST its numbers, of WORDS these. */
+static char *list_text(const struct rg_param *param, const struct rg_value *value)
 {
     char *text = NULL;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
     if (!stream)
         return NULL;
-    for (long i = 0; i < value->number; i++)
-        fprintf(stream, i ? ",%d" : "%d", value->list[i]);
+    for (long i = 0; i < value->number; i++) {
+        int length = 0;
+        const char *word = param->type == RG_PARAM_WORDS
+                               ? rg_text_word(param->choices, value->list[i], &length)
+                               : NULL;
+        if (word)
+            fprintf(stream, "%s%.*s", i ? "," : "", length, word);
+        else
+            fprintf(stream, i ? ",%d" : "%d", value->list[i]);
+    }
     if (fclose(stream) != 0) {
         free(text);
         return NULL;
@@ -194,13 +239,20 @@ char *rg_job_param_text(const struct rg_job *job, int i)
     const struct rg_value *value = &job->values[i];
     char *text = NULL;
     int length;
-    if (param->type == RG_PARAM_LIST && value->list && value->number > 0)
-        return list_text(value);
+    bool list = param->type == RG_PARAM_LIST || param->type == RG_PARAM_WORDS;
+    if (list && value->list && value->number > 0)
+        return list_text(param, value);
     if (param->type == RG_PARAM_CHOICE) {
         const char *word = rg_text_word(param->choices, (int)value->number, &length);
         return strndup(word ? word : "?", word ? (size_t)length : 1);
     }
-    if (param->type == RG_PARAM_LIST || (value->automatic && value->number < param->min))
+    bool real = param->type == RG_PARAM_REAL;
+    if (list || (real ? isnan(value->real) : value->automatic && value->number < param->min))
         return strdup(value->text); /* `check` left it open */
+    if (real) {
+        char shortest[40];
+        rg_text_shortest(value->real, shortest, sizeof shortest);
+        return strdup(shortest);
+    }
     return asprintf(&text, "%ld", value->number) < 0 ? NULL : text;
 }

@@ -35,20 +35,25 @@ static void near(const char *what, int servers, int workers, double value, doubl
     CU_ASSERT(good);
 }
 
-static void takes(int servers, int workers, double wanted)
+static void takes_with(const char *filters, int servers, int workers, double wanted)
 {
-    char line[240];
+    char line[300];
     snprintf(line, sizeof line,
              "ringsim tests/data/energy.xml --strategy server --set numerics=skip "
              "--set platform=platforms/formula-one.xml --set server.nodes=%d "
-             "--set server.servers=%d",
-             servers + workers, servers);
+             "--set server.servers=%d --set server.filters=%s",
+             servers + workers, servers, filters);
     json_t *result = command_result(line, 60), *run = result ? command_run_of(result, "server") : 0;
     CU_ASSERT_PTR_NOT_NULL_FATAL(run);
     near("predicted", servers, workers, command_number(run, "formula.predicted_iteration_s"),
          wanted);
     near("observed", servers, workers, command_number(run, "formula.observed_iteration_s"), wanted);
     json_decref(result);
+}
+
+static void takes(int servers, int workers, double wanted)
+{
+    takes_with("none", servers, workers, wanted);
 }
 
 /* More servers than workers: all servers' shards meet at a worker's port, which takes in every
@@ -80,12 +85,27 @@ static void one_server_serves_in_turn(void)
     takes(1, 2, 3 * port_s(1) + work_s(2));
 }
 
+/* The same where a push is of half as many bytes; of a byte each, with their least and span; and of
+ * one number in a hundred, with a head, and places of four bytes as the numbers have (a bit for
+ * each of all would be more). */
+static void filters_shorten_the_push(void)
+{
+    double before = 2 * port_s(1) + work_s(2), hundredth = ceil(PARAMETERS / 100);
+    takes_with("float16", 1, 2, before + (2 * PARAMETERS + HEADER) / RATE);
+    takes_with("int8", 1, 2, before + (PARAMETERS + 8 + HEADER) / RATE);
+    takes_with("top-k", 1, 2,
+               before + (8 + 8 * hundredth + HEADER) / RATE);
+    takes_with("top-k,int8", 1, 2,
+               before + (8 + 5 * hundredth + 8 + HEADER) / RATE);
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"more servers than workers", the_workers_ports_set_the_pace},
         {"as many servers as workers", as_many_servers_as_workers_keep_all_ports_busy},
         {"one server, two workers", one_server_serves_in_turn},
+        {"filters shorten the push", filters_shorten_the_push},
     };
     return suite_main("server_times", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -146,6 +146,33 @@ static void servers_out_of_step_do_the_same_everywhere(void)
         }
 }
 
+/* Filters send by the numbers, so that in step all is the same; out of it, what is counted apart
+ * from them. */
+static void compare_filtered(const struct rg_run *mem, json_t *run, const char *world, int nodes)
+{
+    char what[160];
+    snprintf(what, sizeof what, "%s, %s, %d nodes", world, mem->label, nodes);
+    if (!mem->late.known)
+        compare(mem, run, world, nodes);
+    if (mem->filtered.known && !mem->late.known) {
+        expect_same(run, "filtered.pushed", mem->filtered.pushed, what);
+        expect_same(run, "filtered.bytes", mem->filtered.bytes, what);
+    }
+    expect_same(run, "traffic.messages", mem->traffic.messages, what);
+    expect_same(run, "memory_bytes.total", mem->memory_bytes.total, what);
+    if (mem->late.known)
+        expect_same(run, "late.gradients", mem->late.gradients, what);
+}
+
+static void filters_are_the_same_everywhere(void)
+{
+    compare_worlds_by(compare_filtered, "matrix-filters.xml", 2, "nodes=2", " --set nodes=2");
+    compare_worlds_by(compare_filtered, "matrix-filters.xml", 6,
+                      "nodes=6 all.servers=3 stale.servers=2 top.servers=2",
+                      " --set nodes=6 --set all.servers=3 --set stale.servers=2 "
+                      "--set top.servers=2");
+}
+
 static void sums_are_the_same_everywhere(void)
 {
     for (size_t i = 1; i < sizeof NODES / sizeof *NODES; i += 2) {
@@ -206,6 +233,7 @@ int main(int argc, char **argv)
         {"streams that compensate delays: the same", compensated_streams_are_the_same_everywhere},
         {"servers and replicas: the same", servers_are_the_same_everywhere},
         {"servers out of step: one account", servers_out_of_step_do_the_same_everywhere},
+        {"filters are the same everywhere", filters_are_the_same_everywhere},
         {"the forms of all-reduce: the same", sums_are_the_same_everywhere},
         {"two runs of ringsim are byte-identical but for host", two_runs_are_byte_identical},
         {"skipped numerics take the same simulated time", skipped_numerics_take_the_same_time},

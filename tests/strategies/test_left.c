@@ -131,7 +131,7 @@ static void try(const struct rg_job *job, bool in_step)
 static void parameters_may_be_written_after_training(void)
 {
     static const char *const files[] = {"matrix.xml", "matrix-allreduce.xml", "matrix-servers.xml",
-                                        "matrix-stale.xml"};
+                                        "matrix-stale.xml", "matrix-filters.xml"};
     static const char *const sets[] = {"nodes=3", "nodes=5", "nodes=5 replicas.replicas=5",
                                        "nodes=5"};
     for (size_t f = 0; f < RG_COUNT(files); f++) {

@@ -11,7 +11,7 @@
 
 /* ---- two strategies ---- */
 
-enum { COUNT, AUTO, MODE, OVERLAP, CUTS };
+enum { COUNT, AUTO, MODE, OVERLAP, CUTS, PART, WORDS };
 
 static const struct rg_param params[] = {
     [COUNT] = {"count", RG_PARAM_COUNT, "2", 1, 10, NULL, "a number"},
@@ -19,6 +19,8 @@ static const struct rg_param params[] = {
     [MODE] = {"mode", RG_PARAM_CHOICE, "fast", 0, 0, "slow|fast", "a word"},
     [OVERLAP] = {"overlap", RG_PARAM_CHOICE, "yes", 0, 0, "yes|no", "a word"},
     [CUTS] = {"cuts", RG_PARAM_LIST, "balanced", 0, 0, NULL, "a list"},
+    [PART] = {"part", RG_PARAM_REAL, "auto", 0, 0.5, NULL, "a number with a fraction"},
+    [WORDS] = {"words", RG_PARAM_WORDS, "none", 0, 0, "one|two|three", "some words"},
     {0}};
 
 static const struct rg_param none[] = {{0}};
@@ -201,17 +203,17 @@ static void test_sets(void)
 
 static void test_describe(void)
 {
-    static const char *const values[] = {"2", "7", "slow", "yes", "4,4,3"};
+    static const char *const values[] = {"2", "7", "slow", "yes", "4,4,3", "0.125", "three,one"};
     struct rg_study study;
     struct rg_run run;
-    open_good(NULL, NULL, NULL, &study);
+    open_good("a.part=1.25e-1", "a.words=three one", NULL, &study);
     rg_run_init(&run);
     rg_job_describe(&study.jobs[0], &run);
     CU_ASSERT_STRING_EQUAL(run.label, "a");
     CU_ASSERT_STRING_EQUAL(run.kind, "toy_ring");
     CU_ASSERT_EQUAL(run.nodes, 3);
     CU_ASSERT_TRUE(run.numerics);
-    CU_ASSERT_EQUAL_FATAL(run.param_count, 5);
+    CU_ASSERT_EQUAL_FATAL(run.param_count, 7);
     for (int i = 0; i < run.param_count; i++) {
         CU_ASSERT_STRING_EQUAL(run.params[i].name, params[i].name);
         CU_ASSERT_STRING_EQUAL(run.params[i].value, values[i]);
