@@ -54,6 +54,8 @@ int rg_array_bytes(struct rg_array_file *file, void *buffer, size_t bytes, const
 /* The functions of a kind; see struct rg_data_kind. */
 int rg_array_probe(const struct rg_array_format *format, const struct rg_data_spec *spec,
                    struct rg_dataset *data, struct rg_error *e);
+int rg_array_labels(const struct rg_data_spec *spec, const struct rg_dataset *data,
+                    uint8_t *labels);
 int rg_array_fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
 void rg_array_close(void *source);
 

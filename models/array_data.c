@@ -479,6 +479,16 @@ int rg_array_probe(const struct rg_array_format *format, const struct rg_data_sp
     return err;
 }
 
+int rg_array_labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *labels)
+{
+    const struct arrays *a = data->source;
+    (void)spec;
+    for (uint32_t i = 0; i < a->rows; i++)
+        if (a->place[i] < (uint32_t)data->train)
+            labels[a->place[i]] = a->label[i];
+    return 0;
+}
+
 /* ---- fill ---- */
 
 RG_CLONES

@@ -86,6 +86,7 @@ int rg_data_scale(const struct rg_data_spec *spec, struct rg_dataset *data, cons
 /* ---- data_csv.c: what iris shares ---- */
 
 int rg_csv_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
+int rg_csv_labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *labels);
 int rg_csv_fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
 void rg_csv_close(void *source);
 

@@ -621,6 +621,21 @@ int rg_csv_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
     return study(csv, spec, data, e);
 }
 
+static uint8_t class_of(const struct csv *csv, uint32_t row)
+{
+    return csv->columns.ones > 0 ? (uint8_t)csv->label[row] : csv->class_of[csv->label[row]];
+}
+
+int rg_csv_labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *labels)
+{
+    const struct csv *csv = data->source;
+    (void)spec;
+    for (uint32_t i = 0; i < csv->rows; i++)
+        if (csv->place[i] < (uint32_t)data->train)
+            labels[csv->place[i]] = class_of(csv, i);
+    return 0;
+}
+
 /* ---- the second reading ---- */
 
 /* A row's values [columns] to its inputs; a category that is missing is missing in all of its. */
@@ -648,8 +663,7 @@ static int fill_file(struct csv *csv, const struct rg_data_spec *spec, int which
         float *x = place != UINT32_MAX ? rg_dataset_x(data, place) : NULL;
         if (x) {
             take_inputs(csv, r.values, x);
-            *rg_dataset_label(data, place) =
-                csv->columns.ones > 0 ? (uint8_t)csv->label[*row] : csv->class_of[csv->label[*row]];
+            *rg_dataset_label(data, place) = class_of(csv, *row);
         }
         ++*row;
     }
@@ -692,6 +706,7 @@ const struct rg_data_kind rg_data_csv = {
     .summary = "a table in text: numbers, categories, a label a row",
     .attributes = attributes,
     .probe = rg_csv_probe,
+    .labels = rg_csv_labels,
     .fill = rg_csv_fill,
     .close = rg_csv_close,
 };

@@ -67,6 +67,7 @@ const struct rg_data_kind rg_data_idx = {
     .summary = "MNIST's format, plain or .gz",
     .attributes = attributes,
     .probe = probe,
+    .labels = rg_array_labels,
     .fill = rg_array_fill,
     .close = rg_array_close,
 };

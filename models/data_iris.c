@@ -12,6 +12,7 @@ const struct rg_data_kind rg_data_iris = {
     .summary = "150 flowers, 4 measures, 3 classes",
     .attributes = attributes,
     .probe = rg_csv_probe,
+    .labels = rg_csv_labels,
     .fill = rg_csv_fill,
     .close = rg_csv_close,
 };

@@ -262,6 +262,16 @@ static int fill_file(struct svm *svm, int which, uint32_t *row, struct rg_datase
     return err;
 }
 
+static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *label)
+{
+    const struct svm *svm = data->source;
+    (void)spec;
+    for (uint32_t i = 0; i < svm->rows; i++)
+        if (svm->place[i] < (uint32_t)data->train)
+            label[svm->place[i]] = svm->class_of[svm->label[i]];
+    return 0;
+}
+
 static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     struct svm *svm = data->source;
@@ -290,6 +300,7 @@ const struct rg_data_kind rg_data_libsvm = {
     .summary = "sparse rows, LABEL INDEX:VALUE ...",
     .attributes = attributes,
     .probe = probe,
+    .labels = labels,
     .fill = fill,
     .close = close_svm,
 };

@@ -157,8 +157,7 @@ static const struct rg_data_attribute attributes[] = {
     {"scale", RG_DATA_CHOICE, .choices = "auto|no|standard",
      .help = "auto: bytes / 255, other integers by the largest, floats as they are"},
     {"split", RG_DATA_CHOICE, .choices = RG_SPLIT_WORDS, .help = "default: stratified"},
-    {"classes", RG_DATA_COUNT, .min = 1, .max = RG_DATA_CLASSES,
-     .help = "default: as in the file"},
+    {"classes", RG_DATA_COUNT, .min = 1, .max = RG_DATA_CLASSES, .help = "default: as in the file"},
     {0},
 };
 
@@ -167,6 +166,7 @@ const struct rg_data_kind rg_data_npy = {
     .summary = "arrays as numpy.save writes them",
     .attributes = attributes,
     .probe = probe,
+    .labels = rg_array_labels,
     .fill = rg_array_fill,
     .close = rg_array_close,
 };

@@ -18,6 +18,29 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
     return rg_data_counts(spec, 1024, 128, data, e);
 }
 
+/* A sample behind it in the stream; x, NULL: not wanted. */
+static uint8_t draw(struct rg_random *random, const struct rg_dataset *data, float *x)
+{
+    uint8_t label = (uint8_t)rg_random_below(random, (uint32_t)data->classes);
+    for (size_t j = 0; j < data->inputs; j++) {
+        float value = (float)rg_random_gaussian(random, 1);
+        if (x)
+            x[j] = value;
+    }
+    return label;
+}
+
+static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *label)
+{
+    struct rg_random *random = rg_random_new(spec->seed, RG_STREAM_DATA, 0);
+    if (!random)
+        return RG_ERR_NOMEM;
+    for (int i = 0; i < data->train; i++)
+        label[i] = draw(random, data, NULL);
+    rg_random_free(random);
+    return 0;
+}
+
 static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     struct rg_random *random = rg_random_new(spec->seed, RG_STREAM_DATA, 0);
@@ -25,15 +48,10 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     size_t samples = (size_t)data->train + (size_t)data->test;
     for (size_t i = 0; i < samples; i++) { /* whether kept or not: those behind it come after it */
-        uint8_t label = (uint8_t)rg_random_below(random, (uint32_t)data->classes);
         float *x = rg_dataset_x(data, i);
+        uint8_t label = draw(random, data, x);
         if (x)
             *rg_dataset_label(data, i) = label;
-        for (size_t j = 0; j < data->inputs; j++) {
-            float value = (float)rg_random_gaussian(random, 1);
-            if (x)
-                x[j] = value;
-        }
     }
     rg_random_free(random);
     return 0;
@@ -50,5 +68,6 @@ const struct rg_data_kind rg_data_random = {
     .summary = "noise of a shape, for measuring time",
     .attributes = attributes,
     .probe = probe,
+    .labels = labels,
     .fill = fill,
 };

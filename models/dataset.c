@@ -54,9 +54,14 @@ static void close_source(struct rg_dataset *data)
     data->source = NULL;
 }
 
+static size_t training_of(const struct rg_dataset *data, struct rg_data_kept keep)
+{
+    return !keep.train ? 0 : keep.own ? keep.own_count : (size_t)data->train;
+}
+
 static size_t samples_of(const struct rg_dataset *data, struct rg_data_kept keep)
 {
-    return (keep.train ? (size_t)data->train : 0) + (keep.test ? (size_t)data->test : 0);
+    return training_of(data, keep) + (keep.test ? (size_t)data->test : 0);
 }
 
 /* Room for the samples that data->kept names. */
@@ -73,36 +78,62 @@ static int make_room(struct rg_dataset *data, struct rg_error *e)
                          data->inputs);
 }
 
-/* The training samples have done their part: the others move to their place. */
-static void leave_test(struct rg_dataset *data)
+static void move(struct rg_dataset *data, size_t from, size_t to, size_t count)
 {
-    size_t bytes = (size_t)data->test * data->inputs * sizeof *data->x, count = (size_t)data->test;
-    memmove(data->x, rg_dataset_x(data, (size_t)data->train), bytes);
-    memmove(data->labels, rg_dataset_label(data, (size_t)data->train), count);
-    float *x = realloc(data->x, bytes);
+    memmove(data->x + to * data->inputs, data->x + from * data->inputs,
+            count * data->inputs * sizeof *data->x);
+    memmove(data->labels + to, data->labels + from, count);
+}
+
+/* All training samples have done their part: those that are to stay move together. */
+static void leave(struct rg_dataset *data, struct rg_data_kept keep)
+{
+    size_t training = training_of(data, keep), count = samples_of(data, keep);
+    for (size_t i = 0; i < training && keep.own; i++)
+        move(data, keep.own[i], i, 1);
+    move(data, (size_t)data->train, training, count - training);
+    float *x = realloc(data->x, count * data->inputs * sizeof *data->x);
     uint8_t *labels = realloc(data->labels, count);
     data->x = x ? x : data->x;
     data->labels = labels ? labels : data->labels;
-    data->kept.train = false;
+    data->kept = keep;
 }
 
 static int read_samples(const struct rg_data_spec *spec, struct rg_data_kept keep,
                         struct rg_dataset *data, struct rg_error *e)
 {
     data->kept = keep;
-    data->kept.train = keep.train || data->by_training;
+    if (data->by_training)
+        data->kept = (struct rg_data_kept){.train = true, .test = keep.test};
     int err = make_room(data, e);
     if (err == 0)
         err = spec->kind->fill(spec, data, e);
-    if (err == 0 && !keep.train && data->kept.train)
-        leave_test(data);
+    if (err == 0 && samples_of(data, data->kept) > samples_of(data, keep))
+        leave(data, keep);
     return err;
+}
+
+/* The list becomes the dataset's. */
+static int own_list(struct rg_dataset *data, struct rg_data_kept *keep, struct rg_error *e)
+{
+    if (!keep->train || !keep->own)
+        keep->own = NULL, keep->own_count = 0;
+    if (!keep->own)
+        return 0;
+    data->own = malloc((keep->own_count + 1) * sizeof *data->own);
+    if (!data->own)
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    memcpy(data->own, keep->own, keep->own_count * sizeof *data->own);
+    keep->own = data->own;
+    return 0;
 }
 
 int rg_dataset_read(const struct rg_data_spec *spec, struct rg_data_kept keep,
                     struct rg_dataset *data, struct rg_error *e)
 {
-    int err = samples_of(data, keep) > 0 ? read_samples(spec, keep, data, e) : 0;
+    int err = own_list(data, &keep, e);
+    if (err == 0 && samples_of(data, keep) > 0)
+        err = read_samples(spec, keep, data, e);
     data->read = true;
     if (err == 0 && data->wanted_mean && !data->mean)
         err = rg_data_note(data, e,
@@ -118,7 +149,9 @@ int rg_dataset_read(const struct rg_data_spec *spec, struct rg_data_kept keep,
 int rg_dataset_load(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
     int err = rg_dataset_probe(spec, data, e);
-    return err < 0 ? err : rg_dataset_read(spec, (struct rg_data_kept){true, true}, data, e);
+    return err < 0
+               ? err
+               : rg_dataset_read(spec, (struct rg_data_kept){.train = true, .test = true}, data, e);
 }
 
 static void free_texts(char **texts, int count)
@@ -136,6 +169,7 @@ void rg_dataset_free(struct rg_dataset *data)
         free(data->input_names[i]);
     free(data->input_names);
     free_texts(data->notes, data->note_count);
+    free(data->own);
     free(data->x);
     free(data->labels);
     free(data->mean);
@@ -147,18 +181,34 @@ void rg_dataset_free(struct rg_dataset *data)
 
 uint64_t rg_dataset_bytes(const struct rg_dataset *data, struct rg_data_kept keep)
 {
-    uint64_t order = keep.train ? sizeof(uint32_t) * (uint64_t)data->train : 0;
+    uint64_t order = sizeof(uint32_t) * (uint64_t)training_of(data, keep);
     uint64_t sample = sizeof *data->x * (uint64_t)data->inputs + sizeof *data->labels;
     return rg_size_plus(rg_size_times(samples_of(data, keep), sample), order);
+}
+
+static size_t index_among(const uint32_t *list, size_t count, size_t sample)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (list[middle] < sample)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && list[low] == sample ? low : SIZE_MAX;
 }
 
 /* Where a sample stands among those kept; SIZE_MAX: it is not. */
 static size_t index_of(const struct rg_dataset *data, size_t sample)
 {
+    const struct rg_data_kept *kept = &data->kept;
     size_t train = (size_t)data->train;
-    if (sample < train ? !data->kept.train : !data->kept.test)
+    if (sample < train ? !kept->train : !kept->test)
         return SIZE_MAX;
-    return data->kept.train ? sample : sample - train;
+    if (sample >= train)
+        return sample - train + training_of(data, *kept);
+    return kept->own ? index_among(kept->own, kept->own_count, sample) : sample;
 }
 
 float *rg_dataset_x(const struct rg_dataset *data, size_t sample)
@@ -187,12 +237,13 @@ void rg_dataset_gather(const struct rg_dataset *data, const uint32_t *order, int
                        uint8_t *labels)
 {
     size_t inputs = data->inputs;
-    RG_ASSERT(data->kept.train);
     for (int i = 0; i < n; i++) {
+        size_t at = index_of(data, order[i]);
+        RG_ASSERT(at != SIZE_MAX);
         if (x)
-            memcpy(x + (size_t)i * inputs, data->x + (size_t)order[i] * inputs, inputs * sizeof *x);
+            memcpy(x + (size_t)i * inputs, data->x + at * inputs, inputs * sizeof *x);
         if (labels)
-            labels[i] = data->labels[order[i]];
+            labels[i] = data->labels[at];
     }
 }
 

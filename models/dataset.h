@@ -35,6 +35,8 @@ struct rg_data_kind {
     /* Fill shape, classes, train, test, names and notes, or say what is wrong with the files; what
      * fill needs to know may be kept in data->source. */
     int (*probe)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
+    /* The labels of all training samples, [train], between probe and fill. 0 or RG_ERR_NOMEM. */
+    int (*labels)(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *labels);
     /* Fill x and labels, which have been allocated for the samples that data->kept names. */
     int (*fill)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
     void (*close)(void *source); /* NULL where probe keeps nothing */
@@ -54,12 +56,25 @@ struct rg_data_value {
     int line;      /* in the scenario */
 };
 
+/* Which node has which training samples, in the order of the setting's words: any has all; or each
+ * its own, see deal.h. */
+enum rg_rows_kind {
+    RG_ROWS_SHARED,
+    RG_ROWS_ORDER,
+    RG_ROWS_SHUFFLE,
+    RG_ROWS_LABELS,
+    RG_ROWS_DIRICHLET
+};
+
 /* What a scenario's <data> says; strings belong to whoever filled it in. Counts of 0: digits 8192
  * and 1024, random 1024 and 128; the others a fifth of the samples to test and the rest to train,
  * or what the other count leaves. */
 struct rg_data_spec {
     const struct rg_data_kind *kind;
     int train, test;
+    enum rg_rows_kind rows;
+    int shards;                                      /* RG_ROWS_LABELS: of each node */
+    double concentration;                            /* RG_ROWS_DIRICHLET */
     struct rg_data_value values[RG_DATA_ATTRIBUTES]; /* in the order of kind->attributes */
     uint64_t seed;
     bool trained_before; /* the network comes with parameters: its classes are known by number */
@@ -78,6 +93,8 @@ int rg_data_number(const struct rg_data_spec *spec, const char *name);
 /* Which samples are in memory, inputs and labels: a node keeps those that it uses. */
 struct rg_data_kept {
     bool train, test;
+    const uint32_t *own; /* with `train`: these training samples alone, ascending; NULL: all */
+    size_t own_count;
 };
 
 struct rg_dataset {
@@ -85,12 +102,13 @@ struct rg_dataset {
     size_t inputs; /* floats a sample */
     int classes;
     int train, test;
-    bool read; /* the samples, or what of them is kept, are here */
-    struct rg_data_kept kept;
+    bool read;                /* the samples, or what of them is kept, are here */
+    struct rg_data_kept kept; /* its list is the dataset's own */
     /* Of the samples that are kept, in order: the training samples are 0 to train - 1, those to
      * test follow. NULL: none are. */
     float *x;        /* [kept x inputs] */
     uint8_t *labels; /* [kept] */
+    uint32_t *own;   /* kept.own, malloc'ed; NULL: there is no list */
     /* Set by probe: to fill in any sample takes all training samples, to standardise by them. */
     bool by_training;
     /* [inputs] each, of the training samples as read: x = (read - mean) / deviation. NULL: x is not

@@ -348,7 +348,7 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
             continue;
         uint64_t nodes = (uint64_t)job->nodes, bytes = 0;
         if (job->numerics) /* the samples once, for all */
-            bytes += rg_dataset_bytes(job->data, (struct rg_data_kept){true, true});
+            bytes += rg_dataset_bytes(job->data, (struct rg_data_kept){.train = true, .test = true});
         for (int rank = 0; rank < job->nodes && job->numerics; rank++)
             bytes = rg_size_plus(bytes, job->strategy->memory(job, rank));
         snprintf(who, sizeof who, "%.64s, %d nodes in one process", job->label, job->nodes);

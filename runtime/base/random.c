@@ -11,6 +11,11 @@ uint64_t rg_mix64(uint64_t x)
     return x ^ (x >> 31);
 }
 
+uint64_t rg_hash(uint64_t seed, enum rg_stream stream, uint64_t a, uint64_t b)
+{
+    return rg_mix64(rg_mix64(rg_mix64(rg_mix64(seed) ^ stream) ^ a) ^ b);
+}
+
 static gsl_rng *generator(struct rg_random *random)
 {
     return (gsl_rng *)random;
@@ -37,6 +42,11 @@ double rg_random_uniform(struct rg_random *random)
 double rg_random_gaussian(struct rg_random *random, double sigma)
 {
     return gsl_ran_gaussian_ziggurat(generator(random), sigma);
+}
+
+double rg_random_gamma(struct rg_random *random, double shape)
+{
+    return gsl_ran_gamma(generator(random), shape, 1);
 }
 
 uint32_t rg_random_below(struct rg_random *random, uint32_t bound)

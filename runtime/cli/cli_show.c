@@ -187,6 +187,22 @@ static void tell_shares(const struct rg_job *job, const struct rg_prediction *p,
     free(shares);
 }
 
+/* How many samples the nodes have that have their own. */
+static void tell_rows(const struct rg_job *job, FILE *stream)
+{
+    int least = job->data->train, most = 0;
+    for (int part = 0; job->rows && part < job->rows->parts; part++) {
+        least = RG_MIN(least, rg_deal_count(job->rows, part));
+        most = RG_MAX(most, rg_deal_count(job->rows, part));
+    }
+    if (job->rows && least == most)
+        fprintf(stream, "  rows        each of %d nodes has its own %d samples\n", job->rows->parts,
+                most);
+    else if (job->rows)
+        fprintf(stream, "  rows        each of %d nodes has its own %d to %d samples\n",
+                job->rows->parts, least, most);
+}
+
 static void show_schedule(const struct rg_optimizer *optimizer, FILE *stream)
 {
     if (optimizer->schedule == RG_RATE_STEP)
@@ -233,6 +249,7 @@ static void check_job(const struct rg_job *job, FILE *stream)
             job->boards[p.bottleneck]->name,
             rg_human_bytes((double)job->boards[p.bottleneck]->memory_bytes, b),
             rg_human_bytes((double)rg_job_samples_memory(job, p.bottleneck), c));
+    tell_rows(job, stream);
     tell_shares(job, &p, stream);
     const char *rough = rg_job_rough(job, &p);
     rough = rough ? rough : p.holds;

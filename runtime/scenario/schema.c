@@ -192,6 +192,12 @@ static void write_data_attributes(struct writer *w, const struct rg_data_attribu
     }
 }
 
+/* Is it the setting that chooses the table of the element's further attributes? */
+static bool chooses_data(const struct rg_element_info *element, const struct rg_setting_info *info)
+{
+    return element->others == RG_OTHERS_DATA && strcmp(info->name, "kind") == 0;
+}
+
 /* A setting on whose word it depends what else may stand: a group for each. */
 static void write_choice(struct writer *w, const struct rg_element_info *element,
                          const struct rg_setting_info *chooser)
@@ -209,7 +215,7 @@ static void write_choice(struct writer *w, const struct rg_element_info *element
         write_names(w, chooser, word);
         if (may_lack)
             close_tag(w, "optional");
-        if (element->others == RG_OTHERS_DATA)
+        if (chooses_data(element, chooser))
             write_data_attributes(w, rg_data_kinds[i]->attributes);
         with_word(w, element->name, chooser, word);
         close_tag(w, "group");
@@ -228,7 +234,7 @@ static bool chooses(const struct rg_element_info *element, const struct rg_setti
         rg_type_write(&info->type, i, word, sizeof word);
         count += with_word(NULL, element->name, info, word);
     }
-    return count > 0 || (element->others == RG_OTHERS_DATA && strcmp(info->name, "kind") == 0);
+    return count > 0 || chooses_data(element, info);
 }
 
 /* Does it stand in the group of another setting of its element, or as an alternative to one? */

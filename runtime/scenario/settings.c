@@ -156,6 +156,18 @@ const struct rg_setting_info rg_setting_infos[] = {
      .help = "training samples; default: all in the files, or what the kind draws"},
     {"data", "test", "test", WHOLE(0, 100000000), AT(data.test), .sealed = "test",
      .help = "test samples; 0: the same default"},
+    {"data", "rows", "rows", WORD("shared|order|shuffle|labels|dirichlet"), AT(data.rows),
+     .help = "which node has which training samples. shared: any has all; else each has its own: "
+             "cut in order, shuffled, sorted by label and dealt in shards, or by class in shares "
+             "drawn from a Dirichlet distribution; default shared"},
+    {"data", "shards", "shards", WHOLE(1, 1000000), .absent = 2, .with = "rows=labels",
+     AT(data.shards),
+     .help = "pieces of the samples sorted by label that each node gets; default 2"},
+    {"data", "concentration", "concentration", REAL(0.01, 1e6), .absent = 0.5,
+     .with = "rows=dirichlet", AT(data.concentration),
+     .help =
+         "of the shares of a class that nodes get: small, few nodes have most of it; large, all "
+         "have as much; default 0.5"},
     /* What may stand several times. */
     {"clock", "nodes", RANKS(rg_clock_group), .needed = true,
      .help = "ranks that run at another clock"},

@@ -70,18 +70,3 @@ int rg_shares_check(struct rg_job *job, struct rg_value *value, int first, int p
     job->shares = value->list;
     return 0;
 }
-
-int rg_job_share(const struct rg_job *job, int parts, int part)
-{
-    return job->shares ? job->shares[part] : rg_share(job->batch, parts, part);
-}
-
-int rg_job_share_first(const struct rg_job *job, int parts, int part)
-{
-    int before = 0;
-    if (!job->shares)
-        return rg_share_first(job->batch, parts, part);
-    for (int i = 0; i < part; i++)
-        before += job->shares[i];
-    return before;
-}

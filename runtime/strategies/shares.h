@@ -19,8 +19,5 @@ int rg_shares_check(struct rg_job *job, struct rg_value *value, int first, int p
                     struct rg_error *e);
 /* What "speed" gives: [parts], malloc'ed; NULL: out of memory. */
 int *rg_shares_by_speed(const struct rg_job *job, int first, int parts);
-/* Samples of a part in a batch, and how many come before it. */
-int rg_job_share(const struct rg_job *job, int parts, int part);
-int rg_job_share_first(const struct rg_job *job, int parts, int part);
 
 #endif

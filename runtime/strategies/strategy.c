@@ -13,6 +13,21 @@ int rg_share_first(int total, int parts, int part)
     return total / parts * part + RG_MIN(part, total % parts);
 }
 
+int rg_job_share(const struct rg_job *job, int parts, int part)
+{
+    return job->shares ? job->shares[part] : rg_share(job->batch, parts, part);
+}
+
+int rg_job_share_first(const struct rg_job *job, int parts, int part)
+{
+    int before = 0;
+    if (!job->shares)
+        return rg_share_first(job->batch, parts, part);
+    for (int i = 0; i < part; i++)
+        before += job->shares[i];
+    return before;
+}
+
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction)
 {
     for (int rank = 0; rank < job->nodes; rank++) {

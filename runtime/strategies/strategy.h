@@ -6,7 +6,7 @@
 #define RG_STRATEGIES_STRATEGY_H
 
 #include "boards/board.h"
-#include "models/dataset.h"
+#include "models/deal.h"
 #include "models/network.h"
 #include "models/optimizer.h"
 #include "world/world.h"
@@ -63,6 +63,8 @@ struct rg_job {
     int64_t iterations_per_epoch; /* = data->train / batch, at least 1 */
     uint64_t seed;
     bool numerics;
+    const struct rg_deal *rows; /* the samples of each rank that has its own, in the order of
+                                 * ranks; NULL: all are shared */
     const int *shares; /* samples of each data-parallel node in a batch; NULL: they are equal */
     void *plan;        /* what `check` worked out once for all ranks; freed by `forget` */
     bool settled;      /* its values are another rank's check's, and none is the user's wish */
@@ -126,6 +128,9 @@ struct rg_strategy {
     void (*flows)(const struct rg_job *job, rg_traffic_fn flow, void *arg);
     /* The nodes among which a batch is divided, from *first on; NULL: it is not (see shares.h). */
     int (*sharing)(const struct rg_job *job, int *first);
+    /* The nodes that have rows of their own where <data rows> says so, from *first on; NULL: as
+     * `sharing`. Neither: any row may come to any node. */
+    int (*keepers)(const struct rg_job *job, int *first);
     /* Iterations that may be under way at once, at most: of nodes out of step, one is a clock that
      * all workers have ended. NULL: 1. */
     int64_t (*under_way)(const struct rg_job *job);
@@ -159,6 +164,10 @@ const struct rg_strategy *rg_strategy_named(const char *name);
 /* Share `part` of `total` split in `parts`: sizes differ by at most one, larger ones first. */
 int rg_share(int total, int parts, int part);
 int rg_share_first(int total, int parts, int part); /* how many come before it */
+
+/* Samples of a part in the job's batch, and how many come before it (see shares.h). */
+int rg_job_share(const struct rg_job *job, int parts, int part);
+int rg_job_share_first(const struct rg_job *job, int parts, int part);
 
 /* Fill in the memory part of a prediction: the node that needs most. */
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "result/human.h"
+#include "scenario/settings.h"
 #include "scenario/text.h"
 #include "strategies/samples.h"
 
@@ -84,6 +85,33 @@ static const struct rg_strategy *find_kind(const struct rg_study *study,
     return NULL;
 }
 
+/* A job cannot run: noted in *refusal, or, where that is NULL, an error at that line. */
+static int refuse(const struct rg_scenario *s, const struct rg_strategy_spec *spec, int line,
+                  const char *before, const struct rg_error *why, struct rg_job *job,
+                  struct rg_error *refusal, struct rg_error *e)
+{
+    if (why->code == RG_ERR_NOMEM)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file);
+    if (!refusal)
+        return rg_scenario_fail(s, line, e, "%sstrategy \"%s\": %.380s", before, spec->label,
+                                why->text);
+    job->refused = true;
+    *refusal = *why;
+    return 0;
+}
+
+/* Rows of their own for the nodes of a strategy that can train on them. */
+static int deal_rows(const struct rg_study *study, struct rg_job *job, struct rg_deal *deal,
+                     struct rg_error *why)
+{
+    const struct rg_data_spec *data = &study->scenario.data;
+    int first, keepers = rg_job_keepers(job, &first);
+    if (data->rows == RG_ROWS_SHARED || keepers == 0)
+        return 0;
+    job->rows = deal;
+    return rg_deal_make(data, &study->data, keepers, deal, why);
+}
+
 /* refusal: where to note that the job cannot run; NULL: that is an error. */
 static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec, struct rg_job *job,
                     struct rg_error *refusal, struct rg_error *e)
@@ -117,16 +145,14 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
         (err = set_nodes(study, spec, job, refusal, e)) || job->refused)
         return err;
     struct rg_error why = {0};
-    if ((err = strategy->check(job, &why)) == 0)
+    if (strategy->check(job, &why) != 0)
+        return refuse(s, spec, spec->line, "", &why, job, refusal, e);
+    if (deal_rows(study, job, &study->deals[job - study->jobs], &why) == 0)
         return 0;
-    if (err == RG_ERR_NOMEM)
-        return rg_fail(e, err, "%s: out of memory", s->file);
-    if (refusal) {
-        job->refused = true;
-        *refusal = why;
-        return 0;
-    }
-    return rg_scenario_fail(s, spec->line, e, "strategy \"%s\": %.380s", spec->label, why.text);
+    char word[24], before[40];
+    rg_type_write(&rg_setting_of_key("rows")->type, s->data.rows, word, sizeof word);
+    snprintf(before, sizeof before, "rows=%s, ", word);
+    return refuse(s, spec, rg_scenario_line(s, &s->data.rows), before, &why, job, refusal, e);
 }
 
 int rg_study_make_jobs(struct rg_study *study, bool may_refuse, struct rg_error *e)
@@ -135,7 +161,8 @@ int rg_study_make_jobs(struct rg_study *study, bool may_refuse, struct rg_error 
     int err = 0;
     study->jobs = calloc((size_t)s->strategy_count, sizeof *study->jobs); /* plans point to them */
     study->refusals = calloc((size_t)s->strategy_count, sizeof *study->refusals);
-    if (!study->jobs || !study->refusals)
+    study->deals = calloc((size_t)s->strategy_count, sizeof *study->deals);
+    if (!study->jobs || !study->refusals || !study->deals)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file);
     while (study->job_count < s->strategy_count && err == 0) {
         int i = study->job_count++;

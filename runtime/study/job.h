@@ -18,6 +18,8 @@ struct rg_study {
     struct rg_dataset data; /* probed; loaded by rg_study_load_data */
     struct rg_job *jobs;    /* of the selected strategies, in scenario order */
     int job_count;
+    struct rg_deal
+        *deals; /* [job_count] whose training samples are whose, where each has its own */
     struct rg_error *refusals; /* [job_count] why a job is refused; code 0: it is not */
 };
 

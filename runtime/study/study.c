@@ -120,6 +120,28 @@ static int check_compensate(const struct rg_scenario *s, struct rg_error *e)
                             words);
 }
 
+/* Likewise: rows of their own are for one strategy at least, and leave the others as they are. */
+static int check_rows(const struct rg_scenario *s, struct rg_error *e)
+{
+    bool any = s->data.rows == RG_ROWS_SHARED;
+    char words[160] = "";
+    for (int i = 0; i < s->strategy_count; i++) {
+        const struct rg_strategy *strategy = rg_strategy_named(s->strategies[i].kind);
+        any = any || !strategy || rg_strategy_has_keepers(strategy);
+    }
+    for (int i = 0; rg_strategies[i]; i++) {
+        size_t used = strlen(words);
+        if (rg_strategy_has_keepers(rg_strategies[i]))
+            snprintf(words + used, sizeof words - used, "%s%s", used ? ", " : "",
+                     rg_strategies[i]->name);
+    }
+    return any ? 0
+               : rg_scenario_fail(s, rg_scenario_line(s, &s->data.rows), e,
+                                  "rows: no strategy here has nodes with rows of their own; these "
+                                  "kinds have: %s",
+                                  words);
+}
+
 /* Clocks and rates of the scenario, put upon the platform's boards. */
 static int set_boards(struct rg_study *study, enum rg_keyed keyed, struct rg_error *e)
 {
@@ -286,7 +308,7 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
         err = rg_scenario_set(s, want->sets[i], e);
     if (err == 0 && want->at_point)
         err = rg_scenario_apply(s, want->point, want->point_count, e);
-    if (err || (err = check_compensate(s, e)) ||
+    if (err || (err = check_compensate(s, e)) || (err = check_rows(s, e)) ||
         (err = rg_study_select(s, want->labels, want->label_count, e)) ||
         (!want->at_point &&
          ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||
@@ -313,8 +335,16 @@ int rg_study_open(const char *file, char *const *sets, int set_count, char *cons
     return rg_study_open_at(&want, study, e);
 }
 
+/* What several jobs and ranks keep, together. */
+struct keeping {
+    bool train, test;
+    bool all;       /* training samples */
+    bool *own;      /* [data.train] which, if not all */
+    uint32_t *list; /* [data.train] room for those */
+};
+
 /* What a rank, or any rank, keeps for a job that will run. */
-static void add_kept(const struct rg_job *job, int rank, struct rg_data_kept *kept)
+static void add_kept(const struct rg_job *job, int rank, struct keeping *kept)
 {
     if (job->refused || rg_job_fits(job, NULL) != 0)
         return;
@@ -323,17 +353,39 @@ static void add_kept(const struct rg_job *job, int rank, struct rg_data_kept *ke
         struct rg_data_kept more = rg_job_keeps(job, r);
         kept->train = kept->train || more.train;
         kept->test = kept->test || more.test;
+        kept->all = kept->all || (more.train && !more.own);
+        for (size_t i = 0; i < more.own_count; i++)
+            kept->own[more.own[i]] = true;
     }
+}
+
+static struct rg_data_kept kept_of(const struct keeping *kept, int train)
+{
+    struct rg_data_kept keep = {.train = kept->train, .test = kept->test};
+    for (int i = 0; i < train; i++)
+        if (kept->own[i])
+            kept->list[keep.own_count++] = (uint32_t)i;
+    bool all = kept->all || keep.own_count == (size_t)train;
+    keep.own = kept->train && !all ? kept->list : NULL;
+    return keep;
 }
 
 int rg_study_load_data(struct rg_study *study, int rank, struct rg_error *e)
 {
-    struct rg_data_kept kept = {0};
     if (!study->scenario.training.numerics || study->data.read)
         return 0;
-    for (int i = 0; i < study->job_count; i++)
+    size_t train = (size_t)study->data.train;
+    struct keeping kept = {.own = calloc(train, sizeof *kept.own),
+                           .list = malloc(train * sizeof *kept.list)};
+    int err = kept.own && kept.list ? 0 : rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    for (int i = 0; i < study->job_count && err == 0; i++)
         add_kept(&study->jobs[i], rank, &kept);
-    return rg_dataset_read(&study->scenario.data, kept, &study->data, e);
+    if (err == 0)
+        err = rg_dataset_read(&study->scenario.data, kept_of(&kept, study->data.train),
+                              &study->data, e);
+    free(kept.own);
+    free(kept.list);
+    return err;
 }
 
 void rg_study_close(struct rg_study *study)
@@ -345,6 +397,9 @@ void rg_study_close(struct rg_study *study)
         for (int k = 0; k < RG_PARAMS_MAX; k++)
             free(job->values[k].list);
     }
+    for (int i = 0; i < study->job_count; i++)
+        rg_deal_free(&study->deals[i]);
+    free(study->deals);
     free(study->jobs);
     free(study->refusals);
     rg_dataset_free(&study->data);

@@ -112,6 +112,14 @@ static void servers_are_the_same_everywhere(void)
     }
 }
 
+/* Which rows are whose, and in which order they come, is of the seed. */
+static void rows_of_their_own_are_the_same_everywhere(void)
+{
+    compare_worlds("matrix-federated.xml", 3, "nodes=3", " --set nodes=3");
+    compare_worlds("matrix-federated.xml", 5, "nodes=5 rows=labels",
+                   " --set nodes=5 --set rows=labels");
+}
+
 /* Who is out of step goes by timing, but for how much is sent, kept and applied. */
 static void compare_accounts(const struct rg_run *mem, json_t *run, const char *world, int nodes)
 {
@@ -232,6 +240,7 @@ int main(int argc, char **argv)
          interleaved_rings_are_the_same_everywhere},
         {"streams that compensate delays: the same", compensated_streams_are_the_same_everywhere},
         {"servers and replicas: the same", servers_are_the_same_everywhere},
+        {"rows of their own are the same everywhere", rows_of_their_own_are_the_same_everywhere},
         {"servers out of step: one account", servers_out_of_step_do_the_same_everywhere},
         {"filters are the same everywhere", filters_are_the_same_everywhere},
         {"the forms of all-reduce: the same", sums_are_the_same_everywhere},

@@ -71,6 +71,7 @@ static void no_strategy_allocates_in_an_iteration(void)
     allocates_nothing("matrix.xml", "");
     allocates_nothing("matrix-interleaved.xml", "nodes=4");
     allocates_nothing("matrix-allreduce.xml", "");
+    allocates_nothing("matrix-federated.xml", "");
     allocates_nothing("matrix-stale.xml", "");
     allocates_nothing("matrix-filters.xml", "all.servers=2");
     allocates_nothing("matrix-servers.xml", "server.servers=2 replicas.replicas=5");

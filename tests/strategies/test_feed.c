@@ -6,6 +6,8 @@
 #include "strategies/harness.h"
 #include "unit/models_fixture.h"
 
+extern const struct rg_strategy rg_strategy_ring_allreduce;
+
 enum { TRAIN = 5, EPOCHS = 3, CLASSES = 2 };
 
 /* Five samples of one value; which is which shows in the value. */
@@ -16,7 +18,7 @@ static const struct rg_dataset data = {.shape = {1, 1, 1},
                                        .classes = CLASSES,
                                        .train = TRAIN,
                                        .test = 1,
-                                       .kept = {true, true},
+                                       .kept = {.train = true, .test = true},
                                        .x = values,
                                        .labels = labels};
 
@@ -118,10 +120,69 @@ static void single_trains_in_each_epochs_order(void)
     rg_network_free(&network);
 }
 
+/* Rows 1, 2, 4 and 0, 3 on two nodes; batches of 3 are shares of 2 and 1. Two iterations an epoch:
+ * the first node takes 4 of its 3 rows, so that it begins again; the second takes both of its own.
+ * The order of a node's rows is that which they have among all in any other deal. */
+static void rows_of_ones_own_come_in_turn(void)
+{
+    static uint32_t samples[] = {1, 2, 4, 0, 3}, first[] = {0, 3, 5};
+    static uint32_t all[] = {0, 1, 2, 3, 4}, whole[] = {0, 5};
+    const struct rg_deal deal = {2, samples, first}, together = {1, all, whole};
+    struct rg_job job = {.strategy = &rg_strategy_ring_allreduce,
+                         .nodes = 2,
+                         .rows = &deal,
+                         .data = &data,
+                         .batch = 3,
+                         .iterations_per_epoch = 2,
+                         .seed = 3,
+                         .numerics = true};
+    struct rg_job alone = job;
+    alone.rows = &together;
+    alone.nodes = 1;
+    struct rg_world w[] = {{.mem = rg_mem_new(RG_MEM_REAL)},
+                           {.rank = 1, .mem = rg_mem_new(RG_MEM_REAL)},
+                           {.mem = rg_mem_new(RG_MEM_REAL)}};
+    struct rg_feed feed[3];
+    uint32_t begun[TRAIN];
+    bool moved = false;
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL_FATAL(rg_feed_open(&feed[i], &w[i], i < 2 ? &job : &alone, 1), 0);
+    for (int epoch = 0; epoch < 8; epoch++) {
+        uint32_t own[2][3], of_all[TRAIN];
+        for (int i = 0; i < 3; i++)
+            CU_ASSERT_EQUAL(rg_feed_epoch(&feed[i], 2 * epoch), 0);
+        memcpy(of_all, feed[2].order, sizeof of_all);
+        if (epoch == 0)
+            memcpy(begun, of_all, sizeof begun);
+        int count[2] = {0};
+        for (int i = 0; i < TRAIN; i++) {
+            int node = of_all[i] == 0 || of_all[i] == 3;
+            own[node][count[node]++] = of_all[i];
+        }
+        const uint32_t want[2][4] = {{own[0][0], own[0][1], own[0][2], own[0][0]},
+                                     {own[1][0], own[1][1]}};
+        for (int node = 0; node < 2; node++)
+            for (int i = 0, share = 2 - node; i < 2; i++) {
+                float x[2];
+                uint8_t y[2];
+                rg_feed_gather(&feed[node], 2 * epoch + i, 2 * node, share, x, y);
+                for (int k = 0; k < share; k++) {
+                    CU_ASSERT_EQUAL(x[k], values[want[node][i * share + k]]);
+                    CU_ASSERT_EQUAL(y[k], labels[want[node][i * share + k]]);
+                }
+            }
+        moved = moved || memcmp(begun, of_all, sizeof begun) != 0;
+    }
+    CU_ASSERT(moved);
+    for (int i = 0; i < 3; i++)
+        rg_mem_free(w[i].mem);
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"batches come from their epoch's order", batches_come_from_their_epoch},
+        {"rows of one's own come in turn", rows_of_ones_own_come_in_turn},
         {"single trains in each epoch's order", single_trains_in_each_epochs_order},
     };
     rg_blas_setup(argv);

@@ -60,6 +60,45 @@ static inline void expect_parts(const struct rg_data_spec *spec, const struct rg
     }
 }
 
+/* So are every third training sample and those to test, and labels are known before them. */
+static inline void expect_own(const struct rg_data_spec *spec, const struct rg_dataset *whole)
+{
+    size_t train = (size_t)whole->train, count = 0, bytes = whole->inputs * sizeof *whole->x;
+    uint32_t *list = malloc(train * sizeof *list);
+    uint8_t *labels = malloc(train);
+    struct rg_dataset data;
+    struct rg_error e = {0};
+    for (size_t i = 1; i < train; i += 3)
+        list[count++] = (uint32_t)i;
+    struct rg_data_kept keep = {.train = true, .test = true, .own = list, .own_count = count};
+    CU_ASSERT_FATAL(rg_dataset_probe(spec, &data, &e) == 0);
+    CU_ASSERT(rg_dataset_bytes(&data, keep) ==
+              count * (bytes + 1 + 4) + (size_t)data.test * (bytes + 1));
+    CU_ASSERT(data.kind->labels(spec, &data, labels) == 0);
+    CU_ASSERT(memcmp(labels, whole->labels, train) == 0);
+    CU_ASSERT_FATAL(rg_dataset_read(spec, keep, &data, &e) == 0);
+    for (size_t i = 0; i < train + (size_t)data.test; i++) {
+        bool kept = i >= train || i % 3 == 1;
+        CU_ASSERT_FATAL((rg_dataset_x(&data, i) != NULL) == kept);
+        CU_ASSERT_FATAL((rg_dataset_label(&data, i) != NULL) == kept);
+        CU_ASSERT(!kept || memcmp(rg_dataset_x(&data, i), rg_dataset_x(whole, i), bytes) == 0);
+        CU_ASSERT(!kept || *rg_dataset_label(&data, i) == whole->labels[i]);
+    }
+    if (count > 1) {
+        const uint32_t order[] = {list[count - 1], list[0]};
+        float *x = malloc(2 * bytes);
+        uint8_t y[2];
+        rg_dataset_gather(&data, order, 2, x, y);
+        for (size_t i = 0; i < 2; i++)
+            CU_ASSERT(memcmp(x + i * data.inputs, rg_dataset_x(whole, order[i]), bytes) == 0 &&
+                      y[i] == whole->labels[order[i]]);
+        free(x);
+    }
+    rg_dataset_free(&data);
+    free(list);
+    free(labels);
+}
+
 static inline float *floats(struct rg_mem *mem, size_t n)
 {
     float *x = rg_mem_floats(mem, n);

@@ -51,6 +51,7 @@ static struct rg_dataset load(const struct rg_data_spec *spec)
     CU_ASSERT(probed.inputs == data.inputs && probed.classes == data.classes);
     rg_dataset_free(&probed);
     expect_parts(spec, &data);
+    expect_own(spec, &data);
     return data;
 }
 

@@ -91,6 +91,7 @@ static struct rg_dataset load(const struct rg_data_spec *spec)
         fprintf(stderr, "%s\n", e.text);
     CU_ASSERT_FATAL(err == 0);
     expect_parts(spec, &data);
+    expect_own(spec, &data);
     return data;
 }
 

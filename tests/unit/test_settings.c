@@ -397,8 +397,8 @@ static void test_shipped_schema(void)
 
 /* ---- --set and sweeps ---- */
 
-/* A scenario in which every setting with a key may be given. */
-static void load_full(struct rg_scenario *s)
+/* A scenario in which a setting with a key may be given. */
+static void load_full(const struct rg_setting_info *info, struct rg_scenario *s)
 {
     struct rg_error e = {0};
     write_good();
@@ -407,6 +407,8 @@ static void load_full(struct rg_scenario *s)
                           "<faults><slow nodes=\"0\" from=\"1\" to=\"2\" factor=\"0.5\"/>"
                           "<link nodes=\"1\" factor=\"0.25\"/><jitter spread=\"0.125\"/></faults>");
     CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("scenario.xml", text), s, &e), 0);
+    if (info && info->with)
+        CU_ASSERT_EQUAL(rg_scenario_set(s, info->with, &e), 0);
     free(text);
 }
 
@@ -416,7 +418,7 @@ static void two_values(const struct rg_setting_info *info, char texts[2][80])
     const struct rg_limit *limit = &info->type.limit;
     struct rg_scenario s;
     int found = 0;
-    load_full(&s);
+    load_full(info, &s);
     double has = rg_type_has_number(&info->type) ? rg_setting_number(info, &s) : 0;
     rg_scenario_free(&s);
     for (int i = 0; i < 4 && found < 2; i++) {
@@ -456,7 +458,7 @@ static void test_keys(void)
         two_values(info, texts);
         for (int i = 0; i < 2 && names[i]; i++) {
             struct rg_error e = {0};
-            load_full(&s);
+            load_full(info, &s);
             CU_ASSERT_EQUAL(set(&s, names[i], texts[0], &e), 0);
             if (rg_type_has_number(&info->type)) {
                 CU_ASSERT_EQUAL(rg_type_read(&info->type, texts[0], &number, NULL), 0);
@@ -499,6 +501,8 @@ static void test_sweeps(void)
             CU_ASSERT_EQUAL(s.sweep_count, 1);
             CU_ASSERT_STRING_EQUAL(s.sweeps[0].key, names[i]); /* as it is written */
             const struct rg_setting point = {names[i], texts[0], 14};
+            if (info->with)
+                CU_ASSERT_EQUAL(rg_scenario_set(&s, info->with, &e), 0);
             CU_ASSERT_EQUAL(rg_scenario_apply(&s, &point, 1, &e), 0);
             CU_ASSERT_EQUAL(set(&s, info->key, texts[0], &e), 0);
             CU_ASSERT_EQUAL(s.sweep_count, 0); /* that took its place */
@@ -527,7 +531,7 @@ static void test_resets(void)
 {
     struct rg_scenario s;
     struct rg_error e = {0};
-    load_full(&s);
+    load_full(NULL, &s);
     CU_ASSERT_EQUAL(s.clock_count, 3 - 1);
     CU_ASSERT_EQUAL(rg_scenario_set(&s, "clock=1e9", &e), 0);
     CU_ASSERT_EQUAL(s.clock_count, 0);
@@ -609,7 +613,7 @@ static void test_digest_of_keys(void)
         two_values(info, texts);
         for (int i = 0; i < 2 && info->type.kind == RG_TYPE_FILE; i++)
             scratch_text(strrchr(texts[i], '/') + 1, texts[i]);
-        load_full(&s);
+        load_full(info, &s);
         seal(&s, digests[0]);
         for (int i = 0; i < 2 && texts[i][0]; i++) {
             CU_ASSERT_EQUAL(set(&s, info->key, texts[i], &e), 0);
@@ -629,7 +633,7 @@ static void test_digest_of_records(void)
 {
     struct rg_scenario s;
     char before[RG_DIGEST_TEXT], after[RG_DIGEST_TEXT];
-    load_full(&s);
+    load_full(NULL, &s);
     const struct {
         const char *element;
         void *record;
@@ -753,7 +757,7 @@ static void test_digest_bytes(void)
                                          "gpipe"};
     struct rg_scenario s;
     char digest[RG_DIGEST_TEXT], expected[RG_DIGEST_TEXT];
-    load_full(&s);
+    load_full(NULL, &s);
     seal(&s, digest);
     struct rg_digest *by_hand = rg_digest_new();
     rg_digest_add(by_hand, "files", sizeof "files");

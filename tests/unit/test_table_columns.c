@@ -143,7 +143,7 @@ static struct rg_dataset load_as(const struct rg_data_spec *spec, const double m
     d.wanted_deviation = malloc(2 * sizeof(double));
     memcpy(d.wanted_mean, mean, 2 * sizeof(double));
     memcpy(d.wanted_deviation, deviation, 2 * sizeof(double));
-    CU_ASSERT_EQUAL_FATAL(rg_dataset_read(spec, (struct rg_data_kept){true, true}, &d, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_dataset_read(spec, (struct rg_data_kept){.train = true, .test = true}, &d, NULL), 0);
     return d;
 }
 
