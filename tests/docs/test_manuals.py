@@ -78,9 +78,10 @@ def check_arguments(build):
             same("strategies from a letter", complete(build, name, scenario, "--strategy", "=", "8"),
                  {"8\\ rings\\ of\\ 8"})
             same("keys", complete(build, name, scenario, "--set", "epo"), {"epochs="})
+            listed = subprocess.run([os.path.join(build, name), "--list"], capture_output=True, text=True).stdout
+            server = re.search(r"^  parameter_server: .*\n((?:      .*\n)*)", listed, re.M)[1]
             same("parameters", complete(build, name, scenario, "--set", "server"),
-                 {"server\\ 1+63." + parameter for parameter in
-                  ("consistency=", "servers=", "shares=", "staleness=", "in-flight=", "own-writes=")})
+                 {f"server\\ 1+63.{parameter}=" for parameter in re.findall(r"^      ([\w-]+)=", server, re.M)})
             has(complete(build, name, "scenarios/iris-3.xml", "--set", "ringtmp."), "ringtmp.in-flight=")
             same("scenarios", complete(build, name, "scenarios/iri"), {"scenarios/iris-3.xml"})
     listed = subprocess.run([os.path.join(build, "ringnode"), "--list"], capture_output=True, text=True).stdout

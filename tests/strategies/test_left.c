@@ -133,7 +133,7 @@ static void parameters_may_be_written_after_training(void)
     static const char *const files[] = {"matrix.xml", "matrix-allreduce.xml", "matrix-servers.xml",
                                         "matrix-stale.xml", "matrix-filters.xml"};
     static const char *const sets[] = {"nodes=3", "nodes=5", "nodes=5 replicas.replicas=5",
-                                       "nodes=5"};
+                                       "nodes=5", "nodes=5"};
     for (size_t f = 0; f < RG_COUNT(files); f++) {
         struct rg_study study;
         CU_ASSERT_FATAL(harness_open(&study, files[f], sets[f]));
