@@ -25,6 +25,7 @@ enum {
     KEY_TRACE_WINDOW,
     KEY_SAVE,
     KEY_LOAD,
+    KEY_REPLAY,
     KEY_TIMEOUT,
     KEY_QUIET,
     KEY_CLASSES,
@@ -54,6 +55,11 @@ static const struct argp_option option_table[] = {
      0},
     {"save", KEY_SAVE, "FILE", 0, "Write the trained parameters of one strategy (safetensors)", 0},
     {"load", KEY_LOAD, "FILE", 0, "Start from the parameters in FILE (safetensors)", 0},
+    {"replay", KEY_REPLAY, "RESULT", 0,
+     "Nodes out of step serve in the order in which those of this run of ringnode did (its "
+     "--json): "
+     "the same weights, to the bit",
+     0},
     {"timeout", KEY_TIMEOUT, "SECONDS", 0, "Give up on a run after this much wall time", 0},
     {"data", KEY_DATA, "DIR", 0, "Look for data files in DIR", 0},
     {"quiet", KEY_QUIET, NULL, 0, "Print no table and no progress", 0},
@@ -161,6 +167,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_LOAD:
         set_once(state, "load", &options->load, argument);
+        break;
+    case KEY_REPLAY:
+        set_once(state, "replay", &options->replay, argument);
         break;
     case KEY_DATA:
         set_once(state, "data", &options->data, argument);

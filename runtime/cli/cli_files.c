@@ -82,6 +82,9 @@ static int check_output(const struct named_path *output, const struct rg_options
         rg_cli_same_file(output->path, options->load))
         return rg_fail(e, RG_ERR_INVALID, "%s %.200s: that is the file of --load", output->name,
                        output->path);
+    if (options->replay && rg_cli_same_file(output->path, options->replay))
+        return rg_fail(e, RG_ERR_INVALID, "%s %.200s: that is the file of --replay", output->name,
+                       output->path);
     for (int i = 0; i < options->read_count; i++)
         if (rg_cli_same_file(output->path, options->reads[i].path))
             return rg_fail(e, RG_ERR_INVALID,
@@ -176,6 +179,7 @@ static struct rg_study_want wanted(const struct rg_options *options)
                                   .labels = options->labels,
                                   .label_count = options->label_count,
                                   .keyed = options->keyed,
+                                  .replay = options->replay,
                                   .trained = options->load != NULL};
 }
 

@@ -5,11 +5,13 @@
 
 #include "base/check.h"
 #include "models/bits.h"
+#include "strategies/order.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ACCOUNT_MOST = 1 << 20 }; /* bytes: some thousand are usual */
+/* Bytes: some thousand are usual, and an order. */
+enum { ACCOUNT_MOST = (1 << 20) + RG_ORDER_MOST };
 
 bool rg_node_traces(const struct node *n, int rank)
 {
@@ -49,7 +51,7 @@ static void account_machine(const char *machine, struct rg_run_node *node)
 }
 
 /* What this node knows of itself, as of a run of its own; per_node[0] is its row. */
-static void account(const struct node *n, struct rg_run *own)
+static int account(const struct node *n, struct rg_run *own)
 {
     const struct rg_counters *c = &n->w->count;
     const struct rg_board *board = n->job->boards[n->w->rank];
@@ -99,12 +101,15 @@ static void account(const struct node *n, struct rg_run *own)
                                              .pushed = (uint64_t)seen.said,
                                              .bytes = (uint64_t)seen.said_bytes,
                                              .saved_bytes = NAN};
+    if (seen.order && rg_run_order(own, seen.order) < 0)
+        return RG_ERR_NOMEM;
     if (!n->options->pace)
-        return;
+        return 0;
     own->paced.known = true;
     own->paced.computations = c->paced;
     own->paced.overruns = c->overruns;
     rg_copy_text(own->paced.board, sizeof own->paced.board, n->options->pace);
+    return 0;
 }
 
 static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dropped)
@@ -158,8 +163,9 @@ static int encode_account(const struct node *n, unsigned char **bytes, size_t *s
     rg_run_init(own);
     int result = rg_run_make_nodes(own, 1);
     if (result == 0) {
-        account(n, own);
-        result = rg_run_encode(own, bytes, size);
+        result = account(n, own);
+        if (result == 0)
+            result = rg_run_encode(own, bytes, size);
     }
     rg_run_free(own);
     free(own);
@@ -230,6 +236,8 @@ static int receive_account(struct node *n, int rank)
     if (result == 0) {
         rg_node_count_energy(n, rank, report.metered, &theirs);
         rg_run_add_node(n->run, &theirs);
+        for (int i = 0; i < theirs.order_count && result == 0; i++)
+            result = rg_run_order(n->run, theirs.orders[i]);
         n->run->per_node[rank] = theirs.per_node[0]; /* it owns nothing */
     }
     rg_run_free(&theirs);
@@ -255,7 +263,8 @@ int rg_node_gather(struct node *n)
     if (!n->metered || rg_run_make_nodes(n->run, n->w->size) < 0)
         return RG_ERR_NOMEM;
     rg_copy_text(n->run->energy_source, sizeof n->run->energy_source, n->energy.source);
-    account(n, n->run);
+    if ((result = account(n, n->run)) != 0)
+        return result;
     rg_node_count_energy(n, 0, rg_node_metered(n), n->run);
     n->run->per_node[0].trace = n->w->trace;
     n->w->trace = NULL;

@@ -46,14 +46,24 @@ int rg_run_setting(struct rg_run *run, const char *name, const char *value)
     return append(&run->sweep, &run->sweep_count, name, value);
 }
 
-int rg_run_note(struct rg_run *run, const char *text)
+static int add_text(char ***texts, int *count, const char *text)
 {
-    char **longer = realloc(run->notes, (size_t)(run->note_count + 1) * sizeof *longer);
+    char **longer = realloc(*texts, (size_t)(*count + 1) * sizeof *longer);
     if (!longer)
         return RG_ERR_NOMEM;
-    run->notes = longer;
-    longer[run->note_count] = strdup(text);
-    return longer[run->note_count] ? (run->note_count++, 0) : RG_ERR_NOMEM;
+    *texts = longer;
+    longer[*count] = strdup(text);
+    return longer[*count] ? (++*count, 0) : RG_ERR_NOMEM;
+}
+
+int rg_run_note(struct rg_run *run, const char *text)
+{
+    return add_text(&run->notes, &run->note_count, text);
+}
+
+int rg_run_order(struct rg_run *run, const char *text)
+{
+    return add_text(&run->orders, &run->order_count, text);
 }
 
 int rg_run_make_nodes(struct rg_run *run, int count)

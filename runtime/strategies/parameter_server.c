@@ -397,6 +397,7 @@ const struct rg_strategy rg_strategy_parameter_server = {
     .flows = rg_server_flows,
     .sharing = sharing,
     .under_way = under_way,
+    .check_orders = rg_server_check_orders,
     .open = open_node,
     .train = train,
     .parameters = parameters,

@@ -3,6 +3,7 @@
 #define RG_STRATEGIES_SERVER_PARTS_H
 
 #include "collectives/filter.h"
+#include "strategies/order.h"
 #include "strategies/replica.h"
 #include "strategies/shares.h"
 
@@ -47,6 +48,22 @@ int64_t rg_server_clocks(const struct rg_server_plan *plan);
 int64_t rg_server_vectors(const struct rg_server_plan *plan);
 int64_t rg_server_messages(const struct rg_server_plan *plan);
 struct rg_cost rg_server_copy_cost(size_t count);
+
+/* ---- the order of answers and pushes (server_order.c) ---- */
+
+static inline int rg_server_answer_of(int worker)
+{
+    return 2 * worker;
+}
+
+static inline int rg_server_push_of(int worker)
+{
+    return 2 * worker + 1;
+}
+
+int rg_server_events(const struct rg_server_plan *plan); /* less than this */
+int rg_server_check_orders(const struct rg_job *job, char *const *orders, int count,
+                           struct rg_error *e);
 
 /* ---- pushes, with or without filters (server_filter.c) ---- */
 

@@ -9,7 +9,8 @@
  * What is sent is a copy, so that updates need not wait for a slow port.
  *
  * Where a clock of all is an update, its pushes are summed apart from those of other clocks. The
- * order of their addition is that of arrival: no digest is claimed. */
+ * order of their addition is that of arrival: no digest is claimed. But the order of answers and
+ * pushes can be written down, and a server that follows such an order does the same to the bit. */
 #include "base/check.h"
 #include "collectives/collectives.h"
 #include "strategies/server_parts.h"
@@ -50,6 +51,8 @@ struct server {
     int64_t end, asks_end; /* of the epoch; where training stops, of that */
     int64_t to_answer;     /* asks before that */
     bool stopped;
+    struct rg_order written; /* what it does */
+    const char *orders;      /* what it is to do next; NULL: what comes */
 };
 
 static int open_links(struct rg_server_node *node, struct server *server)
@@ -89,7 +92,14 @@ static int open_server(struct rg_server_node *node)
     for (size_t i = 0; i < clocks; i++)
         if (!(server->sums[i] = rg_mem_floats(node->w->mem, node->shard.count)))
             return RG_ERR_NOMEM;
-    return open_links(node, server);
+    if (node->job->orders)
+        server->orders = node->job->orders[node->w->rank];
+    int result = node->job->records
+                     ? rg_order_open(&server->written, node->w->mem, rg_server_events(node->plan),
+                                     2 * node->job->iterations * node->plan->workers)
+                     : 0;
+    node->seen.order = server->written.text;
+    return result ? result : open_links(node, server);
 }
 
 static void close_server(struct rg_server_node *node)
@@ -175,7 +185,8 @@ static void admit(struct rg_server_node *node, int k)
 {
     struct server *server = node->part;
     const struct link *links = server->links, *link = &links[k];
-    if (link->answered == link->asked || link->done <= link->answered - node->plan->in_flight)
+    if (link->answered == link->asked || link->done <= link->answered - node->plan->in_flight ||
+        server->orders)
         return;
     int i = server->ready_count++;
     for (; i > 0; i--) {
@@ -197,15 +208,15 @@ static void copy(void *arg)
     memcpy(server->out, node->parameters, node->shard.count * sizeof *server->out);
 }
 
-static int answer(struct rg_server_node *node)
+static int answer(struct rg_server_node *node, int k)
 {
     struct server *server = node->part;
-    int k = server->ready[0], to = node->plan->servers + k, result = 0;
+    int to = node->plan->servers + k, result = 0;
     struct link *link = &server->links[k];
     int64_t clock = link->answered++;
     RG_ASSERT(server->stopped || clock - server->complete <= node->plan->ahead);
     server->to_answer--;
-    memmove(server->ready, server->ready + 1, (size_t)--server->ready_count * sizeof(int));
+    rg_order_note(&server->written, rg_server_answer_of(k));
     admit(node, k);
     if (server->out_updates != server->updates) {
         struct rg_cost cost = rg_server_copy_cost(node->shard.count);
@@ -224,6 +235,14 @@ static int answer(struct rg_server_node *node)
                                 &server->shard_out);
     server->list[0] = &server->shard_out;
     return result;
+}
+
+static int answer_first(struct rg_server_node *node)
+{
+    struct server *server = node->part;
+    int k = server->ready[0];
+    memmove(server->ready, server->ready + 1, (size_t)--server->ready_count * sizeof(int));
+    return answer(node, k);
 }
 
 static bool may_answer(const struct rg_server_node *node)
@@ -308,6 +327,7 @@ static int take_push(struct rg_server_node *node, int place)
     int64_t clock = link->done, read = ask_of(node, link, clock)->read;
     if (link->push_in.status)
         return link->push_in.status;
+    rg_order_note(&server->written, rg_server_push_of(k));
     if (node->plan->consistency == RG_ASYNC) {
         note_staleness(node, server->updates - read);
         result = update_by(node, k);
@@ -399,7 +419,7 @@ static int serve_next(struct rg_server_node *node)
     struct server *server = node->part;
     int workers = node->plan->workers, which = -1;
     if (may_answer(node))
-        return answer(node);
+        return answer_first(node);
     int result = rg_wait_any(node->w, server->list, 1 + 2 * workers, RG_FOREVER, &which);
     if (result)
         return result;
@@ -411,13 +431,63 @@ static int serve_next(struct rg_server_node *node)
     return result ? result : complete(node);
 }
 
+static int wait_for(struct rg_server_node *node, struct rg_request *request)
+{
+    struct rg_request *list[1] = {request};
+    int which;
+    return rg_wait_any(node->w, list, 1, RG_FOREVER, &which);
+}
+
+static int follow_answer(struct rg_server_node *node, int k)
+{
+    struct server *server = node->part;
+    struct link *link = &server->links[k];
+    int result = server->answering ? wait_for(node, &server->shard_out) : 0;
+    if (result == 0 && server->answering)
+        result = answered(node);
+    while (result == 0 && link->asked == link->answered) {
+        result = wait_for(node, &ask_of(node, link, link->asked)->in);
+        if (result == 0)
+            result = take_ask(node, k);
+    }
+    return result ? result : answer(node, k);
+}
+
+static int follow_push(struct rg_server_node *node, int k)
+{
+    struct server *server = node->part;
+    int place = 0, result = wait_for(node, &server->links[k].push_in);
+    while (server->order[place] != k)
+        place++;
+    if (result == 0)
+        result = take_push(node, place);
+    return result ? result : complete(node);
+}
+
+/* The next that stands in its order; behind the last of the epoch an answer may be on its way. */
+static int follow_next(struct rg_server_node *node)
+{
+    struct server *server = node->part;
+    if (server->stopped)
+        return serve_next(node);
+    if (server->complete == server->end) {
+        int result = wait_for(node, &server->shard_out);
+        return result ? result : answered(node);
+    }
+    int limit = rg_server_events(node->plan);
+    int event = rg_order_next(&server->orders, rg_order_digits(limit), limit);
+    RG_ASSERT(event >= 0); /* it was checked */
+    int k = event / 2;
+    return event == rg_server_push_of(k) ? follow_push(node, k) : follow_answer(node, k);
+}
+
 static int run_server(struct rg_server_node *node, int64_t first, int64_t count)
 {
     struct server *server = node->part;
     int result = begin(node, first, count), ended = 0;
     while (result == 0 &&
            (server->complete < server->end || server->to_answer > 0 || server->answering)) {
-        result = serve_next(node);
+        result = server->orders ? follow_next(node) : serve_next(node);
         ended |= result == 1;
         result = result == 1 ? 0 : result;
     }

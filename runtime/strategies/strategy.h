@@ -65,12 +65,14 @@ struct rg_job {
     bool numerics;
     const struct rg_deal *rows; /* the samples of each rank that has its own, in the order of
                                  * ranks; NULL: all are shared */
-    const int *shares; /* samples of each data-parallel node in a batch; NULL: they are equal */
-    void *plan;        /* what `check` worked out once for all ranks; freed by `forget` */
-    bool settled;      /* its values are another rank's check's, and none is the user's wish */
-    bool flows_on;     /* between epochs there is something in flight; set by `check` */
-    bool refused;      /* `check` said no, or there are too few nodes: it cannot run */
-    char rough[200];   /* why its closed forms are no more than an estimate on this platform; "" */
+    const int *shares;   /* samples of each data-parallel node in a batch; NULL: they are equal */
+    void *plan;          /* what `check` worked out once for all ranks; freed by `forget` */
+    bool settled;        /* its values are another rank's check's, and none is the user's wish */
+    bool flows_on;       /* between epochs there is something in flight; set by `check` */
+    bool records;        /* nodes out of step write down in which order they served others */
+    char *const *orders; /* by rank, of those that do: serve in that order; NULL: as they come */
+    bool refused;        /* `check` said no, or there are too few nodes: it cannot run */
+    char rough[200]; /* why its closed forms are no more than an estimate on this platform; "" */
 };
 
 /* The closed forms, for one iteration unless said otherwise. Iterations are alike: counts are exact
@@ -101,6 +103,7 @@ struct rg_observation {
     bool out_of_step;     /* nodes do not wait for one another: what follows is told, too */
     int64_t gradients;    /* applied by this node */
     double staleness_sum; /* of these */
+    const char *order;    /* in which it served others, where job->records; NULL: it served none */
     bool filtered;        /* gradients are sent in part, the rest later: */
     int64_t numbers;      /* that this node had to send, */
     int64_t said;         /* did, */
@@ -134,6 +137,10 @@ struct rg_strategy {
     /* Iterations that may be under way at once, at most: of nodes out of step, one is a clock that
      * all workers have ended. NULL: 1. */
     int64_t (*under_way)(const struct rg_job *job);
+    /* Can a run follow these orders, which a run of such a job has written down? RG_ERR_INVALID and
+     * why not. NULL: nodes are never out of step, and no order is written down. */
+    int (*check_orders)(const struct rg_job *job, char *const *orders, int count,
+                        struct rg_error *e);
 
     /* A node's part. open allocates everything, loads nothing from the network and sets the initial
      * parameters (or those in `initial`, a whole network's, NULL: drawn from the seed); train runs

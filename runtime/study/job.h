@@ -20,7 +20,8 @@ struct rg_study {
     int job_count;
     struct rg_deal
         *deals; /* [job_count] whose training samples are whose, where each has its own */
-    struct rg_error *refusals; /* [job_count] why a job is refused; code 0: it is not */
+    struct rg_error *refusals;  /* [job_count] why a job is refused; code 0: it is not */
+    struct rg_result *replayed; /* whose orders the jobs follow; NULL: none's */
 };
 
 /* Are connections protected by a key? A run over sockets knows it for certain. */
@@ -40,6 +41,7 @@ struct rg_study_want {
     int (*look_platform)(void *arg, struct rg_platform *platform, int nodes, double link_rate,
                          struct rg_error *e);
     void *look_arg;
+    const char *replay; /* the result whose orders the jobs follow (see rg_job.orders), or NULL */
     bool trained; /* parameters are loaded: labels mean what they meant when these were trained */
     /* At a point of the scenario's sweeps (of none: point NULL); it must outlive the study. A job
      * that cannot run there is marked refused and noted in study->refusals, which is no failure. */

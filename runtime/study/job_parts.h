@@ -1,5 +1,5 @@
 /* What job.c (one job, made and described), job_params.c (the parameters of its strategy) and
- * study.c (the scenario with its files, and all its jobs) share, and nobody else. */
+ * study.c (the scenario with its files, and all its jobs) and replay.c share, and nobody else. */
 #ifndef RG_JOB_PARTS_H
 #define RG_JOB_PARTS_H
 
@@ -28,5 +28,10 @@ int rg_job_fail_attribute(const struct rg_scenario *s, const struct rg_strategy_
 
 /* Jobs of all strategies of the scenario; may_refuse: one that cannot run is noted, no error. */
 int rg_study_make_jobs(struct rg_study *study, bool may_refuse, struct rg_error *e);
+
+/* ---- replay.c ---- */
+
+/* The jobs follow the orders of the result at `path`. */
+int rg_study_replay(struct rg_study *study, const char *path, struct rg_error *e);
 
 #endif

@@ -317,7 +317,8 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
         (err = look_at_platform(want, study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
         (err = rg_dataset_probe(&s->data, &study->data, e)) || (err = check_shapes(study, e)) ||
-        (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)))
+        (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)) ||
+        (want->replay && (err = rg_study_replay(study, want->replay, e))))
         rg_study_close(study);
     if (err && e)
         rg_one_line(e->text);
@@ -402,6 +403,9 @@ void rg_study_close(struct rg_study *study)
     free(study->deals);
     free(study->jobs);
     free(study->refusals);
+    if (study->replayed)
+        rg_result_free(study->replayed);
+    free(study->replayed);
     rg_dataset_free(&study->data);
     rg_network_free(&study->network);
     rg_platform_free(&study->platform);

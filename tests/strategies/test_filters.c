@@ -156,12 +156,16 @@ static void known_places_are_not_told_again(void)
         }
         CU_ASSERT_EQUAL(pass(&p, g, w, 0, to), 8 + places[i] + 4 * said);
     }
-    struct pair other; /* who has not heard the places does not guess */
+    struct pair other; /* who has heard of others, as many, does not guess */
     float g[64] = {0}, to[64];
     for (int k = 0; k < 64; k += 2)
         g[k] = 1;
     open_pair(&p, 64, p.filters);
     open_pair(&other, 64, p.filters);
+    float h[64] = {0};
+    for (int k = 1; k < 64; k += 2)
+        h[k] = 1;
+    pass(&other, h, w, 0, to);
     pass(&p, g, w, 0, to);
     size_t bytes = rg_filter_say(&p.out, g, w, 0, p.message, &p.numbers);
     CU_ASSERT_EQUAL(bytes, 8 + 4 + 4 * 32);
@@ -309,6 +313,32 @@ static void wrong_bytes_are_refused(void)
     CU_ASSERT(refused > tried / 2);
 }
 
+/* A run of places that ends beyond the last, or has none. */
+static void runs_stay_in_their_range(void)
+{
+    static const struct {
+        uint32_t skipped, said;
+        bool good;
+    } cases[] = {{7, 3, true},   {67, 3, true}, {68, 3, false},         {UINT32_MAX, 3, false},
+                 {70, 3, false}, {7, 0, false}, {7, UINT32_MAX, false}, {7, 4, false}};
+    static const float w[MOST];
+    EACH(i, cases)
+    {
+        struct pair p;
+        float g[MOST] = {0}, to[MOST];
+        g[7] = g[8] = g[9] = 1;
+        open_pair(&p, MOST, (struct rg_filters){.count = 1, .kind = {RG_FILTER_ZEROS}});
+        size_t bytes = rg_filter_say(&p.out, g, w, 0, p.message, &p.numbers);
+        CU_ASSERT_EQUAL_FATAL(bytes, 8 + 8 + 3 * 4);
+        CU_ASSERT(p.message[2] == 7 && p.message[3] == 3);
+        p.message[2] = cases[i].skipped;
+        p.message[3] = cases[i].said;
+        CU_ASSERT_EQUAL(rg_filter_hear(&p.in, p.message, bytes, to, false), cases[i].good);
+        if (cases[i].good)
+            CU_ASSERT_EQUAL(to[cases[i].skipped + 2], 1);
+    }
+}
+
 /* ---- runs ---- */
 
 static void run_ok(const struct rg_job *job, const struct harness_options *options,
@@ -389,6 +419,30 @@ static void own_writes_are_what_was_pushed(void)
                  filters[i], filters[i]);
         same_digest("matrix-stale.xml", sets, "bsp", "ssp-ahead");
     }
+}
+
+static size_t moved(const struct rg_job *job)
+{
+    size_t count = job->network->parameters, n = 0;
+    float *start = calloc(count, sizeof *start);
+    float *end = harness_parameters(job, &(struct harness_options){.seed = 1}, NULL);
+    CU_ASSERT_EQUAL(rg_network_init(job->network, 0, job->network->layer_count, job->seed, start),
+                    0);
+    for (size_t i = 0; i < count; i++)
+        n += start[i] != end[i];
+    free(start);
+    free(end);
+    return n;
+}
+
+/* What is skipped once goes some other time: of thirty pushes that each skip a half, none is left
+ * out of all. */
+static void each_clock_draws_anew(void)
+{
+    struct rg_study study;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix-filters.xml", "nodes=2"));
+    CU_ASSERT_EQUAL(moved(harness_job(&study, "skip")), moved(harness_job(&study, "plain")));
+    rg_study_close(&study);
 }
 
 /* Messages and memory are those of the closed forms; bytes and numbers, too, where filters fix
@@ -513,7 +567,9 @@ int main(int argc, char **argv)
         {"sums are whole", sums_are_whole},
         {"what is no number is said", what_is_no_number_is_said},
         {"wrong bytes are refused", wrong_bytes_are_refused},
+        {"runs stay in their range", runs_stay_in_their_range},
         {"off is without", off_is_without},
+        {"each clock draws anew", each_clock_draws_anew},
         {"own writes are what was pushed", own_writes_are_what_was_pushed},
         {"accounts equal forms", accounts_equal_forms},
         {"timing changes no bit in step", timing_changes_no_bit_in_step},

@@ -234,6 +234,8 @@ int main(int argc, char **argv)
         node.options.keyed = node.key_file ? RG_KEYED_YES : RG_KEYED_NO;
         status = rg_cli_open(&node.options, "ringnode", &node.study);
         status = status ? status : refuse_faults(&node.study.scenario);
+        for (int i = 0; status == 0 && i < node.study.job_count; i++)
+            node.study.jobs[i].records = node.study.jobs[i].numerics;
     }
     if (status == 0 && rg_blas_note() && !node.files && !node.options.quiet)
         fprintf(stderr, "ringnode: %s\n", rg_blas_note());

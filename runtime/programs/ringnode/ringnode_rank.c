@@ -445,7 +445,8 @@ static int report(struct ringnode *node, double started_s)
     return status;
 }
 
-/* Ranks that run other strategies than this one, or from other parameters, must not join it. */
+/* Ranks that run other strategies than this one, or from other parameters, or that replay another
+ * run, must not join it. */
 static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT])
 {
     struct rg_digest *digest = rg_digest_new();
@@ -453,6 +454,10 @@ static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT]
     rg_digest_add(digest, node->study.scenario.digest, strlen(node->study.scenario.digest));
     for (int i = 0; i < node->study.job_count; i++)
         rg_digest_add(digest, node->study.jobs[i].label, strlen(node->study.jobs[i].label) + 1);
+    const struct rg_result *replayed = node->study.replayed;
+    for (int i = 0; replayed && i < replayed->run_count; i++)
+        for (int k = 0; k < replayed->runs[i].order_count; k++)
+            rg_digest_add(digest, replayed->runs[i].orders[k], strlen(replayed->runs[i].orders[k]));
     if (node->initial)
         rg_digest_add(digest, node->initial, node->study.network.parameters * sizeof(float));
     for (int i = 0; node->pace && i < node->study.platform.count; i++) { /* all ranks, or none */
