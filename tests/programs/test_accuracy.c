@@ -64,8 +64,8 @@ static void mnist(void)
 {
     static const char *const labels[] = {"single",    "sequential", "gpipe",     "1f1b",
                                          "server",    "all-reduce", "pipedream", "ringtmp-1",
-                                         "ringtmp-S", "ringtmp-3S"};
-    enum { SYNCHRONOUS = 6, PIPEDREAM = 6, ONE, S_UNITS, THREE_S, COUNT };
+                                         "ringtmp-S", "ringtmp-3S", "stream"};
+    enum { SYNCHRONOUS = 6, PIPEDREAM = 6, ONE, S_UNITS, THREE_S, STREAM, COUNT };
     struct sample s[COUNT];
     if (access(RG_SOURCE_DIR "/" MNIST "/t10k-images-idx3-ubyte.gz", R_OK) != 0) {
         printf("skipped: no MNIST digits in %s\n", MNIST);
@@ -79,6 +79,8 @@ static void mnist(void)
     CU_ASSERT_EQUAL(s[ONE].staleness, 0);
     CU_ASSERT_EQUAL(s[S_UNITS].staleness, 2);
     CU_ASSERT_EQUAL(s[THREE_S].staleness, 8);
+    CU_ASSERT(mean_of(s[STREAM].accuracy) >= mean_of(s[0].accuracy) - 0.002);
+    CU_ASSERT_EQUAL(s[STREAM].staleness, 2);
 }
 
 int main(int argc, char **argv)
