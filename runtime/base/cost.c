@@ -3,16 +3,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void *checked(void *memory)
+{
+    if (!memory) {
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    return memory;
+}
+
 static struct rg_cost *append(struct rg_work *work)
 {
     if (work->count == work->capacity) {
         int capacity = work->capacity ? 2 * work->capacity : 4;
-        struct rg_cost *cost = realloc(work->cost, (size_t)capacity * sizeof *cost);
-        if (!cost) {
-            fputs("out of memory\n", stderr);
-            abort();
-        }
-        work->cost = cost;
+        work->cost = checked(realloc(work->cost, (size_t)capacity * sizeof *work->cost));
         work->capacity = capacity;
     }
     return &work->cost[work->count++];
@@ -45,9 +49,18 @@ void rg_work_calls(struct rg_work *work, double calls)
     work->cost[work->count - 1].calls = calls;
 }
 
+void rg_work_keep_seconds(struct rg_work *work)
+{
+    if (work->count > 0)
+        work->cost = checked(realloc(work->cost, (size_t)work->count * sizeof *work->cost));
+    work->capacity = work->count;
+    work->known = checked(calloc(RG_KNOWN_BOARDS, sizeof *work->known));
+}
+
 void rg_work_free(struct rg_work *work)
 {
     free(work->cost);
+    free(work->known);
     *work = (struct rg_work){0};
 }
 

@@ -16,10 +16,25 @@ struct rg_cost {
     double functions; /* of the C library in one call: exp, log */
 };
 
+/* Seconds of a list of kernels: all, and those of them in which one core works and others idle. */
+struct rg_seconds {
+    double all, alone;
+};
+
+/* What a list takes on a board with so many threads. */
+struct rg_board; /* boards/board.h */
+struct rg_known_seconds {
+    const struct rg_board *board; /* NULL: none yet */
+    int threads;
+    struct rg_seconds seconds;
+};
+enum { RG_KNOWN_BOARDS = 2 };
+
 /* A list of kernels run one after the other: what one rg_compute() does. Zero-initialise. */
 struct rg_work {
     struct rg_cost *cost;
     int count, capacity;
+    struct rg_known_seconds *known; /* [RG_KNOWN_BOARDS], those asked for last; or NULL */
 };
 
 /* Append; they abort on lack of memory (lists are built once, before training, and are short). */
@@ -29,6 +44,8 @@ void rg_work_vector(struct rg_work *work, double flops, double bytes);
 void rg_work_functions(struct rg_work *work, double flops, double bytes, double functions);
 /* The kernel appended last is called so often. */
 void rg_work_calls(struct rg_work *work, double calls);
+/* The list is complete, and will be run again and again: its seconds are worked out once. */
+void rg_work_keep_seconds(struct rg_work *work);
 void rg_work_free(struct rg_work *work);
 
 /* Sums over the list. */

@@ -56,13 +56,30 @@ double rg_board_seconds(const struct rg_board *board, const struct rg_work *work
     return seconds;
 }
 
-double rg_board_alone_s(const struct rg_board *board, const struct rg_work *work, int threads)
+static struct rg_seconds seconds_of(const struct rg_board *board, const struct rg_work *work,
+                                    int threads)
 {
-    double seconds = 0;
+    struct rg_seconds s = {.all = rg_board_seconds(board, work, threads)};
     for (int i = 0; i < work->count && threads > 1; i++)
         if (work->cost[i].m == 0)
-            seconds += kernel_s(board, &work->cost[i], threads);
-    return seconds;
+            s.alone += kernel_s(board, &work->cost[i], threads);
+    return s;
+}
+
+/* Neighbours are mostly of one kind, so that the last board is the next one too. */
+struct rg_seconds rg_board_kept_seconds(const struct rg_board *board, const struct rg_work *work,
+                                        int threads)
+{
+    struct rg_known_seconds *known = work->known;
+    if (!known)
+        return seconds_of(board, work, threads);
+    for (int i = 0; i < RG_KNOWN_BOARDS; i++)
+        if (known[i].board == board && known[i].threads == threads)
+            return known[i].seconds;
+    for (int i = RG_KNOWN_BOARDS - 1; i > 0; i--)
+        known[i] = known[i - 1];
+    known[0] = (struct rg_known_seconds){board, threads, seconds_of(board, work, threads)};
+    return known[0].seconds;
 }
 
 static double load_bytes(struct rg_load load)

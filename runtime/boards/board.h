@@ -69,8 +69,10 @@ double rg_board_watts(const struct rg_board *board, double busy_cores);
  * and the memory bound, plus the call's overhead. Products are divided among the cores, all else
  * runs on one of them. */
 double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads);
-/* Those among them in which one core works and the others idle; 0 with one thread. */
-double rg_board_alone_s(const struct rg_board *board, const struct rg_work *work, int threads);
+/* The same, and those among them in which one core works and the others idle (none with one
+ * thread); kept with the list, where it keeps them. */
+struct rg_seconds rg_board_kept_seconds(const struct rg_board *board, const struct rg_work *work,
+                                        int threads);
 
 /* Messages of any sizes: their payload, and what a key adds to them (rg_tls_bytes of each). */
 struct rg_load {

@@ -49,11 +49,23 @@ static struct rg_cost addition_cost(size_t count)
         .flops = (double)count, .bytes = 3.0 * sizeof(float) * (double)count, .calls = 1};
 }
 
-int rg_add(struct rg_world *w, float *to, const float *from, size_t count, int unit)
+static struct rg_addition_cost *cost_of(struct rg_adder *adder, size_t count)
+{
+    struct rg_cost cost = addition_cost(count);
+    for (int i = 0; i < 2; i++)
+        if (adder->last[i].cost.calls > 0 && adder->last[i].cost.flops == cost.flops)
+            return &adder->last[i];
+    adder->last[1] = adder->last[0];
+    adder->last[0] = (struct rg_addition_cost){.cost = cost};
+    return &adder->last[0];
+}
+
+int rg_add(struct rg_world *w, struct rg_adder *adder, float *to, const float *from, size_t count,
+           int unit)
 {
     struct addition a = {to, from, count};
-    struct rg_cost cost = addition_cost(count);
-    struct rg_work work = {.cost = &cost, .count = 1};
+    struct rg_addition_cost *cost = cost_of(adder, count);
+    struct rg_work work = {.cost = &cost->cost, .count = 1, .known = cost->known};
     return rg_compute(w, &work, "add", unit, add, &a);
 }
 
@@ -102,7 +114,7 @@ static int take_step(struct rg_allreduce *r, int t)
     if (result == 0 && t == r->first)
         result = rg_wait(r->w, &r->out[(t + 1) % 2]);
     if (result == 0 && s.from >= 0 && s.add)
-        result = rg_add(r->w, r->data + s.in.first, r->incoming[t % 2], s.in.count, t);
+        result = rg_add(r->w, &r->adder, r->data + s.in.first, r->incoming[t % 2], s.in.count, t);
     return result ? result : post(r, t + 2);
 }
 

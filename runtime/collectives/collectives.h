@@ -26,6 +26,15 @@ struct rg_algorithm {
 };
 #define RG_ROUND_A_RING ((struct rg_algorithm){RG_RING, 0})
 
+/* What additions of one size cost, of the two sizes that were asked for last: those of chunks are
+ * no more. Zero-initialise; it may move between additions. */
+struct rg_adder {
+    struct rg_addition_cost {
+        struct rg_cost cost; /* calls 0: none yet */
+        struct rg_known_seconds known[RG_KNOWN_BOARDS];
+    } last[2];
+};
+
 /* An all-reduce of up to `capacity` floats with what it needs, allocated once. */
 struct rg_allreduce {
     struct rg_group group;
@@ -40,6 +49,7 @@ struct rg_allreduce {
     size_t count;
     int first, end; /* steps of it */
     int last_to;    /* the member that it has sent to last */
+    struct rg_adder adder;
     struct rg_request in[2], out[2];
 };
 
@@ -72,7 +82,8 @@ int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float 
 void rg_allreduce_cancel(struct rg_allreduce *reduce);
 
 /* to[i] += from[i], as a computation of this node; and its modelled seconds. */
-int rg_add(struct rg_world *w, float *to, const float *from, size_t count, int unit);
+int rg_add(struct rg_world *w, struct rg_adder *adder, float *to, const float *from, size_t count,
+           int unit);
 double rg_add_s(const struct rg_board *board, int threads, size_t count);
 
 /* The two halves of it round a ring: after rg_reduce_scatter_run this member has the sums of its

@@ -18,6 +18,8 @@ struct table {
     int samples;  /* of a unit, at most */
     bool bounded; /* honour the memory of the boards */
     double limit; /* of a stage's seconds; among splits within it the computing is evened */
+    double bound; /* of what is minimised: some split has no more, or none has that and is wanted */
+    int *least, *most; /* [stages]: where a stage ends at least and at most within that bound */
     const struct rg_board **kinds; /* [kind_count] different boards of the ring... */
     double *sums;                  /* ... [kind_count][layers + 1] prefix sums of their seconds */
     struct passing *passing;       /* [kind_count]: the last; neighbours mostly ask for the same */
@@ -95,9 +97,10 @@ static void look_at_stage(struct table *t, int stage)
 /* What parameters, gradients and stashes alone would take: it only grows with the stage. */
 static bool is_hopeless(const struct table *t, int from, int to)
 {
+    if (!t->bounded)
+        return false;
     double parameters = (double)rg_network_range(t->ring->job->network, from, to);
-    return t->bounded &&
-           t->parameter_bytes * parameters + t->units * (t->stash[to] - t->stash[from]) > t->room;
+    return t->parameter_bytes * parameters + t->units * (t->stash[to] - t->stash[from]) > t->room;
 }
 
 static void sum_stashes(struct table *t)
@@ -164,21 +167,41 @@ static double stage_seconds(const struct table *t, int from, int to)
     return seconds <= t->limit ? slowest_compute(t, from, to) : INFINITY;
 }
 
+/* Each stage as long as its computing lets it be within the bound: from the first on, that is as
+ * far as stages so far can come; from the last back, where those to come have to begin. The splits
+ * worth a look are between the two, which are close together where layers are alike. */
+static void find_ends(struct table *t)
+{
+    for (int stage = 0, to = 0; stage < t->stages; stage++) {
+        int from = to, last = t->layers - (t->stages - 1 - stage); /* a layer for each to come */
+        look_at_stage(t, stage);
+        while (to < last && (to == from || slowest_compute(t, from, to + 1) <= t->bound))
+            to++;
+        t->most[stage] = to;
+    }
+    for (int stage = t->stages - 1, from = t->layers; stage >= 0; stage--) {
+        int to = from;
+        t->least[stage] = to;
+        look_at_stage(t, stage);
+        while (from > stage && (to == from || slowest_compute(t, from - 1, to) <= t->bound))
+            from--;
+    }
+}
+
 static void extend(struct table *t, int stage)
 {
     look_at_stage(t, stage);
     for (int to = 0; to <= t->layers; to++)
         t->next[to] = INFINITY;
-    int last_to = t->layers - (t->stages - 1 - stage); /* leave a layer for every stage to come */
-    for (int to = stage + 1; to <= last_to; to++) {
+    for (int to = t->least[stage]; to <= t->most[stage]; to++) {
         for (int from = to - 1; from >= stage; from--) {
             double compute = slowest_compute(t, from, to);
-            if (compute >= t->next[to] || compute > t->limit || is_hopeless(t, from, to))
+            if (compute >= t->next[to] || compute > t->bound || is_hopeless(t, from, to))
                 break; /* a longer last stage only gets slower, and larger */
             if (t->best[from] >= t->next[to])
                 continue;
             double slowest = fmax(t->best[from], stage_seconds(t, from, to));
-            if (slowest < t->next[to] && fits(t, stage, from, to)) {
+            if (slowest < t->next[to] && slowest <= t->bound && fits(t, stage, from, to)) {
                 t->next[to] = slowest;
                 t->from[stage * (t->layers + 1) + to] = from;
             }
@@ -191,6 +214,7 @@ static void extend(struct table *t, int stage)
 
 static bool fill(struct table *t)
 {
+    find_ends(t);
     for (int l = 0; l <= t->layers; l++)
         t->best[l] = l == 0 ? 0 : INFINITY;
     for (int stage = 0; stage < t->stages; stage++)
@@ -198,14 +222,34 @@ static bool fill(struct table *t)
     return isfinite(t->best[t->layers]);
 }
 
+/* The slowest stage of a split that is not far from the best where layers and boards are alike: the
+ * computing of the ring's first board evened. INFINITY: it does not fit. */
+static double even_split(struct table *t)
+{
+    const double *sums = t->sums;
+    double slowest = 0;
+    for (int stage = 0, from = 0; stage < t->stages && isfinite(slowest); stage++) {
+        int to = from + 1, last = t->layers - (t->stages - 1 - stage);
+        double end = sums[t->layers] * (stage + 1) / t->stages;
+        while (to < last && (stage == t->stages - 1 || end - sums[to] > sums[to + 1] - end))
+            to++;
+        look_at_stage(t, stage);
+        double seconds = fits(t, stage, from, to) ? stage_seconds(t, from, to) : INFINITY;
+        slowest = fmax(slowest, seconds);
+        from = to;
+    }
+    return slowest;
+}
+
 /* Where the wire decides, many splits are equally fast: of these the one that evens the computing.
  */
 static bool solve(struct table *t)
 {
     t->limit = INFINITY;
+    t->bound = even_split(t);
     if (!fill(t))
         return false;
-    t->limit = t->best[t->layers] * (1 + 1e-9);
+    t->limit = t->bound = t->best[t->layers] * (1 + 1e-9);
     bool found = fill(t);
     RG_ASSERT(found);
     int to = t->layers;
@@ -232,8 +276,10 @@ int rg_partition_balanced(struct rg_ring *ring)
     t.kinds = calloc(kinds, sizeof *t.kinds);
     t.here = calloc(kinds, sizeof *t.here);
     t.passing = calloc(kinds, sizeof *t.passing);
+    t.least = calloc((size_t)stages, sizeof *t.least);
+    t.most = calloc((size_t)stages, sizeof *t.most);
     int result = RG_ERR_NOMEM;
-    if (numbers && t.from && t.kinds && t.here && t.passing) {
+    if (numbers && t.from && t.kinds && t.here && t.passing && t.least && t.most) {
         t.best = numbers;
         t.next = numbers + columns;
         t.stash = numbers + 2 * columns;
@@ -256,5 +302,7 @@ int rg_partition_balanced(struct rg_ring *ring)
     free(t.kinds);
     free(t.here);
     free(t.passing);
+    free(t.least);
+    free(t.most);
     return result;
 }

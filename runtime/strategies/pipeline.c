@@ -34,23 +34,24 @@ static int send(struct rg_pipeline *p, const struct rg_pipeline_stage *s,
 {
     enum rg_buffer buffer = rg_channel_source(channel);
     int to = rg_channel_peer(channel, s->plan->stage, s->plan->stages, true);
-    struct slot *slot = rg_pipeline_slot(s, buffer, unit);
-    const float *data = slot->data;
-    slot->sent = unit;
+    struct rg_pipeline_send *out = rg_pipeline_out(s, buffer, unit);
+    float *data = rg_pipeline_data(s, buffer, unit);
+    out->unit = unit;
     if (buffer == RG_BUFFER_STASH)
-        data = rg_stage_output(&s->layers, rg_pipeline_samples(p, unit), slot->data);
+        data = rg_stage_output(&s->layers, rg_pipeline_samples(p, unit), data);
     return rg_send_floats(p->w, rg_ring_rank(p->ring, p->replica, to), tag_of(p, channel, to), data,
-                          floats_of(p, &s->layers, channel, unit, true), &slot->out);
+                          floats_of(p, &s->layers, channel, unit, true), &out->request);
 }
 
 static int receive(struct rg_pipeline *p, const struct rg_pipeline_stage *s,
                    enum rg_plan_channel channel, int64_t unit)
 {
     int from = rg_channel_peer(channel, s->plan->stage, s->plan->stages, false);
-    struct slot *slot = rg_pipeline_slot(s, rg_channel_target(channel), unit);
+    enum rg_buffer buffer = rg_channel_target(channel);
     return rg_recv(p->w, rg_ring_rank(p->ring, p->replica, from),
-                   tag_of(p, channel, s->plan->stage), slot->data,
-                   sizeof(float) * floats_of(p, &s->layers, channel, unit, false), &slot->in);
+                   tag_of(p, channel, s->plan->stage), rg_pipeline_data(s, buffer, unit),
+                   sizeof(float) * floats_of(p, &s->layers, channel, unit, false),
+                   rg_pipeline_in(s, buffer, unit));
 }
 
 /* The receives of the next iteration's sum are posted at once: another replica may be ahead. */
@@ -70,28 +71,30 @@ static int needs(struct rg_pipeline *p, const struct rg_instruction *in, int64_t
 {
     const struct rg_pipeline_stage *s = rg_pipeline_stage(p, in->stage);
     int n = 0;
+    if (s->plan->stages == 1)
+        return 0;
     switch (in->op) {
     case RG_OP_FORWARD:
-        list[n++] = &rg_pipeline_slot(s, RG_BUFFER_INPUT, unit)->in;
-        list[n++] = &rg_pipeline_slot(s, RG_BUFFER_STASH, unit)->out;
+        list[n++] = rg_pipeline_in(s, RG_BUFFER_INPUT, unit);
+        list[n++] = &rg_pipeline_out(s, RG_BUFFER_STASH, unit)->request;
         break;
     case RG_OP_RECOMPUTE:
-        list[n++] = &rg_pipeline_slot(s, RG_BUFFER_DY, unit)->in;
+        list[n++] = rg_pipeline_in(s, RG_BUFFER_DY, unit);
         break;
     case RG_OP_BACKWARD:
-        list[n++] = &rg_pipeline_slot(s, RG_BUFFER_DY, unit)->in;
+        list[n++] = rg_pipeline_in(s, RG_BUFFER_DY, unit);
         if (s->plan->stage > 0)
-            list[n++] = &rg_pipeline_slot(s, RG_BUFFER_DX, unit)->out;
+            list[n++] = &rg_pipeline_out(s, RG_BUFFER_DX, unit)->request;
         break;
     case RG_OP_LOSS:
-        if (s->plan->stages > 1)
-            list[n++] = &rg_pipeline_slot(s, RG_BUFFER_LOGITS, unit)->in;
+        list[n++] = rg_pipeline_in(s, RG_BUFFER_LOGITS, unit);
         break;
-    case RG_OP_RECV:
-        list[n++] = &rg_pipeline_slot(s, rg_channel_target(in->channel), unit)->out;
+    case RG_OP_RECV: /* of what arrives only logits leave again */
+        if (rg_channel_target(in->channel) == RG_BUFFER_LOGITS)
+            list[n++] = &rg_pipeline_out(s, RG_BUFFER_LOGITS, unit)->request;
         break;
     case RG_OP_WAIT:
-        list[n++] = &rg_pipeline_slot(s, rg_channel_source(in->channel), unit)->out;
+        list[n++] = &rg_pipeline_out(s, rg_channel_source(in->channel), unit)->request;
         break;
     default:
         break;
@@ -181,29 +184,30 @@ static int pending(struct rg_pipeline *p, const struct rg_instruction *in, int64
 
 /* Until a send has arrived, or all know that they stop before the iteration that it is for: who has
  * stopped takes nothing more. */
-static int wait_sent(struct rg_pipeline *p, struct slot *slot)
+static int wait_sent(struct rg_pipeline *p, struct rg_pipeline_send *send)
 {
-    struct rg_request *out = &slot->out;
+    struct rg_request *out = &send->request;
     int index, result = 0;
     int64_t last;
     if (out->status == RG_PENDING)
         result = rg_wait_any_or_stop(p->w, &out, 1, &index, &last);
     if (result == 1)
-        return rg_pipeline_iteration(p, slot->sent) < last ? rg_wait(p->w, out) : 0;
+        return rg_pipeline_iteration(p, send->unit) < last ? rg_wait(p->w, out) : 0;
     return result ? result : out->status;
 }
 
-/* The slot that a WAIT's message leaves from. */
-static struct slot *source_of(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit)
+/* What a WAIT waits for. */
+static struct rg_pipeline_send *sent_of(struct rg_pipeline *p, const struct rg_instruction *in,
+                                        int64_t unit)
 {
-    return rg_pipeline_slot(rg_pipeline_stage(p, in->stage), rg_channel_source(in->channel), unit);
+    return rg_pipeline_out(rg_pipeline_stage(p, in->stage), rg_channel_source(in->channel), unit);
 }
 
 static int await(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit)
 {
     struct rg_request *list[2];
     if (in->op == RG_OP_WAIT)
-        return wait_sent(p, source_of(p, in, unit));
+        return wait_sent(p, sent_of(p, in, unit));
     int n = needs(p, in, unit, list);
     return n ? rg_wait_all(p->w, list, n) : 0;
 }
@@ -232,7 +236,7 @@ static int hold(struct rg_pipeline *p, int lane)
     if (!in || in->op != RG_OP_WAIT)
         return 0;
     p->lanes[lane].next++;
-    return wait_sent(p, source_of(p, in, unit));
+    return wait_sent(p, sent_of(p, in, unit));
 }
 
 /* Has anything that the other lane waits for come while this one could go on? One look a date: what
@@ -296,34 +300,51 @@ static int run_two_lanes(struct rg_pipeline *p)
     return 0;
 }
 
-/* Every slot of every buffer of the node, in order. */
+/* Every slot of the node's buffers, in order: what arrives in it, and what leaves from it. */
 struct slots {
     const struct rg_pipeline *p;
     int stage, buffer, next;
 };
 
-static struct slot *next_slot(struct slots *at)
+static bool next_slot(struct slots *at, struct rg_request **in, struct rg_pipeline_send **out)
 {
     for (; at->stage < at->p->chunks; at->stage++, at->buffer = 0)
         for (; at->buffer < RG_BUFFERS; at->buffer++, at->next = 0) {
             const struct rg_pipeline_stage *s = &at->p->stages[at->stage];
-            if (at->next < s->plan->slots[at->buffer])
-                return &s->slots[at->buffer][at->next++];
+            const struct rg_pipeline_buffer *b = &s->buffers[at->buffer];
+            int i = at->next++;
+            if (i >= s->plan->slots[at->buffer] || (!b->in && !b->out))
+                continue;
+            *in = b->in ? &b->in[i] : NULL;
+            *out = b->out ? &b->out[i] : NULL;
+            return true;
         }
+    return false;
+}
+
+/* The next send that is under way; NULL: there are no more. */
+static struct rg_pipeline_send *next_send(struct slots *at)
+{
+    struct rg_request *in;
+    struct rg_pipeline_send *out;
+    while (next_slot(at, &in, &out))
+        if (out && out->request.status == RG_PENDING)
+            return out;
     return NULL;
 }
 
 void rg_pipeline_cancel(struct rg_pipeline *p)
 {
     struct slots all = {.p = p};
-    struct slot *slot;
+    struct rg_request *in;
+    struct rg_pipeline_send *out;
     for (int i = 0; i < p->chunks; i++)
         rg_allreduce_cancel(&p->stages[i].reduce);
-    while ((slot = next_slot(&all)) != NULL) {
-        if (slot->in.status == RG_PENDING)
-            rg_cancel(p->w, &slot->in);
-        if (slot->out.status == RG_PENDING)
-            rg_cancel(p->w, &slot->out);
+    while (next_slot(&all, &in, &out)) {
+        if (in && in->status == RG_PENDING)
+            rg_cancel(p->w, in);
+        if (out && out->request.status == RG_PENDING)
+            rg_cancel(p->w, &out->request);
     }
 }
 
@@ -331,12 +352,11 @@ void rg_pipeline_cancel(struct rg_pipeline *p)
 static int finish_sends(struct rg_pipeline *p)
 {
     struct slots all = {.p = p};
-    struct slot *slot;
+    struct rg_pipeline_send *out;
     int result = 0;
-    while (result == 0 && (slot = next_slot(&all)) != NULL)
-        if (slot->out.status == RG_PENDING &&
-            rg_pipeline_iteration(p, slot->sent) < p->w->iterations)
-            result = rg_wait(p->w, &slot->out);
+    while (result == 0 && (out = next_send(&all)) != NULL)
+        if (rg_pipeline_iteration(p, out->unit) < p->w->iterations)
+            result = rg_wait(p->w, &out->request);
     return result;
 }
 
@@ -372,11 +392,10 @@ static int end(struct rg_pipeline *p, int result)
 static int land(struct rg_pipeline *p)
 {
     struct slots all = {.p = p};
-    struct slot *slot;
+    struct rg_pipeline_send *out;
     int result = 0;
-    while (result == 0 && (slot = next_slot(&all)) != NULL)
-        if (slot->out.status == RG_PENDING)
-            result = wait_sent(p, slot);
+    while (result == 0 && (out = next_send(&all)) != NULL)
+        result = wait_sent(p, out);
     return result;
 }
 

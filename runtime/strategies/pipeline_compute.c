@@ -39,18 +39,18 @@ static void do_load(void *arg)
     const struct pass *a = arg;
     struct rg_pipeline *p = a->p;
     rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n,
-                   rg_pipeline_slot(a->s, RG_BUFFER_INPUT, a->unit)->data, NULL);
+                   rg_pipeline_data(a->s, RG_BUFFER_INPUT, a->unit), NULL);
 }
 
 static void forward_into(const struct pass *a, const float *weights, enum rg_buffer buffer)
 {
     const struct rg_pipeline_stage *s = a->s;
-    rg_stage_forward(
-        &s->layers, &(struct rg_pass_args){.batch = a->n,
-                                           .w = weights,
-                                           .x = rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data,
-                                           .stash = rg_pipeline_slot(s, buffer, a->unit)->data,
-                                           .scratch = s->scratch});
+    rg_stage_forward(&s->layers,
+                     &(struct rg_pass_args){.batch = a->n,
+                                            .w = weights,
+                                            .x = rg_pipeline_data(s, RG_BUFFER_INPUT, a->unit),
+                                            .stash = rg_pipeline_data(s, buffer, a->unit),
+                                            .scratch = s->scratch});
 }
 
 static void do_forward(void *arg)
@@ -74,14 +74,14 @@ static struct rg_pass_args backward_args(const struct pass *a, enum rg_half half
     return (struct rg_pass_args){
         .batch = a->n,
         .w = weights_of(s, a->unit),
-        .x = rg_pipeline_slot(s, RG_BUFFER_INPUT, a->unit)->data,
-        .stash = rg_pipeline_slot(s, stash, a->unit)->data,
-        .dy = rg_pipeline_slot(s, RG_BUFFER_DY, a->unit)->data,
-        .dx = first ? NULL : rg_pipeline_slot(s, RG_BUFFER_DX, a->unit)->data,
+        .x = rg_pipeline_data(s, RG_BUFFER_INPUT, a->unit),
+        .stash = rg_pipeline_data(s, stash, a->unit),
+        .dy = rg_pipeline_data(s, RG_BUFFER_DY, a->unit),
+        .dx = first ? NULL : rg_pipeline_data(s, RG_BUFFER_DX, a->unit),
         .dw = s->gradient,
         .accumulate = adds(s, a->unit),
         .half = half,
-        .between = half == RG_WHOLE ? NULL : rg_pipeline_slot(s, RG_BUFFER_HALVES, a->unit)->data,
+        .between = half == RG_WHOLE ? NULL : rg_pipeline_data(s, RG_BUFFER_HALVES, a->unit),
         .scratch = s->scratch};
 }
 
@@ -112,11 +112,10 @@ static void do_loss(void *arg)
     const struct rg_pipeline_stage *s = a->s;
     float *logits, *gradient;
     if (s->plan->stages == 1) {
-        logits =
-            rg_stage_output(&s->layers, a->n, rg_pipeline_slot(s, RG_BUFFER_STASH, a->unit)->data);
-        gradient = rg_pipeline_slot(s, RG_BUFFER_DY, a->unit)->data;
+        logits = rg_stage_output(&s->layers, a->n, rg_pipeline_data(s, RG_BUFFER_STASH, a->unit));
+        gradient = rg_pipeline_data(s, RG_BUFFER_DY, a->unit);
     } else {
-        logits = gradient = rg_pipeline_slot(s, RG_BUFFER_LOGITS, a->unit)->data;
+        logits = gradient = rg_pipeline_data(s, RG_BUFFER_LOGITS, a->unit);
     }
     int correct = 0;
     rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n, NULL,
@@ -132,10 +131,10 @@ static int compute(struct rg_pipeline *p, struct rg_pipeline_stage *s, const str
     return rg_compute(p->w, work, name, (int)unit, fn, &pass);
 }
 
-static const struct sized *sized_of(const struct rg_pipeline *p, const struct rg_pipeline_stage *s,
-                                    int64_t unit)
+static const struct rg_sized_work *sized_of(const struct rg_pipeline *p,
+                                            const struct rg_pipeline_stage *s, int64_t unit)
 {
-    return &s->sized[rg_pipeline_samples(p, unit) == s->sized[0].n ? 0 : 1];
+    return &s->work->sized[rg_pipeline_samples(p, unit) == s->work->sized[0].n ? 0 : 1];
 }
 
 int rg_pipeline_load(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
@@ -190,7 +189,7 @@ static void do_copy(void *arg)
 int rg_pipeline_snapshot(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
 {
     struct copying c = {s->snapshot, rg_pipeline_weights(s), s->update.count};
-    return rg_compute(p->w, &s->copy, "snapshot", (int)unit, do_copy, &c);
+    return rg_compute(p->w, &s->work->copy, "snapshot", (int)unit, do_copy, &c);
 }
 
 static void do_predict(void *arg)
@@ -209,13 +208,13 @@ int rg_pipeline_update(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64
     float *then = s->weights[(s->updates + 1) % versions];
     if (versions > 1 && !s->exact) {
         struct copying c = {then, now, s->update.count};
-        result = rg_compute(p->w, &s->next, "copy", (int)unit, do_copy, &c);
+        result = rg_compute(p->w, &s->work->next, "copy", (int)unit, do_copy, &c);
     }
     s->updates++;
     if (result == 0)
         result = rg_update_run(&s->update, p->w, s->updates, rg_pipeline_weights(s),
                                s->fused ? NULL : s->gradient);
     if (result == 0 && s->exact)
-        result = rg_compute(p->w, &s->next, "predict", (int)unit, do_predict, s);
+        result = rg_compute(p->w, &s->work->next, "predict", (int)unit, do_predict, s);
     return result ? result : rg_allreduce_settle(&s->reduce);
 }

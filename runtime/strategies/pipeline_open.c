@@ -4,44 +4,99 @@
 #include "strategies/pipeline_parts.h"
 
 #include "models/loss.h"
+#include "world/shared.h"
 #include <stdlib.h>
 #include <string.h>
 
-static void size_work(const struct rg_pipeline *p, struct rg_pipeline_stage *s)
+/* ---- cost lists ---- */
+
+/* Samples are loaded, and losses computed, by the first stage. */
+static void size_work(const struct rg_ring *ring, int stage, int n, struct rg_sized_work *sized)
 {
-    int capacity = rg_ring_capacity(p->ring);
-    for (int i = 0; i < 2; i++) {
-        struct sized *sized = &s->sized[i];
-        sized->n = RG_MAX(capacity - i, 1);
-        rg_dataset_gather_work(rg_stage_inputs(&s->layers), sized->n, &sized->load);
-        rg_stage_work(&s->layers, sized->n, RG_FORWARD, &sized->forward);
-        if (s->plan->split) {
-            rg_stage_work(&s->layers, sized->n, RG_BACKWARD_INPUT, &sized->backward);
-            rg_stage_work(&s->layers, sized->n, RG_BACKWARD_WEIGHTS, &sized->weights);
-        } else {
-            rg_stage_work(&s->layers, sized->n, RG_BACKWARD, &sized->backward);
-        }
-        rg_softmax_cross_entropy_work(sized->n, p->job->network->classes, &sized->loss);
+    struct rg_stage layers = rg_ring_stage(ring, stage);
+    bool split = ring->plans[stage].split;
+    sized->n = n;
+    rg_stage_work(&layers, n, RG_FORWARD, &sized->forward);
+    rg_stage_work(&layers, n, split ? RG_BACKWARD_INPUT : RG_BACKWARD, &sized->backward);
+    if (split)
+        rg_stage_work(&layers, n, RG_BACKWARD_WEIGHTS, &sized->weights);
+    if (stage == 0) {
+        rg_dataset_gather_work(rg_stage_inputs(&layers), n, &sized->load);
+        rg_softmax_cross_entropy_work(n, ring->job->network->classes, &sized->loss);
     }
-    rg_ring_copy_work(rg_stage_parameters(&s->layers), &s->copy);
-    rg_ring_next_work(p->ring, s->plan->stage, rg_stage_parameters(&s->layers), &s->next);
+    struct rg_work *all[] = {&sized->load, &sized->forward, &sized->backward, &sized->weights,
+                             &sized->loss};
+    for (size_t i = 0; i < RG_COUNT(all); i++)
+        if (all[i]->count > 0)
+            rg_work_keep_seconds(all[i]);
 }
 
-static int open_pools(struct rg_pipeline *p, struct rg_pipeline_stage *s,
-                      const struct rg_ring_sizes *sizes)
+static int make_work(void *object, const void *of, int64_t stage)
 {
-    for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
-        int n = s->plan->slots[buffer];
-        s->slots[buffer] = calloc((size_t)n + 1, sizeof *s->slots[buffer]);
-        if (!s->slots[buffer])
+    struct rg_pipeline_work *work = object;
+    const struct rg_ring *ring = of;
+    struct rg_stage layers = rg_ring_stage(ring, (int)stage);
+    int most = rg_ring_capacity(ring);
+    int least = rg_ring_unit(ring, ring->replicas - 1, ring->micro - 1);
+    size_work(ring, (int)stage, most, &work->sized[0]);
+    if (least < most)
+        size_work(ring, (int)stage, most - 1, &work->sized[1]);
+    if (ring->flows_on)
+        rg_ring_copy_work(rg_stage_parameters(&layers), &work->copy);
+    rg_ring_next_work(ring, (int)stage, rg_stage_parameters(&layers), &work->next);
+    return 0;
+}
+
+static void clear_work(void *object)
+{
+    struct rg_pipeline_work *work = object;
+    for (int i = 0; i < 2; i++) {
+        rg_work_free(&work->sized[i].load);
+        rg_work_free(&work->sized[i].forward);
+        rg_work_free(&work->sized[i].backward);
+        rg_work_free(&work->sized[i].weights);
+        rg_work_free(&work->sized[i].loss);
+    }
+    rg_work_free(&work->copy);
+    rg_work_free(&work->next);
+}
+
+static const struct rg_shared_kind work_kind = {
+    .bytes = sizeof(struct rg_pipeline_work), .make = make_work, .clear = clear_work};
+
+/* ---- buffers ---- */
+
+/* Of what arrives in it and leaves from it, on any channel. */
+static int open_requests(struct rg_pipeline_buffer *b, enum rg_buffer buffer, size_t n)
+{
+    for (int channel = 0; channel < RG_CHANNELS; channel++) {
+        if (rg_channel_target(channel) == buffer && !b->in &&
+            !(b->in = calloc(n + 1, sizeof *b->in)))
             return RG_ERR_NOMEM;
-        for (int i = 0; i < n; i++) {
-            s->slots[buffer][i].data = rg_mem_floats(p->w->mem, sizes->buffer[buffer]);
-            if (!s->slots[buffer][i].data)
-                return RG_ERR_NOMEM;
-        }
+        if (rg_channel_source(channel) == buffer && !b->out &&
+            !(b->out = calloc(n + 1, sizeof *b->out)))
+            return RG_ERR_NOMEM;
     }
     return 0;
+}
+
+static int open_buffers(struct rg_pipeline *p, struct rg_pipeline_stage *s,
+                        const struct rg_ring_sizes *sizes)
+{
+    int result = 0;
+    for (int buffer = 0; buffer < RG_BUFFERS && result == 0; buffer++) {
+        struct rg_pipeline_buffer *b = &s->buffers[buffer];
+        size_t n = (size_t)s->plan->slots[buffer];
+        b->data = calloc(n + 1, sizeof *b->data);
+        if (!b->data)
+            return RG_ERR_NOMEM;
+        for (size_t i = 0; i < n; i++)
+            if (!(b->data[i] = rg_mem_floats(p->w->mem, sizes->buffer[buffer])))
+                return RG_ERR_NOMEM;
+        if (n > 0 && s->plan->stages > 1)
+            result = open_requests(b, buffer, n);
+    }
+    return result;
 }
 
 /* Parameters lie at the same place modulo a cache line as in a whole network's vector, so that
@@ -100,9 +155,11 @@ static int open_stage(struct rg_pipeline *p, int stage, const float *initial)
         return RG_ERR_NOMEM;
     s->fused = rg_update_is_fusible(p->job) && s->plan->units == 1 && s->plan->versions == 1 &&
                !s->plan->split && ring->replicas == 1;
-    size_work(p, s);
+    s->work = rg_shared_take(p->w, &work_kind, ring, stage);
+    if (!s->work)
+        return RG_ERR_NOMEM;
     struct rg_ring_sizes sizes = rg_ring_sizes(ring, s->layers.from, s->layers.to);
-    int result = open_pools(p, s, &sizes);
+    int result = open_buffers(p, s, &sizes);
     if (result == 0)
         result = open_weights(p, s, &sizes);
     if (result == 0)
@@ -177,18 +234,13 @@ void rg_pipeline_observe(void *pipeline, struct rg_observation *observation)
 
 static void close_stage(struct rg_pipeline_stage *s)
 {
-    for (int i = 0; i < 2; i++) {
-        rg_work_free(&s->sized[i].load);
-        rg_work_free(&s->sized[i].forward);
-        rg_work_free(&s->sized[i].backward);
-        rg_work_free(&s->sized[i].weights);
-        rg_work_free(&s->sized[i].loss);
-    }
-    rg_work_free(&s->copy);
-    rg_work_free(&s->next);
+    rg_shared_drop(s->work);
     rg_update_close(&s->update);
-    for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
-        free(s->slots[buffer]);
+    for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
+        free(s->buffers[buffer].data);
+        free(s->buffers[buffer].in);
+        free(s->buffers[buffer].out);
+    }
     free(s->weights);
     free(s->read_at);
 }

@@ -9,16 +9,28 @@
 #include "strategies/replica.h"
 #include "strategies/ring.h"
 
-struct slot {
-    float *data;
-    struct rg_request in, out; /* complete unless under way */
-    int64_t sent;              /* the unit of `out` */
+struct rg_pipeline_send {
+    struct rg_request request;
+    int64_t unit;
 };
 
-/* The cost lists for units of n samples; units differ by at most one sample. */
-struct sized {
-    int n;
-    struct rg_work load, forward, backward, weights, loss;
+/* The slots of a buffer. Its requests are complete unless under way; where nothing arrives in the
+ * buffer or leaves from it there are none. */
+struct rg_pipeline_buffer {
+    float **data;
+    struct rg_request *in;
+    struct rg_pipeline_send *out;
+};
+
+/* The cost lists of a stage; shared (shared.h) by the replicas. Units differ by at most one sample:
+ * those of n, and if there are any, of one less. */
+struct rg_pipeline_work {
+    struct rg_sized_work {
+        int n;
+        struct rg_work load, forward, backward, weights, loss;
+    } sized[2];
+    struct rg_work copy; /* of the weights */
+    struct rg_work next; /* of a weight version, see rg_ring_next_work */
 };
 
 /* One of the node's stages. */
@@ -27,14 +39,12 @@ struct rg_pipeline_stage {
     struct rg_stage layers;
     struct rg_update update;
     struct rg_allreduce reduce;
-    struct rg_work copy; /* of the weights */
-    struct rg_work next; /* of a weight version, see rg_ring_next_work */
-    float **weights;     /* [plan->versions]; the current one is updates mod versions */
-    float *exact;        /* the parameters, of which these are predictions; NULL: they are not */
-    float *snapshot;     /* of the weights at the end of an epoch; NULL: none is taken */
+    struct rg_pipeline_work *work;
+    float **weights; /* [plan->versions]; the current one is updates mod versions */
+    float *exact;    /* the parameters, of which these are predictions; NULL: they are not */
+    float *snapshot; /* of the weights at the end of an epoch; NULL: none is taken */
     float *gradient, *scratch;
-    struct slot *slots[RG_BUFFERS];
-    struct sized sized[2];
+    struct rg_pipeline_buffer buffers[RG_BUFFERS];
     int64_t updates;
     int64_t *read_at; /* [plan->depth]: updates when a unit's forward read the weights */
     int64_t held;
@@ -67,11 +77,29 @@ static inline struct rg_pipeline_stage *rg_pipeline_stage(struct rg_pipeline *p,
     return &p->stages[stage / p->ring->nodes];
 }
 
-static inline struct slot *rg_pipeline_slot(const struct rg_pipeline_stage *s,
-                                            enum rg_buffer buffer, int64_t unit)
+static inline int64_t rg_pipeline_slot(const struct rg_pipeline_stage *s, enum rg_buffer buffer,
+                                       int64_t unit)
 {
     RG_ASSERT(s->plan->slots[buffer] > 0);
-    return &s->slots[buffer][unit % s->plan->slots[buffer]];
+    return unit % s->plan->slots[buffer];
+}
+
+static inline float *rg_pipeline_data(const struct rg_pipeline_stage *s, enum rg_buffer buffer,
+                                      int64_t unit)
+{
+    return s->buffers[buffer].data[rg_pipeline_slot(s, buffer, unit)];
+}
+
+static inline struct rg_request *rg_pipeline_in(const struct rg_pipeline_stage *s,
+                                                enum rg_buffer buffer, int64_t unit)
+{
+    return &s->buffers[buffer].in[rg_pipeline_slot(s, buffer, unit)];
+}
+
+static inline struct rg_pipeline_send *rg_pipeline_out(const struct rg_pipeline_stage *s,
+                                                       enum rg_buffer buffer, int64_t unit)
+{
+    return &s->buffers[buffer].out[rg_pipeline_slot(s, buffer, unit)];
 }
 
 static inline int rg_pipeline_samples(const struct rg_pipeline *p, int64_t unit)

@@ -258,6 +258,18 @@ static void make(struct rg_plan *plan, const struct rg_plan_spec *spec, int stag
     rg_plan_slots(spec->stages, stage, spec->depth, stash, plan->slots);
 }
 
+/* Their arrays grew by doubling. */
+static void trim(struct rg_list *list)
+{
+    struct rg_instruction **arrays[] = {&list->prologue, &list->body};
+    const int counts[] = {list->prologue_count, list->body_count};
+    for (int i = 0; i < 2; i++) {
+        struct rg_instruction *exact =
+            counts[i] ? realloc(*arrays[i], (size_t)counts[i] * sizeof *exact) : NULL;
+        *arrays[i] = exact ? exact : *arrays[i];
+    }
+}
+
 struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec)
 {
     struct rg_plan *plans = calloc((size_t)spec->stages, sizeof *plans);
@@ -272,6 +284,7 @@ struct rg_plan *rg_plans_make(const struct rg_plan_spec *spec)
         struct rg_plan_writer w = {
             .spec = spec, .plans = plans, .plan = &plans[node], .list = &plans[node].lanes[0]};
         write_main_lane(&w);
+        trim(w.list);
         if (node == 0 && spec->stages > 1) {
             struct rg_plan_writer loss = {
                 .spec = spec, .plans = plans, .plan = &plans[0], .list = &plans[0].lanes[1]};

@@ -56,10 +56,11 @@ enum rg_buffer {
     RG_BUFFERS
 };
 
+/* Of 8 bytes: a large ring has millions of them. */
 struct rg_instruction {
-    enum rg_plan_op op;
-    enum rg_plan_channel channel; /* SEND, RECV, WAIT */
-    int stage;                    /* one of the node's */
+    enum rg_plan_op op : 4;
+    enum rg_plan_channel channel : 3; /* SEND, RECV, WAIT */
+    unsigned stage : 25;              /* one of the node's */
     int unit;
 };
 

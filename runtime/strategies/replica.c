@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/sizes.h"
 #include "models/loss.h"
+#include "world/shared.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,43 +66,63 @@ uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
     return memory_with(job, capacity, 2);
 }
 
-static int fill_work(const struct rg_replica *r, struct rg_replica_work *work, int n)
+static int make_layers(struct rg_layer_works *works, const struct rg_network *network, int n,
+                       enum rg_pass pass)
 {
-    const struct rg_network *network = r->job->network;
-    size_t ends = (size_t)network->layer_count + 1;
-    work->forward_at = calloc(ends, sizeof *work->forward_at);
-    work->backward_at = calloc(ends, sizeof *work->backward_at);
-    if (!work->forward_at || !work->backward_at)
+    size_t layers = (size_t)network->layer_count;
+    works->at = calloc(layers + 1, sizeof *works->at);
+    works->known = calloc(layers * RG_KNOWN_BOARDS, sizeof *works->known);
+    if (!works->at || !works->known)
         return RG_ERR_NOMEM;
-    work->n = n;
-    rg_dataset_gather_work(rg_stage_inputs(&r->stage), n, &work->load);
-    rg_softmax_cross_entropy_work(n, network->classes, &work->loss);
     for (int l = 0; l < network->layer_count; l++) {
         struct rg_stage layer = one_layer(network, l);
-        rg_stage_work(&layer, n, RG_FORWARD, &work->forward);
-        rg_stage_work(&layer, n, RG_BACKWARD, &work->backward);
-        work->forward_at[l + 1] = work->forward.count;
-        work->backward_at[l + 1] = work->backward.count;
+        rg_stage_work(&layer, n, pass, &works->all);
+        works->at[l + 1] = works->all.count;
     }
+    rg_work_keep_seconds(&works->all);
     return 0;
 }
 
-static void free_work(struct rg_replica_work *work)
+/* A layer's piece of the list, which stays the list's. */
+static struct rg_work work_of(const struct rg_layer_works *works, int l)
 {
-    rg_work_free(&work->load);
-    rg_work_free(&work->forward);
-    rg_work_free(&work->loss);
-    rg_work_free(&work->backward);
-    free(work->forward_at);
-    free(work->backward_at);
-    *work = (struct rg_replica_work){0};
+    return (struct rg_work){.cost = works->all.cost + works->at[l],
+                            .count = works->at[l + 1] - works->at[l],
+                            .known = works->known + (size_t)l * RG_KNOWN_BOARDS};
 }
 
-/* A layer's piece of a list, which stays the list's. */
-static struct rg_work work_of(const struct rg_work *list, const int *at, int l)
+static int make_work(void *object, const void *of, int64_t n)
 {
-    return (struct rg_work){.cost = list->cost + at[l], .count = at[l + 1] - at[l]};
+    struct rg_replica_work *work = object;
+    const struct rg_network *network = ((const struct rg_job *)of)->network;
+    struct rg_stage stage = whole(network);
+    work->n = (int)n;
+    rg_dataset_gather_work(rg_stage_inputs(&stage), work->n, &work->load);
+    rg_softmax_cross_entropy_work(work->n, network->classes, &work->loss);
+    rg_work_keep_seconds(&work->load);
+    rg_work_keep_seconds(&work->loss);
+    int result = make_layers(&work->forward, network, work->n, RG_FORWARD);
+    return result ? result : make_layers(&work->backward, network, work->n, RG_BACKWARD);
 }
+
+static void clear_layers(struct rg_layer_works *works)
+{
+    rg_work_free(&works->all);
+    free(works->at);
+    free(works->known);
+}
+
+static void clear_work(void *object)
+{
+    struct rg_replica_work *work = object;
+    rg_work_free(&work->load);
+    rg_work_free(&work->loss);
+    clear_layers(&work->forward);
+    clear_layers(&work->backward);
+}
+
+static const struct rg_shared_kind work_kind = {
+    .bytes = sizeof(struct rg_replica_work), .make = make_work, .clear = clear_work};
 
 int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
                           int capacity)
@@ -165,8 +186,9 @@ int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_jo
 
 void rg_replica_close(struct rg_replica *r)
 {
-    for (int i = 0; i < 2; i++)
-        free_work(&r->work[i]);
+    rg_shared_drop(r->work[0]);
+    rg_shared_drop(r->work[1]);
+    r->work[0] = r->work[1] = NULL;
 }
 
 struct pass {
@@ -205,12 +227,12 @@ static void do_loss(void *arg)
 
 int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
 {
-    int result = 0;
     RG_ASSERT(n == r->capacity || n == r->capacity - 1);
-    r->now = &r->work[r->capacity - n];
+    struct rg_replica_work **work = &r->work[r->capacity - n];
+    if (!*work && !(*work = rg_shared_take(r->w, &work_kind, r->job, n)))
+        return RG_ERR_NOMEM;
+    r->now = *work;
     r->iteration = iteration;
-    if (r->now->n == 0 && (result = fill_work(r, r->now, n)) < 0)
-        return result;
     struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
     return rg_compute(r->w, &r->now->load, "load", unit, do_load, &pass);
 }
@@ -226,7 +248,7 @@ int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n
     struct pass pass = {.r = r, .n = n};
     int result = rg_replica_load(r, iteration, first, n, unit);
     if (result == 0)
-        result = rg_compute(r->w, &r->now->forward, "F", unit, do_forward, &pass);
+        result = rg_compute(r->w, &r->now->forward.all, "F", unit, do_forward, &pass);
     return result ? result : rg_replica_loss(r, unit);
 }
 
@@ -260,7 +282,7 @@ static void do_forward_layer(void *arg)
 int rg_replica_forward_layer(struct rg_replica *r, int l, int unit)
 {
     struct pass pass = {.r = r, .n = r->now->n, .layer = l};
-    struct rg_work work = work_of(&r->now->forward, r->now->forward_at, l);
+    struct rg_work work = work_of(&r->now->forward, l);
     return rg_compute(r->w, &work, "F", unit, do_forward_layer, &pass);
 }
 
@@ -291,7 +313,7 @@ static void do_backward(void *arg)
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)
 {
     struct pass pass = {.r = r, .n = r->now->n, .layer = l, .accumulate = accumulate};
-    struct rg_work work = work_of(&r->now->backward, r->now->backward_at, l);
+    struct rg_work work = work_of(&r->now->backward, l);
     return rg_compute(r->w, &work, "B", unit, do_backward, &pass);
 }
 
@@ -353,6 +375,7 @@ int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg
     *update = (struct rg_update){
         .optimizer = *optimizer, .network = job->network, .first = first, .count = count};
     rg_optimizer_work(optimizer, count, &update->work);
+    rg_work_keep_seconds(&update->work);
     update->state = rg_mem_floats(w->mem, rg_optimizer_state(optimizer, count));
     return update->state ? 0 : RG_ERR_NOMEM;
 }

@@ -6,12 +6,16 @@
 #include "models/stage.h"
 #include "strategies/feed.h"
 
-/* The cost lists for n samples; those of all layers are one list, and a thousand simulated replicas
- * have a thousand of them: made when there first are so many samples. */
+/* The cost lists for n samples, shared by ranks (shared.h). Those of all layers are one list, layer
+ * 0 first in backward too, of which a layer has a piece. */
 struct rg_replica_work {
     int n;
-    struct rg_work load, forward, loss, backward; /* layer 0 first, backward too */
-    int *forward_at, *backward_at;                /* where in it a layer begins, and the end */
+    struct rg_work load, loss;
+    struct rg_layer_works {
+        struct rg_work all;
+        int *at;                        /* [layers + 1]: where in it a layer begins */
+        struct rg_known_seconds *known; /* [layers * RG_KNOWN_BOARDS] */
+    } forward, backward;
 };
 
 struct rg_replica {
@@ -25,9 +29,9 @@ struct rg_replica {
     size_t gradient_first, parameters_first; /* the parameter that gradient[0] is of, ... */
     float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
     uint8_t *labels;
-    struct rg_replica_work work[2]; /* for `capacity` samples and for one less */
-    struct rg_replica_work *now;    /* of the samples that forward has seen */
-    int64_t iteration;              /* in which it has */
+    struct rg_replica_work *work[2]; /* for `capacity` samples and for one less; once used */
+    struct rg_replica_work *now;     /* of the samples that forward has seen */
+    int64_t iteration;               /* in which it has */
 };
 
 /* Counted bytes of a replica for up to `capacity` samples at once; at most RG_SIZE_MOST. */

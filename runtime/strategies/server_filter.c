@@ -226,7 +226,7 @@ int rg_server_take(struct rg_server_node *node, int worker, const struct rg_requ
 {
     if (!rg_server_filtered(node->plan)) {
         RG_ASSERT(add);
-        return rg_add(node->w, to, in->buffer, node->shard.count, unit);
+        return rg_add(node->w, &node->adder, to, in->buffer, node->shard.count, unit);
     }
     struct hearing h = {&node->in[worker], in, to, add, true};
     struct rg_cost cost = rg_filter_hear_cost(&node->plan->filters, node->shard.count, add);

@@ -2,6 +2,7 @@
 #ifndef RG_STRATEGIES_SERVER_PARTS_H
 #define RG_STRATEGIES_SERVER_PARTS_H
 
+#include "collectives/collectives.h"
 #include "collectives/filter.h"
 #include "strategies/order.h"
 #include "strategies/replica.h"
@@ -108,9 +109,10 @@ struct rg_server_node {
     struct rg_world *w;
     const struct rg_job *job;
     const struct rg_server_plan *plan;
-    struct rg_shard shard; /* of a server, as the next three */
+    struct rg_shard shard; /* of a server, as the next four */
     float *parameters;
     struct rg_update update;
+    struct rg_adder adder;
     struct rg_observation seen;
     struct rg_replica replica; /* of a worker */
     struct rg_filter_out *out; /* [servers] of a worker with filters; NULL: none */

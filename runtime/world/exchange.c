@@ -27,8 +27,8 @@ void rg_item_fail(struct rg_exchange *x, struct rg_item *item, int code)
 
 static bool length_fits(const struct rg_item *receive, const struct rg_item *message)
 {
-    return receive->upto ? message->message.bytes <= receive->capacity
-                         : message->message.bytes == receive->capacity;
+    return receive->upto ? message->message.bytes <= receive->message.bytes
+                         : message->message.bytes == receive->message.bytes;
 }
 
 static void ready_receive(struct rg_exchange *x, struct rg_item *receive)
@@ -196,7 +196,7 @@ static struct rg_item *new_item(struct rg_exchange *x, struct rg_endpoint *e,
                              .owner = e,
                              .request = request,
                              .buffer = request->buffer,
-                             .capacity = request->capacity,
+                             .message.bytes = request->capacity,
                              .tag = request->tag,
                              .touchable = is_touchable(e, request),
                              .send = request->flags & RG_REQUEST_SEND,

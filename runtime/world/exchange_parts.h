@@ -29,10 +29,10 @@ struct rg_items {
     struct rg_item *first, *last;
 };
 
-/* A send or a receive. It lives while its request is pending or unseen, while it is in its flow's
- * list, and while the world carries it. */
+/* A send or a receive, kept small: there is one for every receive that is posted. It lives while its
+ * request is pending or unseen, while it is in its flow's list, and while the world carries it. */
 struct rg_item {
-    struct rg_message message; /* first: sends */
+    struct rg_message message; /* first: sends; of a receive its bytes alone: the room */
     struct rg_flow *flow;
     struct rg_endpoint *owner;
     struct rg_request *request; /* NULL once seen complete, cancelled or abandoned */
@@ -40,16 +40,15 @@ struct rg_item {
     struct rg_item *previous, *next; /* in the flow, in posting order */
     struct rg_item *partner;         /* the receive of a send and the other way round */
     void *buffer;
-    size_t capacity;
     double begin;   /* sends: first byte left */
     double arrival; /* sends: last byte arrives; receives: when posted */
     struct rg_exchange_bounce *bounce;
-    int outcome;
     uint32_t tag;
-    unsigned char state, data;
-    bool send, upto, touchable, listed;
-    bool eager;   /* counts against the flow's eager limit */
-    bool instant; /* takes no time: to oneself, or in an untimed section */
+    signed outcome : 16;
+    unsigned state : 2, data : 3;
+    bool send : 1, upto : 1, touchable : 1, listed : 1;
+    bool eager : 1;   /* counts against the flow's eager limit */
+    bool instant : 1; /* takes no time: to oneself, or in an untimed section */
 };
 
 /* What goes from one rank to another. */

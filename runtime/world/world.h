@@ -45,19 +45,18 @@ struct rg_world;
 /* A send or receive under way. Caller-allocated, borrowed by the world until it completes; must not
  * move or be freed before. Readable: status, bytes. The rest is the world's. */
 struct rg_request {
-    int status;   /* RG_PENDING, 0, or an RG_ERR_* code; changes only inside calls on its handle */
-    size_t bytes; /* of the message; after rg_recv_upto what really came */
+    int status; /* RG_PENDING, 0, or an RG_ERR_* code; changes only inside calls on its handle */
+    unsigned flags; /* RG_REQUEST_* and bits above 8, the world's own */
+    size_t bytes;   /* of the message; after rg_recv_upto what really came */
     void *buffer;
     size_t capacity; /* receives: room in the buffer */
     double date;     /* raw date of completion, where the world knows it beforehand */
     struct rg_world *owner;
-    struct rg_request *next, *previous; /* the world's queues */
-    void *link;                         /* the world's own */
-    uint64_t sequence;                  /* the world's own */
-    double posted;                      /* for the trace */
+    void *link;        /* the world's own */
+    uint64_t sequence; /* the world's own */
+    double posted;     /* for the trace */
     int peer;
     uint32_t tag;
-    unsigned flags; /* RG_REQUEST_* and bits above 8, the world's own */
 };
 #define RG_REQUEST_SEND 1u
 #define RG_REQUEST_UPTO 2u
@@ -110,6 +109,7 @@ struct rg_energy {
 /* The board of a node as far as the world's own book-keeping needs it; see boards/board.h. */
 struct rg_board;
 
+struct rg_shared;        /* shared.h */
 struct rg_trace;         /* trace.h */
 struct rg_clock_map;     /* clocks.h */
 struct rg_clock_section; /* clocks.h */
@@ -122,6 +122,7 @@ struct rg_world {
     const struct rg_board *board; /* of this node; may be NULL (tests) */
     const bool *on_medium;        /* [size] the nodes that share one medium; NULL: there is none */
     struct rg_mem *mem;           /* this node's counted memory */
+    struct rg_shared *shared;     /* shared.h; NULL: ranks share nothing */
     struct rg_counters count;     /* rg_join adds those of a strand to its parent's */
     struct rg_trace *trace;       /* NULL: off */
     bool skip_numerics;           /* rg_compute calls no function: only its time passes */

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "boards/board.h"
+#include "world/shared.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -222,8 +223,9 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     double seconds, alone = 0;
     if (w->board) {
         threads = RG_MIN(RG_MIN(threads, w->board->cores), RG_SIM_THREADS);
-        seconds = rg_board_seconds(w->board, work, threads);
-        alone = rg_board_alone_s(w->board, work, threads);
+        struct rg_seconds on_board = rg_board_kept_seconds(w->board, work, threads);
+        seconds = on_board.all;
+        alone = on_board.alone;
     } else {
         threads = 1;
         seconds = rg_work_flops(work) / m->ops->speed(m->engine, w->rank);
@@ -370,6 +372,7 @@ static struct rg_sim_strand *start_strand(struct rg_strands *m, int rank,
     } else {
         rg_world_init(w, &world_ops, rank, o->size);
         w->board = o->boards ? o->boards[rank] : NULL;
+        w->shared = m->shared;
     }
     if (m->slowdown)
         s->jitter = parent ? rg_fault_stream_of_strand(&parent->jitter, w->strand)
@@ -449,6 +452,8 @@ void rg_strands_open(struct rg_strands *m, const struct rg_sim_options *options,
                              .energy = rg_sim_has_watts(options)};
     m->slowdown = rg_slowdown_new(options->faults, options->seed, options->size);
     m->dead = rg_sim_take((size_t)options->size, sizeof *m->dead);
+    m->shared = rg_shared_new();
+    RG_ASSERT(m->shared);
     m->exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, m);
     RG_ASSERT(m->exchange);
     for (int rank = 0; rank < options->size; rank++) {
@@ -468,6 +473,7 @@ int rg_strands_close(struct rg_strands *m)
         result = rg_fail(m->error, RG_ERR_INTERNAL, "the simulation ended before its programs");
     rg_exchange_free(m->exchange);
     rg_slowdown_free(m->slowdown);
+    rg_shared_free(m->shared);
     free(m->dead);
     return result;
 }

@@ -78,6 +78,7 @@ struct rg_strands {
     void *engine;
     struct rg_exchange *exchange;
     struct rg_slowdown *slowdown; /* NULL: computations take their time */
+    struct rg_shared *shared;
     struct rg_error *error;
     struct rg_sim_strand *first;
     bool energy; /* all boards have watts */

@@ -53,10 +53,43 @@ static void test_threads(void)
     CU_ASSERT_TRUE(seconds_of(&board, 128, 1, 4) < seconds_of(&board, 128, 1, 1));
     /* of three more cores, which add 12 GFLOP/s, one: 8 + 12 / 3 = 12 GFLOP/s */
     NEAR(seconds_of(&board, 128, 1, 2), 2.0 * 128 * 128 * 128 / 12e9 + 1e-6);
-    CU_ASSERT_EQUAL(rg_board_alone_s(&board, &work, 1), 0);
-    NEAR(rg_board_alone_s(&board, &work, 4), 2e-3 + 1e-6);
+    CU_ASSERT_EQUAL(rg_board_kept_seconds(&board, &work, 1).alone, 0);
+    NEAR(rg_board_kept_seconds(&board, &work, 4).alone, 2e-3 + 1e-6);
     NEAR(rg_board_seconds(&board, &work, 4),
          seconds_of(&board, 128, 1, 4) + 2e-3 + 1e-6 + 2e-3 + 1e-6);
+}
+
+static bool equal(struct rg_seconds a, struct rg_seconds b)
+{
+    return a.all == b.all && a.alone == b.alone;
+}
+
+/* A list that keeps its seconds gives those of the board and the threads that are asked for, with
+ * more boards in turn than it keeps, and does not work them out again. */
+static void test_kept_seconds(void)
+{
+    struct rg_board other[3] = {board, board, board};
+    struct rg_work plain = {0}, kept = {0};
+    for (struct rg_work *work = &plain; work; work = work == &plain ? &kept : NULL) {
+        rg_work_gemm(work, 100, 100, 100, 2);
+        rg_work_vector(work, 1e3, 4e6);
+    }
+    rg_work_keep_seconds(&kept);
+    for (int i = 0; i < 3; i++)
+        other[i].vector_rate = other[i].memory_rate = other[i].memory_rate_all = 1e9 * (i + 1);
+    for (int turn = 0; turn < 2; turn++)
+        for (int i = 0; i < 3; i++)
+            for (int threads = 1; threads <= 4; threads += 3)
+                CU_ASSERT_TRUE(equal(rg_board_kept_seconds(&other[i], &kept, threads),
+                                     rg_board_kept_seconds(&other[i], &plain, threads)));
+    struct rg_seconds before = rg_board_kept_seconds(&board, &kept, 4);
+    CU_ASSERT_EQUAL(before.all, rg_board_seconds(&board, &plain, 4));
+    kept.cost[0].calls = 100;
+    CU_ASSERT_TRUE(equal(rg_board_kept_seconds(&board, &kept, 4), before));
+    CU_ASSERT_FALSE(equal(rg_board_kept_seconds(&board, &kept, 1), before));
+    rg_work_free(&plain);
+    rg_work_free(&kept);
+    CU_ASSERT_PTR_NULL(kept.known);
 }
 
 /* Compute-bound kernels, calls and messages slow down with the clock; memory-bound ones do not. */
@@ -244,6 +277,7 @@ int main(int argc, char **argv)
     static const struct suite_test tests[] = {{"clock steps", test_clock},
                                               {"memory by bytes", test_memory_curve},
                                               {"cores", test_threads},
+                                              {"seconds kept with a list", test_kept_seconds},
                                               {"functions", test_functions},
                                               {"no such clock", test_no_such_clock},
                                               {"watts", test_watts},
