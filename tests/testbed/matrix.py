@@ -27,8 +27,9 @@ SCENARIO = """<?xml version="1.0"?>
   {strategies}
 </scenario>
 """
-# What travels: activations of 1024 x 32 floats, 131 kB (65 kB a half); a vector of 33,024
-# parameters, 132 kB, to and from the server; eighths of one of 132,096, 66 kB, round the ring.
+# What travels: activations of 1024 x 32 floats, 131 kB (65 kB a half, and a micro-batch of larger
+# batches); a vector of 33,024 parameters, 132 kB, to and from the server; eighths of one of 132,096,
+# 66 kB, round the ring.
 CASES = {
     "ring": {"width": 32, "repeat": 8, "batch": 1024, "train": 8192, "strategies": [
         '<strategy label="sequential" kind="ring_pipeline" schedule="sequential"/>',
@@ -37,13 +38,18 @@ CASES = {
         '<strategy label="ringtmp-bursts" kind="ring_pipeline" schedule="ringtmp"/>']},
     "stream": {"width": 32, "repeat": 8, "batch": 1024, "train": 131072, "strategies": [
         '<strategy label="ringtmp" kind="ring_pipeline" schedule="ringtmp"/>']},
+    "micro": {"width": 32, "repeat": 8, "batch": 2048, "train": 131072, "strategies": [
+        '<strategy label="stream-4" kind="ring_pipeline" schedule="pipedream" micro-batches="4" '
+        'depth="32"/>']},
+    "zb": {"width": 32, "repeat": 8, "batch": 8192, "train": 131072, "strategies": [
+        '<strategy label="zb" kind="ring_pipeline" schedule="zb" micro-batches="16"/>']},
     "server": {"width": 128, "repeat": 1, "batch": 56, "train": 8192, "strategies": [
         '<strategy label="server" kind="parameter_server"/>']},
     "all-reduce": {"width": 128, "repeat": 4, "batch": 64, "train": 8192, "strategies": [
         '<strategy label="all-reduce" kind="ring_allreduce" buckets="1"/>']}}
 # Iterations at least: filling and draining are left out of the mean, but where an epoch is eight
 # batches long they are in it: the ring runs empty after each.
-STREAMS = {"ringtmp": 120, "ringtmp-bursts": 64}
+STREAMS = {"ringtmp": 120, "ringtmp-bursts": 64, "stream-4": 40}
 
 
 def write_case(bench, name, case):
