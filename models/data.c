@@ -31,7 +31,7 @@ static struct rg_data_value value_of(const struct rg_data_spec *spec, const char
     return attribute ? spec->values[attribute - spec->kind->attributes] : (struct rg_data_value){0};
 }
 
-const char *rg_data_text(const struct rg_data_spec *spec, const char *name)
+const char *rg_data_string(const struct rg_data_spec *spec, const char *name)
 {
     return value_of(spec, name).text;
 }

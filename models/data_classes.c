@@ -68,8 +68,8 @@ static bool they_stay(const struct rg_data_spec *spec, const struct label *label
 }
 
 /* "0 -> 0" says nothing. */
-static int note_mapping(const struct label *labels, int count, const uint8_t *class_of,
-                        int distinct, struct rg_dataset *data, struct rg_error *e)
+static int note_mapping(const struct label *labels, int count, const int *class_of, int distinct,
+                        struct rg_dataset *data, struct rg_error *e)
 {
     char list[600] = "";
     for (int i = 0, last = -1; i < count; i++) {
@@ -81,12 +81,12 @@ static int note_mapping(const struct label *labels, int count, const uint8_t *cl
     return rg_data_note(data, e, "%d classes, in the order of their labels: %s", distinct, list);
 }
 
-static int note_empty(const bool *seen, struct rg_dataset *data, struct rg_error *e)
+static int note_empty(struct rg_dataset *data, struct rg_error *e)
 {
     char list[200] = "";
     int empty = 0;
     for (int c = 0; c < data->classes; c++)
-        if (!seen[c]) {
+        if (!data->class_names[c]) {
             rg_data_list(list, sizeof list, "%d", c);
             empty++;
         }
@@ -97,14 +97,14 @@ static int note_empty(const bool *seen, struct rg_dataset *data, struct rg_error
 
 /* The class of each label, sorted: its number, or its place among those that differ. */
 static int number_labels(const struct label *labels, int count, bool numbers, bool stay,
-                         uint8_t *class_of)
+                         int *class_of)
 {
     int distinct = 0;
     for (int i = 0; i < count; i++) {
         bool same = i > 0 && numbers && labels[i].value == labels[i - 1].value;
         distinct += !same;
         if (class_of && distinct <= RG_DATA_CLASSES)
-            class_of[labels[i].index] = (uint8_t)(stay ? labels[i].value : distinct - 1);
+            class_of[labels[i].index] = stay ? (int)labels[i].value : distinct - 1;
     }
     return distinct;
 }
@@ -131,20 +131,18 @@ static int check_counts(const struct rg_data_spec *spec, const char *file,
 }
 
 /* Names of the classes that have any. */
-static int name_classes(const struct label *labels, int count, const uint8_t *class_of,
+static int name_classes(const struct label *labels, int count, const int *class_of,
                         struct rg_dataset *data, struct rg_error *e)
 {
-    bool seen[RG_DATA_CLASSES] = {false};
     data->class_names = calloc((size_t)data->classes, sizeof *data->class_names);
     if (!data->class_names)
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     for (int i = 0; i < count; i++) {
-        int class = class_of[labels[i].index];
-        if (!seen[class] && !(data->class_names[class] = strdup(labels[i].text)))
+        char **name = &data->class_names[class_of[labels[i].index]];
+        if (!*name && !(*name = strdup(labels[i].text)))
             return rg_fail(e, RG_ERR_NOMEM, "out of memory");
-        seen[class] = true;
     }
-    return note_empty(seen, data, e);
+    return note_empty(data, e);
 }
 
 int rg_data_named_classes(const struct rg_data_spec *spec, const char *file,
@@ -166,17 +164,20 @@ int rg_data_named_classes(const struct rg_data_spec *spec, const char *file,
 }
 
 int rg_data_classes(const struct rg_data_spec *spec, const char *file,
-                    const struct rg_names *values, int wanted, uint8_t *class_of,
+                    const struct rg_names *values, int wanted, uint32_t rows, int *label,
                     struct rg_dataset *data, struct rg_error *e)
 {
-    int count = values->count;
+    int count = values->count, err = 0;
     RG_ASSERT(count > 0);
     struct label *labels = calloc((size_t)count, sizeof *labels);
-    if (!labels)
-        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file);
+    int *class_of = malloc((size_t)count * sizeof *class_of);
+    if (!labels || !class_of) {
+        err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file);
+        goto end;
+    }
     bool numbers = sort_labels(values, labels);
     int distinct = number_labels(labels, count, numbers, false, NULL);
-    int err = check_counts(spec, file, labels, count, distinct, wanted, e);
+    err = check_counts(spec, file, labels, count, distinct, wanted, e);
     if (err == 0) {
         bool stay = numbers && they_stay(spec, labels, count, distinct, wanted);
         number_labels(labels, count, numbers, stay, class_of);
@@ -185,6 +186,10 @@ int rg_data_classes(const struct rg_data_spec *spec, const char *file,
     }
     if (err == 0)
         err = name_classes(labels, count, class_of, data, e);
+    for (uint32_t i = 0; i < rows && err == 0; i++)
+        label[i] = class_of[label[i]];
+end:
+    free(class_of);
     free(labels);
     return err;
 }

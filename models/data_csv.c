@@ -16,6 +16,7 @@
 #include "models/layers.h"
 #include "models/table.h"
 
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -37,15 +38,15 @@ struct csv {
     struct rg_categories categories;
     struct statistics of;
     struct rg_names labels, groups;
-    int *label, *group; /* [rows] indices of those */
+    int *label, *group; /* [rows] indices of those, the labels then classes */
+    bool numbers;       /* targets are such: no labels */
     uint32_t rows, room, test_from;
     long dropped, filled;
     int *source;   /* [inputs] the column of each input */
     int *category; /* [inputs] the value for which it is 1, by its number; -1: it is the column's */
     bool *as_is;   /* [inputs] is it one of a value? */
     int inputs;
-    double *offset; /* [inputs] */
-    uint8_t class_of[RG_NAMES_MAX];
+    double *offset;  /* [inputs] */
     uint32_t *place; /* [rows] */
 };
 
@@ -135,13 +136,14 @@ static int find_one(const struct csv *csv, const struct rg_reader *r, int which,
 {
     const struct rg_columns *columns = &csv->columns;
     int one = -1;
-    for (int i = 0; i < columns->ones; i++) {
-        int c = columns->one_hot[i];
+    for (int i = 0; i < columns->target_count; i++) {
+        int c = columns->targets[i];
         char name[80];
         double value = r->values[c];
         if ((value != 0 && value != 1) || (value == 1 && one >= 0))
             return rg_fail_at(e, r->lines.path, r->lines.line,
-                              "%s: %g of a one-hot label: one 1 and else 0 are allowed",
+                              "%s: %g of a one-hot label: one 1 and else 0 are allowed; numbers to "
+                              "come near to want a network of loss=\"mean-squared-error\"",
                               rg_format_column(&csv->format[which], c, name, sizeof name), value);
         if (value == 1)
             one = i;
@@ -151,24 +153,43 @@ static int find_one(const struct csv *csv, const struct rg_reader *r, int which,
                                  "a one-hot label without a 1: one of its columns must have it");
 }
 
-static int add_row(struct csv *csv, const struct rg_reader *r, int which, struct rg_error *e)
+/* Which class, by its number or that of its name; < 0: an error. */
+static int take_label(struct csv *csv, const struct rg_reader *r, int which, struct rg_error *e)
+{
+    if (csv->columns.target_count > 0)
+        return find_one(csv, r, which, e);
+    int label = rg_names_add(&csv->labels, r->label, r->label_length);
+    return label < 0 ? rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->lines.path) : label;
+}
+
+/* The numbers to come near to, of the row's columns or of the file of its own; NULL: only look. */
+static int take_numbers(const struct csv *csv, struct rg_reader *r, float *numbers,
+                        struct rg_error *e)
+{
+    double value;
+    for (int i = 0; i < csv->columns.target_count && numbers; i++)
+        numbers[i] = (float)r->values[csv->columns.targets[i]];
+    if (csv->columns.target_count > 0)
+        return 0;
+    if (rg_number_of(r->label, &r->label_decimal, &value) != RG_NUMBER || !(fabs(value) <= FLT_MAX))
+        return rg_fail_at(e, r->labels.path, r->labels.line,
+                          "\"%.40s\": a number that is finite in single precision is wanted, for "
+                          "loss=\"mean-squared-error\"",
+                          r->label);
+    if (numbers)
+        numbers[0] = (float)value;
+    return 0;
+}
+
+static int add_row(struct csv *csv, struct rg_reader *r, int which, struct rg_error *e)
 {
     if (csv->rows == INT_MAX)
         return rg_fail_at(e, r->lines.path, r->lines.line, "more than %d rows", INT_MAX);
     if (make_room(csv) < 0)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->lines.path);
-    int label = csv->columns.ones > 0 ? find_one(csv, r, which, e)
-                                      : rg_names_add(&csv->labels, r->label, r->label_length);
-    if (label == RG_ERR_NOMEM)
-        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->lines.path);
+    int label = csv->numbers ? take_numbers(csv, r, NULL, e) : take_label(csv, r, which, e);
     if (label < 0)
         return label;
-    if (label == RG_NAMES_MAX)
-        return rg_fail_at(e, r->labels.stream ? r->labels.path : r->lines.path,
-                          r->labels.stream ? r->labels.line : r->lines.line,
-                          "more than %d different labels, \"%.40s\" is another: %d classes are "
-                          "allowed; label=\"...\" may name another column",
-                          RG_NAMES_MAX, csv->labels.text[label], RG_DATA_CLASSES);
     csv->label[csv->rows] = label;
     if (csv->columns.group >= 0) {
         int group = rg_names_add(&csv->groups, r->group, r->group_length);
@@ -468,24 +489,26 @@ static int refuse_default(const struct csv *csv, const struct rg_data_spec *spec
     const struct rg_format *format = &csv->format[0];
     int suspect = csv->columns.suspect;
     char name[80], last[80];
-    return rg_data_fail(spec, e,
-                        "%s: %s is called a label, and %s is the last column: label=\"%.40s\" or "
-                        "label=\"last\" says which, or another name or number",
-                        csv->path[0], rg_format_column(format, suspect, name, sizeof name),
-                        rg_format_column(format, csv->columns.label, last, sizeof last),
-                        suspect == 0 ? "first" : format->names[suspect]);
+    return rg_data_fail(
+        spec, e,
+        "%s: %s is called a label, and %s is the last column: label=\"%.40s\" or "
+        "label=\"last\" says which, or another name or number",
+        csv->path[0], rg_format_column(format, suspect, name, sizeof name),
+        rg_format_column(format, csv->numbers ? csv->columns.targets[0] : csv->columns.label, last,
+                         sizeof last),
+        suspect == 0 ? "first" : format->names[suspect]);
 }
 
-/* The classes of all rows: labels [rows] gets them. */
-static int find_classes(struct csv *csv, const struct rg_data_spec *spec, uint8_t *labels,
-                        struct rg_dataset *data, struct rg_error *e)
+/* The classes of all rows. */
+static int find_classes(struct csv *csv, const struct rg_data_spec *spec, struct rg_dataset *data,
+                        struct rg_error *e)
 {
     const struct rg_columns *columns = &csv->columns;
     int err = 0;
-    for (int i = 0; i < columns->ones && err == 0; i++) {
+    for (int i = 0; i < columns->target_count && err == 0; i++) {
         char name[80];
-        const char *own = csv->format[0].names ? csv->format[0].names[columns->one_hot[i]] : "";
-        snprintf(name, sizeof name, own[0] ? "%.60s" : "%.0s%d", own, columns->one_hot[i] + 1);
+        const char *own = csv->format[0].names ? csv->format[0].names[columns->targets[i]] : "";
+        snprintf(name, sizeof name, own[0] ? "%.60s" : "%.0s%d", own, columns->targets[i] + 1);
         int index = rg_names_add(&csv->labels, name, strlen(name));
         if (index < 0)
             err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
@@ -495,27 +518,43 @@ static int find_classes(struct csv *csv, const struct rg_data_spec *spec, uint8_
                                "differ are allowed",
                                csv->path[0], name);
     }
-    if (err == 0 && csv->labels.count == 1 && csv->columns.ones == 0)
+    if (err == 0 && csv->labels.count == 1 && csv->columns.target_count == 0)
         return refuse_one_class(csv, spec, e);
     if (err == 0 && columns->suspect >= 0)
         return refuse_default(csv, spec, e);
-    bool by_default = columns->label >= 0 && !rg_data_text(spec, "label");
+    bool by_default = columns->label >= 0 && !rg_data_string(spec, "label");
     if (err == 0 && by_default && csv->rows >= 10 && csv->labels.count > (int)csv->rows / 2)
         return refuse_many(csv, spec, e);
-    if (err == 0 && columns->ones > 0)
-        err = rg_data_named_classes(spec, csv->path[0], &csv->labels, data, e);
-    else if (err == 0)
-        err = rg_data_classes(spec, csv->path[0], &csv->labels, rg_data_number(spec, "classes"),
-                              csv->class_of, data, e);
-    for (uint32_t i = 0; i < csv->rows && err == 0; i++)
-        labels[i] = columns->ones > 0 ? (uint8_t)csv->label[i] : csv->class_of[csv->label[i]];
-    return err;
+    if (err < 0)
+        return err;
+    return columns->target_count > 0
+               ? rg_data_named_classes(spec, csv->path[0], &csv->labels, data, e)
+               : rg_data_classes(spec, csv->path[0], &csv->labels, rg_data_number(spec, "classes"),
+                                 csv->rows, csv->label, data, e);
 }
 
-static int split_rows(struct csv *csv, const struct rg_data_spec *spec, const uint8_t *labels,
-                      struct rg_dataset *data, struct rg_error *e)
+/* Numbers to come near to: what they are, so that a loss says something. */
+static int find_numbers(struct csv *csv, const struct rg_data_spec *spec, struct rg_dataset *data,
+                        struct rg_error *e)
 {
-    const char *split = rg_data_text(spec, "split");
+    const struct rg_columns *columns = &csv->columns;
+    char list[400] = "", name[80];
+    data->target_count = RG_MAX(columns->target_count, 1);
+    for (int i = 0; i < columns->target_count; i++) {
+        int c = columns->targets[i];
+        rg_data_list(list, sizeof list, "%s %.4g to %.4g",
+                     rg_format_column(&csv->format[0], c, name, sizeof name), csv->of.low[c],
+                     csv->of.high[c]);
+    }
+    if (columns->suspect >= 0)
+        return refuse_default(csv, spec, e);
+    return list[0] ? rg_data_note(data, e, "targets: %s", list) : 0;
+}
+
+static int split_rows(struct csv *csv, const struct rg_data_spec *spec, struct rg_dataset *data,
+                      struct rg_error *e)
+{
+    const char *split = rg_data_string(spec, "split");
     char name[80] = "";
     bool order = split && strcmp(split, "order") == 0;
     if (split && !order && strcmp(split, "stratified") != 0 && csv->columns.group < 0)
@@ -534,7 +573,8 @@ static int split_rows(struct csv *csv, const struct rg_data_spec *spec, const ui
     if (!csv->place)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
     struct rg_rows rows = {.file = csv->path[0],
-                           .labels = labels,
+                           .labels = csv->numbers ? NULL : csv->label,
+                           .classes = data->classes,
                            .groups = csv->group,
                            .group = name,
                            .heading = csv->format[0].number_head
@@ -550,10 +590,10 @@ static int split_rows(struct csv *csv, const struct rg_data_spec *spec, const ui
 
 static int find_files(struct csv *csv, const struct rg_data_spec *spec, struct rg_error *e)
 {
-    csv->path[0] = rg_data_text(spec, "file");
-    csv->path[1] = rg_data_text(spec, "test-file");
-    csv->label_path[0] = rg_data_text(spec, "labels");
-    csv->label_path[1] = rg_data_text(spec, "test-labels");
+    csv->path[0] = rg_data_string(spec, "file");
+    csv->path[1] = rg_data_string(spec, "test-file");
+    csv->label_path[0] = rg_data_string(spec, "labels");
+    csv->label_path[1] = rg_data_string(spec, "test-labels");
     csv->files = csv->path[1] ? 2 : 1;
     if (!csv->path[0])
         return rg_data_fail(spec, e, "no file is given for data of kind %s", spec->kind->name);
@@ -561,7 +601,7 @@ static int find_files(struct csv *csv, const struct rg_data_spec *spec, struct r
         return rg_data_fail(spec, e, "test-labels without test-file: both or none are allowed");
     if (csv->path[1] && !csv->label_path[0] != !csv->label_path[1])
         return rg_data_fail(spec, e, "labels and test-labels: both or none are allowed");
-    if (csv->label_path[0] && rg_data_text(spec, "label"))
+    if (csv->label_path[0] && rg_data_string(spec, "label"))
         return rg_data_fail(spec, e, "label and labels: only one of them is allowed");
     for (int i = 0; i < 2 * csv->files; i++) {
         const char *path = i < csv->files ? csv->path[i] : csv->label_path[i - csv->files];
@@ -600,14 +640,10 @@ static int study(struct csv *csv, const struct rg_data_spec *spec, struct rg_dat
     }
     if (err < 0 || (err = note_format(csv, data, e)) < 0)
         return err;
-    uint8_t *labels = malloc(csv->rows);
-    if (!labels)
-        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
-    if ((err = find_classes(csv, spec, labels, data, e)) == 0 &&
-        (err = choose_inputs(csv, spec, data, e)) == 0)
-        err = split_rows(csv, spec, labels, data, e);
+    err = csv->numbers ? find_numbers(csv, spec, data, e) : find_classes(csv, spec, data, e);
+    if (err == 0 && (err = choose_inputs(csv, spec, data, e)) == 0)
+        err = split_rows(csv, spec, data, e);
     data->shape = (struct rg_shape){csv->inputs, 1, 1};
-    free(labels);
     return err;
 }
 
@@ -617,22 +653,18 @@ int rg_csv_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
     if (!csv)
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     data->source = csv;
+    csv->numbers = spec->numbers;
     data->by_training = true;
     return study(csv, spec, data, e);
 }
 
-static uint8_t class_of(const struct csv *csv, uint32_t row)
-{
-    return csv->columns.ones > 0 ? (uint8_t)csv->label[row] : csv->class_of[csv->label[row]];
-}
-
-int rg_csv_labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *labels)
+int rg_csv_labels(const struct rg_data_spec *spec, const struct rg_dataset *data, int *labels)
 {
     const struct csv *csv = data->source;
     (void)spec;
     for (uint32_t i = 0; i < csv->rows; i++)
         if (csv->place[i] < (uint32_t)data->train)
-            labels[csv->place[i]] = class_of(csv, i);
+            labels[csv->place[i]] = csv->label[i];
     return 0;
 }
 
@@ -648,6 +680,21 @@ static void take_inputs(const struct csv *csv, const double *values, float *x)
             x[i] = isnan(x[i]) ? x[i] : x[i] == (float)csv->category[i];
 }
 
+static int fill_row(struct csv *csv, struct rg_reader *r, uint32_t row, struct rg_dataset *data,
+                    struct rg_error *e)
+{
+    uint32_t place = csv->place[row];
+    int err = rg_categories_take(&csv->categories, r, e);
+    float *x = place != UINT32_MAX ? rg_dataset_x(data, place) : NULL;
+    if (err < 0 || !x)
+        return err;
+    take_inputs(csv, r->values, x);
+    if (csv->numbers)
+        return take_numbers(csv, r, rg_dataset_target(data, place), e);
+    rg_dataset_set_label(data, place, csv->label[row]);
+    return 0;
+}
+
 static int fill_file(struct csv *csv, const struct rg_data_spec *spec, int which, uint32_t *row,
                      struct rg_dataset *data, struct rg_error *e)
 {
@@ -657,14 +704,8 @@ static int fill_file(struct csv *csv, const struct rg_data_spec *spec, int which
     if (err < 0)
         return err;
     while (*row < end && (got = rg_reader_next(&r, e)) > 0) {
-        uint32_t place = csv->place[*row];
-        if ((got = RG_MIN(rg_categories_take(&csv->categories, &r, e), 1)) < 0)
+        if ((got = fill_row(csv, &r, *row, data, e)) < 0)
             break;
-        float *x = place != UINT32_MAX ? rg_dataset_x(data, place) : NULL;
-        if (x) {
-            take_inputs(csv, r.values, x);
-            *rg_dataset_label(data, place) = class_of(csv, *row);
-        }
         ++*row;
     }
     if (got >= 0 && (*row < end || (got = rg_reader_next(&r, e)) > 0))
@@ -705,6 +746,7 @@ const struct rg_data_kind rg_data_csv = {
     .name = "csv",
     .summary = "a table in text: numbers, categories, a label a row",
     .attributes = attributes,
+    .numbers = true,
     .probe = rg_csv_probe,
     .labels = rg_csv_labels,
     .fill = rg_csv_fill,

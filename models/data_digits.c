@@ -217,11 +217,11 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
     return rg_data_counts(spec, 8192, 1024, data, e);
 }
 
-static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *label)
+static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data, int *label)
 {
     (void)spec;
     for (int i = 0; i < data->train; i++)
-        label[i] = (uint8_t)(i % 10);
+        label[i] = i % 10;
     return 0;
 }
 
@@ -236,7 +236,7 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
         int digit = (int)(index % 10), err = draw(spec->seed, index, digit, x, e);
         if (err < 0)
             return err;
-        *rg_dataset_label(data, (size_t)i) = (uint8_t)digit;
+        rg_dataset_set_label(data, (size_t)i, digit);
     }
     return 0;
 }

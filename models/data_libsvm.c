@@ -22,9 +22,10 @@ struct svm {
     int files, base, inputs;
     int low, high; /* indices of all files */
     struct rg_names labels;
-    int *label; /* [rows] */
+    int *label;    /* [rows] indices of those, then classes */
+    float *number; /* [rows] in place of them, where targets are numbers */
+    bool numbers;
     uint32_t rows, room, test_from;
-    uint8_t class_of[RG_NAMES_MAX];
     uint32_t *place;
 };
 
@@ -33,6 +34,7 @@ static void close_svm(void *source)
     struct svm *svm = source;
     rg_names_free(&svm->labels);
     free(svm->label);
+    free(svm->number);
     free(svm->place);
     free(svm);
 }
@@ -98,26 +100,42 @@ static int take_label(const struct rg_lines *lines, const char *line, const char
     return 0;
 }
 
+/* A target of loss="mean-squared-error". */
+static int take_number(const struct rg_lines *lines, const char *text, float *number,
+                       struct rg_error *e)
+{
+    struct rg_decimal decimal = {.mark = '.'};
+    const char *at = text;
+    double value;
+    if (rg_number_next(&at, RG_BLANKS, &decimal, &value) != RG_NUMBER || !(fabs(value) <= FLT_MAX))
+        return complain(lines, text,
+                        "a number that is finite in single precision is wanted, for "
+                        "loss=\"mean-squared-error\"",
+                        e);
+    *number = (float)value;
+    return 0;
+}
+
 static int add_row(struct svm *svm, const struct rg_lines *lines, const char *label, size_t length,
                    struct rg_error *e)
 {
     if (svm->rows == svm->room) {
         uint32_t room = svm->room ? 2 * svm->room : 1024;
-        int *more = room <= INT_MAX ? realloc(svm->label, room * sizeof *more) : NULL;
+        void *old = svm->numbers ? (void *)svm->number : svm->label;
+        void *more = room <= INT_MAX ? realloc(old, room * sizeof *svm->label) : NULL;
         if (!more)
             return rg_fail_at(e, lines->path, lines->line, "no memory for so many rows");
-        svm->label = more;
+        if (svm->numbers)
+            svm->number = more;
+        else
+            svm->label = more;
         svm->room = room;
     }
+    if (svm->numbers)
+        return take_number(lines, label, &svm->number[svm->rows++], e);
     int index = rg_names_add(&svm->labels, label, length);
     if (index < 0)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", lines->path);
-    if (index == RG_NAMES_MAX)
-        return rg_fail_at(
-            e, lines->path, lines->line,
-            "more than %d different labels, \"%.40s\" is another: up to %d classes are "
-            "allowed",
-            RG_NAMES_MAX, svm->labels.text[index], RG_DATA_CLASSES);
     svm->label[svm->rows++] = index;
     return 0;
 }
@@ -189,8 +207,8 @@ static int study(struct svm *svm, const struct rg_data_spec *spec, struct rg_dat
 {
     enum rg_split split = rg_data_number(spec, "split") == 1 ? RG_SPLIT_ORDER : RG_SPLIT_STRATIFIED;
     int err = 0;
-    svm->path[0] = rg_data_text(spec, "file");
-    svm->path[1] = rg_data_text(spec, "test-file");
+    svm->path[0] = rg_data_string(spec, "file");
+    svm->path[1] = rg_data_string(spec, "test-file");
     svm->files = svm->path[1] ? 2 : 1;
     if (!svm->path[0])
         return rg_data_fail(spec, e, "no file is given for data of kind libsvm");
@@ -202,20 +220,21 @@ static int study(struct svm *svm, const struct rg_data_spec *spec, struct rg_dat
             err = scan(svm, i, e);
         svm->test_from = i == 0 ? svm->rows : svm->test_from;
     }
-    if (err < 0 || (err = settle_indices(svm, spec, data, e)) < 0 ||
-        (err = rg_data_classes(spec, svm->path[0], &svm->labels, rg_data_number(spec, "classes"),
-                               svm->class_of, data, e)) < 0)
+    if (err < 0 || (err = settle_indices(svm, spec, data, e)) < 0)
         return err;
-    uint8_t *labels = malloc(svm->rows);
     svm->place = malloc(svm->rows * sizeof *svm->place);
-    for (uint32_t i = 0; i < svm->rows && labels; i++)
-        labels[i] = svm->class_of[svm->label[i]];
-    struct rg_rows rows = {
-        .file = svm->path[0], .labels = labels, .count = svm->rows, .test_from = svm->test_from};
-    err = labels && svm->place ? rg_data_split(spec, split, &rows, svm->place, data, e)
-                               : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", svm->path[0]);
-    free(labels);
-    return err;
+    if (!svm->place)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", svm->path[0]);
+    if (!svm->numbers &&
+        (err = rg_data_classes(spec, svm->path[0], &svm->labels, rg_data_number(spec, "classes"),
+                               svm->rows, svm->label, data, e)) < 0)
+        return err;
+    struct rg_rows rows = {.file = svm->path[0],
+                           .labels = svm->numbers ? NULL : svm->label,
+                           .classes = data->classes,
+                           .count = svm->rows,
+                           .test_from = svm->test_from};
+    return rg_data_split(spec, split, &rows, svm->place, data, e);
 }
 
 static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
@@ -225,7 +244,17 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     data->source = svm;
     data->by_training = true;
+    svm->numbers = spec->numbers;
     return study(svm, spec, data, e);
+}
+
+static void take_target(const struct svm *svm, uint32_t row, uint32_t place,
+                        struct rg_dataset *data)
+{
+    if (svm->numbers)
+        *(float *)rg_dataset_target(data, place) = svm->number[row];
+    else
+        rg_dataset_set_label(data, place, svm->label[row]);
 }
 
 static int fill_file(struct svm *svm, int which, uint32_t *row, struct rg_dataset *data,
@@ -252,7 +281,7 @@ static int fill_file(struct svm *svm, int which, uint32_t *row, struct rg_datase
         if (err > 0 || *row >= end)
             err = rg_fail_at(e, svm->path[which], lines.line, "the file changed while it was read");
         else if (x)
-            *rg_dataset_label(data, place) = svm->class_of[svm->label[*row]];
+            take_target(svm, *row, place, data);
         ++*row;
     }
     err = RG_MIN(err, got);
@@ -262,13 +291,13 @@ static int fill_file(struct svm *svm, int which, uint32_t *row, struct rg_datase
     return err;
 }
 
-static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *label)
+static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data, int *label)
 {
     const struct svm *svm = data->source;
     (void)spec;
     for (uint32_t i = 0; i < svm->rows; i++)
         if (svm->place[i] < (uint32_t)data->train)
-            label[svm->place[i]] = svm->class_of[svm->label[i]];
+            label[svm->place[i]] = svm->label[i];
     return 0;
 }
 
@@ -299,6 +328,7 @@ const struct rg_data_kind rg_data_libsvm = {
     .name = "libsvm",
     .summary = "sparse rows, LABEL INDEX:VALUE ...",
     .attributes = attributes,
+    .numbers = true,
     .probe = probe,
     .labels = labels,
     .fill = fill,

@@ -1,7 +1,7 @@
 /* numpy's npy format, versions 1.0 to 3.0 (numpy.lib.format; NEP 1): "\x93NUMPY", two bytes of
  * version, the length of the header (2 bytes in 1.0, 4 after, little-endian), the header, which is
  * a dictionary as Python writes it, then the values. A file of samples, one of labels, perhaps two
- * more to test.
+ * more to test. Plain files of samples are mapped into memory, so that sets larger than that train.
  *
  * Failure modes handled, each naming the file: what idx files can be wrong in (array_data.c), a
  * header that is no such dictionary, values in Fortran's order, types that are no numbers (texts,
@@ -142,6 +142,7 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
                                                   .labels = {"y", "test-y"},
                                                   .noun = "samples",
                                                   .least = 1,
+                                                  .mapped = true,
                                                   .read_header = read_header};
     return rg_array_probe(&format, spec, data, e);
 }
@@ -149,7 +150,9 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
 static const struct rg_data_attribute attributes[] = {
     {"x", RG_DATA_FILE, true,
      .help = "samples x inputs, samples x height x width, or with channels"},
-    {"y", RG_DATA_FILE, true, .help = "their labels: whole numbers, or a column a class"},
+    {"y", RG_DATA_FILE, true,
+     .help = "their labels: whole numbers, or a column a class; with "
+             "loss=\"mean-squared-error\" numbers, a column each"},
     {"test-x", RG_DATA_FILE, .help = "those to test; default: some of x"},
     {"test-y", RG_DATA_FILE, .help = "their labels"},
     {"label", RG_DATA_COUNT, .min = 1, .max = 1 << 20,
@@ -165,8 +168,10 @@ const struct rg_data_kind rg_data_npy = {
     .name = "npy",
     .summary = "arrays as numpy.save writes them",
     .attributes = attributes,
+    .numbers = true,
     .probe = probe,
     .labels = rg_array_labels,
     .fill = rg_array_fill,
+    .row = rg_array_row,
     .close = rg_array_close,
 };

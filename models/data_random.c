@@ -1,4 +1,4 @@
-/* Noise of a shape, for measurements of speed: its values and labels mean nothing. */
+/* Noise of a shape, for measurements of speed: its values and targets mean nothing. */
 #include "models/data.h"
 
 #include "base/random.h"
@@ -10,18 +10,24 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
     if (inputs < 1 || inputs > RG_MAX_WIDTH)
         return rg_data_fail(spec, e, "inputs=\"%d\" of random data: 1 to %d are allowed", inputs,
                             RG_MAX_WIDTH);
-    if (classes < 1 || classes > 256)
-        return rg_data_fail(spec, e, "classes=\"%d\" of random data: 1 to 256 are allowed",
-                            classes);
+    if (classes < 1 || classes > RG_MAX_WIDTH)
+        return rg_data_fail(spec, e, "classes=\"%d\" of random data: 1 to %d are allowed", classes,
+                            RG_MAX_WIDTH);
     data->shape = (struct rg_shape){inputs, 1, 1};
-    data->classes = classes;
+    data->classes = spec->numbers ? 0 : classes;
+    data->target_count = spec->numbers ? classes : 1;
     return rg_data_counts(spec, 1024, 128, data, e);
 }
 
-/* A sample behind it in the stream; x, NULL: not wanted. */
-static uint8_t draw(struct rg_random *random, const struct rg_dataset *data, float *x)
+/* A sample behind it in the stream; x and numbers, NULL: not wanted. Returns its label, or 0. */
+static int draw(struct rg_random *random, const struct rg_dataset *data, float *x, float *numbers)
 {
-    uint8_t label = (uint8_t)rg_random_below(random, (uint32_t)data->classes);
+    int label = data->classes ? (int)rg_random_below(random, (uint32_t)data->classes) : 0;
+    for (int j = 0; j < data->target_count && data->classes == 0; j++) {
+        float value = (float)rg_random_gaussian(random, 1);
+        if (numbers)
+            numbers[j] = value;
+    }
     for (size_t j = 0; j < data->inputs; j++) {
         float value = (float)rg_random_gaussian(random, 1);
         if (x)
@@ -30,13 +36,13 @@ static uint8_t draw(struct rg_random *random, const struct rg_dataset *data, flo
     return label;
 }
 
-static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data, uint8_t *label)
+static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data, int *label)
 {
     struct rg_random *random = rg_random_new(spec->seed, RG_STREAM_DATA, 0);
     if (!random)
         return RG_ERR_NOMEM;
     for (int i = 0; i < data->train; i++)
-        label[i] = draw(random, data, NULL);
+        label[i] = draw(random, data, NULL, NULL);
     rg_random_free(random);
     return 0;
 }
@@ -49,9 +55,9 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     size_t samples = (size_t)data->train + (size_t)data->test;
     for (size_t i = 0; i < samples; i++) { /* whether kept or not: those behind it come after it */
         float *x = rg_dataset_x(data, i);
-        uint8_t label = draw(random, data, x);
-        if (x)
-            *rg_dataset_label(data, i) = label;
+        int label = draw(random, data, x, data->classes ? NULL : rg_dataset_target(data, i));
+        if (x && data->classes > 0)
+            rg_dataset_set_label(data, i, label);
     }
     rg_random_free(random);
     return 0;
@@ -59,7 +65,8 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
 
 static const struct rg_data_attribute attributes[] = {
     {"inputs", RG_DATA_COUNT, true, .min = 1, .max = 1 << 24, .help = "values a sample"},
-    {"classes", RG_DATA_COUNT, true, .min = 1, .max = 256, .help = "how many labels there are"},
+    {"classes", RG_DATA_COUNT, true, .min = 1, .max = RG_DATA_CLASSES,
+     .help = "how many labels there are; with loss=\"mean-squared-error\": numbers a sample"},
     {0},
 };
 
@@ -67,6 +74,7 @@ const struct rg_data_kind rg_data_random = {
     .name = "random",
     .summary = "noise of a shape, for measuring time",
     .attributes = attributes,
+    .numbers = true,
     .probe = probe,
     .labels = labels,
     .fill = fill,

@@ -5,14 +5,24 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Sample i of those that are kept, in x itself, or drawn to room [inputs]. */
+static float *row_of(const struct rg_dataset *data, size_t i, float *room)
+{
+    if (data->x)
+        return data->x + i * data->inputs;
+    data->kind->row(data, i, room);
+    return room;
+}
+
 /* Means over the training samples that are there: of x (mean NULL), or of (x - mean)^2. */
-static void average(const struct rg_dataset *data, const double *mean, double *sum, int *count)
+static void average(const struct rg_dataset *data, float *room, const double *mean, double *sum,
+                    int *count)
 {
     size_t n = data->inputs;
     for (size_t j = 0; j < n; j++)
         sum[j] = 0, count[j] = 0;
     for (size_t i = 0; i < (size_t)data->train; i++) {
-        const float *x = data->x + i * n;
+        const float *x = row_of(data, i, room);
         for (size_t j = 0; j < n; j++) {
             bool there = !isnan(x[j]);
             double value = mean ? (x[j] - mean[j]) * (x[j] - mean[j]) : x[j];
@@ -100,15 +110,16 @@ int rg_data_scale(const struct rg_data_spec *spec, struct rg_dataset *data, cons
     size_t n = data->inputs;
     size_t samples = (size_t)data->train + (data->kept.test ? (size_t)data->test : 0);
     double *scale = calloc(n, sizeof *scale);
+    float *room = data->drawn ? malloc(n * sizeof *room) : NULL;
     int *count = calloc(n, sizeof *count), err = 0;
     data->mean = calloc(n, sizeof *data->mean);
     data->deviation = calloc(n, sizeof *data->deviation);
-    if (!scale || !count || !data->mean || !data->deviation) {
+    if (!scale || !count || (data->drawn && !room) || !data->mean || !data->deviation) {
         err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file);
         goto end;
     }
-    average(data, NULL, data->mean, count);
-    average(data, data->mean, scale, count);
+    average(data, room, NULL, data->mean, count);
+    average(data, room, data->mean, scale, count);
     for (size_t j = 0; j < n; j++)
         scale[j] = scale[j] > 0 ? 1 / sqrt(scale[j]) : 1;
     for (size_t j = 0; j < n && as_is; j++)
@@ -116,7 +127,7 @@ int rg_data_scale(const struct rg_data_spec *spec, struct rg_dataset *data, cons
             leave_column(data, j, scale);
     err = data->wanted_mean ? take_wanted(data, offset, scale, e) : 0;
     for (size_t i = 0; i < samples && err == 0; i++) {
-        float *x = data->x + i * n;
+        float *x = row_of(data, i, room);
         size_t j = scale_row(n, data->mean, scale, x);
         if (j < n)
             err = rg_data_fail(
@@ -129,8 +140,18 @@ int rg_data_scale(const struct rg_data_spec *spec, struct rg_dataset *data, cons
         data->deviation[j] = 1 / scale[j];
         data->mean[j] += offset ? offset[j] : 0;
     }
+    if (data->drawn && err == 0) {
+        data->scale = scale;
+        scale = NULL;
+    }
 end:
+    free(room);
     free(scale);
     free(count);
     return err;
+}
+
+void rg_data_scale_row(const struct rg_dataset *data, float *x)
+{
+    scale_row(data->inputs, data->mean, data->scale, x);
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { UNSEEN_NOTES = 16 };
+
 /* A run of the work: rows in some order. */
 struct list {
     uint32_t *row;
@@ -34,22 +36,28 @@ static int compare_places(const void *a, const void *b)
     return p->label - q->label;
 }
 
+static int label_of(const struct rg_rows *rows, uint32_t row)
+{
+    return rows->labels ? rows->labels[row] : 0;
+}
+
 /* Into an order drawn from the seed, every prefix of which holds the classes in proportion. */
 static int stratify(const struct rg_rows *rows, uint64_t seed, struct list *list,
                     struct rg_error *e)
 {
-    uint32_t count[RG_DATA_CLASSES] = {0}, seen[RG_DATA_CLASSES] = {0}, n = list->count;
-    uint32_t *order = malloc((n + 1) * sizeof *order);
+    uint32_t n = list->count, *order = malloc((n + 1) * sizeof *order);
+    size_t classes = rows->labels ? (size_t)rows->classes : 1;
+    uint32_t *count = calloc(classes, sizeof *count), *seen = calloc(classes, sizeof *seen);
     struct place *places = malloc((n + 1) * sizeof *places);
     struct rg_random *random = rg_random_new(seed, RG_STREAM_DATA, 0);
-    int err = order && places && random ? 0 : no_memory(rows, e);
+    int err = order && count && seen && places && random ? 0 : no_memory(rows, e);
     if (err == 0) {
         rg_random_permutation(random, order, n);
         for (uint32_t i = 0; i < n; i++)
-            count[rows->labels[list->row[i]]]++;
+            count[label_of(rows, list->row[i])]++;
         for (uint32_t i = 0; i < n; i++) {
             uint32_t row = list->row[order[i]];
-            int label = rows->labels[row];
+            int label = label_of(rows, row);
             double fraction = (seen[label]++ + 0.5) / count[label];
             places[i] = (struct place){fraction, label, row};
         }
@@ -59,6 +67,8 @@ static int stratify(const struct rg_rows *rows, uint64_t seed, struct list *list
     }
     rg_random_free(random);
     free(places);
+    free(seen);
+    free(count);
     free(order);
     return err;
 }
@@ -221,24 +231,60 @@ static int split_groups(const struct rg_data_spec *spec, const struct rg_rows *r
     return err;
 }
 
-/* Classes that are in the data and that no training sample has. */
-static int note_unseen(const struct rg_rows *rows, const uint32_t *place, struct rg_dataset *data,
-                       struct rg_error *e)
+/* Samples of each class, to train and to test. */
+struct seen {
+    uint32_t train, test;
+};
+
+/* Many classes without training samples: one note for all. */
+static int note_many_unseen(const struct seen *seen, struct rg_dataset *data, struct rg_error *e)
 {
-    int train[RG_DATA_CLASSES] = {0}, test[RG_DATA_CLASSES] = {0}, err = 0;
+    char list[200] = "";
+    int classes = 0;
+    for (int c = 0; c < data->classes; c++)
+        if (seen[c].train == 0 && seen[c].test > 0) {
+            rg_data_list(list, sizeof list, "%d", c);
+            classes++;
+        }
+    return classes > 0 ? rg_data_note(data, e,
+                                      "%d classes have no training sample, but some to test: they "
+                                      "cannot be learnt: %s",
+                                      classes, list)
+                       : 0;
+}
+
+/* Classes that are in the data and that no training sample has. */
+static int note_unseen(const struct seen *seen, struct rg_dataset *data, struct rg_error *e)
+{
+    int err = 0, unseen = 0;
+    for (int c = 0; c < data->classes; c++)
+        unseen += seen[c].train == 0;
+    if (unseen > UNSEEN_NOTES)
+        return note_many_unseen(seen, data, e);
+    for (int c = 0; c < data->classes && err == 0; c++)
+        if (seen[c].train == 0 && seen[c].test > 0)
+            err = rg_data_note(data, e,
+                               "class %d has no training sample, but %u to test: it cannot "
+                               "be learnt",
+                               c, seen[c].test);
+        else if (seen[c].train == 0 && data->class_names && data->class_names[c])
+            err = rg_data_note(data, e, "class %d has no sample among those used", c);
+    return err;
+}
+
+static int count_classes(const struct rg_rows *rows, const uint32_t *place, struct rg_dataset *data,
+                         struct rg_error *e)
+{
+    struct seen *seen = calloc((size_t)rows->classes, sizeof *seen);
+    if (!seen)
+        return no_memory(rows, e);
     for (uint32_t i = 0; i < rows->count; i++)
         if (place[i] < (uint32_t)data->train)
-            train[rows->labels[i]]++;
+            seen[rows->labels[i]].train++;
         else if (place[i] != UINT32_MAX)
-            test[rows->labels[i]]++;
-    for (int c = 0; c < data->classes && err == 0; c++)
-        if (train[c] == 0 && test[c] > 0)
-            err = rg_data_note(data, e,
-                               "class %d has no training sample, but %d to test: it cannot "
-                               "be learnt",
-                               c, test[c]);
-        else if (train[c] == 0 && data->class_names && data->class_names[c])
-            err = rg_data_note(data, e, "class %d has no sample among those used", c);
+            seen[rows->labels[i]].test++;
+    int err = note_unseen(seen, data, e);
+    free(seen);
     return err;
 }
 
@@ -258,5 +304,5 @@ int rg_data_split(const struct rg_data_spec *spec, enum rg_split split, const st
     else
         err = split_together(spec, split, rows, room, place, data, e);
     free(room);
-    return err ? err : note_unseen(rows, place, data, e);
+    return err || !rows->labels ? err : count_classes(rows, place, data, e);
 }

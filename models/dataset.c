@@ -34,16 +34,31 @@ static int tidy(int err, struct rg_error *e)
     return err;
 }
 
+static int refuse_numbers(const struct rg_data_spec *spec, struct rg_error *e)
+{
+    char kinds[200] = "";
+    for (int i = 0; rg_data_kinds[i]; i++)
+        if (rg_data_kinds[i]->numbers)
+            rg_data_list(kinds, sizeof kinds, "%s", rg_data_kinds[i]->name);
+    return rg_data_fail(spec, e,
+                        "data of kind %s have classes, and the network has "
+                        "loss=\"mean-squared-error\": %s are allowed",
+                        spec->kind->name, kinds);
+}
+
 int rg_dataset_probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
-    *data = (struct rg_dataset){.kind = spec->kind};
-    int err = spec->kind->probe(spec, data, e);
+    *data = (struct rg_dataset){.kind = spec->kind, .target_count = 1};
+    int err = spec->numbers && !spec->kind->numbers ? refuse_numbers(spec, e)
+                                                    : spec->kind->probe(spec, data, e);
     if (err < 0) {
         rg_dataset_free(data);
         return tidy(err, e);
     }
     struct rg_shape s = data->shape;
     data->inputs = (size_t)s.channels * (size_t)s.height * (size_t)s.width;
+    if (!data->drawn)
+        data->x_bytes = data->inputs * sizeof *data->x;
     return 0;
 }
 
@@ -64,15 +79,22 @@ static size_t samples_of(const struct rg_dataset *data, struct rg_data_kept keep
     return training_of(data, keep) + (keep.test ? (size_t)data->test : 0);
 }
 
+/* Of the targets of a sample. */
+static size_t target_bytes(const struct rg_dataset *data)
+{
+    struct rg_targets targets = rg_dataset_targets(data);
+    return rg_targets_bytes(&targets);
+}
+
 /* Room for the samples that data->kept names. */
 static int make_room(struct rg_dataset *data, struct rg_error *e)
 {
-    size_t samples = samples_of(data, data->kept);
-    if (samples <= SIZE_MAX / 8 / data->inputs) {
-        data->x = malloc(samples * data->inputs * sizeof *data->x);
-        data->labels = malloc(samples);
+    size_t samples = samples_of(data, data->kept), row = target_bytes(data);
+    if (samples <= SIZE_MAX / 8 / RG_MAX(data->inputs, row)) {
+        data->x = data->drawn ? NULL : malloc(samples * data->inputs * sizeof *data->x);
+        data->targets = malloc(samples * row);
     }
-    return data->x && data->labels
+    return (data->x || data->drawn) && data->targets
                ? 0
                : rg_fail(e, RG_ERR_NOMEM, "no memory for %zu samples of %zu values", samples,
                          data->inputs);
@@ -80,9 +102,12 @@ static int make_room(struct rg_dataset *data, struct rg_error *e)
 
 static void move(struct rg_dataset *data, size_t from, size_t to, size_t count)
 {
-    memmove(data->x + to * data->inputs, data->x + from * data->inputs,
-            count * data->inputs * sizeof *data->x);
-    memmove(data->labels + to, data->labels + from, count);
+    size_t row = target_bytes(data);
+    char *targets = data->targets;
+    if (data->x)
+        memmove(data->x + to * data->inputs, data->x + from * data->inputs,
+                count * data->inputs * sizeof *data->x);
+    memmove(targets + to * row, targets + from * row, count * row);
 }
 
 /* All training samples have done their part: those that are to stay move together. */
@@ -92,10 +117,10 @@ static void leave(struct rg_dataset *data, struct rg_data_kept keep)
     for (size_t i = 0; i < training && keep.own; i++)
         move(data, keep.own[i], i, 1);
     move(data, (size_t)data->train, training, count - training);
-    float *x = realloc(data->x, count * data->inputs * sizeof *data->x);
-    uint8_t *labels = realloc(data->labels, count);
+    float *x = data->x ? realloc(data->x, count * data->inputs * sizeof *data->x) : NULL;
+    void *targets = realloc(data->targets, count * target_bytes(data));
     data->x = x ? x : data->x;
-    data->labels = labels ? labels : data->labels;
+    data->targets = targets ? targets : data->targets;
     data->kept = keep;
 }
 
@@ -142,7 +167,8 @@ int rg_dataset_read(const struct rg_data_spec *spec, struct rg_data_kept keep,
                            spec->kind->name);
     if (err < 0)
         rg_dataset_free(data);
-    close_source(data);
+    if (!data->drawn)
+        close_source(data);
     return tidy(err, e);
 }
 
@@ -171,9 +197,10 @@ void rg_dataset_free(struct rg_dataset *data)
     free_texts(data->notes, data->note_count);
     free(data->own);
     free(data->x);
-    free(data->labels);
+    free(data->targets);
     free(data->mean);
     free(data->deviation);
+    free(data->scale);
     free(data->wanted_mean);
     free(data->wanted_deviation);
     *data = (struct rg_dataset){0};
@@ -182,7 +209,7 @@ void rg_dataset_free(struct rg_dataset *data)
 uint64_t rg_dataset_bytes(const struct rg_dataset *data, struct rg_data_kept keep)
 {
     uint64_t order = sizeof(uint32_t) * (uint64_t)training_of(data, keep);
-    uint64_t sample = sizeof *data->x * (uint64_t)data->inputs + sizeof *data->labels;
+    uint64_t sample = data->x_bytes + target_bytes(data);
     return rg_size_plus(rg_size_times(samples_of(data, keep), sample), order);
 }
 
@@ -214,13 +241,51 @@ static size_t index_of(const struct rg_dataset *data, size_t sample)
 float *rg_dataset_x(const struct rg_dataset *data, size_t sample)
 {
     size_t i = index_of(data, sample);
-    return i == SIZE_MAX ? NULL : data->x + i * data->inputs;
+    return i == SIZE_MAX || !data->x ? NULL : data->x + i * data->inputs;
 }
 
-uint8_t *rg_dataset_label(const struct rg_dataset *data, size_t sample)
+/* The inputs of a sample that stands at `at` among those kept. */
+static void copy_x(const struct rg_dataset *data, size_t sample, size_t at, float *x)
+{
+    if (!data->drawn) {
+        memcpy(x, data->x + at * data->inputs, data->inputs * sizeof *x);
+        return;
+    }
+    data->kind->row(data, sample, x);
+    if (data->scale)
+        rg_data_scale_row(data, x);
+}
+
+void rg_dataset_copy_x(const struct rg_dataset *data, size_t sample, float *x)
+{
+    size_t at = index_of(data, sample);
+    RG_ASSERT(at != SIZE_MAX);
+    copy_x(data, sample, at, x);
+}
+
+struct rg_targets rg_dataset_targets(const struct rg_dataset *data)
+{
+    return (struct rg_targets){.count = data->target_count, .classes = data->classes};
+}
+
+void *rg_dataset_target(const struct rg_dataset *data, size_t sample)
 {
     size_t i = index_of(data, sample);
-    return i == SIZE_MAX ? NULL : data->labels + i;
+    return i == SIZE_MAX ? NULL : (char *)data->targets + i * target_bytes(data);
+}
+
+int32_t rg_dataset_label(const struct rg_dataset *data, size_t sample)
+{
+    struct rg_targets targets = rg_dataset_targets(data);
+    RG_ASSERT(data->target_count == 1 && data->classes > 0);
+    return rg_target_label(&targets, rg_dataset_target(data, sample), 0);
+}
+
+void rg_dataset_set_label(struct rg_dataset *data, size_t sample, int32_t label)
+{
+    struct rg_targets targets = rg_dataset_targets(data);
+    RG_ASSERT(data->target_count == 1 && label >= 0 && label < data->classes);
+    rg_target_set_label(&targets, rg_dataset_target(data, sample), 0, label);
 }
 
 int rg_dataset_order(const struct rg_dataset *data, uint64_t seed, int epoch, uint32_t *order)
@@ -234,16 +299,16 @@ int rg_dataset_order(const struct rg_dataset *data, uint64_t seed, int epoch, ui
 }
 
 void rg_dataset_gather(const struct rg_dataset *data, const uint32_t *order, int n, float *x,
-                       uint8_t *labels)
+                       void *targets)
 {
-    size_t inputs = data->inputs;
+    size_t inputs = data->inputs, row = target_bytes(data);
     for (int i = 0; i < n; i++) {
         size_t at = index_of(data, order[i]);
         RG_ASSERT(at != SIZE_MAX);
         if (x)
-            memcpy(x + (size_t)i * inputs, data->x + at * inputs, inputs * sizeof *x);
-        if (labels)
-            labels[i] = data->labels[at];
+            copy_x(data, order[i], at, x + (size_t)i * inputs);
+        if (targets)
+            memcpy((char *)targets + (size_t)i * row, (char *)data->targets + at * row, row);
     }
 }
 

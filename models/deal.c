@@ -40,7 +40,7 @@ struct table {
 };
 
 /* Shuffled within groups; labels NULL: one group. */
-static void shuffle(struct table *t, const uint8_t *labels)
+static void shuffle(struct table *t, const int *labels)
 {
     for (uint32_t i = 0; i < t->count; i++)
         t->cards[i] = (struct card){rg_hash(t->spec->seed, RG_STREAM_ROWS, DRAW_SAMPLES, i), i,
@@ -121,17 +121,22 @@ static int deal_classes(struct table *t, struct rg_error *e)
     return err;
 }
 
-static int deal_all(struct table *t, const uint8_t *labels, struct rg_error *e)
+static bool is_by_label(const struct rg_data_spec *spec)
+{
+    return spec->rows == RG_ROWS_LABELS || spec->rows == RG_ROWS_DIRICHLET;
+}
+
+/* labels [count]; NULL: they do not matter. */
+static int deal_all(struct table *t, const int *labels, struct rg_error *e)
 {
     const struct rg_data_spec *spec = t->spec;
-    bool by_label = spec->rows == RG_ROWS_LABELS || spec->rows == RG_ROWS_DIRICHLET;
     if (spec->rows == RG_ROWS_LABELS &&
         (uint64_t)spec->shards * (uint64_t)t->parts > (uint64_t)t->count)
         return rg_fail(e, RG_ERR_INVALID,
                        "shards=\"%d\" for each of %d nodes: %u training samples make up to %u "
                        "each",
                        spec->shards, t->parts, t->count, t->count / (uint32_t)t->parts);
-    shuffle(t, by_label ? labels : NULL);
+    shuffle(t, labels);
     if (spec->rows == RG_ROWS_DIRICHLET)
         return deal_classes(t, e);
     if (spec->rows == RG_ROWS_LABELS)
@@ -176,16 +181,24 @@ int rg_deal_make(const struct rg_data_spec *spec, const struct rg_dataset *data,
 {
     uint32_t count = (uint32_t)data->train;
     struct table t = {.spec = spec, .count = count, .parts = parts};
-    uint8_t *labels = malloc(count);
+    bool by_label = is_by_label(spec), single = data->classes > 0 && data->target_count == 1;
+    *deal = (struct rg_deal){0};
+    if (by_label && !single)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "rows dealt by their labels, and %s: shared, order and shuffle are allowed",
+                       data->classes > 0 ? "a sample has a label a token"
+                                         : "targets are numbers, no labels");
+    int *labels = by_label ? malloc(count * sizeof *labels) : NULL;
     RG_ASSERT(spec->rows != RG_ROWS_SHARED && parts > 0 && !data->read);
     t.cards = malloc(count * sizeof *t.cards);
     t.owner = malloc(count * sizeof *t.owner);
     *deal = (struct rg_deal){.parts = parts,
                              .sample = malloc(count * sizeof *deal->sample),
                              .first = calloc((size_t)parts + 1, sizeof *deal->first)};
-    int err = labels && t.cards && t.owner && deal->sample && deal->first
-                  ? data->kind->labels(spec, data, labels)
-                  : RG_ERR_NOMEM;
+    bool room = (labels || !by_label) && t.cards && t.owner && deal->sample && deal->first;
+    int err = room ? 0 : RG_ERR_NOMEM;
+    if (err == 0 && by_label)
+        err = data->kind->labels(spec, data, labels);
     if (err)
         rg_fail(e, err, "out of memory");
     if (err == 0)

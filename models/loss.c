@@ -17,13 +17,14 @@ int rg_most_likely(int classes, const float *logits)
 
 /* softmax(z) = exp(z - max z) / sum exp(z - max z): no argument of exp is positive, so nothing
  * overflows, and the sum is at least 1. */
-double rg_softmax_cross_entropy(int batch, int classes, const float *logits, const uint8_t *labels,
-                                float scale, float *gradient, int *correct)
+static double cross_entropy(const struct rg_targets *t, size_t rows, const float *logits,
+                            const void *labels, float scale, float *gradient, int64_t *correct)
 {
+    int classes = t->classes;
     double loss = 0;
-    for (int b = 0; b < batch; b++) {
-        const float *z = logits + (size_t)b * (size_t)classes;
-        int label = labels[b], best = rg_most_likely(classes, z);
+    for (size_t row = 0; row < rows; row++) {
+        const float *z = logits + row * (size_t)classes;
+        int label = rg_target_label(t, labels, row), best = rg_most_likely(classes, z);
         RG_ASSERT(label < classes);
         *correct += best == label;
 
@@ -34,16 +35,74 @@ double rg_softmax_cross_entropy(int batch, int classes, const float *logits, con
         loss += log(sum) - margin;
         if (!gradient)
             continue;
-        float *g = gradient + (size_t)b * (size_t)classes, inverse = (float)(1 / sum);
+        float *g = gradient + row * (size_t)classes, inverse = (float)(1 / sum);
         for (int c = 0; c < classes; c++)
             g[c] = (expf(z[c] - most) * inverse - (c == label)) * scale;
     }
     return loss;
 }
 
-void rg_softmax_cross_entropy_work(int batch, int classes, struct rg_work *work)
+static double squares(size_t count, const float *outputs, const float *targets, float scale,
+                      float *gradient)
 {
-    double elements = (double)batch * classes;
-    double flops = elements * (2 * EXP_FLOPS + 7) + batch * (EXP_FLOPS + 3);
-    rg_work_functions(work, flops, elements * 2 * sizeof(float) + batch, 2 * elements + batch);
+    double loss = 0;
+    for (size_t i = 0; i < count; i++) {
+        float difference = outputs[i] - targets[i];
+        loss += (double)difference * difference;
+        if (gradient)
+            gradient[i] = 2 * difference * scale;
+    }
+    return loss;
+}
+
+double rg_loss(const struct rg_targets *t, int batch, const float *outputs, const void *targets,
+               float scale, float *gradient, int64_t *correct)
+{
+    size_t count = (size_t)batch * (size_t)t->count;
+    float each = scale / (float)t->count;
+    double sum = t->classes > 0 ? cross_entropy(t, count, outputs, targets, each, gradient, correct)
+                                : squares(count, outputs, targets, each, gradient);
+    return sum / t->count;
+}
+
+/* One number of each sample, `count` apart. */
+static double r2_of(size_t samples, size_t count, const float *outputs, const float *targets)
+{
+    double mean = 0, error = 0, spread = 0;
+    for (size_t i = 0; i < samples; i++)
+        mean += targets[i * count];
+    mean /= (double)samples;
+    for (size_t i = 0; i < samples; i++) {
+        double from_output = (double)outputs[i * count] - targets[i * count];
+        double from_mean = targets[i * count] - mean;
+        error += from_output * from_output;
+        spread += from_mean * from_mean;
+    }
+    return spread > 0 ? 1 - error / spread : NAN;
+}
+
+double rg_loss_r2(const struct rg_targets *t, size_t samples, const float *outputs,
+                  const float *targets)
+{
+    size_t count = (size_t)t->count;
+    double sum = 0;
+    int counted = 0;
+    for (size_t k = 0; k < count; k++) {
+        double r2 = r2_of(samples, count, outputs + k, targets + k);
+        sum += isnan(r2) ? 0 : r2;
+        counted += !isnan(r2);
+    }
+    return counted > 0 ? sum / counted : NAN;
+}
+
+void rg_loss_work(const struct rg_targets *t, int batch, struct rg_work *work)
+{
+    double count = (double)batch * t->count, elements = count * t->classes;
+    if (t->classes == 0) {
+        rg_work_vector(work, 5 * count, 3 * sizeof(float) * count);
+        return;
+    }
+    double flops = elements * (2 * EXP_FLOPS + 7) + count * (EXP_FLOPS + 3);
+    double bytes = elements * 2 * sizeof(float) + count * (double)rg_target_bytes(t);
+    rg_work_functions(work, flops, bytes, 2 * elements + count);
 }

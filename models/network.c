@@ -235,6 +235,7 @@ int rg_network_scale(const struct rg_network *network, int widest, struct rg_net
     scale_specs(specs, count, class_layer(network), widest, from);
     int err =
         rg_network_build(scaled, network->name, network->file, network->input, specs, count, e);
+    scaled->loss = network->loss;
     rg_specs_free(specs, count);
     return err;
 }

@@ -170,6 +170,10 @@ const struct rg_layer_ops *rg_layer_container(const char *name);
 typedef void rg_tensor_taker(const struct rg_tensor *tensor, void *context);
 void rg_layer_tensors(const struct rg_layer *layer, rg_tensor_taker *take, void *context);
 
+/* What training makes small: of labels the cross-entropy, of numbers the mean squared error. */
+enum rg_loss_kind { RG_LOSS_CROSS_ENTROPY, RG_LOSS_SQUARES };
+#define RG_LOSS_WORDS "cross-entropy|mean-squared-error" /* in that order */
+
 struct rg_network {
     char *name, *file;
     struct rg_shape input;
@@ -177,6 +181,7 @@ struct rg_network {
     int layer_count;
     size_t parameters;
     int classes; /* outputs of the last layer */
+    enum rg_loss_kind loss;
     bool within; /* inside a layer of another */
 };
 

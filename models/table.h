@@ -41,6 +41,7 @@ enum rg_role {
     RG_ROLE_SKIPPED,
     RG_ROLE_LABEL,
     RG_ROLE_ONE_HOT,
+    RG_ROLE_TARGET, /* a number to come near to */
     RG_ROLE_GROUP
 };
 
@@ -50,8 +51,8 @@ struct rg_columns {
     bool *wanted;       /* [count] named by columns="..." or categories="..." */
     int label, group;   /* -1: none */
     int suspect;        /* the label is the last by default, but this one is called so; -1: none */
-    int *one_hot, ones; /* columns of the classes, and how many */
-    int categories;     /* how many have that role */
+    int *targets, target_count; /* columns of a one-hot label, or numbers; label is -1 then */
+    int categories;             /* how many have that role */
 };
 
 /* From label, columns, drop, categories and split of the spec. own_labels: they stand in a file of

@@ -67,11 +67,11 @@ static int take_cell(struct rg_categories *categories, struct rg_reader *r, int 
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->lines.path);
     if (index == 0 && categories->line[c] == 0)
         categories->line[c] = r->lines.line;
-    if (index == RG_NAMES_MAX)
+    if (index == RG_CATEGORIES_MAX)
         return rg_fail_at(e, r->lines.path, r->lines.line,
                           "column %d: more than %d different values, \"%.40s\" is another; "
                           "drop=\"%d\" leaves the column out",
-                          c + 1, RG_NAMES_MAX, r->cells[c].text, c + 1);
+                          c + 1, RG_CATEGORIES_MAX, r->cells[c].text, c + 1);
     if (!asked && index == UNASKED) {
         snprintf(what, sizeof what, "is not a number, and the column has over %d texts", UNASKED);
         return refuse(r, c, what, "makes an input of each value", e);

@@ -105,33 +105,41 @@ static int find_list(const struct finder *f, const char *text, int *list, struct
     return count;
 }
 
+/* One column of classes is a label, several are one-hot. */
+static int take_targets(const struct finder *f, struct rg_columns *columns, struct rg_error *e)
+{
+    enum rg_role role = f->spec->numbers ? RG_ROLE_TARGET : RG_ROLE_ONE_HOT;
+    bool alone = columns->target_count == 1 && !f->spec->numbers;
+    columns->label = alone ? columns->targets[0] : -1;
+    columns->target_count = alone ? 0 : columns->target_count;
+    for (int i = 0; i < columns->target_count; i++)
+        columns->role[columns->targets[i]] = role;
+    return columns->target_count <= RG_DATA_CLASSES
+               ? 0
+               : rg_data_fail(f->spec, e,
+                              "label=\"%.60s\": %d columns of classes; up to %d are "
+                              "allowed",
+                              rg_data_string(f->spec, "label"), columns->target_count,
+                              RG_DATA_CLASSES);
+}
+
 static int find_label(struct finder *f, struct rg_columns *columns, struct rg_error *e)
 {
-    const char *label = rg_data_text(f->spec, "label");
+    const char *label = rg_data_string(f->spec, "label");
     f->attribute = "label";
     if (!label) {
         columns->label = f->columns - 1;
         for (int c = columns->label - 1; c >= 0 && f->format->names; c--)
             if (rg_format_is_label(f->format->names[c]))
                 columns->suspect = c;
-        return 0;
+        columns->targets[0] = columns->label;
+        columns->target_count = 1;
+        return take_targets(f, columns, e);
     }
-    columns->ones = find_list(f, label, columns->one_hot, e);
-    if (columns->ones < 0)
-        return columns->ones;
-    columns->label = columns->one_hot[0];
-    if (columns->ones == 1)
-        columns->ones = 0;
-    for (int i = 0; i < columns->ones; i++)
-        columns->role[columns->one_hot[i]] = RG_ROLE_ONE_HOT;
-    if (columns->ones > RG_DATA_CLASSES)
-        return rg_data_fail(f->spec, e,
-                            "label=\"%.60s\": %d columns of classes; up to %d are "
-                            "allowed",
-                            label, columns->ones, RG_DATA_CLASSES);
-    if (columns->ones > 0)
-        columns->label = -1;
-    return 0;
+    columns->target_count = find_list(f, label, columns->targets, e);
+    if (columns->target_count < 0)
+        return columns->target_count;
+    return take_targets(f, columns, e);
 }
 
 /* Inputs whose values are names: those that begin with a text, and those that the scenario names.
@@ -139,7 +147,7 @@ static int find_label(struct finder *f, struct rg_columns *columns, struct rg_er
 static int find_categories(struct finder *f, struct rg_columns *columns, int *list,
                            struct rg_error *e)
 {
-    const char *text = rg_data_text(f->spec, "categories");
+    const char *text = rg_data_string(f->spec, "categories");
     f->attribute = "categories";
     for (int c = 0; c < columns->count; c++) {
         bool is_text = columns->role[c] == RG_ROLE_NUMBER && f->format->texts[c];
@@ -162,7 +170,7 @@ static int find_categories(struct finder *f, struct rg_columns *columns, int *li
 
 static int find_inputs(struct finder *f, struct rg_columns *columns, int *list, struct rg_error *e)
 {
-    const char *keep = rg_data_text(f->spec, "columns"), *drop = rg_data_text(f->spec, "drop");
+    const char *keep = rg_data_string(f->spec, "columns"), *drop = rg_data_string(f->spec, "drop");
     if (keep && drop)
         return rg_data_fail(f->spec, e, "columns and drop: only one of them is allowed");
     f->attribute = keep ? "columns" : "drop";
@@ -182,11 +190,11 @@ static int find_inputs(struct finder *f, struct rg_columns *columns, int *list, 
 static int take_group(const struct finder *f, struct rg_columns *columns, struct rg_error *e)
 {
     enum rg_role *role = &columns->role[columns->group];
-    if (*role == RG_ROLE_LABEL || *role == RG_ROLE_ONE_HOT)
+    if (*role == RG_ROLE_LABEL || *role == RG_ROLE_ONE_HOT || *role == RG_ROLE_TARGET)
         return rg_data_fail(f->spec, e,
                             "split=\"%.60s\": that is the label; another column is "
                             "allowed",
-                            rg_data_text(f->spec, "split"));
+                            rg_data_string(f->spec, "split"));
     *role = RG_ROLE_GROUP;
     return 0;
 }
@@ -197,15 +205,15 @@ int rg_columns_find(const struct rg_data_spec *spec, const char *path,
 {
     static const char by[] = "group:";
     struct finder f = {spec, path, "", "", format, format->columns - format->empty_last};
-    const char *split = rg_data_text(spec, "split");
+    const char *split = rg_data_string(spec, "split");
     size_t n = (size_t)format->columns;
     *columns =
         (struct rg_columns){.count = format->columns, .label = -1, .suspect = -1, .group = -1};
     columns->role = calloc(n, sizeof *columns->role);
     columns->wanted = calloc(n, sizeof *columns->wanted);
-    columns->one_hot = calloc(n, sizeof *columns->one_hot);
+    columns->targets = calloc(n, sizeof *columns->targets);
     int *list = calloc(n, sizeof *list), err = 0;
-    if (!columns->role || !columns->wanted || !columns->one_hot || !list)
+    if (!columns->role || !columns->wanted || !columns->targets || !list)
         err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", path);
     if (err == 0 && !own_labels && f.columns < 2)
         err = rg_fail_at(e, path, 1,
@@ -239,6 +247,6 @@ void rg_columns_free(struct rg_columns *columns)
 {
     free(columns->role);
     free(columns->wanted);
-    free(columns->one_hot);
+    free(columns->targets);
     *columns = (struct rg_columns){0};
 }

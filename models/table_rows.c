@@ -57,10 +57,12 @@ static int missing_value(const struct rg_reader *r, int c, const char *text, con
                          struct rg_error *e)
 {
     char column[80];
-    return rg_fail_at(e, r->lines.path, r->lines.line,
-                      "%s: \"%.40s\" is a missing value; missing=\"drop\" leaves such rows out, "
-                      "missing=\"mean\" takes %s of the training samples",
-                      rg_format_column(r->format, c, column, sizeof column), text, mean);
+    return rg_fail_at(
+        e, r->lines.path, r->lines.line,
+        "%s: \"%.40s\" is a missing value; missing=\"drop\" leaves such rows out%s%s%s",
+        rg_format_column(r->format, c, column, sizeof column), text,
+        mean ? ", missing=\"mean\" takes " : "", mean ? mean : "",
+        mean ? " of the training samples" : "");
 }
 
 /* Field c, which begins at `at`, is none of the numbers that are allowed. */
@@ -69,6 +71,7 @@ static int wrong_field(const struct rg_reader *r, enum rg_number kind, int c, co
 {
     char column[80], *copy = strdup(at), *next = copy;
     struct rg_table_field field = {.text = copy};
+    bool is_number = r->columns->role[c] == RG_ROLE_NUMBER;
     int behind = rg_field_count(at, r->format->separator), err;
     bool quotes = !copy || behind < 0 || !rg_table_field_next(&next, r->format->separator, &field);
     rg_format_column(r->format, c, column, sizeof column);
@@ -80,12 +83,17 @@ static int wrong_field(const struct rg_reader *r, enum rg_number kind, int c, co
     else if (c + behind != r->format->columns)
         err = wrong_length(r, c + behind, e);
     else if (kind == RG_MISSING)
-        err = missing_value(r, c, field.text, "the mean", e);
+        err = missing_value(r, c, field.text, is_number ? "the mean" : NULL, e);
     else if (kind == RG_OTHER_MARK)
         err = rg_fail_at(e, r->lines.path, r->lines.line,
                          "%s: \"%.40s\", where numbers before it have a decimal %s; one of both is "
                          "allowed",
                          column, field.text, r->decimal.mark == ',' ? "comma" : "point");
+    else if (!is_number)
+        err = rg_fail_at(e, r->lines.path, r->lines.line,
+                         "%s: \"%.40s\" is not a number, as targets of "
+                         "loss=\"mean-squared-error\" and columns of a one-hot label are",
+                         column, field.text);
     else
         err = rg_fail_at(e, r->lines.path, r->lines.line,
                          "%s: \"%.40s\" is not a number; drop=\"%d\" leaves "
@@ -169,13 +177,15 @@ static int parse_row(struct rg_reader *r, const char *at, struct rg_error *e)
     for (bool more = true; more; c++) {
         if (c == columns)
             return wrong_length(r, c + rg_field_count(at, separator), e);
-        bool number = role[c] == RG_ROLE_NUMBER || role[c] == RG_ROLE_ONE_HOT;
+        bool target = role[c] == RG_ROLE_ONE_HOT || role[c] == RG_ROLE_TARGET;
+        bool number = role[c] == RG_ROLE_NUMBER || target;
         if (number && separator != RG_BLANKS && quick_number(&at, separator, &r->values[c]))
             continue;
         if (number) {
             const char *start = at;
             enum rg_number kind = rg_number_next(&at, separator, &r->decimal, &r->values[c]);
-            if (kind == RG_MISSING && r->missing != RG_MISSING_REFUSE) {
+            bool stands_in = r->missing == RG_MISSING_MEAN && !target;
+            if (kind == RG_MISSING && (stands_in || r->missing == RG_MISSING_DROP)) {
                 r->values[c] = NAN;
                 lacking++;
             } else if (kind != RG_NUMBER) {
@@ -225,7 +235,7 @@ static int next_label(struct rg_reader *r, struct rg_error *e)
 /* A label or group that is missing drops the row or is refused. 1, 0 or an error. */
 static int check_texts(const struct rg_reader *r, struct rg_error *e)
 {
-    bool label = r->columns->ones == 0 && rg_is_missing(r->label, r->label_length) &&
+    bool label = r->columns->target_count == 0 && rg_is_missing(r->label, r->label_length) &&
                  strcmp(r->label, "None") != 0;
     bool group = r->columns->group >= 0 && rg_is_missing(r->group, r->group_length);
     bool own = r->labels.stream != NULL;

@@ -124,7 +124,7 @@ struct bench {
         float *x, *w, *y, *dw, *dx, *state;
     } set[SETS];
     int sets;
-    uint8_t *labels;
+    void *labels;
     struct rg_network network; /* of layers */
     struct rg_stage stage;
     int turn;
@@ -219,7 +219,8 @@ static int open_bench(struct bench *b, struct rg_error *e)
         if (b->form >= DENSE)
             fill(o->state, b->nstate, 0.01f);
     }
-    b->labels = calloc((size_t)b->s.batch, 1);
+    const struct rg_targets targets = {1, b->s.outputs};
+    b->labels = calloc((size_t)b->s.batch, rg_targets_bytes(&targets));
     return there && b->labels ? 0 : rg_fail(e, RG_ERR_NOMEM, "out of memory");
 }
 
@@ -270,11 +271,13 @@ static void run_product(struct bench *b, struct set *o)
 
 static void run_pass(struct bench *b, struct set *o)
 {
-    int batch = b->s.batch, correct = 0;
+    int batch = b->s.batch;
+    const struct rg_targets targets = {1, b->s.outputs};
+    int64_t correct = 0;
     size_t n = (size_t)b->s.outputs;
     enum rg_activation act = activation_of(b->form);
     if (b->form == LOSS)
-        rg_softmax_cross_entropy(batch, b->s.outputs, o->x, b->labels, 1, o->y, &correct);
+        rg_loss(&targets, batch, o->x, b->labels, 1, o->y, &correct);
     else if (b->form == RELU || b->form == ADD || b->form == TANH)
         rg_bias_activate(act, batch, n, o->w, o->y, NULL);
     else
@@ -339,7 +342,7 @@ static struct rg_work work_of(const struct bench *b)
     } else if (b->form >= SGD) {
         rg_optimizer_work(&optimizer, b->nw, &work);
     } else if (b->form == LOSS) {
-        rg_softmax_cross_entropy_work(b->s.batch, b->s.outputs, &work);
+        rg_loss_work(&(struct rg_targets){1, b->s.outputs}, b->s.batch, &work);
     } else if (b->form == RELU || b->form == ADD || b->form == TANH) {
         rg_bias_activate_work(activation_of(b->form), elements, &work);
     } else {

@@ -263,11 +263,23 @@ static void check_job(const struct rg_job *job, FILE *stream)
     print_capacity(job, stream);
 }
 
+static const char *targets_of(const struct rg_dataset *data, char *text, size_t size)
+{
+    int count = data->target_count;
+    if (data->classes == 0)
+        snprintf(text, size, "%d number%s to come near to", count, count == 1 ? "" : "s");
+    else if (count == 1)
+        snprintf(text, size, "%d classes", data->classes);
+    else
+        snprintf(text, size, "%d classes for each of %d tokens", data->classes, count);
+    return text;
+}
+
 void rg_cli_check(const struct rg_study *study, FILE *stream)
 {
     const struct rg_scenario *s = &study->scenario;
     const struct rg_training *t = &s->training;
-    char a[RG_HUMAN], b[RG_HUMAN];
+    char a[RG_HUMAN], b[RG_HUMAN], targets[60];
     fprintf(stream, "%s (%s), seed %" PRIu64 "\n", s->name, s->file, s->seed);
     fprintf(stream, "  platform    %s: %d host%s, the first is %s (%s)\n", study->platform.file,
             study->platform.count, study->platform.count == 1 ? "" : "s", study->platform.names[0],
@@ -279,9 +291,9 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
             study->network.layer_count == 1 ? "" : "s",
             rg_human_count((double)study->network.parameters, a),
             rg_human_bytes(sizeof(float) * (double)study->network.parameters, b));
-    fprintf(stream, "  data        %s: %zu inputs, %d classes, %d samples to train, %d to test\n",
-            s->data.kind->name, study->data.inputs, study->data.classes, study->data.train,
-            study->data.test);
+    fprintf(stream, "  data        %s: %zu inputs, %s, %d samples to train, %d to test\n",
+            s->data.kind->name, study->data.inputs,
+            targets_of(&study->data, targets, sizeof targets), study->data.train, study->data.test);
     for (int i = 0; i < study->data.note_count; i++)
         fprintf(stream, "              %s\n", study->data.notes[i]);
     fprintf(stream, "  training    batch %d, %s, learning rate %g", t->batch,

@@ -30,7 +30,8 @@ int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool 
                                  .evaluate = evaluate && job->data->test > 0,
                                  .finite = true,
                                  .loss = NAN,
-                                 .accuracy = NAN};
+                                 .accuracy = NAN,
+                                 .r2 = NAN};
     if (!in->evaluate)
         return 0;
     for (int l = 0; l < network->layer_count; l++) {
@@ -50,8 +51,8 @@ int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool 
         rg_inspection_close(in);
         return RG_ERR_NOMEM;
     }
-    memcpy(in->x, rg_dataset_x(job->data, (size_t)job->data->train),
-           (size_t)job->data->test * job->data->inputs * sizeof(float));
+    for (size_t i = 0; i < (size_t)test; i++)
+        rg_dataset_copy_x(job->data, (size_t)job->data->train + i, in->x + i * job->data->inputs);
     return 0;
 }
 
@@ -85,20 +86,30 @@ static void pass_bare_layers(struct rg_inspection *in)
         pass_layer(in);
 }
 
+static void count_classes(struct rg_inspection *in, const struct rg_targets *t, const void *labels)
+{
+    size_t rows = (size_t)in->job->data->test * (size_t)t->count;
+    for (size_t i = 0; i < rows; i++) {
+        int row = rg_target_label(t, labels, i) * t->classes;
+        in->confusion[row + rg_most_likely(t->classes, in->x + i * (size_t)t->classes)]++;
+    }
+}
+
 static void judge(struct rg_inspection *in)
 {
     const struct rg_dataset *data = in->job->data;
-    const uint8_t *labels = rg_dataset_label(data, (size_t)data->train);
-    int correct = 0;
-    double loss =
-        rg_softmax_cross_entropy(data->test, data->classes, in->x, labels, 1, NULL, &correct);
-    in->loss = in->finite ? loss / data->test : NAN; /* a layer may turn NAN into a number */
-    in->accuracy = (double)correct / data->test;
-    for (int i = 0; i < data->test && in->confusion; i++) {
-        const float *logits = in->x + (size_t)i * (size_t)data->classes;
-        int row = labels[i] * data->classes;
-        in->confusion[row + rg_most_likely(data->classes, logits)]++;
+    struct rg_targets t = rg_dataset_targets(data);
+    const void *targets = rg_dataset_target(data, (size_t)data->train);
+    int64_t correct = 0;
+    double loss = rg_loss(&t, data->test, in->x, targets, 1, NULL, &correct) / data->test;
+    in->loss = in->finite ? loss : NAN; /* a layer may turn NAN into a number */
+    if (t.classes == 0) {
+        in->r2 = rg_loss_r2(&t, (size_t)data->test, in->x, targets);
+        return;
     }
+    in->accuracy = (double)correct / ((double)data->test * t.count);
+    if (in->confusion)
+        count_classes(in, &t, targets);
 }
 
 static bool all_finite(const float *values, size_t count)

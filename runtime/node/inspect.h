@@ -1,6 +1,6 @@
 /* What rank 0 does with the parameters as they stream by, layer by layer: digest, checkpoint,
- * accuracy on the test samples. It never holds more than one layer, so a network larger than a
- * board can be inspected on one. */
+ * loss on the test samples and what follows from it. It never holds more than one layer, so a
+ * network larger than a board can be inspected on one. */
 #ifndef RG_INSPECT_H
 #define RG_INSPECT_H
 
@@ -20,8 +20,10 @@ struct rg_inspection {
     int next;       /* layer that comes next */
     float *x, *y;   /* [test x widest]: activations before and after it */
     float *stash, *scratch;
-    bool finite;           /* result: all parameters so far */
-    double loss, accuracy; /* results; loss is the mean, NAN where a parameter is not finite */
+    bool finite; /* result: all parameters so far */
+    /* Results. loss is the mean, NAN where a parameter is not finite; accuracy of labels, r2 of
+     * numbers: else NAN. */
+    double loss, accuracy, r2;
 };
 
 enum { RG_INSPECT_SAMPLES = 256 }; /* samples of a pass */

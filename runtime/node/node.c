@@ -66,11 +66,23 @@ static int note_classes(struct node *n, const int *confusion)
     return 0;
 }
 
+static void note_quality(struct node *n, const struct rg_inspection *in)
+{
+    const struct rg_dataset *data = n->job->data;
+    struct rg_run_final *final = &n->run->final;
+    final->loss = in->loss;
+    final->accuracy = in->accuracy;
+    final->numbers = (struct rg_run_numbers){n->tested && data->classes == 0, in->r2};
+    final->tokens = (struct rg_run_tokens){n->tested && data->classes > 0 && data->target_count > 1,
+                                           exp(in->loss), in->loss / M_LN2};
+}
+
 /* Room for the matrix of the last look, where it is kept; NULL: it is not. */
 static int *new_confusion(const struct node *n, bool last)
 {
     size_t classes = (size_t)n->job->data->classes;
-    bool kept = n->run && last && n->job->data->test > 0 && classes <= RG_RESULT_CLASSES;
+    bool kept = n->run && last && n->job->data->test > 0 && classes > 0;
+    kept = kept && classes <= RG_RESULT_CLASSES;
     return kept ? calloc(classes * classes, sizeof(int)) : NULL;
 }
 
@@ -104,8 +116,8 @@ int rg_node_look(struct node *n, bool last)
     if (e.code)
         rg_copy_text(n->run->unsaved, sizeof n->run->unsaved, e.text);
     if (root && result == 0) {
-        n->run->final.loss = inspection.loss;
-        n->run->final.accuracy = inspection.accuracy;
+        n->tested = inspection.evaluate;
+        note_quality(n, &inspection);
     }
     if (inspection.confusion && result == 0 && n->verdict != DIVERGED)
         result = note_classes(n, inspection.confusion);
@@ -117,7 +129,7 @@ int rg_node_look(struct node *n, bool last)
 static int note_point(struct node *n)
 {
     struct rg_run *run = n->run;
-    if (isnan(run->final.accuracy))
+    if (!n->tested)
         return 0;
     struct rg_run_point *points =
         realloc(run->training, ((size_t)run->point_count + 1) * sizeof *points);
@@ -323,7 +335,8 @@ static void tell_diverged(const struct node *n)
         snprintf(what, sizeof what, "the loss is %.3g", run->final.loss);
     snprintf(run->error, sizeof run->error, "%s at iteration %" PRId64 " of %" PRId64 "%s", what,
              n->done, n->job->iterations, n->options->save ? "; its parameters are not saved" : "");
-    run->final.accuracy = NAN;
+    run->final.accuracy = run->final.numbers.r2 = NAN;
+    run->final.tokens.perplexity = run->final.tokens.bits = NAN;
 }
 
 static void conclude(struct node *n, int result)

@@ -48,6 +48,7 @@ struct node {
     double medium_rate;          /* of the medium that nodes share; 0: there is none */
     bool *on_medium;             /* [job->nodes] who is on it; NULL: there is none */
     enum verdict verdict;        /* so far; known to all ranks where it ends the training */
+    bool tested;                 /* rank 0: the last look had test samples */
     double start_loss;           /* rank 0: see rg_inspect_start; NAN until it is wanted */
     struct pause *pauses;        /* where energy is settled after the run */
     int pause_count;

@@ -79,6 +79,12 @@ const char *rg_human_ratio(double ratio, char out[RG_HUMAN])
     return out;
 }
 
+const char *rg_human_number(double number, char out[RG_HUMAN])
+{
+    snprintf(out, RG_HUMAN, isfinite(number) ? "%.3g" : "-", number);
+    return out;
+}
+
 static void *checked(void *memory)
 {
     if (!memory) {

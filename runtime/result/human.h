@@ -13,6 +13,7 @@ const char *rg_human_joules(double joules, char out[RG_HUMAN]);
 const char *rg_human_count(double count, char out[RG_HUMAN]); /* 1.23 M */
 const char *rg_human_percent(double share, char out[RG_HUMAN]);
 const char *rg_human_ratio(double ratio, char out[RG_HUMAN]);
+const char *rg_human_number(double number, char out[RG_HUMAN]); /* 0.0123, 1.2e+07 */
 
 /* A table whose columns are as wide as their widest cell: the first left-aligned, the rest right.
  */

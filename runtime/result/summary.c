@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABEL = 24, SHORT_LABEL = 16, POINT = 48, CELL = 64, MOST_COLUMNS = 13, MOST_BOTH = 40 };
+enum { LABEL = 24, SHORT_LABEL = 16, POINT = 48, CELL = 64, MOST_COLUMNS = 14, MOST_BOTH = 40 };
 
 /* What stands below the row of a run that did not finish; NULL: nothing. malloc'ed. */
 static char *note_of(const struct rg_run *run)
@@ -65,7 +65,9 @@ enum {
     PREDICTED = 32, /* the iteration beside the simulated one */
     GOAL = 64,      /* an accuracy was wanted: time until it was reached */
     JOULES = 128,   /* and joules, where no second table has them */
-    SENT = 256
+    SENT = 256,
+    NUMBERS = 512, /* targets are numbers */
+    TOKENS = 1024  /* there is a label a token */
 };
 
 struct column {
@@ -84,6 +86,9 @@ static const struct column run_columns[] = {
     {"c", ALWAYS, "formula.c_s", rg_human_seconds, false},
     {"ratio", ALWAYS, "formula.ratio", rg_human_ratio, false},
     {"accuracy", ACCURACY, "final.accuracy", rg_human_percent, false},
+    {"loss", NUMBERS, "final.loss", rg_human_number, false},
+    {"R2", NUMBERS, "final.numbers.r2", rg_human_ratio, false},
+    {"bits", TOKENS, "final.tokens.bits", rg_human_ratio, false},
     {"to goal", GOAL, "to_accuracy.time_s", rg_human_seconds, false},
     {"J to goal", JOULES, "to_accuracy.energy_J", rg_human_joules, false},
     {"energy", ENERGY, "energy_J.total", rg_human_joules, false},
@@ -122,6 +127,8 @@ static unsigned shape_of(const struct rg_result *result)
             shape &= ~SINGLE;
         shape |= point[0] ? POINTS : 0;
         shape |= isfinite(run->final.accuracy) ? ACCURACY : 0;
+        shape |= run->final.numbers.known ? NUMBERS : 0;
+        shape |= run->final.tokens.known ? TOKENS : 0;
         shape |= isfinite(run->energy_J.total) ? ENERGY : 0;
         shape |= run->to_accuracy.wanted ? GOAL : 0;
     }
@@ -130,6 +137,8 @@ static unsigned shape_of(const struct rg_result *result)
         shape |= ACCURACY | ENERGY;
     else if ((shape & wide) != wide && !(shape & GOAL))
         shape |= PREDICTED;
+    if (shape & (NUMBERS | TOKENS))
+        shape &= ~(unsigned)ACCURACY;
     if ((shape & (POINTS | GOAL)) != (POINTS | GOAL))
         shape |= SENT;
     if (shape & GOAL && shape & ENERGY && result->run_count > MOST_BOTH)

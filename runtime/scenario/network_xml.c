@@ -255,12 +255,14 @@ int rg_network_load(const char *file, struct rg_network *network, struct rg_erro
     struct specs specs = {0};
     struct rg_shape input = {0};
     const struct rg_xml_attribute *name;
+    int loss = RG_LOSS_CROSS_ENTROPY;
     *network = (struct rg_network){0};
     int err = rg_xml_open(&xml, file, "network", e);
     if (err)
         return err;
-    if ((err = rg_xml_only(&xml, xml.root, "name input", e)) == 0 &&
-        (err = rg_xml_want(&xml, xml.root, "name", &name, e)) == 0)
+    if ((err = rg_xml_only(&xml, xml.root, "name input loss", e)) == 0 &&
+        (err = rg_xml_want(&xml, xml.root, "name", &name, e)) == 0 &&
+        (err = rg_xml_choice(&xml, xml.root, "loss", RG_LOSS_WORDS, &loss, e)) == 0)
         err = read_input(&xml, &input, e);
     if (err == 0)
         err = read_layers(&xml, xml.root, 0, &specs, e);
@@ -268,6 +270,8 @@ int rg_network_load(const char *file, struct rg_network *network, struct rg_erro
         err = rg_xml_fail(&xml, xml.root->line, e, "<network> needs at least one layer");
     if (err == 0)
         err = rg_network_build(network, name->value, file, input, specs.items, specs.count, e);
+    if (err == 0)
+        network->loss = (enum rg_loss_kind)loss;
     rg_specs_free(specs.items, specs.count);
     rg_xml_close(&xml);
     return err;

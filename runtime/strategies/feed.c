@@ -77,39 +77,40 @@ int rg_feed_epoch(struct rg_feed *feed, int64_t iteration)
     return rg_dataset_order(feed->job->data, feed->job->seed, (int)epoch, order_of(feed, epoch));
 }
 
-void rg_feed_gather_own(const struct rg_feed *feed, int first, int n, float *x, uint8_t *labels)
+void rg_feed_gather_own(const struct rg_feed *feed, int first, int n, float *x, void *targets)
 {
     RG_ASSERT(feed->own && first >= 0 && first + n <= feed->count);
-    rg_dataset_gather(feed->job->data, feed->order + first, n, x, labels);
+    rg_dataset_gather(feed->job->data, feed->order + first, n, x, targets);
 }
 
 /* Of its share in an iteration those from `begin` on; the order begins again where it ends. */
 static void gather_share(const struct rg_feed *feed, int64_t iteration, int begin, int n, float *x,
-                         uint8_t *labels)
+                         void *targets)
 {
+    const struct rg_targets each = rg_dataset_targets(feed->job->data);
     int64_t share = rg_job_share(feed->job, feed->parts, feed->part);
     int64_t at = (iteration % feed->job->iterations_per_epoch * share + begin) % feed->count;
     while (n > 0) {
         int some = (int)RG_MIN(feed->count - at, n);
-        rg_feed_gather_own(feed, (int)at, some, x, labels);
+        rg_feed_gather_own(feed, (int)at, some, x, targets);
         x = x ? x + (size_t)some * feed->job->data->inputs : NULL;
-        labels = labels ? labels + some : NULL;
+        targets = targets ? (char *)targets + (size_t)some * rg_targets_bytes(&each) : NULL;
         n -= some;
         at = 0;
     }
 }
 
 void rg_feed_gather(const struct rg_feed *feed, int64_t iteration, int first, int n, float *x,
-                    uint8_t *labels)
+                    void *targets)
 {
     const struct rg_job *job = feed->job;
     int64_t epoch = iteration / job->iterations_per_epoch;
     RG_ASSERT(epoch <= feed->epoch && epoch > feed->epoch - feed->kept);
     if (feed->own) {
         int begin = first - rg_job_share_first(job, feed->parts, feed->part);
-        gather_share(feed, iteration, begin, n, x, labels);
+        gather_share(feed, iteration, begin, n, x, targets);
         return;
     }
     size_t at = (size_t)(iteration % job->iterations_per_epoch) * (size_t)job->batch;
-    rg_dataset_gather(job->data, order_of(feed, epoch) + at + first, n, x, labels);
+    rg_dataset_gather(job->data, order_of(feed, epoch) + at + first, n, x, targets);
 }

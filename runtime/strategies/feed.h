@@ -26,12 +26,12 @@ uint64_t rg_feed_memory(const struct rg_job *job, int epochs);
 int rg_feed_epoch(struct rg_feed *feed, int64_t iteration);
 /* The same where a node with rows of its own counts epochs by itself: any number is an order. */
 void rg_feed_own(struct rg_feed *feed, int64_t epoch);
-/* Copy samples [first, first + n) of the batch of `iteration`. x, labels: either may be NULL. Of
+/* Copy samples [first, first + n) of the batch of `iteration`. x, targets: either may be NULL. Of
  * its own rows a node takes as many as are its share of the batch: those that come next in an order
  * of theirs that each epoch draws anew, from the beginning again where they do not suffice. */
 void rg_feed_gather(const struct rg_feed *feed, int64_t iteration, int first, int n, float *x,
-                    uint8_t *labels);
+                    void *targets);
 /* Copy samples [first, first + n) of the order that rg_feed_own has loaded, of `count`. */
-void rg_feed_gather_own(const struct rg_feed *feed, int first, int n, float *x, uint8_t *labels);
+void rg_feed_gather_own(const struct rg_feed *feed, int first, int n, float *x, void *targets);
 
 #endif

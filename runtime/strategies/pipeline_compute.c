@@ -117,11 +117,11 @@ static void do_loss(void *arg)
     } else {
         logits = gradient = rg_pipeline_data(s, RG_BUFFER_LOGITS, a->unit);
     }
-    int correct = 0;
+    struct rg_targets targets = rg_dataset_targets(p->job->data);
+    int64_t correct = 0;
     rg_feed_gather(&p->feed, rg_pipeline_iteration(p, a->unit), first_of(p, a->unit), a->n, NULL,
-                   p->labels);
-    rg_softmax_cross_entropy(a->n, p->job->network->classes, logits, p->labels,
-                             1.0f / (float)p->job->batch, gradient, &correct);
+                   p->targets);
+    rg_loss(&targets, a->n, logits, p->targets, 1.0f / (float)p->job->batch, gradient, &correct);
 }
 
 static int compute(struct rg_pipeline *p, struct rg_pipeline_stage *s, const struct rg_work *work,

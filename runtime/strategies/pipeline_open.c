@@ -22,7 +22,8 @@ static void size_work(const struct rg_ring *ring, int stage, int n, struct rg_si
         rg_stage_work(&layers, n, RG_BACKWARD_WEIGHTS, &sized->weights);
     if (stage == 0) {
         rg_dataset_gather_work(rg_stage_inputs(&layers), n, &sized->load);
-        rg_softmax_cross_entropy_work(n, ring->job->network->classes, &sized->loss);
+        const struct rg_targets targets = rg_dataset_targets(ring->job->data);
+        rg_loss_work(&targets, n, &sized->loss);
     }
     struct rg_work *all[] = {&sized->load, &sized->forward, &sized->backward, &sized->weights,
                              &sized->loss};
@@ -192,8 +193,8 @@ int rg_pipeline_open(struct rg_world *w, const struct rg_job *job, const float *
     for (int s = p->node; s < ring->stages && result == 0; s += ring->nodes, p->chunks++)
         result = open_stage(p, s, initial);
     if (result == 0 && p->node == 0) {
-        p->labels = rg_mem_alloc(w->mem, (size_t)rg_ring_capacity(ring), 0);
-        result = p->labels ? rg_feed_open(&p->feed, w, job, rg_ring_epochs(ring)) : RG_ERR_NOMEM;
+        p->targets = rg_mem_alloc(w->mem, rg_ring_targets(ring), 0);
+        result = p->targets ? rg_feed_open(&p->feed, w, job, rg_ring_epochs(ring)) : RG_ERR_NOMEM;
     }
     return result;
 }

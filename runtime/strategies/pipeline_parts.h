@@ -57,7 +57,7 @@ struct rg_pipeline {
     const struct rg_ring *ring;
     int node, replica;
     struct rg_feed feed;
-    uint8_t *labels;
+    void *targets;
     struct rg_pipeline_stage *stages; /* [chunks] */
     int chunks;
     struct rg_cursor lanes[RG_LANES];

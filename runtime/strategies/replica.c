@@ -29,17 +29,20 @@ static struct rg_stage one_layer(const struct rg_network *network, int l)
 /* What a replica allocates, in one place for counting and for allocating. */
 struct sizes {
     uint64_t parameters, x, stash, classes, dx, scratch; /* floats */
+    uint64_t targets;                                    /* bytes */
 };
 
 static struct sizes sizes_of(const struct rg_job *job, int capacity)
 {
     struct rg_stage stage = whole(job->network);
+    struct rg_targets targets = rg_dataset_targets(job->data);
     return (struct sizes){.parameters = job->network->parameters,
                           .x = (uint64_t)capacity * rg_stage_inputs(&stage),
                           .stash = rg_stage_stash(&stage, capacity),
                           .classes = (uint64_t)capacity * (uint64_t)job->network->classes,
                           .dx = (uint64_t)capacity * widest(job->network),
-                          .scratch = rg_stage_scratch(&stage, capacity)};
+                          .scratch = rg_stage_scratch(&stage, capacity),
+                          .targets = (uint64_t)capacity * rg_targets_bytes(&targets)};
 }
 
 /* With so many vectors of all parameters. */
@@ -48,7 +51,7 @@ static uint64_t memory_with(const struct rg_job *job, int capacity, uint64_t vec
     struct sizes s = sizes_of(job, capacity);
     uint64_t floats = rg_size_plus(vectors * s.parameters + s.x + s.classes + 2 * s.dx,
                                    rg_size_plus(s.stash, s.scratch));
-    return rg_size_plus(rg_size_times(floats, sizeof(float)), (uint64_t)capacity);
+    return rg_size_plus(rg_size_times(floats, sizeof(float)), s.targets);
 }
 
 uint64_t rg_replica_memory_empty(const struct rg_job *job, int capacity)
@@ -94,11 +97,13 @@ static struct rg_work work_of(const struct rg_layer_works *works, int l)
 static int make_work(void *object, const void *of, int64_t n)
 {
     struct rg_replica_work *work = object;
-    const struct rg_network *network = ((const struct rg_job *)of)->network;
+    const struct rg_job *job = of;
+    const struct rg_network *network = job->network;
+    const struct rg_targets targets = rg_dataset_targets(job->data);
     struct rg_stage stage = whole(network);
     work->n = (int)n;
     rg_dataset_gather_work(rg_stage_inputs(&stage), work->n, &work->load);
-    rg_softmax_cross_entropy_work(work->n, network->classes, &work->loss);
+    rg_loss_work(&targets, work->n, &work->loss);
     rg_work_keep_seconds(&work->load);
     rg_work_keep_seconds(&work->loss);
     int result = make_layers(&work->forward, network, work->n, RG_FORWARD);
@@ -139,8 +144,8 @@ int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct
     r->dx[0] = rg_mem_floats(w->mem, s.dx);
     r->dx[1] = rg_mem_floats(w->mem, s.dx);
     r->scratch = rg_mem_floats(w->mem, s.scratch);
-    r->labels = rg_mem_alloc(w->mem, (size_t)capacity, 0);
-    if (!r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] || !r->scratch || !r->labels)
+    r->targets = rg_mem_alloc(w->mem, s.targets, 0);
+    if (!r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] || !r->scratch || !r->targets)
         return RG_ERR_NOMEM;
     return rg_feed_open(&r->feed, w, job, 1);
 }
@@ -201,7 +206,7 @@ struct pass {
 static void do_load(void *arg)
 {
     struct pass *p = arg;
-    rg_feed_gather(&p->r->feed, p->iteration, p->first, p->n, p->r->x, p->r->labels);
+    rg_feed_gather(&p->r->feed, p->iteration, p->first, p->n, p->r->x, p->r->targets);
 }
 
 static void do_forward(void *arg)
@@ -219,10 +224,10 @@ static void do_loss(void *arg)
 {
     struct pass *p = arg;
     struct rg_replica *r = p->r;
-    int correct = 0;
-    rg_softmax_cross_entropy(p->n, r->job->network->classes,
-                             rg_stage_output(&r->stage, p->n, r->stash), r->labels,
-                             1.0f / (float)r->mean_of, r->dy, &correct);
+    struct rg_targets targets = rg_dataset_targets(r->job->data);
+    int64_t correct = 0;
+    rg_loss(&targets, p->n, rg_stage_output(&r->stage, p->n, r->stash), r->targets,
+            1.0f / (float)r->mean_of, r->dy, &correct);
 }
 
 int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
@@ -328,10 +333,11 @@ int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit)
 double rg_replica_forward_s(const struct rg_job *job, const struct rg_board *board, int n)
 {
     struct rg_stage stage = whole(job->network);
+    struct rg_targets targets = rg_dataset_targets(job->data);
     struct rg_work work = {0};
     rg_dataset_gather_work(rg_stage_inputs(&stage), n, &work);
     rg_stage_work(&stage, n, RG_FORWARD, &work);
-    rg_softmax_cross_entropy_work(n, job->network->classes, &work);
+    rg_loss_work(&targets, n, &work);
     double seconds = rg_board_seconds(board, &work, job->threads);
     rg_work_free(&work);
     return seconds;

@@ -28,7 +28,7 @@ struct rg_replica {
     struct rg_feed feed;
     size_t gradient_first, parameters_first; /* the parameter that gradient[0] is of, ... */
     float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
-    uint8_t *labels;
+    void *targets;
     struct rg_replica_work *work[2]; /* for `capacity` samples and for one less; once used */
     struct rg_replica_work *now;     /* of the samples that forward has seen */
     int64_t iteration;               /* in which it has */

@@ -92,6 +92,12 @@ struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to)
     return sizes;
 }
 
+uint64_t rg_ring_targets(const struct rg_ring *ring)
+{
+    struct rg_targets targets = rg_dataset_targets(ring->job->data);
+    return (uint64_t)rg_ring_capacity(ring) * rg_targets_bytes(&targets);
+}
+
 uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
 {
     const struct rg_job *job = ring->job;
@@ -105,11 +111,11 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     floats = rg_size_plus(floats, sizes.scratch);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
         floats = rg_size_plus(floats, rg_size_times((uint64_t)slots[buffer], sizes.buffer[buffer]));
-    uint64_t labels = stage == 0 ? (uint64_t)rg_ring_capacity(ring) : 0;
-    labels += stage == 0 ? rg_feed_memory(job, rg_ring_epochs(ring)) : 0;
+    uint64_t targets = stage == 0 ? rg_ring_targets(ring) : 0;
+    targets += stage == 0 ? rg_feed_memory(job, rg_ring_epochs(ring)) : 0;
     return rg_size_plus(
         rg_size_times(floats, sizeof(float)),
-        labels + rg_allreduce_memory(RG_ROUND_A_RING, ring->replicas, 0, sizes.parameters));
+        targets + rg_allreduce_memory(RG_ROUND_A_RING, ring->replicas, 0, sizes.parameters));
 }
 
 uint64_t rg_ring_node_memory(const struct rg_ring *ring, int node)
@@ -177,8 +183,9 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
 
 double rg_ring_loss_s(const struct rg_ring *ring, const struct rg_board *board, int n)
 {
+    struct rg_targets targets = rg_dataset_targets(ring->job->data);
     struct rg_work work = {0};
-    rg_softmax_cross_entropy_work(n, ring->job->network->classes, &work);
+    rg_loss_work(&targets, n, &work);
     double seconds = rg_board_seconds(board, &work, ring->job->threads);
     rg_work_free(&work);
     return seconds;

@@ -60,6 +60,8 @@ struct rg_ring_sizes {
 };
 struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to);
 
+/* Bytes of the targets of a unit, which the first stage has. */
+uint64_t rg_ring_targets(const struct rg_ring *ring);
 /* Counted bytes of a stage of layers [from, to) at place `stage` of the ring, without the samples
  * that it may keep; RG_SIZE_MOST where they are more than can be said. */
 uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to);

@@ -11,7 +11,9 @@
 #include "strategies/samples.h"
 #include "strategies/schedule.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +22,35 @@
 static size_t floats(struct rg_shape shape)
 {
     return (size_t)shape.channels * (size_t)shape.height * (size_t)shape.width;
+}
+
+/* The last layer has an output for each number to come near to, or each class (of each token). */
+static int check_outputs(const struct rg_study *study, struct rg_error *e)
+{
+    const struct rg_scenario *s = &study->scenario;
+    const struct rg_network *network = &study->network;
+    const struct rg_dataset *data = &study->data;
+    char what[120] = "numbers to come near to", names[160] = "", place[200];
+    int64_t wanted = (int64_t)data->target_count * RG_MAX(data->classes, 1);
+    if (network->classes == wanted)
+        return 0;
+    for (int c = 0; c < data->classes && data->class_names; c++)
+        if (data->class_names[c])
+            rg_data_list(names, sizeof names, "\"%.40s\"", data->class_names[c]);
+    snprintf(place, sizeof place, "%.160s:%d", s->file, s->data.line);
+    if (data->classes > 0)
+        snprintf(what, sizeof what, "classes%s%.60s", names[0] ? ", " : "", names);
+    if (data->target_count > 1 && data->classes > 0)
+        snprintf(what, sizeof what, "logits, of %d classes for each of %d tokens", data->classes,
+                 data->target_count);
+    bool one = network->classes == 1 && data->classes > 0;
+    return rg_fail_at(e, network->file, network->layers[network->layer_count - 1].spec.line,
+                      "the last layer has %d outputs, the data at %s has %" PRId64 " %s: they must "
+                      "be equal%s",
+                      network->classes, place, wanted, what,
+                      one ? "; labels that are numbers to come near to want "
+                            "loss=\"mean-squared-error\" of <network>"
+                          : "");
 }
 
 static int check_shapes(const struct rg_study *study, struct rg_error *e)
@@ -38,18 +69,7 @@ static int check_shapes(const struct rg_study *study, struct rg_error *e)
                                 "has %zu: they must be equal%s",
                                 network->file, inputs, s->data.line, data->inputs, why);
     }
-    if (network->classes != data->classes) {
-        char names[160] = "";
-        for (int c = 0; c < data->classes && data->class_names; c++)
-            if (data->class_names[c])
-                rg_data_list(names, sizeof names, "\"%.40s\"", data->class_names[c]);
-        return rg_fail_at(
-            e, network->file, network->layers[network->layer_count - 1].spec.line,
-            "the last layer has %d outputs, the data at %.160s:%d has %d classes%s%s: "
-            "they must be equal",
-            network->classes, s->file, s->data.line, data->classes, names[0] ? ", " : "", names);
-    }
-    return 0;
+    return check_outputs(study, e);
 }
 
 static int check_training(const struct rg_study *study, struct rg_error *e)
@@ -298,6 +318,13 @@ static int load_platform(struct rg_study *study, struct rg_error *e)
 
 /* ---- opening and closing ---- */
 
+/* What the data are read as, the network says. */
+static int probe_data(struct rg_study *study, struct rg_error *e)
+{
+    study->scenario.data.numbers = study->network.loss == RG_LOSS_SQUARES;
+    return rg_dataset_probe(&study->scenario.data, &study->data, e);
+}
+
 int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
 {
     struct rg_scenario *s = &study->scenario;
@@ -316,7 +343,7 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
         (err = load_platform(study, e)) || (err = set_boards(study, want->keyed, e)) ||
         (err = look_at_platform(want, study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
-        (err = rg_dataset_probe(&s->data, &study->data, e)) || (err = check_shapes(study, e)) ||
+        (err = probe_data(study, e)) || (err = check_shapes(study, e)) ||
         (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)) ||
         (want->replay && (err = rg_study_replay(study, want->replay, e))))
         rg_study_close(study);

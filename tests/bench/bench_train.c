@@ -126,12 +126,13 @@ static void trainer_free(struct trainer *t)
 static void train(void *arg)
 {
     struct trainer *t = arg;
-    int correct = 0;
+    struct rg_targets targets = rg_dataset_targets(&t->data);
+    int64_t correct = 0;
     rg_dataset_gather(&t->data, t->order + t->next, t->batch, t->x, t->labels);
     t->next = (t->next + t->batch) % t->data.train;
     stage_forward(&t->stage, t->batch, t->w, t->x, t->stash, t->scratch);
-    rg_softmax_cross_entropy(t->batch, 10, rg_stage_output(&t->stage, t->batch, t->stash),
-                             t->labels, 1.0f / (float)t->batch, t->dlogits, &correct);
+    rg_loss(&targets, t->batch, rg_stage_output(&t->stage, t->batch, t->stash), t->labels,
+            1.0f / (float)t->batch, t->dlogits, &correct);
     stage_backward_sgd(&t->stage, t->batch, t->w, t->x, t->stash, t->dlogits, NULL, t->dw, RATE,
                           t->scratch);
 }

@@ -65,11 +65,20 @@ static void choose(struct rg_data_spec *spec, const struct choice *choices, size
 static bool is_whole(const struct rg_dataset *d)
 {
     size_t samples = (size_t)d->train + (size_t)d->test;
-    bool good = d->train > 0 && d->test > 0 && d->classes >= 2 && d->inputs > 0;
-    for (size_t i = 0; i < samples * d->inputs && good; i++)
-        good = isfinite(d->x[i]);
-    for (size_t i = 0; i < samples && good; i++)
-        good = d->labels[i] < d->classes;
+    bool good = d->train > 0 && d->test > 0 && d->inputs > 0;
+    good = good && (d->classes >= 2 || (d->classes == 0 && d->target_count > 0));
+    float *x = malloc(d->inputs * sizeof *x);
+    RG_ASSERT(x);
+    for (size_t i = 0; i < samples * d->inputs && good; i++) {
+        if (i % d->inputs == 0)
+            rg_dataset_copy_x(d, i / d->inputs, x);
+        good = isfinite(x[i % d->inputs]);
+    }
+    free(x);
+    for (size_t i = 0; i < samples * (size_t)d->target_count && good && d->classes == 0; i++)
+        good = isfinite(((const float *)d->targets)[i]);
+    for (size_t i = 0; i < samples && good && d->classes > 0; i++)
+        good = rg_dataset_label(d, (size_t)i) < d->classes;
     return good;
 }
 
@@ -98,6 +107,7 @@ static long fuzz(const struct rg_data_spec *plain, const char *attribute, const 
         rg_data_value(&spec, attribute)->text = (char *)(uintptr_t)path;
         choose(&spec, choices, count);
         spec.seed = (uint64_t)i;
+        spec.numbers = spec.kind->numbers && below(4) == 0;
         watch();
         int err = rg_dataset_load(&spec, &data, &e);
         bool good = err == 0 ? is_whole(&data) : is_told(&e, &spec, path, err);

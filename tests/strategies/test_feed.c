@@ -16,11 +16,12 @@ static uint8_t labels[TRAIN + 1] = {0, 1, 0, 1, 1, 0};
 static const struct rg_dataset data = {.shape = {1, 1, 1},
                                        .inputs = 1,
                                        .classes = CLASSES,
+                                       .target_count = 1,
                                        .train = TRAIN,
                                        .test = 1,
                                        .kept = {.train = true, .test = true},
                                        .x = values,
-                                       .labels = labels};
+                                       .targets = labels};
 
 static void orders_of(uint64_t seed, uint32_t orders[EPOCHS][TRAIN])
 {

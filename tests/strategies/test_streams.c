@@ -135,17 +135,19 @@ static void update(struct reference *r, int iteration)
 static void take_unit(struct reference *r, int unit)
 {
     const struct rg_job *job = r->job;
-    int iteration = unit / r->ring->micro, part = unit % r->ring->micro, correct = 0;
+    int iteration = unit / r->ring->micro, part = unit % r->ring->micro;
     int n = rg_share(job->batch, r->ring->micro, part), epoch = (int)job->iterations_per_epoch;
     const uint32_t *rows = r->order + iteration % epoch * job->batch +
                            rg_share_first(job->batch, r->ring->micro, part);
     if (iteration % epoch == 0 && part == 0)
         CU_ASSERT_EQUAL(rg_dataset_order(job->data, job->seed, iteration / epoch, r->order), 0);
+    struct rg_targets targets = rg_dataset_targets(job->data);
+    int64_t correct = 0;
     uint8_t labels[64];
+    RG_ASSERT((size_t)n * rg_targets_bytes(&targets) <= sizeof labels);
     rg_dataset_gather(job->data, rows, n, r->x[0], labels);
     float *logits = go_forward(r, unit, n);
-    rg_softmax_cross_entropy(n, job->network->classes, logits, labels, 1.0f / (float)job->batch,
-                             r->dy, &correct);
+    rg_loss(&targets, n, logits, labels, 1.0f / (float)job->batch, r->dy, &correct);
     go_back(r, unit, n);
     if (part == r->ring->micro - 1)
         update(r, iteration);

@@ -35,9 +35,29 @@ static inline void say(struct rg_data_spec *spec, const char *name, const char *
     }
 }
 
+/* Inputs that would be drawn into x, as others have them. */
+static inline void draw_all(struct rg_dataset *data)
+{
+    size_t samples = (size_t)data->train + (size_t)data->test, count = 0;
+    for (size_t i = 0; i < samples; i++)
+        count += rg_dataset_target(data, i) != NULL;
+    if (!data->drawn || !data->targets)
+        return;
+    CU_ASSERT_FATAL(data->x == NULL);
+    float *x = malloc(count * data->inputs * sizeof *x), *next = x;
+    RG_ASSERT(x);
+    for (size_t i = 0; i < samples; i++)
+        if (rg_dataset_target(data, i)) {
+            rg_dataset_copy_x(data, i, next);
+            next += data->inputs;
+        }
+    data->x = x;
+}
+
 /* A part of the samples is the same to the bit as in the whole, read alone. */
 static inline void expect_parts(const struct rg_data_spec *spec, const struct rg_dataset *whole)
 {
+    struct rg_targets targets = rg_dataset_targets(whole);
     size_t first[] = {0, 0, (size_t)whole->train};
     size_t end[] = {0, (size_t)whole->train, (size_t)whole->train + (size_t)whole->test};
     for (int part = 0; part < 3; part++) { /* nothing, the training samples, those to test */
@@ -46,26 +66,40 @@ static inline void expect_parts(const struct rg_data_spec *spec, const struct rg
         struct rg_error e = {0};
         CU_ASSERT_FATAL(rg_dataset_probe(spec, &data, &e) == 0);
         CU_ASSERT_FATAL(rg_dataset_read(spec, keep, &data, &e) == 0);
+        draw_all(&data);
         size_t count = end[part] - first[part], bytes = count * data.inputs * sizeof *data.x;
         CU_ASSERT((data.x != NULL) == (part > 0) && data.read);
         CU_ASSERT(data.kept.train == keep.train && data.kept.test == keep.test);
         CU_ASSERT(rg_dataset_x(&data, first[part]) == data.x);
         CU_ASSERT((rg_dataset_x(&data, 0) == NULL) == (part != 1));
-        CU_ASSERT((rg_dataset_label(&data, end[2] - 1) == NULL) == (part != 2));
+        CU_ASSERT((rg_dataset_target(&data, end[2] - 1) == NULL) == (part != 2));
         CU_ASSERT(part == 0 || memcmp(data.x, rg_dataset_x(whole, first[part]), bytes) == 0);
-        CU_ASSERT(part == 0 || memcmp(data.labels, whole->labels + first[part], count) == 0);
+        CU_ASSERT(part == 0 || memcmp(data.targets, rg_dataset_target(whole, first[part]),
+                                      count * rg_targets_bytes(&targets)) == 0);
         if (part > 0 && whole->mean)
             CU_ASSERT(memcmp(data.mean, whole->mean, data.inputs * sizeof *data.mean) == 0);
         rg_dataset_free(&data);
     }
 }
 
-/* So are every third training sample and those to test, and labels are known before them. */
+/* Labels are known before the samples. */
+static inline void expect_labels(const struct rg_data_spec *spec, const struct rg_dataset *probed,
+                                 const struct rg_dataset *whole)
+{
+    int *labels = malloc((size_t)whole->train * sizeof *labels);
+    CU_ASSERT(probed->kind->labels(spec, probed, labels) == 0);
+    for (int i = 0; i < whole->train; i++)
+        CU_ASSERT(labels[i] == rg_dataset_label(whole, (size_t)i));
+    free(labels);
+}
+
+/* So are every third training sample and those to test. */
 static inline void expect_own(const struct rg_data_spec *spec, const struct rg_dataset *whole)
 {
+    struct rg_targets targets = rg_dataset_targets(whole);
     size_t train = (size_t)whole->train, count = 0, bytes = whole->inputs * sizeof *whole->x;
+    size_t row = rg_targets_bytes(&targets);
     uint32_t *list = malloc(train * sizeof *list);
-    uint8_t *labels = malloc(train);
     struct rg_dataset data;
     struct rg_error e = {0};
     for (size_t i = 1; i < train; i += 3)
@@ -73,30 +107,32 @@ static inline void expect_own(const struct rg_data_spec *spec, const struct rg_d
     struct rg_data_kept keep = {.train = true, .test = true, .own = list, .own_count = count};
     CU_ASSERT_FATAL(rg_dataset_probe(spec, &data, &e) == 0);
     CU_ASSERT(rg_dataset_bytes(&data, keep) ==
-              count * (bytes + 1 + 4) + (size_t)data.test * (bytes + 1));
-    CU_ASSERT(data.kind->labels(spec, &data, labels) == 0);
-    CU_ASSERT(memcmp(labels, whole->labels, train) == 0);
+              count * (data.x_bytes + row + 4) + (size_t)data.test * (data.x_bytes + row));
+    if (targets.classes > 0 && targets.count == 1)
+        expect_labels(spec, &data, whole);
     CU_ASSERT_FATAL(rg_dataset_read(spec, keep, &data, &e) == 0);
+    draw_all(&data);
     for (size_t i = 0; i < train + (size_t)data.test; i++) {
         bool kept = i >= train || i % 3 == 1;
+        const void *target = rg_dataset_target(&data, i);
         CU_ASSERT_FATAL((rg_dataset_x(&data, i) != NULL) == kept);
-        CU_ASSERT_FATAL((rg_dataset_label(&data, i) != NULL) == kept);
+        CU_ASSERT_FATAL((target != NULL) == kept);
         CU_ASSERT(!kept || memcmp(rg_dataset_x(&data, i), rg_dataset_x(whole, i), bytes) == 0);
-        CU_ASSERT(!kept || *rg_dataset_label(&data, i) == whole->labels[i]);
+        CU_ASSERT(!kept || memcmp(target, rg_dataset_target(whole, i), row) == 0);
     }
     if (count > 1) {
         const uint32_t order[] = {list[count - 1], list[0]};
         float *x = malloc(2 * bytes);
-        uint8_t y[2];
+        char *y = malloc(2 * row);
         rg_dataset_gather(&data, order, 2, x, y);
         for (size_t i = 0; i < 2; i++)
             CU_ASSERT(memcmp(x + i * data.inputs, rg_dataset_x(whole, order[i]), bytes) == 0 &&
-                      y[i] == whole->labels[order[i]]);
+                      memcmp(y + i * row, rg_dataset_target(whole, order[i]), row) == 0);
         free(x);
+        free(y);
     }
     rg_dataset_free(&data);
     free(list);
-    free(labels);
 }
 
 static inline float *floats(struct rg_mem *mem, size_t n)
@@ -132,6 +168,18 @@ static inline struct rg_network build(struct rg_shape input, const struct rg_lay
 }
 
 /* Train a whole network on one node as `single` does; returns the accuracy on the test samples. */
+/* rg_loss of a label a sample, of less than 257 classes. */
+static inline double cross_entropy(int batch, int classes, const float *logits,
+                                   const uint8_t *labels, float scale, float *gradient,
+                                   int *correct)
+{
+    int64_t found = 0;
+    const struct rg_targets targets = {1, classes};
+    double loss = rg_loss(&targets, batch, logits, labels, scale, gradient, &found);
+    *correct += (int)found;
+    return loss;
+}
+
 struct training {
     int batch, micro_batches, epochs;
     struct rg_optimizer optimizer;
@@ -141,11 +189,12 @@ struct training {
 static inline double evaluate(const struct rg_stage *stage, const struct rg_dataset *data,
                               const float *w, float *stash, float *scratch)
 {
-    int correct = 0;
+    struct rg_targets targets = rg_dataset_targets(data);
+    int64_t correct = 0;
     for (int i = data->train; i < data->train + data->test; i++) {
         stage_forward(stage, 1, w, data->x + (size_t)i * data->inputs, stash, scratch);
-        rg_softmax_cross_entropy(1, data->classes, rg_stage_output(stage, 1, stash),
-                                 &data->labels[i], 1, NULL, &correct);
+        rg_loss(&targets, 1, rg_stage_output(stage, 1, stash), rg_dataset_target(data, (size_t)i),
+                1, NULL, &correct);
     }
     return (double)correct / data->test;
 }
@@ -156,14 +205,16 @@ static inline double train(const struct rg_network *network, const struct rg_dat
     struct rg_stage stage = {network, 0, network->layer_count};
     struct rg_mem *mem = rg_mem_new(RG_MEM_REAL);
     size_t n = network->parameters;
-    int part = how->batch / how->micro_batches, correct = 0;
+    struct rg_targets targets = rg_dataset_targets(data);
+    int part = how->batch / how->micro_batches;
+    int64_t correct = 0;
     float *w = floats(mem, n), *dw = floats(mem, n);
     float *state = floats(mem, rg_optimizer_state(&how->optimizer, n));
     float *x = floats(mem, (size_t)part * data->inputs);
     float *stash = floats(mem, rg_stage_stash(&stage, part));
     float *scratch = floats(mem, rg_stage_scratch(&stage, part));
-    float *gradient = floats(mem, (size_t)part * (size_t)data->classes);
-    uint8_t *labels = rg_mem_plain(mem, (size_t)part);
+    float *gradient = floats(mem, (size_t)part * (size_t)network->classes);
+    void *labels = rg_mem_plain(mem, (size_t)part * rg_targets_bytes(&targets));
     uint32_t *order = rg_mem_plain(mem, (size_t)data->train * sizeof *order);
     long step = 0;
     RG_ASSERT(rg_network_init(network, 0, network->layer_count, how->seed, w) == 0);
@@ -173,8 +224,8 @@ static inline double train(const struct rg_network *network, const struct rg_dat
             for (int m = 0; m < how->micro_batches; m++) {
                 rg_dataset_gather(data, order + at + m * part, part, x, labels);
                 stage_forward(&stage, part, w, x, stash, scratch);
-                rg_softmax_cross_entropy(part, data->classes, rg_stage_output(&stage, part, stash),
-                                         labels, 1.0f / (float)how->batch, gradient, &correct);
+                rg_loss(&targets, part, rg_stage_output(&stage, part, stash), labels,
+                        1.0f / (float)how->batch, gradient, &correct);
                 stage_backward(&stage, part, w, x, stash, gradient, NULL, dw, m > 0, scratch);
             }
             rg_optimizer_step(&how->optimizer, ++step, n, w, dw, state);

@@ -114,7 +114,7 @@ static void tables_of_texts(void)
     struct rg_dataset d = load(&spec);
     CU_ASSERT_EQUAL_FATAL(d.train + d.test, 5);
     CU_ASSERT(codes(&d, 0, 4, "0110 0101 1010 1001 0101")); /* b, x; s, y */
-    CU_ASSERT(d.labels[0] == 1 && d.labels[1] == 0);
+    CU_ASSERT(rg_dataset_label(&d, 0) == 1 && rg_dataset_label(&d, 1) == 0);
     CU_ASSERT_STRING_EQUAL(d.input_names[2], "3=s");
     rg_dataset_free(&d);
     snprintf(headed, sizeof headed, "class,cap,gill\n%s", rows);
@@ -137,7 +137,7 @@ static void as_adult_writes_it(void)
     CU_ASSERT_EQUAL_FATAL(d.inputs, 5);
     CU_ASSERT(codes(&d, 1, 4, "0110 1001 1001 0101"));
     CU_ASSERT_STRING_EQUAL(d.input_names[3], "3=Bachelors, of");
-    CU_ASSERT(d.classes == 2 && d.labels[0] == 0 && d.labels[1] == 1);
+    CU_ASSERT(d.classes == 2 && rg_dataset_label(&d, 0) == 0 && rg_dataset_label(&d, 1) == 1);
     rg_dataset_free(&d);
 }
 

@@ -11,8 +11,13 @@ enum { WEIGHTS = 4 }; /* a layer of one input, two outputs: weights, then bias *
 /* No training sample: x is -1 three times, then 2, of classes 0, 0, 1, 1. */
 static float inputs[] = {-1, -1, -1, 2};
 static uint8_t labels[] = {0, 0, 1, 1};
-static const struct rg_dataset data = {
-    .inputs = 1, .classes = 2, .test = 4, .kept.test = true, .x = inputs, .labels = labels};
+static const struct rg_dataset data = {.inputs = 1,
+                                       .classes = 2,
+                                       .target_count = 1,
+                                       .test = 4,
+                                       .kept.test = true,
+                                       .x = inputs,
+                                       .targets = labels};
 
 /* One layer, or one with relu before it. */
 static struct rg_network make_network(int layers)

@@ -221,9 +221,8 @@ static void test_learns(void)
         memcpy(start, p.w, p.network.parameters * sizeof *start);
         for (int step = 0; step < 300; step++) {
             stage_forward(&p.stage, BATCH, p.w, p.x, p.stash, p.scratch);
-            last =
-                rg_softmax_cross_entropy(BATCH, CLASSES, rg_stage_output(&p.stage, BATCH, p.stash),
-                                         labels, 1.0f / BATCH, p.dy, &correct);
+            last = cross_entropy(BATCH, CLASSES, rg_stage_output(&p.stage, BATCH, p.stash), labels,
+                                 1.0f / BATCH, p.dy, &correct);
             first = step == 0 ? last : first;
             stage_backward_sgd(&p.stage, BATCH, p.w, p.x, p.stash, p.dy, NULL, p.dw, 0.1f,
                                p.scratch);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <unistd.h>
+#include <zlib.h>
 
 static char folder[] = "/tmp/rg_npy_XXXXXX";
 static char path_room[16][64];
@@ -90,6 +91,7 @@ static struct rg_dataset load(const struct rg_data_spec *spec)
     if (err < 0)
         fprintf(stderr, "%s\n", e.text);
     CU_ASSERT_FATAL(err == 0);
+    draw_all(&data);
     expect_parts(spec, &data);
     expect_own(spec, &data);
     return data;
@@ -175,12 +177,13 @@ static void test_labels(void)
     char *x = values("x", "<f4", "(6, 2)", 12, 0);
     struct rg_data_spec spec = spec_of(x, array("y", "<f8", "(6,)", whole, sizeof whole));
     struct rg_dataset d = load(&spec);
-    CU_ASSERT(d.classes == 2 && d.labels[0] == 0 && d.labels[1] == 1);
+    CU_ASSERT(d.classes == 2 && rg_dataset_label(&d, 0) == 0 && rg_dataset_label(&d, 1) == 1);
     CU_ASSERT_STRING_EQUAL(d.class_names[1], "5");
     rg_dataset_free(&d);
     spec = spec_of(x, array("y", "<f4", "(6, 3)", one_hot, sizeof one_hot));
     d = load(&spec);
-    CU_ASSERT(d.classes == 3 && d.labels[0] == 2 && d.labels[1] == 0 && d.labels[2] == 1);
+    CU_ASSERT(d.classes == 3 && rg_dataset_label(&d, 0) == 2 && rg_dataset_label(&d, 1) == 0 &&
+              rg_dataset_label(&d, 2) == 1);
     rg_dataset_free(&d);
     spec = spec_of(x, array("y", "<f8", "(6,)", half, sizeof half));
     refuses(&spec, "/y: ", "label 5.5 of sample 3: whole numbers are allowed");
@@ -197,7 +200,7 @@ static void test_test_files(void)
     static const int64_t y[] = {1, 1, 0};
     say(&spec, "test-y", array("ty", "<i8", "(3,)", y, sizeof y));
     struct rg_dataset d = load(&spec);
-    CU_ASSERT(d.train == 6 && d.test == 3 && d.x[12] == -12.5f && d.labels[6] == 1);
+    CU_ASSERT(d.train == 6 && d.test == 3 && d.x[12] == -12.5f && rg_dataset_label(&d, 6) == 1);
     rg_dataset_free(&d);
     say(&spec, "test-x", values("tx", "<f4", "(3, 3)", 9, 50));
     refuses(&spec, "/tx: ", "its samples are 32-bit floats in 2 dimensions, 3 x 3, where");
@@ -241,17 +244,124 @@ static void test_refusals(void)
     refuses(&spec, "/x: ", "an archive (.npz)");
 }
 
+/* 70,000 classes, a sample each, in falling order: labels of four bytes. */
+static void test_many_classes(void)
+{
+    enum { MANY = 70000 };
+    static uint32_t y[MANY];
+    static unsigned char x[MANY];
+    for (uint32_t i = 0; i < MANY; i++)
+        y[i] = MANY - 1 - i;
+    struct rg_data_spec spec = spec_of(array("x", "|u1", "(70000, 1)", x, sizeof x),
+                                       array("y", "<u4", "(70000,)", y, sizeof y));
+    spec.train = 69980;
+    spec.test = 20;
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.classes == MANY && d.note_count < 10);
+    for (uint32_t i = 0; i < MANY; i += 9999)
+        CU_ASSERT_EQUAL(rg_dataset_label(&d, i), (int32_t)y[i]);
+    CU_ASSERT_EQUAL(rg_dataset_bytes(&d, (struct rg_data_kept){.test = true}), 20 * (4 + 4));
+    rg_dataset_free(&d);
+}
+
+/* The same file, compressed. */
+static char *compressed(const char *path)
+{
+    static char bytes[2000];
+    char *packed = path_of("x.gz");
+    FILE *file = fopen(path, "rb");
+    RG_ASSERT(file);
+    size_t n = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    gzFile out = gzopen(packed, "wb");
+    RG_ASSERT(out && gzwrite(out, bytes, (unsigned)n) == (int)n && gzclose(out) == Z_OK);
+    return packed;
+}
+
+/* A plain file stays where it is, a compressed one is in memory: samples are the same to the bit,
+ * whatever the type, the order of channels and the scale, and whichever of them are kept. */
+static void test_mapped(void)
+{
+    static const char *const types[] = {"|u1", "|i1", "<i2", ">i2", "<u2", "<i4",
+                                        "<u4", "<i8", "<f4", ">f4", "<f8", ">f8"};
+    static const char *const scales[] = {"auto", "no", "standard"};
+    static const char *const shapes[] = {"(6, 10)", "(6, 5, 1, 2)"};
+    for (size_t i = 0; i < RG_COUNT(types) * RG_COUNT(scales) * RG_COUNT(shapes); i++) {
+        const char *type = types[i / 6], *shape = shapes[i % 2];
+        struct rg_data_spec spec =
+            spec_of(values("x", type, shape, 60, type[1] == 'u' ? 0 : 50), labels());
+        say(&spec, "scale", scales[i / 2 % 3]);
+        struct rg_dataset plain = load(&spec);
+        say(&spec, "x", compressed(rg_data_string(&spec, "x")));
+        struct rg_dataset packed = load(&spec);
+        CU_ASSERT(plain.drawn && !packed.drawn && plain.inputs == 10);
+        CU_ASSERT(memcmp(plain.x, packed.x, 60 * sizeof *plain.x) == 0);
+        CU_ASSERT(memcmp(plain.targets, packed.targets, 6) == 0);
+        CU_ASSERT(!plain.mean == !packed.mean);
+        if (plain.mean)
+            CU_ASSERT(memcmp(plain.deviation, packed.deviation, 10 * sizeof(double)) == 0);
+        CU_ASSERT_EQUAL(rg_dataset_bytes(&plain, plain.kept), 6 * (4 + 1) + 4 * 4);
+        CU_ASSERT_EQUAL(rg_dataset_bytes(&packed, packed.kept), 6 * (40 + 1) + 4 * 4);
+        rg_dataset_free(&plain);
+        rg_dataset_free(&packed);
+    }
+}
+
+/* Numbers to come near to, of whatever type: all columns of y, or one of them. */
+static void test_numbers(void)
+{
+    static const double y[] = {0.5, -1, 1.5, -2, 2.5, -3, 3.5, -4, 4.5, -5, 5.5, -6};
+    static const int32_t whole[] = {70000, -1, 5, 6, 7, 8}, nine[9] = {0};
+    struct rg_data_spec spec =
+        spec_of(values("x", "<f4", "(6, 3)", 18, 50), array("y", "<f8", "(6, 2)", y, sizeof y));
+    spec.numbers = true;
+    struct rg_dataset d = load(&spec);
+    CU_ASSERT(d.classes == 0 && d.target_count == 2);
+    for (int i = 0; i < 12; i++)
+        CU_ASSERT_EQUAL(((float *)d.targets)[i], (float)y[i]);
+    rg_dataset_free(&d);
+    say(&spec, "label", "2");
+    d = load(&spec);
+    CU_ASSERT(d.target_count == 1 && ((float *)d.targets)[5] == -6);
+    CU_ASSERT(strstr(d.notes[0], "the targets are column 2 of 2") != NULL);
+    rg_dataset_free(&d);
+    spec = spec_of(values("x", "<f4", "(6, 3)", 18, 50),
+                   array("y", "<i4", "(6,)", whole, sizeof whole));
+    spec.numbers = true;
+    d = load(&spec);
+    CU_ASSERT(d.target_count == 1 && ((float *)d.targets)[0] == 70000);
+    rg_dataset_free(&d);
+    say(&spec, "test-x", values("tx", "<f4", "(3, 3)", 9, 50));
+    say(&spec, "test-y", array("ty", "<i4", "(3, 3)", nine, sizeof nine));
+    refuses(&spec, "/ty: ", "3 numbers a sample, where ");
+    static const float infinite[6] = {1, 2, INFINITY};
+    spec = spec_of(values("x", "<f4", "(6, 3)", 18, 50),
+                   array("y", "<f4", "(6,)", infinite, sizeof infinite));
+    spec.numbers = true;
+    refuses(&spec, "/y: ", "number 0 of sample 2 is not finite");
+    spec.numbers = false;
+    spec.values[1].text = array("y", "<f8", "(6, 2)", y, sizeof y);
+    refuses(&spec, "/y: ", "numbers to come near to want a network of loss=\"mean-squared-error\"");
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
-        {"types and byte orders", test_types}, {"scales", test_scale},
-        {"headers and shapes", test_headers},  {"labels", test_labels},
-        {"test files", test_test_files},       {"refusals", test_refusals},
+        {"types and byte orders", test_types},
+        {"scales", test_scale},
+        {"headers and shapes", test_headers},
+        {"many classes", test_many_classes},
+        {"mapped files", test_mapped},
+        {"numbers", test_numbers},
+        {"labels", test_labels},
+        {"test files", test_test_files},
+        {"refusals", test_refusals},
     };
     if (!mkdtemp(folder))
         return 1;
     int status = suite_main("npy", tests, RG_COUNT(tests), argc, argv);
-    for (const char *const *name = (const char *const[]){"x", "y", "tx", "ty", NULL}; *name; name++)
+    for (const char *const *name = (const char *const[]){"x", "x.gz", "y", "tx", "ty", NULL}; *name;
+         name++)
         unlink(path_of(*name));
     rmdir(folder);
     return status;

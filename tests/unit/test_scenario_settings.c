@@ -66,7 +66,7 @@ static void test_data_sets(void)
                 {"classes=7", NULL},
                 {"columns=1-3", NULL},
                 {"missing=perhaps", "refuse, drop and mean are allowed"},
-                {"classes=0", "1 to 256 are allowed"},
+                {"classes=0", "1 to 16777216 are allowed"},
                 {"inputs=3", "unknown key: "},
                 {"images=x", "unknown key: "}};
     struct rg_scenario s;
@@ -85,11 +85,11 @@ static void test_data_sets(void)
         CU_ASSERT_EQUAL(strcmp(last, s.digest) != 0, !sets[i].refusal);
         snprintf(last, sizeof last, "%s", s.digest);
     }
-    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "label"), "first");
+    CU_ASSERT_STRING_EQUAL(rg_data_string(&s.data, "label"), "first");
     CU_ASSERT_EQUAL(rg_data_number(&s.data, "missing"), 2);
     CU_ASSERT_EQUAL(rg_data_number(&s.data, "classes"), 7);
     CU_ASSERT_EQUAL(rg_scenario_set(&s, "file=other.csv", &e), 0);
-    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "file"), "other.csv");
+    CU_ASSERT_STRING_EQUAL(rg_data_string(&s.data, "file"), "other.csv");
     rg_scenario_free(&s);
     free(text);
 }
@@ -244,11 +244,11 @@ static void test_data_folder(void)
     mkdir(scratch_path("data"), 0755);
     scratch_text("data/i.gz", "x");
     CU_ASSERT_EQUAL_FATAL(rg_scenario_load(path, &s, &e), 0);
-    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "images"), scratch_path("far/i.gz"));
+    CU_ASSERT_STRING_EQUAL(rg_data_string(&s.data, "images"), scratch_path("far/i.gz"));
     CU_ASSERT_EQUAL(rg_scenario_locate(&s, scratch_path("data"), &e), 0);
-    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "images"),
+    CU_ASSERT_STRING_EQUAL(rg_data_string(&s.data, "images"),
                            scratch_path("data/i.gz")); /* flat, since it is there */
-    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "labels"), scratch_path("data/l.gz"));
+    CU_ASSERT_STRING_EQUAL(rg_data_string(&s.data, "labels"), scratch_path("data/l.gz"));
     rg_scenario_free(&s);
     free(text);
 }
@@ -265,12 +265,12 @@ static void test_iris_is_found(void)
     scratch_text("models/data/iris.csv", "1,2,3,4,0\n");
     char *moved = replaced(text, "network.xml", "models/networks/n.xml");
     CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("scenario.xml", moved), &s, &e), 0);
-    CU_ASSERT_PTR_NULL(rg_data_text(&s.data, "file"));
+    CU_ASSERT_PTR_NULL(rg_data_string(&s.data, "file"));
     CU_ASSERT_EQUAL(rg_scenario_locate(&s, NULL, &e), 0);
-    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "file"),
+    CU_ASSERT_STRING_EQUAL(rg_data_string(&s.data, "file"),
                            scratch_path("models/networks/../data/iris.csv"));
     CU_ASSERT_EQUAL(rg_scenario_locate(&s, "/elsewhere", &e), 0);
-    CU_ASSERT_STRING_EQUAL(rg_data_text(&s.data, "file"), "/elsewhere/iris.csv");
+    CU_ASSERT_STRING_EQUAL(rg_data_string(&s.data, "file"), "/elsewhere/iris.csv");
     rg_scenario_free(&s);
     free(moved);
     free(text);

@@ -49,7 +49,7 @@ static void test_splits(void)
     spec.test = 15;
     d = load(&spec);
     for (int i = 0; i < 45; i++)
-        counts[i >= 30][d.labels[i]]++;
+        counts[i >= 30][rg_dataset_label(&d, (size_t)i)]++;
     for (int c = 0; c < 3; c++)
         CU_ASSERT(counts[0][c] == 10 && counts[1][c] == 5);
     rg_dataset_free(&d);
@@ -68,7 +68,7 @@ static void test_files_apart(void)
     const int labels[] = {1, 0, 1, 0, 0, 1};
     const double first[] = {0.1, 0.3, 0.5, 0.6, 0.2, 0.1};
     for (int i = 0; i < 6; i++) {
-        CU_ASSERT_EQUAL(d.labels[i], labels[i]);
+        CU_ASSERT_EQUAL(rg_dataset_label(&d, (size_t)i), labels[i]);
         CU_ASSERT_DOUBLE_EQUAL(as_read(&d, i, 0), first[i], 1e-6);
     }
     CU_ASSERT_DOUBLE_EQUAL(d.mean[1], 3.5, 1e-12); /* of the training rows alone */
@@ -85,7 +85,7 @@ static void test_files_apart(void)
     say(&spec, "test-file", scratch_text("X_test.txt", " 2e-1 3 1\n 1e-1 1 0\n"));
     CU_ASSERT(refuses(&spec, "X_test.txt:1: ", "3 columns: 2 are allowed, as in"));
     spec = spec_of("csv", scratch_text("three.csv", "1,2,0\n2,3,1\n3,4,0\n"), NULL);
-    say(&spec, "test-file", rg_data_text(&spec, "file"));
+    say(&spec, "test-file", rg_data_string(&spec, "file"));
     say(&spec, "split", "group:1");
     CU_ASSERT(refuses(&spec, "s.xml:7: ", "split=\"group:1\" with test-file"));
 }
@@ -101,13 +101,13 @@ static void test_some_of_files(void)
     struct rg_dataset d = load(&spec);
     int ones[2] = {0};
     for (int i = 0; i < 6; i++)
-        ones[i >= 4] += d.labels[i];
+        ones[i >= 4] += rg_dataset_label(&d, (size_t)i);
     CU_ASSERT(ones[0] == 2 && ones[1] == 1);
     rg_dataset_free(&d);
     say(&spec, "split", "order");
     d = load(&spec);
     for (int i = 0; i < 6; i++)
-        CU_ASSERT(d.labels[i] == (i > 2));
+        CU_ASSERT(rg_dataset_label(&d, (size_t)i) == (i > 2));
     rg_dataset_free(&d);
 }
 
