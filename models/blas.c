@@ -6,10 +6,11 @@
  * the processor's features are held against what those kernels use.
  *
  * Happy path: OpenBLAS knows the processor, nothing is done. Else the program executes itself again
- * with OPENBLAS_CORETYPE set; the variable ends it there, so that it cannot go round. Failure modes
- * handled: the program's file cannot be found or executed (it goes on with the kernels it has, and
- * the note says so); OpenBLAS does not have the kernels asked for (the same), be it here or by the
- * user: it takes others without a word. */
+ * with OPENBLAS_CORETYPE set; the variable ends it there, so that it cannot go round. The same
+ * where address space is limited, with OPENBLAS_NUM_THREADS. Failure modes handled: the program's
+ * file cannot be found or executed (it goes on with the kernels it has, and the note says so);
+ * OpenBLAS does not have the kernels asked for (the same), be it here or by the user: it takes
+ * others without a word. */
 #include "models/blas.h"
 
 #include <cblas.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
@@ -135,9 +137,21 @@ static void note_no_vectors(const char *running)
                  used ? "; " : "");
 }
 
+/* While it is loaded OpenBLAS starts a thread a core, each with 128 MiB of address space, and where
+ * there is not so much they try for ever, and a fork waits for them. Threads that are wanted it
+ * starts later. */
+static void start_no_threads(char **argv)
+{
+    struct rlimit limit;
+    if (openblas_get_num_threads() > 1 && getrlimit(RLIMIT_AS, &limit) == 0 &&
+        limit.rlim_cur != RLIM_INFINITY && !getenv(THREADS) && setenv(THREADS, "1", 0) == 0)
+        execute_again(argv);
+}
+
 void rg_blas_setup(char **argv)
 {
     const char *user = getenv(VARIABLE), *chosen = getenv(CHOSEN), *running = rg_blas_kernels();
+    start_no_threads(argv);
     openblas_set_num_threads(1);
     if (chosen && user && strcmp(chosen, user) == 0) {
         if (strcasecmp(running, chosen) == 0)
@@ -157,9 +171,6 @@ void rg_blas_setup(char **argv)
     const char *better = rg_blas_better();
     if (user || !better || !strstr(openblas_get_config(), "DYNAMIC_ARCH"))
         return;
-    /* Else it would start a thread a core while it is loaded, each with 128 MiB of address space,
-     * and where there is not so much wait for them for ever. Threads that are wanted it starts
-     * later. */
     if (setenv(VARIABLE, better, 1) == 0 && setenv(CHOSEN, better, 1) == 0 &&
         setenv(THREADS, "1", 0) == 0)
         execute_again(argv);
@@ -186,6 +197,18 @@ int rg_blas_threads(void)
 const char *rg_blas_kernels(void)
 {
     return openblas_get_corename();
+}
+
+/* BUFFER_SIZE of OpenBLAS's common_x86_64.h, common_arm64.h; armhf's has it from the start. */
+size_t rg_blas_addresses(void)
+{
+#if defined(__x86_64__)
+    return 128u << 20;
+#elif defined(__aarch64__)
+    return 33u << 20;
+#else
+    return 0;
+#endif
 }
 
 void rg_blas_version(char *text, size_t size)

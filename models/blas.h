@@ -14,6 +14,9 @@ void rg_blas_set_threads(int threads); /* 1 unless called */
 int rg_blas_threads(void);
 const char *rg_blas_kernels(void);             /* what OpenBLAS runs, e.g. "SkylakeX" */
 void rg_blas_version(char *text, size_t size); /* OpenBLAS's: "0.3.21"; empty: it does not say */
+/* Bytes of address space that OpenBLAS takes for a thread at its first product. Where there are not
+ * so many it tries for ever: to be seen to before. */
+size_t rg_blas_addresses(void);
 /* One line for the user, or NULL: kernels were chosen here, or are not those that the user's
  * OPENBLAS_CORETYPE names. */
 const char *rg_blas_note(void);

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/signals.h"
 #include "cli/cli.h"
 #include <errno.h>
@@ -109,10 +110,13 @@ static void finish(const struct rg_children *pool, struct slot *slot)
         continue;
     close(slot->pipe);
     slot->pid = 0;
-    char line[96] = "the simulation ended without a result";
-    if (WIFSIGNALED(status))
-        snprintf(line, sizeof line, "the simulation was ended by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
+    char line[400] = "the simulation ended without a result", limits[300] = "";
+    if (WIFSIGNALED(status)) {
+        if (WTERMSIG(status) == SIGKILL) /* as the system does where memory runs out */
+            rg_limits_name("/", limits, sizeof limits);
+        snprintf(line, sizeof line, "the simulation was ended by signal %d (%s)%s",
+                 WTERMSIG(status), strsignal(WTERMSIG(status)), limits);
+    }
     if (slot->length > 0 && status == 0) {
         pool->ended(pool->arg, slot->index, RG_CHILDREN_WROTE, slot->text, slot->length);
     } else if (slot->timed_out) {

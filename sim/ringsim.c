@@ -89,6 +89,14 @@ static void name_engine(struct rg_run *run, enum rg_sim_engine engine,
     run->engine.near_ties = (int64_t)ties->near;
 }
 
+static void tell_no_memory(struct rg_run *run)
+{
+    char limits[300];
+    rg_limits_name("/", limits, sizeof limits);
+    run->error_code = RG_ERR_NOMEM;
+    snprintf(run->error, sizeof run->error, "%s%s", rg_strerror(RG_ERR_NOMEM), limits);
+}
+
 /* Once a process. */
 static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn iteration,
                          void *iteration_arg, struct rg_run *run)
@@ -105,6 +113,9 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     s->job = job;
     s->run = run;
     int result = rg_sim_run(&options, node_program, s, results, &e);
+    for (int rank = 0; rank < job->nodes; rank++)
+        if (results[rank] == RG_ERR_NOMEM && run->error_code == RG_ERR_PEER)
+            tell_no_memory(run); /* that is why the others lost a peer */
     name_engine(run, rg_sim_engine_of(&options), &ties);
     if (result && run->error_code == 0)
         run->error_code = result;
@@ -346,13 +357,16 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
         char who[100];
         if (job->refused || rg_job_fits(job, NULL) != 0)
             continue;
-        uint64_t nodes = (uint64_t)job->nodes, bytes = 0;
-        if (job->numerics) /* the samples once, for all */
-            bytes += rg_dataset_bytes(job->data, (struct rg_data_kept){.train = true, .test = true});
+        uint64_t nodes = (uint64_t)job->nodes, bytes = 0, addresses = nodes * NODE_ADDRESSES;
+        if (job->numerics) { /* the samples once, for all */
+            bytes +=
+                rg_dataset_bytes(job->data, (struct rg_data_kept){.train = true, .test = true});
+            addresses += rg_blas_addresses();
+        }
         for (int rank = 0; rank < job->nodes && job->numerics; rank++)
             bytes = rg_size_plus(bytes, job->strategy->memory(job, rank));
         snprintf(who, sizeof who, "%.64s, %d nodes in one process", job->label, job->nodes);
-        result = rg_limits_address_space(rg_size_plus(bytes, nodes * NODE_ADDRESSES), who, &why);
+        result = rg_limits_address_space(rg_size_plus(bytes, addresses), who, &why);
         if (result == 0)
             result = rg_limits_memory("/", rg_size_plus(bytes, nodes * NODE_BYTES), who, &why);
         if (result)

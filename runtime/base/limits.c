@@ -9,6 +9,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define ADDRESS_SPACE "ulimit -v; LimitAS= of a systemd unit"
+#define MEMORY        "memory.max of a control group; MemoryMax= of a systemd unit"
+
 static int open_descriptors(void)
 {
     int count = 0;
@@ -60,7 +63,7 @@ int rg_limits_address_space(uint64_t more, const char *who, struct rg_error *e)
         return 0;
     return rg_fail(e, RG_ERR_NOMEM,
                    "%s: %" PRIu64 " kB of address space are needed, %" PRIu64
-                   " are allowed (ulimit -v; LimitAS= of a systemd unit): raise that",
+                   " are allowed (" ADDRESS_SPACE "): raise that",
                    who, (used + more) / 1024 + 1, (uint64_t)limit.rlim_cur / 1024);
 }
 
@@ -135,15 +138,29 @@ int rg_limits_memory(const char *root, uint64_t bytes, const char *who, struct r
     double group = rg_limits_group_bytes(root), machine = meminfo(root, "MemTotal:");
     double swap = meminfo(root, "SwapTotal:"), needed = (double)bytes;
     if (needed > group + swap && (machine == 0 || group < machine))
-        return rg_fail(
-            e, RG_ERR_NOMEM,
-            "%s: %.0f kB of memory are needed, %.0f are allowed (memory.max of a control "
-            "group; MemoryMax= of a systemd unit): raise that",
-            who, needed / 1024, group / 1024);
+        return rg_fail(e, RG_ERR_NOMEM,
+                       "%s: %.0f kB of memory are needed, %.0f are allowed (" MEMORY
+                       "): raise that",
+                       who, needed / 1024, group / 1024);
     if (machine > 0 && needed > machine + swap)
         return rg_fail(e, RG_ERR_NOMEM,
                        "%s: %.0f kB of memory are needed, this machine has %.0f: fewer nodes, a "
                        "smaller network, or a larger machine",
                        who, needed / 1024, machine / 1024);
     return 0;
+}
+
+void rg_limits_name(const char *root, char *text, size_t size)
+{
+    struct rlimit limit;
+    double group = rg_limits_group_bytes(root);
+    int used = 0;
+    text[0] = '\0';
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        used = snprintf(text, size,
+                        "; %" PRIu64 " kB of address space are allowed (" ADDRESS_SPACE ")",
+                        (uint64_t)limit.rlim_cur / 1024);
+    if (group < meminfo(root, "MemTotal:") && used < (int)size)
+        snprintf(text + used, size - (size_t)used, "; %.0f kB of memory are allowed (" MEMORY ")",
+                 group / 1024);
 }

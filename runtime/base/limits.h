@@ -21,4 +21,8 @@ int rg_limits_memory(const char *root, uint64_t bytes, const char *who, struct r
 /* The least limit on memory of those control groups; INFINITY: there is none. */
 double rg_limits_group_bytes(const char *root);
 
+/* What limits there are, for a complaint of too little memory: "; 300000 kB of address space are
+ * allowed (ulimit -v; ...)", or nothing. */
+void rg_limits_name(const char *root, char *text, size_t size);
+
 #endif

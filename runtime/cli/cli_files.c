@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/cores.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "models/blas.h"
 #include "scenario/text.h"
 
@@ -138,7 +139,10 @@ static int refuse(const char *program, int err, struct rg_error *e)
     rg_one_line(e->text);
     if (strncmp(e->text, "--", 2) == 0) /* about an option; else it begins with FILE:LINE */
         fprintf(stderr, "%s: ", program);
-    fprintf(stderr, "%s\n", e->text);
+    char limits[300] = "";
+    if (err == RG_ERR_NOMEM && strstr(e->text, "out of memory"))
+        rg_limits_name("/", limits, sizeof limits);
+    fprintf(stderr, "%s%s\n", e->text, limits);
     int status = rg_cli_exit_of(err);
     return status ? status : RG_EXIT_INTERNAL;
 }

@@ -292,6 +292,41 @@ static void address_space_is_enough_or_told(void)
     CU_ASSERT_PTR_NOT_NULL(
         strstr(output.err, "kB of address space are needed, 700000 are allowed"));
 }
+
+/* OpenBLAS's threads, and its first product, try for ever to get 128 MB each. */
+static void openblas_waits_for_no_address_space(void)
+{
+    struct command_output output;
+    const char *programs[] = {"ringsim scenarios/iris-3.xml",
+                              "ringnode scenarios/iris-3.xml --local"};
+    char line[400];
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 8) {
+        printf("(skipped: here its threads cannot even be started) ");
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        snprintf(line, sizeof line,
+                 "env OPENBLAS_CORETYPE=SandyBridge prlimit --as=%ld " RG_BINARY_DIR
+                 "/%s --strategy ring --set epochs=1",
+                 200000L << 10, programs[i]);
+        command_run(line, 60, &output);
+        CU_ASSERT_EQUAL(output.status, 1);
+        CU_ASSERT_EQUAL(command_lines(output.err), 1);
+        CU_ASSERT_PTR_NOT_NULL(
+            strstr(output.err, "kB of address space are needed, 200000 are allowed"));
+    }
+    /* what a plan takes is not known before */
+    snprintf(line, sizeof line,
+             "env OPENBLAS_CORETYPE=SandyBridge prlimit --as=%ld " RG_BINARY_DIR
+             "/ringsim scenarios/scaling.xml --set nodes=512 --set batch=1024 --strategy ring "
+             "--set ring.micro-batches=512 --jobs 1 --quiet",
+             300000L << 10);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 1);
+    CU_ASSERT_EQUAL(command_lines(output.err), 1);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(output.err, "out of memory; 300000 kB of address space are allowed"));
+}
 #endif
 
 int main(int argc, char **argv)
@@ -307,6 +342,7 @@ int main(int argc, char **argv)
         {"few descriptors are enough, or told", few_descriptors_are_enough_or_told},
 #ifndef __SANITIZE_ADDRESS__
         {"address space is enough, or told", address_space_is_enough_or_told},
+        {"OpenBLAS waits for no address space", openblas_waits_for_no_address_space},
 #endif
         {"where no run has finished there is no table", nothing_finished_is_no_table},
     };

@@ -53,6 +53,9 @@ static void test_group(void)
                            "ring, 64 nodes: 4000001 kB of memory are needed, 4000000 are allowed "
                            "(memory.max of a control group; MemoryMax= of a systemd unit): raise "
                            "that");
+    char text[300];
+    rg_limits_name(root, text, sizeof text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "; 4000000 kB of memory are allowed (memory.max of a"));
     /* what swaps takes longer, and runs */
     put(root, "proc/meminfo", "MemTotal:       16000000 kB\nSwapTotal:       1000000 kB\n");
     CU_ASSERT_STRING_EQUAL(said(root, 4096001024), "");
@@ -72,6 +75,9 @@ static void test_machine(void)
     /* the first version of control groups has a number for none */
     put(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
     CU_ASSERT_PTR_NOT_NULL(strstr(said(root, 1024001024), "this machine has 900000"));
+    char text[300];
+    rg_limits_name(root, text, sizeof text);
+    CU_ASSERT_PTR_NULL(strstr(text, "kB of memory"));
 }
 
 int main(int argc, char **argv)

@@ -165,22 +165,30 @@ static int list_files(struct ringnode *node)
     return status;
 }
 
-/* What the ranks of this machine hold, against what it has. */
+enum { RANK_ADDRESSES = 32 << 20 }; /* stacks of two threads, messages on their way */
+
+/* What the ranks of this machine hold, against what it has; address space has each for itself. */
 static int check_memory(const struct ringnode *node, struct rg_error *e)
 {
     int result = 0;
     for (int i = 0; i < node->study.job_count && result == 0; i++) {
         const struct rg_job *job = &node->study.jobs[i];
-        uint64_t bytes = 0;
+        uint64_t bytes = 0, most = 0;
         char who[100];
         if (job->refused || !job->numerics || rg_job_fits(job, NULL) != 0)
             continue;
         for (int rank = 0; rank < job->nodes; rank++)
-            if (node->local || rank == node->rank)
-                bytes = rg_size_plus(bytes, rg_job_memory(job, rank));
+            if (node->local || rank == node->rank) {
+                uint64_t own = rg_job_memory(job, rank);
+                bytes = rg_size_plus(bytes, own);
+                most = RG_MAX(most, own);
+            }
         snprintf(who, sizeof who, "%.64s, %s", job->label,
                  node->local ? "all ranks on this machine" : "this rank");
         result = rg_limits_memory(node->metering.root, bytes, who, e);
+        most = rg_size_plus(most + RANK_ADDRESSES, (uint64_t)job->threads * rg_blas_addresses());
+        if (result == 0)
+            result = rg_limits_address_space(most, node->local ? "a rank" : who, e);
     }
     return result;
 }
