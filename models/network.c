@@ -107,6 +107,38 @@ static void count_kinds(struct rg_network *network)
     }
 }
 
+/* Number a network's layers and those inside from `id` on, and list their statistics, whose places
+ * count from `first` (list NULL: only count them). Returns the next number. */
+static uint64_t visit(struct rg_network *network, uint64_t id, size_t first,
+                      struct rg_statistics *list, int *count)
+{
+    for (int i = 0; i < network->layer_count; i++) {
+        struct rg_layer *layer = &network->layers[i];
+        size_t at = first + layer->first;
+        layer->id = id++;
+        if (layer->statistics > 0 && list)
+            list[*count] = (struct rg_statistics){at + layer->statistics_first, layer->statistics,
+                                                  layer->statistics_rate};
+        *count += layer->statistics > 0;
+        if (layer->body)
+            id = visit(layer->body, id, at, list, count);
+        if (layer->shortcut)
+            id = visit(layer->shortcut, id, at + layer->body->parameters, list, count);
+    }
+    return id;
+}
+
+static int list_statistics(struct rg_network *network, struct rg_error *e)
+{
+    int count = 0;
+    visit(network, 0, 0, NULL, &count);
+    network->statistics = calloc((size_t)count + 1, sizeof *network->statistics);
+    if (!network->statistics)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", network->file);
+    visit(network, 0, 0, network->statistics, &network->statistics_count);
+    return 0;
+}
+
 int rg_network_build(struct rg_network *network, const char *name, const char *file,
                      struct rg_shape input, const struct rg_layer_spec *specs, int count,
                      struct rg_error *e)
@@ -138,6 +170,8 @@ int rg_network_build(struct rg_network *network, const char *name, const char *f
             goto fail;
     count_kinds(network);
     network->classes = (int)network->layers[count - 1].outputs;
+    if ((err = list_statistics(network, e)) < 0)
+        goto fail;
     return 0;
 
 fail:
@@ -164,6 +198,7 @@ void rg_network_free(struct rg_network *network)
     free(network->name);
     free(network->file);
     free(network->layers);
+    free(network->statistics);
     *network = (struct rg_network){0};
 }
 

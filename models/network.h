@@ -51,9 +51,16 @@ struct rg_layer_spec {
      * rg_specs_copy. */
     struct rg_layer_spec *body, *shortcut;
     int body_count, shortcut_count;
-    bool no_bias;     /* dense, conv2d */
-    bool over_tokens; /* dense: the same map of each token's values */
-    int line;         /* in the network file, for messages */
+    bool no_bias;      /* dense, conv2d */
+    bool over_tokens;  /* dense, layernorm: each of a sample's tokens (channels) by itself */
+    int heads;         /* attention; 0: 1 */
+    bool causal;       /* attention: no token sees those after it */
+    int vocabulary;    /* embedding: tokens are 0 to that less 1 */
+    bool no_positions; /* embedding: tokens alone, wherever they are */
+    double rate;       /* dropout: share that is dropped */
+    double momentum;   /* batchnorm: of its running statistics; 0: 0.1 */
+    double epsilon;    /* norms: added to variances; 0: 1e-5 */
+    int line;          /* in the network file, for messages */
 };
 
 struct rg_layer {
@@ -68,6 +75,12 @@ struct rg_layer {
     int depth; /* layers of the same kind in the network; residual blocks start the smaller for it
                 */
     struct rg_network *body, *shortcut; /* of what spec says is inside; NULL: nothing */
+    uint64_t id;                        /* no other in the network has it, inside or not */
+    /* Of its parameters, those from `statistics_first` on that are running means of what it sees:
+     * their gradient is their distance to what a batch has, their step takes them that much nearer
+     * and knows no optimiser, so that whatever adds gradients up averages them as well. */
+    size_t statistics_first, statistics;
+    float statistics_rate;
 };
 
 /* What else a layer needs beside parameters, inputs and outputs, in floats at a batch. */
@@ -117,6 +130,13 @@ enum rg_half { RG_WHOLE, RG_HALF_INPUT, RG_HALF_WEIGHTS };
  * order of their firsts; x, y, stash, dy and between must be what they were. */
 struct rg_pass_args {
     int batch;
+    int mean_of;   /* samples that the gradient is the mean of; 0: batch */
+    bool evaluate; /* forward: running statistics in place of the batch's, nothing is dropped */
+    /* Which samples these are, for what is drawn: of a run, its iteration, their place in its
+     * batch. */
+    uint64_t seed;
+    int64_t iteration;
+    int first;
     const float *w; /* [parameters] */
     const float *x; /* [batch x inputs] */
     float *y;       /* [batch x outputs]; input of backward too */
@@ -144,6 +164,7 @@ struct rg_layer_ops {
     bool contains;     /* is written with layers inside of it */
     bool fuses_update; /* backward takes the step itself where args->update is given */
     bool splits;       /* backward runs in halves; a kind without parameters has no second half */
+    bool mixes;        /* a sample's outputs depend on the others of its (micro-)batch */
     /* Resolve defaults in spec; fill out, stash, parameters, scratch from spec and in (inputs and
      * outputs follow from in and out); complain about impossible sizes, without file and line. */
     int (*infer)(struct rg_layer *layer, struct rg_error *e);
@@ -174,15 +195,23 @@ void rg_layer_tensors(const struct rg_layer *layer, rg_tensor_taker *take, void 
 enum rg_loss_kind { RG_LOSS_CROSS_ENTROPY, RG_LOSS_SQUARES };
 #define RG_LOSS_WORDS "cross-entropy|mean-squared-error" /* in that order */
 
+/* Parameters that are running means, see struct rg_layer. */
+struct rg_statistics {
+    size_t first, count;
+    float rate;
+};
+
 struct rg_network {
     char *name, *file;
     struct rg_shape input;
     struct rg_layer *layers;
     int layer_count;
     size_t parameters;
-    int classes; /* outputs of the last layer */
+    int classes;                      /* outputs of the last layer */
     enum rg_loss_kind loss;
-    bool within; /* inside a layer of another */
+    bool within;                      /* inside a layer of another */
+    struct rg_statistics *statistics; /* all, in the order of the vector; `within`: none */
+    int statistics_count;
 };
 
 /* A copy of specs with all that they own, and its end. NULL: out of memory. */

@@ -44,7 +44,7 @@ size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n)
 /* Lanes that the compiler may put side by side in a vector, whatever its length. */
 enum { LANES = 8 };
 
-static double sum_of_squares(size_t n, const float *restrict g)
+double rg_sum_of_squares(size_t n, const float *g)
 {
     double sums[LANES] = {0}, sum = 0;
     size_t i = 0;
@@ -65,11 +65,15 @@ static void scale(float by, size_t n, float *restrict g)
         g[i] *= by;
 }
 
-void rg_clip(float most, size_t n, float *gradient)
+void rg_scale(float by, size_t n, float *x)
 {
-    double norm = sqrt(sum_of_squares(n, gradient));
-    if (isfinite(norm) && norm > most)
-        scale((float)(most / norm), n, gradient);
+    scale(by, n, x);
+}
+
+float rg_clip_by(float most, double squares)
+{
+    double norm = sqrt(squares);
+    return isfinite(norm) && norm > most ? (float)(most / norm) : 1;
 }
 
 RG_CLONES
@@ -228,18 +232,18 @@ static void step_momentum(const struct rg_optimizer *o, float rate, size_t n, fl
  * by which it is divided in place of 1 - beta1^t. v, a mean over 1 / (1 - beta2) = 1000 steps, is
  * taken to be the same a few steps later. Derived here. */
 static void step_adam(const struct rg_optimizer *o, float rate, long step, size_t n, float *w,
-                      const float *gradient, float *state)
+                      const float *gradient, float *m, float *v)
 {
     double first = whole_power(o->momentum, step);
     double second = sqrt(1 - whole_power(o->beta2, step));
     float epsilon = (float)(o->epsilon * second);
     if (o->late == 0) {
         adam((float)(rate * second / (1 - first)), o->momentum, o->beta2, epsilon, n, w, gradient,
-             state, state + n);
+             m, v);
     } else {
         double a = left_of(o), scale_by = rate * second / (1 - a * first);
         adam_late((float)(scale_by * a), (float)(scale_by * (1 - a)), o->momentum, o->beta2,
-                  epsilon, n, w, gradient, state, state + n);
+                  epsilon, n, w, gradient, m, v);
     }
 }
 
@@ -269,6 +273,12 @@ void rg_optimizer_predict_work(const struct rg_optimizer *optimizer, size_t n, s
 void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
                        const float *gradient, float *state)
 {
+    rg_optimizer_part(optimizer, step, n, w, gradient, state, n);
+}
+
+void rg_optimizer_part(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
+                       const float *gradient, float *state, size_t apart)
+{
     RG_ASSERT(step >= 1);
     float rate = rg_optimizer_rate(optimizer, step);
     if (optimizer->kind == RG_SGD)
@@ -276,7 +286,7 @@ void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n
     else if (optimizer->kind == RG_MOMENTUM)
         step_momentum(optimizer, rate, n, w, gradient, state);
     else if (optimizer->kind == RG_ADAM)
-        step_adam(optimizer, rate, step, n, w, gradient, state);
+        step_adam(optimizer, rate, step, n, w, gradient, state, state + apart);
     else
         adagrad(rate, optimizer->epsilon, n, w, gradient, state);
 }

@@ -47,15 +47,23 @@ size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n);
  * factor + (1 - factor) (1 + cos(pi min(1, t / period))) / 2 (Loshchilov and Hutter 2017, without
  * restarts). The same bits on every processor. */
 float rg_optimizer_rate(const struct rg_optimizer *optimizer, int64_t step);
-/* Scale a layer's gradient (or the part of it that is updated here) to a Euclidean norm of at most
- * `most`: g *= min(1, most / |g|) (Pascanu et al. 2013, algorithm 1). One that is not finite stays
- * as it is. The sum is in double precision and in an order that depends on n alone. */
-void rg_clip(float most, size_t n, float *gradient);
+/* What a gradient is scaled by to have a Euclidean norm of at most `most`: min(1, most / |g|)
+ * (Pascanu et al. 2013, algorithm 1), of the sum of its squares. One that is not finite stays as it
+ * is: 1. */
+float rg_clip_by(float most, double squares);
+/* In double precision and in an order that depends on n alone. */
+double rg_sum_of_squares(size_t n, const float *g);
+/* x *= by */
+void rg_scale(float by, size_t n, float *x);
 
 /* Step number `step` >= 1 on n parameters; state as above. Elementwise, so that any split of the
  * vector gives the same result. */
 void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
                        const float *gradient, float *state);
+/* The same on a part of a vector, whose state has its second value of a parameter, if it has one,
+ * `apart` after the first. */
+void rg_optimizer_part(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
+                       const float *gradient, float *state, size_t apart);
 /* Where the weights will be when a gradient that is begun now, after `step` steps, is applied:
  * ahead = w - rate (late / every) velocity (linear weight prediction; Kosson et al. 2020, section
  * 3.2, of weights by their velocity). ahead [n] is not w. Not for RG_SGD and RG_ADAGRAD,

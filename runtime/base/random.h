@@ -12,8 +12,9 @@ enum rg_stream {
     RG_STREAM_DATA,     /* `random` data, splits */
     RG_STREAM_FAULT,    /* faults and jitter; a = rank */
     RG_STREAM_TEST,
-    RG_STREAM_ROWS,   /* which node has which samples, and in which order they come */
-    RG_STREAM_CLIENTS /* who takes part in a round; a = round */
+    RG_STREAM_ROWS,    /* which node has which samples, and in which order they come */
+    RG_STREAM_CLIENTS, /* who takes part in a round; a = round */
+    RG_STREAM_DROPOUT  /* what is dropped; a = layer, b = iteration */
 };
 
 struct rg_random; /* a GSL generator (MT19937) */

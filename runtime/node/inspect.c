@@ -64,6 +64,7 @@ static void pass_layer(struct rg_inspection *in)
     for (int first = 0; first < in->job->data->test; first += RG_INSPECT_SAMPLES) {
         int n = RG_MIN(RG_INSPECT_SAMPLES, in->job->data->test - first);
         rg_stage_forward(&stage, &(struct rg_pass_args){.batch = n,
+                                                        .evaluate = true,
                                                         .w = in->layer,
                                                         .x = in->x + (size_t)first * inputs,
                                                         .stash = in->stash,

@@ -22,6 +22,7 @@ static const char activations[] = ""
 static const struct rg_limit size_limit = {true, false, 1, MAX_SIZE};
 static const struct rg_limit window_limit = {true, false, 1, 1024};
 static const struct rg_limit padding_limit = {true, false, 0, 1024};
+static const struct rg_limit share_limit = {false, false, 0, 1};
 static const struct rg_limit repeat_limit = {true, false, 1, MAX_LAYERS};
 
 enum { MAX_DEPTH = 4 }; /* of layers in layers */
@@ -142,7 +143,7 @@ static int read_layer(const struct rg_xml *xml, const struct rg_xml_element *ele
     if (!ops)
         return RG_ERR_INVALID;
     char words[200];
-    int activation = -1, init = -1, no_bias = 0, over_tokens = 0, err;
+    int activation = -1, init = -1, no_bias = 0, over_tokens = 0, causal = 0, no_positions = 0, err;
     snprintf(words, sizeof words, "%s repeat", ops->attributes);
     *spec = (struct rg_layer_spec){.ops = ops, .line = element->line};
     if ((err = rg_xml_only(xml, element, words, e)) ||
@@ -156,6 +157,13 @@ static int read_layer(const struct rg_xml *xml, const struct rg_xml_element *ele
         (err = rg_xml_int(xml, element, "groups", &size_limit, &spec->groups, e)) ||
         (err = rg_xml_choice(xml, element, "bias", "yes|no", &no_bias, e)) ||
         (err = rg_xml_choice(xml, element, "over", "all|tokens", &over_tokens, e)) ||
+        (err = rg_xml_int(xml, element, "heads", &size_limit, &spec->heads, e)) ||
+        (err = rg_xml_choice(xml, element, "causal", "no|yes", &causal, e)) ||
+        (err = rg_xml_int(xml, element, "vocabulary", &size_limit, &spec->vocabulary, e)) ||
+        (err = rg_xml_choice(xml, element, "positions", "yes|no", &no_positions, e)) ||
+        (err = rg_xml_number(xml, element, "rate", &share_limit, &spec->rate, e)) ||
+        (err = rg_xml_number(xml, element, "momentum", &share_limit, &spec->momentum, e)) ||
+        (err = rg_xml_number(xml, element, "epsilon", &share_limit, &spec->epsilon, e)) ||
         (err = rg_xml_int(xml, element, "repeat", &repeat_limit, repeat, e)) ||
         (err = rg_xml_choice(xml, element, "activation", activations + 1, &activation, e)) ||
         (err = rg_xml_choice(xml, element, "init", INITS, &init, e)))
@@ -164,6 +172,8 @@ static int read_layer(const struct rg_xml *xml, const struct rg_xml_element *ele
     spec->init = (enum rg_init)(RG_INIT_DEFAULT + 1 + init);
     spec->no_bias = no_bias;
     spec->over_tokens = over_tokens;
+    spec->causal = causal;
+    spec->no_positions = no_positions;
     return 0;
 }
 

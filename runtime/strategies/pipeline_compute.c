@@ -42,15 +42,24 @@ static void do_load(void *arg)
                    rg_pipeline_data(a->s, RG_BUFFER_INPUT, a->unit), NULL);
 }
 
+/* What all passes over a unit share. */
+static struct rg_pass_args args_of(const struct pass *a)
+{
+    return (struct rg_pass_args){.batch = a->n,
+                                 .mean_of = a->p->job->batch,
+                                 .seed = a->p->job->seed,
+                                 .iteration = rg_pipeline_iteration(a->p, a->unit),
+                                 .first = first_of(a->p, a->unit),
+                                 .x = rg_pipeline_data(a->s, RG_BUFFER_INPUT, a->unit),
+                                 .scratch = a->s->scratch};
+}
+
 static void forward_into(const struct pass *a, const float *weights, enum rg_buffer buffer)
 {
-    const struct rg_pipeline_stage *s = a->s;
-    rg_stage_forward(&s->layers,
-                     &(struct rg_pass_args){.batch = a->n,
-                                            .w = weights,
-                                            .x = rg_pipeline_data(s, RG_BUFFER_INPUT, a->unit),
-                                            .stash = rg_pipeline_data(s, buffer, a->unit),
-                                            .scratch = s->scratch});
+    struct rg_pass_args args = args_of(a);
+    args.w = weights;
+    args.stash = rg_pipeline_data(a->s, buffer, a->unit);
+    rg_stage_forward(&a->s->layers, &args);
 }
 
 static void do_forward(void *arg)
@@ -71,18 +80,17 @@ static struct rg_pass_args backward_args(const struct pass *a, enum rg_half half
     const struct rg_pipeline_stage *s = a->s;
     enum rg_buffer stash = s->plan->recompute ? RG_BUFFER_REDO : RG_BUFFER_STASH;
     bool first = s->plan->stage == 0 || half == RG_HALF_WEIGHTS;
-    return (struct rg_pass_args){
-        .batch = a->n,
-        .w = weights_of(s, a->unit),
-        .x = rg_pipeline_data(s, RG_BUFFER_INPUT, a->unit),
-        .stash = rg_pipeline_data(s, stash, a->unit),
-        .dy = rg_pipeline_data(s, RG_BUFFER_DY, a->unit),
-        .dx = first ? NULL : rg_pipeline_data(s, RG_BUFFER_DX, a->unit),
-        .dw = s->gradient,
-        .accumulate = adds(s, a->unit),
-        .half = half,
-        .between = half == RG_WHOLE ? NULL : rg_pipeline_data(s, RG_BUFFER_HALVES, a->unit),
-        .scratch = s->scratch};
+    struct rg_pass_args args = args_of(a);
+    args.w = weights_of(s, a->unit);
+    args.stash = rg_pipeline_data(s, stash, a->unit);
+    args.dy = rg_pipeline_data(s, RG_BUFFER_DY, a->unit);
+    args.dx = first ? NULL : rg_pipeline_data(s, RG_BUFFER_DX, a->unit);
+    args.dw = s->gradient;
+    args.accumulate = adds(s, a->unit);
+    args.half = half;
+    if (half != RG_WHOLE)
+        args.between = rg_pipeline_data(s, RG_BUFFER_HALVES, a->unit);
+    return args;
 }
 
 static void do_backward(void *arg)

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/sizes.h"
 #include "models/loss.h"
+#include "models/update.h"
 #include "world/shared.h"
 #include <stdlib.h>
 #include <string.h>
@@ -209,15 +210,26 @@ static void do_load(void *arg)
     rg_feed_gather(&p->r->feed, p->iteration, p->first, p->n, p->r->x, p->r->targets);
 }
 
+/* What all passes over the samples that have been gathered share. */
+static struct rg_pass_args args_of(const struct rg_replica *r)
+{
+    return (struct rg_pass_args){.batch = r->now->n,
+                                 .mean_of = r->mean_of,
+                                 .seed = r->job->seed,
+                                 .iteration = r->iteration,
+                                 .first = r->first,
+                                 .scratch = r->scratch};
+}
+
 static void do_forward(void *arg)
 {
     struct pass *p = arg;
     struct rg_replica *r = p->r;
-    rg_stage_forward(&r->stage, &(struct rg_pass_args){.batch = p->n,
-                                                       .w = r->parameters,
-                                                       .x = r->x,
-                                                       .stash = r->stash,
-                                                       .scratch = r->scratch});
+    struct rg_pass_args args = args_of(r);
+    args.w = r->parameters;
+    args.x = r->x;
+    args.stash = r->stash;
+    rg_stage_forward(&r->stage, &args);
 }
 
 static void do_loss(void *arg)
@@ -238,6 +250,7 @@ int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, i
         return RG_ERR_NOMEM;
     r->now = *work;
     r->iteration = iteration;
+    r->first = first;
     struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
     return rg_compute(r->w, &r->now->load, "load", unit, do_load, &pass);
 }
@@ -277,11 +290,11 @@ static void do_forward_layer(void *arg)
     struct rg_replica *r = p->r;
     struct rg_stage layer = one_layer(r->job->network, p->layer);
     size_t at = rg_network_offset(r->job->network, p->layer);
-    rg_stage_forward(&layer, &(struct rg_pass_args){.batch = p->n,
-                                                    .w = r->parameters + (at - r->parameters_first),
-                                                    .x = input_of(r, p->layer),
-                                                    .stash = stash_of(r, p->layer),
-                                                    .scratch = r->scratch});
+    struct rg_pass_args args = args_of(r);
+    args.w = r->parameters + (at - r->parameters_first);
+    args.x = input_of(r, p->layer);
+    args.stash = stash_of(r, p->layer);
+    rg_stage_forward(&layer, &args);
 }
 
 int rg_replica_forward_layer(struct rg_replica *r, int l, int unit)
@@ -300,19 +313,19 @@ static void do_backward(void *arg)
     size_t at = rg_network_offset(r->job->network, l);
     float *dy = l == last ? r->dy : r->dx[(l + 1) % 2], *dx = l > 0 ? r->dx[l % 2] : NULL;
     float *w = r->parameters + (at - r->parameters_first);
-    rg_stage_backward(
-        &layer, &(struct rg_pass_args){
-                    .batch = p->n,
-                    .w = w,
-                    .x = input_of(r, l),
-                    .stash = stash_of(r, l),
-                    .dy = dy,
-                    .dx = dx,
-                    .dw = r->gradient + (at - r->gradient_first),
-                    .accumulate = p->accumulate && !r->fused,
-                    .update = r->fused ? w : NULL,
-                    .rate = r->fused ? rg_optimizer_rate(&r->job->optimizer, r->iteration + 1) : 0,
-                    .scratch = r->scratch});
+    struct rg_pass_args args = args_of(r);
+    args.w = w;
+    args.x = input_of(r, l);
+    args.stash = stash_of(r, l);
+    args.dy = dy;
+    args.dx = dx;
+    args.dw = r->gradient + (at - r->gradient_first);
+    args.accumulate = p->accumulate && !r->fused;
+    if (r->fused) {
+        args.update = w;
+        args.rate = rg_optimizer_rate(&r->job->optimizer, r->iteration + 1);
+    }
+    rg_stage_backward(&layer, &args);
 }
 
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)
@@ -397,25 +410,12 @@ struct step {
     float *parameters, *gradient;
 };
 
-/* Layer by layer, so that it is the same however the layers are split round a ring. */
-static void clip(const struct rg_update *update, float *gradient)
-{
-    const struct rg_network *network = update->network;
-    for (int l = 0; l < network->layer_count; l++) {
-        size_t begin = RG_MAX(update->first, rg_network_offset(network, l));
-        size_t end = RG_MIN(update->first + update->count, rg_network_offset(network, l + 1));
-        if (begin < end)
-            rg_clip(update->optimizer.clip, end - begin, gradient + (begin - update->first));
-    }
-}
-
 static void do_step(void *arg)
 {
     const struct step *s = arg;
-    if (s->update->optimizer.clip > 0)
-        clip(s->update, s->gradient);
-    rg_optimizer_step(&s->update->optimizer, s->step, s->update->count, s->parameters, s->gradient,
-                      s->update->state);
+    const struct rg_update *update = s->update;
+    rg_network_step(update->network, &update->optimizer, s->step, update->first, update->count,
+                    s->parameters, s->gradient, update->state);
 }
 
 int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, float *parameters,

@@ -32,6 +32,7 @@ struct rg_replica {
     struct rg_replica_work *work[2]; /* for `capacity` samples and for one less; once used */
     struct rg_replica_work *now;     /* of the samples that forward has seen */
     int64_t iteration;               /* in which it has */
+    int first;                       /* and where in its batch they begin */
 };
 
 /* Counted bytes of a replica for up to `capacity` samples at once; at most RG_SIZE_MOST. */

@@ -4,6 +4,8 @@
  */
 #include "base/check.h"
 #include "strategies/server_parts.h"
+
+#include "models/update.h"
 #include <stdlib.h>
 
 /* Of one clock and one server. */
@@ -138,8 +140,12 @@ static void write(void *arg)
 {
     const struct write *write = arg;
     float *parameters = pulled_of(write->node, write->clock) + write->shard.first;
-    rg_sgd(rg_optimizer_rate(&write->node->job->optimizer, write->missing + 1), write->shard.count,
-           parameters, gradient_of(write->node, write->missing) + write->shard.first);
+    struct rg_optimizer optimizer = write->node->job->optimizer;
+    optimizer.kind = RG_SGD;
+    optimizer.clip = 0;
+    rg_network_step(write->node->job->network, &optimizer, write->missing + 1, write->shard.first,
+                    write->shard.count, parameters,
+                    gradient_of(write->node, write->missing) + write->shard.first, NULL);
 }
 
 /* The steps that are not in what has been read of server j, as they would have been alone. */

@@ -4,6 +4,7 @@
 #include "gradient_fixture.h"
 #include "scratch.h"
 
+#include "models/update.h"
 #include "scenario/scenario.h"
 
 #include <cblas.h>
@@ -75,6 +76,10 @@ static void test_micro_batches(void)
     for (int k = 0; is_example(k); k++) {
         struct probe p;
         probe_open(&p, network_of(k, false), BATCH);
+        if (p.network.layers[0].spec.ops->mixes) { /* parts are not the whole */
+            probe_free(&p);
+            continue;
+        }
         size_t n = p.network.parameters;
         float *parts = floats(p.mem, n);
         double largest = 0, off = 0;
@@ -127,7 +132,8 @@ static void test_update(void)
             float *w = floats(p.mem, n);
             sweep(&p, 1, p.dw);
             memcpy(w, p.w, n * sizeof *w);
-            rg_sgd(0.01f, n, w, p.dw);
+            const struct rg_optimizer sgd = {.kind = RG_SGD, .rate = 0.01f};
+            rg_network_step(&p.network, &sgd, 1, 0, n, w, p.dw, NULL);
             CU_ASSERT(memcmp(w, p.w, n * sizeof *w) != 0);
             memcpy(p.dy, p.weight, outputs * sizeof *p.dy);
             spoil(p.dw, n);

@@ -1,0 +1,143 @@
+/* Group normalisation (Wu and He 2018): the channels of a sample in `groups` groups, each brought
+ * to mean 0 and variance 1, y = act(gain h + shift) with a gain and a shift for each channel.
+ * Parameters gain, shift [channels each]. Stash: mean and 1 / sqrt(variance + epsilon) of each
+ * group, then what the activation keeps. */
+#include "models/norm.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+struct sizes {
+    size_t groups, channels, pixels; /* channels: of a group */
+};
+
+static struct sizes sizes_of(const struct rg_layer *layer)
+{
+    size_t groups = (size_t)layer->spec.groups;
+    return (struct sizes){groups, (size_t)layer->in.channels / groups,
+                          (size_t)layer->in.height * (size_t)layer->in.width};
+}
+
+static int infer(struct rg_layer *layer, struct rg_error *e)
+{
+    struct rg_layer_spec *spec = &layer->spec;
+    if (spec->groups == 0)
+        spec->groups = 1;
+    if (layer->in.channels % spec->groups)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "groups=\"%d\" of a groupnorm layer: it must divide the %d channels of the "
+                       "input",
+                       spec->groups, layer->in.channels);
+    int err = rg_norm_infer(layer, e);
+    layer->parameters = 2 * (size_t)layer->in.channels;
+    layer->stash = 2 * (size_t)spec->groups + rg_activation_stash(spec->activation, layer->inputs);
+    layer->scratch = layer->inputs;
+    return err;
+}
+
+static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
+{
+    (void)random;
+    for (int c = 0; c < layer->in.channels; c++) {
+        w[c] = 1;
+        w[layer->in.channels + c] = 0;
+    }
+}
+
+static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
+{
+    struct sizes s = sizes_of(layer);
+    size_t of_group = s.channels * s.pixels, groups = (size_t)args->batch * s.groups;
+    float *mean = args->stash, *scale = mean + groups, *z = scale + groups;
+    for (size_t g = 0; g < groups; g++) {
+        const float *x = args->x + g * of_group;
+        float *y = args->y + g * of_group;
+        const float *gain = args->w + g % s.groups * s.channels;
+        rg_norm_moments(1, of_group, of_group, x, layer->spec.epsilon, &mean[g], &scale[g], NULL);
+        for (size_t c = 0; c < s.channels; c++)
+            rg_norm_row(s.pixels, x + c * s.pixels, mean[g], scale[g], gain[c], y + c * s.pixels);
+    }
+    for (size_t b = 0; b < (size_t)args->batch; b++)
+        rg_channel_bias_activate(
+            layer->spec.activation, layer->in.channels, s.pixels, args->w + layer->in.channels,
+            args->y + b * layer->inputs,
+            z + rg_activation_stash(layer->spec.activation, b * layer->inputs));
+}
+
+/* One group of one sample, dy already through the activation; gained: room for its values. */
+static void back_group(const struct rg_layer *layer, const struct rg_pass_args *args, size_t g,
+                       float *gained)
+{
+    struct sizes s = sizes_of(layer);
+    size_t of_group = s.channels * s.pixels, first = g % s.groups * s.channels;
+    const float *x = args->x + g * of_group, *dy = args->dy + g * of_group;
+    float mean = args->stash[g], scale = args->stash[(size_t)args->batch * s.groups + g];
+    double sum = 0, along = 0;
+    for (size_t c = 0; c < s.channels; c++) {
+        double own = 0, own_along = 0;
+        float gain = args->w[first + c];
+        rg_norm_sums(s.pixels, x + c * s.pixels, mean, scale, dy + c * s.pixels, &own, &own_along);
+        args->dw[first + c] += (float)own_along;
+        sum += gain * own;
+        along += gain * own_along;
+        for (size_t i = 0; i < s.pixels && args->dx; i++)
+            gained[c * s.pixels + i] = gain * dy[c * s.pixels + i];
+    }
+    if (args->dx)
+        rg_norm_back(of_group, x, mean, scale, gained, 1, (float)(sum / (double)of_group),
+                     (float)(along / (double)of_group), args->dx + g * of_group);
+}
+
+static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
+{
+    struct sizes s = sizes_of(layer);
+    size_t groups = (size_t)args->batch * s.groups, channels = (size_t)layer->in.channels;
+    const float *z = args->stash + 2 * groups;
+    if (args->half == RG_HALF_WEIGHTS)
+        return;
+    for (size_t b = 0; b < (size_t)args->batch; b++)
+        rg_channel_bias_backward(
+            layer->spec.activation, (int)channels, s.pixels, args->y + b * layer->inputs,
+            z + rg_activation_stash(layer->spec.activation, b * layer->inputs),
+            args->dy + b * layer->inputs, args->accumulate || b > 0, args->dw + channels);
+    if (!args->accumulate)
+        memset(args->dw, 0, channels * sizeof *args->dw);
+    for (size_t g = 0; g < groups; g++)
+        back_group(layer, args, g, args->scratch);
+}
+
+static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
+{
+    double values = (double)batch * (double)layer->inputs;
+    if (pass == RG_FORWARD) {
+        rg_norm_forward_work(values, work);
+        rg_bias_activate_work(layer->spec.activation, values, work);
+    } else if (pass != RG_BACKWARD_WEIGHTS) {
+        rg_bias_backward_work(layer->spec.activation, values, work);
+        rg_norm_backward_work(values, rg_pass_has_input(pass), work);
+    }
+}
+
+static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
+{
+    int channels = layer->in.channels;
+    rg_tensor_set(&out[0], layer, "weight", 0, (int[4]){channels});
+    rg_tensor_set(&out[1], layer, "bias", (size_t)channels, (int[4]){channels});
+    return 2;
+}
+
+const struct rg_layer_ops rg_layer_groupnorm = {
+    .name = "groupnorm",
+    .summary = "each group of a sample's channels to mean 0 and variance 1",
+    .attributes = "groups activation epsilon",
+    .examples = (const char *const[]){"<groupnorm groups=\"2\"/>",
+                                      "<groupnorm activation=\"hardswish\"/>", NULL},
+    .splits = true,
+    .infer = infer,
+    .init = init,
+    .forward = forward,
+    .backward = backward,
+    .cost = cost,
+    .tensors = tensors,
+};

@@ -1,0 +1,33 @@
+/* What layers that normalise share: rows of values that are brought to mean 0 and variance 1. */
+#ifndef RG_MODELS_NORM_H
+#define RG_MODELS_NORM_H
+
+#include "models/layers.h"
+
+/* Defaults of epsilon (and momentum, of batchnorm) and activation; refuses what is out of range. */
+int rg_norm_infer(struct rg_layer *layer, struct rg_error *e);
+
+/* Of `rows` pieces of n values, `apart` apart: their mean, and 1 / sqrt(variance + epsilon) of the
+ * biased variance, which goes to *variance (NULL: not wanted). */
+void rg_norm_moments(size_t rows, size_t n, size_t apart, const float *x, double epsilon,
+                     float *mean, float *scale, double *variance);
+
+/* y [n] = (x - mean) scale gain, one gain for all or one a value; and its way back (Ioffe and
+ * Szegedy 2015; Ba, Kiros and Hinton 2016): with h = (x - mean) scale, g = dy gain,
+ *   dx = scale (g - sum(g) / N - h sum(g h) / N)
+ * over the N values that share a mean. */
+void rg_norm_row(size_t n, const float *x, float mean, float scale, float gain, float *y);
+void rg_norm_row_gains(size_t n, const float *x, float mean, float scale, const float *gain,
+                       float *y);
+/* *dy_sum += sum(dy), *dyh_sum += sum(dy h) */
+void rg_norm_sums(size_t n, const float *x, float mean, float scale, const float *dy,
+                  double *dy_sum, double *dyh_sum);
+/* dx = scale (gain dy - a - h b) */
+void rg_norm_back(size_t n, const float *x, float mean, float scale, const float *dy, float gain,
+                  float a, float b, float *dx);
+
+/* Flops and bytes of the two passes over so many values. */
+void rg_norm_forward_work(double values, struct rg_work *work);
+void rg_norm_backward_work(double values, bool input, struct rg_work *work);
+
+#endif
