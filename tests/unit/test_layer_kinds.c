@@ -66,8 +66,18 @@ static void sweep(const struct probe *p, int parts, float *dw)
         const float *x = p->x + (size_t)(m * part) * inputs;
         memcpy(p->dy, p->weight + (size_t)(m * part) * outputs,
                (size_t)part * outputs * sizeof *p->dy);
-        stage_forward(&p->stage, part, p->w, x, p->stash, p->scratch);
-        stage_backward(&p->stage, part, p->w, x, p->stash, p->dy, NULL, dw, m > 0, p->scratch);
+        const struct rg_pass_args args = {.batch = part,
+                                          .mean_of = p->batch,
+                                          .first = m * part,
+                                          .w = p->w,
+                                          .x = x,
+                                          .stash = p->stash,
+                                          .dy = p->dy,
+                                          .dw = dw,
+                                          .accumulate = m > 0,
+                                          .scratch = p->scratch};
+        rg_stage_forward(&p->stage, &args);
+        rg_stage_backward(&p->stage, &args);
     }
 }
 
@@ -261,7 +271,6 @@ static double seconds_of(const struct rg_layer *layer, enum rg_pass pass)
 static void check_halves(const struct rg_layer *layer)
 {
     double weights = seconds_of(layer, RG_BACKWARD_WEIGHTS);
-    CU_ASSERT(weights > 0);
     CU_ASSERT_DOUBLE_EQUAL(seconds_of(layer, RG_BACKWARD_INPUT) + weights,
                            seconds_of(layer, RG_BACKWARD), 1e-6);
     CU_ASSERT_DOUBLE_EQUAL(seconds_of(layer, RG_BACKWARD_INPUT_FIRST) + weights,
@@ -274,17 +283,17 @@ static void test_work(void)
     for (int k = 0; is_example(k); k++) {
         struct rg_network network = network_of(k, true);
         const struct rg_layer *layer = &network.layers[0];
-        double flops[3][2];
+        double moved[3][2];
         for (int pass = RG_FORWARD; pass <= RG_BACKWARD_FIRST; pass++)
             for (int i = 0; i < 2; i++) {
                 struct rg_work work = {0};
                 layer->spec.ops->cost(layer, 4 << i, (enum rg_pass)pass, &work);
-                flops[pass][i] = rg_work_flops(&work);
+                moved[pass][i] = rg_work_flops(&work) + rg_work_bytes(&work);
                 rg_work_free(&work);
             }
         for (int pass = RG_FORWARD; pass <= RG_BACKWARD; pass++)
-            CU_ASSERT(flops[pass][0] > 0 && flops[pass][1] > flops[pass][0]);
-        CU_ASSERT(flops[RG_BACKWARD_FIRST][1] <= flops[RG_BACKWARD][1]);
+            CU_ASSERT(moved[pass][0] > 0 && moved[pass][1] > moved[pass][0]);
+        CU_ASSERT(moved[RG_BACKWARD_FIRST][1] <= moved[RG_BACKWARD][1]);
         if (layer->spec.ops->splits)
             check_halves(layer);
         rg_network_free(&network);

@@ -1,29 +1,10 @@
 /* What layers compute, against their definitions, which share no code with them: windows of every
  * shape, groups, activations, chains inside of layers. */
-#include "gradient_fixture.h"
-#include "scratch.h"
+#include "one_layer.h"
 
 #include "models/activation.h"
-#include "scenario/scenario.h"
 
 #include <cblas.h>
-
-enum { BATCH = 2 };
-
-/* A network of one element on inputs of that shape. */
-static void open_one(struct probe *p, const char *input, const char *element)
-{
-    char text[1000];
-    struct rg_network network;
-    struct rg_error e = {0};
-    snprintf(text, sizeof text, "<network name=\"one\" input=\"%s\">\n%s\n</network>\n", input,
-             element);
-    if (rg_network_load(scratch_text("network.xml", text), &network, &e) < 0)
-        fprintf(stderr, "%s\n", e.text);
-    RG_ASSERT(e.code == 0);
-    probe_open(p, network, BATCH);
-    value(p);
-}
 
 /* Value (c, row, column) of sample b of the input, or what is round it. */
 static double seen(const struct probe *p, int b, int c, int row, int column, double round)
