@@ -107,10 +107,11 @@ static int add(struct salvage *s, int rank, const struct held *held)
     return 0;
 }
 
-/* One after the other. Whoever does not answer has no more. A range has a layer at least. */
+/* One after the other. Whoever does not answer has no more. A range has a layer at least, or is a
+ * node's part of the network. */
 static int ask_all(struct salvage *s)
 {
-    uint64_t most = (uint64_t)s->job->network->layer_count + 1;
+    uint64_t most = (uint64_t)s->job->network->layer_count + (uint64_t)s->w->size;
     for (int r = s->w->rank + 1; r < s->w->size; r++)
         for (struct ask ask = {.what = TELL}; ask.first < most; ask.first++) {
             struct held held;

@@ -25,7 +25,8 @@ enum {
     FILTERS,
     THRESHOLD,
     SKIP,
-    KEEP
+    KEEP,
+    REPLICATION
 };
 enum own { OWN_AUTO, OWN_YES, OWN_NO };
 
@@ -65,6 +66,11 @@ static const struct rg_param params[] = {
               "random-skip: chance of a number to stay; 0: all go; auto: 0.5", .later = true},
     [KEEP] = {"keep", RG_PARAM_COUNT, "auto", 1, 1000, NULL,
               "top-k: numbers of a thousand that go; 1000: all; auto: 10", .later = true},
+    [REPLICATION] =
+        {"replication", RG_PARAM_COUNT, "0", 0, 1e6, NULL,
+         "bsp: so many servers behind each one have its range, too: when that many are\n"
+         "lost, no push that was acknowledged is, and what was trained is saved whole",
+         .later = true},
     {0}};
 
 /* ---- checking ---- */
@@ -230,6 +236,22 @@ static int check_filters(struct rg_job *job, struct rg_filters *filters, struct 
     return err;
 }
 
+static int check_replication(const struct rg_job *job, struct rg_server_plan *plan,
+                             struct rg_error *e)
+{
+    long replicas = job->values[REPLICATION].number;
+    if (replicas >= plan->servers)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "replication=\"%ld\": of %d server%s there are 0 to %d others", replicas,
+                       plan->servers, plan->servers == 1 ? "" : "s", plan->servers - 1);
+    if (replicas > 0 && !plan->in_step)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "replication=\"%ld\" is for consistency=\"bsp\", or a staleness of 0",
+                       replicas);
+    plan->replicas = (int)replicas;
+    return 0;
+}
+
 static int check(struct rg_job *job, struct rg_error *e)
 {
     int servers = (int)job->values[SERVERS].number;
@@ -246,6 +268,8 @@ static int check(struct rg_job *job, struct rg_error *e)
         err = check_own_writes(job, &plan, e);
     if (err == 0)
         err = check_filters(job, &plan.filters, e);
+    if (err == 0)
+        err = check_replication(job, &plan, e);
     struct rg_server_plan *kept = err ? NULL : malloc(sizeof *kept);
     if (err == 0 && !kept)
         err = rg_fail(e, RG_ERR_NOMEM, "out of memory");
@@ -289,7 +313,8 @@ static const struct rg_server_kind *kind_of(const struct rg_server_node *node)
     return rg_is_server(node) ? &rg_server_out_of_step : &rg_worker_out_of_step;
 }
 
-/* The shard of the initial parameters: cut from a whole vector that lives only here. */
+/* The shard of the initial parameters, and those that it has copies of: cut from a whole vector
+ * that lives only here. */
 static int set_parameters(struct rg_server_node *node, const float *initial)
 {
     const float *whole;
@@ -297,8 +322,12 @@ static int set_parameters(struct rg_server_node *node, const float *initial)
     if (!node->job->numerics)
         return 0;
     int result = rg_initial_parameters(node->job, initial, &whole, &drawn);
-    for (size_t i = 0; i < node->shard.count && result == 0; i++)
-        node->parameters[i] = whole[node->shard.first + i];
+    if (result == 0)
+        memcpy(node->parameters, whole + node->shard.first, node->shard.count * sizeof *whole);
+    for (int h = 0; h < node->plan->replicas && result == 0; h++) {
+        const struct rg_server_copy *copy = &node->copies[h];
+        memcpy(copy->parameters, whole + copy->shard.first, copy->shard.count * sizeof *whole);
+    }
     free(drawn);
     return result;
 }
@@ -311,6 +340,8 @@ static int open_server(struct rg_server_node *node, const float *initial)
                      ? rg_update_open(&node->update, node->w, node->job, &node->job->optimizer,
                                       node->shard.first, node->shard.count)
                      : RG_ERR_NOMEM;
+    if (result == 0)
+        result = rg_server_chain_open(node);
     return result ? result : set_parameters(node, initial);
 }
 
@@ -362,9 +393,12 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
 static const float *held(void *state, int part, size_t *first, size_t *count)
 {
     struct rg_server_node *node = state;
-    *first = node->shard.first;
-    *count = node->shard.count;
-    return rg_is_server(node) && part == 0 ? node->parameters : NULL;
+    if (!rg_is_server(node) || part > node->plan->replicas)
+        return NULL;
+    struct rg_shard shard = part == 0 ? node->shard : node->copies[part - 1].shard;
+    *first = shard.first;
+    *count = shard.count;
+    return part == 0 ? node->parameters : node->copies[part - 1].parameters;
 }
 
 static void observe(void *state, struct rg_observation *o)
@@ -379,6 +413,7 @@ static void close_node(void *state)
     if (node->part)
         kind_of(node)->close(node);
     rg_server_filters_close(node);
+    rg_server_chain_close(node);
     rg_update_close(&node->update);
     rg_replica_close(&node->replica);
     free(node);

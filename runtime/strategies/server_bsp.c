@@ -110,6 +110,8 @@ static int run_server(struct rg_server_node *node, int64_t first, int64_t count)
     for (int64_t i = first; i < first + count && result == 0; i++) {
         result = serve(node);
         if (result == 0)
+            result = rg_server_chain_pass(node, i, server->gradient);
+        if (result == 0)
             result =
                 rg_update_run(&node->update, node->w, i + 1, node->parameters, server->gradient);
         if (result == 0)

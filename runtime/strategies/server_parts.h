@@ -22,6 +22,7 @@ struct rg_server_plan {
     int in_flight;   /* clocks that a worker has asked parameters for and not pushed yet */
     bool own_writes; /* it adds its own pushes to what it reads, where they are not in it yet */
     struct rg_filters filters; /* of pushes */
+    int replicas;              /* of a server's range, on the servers behind it */
 };
 
 static inline const struct rg_server_plan *rg_server_plan(const struct rg_job *job)
@@ -49,6 +50,18 @@ int64_t rg_server_clocks(const struct rg_server_plan *plan);
 int64_t rg_server_vectors(const struct rg_server_plan *plan);
 int64_t rg_server_messages(const struct rg_server_plan *plan);
 struct rg_cost rg_server_copy_cost(size_t count);
+
+/* ---- replicas of a server's range (server_chain.c) ---- */
+
+enum { RG_SERVER_ACK = 8 }; /* bytes */
+
+/* Counted bytes of a server's copies of other ranges; bytes that it hands on (from 0) or gets
+ * (from 1) in a clock, beside as many acknowledgements as there are replicas; seconds of its
+ * copies' steps; and of all that in a clock. */
+uint64_t rg_server_chain_memory(const struct rg_job *job, int server);
+uint64_t rg_server_chain_bytes(const struct rg_job *job, int server, int from);
+double rg_server_chain_updates_s(const struct rg_job *job, int server);
+double rg_server_chain_s(const struct rg_job *job);
 
 /* ---- the order of answers and pushes (server_order.c) ---- */
 
@@ -104,6 +117,13 @@ struct rg_server_dates rg_server_in_step_dates(const struct rg_job *job, const d
 
 /* ---- nodes at work ---- */
 
+/* Of the range of a server before. */
+struct rg_server_copy {
+    struct rg_shard shard;
+    float *parameters, *gradient;
+    struct rg_update update;
+};
+
 /* What a server and a worker have whatever the consistency is. */
 struct rg_server_node {
     struct rg_world *w;
@@ -118,7 +138,9 @@ struct rg_server_node {
     struct rg_filter_out *out; /* [servers] of a worker with filters; NULL: none */
     void **messages;           /* [gradients][servers] what leaves of it */
     struct rg_filter_in *in;   /* [workers] of a server with filters */
-    void *part;                /* of its kind, below */
+    /* [replicas] of a server: of the ranges of those before it, the nearest first */
+    struct rg_server_copy *copies;
+    void *part; /* of its kind, below */
 };
 
 static inline bool rg_is_server(const struct rg_server_node *node)
@@ -142,6 +164,12 @@ int rg_server_expect(struct rg_server_node *node, int worker, void *to, struct r
 int rg_server_take(struct rg_server_node *node, int worker, const struct rg_request *in, float *to,
                    bool add, int unit);
 
+/* A server in step. Pass: the sum of its clock goes to its replicas, and comes back acknowledged.
+ */
+int rg_server_chain_open(struct rg_server_node *node);
+void rg_server_chain_close(struct rg_server_node *node);
+int rg_server_chain_pass(struct rg_server_node *node, int64_t clock, const float *gradient);
+
 /* A kind of node: one that serves, or one that works, in step or out of it. */
 struct rg_server_kind {
     int (*open)(struct rg_server_node *node); /* sets node->part */
@@ -160,6 +188,13 @@ static inline void rg_cancel_one(struct rg_world *w, struct rg_request *request)
 
 /* ASK and VERSION are of 8 bytes. In posting order ASK is behind the PUSH of a clock before,
  * VERSION before its PULL. */
-enum { RG_TAG_PULL = RG_TAG_USER, RG_TAG_PUSH, RG_TAG_ASK, RG_TAG_VERSION };
+enum {
+    RG_TAG_PULL = RG_TAG_USER,
+    RG_TAG_PUSH,
+    RG_TAG_ASK,
+    RG_TAG_VERSION,
+    RG_TAG_CHAIN,
+    RG_TAG_ACK
+};
 
 #endif

@@ -35,7 +35,7 @@ uint64_t rg_server_memory(const struct rg_job *job, int rank)
         uint64_t vectors =
             rg_size_times((1 + (uint64_t)rg_server_vectors(plan)) * sizeof(float), count);
         return rg_size_plus(
-            rg_size_plus(vectors, messages),
+            rg_size_plus(rg_size_plus(vectors, messages), rg_server_chain_memory(job, rank)),
             rg_size_plus(rg_server_in_memory(job, rank), rg_update_memory(job, count)));
     }
     uint64_t more = (uint64_t)(rg_server_pulled(plan) + rg_server_gradients(plan) - 2);
@@ -71,6 +71,11 @@ void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
             flow(arg, &(struct rg_traffic){j, rank, pull.messages, pull.payload});
             flow(arg, &(struct rg_traffic){rank, j, push.messages, push.payload});
         }
+        uint64_t r = (uint64_t)rg_server_plan(job)->replicas;
+        if (r == 0)
+            continue;
+        flow(arg, &(struct rg_traffic){j, (j + 1) % m, r, rg_server_chain_bytes(job, j, 0)});
+        flow(arg, &(struct rg_traffic){j, (j + m - 1) % m, r, r * RG_SERVER_ACK});
     }
 }
 
@@ -98,7 +103,7 @@ static double server_s(const struct rg_job *job, int server)
                (update_s(job, server) + copy_s(job, server) + rg_server_take_s(job, server, true));
     double seconds = rg_server_take_s(job, server, true) +
                      (plan->workers - 1) * rg_server_take_s(job, server, false) +
-                     update_s(job, server);
+                     update_s(job, server) + rg_server_chain_updates_s(job, server);
     return in_step(job) ? seconds : seconds + copy_s(job, server);
 }
 
@@ -230,6 +235,7 @@ static void add_loads(const struct rg_job *job, const double *compute, struct rg
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
     uint64_t k = (uint64_t)plan->workers, messages = 0, pulled = 0, pushed = 0, numbers = 0;
+    uint64_t r = (uint64_t)plan->replicas, m = (uint64_t)plan->servers;
     for (int j = 0; j < plan->servers; j++) {
         struct rg_load pull = pull_of(job, j), push = push_of(job, j);
         messages += pull.messages;
@@ -237,18 +243,23 @@ static void add_loads(const struct rg_job *job, const double *compute, struct rg
         pushed += push.payload;
         numbers += rg_server_shard(job, j).count + rg_server_push_numbers(job, j);
         p->T_A_s = fmax(p->T_A_s, server_s(job, j));
-        p->c_s = fmax(p->c_s, rg_board_busy_s(server_board(job, j),
-                                              rg_load_alike(k * pull.messages, k * pull.payload),
-                                              rg_load_alike(k * push.messages, k * push.payload)));
+        uint64_t out = rg_server_chain_bytes(job, j, 0), in = rg_server_chain_bytes(job, j, 1);
+        uint64_t acks = r * RG_SERVER_ACK;
+        p->c_s = fmax(p->c_s,
+                      rg_board_busy_s(
+                          server_board(job, j),
+                          rg_load_alike(k * pull.messages + 2 * r, k * pull.payload + out + acks),
+                          rg_load_alike(k * push.messages + 2 * r, k * push.payload + in + acks)));
     }
     for (int i = 0; i < plan->workers; i++) {
         p->T_A_s = fmax(p->T_A_s, compute[i]);
         p->c_s = fmax(p->c_s, rg_board_busy_s(worker_board(job, i), rg_load_alike(messages, pushed),
                                               rg_load_alike(messages, pulled)));
     }
-    p->messages = 2 * k * messages;
-    p->values = k * numbers;
-    p->payload_bytes = k * (pulled + pushed);
+    p->messages = 2 * k * messages + 2 * r * m;
+    p->values = k * numbers + r * job->network->parameters;
+    p->payload_bytes = k * (pulled + pushed) + r * sizeof(float) * job->network->parameters +
+                       r * m * RG_SERVER_ACK;
 }
 
 static void predict_in_step(const struct rg_job *job, const double *compute,
@@ -256,7 +267,7 @@ static void predict_in_step(const struct rg_job *job, const double *compute,
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
     struct rg_server_dates dates = rg_server_in_step_dates(job, compute);
-    p->iteration_s = dates.end;
+    p->iteration_s = dates.end + rg_server_chain_s(job);
     p->told = plan->servers == 1;
     if (plan->workers % plan->servers != 0)
         p->holds = "several servers meet at a worker";

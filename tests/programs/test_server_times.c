@@ -35,14 +35,14 @@ static void near(const char *what, int servers, int workers, double value, doubl
     CU_ASSERT(good);
 }
 
-static void takes_with(const char *filters, int servers, int workers, double wanted)
+static void takes_with(const char *setting, int servers, int workers, double wanted)
 {
     char line[300];
     snprintf(line, sizeof line,
              "ringsim tests/data/energy.xml --strategy server --set numerics=skip "
              "--set platform=platforms/formula-one.xml --set server.nodes=%d "
-             "--set server.servers=%d --set server.filters=%s",
-             servers + workers, servers, filters);
+             "--set server.servers=%d --set server.%s",
+             servers + workers, servers, setting);
     json_t *result = command_result(line, 60), *run = result ? command_run_of(result, "server") : 0;
     CU_ASSERT_PTR_NOT_NULL_FATAL(run);
     near("predicted", servers, workers, command_number(run, "formula.predicted_iteration_s"),
@@ -53,7 +53,7 @@ static void takes_with(const char *filters, int servers, int workers, double wan
 
 static void takes(int servers, int workers, double wanted)
 {
-    takes_with("none", servers, workers, wanted);
+    takes_with("filters=none", servers, workers, wanted);
 }
 
 /* More servers than workers: all servers' shards meet at a worker's port, which takes in every
@@ -91,12 +91,20 @@ static void one_server_serves_in_turn(void)
 static void filters_shorten_the_push(void)
 {
     double before = 2 * port_s(1) + work_s(2), hundredth = ceil(PARAMETERS / 100);
-    takes_with("float16", 1, 2, before + (2 * PARAMETERS + HEADER) / RATE);
-    takes_with("int8", 1, 2, before + (PARAMETERS + 8 + HEADER) / RATE);
-    takes_with("top-k", 1, 2,
-               before + (8 + 8 * hundredth + HEADER) / RATE);
-    takes_with("top-k,int8", 1, 2,
-               before + (8 + 5 * hundredth + 8 + HEADER) / RATE);
+    takes_with("filters=float16", 1, 2, before + (2 * PARAMETERS + HEADER) / RATE);
+    takes_with("filters=int8", 1, 2, before + (PARAMETERS + 8 + HEADER) / RATE);
+    takes_with("filters=top-k", 1, 2, before + (8 + 8 * hundredth + HEADER) / RATE);
+    takes_with("filters=top-k,int8", 1, 2, before + (8 + 5 * hundredth + 8 + HEADER) / RATE);
+}
+
+/* A server of N hands on its N-th, and those it gets, r times, and as many acknowledgements of
+ * eight bytes come back; steps are free. */
+static void replicas_follow_the_sum(void)
+{
+    takes_with("replication=1", 2, 2,
+               2 * port_s(2) + work_s(2) + (4 * PARAMETERS / 2 + HEADER + 8 + HEADER) / RATE);
+    takes_with("replication=3", 4, 4,
+               2 * port_s(4) + work_s(4) + 3 * (4 * PARAMETERS / 4 + HEADER + 8 + HEADER) / RATE);
 }
 
 int main(int argc, char **argv)
@@ -106,6 +114,7 @@ int main(int argc, char **argv)
         {"as many servers as workers", as_many_servers_as_workers_keep_all_ports_busy},
         {"one server, two workers", one_server_serves_in_turn},
         {"filters shorten the push", filters_shorten_the_push},
+        {"replicas follow the sum", replicas_follow_the_sum},
     };
     return suite_main("server_times", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -176,9 +176,11 @@ static void filters_are_the_same_everywhere(void)
 {
     compare_worlds_by(compare_filtered, "matrix-filters.xml", 2, "nodes=2", " --set nodes=2");
     compare_worlds_by(compare_filtered, "matrix-filters.xml", 6,
-                      "nodes=6 all.servers=3 stale.servers=2 top.servers=2",
+                      "nodes=6 all.servers=3 stale.servers=2 top.servers=2 plain.servers=3 "
+                      "plain.replication=2 half.servers=2 half.replication=1",
                       " --set nodes=6 --set all.servers=3 --set stale.servers=2 "
-                      "--set top.servers=2");
+                      "--set top.servers=2 --set plain.servers=3 --set plain.replication=2 "
+                      "--set half.servers=2 --set half.replication=1");
 }
 
 static void sums_are_the_same_everywhere(void)
