@@ -8,6 +8,20 @@
 
 #define FULL (1 + 1e-12) /* sums of rates that exceed a bandwidth by less are rounding */
 
+enum { WORTH_A_CLOCK = 8 }; /* flows */
+
+/* Of a link that is the only one to limit its flows. */
+struct rg_link_clock {
+    struct rg_timer timer; /* first: the end of the first flow */
+    struct rg_sharing *sharing;
+    struct rg_shared_link *link;
+    struct rg_shared_flow **heap; /* by until, from 1 */
+    size_t count, capacity;
+    double service, date; /* bytes that each flow has had, up to that date */
+    double most;          /* bytes/s that all flows can take elsewhere */
+    struct rg_link_clock *next, *next_idle;
+};
+
 static void *room_for_one(void *array, size_t count, size_t *capacity)
 {
     if (count < *capacity)
@@ -53,8 +67,179 @@ static void set_rate(struct rg_sharing *s, struct rg_shared_flow *f, double rate
     f->over = now + fmax(0, f->remaining) / rate;
 }
 
+/* ---- clocks of links ---- */
+
+/* Of each flow. */
+static double clock_rate(const struct rg_link_clock *c)
+{
+    return c->link->bandwidth / (double)c->count;
+}
+
+double rg_flow_rate(const struct rg_shared_flow *flow)
+{
+    return flow->clock ? clock_rate(flow->clock) : flow->rate;
+}
+
+/* Ranks of one date go on from their own, which may be before the last change. */
+static void advance(struct rg_link_clock *c)
+{
+    double now = fmax(c->date, c->sharing->calendar->now);
+    if (c->count > 0)
+        c->service += (now - c->date) * clock_rate(c);
+    c->date = now;
+}
+
+static void schedule(struct rg_link_clock *c)
+{
+    if (c->count == 0)
+        rg_calendar_unset(&c->timer);
+    else
+        rg_calendar_set(c->sharing->calendar, &c->timer,
+                        c->date + fmax(0, c->heap[1]->until - c->service) / clock_rate(c));
+}
+
+static bool before(const struct rg_shared_flow *f, const struct rg_shared_flow *g)
+{
+    return f->until != g->until ? f->until < g->until : f->order < g->order;
+}
+
+static void push(struct rg_link_clock *c, struct rg_shared_flow *f, double bytes)
+{
+    if (c->count + 2 > c->capacity) {
+        c->capacity = c->capacity ? 2 * c->capacity : 64;
+        c->heap = realloc(c->heap, c->capacity * sizeof(struct rg_shared_flow *));
+        RG_ASSERT(c->heap);
+    }
+    f->clock = c;
+    f->until = c->service + bytes;
+    f->order = c->sharing->served++;
+    size_t i = ++c->count;
+    for (; i > 1 && before(f, c->heap[i / 2]); i /= 2)
+        c->heap[i] = c->heap[i / 2];
+    c->heap[i] = f;
+}
+
+static struct rg_shared_flow *pop(struct rg_link_clock *c)
+{
+    struct rg_shared_flow *first = c->heap[1], *last = c->heap[c->count--];
+    size_t i = 1;
+    for (size_t child; (child = 2 * i) <= c->count; i = child) {
+        child += child < c->count && before(c->heap[child + 1], c->heap[child]);
+        if (!before(c->heap[child], last))
+            break;
+        c->heap[i] = c->heap[child];
+    }
+    c->heap[i] = last;
+    first->clock = NULL;
+    return first;
+}
+
+/* Its flows have rates again, and the link is to be solved for. */
+static void stop_clock(struct rg_link_clock *c)
+{
+    struct rg_sharing *s = c->sharing;
+    advance(c);
+    for (size_t i = 1; i <= c->count; i++) {
+        struct rg_shared_flow *f = c->heap[i];
+        f->clock = NULL;
+        f->remaining = f->until - c->service;
+        f->date = c->date;
+        f->rate = clock_rate(c);
+        f->over = c->date + fmax(0, f->remaining) / f->rate;
+    }
+    rg_calendar_unset(&c->timer);
+    note_change(s, c->link);
+    c->link->clock = NULL;
+    c->count = 0;
+    c->next_idle = s->idle;
+    s->idle = c;
+}
+
+/* The first flow is over, and those that are due at the same date. */
+static void clock_fires(struct rg_timer *timer)
+{
+    struct rg_link_clock *c = (struct rg_link_clock *)timer;
+    struct rg_shared_flow *over = NULL, **last = &over;
+    advance(c);
+    c->service = fmax(c->service, c->heap[1]->until);
+    double due = c->service + RG_SAME_DATE * c->date * clock_rate(c);
+    while (c->count > 0 && c->heap[1]->until <= due) {
+        *last = pop(c);
+        last = &(*last)->next_over;
+    }
+    *last = NULL;
+    if (c->count == 0 || clock_rate(c) > c->most)
+        stop_clock(c);
+    else
+        schedule(c);
+    for (struct rg_shared_flow *next; over; over = next) {
+        next = over->next_over;
+        over->timer.fire(&over->timer);
+    }
+}
+
+/* All flows of the link, which are what was solved for last, have the same rate and no other limit:
+ * a clock takes them over. */
+static void start_clock(struct rg_sharing *s, struct rg_shared_link *link)
+{
+    struct rg_link_clock *c = s->idle;
+    if (c) {
+        s->idle = c->next_idle;
+    } else {
+        c = calloc(1, sizeof *c);
+        RG_ASSERT(c);
+        c->next = s->clocks;
+        s->clocks = c;
+    }
+    c->timer = (struct rg_timer){.fire = clock_fires};
+    c->sharing = s;
+    c->link = link;
+    c->service = 0;
+    c->date = s->calendar->now;
+    c->most = INFINITY;
+    for (size_t i = 0; i < s->flows.count; i++) {
+        struct rg_shared_flow *f = s->flows.flow[i];
+        rg_calendar_unset(&f->timer);
+        push(c, f, f->rate * (f->over - c->date));
+        c->most = fmin(c->most, f->most);
+    }
+    link->clock = c;
+    schedule(c);
+}
+
+/* ---- what flows ask of their links ---- */
+
+/* The one link that serves this flow by its clock, now that it has begun; NULL: there is none. */
+static struct rg_link_clock *clock_for(const struct rg_shared_flow *f)
+{
+    struct rg_link_clock *clock = NULL;
+    for (int i = 0; i < f->count; i++) {
+        const struct rg_shared_link *link = f->ends[i].link;
+        if (!link->clock && !could_be_full(link))
+            continue;
+        if (clock || !link->clock)
+            return NULL;
+        clock = link->clock;
+    }
+    if (!clock || clock->link->bandwidth / (double)(clock->count + 1) > fmin(clock->most, f->most))
+        return NULL;
+    return clock;
+}
+
+/* Its rate and that of others is to be solved for. */
+static void note_changes(struct rg_sharing *s, const struct rg_shared_flow *f)
+{
+    for (int i = 0; i < f->count; i++) {
+        struct rg_shared_link *link = f->ends[i].link;
+        if (link->clock)
+            stop_clock(link->clock);
+        if (could_be_full(link))
+            note_change(s, link);
+    }
+}
+
 /* The flow asks its links for what it could have; true: none of them could be full. */
-static bool ask(struct rg_sharing *s, struct rg_shared_flow *f)
+static bool ask(struct rg_shared_flow *f)
 {
     bool alone = true;
     f->most = INFINITY;
@@ -63,10 +248,7 @@ static bool ask(struct rg_sharing *s, struct rg_shared_flow *f)
     for (int i = 0; i < f->count; i++) {
         struct rg_shared_link *link = f->ends[i].link;
         link->wanted += f->most;
-        if (could_be_full(link)) {
-            alone = false;
-            note_change(s, link);
-        }
+        alone = alone && !could_be_full(link) && !link->clock;
     }
     return alone;
 }
@@ -75,7 +257,7 @@ static void ask_no_more(struct rg_sharing *s, struct rg_shared_flow *f)
 {
     for (int i = 0; i < f->count; i++) {
         struct rg_shared_link *link = f->ends[i].link;
-        if (could_be_full(link))
+        if (could_be_full(link) && !link->clock)
             note_change(s, link);
         link->wanted -= f->most;
     }
@@ -97,9 +279,17 @@ void rg_flow_begin(struct rg_sharing *s, struct rg_shared_flow *f, double bytes)
         link->flows = end;
         link->count++;
     }
-    if (ask(s, f)) {
+    struct rg_link_clock *clock;
+    if (ask(f)) {
         set_rate(s, f, f->most);
         rg_calendar_set(s->calendar, &f->timer, f->over);
+    } else if ((clock = clock_for(f)) != NULL) {
+        advance(clock);
+        push(clock, f, bytes);
+        clock->most = fmin(clock->most, f->most);
+        schedule(clock);
+    } else {
+        note_changes(s, f);
     }
 }
 
@@ -129,12 +319,15 @@ void rg_link_change(struct rg_sharing *s, struct rg_shared_link *link, double ba
 {
     struct rg_flow_end *end;
     for (end = link->flows; end; end = end->next)
+        if (end->flow->clock)
+            stop_clock(end->flow->clock);
+    for (end = link->flows; end; end = end->next)
         if (is_first_end(end))
             ask_no_more(s, end->flow);
     link->bandwidth = bandwidth;
     for (end = link->flows; end; end = end->next)
-        if (is_first_end(end))
-            ask(s, end->flow);
+        if (is_first_end(end) && !ask(end->flow))
+            note_changes(s, end->flow);
     note_change(s, link);
 }
 
@@ -263,19 +456,46 @@ static void set_timers(struct rg_sharing *s)
     }
 }
 
+/* Are the flows that have been solved for many, and have the same rate? Of the only link that could
+ * limit them, which none takes twice. */
+static bool deserve_clock(const struct rg_sharing *s, const struct rg_shared_link *link)
+{
+    size_t count = s->flows.count;
+    bool same = count >= WORTH_A_CLOCK && (size_t)link->count == count;
+    for (size_t i = 1; i < count && same; i++)
+        same = s->flows.flow[i]->rate == s->flows.flow[0]->rate;
+    return same;
+}
+
+static void solve_component(struct rg_sharing *s, struct rg_shared_flow *first)
+{
+    find_component(s, first);
+    struct rg_shared_link *link = s->component.count == 1 ? s->component.link[0] : NULL;
+    fill(s);
+    set_timers(s);
+    if (link && deserve_clock(s, link))
+        start_clock(s, link);
+}
+
+/* A link that could be full now limits flows which another's clock has served until now. */
+static void stop_clocks(struct rg_sharing *s)
+{
+    for (size_t i = 0; i < s->changed.count; i++)
+        for (struct rg_flow_end *end = s->changed.link[i]->flows; end; end = end->next)
+            if (end->flow->clock)
+                stop_clock(end->flow->clock);
+}
+
 void rg_sharing_solve(struct rg_sharing *s)
 {
     uint64_t before = s->mark;
+    stop_clocks(s);
     for (size_t i = 0; i < s->changed.count; i++) {
         struct rg_shared_link *link = s->changed.link[i];
         link->changed = false;
-        for (struct rg_flow_end *end = link->flows; end; end = end->next) {
-            if (end->flow->mark > before)
-                continue;
-            find_component(s, end->flow);
-            fill(s);
-            set_timers(s);
-        }
+        for (struct rg_flow_end *end = link->flows; end; end = end->next)
+            if (end->flow->mark <= before)
+                solve_component(s, end->flow);
     }
     s->changed.count = 0;
 }
@@ -285,4 +505,9 @@ void rg_sharing_free(struct rg_sharing *s)
     free(s->changed.link);
     free(s->component.link);
     free(s->flows.flow);
+    for (struct rg_link_clock *c = s->clocks, *next; c; c = next) {
+        next = c->next;
+        free(c->heap);
+        free(c);
+    }
 }

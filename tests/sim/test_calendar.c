@@ -318,7 +318,7 @@ static void check_rates(const struct rg_shared_link *links, int link_count,
     for (int i = 0; i < link_count; i++) {
         double sum = 0;
         for (struct rg_flow_end *end = links[i].flows; end; end = end->next)
-            sum += end->flow->rate;
+            sum += rg_flow_rate(end->flow);
         CU_ASSERT(links[i].each || sum <= links[i].bandwidth * (1 + 1e-9));
     }
     for (int i = 0; i < flow_count; i++) {
@@ -328,12 +328,12 @@ static void check_rates(const struct rg_shared_link *links, int link_count,
             const struct rg_shared_link *link = f->ends[k].link;
             double sum = 0, fastest = 0;
             for (struct rg_flow_end *end = link->flows; end; end = end->next) {
-                sum += end->flow->rate;
-                fastest = fmax(fastest, end->flow->rate);
+                sum += rg_flow_rate(end->flow);
+                fastest = fmax(fastest, rg_flow_rate(end->flow));
             }
-            held = link->each
-                       ? f->rate >= link->bandwidth * (1 - 1e-9)
-                       : sum >= link->bandwidth * (1 - 1e-9) && f->rate >= fastest * (1 - 1e-9);
+            held = link->each ? rg_flow_rate(f) >= link->bandwidth * (1 - 1e-9)
+                              : sum >= link->bandwidth * (1 - 1e-9) &&
+                                    rg_flow_rate(f) >= fastest * (1 - 1e-9);
         }
         CU_ASSERT(held);
     }
@@ -377,6 +377,100 @@ static void test_random_networks(void)
     }
 }
 
+/* A port of 10 bytes/s with 40 clients that take 2 each at most; one begins every so often. What
+ * they have had is added up from one begin or end to the next, all having min(2, 10 / n). */
+enum { CLIENTS = 40 };
+
+static void added_up(const double *begin, const double *bytes, double *over)
+{
+    double left[CLIENTS], now = 0;
+    int begun = 0, ended = 0;
+    for (int i = 0; i < CLIENTS; i++)
+        over[i] = -1;
+    while (ended < CLIENTS) {
+        double rate = fmin(2, 10.0 / (begun - ended)), next = INFINITY;
+        for (int i = 0; i < begun; i++)
+            next = over[i] < 0 ? fmin(next, now + left[i] / rate) : next;
+        next = begun < CLIENTS ? fmin(next, begin[begun]) : next;
+        for (int i = 0; i < begun; i++) {
+            if (over[i] >= 0)
+                continue;
+            left[i] -= rate * (next - now);
+            if (left[i] < 1e-9) {
+                over[i] = next;
+                ended++;
+            }
+        }
+        now = next;
+        for (; begun < CLIENTS && begin[begun] <= now; begun++)
+            left[begun] = bytes[begun];
+    }
+}
+
+static void test_star(void)
+{
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct rg_shared_link port = {.bandwidth = 10}, own[CLIENTS] = {{0}};
+        double begin_s[CLIENTS], bytes[CLIENTS], over[CLIENTS], date = 0;
+        struct flow f[CLIENTS];
+        uint64_t r = seed;
+        begin_sharing();
+        for (int i = 0; i < CLIENTS; i++) {
+            own[i].bandwidth = 2;
+            date += (r = rg_mix64(r)) % 4 ? 0.5 * (double)(r % 7) / 7 : 0;
+            begin_s[i] = date;
+            bytes[i] = seed % 2 ? 5 : 1 + (double)(r >> 40 & 15);
+            flow_until(date);
+            begin_flow(&f[i], bytes[i], i % 2 ? &own[i] : &port, i % 2 ? &port : &own[i], NULL);
+        }
+        flow_until(1e4);
+        added_up(begin_s, bytes, over);
+        for (int i = 0; i < CLIENTS; i++)
+            CU_ASSERT_DOUBLE_EQUAL(f[i].over_s, over[i], 1e-9 * over[i]);
+        CU_ASSERT_EQUAL(port.wanted, 0);
+    }
+}
+
+/* Twenty of 10 bytes, half of a byte a second each; at 10, with 5 left, one's link falls to a
+ * tenth: it has 0.1 until it rises again at 15, the others 9.9 / 19. Then the others have `left`,
+ * it has 4.5. Half of a byte a second until 16, then 10 / 21, since one of a byte begins, which
+ * ends 2.1 s later. At 17 another of a byte begins, on that link alone, which it has the rest of.
+ */
+static void test_star_with_a_slow_client(void)
+{
+    struct rg_shared_link port = {.bandwidth = 10}, own[21] = {{0}};
+    struct flow f[22];
+    double left = 5 - 5 * 9.9 / 19;
+    begin_sharing();
+    for (int i = 0; i < 21; i++)
+        own[i].bandwidth = 2;
+    for (int i = 0; i < 20; i++)
+        begin_flow(&f[i], 10, &own[i], &port, NULL);
+    flow_until(10);
+    rg_link_change(&sharing, &own[3], 0.1);
+    flow_until(12);
+    CU_ASSERT_DOUBLE_EQUAL(rg_flow_rate(&f[3].flow), 0.1, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(rg_flow_rate(&f[4].flow), 9.9 / 19, 1e-12);
+    flow_until(15);
+    rg_link_change(&sharing, &own[3], 2);
+    flow_until(16);
+    begin_flow(&f[20], 1, &own[20], &port, NULL);
+    flow_until(17);
+    begin_flow(&f[21], 1, &own[3], NULL, NULL);
+    flow_until(17.5);
+    CU_ASSERT_DOUBLE_EQUAL(rg_flow_rate(&f[3].flow), 10.0 / 21, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(rg_flow_rate(&f[21].flow), 2 - 10.0 / 21, 1e-12);
+    flow_until(100);
+    double date = 18.1 + (left - 1.5) / 0.5;
+    for (int i = 0; i < 20; i++)
+        if (i != 3)
+            CU_ASSERT_DOUBLE_EQUAL(f[i].over_s, date, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(f[3].over_s, date + (4.5 - left) / 2, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(f[20].over_s, 18.1, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(f[21].over_s, 17 + 1 / (2 - 10.0 / 21), 1e-9);
+    CU_ASSERT_EQUAL(port.wanted, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -389,7 +483,9 @@ int main(int argc, char **argv)
         {"a trunk that is full at times", test_trunk},
         {"links of which all may have all", test_all_may_have_it},
         {"links that change", test_changes},
-        {"random networks", test_random_networks}};
+        {"random networks", test_random_networks},
+        {"a star", test_star},
+        {"a star with a slow client", test_star_with_a_slow_client}};
     int status = suite_main("calendar", tests, RG_COUNT(tests), argc, argv);
     rg_calendar_free(&calendar);
     rg_sharing_free(&sharing);
