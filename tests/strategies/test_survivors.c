@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LEAST = 2, MOST = 5, FILES = 4, JOBS_MOST = 40, SECONDS_A_SEED = 60 };
+enum { LEAST = 2, MOST = 5, FILES = 5, JOBS_MOST = 60, SECONDS_A_SEED = 60 };
 
 static struct rg_study studies[FILES][MOST + 1]; /* by number of nodes */
 
@@ -28,7 +28,8 @@ try {
 static bool open_studies(void)
 {
     static const char *const files[FILES] = {"matrix.xml", "matrix-servers.xml",
-                                             "matrix-interleaved.xml", "matrix-stale.xml"};
+                                             "matrix-interleaved.xml", "matrix-stale.xml",
+                                             "matrix-filters.xml"};
     for (int f = 0; f < FILES; f++)
         for (int nodes = LEAST; nodes <= MOST; nodes++) {
             char sets[80];
@@ -37,6 +38,9 @@ static bool open_studies(void)
                 snprintf(sets, sizeof sets, "nodes=%d epochs=2 replicas.replicas=%d", nodes, nodes);
             if (f == 2) /* of no other numbers of nodes */
                 snprintf(sets, sizeof sets, "nodes=%d epochs=2", RG_MIN(nodes, 4));
+            if (f == 4 && nodes > 2)
+                snprintf(sets, sizeof sets, "nodes=%d epochs=2 plain.servers=2 plain.replication=1",
+                         nodes);
             if (!harness_open(&studies[f][nodes], files[f], sets))
                 return false;
         }
