@@ -42,8 +42,8 @@ void rg_filters_resolve(struct rg_filters *filters);
 size_t rg_filters_numbers(const struct rg_filters *filters, size_t count);
 uint64_t rg_filters_bytes(const struct rg_filters *filters, size_t count);
 
-/* Whoever says something about a range of a vector. Bytes: of the places and values below, which
- * several may share, unless there are keys. */
+/* Whoever says something about a range of a vector. Several may share their values, and without
+ * keys their places, too. */
 struct rg_filter_out {
     const struct rg_filters *filters;
     size_t first, count; /* the range */
