@@ -52,9 +52,10 @@ static int node_program(struct rg_world *w, void *arg)
 {
     struct simulation *s = arg;
     struct ringsim *r = s->ringsim;
-    struct rg_node_options options = {.stop_accuracy = r->study.scenario.stop_accuracy,
+    struct rg_node_options options = {.stop = r->study.scenario.stop,
                                       .initial = r->initial,
                                       .save = r->options.save,
+                                      .save_best = r->options.save_best,
                                       .trace = r->options.trace != NULL,
                                       .part = r->options.part,
                                       .host = r->study.platform.names[w->rank],
@@ -252,9 +253,9 @@ static void add_part(struct ringsim *r, char *arg, struct argp_state *state)
 static void check_options(const struct ringsim *r, struct argp_state *state)
 {
     const struct rg_options *o = &r->options;
-    if (o->merging && (o->set_count || o->label_count || o->trace || o->save || o->load ||
-                       o->check || o->data || o->timeout_s > 0 || r->resume || r->shards ||
-                       r->full || r->jobs || r->engine || r->per_node))
+    if (o->merging && (o->set_count || o->label_count || o->trace || o->save || o->save_best ||
+                       o->load || o->check || o->data || o->timeout_s > 0 || r->resume ||
+                       r->shards || r->full || r->jobs || r->engine || r->per_node))
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--merge joins what has run: only parts, --json and --quiet are allowed");
     if (o->merging && (r->part_count == 0 || !o->json))
@@ -262,7 +263,7 @@ static void check_options(const struct ringsim *r, struct argp_state *state)
                      "--merge: PART.json... and --json FILE are wanted (see --help)");
     if (r->resume && (!o->json || strcmp(o->json, "-") == 0))
         argp_failure(state, RG_EXIT_USAGE, 0, "--resume: --json FILE is wanted to go on from");
-    if (r->resume && (o->trace || o->save || o->load))
+    if (r->resume && (o->trace || o->save || o->save_best || o->load))
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--resume: finished runs have no timeline and no parameters: --trace, --save "
                      "and --load are not allowed with it");

@@ -24,6 +24,7 @@ enum {
     KEY_TRACE_NODES,
     KEY_TRACE_WINDOW,
     KEY_SAVE,
+    KEY_SAVE_BEST,
     KEY_LOAD,
     KEY_REPLAY,
     KEY_TIMEOUT,
@@ -54,6 +55,8 @@ static const struct argp_option option_table[] = {
      "Validate the scenario and its files, print what would run and its closed forms, run nothing",
      0},
     {"save", KEY_SAVE, "FILE", 0, "Write the trained parameters of one strategy (safetensors)", 0},
+    {"save-best", KEY_SAVE_BEST, "FILE", 0,
+     "Write the parameters that had the least loss on the test set, too", 0},
     {"load", KEY_LOAD, "FILE", 0, "Start from the parameters in FILE (safetensors)", 0},
     {"replay", KEY_REPLAY, "RESULT", 0,
      "Nodes out of step serve in the order in which those of this run of ringnode did (its "
@@ -164,6 +167,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_SAVE:
         set_once(state, "save", &options->save, argument);
+        break;
+    case KEY_SAVE_BEST:
+        set_once(state, "save-best", &options->save_best, argument);
         break;
     case KEY_LOAD:
         set_once(state, "load", &options->load, argument);

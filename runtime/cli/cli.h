@@ -24,7 +24,7 @@ struct rg_options {
     char *scenario;
     char **sets, **labels;
     int set_count, label_count;
-    char *json, *trace, *save, *load, *replay;
+    char *json, *trace, *save, *save_best, *load, *replay;
     struct rg_trace_part part;  /* of the run, for --trace */
     char *data;                 /* folder to look for data files in, or NULL */
     double timeout_s;           /* 0: none */

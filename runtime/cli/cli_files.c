@@ -101,8 +101,10 @@ static int check_output(const struct named_path *output, const struct rg_options
 static int check_outputs(const struct rg_options *options, const struct rg_study *study,
                          struct rg_error *e)
 {
-    const struct named_path outputs[] = {
-        {"--json", options->json}, {"--trace", options->trace}, {"--save", options->save}};
+    const struct named_path outputs[] = {{"--json", options->json},
+                                         {"--trace", options->trace},
+                                         {"--save", options->save},
+                                         {"--save-best", options->save_best}};
     for (size_t i = 0; i < RG_COUNT(outputs); i++)
         for (size_t k = i + 1; k < RG_COUNT(outputs); k++)
             if (outputs[i].path && outputs[k].path &&
@@ -120,7 +122,10 @@ static int check_outputs(const struct rg_options *options, const struct rg_study
 static int check_parameters(const struct rg_options *options, int runs, bool numerics,
                             struct rg_error *e)
 {
-    const char *option = options->save ? "--save" : options->load ? "--load" : NULL;
+    const char *option = options->save        ? "--save"
+                         : options->save_best ? "--save-best"
+                         : options->load      ? "--load"
+                                              : NULL;
     if (!option)
         return 0;
     if (runs != 1)

@@ -263,6 +263,19 @@ static void check_job(const struct rg_job *job, FILE *stream)
     print_capacity(job, stream);
 }
 
+static void show_stop(const struct rg_stop *stop, FILE *stream)
+{
+    char text[RG_HUMAN];
+    if (isfinite(stop->accuracy))
+        fprintf(stream, "  stop        at an accuracy of %s\n",
+                rg_human_percent(stop->accuracy, text));
+    if (isfinite(stop->loss))
+        fprintf(stream, "  stop        at a loss of %s\n", rg_human_number(stop->loss, text));
+    if (stop->patience > 0)
+        fprintf(stream, "  stop        after %d epoch%s in a row without less loss\n",
+                stop->patience, stop->patience == 1 ? "" : "s");
+}
+
 static const char *targets_of(const struct rg_dataset *data, char *text, size_t size)
 {
     int count = data->target_count;
@@ -312,9 +325,7 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
     if (study->data.train % t->batch > 0 && study->data.train > t->batch)
         fprintf(stream, "  left out    %d of %d samples in each epoch: they make no whole batch\n",
                 study->data.train % t->batch, study->data.train);
-    if (isfinite(s->stop_accuracy))
-        fprintf(stream, "  stop        at an accuracy of %s\n",
-                rg_human_percent(s->stop_accuracy, a));
+    show_stop(&s->stop, stream);
     if (rg_scenario_has_faults(s))
         fprintf(
             stream,

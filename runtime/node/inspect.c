@@ -128,8 +128,9 @@ int rg_inspection_visit(void *inspection, size_t offset, const float *values, si
     in->finite = in->finite && all_finite(values, count);
     if (in->digest)
         rg_digest_add(in->digest, values, count * sizeof *values);
-    if (in->checkpoint)
-        rg_checkpoint_add(in->checkpoint, values, count);
+    for (int i = 0; i < 2; i++)
+        if (in->checkpoints[i])
+            rg_checkpoint_add(in->checkpoints[i], values, count);
     if (!in->evaluate)
         return 0;
     pass_bare_layers(in);

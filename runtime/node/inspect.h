@@ -12,7 +12,7 @@ struct rg_inspection {
     const struct rg_job *job;
     bool evaluate; /* the test set's loss and accuracy */
     struct rg_digest *digest;
-    struct rg_checkpoint_writer *checkpoint;
+    struct rg_checkpoint_writer *checkpoints[2]; /* NULL: none */
     int *confusion; /* NULL, or the caller's, [classes x classes], zeros: result, [true][predicted]
                      */
     float *layer;   /* parameters of the layer under way */

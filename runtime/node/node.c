@@ -86,20 +86,56 @@ static int *new_confusion(const struct node *n, bool last)
     return kept ? calloc(classes * classes, sizeof(int)) : NULL;
 }
 
-/* What has diverged is not saved: a file that is there may be the last good one. A file that cannot
- * be written is no reason to throw a result away. */
+/* A file of parameters on its way. */
+struct keep {
+    struct rg_checkpoint_writer writer;
+    bool open;
+};
+
+/* A file that cannot be written is no reason to throw a result away. */
+static void note_unsaved(struct node *n, const struct rg_error *e)
+{
+    if (e->code)
+        rg_copy_text(n->run->unsaved, sizeof n->run->unsaved, e->text);
+}
+
+static struct rg_checkpoint_writer *begin_keep(struct node *n, struct keep *keep, const char *path)
+{
+    struct rg_error e = {0};
+    keep->open =
+        path && rg_checkpoint_begin(&keep->writer, path, n->job->network, n->job->data, &e) == 0;
+    note_unsaved(n, &e);
+    return keep->open ? &keep->writer : NULL;
+}
+
+static void end_keep(struct node *n, struct keep *keep, bool wanted)
+{
+    struct rg_error e = {0};
+    if (keep->open && wanted)
+        rg_checkpoint_end(&keep->writer, &e);
+    else if (keep->open)
+        rg_checkpoint_abandon(&keep->writer);
+    note_unsaved(n, &e);
+}
+
+/* Is that the least loss so far? */
+static bool is_best(const struct node *n, double loss)
+{
+    return n->tested && n->verdict != DIVERGED && isfinite(loss) && !(loss >= n->run->best.loss);
+}
+
+/* What has diverged is not saved: a file that is there may be the last good one. */
 int rg_node_look(struct node *n, bool last)
 {
-    struct rg_checkpoint_writer writer;
+    struct keep end = {.open = false}, best = {.open = false};
     struct rg_inspection inspection = {0};
-    struct rg_error e = {0};
     bool root = n->run != NULL, evaluate = n->w->rank == 0; /* who has the test samples */
-    bool save = root && last && n->options->save && n->verdict != DIVERGED;
     int result = root ? rg_inspection_open(&inspection, n->job, evaluate) : 0;
-    save = save && result == 0 &&
-           rg_checkpoint_begin(&writer, n->options->save, n->job->network, n->job->data, &e) == 0;
     if (result == 0 && root) {
-        inspection.checkpoint = save ? &writer : NULL;
+        const struct rg_node_options *o = n->options;
+        bool save = last && n->verdict != DIVERGED;
+        inspection.checkpoints[0] = begin_keep(n, &end, save ? o->save : NULL);
+        inspection.checkpoints[1] = begin_keep(n, &best, inspection.evaluate ? o->save_best : NULL);
         inspection.digest = last ? rg_digest_new() : NULL;
         inspection.confusion = new_confusion(n, last && evaluate);
     }
@@ -109,21 +145,52 @@ int rg_node_look(struct node *n, bool last)
         rg_digest_end(inspection.digest, n->run->weights_sha256);
     if (root && result == 0)
         result = judge(n, &inspection);
-    if (save && result == 0 && n->verdict != DIVERGED)
-        rg_checkpoint_end(&writer, &e);
-    else if (save)
-        rg_checkpoint_abandon(&writer);
-    if (e.code)
-        rg_copy_text(n->run->unsaved, sizeof n->run->unsaved, e.text);
     if (root && result == 0) {
         n->tested = inspection.evaluate;
         note_quality(n, &inspection);
+    }
+    if (root) {
+        end_keep(n, &end, result == 0 && n->verdict != DIVERGED);
+        end_keep(n, &best, result == 0 && is_best(n, inspection.loss));
     }
     if (inspection.confusion && result == 0 && n->verdict != DIVERGED)
         result = note_classes(n, inspection.confusion);
     free(inspection.confusion);
     rg_inspection_close(&inspection);
     return result;
+}
+
+static void note_goal(struct node *n, struct rg_run_goal *goal, bool reached)
+{
+    if (n->verdict == DIVERGED || !goal->wanted || goal->iterations >= 0 || !reached)
+        return;
+    n->verdict = ENOUGH;
+    goal->iterations = n->done;
+    goal->time_s = n->time_s;
+    goal->energy_J = n->joules.total;
+}
+
+/* The least loss so far, and whether there is patience left. */
+static int note_best(struct node *n)
+{
+    struct rg_run *run = n->run;
+    int patience = n->options->stop.patience;
+    char text[120];
+    n->in_vain++;
+    if (is_best(n, run->final.loss)) {
+        n->in_vain = 0;
+        run->best = (struct rg_run_best){.known = patience > 0 || n->options->save_best,
+                                         .iteration = n->done,
+                                         .loss = run->final.loss,
+                                         .accuracy = run->final.accuracy};
+    }
+    if (patience == 0 || n->in_vain < patience || n->verdict != GO_ON)
+        return 0;
+    n->verdict = ENOUGH;
+    snprintf(text, sizeof text,
+             "stopped: no less loss than after iteration %" PRId64 " in %d epochs",
+             run->best.iteration, n->in_vain);
+    return rg_run_note(run, text);
 }
 
 static int note_point(struct node *n)
@@ -141,14 +208,10 @@ static int note_point(struct node *n)
                                                        .energy_J = n->joules.total,
                                                        .loss = run->final.loss,
                                                        .accuracy = run->final.accuracy};
-    if (n->verdict == GO_ON && run->to_accuracy.wanted && run->to_accuracy.iterations < 0 &&
-        run->final.accuracy >= run->to_accuracy.target) {
-        n->verdict = REACHED;
-        run->to_accuracy.iterations = n->done;
-        run->to_accuracy.time_s = n->time_s;
-        run->to_accuracy.energy_J = n->joules.total;
-    }
-    return 0;
+    int result = note_best(n);
+    note_goal(n, &run->to_accuracy, run->final.accuracy >= run->to_accuracy.target);
+    note_goal(n, &run->to_loss, run->final.loss <= run->to_loss.target);
+    return result;
 }
 
 /* Between epochs, off the clock. `last`: no more training follows. */
@@ -433,8 +496,10 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
     if (run) {
         rg_run_init(run);
         rg_job_describe(job, run);
-        run->to_accuracy.wanted = !isnan(options->stop_accuracy);
-        run->to_accuracy.target = options->stop_accuracy;
+        run->to_accuracy.wanted = !isnan(options->stop.accuracy);
+        run->to_accuracy.target = options->stop.accuracy;
+        run->to_loss.wanted = !isnan(options->stop.loss);
+        run->to_loss.target = options->stop.loss;
     }
     if (run && options->progress) {
         w->on_iteration = on_iteration;

@@ -20,9 +20,10 @@ struct rg_kept {
 void rg_kept_free(struct rg_kept *kept);
 
 struct rg_node_options {
-    double stop_accuracy;      /* NAN: train to the end */
+    struct rg_stop stop;
     const float *initial;      /* parameters to start from, or NULL */
     const char *save;          /* rank 0: write the trained parameters here, or NULL */
+    const char *save_best;     /* rank 0: and those of the evaluation with the least loss */
     bool trace;                /* gather timelines; rank 0's word counts */
     struct rg_trace_part part; /* of them */
     const char *host;          /* this node's name in the result */

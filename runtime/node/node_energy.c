@@ -248,6 +248,13 @@ static void find_missing(struct rg_run *run, int rank)
     snprintf(run->meter.error, sizeof run->meter.error, "rank %d has no meter", rank);
 }
 
+static void settle_goal(const struct node *n, struct rg_run_goal *goal)
+{
+    for (int k = 0; k < n->pause_count && goal->iterations >= 0; k++)
+        if (n->pauses[k].done == goal->iterations)
+            goal->energy_J = n->pauses[k].total_J;
+}
+
 void rg_node_describe_meters(struct node *n)
 {
     struct rg_run *run = n->run;
@@ -260,7 +267,6 @@ void rg_node_describe_meters(struct node *n)
         for (int k = 0; k < n->pause_count; k++)
             if (n->pauses[k].done == run->training[i].iteration)
                 run->training[i].energy_J = n->pauses[k].total_J;
-    for (int k = 0; k < n->pause_count && run->to_accuracy.iterations >= 0; k++)
-        if (n->pauses[k].done == run->to_accuracy.iterations)
-            run->to_accuracy.energy_J = n->pauses[k].total_J;
+    settle_goal(n, &run->to_accuracy);
+    settle_goal(n, &run->to_loss);
 }

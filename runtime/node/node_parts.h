@@ -23,7 +23,7 @@ enum {
 };
 
 /* What rank 0 makes of an evaluation. */
-enum verdict { GO_ON, REACHED /* the wanted accuracy */, DIVERGED };
+enum verdict { GO_ON, ENOUGH /* as <stop> has it */, DIVERGED };
 
 /* Whose joules a node's meter tells; see struct rg_meter_facts. */
 struct metered {
@@ -49,6 +49,7 @@ struct node {
     bool *on_medium;             /* [job->nodes] who is on it; NULL: there is none */
     enum verdict verdict;        /* so far; known to all ranks where it ends the training */
     bool tested;                 /* rank 0: the last look had test samples */
+    int in_vain;                 /* rank 0: looks since the one with the least loss */
     double start_loss;           /* rank 0: see rg_inspect_start; NAN until it is wanted */
     struct pause *pauses;        /* where energy is settled after the run */
     int pause_count;
@@ -81,7 +82,7 @@ _Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg
 /* ---- node.c ---- */
 
 /* Rank 0, and those it needs: visit the parameters for accuracy and, at the last, digest and
- * --save. */
+ * --save; at each that has less loss than all before, --save-best. */
 int rg_node_look(struct node *n, bool last);
 
 /* ---- node_energy.c ---- */

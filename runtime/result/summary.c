@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABEL = 24, SHORT_LABEL = 16, POINT = 48, CELL = 64, MOST_COLUMNS = 14, MOST_BOTH = 40 };
+enum { LABEL = 24, SHORT_LABEL = 16, POINT = 48, CELL = 64, MOST_COLUMNS = 16, MOST_BOTH = 40 };
 
 /* What stands below the row of a run that did not finish; NULL: nothing. malloc'ed. */
 static char *note_of(const struct rg_run *run)
@@ -67,7 +67,8 @@ enum {
     JOULES = 128,   /* and joules, where no second table has them */
     SENT = 256,
     NUMBERS = 512, /* targets are numbers */
-    TOKENS = 1024  /* there is a label a token */
+    TOKENS = 1024, /* there is a label a token */
+    LOSS_GOAL = 2048
 };
 
 struct column {
@@ -90,6 +91,7 @@ static const struct column run_columns[] = {
     {"R2", NUMBERS, "final.numbers.r2", rg_human_ratio, false},
     {"bits", TOKENS, "final.tokens.bits", rg_human_ratio, false},
     {"to goal", GOAL, "to_accuracy.time_s", rg_human_seconds, false},
+    {"to loss", LOSS_GOAL, "to_loss.time_s", rg_human_seconds, false},
     {"J to goal", JOULES, "to_accuracy.energy_J", rg_human_joules, false},
     {"energy", ENERGY, "energy_J.total", rg_human_joules, false},
     {"sent", SENT, "traffic.payload_bytes", rg_human_bytes, true},
@@ -113,6 +115,7 @@ static const struct column energy_columns[] = {
     {"switch", ALWAYS, "energy_J.switch", rg_human_joules, false},
     {"a sample", ALWAYS, "sample_J", rg_human_joules, false},
     {"to goal", GOAL, "to_accuracy.energy_J", rg_human_joules, false},
+    {"to loss", LOSS_GOAL, "to_loss.energy_J", rg_human_joules, false},
     {0},
 };
 
@@ -131,6 +134,7 @@ static unsigned shape_of(const struct rg_result *result)
         shape |= run->final.tokens.known ? TOKENS : 0;
         shape |= isfinite(run->energy_J.total) ? ENERGY : 0;
         shape |= run->to_accuracy.wanted ? GOAL : 0;
+        shape |= run->to_loss.wanted ? LOSS_GOAL : 0;
     }
     const unsigned wide = POINTS | ACCURACY | ENERGY;
     if (shape & SINGLE)
@@ -303,13 +307,19 @@ static void tell_filtered(const struct rg_result *result, FILE *stream)
 
 static void tell_goal(const struct rg_result *result, FILE *stream)
 {
-    for (int i = 0; i < result->run_count; i++)
-        if (result->runs[i].to_accuracy.wanted) {
-            char text[RG_HUMAN];
-            fprintf(stream, "goal: an accuracy of %s, -: not reached\n",
-                    rg_human_percent(result->runs[i].to_accuracy.target, text));
-            return;
-        }
+    const struct rg_run_goal *accuracy = NULL, *loss = NULL;
+    char text[RG_HUMAN];
+    for (int i = result->run_count - 1; i >= 0; i--) {
+        const struct rg_run *run = &result->runs[i];
+        accuracy = run->to_accuracy.wanted ? &run->to_accuracy : accuracy;
+        loss = run->to_loss.wanted ? &run->to_loss : loss;
+    }
+    if (accuracy)
+        fprintf(stream, "goal: an accuracy of %s, -: not reached\n",
+                rg_human_percent(accuracy->target, text));
+    if (loss)
+        fprintf(stream, "goal: a loss of %s, -: not reached\n",
+                rg_human_number(loss->target, text));
 }
 
 void rg_result_failures(const struct rg_result *result, const char *program, FILE *stream)

@@ -129,7 +129,7 @@ const struct rg_element_info rg_element_infos[] = {
     {"data", "scenario", ONE, .read = read_data, .others = RG_OTHERS_DATA},
     {"training", "scenario", ONE},
     {"strategy", "scenario", ONE_OR_MORE, .read = read_strategy, .others = RG_OTHERS_STRATEGY},
-    {"stop", "scenario", AT_MOST_ONE},
+    {"stop", "scenario", AT_MOST_ONE, .some = true},
     {"clock", "scenario", ANY, .read = read_clock},
     {"sweep", "scenario", ANY, .read = rg_sweep_read},
     {"faults", "scenario", AT_MOST_ONE, .read = rg_scenario_read_faults},

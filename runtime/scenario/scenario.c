@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,24 @@ static void add_word(char *words, size_t size, const char *word)
 static int read_children(const struct rg_xml *xml, const struct rg_xml_element *parent,
                          struct rg_scenario *s, struct rg_error *e);
 
+/* <stop/> says nothing. */
+static int fail_none(const struct rg_xml *xml, const struct rg_xml_element *element,
+                     struct rg_error *e)
+{
+    char words[RG_TYPE_WORDS] = "";
+    for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++)
+        if (rg_setting_belongs(info, element->name)) {
+            size_t used = strlen(words);
+            snprintf(words + used, sizeof words - used, "%s\"%s\"", used ? " or " : "", info->name);
+        }
+    return rg_xml_fail(xml, element->line, e, "<%s> needs the attribute %s", element->name, words);
+}
+
+bool rg_stop_given(const struct rg_stop *stop)
+{
+    return !isnan(stop->accuracy) || !isnan(stop->loss) || stop->patience > 0;
+}
+
 static int read_element(const struct rg_xml *xml, const struct rg_xml_element *element,
                         const struct rg_element_info *info, struct rg_scenario *s,
                         struct rg_error *e)
@@ -29,6 +48,8 @@ static int read_element(const struct rg_xml *xml, const struct rg_xml_element *e
     int err = info->others ? 0 : rg_scenario_only_settings(xml, element, NULL, e);
     if (err == 0 && !info->many)
         err = rg_scenario_read_settings(xml, element, s, NULL, e);
+    if (err == 0 && info->some && element->count == 0)
+        err = fail_none(xml, element, e);
     if (err == 0 && info->read)
         err = info->read(xml, element, s, e);
     return err ? err : read_children(xml, element, s, e);

@@ -92,6 +92,15 @@ struct rg_setting {
 
 enum { RG_SETTINGS_MAX = 96, RG_ELEMENTS_MAX = 24 };
 
+/* When training ends before its last epoch: with the first evaluation that has one of these. */
+struct rg_stop {
+    double accuracy; /* so much or more; NAN: not given */
+    double loss;     /* so little or less; NAN: not given */
+    int patience;    /* so many evaluations in a row without less loss than before; 0: not given */
+};
+
+bool rg_stop_given(const struct rg_stop *stop); /* any of them */
+
 struct rg_scenario {
     char *file, *name;
     uint64_t seed;
@@ -104,9 +113,9 @@ struct rg_scenario {
     struct rg_clock_group *clocks;
     int clock_count;
     struct rg_faults faults;
-    int nodes;            /* 0: not given */
-    double stop_accuracy; /* NAN: not given */
-    char *overlap;        /* --set overlap: for every strategy whose kind has it; NULL: not given */
+    int nodes; /* 0: not given */
+    struct rg_stop stop;
+    char *overlap; /* --set overlap: for every strategy whose kind has it; NULL: not given */
     int lines[RG_SETTINGS_MAX]; /* in the order of rg_setting_infos: of the attribute; < 0: it is
                                  * not given, less the line of its element; 0: from --set or nowhere
                                  */

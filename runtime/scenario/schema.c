@@ -249,8 +249,29 @@ static bool is_elsewhere(const struct rg_setting_info *info)
     return rg_setting_of_attribute(info->element, key) != NULL;
 }
 
+/* Settings of which one at least is there: each may be the first, those behind it may follow. */
+static void write_some(struct writer *w, const struct rg_element_info *element)
+{
+    open_tag(w, "choice", NULL, NULL);
+    for (const struct rg_setting_info *first = rg_setting_infos; first->help; first++) {
+        if (!rg_setting_belongs(first, element->name))
+            continue;
+        open_tag(w, "group", NULL, NULL);
+        write_names(w, first, NULL);
+        for (const struct rg_setting_info *info = first + 1; info->help; info++)
+            if (rg_setting_belongs(info, element->name))
+                write_setting(w, info);
+        close_tag(w, "group");
+    }
+    close_tag(w, "choice");
+}
+
 static void write_attributes(struct writer *w, const struct rg_element_info *element)
 {
+    if (element->some) {
+        write_some(w, element);
+        return;
+    }
     for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
         if (!rg_setting_belongs(info, element->name) || is_elsewhere(info))
             continue;

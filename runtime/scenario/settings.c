@@ -145,9 +145,15 @@ const struct rg_setting_info rg_setting_infos[] = {
      .help =
          "what encryption costs: seconds of a core for each byte, at each end; 0: connections are "
          "not encrypted"},
-    {"stop", "accuracy", "accuracy", ABOVE(0, 1), .absent = NAN, .needed = true,
-     .with = "numerics=real", AT(stop_accuracy), .sealed = "stop",
+    {"stop", "accuracy", "accuracy", ABOVE(0, 1), .absent = NAN, .with = "numerics=real",
+     AT(stop.accuracy), .sealed = "stop",
      .help = "stop at the end of the epoch that reaches this share of correct test samples"},
+    {"stop", "loss", "stop-loss", ABOVE(0, 1e30), .absent = NAN, .with = "numerics=real",
+     AT(stop.loss),
+     .help = "stop at the end of the epoch whose loss on the test set is that or less"},
+    {"stop", "patience", "patience", WHOLE(1, 1000000), .with = "numerics=real", AT(stop.patience),
+     .help = "stop after so many epochs in a row without a loss on the test set that is less than "
+             "all before"},
     /* <data> */
     {"data", "kind", .type = {RG_TYPE_WORD, .word = data_kind_word}, .needed = true,
      .set = set_data_kind, .get = data_kind, .sealed = "data",

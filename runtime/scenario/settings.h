@@ -56,6 +56,7 @@ struct rg_xml_element;
 struct rg_element_info {
     const char *name, *parent; /* no parent: the root */
     bool needed, many;
+    bool some; /* at least one of its settings must be given */
     /* What is to be done beside putting the table's attributes in their places. NULL: nothing. */
     int (*read)(const struct rg_xml *xml, const struct rg_xml_element *element,
                 struct rg_scenario *s, struct rg_error *e);

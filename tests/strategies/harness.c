@@ -94,12 +94,17 @@ static int program(struct rg_world *w, void *arg)
     stopping.wait_any_or_stop = stopping_wait;
     if (stops_after > 0)
         w->ops = &stopping;
-    struct rg_node_options options = {.stop_accuracy = c->options->goal > 0 ? c->options->goal
-                                                       : c->options->watch_accuracy ? 2
-                                                                                    : NAN,
-                                      .host = "mem",
-                                      .trace = c->options->trace,
-                                      .save = c->options->save};
+    double accuracy = c->options->goal > 0 ? c->options->goal : NAN;
+    if (c->options->watch_accuracy)
+        accuracy = 2;
+    struct rg_node_options options = {
+        .stop = {.accuracy = accuracy,
+                 .loss = c->options->loss > 0 ? c->options->loss : NAN,
+                 .patience = c->options->patience},
+        .host = "mem",
+        .trace = c->options->trace,
+        .save = c->options->save,
+        .save_best = c->options->save_best};
     int result = rg_node_run(w, c->job, &options, w->rank == 0 ? c->run : NULL);
     w->ops = within;
     return result;

@@ -24,14 +24,14 @@ static int train(struct rg_world *w, void *arg)
 {
     struct try *try = arg;
     struct rg_node_options options = {
-        .stop_accuracy = NAN, .host = "mem", .kept = &try->kept[w->rank]};
+        .stop = {NAN, NAN, 0}, .host = "mem", .kept = &try->kept[w->rank]};
     return rg_node_run(w, try->job, &options, w->rank == 0 ? &try->run[0] : NULL);
 }
 
 static int salvage(struct rg_world *w, void *arg)
 {
     struct try *try = arg;
-    struct rg_node_options options = {.stop_accuracy = NAN, .save = try->save};
+    struct rg_node_options options = {.stop = {NAN, NAN, 0}, .save = try->save};
     return rg_node_salvage(w, try->job, &options, &try->kept[w->rank], &try->run[w->rank]);
 }
 

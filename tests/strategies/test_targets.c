@@ -6,6 +6,8 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const char *const files[] = {"numbers.xml", "tokens.xml"};
 
@@ -89,10 +91,114 @@ static void results_say_what_fits(void)
     rg_study_close(&study);
 }
 
+/* The least loss of some evaluations, and how many follow it. */
+static int least_of(const struct rg_run *run, int *behind)
+{
+    int least = 0;
+    for (int i = 0; i < run->point_count; i++)
+        if (run->training[i].loss < run->training[least].loss)
+            least = i;
+    *behind = run->point_count - 1 - least;
+    return least;
+}
+
+static struct rg_run stopped_run(const struct rg_study *study, const char *label,
+                                 const struct harness_options *options)
+{
+    struct rg_run run;
+    CU_ASSERT_EQUAL_FATAL(harness_run(harness_job(study, label), options, &run, NULL), 0);
+    CU_ASSERT_EQUAL(run.status, RG_RUN_OK);
+    return run;
+}
+
+/* Noise is learnt by heart, and the loss on other noise rises again: a run without patience says
+ * where one with patience ends. */
+static void patience_ends(void)
+{
+    static const char *const labels[] = {"single", "1f1b", "server"};
+    struct rg_study study;
+    CU_ASSERT_FATAL(harness_open(&study, "numbers.xml", "epochs=40"));
+    for (size_t i = 0; i < RG_COUNT(labels); i++) {
+        int behind, least, patience = 3;
+        struct rg_run whole = stopped_run(&study, labels[i], &(struct harness_options){.seed = 1});
+        least = least_of(&whole, &behind);
+        CU_ASSERT_FATAL(whole.point_count == 40 && behind > patience && !whole.best.known);
+        struct rg_run run = stopped_run(&study, labels[i],
+                                        &(struct harness_options){.seed = 1, .patience = patience});
+        int in_vain = 0, ends = 0;
+        for (double best = INFINITY; in_vain < patience; ends++) {
+            in_vain = whole.training[ends].loss < best ? 0 : in_vain + 1;
+            best = fmin(best, whole.training[ends].loss);
+        }
+        CU_ASSERT_EQUAL(run.point_count, ends);
+        CU_ASSERT_EQUAL(run.iterations, whole.training[ends - 1].iteration);
+        CU_ASSERT(run.best.known);
+        least = least_of(&run, &behind);
+        CU_ASSERT_EQUAL(behind, patience);
+        CU_ASSERT_EQUAL(run.best.iteration, run.training[least].iteration);
+        CU_ASSERT_EQUAL(run.best.loss, run.training[least].loss);
+        CU_ASSERT(isnan(run.best.accuracy));
+        CU_ASSERT(run.note_count > 0 && strstr(run.notes[run.note_count - 1], "stopped: no less"));
+        rg_run_free(&run);
+        rg_run_free(&whole);
+    }
+    rg_study_close(&study);
+}
+
+static void a_loss_ends(void)
+{
+    struct rg_study study;
+    CU_ASSERT_FATAL(harness_open(&study, "tokens.xml", "epochs=6"));
+    struct rg_run whole = stopped_run(&study, "single", &(struct harness_options){.seed = 1});
+    CU_ASSERT_FATAL(whole.point_count == 6 && whole.training[3].loss < whole.training[2].loss);
+    struct rg_run run = stopped_run(
+        &study, "single", &(struct harness_options){.seed = 1, .loss = whole.training[3].loss});
+    CU_ASSERT_EQUAL(run.point_count, 4);
+    CU_ASSERT(run.to_loss.wanted && run.to_loss.iterations == whole.training[3].iteration);
+    CU_ASSERT_EQUAL(run.to_loss.time_s, run.training[3].time_s);
+    CU_ASSERT(!whole.to_loss.wanted && !run.to_accuracy.wanted);
+    rg_run_free(&run);
+    rg_run_free(&whole);
+    rg_study_close(&study);
+}
+
+/* The file has the parameters of the evaluation with the least loss: those of a training that ends
+ * there. */
+static void the_best_is_kept(void)
+{
+    char path[] = "/tmp/ringtmp-test-XXXXXX", epochs[40];
+    int fd = mkstemp(path), behind;
+    struct rg_study study, shorter;
+    struct rg_error e = {0};
+    float *kept = NULL;
+    CU_ASSERT_FATAL(fd >= 0 && harness_open(&study, "numbers.xml", "epochs=40"));
+    close(fd);
+    struct rg_run run =
+        stopped_run(&study, "1f1b", &(struct harness_options){.seed = 1, .save_best = path});
+    int least = least_of(&run, &behind);
+    CU_ASSERT_FATAL(behind > 0 && least > 0 && run.best.known);
+    CU_ASSERT_EQUAL(run.best.iteration, run.training[least].iteration);
+    CU_ASSERT_EQUAL(run.point_count, 40); /* nobody has said that it should stop */
+    CU_ASSERT_EQUAL_FATAL(rg_checkpoint_load(path, &study.network, NULL, &kept, &e), 0);
+    snprintf(epochs, sizeof epochs, "epochs=%d", least + 1);
+    CU_ASSERT_FATAL(harness_open(&shorter, "numbers.xml", epochs));
+    float *wanted = harness_parameters(harness_job(&shorter, "1f1b"),
+                                       &(struct harness_options){.seed = 1}, NULL);
+    CU_ASSERT_EQUAL(harness_distance(kept, wanted, study.network.parameters), 0);
+    free(kept);
+    free(wanted);
+    unlink(path);
+    rg_run_free(&run);
+    rg_study_close(&study);
+    rg_study_close(&shorter);
+}
+
 static void shapes_must_meet(void)
 {
     harness_refuses("numbers.xml", "classes=4", "the last layer has 3 outputs");
     harness_refuses("numbers.xml", "classes=4", "has 4 numbers to come near to");
+    harness_refuses("numbers.xml", "rows=labels", "targets are numbers, no labels");
+    harness_refuses("tokens.xml", "rows=dirichlet", "a sample has a label a token");
     harness_refuses("tokens.xml", "context=6", "takes 5 inputs");
     harness_refuses("tokens.xml",
                     "network=" RG_SOURCE_DIR "/models/networks/iris-mlp.xml context=4",
@@ -109,6 +215,9 @@ int main(int argc, char **argv)
         {"weights of one node", weights_are_those_of_one_node},
         {"training goes down the loss", training_goes_down_the_loss},
         {"results say what fits", results_say_what_fits},
+        {"patience ends", patience_ends},
+        {"a loss ends", a_loss_ends},
+        {"the best is kept", the_best_is_kept},
         {"shapes must meet", shapes_must_meet},
     };
     return suite_main("targets", tests, RG_COUNT(tests), argc, argv);

@@ -34,7 +34,7 @@ static void test_scenario_values(void)
     CU_ASSERT_EQUAL(s.training.optimizer.momentum, 0.5f);
     CU_ASSERT_TRUE(s.training.numerics);
     CU_ASSERT_EQUAL(s.training.threads, 1);
-    CU_ASSERT_EQUAL(s.stop_accuracy, 0.9);
+    CU_ASSERT_EQUAL(s.stop.accuracy, 0.9);
     CU_ASSERT_EQUAL_FATAL(s.strategy_count, 2);
     CU_ASSERT_STRING_EQUAL(s.strategies[1].label, "ring 1+1");
     CU_ASSERT_EQUAL(s.strategies[1].line, 12);

@@ -36,7 +36,7 @@ static void test_sets(void)
     CU_ASSERT_EQUAL(s.seed, 11);
     CU_ASSERT_EQUAL(s.data.seed, 11);
     CU_ASSERT_FALSE(s.training.numerics);
-    CU_ASSERT_TRUE(isnan(s.stop_accuracy));
+    CU_ASSERT_TRUE(isnan(s.stop.accuracy));
     CU_ASSERT_STRING_EQUAL(s.overlap, "no");
     CU_ASSERT_EQUAL(s.training.threads, 2);
     CU_ASSERT_STRING_EQUAL(s.platform_file, "p.xml");

@@ -55,8 +55,18 @@ static bool is_with(const struct probe *probe, const struct rg_setting_info *inf
            strncmp(probe->info->with, info->key, length) == 0 && probe->info->with[length] == '=';
 }
 
+/* Of an element that must have one of its settings, which one is no matter. */
+static bool has_some(const char *element)
+{
+    for (const struct rg_element_info *info = rg_element_infos; info->name; info++)
+        if (strcmp(info->name, element) == 0)
+            return info->some;
+    return false;
+}
+
 static void put_attributes(FILE *out, const char *element, const struct probe *probe)
 {
+    bool some = has_some(element) && !(probe->info && strcmp(element, probe->element) == 0);
     bool here = strcmp(element, probe->element) == 0;
     for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
         if (!rg_setting_belongs(info, element) || (here && info == probe->info))
@@ -67,8 +77,10 @@ static void put_attributes(FILE *out, const char *element, const struct probe *p
             put(out, "kind", rg_data_kinds[probe->data]->name);
         else if (is_with(probe, info))
             put(out, info->name, strchr(probe->info->with, '=') + 1);
-        else if (info->needed && !(either && (either < info || either == probe->info)))
+        else if (some || (info->needed && !(either && (either < info || either == probe->info)))) {
             put(out, info->name, good_text(&info->type, element, info->name));
+            some = false;
+        }
     }
     const struct rg_data_attribute *others = rg_data_kinds[probe->data]->attributes;
     for (int i = 0; strcmp(element, "data") == 0 && others[i].name; i++) {
@@ -260,7 +272,7 @@ static void test_rows(void)
             struct probe probe = {element->name, info->name, .info = info};
             if (!rg_setting_belongs(info, element->name))
                 continue;
-            try_type(probe, &info->type, info->needed);
+            try_type(probe, &info->type, info->needed || has_some(element->name));
             snprintf(text, sizeof text, "%s", good_text(&info->type, element->name, info->name));
             if (info->either) {
                 struct probe both = {element->name, info->either, "1", .info = info};
@@ -547,10 +559,10 @@ static void test_resets(void)
     }
     CU_ASSERT_EQUAL(s.training.optimizer.beta2, 0.999f);
     CU_ASSERT_EQUAL(s.training.optimizer.rate, 0.25f);
-    CU_ASSERT_EQUAL(rg_scenario_line(&s, &s.stop_accuracy), 15 + 1);
+    CU_ASSERT_EQUAL(rg_scenario_line(&s, &s.stop.accuracy), 15 + 1);
     CU_ASSERT_EQUAL(rg_scenario_set(&s, "numerics=skip", &e), 0);
-    CU_ASSERT_TRUE(isnan(s.stop_accuracy));
-    CU_ASSERT_EQUAL(rg_scenario_line(&s, &s.stop_accuracy), 0);
+    CU_ASSERT_TRUE(isnan(s.stop.accuracy));
+    CU_ASSERT_EQUAL(rg_scenario_line(&s, &s.stop.accuracy), 0);
     CU_ASSERT_EQUAL(rg_scenario_set(&s, "accuracy=0.5", &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, NULL, 0, "only numerics=\"real\" has it"));
     CU_ASSERT_EQUAL(rg_scenario_set(&s, "iterations=7", &e), 0);
@@ -571,7 +583,7 @@ static void test_order(void)
     char *text = replaced(early, "  <stop accuracy=\"0.9\"/>\n", "");
     char *bad = replaced(text, "momentum=\"0.5\"", "\nnumerics=\"skip\"");
     CU_ASSERT_EQUAL_FATAL(rg_scenario_load(scratch_text("order.xml", text), &s, &e), 0);
-    CU_ASSERT_EQUAL(s.stop_accuracy, 0.5);
+    CU_ASSERT_EQUAL(s.stop.accuracy, 0.5);
     rg_scenario_free(&s);
     const char *path = scratch_text("order.xml", bad);
     CU_ASSERT_EQUAL(rg_scenario_load(path, &s, &e), RG_ERR_INVALID);

@@ -143,9 +143,10 @@ static int program(struct rg_world *w, void *arg)
     uname(&system);
     bool first = w->rank == 0 && !r->node->options.quiet;
     bool show = first && isatty(STDERR_FILENO), tell = first && r->node->progress;
-    struct rg_node_options options = {.stop_accuracy = r->node->study.scenario.stop_accuracy,
+    struct rg_node_options options = {.stop = r->node->study.scenario.stop,
                                       .initial = r->node->initial,
                                       .save = r->node->options.save,
+                                      .save_best = r->node->options.save_best,
                                       .trace = r->node->options.trace != NULL,
                                       .part = r->node->options.part,
                                       .compared = &r->node->compared,
