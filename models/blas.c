@@ -7,13 +7,15 @@
  *
  * Happy path: OpenBLAS knows the processor, nothing is done. Else the program executes itself again
  * with OPENBLAS_CORETYPE set; the variable ends it there, so that it cannot go round. The same
- * where address space is limited, with OPENBLAS_NUM_THREADS. Failure modes handled: the program's
- * file cannot be found or executed (it goes on with the kernels it has, and the note says so);
- * OpenBLAS does not have the kernels asked for (the same), be it here or by the user: it takes
- * others without a word. */
+ * where address space is limited, with OPENBLAS_NUM_THREADS, before OpenBLAS is loaded. Failure
+ * modes handled: the program's file cannot be found or executed (it goes on with the kernels it
+ * has, and the note says so); OpenBLAS does not have the kernels asked for (the same), be it here
+ * or by the user: it takes others without a word. */
 #include "models/blas.h"
 
 #include <cblas.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,6 +34,74 @@
 #define CHOSEN   "RINGTMP_BLAS_KERNELS" /* names what was chosen here, for the second execution */
 
 static char note[400];
+
+/* ---- before OpenBLAS is loaded ---- */
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+enum { VARIABLES_MOST = 4000 };
+
+static uint64_t used_address_space(void)
+{
+    char text[32] = "";
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    return length > 0 ? strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static bool names_threads(char **environment)
+{
+    for (; *environment; environment++)
+        if (strncmp(*environment, THREADS "=", sizeof THREADS) == 0)
+            return true;
+    return false;
+}
+
+/* While it is loaded OpenBLAS (0.3.29) takes 128 MiB of address space for itself and for a thread
+ * a core, and tries for ever where there is not so much. So where address space is limited this
+ * executes the program again, with one thread, or says so. The loader calls it before what belongs
+ * to libraries, when neither `environ` nor streams are to be relied upon. */
+static void before_libraries(int argc, char **argv, char **environment)
+{
+    static char one[] = THREADS "=1", line[200];
+    char *again[VARIABLES_MOST + 2];
+    char path[PATH_MAX];
+    struct rlimit limit;
+    int count = 0;
+    if (argc < 1 || getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    const char *slash = strrchr(argv[0], '/');
+    uint64_t wanted = used_address_space() + rg_blas_addresses();
+    if (wanted > limit.rlim_cur) {
+        int length = snprintf(line, sizeof line,
+                              "%.40s: %" PRIu64 " kB of address space are needed, %" PRIu64
+                              " are allowed (ulimit -v; LimitAS= of a systemd unit): raise that\n",
+                              slash ? slash + 1 : argv[0], wanted / 1024 + 1,
+                              (uint64_t)limit.rlim_cur / 1024);
+        length = (int)write(STDERR_FILENO, line, (size_t)length);
+        _exit(1);
+    }
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    while (count < VARIABLES_MOST && environment[count])
+        count++;
+    if (length < 0 || environment[count] || names_threads(environment))
+        return;
+    path[length] = '\0';
+    memcpy(again, environment, (size_t)count * sizeof *again);
+    again[count] = one;
+    again[count + 1] = NULL;
+    execve(path, argv, again);
+}
+
+__attribute__((section(".preinit_array"),
+               used)) static void (*const first)(int, char **, char **) = before_libraries;
+
+#endif
+
+/* ---- which kernels ---- */
 
 #if defined(__x86_64__) || defined(__aarch64__)
 
@@ -137,21 +207,9 @@ static void note_no_vectors(const char *running)
                  used ? "; " : "");
 }
 
-/* While it is loaded OpenBLAS starts a thread a core, each with 128 MiB of address space, and where
- * there is not so much they try for ever, and a fork waits for them. Threads that are wanted it
- * starts later. */
-static void start_no_threads(char **argv)
-{
-    struct rlimit limit;
-    if (openblas_get_num_threads() > 1 && getrlimit(RLIMIT_AS, &limit) == 0 &&
-        limit.rlim_cur != RLIM_INFINITY && !getenv(THREADS) && setenv(THREADS, "1", 0) == 0)
-        execute_again(argv);
-}
-
 void rg_blas_setup(char **argv)
 {
     const char *user = getenv(VARIABLE), *chosen = getenv(CHOSEN), *running = rg_blas_kernels();
-    start_no_threads(argv);
     openblas_set_num_threads(1);
     if (chosen && user && strcmp(chosen, user) == 0) {
         if (strcasecmp(running, chosen) == 0)

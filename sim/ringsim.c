@@ -16,6 +16,7 @@
 #include "children.h"
 #include "engine.h"
 #include "models/blas.h"
+#include "node/inspect.h"
 #include "node/node.h"
 #include "reduced.h"
 #include "result/checkpoint.h"
@@ -362,6 +363,7 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
         if (job->numerics) { /* the samples once, for all */
             bytes +=
                 rg_dataset_bytes(job->data, (struct rg_data_kept){.train = true, .test = true});
+            bytes = rg_size_plus(bytes, rg_inspection_memory(job));
             addresses += rg_blas_addresses();
         }
         for (int rank = 0; rank < job->nodes && job->numerics; rank++)

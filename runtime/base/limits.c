@@ -58,6 +58,12 @@ int rg_limits_address_space(uint64_t more, const char *who, struct rg_error *e)
 {
     struct rlimit limit;
     uint64_t used = used_address_space();
+    if (more > SIZE_MAX - used)
+        return rg_fail(
+            e, RG_ERR_NOMEM,
+            "%s: %.0f kB of address space are needed, a program of %zu bits has %.0f: use "
+            "the 64-bit system",
+            who, ((double)used + (double)more) / 1024, 8 * sizeof(void *), (double)SIZE_MAX / 1024);
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
         (used <= limit.rlim_cur && more <= limit.rlim_cur - used))
         return 0;

@@ -22,10 +22,38 @@ static float *room_for(uint64_t floats)
     return bytes <= SIZE_MAX / 2 ? aligned_alloc(RG_MEM_ALIGN, (size_t)bytes) : NULL;
 }
 
-int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool evaluate)
+/* What an evaluation allocates, in one place for counting and for allocating. */
+struct sizes {
+    uint64_t layer, x, stash, scratch; /* floats; x twice */
+};
+
+static struct sizes sizes_of(const struct rg_job *job)
 {
     const struct rg_network *network = job->network;
-    uint64_t parameters = 1, width = 1, stash = 1, scratch = 1, test = (uint64_t)job->data->test;
+    struct sizes s = {1, 1, 1, 1};
+    for (int l = 0; l < network->layer_count; l++) {
+        struct rg_stage stage = one_layer(job, l);
+        s.layer = RG_MAX(s.layer, network->layers[l].parameters);
+        s.x = RG_MAX(s.x, network->layers[l].inputs);
+        s.x = RG_MAX(s.x, network->layers[l].outputs);
+        s.stash = RG_MAX(s.stash, rg_stage_stash(&stage, RG_INSPECT_SAMPLES));
+        s.scratch = RG_MAX(s.scratch, rg_stage_scratch(&stage, RG_INSPECT_SAMPLES));
+    }
+    s.x = rg_size_times((uint64_t)job->data->test, s.x);
+    return s;
+}
+
+uint64_t rg_inspection_memory(const struct rg_job *job)
+{
+    if (!job->numerics || job->data->test == 0)
+        return 0;
+    struct sizes s = sizes_of(job);
+    uint64_t rest = rg_size_plus(s.layer, rg_size_plus(s.stash, s.scratch));
+    return rg_size_times(rg_size_plus(rg_size_times(2, s.x), rest), sizeof(float));
+}
+
+int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool evaluate)
+{
     *in = (struct rg_inspection){.job = job,
                                  .evaluate = evaluate && job->data->test > 0,
                                  .finite = true,
@@ -34,19 +62,12 @@ int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool 
                                  .r2 = NAN};
     if (!in->evaluate)
         return 0;
-    for (int l = 0; l < network->layer_count; l++) {
-        struct rg_stage stage = one_layer(job, l);
-        parameters = RG_MAX(parameters, network->layers[l].parameters);
-        width = RG_MAX(width, network->layers[l].inputs);
-        width = RG_MAX(width, network->layers[l].outputs);
-        stash = RG_MAX(stash, rg_stage_stash(&stage, RG_INSPECT_SAMPLES));
-        scratch = RG_MAX(scratch, rg_stage_scratch(&stage, RG_INSPECT_SAMPLES));
-    }
-    in->layer = room_for(parameters);
-    in->x = room_for(rg_size_times(test, width));
-    in->y = room_for(rg_size_times(test, width));
-    in->stash = room_for(stash);
-    in->scratch = room_for(scratch);
+    struct sizes s = sizes_of(job);
+    in->layer = room_for(s.layer);
+    in->x = room_for(s.x);
+    in->y = room_for(s.x);
+    in->stash = room_for(s.stash);
+    in->scratch = room_for(s.scratch);
     if (!in->layer || !in->x || !in->y || !in->stash || !in->scratch) {
         rg_inspection_close(in);
         return RG_ERR_NOMEM;

@@ -28,6 +28,9 @@ struct rg_inspection {
 
 enum { RG_INSPECT_SAMPLES = 256 }; /* samples of a pass */
 
+/* Bytes that an evaluation takes on rank 0, beside what it trains with; a board's memory is not
+ * held against it. At most RG_SIZE_MOST. */
+uint64_t rg_inspection_memory(const struct rg_job *job);
 int rg_inspection_open(struct rg_inspection *inspection, const struct rg_job *job, bool evaluate);
 /* A rg_visit_fn; arg is the inspection. */
 int rg_inspection_visit(void *inspection, size_t offset, const float *values, size_t count);

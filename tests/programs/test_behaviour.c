@@ -291,9 +291,21 @@ static void address_space_is_enough_or_told(void)
     CU_ASSERT_EQUAL(output.status, 1);
     CU_ASSERT_PTR_NOT_NULL(
         strstr(output.err, "kB of address space are needed, 700000 are allowed"));
+    /* twice the widest layer, 31 floats, of 3 million samples: 744 MB beside 231 of samples */
+    const char *programs[] = {"ringsim", "ringnode --local 1"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(line, sizeof line,
+                 "prlimit --as=%ld " RG_BINARY_DIR "/%s tests/data/matrix.xml --strategy single-1 "
+                 "--set test=3000000 --set epochs=1 --quiet",
+                 700000L << 10, programs[i]);
+        command_run(line, 60, &output);
+        CU_ASSERT_EQUAL(output.status, 1);
+        CU_ASSERT_PTR_NOT_NULL(
+            strstr(output.err, "kB of address space are needed, 700000 are allowed"));
+    }
 }
 
-/* OpenBLAS's threads, and its first product, try for ever to get 128 MB each. */
+/* OpenBLAS, its threads, and its first product try for ever to get 128 MB each. */
 static void openblas_waits_for_no_address_space(void)
 {
     struct command_output output;

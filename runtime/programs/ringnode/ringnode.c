@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/sizes.h"
 #include "models/blas.h"
+#include "node/inspect.h"
 #include "result/checkpoint.h"
 #include "strategies/samples.h"
 #include <stdlib.h>
@@ -180,6 +181,8 @@ static int check_memory(const struct ringnode *node, struct rg_error *e)
         for (int rank = 0; rank < job->nodes; rank++)
             if (node->local || rank == node->rank) {
                 uint64_t own = rg_job_memory(job, rank);
+                if (rank == 0)
+                    own = rg_size_plus(own, rg_inspection_memory(job));
                 bytes = rg_size_plus(bytes, own);
                 most = RG_MAX(most, own);
             }
