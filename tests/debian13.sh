@@ -88,12 +88,11 @@ same tests/data/matrix-interleaved.xml --set nodes=4
 # By the calendar: between SimGrid 3.32 and 4.0 dates of so many iterations may differ by their last bit.
 digits=$source/../shared/data/mnist-t10k
 if [ -d "$digits" ]; then
-    mkdir -p "$folder/tree/data/mnist"
-    cp "$digits"/*.gz "$folder/tree/data/mnist/"
-    same scenarios/mnist-3.xml --engine calendar --set epochs=2
-    sed 's/relu/tanh/' models/networks/mnist-mlp.xml >"$folder/tree/models/networks/mnist-tanh.xml"
-    same scenarios/mnist-3.xml --engine calendar --set epochs=2 \
-        --set network=models/networks/mnist-tanh.xml
+    cp "$digits"/*.gz "$results/"
+    same scenarios/mnist-3.xml --data results --engine calendar --set epochs=2
+    sed 's/relu/tanh/' models/networks/mnist-mlp.xml >"$results/mnist-tanh.xml"
+    same scenarios/mnist-3.xml --data results --engine calendar --set epochs=2 \
+        --set network=results/mnist-tanh.xml
 else
     echo "skipped: mnist-3, whose digits are not in $digits"
 fi

@@ -327,7 +327,7 @@ static void openblas_waits_for_no_address_space(void)
         CU_ASSERT_PTR_NOT_NULL(
             strstr(output.err, "kB of address space are needed, 200000 are allowed"));
     }
-    /* what a plan takes is not known before */
+    /* what a plan takes is not known before; libraries may take so much that it does not matter */
     snprintf(line, sizeof line,
              "env OPENBLAS_CORETYPE=SandyBridge prlimit --as=%ld " RG_BINARY_DIR
              "/ringsim scenarios/scaling.xml --set nodes=512 --set batch=1024 --strategy ring "
@@ -336,8 +336,8 @@ static void openblas_waits_for_no_address_space(void)
     command_run(line, 60, &output);
     CU_ASSERT_EQUAL(output.status, 1);
     CU_ASSERT_EQUAL(command_lines(output.err), 1);
-    CU_ASSERT_PTR_NOT_NULL(
-        strstr(output.err, "out of memory; 300000 kB of address space are allowed"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "300000 "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "are allowed (ulimit -v"));
 }
 #endif
 
