@@ -204,8 +204,9 @@ void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *t
 static double work_of(const struct ringsim *r, int index)
 {
     const struct rg_planned *planned = &r->plan.runs[index];
-    return ((double)planned->run.predicted.messages + planned->run.nodes) *
-           (double)planned->iterations;
+    const struct rg_run_predicted *p = &planned->run.predicted;
+    double rounds = p->counts.known ? (double)p->counts.iterations : 1;
+    return ((double)p->messages / rounds + planned->run.nodes) * (double)planned->iterations;
 }
 
 static int compare_work(const void *a, const void *b, void *arg)

@@ -24,8 +24,8 @@ enum { FIRST_LOOK = 6, WORTH_IT = 12 };
 bool rg_may_extrapolate(const struct rg_job *job, const struct rg_study *study, bool traced)
 {
     const struct rg_scenario *scenario = &study->scenario;
-    return !job->numerics && !job->flows_on && !rg_stop_given(&scenario->stop) && !traced &&
-           !rg_scenario_has_faults(scenario) && study->platform.profiles.count == 0 &&
+    return !job->numerics && !job->flows_on && !job->drawn && !rg_stop_given(&scenario->stop) &&
+           !traced && !rg_scenario_has_faults(scenario) && study->platform.profiles.count == 0 &&
            job->iterations >= WORTH_IT;
 }
 

@@ -203,6 +203,18 @@ static void tell_rows(const struct rg_job *job, FILE *stream)
                 job->rows->parts, least, most);
 }
 
+static void tell_traffic(const struct rg_job *job, const struct rg_prediction *p, FILE *stream)
+{
+    char a[RG_HUMAN], b[RG_HUMAN], c[RG_HUMAN], d[RG_HUMAN], of[40] = "an iteration";
+    double rounds = (double)job->iterations / (double)RG_MAX(p->round, 1);
+    if (p->round > 1)
+        snprintf(of, sizeof of, "in %" PRId64 " iterations", p->round);
+    fprintf(stream, "  traffic     %s%s messages, %s values, %s payload %s; %s in all\n",
+            p->at_most ? "up to " : "", rg_human_count((double)p->messages, a),
+            rg_human_count((double)p->values, b), rg_human_bytes((double)p->payload_bytes, c), of,
+            rg_human_bytes((double)p->payload_bytes * rounds, d));
+}
+
 static void show_schedule(const struct rg_optimizer *optimizer, FILE *stream)
 {
     if (optimizer->schedule == RG_RATE_STEP)
@@ -219,7 +231,7 @@ static void check_job(const struct rg_job *job, FILE *stream)
 {
     struct rg_prediction p;
     struct rg_error why = {0};
-    char a[RG_HUMAN], b[RG_HUMAN], c[RG_HUMAN], d[RG_HUMAN];
+    char a[RG_HUMAN], b[RG_HUMAN], c[RG_HUMAN];
     rg_job_predict(job, &p);
     fprintf(stream, "\n%s: %s,", job->label, job->strategy->name);
     print_params(job, stream);
@@ -240,10 +252,7 @@ static void check_job(const struct rg_job *job, FILE *stream)
                 rg_human_seconds(plan_s, a));
     fprintf(stream, "  time        %s for all iterations\n",
             rg_human_seconds(p.iteration_s * (double)job->iterations, a));
-    fprintf(stream, "  traffic     %s messages, %s values, %s payload an iteration; %s in all\n",
-            rg_human_count((double)p.messages, a), rg_human_count((double)p.values, b),
-            rg_human_bytes((double)p.payload_bytes, c),
-            rg_human_bytes((double)p.payload_bytes * (double)job->iterations, d));
+    tell_traffic(job, &p, stream);
     fprintf(stream, "  memory      %s on node %d (%s has %s), %s of it samples\n",
             rg_human_bytes((double)p.memory_bytes, a), p.bottleneck,
             job->boards[p.bottleneck]->name,

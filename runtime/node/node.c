@@ -86,6 +86,39 @@ static int *new_confusion(const struct node *n, bool last)
     return kept ? calloc(classes * classes, sizeof(int)) : NULL;
 }
 
+/* Of whole parameters, on the test samples. */
+static int accuracy_of(const struct rg_job *job, const float *parameters, double *accuracy)
+{
+    struct rg_inspection inspection;
+    int result = rg_inspection_open(&inspection, job, true);
+    for (int l = 0; l < job->network->layer_count && result == 0; l++) {
+        size_t first = rg_network_offset(job->network, l);
+        size_t count = job->network->layers[l].parameters;
+        if (count > 0)
+            result = rg_inspection_visit(&inspection, first, parameters + first, count);
+    }
+    *accuracy = inspection.accuracy;
+    rg_inspection_close(&inspection);
+    return result;
+}
+
+/* Rank 0: what nodes have trained by themselves, where it has that. */
+static int look_at_own(struct node *n)
+{
+    int result = 0;
+    if (!n->state || !n->job->strategy->trained_by)
+        return 0;
+    if (!n->accuracy)
+        n->accuracy = calloc((size_t)n->job->nodes, sizeof *n->accuracy);
+    for (int rank = 0; rank < n->job->nodes && n->accuracy && result == 0; rank++) {
+        const float *parameters = n->job->strategy->trained_by(n->state, rank);
+        n->accuracy[rank] = NAN;
+        if (parameters)
+            result = accuracy_of(n->job, parameters, &n->accuracy[rank]);
+    }
+    return n->accuracy ? result : RG_ERR_NOMEM;
+}
+
 /* A file of parameters on its way. */
 struct keep {
     struct rg_checkpoint_writer writer;
@@ -157,7 +190,7 @@ int rg_node_look(struct node *n, bool last)
         result = note_classes(n, inspection.confusion);
     free(inspection.confusion);
     rg_inspection_close(&inspection);
-    return result;
+    return result == 0 && root && last && evaluate ? look_at_own(n) : result;
 }
 
 static void note_goal(struct node *n, struct rg_run_goal *goal, bool reached)
@@ -370,6 +403,7 @@ static void clear(struct node *n)
     free(n->sections);
     free(n->metered);
     free(n->on_medium);
+    free(n->accuracy);
     rg_trace_free(n->w->trace);
     rg_mem_free(n->w->mem);
     n->w->trace = NULL;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "models/bits.h"
 #include "strategies/order.h"
+#include "strategies/samples.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,18 @@ static void account_machine(const char *machine, struct rg_run_node *node)
     rg_copy_text(node->machine, sizeof node->machine, machine);
     rg_copy_text(node->kernels, sizeof node->kernels, bits.kernels);
     snprintf(node->libm, sizeof node->libm, "glibc %s", bits.libc);
+}
+
+static void account_own(const struct node *n, const struct rg_observation *seen,
+                        struct rg_run_own *own)
+{
+    int keeper = rg_job_keeper(n->job, n->w->rank);
+    if (keeper < 0)
+        return;
+    *own = (struct rg_run_own){.known = true,
+                               .samples = (uint64_t)rg_deal_count(n->job->rows, keeper),
+                               .left_out = (uint64_t)seen->own_left_out,
+                               .accuracy = NAN};
 }
 
 /* What this node knows of itself, as of a run of its own; per_node[0] is its row. */
@@ -96,6 +109,10 @@ static int account(const struct node *n, struct rg_run *own)
                                      .gradients = (uint64_t)seen.gradients,
                                      .updates = seen.staleness_sum,
                                      .staleness_mean = NAN};
+    own->rounds = (struct rg_run_rounds){.known = seen.in_rounds,
+                                         .drawn = (uint64_t)seen.drawn,
+                                         .left_out = (uint64_t)seen.left_out};
+    account_own(n, &seen, &node->own);
     own->filtered = (struct rg_run_filtered){.known = seen.filtered,
                                              .numbers = (uint64_t)seen.numbers,
                                              .pushed = (uint64_t)seen.said,
@@ -239,6 +256,8 @@ static int receive_account(struct node *n, int rank)
         for (int i = 0; i < theirs.order_count && result == 0; i++)
             result = rg_run_order(n->run, theirs.orders[i]);
         n->run->per_node[rank] = theirs.per_node[0]; /* it owns nothing */
+        if (n->accuracy)
+            n->run->per_node[rank].own.accuracy = n->accuracy[rank];
     }
     rg_run_free(&theirs);
     if (result == 0 && n->w->ops->settle)

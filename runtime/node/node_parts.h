@@ -50,6 +50,7 @@ struct node {
     enum verdict verdict;        /* so far; known to all ranks where it ends the training */
     bool tested;                 /* rank 0: the last look had test samples */
     int in_vain;                 /* rank 0: looks since the one with the least loss */
+    double *accuracy; /* rank 0: [job->nodes] of what each has trained by itself; NULL: unknown */
     double start_loss;           /* rank 0: see rg_inspect_start; NAN until it is wanted */
     struct pause *pauses;        /* where energy is settled after the run */
     int pause_count;

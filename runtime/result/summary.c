@@ -10,7 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LABEL = 24, SHORT_LABEL = 16, POINT = 48, CELL = 64, MOST_COLUMNS = 16, MOST_BOTH = 40 };
+enum {
+    LABEL = 24,
+    SHORT_LABEL = 16,
+    POINT = 48,
+    CELL = 64,
+    MOST_COLUMNS = 16,
+    MOST_BOTH = 40,
+    MOST_TOLD = 6
+};
 
 /* What stands below the row of a run that did not finish; NULL: nothing. malloc'ed. */
 static char *note_of(const struct rg_run *run)
@@ -305,6 +313,52 @@ static void tell_filtered(const struct rg_result *result, FILE *stream)
         putc('\n', stream);
 }
 
+/* Who was left out of rounds, and how far apart what nodes have trained by themselves is. */
+static void tell_rounds(const struct rg_run *run, FILE *stream)
+{
+    double least = INFINITY, most = -INFINITY;
+    int told = 0;
+    if (run->rounds.left_out > 0)
+        fprintf(stream, "\nleft out of rounds of %s: %" PRIu64 " of %" PRIu64 " drawn", run->label,
+                run->rounds.left_out, run->rounds.drawn);
+    for (int i = 0; i < run->node_count; i++) {
+        const struct rg_run_node *node = &run->per_node[i];
+        if (!node->own.known)
+            continue;
+        if (node->own.left_out > 0 && told < MOST_TOLD)
+            fprintf(stream, "%srank %d %" PRIu64, told++ ? ", " : " (", node->rank,
+                    node->own.left_out);
+        if (isfinite(node->own.accuracy)) {
+            least = fmin(least, node->own.accuracy);
+            most = fmax(most, node->own.accuracy);
+        }
+    }
+    if (run->rounds.left_out > 0)
+        fprintf(stream, "%s\n", told == MOST_TOLD ? ", ...)" : told ? ")" : "");
+    char a[RG_HUMAN], b[RG_HUMAN];
+    if (least <= most)
+        fprintf(stream,
+                "\naccuracy of what clients of %s have made of it in the last round: %s to %s\n",
+                run->label, rg_human_percent(least, a), rg_human_percent(most, b));
+}
+
+/* Whose predicted messages and bytes are not those of each iteration. */
+static void tell_counts(const struct rg_result *result, FILE *stream)
+{
+    for (int i = 0; i < result->run_count; i++) {
+        const struct rg_run *run = &result->runs[i];
+        const struct rg_run_counts *counts = &run->predicted.counts;
+        if (!counts->known)
+            continue;
+        fprintf(stream, "\nmessages and bytes of %s are ", run->label);
+        if (counts->iterations > 1)
+            fprintf(stream, "of %" PRId64 " iterations%s", counts->iterations,
+                    counts->at_most ? ", " : "\n");
+        if (counts->at_most)
+            fputs("an upper bound\n", stream);
+    }
+}
+
 static void tell_goal(const struct rg_result *result, FILE *stream)
 {
     const struct rg_run_goal *accuracy = NULL, *loss = NULL;
@@ -367,6 +421,8 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
         stream);
     tell_goal(result, stream);
     tell_stale(result, stream);
+    for (int i = 0; i < result->run_count; i++)
+        tell_rounds(&result->runs[i], stream);
     tell_filtered(result, stream);
     if (result->run_count > MOST_BOTH)
         return;
@@ -375,4 +431,5 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
         return;
     fputs("\npredicted for one iteration by the closed forms alone:\n\n", stream);
     print_rows(result, predicted_columns, false, stream);
+    tell_counts(result, stream);
 }

@@ -15,7 +15,7 @@ int rg_feed_open(struct rg_feed *feed, struct rg_world *w, const struct rg_job *
         feed->own = rg_deal_samples(job->rows, keeper);
         feed->count = rg_deal_count(job->rows, keeper);
         feed->part = keeper;
-        feed->parts = rg_job_keepers(job, &first);
+        feed->parts = job->strategy->sharing ? job->strategy->sharing(job, &first) : 0;
     }
     if (epochs > 1 && !(feed->more = rg_mem_alloc(w->mem, rg_feed_memory(job, epochs), 0)))
         return RG_ERR_NOMEM;
@@ -105,6 +105,10 @@ void rg_feed_gather(const struct rg_feed *feed, int64_t iteration, int first, in
 {
     const struct rg_job *job = feed->job;
     int64_t epoch = iteration / job->iterations_per_epoch;
+    if (feed->own && feed->parts == 0) {
+        rg_feed_gather_own(feed, first, n, x, labels);
+        return;
+    }
     RG_ASSERT(epoch <= feed->epoch && epoch > feed->epoch - feed->kept);
     if (feed->own) {
         int begin = first - rg_job_share_first(job, feed->parts, feed->part);

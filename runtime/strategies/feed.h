@@ -28,7 +28,8 @@ int rg_feed_epoch(struct rg_feed *feed, int64_t iteration);
 void rg_feed_own(struct rg_feed *feed, int64_t epoch);
 /* Copy samples [first, first + n) of the batch of `iteration`. x, targets: either may be NULL. Of
  * its own rows a node takes as many as are its share of the batch: those that come next in an order
- * of theirs that each epoch draws anew, from the beginning again where they do not suffice. */
+ * of theirs that each epoch draws anew, from the beginning again where they do not suffice. Where
+ * the nodes of its strategy share no batch, [first, first + n) of the order of rg_feed_own. */
 void rg_feed_gather(const struct rg_feed *feed, int64_t iteration, int first, int n, float *x,
                     void *targets);
 /* Copy samples [first, first + n) of the order that rg_feed_own has loaded, of `count`. */

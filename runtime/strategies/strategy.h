@@ -63,20 +63,21 @@ struct rg_job {
     int64_t iterations_per_epoch; /* = data->train / batch, at least 1 */
     uint64_t seed;
     bool numerics;
+    bool own_rows;              /* <data rows> says that nodes have rows of their own */
     const struct rg_deal *rows; /* the samples of each rank that has its own, in the order of
                                  * ranks; NULL: all are shared */
-    const int *shares;   /* samples of each data-parallel node in a batch; NULL: they are equal */
-    void *plan;          /* what `check` worked out once for all ranks; freed by `forget` */
-    bool settled;        /* its values are another rank's check's, and none is the user's wish */
-    bool flows_on;       /* between epochs there is something in flight; set by `check` */
-    bool records;        /* nodes out of step write down in which order they served others */
+    const int *shares; /* samples of each data-parallel node in a batch; NULL: they are equal */
+    void *plan;        /* what `check` worked out once for all ranks; freed by `forget` */
+    bool settled;      /* its values are another rank's check's, and none is the user's wish */
+    bool flows_on;     /* between epochs there is something in flight; set by `check` */
+    bool drawn;        /* who takes part in an iteration is drawn, none repeats another; likewise */
+    bool records;      /* nodes out of step write down in which order they served others */
     char *const *orders; /* by rank, of those that do: serve in that order; NULL: as they come */
     bool refused;        /* `check` said no, or there are too few nodes: it cannot run */
     char rough[200]; /* why its closed forms are no more than an estimate on this platform; "" */
 };
 
-/* The closed forms, for one iteration unless said otherwise. Iterations are alike: counts are exact
- * for each, so that a strategy which talks only every so often has to call that an iteration. */
+/* The closed forms, for one iteration unless said otherwise. */
 struct rg_prediction {
     bool overlap; /* communication can hide behind computation */
     /* Largest compute time of a node; busiest port, or the medium that all share. */
@@ -87,7 +88,12 @@ struct rg_prediction {
     bool told;      /* `holds` knows of boards that differ, half-duplex ports and media, too */
     bool bound;     /* no iteration takes longer than iteration_s, whatever the boards are */
     double least_s; /* nor less than this, where it is more than c and T_A */
+    /* Of all nodes. Exact for each iteration; where some differ from others (`round` above 1), for
+     * any so many from a multiple of it on together. at_most: what is sent depends on data or
+     * timing, and is never more. */
     uint64_t messages, values, payload_bytes;
+    int64_t round;
+    bool at_most;
     int bottleneck; /* the node whose memory is largest */
     uint64_t memory_bytes;
 };
@@ -104,6 +110,10 @@ struct rg_observation {
     int64_t gradients;    /* applied by this node */
     double staleness_sum; /* of these */
     const char *order;    /* in which it served others, where job->records; NULL: it served none */
+    bool in_rounds;       /* in which some take part that are drawn: */
+    int64_t drawn;        /* told by the server alone, over all rounds, */
+    int64_t left_out;     /* and of these whose part did not come in time; */
+    int64_t own_left_out; /* this node's own */
     bool filtered;        /* gradients are sent in part, the rest later: */
     int64_t numbers;      /* that this node had to send, */
     int64_t said;         /* did, */
@@ -126,8 +136,8 @@ struct rg_strategy {
     /* Seconds of an iteration by going through what every node does, where that is more than the
      * closed form; NAN: it would take too long. NULL: there is no plan. */
     double (*by_plan)(const struct rg_job *job);
-    /* Who sends what to whom in an iteration, pair by pair: together what predict counts. NULL:
-     * nobody sends anything. */
+    /* Who sends what to whom in an iteration, or in the `round` of predict, pair by pair: together
+     * what predict counts. Where it is drawn, in the first. NULL: nobody sends anything. */
     void (*flows)(const struct rg_job *job, rg_traffic_fn flow, void *arg);
     /* The nodes among which a batch is divided, from *first on; NULL: it is not (see shares.h). */
     int (*sharing)(const struct rg_job *job, int *first);
@@ -160,6 +170,9 @@ struct rg_strategy {
      * iteration: range number `part` of the network's vector, from 0. NULL: there are no more.
      * Borrowed. */
     const float *(*held)(void *state, int part, size_t *first, size_t *count);
+    /* Rank 0: the parameters that another rank has trained by itself and sent last, all of them;
+     * NULL: it has not, lately. Borrowed. NULL: nodes have none of their own. */
+    const float *(*trained_by)(void *state, int rank);
     void (*observe)(void *state, struct rg_observation *observation);
     void (*close)(void *state);
 };

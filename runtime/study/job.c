@@ -106,7 +106,7 @@ static int deal_rows(const struct rg_study *study, struct rg_job *job, struct rg
 {
     const struct rg_data_spec *data = &study->scenario.data;
     int first, keepers = rg_job_keepers(job, &first);
-    if (data->rows == RG_ROWS_SHARED || keepers == 0)
+    if (!job->own_rows || keepers == 0)
         return 0;
     job->rows = deal;
     return rg_deal_make(data, &study->data, keepers, deal, why);
@@ -134,7 +134,8 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
                            .iterations = t->iterations ? t->iterations : epoch * t->epochs,
                            .iterations_per_epoch = epoch,
                            .seed = s->seed,
-                           .numerics = t->numerics};
+                           .numerics = t->numerics,
+                           .own_rows = s->data.rows != RG_ROWS_SHARED};
     job->optimizer.run = job->iterations;
     int err = rg_job_set_defaults(job, e);
     bool own_nodes = rg_job_param_index(strategy, "nodes") >= 0;
@@ -251,7 +252,8 @@ void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction)
     if (medium > 0) {
         struct crossing crossing = {.job = job};
         rg_job_flows(job, add_crossing, &crossing);
-        double c_s = crossing.bytes / medium, beside = prediction->iteration_s;
+        double rounds = (double)RG_MAX(prediction->round, 1);
+        double c_s = crossing.bytes / rounds / medium, beside = prediction->iteration_s;
         beside -=
             2 * prediction->c_s; /* what is no port's time, either way: latencies, computing */
         if (c_s > prediction->iteration_s && beside > 0.05 * c_s && !prediction->holds)
@@ -329,6 +331,8 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
     run->predicted.messages = p.messages;
     run->predicted.values = p.values;
     run->predicted.payload_bytes = p.payload_bytes;
+    run->predicted.counts = (struct rg_run_counts){
+        .known = p.round > 1 || p.at_most, .iterations = RG_MAX(p.round, 1), .at_most = p.at_most};
     run->predicted.memory_bytes = p.memory_bytes;
     const char *rough = rg_job_rough(job, &p);
     run->predicted.rough.known = rough != NULL;

@@ -71,6 +71,30 @@ static void repetition_and_seeds(void)
     free(other);
 }
 
+/* Who is late is the same in both engines. */
+static void late_clients_are_left_out(void)
+{
+    static const char line[] = "ringsim tests/data/matrix-federated.xml --set nodes=6 --set "
+                               "jitter=0.9 --set fedavg-limited.round-limit=0.0055 --engine ";
+    double left_out[2], own = 0;
+    static const char *const engines[] = {"simgrid", "calendar"};
+    for (int i = 0; i < 2; i++) {
+        char all[300];
+        snprintf(all, sizeof all, "%s%s --strategy fedavg-limited", line, engines[i]);
+        json_t *result = command_result(all, 60), *node;
+        json_t *run = command_run_of(result, "fedavg-limited");
+        size_t k;
+        left_out[i] = command_number(run, "rounds.left_out");
+        own = 0;
+        json_array_foreach(json_object_get(run, "per_node"), k, node) if (k > 0) own +=
+            command_number(node, "own.left_out");
+        CU_ASSERT(left_out[i] > 0 && left_out[i] < command_number(run, "rounds.drawn"));
+        CU_ASSERT_EQUAL(own, left_out[i]);
+        json_decref(result);
+    }
+    CU_ASSERT_EQUAL(left_out[0], left_out[1]);
+}
+
 /* jitter as a key is the spread of <jitter>, and 0 is none. */
 static void jitter_as_a_key(void)
 {
@@ -117,6 +141,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"faults change dates and nothing else", weights_stay_the_same},
         {"the same seed gives the same bytes, with and without numerics", repetition_and_seeds},
+        {"late clients are left out", late_clients_are_left_out},
         {"jitter as a key", jitter_as_a_key},
         {"boards are as fast as they are", only_simulated},
     };

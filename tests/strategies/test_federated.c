@@ -115,15 +115,16 @@ static void a_rank_loads_its_own(void)
 /* Whatever the timing, and other weights with other rows. */
 static void weights_go_by_rows_alone(void)
 {
-    static const char *const sets[] = {"rows=shared",    "rows=order",
-                                       "rows=shuffle",   "rows=labels",
+    static const char *const sets[] = {"rows=order", "rows=shuffle", "rows=labels",
                                        "rows=dirichlet", "rows=dirichlet concentration=2"};
-    char digests[RG_COUNT(sets)][3][65];
+    enum { JOBS = 6 };
+    char digests[RG_COUNT(sets)][JOBS][65];
     EACH(i, sets)
     {
         struct rg_study study;
         open_with(&study, 4, sets[i]);
-        for (int k = 0; k < 3; k++) {
+        CU_ASSERT_EQUAL_FATAL(study.job_count, JOBS);
+        for (int k = 0; k < JOBS; k++) {
             struct rg_run a, b;
             run_ok(&study.jobs[k], &(struct harness_options){.seed = 1}, &a);
             run_ok(&study.jobs[k],
@@ -139,34 +140,246 @@ static void weights_go_by_rows_alone(void)
     }
 }
 
+/* What an all-reduce makes of shared rows. */
+static float *shared_rows(const char *sets)
+{
+    struct rg_study study;
+    char all[200];
+    snprintf(all, sizeof all, "nodes=5 %s", sets);
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", all));
+    float *values =
+        harness_parameters(harness_job(&study, "all-reduce"), &(struct harness_options){0}, NULL);
+    rg_study_close(&study);
+    return values;
+}
+
+static void near(const struct rg_job *job, const float *want)
+{
+    float *have = harness_parameters(job, &(struct harness_options){.seed = 3}, NULL);
+    double distance = harness_distance(want, have, job->network->parameters);
+    if (!(distance < 1e-5))
+        printf("%s on %d: largest difference %g\n", job->label, job->nodes, distance);
+    CU_ASSERT(distance < 1e-5);
+    free(have);
+}
+
 /* All rows in one batch, on nodes that have as many each: it does not matter who has which. */
 static void a_batch_of_all_rows_is_that_of_all_rows(void)
 {
-    static const char *const sets[] = {"rows=shared", "rows=order", "rows=shuffle",
-                                       "rows=labels shards=3"};
-    float *want[3] = {0};
+    static const char *const sets[] = {"rows=order", "rows=shuffle", "rows=labels shards=3"};
+    float *want = shared_rows("batch=120");
     EACH(i, sets)
     {
         struct rg_study study;
         char all[120];
         snprintf(all, sizeof all, "batch=120 server.nodes=6 %s", sets[i]);
         open_with(&study, 5, all);
-        for (int k = 0; k < 3; k++) {
-            const struct rg_job *job = &study.jobs[k];
-            if (strcmp(job->label, "local") == 0) /* its steps are on parts of the rows */
-                continue;
-            float *have = harness_parameters(job, &(struct harness_options){0}, NULL);
-            if (want[k])
-                CU_ASSERT(harness_distance(want[k], have, job->network->parameters) < 1e-5);
-            if (i > 0)
-                free(have);
-            else
-                want[k] = have;
-        }
+        near(harness_job(&study, "all-reduce"), want);
+        near(harness_job(&study, "server"), want);
         rg_study_close(&study);
     }
-    for (int k = 0; k < 3; k++)
-        free(want[k]);
+    free(want);
+}
+
+/* ---- federated averaging ---- */
+
+static void same_digest(const struct rg_job *a, const struct rg_job *b)
+{
+    struct rg_run one, other;
+    run_ok(a, &(struct harness_options){.seed = 1}, &one);
+    run_ok(b, &(struct harness_options){.seed = 2, .jitter = 0.5}, &other);
+    CU_ASSERT_EQUAL(strlen(one.weights_sha256), 64);
+    CU_ASSERT_STRING_EQUAL(one.weights_sha256, other.weights_sha256);
+    rg_run_free(&one);
+    rg_run_free(&other);
+}
+
+/* All clients, one step on all rows each: a step of all rows, however many each has. The rate goes
+ * by rounds. */
+static void one_step_on_all_rows_is_an_all_reduce(void)
+{
+    static const char *const rows[] = {"rows=labels", "rows=dirichlet", "rows=shuffle"};
+    static const char *const training[] = {"batch=120 optimizer=sgd epochs=6",
+                                           "batch=120 optimizer=sgd epochs=6 rate-ramp=3 "
+                                           "rate-schedule=step rate-period=1 rate-factor=0.5"};
+    EACH(t, training)
+    {
+        float *want = shared_rows(training[t]);
+        EACH(i, rows)
+        for (int nodes = 2; nodes <= 6; nodes += 2) {
+            struct rg_study study;
+            char all[200];
+            snprintf(all, sizeof all, "%s %s fedavg-all.local-epochs=1 server.nodes=2", training[t],
+                     rows[i]);
+            open_with(&study, nodes, all);
+            near(harness_job(&study, "fedavg-all"), want);
+            rg_study_close(&study);
+        }
+        free(want);
+    }
+}
+
+static void epochs_are_so_many_steps(void)
+{
+    struct rg_study a, b;
+    open_with(&a, 6, "rows=order fedavg.local-epochs=3 fedavg-all.local-epochs=2");
+    open_with(&b, 6,
+              "rows=order fedavg.local-steps=12 fedavg-all.local-epochs=1 "
+              "fedavg-all.local-steps=2"); /* 24 rows are 4 steps of up to 7 */
+    same_digest(harness_job(&a, "fedavg"), harness_job(&b, "fedavg"));
+    same_digest(harness_job(&a, "fedavg-all"), harness_job(&b, "fedavg-all"));
+    rg_study_close(&a);
+    rg_study_close(&b);
+}
+
+/* With one step a round a state that begins anew is none: the first step of momentum is that of
+ * SGD. With several it is not. */
+static void optimizers_begin_anew_in_each_round(void)
+{
+    struct rg_study sgd, momentum;
+    struct rg_run a, b;
+    open_with(&sgd, 5, "optimizer=sgd fedavg-all.local-epochs=1");
+    open_with(&momentum, 5, "optimizer=momentum fedavg-all.local-epochs=1");
+    same_digest(harness_job(&sgd, "fedavg-all"), harness_job(&momentum, "fedavg-all"));
+    run_ok(harness_job(&sgd, "fedavg"), &(struct harness_options){0}, &a);
+    run_ok(harness_job(&momentum, "fedavg"), &(struct harness_options){0}, &b);
+    CU_ASSERT_STRING_NOT_EQUAL(a.weights_sha256, b.weights_sha256);
+    rg_run_free(&a);
+    rg_run_free(&b);
+    rg_study_close(&sgd);
+    rg_study_close(&momentum);
+}
+
+/* A client has sent its parameters as often as it was drawn: 2 of 8 in each of 200 rounds, 50 times
+ * each, within 4 deviations. */
+static void clients_are_drawn_evenly(void)
+{
+    struct rg_study study;
+    struct rg_run run;
+    open_with(&study, 9, "fedavg.fraction=0.25 iterations=200 concentration=1000 batch=120");
+    const struct rg_job *job = harness_job(&study, "fedavg");
+    uint64_t bytes = 4 * job->network->parameters, sent = 0;
+    run_ok(job, &(struct harness_options){0}, &run);
+    for (int rank = 1; rank < 9; rank++) {
+        double times = (double)(run.per_node[rank].bytes_sent / bytes);
+        CU_ASSERT_EQUAL(run.per_node[rank].bytes_sent % bytes, 0);
+        CU_ASSERT(fabs(times - 50) < 4 * sqrt(200 * 0.25 * 0.75));
+        sent += run.per_node[rank].bytes_sent;
+    }
+    CU_ASSERT_EQUAL(sent, 2 * 200 * bytes);
+    CU_ASSERT(run.rounds.known);
+    CU_ASSERT_EQUAL(run.rounds.drawn, 2 * 200);
+    CU_ASSERT_EQUAL(run.rounds.left_out, 0);
+    rg_run_free(&run);
+    rg_study_close(&study);
+}
+
+/* What the only client has made of it in the last round is what there is. */
+static void what_clients_make_is_looked_at(void)
+{
+    struct rg_study study;
+    struct rg_run run;
+    open_with(&study, 2, "");
+    run_ok(harness_job(&study, "fedavg-all"), &(struct harness_options){0}, &run);
+    CU_ASSERT_FALSE(run.per_node[0].own.known);
+    CU_ASSERT(run.per_node[1].own.known);
+    CU_ASSERT_EQUAL(run.per_node[1].own.samples, 120);
+    CU_ASSERT_EQUAL(run.per_node[1].own.accuracy, run.final.accuracy);
+    rg_run_free(&run);
+    rg_study_close(&study);
+    open_with(&study, 6, "fedavg.fraction=0.5");
+    run_ok(harness_job(&study, "fedavg"), &(struct harness_options){0}, &run);
+    int looked = 0;
+    for (int rank = 1; rank < 6; rank++)
+        looked += isfinite(run.per_node[rank].own.accuracy) != 0;
+    CU_ASSERT_EQUAL(looked, 3); /* of 5, rounded up */
+    rg_run_free(&run);
+    rg_study_close(&study);
+}
+
+static struct rg_value *limit_of(struct rg_job *job)
+{
+    for (int i = 0; job->strategy->params[i].name; i++)
+        if (strcmp(job->strategy->params[i].name, "round-limit") == 0)
+            return &job->values[i];
+    return NULL;
+}
+
+/* A client is so slow that no round waits for it: the others' training is what it is without that
+ * client. Its own parameters are never looked at, and who was left out is told by both sides. */
+static void a_slow_client_is_left_out(void)
+{
+    enum { SLOW = 2, ROUNDS = 24 };
+    static const char sets[] = "fedavg-limited.fraction=1 batch=30 iterations=24";
+    struct rg_study study, fewer;
+    struct rg_run run, without;
+    open_with(&study, 4, sets);
+    open_with(&fewer, 3, sets);
+    struct rg_job job = *harness_job(&study, "fedavg-limited");
+    struct rg_job rest = *harness_job(&fewer, "fedavg-limited");
+    struct rg_board board = *job.boards[0];
+    const struct rg_board *boards[4] = {job.boards[0], job.boards[0], job.boards[0], job.boards[0]};
+    board.call_s *= 1000;
+    boards[SLOW] = &board;
+    job.boards = boards;
+    limit_of(&job)->real = 0.05;
+    uint32_t sample[120], first[3] = {0};
+    const struct rg_deal deal = {2, sample, first};
+    for (int part = 0, k = 0; k < 3; k++) {
+        uint32_t count = (uint32_t)rg_deal_count(job.rows, k);
+        if (k + 1 == SLOW)
+            continue;
+        memcpy(sample + first[part], rg_deal_samples(job.rows, k), count * sizeof *sample);
+        first[part + 1] = first[part] + count;
+        part++;
+    }
+    rest.rows = &deal;
+    run_ok(&job, &(struct harness_options){.seed = 1}, &run);
+    run_ok(&rest, &(struct harness_options){.seed = 2}, &without);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, without.weights_sha256);
+    CU_ASSERT_EQUAL(run.rounds.drawn, 3 * ROUNDS);
+    CU_ASSERT_EQUAL(run.rounds.left_out, ROUNDS);
+    for (int rank = 1; rank < 4; rank++) {
+        CU_ASSERT_EQUAL(run.per_node[rank].own.left_out, rank == SLOW ? ROUNDS : 0);
+        CU_ASSERT_EQUAL(isfinite(run.per_node[rank].own.accuracy) != 0, rank != SLOW);
+    }
+    CU_ASSERT_EQUAL(without.rounds.left_out, 0);
+    rg_run_free(&run);
+    rg_run_free(&without);
+    rg_study_close(&study);
+    rg_study_close(&fewer);
+}
+
+/* Whatever the timing and the limit: sums are of those that were taken (which the server asserts),
+ * both sides agree on who was not, nobody sends more than the forms say, and all come to the end.
+ */
+static void limits_leave_nothing_behind(void)
+{
+    static const double limits[] = {1e-9, 1e-3, 2e-3, 4e-3, 8e-3};
+    struct rg_study study;
+    uint64_t left_out = 0, kept = 0;
+    open_with(&study, 6, "batch=12 local.local-steps=1");
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct rg_job job = *harness_job(&study, "fedavg-limited");
+        struct rg_prediction p = {0};
+        struct rg_run run;
+        uint64_t own = 0;
+        limit_of(&job)->real = limits[seed % RG_COUNT(limits)];
+        job.strategy->predict(&job, &p);
+        run_ok(&job, &(struct harness_options){.seed = seed, .jitter = (double)(seed % 3)}, &run);
+        CU_ASSERT_EQUAL(run.iterations, job.iterations);
+        for (int rank = 1; rank < 6; rank++)
+            own += run.per_node[rank].own.left_out;
+        CU_ASSERT_EQUAL(own, run.rounds.left_out);
+        CU_ASSERT(p.at_most);
+        CU_ASSERT(run.traffic.messages <= p.messages * (uint64_t)run.iterations);
+        CU_ASSERT(run.traffic.payload_bytes <= p.payload_bytes * (uint64_t)run.iterations);
+        left_out += run.rounds.left_out;
+        kept += run.rounds.drawn - run.rounds.left_out;
+        rg_run_free(&run);
+    }
+    CU_ASSERT(left_out > 100 && kept > 100);
+    rg_study_close(&study);
 }
 
 /* ---- bad input ---- */
@@ -180,6 +393,11 @@ static void what_cannot_be_is_refused(void)
         {"rows=labels shards=0", "1 to 1000000"},
         {"concentration=0", "0.01"},
         {"nodes=5 rows=labels shards=30", "rows=labels, strategy \"all-reduce\": shards=\"30\""},
+        {"nodes=5 rows=shared", "strategy \"fedavg\": clients train on rows of their own"},
+        {"nodes=5 fedavg.local-steps=3 fedavg.local-epochs=2", "only one of them"},
+        {"nodes=5 fedavg.fraction=0", "to 1 are allowed"},
+        {"nodes=5 fedavg.round-limit=0", "or auto"},
+        {"nodes=1 server.nodes=2", "fedavg needs at least 2 nodes"},
         {"nodes=24 concentration=0.01", "rows=dirichlet, strategy \"all-reduce\": 120 training"},
     };
     EACH(i, cases)
@@ -194,6 +412,13 @@ int main(int argc, char **argv)
         {"a rank loads its own", a_rank_loads_its_own},
         {"weights go by rows alone", weights_go_by_rows_alone},
         {"a batch of all rows is that of all rows", a_batch_of_all_rows_is_that_of_all_rows},
+        {"one step on all rows is an all-reduce", one_step_on_all_rows_is_an_all_reduce},
+        {"epochs are so many steps", epochs_are_so_many_steps},
+        {"optimizers begin anew in each round", optimizers_begin_anew_in_each_round},
+        {"clients are drawn evenly", clients_are_drawn_evenly},
+        {"what clients make is looked at", what_clients_make_is_looked_at},
+        {"a slow client is left out", a_slow_client_is_left_out},
+        {"limits leave nothing behind", limits_leave_nothing_behind},
         {"what cannot be is refused", what_cannot_be_is_refused},
     };
     rg_blas_setup(argv);

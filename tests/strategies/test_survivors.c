@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LEAST = 2, MOST = 5, FILES = 5, JOBS_MOST = 60, SECONDS_A_SEED = 60 };
+enum { LEAST = 2, MOST = 5, FILES = 6, JOBS_MOST = 70, SECONDS_A_SEED = 60 };
 
 static struct rg_study studies[FILES][MOST + 1]; /* by number of nodes */
 
@@ -29,7 +29,7 @@ static bool open_studies(void)
 {
     static const char *const files[FILES] = {"matrix.xml", "matrix-servers.xml",
                                              "matrix-interleaved.xml", "matrix-stale.xml",
-                                             "matrix-filters.xml"};
+                                             "matrix-filters.xml", "matrix-federated.xml"};
     for (int f = 0; f < FILES; f++)
         for (int nodes = LEAST; nodes <= MOST; nodes++) {
             char sets[80];

@@ -67,7 +67,10 @@ static bool first_feeds(const struct rg_job *job, int rank)
 
 static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
-    *p = (struct rg_prediction){.T_A_s = 0.5, .messages = (uint64_t)job->nodes};
+    *p = (struct rg_prediction){.T_A_s = 0.5,
+                                .messages = (uint64_t)job->nodes,
+                                .round = job->values[COUNT].number,
+                                .at_most = job->values[OVERLAP].number == 1};
 }
 
 static const struct rg_strategy toy = {.name = "toy_ring",
@@ -221,6 +224,13 @@ static void test_describe(void)
     CU_ASSERT_TRUE(run.predicted.defined);
     CU_ASSERT_EQUAL(run.predicted.T_A_s, 0.5);
     CU_ASSERT_EQUAL(run.predicted.messages, 3);
+    CU_ASSERT(run.predicted.counts.known);
+    CU_ASSERT_EQUAL(run.predicted.counts.iterations, 2);
+    CU_ASSERT_FALSE(run.predicted.counts.at_most);
+    rg_run_free(&run);
+    rg_run_init(&run);
+    rg_job_describe(&study.jobs[1], &run);
+    CU_ASSERT_FALSE(run.predicted.counts.known); /* of each iteration, exactly */
     rg_run_free(&run);
     rg_study_close(&study);
 }
