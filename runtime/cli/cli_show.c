@@ -235,9 +235,13 @@ static void check_job(const struct rg_job *job, FILE *stream)
     rg_job_predict(job, &p);
     fprintf(stream, "\n%s: %s,", job->label, job->strategy->name);
     print_params(job, stream);
-    fprintf(stream, "\n  nodes       %d, %" PRId64 " iteration%s of %d sample%s\n", job->nodes,
-            job->iterations, job->iterations == 1 ? "" : "s", job->batch,
-            job->batch == 1 ? "" : "s");
+    const char *plural = job->iterations == 1 ? "" : "s";
+    if (job->strategy->keepers) /* who take steps of their own */
+        fprintf(stream, "\n  nodes       %d, %" PRId64 " round%s\n", job->nodes, job->iterations,
+                plural);
+    else
+        fprintf(stream, "\n  nodes       %d, %" PRId64 " iteration%s of %d sample%s\n", job->nodes,
+                job->iterations, plural, job->batch, job->batch == 1 ? "" : "s");
     fprintf(stream, "  T_A         %s an iteration computing, at the busiest node\n",
             rg_human_seconds(p.T_A_s, a));
     fprintf(stream, "  c           %s an iteration %s%s\n", rg_human_seconds(p.c_s, a),

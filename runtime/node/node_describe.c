@@ -41,6 +41,11 @@ void rg_node_describe(struct node *n)
     struct rg_run *run = n->run;
     run->iterations = n->done;
     run->samples = (uint64_t)n->done * (uint64_t)n->job->batch;
+    if (run->rounds.known) { /* they are of no fixed size */
+        run->samples = 0;
+        for (int i = 0; i < run->node_count; i++)
+            run->samples += run->per_node[i].own.known ? run->per_node[i].own.trained : 0;
+    }
     run->time_s = n->time_s;
     rg_run_derive(run);
     describe_formula(n, rg_node_describe_iterations(run, n->w->marks, n->w->marks_count));

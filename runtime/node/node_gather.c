@@ -54,11 +54,15 @@ static void account_machine(const char *machine, struct rg_run_node *node)
 static void account_own(const struct node *n, const struct rg_observation *seen,
                         struct rg_run_own *own)
 {
-    int keeper = rg_job_keeper(n->job, n->w->rank);
+    int first, keeper = rg_job_keeper(n->job, n->w->rank);
     if (keeper < 0)
         return;
+    int64_t trained = seen->trained;
+    if (!seen->in_rounds)
+        trained = n->done * rg_job_share(n->job, rg_job_keepers(n->job, &first), keeper);
     *own = (struct rg_run_own){.known = true,
                                .samples = (uint64_t)rg_deal_count(n->job->rows, keeper),
+                               .trained = (uint64_t)trained,
                                .left_out = (uint64_t)seen->own_left_out,
                                .accuracy = NAN};
 }

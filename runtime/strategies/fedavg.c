@@ -447,6 +447,7 @@ static int take_step(struct fedavg *s, int64_t round, int64_t step)
     if (piece == 0)
         rg_feed_own(&replica->feed, round * epochs + step / pieces);
     replica->mean_of = n;
+    s->seen.trained += n;
     int result = rg_replica_forward(
         replica, round, rg_share_first(rows_of(s->job, client), pieces, piece), n, (int)step);
     if (result == 0)

@@ -113,7 +113,8 @@ struct rg_observation {
     bool in_rounds;       /* in which some take part that are drawn: */
     int64_t drawn;        /* told by the server alone, over all rounds, */
     int64_t left_out;     /* and of these whose part did not come in time; */
-    int64_t own_left_out; /* this node's own */
+    int64_t own_left_out; /* this node's own, */
+    int64_t trained;      /* and the samples that it has taken steps with */
     bool filtered;        /* gradients are sent in part, the rest later: */
     int64_t numbers;      /* that this node had to send, */
     int64_t said;         /* did, */

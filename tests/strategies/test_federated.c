@@ -284,6 +284,8 @@ static void what_clients_make_is_looked_at(void)
     CU_ASSERT_FALSE(run.per_node[0].own.known);
     CU_ASSERT(run.per_node[1].own.known);
     CU_ASSERT_EQUAL(run.per_node[1].own.samples, 120);
+    CU_ASSERT_EQUAL(run.per_node[1].own.trained, 2 * 120 * (uint64_t)run.iterations);
+    CU_ASSERT_EQUAL(run.samples, 2 * 120 * (uint64_t)run.iterations); /* two epochs a round */
     CU_ASSERT_EQUAL(run.per_node[1].own.accuracy, run.final.accuracy);
     rg_run_free(&run);
     rg_study_close(&study);
@@ -293,6 +295,10 @@ static void what_clients_make_is_looked_at(void)
     for (int rank = 1; rank < 6; rank++)
         looked += isfinite(run.per_node[rank].own.accuracy) != 0;
     CU_ASSERT_EQUAL(looked, 3); /* of 5, rounded up */
+    rg_run_free(&run);
+    run_ok(harness_job(&study, "all-reduce"), &(struct harness_options){0}, &run);
+    CU_ASSERT_EQUAL(run.per_node[5].own.trained, 4 * (uint64_t)run.iterations);
+    CU_ASSERT_EQUAL(run.samples, 24 * (uint64_t)run.iterations);
     rg_run_free(&run);
     rg_study_close(&study);
 }
@@ -382,6 +388,27 @@ static void limits_leave_nothing_behind(void)
     rg_study_close(&study);
 }
 
+/* Asked to stop, all end after the same round, and clients that are late have answered. */
+static void all_stop_after_one_round(void)
+{
+    struct rg_study study;
+    open_with(&study, 6, "");
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct rg_job job = *harness_job(&study, seed % 2 ? "fedavg-limited" : "fedavg");
+        struct rg_run run;
+        int results[6];
+        if (seed % 2)
+            limit_of(&job)->real = 2e-3;
+        harness_run(&job, &(struct harness_options){.seed = seed, .jitter = 0.9, .stops_after = 7},
+                    &run, results);
+        CU_ASSERT_EQUAL(run.iterations, 7);
+        for (int rank = 0; rank < 6; rank++)
+            CU_ASSERT_EQUAL(results[rank], 1);
+        rg_run_free(&run);
+    }
+    rg_study_close(&study);
+}
+
 /* ---- bad input ---- */
 
 static void what_cannot_be_is_refused(void)
@@ -419,6 +446,7 @@ int main(int argc, char **argv)
         {"what clients make is looked at", what_clients_make_is_looked_at},
         {"a slow client is left out", a_slow_client_is_left_out},
         {"limits leave nothing behind", limits_leave_nothing_behind},
+        {"all stop after one round", all_stop_after_one_round},
         {"what cannot be is refused", what_cannot_be_is_refused},
     };
     rg_blas_setup(argv);
