@@ -232,14 +232,37 @@ static void epochs_are_so_many_steps(void)
     rg_study_close(&b);
 }
 
+/* A client of five rows that takes one step with one of them a round: not always with the same. */
+static void rounds_have_orders_of_their_own(void)
+{
+    uint32_t sample[] = {3, 20, 41, 77, 100}, whole[] = {0, 5}, one[] = {0, 1};
+    const struct rg_deal all = {1, sample, whole};
+    struct rg_study study;
+    open_with(&study, 2, "fedavg.local-steps=1 fedavg.local-batch=1 iterations=10");
+    struct rg_job job = *harness_job(&study, "fedavg");
+    job.rows = &all;
+    float *want = harness_parameters(&job, &(struct harness_options){0}, NULL);
+    for (int i = 0; i < 5; i++) {
+        const struct rg_deal single = {1, sample + i, one};
+        job.rows = &single;
+        float *have = harness_parameters(&job, &(struct harness_options){0}, NULL);
+        CU_ASSERT(harness_distance(want, have, job.network->parameters) > 1e-4);
+        free(have);
+    }
+    free(want);
+    rg_study_close(&study);
+}
+
+#define RATES " rate-ramp=3 rate-schedule=step rate-period=2 rate-factor=0.5"
+
 /* With one step a round a state that begins anew is none: the first step of momentum is that of
- * SGD. With several it is not. */
+ * SGD, at the round's rate. With several it is not. */
 static void optimizers_begin_anew_in_each_round(void)
 {
     struct rg_study sgd, momentum;
     struct rg_run a, b;
-    open_with(&sgd, 5, "optimizer=sgd fedavg-all.local-epochs=1");
-    open_with(&momentum, 5, "optimizer=momentum fedavg-all.local-epochs=1");
+    open_with(&sgd, 5, "optimizer=sgd fedavg-all.local-epochs=1" RATES);
+    open_with(&momentum, 5, "optimizer=momentum fedavg-all.local-epochs=1" RATES);
     same_digest(harness_job(&sgd, "fedavg-all"), harness_job(&momentum, "fedavg-all"));
     run_ok(harness_job(&sgd, "fedavg"), &(struct harness_options){0}, &a);
     run_ok(harness_job(&momentum, "fedavg"), &(struct harness_options){0}, &b);
@@ -369,14 +392,17 @@ static void limits_leave_nothing_behind(void)
         struct rg_job job = *harness_job(&study, "fedavg-limited");
         struct rg_prediction p = {0};
         struct rg_run run;
-        uint64_t own = 0;
+        uint64_t own = 0, sent = 0;
         limit_of(&job)->real = limits[seed % RG_COUNT(limits)];
         job.strategy->predict(&job, &p);
         run_ok(&job, &(struct harness_options){.seed = seed, .jitter = (double)(seed % 3)}, &run);
         CU_ASSERT_EQUAL(run.iterations, job.iterations);
-        for (int rank = 1; rank < 6; rank++)
+        for (int rank = 1; rank < 6; rank++) {
             own += run.per_node[rank].own.left_out;
+            sent += run.per_node[rank].bytes_sent;
+        }
         CU_ASSERT_EQUAL(own, run.rounds.left_out);
+        CU_ASSERT_EQUAL(run.per_node[0].bytes_received, sent); /* late ones, too */
         CU_ASSERT(p.at_most);
         CU_ASSERT(run.traffic.messages <= p.messages * (uint64_t)run.iterations);
         CU_ASSERT(run.traffic.payload_bytes <= p.payload_bytes * (uint64_t)run.iterations);
@@ -385,6 +411,25 @@ static void limits_leave_nothing_behind(void)
         rg_run_free(&run);
     }
     CU_ASSERT(left_out > 100 && kept > 100);
+    rg_study_close(&study);
+}
+
+/* The only client is late in every round, by no more than a step: the next round waits for it, so
+ * that it is sent the parameters in each. */
+static void a_round_waits_for_somebody(void)
+{
+    struct rg_study study;
+    struct rg_prediction p = {0};
+    struct rg_run run;
+    open_with(&study, 2, "");
+    struct rg_job job = *harness_job(&study, "fedavg-limited");
+    job.strategy->predict(&job, &p);
+    limit_of(&job)->real = 0.5 * p.iteration_s;
+    run_ok(&job, &(struct harness_options){.seed = 1}, &run);
+    uint64_t rounds = (uint64_t)run.iterations;
+    CU_ASSERT_EQUAL(run.rounds.left_out, rounds);
+    CU_ASSERT_EQUAL(run.per_node[0].bytes_sent, rounds * (4 * job.network->parameters + 4));
+    rg_run_free(&run);
     rg_study_close(&study);
 }
 
@@ -441,11 +486,13 @@ int main(int argc, char **argv)
         {"a batch of all rows is that of all rows", a_batch_of_all_rows_is_that_of_all_rows},
         {"one step on all rows is an all-reduce", one_step_on_all_rows_is_an_all_reduce},
         {"epochs are so many steps", epochs_are_so_many_steps},
+        {"rounds have orders of their own", rounds_have_orders_of_their_own},
         {"optimizers begin anew in each round", optimizers_begin_anew_in_each_round},
         {"clients are drawn evenly", clients_are_drawn_evenly},
         {"what clients make is looked at", what_clients_make_is_looked_at},
         {"a slow client is left out", a_slow_client_is_left_out},
         {"limits leave nothing behind", limits_leave_nothing_behind},
+        {"a round waits for somebody", a_round_waits_for_somebody},
         {"all stop after one round", all_stop_after_one_round},
         {"what cannot be is refused", what_cannot_be_is_refused},
     };
