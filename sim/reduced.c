@@ -21,12 +21,24 @@
 
 enum { FIRST_LOOK = 6, WORTH_IT = 12 };
 
-bool rg_may_extrapolate(const struct rg_job *job, const struct rg_study *study, bool traced)
+const char *rg_why_whole(const struct rg_job *job, const struct rg_study *study, bool traced)
 {
     const struct rg_scenario *scenario = &study->scenario;
-    return !job->numerics && !job->flows_on && !job->drawn && !rg_stop_given(&scenario->stop) &&
-           !traced && !rg_scenario_has_faults(scenario) && study->platform.profiles.count == 0 &&
-           job->iterations >= WORTH_IT;
+    if (job->iterations < WORTH_IT)
+        return "there are few iterations";
+    if (job->numerics)
+        return "numbers are computed, of which no two iterations have the same (numerics=\"skip\")";
+    if (job->drawn)
+        return "who takes part in an iteration is drawn";
+    if (rg_stop_given(&scenario->stop))
+        return "it ends at what <stop> names";
+    if (rg_scenario_has_faults(scenario))
+        return "there are faults";
+    if (study->platform.profiles.count > 0)
+        return "the platform changes over time";
+    if (job->flows_on)
+        return "the stream goes on through the ends of epochs";
+    return traced ? "every event is in the timeline" : NULL;
 }
 
 /* ---- what a child tells ---- */

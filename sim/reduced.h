@@ -11,9 +11,9 @@ typedef int (*rg_iteration_fn)(void *arg, struct rg_world *w, int64_t i);
 typedef void (*rg_simulate_fn)(void *arg, const struct rg_job *job, rg_iteration_fn iteration,
                                void *iteration_arg, struct rg_run *run);
 
-/* May iterations of this job be taken for one another? What makes one differ from the next, or
- * wants to see every one, is named here. */
-bool rg_may_extrapolate(const struct rg_job *job, const struct rg_study *study, bool traced);
+/* Why iterations of this job cannot be taken for one another: what makes one differ from the next,
+ * or wants to see every one. NULL: they may. */
+const char *rg_why_whole(const struct rg_job *job, const struct rg_study *study, bool traced);
 
 /* Simulate until the job is steady, then short runs of it in its stead, each in a process of its
  * own; or all of it, where it does not become steady, or too late. *run is filled in as by

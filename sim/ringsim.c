@@ -144,7 +144,7 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
     struct simulation s = {.ringsim = r, .shared = &r->shared[index]};
     struct rg_run run;
     rg_run_init(&run);
-    if (!r->full && rg_may_extrapolate(task->job, &r->study, r->options.trace != NULL))
+    if (!r->full && !rg_why_whole(task->job, &r->study, r->options.trace != NULL))
         rg_run_reduced(task->job, simulate_job, &s, &run);
     else
         simulate_job(&s, task->job, NULL, NULL, &run);
@@ -397,8 +397,11 @@ static int look_at_jobs(void *ringsim, const struct rg_study *study, struct rg_e
     for (int i = 0; i < study->job_count && err == 0; i++) {
         if (study->jobs[i].refused)
             continue;
+        struct rg_job *job = &study->jobs[i];
+        job->whole =
+            r->full ? "--full says so" : rg_why_whole(job, study, r->options.trace != NULL);
         err = rg_survey_job(r->surveys, &study->platform, study->scenario.training.bandwidth_factor,
-                            &study->jobs[i], e);
+                            job, e);
     }
     return err;
 }

@@ -531,7 +531,7 @@ MUTANTS = [
            "test_sim_faults_calendar"),
     Mutant("loop-after-as-period", "profiles_xml.c", "p->period_s = last + r->loop_after;", "p->period_s = r->loop_after;",
            "test_platform_kinds"),
-    Mutant("profiles-extrapolated", "reduced.c", "study->platform.profiles.count == 0", "true",
+    Mutant("profiles-extrapolated", "reduced.c", "study->platform.profiles.count > 0", "false",
            "test_platform_kinds"),
     Mutant("idle-twice-in-logs", "meter.c",
            "m->facts.idle_W * seconds", "2 * m->facts.idle_W * seconds", "test_meter"),

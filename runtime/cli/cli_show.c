@@ -268,6 +268,8 @@ static void check_job(const struct rg_job *job, FILE *stream)
     rough = rough ? rough : p.holds;
     if (rough)
         fprintf(stream, "  rough       the iteration is an estimate: %s\n", rough);
+    if (job->whole)
+        fprintf(stream, "  whole       no iteration is extrapolated: %s\n", job->whole);
     if (rg_job_fits(job, &why) == 0)
         fputs("  fits        yes\n", stream);
     else

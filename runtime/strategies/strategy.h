@@ -74,7 +74,8 @@ struct rg_job {
     bool records;      /* nodes out of step write down in which order they served others */
     char *const *orders; /* by rank, of those that do: serve in that order; NULL: as they come */
     bool refused;        /* `check` said no, or there are too few nodes: it cannot run */
-    char rough[200]; /* why its closed forms are no more than an estimate on this platform; "" */
+    char rough[200];   /* why its closed forms are no more than an estimate on this platform; "" */
+    const char *whole; /* why every iteration is simulated; NULL: those that repeat need not be */
 };
 
 /* The closed forms, for one iteration unless said otherwise. */

@@ -456,6 +456,7 @@ static void profiles_are_simulated(void)
         json_decref(other);
     }
     directions_change_together();
+    tells(same[0], "", "  whole       no iteration is extrapolated: the platform changes over time");
     /* twice the latency from the first message on: 40 iterations of 2 messages each way */
     scratch_text("far.profile", "0 1025e-6\n");
     double far = number_of(CHANGING(LINK("u", " latency_file=\"far.profile\"") LINK("d", ""), ""),
