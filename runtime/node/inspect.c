@@ -72,7 +72,7 @@ int rg_inspection_open(struct rg_inspection *in, const struct rg_job *job, bool 
         rg_inspection_close(in);
         return RG_ERR_NOMEM;
     }
-    for (size_t i = 0; i < (size_t)test; i++)
+    for (size_t i = 0; i < (size_t)job->data->test; i++)
         rg_dataset_copy_x(job->data, (size_t)job->data->train + i, in->x + i * job->data->inputs);
     return 0;
 }

@@ -69,7 +69,10 @@ def compare(name, words, where, native, folder):
     base = os.path.join(folder, name.replace("/", "_"))
     subprocess.run([*words, "-E", "-o", base + ".i"], check=True, cwd=where)
     subprocess.run([*words, "-S", "-o", base + ".cross"], check=True, cwd=where)
-    options = [word for word in words if word.startswith(("-O", "-f", "-std", "-m", "-g"))]
+    # gcc, not cc1, knows for which processors it was configured: what it hands on
+    said = subprocess.run([*words, "-###", "-S", "-o", base + ".cross"], capture_output=True, text=True, cwd=where)
+    handed, = (line for line in said.stderr.splitlines() if "/cc1 " in line or '/cc1" ' in line)
+    options = [word for word in shlex.split(handed) if word.startswith(("-O", "-f", "-std", "-m", "-g"))]
     done = subprocess.run([*native, "-fpreprocessed", base + ".i", "-quiet", *options, "-o", base + ".native"],
                           capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode or "internal compiler error" in done.stderr:
