@@ -330,8 +330,8 @@ static void openblas_waits_for_no_address_space(void)
     /* what a plan takes is not known before; libraries may take so much that it does not matter */
     snprintf(line, sizeof line,
              "env OPENBLAS_CORETYPE=SandyBridge prlimit --as=%ld " RG_BINARY_DIR
-             "/ringsim scenarios/scaling.xml --set nodes=512 --set batch=1024 --strategy ring "
-             "--set ring.micro-batches=512 --jobs 1 --quiet",
+             "/ringsim scenarios/scaling.xml --set nodes=512 --set batch=2048 --strategy ring "
+             "--set ring.micro-batches=2048 --jobs 1 --quiet",
              300000L << 10);
     command_run(line, 60, &output);
     CU_ASSERT_EQUAL(output.status, 1);
