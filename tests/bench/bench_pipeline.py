@@ -12,10 +12,11 @@ PyTorch 2.6 is in Debian 13 (python3-torch, and libopenblas0, without which it c
 names a root of it in which PyTorch runs (chroot, so it needs root) while RingTMP runs here; loopback is the
 same for both. Without PyTorch RingTMP is timed alone, and the script says so.
 
-Of a batch of messages PyTorch waits for the last only, which is enough for NCCL. Over Gloo the others are on
-their way still, and stages compute with what was there before: here it waits for all of them. It gives sums
-over micro-batches; a loss that is divided by the batch makes them the batch's mean. OPENBLAS_CORETYPE is taken
-out of the environment, so that both choose the kernels for this processor. Two free cores are wanted.
+Of a batch of messages PyTorch keeps the Work of the last only, which is enough for NCCL. Over Gloo a message
+whose Work is gone does not arrive, and 1F1B and zero bubble wait for it for ever: here all are kept, and waited
+for. Gradients are sums over micro-batches; a loss that is divided by the batch makes them the batch's mean.
+OPENBLAS_CORETYPE is taken out of the environment, so that both choose the kernels for this processor. Two free
+cores are wanted.
 """
 import argparse
 import array
