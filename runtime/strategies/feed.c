@@ -106,7 +106,7 @@ void rg_feed_gather(const struct rg_feed *feed, int64_t iteration, int first, in
     const struct rg_job *job = feed->job;
     int64_t epoch = iteration / job->iterations_per_epoch;
     if (feed->own && feed->parts == 0) {
-        rg_feed_gather_own(feed, first, n, x, labels);
+        rg_feed_gather_own(feed, first, n, x, targets);
         return;
     }
     RG_ASSERT(epoch <= feed->epoch && epoch > feed->epoch - feed->kept);
