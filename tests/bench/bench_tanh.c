@@ -47,7 +47,7 @@ static int run_once(const char *which)
 {
     memcpy(y, x, sizeof y);
     y[0] = tanhf(y[0]); /* the loader has found it */
-    rg_bias_activate(RG_ACT_TANH, 1, 1, bias, y);
+    rg_bias_activate(RG_ACT_TANH, 1, 1, bias, y, NULL);
     if (strcmp(which, "own") == 0)
         own();
     else if (strcmp(which, "tanhf") == 0)

@@ -100,14 +100,14 @@ struct lost {
 static int train(struct rg_world *w, void *arg)
 {
     struct lost *lost = arg;
-    struct rg_node_options options = {.stop_accuracy = NAN, .kept = &lost->kept[w->rank]};
+    struct rg_node_options options = {.stop = {NAN, NAN, 0}, .kept = &lost->kept[w->rank]};
     return rg_node_run(w, lost->job, &options, w->rank == 0 ? &lost->run[0] : NULL);
 }
 
 static int salvage(struct rg_world *w, void *arg)
 {
     struct lost *lost = arg;
-    struct rg_node_options options = {.stop_accuracy = NAN};
+    struct rg_node_options options = {.stop = {NAN, NAN, 0}};
     return rg_node_salvage(w, lost->job, &options, &lost->kept[w->rank], &lost->run[w->rank]);
 }
 
