@@ -80,7 +80,7 @@ static void results_say_what_fits(void)
     CU_ASSERT(run.point_count == 3 && isnan(run.training[2].accuracy));
     rg_run_free(&run);
     rg_study_close(&study);
-    CU_ASSERT_FATAL(harness_open(&study, "tokens.xml", ""));
+    CU_ASSERT_FATAL(harness_open(&study, "tokens.xml", "epochs=60 learning-rate=0.02"));
     free(harness_parameters(harness_job(&study, "single"), &options, &run));
     CU_ASSERT(!run.final.numbers.known && run.final.tokens.known && run.final.class_count == 0);
     CU_ASSERT_DOUBLE_EQUAL(run.final.tokens.perplexity, exp(run.final.loss), 1e-9);
