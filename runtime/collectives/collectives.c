@@ -66,7 +66,7 @@ int rg_add(struct rg_world *w, struct rg_adder *adder, float *to, const float *f
     struct addition a = {to, from, count};
     struct rg_addition_cost *cost = cost_of(adder, count);
     struct rg_work work = {.cost = &cost->cost, .count = 1, .known = cost->known};
-    return rg_compute(w, &work, "add", unit, add, &a);
+    return rg_compute(w, &work, "add", unit, from ? add : NULL, &a);
 }
 
 double rg_add_s(const struct rg_board *board, int threads, size_t count)
@@ -74,6 +74,44 @@ double rg_add_s(const struct rg_board *board, int threads, size_t count)
     struct rg_cost cost = addition_cost(count);
     struct rg_work work = {.cost = &cost, .count = 1};
     return rg_board_seconds(board, &work, threads);
+}
+
+void rg_allreduce_share(struct rg_allreduce *reduce, struct rg_twins *twins)
+{
+    RG_ASSERT(reduce->how.kind == RG_RING);
+    reduce->twins = rg_twins_share(twins) ? twins : NULL;
+}
+
+float *rg_allreduce_sum(const struct rg_allreduce *r, float *data)
+{
+    return r->twins ? rg_twins_lent(r->twins, 0) + (data - rg_twins_lent(r->twins, r->me)) : data;
+}
+
+/* Of these numbers of all members; who has all of the sum knows that all have theirs ready. Chunk
+ * by chunk in the order in which they are added on their way round the ring. */
+static void sum_twins(const struct rg_allreduce *r)
+{
+    enum { BLOCK = 512 };
+    int n = r->group.count;
+    size_t at = (size_t)(r->data - rg_twins_lent(r->twins, r->me));
+    for (int c = 0; c < n; c++) {
+        struct rg_piece left = rg_chunk((struct rg_piece){at, r->count}, n, c);
+        for (size_t count; left.count > 0; left.first += count, left.count -= count) {
+            float sum[BLOCK];
+            count = RG_MIN(left.count, (size_t)BLOCK);
+            memcpy(sum, rg_twins_lent(r->twins, c) + left.first, count * sizeof *sum);
+            for (int k = 1; k < n; k++)
+                add(&(struct addition){sum, rg_twins_lent(r->twins, (c + k) % n) + left.first,
+                                       count});
+            memcpy(rg_twins_lent(r->twins, 0) + left.first, sum, count * sizeof *sum);
+        }
+    }
+}
+
+/* Where numbers are in data; twins do not look there. */
+static float *at(const struct rg_allreduce *r, size_t first)
+{
+    return r->twins ? NULL : r->data + first;
 }
 
 static struct rg_reduce_step step_of(const struct rg_allreduce *r, int step)
@@ -90,8 +128,8 @@ static int post(struct rg_allreduce *r, int step)
     if (s.from < 0)
         return 0;
     return rg_recv(r->w, member(&r->group, s.from), r->tag,
-                   s.add ? r->incoming[step % 2] : r->data + s.in.first, sizeof(float) * s.in.count,
-                   &r->in[step % 2]);
+                   s.add && !r->twins ? r->incoming[step % 2] : at(r, s.in.first),
+                   sizeof(float) * s.in.count, &r->in[step % 2]);
 }
 
 /* What stands in the place of a piece that this member has given away comes back only after it has
@@ -106,7 +144,7 @@ static int take_step(struct rg_allreduce *r, int t)
         result = rg_wait(r->w, &r->out[(t + 1) % 2]);
     if (result == 0 && s.to >= 0) {
         r->last_to = s.to;
-        result = rg_send_floats(r->w, member(&r->group, s.to), r->tag, r->data + s.out.first,
+        result = rg_send_floats(r->w, member(&r->group, s.to), r->tag, at(r, s.out.first),
                                 s.out.count, &r->out[t % 2]);
     }
     if (result == 0 && s.from >= 0)
@@ -114,7 +152,8 @@ static int take_step(struct rg_allreduce *r, int t)
     if (result == 0 && t == r->first)
         result = rg_wait(r->w, &r->out[(t + 1) % 2]);
     if (result == 0 && s.from >= 0 && s.add)
-        result = rg_add(r->w, &r->adder, r->data + s.in.first, r->incoming[t % 2], s.in.count, t);
+        result = rg_add(r->w, &r->adder, at(r, s.in.first), r->twins ? NULL : r->incoming[t % 2],
+                        s.in.count, t);
     return result ? result : post(r, t + 2);
 }
 
@@ -157,6 +196,8 @@ static int run(struct rg_allreduce *reduce, struct rg_world *w, float *data, siz
         result = take_step(reduce, t);
     if (result)
         rg_allreduce_cancel(reduce);
+    else if (reduce->twins && rg_twins_first(reduce->twins, RG_TWINS_SUM, ++reduce->runs))
+        sum_twins(reduce);
     reduce->under_way = false;
     return result;
 }

@@ -3,7 +3,7 @@
 #define RG_COLLECTIVES_H
 
 #include "boards/board.h"
-#include "world/world.h"
+#include "world/twins.h"
 
 /* Members are the ranks first, first + stride, ..., first + (count - 1) * stride. */
 struct rg_group {
@@ -50,6 +50,8 @@ struct rg_allreduce {
     int first, end; /* steps of it */
     int last_to;    /* the member that it has sent to last */
     struct rg_adder adder;
+    struct rg_twins *twins; /* NULL: members share nothing */
+    int64_t runs;
     struct rg_request in[2], out[2];
 };
 
@@ -74,6 +76,12 @@ int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg
 int rg_allreduce_run(struct rg_allreduce *reduce, struct rg_world *w, float *data, size_t count);
 int rg_allreduce_settle(struct rg_allreduce *reduce);
 
+/* Before the first run, of a ring: its members are these twins, in order, and `data` is always
+ * somewhere in what each of them lends. Then each sum is worked out once, to the same bits, and
+ * only the first of them has it: rg_allreduce_sum says where the sum is that would be in data. */
+void rg_allreduce_share(struct rg_allreduce *reduce, struct rg_twins *twins);
+float *rg_allreduce_sum(const struct rg_allreduce *reduce, float *data);
+
 /* Optional, before rg_allreduce_run with the same arguments, while data is still being computed:
  * post the first receives, so that a neighbour that is ahead never finds none. Nothing arrives in
  * data before this member's own part of it has been sent. rg_allreduce_cancel takes it back. */
@@ -81,7 +89,8 @@ int rg_allreduce_prepare(struct rg_allreduce *reduce, struct rg_world *w, float 
                          size_t count);
 void rg_allreduce_cancel(struct rg_allreduce *reduce);
 
-/* to[i] += from[i], as a computation of this node; and its modelled seconds. */
+/* to[i] += from[i], as a computation of this node (from NULL: its time alone); and its modelled
+ * seconds. */
 int rg_add(struct rg_world *w, struct rg_adder *adder, float *to, const float *from, size_t count,
            int unit);
 double rg_add_s(const struct rg_board *board, int threads, size_t count);

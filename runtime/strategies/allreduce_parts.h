@@ -85,6 +85,7 @@ static inline int rg_bucket_used(const struct rg_reduce_plan *plan, int use)
 struct rg_reduce_node {
     struct rg_world *w;
     const struct rg_job *job;
+    struct rg_twins twins; /* all of them, where each takes every step with the sum of all */
     struct rg_replica replica;
     struct rg_update update;
     struct rg_allreduce reduce;

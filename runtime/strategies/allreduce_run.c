@@ -9,6 +9,7 @@ void rg_reduce_close_node(void *state)
     rg_cancel_sums(node); /* what an error has left under way */
     rg_replica_close(&node->replica);
     rg_update_close(&node->update);
+    rg_twins_close(&node->twins);
     if (rg_reduce_plan(node->job)->shard)
         rg_shards_close(&node->shards);
     free(node);
@@ -19,8 +20,14 @@ static int open_sums(struct rg_reduce_node *node)
     const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
     const struct rg_group all = {0, 1, node->w->size};
     size_t most = rg_bucket_most(node->job);
-    if (plan->codec.kind == RG_CODE_NONE)
-        return rg_allreduce_open(&node->reduce, node->w, all, plan->how, most, RG_TAG_COLLECTIVE);
+    if (plan->codec.kind == RG_CODE_NONE) {
+        int result =
+            rg_allreduce_open(&node->reduce, node->w, all, plan->how, most, RG_TAG_COLLECTIVE);
+        rg_twins_lend(&node->twins, node->replica.gradient);
+        if (plan->how.kind == RG_RING)
+            rg_allreduce_share(&node->reduce, &node->twins);
+        return result;
+    }
     node->rest = rg_mem_floats(node->w->mem, node->job->network->parameters);
     return node->rest ? rg_coded_ring_open(&node->coded, node->w, all, plan->codec, most,
                                            RG_TAG_COLLECTIVE)
@@ -38,13 +45,18 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
     node->job = job;
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     int samples = rg_local_samples(job, w->rank, 0);
-    int result = plan->shard == 3   ? rg_replica_open_empty(&node->replica, w, job, samples)
-                 : plan->shard == 2 ? rg_replica_open_bare(&node->replica, w, job, samples, initial)
-                                    : rg_replica_open(&node->replica, w, job, samples, initial);
+    struct rg_twins *twins = &node->twins;
+    struct rg_replica *replica = &node->replica;
+    bool alike = plan->shard == 0 && plan->steps == 1;
+    int result = alike ? rg_twins_open(twins, w, job, 0, w->size, w->rank) : 0;
+    if (result == 0)
+        result = plan->shard == 3   ? rg_replica_open_empty(replica, w, job, samples)
+                 : plan->shard == 2 ? rg_replica_open_bare(replica, w, job, samples, initial, NULL)
+                                    : rg_replica_open(replica, w, job, samples, initial, twins);
     if (result == 0)
         result = plan->shard ? rg_shards_open(&node->shards, w, job, initial)
                              : rg_update_open(&node->update, w, job, &job->optimizer, 0,
-                                              job->network->parameters);
+                                              job->network->parameters, twins);
     return result ? result : open_sums(node);
 }
 
@@ -144,8 +156,8 @@ static int take_step(struct rg_reduce_node *node, int64_t i, bool overlapped)
     if (result == 0 && rg_reduce_plan(job)->shard)
         result = rg_shards_step(&node->shards, i + 1, replica->parameters, replica->gradient);
     else if (result == 0)
-        result =
-            rg_update_run(&node->update, node->w, i + 1, replica->parameters, replica->gradient);
+        result = rg_update_run(&node->update, node->w, i + 1, replica->parameters,
+                               rg_allreduce_sum(&node->reduce, replica->gradient));
     if (result == 0 && !overlapped)
         result = rg_settle_sums(node);
     return result;

@@ -91,7 +91,8 @@ int rg_shards_open(struct rg_shards *shards, struct rg_world *w, const struct rg
     int result = shards->update ? 0 : RG_ERR_NOMEM;
     for (int b = 0; b < plan->buckets && result == 0; b++) {
         struct rg_piece own = rg_bucket_own(job, w->rank, b);
-        result = rg_update_open(&shards->update[b], w, job, &job->optimizer, own.first, own.count);
+        result =
+            rg_update_open(&shards->update[b], w, job, &job->optimizer, own.first, own.count, NULL);
     }
     if (result == 0)
         result = rg_allreduce_open(&shards->gather, w, (struct rg_group){0, 1, w->size},

@@ -320,13 +320,13 @@ static int open_server(struct fedavg *s, const float *initial)
 
 static int open_client(struct fedavg *s)
 {
-    int result =
-        rg_replica_open(&s->replica, s->w, s->job, step_samples(s->job, s->w->rank - 1, 0), NULL);
+    int result = rg_replica_open(&s->replica, s->w, s->job, step_samples(s->job, s->w->rank - 1, 0),
+                                 NULL, NULL);
     s->replica.fused = rg_update_is_fusible(s->job);
     s->seen.peak_units = 1;
     return result ? result
                   : rg_update_open(&s->update, s->w, s->job, &s->job->optimizer, 0,
-                                   parameters_of(s->job));
+                                   parameters_of(s->job), NULL);
 }
 
 static int open_node(struct rg_world *w, const struct rg_job *job, const float *initial,

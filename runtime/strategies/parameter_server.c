@@ -11,6 +11,7 @@
  * Out of step (server_stale.c, worker_stale.c) a worker asks for parameters when it wants them. An
  * iteration is a clock that all workers have ended. An epoch begins and ends in step. */
 #include "base/check.h"
+#include "base/sizes.h"
 #include "strategies/server_parts.h"
 #include <stdlib.h>
 #include <string.h>
@@ -335,14 +336,28 @@ static int set_parameters(struct rg_server_node *node, const float *initial)
 static int open_server(struct rg_server_node *node, const float *initial)
 {
     node->shard = rg_server_shard(node->job, node->w->rank);
-    node->parameters = rg_mem_floats(node->w->mem, node->shard.count);
+    node->parameters =
+        rg_twins_alloc_part(&node->twins, node->w, RG_TWIN_PARAMETERS,
+                            rg_size_times(node->job->network->parameters, sizeof(float)),
+                            sizeof(float) * node->shard.first, sizeof(float) * node->shard.count);
     int result = node->parameters
                      ? rg_update_open(&node->update, node->w, node->job, &node->job->optimizer,
-                                      node->shard.first, node->shard.count)
+                                      node->shard.first, node->shard.count, NULL)
                      : RG_ERR_NOMEM;
     if (result == 0)
         result = rg_server_chain_open(node);
     return result ? result : set_parameters(node, initial);
+}
+
+static int open_worker(struct rg_server_node *node)
+{
+    int worker = node->w->rank - node->plan->servers;
+    rg_twins_first(&node->twins, RG_TWINS_BEGIN, 1); /* what its servers begin with is in place */
+    int result =
+        rg_replica_open(&node->replica, node->w, node->job,
+                        rg_job_share(node->job, node->plan->workers, worker), NULL, &node->twins);
+    rg_twins_lend(&node->twins, node->replica.gradient);
+    return result;
 }
 
 static int open_node(struct rg_world *w, const struct rg_job *job, const float *initial,
@@ -356,11 +371,11 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
     *node = (struct rg_server_node){.w = w, .job = job, .plan = plan};
     node->seen.peak_units = !rg_is_server(node);
     node->seen.out_of_step = !plan->in_step;
-    int result =
-        rg_is_server(node)
-            ? open_server(node, initial)
-            : rg_replica_open(&node->replica, w, job,
-                              rg_job_share(job, plan->workers, w->rank - plan->servers), NULL);
+    int result = plan->in_step && !rg_server_filtered(plan) && plan->replicas == 0
+                     ? rg_twins_open(&node->twins, w, job, 0, w->size, w->rank)
+                     : 0;
+    if (result == 0)
+        result = rg_is_server(node) ? open_server(node, initial) : open_worker(node);
     if (result == 0)
         result = rg_server_filters_open(node);
     return result ? result : kind_of(node)->open(node);
@@ -416,6 +431,7 @@ static void close_node(void *state)
     rg_server_chain_close(node);
     rg_update_close(&node->update);
     rg_replica_close(&node->replica);
+    rg_twins_close(&node->twins);
     free(node);
 }
 

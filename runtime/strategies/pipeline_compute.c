@@ -216,13 +216,15 @@ int rg_pipeline_update(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64
     float *then = s->weights[(s->updates + 1) % versions];
     if (versions > 1 && !s->exact) {
         struct copying c = {then, now, s->update.count};
-        result = rg_compute(p->w, &s->work->next, "copy", (int)unit, do_copy, &c);
+        result = rg_twins_compute(&s->twins, p->w, RG_TWINS_COPY, s->updates + 1, &s->work->next,
+                                  "copy", (int)unit, do_copy, &c);
     }
     s->updates++;
     if (result == 0)
         result = rg_update_run(&s->update, p->w, s->updates, rg_pipeline_weights(s),
-                               s->fused ? NULL : s->gradient);
+                               s->fused ? NULL : rg_allreduce_sum(&s->reduce, s->gradient));
     if (result == 0 && s->exact)
-        result = rg_compute(p->w, &s->work->next, "predict", (int)unit, do_predict, s);
+        result = rg_twins_compute(&s->twins, p->w, RG_TWINS_PREDICT, s->updates, &s->work->next,
+                                  "predict", (int)unit, do_predict, s);
     return result ? result : rg_allreduce_settle(&s->reduce);
 }

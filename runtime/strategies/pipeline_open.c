@@ -111,26 +111,26 @@ static int open_weights(struct rg_pipeline *p, struct rg_pipeline_stage *s,
     if (!s->weights)
         return RG_ERR_NOMEM;
     for (int i = 0; i < s->plan->versions; i++)
-        if (!(s->weights[i] = rg_mem_alloc(p->w->mem, bytes, phase)))
+        if (!(s->weights[i] = rg_twins_alloc(&s->twins, p->w, RG_TWIN_VERSIONS + i, bytes, phase)))
             return RG_ERR_NOMEM;
     if (rg_ring_predicts(p->ring, s->plan->stage) &&
-        !(s->exact = rg_mem_alloc(p->w->mem, bytes, phase)))
+        !(s->exact = rg_twins_alloc(&s->twins, p->w, RG_TWIN_EXACT, bytes, phase)))
         return RG_ERR_NOMEM;
     if (p->ring->flows_on && !(s->snapshot = rg_mem_alloc(p->w->mem, bytes, phase)))
         return RG_ERR_NOMEM;
     s->gradient = rg_mem_alloc(p->w->mem, bytes, phase);
     s->scratch = rg_mem_floats(p->w->mem, sizes->scratch);
+    rg_twins_lend(&s->twins, s->gradient);
     return s->gradient && s->scratch ? 0 : RG_ERR_NOMEM;
 }
 
-static int set_parameters(const struct rg_pipeline *p, struct rg_pipeline_stage *s,
-                          const float *initial)
+static int set_parameters(struct rg_pipeline *p, struct rg_pipeline_stage *s, const float *initial)
 {
     const struct rg_network *network = p->job->network;
     size_t count = rg_stage_parameters(&s->layers);
     float *weights = rg_pipeline_weights(s);
     int result = 0;
-    if (!p->job->numerics)
+    if (!p->job->numerics || !rg_twins_first(&s->twins, RG_TWINS_BEGIN, 1))
         return 0;
     if (!initial)
         result = rg_network_init(network, s->layers.from, s->layers.to, p->job->seed, weights);
@@ -160,16 +160,19 @@ static int open_stage(struct rg_pipeline *p, int stage, const float *initial)
     if (!s->work)
         return RG_ERR_NOMEM;
     struct rg_ring_sizes sizes = rg_ring_sizes(ring, s->layers.from, s->layers.to);
-    int result = open_buffers(p, s, &sizes);
+    int result = rg_twins_open(&s->twins, p->w, ring, stage, ring->replicas, p->replica);
+    if (result == 0)
+        result = open_buffers(p, s, &sizes);
     if (result == 0)
         result = open_weights(p, s, &sizes);
     if (result == 0)
-        result =
-            rg_update_open(&s->update, p->w, p->job, &optimizer,
-                           rg_network_offset(p->job->network, s->layers.from), sizes.parameters);
+        result = rg_update_open(&s->update, p->w, p->job, &optimizer,
+                                rg_network_offset(p->job->network, s->layers.from),
+                                sizes.parameters, &s->twins);
     if (result == 0)
         result = rg_allreduce_open(&s->reduce, p->w, group, RG_ROUND_A_RING, sizes.parameters,
                                    RG_TAG_COLLECTIVE + (uint32_t)(stage / ring->nodes));
+    rg_allreduce_share(&s->reduce, &s->twins);
     return result ? result : set_parameters(p, s, initial);
 }
 
@@ -237,6 +240,7 @@ static void close_stage(struct rg_pipeline_stage *s)
 {
     rg_shared_drop(s->work);
     rg_update_close(&s->update);
+    rg_twins_close(&s->twins);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
         free(s->buffers[buffer].data);
         free(s->buffers[buffer].in);

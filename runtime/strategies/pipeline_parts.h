@@ -37,6 +37,7 @@ struct rg_pipeline_work {
 struct rg_pipeline_stage {
     const struct rg_plan *plan;
     struct rg_stage layers;
+    struct rg_twins twins; /* that stage of all replicas */
     struct rg_update update;
     struct rg_allreduce reduce;
     struct rg_pipeline_work *work;

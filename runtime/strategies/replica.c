@@ -165,14 +165,15 @@ int rg_initial_parameters(const struct rg_job *job, const float *initial, const 
 }
 
 int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
-                         int capacity, const float *initial)
+                         int capacity, const float *initial, struct rg_twins *twins)
 {
+    uint64_t bytes = rg_size_times(job->network->parameters, sizeof *r->parameters);
     int result = rg_replica_open_empty(r, w, job, capacity);
     if (result == 0)
-        r->parameters = rg_mem_floats(w->mem, job->network->parameters);
+        r->parameters = rg_twins_alloc(twins, w, RG_TWIN_PARAMETERS, bytes, 0);
     if (result == 0 && !r->parameters)
         return RG_ERR_NOMEM;
-    if (result || !job->numerics)
+    if (result || !job->numerics || !rg_twins_first(twins, RG_TWINS_BEGIN, 1))
         return result;
     if (!initial)
         return rg_network_init(job->network, 0, job->network->layer_count, job->seed,
@@ -182,9 +183,9 @@ int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct 
 }
 
 int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
-                    int capacity, const float *initial)
+                    int capacity, const float *initial, struct rg_twins *twins)
 {
-    int result = rg_replica_open_bare(r, w, job, capacity, initial);
+    int result = rg_replica_open_bare(r, w, job, capacity, initial, twins);
     if (result == 0)
         r->gradient = rg_mem_floats(w->mem, job->network->parameters);
     return result == 0 && !r->gradient ? RG_ERR_NOMEM : result;
@@ -389,13 +390,18 @@ uint64_t rg_update_memory(const struct rg_job *job, size_t count)
 }
 
 int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
-                   const struct rg_optimizer *optimizer, size_t first, size_t count)
+                   const struct rg_optimizer *optimizer, size_t first, size_t count,
+                   struct rg_twins *twins)
 {
-    *update = (struct rg_update){
-        .optimizer = *optimizer, .network = job->network, .first = first, .count = count};
+    *update = (struct rg_update){.optimizer = *optimizer,
+                                 .network = job->network,
+                                 .first = first,
+                                 .count = count,
+                                 .twins = twins};
+    uint64_t bytes = rg_size_times(rg_optimizer_state(optimizer, count), sizeof *update->state);
     rg_optimizer_work(optimizer, count, &update->work);
     rg_work_keep_seconds(&update->work);
-    update->state = rg_mem_floats(w->mem, rg_optimizer_state(optimizer, count));
+    update->state = rg_twins_alloc(twins, w, RG_TWIN_STATE, bytes, 0);
     return update->state ? 0 : RG_ERR_NOMEM;
 }
 
@@ -422,7 +428,8 @@ int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, fl
                   float *gradient)
 {
     struct step s = {update, step, parameters, gradient};
-    return rg_compute(w, &update->work, "step", (int)step, gradient ? do_step : NULL, &s);
+    return rg_twins_compute(update->twins, w, RG_TWINS_STEP, step, &update->work, "step", (int)step,
+                            gradient ? do_step : NULL, &s);
 }
 
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count)

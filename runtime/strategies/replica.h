@@ -5,6 +5,7 @@
 
 #include "models/stage.h"
 #include "strategies/feed.h"
+#include "world/twins.h"
 
 /* The cost lists for n samples, shared by ranks (shared.h). Those of all layers are one list, layer
  * 0 first in backward too, of which a layer has a piece. */
@@ -35,15 +36,19 @@ struct rg_replica {
     int first;                       /* and where in its batch they begin */
 };
 
-/* Counted bytes of a replica for up to `capacity` samples at once; at most RG_SIZE_MOST. */
+/* Numbers that twins share: parameters, the optimizer's state, what else a strategy has of them. */
+enum rg_twin_block { RG_TWIN_STATE, RG_TWIN_PARAMETERS, RG_TWIN_EXACT, RG_TWIN_VERSIONS };
+
+/* Counted bytes of a replica for up to `capacity` samples at once; at most RG_SIZE_MOST.
+ * twins: those whose parameters are equal whenever they are looked at; NULL: it has none. */
 uint64_t rg_replica_memory(const struct rg_job *job, int capacity);
 int rg_replica_open(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
-                    int capacity, const float *initial);
+                    int capacity, const float *initial, struct rg_twins *twins);
 /* The same without a gradient: before backward of a layer the caller sets `gradient` to where that
  * layer's goes, and gradient_first. */
 uint64_t rg_replica_memory_bare(const struct rg_job *job, int capacity);
 int rg_replica_open_bare(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
-                         int capacity, const float *initial);
+                         int capacity, const float *initial, struct rg_twins *twins);
 /* Nor with parameters: likewise before either pass of a layer. */
 uint64_t rg_replica_memory_empty(const struct rg_job *job, int capacity);
 int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
@@ -83,15 +88,18 @@ struct rg_update {
     size_t first, count; /* of its parameters */
     float *state;
     struct rg_work work;
+    struct rg_twins *twins;
 };
 
 /* Plain SGD whose gradient nobody looks at: rg_stage_backward_sgd does it along with the backward
  * pass, to the same bits, reading the parameters once less. The model charges both all the same. */
 bool rg_update_is_fusible(const struct rg_job *job);
 uint64_t rg_update_memory(const struct rg_job *job, size_t count);
-/* optimizer: the job's, or what a stage has made of it. */
+/* optimizer: the job's, or what a stage has made of it. twins: those that take the same steps;
+ * NULL: there are none. They outlive it. */
 int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg_job *job,
-                   const struct rg_optimizer *optimizer, size_t first, size_t count);
+                   const struct rg_optimizer *optimizer, size_t first, size_t count,
+                   struct rg_twins *twins);
 void rg_update_close(struct rg_update *update);
 /* The gradient is clipped in place. NULL: the step has been taken already, with the backward pass.
  */

@@ -9,6 +9,7 @@
 #include "collectives/collectives.h"
 #include "strategies/server_parts.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- a server ---- */
 
@@ -67,6 +68,9 @@ static int take_push(struct rg_server_node *node, int turn)
     const struct rg_request *in = &server->in[turn % 2];
     if (in->status)
         return in->status;
+    if (is_gradient(node, turn) && rg_twins_share(&node->twins))
+        memcpy(server->gradient, rg_server_lent(node, server->order[turn]),
+               node->shard.count * sizeof(float));
     int result = is_gradient(node, turn)
                      ? 0
                      : rg_server_take(node, server->order[turn] - node->plan->servers, in,
@@ -84,8 +88,9 @@ static int serve(struct rg_server_node *node)
     bool sending = false;
     while (result == 0 && (sent < k || sending || taken < k)) {
         if (!sending && sent < k) {
-            result = rg_send_floats(node->w, server->order[sent++], RG_TAG_PULL, node->parameters,
-                                    node->shard.count, &server->out);
+            result = rg_send_floats(node->w, server->order[sent++], RG_TAG_PULL,
+                                    rg_server_moved(node, node->parameters), node->shard.count,
+                                    &server->out);
             sending = true;
         }
         struct rg_request *list[2] = {taken < k ? &server->in[taken % 2] : NULL,
@@ -158,7 +163,8 @@ static int post_pulls(struct rg_server_node *node)
     int result = 0;
     for (int j = 0; j < node->plan->servers && result == 0; j++) {
         struct rg_shard shard = rg_server_shard(node->job, j);
-        result = rg_recv(node->w, j, RG_TAG_PULL, node->replica.parameters + shard.first,
+        result = rg_recv(node->w, j, RG_TAG_PULL,
+                         rg_server_moved(node, node->replica.parameters + shard.first),
                          shard.count * sizeof(float), &worker->pulls[j]);
     }
     return result;

@@ -91,7 +91,7 @@ int rg_server_chain_open(struct rg_server_node *node)
         if (!copy->parameters || !copy->gradient)
             return RG_ERR_NOMEM;
         int result = rg_update_open(&copy->update, node->w, node->job, &node->job->optimizer,
-                                    copy->shard.first, copy->shard.count);
+                                    copy->shard.first, copy->shard.count, NULL);
         if (result)
             return result;
     }

@@ -169,7 +169,8 @@ int rg_server_push(struct rg_server_node *node, int64_t clock, float *gradient,
         struct rg_shard shard = rg_server_shard(node->job, j);
         result = rg_server_filtered(node->plan)
                      ? push_filtered(node, clock, j, gradient, &requests[j])
-                     : rg_send_floats(node->w, j, RG_TAG_PUSH, gradient + shard.first, shard.count,
+                     : rg_send_floats(node->w, j, RG_TAG_PUSH,
+                                      rg_server_moved(node, gradient + shard.first), shard.count,
                                       &requests[j]);
     }
     return result;
@@ -205,7 +206,7 @@ int rg_server_expect(struct rg_server_node *node, int worker, void *to, struct r
     size_t bytes = (size_t)rg_server_push_bytes(node->job, node->w->rank);
     return rg_server_filtered(node->plan)
                ? rg_recv_upto(node->w, from, RG_TAG_PUSH, to, bytes, request)
-               : rg_recv(node->w, from, RG_TAG_PUSH, to, bytes, request);
+               : rg_recv(node->w, from, RG_TAG_PUSH, rg_server_moved(node, to), bytes, request);
 }
 
 struct hearing {
@@ -226,7 +227,10 @@ int rg_server_take(struct rg_server_node *node, int worker, const struct rg_requ
 {
     if (!rg_server_filtered(node->plan)) {
         RG_ASSERT(add);
-        return rg_add(node->w, &node->adder, to, in->buffer, node->shard.count, unit);
+        const float *from = rg_twins_share(&node->twins)
+                                ? rg_server_lent(node, node->plan->servers + worker)
+                                : in->buffer;
+        return rg_add(node->w, &node->adder, to, from, node->shard.count, unit);
     }
     struct hearing h = {&node->in[worker], in, to, add, true};
     struct rg_cost cost = rg_filter_hear_cost(&node->plan->filters, node->shard.count, add);

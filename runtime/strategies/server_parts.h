@@ -127,6 +127,9 @@ struct rg_server_copy {
 /* What a server and a worker have whatever the consistency is. */
 struct rg_server_node {
     struct rg_world *w;
+    /* In step, without filters and replicas: a server changes its shard when all workers have
+     * pushed, who look at the parameters between a pull and a push. */
+    struct rg_twins twins;
     const struct rg_job *job;
     const struct rg_server_plan *plan;
     struct rg_shard shard; /* of a server, as the next four */
@@ -146,6 +149,18 @@ struct rg_server_node {
 static inline bool rg_is_server(const struct rg_server_node *node)
 {
     return node->w->rank < node->plan->servers;
+}
+
+/* Where a message's numbers are: twins move none. */
+static inline float *rg_server_moved(const struct rg_server_node *node, float *numbers)
+{
+    return rg_twins_share(&node->twins) ? NULL : numbers;
+}
+
+/* Of twins: the gradient of that rank, as far as it is this server's. */
+static inline const float *rg_server_lent(const struct rg_server_node *node, int rank)
+{
+    return rg_twins_lent(&node->twins, rank) + node->shard.first;
 }
 
 /* The samples of a worker's clock through its network: forward, then its loss. */

@@ -71,11 +71,11 @@ static int open_single(struct rg_world *w, const struct rg_job *job, const float
     s->job = job;
     *state = s;
     int result =
-        rg_replica_open(&s->replica, w, job, rg_share(job->batch, pieces(job), 0), initial);
+        rg_replica_open(&s->replica, w, job, rg_share(job->batch, pieces(job), 0), initial, NULL);
     s->replica.fused = pieces(job) == 1 && rg_update_is_fusible(job);
-    return result
-               ? result
-               : rg_update_open(&s->update, w, job, &job->optimizer, 0, job->network->parameters);
+    return result ? result
+                  : rg_update_open(&s->update, w, job, &job->optimizer, 0, job->network->parameters,
+                                   NULL);
 }
 
 static int iterate(struct single *s, int64_t i)

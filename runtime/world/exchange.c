@@ -183,7 +183,8 @@ static int refuse(struct rg_request *request, int code)
 
 static bool is_touchable(const struct rg_endpoint *e, const struct rg_request *request)
 {
-    return !e->handle.mem || !rg_mem_is_virtual_at(e->handle.mem, request->buffer);
+    const void *buffer = request->buffer;
+    return buffer && (!e->handle.mem || !rg_mem_is_virtual_at(e->handle.mem, buffer));
 }
 
 static struct rg_item *new_item(struct rg_exchange *x, struct rg_endpoint *e,

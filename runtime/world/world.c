@@ -107,7 +107,7 @@ static void start(struct rg_world *w, struct rg_request *request, int peer, uint
                   void *buffer, size_t bytes, unsigned flags)
 {
     RG_ASSERT(peer >= 0 && peer < w->size);
-    RG_ASSERT(buffer || bytes == 0);
+    RG_ASSERT(buffer || bytes == 0 || w->shared);
     *request = (struct rg_request){.status = RG_PENDING,
                                    .bytes = flags & RG_REQUEST_SEND ? bytes : 0,
                                    .buffer = buffer,

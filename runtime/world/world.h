@@ -203,7 +203,8 @@ int rg_untimed_end(struct rg_world *w);
  * Worlds without energy give NAN and the source "none". *so_far is the caller's. */
 void rg_energy(struct rg_world *w, struct rg_energy *so_far);
 
-/* Start a message of `bytes` bytes (0 is allowed) to dst. Returns at once; buffer is borrowed until
+/* Start a message of `bytes` bytes (0 is allowed) to dst. buffer NULL, between twins (twins.h): the
+ * receiver has them already, and gives none either. Returns at once; buffer is borrowed until
  * completion. Errors (also in request->status): RG_ERR_PEER. A message to oneself takes no time and
  * is not counted: it is how one strand of a node tells another that something is ready. */
 int rg_send(struct rg_world *w, int dst, uint32_t tag, const void *buffer, size_t bytes,

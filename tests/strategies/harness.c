@@ -104,7 +104,9 @@ static int program(struct rg_world *w, void *arg)
         .host = "mem",
         .trace = c->options->trace,
         .save = c->options->save,
-        .save_best = c->options->save_best};
+        .save_best = c->options->save_best,
+        .initial = c->options->initial};
+    w->shared = c->options->shared;
     int result = rg_node_run(w, c->job, &options, w->rank == 0 ? c->run : NULL);
     w->ops = within;
     return result;

@@ -22,13 +22,15 @@ struct harness_options {
     bool free_transfers; /* messages take no time */
     double jitter;       /* of computes */
     const char *save, *save_best;
-    bool trace;          /* a timeline is gathered */
-    bool watch_accuracy; /* all hear from rank 0 whether to stop, after every epoch */
-    double goal;         /* > 0: training ends with the epoch that reaches this accuracy */
-    double loss;         /* > 0: the same of a loss */
-    int patience;        /* as <stop> has it */
-    int64_t stops_after; /* > 0: all are told to stop after this update, as a run that is asked to
-                            end in good order */
+    const float *initial; /* parameters to begin with; NULL: drawn from the seed */
+    bool trace;           /* a timeline is gathered */
+    bool watch_accuracy;  /* all hear from rank 0 whether to stop, after every epoch */
+    double goal;          /* > 0: training ends with the epoch that reaches this accuracy */
+    double loss;          /* > 0: the same of a loss */
+    int patience;         /* as <stop> has it */
+    int64_t stops_after;  /* > 0: all are told to stop after this update, as a run that is asked to
+                             end in good order */
+    struct rg_shared *shared; /* by all ranks, as in a simulation; NULL: they share nothing */
     struct rg_mem_death deaths[RG_MEM_DEATHS];
     long *operations; /* as in rg_mem_world_options */
 };

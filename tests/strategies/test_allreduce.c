@@ -244,9 +244,9 @@ static int train_serially(struct rg_world *w, void *arg)
     w->mem = rg_mem_new(RG_MEM_REAL);
     for (int r = 0; r < job->nodes && result == 0; r++) {
         int most = rg_share(rg_job_share(job, job->nodes, r), s->steps, 0);
-        result = rg_replica_open(&replica[r], w, job, most, NULL);
+        result = rg_replica_open(&replica[r], w, job, most, NULL, NULL);
         if (result == 0)
-            result = rg_update_open(&update[r], w, job, &job->optimizer, 0, count);
+            result = rg_update_open(&update[r], w, job, &job->optimizer, 0, count, NULL);
     }
     memcpy(s->model, replica[0].parameters, count * sizeof(float));
     for (int64_t i = 0; i < job->iterations && result == 0; i++) {
