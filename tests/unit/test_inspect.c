@@ -60,6 +60,30 @@ static void accuracy_by_class(void)
     rg_network_free(&network);
 }
 
+/* In training half of the inputs are dropped, and batchnorm of 4 samples knows nothing of running
+ * statistics; here the first passes all on, and the second makes (x - 1) / 2 of x. */
+static void as_it_is_to_be_used(void)
+{
+    const struct rg_layer_spec specs[] = {
+        {.ops = rg_layer_kind("dropout"), .rate = 0.5, .line = 1},
+        {.ops = rg_layer_kind("batchnorm"), .epsilon = 1, .line = 2},
+        {.ops = rg_layer_kind("dense"), .outputs = 2, .line = 3}};
+    const float norm[4] = {1, 0, 1, 3}, parameters[WEIGHTS] = {-2, 2, -1, 1};
+    struct rg_network network;
+    struct rg_error e = {0};
+    struct rg_inspection in;
+    CU_ASSERT_EQUAL_FATAL(
+        rg_network_build(&network, "n", "n", (struct rg_shape){1, 1, 1}, specs, 3, &e), 0);
+    const struct rg_job job = {.network = &network, .data = &data};
+    CU_ASSERT_EQUAL_FATAL(rg_inspection_open(&in, &job, true), 0);
+    CU_ASSERT_EQUAL(rg_inspection_visit(&in, 0, norm, 4), 0);
+    CU_ASSERT_EQUAL(rg_inspection_visit(&in, 4, parameters, WEIGHTS), 0);
+    CU_ASSERT_DOUBLE_EQUAL(in.loss, (2 * log1p(exp(-2)) + log1p(exp(2)) + log1p(exp(-4))) / 4,
+                           1e-6);
+    rg_inspection_close(&in);
+    rg_network_free(&network);
+}
+
 /* relu makes a 0 of it, and the loss after it is a number: of what is no network any more. */
 static void weights_that_are_no_numbers(void)
 {
@@ -83,6 +107,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"loss, accuracy, classes", accuracy_by_class},
+        {"dropout and running statistics: as it is to be used", as_it_is_to_be_used},
         {"weights that are no numbers have no loss", weights_that_are_no_numbers},
     };
     return suite_main("inspect", tests, RG_COUNT(tests), argc, argv);
