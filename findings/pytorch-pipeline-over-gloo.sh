@@ -4,10 +4,11 @@
 # Packages: python3-torch 2.6.0+dfsg-7 (Debian 13). Two ranks, 8-8-8, eight micro-batches, five steps;
 #   gradients against those of the whole network in one process.
 # Guess: all schedules train; at worst stages compute with what has not yet arrived.
-# Seen: ScheduleGPipe gives the right gradients. Schedule1F1B and ScheduleInterleavedZeroBubble end
-#   in a time-out on both ranks: torch.distributed.pipelining waits for the last of the Works that
-#   batch_isend_irecv returns and lets go of the others, and with Gloo a message whose Work is gone
-#   does not arrive. Where all are kept and waited for, all three are right.
+# Seen: ScheduleGPipe gives the right gradients. Schedule1F1B and ScheduleInterleavedZeroBubble do
+#   not come to an end (tried by hand, not here): torch.distributed.pipelining keeps the last of the
+#   Works that batch_isend_irecv returns and lets go of the others, which is shown here, and with
+#   Gloo a message whose Work is gone does not arrive. Where all are kept and waited for, all three
+#   are right.
 # Meaning: on processors PyTorch's 1F1B is no reference as it is; tests/bench/bench_pipeline.py keeps
 #   all Works. One that hangs at its first step is not short of time.
 
@@ -62,14 +63,21 @@ def worker(rank, name, port, kept, answers):
                                 timeout=datetime.timedelta(seconds=30))
         answers.put("right" if apart(rank, name) < 1e-5 else "wrong")
     except Exception as why:
-        gone = "Timed out" in str(why) or "closed by peer" in str(why)  # whose time was up first
-        answers.put("time-out" if gone else str(why)[:60])
+        answers.put(str(why)[:60])
     os._exit(0)
 
+def kept_of_two():
+    """What PyTorch keeps of the Works of a batch of two messages."""
+    real, dist.batch_isend_irecv = dist.batch_isend_irecv, lambda ops: ["first", "last"]
+    kept = schedules._batch_p2p([None, None])
+    dist.batch_isend_irecv = real
+    return kept
+
 if __name__ == "__main__":
+    print(kept_of_two(), flush=True)
     here = mp.get_context("spawn")
     for kept in False, True:
-        for name in "ScheduleGPipe", "Schedule1F1B", "ScheduleInterleavedZeroBubble":
+        for name in ("ScheduleGPipe", "Schedule1F1B", "ScheduleInterleavedZeroBubble")[:3 if kept else 1]:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
@@ -82,11 +90,10 @@ if __name__ == "__main__":
                 rank.join()
 END_PYTHON
 mapfile -t out <"$work/out"
-echo "gradients on the two ranks"
-seen "ScheduleGPipe" "right right" "${out[0]}"
-seen "Schedule1F1B" "time-out time-out" "${out[1]}"
-seen "ScheduleInterleavedZeroBubble" "time-out time-out" "${out[2]}"
-seen "ScheduleGPipe, all Works kept" "right right" "${out[3]}"
-seen "Schedule1F1B, all Works kept" "right right" "${out[4]}"
-seen "ScheduleInterleavedZeroBubble, all Works kept" "right right" "${out[5]}"
+echo "Works of a batch of two messages; gradients on the two ranks"
+seen "kept" "last" "${out[0]}"
+seen "ScheduleGPipe" "right right" "${out[1]}"
+seen "ScheduleGPipe, all Works kept" "right right" "${out[2]}"
+seen "Schedule1F1B, all Works kept" "right right" "${out[3]}"
+seen "ScheduleInterleavedZeroBubble, all Works kept" "right right" "${out[4]}"
 verdict

@@ -230,6 +230,19 @@ void rg_bias_backward(enum rg_activation activation, int rows, size_t n, const f
     backward(activation, rows, n, kept, dy, db);
 }
 
+void rg_token_bias_backward(enum rg_activation activation, int samples, int rows, size_t n,
+                            const float *y, const float *z, float *dy, bool accumulate, float *db,
+                            float *room)
+{
+    size_t each = (size_t)rows * n, kept = rg_activation_stash(activation, each);
+    for (int b = 0; b < samples; b++, y += each, z += z ? kept : 0, dy += each) {
+        bool first = b == 0 && !accumulate;
+        rg_bias_backward(activation, rows, n, y, z, dy, false, first ? db : room);
+        if (!first)
+            rg_bias_add(1, n, db, room, db);
+    }
+}
+
 void rg_channel_bias_backward(enum rg_activation activation, int channels, size_t pixels,
                               const float *y, const float *z, float *dy, bool accumulate, float *db)
 {

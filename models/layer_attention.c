@@ -61,7 +61,8 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
     layer->parameters = s.bo + (size_t)s.width;
     layer->stash = s.qkv + s.shares + s.values;
     layer->between = s.qkv;
-    layer->scratch = s.values + s.shares / (size_t)s.heads; /* gradients of o, of a head's p */
+    /* Gradients of o and of a head's p; sums of the biases'. */
+    layer->scratch = s.values + s.shares / (size_t)s.heads + 3 * (size_t)s.width;
     return 0;
 }
 
@@ -177,8 +178,9 @@ static void backward_input(const struct rg_layer *layer, const struct rg_pass_ar
     size_t samples = (size_t)args->batch, t = (size_t)s.tokens, each = (size_t)s.each;
     const float *qkv = args->stash, *shares = qkv + samples * s.qkv;
     float *d_o = args->scratch, *dqkv = args->between;
-    rg_bias_backward(RG_ACT_IDENTITY, rows, (size_t)s.width, args->y, NULL, args->dy,
-                     args->accumulate, args->dw + s.bo);
+    float *room = d_o + s.values + s.shares / (size_t)s.heads;
+    rg_token_bias_backward(RG_ACT_IDENTITY, args->batch, s.tokens, (size_t)s.width, args->y, NULL,
+                           args->dy, args->accumulate, args->dw + s.bo, room);
     for (size_t b = 0; b < samples; b++) {
         rg_affine_input(s.tokens, s.width, s.width, args->w + s.wo, args->dy + b * s.values, false,
                         d_o);
@@ -186,8 +188,8 @@ static void backward_input(const struct rg_layer *layer, const struct rg_pass_ar
             backward_head(layer, qkv + b * s.qkv + h * each, shares + b * s.shares + h * t * t,
                           d_o + h * each, d_o + s.values, dqkv + b * s.qkv + h * each);
     }
-    rg_bias_backward(RG_ACT_IDENTITY, rows, 3 * (size_t)s.width, dqkv, NULL, dqkv, args->accumulate,
-                     args->dw + s.bi);
+    rg_token_bias_backward(RG_ACT_IDENTITY, args->batch, s.tokens, 3 * (size_t)s.width, dqkv, NULL,
+                           dqkv, args->accumulate, args->dw + s.bi, room);
     if (args->dx)
         rg_affine_input(rows, 3 * s.width, s.width, args->w, dqkv, false, args->dx);
 }

@@ -29,6 +29,7 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
     size_t values = (size_t)s.rows * (size_t)outputs;
     layer->parameters = s.weights + (layer->spec.no_bias ? 0 : (size_t)outputs);
     layer->stash = rg_activation_stash(layer->spec.activation, values);
+    layer->scratch = s.rows > 1 ? (size_t)outputs : 0;
     return 0;
 }
 
@@ -54,8 +55,13 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
     int rows = args->batch * s.rows;
     float *db = layer->spec.no_bias ? NULL : args->dw + s.weights;
     if (args->half != RG_HALF_WEIGHTS) {
-        rg_bias_backward(layer->spec.activation, rows, (size_t)s.outputs, args->y, args->stash,
-                         args->dy, args->accumulate, db);
+        if (db && s.rows > 1)
+            rg_token_bias_backward(layer->spec.activation, args->batch, s.rows, (size_t)s.outputs,
+                                   args->y, args->stash, args->dy, args->accumulate, db,
+                                   args->scratch);
+        else
+            rg_bias_backward(layer->spec.activation, rows, (size_t)s.outputs, args->y, args->stash,
+                             args->dy, args->accumulate, db);
         if (args->dx)
             rg_affine_input(rows, s.outputs, s.inputs, args->w, args->dy, false, args->dx);
     }

@@ -69,6 +69,11 @@ void rg_bias_activate(enum rg_activation activation, int rows, size_t n, const f
  * accumulate; NULL: not wanted); y and z are what activate left. */
 void rg_bias_backward(enum rg_activation activation, int rows, size_t n, const float *y,
                       const float *z, float *dy, bool accumulate, float *db);
+/* The same where a sample has many rows: each sample's are added up in room [n] first, or a sum of
+ * some thousand rows would lose a digit. */
+void rg_token_bias_backward(enum rg_activation activation, int samples, int rows, size_t n,
+                            const float *y, const float *z, float *dy, bool accumulate, float *db,
+                            float *room);
 /* The same for a convolution's [channels x pixels] of one sample: one bias a row. */
 void rg_channel_bias_activate(enum rg_activation activation, int channels, size_t pixels,
                               const float *bias, float *y, float *z);

@@ -73,8 +73,11 @@ static void note_quality(struct node *n, const struct rg_inspection *in)
     final->loss = in->loss;
     final->accuracy = in->accuracy;
     final->numbers = (struct rg_run_numbers){n->tested && data->classes == 0, in->r2};
-    final->tokens = (struct rg_run_tokens){n->tested && data->classes > 0 && data->target_count > 1,
-                                           exp(in->loss), in->loss / M_LN2};
+    final->tokens =
+        (struct rg_run_tokens){.known = n->tested && data->classes > 0 && data->target_count > 1,
+                               .perplexity = exp(in->loss),
+                               .bits = in->loss / M_LN2,
+                               .per_sample = data->target_count};
 }
 
 /* Room for the matrix of the last look, where it is kept; NULL: it is not. */

@@ -120,6 +120,8 @@ void rg_run_derive(struct rg_run *run)
     filtered->saved_bytes =
         (double)sizeof(float) * (double)filtered->numbers - (double)filtered->bytes;
     run->sample_J = run->samples > 0 ? run->energy_J.total / (double)run->samples : NAN;
+    struct rg_run_tokens *tokens = &run->final.tokens;
+    tokens->token_J = tokens->per_sample > 0 ? run->sample_J / tokens->per_sample : NAN;
 }
 
 int64_t rg_run_edge(const struct rg_run *run, int64_t count, bool *steady)

@@ -122,6 +122,7 @@ static const struct column energy_columns[] = {
     {"network", ALWAYS, "energy_J.network", rg_human_joules, false},
     {"switch", ALWAYS, "energy_J.switch", rg_human_joules, false},
     {"a sample", ALWAYS, "sample_J", rg_human_joules, false},
+    {"a token", TOKENS, "final.tokens.token_J", rg_human_joules, false},
     {"to goal", GOAL, "to_accuracy.energy_J", rg_human_joules, false},
     {"to loss", LOSS_GOAL, "to_loss.energy_J", rg_human_joules, false},
     {0},
