@@ -137,6 +137,33 @@ static void servers(void)
         try_all("matrix-servers.xml", sets[i], LABELS("server"), 1);
 }
 
+/* Workers out of step, or with rows, remainders or copies of their own, have nothing in common. */
+static void others(void)
+{
+    static const char *const cases[][2] = {
+        {"matrix-stale.xml", "nodes=5"},
+        {"matrix-filters.xml", "nodes=5 all.servers=2"},
+        {"matrix-servers.xml",
+         "nodes=6 server.servers=3 server.replication=1 replicas.replicas=6"}};
+    for (size_t c = 0; c < RG_COUNT(cases); c++) {
+        struct rg_study study;
+        CU_ASSERT_FATAL(harness_open(&study, cases[c][0], cases[c][1]));
+        for (int i = 0; i < study.job_count; i++)
+            if (strcmp(study.jobs[i].strategy->name, "parameter_server") == 0)
+                try(&study.jobs[i], 1);
+        rg_study_close(&study);
+    }
+    try_all("matrix-federated.xml", "nodes=5", LABELS("fedavg"), 1);
+}
+
+/* Layers that mix samples, draw and keep statistics. */
+static void layers(void)
+{
+    try_all("matrix-layers.xml", "nodes=5", LABELS("all-reduce"), 5);
+    try_all("matrix-layers.xml", "nodes=5", LABELS("server", "zb", "sharded"), 1);
+    try_all("matrix-layers.xml", "nodes=4 1f1b.replicas=2 zb.replicas=2", LABELS("1f1b", "zb"), 2);
+}
+
 /* Parameters that are loaded are those that all begin with, whoever opens first. */
 static void loaded(void)
 {
@@ -206,6 +233,8 @@ int main(int argc, char **argv)
                                        {"all-reduce", all_reduce},
                                        {"rings", rings},
                                        {"servers", servers},
+                                       {"what has nothing in common", others},
+                                       {"layers", layers},
                                        {"parameters that are loaded", loaded}};
     rg_blas_setup(argv);
     return suite_main("twins", tests, RG_COUNT(tests), argc, argv);

@@ -68,6 +68,23 @@ static void test_one(void)
     CU_ASSERT_EQUAL(cleared, made);
 }
 
+/* Owners, more than a table has slots, with one number: each has its own. */
+static void test_owners(void)
+{
+    enum { OWNERS = 1000 };
+    static const char owners[OWNERS];
+    struct rg_world w = {.shared = rg_shared_new()};
+    set_up();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(w.shared);
+    for (int i = 0; i < OWNERS; i++) {
+        const struct thing *thing = rg_shared_take(&w, &kinds[0], &owners[i], 1);
+        CU_ASSERT_PTR_EQUAL(thing->of, &owners[i]);
+    }
+    CU_ASSERT_EQUAL(made, OWNERS);
+    rg_shared_free(w.shared);
+    CU_ASSERT_EQUAL(cleared, OWNERS);
+}
+
 /* Where the world shares nothing, each has its own. */
 static void test_alone(void)
 {
@@ -99,7 +116,9 @@ static void test_refused(void)
 
 int main(int argc, char **argv)
 {
-    static const struct suite_test tests[] = {
-        {"one object for all", test_one}, {"one each", test_alone}, {"no memory", test_refused}};
+    static const struct suite_test tests[] = {{"one object for all", test_one},
+                                              {"one each", test_alone},
+                                              {"no memory", test_refused},
+                                              {"as many as owners", test_owners}};
     return suite_main("shared", tests, RG_COUNT(tests), argc, argv);
 }
