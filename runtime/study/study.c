@@ -53,6 +53,19 @@ static int check_outputs(const struct rg_study *study, struct rg_error *e)
                           : "");
 }
 
+/* Of data with a label a token, tokens are what labels are. */
+static int check_tokens(const struct rg_study *study, struct rg_error *e)
+{
+    const struct rg_layer_spec *first = &study->network.layers[0].spec;
+    const struct rg_dataset *data = &study->data;
+    if (first->vocabulary == 0 || data->target_count < 2 || data->classes <= first->vocabulary)
+        return 0;
+    return rg_fail_at(e, study->network.file, first->line,
+                      "vocabulary=\"%d\": the data at %.160s:%d has tokens from 0 to %d",
+                      first->vocabulary, study->scenario.file, study->scenario.data.line,
+                      data->classes - 1);
+}
+
 static int check_shapes(const struct rg_study *study, struct rg_error *e)
 {
     const struct rg_scenario *s = &study->scenario;
@@ -69,7 +82,8 @@ static int check_shapes(const struct rg_study *study, struct rg_error *e)
                                 "has %zu: they must be equal%s",
                                 network->file, inputs, s->data.line, data->inputs, why);
     }
-    return check_outputs(study, e);
+    int err = check_tokens(study, e);
+    return err ? err : check_outputs(study, e);
 }
 
 static int check_training(const struct rg_study *study, struct rg_error *e)

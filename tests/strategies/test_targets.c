@@ -201,6 +201,8 @@ static void shapes_must_meet(void)
     harness_refuses("numbers.xml", "rows=labels", "targets are numbers, no labels");
     harness_refuses("tokens.xml", "rows=dirichlet", "a sample has a label a token");
     harness_refuses("tokens.xml", "context=6", "takes 5 inputs");
+    harness_refuses("tokens.xml", "network=" RG_SOURCE_DIR "/tests/data/few-tokens-net.xml",
+                    "few-tokens-net.xml:4: vocabulary=\"128\"");
     harness_refuses("tokens.xml",
                     "network=" RG_SOURCE_DIR "/models/networks/iris-mlp.xml context=4",
                     "has 1024 logits, of 256 classes for each of 4 tokens");
