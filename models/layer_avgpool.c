@@ -122,11 +122,6 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
         backward_plane(layer, args->dy + p * windows, args->dx + p * plane);
 }
 
-static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
-{
-    (void)layer, (void)w, (void)random; /* no parameters */
-}
-
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
     double inputs = (double)batch * (double)layer->inputs;
@@ -138,12 +133,6 @@ static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, str
         rg_work_vector(work, met + outputs, sizeof(float) * (2 * inputs + outputs));
 }
 
-static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
-{
-    (void)layer, (void)out;
-    return 0;
-}
-
 const struct rg_layer_ops rg_layer_avgpool = {
     .name = "avgpool",
     .summary = "mean of each window; without a kernel, of the whole image",
@@ -151,9 +140,9 @@ const struct rg_layer_ops rg_layer_avgpool = {
     .examples = (const char *const[]){"<avgpool kernel=\"3x2\" stride=\"2\" padding=\"1x0\"/>",
                                       "<avgpool/>", NULL},
     .infer = infer,
-    .init = init,
+    .init = rg_init_none,
     .forward = forward,
     .backward = backward,
     .cost = cost,
-    .tensors = tensors,
+    .tensors = rg_tensors_none,
 };

@@ -128,19 +128,6 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
                 (i < 2 * channels ? args->rate : layer->statistics_rate) * args->dw[i];
 }
 
-static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
-{
-    double values = (double)batch * (double)layer->inputs;
-    if (pass == RG_FORWARD) {
-        rg_norm_forward_work(values, work);
-        rg_bias_activate_work(layer->spec.activation, values, work);
-    } else if (pass != RG_BACKWARD_WEIGHTS) {
-        if (layer->spec.activation != RG_ACT_IDENTITY)
-            rg_bias_backward_work(layer->spec.activation, values, work);
-        rg_norm_backward_work(values, rg_pass_has_input(pass), work);
-    }
-}
-
 static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
 {
     static const char *const names[] = {"weight", "bias", "running_mean", "running_var"};
@@ -166,7 +153,7 @@ const struct rg_layer_ops rg_layer_batchnorm = {
     .init = init,
     .forward = forward,
     .backward = backward,
-    .cost = cost,
+    .cost = rg_norm_cost,
     .tensors = tensors,
     .room = room,
 };

@@ -190,12 +190,6 @@ static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, str
         rg_bias_activate_work(activation, elements, work);
 }
 
-static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
-{
-    (void)layer, (void)out; /* none but those of what it contains */
-    return 0;
-}
-
 const struct rg_layer_ops rg_layer_block = {
     .name = "residual",
     .summary = "with layers inside: y = act(what they make of x + x), or + what the layers of a "
@@ -221,6 +215,6 @@ const struct rg_layer_ops rg_layer_block = {
     .forward = forward,
     .backward = backward,
     .cost = cost,
-    .tensors = tensors,
+    .tensors = rg_tensors_none,
     .room = room,
 };

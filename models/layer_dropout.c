@@ -53,23 +53,12 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
         drop_all(layer, args, args->dy, args->dx);
 }
 
-static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
-{
-    (void)layer, (void)w, (void)random; /* no parameters */
-}
-
 /* Mixing is 8 operations on 64 bits, of which vectors hold half as many as of floats. */
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
     double values = (double)batch * (double)layer->inputs;
     if (pass == RG_FORWARD || pass == RG_BACKWARD)
         rg_work_vector(work, 18 * values, 2 * sizeof(float) * values);
-}
-
-static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
-{
-    (void)layer, (void)out;
-    return 0;
 }
 
 const struct rg_layer_ops rg_layer_dropout = {
@@ -79,9 +68,9 @@ const struct rg_layer_ops rg_layer_dropout = {
     .needed = "rate",
     .examples = (const char *const[]){"<dropout rate=\"0.25\"/>", NULL},
     .infer = infer,
-    .init = init,
+    .init = rg_init_none,
     .forward = forward,
     .backward = backward,
     .cost = cost,
-    .tensors = tensors,
+    .tensors = rg_tensors_none,
 };

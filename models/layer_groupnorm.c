@@ -36,15 +36,6 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
     return err;
 }
 
-static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
-{
-    (void)random;
-    for (int c = 0; c < layer->in.channels; c++) {
-        w[c] = 1;
-        w[layer->in.channels + c] = 0;
-    }
-}
-
 static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     struct sizes s = sizes_of(layer);
@@ -107,26 +98,6 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
         back_group(layer, args, g, args->scratch);
 }
 
-static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
-{
-    double values = (double)batch * (double)layer->inputs;
-    if (pass == RG_FORWARD) {
-        rg_norm_forward_work(values, work);
-        rg_bias_activate_work(layer->spec.activation, values, work);
-    } else if (pass != RG_BACKWARD_WEIGHTS) {
-        rg_bias_backward_work(layer->spec.activation, values, work);
-        rg_norm_backward_work(values, rg_pass_has_input(pass), work);
-    }
-}
-
-static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
-{
-    int channels = layer->in.channels;
-    rg_tensor_set(&out[0], layer, "weight", 0, (int[4]){channels});
-    rg_tensor_set(&out[1], layer, "bias", (size_t)channels, (int[4]){channels});
-    return 2;
-}
-
 const struct rg_layer_ops rg_layer_groupnorm = {
     .name = "groupnorm",
     .summary = "each group of a sample's channels to mean 0 and variance 1",
@@ -135,9 +106,9 @@ const struct rg_layer_ops rg_layer_groupnorm = {
                                       "<groupnorm activation=\"hardswish\"/>", NULL},
     .splits = true,
     .infer = infer,
-    .init = init,
+    .init = rg_norm_init,
     .forward = forward,
     .backward = backward,
-    .cost = cost,
-    .tensors = tensors,
+    .cost = rg_norm_cost,
+    .tensors = rg_norm_tensors,
 };

@@ -24,16 +24,6 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
     return err;
 }
 
-static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
-{
-    size_t n = layer->parameters / 2;
-    (void)random;
-    for (size_t i = 0; i < n; i++) {
-        w[i] = 1;
-        w[n + i] = 0;
-    }
-}
-
 static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     size_t n = layer->parameters / 2, rows = (size_t)args->batch * rows_of(layer);
@@ -81,26 +71,6 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
     }
 }
 
-static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
-{
-    double values = (double)batch * (double)layer->inputs;
-    if (pass == RG_FORWARD) {
-        rg_norm_forward_work(values, work);
-        rg_bias_activate_work(layer->spec.activation, values, work);
-    } else if (pass != RG_BACKWARD_WEIGHTS) {
-        rg_bias_backward_work(layer->spec.activation, values, work);
-        rg_norm_backward_work(values, rg_pass_has_input(pass), work);
-    }
-}
-
-static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
-{
-    int n = (int)(layer->parameters / 2);
-    rg_tensor_set(&out[0], layer, "weight", 0, (int[4]){n});
-    rg_tensor_set(&out[1], layer, "bias", (size_t)n, (int[4]){n});
-    return 2;
-}
-
 const struct rg_layer_ops rg_layer_layernorm = {
     .name = "layernorm",
     .summary = "all values of a sample, or of each token, to mean 0 and variance 1",
@@ -112,9 +82,9 @@ const struct rg_layer_ops rg_layer_layernorm = {
                               NULL},
     .splits = true,
     .infer = infer,
-    .init = init,
+    .init = rg_norm_init,
     .forward = forward,
     .backward = backward,
-    .cost = cost,
-    .tensors = tensors,
+    .cost = rg_norm_cost,
+    .tensors = rg_norm_tensors,
 };

@@ -263,11 +263,6 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
     }
 }
 
-static void init(const struct rg_layer *layer, float *w, struct rg_random *random)
-{
-    (void)layer, (void)w, (void)random; /* no parameters */
-}
-
 /* Operations on every value that a window meets: 1 brings it beside those of the next windows, 1
  * compares, 3 (and, and not, or) select; backward 3 select its place too, 3 compare that, mask the
  * gradient and bring it back among its neighbours. */
@@ -283,12 +278,6 @@ static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, str
         rg_work_vector(work, 11 * met + outputs, sizeof(float) * (2 * inputs + outputs) + padded);
 }
 
-static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
-{
-    (void)layer, (void)out;
-    return 0;
-}
-
 const struct rg_layer_ops rg_layer_maxpool = {
     .name = "maxpool",
     .summary = "largest value of each window",
@@ -298,9 +287,9 @@ const struct rg_layer_ops rg_layer_maxpool = {
         (const char *const[]){"<maxpool kernel=\"2\"/>",
                               "<maxpool kernel=\"3x2\" stride=\"2x1\" padding=\"1\"/>", NULL},
     .infer = infer,
-    .init = init,
+    .init = rg_init_none,
     .forward = forward,
     .backward = backward,
     .cost = cost,
-    .tensors = tensors,
+    .tensors = rg_tensors_none,
 };

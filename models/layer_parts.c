@@ -84,6 +84,17 @@ void rg_init_weights(enum rg_init init, size_t fan_in, size_t fan_out, struct rg
     }
 }
 
+void rg_init_none(const struct rg_layer *layer, float *w, struct rg_random *random)
+{
+    (void)layer, (void)w, (void)random;
+}
+
+int rg_tensors_none(const struct rg_layer *layer, struct rg_tensor tensors[4])
+{
+    (void)layer, (void)tensors;
+    return 0;
+}
+
 void rg_tensor_set(struct rg_tensor *tensor, const struct rg_layer *layer, const char *name,
                    size_t offset, const int size[4])
 {

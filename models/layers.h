@@ -26,6 +26,10 @@ int rg_window_infer(struct rg_layer *layer, struct rg_extent kernel, struct rg_e
 void rg_init_weights(enum rg_init init, size_t fan_in, size_t fan_out, struct rg_random *random,
                      size_t n, float *w);
 
+/* init and tensors of kinds without parameters. */
+void rg_init_none(const struct rg_layer *layer, float *w, struct rg_random *random);
+int rg_tensors_none(const struct rg_layer *layer, struct rg_tensor tensors[4]);
+
 /* Describe a tensor of a layer; a size of 0 ends the list of sizes. */
 void rg_tensor_set(struct rg_tensor *tensor, const struct rg_layer *layer, const char *name,
                    size_t offset, const int size[4]);

@@ -92,16 +92,36 @@ void rg_norm_back(size_t n, const float *restrict x, float mean, float scale,
         dx[i] = scale * (gain * dy[i] - a - (x[i] - mean) * scale * b);
 }
 
-/* Two passes for mean and variance, one to write. */
-void rg_norm_forward_work(double values, struct rg_work *work)
+/* Forward two passes for mean and variance, one to write. */
+void rg_norm_cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
-    rg_work_vector(work, 4 * values, 2 * sizeof(float) * values);
-    rg_work_vector(work, 3 * values, 2 * sizeof(float) * values);
+    double values = (double)batch * (double)layer->inputs, bytes = sizeof(float) * values;
+    if (pass == RG_FORWARD) {
+        rg_work_vector(work, 4 * values, 2 * bytes);
+        rg_work_vector(work, 3 * values, 2 * bytes);
+        rg_bias_activate_work(layer->spec.activation, values, work);
+    } else if (pass != RG_BACKWARD_WEIGHTS) {
+        rg_bias_backward_work(layer->spec.activation, values, work);
+        rg_work_vector(work, 5 * values, 2 * bytes);
+        if (rg_pass_has_input(pass))
+            rg_work_vector(work, 6 * values, 3 * bytes);
+    }
 }
 
-void rg_norm_backward_work(double values, bool input, struct rg_work *work)
+int rg_norm_tensors(const struct rg_layer *layer, struct rg_tensor out[4])
 {
-    rg_work_vector(work, 5 * values, 2 * sizeof(float) * values);
-    if (input)
-        rg_work_vector(work, 6 * values, 3 * sizeof(float) * values);
+    size_t n = layer->parameters / 2;
+    rg_tensor_set(&out[0], layer, "weight", 0, (int[4]){(int)n});
+    rg_tensor_set(&out[1], layer, "bias", n, (int[4]){(int)n});
+    return 2;
+}
+
+void rg_norm_init(const struct rg_layer *layer, float *w, struct rg_random *random)
+{
+    size_t n = layer->parameters / 2;
+    (void)random;
+    for (size_t i = 0; i < n; i++) {
+        w[i] = 1;
+        w[n + i] = 0;
+    }
 }

@@ -26,8 +26,10 @@ void rg_norm_sums(size_t n, const float *x, float mean, float scale, const float
 void rg_norm_back(size_t n, const float *x, float mean, float scale, const float *dy, float gain,
                   float a, float b, float *dx);
 
-/* Flops and bytes of the two passes over so many values. */
-void rg_norm_forward_work(double values, struct rg_work *work);
-void rg_norm_backward_work(double values, bool input, struct rg_work *work);
+/* The cost of a pass, and two tensors of half the parameters each: a layer's operations. */
+void rg_norm_cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work);
+int rg_norm_tensors(const struct rg_layer *layer, struct rg_tensor tensors[4]);
+/* gain = 1, shift = 0, half the parameters each. */
+void rg_norm_init(const struct rg_layer *layer, float *w, struct rg_random *random);
 
 #endif
