@@ -701,6 +701,7 @@ MUTANTS = [
            "(void)end;", "test_streams$"),
     Mutant("sends-that-nobody-takes", "pipeline.c", "rg_pipeline_iteration(p, send->unit) < last",
            "true", "test_streams$"),
+    Mutant("a-write-that-failed-is-forgotten", "cli_files.c", " && !ferror(stdout)", "", "test_behaviour$"),
     Mutant("a-stop-that-wakes-nobody", "requests.c", "STOPS = RG_PENDING + 1", "STOPS = RG_PENDING",
            "test_stops$"),
 ]

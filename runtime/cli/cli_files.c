@@ -267,9 +267,11 @@ int rg_cli_write(const struct rg_options *options, const struct rg_result *resul
 
 int rg_cli_flush(const char *program)
 {
-    if (fflush(stdout) == 0)
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
         return RG_EXIT_OK;
-    fprintf(stderr, "%s: standard output: %s\n", program, strerror(errno));
+    fprintf(stderr, "%s: standard output: %s\n", program,
+            errno ? strerror(errno) : "part of it could not be written");
     return RG_EXIT_INTERNAL;
 }
 

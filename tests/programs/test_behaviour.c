@@ -21,6 +21,17 @@ static void standard_output_that_is_full_is_told(void)
         int status = system(line);
         CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 1);
     }
+    /* What fails on the way must not be forgotten at the end: outputs of many lengths, which fill
+     * what is written at once by more and by less. */
+    for (int length = 0; length <= 220; length += 11) {
+        char line[900];
+        snprintf(line, sizeof line,
+                 "ln -sfn %s %s/%0*d && " RG_BINARY_DIR "/ringsim %s/%0*d/scenarios/iris-3.xml "
+                 "--check >/dev/full 2>/dev/null",
+                 RG_SOURCE_DIR, folder, length + 1, 0, folder, length + 1, 0);
+        int status = system(line);
+        CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    }
 }
 
 /* A reader of a pipe gets the whole result, and nothing before it. */
