@@ -99,7 +99,7 @@ static void back_channel(const struct rg_layer *layer, const struct rg_pass_args
 static void back_statistics(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     size_t channels = (size_t)layer->in.channels;
-    const float *running = args->w + 2 * channels;
+    const float *running = (args->newest ? args->newest : args->w) + 2 * channels;
     float *d = args->dw + 2 * channels;
     float share = (float)args->batch / (float)(args->mean_of > 0 ? args->mean_of : args->batch);
     for (size_t c = 0; c < 2 * channels; c++) {

@@ -156,6 +156,7 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
         struct rg_stage shortcut = all_of(layer->shortcut);
         size_t at = layer->body->parameters;
         beside.w += at;
+        beside.newest += args->newest ? at : 0;
         beside.dw += at;
         beside.update = args->update ? args->update + at : NULL;
         beside.stash = shortcut_stash(layer, batch, args->stash);

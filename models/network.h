@@ -138,6 +138,10 @@ struct rg_pass_args {
     int64_t iteration;
     int first;
     const float *w; /* [parameters] */
+    /* backward: the parameters that the step is to be taken from, where w are older ones, as of
+     * streams that keep what forward read (NULL: w). Running statistics are held against these: a
+     * mean that is told how far an old one was off swings ever further. */
+    const float *newest;
     const float *x; /* [batch x inputs] */
     float *y;       /* [batch x outputs]; input of backward too */
     float *stash;   /* [batch x stash] */
@@ -207,7 +211,7 @@ struct rg_network {
     struct rg_layer *layers;
     int layer_count;
     size_t parameters;
-    int classes;                      /* outputs of the last layer */
+    int classes; /* outputs of the last layer */
     enum rg_loss_kind loss;
     bool within;                      /* inside a layer of another */
     struct rg_statistics *statistics; /* all, in the order of the vector; `within`: none */

@@ -136,6 +136,7 @@ void rg_stage_backward(const struct rg_stage *stage, const struct rg_pass_args *
             rg_network_offset(stage->network, i) - rg_network_offset(stage->network, stage->from);
         struct rg_pass_args one = args;
         one.w += at;
+        one.newest += one.newest ? at : 0;
         one.dw += at;
         one.update = args.update && layer->spec.ops->fuses_update ? args.update + at : NULL;
         one.y = end - output_of(layer, args.batch);

@@ -394,6 +394,8 @@ MUTANTS = [
            "test_plan$"),
     Mutant("checker-lets-messages-overtake", "plan_check.c",
            "behind |= o->from % nodes == m->from % nodes && o->to % nodes == m->to % nodes", "(void)nodes", "test_plan$"),
+    Mutant("statistics-against-old-ones", "pipeline_compute.c",
+           "args.newest = rg_pipeline_weights(s);", "", "test_streams$"),
     Mutant("stashed-weights-of-now", "pipeline_compute.c",
            "(s->updates + 1) % versions", "s->updates % versions", "test_streams$"),
     Mutant("partition-without-the-port", "partition.c",

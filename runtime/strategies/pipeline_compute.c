@@ -82,6 +82,7 @@ static struct rg_pass_args backward_args(const struct pass *a, enum rg_half half
     bool first = s->plan->stage == 0 || half == RG_HALF_WEIGHTS;
     struct rg_pass_args args = args_of(a);
     args.w = weights_of(s, a->unit);
+    args.newest = rg_pipeline_weights(s);
     args.stash = rg_pipeline_data(s, stash, a->unit);
     args.dy = rg_pipeline_data(s, RG_BUFFER_DY, a->unit);
     args.dx = first ? NULL : rg_pipeline_data(s, RG_BUFFER_DX, a->unit);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "models/blas.h"
 #include "models/loss.h"
+#include "models/update.h"
 #include "strategies/harness.h"
 #include "strategies/ring.h"
 #include "strategies/samples.h"
@@ -71,8 +72,19 @@ static void go_back(struct reference *r, int unit, int n)
         float *w = of_stage(r, stashed ? r->ahead[version] : r->weights[version], s);
         if (redo)
             stage_forward(&stage, n, w, r->x[s], r->stash[s], r->scratch);
-        stage_backward(&stage, n, w, r->x[s], r->stash[s], r->dy, s > 0 ? r->dx : NULL,
-                          of_stage(r, r->gradient, s), unit % r->ring->micro > 0, r->scratch);
+        const struct rg_pass_args args = {.batch = n,
+                                          .mean_of = r->job->batch,
+                                          .w = w,
+                                          .newest =
+                                              of_stage(r, r->weights[unit / r->ring->micro], s),
+                                          .x = r->x[s],
+                                          .stash = r->stash[s],
+                                          .dy = r->dy,
+                                          .dx = s > 0 ? r->dx : NULL,
+                                          .dw = of_stage(r, r->gradient, s),
+                                          .accumulate = unit % r->ring->micro > 0,
+                                          .scratch = r->scratch};
+        rg_stage_backward(&stage, &args);
         if (s > 0)
             memcpy(r->dy, r->dx, sizeof *r->dx * (size_t)n * rg_stage_inputs(&stage));
     }
@@ -122,8 +134,8 @@ static void update(struct reference *r, int iteration)
     float *now = r->weights[iteration], *next = r->weights[iteration + 1];
     if (!r->job->compensate) {
         memcpy(next, now, sizeof *next * network->parameters);
-        rg_optimizer_step(&r->job->optimizer, iteration + 1, network->parameters, next, r->gradient,
-                          r->state);
+        rg_network_step(network, &r->job->optimizer, iteration + 1, 0, network->parameters, next,
+                        r->gradient, r->state);
         return;
     }
     for (int s = 0; s < r->ring->stages; s++)
@@ -190,7 +202,7 @@ static float *follow(const struct rg_job *job, int iterations)
 static void a_stream_is_what_it_says(int epochs, const char *sets)
 {
     struct rg_study study;
-    char all[200];
+    char all[400];
     snprintf(all, sizeof all, "epochs=%d %s", epochs, sets);
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", all));
     const struct rg_job *job = harness_job(&study, "pipedream");
@@ -230,6 +242,18 @@ static void streams_are_what_they_say(void)
 {
     try_streams(1, "");
     try_streams(2, "");
+}
+
+/* Running statistics go towards what a batch has from where they are, not from where they were when
+ * forward read them. */
+static void statistics_are_not_late(void)
+{
+#define NORMS " network=" RG_SOURCE_DIR "/tests/data/norms-net.xml"
+    a_stream_is_what_it_says(2, "nodes=3 pipedream.depth=5" NORMS);
+    a_stream_is_what_it_says(2, "nodes=1 pipedream.depth=4 pipedream.micro-batches=4" NORMS);
+    a_stream_is_what_it_says(2, "nodes=3 pipedream.schedule=ringtmp pipedream.in-flight=5" NORMS);
+    a_stream_is_what_it_says(3, "nodes=3 pipedream.drain=never pipedream.depth=9" NORMS);
+#undef NORMS
 }
 
 /* Three epochs of five batches, with and without compensation. */
@@ -350,6 +374,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"streams are what they say", streams_are_what_they_say},
+        {"statistics are not late", statistics_are_not_late},
         {"any update may be the last", any_update_may_be_the_last},
         {"streams go on through epochs", streams_go_on_through_epochs},
         {"goals end with the epoch", goals_end_with_the_epoch},
