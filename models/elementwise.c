@@ -82,6 +82,8 @@ void rg_bias_activate(enum rg_activation activation, int rows, size_t n, const f
                       float *y, float *z)
 {
     size_t kept = rg_activation_stash(activation, n);
+    if (!bias && activation == RG_ACT_IDENTITY)
+        return;
     if (!bias) /* a shift of zero leaves all as it is, but for the sign of zeros, which none sees */
         shift_and(activation, (size_t)rows * n, -0.0f, y, z);
     for (int r = 0; bias && r < rows; r++, y += n, z += kept)
@@ -92,6 +94,8 @@ void rg_channel_bias_activate(enum rg_activation activation, int channels, size_
                               const float *bias, float *y, float *z)
 {
     size_t kept = rg_activation_stash(activation, pixels);
+    if (!bias && activation == RG_ACT_IDENTITY)
+        return;
     for (int c = 0; c < channels; c++, y += pixels, z += kept)
         shift_and(activation, pixels, bias ? bias[c] : -0.0f, y, z);
 }
@@ -247,6 +251,8 @@ void rg_channel_bias_backward(enum rg_activation activation, int channels, size_
                               const float *y, const float *z, float *dy, bool accumulate, float *db)
 {
     const float *kept = keeps_input(activation) ? z : y;
+    if (!db && activation == RG_ACT_IDENTITY)
+        return;
     for (int c = 0; c < channels; c++, kept += pixels, dy += pixels) {
         float sum = sum_backward(activation, pixels, kept, dy);
         if (db)
@@ -255,7 +261,7 @@ void rg_channel_bias_backward(enum rg_activation activation, int channels, size_
 }
 
 RG_CLONES
-static void add(size_t n, const float *restrict x, const float *restrict bias, float *restrict y)
+static void add(size_t n, const float *x, const float *restrict bias, float *y)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = x[i] + bias[i];

@@ -176,7 +176,8 @@ static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, str
     if (pass != RG_FORWARD && pass != RG_BACKWARD_WEIGHTS) {
         if (activation != RG_ACT_IDENTITY)
             rg_bias_backward_work(activation, elements, work);
-        rg_work_vector(work, 0, 2 * sizeof(float) * elements);
+        if (layer->shortcut || rg_pass_has_input(pass)) /* dy once more */
+            rg_work_vector(work, 0, 2 * sizeof(float) * elements);
     }
     rg_stage_work(&body, batch, pass, work);
     if (layer->shortcut) {

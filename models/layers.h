@@ -84,7 +84,7 @@ void rg_channel_bias_activate(enum rg_activation activation, int channels, size_
 void rg_channel_bias_backward(enum rg_activation activation, int channels, size_t pixels,
                               const float *y, const float *z, float *dy, bool accumulate,
                               float *db);
-/* y [rows x n] = x + bias. */
+/* y [rows x n] = x + bias; y may be x. */
 void rg_bias_add(int rows, size_t n, const float *x, const float *bias, float *y);
 /* Append the costs of these over `elements` = rows * n values. */
 void rg_bias_activate_work(enum rg_activation activation, double elements, struct rg_work *work);
