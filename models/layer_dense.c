@@ -24,8 +24,8 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
                        outputs, RG_MAX_WIDTH);
     rg_layer_defaults(&layer->spec, RG_ACT_IDENTITY);
     struct sizes s = sizes_of(layer);
-    layer->out =
-        s.rows > 1 ? (struct rg_shape){s.rows, outputs, 1} : (struct rg_shape){outputs, 1, 1};
+    layer->out = layer->spec.over_tokens ? (struct rg_shape){s.rows, outputs, 1}
+                                         : (struct rg_shape){outputs, 1, 1};
     size_t values = (size_t)s.rows * (size_t)outputs;
     layer->parameters = s.weights + (layer->spec.no_bias ? 0 : (size_t)outputs);
     layer->stash = rg_activation_stash(layer->spec.activation, values);

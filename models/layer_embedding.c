@@ -21,10 +21,11 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
         return rg_fail(e, RG_ERR_INVALID,
                        "vocabulary=\"%d\" of an embedding layer: 1 to %d are allowed",
                        spec->vocabulary, most);
-    if (layer->index > 0)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "an embedding layer can only be the first: its inputs are the network's, "
-                       "tokens");
+    if (!layer->starts)
+        return rg_fail(
+            e, RG_ERR_INVALID,
+            "an embedding layer can only be the first, inside of no other: its inputs are the "
+            "network's, tokens");
     if (layer->inputs * (size_t)spec->outputs > RG_MAX_WIDTH)
         return rg_fail(e, RG_ERR_INVALID,
                        "an embedding layer of %zu tokens and %d values each: up to %d in all are "

@@ -36,6 +36,11 @@ static int infer(struct rg_layer *layer, struct rg_error *e)
                        spec->kernel.width);
     layer->out.channels = layer->in.channels;
     struct rg_shape image = seen(layer);
+    if ((double)image.channels * image.height * image.width > RG_MAX_WIDTH)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "a maxpool layer on an input of %dx%dx%d with what is round it: up to %d "
+                       "values are allowed",
+                       image.channels, image.height, image.width, RG_MAX_WIDTH);
     if (is_padded(layer)) /* an image and its gradient */
         layer->scratch = 2 * (size_t)image.channels * (size_t)image.height * (size_t)image.width;
     return 0;

@@ -47,6 +47,10 @@ void rg_specs_free(struct rg_layer_spec *specs, int count)
     free(specs);
 }
 
+static int build(struct rg_network *network, const char *name, const char *file,
+                 struct rg_shape input, const struct rg_layer_spec *specs, int count, bool within,
+                 struct rg_error *e);
+
 /* A chain inside of a layer, whose input is the layer's. */
 static int build_inside(const struct rg_network *network, const struct rg_layer *layer,
                         const struct rg_layer_spec *specs, int count, struct rg_network **inside,
@@ -57,17 +61,16 @@ static int build_inside(const struct rg_network *network, const struct rg_layer 
     *inside = calloc(1, sizeof **inside);
     if (!*inside)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", network->file);
-    int err = rg_network_build(*inside, network->name, network->file, layer->in, specs, count, e);
-    (*inside)->within = true;
-    return err;
+    return build(*inside, network->name, network->file, layer->in, specs, count, true, e);
 }
 
-static int infer_layer(struct rg_network *network, int i, struct rg_error *e)
+static int infer_layer(struct rg_network *network, int i, bool within, struct rg_error *e)
 {
     struct rg_layer *layer = &network->layers[i];
     int line = layer->spec.line;
     struct rg_error detail = {0};
     layer->index = i;
+    layer->starts = i == 0 && !within;
     layer->in = i > 0 ? layer[-1].out : network->input;
     layer->inputs = floats(layer->in);
     int err =
@@ -139,17 +142,19 @@ static int list_statistics(struct rg_network *network, struct rg_error *e)
     return 0;
 }
 
-int rg_network_build(struct rg_network *network, const char *name, const char *file,
-                     struct rg_shape input, const struct rg_layer_spec *specs, int count,
-                     struct rg_error *e)
+static int build(struct rg_network *network, const char *name, const char *file,
+                 struct rg_shape input, const struct rg_layer_spec *specs, int count, bool within,
+                 struct rg_error *e)
 {
-    *network = (struct rg_network){.input = input, .layer_count = count};
+    *network = (struct rg_network){0};
     int err = 0;
     if (count < 1)
         return rg_fail_at(e, file, 0, "a network needs at least one layer");
     if (!is_possible(input))
         return rg_fail_at(e, file, 0, "input of %dx%dx%d: 1 to %d values are allowed",
                           input.channels, input.height, input.width, RG_MAX_WIDTH);
+    network->input = input;
+    network->layer_count = count;
     network->name = strdup(name);
     network->file = strdup(file);
     network->layers = calloc((size_t)count, sizeof *network->layers);
@@ -166,17 +171,24 @@ int rg_network_build(struct rg_network *network, const char *name, const char *f
         network->layers[i].spec = copy[i];
     free(copy); /* the layers own what it owned */
     for (int i = 0; i < count; i++)
-        if ((err = infer_layer(network, i, e)) < 0)
+        if ((err = infer_layer(network, i, within, e)) < 0)
             goto fail;
     count_kinds(network);
     network->classes = (int)network->layers[count - 1].outputs;
-    if ((err = list_statistics(network, e)) < 0)
+    if (!within && (err = list_statistics(network, e)) < 0)
         goto fail;
     return 0;
 
 fail:
     rg_network_free(network);
     return err;
+}
+
+int rg_network_build(struct rg_network *network, const char *name, const char *file,
+                     struct rg_shape input, const struct rg_layer_spec *specs, int count,
+                     struct rg_error *e)
+{
+    return build(network, name, file, input, specs, count, false, e);
 }
 
 static void free_inside(struct rg_network *inside)

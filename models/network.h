@@ -65,7 +65,8 @@ struct rg_layer_spec {
 
 struct rg_layer {
     struct rg_layer_spec spec;
-    int index; /* in the network */
+    int index;   /* in the network */
+    bool starts; /* its inputs are the network's, which is inside of none */
     struct rg_shape in, out;
     size_t inputs, outputs;   /* floats a sample */
     size_t stash;             /* floats a sample kept for backward beside input and output */
@@ -89,7 +90,7 @@ enum rg_room { RG_ROOM_STASH, RG_ROOM_SCRATCH, RG_ROOM_BETWEEN };
 /* A parameter tensor, for checkpoints: name "3.weight" (of what a layer contains:
  * "3.body.0.weight"), row-major shape, offset in the layer. */
 struct rg_tensor {
-    char name[64];
+    char name[96];
     int rank, size[4];
     size_t offset, count;
 };
@@ -213,8 +214,7 @@ struct rg_network {
     size_t parameters;
     int classes; /* outputs of the last layer */
     enum rg_loss_kind loss;
-    bool within;                      /* inside a layer of another */
-    struct rg_statistics *statistics; /* all, in the order of the vector; `within`: none */
+    struct rg_statistics *statistics; /* all, in the order of the vector; inside of a layer: none */
     int statistics_count;
 };
 

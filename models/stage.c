@@ -175,7 +175,7 @@ void rg_stage_work(const struct rg_stage *stage, int batch, enum rg_pass pass, s
     for (int n = 0; n < stage->to - stage->from; n++) {
         int i = pass == RG_FORWARD ? stage->from + n : stage->to - 1 - n;
         const struct rg_layer *layer = layer_at(stage, i);
-        bool first = (i == 0 && !stage->network->within) || (without && i == stage->from);
+        bool first = layer->starts || (without && i == stage->from);
         if (pass != RG_BACKWARD_WEIGHTS || layer->parameters > 0)
             layer->spec.ops->cost(layer, batch, pass_of(layer, pass, first), work);
     }

@@ -23,17 +23,20 @@ static const struct rg_limit size_limit = {true, false, 1, MAX_SIZE};
 static const struct rg_limit window_limit = {true, false, 1, 1024};
 static const struct rg_limit padding_limit = {true, false, 0, 1024};
 static const struct rg_limit share_limit = {false, false, 0, 1};
+static const struct rg_limit momentum_limit = {false, false, 1e-6, 1};
+static const struct rg_limit epsilon_limit = {false, false, 1e-12, 1};
 static const struct rg_limit repeat_limit = {true, false, 1, MAX_LAYERS};
 
 enum { MAX_DEPTH = 4 }; /* of layers in layers */
 
+/* A list of layers; total: with all that they contain. */
 struct specs {
     struct rg_layer_spec *items;
-    int count, room;
+    int count, room, total;
 };
 
 static int read_layers(const struct rg_xml *xml, const struct rg_xml_element *parent, int depth,
-                       struct specs *specs, struct rg_error *e);
+                       const char *but, struct specs *specs, struct rg_error *e);
 
 /* Numbers with an x between them, at most `most`; returns how many, 0: not as it must be. */
 static int sizes_in(const char *value, const struct rg_limit *limit, int most, int sizes[3])
@@ -162,8 +165,8 @@ static int read_layer(const struct rg_xml *xml, const struct rg_xml_element *ele
         (err = rg_xml_int(xml, element, "vocabulary", &size_limit, &spec->vocabulary, e)) ||
         (err = rg_xml_choice(xml, element, "positions", "yes|no", &no_positions, e)) ||
         (err = rg_xml_number(xml, element, "rate", &share_limit, &spec->rate, e)) ||
-        (err = rg_xml_number(xml, element, "momentum", &share_limit, &spec->momentum, e)) ||
-        (err = rg_xml_number(xml, element, "epsilon", &share_limit, &spec->epsilon, e)) ||
+        (err = rg_xml_number(xml, element, "momentum", &momentum_limit, &spec->momentum, e)) ||
+        (err = rg_xml_number(xml, element, "epsilon", &epsilon_limit, &spec->epsilon, e)) ||
         (err = rg_xml_int(xml, element, "repeat", &repeat_limit, repeat, e)) ||
         (err = rg_xml_choice(xml, element, "activation", activations + 1, &activation, e)) ||
         (err = rg_xml_choice(xml, element, "init", INITS, &init, e)))
@@ -177,22 +180,22 @@ static int read_layer(const struct rg_xml *xml, const struct rg_xml_element *ele
     return 0;
 }
 
-/* What a layer contains: layers, and a shortcut with layers beside them. */
+/* What a layer contains: layers, and a shortcut with layers beside them; *total grows by them. */
 static int read_inside(const struct rg_xml *xml, const struct rg_xml_element *element, int depth,
-                       struct rg_layer_spec *spec, struct rg_error *e)
+                       struct rg_layer_spec *spec, int *total, struct rg_error *e)
 {
     struct specs body = {0}, shortcut = {0};
     if (depth == MAX_DEPTH)
         return rg_xml_fail(xml, element->line, e, "<%s> is the %dth inside others: %d are allowed",
                            element->name, depth + 1, MAX_DEPTH);
-    int err = read_layers(xml, element, depth + 1, &body, e);
+    int err = read_layers(xml, element, depth + 1, "shortcut", &body, e);
     for (const struct rg_xml_element *n = element->child; n && err == 0; n = n->next) {
         if (strcmp(n->name, "shortcut") != 0)
             continue;
         if (shortcut.count > 0)
             err = rg_xml_fail(xml, n->line, e, "a second <shortcut>: one is allowed");
         else if ((err = rg_xml_only(xml, n, "", e)) == 0)
-            err = read_layers(xml, n, depth + 1, &shortcut, e);
+            err = read_layers(xml, n, depth + 1, "", &shortcut, e);
         if (err == 0 && shortcut.count == 0)
             err = rg_xml_fail(xml, n->line, e,
                               "<shortcut> needs layers; without it the input itself is added");
@@ -204,16 +207,20 @@ static int read_inside(const struct rg_xml *xml, const struct rg_xml_element *el
     spec->body_count = body.count;
     spec->shortcut = shortcut.items;
     spec->shortcut_count = shortcut.count;
+    *total += body.total + shortcut.total;
     return err;
 }
 
-static int grow(const struct rg_xml *xml, const struct rg_xml_element *element, int more,
+/* Room for `more` layers of which each is `total` with what it contains. */
+static int grow(const struct rg_xml *xml, const struct rg_xml_element *element, int more, int total,
                 struct specs *specs, struct rg_error *e)
 {
-    if (more > MAX_LAYERS - specs->count)
+    long long all = (long long)more * total;
+    if (all > MAX_LAYERS - specs->total)
         return rg_xml_fail(xml, element->line, e,
-                           "%d layers so far and %d more: up to %d are allowed", specs->count, more,
-                           MAX_LAYERS);
+                           "%d layers so far and %lld more: up to %d are allowed", specs->total,
+                           all, MAX_LAYERS);
+    specs->total += (int)all;
     if (specs->count + more <= specs->room)
         return 0;
     int room = 2 * (specs->count + more);
@@ -229,11 +236,11 @@ static int add_layers(const struct rg_xml *xml, const struct rg_xml_element *ele
                       struct specs *specs, struct rg_error *e)
 {
     struct rg_layer_spec spec = {0};
-    int repeat = 1, err = read_layer(xml, element, &spec, &repeat, e);
+    int repeat = 1, total = 1, err = read_layer(xml, element, &spec, &repeat, e);
     if (err == 0 && spec.ops->contains)
-        err = read_inside(xml, element, depth, &spec, e);
+        err = read_inside(xml, element, depth, &spec, &total, e);
     if (err == 0)
-        err = grow(xml, element, repeat, specs, e);
+        err = grow(xml, element, repeat, total, specs, e);
     for (int i = 0; i < repeat && err == 0; i++) {
         struct rg_layer_spec *copy = rg_specs_copy(&spec, 1);
         if (!copy) {
@@ -248,13 +255,14 @@ static int add_layers(const struct rg_xml *xml, const struct rg_xml_element *ele
     return err;
 }
 
-/* The layers in an element, in their order; what is read is the caller's even on failure. */
+/* The layers in an element, in their order, but for elements of one name; what is read is the
+ * caller's even on failure. */
 static int read_layers(const struct rg_xml *xml, const struct rg_xml_element *parent, int depth,
-                       struct specs *specs, struct rg_error *e)
+                       const char *but, struct specs *specs, struct rg_error *e)
 {
     int err = 0;
     for (const struct rg_xml_element *n = parent->child; n && err == 0; n = n->next)
-        if (depth == 0 || strcmp(n->name, "shortcut") != 0)
+        if (strcmp(n->name, but) != 0)
             err = add_layers(xml, n, depth, specs, e);
     return err;
 }
@@ -275,7 +283,7 @@ int rg_network_load(const char *file, struct rg_network *network, struct rg_erro
         (err = rg_xml_choice(&xml, xml.root, "loss", RG_LOSS_WORDS, &loss, e)) == 0)
         err = read_input(&xml, &input, e);
     if (err == 0)
-        err = read_layers(&xml, xml.root, 0, &specs, e);
+        err = read_layers(&xml, xml.root, 0, "", &specs, e);
     if (err == 0 && specs.count == 0)
         err = rg_xml_fail(&xml, xml.root->line, e, "<network> needs at least one layer");
     if (err == 0)

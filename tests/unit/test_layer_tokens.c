@@ -183,10 +183,14 @@ static void test_errors(void)
     refuses("4x6x1", "<attention heads=\"4\"/>", "must divide the 6 values of a token");
     refuses("4", "<dense outputs=\"4\"/><embedding outputs=\"2\" vocabulary=\"3\"/>",
             "can only be the first");
+    refuses("4", "<residual><embedding outputs=\"1\" vocabulary=\"3\"/></residual>",
+            "inside of no other");
     refuses("4", "<embedding outputs=\"2\"/>", "needs the attribute \"vocabulary\"");
     refuses("4", "<dropout/>", "needs the attribute \"rate\"");
     refuses("4", "<dropout rate=\"1\"/>", "0 to below 1");
     refuses("4", "<batchnorm momentum=\"2\"/>", "momentum");
+    refuses("4", "<batchnorm momentum=\"0\"/>", "numbers from 1e-06 up to 1");
+    refuses("4", "<layernorm epsilon=\"0\"/>", "numbers from 1e-12 up to 1");
     refuses("6x2x2", "<groupnorm groups=\"4\"/>", "must divide the 6 channels");
 }
 

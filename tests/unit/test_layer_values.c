@@ -93,6 +93,8 @@ static void test_tokens(void)
     struct probe p;
     open_one(&p, "5x3", "<dense outputs=\"4\" over=\"tokens\"/>");
     CU_ASSERT_EQUAL(p.network.parameters, 4 * 15 + 4); /* an image: one channel, so one token */
+    struct rg_shape one = p.network.layers[0].out;
+    CU_ASSERT(one.channels == 1 && one.height == 4 && one.width == 1);
     probe_free(&p);
     open_one(&p, "5x3x1", "<dense outputs=\"4\" over=\"tokens\"/>");
     CU_ASSERT_EQUAL_FATAL(p.network.parameters, 3 * 4 + 4);
@@ -245,6 +247,35 @@ static void test_names(void)
     rg_network_free(&network);
 }
 
+/* The longest name of a tensor: as deep as layers can be in others, each the last of many. */
+static void take_longest(const struct rg_tensor *tensor, void *context)
+{
+    char *longest = context;
+    strcpy(longest, tensor->name);
+}
+
+static void test_longest_name(void)
+{
+    static const char open[] = "<residual><dropout rate=\"0\"/><shortcut>"
+                               "<dropout rate=\"0\" repeat=\"1900\"/>";
+    static const char close[] = "</shortcut></residual>";
+    struct rg_network network;
+    struct rg_error e = {0};
+    char text[2000], longest[200] = "";
+    snprintf(text, sizeof text,
+             "<network name=\"n\" input=\"4\"><dropout rate=\"0\" repeat=\"1900\"/>"
+             "%s%s%s%s<attention/>%s%s%s%s</network>",
+             open, open, open, open, close, close, close, close);
+    int err = rg_network_load(scratch_text("network.xml", text), &network, &e);
+    if (err)
+        fprintf(stderr, "%s\n", e.text);
+    CU_ASSERT_EQUAL_FATAL(err, 0);
+    rg_layer_tensors(&network.layers[1900], take_longest, longest);
+    CU_ASSERT_STRING_EQUAL(longest, "1900.shortcut.1900.shortcut.1900.shortcut.1900.shortcut.1900."
+                                    "out_proj.bias");
+    rg_network_free(&network);
+}
+
 /* Twice as wide: what is inside grows with what is outside, groups for every channel stay that. */
 static void test_scale(void)
 {
@@ -304,6 +335,14 @@ static void test_errors(void)
             "<shortcut><avgpool kernel=\"1\"/></shortcut></residual>",
             3, "a second <shortcut>");
     refuses("<shortcut><avgpool/></shortcut>", 2, "unknown layer <shortcut>");
+    refuses("<residual><avgpool kernel=\"1\"/><shortcut>\n<shortcut><avgpool kernel=\"1\"/>"
+            "</shortcut><avgpool kernel=\"1\"/></shortcut></residual>",
+            3, "unknown layer <shortcut>");
+    refuses("<residual repeat=\"100\">\n<residual repeat=\"100\"><avgpool kernel=\"1\"/></residual>"
+            "</residual>",
+            2, "0 layers so far and 20100 more: up to 10000 are allowed");
+    refuses("<avgpool padding=\"1000\"/><maxpool kernel=\"1024\" stride=\"1\" padding=\"1023\"/>",
+            2, "with what is round it: up to");
     refuses("<residual hidden=\"4\"><avgpool kernel=\"1\"/></residual>", 2,
             "unknown attribute \"hidden\"");
     refuses("<residual><residual><residual><residual><residual><avgpool kernel=\"1\"/></residual>"
@@ -320,6 +359,7 @@ int main(int argc, char **argv)
         {"no bias", test_no_bias},
         {"a residual connection by hand", test_connection},
         {"names of tensors inside", test_names},
+        {"the longest name of a tensor", test_longest_name},
         {"a wider network", test_scale},
         {"what is refused", test_errors},
     };
