@@ -72,7 +72,9 @@ struct rg_layer {
     size_t stash;             /* floats a sample kept for backward beside input and output */
     size_t parameters, first; /* count; offset in the network's vector */
     size_t scratch;           /* floats needed while a pass runs, whatever the batch */
-    size_t between; /* floats a sample that the first half of backward leaves for the second */
+    /* Floats a sample that the first half of backward leaves for the second; a whole pass has room
+     * for them, too. */
+    size_t between;
     int depth; /* layers of the same kind in the network; residual blocks start the smaller for it
                 */
     struct rg_network *body, *shortcut; /* of what spec says is inside; NULL: nothing */
@@ -85,7 +87,7 @@ struct rg_layer {
 };
 
 /* What else a layer needs beside parameters, inputs and outputs, in floats at a batch. */
-enum rg_room { RG_ROOM_STASH, RG_ROOM_SCRATCH, RG_ROOM_BETWEEN };
+enum rg_room { RG_ROOM_STASH, RG_ROOM_SCRATCH, RG_ROOM_BETWEEN /* of a pass in halves */ };
 
 /* A parameter tensor, for checkpoints: name "3.weight" (of what a layer contains:
  * "3.body.0.weight"), row-major shape, offset in the layer. */

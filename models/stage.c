@@ -102,8 +102,8 @@ uint64_t rg_stage_scratch(const struct rg_stage *stage, int batch)
     uint64_t most = 0;
     for (int i = stage->from; i < stage->to; i++) {
         const struct rg_layer *layer = layer_at(stage, i);
-        most = RG_MAX(
-            most, rg_size_plus(room_of(layer, batch, RG_ROOM_SCRATCH), between_of(layer, batch)));
+        uint64_t between = aligned(rg_size_times((uint64_t)batch, layer->between));
+        most = RG_MAX(most, rg_size_plus(room_of(layer, batch, RG_ROOM_SCRATCH), between));
     }
     return rg_size_plus(rg_size_times(2, gradient_size(stage, batch)), most);
 }

@@ -276,6 +276,17 @@ static void test_longest_name(void)
     rg_network_free(&network);
 }
 
+/* A whole pass needs less room than one in halves, whose gradients between layers stay. */
+static void test_room(void)
+{
+    struct probe p;
+    open_one(&p, "32", "<residual><dense outputs=\"64\"/><dense outputs=\"32\"/></residual>");
+    uint64_t inner = 2 * BATCH * 64, dy = BATCH * 32; /* two gradients between; a copy of dy */
+    CU_ASSERT_EQUAL(rg_stage_scratch(&p.stage, BATCH), inner + dy);
+    CU_ASSERT_EQUAL(rg_stage_halves(&p.stage, BATCH), BATCH * 64);
+    probe_free(&p);
+}
+
 /* Twice as wide: what is inside grows with what is outside, groups for every channel stay that. */
 static void test_scale(void)
 {
@@ -360,6 +371,7 @@ int main(int argc, char **argv)
         {"a residual connection by hand", test_connection},
         {"names of tensors inside", test_names},
         {"the longest name of a tensor", test_longest_name},
+        {"room for passes", test_room},
         {"a wider network", test_scale},
         {"what is refused", test_errors},
     };
