@@ -135,7 +135,7 @@ static void forward_head(const struct rg_layer *layer, const float *q, float *p,
 static void forward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     struct sizes s = sizes_of(layer);
-    int rows = args->batch * s.tokens;
+    int rows = rg_token_rows(args->batch, s.tokens);
     size_t samples = (size_t)args->batch;
     float *qkv = args->stash, *shares = qkv + samples * s.qkv, *o = shares + samples * s.shares;
     rg_affine_forward(rows, 3 * s.width, s.width, args->w, args->x, false, qkv);
@@ -174,7 +174,7 @@ static void backward_head(const struct rg_layer *layer, const float *q, const fl
 static void backward_input(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     struct sizes s = sizes_of(layer);
-    int rows = args->batch * s.tokens;
+    int rows = rg_token_rows(args->batch, s.tokens);
     size_t samples = (size_t)args->batch, t = (size_t)s.tokens, each = (size_t)s.each;
     const float *qkv = args->stash, *shares = qkv + samples * s.qkv;
     float *d_o = args->scratch, *dqkv = args->between;
@@ -197,7 +197,7 @@ static void backward_input(const struct rg_layer *layer, const struct rg_pass_ar
 static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     struct sizes s = sizes_of(layer);
-    int rows = args->batch * s.tokens;
+    int rows = rg_token_rows(args->batch, s.tokens);
     const float *o = args->stash + (size_t)args->batch * (s.qkv + s.shares);
     if (args->half != RG_HALF_WEIGHTS)
         backward_input(layer, args);
@@ -211,7 +211,7 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
     struct sizes s = sizes_of(layer);
-    int rows = batch * s.tokens, d = s.width, t = s.tokens;
+    int rows = rg_token_rows(batch, s.tokens), d = s.width, t = s.tokens;
     double heads = (double)batch * s.heads, shares = (double)batch * (double)s.shares;
     double values = (double)batch * (double)s.values, bytes = sizeof(float);
     if (pass == RG_FORWARD) {

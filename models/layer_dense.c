@@ -44,15 +44,15 @@ static void forward(const struct rg_layer *layer, const struct rg_pass_args *arg
 {
     struct sizes s = sizes_of(layer);
     const float *bias = layer->spec.no_bias ? NULL : args->w + s.weights;
-    rg_affine_forward(args->batch * s.rows, s.outputs, s.inputs, args->w, args->x, 0, args->y);
-    rg_bias_activate(layer->spec.activation, args->batch * s.rows, (size_t)s.outputs, bias, args->y,
-                     args->stash);
+    int rows = rg_token_rows(args->batch, s.rows);
+    rg_affine_forward(rows, s.outputs, s.inputs, args->w, args->x, false, args->y);
+    rg_bias_activate(layer->spec.activation, rows, (size_t)s.outputs, bias, args->y, args->stash);
 }
 
 static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
     struct sizes s = sizes_of(layer);
-    int rows = args->batch * s.rows;
+    int rows = rg_token_rows(args->batch, s.rows);
     float *db = layer->spec.no_bias ? NULL : args->dw + s.weights;
     if (args->half != RG_HALF_WEIGHTS) {
         if (db && s.rows > 1)
@@ -72,7 +72,7 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
     struct sizes s = sizes_of(layer);
-    int rows = batch * s.rows;
+    int rows = rg_token_rows(batch, s.rows);
     double elements = (double)rows * s.outputs;
     enum rg_activation activation = layer->spec.activation;
     bool bends = !layer->spec.no_bias || activation != RG_ACT_IDENTITY;

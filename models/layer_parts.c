@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/random.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -67,6 +68,11 @@ int rg_window_infer(struct rg_layer *layer, struct rg_extent kernel, struct rg_e
     layer->out.height = (most.height - spec->kernel.height) / spec->stride.height + 1;
     layer->out.width = (most.width - spec->kernel.width) / spec->stride.width + 1;
     return 0;
+}
+
+int rg_token_rows(int batch, int tokens)
+{
+    return (int)RG_MIN((int64_t)batch * tokens, INT_MAX);
 }
 
 void rg_init_weights(enum rg_init init, size_t fan_in, size_t fan_out, struct rg_random *random,

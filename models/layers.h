@@ -21,6 +21,10 @@ void rg_layer_defaults(struct rg_layer_spec *spec, enum rg_activation activation
 int rg_window_infer(struct rg_layer *layer, struct rg_extent kernel, struct rg_extent stride,
                     struct rg_error *e);
 
+/* Rows of a batch where each of a sample's tokens is one, for BLAS, which counts in ints: batches for
+ * which they are not exact are refused, see rg_network_most_batch. */
+int rg_token_rows(int batch, int tokens);
+
 /* Draw a weight tensor of n values: He, normal with variance 2 / fan_in; Xavier, uniform with
  * variance 2 / (fan_in + fan_out). */
 void rg_init_weights(enum rg_init init, size_t fan_in, size_t fan_out, struct rg_random *random,

@@ -68,6 +68,7 @@ static int infer_layer(struct rg_network *network, int i, bool within, struct rg
 {
     struct rg_layer *layer = &network->layers[i];
     int line = layer->spec.line;
+    const char *inside = within ? " inside of another" : "";
     struct rg_error detail = {0};
     layer->index = i;
     layer->starts = i == 0 && !within;
@@ -81,18 +82,18 @@ static int infer_layer(struct rg_network *network, int i, bool within, struct rg
     if (err)
         return err;
     if (layer->spec.ops->infer(layer, &detail) < 0)
-        return rg_fail_at(e, network->file, line, "layer %d: %s", i, detail.text);
+        return rg_fail_at(e, network->file, line, "layer %d%s: %s", i, inside, detail.text);
     if (!is_possible(layer->out))
         return rg_fail_at(e, network->file, line,
-                          "layer %d: its output of %dx%dx%d is too large: up to %d values are "
+                          "layer %d%s: its output of %dx%dx%d is too large: up to %d values are "
                           "allowed",
-                          i, layer->out.channels, layer->out.height, layer->out.width,
+                          i, inside, layer->out.channels, layer->out.height, layer->out.width,
                           RG_MAX_WIDTH);
     layer->outputs = floats(layer->out);
     layer->first = network->parameters;
     if (layer->parameters > SIZE_MAX / 16 - network->parameters)
-        return rg_fail_at(e, network->file, line, "layer %d: %zu parameters are too many", i,
-                          layer->parameters);
+        return rg_fail_at(e, network->file, line, "layer %d%s: %zu parameters are too many", i,
+                          inside, layer->parameters);
     network->parameters += layer->parameters;
     return 0;
 }
@@ -241,6 +242,19 @@ int rg_network_widest(const struct rg_network *network)
     int most = 0, classes = class_layer(network);
     for (int i = 0; i < network->layer_count; i++)
         most = RG_MAX(most, widest_of(&network->layers[i].spec, 1, i == classes ? 0 : -1));
+    return most;
+}
+
+int rg_network_most_batch(const struct rg_network *network)
+{
+    int most = INT_MAX;
+    for (int i = 0; network && i < network->layer_count; i++) {
+        const struct rg_layer *layer = &network->layers[i];
+        bool over_tokens = layer->spec.over_tokens || layer->spec.heads > 0;
+        most = RG_MIN(most, over_tokens ? INT_MAX / layer->in.channels : INT_MAX);
+        most = RG_MIN(most, rg_network_most_batch(layer->body));
+        most = RG_MIN(most, rg_network_most_batch(layer->shortcut));
+    }
     return most;
 }
 

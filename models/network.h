@@ -238,6 +238,9 @@ int rg_network_widest(const struct rg_network *network);
 int rg_network_scale(const struct rg_network *network, int widest, struct rg_network *scaled,
                      struct rg_error *e);
 
+/* The most samples that a pass can take at once: INT_MAX rows of the layer with most tokens. */
+int rg_network_most_batch(const struct rg_network *network);
+
 /* Initial parameters of layers [from, to) into w (the range's own vector). Each layer draws from
  * its own stream (seed, RG_STREAM_INIT, layer), so any split gives the same network. */
 int rg_network_init(const struct rg_network *network, int from, int to, uint64_t seed, float *w);

@@ -66,6 +66,8 @@ MUTANTS = [
     Mutant("tokens-anywhere", "network.c", "i == 0 && !within", "i == 0", "test_layer_tokens$"),
     Mutant("one-token-is-none", "layer_dense.c", "layer->spec.over_tokens ? (struct rg_shape)",
            "s.rows > 1 ? (struct rg_shape)", "test_layer_values$"),
+    Mutant("rows-beyond-an-int", "network.c",
+           "most = RG_MIN(most, rg_network_most_batch(layer->body));", "", "test_targets$"),
     Mutant("room-for-halves-in-whole-passes", "stage.c",
            "rg_size_times((uint64_t)batch, layer->between)", "between_of(layer, batch)", "test_layer_values$"),
     Mutant("groups-of-the-first-channels", "layer_conv2d.c",

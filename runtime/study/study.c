@@ -94,6 +94,12 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
         return rg_scenario_fail(s, rg_scenario_line(s, &t->batch), e,
                                 "batch=\"%d\": there are %d training samples, 1 to %d are allowed",
                                 t->batch, study->data.train, study->data.train);
+    int most = rg_network_most_batch(&study->network);
+    if (t->batch > most)
+        return rg_scenario_fail(s, rg_scenario_line(s, &t->batch), e,
+                                "batch=\"%d\": network %.160s has layers over so many tokens that "
+                                "1 to %d are allowed",
+                                t->batch, study->network.file, most);
     const struct rg_optimizer *optimizer = &t->optimizer;
     if (t->compensate && optimizer->kind != RG_MOMENTUM && optimizer->kind != RG_ADAM)
         return rg_scenario_fail(s, rg_scenario_line(s, &t->compensate), e,

@@ -184,7 +184,7 @@ static void test_errors(void)
     refuses("4", "<dense outputs=\"4\"/><embedding outputs=\"2\" vocabulary=\"3\"/>",
             "can only be the first");
     refuses("4", "<residual><embedding outputs=\"1\" vocabulary=\"3\"/></residual>",
-            "inside of no other");
+            "layer 0 inside of another: an embedding layer can only be the first");
     refuses("4", "<embedding outputs=\"2\"/>", "needs the attribute \"vocabulary\"");
     refuses("4", "<dropout/>", "needs the attribute \"rate\"");
     refuses("4", "<dropout rate=\"1\"/>", "0 to below 1");
