@@ -124,6 +124,49 @@ static void test_statistics(void)
     probe_free(&p);
 }
 
+/* Of a chain with statistics everywhere: where they are in the vector, and that they are held
+ * against the newest parameters, where backward is told of any, not those that forward read. */
+static void test_newest(void)
+{
+    struct probe p;
+    open_one(&p, "3",
+             "<dense outputs=\"2\"/><residual><batchnorm/><dense outputs=\"2\"/>"
+             "<shortcut><dense outputs=\"2\"/><batchnorm momentum=\"0.5\"/></shortcut></residual>"
+             "<batchnorm momentum=\"0.25\"/>");
+    static const size_t first[3] = {8 + 4, 8 + 8 + 6 + 6 + 4, 8 + 28 + 4};
+    static const float rates[3] = {0.1f, 0.5f, 0.25f};
+    enum { N = 8 + 28 + 8 };
+    float newest[N], old[N];
+    CU_ASSERT_EQUAL_FATAL(p.network.parameters, N);
+    CU_ASSERT_EQUAL_FATAL(p.network.statistics_count, 3);
+    for (int i = 0; i < N; i++)
+        newest[i] = p.w[i] + (float)(1 + i);
+    struct rg_pass_args args = {.batch = BATCH,
+                                .w = p.w,
+                                .x = p.x,
+                                .stash = p.stash,
+                                .dy = p.dy,
+                                .dw = p.dw,
+                                .scratch = p.scratch};
+    memcpy(p.dy, p.weight, BATCH * 2 * sizeof *p.dy);
+    rg_stage_backward(&p.stage, &args);
+    memcpy(old, p.dw, sizeof old);
+    args.newest = newest;
+    memcpy(p.dy, p.weight, BATCH * 2 * sizeof *p.dy);
+    rg_stage_backward(&p.stage, &args);
+    for (int s = 0; s < 3; s++) {
+        CU_ASSERT_EQUAL(p.network.statistics[s].first, first[s]);
+        CU_ASSERT_EQUAL(p.network.statistics[s].count, 4);
+        CU_ASSERT_EQUAL(p.network.statistics[s].rate, rates[s]);
+        for (size_t i = first[s]; i < first[s] + 4; i++) {
+            CU_ASSERT_DOUBLE_EQUAL(p.dw[i], old[i] + 1 + (double)i, 1e-4);
+            old[i] = p.dw[i];
+        }
+    }
+    CU_ASSERT(memcmp(old, p.dw, sizeof old) == 0); /* nothing else knows of them */
+    probe_free(&p);
+}
+
 /* A step: weights by the optimiser, statistics by their own rate and without a trace in its state,
  * however the vector is split, and whatever it is clipped to. */
 static void test_steps(void)
@@ -234,6 +277,7 @@ int main(int argc, char **argv)
         {"by their definitions", test_definitions},
         {"means far from zero", test_far_from_zero},
         {"running statistics", test_statistics},
+        {"the newest statistics", test_newest},
         {"steps", test_steps},
         {"evaluation", test_evaluation},
         {"one value a channel", test_single_value},

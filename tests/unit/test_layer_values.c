@@ -287,6 +287,64 @@ static void test_room(void)
     probe_free(&p);
 }
 
+/* Of a batch of 2, counted by hand from what the passes do: operations, floats read and written. */
+static void check_cost(const char *input, const char *element, enum rg_pass pass, double flops,
+                       double moved)
+{
+    struct probe p;
+    struct rg_work work = {0};
+    open_one(&p, input, element);
+    p.network.layers[0].spec.ops->cost(&p.network.layers[0], 2, pass, &work);
+    double have = rg_work_flops(&work), bytes = rg_work_bytes(&work);
+    if (have != flops || bytes != sizeof(float) * moved)
+        fprintf(stderr, "%s, pass %d: %g operations, %g floats instead of %g, %g\n", element,
+                (int)pass, have, bytes / sizeof(float), flops, moved);
+    CU_ASSERT(have == flops && bytes == sizeof(float) * moved);
+    rg_work_free(&work);
+    probe_free(&p);
+}
+
+static void test_costs(void)
+{
+    /* 8 rows to 18 values, 4 heads of 4 x 4 shares of 3 values each, 8 rows of 6. */
+    static const char attention[] = "<attention heads=\"2\"/>";
+    check_cost("4x6x1", attention, RG_FORWARD, 1728 + 144 + 384 + 24 * 64 + 384 + 576 + 48,
+               444 + 288 + 4 * 56 + 4 * 64 + 4 * 52 + 180 + 96);
+    double flops = 48 + 576 + 384 + 3 * 384 + 4 * 64 + 144, products = 576 + 1728;
+    double moved = 48 + 2 * 108 + 4 * 56 + 12 * 52 + 3 * 64 + 144, matrices = 168 + 408;
+    check_cost("4x6x1", attention, RG_BACKWARD_FIRST, flops + products, moved + matrices);
+    check_cost("4x6x1", attention, RG_BACKWARD, flops + products + 1728, moved + matrices + 348);
+    /* 12 values: two passes for moments, one to write, one for tanh, at 20; 3 to go back. */
+    static const char norm[] = "<layernorm activation=\"tanh\"/>";
+    check_cost("6", norm, RG_FORWARD, (4 + 3 + 1 + 20) * 12, (2 + 2 + 2) * 12);
+    check_cost("6", norm, RG_BACKWARD_FIRST, (1 + 3 + 5) * 12, (3 + 2) * 12);
+    check_cost("6", norm, RG_BACKWARD, (1 + 3 + 5 + 6) * 12, (3 + 2 + 3) * 12);
+    /* 8 tokens of 3 values: a row and a place; backward clears both tables, and adds to both. */
+    static const char embedding[] = "<embedding outputs=\"3\" vocabulary=\"5\"/>";
+    check_cost("4", embedding, RG_FORWARD, 24, 3 * 24);
+    check_cost("4", embedding, RG_BACKWARD_FIRST, 2 * 24, 5 * 3 + 4 * 3 + 2 * 3 * 24);
+    /* 8 windows of 4 values. */
+    check_cost("1x4x4", "<avgpool kernel=\"2\"/>", RG_FORWARD, 32 + 8, 32 + 8);
+    check_cost("1x4x4", "<avgpool kernel=\"2\"/>", RG_BACKWARD, 32 + 8, 2 * 32 + 8);
+    check_cost("6", "<dropout rate=\"0.5\"/>", RG_FORWARD, 18 * 12, 2 * 12);
+    check_cost("6", "<dropout rate=\"0.5\"/>", RG_BACKWARD, 18 * 12, 2 * 12);
+    /* Two samples, two groups of one channel: products alone. */
+    check_cost("2x3x3",
+               "<conv2d outputs=\"2\" kernel=\"1\" groups=\"2\" bias=\"no\" "
+               "activation=\"identity\"/>",
+               RG_FORWARD, 4 * 18, 4 * 28);
+    /* 2 x 4 values to 2 x 6 in both chains; 12 are added and bent, 8 come together again. */
+    static const char block[] =
+        "<residual activation=\"relu\"><dense outputs=\"6\"/>"
+        "<shortcut><dense outputs=\"6\" bias=\"no\"/></shortcut></residual>";
+    check_cost("4", block, RG_FORWARD, 2 * 96 + 12 + 12 + 24, 2 * 56 + 24 + 36 + 24);
+    check_cost("4", block, RG_BACKWARD_FIRST, 24 + 12 + 2 * 96, 36 + 24 + 12 + 2 * 68);
+    check_cost("4", block, RG_BACKWARD, 24 + 12 + 4 * 96 + 8, 36 + 24 + 12 + 2 * (68 + 52) + 24);
+    /* The first layer of a network hands nothing back, so nothing is copied for that. */
+    check_cost("4", "<residual><dense outputs=\"4\" bias=\"no\"/></residual>", RG_BACKWARD_FIRST,
+               64, 8 + 8 + 32);
+}
+
 /* Twice as wide: what is inside grows with what is outside, groups for every channel stay that. */
 static void test_scale(void)
 {
@@ -372,6 +430,7 @@ int main(int argc, char **argv)
         {"names of tensors inside", test_names},
         {"the longest name of a tensor", test_longest_name},
         {"room for passes", test_room},
+        {"costs by hand", test_costs},
         {"a wider network", test_scale},
         {"what is refused", test_errors},
     };
