@@ -333,6 +333,8 @@ static void test_costs(void)
                "<conv2d outputs=\"2\" kernel=\"1\" groups=\"2\" bias=\"no\" "
                "activation=\"identity\"/>",
                RG_FORWARD, 4 * 18, 4 * 28);
+    check_cost("2x3x3", "<conv2d outputs=\"2\" kernel=\"1\" groups=\"2\" activation=\"identity\"/>",
+               RG_FORWARD, 4 * 18 + 36, 4 * 28 + 2 * 36);
     /* 2 x 4 values to 2 x 6 in both chains; 12 are added and bent, 8 come together again. */
     static const char block[] =
         "<residual activation=\"relu\"><dense outputs=\"6\"/>"
