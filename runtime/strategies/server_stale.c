@@ -348,7 +348,7 @@ static int take_push(struct rg_server_node *node, int place)
 }
 
 /* Training ends with the clocks that are complete: nothing more is pushed, and what has been asked
- * for ahead is answered, since it is waited for. */
+ * for ahead is answered, since it is waited for, in whatever order. */
 static void stop(struct rg_server_node *node)
 {
     struct server *server = node->part;
@@ -356,6 +356,8 @@ static void stop(struct rg_server_node *node)
     server->asks_end = RG_MIN(server->complete - 1 + node->plan->in_flight, server->end);
     server->end = server->complete;
     server->to_answer = 0;
+    bool followed = server->orders;
+    server->orders = NULL;
     for (int k = 0; k < node->plan->workers; k++) {
         struct link *link = &server->links[k];
         server->to_answer += server->asks_end - link->answered;
@@ -363,6 +365,8 @@ static void stop(struct rg_server_node *node)
         for (int64_t c = server->asks_end; c < server->asks_end + node->plan->in_flight; c++)
             rg_cancel_one(node->w, &ask_of(node, link, c)->in);
         list_ask(node, k);
+        if (followed)
+            admit(node, k);
     }
     list_pushes(node);
 }
@@ -400,6 +404,7 @@ static int begin(struct rg_server_node *node, int64_t first, int64_t count)
     server->updates = async ? first * workers : first;
     server->end = server->asks_end = first + count;
     server->to_answer = workers * count;
+    server->stopped = false;
     for (int k = 0; k < workers && result == 0; k++) {
         struct link *link = &server->links[k];
         RG_ASSERT(server->order[k] == k);
@@ -438,6 +443,21 @@ static int wait_for(struct rg_server_node *node, struct rg_request *request)
     return rg_wait_any(node->w, list, 1, RG_FOREVER, &which);
 }
 
+/* The same for what a worker sends of that clock. 1: it does not, as all know by now that they stop
+ * after an earlier one; who was ahead of the others when the order was written is not so any more.
+ */
+static int wait_to_clock(struct rg_server_node *node, struct rg_request *request, int64_t clock)
+{
+    struct rg_request *list[1] = {request};
+    int which;
+    int64_t last;
+    int result = rg_wait_any_or_stop(node->w, list, 1, &which, &last);
+    return result == 1 && clock < last ? wait_for(node, request) : result;
+}
+
+/* What is asked for in clock c is the parameters of as many clocks later as are in flight, less
+ * one.
+ */
 static int follow_answer(struct rg_server_node *node, int k)
 {
     struct server *server = node->part;
@@ -446,21 +466,24 @@ static int follow_answer(struct rg_server_node *node, int k)
     if (result == 0 && server->answering)
         result = answered(node);
     while (result == 0 && link->asked == link->answered) {
-        result = wait_for(node, &ask_of(node, link, link->asked)->in);
+        result = wait_to_clock(node, &ask_of(node, link, link->asked)->in,
+                               link->asked - node->plan->in_flight + 1);
         if (result == 0)
             result = take_ask(node, k);
     }
-    return result ? result : answer(node, k);
+    return result ? RG_MIN(result, 0) : answer(node, k);
 }
 
 static int follow_push(struct rg_server_node *node, int k)
 {
     struct server *server = node->part;
-    int place = 0, result = wait_for(node, &server->links[k].push_in);
+    struct link *link = &server->links[k];
+    int place = 0, result = wait_to_clock(node, &link->push_in, link->done);
+    if (result)
+        return RG_MIN(result, 0);
     while (server->order[place] != k)
         place++;
-    if (result == 0)
-        result = take_push(node, place);
+    result = take_push(node, place);
     return result ? result : complete(node);
 }
 
@@ -468,8 +491,6 @@ static int follow_push(struct rg_server_node *node, int k)
 static int follow_next(struct rg_server_node *node)
 {
     struct server *server = node->part;
-    if (server->stopped)
-        return serve_next(node);
     if (server->complete == server->end) {
         int result = wait_for(node, &server->shard_out);
         return result ? result : answered(node);

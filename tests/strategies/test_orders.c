@@ -130,6 +130,43 @@ static void orders_are_followed(void)
     CU_ASSERT(others > 0);
 }
 
+/* Asked to stop, a run that follows an order ends after that clock, though the order lets workers
+ * go ahead of it before all have ended it: to the same weights, whatever the timing. */
+static void stops(const struct rg_job *job, int64_t after)
+{
+    struct rg_job writes = *job, again = *job;
+    struct rg_run first, stopped;
+    char weights[2][sizeof stopped.weights_sha256];
+    writes.records = true;
+    run_ok(&writes, 1, &first);
+    again.orders = first.orders;
+    EACH(i, weights)
+    {
+        const struct harness_options options = {
+            .seed = 7 + i, .jitter = (double)i, .stops_after = after};
+        int results[6];
+        CU_ASSERT_EQUAL(harness_run(&again, &options, &stopped, results), 0);
+        for (int rank = 0; rank < job->nodes; rank++)
+            CU_ASSERT_EQUAL(results[rank], 1);
+        CU_ASSERT_EQUAL(stopped.iterations, after);
+        memcpy(weights[i], stopped.weights_sha256, sizeof weights[i]);
+        rg_run_free(&stopped);
+    }
+    CU_ASSERT_STRING_EQUAL(weights[0], weights[1]);
+    rg_run_free(&first);
+}
+
+static void a_run_that_follows_stops(void)
+{
+    struct rg_study study;
+    CU_ASSERT_FATAL(
+        harness_open(&study, "matrix-stale.xml", "nodes=6 async.servers=2 bounded-4.servers=2"));
+    for (int i = 0; i < study.job_count; i++)
+        for (int64_t after = 1; after < 30 && !rg_server_plan(&study.jobs[i])->in_step; after += 7)
+            stops(&study.jobs[i], after);
+    rg_study_close(&study);
+}
+
 /* ---- what none could have written ---- */
 
 static void refuses(const struct rg_job *job, const char *order, const char *words)
@@ -185,6 +222,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"events are numbers", events_are_numbers},
         {"orders are followed", orders_are_followed},
+        {"a run that follows stops", a_run_that_follows_stops},
         {"wrong orders are refused", wrong_orders_are_refused},
     };
     rg_blas_setup(argv);
