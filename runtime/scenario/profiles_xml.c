@@ -20,15 +20,17 @@ enum { PATH = 1024 };
 /* Of those that no simulation can use. */
 enum { STATE = RG_PROFILE_LATENCY + 1 };
 
-/* Attributes of <host> and <link>. */
+/* Seconds: no latency of a board's network is shorter, and time would hardly get on. */
+static const double least_period = 1e-6;
+
 static const struct {
-    const char *name;
+    const char *name, *element;
     int kind; /* enum rg_profile_kind, or STATE */
-} attributes[] = {{"speed_file", RG_PROFILE_SPEED},
-                  {"availability_file", RG_PROFILE_SPEED},
-                  {"bandwidth_file", RG_PROFILE_BANDWIDTH},
-                  {"latency_file", RG_PROFILE_LATENCY},
-                  {"state_file", STATE}};
+} attributes[] = {{"speed_file", "host", RG_PROFILE_SPEED},
+                  {"availability_file", "host", RG_PROFILE_SPEED},
+                  {"bandwidth_file", "link", RG_PROFILE_BANDWIDTH},
+                  {"latency_file", "link", RG_PROFILE_LATENCY},
+                  {"state_file", "host", STATE}}; /* and others: refused of any */
 
 /* Those of <trace_connect kind="...">. */
 static const struct {
@@ -101,7 +103,7 @@ static int check_point(const struct reading *r, double date, double value, struc
     const struct rg_profile *p = r->profile;
     bool latency = p->kind == RG_PROFILE_LATENCY;
     if (p->count > 0 && date < p->points[p->count - 1].date_s) {
-        snprintf(why, sizeof why, "%g s is after %g s: dates that do not fall are allowed", date,
+        snprintf(why, sizeof why, "%g s comes after %g s: dates that do not fall are allowed", date,
                  p->points[p->count - 1].date_s);
         return fail(r, e, why);
     }
@@ -123,14 +125,20 @@ static int read_line(struct reading *r, const char *line, struct rg_error *e)
 {
     char why[160], *rest, *end;
     line += strspn(line, " \t\r");
-    if (*line == '\0' || *line == '#' || *line == '%' ||
-        sscanf(line, "PERIODICITY %lg", &r->periodicity) == 1 ||
-        sscanf(line, "LOOPAFTER %lg", &r->loop_after) == 1)
+    if (*line == '\0' || *line == '#' || *line == '%')
         return 0;
+    if (sscanf(line, "PERIODICITY %lg", &r->periodicity) == 1 ||
+        sscanf(line, "LOOPAFTER %lg", &r->loop_after) == 1) {
+        if (isfinite(r->periodicity) && isfinite(r->loop_after))
+            return 0;
+        snprintf(why, sizeof why, "\"%.40s\": seconds are wanted", line);
+        return fail(r, e, why);
+    }
     if (strncasecmp(line, "STOCHASTIC", 10) == 0)
         return fail(r, e, "it is stochastic: runs would differ, dates with values are allowed");
     double date = strtod(line, &rest), value = strtod(rest, &end);
-    if (rest == line || end == rest || !(date >= 0) || end[strspn(end, " \t\r")] != '\0') {
+    if (rest == line || end == rest || !(date >= 0 && isfinite(date)) ||
+        end[strspn(end, " \t\r")] != '\0') {
         snprintf(why, sizeof why, "\"%.40s\": a date in seconds and a value are wanted", line);
         return fail(r, e, why);
     }
@@ -138,7 +146,8 @@ static int read_line(struct reading *r, const char *line, struct rg_error *e)
     return err ? err : add_point(r, date, value, e);
 }
 
-/* A period that begins before the last has ended, or at once for ever, is none. */
+/* A period that begins before the last has ended, or at once for ever, is none. Below 0 SimGrid
+ * has none, either. */
 static int end_lines(struct reading *r, struct rg_error *e)
 {
     struct rg_profile *p = r->profile;
@@ -149,11 +158,13 @@ static int end_lines(struct reading *r, struct rg_error *e)
         p->period_s = last + r->loop_after;
     else
         return 0;
-    if (p->period_s > 0 && p->period_s >= last)
+    double least = fmax(last, least_period);
+    if (p->period_s >= least)
         return 0;
     char why[160];
-    snprintf(why, sizeof why, "it comes again after %g s, its last date is %g s: later is allowed",
-             p->period_s, last);
+    snprintf(why, sizeof why,
+             "it comes again after %g s, its last date is %g s: %g s and more are allowed",
+             p->period_s, last, least);
     return fail(r, e, why);
 }
 
@@ -270,6 +281,9 @@ static int read_attributes(const struct rg_xml *xml, const struct rg_xml_element
             continue;
         if (kind == STATE)
             return refuse_state(xml, file->line, e);
+        if (strcmp(element->name, attributes[i].element) != 0)
+            return rg_xml_fail(xml, file->line, e, "%s of <%.40s>: that of a <%s> is allowed",
+                               attributes[i].name, element->name, attributes[i].element);
         struct reading r = {xml, file->line, file->value, nominal_of(element, kind),
                             -1,  -1,         0,           NULL};
         if ((err = rg_xml_want(xml, element, "id", &id, e)) == 0 &&
@@ -379,20 +393,12 @@ static int read_connection(const struct rg_xml *xml, const struct rg_xml_element
     return err ? err : read_trace(&r, source, e);
 }
 
-static int read_element(const struct rg_xml *xml, const struct rg_xml_element *element,
-                        struct rg_platform *platform, struct rg_error *e)
-{
-    if (strcmp(element->name, "trace_connect") == 0)
-        return read_connection(xml, element, platform, e);
-    if (strcmp(element->name, "host") == 0 || strcmp(element->name, "link") == 0)
-        return read_attributes(xml, element, platform, e);
-    return 0;
-}
-
 int rg_platform_read_profiles(const struct rg_xml *xml, const struct rg_xml_element *element,
                               struct rg_platform *platform, struct rg_error *e)
 {
-    int err = read_element(xml, element, platform, e);
+    int err = strcmp(element->name, "trace_connect") == 0
+                  ? read_connection(xml, element, platform, e)
+                  : read_attributes(xml, element, platform, e);
     for (const struct rg_xml_element *n = element->child; n && err == 0; n = n->next)
         err = rg_platform_read_profiles(xml, n, platform, e);
     return err;

@@ -456,7 +456,8 @@ static void profiles_are_simulated(void)
         json_decref(other);
     }
     directions_change_together();
-    tells(same[0], "", "  whole       no iteration is extrapolated: the platform changes over time");
+    tells(same[0], "",
+          "  whole       no iteration is extrapolated: the platform changes over time");
     /* twice the latency from the first message on: 40 iterations of 2 messages each way */
     scratch_text("far.profile", "0 1025e-6\n");
     double far = number_of(CHANGING(LINK("u", " latency_file=\"far.profile\"") LINK("d", ""), ""),
@@ -471,13 +472,24 @@ static void profiles_are_simulated(void)
             "", "one is allowed");
     scratch_text("falls.profile", "1 0.5\n0.5 1\n");
     refuses(CHANGING(LINK("u", " latency_file=\"falls.profile\"") LINK("d", ""), ""), "",
-            "0.5 s is after 1 s");
+            "0.5 s comes after 1 s");
     scratch_text("soon.profile", "PERIODICITY 1\n0 0.5\n2 1\n");
     refuses(CHANGING(LINK("u", " latency_file=\"soon.profile\"") LINK("d", ""), ""), "",
             "comes again after 1 s, its last date is 2 s");
     scratch_text("never.profile", "LOOPAFTER 0\n0 0.5\n");
     refuses(CHANGING(LINK("u", " latency_file=\"never.profile\"") LINK("d", ""), ""), "",
             "comes again after 0 s");
+    scratch_text("fast.profile", "PERIODICITY 1e-300\n0 0.5\n");
+    refuses(CHANGING(LINK("u", " latency_file=\"fast.profile\"") LINK("d", ""), ""), "",
+            "1e-06 s and more are allowed");
+    scratch_text("fast.profile", "PERIODICITY nan\n0 0.5\n");
+    refuses(CHANGING(LINK("u", " latency_file=\"fast.profile\"") LINK("d", ""), ""), "",
+            "\"PERIODICITY nan\": seconds are wanted");
+    scratch_text("late.profile", "1e999 0.5\n");
+    refuses(CHANGING(LINK("u", " latency_file=\"late.profile\"") LINK("d", ""), ""), "",
+            "a date in seconds and a value are wanted");
+    refuses(CHANGING(LINK("u", " speed_file=\"slow.profile\"") LINK("d", ""), ""), "",
+            "speed_file of <link>: that of a <host> is allowed");
     refuses(CHANGING(LINK("u", " state_file=\"slow.profile\"") LINK("d", ""), ""), "", "<faults>");
     scratch_text("fast.profile", "1 1e9\n");
     refuses(CHANGING(LINK("u", " bandwidth_file=\"fast.profile\"") LINK("d", ""), ""), "",
