@@ -148,11 +148,10 @@ static int settle_columns(struct rg_array_targets *t, struct rg_array_file *file
             "labels %s a column for each class (one-hot), those of %s %s: both or none "
             "are allowed",
             has, t->first, had);
-    if (t->rows > 0 && t->numbers && file->values != t->columns)
+    if (t->rows > 0 && (t->numbers || one_hot) && file->values != t->columns)
         return rg_fail_at(e, file->path, 0,
-                          "%zu numbers a sample, where %s has %zu: as many are "
-                          "allowed",
-                          file->values, t->first, t->columns);
+                          "%zu %s a sample, where %s has %zu: as many are allowed", file->values,
+                          t->numbers ? "numbers" : "columns", t->first, t->columns);
     if (t->rows == 0) {
         t->first = file->path;
         t->columns = file->values;

@@ -714,6 +714,8 @@ MUTANTS = [
     Mutant("the-highest-rank-first", "calendar_engine.c", "(rank > other) - (rank < other)",
            "(rank < other) - (rank > other)", "test_(calendar|sim_timing_calendar|engines)$"),
     Mutant("arrays-in-the-other-byte-order", "array_file.c", "file->little ? bytes - 1 - k : k", "k", "test_npy$"),
+    Mutant("one-hot-columns-of-a-test-file-uncounted", "array_targets.c", "(t->numbers || one_hot)",
+           "t->numbers", "test_npy$"),
     Mutant("labels-that-are-no-whole-numbers", "array_targets.c", "value != floor(value) || ", "", "test_npy$"),
     Mutant("a-timeline-of-all-times", "trace.c", "event->begin_s > trace->to_s", "false", "test_trace_parts$"),
     Mutant("the-watts-before-the-window", "timeline.c", "fmax(steps[i].date_s, from_s)", "steps[i].date_s",

@@ -204,6 +204,12 @@ static void test_test_files(void)
     rg_dataset_free(&d);
     say(&spec, "test-x", values("tx", "<f4", "(3, 3)", 9, 50));
     refuses(&spec, "/tx: ", "its samples are 32-bit floats in 2 dimensions, 3 x 3, where");
+    static const float three[] = {0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0};
+    static const float four[] = {0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0};
+    say(&spec, "y", array("y", "<f4", "(6, 3)", three, sizeof three));
+    say(&spec, "test-x", values("tx", "<f4", "(3, 2)", 6, 50));
+    say(&spec, "test-y", array("ty", "<f4", "(3, 4)", four, sizeof four));
+    refuses(&spec, "/ty: ", "4 columns a sample, where ");
 }
 
 static void test_refusals(void)
