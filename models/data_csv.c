@@ -5,15 +5,13 @@
  *
  * A file is read twice: probe learns all that there is to know of it and to refuse, fill puts the
  * numbers where they belong, so that no second copy of them is in memory. Then columns are
- * standardised by the training samples. A column whose numbers lie far from zero, as dates do, has
- * its middle taken off in double before it becomes float.
+ * standardised by the training samples.
  *
- * Failure modes handled beside those of the rows (table_rows.c): columns that number the rows, no
- * inputs, too many, one class only, one-hot labels that are none, a file that changes meanwhile. */
+ * Failure modes handled beside those of the rows (table_rows.c) and of inputs (table_inputs.c): one
+ * class only, one-hot labels that are none, a file that changes meanwhile. */
 #include "models/data.h"
 
 #include "base/check.h"
-#include "models/layers.h"
 #include "models/table.h"
 
 #include <float.h>
@@ -22,13 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-/* What is learnt of every column as rows go by. */
-struct statistics {
-    double *low, *high, *last;
-    unsigned char *steps, *rises; /* one more than the row before; more, so far */
-};
 
 struct csv {
     const char *path[2], *label_path[2]; /* of training and test rows; NULL: none */
@@ -36,47 +27,14 @@ struct csv {
     struct rg_format format[2]; /* columns are alike in both */
     struct rg_columns columns;
     struct rg_categories categories;
-    struct statistics of;
+    struct rg_inputs inputs;
     struct rg_names labels, groups;
     int *label, *group; /* [rows] indices of those, the labels then classes */
     bool numbers;       /* targets are such: no labels */
     uint32_t rows, room, test_from;
     long dropped, filled;
-    int *source;   /* [inputs] the column of each input */
-    int *category; /* [inputs] the value for which it is 1, by its number; -1: it is the column's */
-    bool *as_is;   /* [inputs] is it one of a value? */
-    int inputs;
-    double *offset;  /* [inputs] */
     uint32_t *place; /* [rows] */
 };
-
-static void statistics_free(struct statistics *s)
-{
-    free(s->low);
-    free(s->high);
-    free(s->last);
-    free(s->steps);
-    free(s->rises);
-}
-
-static int statistics_make(struct statistics *s, int columns)
-{
-    size_t n = (size_t)columns;
-    s->low = malloc(n * sizeof *s->low);
-    s->high = malloc(n * sizeof *s->high);
-    s->last = malloc(n * sizeof *s->last);
-    s->steps = malloc(n);
-    s->rises = malloc(n);
-    if (!s->low || !s->high || !s->last || !s->steps || !s->rises)
-        return RG_ERR_NOMEM;
-    for (size_t c = 0; c < n; c++) {
-        s->low[c] = INFINITY;
-        s->high[c] = -INFINITY;
-        s->last[c] = NAN;
-        s->steps[c] = s->rises[c] = 1;
-    }
-    return 0;
-}
 
 void rg_csv_close(void *source)
 {
@@ -85,34 +43,16 @@ void rg_csv_close(void *source)
         rg_format_free(&csv->format[i]);
     rg_categories_free(&csv->categories);
     rg_columns_free(&csv->columns);
-    statistics_free(&csv->of);
+    rg_inputs_free(&csv->inputs);
     rg_names_free(&csv->labels);
     rg_names_free(&csv->groups);
     free(csv->label);
     free(csv->group);
-    free(csv->source);
-    free(csv->category);
-    free(csv->as_is);
-    free(csv->offset);
     free(csv->place);
     free(csv);
 }
 
 /* ---- the first reading ---- */
-
-static void learn(struct statistics *s, const double *values, int columns, bool first)
-{
-    for (int c = 0; c < columns; c++) {
-        double value = values[c];
-        s->low[c] = value < s->low[c] ? value : s->low[c];
-        s->high[c] = value > s->high[c] ? value : s->high[c];
-    }
-    for (int c = 0; c < columns; c++) {
-        s->steps[c] &= (unsigned char)(first | (values[c] == s->last[c] + 1));
-        s->rises[c] &= (unsigned char)(first | (values[c] > s->last[c]));
-        s->last[c] = values[c];
-    }
-}
 
 static int make_room(struct csv *csv)
 {
@@ -197,7 +137,7 @@ static int add_row(struct csv *csv, struct rg_reader *r, int which, struct rg_er
             return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", r->lines.path);
         csv->group[csv->rows] = group;
     }
-    learn(&csv->of, r->values, csv->columns.count, csv->rows == (which ? csv->test_from : 0));
+    rg_inputs_learn(&csv->inputs, r->values, csv->rows == (which ? csv->test_from : 0));
     csv->rows++;
     return 0;
 }
@@ -230,201 +170,6 @@ static int scan(struct csv *csv, const struct rg_data_spec *spec, int which, str
 }
 
 /* ---- what is told from it ---- */
-
-/* Is the column called as those that number rows? "", "index", "row_id", "PassengerId". */
-static bool called_number(const char *name)
-{
-    static const char *const names[] = {"", "id", "index", "unnamed: 0", "row", "no"};
-    static const char *const ends[] = {"_id", " id", "-id", "Id", "ID", "_no", "_nr"};
-    for (size_t i = 0; i < RG_COUNT(names); i++)
-        if (strcasecmp(name, names[i]) == 0)
-            return true;
-    for (size_t i = 0; i < RG_COUNT(ends); i++) {
-        size_t n = strlen(name), k = strlen(ends[i]);
-        if (n > k && strcmp(name + n - k, ends[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Does the column number the rows? One up from row to row, unless these are seconds of a date; or,
- * where its name says so, rising whole numbers, or as many of them as there are rows; or any whole
- * numbers that are called "id" and nothing else. */
-static bool numbers_rows(const struct csv *csv, int c)
-{
-    const struct statistics *s = &csv->of;
-    const char *name = csv->format[0].names ? csv->format[0].names[c] : NULL;
-    bool called = name && called_number(name);
-    if (csv->rows < 10 || csv->columns.wanted[c])
-        return false;
-    if (s->steps[c] && s->high[c] < 1e8)
-        return true;
-    bool whole = s->low[c] == floor(s->low[c]) && s->high[c] == floor(s->high[c]);
-    return called && whole &&
-           (s->rises[c] || s->high[c] - s->low[c] == csv->rows - 1.0 ||
-            strcasecmp(name, "id") == 0);
-}
-
-/* What is told of the inputs. */
-struct telling {
-    char counting[120], constant[140], texts[400];
-    int constants, coded; /* constant columns; inputs that are values of categories */
-};
-
-/* Room for an input a column, and one for each value of a category. */
-static int make_inputs(struct csv *csv, struct rg_error *e)
-{
-    size_t n = (size_t)csv->columns.count;
-    for (int c = 0; c < csv->columns.count && csv->columns.categories > 0; c++)
-        n += (size_t)csv->categories.trained[c];
-    csv->source = calloc(n, sizeof *csv->source);
-    csv->offset = calloc(n, sizeof *csv->offset);
-    bool coded = csv->columns.categories > 0;
-    csv->category = coded ? calloc(n, sizeof *csv->category) : NULL;
-    csv->as_is = coded ? calloc(n, sizeof *csv->as_is) : NULL;
-    bool good = csv->source && csv->offset && (!coded || (csv->category && csv->as_is));
-    return good ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
-}
-
-static int no_value(const struct csv *csv, const struct rg_data_spec *spec, int c,
-                    struct rg_error *e)
-{
-    char name[80];
-    return rg_data_fail(spec, e, "%s: %s has no value at all; drop=\"%d\" leaves it out",
-                        csv->path[0], rg_format_column(&csv->format[0], c, name, sizeof name),
-                        c + 1);
-}
-
-static int add_number(struct csv *csv, const struct rg_data_spec *spec, int c, struct telling *tell,
-                      struct rg_error *e)
-{
-    char name[80];
-    double low = csv->of.low[c], high = csv->of.high[c], middle = low + (high - low) / 2;
-    if (low > high)
-        return no_value(csv, spec, c, e);
-    rg_format_column(&csv->format[0], c, name, sizeof name);
-    if (numbers_rows(csv, c)) {
-        rg_data_list(tell->counting, sizeof tell->counting, "%s", name);
-        return 0;
-    }
-    if (low == high) {
-        rg_data_list(tell->constant, sizeof tell->constant, "%s", name);
-        tell->constants++;
-    }
-    csv->source[csv->inputs] = c;
-    csv->offset[csv->inputs++] = fabs(middle) > 16 * (high - low) ? middle : 0;
-    return 0;
-}
-
-/* An input for each value that the training rows' file has. */
-static int add_category(struct csv *csv, const struct rg_data_spec *spec, int c,
-                        struct telling *tell, struct rg_dataset *data, struct rg_error *e)
-{
-    char name[80], unseen[120] = "";
-    const struct rg_names *values = &csv->categories.values[c];
-    int count = csv->categories.trained[c], *order = calloc((size_t)count + 1, sizeof *order);
-    rg_format_column(&csv->format[0], c, name, sizeof name);
-    if (!order || rg_data_order(values, count, order) < 0) {
-        free(order);
-        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
-    }
-    for (int i = 0; i < count; i++) {
-        csv->source[csv->inputs] = c;
-        csv->category[csv->inputs] = order[i];
-        csv->as_is[csv->inputs++] = true;
-    }
-    free(order);
-    if (count == 0)
-        return no_value(csv, spec, c, e);
-    if (!csv->columns.wanted[c] && csv->rows >= 10 && (uint32_t)values->count == csv->rows)
-        return rg_data_fail(spec, e,
-                            "%s: %s has a text of its own in each row; drop=\"%d\" leaves it out, "
-                            "categories=\"%d\" makes an input of each",
-                            csv->path[0], name, c + 1, c + 1);
-    if (count == 1) {
-        rg_data_list(tell->constant, sizeof tell->constant, "%s", name);
-        tell->constants++;
-    }
-    rg_data_list(tell->texts, sizeof tell->texts, "%s %d", name, count);
-    tell->coded += count;
-    for (int i = count; i < values->count; i++)
-        rg_data_list(unseen, sizeof unseen, "\"%.40s\"", values->text[i]);
-    return values->count == count
-               ? 0
-               : rg_data_note(data, e, "%s: %s: no training row has that, its inputs are 0", name,
-                              unseen);
-}
-
-/* Notes that say where the number of inputs comes from. */
-static int note_inputs(const struct csv *csv, const struct telling *tell, struct rg_dataset *data,
-                       struct rg_error *e)
-{
-    int err = 0, before = data->note_count;
-    if (tell->counting[0])
-        err =
-            rg_data_note(data, e, "%s left out: it numbers the rows; columns=\"...\" would take it",
-                         tell->counting);
-    if (err == 0 && tell->coded > 0)
-        err = rg_data_note(data, e,
-                           "%d of %d inputs are categories, 0 or 1, one for each value in sorted "
-                           "order: %s",
-                           tell->coded, csv->inputs, tell->texts);
-    data->input_notes = before;
-    data->input_note_count = data->note_count - before;
-    if (err == 0 && tell->constants > 0)
-        err = rg_data_note(data, e, "%d of %d columns are constant and say nothing: %s",
-                           tell->constants, csv->inputs, tell->constant);
-    return err;
-}
-
-/* What the inputs are called, so that a checkpoint can say which is which. */
-static int name_inputs(const struct csv *csv, struct rg_dataset *data, struct rg_error *e)
-{
-    char *const *names = csv->format[0].names;
-    if (csv->columns.categories == 0 && !names)
-        return 0;
-    data->inputs = (size_t)csv->inputs;
-    data->input_names = calloc(data->inputs, sizeof *data->input_names);
-    bool good = data->input_names != NULL;
-    for (int i = 0; i < csv->inputs && good; i++) {
-        int c = csv->source[i];
-        const char *own = names ? names[c] : "";
-        char called[80], *name = NULL;
-        snprintf(called, sizeof called, own[0] ? "%.60s" : "%.0s%d", own, c + 1);
-        if (csv->as_is && csv->as_is[i])
-            good = asprintf(&name, "%s=%s", called,
-                            csv->categories.values[c].text[csv->category[i]]) >= 0;
-        else if (own[0])
-            good = (name = strdup(own)) != NULL;
-        data->input_names[i] = good ? name : NULL;
-    }
-    return good ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
-}
-
-/* The columns that are inputs, and what is taken off each. */
-static int choose_inputs(struct csv *csv, const struct rg_data_spec *spec, struct rg_dataset *data,
-                         struct rg_error *e)
-{
-    struct telling tell = {0};
-    int err = make_inputs(csv, e);
-    for (int c = 0; c < csv->columns.count && err == 0; c++)
-        if (csv->columns.role[c] == RG_ROLE_NUMBER)
-            err = add_number(csv, spec, c, &tell, e);
-        else if (csv->columns.role[c] == RG_ROLE_CATEGORY)
-            err = add_category(csv, spec, c, &tell, data, e);
-    if (err < 0)
-        return err;
-    if (tell.counting[0] && csv->inputs == 0)
-        return rg_data_fail(spec, e,
-                            "%s: its only input, %s, numbers the rows; columns=\"...\" "
-                            "names it if it is meant",
-                            csv->path[0], tell.counting);
-    if (csv->inputs == 0 || csv->inputs > RG_MAX_WIDTH)
-        return rg_data_fail(spec, e, "%s: %d columns of inputs; 1 to %d are allowed", csv->path[0],
-                            csv->inputs, RG_MAX_WIDTH);
-    err = name_inputs(csv, data, e);
-    return err ? err : note_inputs(csv, &tell, data, e);
-}
 
 /* How the file was understood, where another reading is possible. */
 static int note_format(const struct csv *csv, struct rg_dataset *data, struct rg_error *e)
@@ -543,8 +288,8 @@ static int find_numbers(struct csv *csv, const struct rg_data_spec *spec, struct
     for (int i = 0; i < columns->target_count; i++) {
         int c = columns->targets[i];
         rg_data_list(list, sizeof list, "%s %.4g to %.4g",
-                     rg_format_column(&csv->format[0], c, name, sizeof name), csv->of.low[c],
-                     csv->of.high[c]);
+                     rg_format_column(&csv->format[0], c, name, sizeof name), csv->inputs.low[c],
+                     csv->inputs.high[c]);
     }
     if (columns->suspect >= 0)
         return refuse_default(csv, spec, e);
@@ -628,8 +373,9 @@ static int study(struct csv *csv, const struct rg_data_spec *spec, struct rg_dat
     if (err < 0 || (err = rg_columns_find(spec, csv->path[0], &csv->format[0],
                                           csv->label_path[0] != NULL, &csv->columns, e)) < 0)
         return err;
-    if (statistics_make(&csv->of, csv->columns.count) < 0 ||
-        rg_categories_make(&csv->categories, &csv->columns) < 0)
+    if (rg_categories_make(&csv->categories, &csv->columns) < 0 ||
+        rg_inputs_make(&csv->inputs, csv->path[0], &csv->format[0], &csv->columns,
+                       &csv->categories) < 0)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", csv->path[0]);
     for (int i = 0; i < csv->files && err == 0; i++) {
         err = scan(csv, spec, i, e);
@@ -641,9 +387,9 @@ static int study(struct csv *csv, const struct rg_data_spec *spec, struct rg_dat
     if (err < 0 || (err = note_format(csv, data, e)) < 0)
         return err;
     err = csv->numbers ? find_numbers(csv, spec, data, e) : find_classes(csv, spec, data, e);
-    if (err == 0 && (err = choose_inputs(csv, spec, data, e)) == 0)
+    if (err == 0 && (err = rg_inputs_choose(&csv->inputs, spec, data, e)) == 0)
         err = split_rows(csv, spec, data, e);
-    data->shape = (struct rg_shape){csv->inputs, 1, 1};
+    data->shape = (struct rg_shape){csv->inputs.count, 1, 1};
     return err;
 }
 
@@ -670,16 +416,6 @@ int rg_csv_labels(const struct rg_data_spec *spec, const struct rg_dataset *data
 
 /* ---- the second reading ---- */
 
-/* A row's values [columns] to its inputs; a category that is missing is missing in all of its. */
-static void take_inputs(const struct csv *csv, const double *values, float *x)
-{
-    for (int i = 0; i < csv->inputs; i++)
-        x[i] = (float)(values[csv->source[i]] - csv->offset[i]);
-    for (int i = 0; i < csv->inputs && csv->as_is; i++)
-        if (csv->as_is[i])
-            x[i] = isnan(x[i]) ? x[i] : x[i] == (float)csv->category[i];
-}
-
 static int fill_row(struct csv *csv, struct rg_reader *r, uint32_t row, struct rg_dataset *data,
                     struct rg_error *e)
 {
@@ -688,7 +424,7 @@ static int fill_row(struct csv *csv, struct rg_reader *r, uint32_t row, struct r
     float *x = place != UINT32_MAX ? rg_dataset_x(data, place) : NULL;
     if (err < 0 || !x)
         return err;
-    take_inputs(csv, r->values, x);
+    rg_inputs_take(&csv->inputs, r->values, x);
     if (csv->numbers)
         return take_numbers(csv, r, rg_dataset_target(data, place), e);
     rg_dataset_set_label(data, place, csv->label[row]);
@@ -721,7 +457,8 @@ int rg_csv_fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     int err = 0;
     for (int i = 0; i < csv->files && err == 0; i++)
         err = fill_file(csv, spec, i, &row, data, e);
-    return err ? err : rg_data_scale(spec, data, csv->offset, csv->as_is, csv->path[0], e);
+    return err ? err
+               : rg_data_scale(spec, data, csv->inputs.offset, csv->inputs.as_is, csv->path[0], e);
 }
 
 static const struct rg_data_attribute attributes[] = {

@@ -116,4 +116,36 @@ int rg_categories_take(struct rg_categories *categories, struct rg_reader *reade
 /* What comes now is rows to test. */
 void rg_categories_trained(struct rg_categories *categories);
 
+/* ---- table_inputs.c ---- */
+
+/* Which columns are inputs, and what is taken off each. */
+struct rg_inputs {
+    const char *path; /* of the training rows; borrowed as the next three are */
+    const struct rg_format *format;
+    const struct rg_columns *columns;
+    const struct rg_categories *categories;
+    /* Of the rows so far; [columns->count] each. */
+    uint32_t rows;
+    double *low, *high, *last;
+    unsigned char *steps, *rises; /* one more than the row before; more */
+    /* Once they are chosen; [count] each. */
+    int count;
+    int *source;    /* its column */
+    int *category;  /* the value for which it is 1, by its number; NULL: there are no categories */
+    bool *as_is;    /* is it one of a value? NULL: none is */
+    double *offset; /* taken off */
+};
+
+int rg_inputs_make(struct rg_inputs *inputs, const char *path, const struct rg_format *format,
+                   const struct rg_columns *columns, const struct rg_categories *categories);
+void rg_inputs_free(struct rg_inputs *inputs);
+/* From values [columns->count] of a row; first: the row before it is of another file, or none. */
+void rg_inputs_learn(struct rg_inputs *inputs, const double *values, bool first);
+/* When all rows have been learnt from: fills the inputs in, names them in data, and notes what is
+ * told of them. Errors: a column without a value, no inputs, too many. */
+int rg_inputs_choose(struct rg_inputs *inputs, const struct rg_data_spec *spec,
+                     struct rg_dataset *data, struct rg_error *e);
+/* A row's values to its inputs x [count]; a category that is missing is NAN in all of its. */
+void rg_inputs_take(const struct rg_inputs *inputs, const double *values, float *x);
+
 #endif
