@@ -210,6 +210,10 @@ static void test_test_files(void)
     say(&spec, "test-x", values("tx", "<f4", "(3, 2)", 6, 50));
     say(&spec, "test-y", array("ty", "<f4", "(3, 4)", four, sizeof four));
     refuses(&spec, "/ty: ", "4 columns a sample, where ");
+    static const float infinite[] = {1, 2, 3, INFINITY, 5, 6};
+    say(&spec, "test-x", array("tx", "<f4", "(3, 2)", infinite, sizeof infinite));
+    say(&spec, "test-y", array("ty", "<f4", "(3, 3)", three, 9 * sizeof *three));
+    refuses(&spec, "/tx: ", "value 1 of sample 1 is not finite");
 }
 
 static void test_refusals(void)

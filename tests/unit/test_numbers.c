@@ -78,6 +78,10 @@ static void test_own_files(void)
     struct rg_dataset d = load(&spec);
     CU_ASSERT(holds(&d, false));
     rg_dataset_free(&d);
+    say(&spec, "file", table("x.csv", "%d,0;%d,0\n", "")); /* decimal commas in this file alone */
+    d = load(&spec);
+    CU_ASSERT(holds(&d, false));
+    rg_dataset_free(&d);
     say(&spec, "labels", scratch_text("y.txt", "-5\n5\n15\nmany\n35\n45\n55\n65\n75\n"));
     CU_ASSERT(refuses(&spec, "y.txt:4: ", "\"many\"|a number that is finite"));
 }
