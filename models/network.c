@@ -143,6 +143,20 @@ static int list_statistics(struct rg_network *network, struct rg_error *e)
     return 0;
 }
 
+/* Marks the layers of a chain whose outputs are those of the chain: its last, or what later ones
+ * pass on. Returns whether all of its outputs are such, or some its input. */
+static bool mark_ends(struct rg_layer_spec *specs, int count)
+{
+    for (int i = count - 1; i >= 0; i--) {
+        bool body = mark_ends(specs[i].body, specs[i].body_count);
+        bool shortcut = mark_ends(specs[i].shortcut, specs[i].shortcut_count);
+        specs[i].ends = specs[i].outputs > 0;
+        if (specs[i].ends || (body && shortcut))
+            return true;
+    }
+    return false;
+}
+
 static int build(struct rg_network *network, const char *name, const char *file,
                  struct rg_shape input, const struct rg_layer_spec *specs, int count, bool within,
                  struct rg_error *e)
@@ -168,6 +182,8 @@ static int build(struct rg_network *network, const char *name, const char *file,
         err = rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", file);
         goto fail;
     }
+    if (!within)
+        mark_ends(copy, count);
     for (int i = 0; i < count; i++)
         network->layers[i].spec = copy[i];
     free(copy); /* the layers own what it owned */
@@ -215,33 +231,24 @@ void rg_network_free(struct rg_network *network)
     *network = (struct rg_network){0};
 }
 
-/* The layer whose outputs are the classes: its own, or what later layers pass on. */
-static int class_layer(const struct rg_network *network)
-{
-    int i = network->layer_count - 1;
-    while (i >= 0 && network->layers[i].spec.outputs == 0)
-        i--;
-    return i;
-}
-
-/* The largest width of specs but those of number `but`, and of what they contain. */
-static int widest_of(const struct rg_layer_spec *specs, int count, int but)
+/* The largest width of specs but those that are the classes, and of what they contain. */
+static int widest_of(const struct rg_layer_spec *specs, int count)
 {
     int most = 0;
     for (int i = 0; i < count; i++) {
         most = RG_MAX(most, specs[i].hidden);
-        most = i == but ? most : RG_MAX(most, specs[i].outputs);
-        most = RG_MAX(most, widest_of(specs[i].body, specs[i].body_count, -1));
-        most = RG_MAX(most, widest_of(specs[i].shortcut, specs[i].shortcut_count, -1));
+        most = specs[i].ends ? most : RG_MAX(most, specs[i].outputs);
+        most = RG_MAX(most, widest_of(specs[i].body, specs[i].body_count));
+        most = RG_MAX(most, widest_of(specs[i].shortcut, specs[i].shortcut_count));
     }
     return most;
 }
 
 int rg_network_widest(const struct rg_network *network)
 {
-    int most = 0, classes = class_layer(network);
+    int most = 0;
     for (int i = 0; i < network->layer_count; i++)
-        most = RG_MAX(most, widest_of(&network->layers[i].spec, 1, i == classes ? 0 : -1));
+        most = RG_MAX(most, widest_of(&network->layers[i].spec, 1));
     return most;
 }
 
@@ -258,25 +265,53 @@ int rg_network_most_batch(const struct rg_network *network)
     return most;
 }
 
-/* width * to / from, rounded; a width is never lost. */
-static int scaled_width(int width, int to, int from)
+/* A group for every channel, which stays that. */
+static bool is_depthwise(const struct rg_layer_spec *spec)
 {
-    long long scaled = ((long long)width * to + from / 2) / from;
-    return width == 0 ? 0 : (int)RG_MIN(RG_MAX(scaled, 1), INT_MAX);
+    return spec->groups > 1 && spec->groups == spec->outputs;
 }
 
-/* A group for every channel stays that. */
-static void scale_specs(struct rg_layer_spec *specs, int count, int but, int to, int from)
+static long long common_divisor(long long a, long long b)
+{
+    return b == 0 ? a : common_divisor(b, a % b);
+}
+
+/* The least multiple of all numbers of heads and groups that have to divide widths, and of `least`;
+ * more than any width is as good as that. */
+static long long divided_by(const struct rg_layer_spec *specs, int count, long long least)
+{
+    for (int i = 0; i < count; i++) {
+        int parts = is_depthwise(&specs[i]) ? 1 : RG_MAX(specs[i].groups, specs[i].heads);
+        if (parts > 1 && least <= RG_MAX_WIDTH)
+            least *= parts / common_divisor(least, parts);
+        least = divided_by(specs[i].body, specs[i].body_count, least);
+        least = divided_by(specs[i].shortcut, specs[i].shortcut_count, least);
+    }
+    return least;
+}
+
+/* width * to / from, rounded to a multiple of what it shares with `parts`, so that heads and groups
+ * that divide it divide what becomes of it; a width is never lost. */
+static int scaled_width(int width, int to, int from, long long parts)
+{
+    if (width == 0)
+        return 0;
+    long long unit = common_divisor(parts, width), whole = unit * from;
+    long long scaled = ((long long)width * to + whole / 2) / whole * unit;
+    return (int)RG_MIN(RG_MAX(scaled, unit), INT_MAX);
+}
+
+static void scale_specs(struct rg_layer_spec *specs, int count, int to, int from, long long parts)
 {
     for (int i = 0; i < count; i++) {
         struct rg_layer_spec *spec = &specs[i];
-        bool depthwise = spec->groups > 1 && spec->groups == spec->outputs;
-        spec->hidden = scaled_width(spec->hidden, to, from);
-        if (i != but)
-            spec->outputs = scaled_width(spec->outputs, to, from);
+        bool depthwise = is_depthwise(spec);
+        spec->hidden = scaled_width(spec->hidden, to, from, parts);
+        if (!spec->ends)
+            spec->outputs = scaled_width(spec->outputs, to, from, parts);
         spec->groups = depthwise ? spec->outputs : spec->groups;
-        scale_specs(spec->body, spec->body_count, -1, to, from);
-        scale_specs(spec->shortcut, spec->shortcut_count, -1, to, from);
+        scale_specs(spec->body, spec->body_count, to, from, parts);
+        scale_specs(spec->shortcut, spec->shortcut_count, to, from, parts);
     }
 }
 
@@ -293,7 +328,7 @@ int rg_network_scale(const struct rg_network *network, int widest, struct rg_net
     free(given);
     if (!specs)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", network->file);
-    scale_specs(specs, count, class_layer(network), widest, from);
+    scale_specs(specs, count, widest, from, divided_by(specs, count, 1));
     int err =
         rg_network_build(scaled, network->name, network->file, network->input, specs, count, e);
     scaled->loss = network->loss;

@@ -61,6 +61,7 @@ struct rg_layer_spec {
     double momentum;   /* batchnorm: of its running statistics; 0: 0.1 */
     double epsilon;    /* norms: added to variances; 0: 1e-5 */
     int line;          /* in the network file, for messages */
+    bool ends;         /* of networks' own copies: its outputs are the classes */
 };
 
 struct rg_layer {
@@ -231,9 +232,10 @@ int rg_network_build(struct rg_network *network, const char *name, const char *f
 void rg_network_free(struct rg_network *network);
 
 /* Networks of one shape: the same layers, every width (outputs and hidden of a layer) times one
- * factor, rounded, but those of the input and of the classes. The factor is named by what becomes
- * of the largest of these widths, rg_network_widest (0: there is none, nothing can be scaled).
- * RG_ERR_INVALID where a width or the parameters are more than networks may have. */
+ * factor, rounded (to what heads and groups still divide), but those of the input and of the
+ * classes. The factor is named by what becomes of the largest of these widths, rg_network_widest
+ * (0: there is none, nothing can be scaled). RG_ERR_INVALID where a width or the parameters are
+ * more than networks may have. */
 int rg_network_widest(const struct rg_network *network);
 int rg_network_scale(const struct rg_network *network, int widest, struct rg_network *scaled,
                      struct rg_error *e);

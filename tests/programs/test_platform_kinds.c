@@ -391,6 +391,13 @@ static void directions_change_together(void)
     double steady = number_of(DUPLEX("", ""), "", "all-reduce", "time_s");
     CU_ASSERT_DOUBLE_EQUAL(both, wanted, 1e-9 * wanted);
     CU_ASSERT_TRUE(both > 2 * steady);
+    /* Where a worker first sends and then receives, each direction counts. */
+    double one = number_of(DUPLEX(" bandwidth_file=\"early.profile\"", ""), "", "server", "time_s");
+    double two = number_of(CHANGING(LINK("u", " bandwidth_file=\"early.profile\"")
+                                        LINK("d", " bandwidth_file=\"early.profile\""),
+                                    ""),
+                           "", "server", "time_s");
+    CU_ASSERT_DOUBLE_EQUAL(one, two, 1e-9 * two);
     refuses(DUPLEX("", CONNECT("BANDWIDTH", "l_UP")), "", "the same of l_DOWN is wanted too");
     refuses(DUPLEX("", CONNECT("BANDWIDTH", "l_DOWN") CONNECT("LATENCY", "l_UP")), "",
             "the same of l_UP is wanted too");

@@ -160,7 +160,8 @@ static void a_run_that_follows_stops(void)
 {
     struct rg_study study;
     CU_ASSERT_FATAL(
-        harness_open(&study, "matrix-stale.xml", "nodes=6 async.servers=2 bounded-4.servers=2"));
+        harness_open(&study, "matrix-stale.xml",
+                     "nodes=6 async.servers=2 bounded-4.servers=2 ssp-ahead.in-flight=8"));
     for (int i = 0; i < study.job_count; i++)
         for (int64_t after = 1; after < 30 && !rg_server_plan(&study.jobs[i])->in_step; after += 7)
             stops(&study.jobs[i], after);

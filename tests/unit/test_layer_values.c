@@ -371,6 +371,35 @@ static void test_scale(void)
     rg_network_free(&network);
 }
 
+/* Heads and groups go on dividing what is wider, and classes stay what they are where the last
+ * layer has others inside. */
+static void test_scale_parts(void)
+{
+    struct rg_network network, wide;
+    struct rg_error e = {0};
+    const char *path = scratch_text(
+        "network.xml",
+        "<network name=\"n\" input=\"4x5x1\"><dense outputs=\"12\" over=\"tokens\"/>\n"
+        "<residual><attention heads=\"3\"/></residual><conv2d outputs=\"8\" kernel=\"1\"/>"
+        "<groupnorm groups=\"2\"/><dense outputs=\"9\"/>"
+        "<residual><dense outputs=\"10\"/><dense outputs=\"9\"/></residual>"
+        "<residual><dense outputs=\"3\"/><shortcut><dense outputs=\"7\"/><dense outputs=\"3\"/>"
+        "</shortcut></residual><residual><dense outputs=\"9\"/><dense outputs=\"3\"/></residual>"
+        "<layernorm/></network>");
+    CU_ASSERT_EQUAL_FATAL(rg_network_load(path, &network, &e), 0);
+    CU_ASSERT_EQUAL(rg_network_widest(&network), 12);
+    for (int widest = 12; widest < 40; widest++) {
+        int err = rg_network_scale(&network, widest, &wide, &e);
+        if (err)
+            fprintf(stderr, "%d: %s\n", widest, e.text);
+        CU_ASSERT_EQUAL_FATAL(err, 0);
+        CU_ASSERT(wide.classes == 3 && wide.layers[0].out.height % 3 == 0);
+        CU_ASSERT(widest > 12 || wide.parameters == network.parameters);
+        rg_network_free(&wide);
+    }
+    rg_network_free(&network);
+}
+
 static void refuses(const char *inside, int line, const char *words)
 {
     char text[1000], where[40];
@@ -432,6 +461,7 @@ int main(int argc, char **argv)
         {"names of tensors inside", test_names},
         {"the longest name of a tensor", test_longest_name},
         {"room for passes", test_room},
+        {"a wider network of heads and groups", test_scale_parts},
         {"costs by hand", test_costs},
         {"a wider network", test_scale},
         {"what is refused", test_errors},
