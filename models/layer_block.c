@@ -114,10 +114,12 @@ static void forward(const struct rg_layer *layer, const struct rg_pass_args *arg
     struct rg_stage body = all_of(layer->body);
     enum rg_activation activation = layer->spec.activation;
     const float *skip = args->x;
-    rg_stage_forward(&body, args);
+    struct rg_pass_args within = *args;
+    within.y = NULL;
+    rg_stage_forward(&body, &within);
     if (layer->shortcut) {
         struct rg_stage shortcut = all_of(layer->shortcut);
-        struct rg_pass_args beside = *args;
+        struct rg_pass_args beside = within;
         beside.w += layer->body->parameters;
         beside.stash = shortcut_stash(layer, args->batch, args->stash);
         rg_stage_forward(&shortcut, &beside);

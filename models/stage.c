@@ -113,11 +113,12 @@ void rg_stage_forward(const struct rg_stage *stage, const struct rg_pass_args *a
     struct rg_pass_args one = *args;
     for (int i = stage->from; i < stage->to; i++) {
         const struct rg_layer *layer = layer_at(stage, i);
-        one.y = one.stash + stash_of(layer, args->batch);
+        float *output = one.stash + stash_of(layer, args->batch);
+        one.y = i == stage->to - 1 && args->y ? args->y : output;
         layer->spec.ops->forward(layer, &one);
         one.w += layer->parameters;
         one.x = one.y;
-        one.stash = one.y + output_of(layer, args->batch);
+        one.stash = output + output_of(layer, args->batch);
     }
 }
 

@@ -27,7 +27,8 @@ uint64_t rg_stage_halves(const struct rg_stage *stage, int batch);
 uint64_t rg_stage_scratch(const struct rg_stage *stage, int batch);
 
 /* args: as of a layer's pass, but of the whole stage: w, dw, update are its own parameters, their
- * gradients and what is updated, y is not used.
+ * gradients and what is updated; y, of forward, is where the stage's output goes if not NULL, else
+ * to its place in the stash, where backward wants it.
  *
  * A step of plain SGD along with backward (args->update) gives the bits of backward and then
  * rg_sgd, but a small batch reads and writes the parameters once less often. For updates whose

@@ -88,9 +88,8 @@ static void look_at_stage(struct table *t, int stage)
     }
     int slots[RG_BUFFERS];
     const struct rg_ring *ring = t->ring;
-    enum rg_stash stash = rg_ring_stash(ring);
-    rg_plan_slots(ring->stages, stage, ring->depth, stash, slots);
-    t->units = slots[RG_BUFFER_STASH];
+    rg_plan_slots(ring->stages, stage, ring->depth, ring->stash, slots);
+    t->units = slots[ring->stash == RG_STASH_INPUTS ? RG_BUFFER_REDO : RG_BUFFER_STASH];
     t->parameter_bytes = sizeof(float) * (rg_ring_versions(ring, stage) + 1.0);
 }
 

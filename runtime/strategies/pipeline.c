@@ -35,10 +35,9 @@ static int send(struct rg_pipeline *p, const struct rg_pipeline_stage *s,
     enum rg_buffer buffer = rg_channel_source(channel);
     int to = rg_channel_peer(channel, s->plan->stage, s->plan->stages, true);
     struct rg_pipeline_send *out = rg_pipeline_out(s, buffer, unit);
-    float *data = rg_pipeline_data(s, buffer, unit);
+    float *data = buffer == RG_BUFFER_STASH ? rg_pipeline_output(p, s, unit)
+                                            : rg_pipeline_data(s, buffer, unit);
     out->unit = unit;
-    if (buffer == RG_BUFFER_STASH)
-        data = rg_stage_output(&s->layers, rg_pipeline_samples(p, unit), data);
     return rg_send_floats(p->w, rg_ring_rank(p->ring, p->replica, to), tag_of(p, channel, to), data,
                           floats_of(p, &s->layers, channel, unit, true), &out->request);
 }

@@ -54,36 +54,41 @@ static struct rg_pass_args args_of(const struct pass *a)
                                  .scratch = a->s->scratch};
 }
 
-static void forward_into(const struct pass *a, const float *weights, enum rg_buffer buffer)
+/* What backward reads of a unit's forward pass. */
+static float *stash_of(const struct pass *a)
 {
-    struct rg_pass_args args = args_of(a);
-    args.w = weights;
-    args.stash = rg_pipeline_data(a->s, buffer, a->unit);
-    rg_stage_forward(&a->s->layers, &args);
+    bool redo = a->s->plan->recompute;
+    return rg_pipeline_data(a->s, redo ? RG_BUFFER_REDO : RG_BUFFER_STASH, a->unit);
 }
 
 static void do_forward(void *arg)
 {
     const struct pass *a = arg;
-    forward_into(a, a->s->weights[a->s->updates % a->s->plan->versions], RG_BUFFER_STASH);
+    struct rg_pass_args args = args_of(a);
+    args.w = a->s->weights[a->s->updates % a->s->plan->versions];
+    args.stash = stash_of(a);
+    args.y = rg_pipeline_output(a->p, a->s, a->unit);
+    rg_stage_forward(&a->s->layers, &args);
 }
 
 static void do_recompute(void *arg)
 {
     const struct pass *a = arg;
-    forward_into(a, rg_pipeline_weights(a->s), RG_BUFFER_REDO);
+    struct rg_pass_args args = args_of(a);
+    args.w = rg_pipeline_weights(a->s);
+    args.stash = stash_of(a);
+    rg_stage_forward(&a->s->layers, &args);
 }
 
 /* What backward needs of a unit, or its first half; into dx, NULL: not wanted. */
 static struct rg_pass_args backward_args(const struct pass *a, enum rg_half half)
 {
     const struct rg_pipeline_stage *s = a->s;
-    enum rg_buffer stash = s->plan->recompute ? RG_BUFFER_REDO : RG_BUFFER_STASH;
     bool first = s->plan->stage == 0 || half == RG_HALF_WEIGHTS;
     struct rg_pass_args args = args_of(a);
     args.w = weights_of(s, a->unit);
     args.newest = rg_pipeline_weights(s);
-    args.stash = rg_pipeline_data(s, stash, a->unit);
+    args.stash = stash_of(a);
     args.dy = rg_pipeline_data(s, RG_BUFFER_DY, a->unit);
     args.dx = first ? NULL : rg_pipeline_data(s, RG_BUFFER_DX, a->unit);
     args.dw = s->gradient;
@@ -121,7 +126,7 @@ static void do_loss(void *arg)
     const struct rg_pipeline_stage *s = a->s;
     float *logits, *gradient;
     if (s->plan->stages == 1) {
-        logits = rg_stage_output(&s->layers, a->n, rg_pipeline_data(s, RG_BUFFER_STASH, a->unit));
+        logits = rg_pipeline_output(p, s, a->unit);
         gradient = rg_pipeline_data(s, RG_BUFFER_DY, a->unit);
     } else {
         logits = gradient = rg_pipeline_data(s, RG_BUFFER_LOGITS, a->unit);

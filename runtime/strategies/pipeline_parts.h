@@ -91,6 +91,20 @@ static inline float *rg_pipeline_data(const struct rg_pipeline_stage *s, enum rg
     return s->buffers[buffer].data[rg_pipeline_slot(s, buffer, unit)];
 }
 
+static inline int rg_pipeline_samples(const struct rg_pipeline *p, int64_t unit)
+{
+    return rg_ring_unit(p->ring, p->replica, (int)(unit % p->ring->micro));
+}
+
+/* What a unit's forward pass gives, until it has left. */
+static inline float *rg_pipeline_output(const struct rg_pipeline *p,
+                                        const struct rg_pipeline_stage *s, int64_t unit)
+{
+    float *stash = rg_pipeline_data(s, RG_BUFFER_STASH, unit);
+    return s->plan->recompute ? stash
+                              : rg_stage_output(&s->layers, rg_pipeline_samples(p, unit), stash);
+}
+
 static inline struct rg_request *rg_pipeline_in(const struct rg_pipeline_stage *s,
                                                 enum rg_buffer buffer, int64_t unit)
 {
@@ -101,11 +115,6 @@ static inline struct rg_pipeline_send *rg_pipeline_out(const struct rg_pipeline_
                                                        enum rg_buffer buffer, int64_t unit)
 {
     return &s->buffers[buffer].out[rg_pipeline_slot(s, buffer, unit)];
-}
-
-static inline int rg_pipeline_samples(const struct rg_pipeline *p, int64_t unit)
-{
-    return rg_ring_unit(p->ring, p->replica, (int)(unit % p->ring->micro));
 }
 
 static inline int64_t rg_pipeline_iteration(const struct rg_pipeline *p, int64_t unit)

@@ -226,7 +226,7 @@ void rg_plan_slots(int stages, int stage, const int *depth, enum rg_stash stash,
     slots[RG_BUFFER_INPUT] = depth[stage > 0 ? stage - 1 : 0];
     if (split && stage > 0)
         slots[RG_BUFFER_INPUT] += behind + 1;
-    /* Of activations that are computed again only those whose output is leaving are kept. */
+    /* Of activations that are computed again only outputs are kept, while they leave. */
     slots[RG_BUFFER_STASH] = redo ? RG_MIN(held, UNDER_WAY) : held;
     slots[RG_BUFFER_REDO] = redo ? 1 : 0;
     slots[RG_BUFFER_DY] = held;
@@ -243,7 +243,7 @@ int rg_plan_versions(enum rg_stash stash, int depth, int units)
 
 static void make(struct rg_plan *plan, const struct rg_plan_spec *spec, int stage)
 {
-    enum rg_stash stash = rg_schedule_stash(spec->schedule, spec->newest);
+    enum rg_stash stash = spec->stash;
     int depth = spec->depth[stage];
     *plan = (struct rg_plan){
         .stage = stage,

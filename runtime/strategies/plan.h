@@ -23,7 +23,8 @@
 
 enum rg_plan_op {
     RG_OP_LOAD,      /* samples of a unit -> INPUT; node 0 */
-    RG_OP_FORWARD,   /* INPUT -> STASH */
+    RG_OP_FORWARD,   /* INPUT -> STASH; where it is repeated STASH is outputs only, the rest goes to
+                      * REDO, and is lost */
     RG_OP_RECOMPUTE, /* INPUT -> REDO, with the weights of this moment */
     RG_OP_LOSS,      /* LOGITS -> LOGITS, now its gradient; loss lane (ring of one: STASH -> DY) */
     RG_OP_BACKWARD,  /* DY, STASH (or REDO), INPUT -> DX and the stage's gradient; of a split
@@ -106,13 +107,13 @@ struct rg_schedule;
 
 struct rg_plan_spec {
     const struct rg_schedule *schedule;
-    int stages;       /* a multiple of... */
-    int nodes;        /* ... these */
-    int units;        /* micro-batches an iteration */
-    const int *depth; /* [stages]; falling or level from stage to stage */
-    bool overlap;     /* false: a send completes before the next computation starts */
-    bool reduce;      /* there are replicas */
-    bool newest;      /* see rg_schedule_stash */
+    int stages;          /* a multiple of... */
+    int nodes;           /* ... these */
+    int units;           /* micro-batches an iteration */
+    const int *depth;    /* [stages]; falling or level from stage to stage */
+    bool overlap;        /* false: a send completes before the next computation starts */
+    bool reduce;         /* there are replicas */
+    enum rg_stash stash; /* what stages keep: the schedule's, or see struct rg_ring */
 };
 
 /* The plan of every stage: [spec->stages], malloc'ed; free with rg_plans_free. NULL: no memory. */

@@ -109,6 +109,8 @@ static enum verdict forward(struct check *c, struct stage_state *s, int unit, do
     enum verdict verdict = readable(slot_of(s, RG_BUFFER_INPUT, unit), unit, date);
     if (verdict == GO)
         verdict = writable(stash, date);
+    if (verdict == GO && s->plan->recompute)
+        verdict = writable(slot_of(s, RG_BUFFER_REDO, unit), date);
     if (verdict != GO)
         return verdict;
     *date += c->times->forward;

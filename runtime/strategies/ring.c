@@ -24,14 +24,9 @@ int rg_ring_chunks(const struct rg_ring *ring)
     return ring->stages / ring->nodes;
 }
 
-enum rg_stash rg_ring_stash(const struct rg_ring *ring)
-{
-    return rg_schedule_stash(ring->schedule, ring->newest);
-}
-
 int rg_ring_versions(const struct rg_ring *ring, int stage)
 {
-    return rg_plan_versions(rg_ring_stash(ring), ring->depth[stage], ring->micro);
+    return rg_plan_versions(ring->stash, ring->depth[stage], ring->micro);
 }
 
 bool rg_ring_predicts(const struct rg_ring *ring, int stage)
@@ -86,6 +81,8 @@ struct rg_ring_sizes rg_ring_sizes(const struct rg_ring *ring, int from, int to)
     sizes.buffer[RG_BUFFER_INPUT] = n * rg_stage_inputs(&stage);
     sizes.buffer[RG_BUFFER_STASH] = sizes.buffer[RG_BUFFER_REDO] = rg_stage_stash(&stage, (int)n);
     sizes.buffer[RG_BUFFER_DY] = n * rg_stage_outputs(&stage);
+    if (ring->stash == RG_STASH_INPUTS)
+        sizes.buffer[RG_BUFFER_STASH] = sizes.buffer[RG_BUFFER_DY];
     sizes.buffer[RG_BUFFER_DX] = sizes.buffer[RG_BUFFER_INPUT];
     sizes.buffer[RG_BUFFER_HALVES] = rg_stage_halves(&stage, (int)n);
     sizes.buffer[RG_BUFFER_LOGITS] = n * (uint64_t)network->classes;
@@ -103,7 +100,7 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     const struct rg_job *job = ring->job;
     struct rg_ring_sizes sizes = rg_ring_sizes(ring, from, to);
     int slots[RG_BUFFERS];
-    rg_plan_slots(ring->stages, stage, ring->depth, rg_ring_stash(ring), slots);
+    rg_plan_slots(ring->stages, stage, ring->depth, ring->stash, slots);
     uint64_t copies = (uint64_t)rg_ring_versions(ring, stage) + rg_ring_predicts(ring, stage);
     copies += ring->flows_on; /* the copy to look at */
     uint64_t floats = rg_size_times(copies + 1, sizes.parameters);
@@ -158,7 +155,7 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
 {
     struct rg_stage stage = {.network = ring->job->network, .from = from, .to = to};
     int threads = ring->job->threads;
-    bool split = rg_ring_stash(ring) == RG_STASH_HALVES;
+    bool split = ring->stash == RG_STASH_HALVES;
     struct rg_work forward = {0}, backward = {0}, weights = {0}, load = {0};
     rg_stage_work(&stage, n, RG_FORWARD, &forward);
     rg_stage_work(&stage, n, split ? RG_BACKWARD_INPUT : RG_BACKWARD, &backward);
@@ -171,7 +168,7 @@ struct rg_ring_times rg_ring_times(const struct rg_ring *ring, const struct rg_b
                                   .backward = rg_board_seconds(board, &backward, threads),
                                   .weights = rg_board_seconds(board, &weights, threads)};
     times.backward += times.weights;
-    if (rg_ring_stash(ring) == RG_STASH_INPUTS)
+    if (ring->stash == RG_STASH_INPUTS)
         times.again = once;
     times.backward += times.again;
     rg_work_free(&forward);

@@ -14,10 +14,13 @@ struct rg_ring {
     int stages;          /* stage s is on node s mod nodes */
     int micro;           /* micro-batches an iteration (a replica) */
     bool overlap;        /* false: a send completes before the next computation starts */
-    bool newest;         /* see rg_schedule_stash */
-    bool flows_on;       /* it does not drain at the end of an epoch */
-    int *cut;            /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
-    int *depth;          /* [stages]: units in flight */
+    /* What its stages keep: the schedule's, but of a stream with RG_STASH_WEIGHTS the user may do
+     * without the weights, so that backward passes take the newest; and of synchronous schedules
+     * without the activations, which are then computed again. */
+    enum rg_stash stash;
+    bool flows_on; /* it does not drain at the end of an epoch */
+    int *cut;      /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
+    int *depth;    /* [stages]: units in flight */
     struct rg_plan *plans;
 };
 
@@ -29,8 +32,7 @@ int rg_ring_chunks(const struct rg_ring *ring); /* stages of a node */
  * every stage waits for its gradients equally long. */
 int rg_ring_falling(const struct rg_ring *ring, int stage, int units);
 
-/* What its stages keep of a unit, and how many copies of its parameters a stage has. */
-enum rg_stash rg_ring_stash(const struct rg_ring *ring);
+/* How many copies of its parameters a stage has. */
 int rg_ring_versions(const struct rg_ring *ring, int stage);
 
 /* Does a stage's optimizer allow for the delay of its gradients? Then forward passes read copies

@@ -16,6 +16,7 @@ enum {
     DEPTH,
     IN_FLIGHT,
     WEIGHTS,
+    RECOMPUTE,
     DRAIN,
     STAGES,
     CHUNKS,
@@ -26,6 +27,9 @@ enum {
 
 /* As they stand in the choices of WEIGHTS. */
 enum { WEIGHTS_AUTO, WEIGHTS_STASH, WEIGHTS_CURRENT };
+
+/* In those of RECOMPUTE. */
+enum { RECOMPUTE_AUTO, RECOMPUTE_NO, RECOMPUTE_YES };
 
 /* And in those of DRAIN. */
 enum { DRAIN_AUTO, DRAIN_EPOCH, DRAIN_NEVER };
@@ -59,6 +63,10 @@ static const struct rg_param params[] = {
     [WEIGHTS] = {"weights", RG_PARAM_CHOICE, "auto", 0, 0, "auto|stash|current",
                  "pipedream's backward passes take the weights of the forward pass (stash, auto: "
                  "copies are kept)\nor those of the moment (current: one copy)"},
+    [RECOMPUTE] = {"recompute", RG_PARAM_CHOICE, "auto", 0, 0, "auto|no|yes",
+                   "of gpipe, 1f1b and interleaved: whether a stage keeps of a unit its input only "
+                   "and does the\nforward pass again before the backward pass (yes), or all "
+                   "activations (no, auto)"},
     [DRAIN] =
         {"drain", RG_PARAM_CHOICE, "auto", 0, 0, "auto|epoch|never",
          "whether a stream runs empty at the end of an epoch (epoch, auto) or goes on with the "
@@ -268,14 +276,25 @@ static int check_halves(const struct rg_job *job, const struct rg_ring *ring, st
     return 0;
 }
 
-static int check_weights(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
+/* What stages keep: as the schedule has it, or as the user does. */
+static int check_stash(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
-    long wanted = job->values[WEIGHTS].number;
-    ring->newest = wanted == WEIGHTS_CURRENT;
-    if (wanted == WEIGHTS_AUTO || ring->schedule->stash == RG_STASH_WEIGHTS)
-        return 0;
-    return rg_fail(e, RG_ERR_INVALID, "weights belongs to pipedream, not to %s",
-                   rg_schedule_name(ring->schedule));
+    const struct rg_schedule *schedule = ring->schedule;
+    long weights = job->values[WEIGHTS].number, recompute = job->values[RECOMPUTE].number;
+    const char *name = rg_schedule_name(schedule);
+    ring->stash = schedule->stash;
+    if (weights != WEIGHTS_AUTO && schedule->stash != RG_STASH_WEIGHTS)
+        return rg_fail(e, RG_ERR_INVALID, "weights belongs to pipedream, not to %s", name);
+    if (recompute != RECOMPUTE_AUTO &&
+        !(schedule->overlaps && schedule->stash == RG_STASH_ACTIVATIONS))
+        return rg_fail(e, RG_ERR_INVALID,
+                       "recompute belongs to gpipe, 1f1b and interleaved, not to %s%s", name,
+                       schedule->stash == RG_STASH_INPUTS ? ", which always does" : "");
+    if (weights == WEIGHTS_CURRENT)
+        ring->stash = RG_STASH_ACTIVATIONS;
+    if (recompute == RECOMPUTE_YES)
+        ring->stash = RG_STASH_INPUTS;
+    return 0;
 }
 
 static int check_drain(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
@@ -418,7 +437,7 @@ static int make_plans(struct rg_ring *ring, struct rg_error *e)
                                 .depth = ring->depth,
                                 .overlap = ring->overlap,
                                 .reduce = ring->replicas > 1,
-                                .newest = ring->newest};
+                                .stash = ring->stash};
     ring->plans = rg_plans_make(&spec);
     return ring->plans ? 0 : rg_fail(e, RG_ERR_NOMEM, "out of memory");
 }
@@ -451,7 +470,7 @@ static int check(struct rg_job *job, struct rg_error *e)
     if (result == 0)
         result = check_units(job, ring, e);
     if (result == 0)
-        result = check_weights(job, ring, e);
+        result = check_stash(job, ring, e);
     if (result == 0)
         result = check_halves(job, ring, e);
     if (result == 0)

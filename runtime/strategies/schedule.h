@@ -29,8 +29,8 @@ struct rg_schedule {
      * the same micro-batches. Else it is a stream, whose updates happen between its units. */
     bool synchronous;
     bool overlaps;       /* there are several units in flight for communication to hide behind */
-    enum rg_stash stash; /* what a stage keeps of a unit from its forward to its backward pass; of a
-                          * stream with RG_STASH_WEIGHTS the user may do without the weights */
+    enum rg_stash stash; /* what a stage keeps of a unit from its forward to its backward pass,
+                          * unless the user has it otherwise: see struct rg_ring */
     int units_a_node;    /* micro-batches="auto" is so many times the nodes; 0: 1 in all */
     bool in_chunks; /* a node has several stages, as many as `chunks` says; units come in groups
                      * of as many as there are nodes */
@@ -47,9 +47,6 @@ struct rg_schedule {
     double (*seconds)(const struct rg_ring *ring, const struct rg_stage_forms *forms);
 };
 
-/* What its stages keep; newest: the user does without stashed weights, so that backward passes take
- * the newest. */
-enum rg_stash rg_schedule_stash(const struct rg_schedule *schedule, bool newest);
 /* Of a stage with `depth` units of a stream in flight and an update every `units`: by how many
  * updates the weights that a unit's forward pass reads are older than those its gradient updates,
  * at most. */

@@ -19,12 +19,6 @@ static const char *const names[] = {
 #undef RG_SCHEDULE
 };
 
-enum rg_stash rg_schedule_stash(const struct rg_schedule *schedule, bool newest)
-{
-    bool without = newest && schedule->stash == RG_STASH_WEIGHTS;
-    return without ? RG_STASH_ACTIVATIONS : schedule->stash;
-}
-
 /* Unit u's forward pass comes right behind the backward pass of unit u - depth, so that it reads
  * version floor((u - depth + 1) / units); its gradient is added to version floor(u / units). */
 int rg_updates_behind(int depth, int units)

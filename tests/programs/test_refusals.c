@@ -120,6 +120,11 @@ static void schedules_refuse_what_others_take(void)
                  ": in-flight belongs to ringtmp, not to zb");
     complains_of("--strategy ring --set ring.schedule=zb --set ring.weights=stash",
                  ": weights belongs to pipedream, not to zb");
+    complains_of("--strategy ring --set ring.schedule=zb --set ring.recompute=yes",
+                 ": recompute belongs to gpipe, 1f1b and interleaved, not to zb");
+    complains_of("--strategy ring --set ring.schedule=ringtmp --set ring.recompute=no",
+                 ": recompute belongs to gpipe, 1f1b and interleaved, not to ringtmp, which always "
+                 "does");
     complains_of("--strategy ring --set ring.schedule=zb --set ring.micro-batches=fit",
                  ": micro-batches=\"fit\" is for streams; zb takes a number or auto");
     complains_of("--strategy ring --set ring.micro-batches=fit",

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST = 64 };
 
@@ -16,13 +17,22 @@ enum { MOST = 64 };
 struct shape {
     const struct rg_schedule *schedule;
     int stages, units, in_flight;
-    bool overlap, reduce, newest;
+    bool overlap, reduce;
+    bool less;  /* what stages keep: less than the schedule has it, where a user may say so */
     int chunks; /* stages a node; 0: one */
 };
 
 static int nodes_of(const struct shape *shape)
 {
     return shape->stages / (shape->chunks ? shape->chunks : 1);
+}
+
+static enum rg_stash stash_of(const struct shape *shape)
+{
+    enum rg_stash stash = shape->schedule->stash;
+    if (shape->less && stash == RG_STASH_WEIGHTS)
+        return RG_STASH_ACTIVATIONS;
+    return shape->less && stash == RG_STASH_ACTIVATIONS ? RG_STASH_INPUTS : stash;
 }
 
 /* A schedule in chunks wants several nodes, and units in groups of as many. */
@@ -62,7 +72,7 @@ static struct rg_plan *make(const struct shape *shape)
                                 .depth = depth,
                                 .overlap = shape->overlap,
                                 .reduce = shape->reduce,
-                                .newest = shape->newest};
+                                .stash = stash_of(shape)};
     return rg_plans_make(&spec);
 }
 
@@ -131,7 +141,7 @@ static void random_plans_pass(void)
                               .in_flight = 1 + (int)rg_random_below(random, 4 * (unsigned)stages),
                               .overlap = rg_random_below(random, 2),
                               .reduce = rg_random_below(random, 2),
-                              .newest = rg_random_below(random, 2)};
+                              .less = rg_random_below(random, 2)};
         int rows = 0;
         while (rg_schedules[rows])
             rows++;
@@ -413,12 +423,15 @@ static void weights_are_kept_by_pipedream_only(void)
         rg_plans_free(plans, 3);
         shape.units = 3; /* 6, 4 and 2 in flight: behind by 5 / 3, 3 / 3 and 1 / 3, rounded up */
         shape.in_flight = RG_MIN(shape.in_flight, 6);
-        for (int newest = 0; newest <= 1; newest++) {
+        for (int less = 0; less <= 1; less++) {
             static const int versions[] = {3, 2, 2};
-            shape.newest = newest;
+            shape.less = less;
+            bool again = repeats || (less && shape.schedule->stash == RG_STASH_ACTIVATIONS);
             plans = make(&shape);
-            for (int s = 0; s < 3; s++)
-                CU_ASSERT_EQUAL(plans[s].versions, keeps && !newest ? versions[s] : 1);
+            for (int s = 0; s < 3; s++) {
+                CU_ASSERT_EQUAL(plans[s].versions, keeps && !less ? versions[s] : 1);
+                CU_ASSERT_EQUAL(plans[s].recompute, again);
+            }
             rg_plans_free(plans, 3);
         }
     }
@@ -478,6 +491,41 @@ static void damage_is_found(void)
     }
     CU_ASSERT(tried > 100);
     CU_ASSERT_EQUAL(found, tried);
+}
+
+/* What a forward pass has computed again is there until its backward pass: another's, put between
+ * the two, overwrites it. */
+static void what_is_computed_again_is_kept(void)
+{
+    struct shape shape = {.schedule = rg_schedule_named("1f1b"),
+                          .stages = 3,
+                          .units = 6,
+                          .in_flight = 6,
+                          .less = true};
+    struct rg_plan *plans = make(&shape);
+    struct rg_list *list = &plans[0].lanes[0];
+    struct rg_instruction *body = list->body;
+    struct rg_plan_facts facts;
+    struct rg_error e = {0};
+    int i = 0, from = 0; /* the first to be computed again, and the last forward pass before */
+    CU_ASSERT_EQUAL(rg_plan_check(plans, 12, &(struct rg_plan_times){1, 2, 0}, &facts, &e), 0);
+    CU_ASSERT(facts.makespan >= 6 * (1 + 1 + 2));
+    while (body[i].op != RG_OP_RECOMPUTE)
+        i++;
+    while (from + 1 < i && !(body[from].op == RG_OP_FORWARD && body[from].unit == 5))
+        from++;
+    CU_ASSERT_EQUAL_FATAL(body[from].op, RG_OP_FORWARD);
+    /* With what sends its output, to behind the recomputation. */
+    struct rg_instruction forward = body[from], sent = body[from + 1];
+    CU_ASSERT_EQUAL_FATAL(body[from + 1].op, RG_OP_SEND);
+    memmove(&body[from], &body[from + 2], (size_t)(i - from - 1) * sizeof *body);
+    body[i - 1] = forward;
+    body[i] = sent;
+    CU_ASSERT_EQUAL(body[i - 2].op, RG_OP_RECOMPUTE);
+    CU_ASSERT_EQUAL(rg_plan_check(plans, 12, &(struct rg_plan_times){1, 2, 0}, &facts, &e),
+                    RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "FORWARD of unit 5: it reads or overwrites"));
+    rg_plans_free(plans, 3);
 }
 
 /* Messages have no names: what is sent in another order than it is expected in arrives in another
@@ -597,6 +645,7 @@ int main(int argc, char **argv)
         {"weights are as old as can be", updates_behind_are_the_largest},
         {"weights are kept by pipedream only", weights_are_kept_by_pipedream_only},
         {"a lost instruction is found", damage_is_found},
+        {"what is computed again is kept", what_is_computed_again_is_kept},
         {"another order of sends is found", another_order_is_found},
         {"a buffer that is too small is found", too_few_slots_are_found},
         {"messages do not overtake each other", messages_do_not_overtake},

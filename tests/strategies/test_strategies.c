@@ -4,6 +4,7 @@
 #include "models/blas.h"
 #include "strategies/harness.h"
 #include "strategies/ring.h"
+#include "strategies/samples.h"
 #include "strategies/schedule.h"
 #include "support/suite.h"
 #include <math.h>
@@ -63,6 +64,7 @@ static void schedules_equal_single(void)
             const struct rg_schedule *schedule = rg_schedules[i];
             struct rg_study study;
             char sets[160];
+            bool again = schedule->overlaps && schedule->stash == RG_STASH_ACTIVATIONS;
             if (schedule->in_chunks) /* on few nodes only: interleaved_equals_single */
                 continue;
             int length =
@@ -70,6 +72,12 @@ static void schedules_equal_single(void)
             if (!schedule->synchronous)
                 snprintf(sets + length, sizeof sets - (size_t)length, " 1f1b.%s=1",
                          schedule->takes);
+            open_nodes(&study, "matrix.xml", NODES[n], sets);
+            same_digest(&study, "single", "1f1b");
+            rg_study_close(&study);
+            if (!again)
+                continue;
+            snprintf(sets + length, sizeof sets - (size_t)length, " 1f1b.recompute=yes");
             open_nodes(&study, "matrix.xml", NODES[n], sets);
             same_digest(&study, "single", "1f1b");
             rg_study_close(&study);
@@ -82,7 +90,7 @@ static void near_single(const struct rg_job *job, const float *single);
  * as micro-batches (of a server's nodes, one has no samples) have the gradients of one node. */
 static void layers_equal_single(void)
 {
-    static const char *const labels[] = {"gpipe", "1f1b", "zb", "pipedream-1"};
+    static const char *const labels[] = {"gpipe", "1f1b", "1f1b-again", "zb", "pipedream-1"};
     for (size_t n = 1; n < RG_COUNT(NODES); n++) {
         struct rg_study study;
         open_nodes(&study, "matrix-layers.xml", NODES[n], "");
@@ -110,8 +118,8 @@ static void layers_equal_single(void)
  * two rings side by side, too. */
 static void interleaved_equals_single(void)
 {
-    static const char *const labels[] = {"interleaved", "interleaved-1", "interleaved-3",
-                                         "interleaved-waiting"};
+    static const char *const labels[] = {"interleaved", "interleaved-again", "interleaved-1",
+                                         "interleaved-3", "interleaved-waiting"};
     for (int nodes = 2; nodes <= 4; nodes++) {
         struct rg_study study;
         open_nodes(&study, "matrix-interleaved.xml", nodes, "");
@@ -351,24 +359,36 @@ static void accounts_equal_forms(void)
     }
 }
 
+/* Of 7 units in flight a stage has as many stashes, or where they are computed again one, and the
+ * outputs of those 4 that may be leaving. */
+static void recomputing_keeps_outputs(void)
+{
+    struct rg_study study;
+    open_nodes(&study, "matrix.xml", 3, "");
+    const struct rg_job *keeps = harness_job(&study, "1f1b");
+    const struct rg_job *again = harness_job(&study, "1f1b-again");
+    const struct rg_ring *ring = again->plan;
+    struct rg_stage first = rg_ring_stage(ring, 0);
+    uint64_t n = 4; /* of 23 samples in 7 micro-batches the largest has so many */
+    uint64_t stash = rg_stage_stash(&first, (int)n), outputs = n * rg_stage_outputs(&first);
+    CU_ASSERT_EQUAL(((const struct rg_ring *)keeps->plan)->cut[1], ring->cut[1]);
+    CU_ASSERT_EQUAL(rg_job_memory(keeps, 0) - rg_job_memory(again, 0),
+                    sizeof(float) * (7 * stash - (stash + 4 * outputs)));
+    rg_study_close(&study);
+}
+
 static void peaks_and_staleness_are_the_depths(void)
 {
     static const struct {
         const char *label;
         long peak, staleness;
-    } want[] = {{"sequential", 1, 0},
-                {"gpipe", 7, 0},
-                {"1f1b", 7, 0},
-                {"1f1b-shallow", 2, 0},
-                {"zb-h1", 3, 0},
-                {"zb-h2", 5, 0},
-                {"zb", 7, 0},
-                {"zb-waiting", 4, 0},
-                {"ringtmp-1", 1, 0},
-                {"ringtmp", 9, 4},
-                {"pipedream", 9, 4},
-                {"pipedream-3", 9, 3},
-                {"pipedream-newest", 9, 3},
+    } want[] = {{"sequential", 1, 0},  {"gpipe", 7, 0},
+                {"1f1b", 7, 0},        {"1f1b-shallow", 2, 0},
+                {"1f1b-again", 7, 0},  {"zb-h1", 3, 0},
+                {"zb-h2", 5, 0},       {"zb", 7, 0},
+                {"zb-waiting", 4, 0},  {"ringtmp-1", 1, 0},
+                {"ringtmp", 9, 4},     {"pipedream", 9, 4},
+                {"pipedream-3", 9, 3}, {"pipedream-newest", 9, 3},
                 {"ringtmp-7", 9, 2}};
     struct rg_study study;
     open_nodes(&study, "matrix.xml", 3, "");
@@ -528,6 +548,7 @@ int main(int argc, char **argv)
         {"replicas of rings are near single", replicas_of_rings_are_near_single},
         {"traffic and memory equal the closed forms", accounts_equal_forms},
         {"peak activations and staleness are the depths", peaks_and_staleness_are_the_depths},
+        {"recomputing keeps outputs", recomputing_keeps_outputs},
         {"what auto comes to", what_auto_comes_to},
         {"zero bubble wants layers that split", layers_that_do_not_split_are_refused},
         {"timing changes no weight", timing_changes_no_weight},

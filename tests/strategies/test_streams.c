@@ -64,8 +64,8 @@ static float *go_forward(struct reference *r, int unit, int n)
 
 static void go_back(struct reference *r, int unit, int n)
 {
-    bool redo = rg_ring_stash(r->ring) == RG_STASH_INPUTS;
-    bool stashed = rg_ring_stash(r->ring) == RG_STASH_WEIGHTS;
+    bool redo = r->ring->stash == RG_STASH_INPUTS;
+    bool stashed = r->ring->stash == RG_STASH_WEIGHTS;
     for (int s = r->ring->stages - 1; s >= 0; s--) {
         struct rg_stage stage = rg_ring_stage(r->ring, s);
         int version = stashed ? version_read(r, s, unit) : unit / r->ring->micro;
