@@ -25,6 +25,8 @@ struct strand {
     int computing;   /* parts of its computation that are under way */
 };
 
+enum { FEW_THREADS = 4 };
+
 /* A part of a computation, on the stack of the strand that waits for it. */
 struct part {
     struct rg_core_task task; /* first */
@@ -132,7 +134,8 @@ static void part_over(struct rg_core_task *task)
         make_ready(part->strand);
 }
 
-static void execute(struct rg_sim_strand *common, double *flop, int threads, double until)
+static void execute_parts(struct rg_sim_strand *common, struct part *part, double *flop,
+                          int threads, double until)
 {
     struct strand *s = (struct strand *)common;
     struct engine *g = engine_of(s);
@@ -140,7 +143,6 @@ static void execute(struct rg_sim_strand *common, double *flop, int threads, dou
     double speed = g->platform->nodes[rank].speed;
     double end = until + common->endpoint.handle.offset; /* infinite if that is */
     struct rg_cores *cores = &g->cores[rank];
-    struct part part[RG_SIM_THREADS];
     for (int i = 0; i < threads; i++) {
         part[i] = (struct part){{.over = part_over}, s, !(flop[i] > 0)};
         if (part[i].over)
@@ -156,6 +158,23 @@ static void execute(struct rg_sim_strand *common, double *flop, int threads, dou
     s->computing = 0;
     for (int i = 0; i < threads; i++)
         flop[i] = part[i].over ? 0 : speed * rg_cores_stop(cores, &part[i].task);
+}
+
+__attribute__((noinline)) static void execute_many(struct rg_sim_strand *common, double *flop,
+                                                   int threads, double until)
+{
+    struct part part[RG_SIM_THREADS];
+    execute_parts(common, part, flop, threads, until);
+}
+
+/* Of ten thousand strands each has its stack: what few cores want takes few pages there. */
+static void execute(struct rg_sim_strand *common, double *flop, int threads, double until)
+{
+    struct part part[FEW_THREADS];
+    if (threads <= FEW_THREADS)
+        execute_parts(common, part, flop, threads, until);
+    else
+        execute_many(common, flop, threads, until);
 }
 
 static double speed(void *engine, int rank)

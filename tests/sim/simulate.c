@@ -36,7 +36,7 @@ const char *simulate_platform(const char *text)
     return name;
 }
 
-static enum rg_sim_engine engine_of_test(void)
+enum rg_sim_engine simulate_engine(void)
 {
     const char *name = getenv("RG_TEST_ENGINE");
     enum rg_sim_engine engine = RG_SIM_AUTO;
@@ -52,7 +52,7 @@ static _Noreturn void child(const struct rg_sim_options *options, rg_program_fn 
     struct rg_sim_options o = *options;
     o.end_s = &out->end_s;
     if (o.engine == RG_SIM_AUTO)
-        o.engine = engine_of_test();
+        o.engine = simulate_engine();
     unsigned failures = CU_get_number_of_failures();
     alarm((unsigned)timeout_s + 1);
     out->result = rg_sim_run(&o, program, arg, out->results, &out->error);

@@ -13,6 +13,9 @@
 int simulate(const struct rg_sim_options *options, rg_program_fn program, void *arg,
              double timeout_s, int *results, struct rg_error *error);
 
+/* The one that RG_TEST_ENGINE names, or auto. */
+enum rg_sim_engine simulate_engine(void);
+
 /* A file name, valid in this process and its children, under which the text can be read. */
 const char *simulate_platform(const char *text);
 
