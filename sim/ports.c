@@ -265,7 +265,7 @@ static double open_buckets(const struct rg_sim_route *route)
 {
     double now = simgrid_get_clock();
     double up = rg_bucket_open(route->up, route->board, now);
-    return floor(fmin(up, rg_bucket_open(route->down, route->target, now)));
+    return rg_bucket_whole(fmin(up, rg_bucket_open(route->down, route->target, now)));
 }
 
 /* The bytes from host to host. */
@@ -290,7 +290,7 @@ static double pass_queue(const struct rg_sim_route *route, double bytes)
     double now = simgrid_get_clock(), up = 0, held;
     if (route->up)
         up = rg_bucket_open(route->up, route->board, now);
-    double at_once = fmin(bytes, floor(up));
+    double at_once = fmin(bytes, rg_bucket_whole(up));
     rg_sim_queue_enter(route->queue, route->uplink, &flow, at_once, now);
     if (bytes > at_once)
         send(route, bytes - at_once);

@@ -8,6 +8,7 @@
  * takes longer than --timeout gives a failed run and the others go on (pool.c); Ctrl-C ends the
  * children and what has finished is still written, --resume goes on from it. */
 #include "ringsim.h"
+#include "again.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -39,6 +40,7 @@ struct simulation {
     const struct rg_job *job;
     struct rg_run *run;
     struct shared *shared;
+    bool again; /* only dates and joules are wanted, see again.h */
 };
 
 static void tell_progress(void *arg, int64_t done, int64_t total, double time_s)
@@ -53,6 +55,7 @@ static int node_program(struct rg_world *w, void *arg)
 {
     struct simulation *s = arg;
     struct ringsim *r = s->ringsim;
+    const struct rg_node_options dates = {.stop = {NAN, NAN, 0}, .initial = r->initial};
     struct rg_node_options options = {.stop = r->study.scenario.stop,
                                       .initial = r->initial,
                                       .save = r->options.save,
@@ -62,7 +65,7 @@ static int node_program(struct rg_world *w, void *arg)
                                       .host = r->study.platform.names[w->rank],
                                       .progress = tell_progress,
                                       .progress_arg = s->shared};
-    return rg_node_run(w, s->job, &options, w->rank == 0 ? s->run : NULL);
+    return rg_node_run(w, s->job, s->again ? &dates : &options, w->rank == 0 ? s->run : NULL);
 }
 
 static struct rg_sim_options options_of(const struct rg_study *study, const struct rg_job *job,
@@ -83,12 +86,10 @@ static struct rg_sim_options options_of(const struct rg_study *study, const stru
 static void name_engine(struct rg_run *run, enum rg_sim_engine engine,
                         const struct rg_sim_ties *ties)
 {
-    run->engine = (struct rg_run_engine){.known = true, .ties = -1, .near_ties = -1};
-    snprintf(run->engine.name, sizeof run->engine.name, "%s", rg_sim_engine_name(engine));
-    if (engine == RG_SIM_SIMGRID)
-        return;
-    run->engine.ties = (int64_t)ties->same;
+    run->engine.known = true;
+    run->engine.ties = engine == RG_SIM_SIMGRID ? -1 : (int64_t)ties->same;
     run->engine.near_ties = (int64_t)ties->near;
+    snprintf(run->engine.name, sizeof run->engine.name, "%s", rg_sim_engine_name(engine));
 }
 
 static void tell_no_memory(struct rg_run *run)
@@ -112,6 +113,7 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     options.iteration = iteration;
     options.iteration_arg = iteration_arg;
     options.ties = &ties;
+    options.link_rate *= s->again ? RG_AGAIN_RATE : 1;
     s->job = job;
     s->run = run;
     int result = rg_sim_run(&options, node_program, s, results, &e);
@@ -128,6 +130,16 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     free(results);
 }
 
+static void simulate_again(void *arg, const struct rg_again_order *order, struct rg_run *run)
+{
+    struct simulation *s = arg;
+    struct rg_job job = *s->job;
+    job.iterations = order->iterations;
+    job.numerics = order->numerics;
+    s->again = true;
+    simulate_job(s, &job, NULL, NULL, run);
+}
+
 /* If the parent is gone there is nobody to tell. */
 static _Noreturn void tell(const struct rg_run *run, int fd)
 {
@@ -141,13 +153,16 @@ static _Noreturn void tell(const struct rg_run *run, int fd)
 static _Noreturn void be_child(struct ringsim *r, int index, int fd)
 {
     struct task *task = &r->tasks[index];
-    struct simulation s = {.ringsim = r, .shared = &r->shared[index]};
+    struct simulation s = {.ringsim = r, .job = task->job, .shared = &r->shared[index]};
+    struct rg_again again;
     struct rg_run run;
     rg_run_init(&run);
+    rg_again_begin(&again, simulate_again, &s);
     if (!r->full && !rg_why_whole(task->job, &r->study, r->options.trace != NULL))
         rg_run_reduced(task->job, simulate_job, &s, &run);
     else
         simulate_job(&s, task->job, NULL, NULL, &run);
+    rg_again_end(&again, task->job, &run);
     if (run.node_count >= RG_RUN_MANY_NODES && !r->per_node && !r->options.trace)
         RG_ASSERT(rg_run_summarize_nodes(&run) == 0);
     if (run.label[0] == '\0') { /* it ended before its nodes could say whose it is */

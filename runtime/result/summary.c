@@ -17,8 +17,11 @@ enum {
     CELL = 64,
     MOST_COLUMNS = 16,
     MOST_BOTH = 40,
-    MOST_TOLD = 6
+    MOST_TOLD = 6,
+    WHERE = CELL + 40
 };
+
+#define DECIDED 1e-9 /* of a time; what moves by less is rounding itself */
 
 /* What stands below the row of a run that did not finish; NULL: nothing. malloc'ed. */
 static char *note_of(const struct rg_run *run)
@@ -268,6 +271,40 @@ static void tell_extrapolated(const struct rg_result *result, FILE *stream)
                 extrapolated, all);
 }
 
+/* " on 8 nodes, micro-batches=16", where there are several points. */
+static void where_of(const struct rg_run *run, char *text, size_t size)
+{
+    char point[CELL];
+    point_of(run, point);
+    text[0] = '\0';
+    if (run->sweep_count)
+        snprintf(text, size, " on %d node%s%s%s", run->nodes, run->nodes == 1 ? "" : "s",
+                 point[0] ? ", " : "", point);
+}
+
+/* Runs that rounding decides, and what they come to with another. */
+static void tell_again(const struct rg_result *result, FILE *stream)
+{
+    int found = 0;
+    for (int i = 0; i < result->run_count; i++) {
+        const struct rg_run *run = &result->runs[i];
+        double part = run->engine.again_s / run->time_s - 1;
+        char time[RG_HUMAN], joules[RG_HUMAN], where[WHERE];
+        if (!run->engine.known || !(fabs(part) > DECIDED) || ++found > MOST_TOLD)
+            continue;
+        if (found == 1)
+            fputs("\nrounding decides what comes first; with links slower by 1e-12:\n", stream);
+        where_of(run, where, sizeof where);
+        fprintf(stream, "  %s%s: %s (%+.2g %%)", run->label, where,
+                rg_human_seconds(run->engine.again_s, time), 100 * part);
+        if (isfinite(run->engine.again_J))
+            fprintf(stream, ", %s", rg_human_joules(run->engine.again_J, joules));
+        putc('\n', stream);
+    }
+    if (found > MOST_TOLD)
+        fprintf(stream, "  and %d more (engine.again_s in the result)\n", found - MOST_TOLD);
+}
+
 /* Whose gradients were late, and by how much: what may cost accuracy. Of the runs of one label, the
  * one with the oldest. */
 static void tell_stale(const struct rg_result *result, FILE *stream)
@@ -383,11 +420,8 @@ void rg_result_failures(const struct rg_result *result, const char *program, FIL
         const struct rg_run *run = &result->runs[i];
         if (run->status != RG_RUN_FAILED && run->status != RG_RUN_LOST)
             continue;
-        char *note = note_of(run), point[CELL], where[CELL + 40] = "", *line = NULL;
-        point_of(run, point);
-        if (run->sweep_count)
-            snprintf(where, sizeof where, " on %d node%s%s%s", run->nodes,
-                     run->nodes == 1 ? "" : "s", point[0] ? ", " : "", point);
+        char *note = note_of(run), where[WHERE], *line = NULL;
+        where_of(run, where, sizeof where);
         if (asprintf(&line, "%s%s: %s", run->label, where, note ? note : "failed") > 0) {
             rg_one_line(line);
             fprintf(stream, "%s: %s\n", program, line);
@@ -415,6 +449,7 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
         predicted = predicted || result->runs[i].predicted.defined;
     print_rows(result, run_columns, true, stream);
     tell_extrapolated(result, stream);
+    tell_again(result, stream);
     fputs(
         "\nT_A, c: compute and communication time of one iteration at the bottleneck node; ratio: "
         "iteration observed\nover predicted; sent: payload of all nodes together; memory: the "

@@ -6,9 +6,9 @@
 
 #include "connections.h"
 #include "coroutine.h"
-#include "same_date.h"
 
 #include "base/check.h"
+#include "sim/strands/same_date.h"
 #include "sim/strands/sim_memory.h"
 #include "sim/strands/sim_strands.h"
 #include "sim/strands/windows.h"
@@ -51,10 +51,10 @@ struct engine {
     struct rg_timer slow_change; /* by a window of faults, */
     struct rg_timer own_change;  /* or by a profile */
     struct rg_timer speed_change;
-    double *factor;           /* [slow.count] as windows have them */
-    double link_rate;         /* of what profiles say */
-    double slow_offset;       /* of the training clock */
-    uint64_t made, near_ties; /* strands; dates, see RG_NEAR_DATE */
+    double *factor;     /* [slow.count] as windows have them */
+    double link_rate;   /* of what profiles say */
+    double slow_offset; /* of the training clock */
+    uint64_t made;      /* strands */
 };
 
 static struct engine *engine_of(const struct strand *s)
@@ -368,7 +368,6 @@ static void run(struct engine *g)
         if (!next)
             return;
         double date = rg_timer_date(next);
-        g->near_ties += date - g->calendar.now <= RG_NEAR_DATE * date && g->calendar.now > 0;
         last = date * (1 + RG_SAME_DATE);
     }
 }
@@ -435,7 +434,7 @@ int rg_calendar_engine_run(const struct rg_sim_options *options,
     rg_strands_open(&g.strands, options, &ops, &g, program, arg, results, error);
     run(&g);
     if (options->ties)
-        *options->ties = (struct rg_sim_ties){g.connections.ties, g.near_ties};
+        options->ties->same = g.connections.ties;
     int result = rg_strands_close(&g.strands);
     close_engine(&g);
     return result;

@@ -151,7 +151,7 @@ static double pass_at_once(struct rg_carrier *m, double bytes)
         credit = open_bucket(c, &c->buckets[2 * source], c->boards[source]);
     if (c->buckets && !c->queues)
         credit = fmin(credit, open_bucket(c, &c->buckets[2 * target + 1], c->boards[target]));
-    double at_once = fmin(bytes, floor(credit));
+    double at_once = fmin(bytes, rg_bucket_whole(credit));
     if (c->queues)
         rg_sim_queue_enter(&c->queues[target], &c->uplinks[source], &m->queue_flow, at_once,
                            c->calendar->now);

@@ -1,7 +1,6 @@
 #include "processors.h"
 
-#include "same_date.h"
-
+#include "sim/strands/same_date.h"
 #include <math.h>
 
 /* Of a core, for each task. */

@@ -1,8 +1,7 @@
 #include "sharing.h"
 
-#include "same_date.h"
-
 #include "base/check.h"
+#include "sim/strands/same_date.h"
 #include <math.h>
 #include <stdlib.h>
 

@@ -45,6 +45,11 @@ static double fill(const struct rg_bucket *b, const struct rg_board *board, doub
     return fmin(full, b->level + board->port_rate * (now - b->date) - passed);
 }
 
+double rg_bucket_whole(double credit)
+{
+    return floor(credit + 1e-3);
+}
+
 bool rg_bucket_is_contested(const struct rg_bucket *b, double now)
 {
     return b->asked == now;

@@ -31,9 +31,11 @@ struct rg_bucket {
 /* [2 * size], full: up and down of every rank's port; NULL where no board (NULL: none) has a burst.
  * The caller frees them. */
 struct rg_bucket *rg_buckets_new(const struct rg_board *const *boards, int size);
-/* A message begins now: bytes that the bucket lets pass at once. None while others are on the port:
- * they use up what flows in. */
+/* A message begins now: bytes that the bucket lets pass at once, of which only whole ones do
+ * (rg_bucket_whole). None while others are on the port: they use up what flows in. */
 double rg_bucket_open(struct rg_bucket *b, const struct rg_board *board, double now);
+/* Of so many the whole bytes, whatever rounding has taken off. */
+double rg_bucket_whole(double credit);
 /* Has another opened it at this very date? Then the order of the two decides what each may pass. */
 bool rg_bucket_is_contested(const struct rg_bucket *b, double now);
 void rg_bucket_close(struct rg_bucket *b, const struct rg_board *board, double bytes, double now);

@@ -11,7 +11,8 @@ enum rg_sim_engine { RG_SIM_AUTO, RG_SIM_SIMGRID, RG_SIM_CALENDAR, RG_SIM_ENGINE
 /* Where an order that is nobody's decided, or nearly so. */
 struct rg_sim_ties {
     uint64_t same; /* messages that asked for the burst of a port at a date at which another did */
-    uint64_t near; /* dates so close after another that other rounding could have swapped them */
+    uint64_t near; /* a node went on so close after it had that other rounding could have swapped
+                    * the two */
 };
 
 /* Zero-initialise. */
@@ -36,7 +37,7 @@ struct rg_sim_options {
     const struct rg_faults *faults; /* or NULL; see faults.h */
     uint64_t seed;                  /* of their jitter */
     double *end_s;                  /* simulated date of the end; or NULL */
-    struct rg_sim_ties *ties;       /* that the calendar engine has counted; or NULL */
+    struct rg_sim_ties *ties;       /* counted; or NULL. Of SimGrid's engine `near` alone */
 };
 
 #endif

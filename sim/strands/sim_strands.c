@@ -7,6 +7,7 @@
  * from outside); a deadlock, seen by counting what could still go on. */
 #include "sim_strands.h"
 
+#include "same_date.h"
 #include "sim_memory.h"
 
 #include "base/check.h"
@@ -28,6 +29,16 @@ static struct rg_sim_strand *strand_of(struct rg_world *w)
 }
 
 /* ---- blocking and waking ---- */
+
+/* The strand has stopped until this date. */
+static void note_date(struct rg_sim_strand *s)
+{
+    struct rg_strands *m = s->all;
+    double now = m->ops->now(m->engine), *last = &m->last_s[s->endpoint.handle.rank];
+    double apart = fabs(now - *last);
+    m->near_ties += apart > RG_SAME_DATE * now && apart <= RG_NEAR_DATE * now;
+    *last = now;
+}
 
 static void ring(struct rg_sim_strand *s)
 {
@@ -80,6 +91,7 @@ static void block(struct rg_sim_strand *s, double date)
         check_deadlock(m);
     }
     m->ops->block(s, date);
+    note_date(s);
     m->elsewhere -= elsewhere;
     if (s->blocked) { /* not rung: the date has come, or a ring that came with the last date */
         s->blocked = false;
@@ -207,6 +219,7 @@ static void spend(struct rg_world *w, double seconds, int threads)
         for (int i = 0; i < threads; i++)
             left[i] /= factor;
         m->ops->execute(strand_of(w), left, threads, until);
+        note_date(strand_of(w));
         most = 0;
         for (int i = 0; i < threads; i++) {
             left[i] *= factor;
@@ -452,6 +465,7 @@ void rg_strands_open(struct rg_strands *m, const struct rg_sim_options *options,
                              .energy = rg_sim_has_watts(options)};
     m->slowdown = rg_slowdown_new(options->faults, options->seed, options->size);
     m->dead = rg_sim_take((size_t)options->size, sizeof *m->dead);
+    m->last_s = rg_sim_take((size_t)options->size, sizeof *m->last_s);
     m->shared = rg_shared_new();
     RG_ASSERT(m->shared);
     m->exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, m);
@@ -467,6 +481,8 @@ int rg_strands_close(struct rg_strands *m)
     int result = 0;
     if (m->options->end_s)
         *m->options->end_s = m->end_s;
+    if (m->options->ties)
+        m->options->ties->near = m->near_ties;
     if (rg_exchange_deadlocked(m->exchange))
         result = RG_ERR_DEADLOCK;
     else if (m->first)
@@ -475,5 +491,6 @@ int rg_strands_close(struct rg_strands *m)
     rg_slowdown_free(m->slowdown);
     rg_shared_free(m->shared);
     free(m->dead);
+    free(m->last_s);
     return result;
 }

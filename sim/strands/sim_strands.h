@@ -85,8 +85,10 @@ struct rg_strands {
     int *results;
     bool *dead;
     double end_s;
-    int active;    /* strands and messages that will go on by themselves */
-    int elsewhere; /* strands blocked outside of the exchange's waits (waiting_in) */
+    double *last_s;     /* [size] date at which a strand of the node went on last */
+    uint64_t near_ties; /* see struct rg_sim_ties */
+    int active;         /* strands and messages that will go on by themselves */
+    int elsewhere;      /* strands blocked outside of the exchange's waits (waiting_in) */
 };
 
 /* Do all boards have watts? A run of which a part would be missing has no energy. */

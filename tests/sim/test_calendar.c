@@ -3,6 +3,7 @@
 #include "sim/calendar/calendar.h"
 #include "sim/calendar/processors.h"
 #include "sim/calendar/sharing.h"
+#include "sim/strands/port_work.h"
 
 #include "base/check.h"
 #include "base/random.h"
@@ -471,6 +472,14 @@ static void test_star_with_a_slow_client(void)
     CU_ASSERT_EQUAL(port.wanted, 0);
 }
 
+/* Whole bytes of a burst are those that there are but for rounding. */
+static void test_whole_bytes(void)
+{
+    CU_ASSERT_EQUAL(rg_bucket_whole(nextafter(65536, 0)), 65536);
+    CU_ASSERT_EQUAL(rg_bucket_whole(65536), 65536);
+    CU_ASSERT_EQUAL(rg_bucket_whole(65535.99), 65535);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -485,6 +494,7 @@ int main(int argc, char **argv)
         {"links that change", test_changes},
         {"random networks", test_random_networks},
         {"a star", test_star},
+        {"whole bytes of a burst", test_whole_bytes},
         {"a star with a slow client", test_star_with_a_slow_client}};
     int status = suite_main("calendar", tests, RG_COUNT(tests), argc, argv);
     rg_calendar_free(&calendar);

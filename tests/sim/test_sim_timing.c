@@ -308,6 +308,41 @@ static void test_cores(void)
     CU_ASSERT_DOUBLE_EQUAL(compute_date(1, 2), 1 / (1 + 2.0 / 3), EXACT);
 }
 
+/* ---- near ties ---- */
+
+static int little_more_than_a_second(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    return compute_s(w, 1 + notes->other);
+}
+
+static int compute_twice(struct rg_world *w, void *arg)
+{
+    struct rg_strand *one, *other;
+    int got;
+    rg_spawn(w, one_second, arg, &one);
+    rg_spawn(w, little_more_than_a_second, arg, &other);
+    rg_join(w, one, &got);
+    return rg_join(w, other, &got);
+}
+
+/* Other rounding could let them change places; dates that are one, or far apart, are no near tie.
+ */
+static void test_near_ties(void)
+{
+    static const double apart[] = {0, 1e-13, 5e-10, 5e-9};
+    static const uint64_t wanted[] = {0, 0, 1, 0};
+    for (size_t i = 0; i < RG_COUNT(apart); i++) {
+        struct rg_sim_ties *ties = simulate_share(sizeof *ties);
+        struct rg_sim_options options = {
+            .platform = SIM_PLATFORM_64, .size = 1, .boards = boards, .ties = ties};
+        int result;
+        notes->other = apart[i];
+        CU_ASSERT_EQUAL(simulate(&options, compute_twice, NULL, 30, &result, NULL), 0);
+        CU_ASSERT_EQUAL(ties->near, wanted[i]);
+    }
+}
+
 static int small_computes(struct rg_world *w, void *arg)
 {
     (void)arg;
@@ -675,6 +710,7 @@ int main(int argc, char **argv)
         {"messages of one connection overlap in flight", test_pipelining},
         {"ports are shared, and full duplex", test_sharing},
         {"cores are shared", test_cores},
+        {"near ties", test_near_ties},
         {"small computes", test_small_computes},
         {"overlap", test_overlap},
         {"repetition", test_repetition},

@@ -42,6 +42,25 @@ static void test_table(void)
     free_runs(runs);
 }
 
+/* Of a run that rounding decides both figures stand there; of others none. */
+static void test_again(void)
+{
+    struct rg_run runs[3];
+    struct rg_result result = make_result(runs);
+    runs[0].engine.known = true;
+    runs[0].time_s = 10;
+    runs[0].engine.again_J = 12.25;
+    for (int i = 0; i < 3; i++) {
+        static const double parts[] = {0.9e-9, -4e-3, NAN};
+        runs[0].engine.again_s = 10 * (1 + parts[i]);
+        char *text = printed(&result, rg_result_table);
+        CU_ASSERT_EQUAL(strstr(text, ": 9.96 s (-0.4 %), 12.2 J\n") != NULL, i == 1);
+        CU_ASSERT_EQUAL(strstr(text, "rounding decides") != NULL, i == 1);
+        free(text);
+    }
+    free_runs(runs);
+}
+
 /* Sweeps have their point in the table, and the closed forms below it. */
 static void test_sweep_table(void)
 {
@@ -252,6 +271,7 @@ int main(int argc, char **argv)
     static const struct suite_test tests[] = {
         {"table fits and says what failed", test_table},
         {"table of a sweep: points and predictions", test_sweep_table},
+        {"a second simulation", test_again},
         {"classes: the matrix", test_classes},
         {"quantities for people", test_human},
         {"timeline: rows, names, dates", test_timeline},

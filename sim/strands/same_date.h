@@ -1,7 +1,8 @@
 /* The rule for ties: dates within this of one another, relative to themselves, are one date. All
- * that is due at one date happens before any strand runs. */
-#ifndef RG_CALENDAR_SAME_DATE_H
-#define RG_CALENDAR_SAME_DATE_H
+ * that is due at one date happens before any strand runs, in the calendar engine; SimGrid's comes
+ * near to that. */
+#ifndef RG_SIM_SAME_DATE_H
+#define RG_SIM_SAME_DATE_H
 
 #define RG_SAME_DATE 1e-12
 /* Closer than this, other rounding could have decided otherwise: a near tie. */
