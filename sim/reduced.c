@@ -30,6 +30,8 @@ const char *rg_why_whole(const struct rg_job *job, const struct rg_study *study,
         return "numbers are computed, of which no two iterations have the same (numerics=\"skip\")";
     if (job->drawn)
         return "who takes part in an iteration is drawn";
+    if (job->uneven)
+        return "iterations differ in how much is done";
     if (rg_stop_given(&scenario->stop))
         return "it ends at what <stop> names";
     if (rg_scenario_has_faults(scenario))

@@ -524,11 +524,12 @@ static void tell_rough(struct rg_job *job, const struct rg_platform *p,
     char a[RG_HUMAN], b[RG_HUMAN];
     size_t size = sizeof job->rough;
     rg_job_predict(job, &form);
-    double steps = form.messages / (double)job->nodes;
-    if (!form.alone && load->busiest_s > 1.02 * form.c_s &&
-        load->busiest_s > 0.02 * form.iteration_s)
+    double rounds = (double)RG_MAX(form.round, 1); /* that the flows are of */
+    double steps = (double)form.messages / rounds / (double)job->nodes;
+    double busiest_s = load->busiest_s / rounds;
+    if (!form.alone && busiest_s > 1.02 * form.c_s && busiest_s > 0.02 * form.iteration_s)
         snprintf(job->rough, size, "link %.60s is busy for %s an iteration; c is of ports",
-                 load->busiest, rg_human_seconds(load->busiest_s, a));
+                 load->busiest, rg_human_seconds(busiest_s, a));
     else if (load->slow_share < 0.99 && form.c_s > 0.02 * form.iteration_s)
         snprintf(job->rough, size,
                  "links from %.40s to %.40s carry %.4g B/s, the boards' ports %.4g",

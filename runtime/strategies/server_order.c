@@ -16,37 +16,59 @@ struct account {
     int64_t answered, done; /* clocks */
 };
 
+/* Clocks below these. */
 struct follower {
     const struct rg_job *job;
     struct account *workers;   /* [workers] */
-    int64_t complete, *ending; /* clocks that all have ended; [ahead + 1] how many have, by clock */
+    int64_t complete, *ending; /* that all have ended; [ahead + 1]: how many have, by clock */
     int64_t epoch_end;
 };
+
+static void begin_epoch(struct follower *f, int64_t first)
+{
+    const struct rg_server_plan *plan = rg_server_plan(f->job);
+    f->epoch_end = RG_MIN(first + f->job->iterations_per_epoch, f->job->iterations);
+    for (int k = 0; k < plan->workers; k++)
+        f->workers[k].answered = f->workers[k].done = rg_server_begin(plan, k, first, f->epoch_end);
+}
+
+/* A push ends clocks for its worker, some perhaps for all. */
+static void end_clocks(struct follower *f, struct account *worker)
+{
+    const struct rg_server_plan *plan = rg_server_plan(f->job);
+    int64_t slots = plan->ahead + 1, after = rg_server_after_push(f->job, worker->done);
+    for (; worker->done < after; worker->done++) {
+        int64_t *ending = &f->ending[worker->done % slots];
+        if (++*ending == (worker->done < plan->warm_up ? 1 : plan->workers)) {
+            *ending = 0;
+            f->complete++;
+        }
+    }
+}
 
 /* What a server would not do: say why. */
 static const char *follow(struct follower *f, int event)
 {
     const struct rg_server_plan *plan = rg_server_plan(f->job);
     struct account *worker = &f->workers[event / 2];
-    int64_t slots = plan->ahead + 1;
     if (event % 2 == 0) {
-        int64_t clock = worker->answered++;
+        int64_t clock = worker->answered;
         if (clock >= f->epoch_end)
             return "an answer of an epoch that has not begun";
+        if (event > 0 && f->complete < plan->warm_up)
+            return "an answer before the first worker's warm-up is over";
+        worker->answered = rg_server_after_read(f->job, clock);
         if (clock - f->complete > plan->ahead)
             return "an answer farther ahead than the staleness allows";
-        return clock - worker->done < plan->in_flight ? NULL
-                                                      : "an answer before the push before it";
+        return worker->done >= rg_server_pushed_before(f->job, clock - plan->in_flight + 1)
+                   ? NULL
+                   : "an answer before the push before it";
     }
     if (worker->done == worker->answered)
         return "a push before its answer";
-    int64_t clock = worker->done++;
-    if (++f->ending[clock % slots] == plan->workers) {
-        f->ending[clock % slots] = 0;
-        f->complete++;
-    }
-    if (f->complete == f->epoch_end)
-        f->epoch_end = RG_MIN(f->epoch_end + f->job->iterations_per_epoch, f->job->iterations);
+    end_clocks(f, worker);
+    if (f->complete == f->epoch_end && f->complete < f->job->iterations)
+        begin_epoch(f, f->epoch_end);
     return NULL;
 }
 
@@ -66,8 +88,9 @@ static int check_one(const struct rg_job *job, const char *order, int server, st
     const struct rg_server_plan *plan = rg_server_plan(job);
     struct follower f = {.job = job,
                          .workers = calloc((size_t)plan->workers, sizeof *f.workers),
-                         .ending = calloc((size_t)plan->ahead + 1, sizeof *f.ending),
-                         .epoch_end = RG_MIN(job->iterations_per_epoch, job->iterations)};
+                         .ending = calloc((size_t)plan->ahead + 1, sizeof *f.ending)};
+    if (f.workers)
+        begin_epoch(&f, 0);
     const char *why = f.workers && f.ending ? follow_all(&f, order) : NULL;
     int err = f.workers && f.ending ? 0 : rg_fail(e, RG_ERR_NOMEM, "out of memory");
     free(f.workers);

@@ -21,6 +21,9 @@ struct rg_server_plan {
     bool in_step;    /* nobody ever is, and an update has the gradients of all: as with bsp */
     int in_flight;   /* clocks that a worker has asked parameters for and not pushed yet */
     bool own_writes; /* it adds its own pushes to what it reads, where they are not in it yet */
+    /* Asynchronous ones: clocks between two reads, and two pushes, of a worker; clocks at the
+     * beginning of a run that the first worker has for itself. */
+    int64_t fetch_every, push_every, warm_up;
     struct rg_filters filters; /* of pushes */
     int replicas;              /* of a server's range, on the servers behind it */
 };
@@ -38,6 +41,24 @@ struct rg_shard rg_server_shard(const struct rg_job *job, int server);
 
 /* The workers (0 ..) in the order in which a bulk-synchronous server serves them. */
 void rg_server_order(const struct rg_server_plan *plan, int server, int *order);
+
+/* Clocks count from the beginning of an epoch: a worker reads at those that fetch_every divides,
+ * and at its first; a push has the gradients of push_every of them, or of fewer up to the end.
+ *
+ * A worker's first clock of an epoch [first, end); `end`: it has none. */
+int64_t rg_server_begin(const struct rg_server_plan *plan, int worker, int64_t first, int64_t end);
+/* The next read after that of a clock; the first clock that is not in the push of a clock; the
+ * clocks below which a worker has pushed all when it begins one. */
+int64_t rg_server_after_read(const struct rg_job *job, int64_t clock);
+int64_t rg_server_after_push(const struct rg_job *job, int64_t clock);
+int64_t rg_server_pushed_before(const struct rg_job *job, int64_t clock);
+/* Reads, or pushes, of a worker's clocks [begin, end) of an epoch, one in `every` clocks. */
+int64_t rg_server_times(const struct rg_job *job, int64_t every, int64_t begin, int64_t end);
+/* Steps of the optimizer in the clocks below that one. */
+int64_t rg_server_updates(const struct rg_job *job, int64_t clock);
+/* Does a worker take steps of its own between reads; and keep gradients apart from their sum? */
+bool rg_server_steps_alone(const struct rg_server_plan *plan);
+bool rg_server_sums_apart(const struct rg_server_plan *plan);
 
 /* Floats that a worker keeps beside a replica: parameters that it has asked for ahead, gradients
  * that are still leaving, or that are its own writes. */
@@ -114,6 +135,23 @@ struct rg_server_dates {
     double end, overlap;
 };
 struct rg_server_dates rg_server_in_step_dates(const struct rg_job *job, const double *compute);
+
+/* ---- the functions of rg_strategy (server_node.c) ---- */
+
+int rg_server_check_nodes(const struct rg_job *job, int servers, struct rg_error *e);
+/* Into job->plan, once it is whole. */
+int rg_server_keep_plan(struct rg_job *job, const struct rg_server_plan *plan, struct rg_error *e);
+void rg_server_forget(struct rg_job *job);
+bool rg_server_feeds(const struct rg_job *job, int rank);
+int rg_server_sharing(const struct rg_job *job, int *first);
+int64_t rg_server_under_way(const struct rg_job *job);
+int rg_server_open(struct rg_world *w, const struct rg_job *job, const float *initial,
+                   void **state);
+int rg_server_train(void *state, int64_t first, int64_t count);
+int rg_server_parameters(void *state, rg_visit_fn visit, void *arg);
+const float *rg_server_held(void *state, int part, size_t *first, size_t *count);
+void rg_server_observe(void *state, struct rg_observation *o);
+void rg_server_close(void *state);
 
 /* ---- nodes at work ---- */
 

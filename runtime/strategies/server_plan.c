@@ -61,6 +61,76 @@ int rg_server_gradients(const struct rg_server_plan *plan)
     return plan->in_step ? 1 : RG_MAX(own, RG_MIN(plan->in_flight, 2));
 }
 
+/* ---- when a worker reads and pushes ---- */
+
+static int64_t place(const struct rg_job *job, int64_t clock)
+{
+    return clock % job->iterations_per_epoch;
+}
+
+/* The next clock of the epoch that is a multiple of `every`, or its end. */
+static int64_t next(const struct rg_job *job, int64_t clock, int64_t every)
+{
+    int64_t at = place(job, clock);
+    int64_t end = RG_MIN(clock - at + job->iterations_per_epoch, job->iterations);
+    return RG_MIN(clock - at % every + every, end);
+}
+
+int64_t rg_server_begin(const struct rg_server_plan *plan, int worker, int64_t first, int64_t end)
+{
+    return worker == 0 ? first : RG_MIN(RG_MAX(first, plan->warm_up), end);
+}
+
+int64_t rg_server_after_read(const struct rg_job *job, int64_t clock)
+{
+    return next(job, clock, rg_server_plan(job)->fetch_every);
+}
+
+int64_t rg_server_after_push(const struct rg_job *job, int64_t clock)
+{
+    return next(job, clock, rg_server_plan(job)->push_every);
+}
+
+int64_t rg_server_pushed_before(const struct rg_job *job, int64_t clock)
+{
+    return clock - place(job, clock) % rg_server_plan(job)->push_every;
+}
+
+int64_t rg_server_times(const struct rg_job *job, int64_t every, int64_t begin, int64_t end)
+{
+    return begin < end ? 1 + place(job, end - 1) / every - place(job, begin) / every : 0;
+}
+
+/* Pushes that a worker begins in the clocks below that one. */
+static int64_t pushes_before(const struct rg_job *job, int64_t clock)
+{
+    int64_t every = rg_server_plan(job)->push_every, length = job->iterations_per_epoch;
+    return clock / length * ((length + every - 1) / every) +
+           (place(job, clock) + every - 1) / every;
+}
+
+int64_t rg_server_updates(const struct rg_job *job, int64_t clock)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    if (plan->consistency != RG_ASYNC)
+        return clock;
+    int64_t first = pushes_before(job, clock), others = 0, warm_up = plan->warm_up;
+    bool parted = place(job, warm_up) % plan->push_every > 0; /* they begin amidst a push */
+    if (clock > warm_up)
+        others = first - pushes_before(job, warm_up) + parted;
+    return first + (plan->workers - 1) * others;
+}
+
+bool rg_server_steps_alone(const struct rg_server_plan *plan)
+{
+    return plan->fetch_every > 1;
+}
+
+bool rg_server_sums_apart(const struct rg_server_plan *plan)
+{
+    return rg_server_steps_alone(plan) && plan->push_every > 1;
+}
+
 struct rg_cost rg_server_copy_cost(size_t count)
 {
     return (struct rg_cost){.bytes = 2 * sizeof(float) * (double)count, .calls = 1};

@@ -38,28 +38,53 @@ uint64_t rg_server_memory(const struct rg_job *job, int rank)
             rg_size_plus(rg_size_plus(vectors, messages), rg_server_chain_memory(job, rank)),
             rg_size_plus(rg_server_in_memory(job, rank), rg_update_memory(job, count)));
     }
-    uint64_t more = (uint64_t)(rg_server_pulled(plan) + rg_server_gradients(plan) - 2);
+    uint64_t more = (uint64_t)(rg_server_pulled(plan) + rg_server_gradients(plan) - 2 +
+                               rg_server_sums_apart(plan));
     int share = rg_job_share(job, plan->workers, rank - plan->servers);
     return rg_size_plus(rg_size_plus(rg_replica_memory(job, share), rg_server_out_memory(job)),
                         rg_size_times(more * sizeof(float), job->network->parameters));
 }
 
-/* Of a pair in an iteration: what is asked for or pushed, out of step with a small message before
- * it. */
-static struct rg_load with_small(const struct rg_job *job, uint64_t bytes)
+static int64_t greatest_divisor(int64_t a, int64_t b)
 {
-    return in_step(job) ? (struct rg_load){.messages = 1, .payload = bytes}
-                        : (struct rg_load){.messages = 2, .payload = bytes + SMALL};
+    return b == 0 ? a : greatest_divisor(b, a % b);
 }
 
+/* Iterations after which reads and pushes are the same again: an epoch, where it does not end
+ * there. */
+static int64_t round_of(const struct rg_job *job)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    int64_t divisor = greatest_divisor(plan->fetch_every, plan->push_every);
+    int64_t round = plan->fetch_every / divisor * plan->push_every;
+    int64_t epoch = RG_MIN(job->iterations_per_epoch, job->iterations);
+    return epoch % round == 0 ? round : epoch;
+}
+
+static uint64_t reads_of(const struct rg_job *job)
+{
+    return (uint64_t)rg_server_times(job, rg_server_plan(job)->fetch_every, 0, round_of(job));
+}
+
+static uint64_t pushes_of(const struct rg_job *job)
+{
+    return (uint64_t)rg_server_times(job, rg_server_plan(job)->push_every, 0, round_of(job));
+}
+
+/* Of a pair in a round: parameters, out of step with a small message before them; and gradients,
+ * with the small messages that ask for parameters. */
 static struct rg_load pull_of(const struct rg_job *job, int server)
 {
-    return with_small(job, sizeof(float) * (uint64_t)rg_server_shard(job, server).count);
+    uint64_t bytes = sizeof(float) * (uint64_t)rg_server_shard(job, server).count;
+    uint64_t reads = reads_of(job), small = in_step(job) ? 0 : reads;
+    return (struct rg_load){.messages = reads + small, .payload = reads * bytes + small * SMALL};
 }
 
 static struct rg_load push_of(const struct rg_job *job, int server)
 {
-    return with_small(job, rg_server_push_bytes(job, server));
+    uint64_t pushes = pushes_of(job), small = in_step(job) ? 0 : reads_of(job);
+    return (struct rg_load){.messages = pushes + small,
+                            .payload = pushes * rg_server_push_bytes(job, server) + small * SMALL};
 }
 
 void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
@@ -93,18 +118,40 @@ static double update_s(const struct rg_job *job, int server)
     return rg_update_s(job, server_board(job, server), rg_server_shard(job, server).count);
 }
 
-/* All pushes of a clock. Out of step what is sent is copied, once an update or once an answer,
- * whichever is fewer. */
+/* All pushes of a clock, on average. Out of step what is sent is copied, once an update or once an
+ * answer, whichever is fewer. */
 static double server_s(const struct rg_job *job, int server)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
-    if (plan->consistency == RG_ASYNC && !in_step(job))
+    if (plan->consistency == RG_ASYNC && !in_step(job)) {
+        double pushes = (double)pushes_of(job), copies = fmin((double)reads_of(job), pushes);
         return plan->workers *
-               (update_s(job, server) + copy_s(job, server) + rg_server_take_s(job, server, true));
+               (pushes * update_s(job, server) + copies * copy_s(job, server) +
+                pushes * rg_server_take_s(job, server, true)) /
+               (double)round_of(job);
+    }
     double seconds = rg_server_take_s(job, server, true) +
                      (plan->workers - 1) * rg_server_take_s(job, server, false) +
                      update_s(job, server) + rg_server_chain_updates_s(job, server);
     return in_step(job) ? seconds : seconds + copy_s(job, server);
+}
+
+/* Of a worker's own steps, and its sum of gradients that are kept apart, on average. */
+static double alone_s(const struct rg_job *job, const struct rg_board *board)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    const struct rg_optimizer plain = {.kind = RG_SGD};
+    double round = (double)round_of(job), seconds = 0;
+    struct rg_work step = {0};
+    if (!rg_server_steps_alone(plan))
+        return 0;
+    rg_optimizer_work(&plain, job->network->parameters, &step);
+    seconds = (round - (double)reads_of(job)) * rg_board_seconds(board, &step, job->threads);
+    rg_work_free(&step);
+    if (rg_server_sums_apart(plan))
+        seconds += (round - (double)pushes_of(job)) *
+                   rg_add_s(board, job->threads, job->network->parameters);
+    return seconds / round;
 }
 
 static double worker_s(const struct rg_job *job, int worker)
@@ -116,7 +163,7 @@ static double worker_s(const struct rg_job *job, int worker)
         seconds += rg_replica_backward_s(job, board, n, l);
     for (int j = 0; j < rg_server_plan(job)->servers; j++)
         seconds += rg_server_say_s(job, j, board);
-    return seconds;
+    return seconds + alone_s(job, board);
 }
 
 /* As the worker before it? Of most, nothing new is to be worked out. */
@@ -146,17 +193,43 @@ static double push_s(const struct rg_job *job, int server, int worker)
                              rg_server_push_bytes(job, server));
 }
 
-/* All answers of a clock, one after the other. A copy is made while the port has nothing to do: of
- * every update, or of every answer if those are fewer. */
+/* All answers of a clock, one after the other, on average. A copy is made while the port has
+ * nothing to do: of every update, or of every answer if those are fewer. */
 static double answers_s(const struct rg_job *job, int server)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
     const struct rg_board *board = server_board(job, server);
-    double seconds = copy_s(job, server) * (plan->consistency == RG_ASYNC ? plan->workers : 1);
+    double reads = (double)reads_of(job), copies = fmin(reads, (double)pushes_of(job));
+    double seconds =
+        copies * copy_s(job, server) * (plan->consistency == RG_ASYNC ? plan->workers : 1);
     for (int i = 0; i < plan->workers; i++)
-        seconds +=
-            rg_board_send_s(board, worker_board(job, i), SMALL) + rg_server_pull_s(job, server, i);
-    return seconds;
+        seconds += reads * (rg_board_send_s(board, worker_board(job, i), SMALL) +
+                            rg_server_pull_s(job, server, i));
+    return seconds / (double)round_of(job);
+}
+
+/* Clocks of a round where nobody else is in the way: a read takes `there` and waits until the push
+ * before it is in the parameters, `back` after it began; a gradient is not begun before the one
+ * before it has left, in port_s. */
+static double walk_s(const struct rg_job *job, int worker, double compute, double there,
+                     double back, double port_s)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    int64_t round = round_of(job);
+    double now = 0, left = -INFINITY, taken = 0, gradient = 0;
+    int n = rg_job_share(job, plan->workers, worker);
+    for (int l = 0; l < job->network->layer_count && round > 1; l++)
+        gradient += rg_replica_backward_s(job, worker_board(job, worker), n, l);
+    for (int64_t i = 0; i < round; i++) {
+        if (i % plan->fetch_every == 0)
+            now = fmax(now, taken) + there;
+        now = fmax(now + compute, left + gradient);
+        if ((i + 1) % plan->push_every == 0 || i + 1 == round) {
+            left = now + port_s;
+            taken = now + fmax(back, port_s);
+        }
+    }
+    return fmax(now, taken) / (double)round;
 }
 
 /* From one ask of a worker to its next where nobody else is in the way: a shard there, its work,
@@ -173,8 +246,8 @@ static double round_s(const struct rg_job *job, int worker, double compute)
         there = fmax(there, rg_board_send_s(s, w, SMALL) + rg_server_pull_s(job, j, worker));
         back = fmax(back, push_s(job, j, worker) + fmax(taken, rg_board_send_s(w, s, SMALL)));
     }
-    return fmax(there, rg_server_pulls_port_s(job, worker)) + compute +
-           fmax(back, rg_server_pushes_port_s(job, worker));
+    return walk_s(job, worker, compute, fmax(there, rg_server_pulls_port_s(job, worker)), back,
+                  rg_server_pushes_port_s(job, worker));
 }
 
 /* The pace of whatever is busy all the time: a port, a server, a worker, or the way there and back.
@@ -217,6 +290,8 @@ static const char *why_out_of_step(const struct rg_job *job)
         return "pulls and pushes share the server's bus";
     if (!alike(job))
         return "workers of several speeds are out of step";
+    if (plan->warm_up > 0 && plan->workers > 1)
+        return "the first iterations are one worker's";
     return plan->in_flight > 1 ? "a worker's clocks in flight share its port" : why_filtered(job);
 }
 
@@ -234,14 +309,18 @@ static bool shares_directions(const struct rg_job *job)
 static void add_loads(const struct rg_job *job, const double *compute, struct rg_prediction *p)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
-    uint64_t k = (uint64_t)plan->workers, messages = 0, pulled = 0, pushed = 0, numbers = 0;
+    uint64_t k = (uint64_t)plan->workers, pulled = 0, pushed = 0, numbers = 0;
+    uint64_t out_messages = 0, in_messages = 0; /* of the servers */
+    double round = (double)round_of(job);
     uint64_t r = (uint64_t)plan->replicas, m = (uint64_t)plan->servers;
     for (int j = 0; j < plan->servers; j++) {
         struct rg_load pull = pull_of(job, j), push = push_of(job, j);
-        messages += pull.messages;
         pulled += pull.payload;
         pushed += push.payload;
-        numbers += rg_server_shard(job, j).count + rg_server_push_numbers(job, j);
+        out_messages += pull.messages;
+        in_messages += push.messages;
+        numbers += reads_of(job) * rg_server_shard(job, j).count +
+                   pushes_of(job) * rg_server_push_numbers(job, j);
         p->T_A_s = fmax(p->T_A_s, server_s(job, j));
         uint64_t out = rg_server_chain_bytes(job, j, 0), in = rg_server_chain_bytes(job, j, 1);
         uint64_t acks = r * RG_SERVER_ACK;
@@ -249,14 +328,19 @@ static void add_loads(const struct rg_job *job, const double *compute, struct rg
                       rg_board_busy_s(
                           server_board(job, j),
                           rg_load_alike(k * pull.messages + 2 * r, k * pull.payload + out + acks),
-                          rg_load_alike(k * push.messages + 2 * r, k * push.payload + in + acks)));
+                          rg_load_alike(k * push.messages + 2 * r, k * push.payload + in + acks)) /
+                          round);
     }
     for (int i = 0; i < plan->workers; i++) {
         p->T_A_s = fmax(p->T_A_s, compute[i]);
-        p->c_s = fmax(p->c_s, rg_board_busy_s(worker_board(job, i), rg_load_alike(messages, pushed),
-                                              rg_load_alike(messages, pulled)));
+        p->c_s =
+            fmax(p->c_s, rg_board_busy_s(worker_board(job, i), rg_load_alike(in_messages, pushed),
+                                         rg_load_alike(out_messages, pulled)) /
+                             round);
     }
-    p->messages = 2 * k * messages + 2 * r * m;
+    p->round = round_of(job);
+    p->at_most = plan->warm_up > 0 && plan->workers > 1;
+    p->messages = k * (out_messages + in_messages) + 2 * r * m;
     p->values = k * numbers + r * job->network->parameters;
     p->payload_bytes = k * (pulled + pushed) + r * sizeof(float) * job->network->parameters +
                        r * m * RG_SERVER_ACK;

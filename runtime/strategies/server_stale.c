@@ -5,7 +5,8 @@
  * workers would have all its time and the last ones none. An ask of clock c is answered when
  *   - the pushes of that worker that left before the ask are in the parameters' sums, so that one
  *     worker alone reads all that it wrote;
- *   - clock c is no more than `ahead` clocks after those that all workers have ended.
+ *   - clock c is no more than `ahead` clocks after those that all workers have ended;
+ *   - the clocks that the first worker has for itself are over, or it is that one.
  * What is sent is a copy, so that updates need not wait for a slow port.
  *
  * Where a clock of all is an update, its pushes are summed apart from those of other clocks. The
@@ -180,13 +181,19 @@ static void list_pushes(struct rg_server_node *node)
     }
 }
 
+/* Have all pushes come that left before its next ask? */
+static bool has_pushed(const struct rg_server_node *node, const struct link *link)
+{
+    int64_t begun = link->answered - node->plan->in_flight + 1;
+    return link->done >= rg_server_pushed_before(node->job, begun);
+}
+
 /* Among the ready, if its next ask is there and its pushes before that are too. */
 static void admit(struct rg_server_node *node, int k)
 {
     struct server *server = node->part;
     const struct link *links = server->links, *link = &links[k];
-    if (link->answered == link->asked || link->done <= link->answered - node->plan->in_flight ||
-        server->orders)
+    if (link->answered == link->asked || !has_pushed(node, link) || server->orders)
         return;
     int i = server->ready_count++;
     for (; i > 0; i--) {
@@ -213,7 +220,8 @@ static int answer(struct rg_server_node *node, int k)
     struct server *server = node->part;
     int to = node->plan->servers + k, result = 0;
     struct link *link = &server->links[k];
-    int64_t clock = link->answered++;
+    int64_t clock = link->answered;
+    link->answered = rg_server_after_read(node->job, clock);
     RG_ASSERT(server->stopped || clock - server->complete <= node->plan->ahead);
     server->to_answer--;
     rg_order_note(&server->written, rg_server_answer_of(k));
@@ -250,8 +258,10 @@ static bool may_answer(const struct rg_server_node *node)
     const struct server *server = node->part;
     if (server->answering || server->ready_count == 0)
         return false;
-    int64_t clock = server->links[server->ready[0]].answered;
-    return server->stopped || clock - server->complete <= node->plan->ahead;
+    int k = server->ready[0];
+    int64_t clock = server->links[k].answered;
+    bool warm = k == 0 || server->complete >= node->plan->warm_up;
+    return server->stopped || (warm && clock - server->complete <= node->plan->ahead);
 }
 
 static int answered(struct rg_server_node *node)
@@ -272,7 +282,8 @@ static int take_ask(struct rg_server_node *node, int k)
         return ask->in.status;
     if (ask->clock != link->asked)
         return RG_ERR_PROTOCOL;
-    bool waiting = link->answered < link->asked++;
+    bool waiting = link->answered < link->asked;
+    link->asked = rg_server_after_read(node->job, link->asked);
     if (!waiting)
         admit(node, k);
     int result = post_ask(node, k, link->asked - 1 + node->plan->in_flight);
@@ -335,9 +346,8 @@ static int take_push(struct rg_server_node *node, int place)
         note_staleness(node, clock - read);
         result = add_push(node, k);
     }
-    bool waiting =
-        link->answered < link->asked && link->done <= link->answered - node->plan->in_flight;
-    link->done++;
+    bool waiting = link->answered < link->asked && !has_pushed(node, link);
+    link->done = rg_server_after_push(node->job, link->done);
     reorder(node, place);
     if (waiting)
         admit(node, k);
@@ -360,10 +370,13 @@ static void stop(struct rg_server_node *node)
     server->orders = NULL;
     for (int k = 0; k < node->plan->workers; k++) {
         struct link *link = &server->links[k];
-        server->to_answer += server->asks_end - link->answered;
+        server->to_answer +=
+            rg_server_times(node->job, node->plan->fetch_every, link->answered, server->asks_end);
         rg_cancel_one(node->w, &link->push_in);
         for (int64_t c = server->asks_end; c < server->asks_end + node->plan->in_flight; c++)
             rg_cancel_one(node->w, &ask_of(node, link, c)->in);
+        server->order[k] = k; /* all have ended the same clocks */
+        link->done = server->end;
         list_ask(node, k);
         if (followed)
             admit(node, k);
@@ -399,17 +412,19 @@ static int begin(struct rg_server_node *node, int64_t first, int64_t count)
 {
     struct server *server = node->part;
     int workers = node->plan->workers, result = 0;
-    bool async = node->plan->consistency == RG_ASYNC;
     server->complete = first;
-    server->updates = async ? first * workers : first;
+    server->updates = rg_server_updates(node->job, first);
     server->end = server->asks_end = first + count;
-    server->to_answer = workers * count;
+    server->to_answer = 0;
     server->stopped = false;
     for (int k = 0; k < workers && result == 0; k++) {
         struct link *link = &server->links[k];
         RG_ASSERT(server->order[k] == k);
-        link->asked = link->answered = link->done = first;
-        for (int64_t c = first; c < first + node->plan->in_flight && result == 0; c++)
+        int64_t begin = rg_server_begin(node->plan, k, first, server->end);
+        link->asked = link->answered = link->done = begin;
+        server->to_answer +=
+            rg_server_times(node->job, node->plan->fetch_every, begin, server->end);
+        for (int64_t c = begin; c < begin + node->plan->in_flight && result == 0; c++)
             result = post_ask(node, k, c);
         list_ask(node, k);
         if (result == 0)

@@ -71,6 +71,7 @@ struct rg_job {
     bool settled;      /* its values are another rank's check's, and none is the user's wish */
     bool flows_on;     /* between epochs there is something in flight; set by `check` */
     bool drawn;        /* who takes part in an iteration is drawn, none repeats another; likewise */
+    bool uneven;       /* iterations differ in how much is done; likewise */
     bool records;      /* nodes out of step write down in which order they served others */
     char *const *orders; /* by rank, of those that do: serve in that order; NULL: as they come */
     bool refused;        /* `check` said no, or there are too few nodes: it cannot run */

@@ -1,7 +1,10 @@
 /* A worker of a parameter server that is out of step with the others: it asks for the parameters of
  * a clock, computes what it has got, and pushes. With more than one clock in flight the next ask
  * leaves before the computing begins, and parameters come in beside those that are computed with.
- */
+ *
+ * One that does not read in every clock takes steps of its own in between, which the next read
+ * replaces, and one that does not push in every clock adds up its gradients (Dean et al. 2012,
+ * appendix, algorithm 1.1). */
 #include "base/check.h"
 #include "strategies/server_parts.h"
 
@@ -18,6 +21,10 @@ struct worker {
     struct read *reads;        /* [in_flight][servers] */
     struct rg_request *pushes; /* [gradients][servers] */
     float **pulled, **gradients;
+    bool accrued;        /* the gradient has clocks that have not been pushed */
+    float *fresh;        /* a clock's gradient, where it is kept apart from the sum */
+    struct rg_work step; /* of its own */
+    struct rg_adder adder;
 };
 
 /* The first is the replica's. */
@@ -44,6 +51,11 @@ static int open_worker(struct rg_server_node *node)
     worker->pushes = calloc((size_t)gradients * servers, sizeof *worker->pushes);
     if (!worker->reads || !worker->pushes)
         return RG_ERR_NOMEM;
+    const struct rg_optimizer plain = {.kind = RG_SGD};
+    rg_optimizer_work(&plain, node->job->network->parameters, &worker->step);
+    if (rg_server_sums_apart(node->plan) &&
+        !(worker->fresh = rg_mem_floats(node->w->mem, node->job->network->parameters)))
+        return RG_ERR_NOMEM;
     int result = more_vectors(node, node->replica.parameters, pulled, &worker->pulled);
     return result ? result
                   : more_vectors(node, node->replica.gradient, gradients, &worker->gradients);
@@ -56,6 +68,7 @@ static void close_worker(struct rg_server_node *node)
     free(worker->pushes);
     free(worker->pulled);
     free(worker->gradients);
+    rg_work_free(&worker->step);
     free(worker);
 }
 
@@ -128,7 +141,7 @@ static int wait_for_pushes(struct rg_server_node *node, int64_t clock)
     return result;
 }
 
-/* ---- own writes ---- */
+/* ---- steps of a worker ---- */
 
 struct write {
     const struct rg_server_node *node;
@@ -165,40 +178,93 @@ static int write_own(struct rg_server_node *node, int64_t clock, int j)
     return result;
 }
 
+struct step {
+    struct rg_server_node *node;
+    int64_t clock;
+};
+
+/* At the rate of a server's step by then if nobody is out of step. */
+static void step_alone(void *arg)
+{
+    const struct step *step = arg;
+    const struct rg_job *job = step->node->job;
+    struct rg_optimizer optimizer = job->optimizer;
+    optimizer.kind = RG_SGD;
+    optimizer.clip = 0;
+    rg_network_step(job->network, &optimizer, rg_server_updates(job, step->clock) + 1, 0,
+                    job->network->parameters, step->node->replica.parameters,
+                    step->node->replica.gradient, NULL);
+}
+
+/* The clock's gradient: into the sum, and where no read follows into the parameters. */
+static int backward(struct rg_server_node *node, int64_t clock)
+{
+    struct worker *worker = node->part;
+    struct rg_replica *replica = &node->replica;
+    struct step step = {node, clock};
+    float *sum = replica->gradient = gradient_of(node, clock);
+    bool apart = worker->accrued && worker->fresh;
+    if (apart)
+        replica->gradient = worker->fresh;
+    int result = rg_replica_backward(replica, worker->accrued && !apart, -1);
+    if (result == 0 && rg_server_after_read(node->job, clock) > clock + 1)
+        result = rg_compute(node->w, &worker->step, "own", (int)clock, step_alone, &step);
+    if (result == 0 && apart)
+        result = rg_add(node->w, &worker->adder, sum, worker->fresh, node->job->network->parameters,
+                        (int)clock);
+    worker->accrued = true;
+    return result;
+}
+
+static int push(struct rg_server_node *node, int64_t clock)
+{
+    struct worker *worker = node->part;
+    worker->accrued = false;
+    return rg_server_push(node, clock, gradient_of(node, clock), pushes_of(node, clock));
+}
+
 /* ---- an epoch ---- */
 
 static int work(struct rg_server_node *node, int64_t clock)
 {
-    struct rg_replica *replica = &node->replica;
+    struct worker *worker = node->part;
     int result = wait_for_pulls(node, clock);
     for (int j = 0; j < node->plan->servers && node->plan->own_writes && result == 0; j++)
         result = write_own(node, clock, j);
-    replica->parameters = pulled_of(node, clock);
-    replica->gradient = gradient_of(node, clock);
+    node->replica.parameters = pulled_of(node, clock);
     if (result == 0)
         result = rg_server_forward(node, clock);
     if (result == 0)
         result = wait_for_pushes(node, clock);
     if (result == 0)
-        result = rg_replica_backward(replica, false, -1);
+        result = backward(node, clock);
+    if (result == 0 && rg_server_after_push(node->job, clock) == clock + 1)
+        result = push(node, clock);
     if (result == 0)
-        result = rg_server_push(node, clock, replica->gradient, pushes_of(node, clock));
-    return result ? result : rg_iteration(node->w, clock);
+        result = rg_iteration(node->w, clock);
+    int pushed = result == 1 && worker->accrued ? push(node, clock) : 0;
+    return pushed ? pushed : result;
 }
 
 /* Asks are ahead of the work by the clocks in flight. What has been asked for when training stops
  * comes all the same. */
 static int run_worker(struct rg_server_node *node, int64_t first, int64_t count)
 {
-    int64_t asked = first, end = first + count, clock = first;
-    int result = 0;
+    int64_t end = first + count, clock = first, asked;
+    int worker = node->w->rank - node->plan->servers, result = 0;
+    int64_t begin = asked = rg_server_begin(node->plan, worker, first, end);
+    for (; clock < begin && result == 0; clock++)
+        result = rg_iteration(node->w, clock);
     for (; clock < end && result == 0; clock++) {
-        for (; asked < RG_MIN(clock + node->plan->in_flight, end) && result == 0; asked++)
+        while (asked < RG_MIN(clock + node->plan->in_flight, end) && result == 0) {
             result = ask(node, asked);
+            asked = rg_server_after_read(node->job, asked);
+        }
         if (result == 0)
             result = work(node, clock);
     }
-    for (int64_t i = clock; i < asked && result >= 0; i++) {
+    for (int64_t i = clock; i < RG_MIN(asked, clock + node->plan->in_flight - 1) && result >= 0;
+         i++) {
         int one = wait_for_pulls(node, i);
         result = one ? one : result;
     }

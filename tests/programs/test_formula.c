@@ -255,6 +255,32 @@ static void sums_are_their_forms(void)
     }
 }
 
+/* Replicas that read and push every so often: within 5 %, from ones that wait for the server's port
+ * to ones that never do. */
+static void downpour_is_its_form(void)
+{
+    static const char *const every[] = {"1 1", "5 1", "1 5", "5 5", "4 3"};
+    static const int cases[][2] = {{1, 32}, {4, 320}, {8, 3200}, {16, 3200}}; /* workers, batch */
+    for (size_t k = 0; k < RG_COUNT(every); k++)
+        for (size_t i = 0; i < RG_COUNT(cases); i++) {
+            char line[400];
+            snprintf(line, sizeof line,
+                     "ringsim tests/data/formula-systems.xml --strategy downpour "
+                     "--set iterations=600 --set batch=%d --set samples=%d "
+                     "--set downpour.nodes=%d "
+                     "--set downpour.fetch-every=%c --set downpour.push-every=%c",
+                     cases[i][1], 600 * cases[i][1], cases[i][0] + 1, every[k][0], every[k][2]);
+            json_t *result = command_result(line, 60);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+            json_t *run = command_run_of(result, "downpour");
+            double ratio = command_number(run, "formula.ratio");
+            printf("\n    %s, %2d workers, batch %4d: observed / predicted %.4f", every[k],
+                   cases[i][0], cases[i][1], ratio);
+            CU_ASSERT(fabs(ratio - 1) <= 0.05);
+            json_decref(result);
+        }
+}
+
 /* Servers out of step: as long as whatever is busy all the time, a port or a worker's round, from
  * one worker to sixteen, whose computing is a third of a shard's transfer to 30 of them. Within
  * 1.2 %: where the round takes as long as all answers, updates come between these. */
@@ -327,6 +353,7 @@ int main(int argc, char **argv)
         {"zero bubble: max(c, T_A) within 2 % at c/T_A = 1/4", zero_bubble_runs_at_the_bound},
         {"zero bubble, free transfers", bubbles_where_transfers_are_free},
         {"nothing runs under max(c, T_A); no receive is late", nothing_is_under_the_bound},
+        {"replicas of downpour within 5 %", downpour_is_its_form},
         {"rounds of clients are their forms", rounds_are_their_forms},
         {"all-reduces are their forms", sums_are_their_forms},
     };

@@ -1,5 +1,7 @@
 #include "strategies/harness.h"
 
+#include "strategies/server_parts.h"
+
 #include <CUnit/CUnit.h>
 #include <math.h>
 #include <stdlib.h>
@@ -168,6 +170,20 @@ float *harness_parameters(const struct rg_job *job, const struct harness_options
     if (!run)
         rg_run_free(&own);
     return values;
+}
+
+void harness_count(const struct rg_job *job, int64_t *reads, int64_t *pushes)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    *reads = *pushes = 0;
+    for (int k = 0; k < plan->workers; k++)
+        for (int64_t i = k ? plan->warm_up : 0, first = true; i < job->iterations; i++) {
+            int64_t at = i % job->iterations_per_epoch;
+            bool last = at + 1 == job->iterations_per_epoch || i + 1 == job->iterations;
+            *reads += first || at % plan->fetch_every == 0;
+            *pushes += last || (at + 1) % plan->push_every == 0;
+            first = false;
+        }
 }
 
 double harness_distance(const float *a, const float *b, size_t count)

@@ -43,6 +43,8 @@ int harness_run(const struct rg_job *job, const struct harness_options *options,
 /* The trained parameters of a run that must succeed; malloc'ed. *run may be NULL. */
 float *harness_parameters(const struct rg_job *job, const struct harness_options *options,
                           struct rg_run *run);
+/* Reads and pushes of all workers of a server out of step, counted clock by clock. */
+void harness_count(const struct rg_job *job, int64_t *reads, int64_t *pushes);
 double harness_distance(const float *a, const float *b, size_t count);
 
 #endif

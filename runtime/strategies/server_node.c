@@ -1,0 +1,191 @@
+/* What every strategy with servers has in common: its nodes, their plan, and their ways through
+ * rg_strategy. */
+#include "base/check.h"
+#include "base/sizes.h"
+#include "strategies/server_parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- checking ---- */
+
+int rg_server_check_nodes(const struct rg_job *job, int servers, struct rg_error *e)
+{
+    int workers = job->nodes - servers;
+    if (job->nodes < 2)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "a parameter server needs 2 nodes or more, a server and a worker");
+    if (workers < 1)
+        return rg_fail(e, RG_ERR_INVALID, "servers=\"%d\" of %d nodes leaves no worker: 1 to %d",
+                       servers, job->nodes, job->nodes - 1);
+    if ((size_t)servers > job->network->parameters)
+        return rg_fail(e, RG_ERR_INVALID, "servers=\"%d\" is more than the %zu parameters", servers,
+                       job->network->parameters);
+    if (workers > job->batch)
+        return rg_fail(e, RG_ERR_INVALID, "%d workers need a batch of at least %d samples, not %d",
+                       workers, workers, job->batch);
+    return 0;
+}
+
+/* Updates of a run are those that the rate's schedule counts. */
+int rg_server_keep_plan(struct rg_job *job, const struct rg_server_plan *plan, struct rg_error *e)
+{
+    struct rg_server_plan *kept = malloc(sizeof *kept);
+    if (!kept)
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    *kept = *plan;
+    job->plan = kept;
+    job->optimizer.run = rg_server_updates(job, job->iterations);
+    return 0;
+}
+
+void rg_server_forget(struct rg_job *job)
+{
+    free(job->plan);
+    job->plan = NULL;
+}
+
+bool rg_server_feeds(const struct rg_job *job, int rank)
+{
+    return rank >= rg_server_plan(job)->servers;
+}
+
+int rg_server_sharing(const struct rg_job *job, int *first)
+{
+    *first = rg_server_plan(job)->servers;
+    return rg_server_plan(job)->workers;
+}
+
+/* The first of the workers may have begun so many when the last ends one. */
+int64_t rg_server_under_way(const struct rg_job *job)
+{
+    return 1 + rg_server_plan(job)->ahead;
+}
+
+/* ---- a node ---- */
+
+static const struct rg_server_kind *kind_of(const struct rg_server_node *node)
+{
+    if (node->plan->in_step)
+        return rg_is_server(node) ? &rg_server_in_step : &rg_worker_in_step;
+    return rg_is_server(node) ? &rg_server_out_of_step : &rg_worker_out_of_step;
+}
+
+/* The shard of the initial parameters, and those that it has copies of: cut from a whole vector
+ * that lives only here. */
+static int set_parameters(struct rg_server_node *node, const float *initial)
+{
+    const float *whole;
+    float *drawn;
+    if (!node->job->numerics)
+        return 0;
+    int result = rg_initial_parameters(node->job, initial, &whole, &drawn);
+    if (result == 0)
+        memcpy(node->parameters, whole + node->shard.first, node->shard.count * sizeof *whole);
+    for (int h = 0; h < node->plan->replicas && result == 0; h++) {
+        const struct rg_server_copy *copy = &node->copies[h];
+        memcpy(copy->parameters, whole + copy->shard.first, copy->shard.count * sizeof *whole);
+    }
+    free(drawn);
+    return result;
+}
+
+static int open_server(struct rg_server_node *node, const float *initial)
+{
+    node->shard = rg_server_shard(node->job, node->w->rank);
+    node->parameters =
+        rg_twins_alloc_part(&node->twins, node->w, RG_TWIN_PARAMETERS,
+                            rg_size_times(node->job->network->parameters, sizeof(float)),
+                            sizeof(float) * node->shard.first, sizeof(float) * node->shard.count);
+    int result = node->parameters
+                     ? rg_update_open(&node->update, node->w, node->job, &node->job->optimizer,
+                                      node->shard.first, node->shard.count, NULL)
+                     : RG_ERR_NOMEM;
+    if (result == 0)
+        result = rg_server_chain_open(node);
+    return result ? result : set_parameters(node, initial);
+}
+
+static int open_worker(struct rg_server_node *node)
+{
+    int worker = node->w->rank - node->plan->servers;
+    rg_twins_first(&node->twins, RG_TWINS_BEGIN, 1); /* what its servers begin with is in place */
+    int result =
+        rg_replica_open(&node->replica, node->w, node->job,
+                        rg_job_share(node->job, node->plan->workers, worker), NULL, &node->twins);
+    rg_twins_lend(&node->twins, node->replica.gradient);
+    return result;
+}
+
+int rg_server_open(struct rg_world *w, const struct rg_job *job, const float *initial, void **state)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    struct rg_server_node *node = calloc(1, sizeof *node);
+    *state = node;
+    if (!node)
+        return RG_ERR_NOMEM;
+    *node = (struct rg_server_node){.w = w, .job = job, .plan = plan};
+    node->seen.peak_units = !rg_is_server(node);
+    node->seen.out_of_step = !plan->in_step;
+    int result = plan->in_step && !rg_server_filtered(plan) && plan->replicas == 0
+                     ? rg_twins_open(&node->twins, w, job, 0, w->size, w->rank)
+                     : 0;
+    if (result == 0)
+        result = rg_is_server(node) ? open_server(node, initial) : open_worker(node);
+    if (result == 0)
+        result = rg_server_filters_open(node);
+    return result ? result : kind_of(node)->open(node);
+}
+
+int rg_server_train(void *state, int64_t first, int64_t count)
+{
+    struct rg_server_node *node = state;
+    int result = rg_is_server(node) ? 0 : rg_feed_epoch(&node->replica.feed, first);
+    if (result == 0)
+        result = kind_of(node)->train(node, first, count);
+    if (result)
+        kind_of(node)->cancel(node);
+    return result;
+}
+
+int rg_server_parameters(void *state, rg_visit_fn visit, void *arg)
+{
+    struct rg_server_node *node = state;
+    int result = 0;
+    for (int j = 0; j < node->plan->servers && result == 0; j++) {
+        struct rg_shard shard = rg_server_shard(node->job, j);
+        result = rg_stream_parameters(node->w, node->job->network, shard.first, shard.count, j,
+                                      node->parameters, visit, arg);
+    }
+    return result;
+}
+
+/* What a worker has pulled may be half of one update and half of the next. */
+const float *rg_server_held(void *state, int part, size_t *first, size_t *count)
+{
+    struct rg_server_node *node = state;
+    if (!rg_is_server(node) || part > node->plan->replicas)
+        return NULL;
+    struct rg_shard shard = part == 0 ? node->shard : node->copies[part - 1].shard;
+    *first = shard.first;
+    *count = shard.count;
+    return part == 0 ? node->parameters : node->copies[part - 1].parameters;
+}
+
+void rg_server_observe(void *state, struct rg_observation *o)
+{
+    struct rg_server_node *node = state;
+    *o = node->seen;
+}
+
+void rg_server_close(void *state)
+{
+    struct rg_server_node *node = state;
+    if (node->part)
+        kind_of(node)->close(node);
+    rg_server_filters_close(node);
+    rg_server_chain_close(node);
+    rg_update_close(&node->update);
+    rg_replica_close(&node->replica);
+    rg_twins_close(&node->twins);
+    free(node);
+}
