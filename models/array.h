@@ -54,6 +54,8 @@ struct rg_array_format {
 int rg_array_open(struct rg_array_file *file, const struct rg_array_format *format,
                   const struct rg_data_spec *spec, const char *path, struct rg_error *e);
 void rg_array_shut(struct rg_array_file *file);
+/* The same of an .npy file that no scenario names (data_npy.c). */
+int rg_npy_open(struct rg_array_file *file, const char *path, struct rg_error *e);
 /* Read exactly so many bytes; `what` they belong to, for the message. */
 int rg_array_bytes(struct rg_array_file *file, void *buffer, size_t bytes, const char *what,
                    struct rg_error *e);

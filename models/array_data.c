@@ -432,6 +432,9 @@ int rg_array_fill(const struct rg_data_spec *spec, struct rg_dataset *data, stru
         if (rg_dataset_x(data, i))
             divide(data->inputs, a->most, rg_dataset_x(data, i));
     free(room);
+    data->divisor = is_scaled(a)                                         ? a->most
+                    : a->like.type == RG_ARRAY_U8 && a->scale == BY_TYPE ? 255
+                                                                         : 0;
     if (err == 0 && a->scale == STANDARD)
         err = rg_data_scale(spec, data, NULL, NULL, a->inputs[0], e);
     return err;

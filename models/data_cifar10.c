@@ -150,6 +150,7 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
         images->records[place] = record_of(images, i);
         rg_dataset_set_label(data, place, images->labels[i]);
     }
+    data->divisor = 255;
     return 0;
 }
 

@@ -135,16 +135,23 @@ static int read_header(struct rg_array_file *file, struct rg_error *e)
     return err;
 }
 
+static const struct rg_array_format format = {.kind = "npy",
+                                              .inputs = {"x", "test-x"},
+                                              .labels = {"y", "test-y"},
+                                              .noun = "samples",
+                                              .least = 1,
+                                              .mapped = true,
+                                              .read_header = read_header};
+
 static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e)
 {
-    static const struct rg_array_format format = {.kind = "npy",
-                                                  .inputs = {"x", "test-x"},
-                                                  .labels = {"y", "test-y"},
-                                                  .noun = "samples",
-                                                  .least = 1,
-                                                  .mapped = true,
-                                                  .read_header = read_header};
     return rg_array_probe(&format, spec, data, e);
+}
+
+int rg_npy_open(struct rg_array_file *file, const char *path, struct rg_error *e)
+{
+    const struct rg_data_spec option = {.where = "--predict"};
+    return rg_array_open(file, &format, &option, path, e);
 }
 
 static const struct rg_data_attribute attributes[] = {

@@ -125,6 +125,8 @@ struct rg_dataset {
     /* [inputs] each, of the training samples as read: x = (read - mean) / deviation. NULL: x is not
      * standardised. */
     double *mean, *deviation;
+    /* Values as read are divided by that first: bytes by 255. 0: they are not. Set by fill. */
+    double divisor;
     double *scale; /* [inputs] where these are drawn: what x - mean is multiplied by */
     /* [inputs] each: standardise by these, as the inputs that the network was trained on were; set
      * between probe and read, malloc'ed, owned by the dataset. NULL: by the samples' own. */

@@ -19,6 +19,7 @@
 #include "models/blas.h"
 #include "node/inspect.h"
 #include "node/node.h"
+#include "node/outputs.h"
 #include "reduced.h"
 #include "result/checkpoint.h"
 #include "scenario/text.h"
@@ -512,6 +513,12 @@ int main(int argc, char **argv)
         r.options.show(stdout);
         rg_cli_free(&r.options);
         return rg_cli_flush("ringsim");
+    }
+    if (r.options.predict) { /* boards do not matter to numbers: nothing is simulated */
+        rg_file_abandon_on_signals(RG_EXIT_INTERRUPTED);
+        int status = rg_cli_predict(&r.options, "ringsim", rg_outputs_here);
+        rg_cli_free(&r.options);
+        return status;
     }
     rg_children_catch();
     if (r.jobs == 0)

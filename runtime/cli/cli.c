@@ -26,6 +26,8 @@ enum {
     KEY_SAVE,
     KEY_SAVE_BEST,
     KEY_LOAD,
+    KEY_PREDICT,
+    KEY_OUT,
     KEY_REPLAY,
     KEY_TIMEOUT,
     KEY_QUIET,
@@ -58,6 +60,12 @@ static const struct argp_option option_table[] = {
     {"save-best", KEY_SAVE_BEST, "FILE", 0,
      "Write the parameters that had the least loss on the test set, too", 0},
     {"load", KEY_LOAD, "FILE", 0, "Start from the parameters in FILE (safetensors)", 0},
+    {"predict", KEY_PREDICT, "FILE", 0,
+     "Train nothing: write what the network with the parameters of --load makes of the rows in "
+     "FILE "
+     "(.npy), standardised as they say, to --out",
+     0},
+    {"out", KEY_OUT, "FILE", 0, "Where the outputs of --predict go (.npy)", 0},
     {"replay", KEY_REPLAY, "RESULT", 0,
      "Nodes out of step serve in the order in which those of this run of ringnode did (its "
      "--json): "
@@ -128,6 +136,30 @@ static void set_timeout(struct argp_state *state, struct rg_options *options, co
         argp_failure(state, RG_EXIT_USAGE, 0, "--timeout %.40s: %s (seconds)", value, why.text);
 }
 
+/* Rows of one's own: what goes with them, and what does not, as nothing is trained. */
+static void finish_predict(struct argp_state *state, const struct rg_options *options)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } others[] = {{"json", options->json},      {"trace", options->trace},
+                  {"save", options->save},      {"save-best", options->save_best},
+                  {"replay", options->replay},  {"check", options->check},
+                  {"classes", options->classes}};
+    if (options->out && !options->predict)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--out is where the outputs of --predict FILE go: that is wanted too");
+    if (!options->predict)
+        return;
+    if (!options->load || !options->out)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--predict: --load FILE (the parameters) and --out FILE are wanted too");
+    for (size_t i = 0; i < RG_COUNT(others); i++)
+        if (others[i].given)
+            argp_failure(state, RG_EXIT_USAGE, 0,
+                         "--predict trains nothing: --%s is not allowed with it", others[i].name);
+}
+
 static void finish_arguments(struct argp_state *state, const struct rg_options *options)
 {
     if (!options->scenario && !options->show && !options->merging)
@@ -138,6 +170,7 @@ static void finish_arguments(struct argp_state *state, const struct rg_options *
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--trace-nodes and --trace-window are parts of a timeline: --trace FILE is "
                      "wanted too");
+    finish_predict(state, options);
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -173,6 +206,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_LOAD:
         set_once(state, "load", &options->load, argument);
+        break;
+    case KEY_PREDICT:
+        set_once(state, "predict", &options->predict, argument);
+        break;
+    case KEY_OUT:
+        set_once(state, "out", &options->out, argument);
         break;
     case KEY_REPLAY:
         set_once(state, "replay", &options->replay, argument);

@@ -18,13 +18,14 @@ enum {
     RG_EXIT_INTERRUPTED = 130
 };
 
-enum { RG_CLI_READS = 4 };
+enum { RG_CLI_READS = 5 };
 
 struct rg_options {
     char *scenario;
     char **sets, **labels;
     int set_count, label_count;
     char *json, *trace, *save, *save_best, *load, *replay;
+    char *predict, *out;        /* rows of one's own, and where the network's outputs for them go */
     struct rg_trace_part part;  /* of the run, for --trace */
     char *data;                 /* folder to look for data files in, or NULL */
     double timeout_s;           /* 0: none */
@@ -92,7 +93,12 @@ struct rg_cli_looks {
     rg_look_fn study;
     void *arg;
 };
-/* The same for every run of a scenario with sweeps. */
+/* --predict by this process: of the scenario only the network matters, no other file that it names
+ * is read. compute: see rg_outputs_here. The exit status. */
+typedef int rg_cli_compute(const struct rg_network *network, const char *load, const char *in,
+                           const char *out, FILE *tell, struct rg_error *e);
+int rg_cli_predict(const struct rg_options *options, const char *program, rg_cli_compute *compute);
+/* As rg_cli_open, for every run of a scenario with sweeps. */
 int rg_cli_plan(const struct rg_options *options, const char *program,
                 const struct rg_cli_looks *looks, struct rg_study *study,
                 struct rg_sweep_plan *plan);

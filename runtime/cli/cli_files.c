@@ -104,7 +104,8 @@ static int check_outputs(const struct rg_options *options, const struct rg_study
     const struct named_path outputs[] = {{"--json", options->json},
                                          {"--trace", options->trace},
                                          {"--save", options->save},
-                                         {"--save-best", options->save_best}};
+                                         {"--save-best", options->save_best},
+                                         {"--out", options->out}};
     for (size_t i = 0; i < RG_COUNT(outputs); i++)
         for (size_t k = i + 1; k < RG_COUNT(outputs); k++)
             if (outputs[i].path && outputs[k].path &&
@@ -228,6 +229,48 @@ int rg_cli_open(const struct rg_options *options, const char *program, struct rg
             rg_study_close(study);
     }
     return err ? refuse(program, err, &e) : 0;
+}
+
+/* Of a scenario whose network's outputs are wanted. */
+static int open_network(const struct rg_options *options, struct rg_scenario *s,
+                        struct rg_network *network, struct rg_error *e)
+{
+    int err = rg_scenario_load(options->scenario, s, e);
+    for (int i = 0; i < options->set_count && err == 0; i++)
+        err = rg_scenario_set(s, options->sets[i], e);
+    const struct named_path inputs[] = {{"the scenario", options->scenario},
+                                        {"the network", err ? NULL : s->network_file},
+                                        {"the file of --load", options->load},
+                                        {"the file of --predict", options->predict}};
+    for (size_t i = 0; i < RG_COUNT(inputs) && err == 0; i++)
+        if (inputs[i].path && rg_cli_same_file(options->out, inputs[i].path))
+            err = rg_fail(e, RG_ERR_INVALID, "--out %.200s: that is %s; another file is wanted",
+                          options->out, inputs[i].name);
+    if (err == 0 && strcmp(options->out, "-") == 0)
+        err = rg_fail(e, RG_ERR_INVALID, "--out -: a file is wanted");
+    if (err == 0)
+        err = rg_network_load(s->network_file, network, e);
+    struct rg_error why = {0};
+    if (err == 0 && rg_file_can_write(options->out, &why) < 0)
+        err = rg_fail(e, RG_ERR_INVALID, "--out %.400s", why.text);
+    return err;
+}
+
+int rg_cli_predict(const struct rg_options *o, const char *program, rg_cli_compute *compute)
+{
+    struct rg_scenario scenario = {0};
+    struct rg_network network = {0};
+    struct rg_error e = {0};
+    int err = open_network(o, &scenario, &network, &e);
+    if (err == 0)
+        err = compute(&network, o->load, o->predict, o->out, o->quiet ? NULL : stdout, &e);
+    rg_network_free(&network);
+    rg_scenario_free(&scenario);
+    if (err == RG_ERR_IO) {
+        fprintf(stderr, "%s: --out %s\n", program, e.text);
+        return RG_EXIT_UNSAVED;
+    }
+    return err ? refuse(program, err, &e) : rg_cli_flush(program);
 }
 
 static bool ends_in(const char *path, const char *end)

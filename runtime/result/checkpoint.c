@@ -118,6 +118,18 @@ static int write_classes(struct rg_json *j, const struct rg_dataset *data)
     return 0;
 }
 
+/* What rows of one's own need to be read as those that trained it. */
+static int write_data(struct rg_json *j, const struct rg_dataset *data)
+{
+    if ((data->class_names && write_classes(j, data) < 0) ||
+        (data->input_names && write_inputs(j, data) < 0) ||
+        (data->divisor > 0 && write_numbers(j, "inputs_divisor", &data->divisor, 1) < 0) ||
+        (data->mean && (write_numbers(j, "inputs_mean", data->mean, data->inputs) < 0 ||
+                        write_numbers(j, "inputs_deviation", data->deviation, data->inputs) < 0)))
+        return RG_ERR_NOMEM;
+    return 0;
+}
+
 static int write_header(struct rg_checkpoint_writer *writer, const struct rg_network *network,
                         const struct rg_dataset *data, const struct entries *list)
 {
@@ -131,11 +143,7 @@ static int write_header(struct rg_checkpoint_writer *writer, const struct rg_net
     rg_json_object(&j, "__metadata__", true);
     rg_json_text(&j, "format", "ringtmp");
     rg_json_text(&j, "network", network->name);
-    bool scaled = data && data->mean, named = data && data->class_names;
-    if ((named && write_classes(&j, data) < 0) ||
-        (data && data->input_names && write_inputs(&j, data) < 0) ||
-        (scaled && (write_numbers(&j, "inputs_mean", data->mean, data->inputs) < 0 ||
-                    write_numbers(&j, "inputs_deviation", data->deviation, data->inputs) < 0))) {
+    if (data && write_data(&j, data) < 0) {
         fclose(stream);
         free(text);
         return RG_ERR_NOMEM;
@@ -434,13 +442,13 @@ static int read_numbers(struct checkpoint *c, const char *key, size_t count, dou
                          key, count, above < 0 ? "" : ", above 0");
 }
 
-static int take_scaling(struct checkpoint *c, struct rg_dataset *data)
+/* What inputs were standardised by; *mean and *deviation stay NULL where they were not. */
+static int take_scaling(struct checkpoint *c, size_t inputs, double **mean, double **deviation)
 {
     if (!metadata(c, "inputs_mean") && !metadata(c, "inputs_deviation"))
         return 0;
-    int err = read_numbers(c, "inputs_mean", data->inputs, -INFINITY, &data->wanted_mean);
-    return err ? err
-               : read_numbers(c, "inputs_deviation", data->inputs, 0, &data->wanted_deviation);
+    int err = read_numbers(c, "inputs_mean", inputs, -INFINITY, mean);
+    return err ? err : read_numbers(c, "inputs_deviation", inputs, 0, deviation);
 }
 
 /* The line of a text, counted from 0, without its end; malloc'ed, empty where there are fewer. */
@@ -530,15 +538,42 @@ static int check_inputs(struct checkpoint *c, const struct rg_dataset *data)
     return err;
 }
 
-static int load(struct checkpoint *c, const struct rg_network *network, struct rg_dataset *data,
+/* What the file tells of the data that the parameters were trained on. */
+typedef int take_fn(struct checkpoint *c, void *to);
+
+/* It must agree with what is read now. */
+static int take_for_dataset(struct checkpoint *c, void *to)
+{
+    struct rg_dataset *data = to;
+    int err = check_classes(c, data);
+    if (err == 0)
+        err = check_inputs(c, data);
+    return err ? err : take_scaling(c, data->inputs, &data->wanted_mean, &data->wanted_deviation);
+}
+
+static int take_for_rows(struct checkpoint *c, void *to)
+{
+    struct rg_checkpoint_rows *rows = to;
+    const char *names = metadata(c, "class_names");
+    double *divisor = NULL;
+    int err = metadata(c, "inputs_divisor") ? read_numbers(c, "inputs_divisor", 1, 0, &divisor) : 0;
+    if (err == 0 && divisor)
+        rows->scale.divisor = *divisor;
+    free(divisor);
+    if (err == 0)
+        err = take_scaling(c, rows->inputs, &rows->scale.mean, &rows->scale.deviation);
+    if (err == 0 && names && !(rows->class_names = strdup(names)))
+        err = rg_fail(c->e, RG_ERR_NOMEM, "%s: out of memory", c->path);
+    return err;
+}
+
+static int load(struct checkpoint *c, const struct rg_network *network, take_fn *take, void *to,
                 float **values)
 {
     int err;
     if (list_tensors(network, &c->list) < 0)
         return rg_fail(c->e, RG_ERR_NOMEM, "%s: out of memory", c->path);
-    if ((err = read_header(c)) || (err = check_header(c)) ||
-        (data && ((err = check_classes(c, data)) || (err = check_inputs(c, data)) ||
-                  (err = take_scaling(c, data)))))
+    if ((err = read_header(c)) || (err = check_header(c)) || (to && (err = take(c, to))))
         return err;
     *values = malloc(network->parameters * sizeof **values + 1);
     if (!*values)
@@ -548,15 +583,15 @@ static int load(struct checkpoint *c, const struct rg_network *network, struct r
     return err;
 }
 
-int rg_checkpoint_load(const char *path, const struct rg_network *network, struct rg_dataset *data,
-                       float **values, struct rg_error *e)
+static int load_file(const char *path, const struct rg_network *network, take_fn *take, void *to,
+                     float **values, struct rg_error *e)
 {
     struct checkpoint c = {.path = path, .e = e};
     *values = NULL;
     c.stream = fopen(path, "rb");
     if (!c.stream)
         return complain(&c, "cannot be read: %s", strerror(errno));
-    int err = load(&c, network, data, values);
+    int err = load(&c, network, take, to, values);
     if (err) {
         free(*values);
         *values = NULL;
@@ -565,4 +600,37 @@ int rg_checkpoint_load(const char *path, const struct rg_network *network, struc
     free(c.list.items);
     fclose(c.stream);
     return err;
+}
+
+int rg_checkpoint_load(const char *path, const struct rg_network *network, struct rg_dataset *data,
+                       float **values, struct rg_error *e)
+{
+    return load_file(path, network, take_for_dataset, data, values, e);
+}
+
+int rg_checkpoint_load_rows(const char *path, const struct rg_network *network,
+                            struct rg_checkpoint_rows *rows, float **values, struct rg_error *e)
+{
+    *rows = (struct rg_checkpoint_rows){.inputs = network->layers[0].inputs};
+    int err = load_file(path, network, take_for_rows, rows, values, e);
+    if (err)
+        rg_checkpoint_rows_free(rows);
+    return err;
+}
+
+char *rg_checkpoint_class(const struct rg_checkpoint_rows *rows, int class)
+{
+    char *name = line_of(rows->class_names, class);
+    if (name && name[0])
+        return name;
+    free(name);
+    return asprintf(&name, "%d", class) < 0 ? NULL : name;
+}
+
+void rg_checkpoint_rows_free(struct rg_checkpoint_rows *rows)
+{
+    free(rows->scale.mean);
+    free(rows->scale.deviation);
+    free(rows->class_names);
+    *rows = (struct rg_checkpoint_rows){0};
 }

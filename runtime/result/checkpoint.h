@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "models/dataset.h"
 #include "models/network.h"
+#include "models/own_rows.h"
 
 struct rg_checkpoint_writer {
     struct rg_file file;
@@ -14,7 +15,8 @@ struct rg_checkpoint_writer {
 
 /* Tensors are named by rg_layer_ops.tensors; values arrive in the network's order. Where the inputs
  * of `data` (may be NULL) were standardised, the metadata has inputs_mean and inputs_deviation, a
- * number an input between commas; where its classes have names, class_names, a line each. */
+ * number an input between commas; where values as read were divided by one number before that,
+ * inputs_divisor; where its classes have names, class_names, a line each. */
 int rg_checkpoint_begin(struct rg_checkpoint_writer *writer, const char *path,
                         const struct rg_network *network, const struct rg_dataset *data,
                         struct rg_error *e);
@@ -28,5 +30,20 @@ void rg_checkpoint_abandon(struct rg_checkpoint_writer *writer);
  * wanted. Classes whose names contradict its own are refused. */
 int rg_checkpoint_load(const char *path, const struct rg_network *network, struct rg_dataset *data,
                        float **values, struct rg_error *e);
+
+/* What a checkpoint tells of the rows that its parameters are for. */
+struct rg_checkpoint_rows {
+    size_t inputs;
+    struct rg_row_scale scale;
+    char *class_names; /* a line each; NULL: they have none */
+};
+
+/* The same for rows of one's own, which nothing is known of but what the file tells. *rows is the
+ * caller's to free. */
+int rg_checkpoint_load_rows(const char *path, const struct rg_network *network,
+                            struct rg_checkpoint_rows *rows, float **values, struct rg_error *e);
+/* What that class is called, its number where it has no name; malloc'ed, NULL: out of memory. */
+char *rg_checkpoint_class(const struct rg_checkpoint_rows *rows, int class);
+void rg_checkpoint_rows_free(struct rg_checkpoint_rows *rows);
 
 #endif

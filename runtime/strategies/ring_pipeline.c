@@ -527,6 +527,16 @@ static int64_t under_way(const struct rg_job *job)
     return ring->schedule->synchronous ? 2 : 1 + rg_updates_behind(ring->depth[0], ring->micro);
 }
 
+/* Of the first replica. */
+static int holder(const struct rg_job *job, int layer)
+{
+    const struct rg_ring *ring = ring_of(job);
+    int stage = 0;
+    while (ring->cut[stage + 1] <= layer)
+        stage++;
+    return rg_ring_rank(ring, 0, stage);
+}
+
 const struct rg_strategy rg_strategy_ring_pipeline = {
     .name = "ring_pipeline",
     .summary = "the layers split round a ring of nodes; activations travel between neighbours",
@@ -540,6 +550,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .by_plan = by_plan,
     .flows = flows,
     .under_way = under_way,
+    .holder = holder,
     .open = rg_pipeline_open,
     .train = rg_pipeline_train,
     .drain = rg_pipeline_drain,

@@ -147,6 +147,9 @@ struct rg_strategy {
     /* The nodes that have rows of their own where <data rows> says so, from *first on; NULL: as
      * `sharing`. Neither: any row may come to any node. */
     int (*keepers)(const struct rg_job *job, int *first);
+    /* The node that has a layer of the network, of replicas one that all layers' are together; rank
+     * 0 has the first. NULL: every node has all of them. */
+    int (*holder)(const struct rg_job *job, int layer);
     /* Iterations that may be under way at once, at most: of nodes out of step, one is a clock that
      * all workers have ended. NULL: 1. */
     int64_t (*under_way)(const struct rg_job *job);

@@ -13,6 +13,7 @@
 #include "base/sizes.h"
 #include "models/blas.h"
 #include "node/inspect.h"
+#include "node/outputs.h"
 #include "result/checkpoint.h"
 #include "strategies/samples.h"
 #include <stdlib.h>
@@ -50,6 +51,13 @@ static int run_remote(struct ringnode *node)
     return status ? status : ringnode_run_rank(node, -1);
 }
 
+/* --predict without other ranks: no platform, no data and no strategy matter. */
+static bool predicts_alone(const struct ringnode *node)
+{
+    return node->options.predict && !node->files && !node->local && node->rank < 0 &&
+           !node->hosts_file;
+}
+
 static int check_mode(const struct ringnode *node)
 {
     bool either = node->rank >= 0 || node->hosts_file, both = node->rank >= 0 && node->hosts_file;
@@ -57,7 +65,8 @@ static int check_mode(const struct ringnode *node)
         fputs("ringnode: --key-file and --insecure exclude each other\n", stderr);
         return RG_EXIT_USAGE;
     }
-    if (node->options.check || node->files || (node->local && !either) || (!node->local && both))
+    if (node->options.check || node->files || (node->local && !either) || (!node->local && both) ||
+        predicts_alone(node))
         return 0;
     fputs("ringnode: either --local [N], or both --rank R and --hosts FILE are needed\n", stderr);
     return RG_EXIT_USAGE;
@@ -85,6 +94,7 @@ static void tell_reads(struct ringnode *node)
     const char *reads[RG_CLI_READS][2] = {{"--key-file", node->key_file},
                                           {"--hosts", node->hosts_file},
                                           {"--pace", node->pace},
+                                          {"--predict", node->options.predict},
                                           {"--meter", log}};
     for (int i = 0; i < RG_CLI_READS; i++)
         if (reads[i][1])
@@ -196,6 +206,19 @@ static int check_memory(const struct ringnode *node, struct rg_error *e)
     return result;
 }
 
+/* Parameters, and what is wrong with the rows, as long as nobody waits for this rank. */
+static int load_for_rows(struct ringnode *node, struct rg_error *e)
+{
+    int result = rg_checkpoint_load_rows(node->options.load, &node->study.network, &node->told,
+                                         &node->initial, e);
+    if (result || (!node->local && node->rank != 0))
+        return result;
+    struct rg_outputs o = {.network = &node->study.network, .told = &node->told};
+    result = rg_outputs_check(&o, node->options.predict);
+    *e = o.error;
+    return result;
+}
+
 static int run(struct ringnode *node)
 {
     struct rg_error e = {0};
@@ -204,12 +227,14 @@ static int run(struct ringnode *node)
         result = load_pace(node, &e);
     if (result == 0 && node->key_file)
         result = rg_key_load(node->key_file, &node->key, &e);
-    if (result == 0 && node->options.load)
+    if (result == 0 && node->options.predict)
+        result = load_for_rows(node, &e);
+    else if (result == 0 && node->options.load)
         result = rg_checkpoint_load(node->options.load, &node->study.network, &node->study.data,
                                     &node->initial, &e);
     if (result == 0 && check_memory(node, &e) != 0)
         return rg_cli_complain("ringnode", e.code, e.text);
-    if (result == 0)
+    if (result == 0 && !node->options.predict)
         result = rg_study_load_data(&node->study, node->local ? RG_ANY_RANK : node->rank, &e);
     if (result) {
         fprintf(stderr, "ringnode: %s\n", e.text);
@@ -239,6 +264,11 @@ int main(int argc, char **argv)
         return rg_cli_flush("ringnode");
     }
     int status = check_mode(&node);
+    if (status == 0 && predicts_alone(&node)) {
+        status = rg_cli_predict(&node.options, "ringnode", rg_outputs_here);
+        rg_cli_free(&node.options);
+        return status;
+    }
     if (status == 0) {
         apply_local(&node);
         tell_reads(&node);
@@ -262,6 +292,7 @@ int main(int argc, char **argv)
     rg_cli_free(&node.options);
     rg_hosts_free(&node.hosts);
     rg_platform_free(&node.datasheet);
+    rg_checkpoint_rows_free(&node.told);
     free(node.initial);
     return status;
 }

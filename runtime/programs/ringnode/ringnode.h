@@ -8,6 +8,7 @@
 #include "meters/meter.h"
 #include "node/agree.h"
 #include "posix/world_posix.h"
+#include "result/checkpoint.h"
 #include <signal.h>
 
 struct ringnode {
@@ -27,6 +28,7 @@ struct ringnode {
     struct rg_study study;
     struct rg_hosts hosts;
     float *initial;
+    struct rg_checkpoint_rows told; /* with --predict: by the file of --load */
     struct rg_mesh *mesh;
     struct rg_run *runs;      /* rank 0 */
     struct rg_agreed *agreed; /* [job_count] */

@@ -36,7 +36,8 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
 /* A rank that was ended by a signal had no time to take its temporary files away. */
 static void clean_up_after(const struct rg_options *options, pid_t pid)
 {
-    const char *const paths[] = {options->json, options->trace, options->save, options->save_best};
+    const char *const paths[] = {options->json, options->trace, options->save, options->save_best,
+                                 options->out};
     for (size_t i = 0; i < RG_COUNT(paths); i++)
         if (paths[i])
             rg_file_abandon_of(paths[i], (long)pid);

@@ -11,6 +11,7 @@
 #include "base/signals.h"
 #include "models/blas.h"
 #include "node/node.h"
+#include "node/outputs.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -392,7 +393,7 @@ static void agree(struct ringnode *node)
     node->rest_code = explain(node, code, text, sizeof text);
     for (int i = 0; i < node->study.job_count && node->runs; i++)
         fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code, text);
-    if (node->rank > 0)
+    if (node->rank > 0 || node->options.predict)
         fprintf(stderr, "ringnode: rank %d: %s\n", node->rank, text);
 }
 
@@ -408,6 +409,62 @@ static void run_jobs(struct ringnode *node)
             rg_run_note(&node->runs[i], node->noted[i].notes[k]);
     }
 }
+
+/* ---- --predict ---- */
+
+struct one_prediction {
+    const struct rg_job *job;
+    struct rg_outputs outputs;
+};
+
+static int predict_program(struct rg_world *w, void *arg)
+{
+    struct one_prediction *p = arg;
+    w->board = p->job->boards[w->rank];
+    return rg_outputs_ring(w, p->job, &p->outputs);
+}
+
+/* The nodes that train compute the outputs of rows that rank 0 has; the exit status. */
+static int predict(struct ringnode *node)
+{
+    struct one_prediction p = {.job = node->study.jobs,
+                               .outputs = {.network = &node->study.network,
+                                           .parameters = node->initial,
+                                           .told = &node->told}};
+    struct rg_outputs *o = &p.outputs;
+    struct rg_error e = {0};
+    char text[480];
+    int result = 0;
+    if (node->agreed[0].code)
+        rg_fail(&o->error, node->agreed[0].code, "%s", node->agreed[0].why);
+    else if (node->rank == 0)
+        rg_outputs_open(o, node->options.predict, node->options.out);
+    int code = o->error.code;
+    if (code == 0) {
+        if (node->options.timeout_s > 0 && (!node->local || node->rank == 0))
+            set_alarm(node->options.timeout_s);
+        rg_mesh_pace(node->mesh, NULL, p.job->threads);
+        code = rg_mesh_run(node->mesh, p.job->nodes, predict_program, &p, &result, &e);
+        set_alarm(0);
+        code = code ? code : result;
+        if (code && o->error.code == 0)
+            code = explain(node, code, text, sizeof text);
+        if (code == 0 && node->rank == 0)
+            code = rg_outputs_commit(o);
+    }
+    if (code == 0 && node->rank == 0 && !node->options.quiet)
+        rg_outputs_tell(o, stdout);
+    if (code)
+        fprintf(stderr, "ringnode: rank %d: %s\n", node->rank,
+                o->error.code ? o->error.text : text);
+    rg_outputs_close(o);
+    return code == RG_ERR_IO       ? RG_EXIT_UNSAVED
+           : code == RG_ERR_NO_FIT ? RG_EXIT_USAGE
+           : code                  ? rg_cli_exit_of(code)
+                                   : RG_EXIT_OK;
+}
+
+/* ---- before and after, again ---- */
 
 static void forget_agreement(struct ringnode *node)
 {
@@ -446,8 +503,8 @@ static int report(struct ringnode *node, double started_s)
     return status;
 }
 
-/* Ranks that run other strategies than this one, or from other parameters, or that replay another
- * run, must not join it. */
+/* Ranks that run other strategies than this one, or that train where others predict, or from other
+ * parameters, or that replay another run, must not join it. */
 static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT])
 {
     struct rg_digest *digest = rg_digest_new();
@@ -459,6 +516,8 @@ static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT]
     for (int i = 0; replayed && i < replayed->run_count; i++)
         for (int k = 0; k < replayed->runs[i].order_count; k++)
             rg_digest_add(digest, replayed->runs[i].orders[k], strlen(replayed->runs[i].orders[k]));
+    if (node->options.predict)
+        rg_digest_add(digest, "predict", sizeof "predict");
     if (node->initial)
         rg_digest_add(digest, node->initial, node->study.network.parameters * sizeof(float));
     for (int i = 0; node->pace && i < node->study.platform.count; i++) { /* all ranks, or none */
@@ -552,7 +611,10 @@ int ringnode_run_rank(struct ringnode *node, int listener)
     if (open_meter(node, &e) != 0)
         fprintf(stderr, "ringnode: rank %d: no meter: %s\n", node->rank, e.text);
     agree(node);
-    if (node->rest_code == 0)
+    int status = 0;
+    if (node->options.predict)
+        status = node->rest_code ? 0 : predict(node);
+    else if (node->rest_code == 0)
         run_jobs(node);
     forget_agreement(node);
     mesh_to_stop = NULL;
@@ -560,7 +622,12 @@ int ringnode_run_rank(struct ringnode *node, int listener)
     rg_mesh_leave(node->mesh);
     rg_meter_close(node->meter);
     rg_heat_close(node->heat);
-    int status = rg_cli_exit_of(node->rest_code);
+    if (node->options.predict) {
+        if (node->runs)
+            forget_runs(node);
+        return status ? status : rg_cli_exit_of(node->rest_code);
+    }
+    status = rg_cli_exit_of(node->rest_code);
     int reported = node->runs ? report(node, started_s) : 0;
     return status ? status : reported;
 }
