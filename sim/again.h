@@ -9,29 +9,15 @@
 #define RG_SIM_AGAIN_H
 
 #include "study/job.h"
-#include <sys/types.h>
 
 #define RG_AGAIN_RATE (1 - 1e-12)
 
-/* What the second simulation is to be. */
-struct rg_again_order {
-    int64_t iterations;
-    bool numerics; /* to be computed: messages depend on them */
-};
-
-/* Simulates the order in this process. */
-typedef void (*rg_again_fn)(void *arg, const struct rg_again_order *order, struct rg_run *run);
-
-struct rg_again {
-    pid_t pid;
-    int order, answer; /* pipes */
-};
-
-/* There is one simulation a process: another is forked, and waits. To be called before the first;
- * then rg_again_end is. */
-void rg_again_begin(struct rg_again *again, rg_again_fn simulate, void *arg);
-/* The first simulation of the job has given *run: the second is made where it is wanted, and what
- * comes out noted in run->engine. */
-void rg_again_end(struct rg_again *again, const struct rg_job *job, struct rg_run *run);
+/* Does the job, of which a simulation has given that run, want a second? */
+bool rg_again_is_wanted(const struct rg_job *job, const struct rg_run *run);
+/* The job of the second: as far as the first came, and without numerics where dates do not depend
+ * on them. It points to what `job` points to. */
+struct rg_job rg_again_job(const struct rg_job *job, const struct rg_run *first);
+/* What the second has given goes into the first; nothing where it did not come to its end. */
+void rg_again_note(struct rg_run *first, const struct rg_run *second);
 
 #endif

@@ -110,6 +110,7 @@ static void finish(const struct rg_children *pool, struct slot *slot)
         continue;
     close(slot->pipe);
     slot->pid = 0;
+    bool again;
     char line[400] = "the simulation ended without a result", limits[300] = "";
     if (WIFSIGNALED(status)) {
         if (WTERMSIG(status) == SIGKILL) /* as the system does where memory runs out */
@@ -118,16 +119,18 @@ static void finish(const struct rg_children *pool, struct slot *slot)
                  WTERMSIG(status), strsignal(WTERMSIG(status)), limits);
     }
     if (slot->length > 0 && status == 0) {
-        pool->ended(pool->arg, slot->index, RG_CHILDREN_WROTE, slot->text, slot->length);
+        again = pool->ended(pool->arg, slot->index, RG_CHILDREN_WROTE, slot->text, slot->length);
     } else if (slot->timed_out) {
-        pool->ended(pool->arg, slot->index, RG_CHILDREN_TIMED_OUT, NULL, 0);
+        again = pool->ended(pool->arg, slot->index, RG_CHILDREN_TIMED_OUT, NULL, 0);
     } else if (interrupted) {
-        pool->ended(pool->arg, slot->index, RG_CHILDREN_INTERRUPTED, NULL, 0);
+        again = pool->ended(pool->arg, slot->index, RG_CHILDREN_INTERRUPTED, NULL, 0);
     } else {
-        pool->ended(pool->arg, slot->index, RG_CHILDREN_DIED, line, 0);
+        again = pool->ended(pool->arg, slot->index, RG_CHILDREN_DIED, line, 0);
     }
     free(slot->text);
     slot->text = NULL;
+    if (again && !interrupted)
+        start(pool, slot, slot->index);
 }
 
 /* Take what a child has written; true when it has closed its end. */

@@ -22,7 +22,8 @@ struct rg_children {
     void *arg;        /* for what follows */
     bool (*wanted)(void *arg, int index);
     void (*child)(void *arg, int index, int fd); /* in the child; does not return */
-    void (*ended)(void *arg, int index, enum rg_children_end end, const char *text, size_t length);
+    /* true: the job gets another child at once. */
+    bool (*ended)(void *arg, int index, enum rg_children_end end, const char *text, size_t length);
     void (*tick)(void *arg); /* about five times a second while children run; NULL: none */
 };
 

@@ -4,6 +4,7 @@
  * Failure modes handled: a file to resume that is of another scenario, or no result; a disk that is
  * full while others still run (told once, tried again at the end); a run that ends without a
  * result. */
+#include "again.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -175,16 +176,30 @@ static void write_so_far(struct ringsim *r)
     r->writing_s = fmax(r->written_s - now, 1e-6);
 }
 
-void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text, size_t length)
+/* One that failed, where the first did not, leaves the run without. */
+static void note_again(struct task *task, enum rg_children_end end, const char *text, size_t length)
+{
+    struct rg_run second;
+    struct rg_error e;
+    rg_run_init(&second);
+    if (end == RG_CHILDREN_WROTE && rg_run_decode(text, length, &second, &e) == 0)
+        rg_again_note(&task->run, &second);
+    rg_run_free(&second);
+}
+
+bool ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text, size_t length)
 {
     struct ringsim *r = arg;
     struct task *task = &r->tasks[index];
     const struct rg_run *head = &r->plan.runs[index].run;
     struct rg_error e;
-    if (end == RG_CHILDREN_TIMED_OUT) {
+    if (task->again && end != RG_CHILDREN_INTERRUPTED) {
+        note_again(task, end, text, length);
+        task->over = true;
+    } else if (end == RG_CHILDREN_TIMED_OUT) {
         ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_TIMEOUT, "not finished within --timeout");
     } else if (end == RG_CHILDREN_INTERRUPTED) {
-        return;
+        return false;
     } else if (end == RG_CHILDREN_DIED) {
         ringsim_fail(r, index, RG_RUN_FAILED, RG_ERR_INTERNAL, text);
     } else if (rg_run_decode(text, length, &task->run, &e) != 0) {
@@ -193,9 +208,13 @@ void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *t
         for (int i = task->run.sweep_count; i < head->sweep_count; i++)
             RG_ASSERT(rg_run_setting(&task->run, head->sweep[i].name, head->sweep[i].value) == 0);
         task->run.predicted.rough = head->predicted.rough;
+        task->again = task->run.engine.again;
+        if (task->again)
+            return true;
         task->over = true;
     }
     r->unwritten = true;
+    return false;
 }
 
 /* ---- progress ---- */

@@ -131,16 +131,6 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     free(results);
 }
 
-static void simulate_again(void *arg, const struct rg_again_order *order, struct rg_run *run)
-{
-    struct simulation *s = arg;
-    struct rg_job job = *s->job;
-    job.iterations = order->iterations;
-    job.numerics = order->numerics;
-    s->again = true;
-    simulate_job(s, &job, NULL, NULL, run);
-}
-
 /* If the parent is gone there is nobody to tell. */
 static _Noreturn void tell(const struct rg_run *run, int fd)
 {
@@ -154,16 +144,20 @@ static _Noreturn void tell(const struct rg_run *run, int fd)
 static _Noreturn void be_child(struct ringsim *r, int index, int fd)
 {
     struct task *task = &r->tasks[index];
-    struct simulation s = {.ringsim = r, .job = task->job, .shared = &r->shared[index]};
-    struct rg_again again;
+    struct simulation s = {.ringsim = r, .shared = &r->shared[index], .again = task->again};
+    struct rg_job second;
     struct rg_run run;
     rg_run_init(&run);
-    rg_again_begin(&again, simulate_again, &s);
+    if (task->again) {
+        second = rg_again_job(task->job, &task->run);
+        simulate_job(&s, &second, NULL, NULL, &run);
+        tell(&run, fd);
+    }
     if (!r->full && !rg_why_whole(task->job, &r->study, r->options.trace != NULL))
         rg_run_reduced(task->job, simulate_job, &s, &run);
     else
         simulate_job(&s, task->job, NULL, NULL, &run);
-    rg_again_end(&again, task->job, &run);
+    run.engine.again = rg_again_is_wanted(task->job, &run);
     if (run.node_count >= RG_RUN_MANY_NODES && !r->per_node && !r->options.trace)
         RG_ASSERT(rg_run_summarize_nodes(&run) == 0);
     if (run.label[0] == '\0') { /* it ended before its nodes could say whose it is */
@@ -188,7 +182,7 @@ static void child(void *arg, int index, int fd)
         tell(&task->run, fd);
     }
     task->job = &r->study.jobs[r->plan.study_open ? index : 0];
-    RG_ASSERT(rg_sweep_head(&r->plan, index, &task->run) == 0);
+    RG_ASSERT(task->again || rg_sweep_head(&r->plan, index, &task->run) == 0);
     be_child(r, index, fd);
 }
 

@@ -18,7 +18,8 @@ struct shared {
 struct task {
     const struct rg_job *job; /* in its child */
     struct rg_run run;
-    bool over; /* run holds what came of it */
+    bool again; /* run holds what came of it, and it is simulated once more (again.h) */
+    bool over;  /* run holds all */
 };
 
 struct ringsim {
@@ -53,7 +54,7 @@ int *ringsim_order(struct ringsim *r);
 /* The run failed, or was not finished. */
 void ringsim_fail(struct ringsim *r, int index, enum rg_status status, int code, const char *text);
 /* For struct rg_children; arg is the struct ringsim. */
-void ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text, size_t length);
+bool ringsim_ended(void *arg, int index, enum rg_children_end end, const char *text, size_t length);
 void ringsim_tick(void *arg);
 /* Write and print everything; the exit status of the program. Frees the tasks. */
 int ringsim_report(struct ringsim *r);

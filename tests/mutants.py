@@ -748,7 +748,7 @@ MUTANTS = [
     Mutant("again-as-before", "ringsim.c", "s->again ? RG_AGAIN_RATE : 1", "1", "test_engines$"),
     Mutant("again-what-repeats", "again.c", "run->extrapolated_iterations == 0 && ", "", "test_engines$"),
     Mutant("again-without-messages", "again.c", "run->traffic.messages > 0", "true", "test_engines$"),
-    Mutant("again-to-the-end-of-the-job", "ringsim.c", "job.iterations = order->iterations;", "", "test_engines$"),
+    Mutant("again-to-the-end-of-the-job", "again.c", "second.iterations = first->iterations;", "", "test_engines$"),
     Mutant("stacks-for-sixty-four-cores", "calendar_engine.c", "if (threads <= FEW_THREADS)", "if (threads < 0)",
            "test_sim_timing_calendar$"),
     Mutant("the-highest-rank-first", "calendar_engine.c", "(rank > other) - (rank < other)",
