@@ -10,13 +10,10 @@ SGD with momentum must end within 1e-5 of PyTorch's; running statistics too. Fai
 
     test_torch.py BUILD [NETWORK...]     default: all five"""
 
-import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ElementTree
 
 try:
     import numpy
@@ -27,7 +24,9 @@ except ImportError as why:
     sys.exit(77)
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-NETWORKS = ("lenet-5", "resnet-20", "mobilenet-v2-35", "sensors-resnet", "gpt-bytes")
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+
+from torch_networks import NETWORKS, Network, read_checkpoint, write_checkpoint
 # Where a batch's values are few and layers many, rounding alone turns some units of relu6 over, in PyTorch as here, and
 # a gradient with them: this one is compared with silu in their place.
 SMOOTH = ("mobilenet-v2-35",)
@@ -45,138 +44,6 @@ SCENARIO = """<scenario name="torch" seed="1">
   <strategy label="single" kind="single"/>
 </scenario>
 """
-
-
-def extent(text):
-    sizes = [int(word) for word in text.split("x")]
-    return (sizes[0], sizes[-1])
-
-
-def activated(name, x):
-    return {"identity": lambda: x, "relu": lambda: x.relu(), "tanh": lambda: x.tanh(), "sigmoid": lambda: x.sigmoid(),
-            "relu6": lambda: functional.relu6(x), "hardswish": lambda: functional.hardswish(x),
-            "silu": lambda: functional.silu(x), "gelu": lambda: functional.gelu(x, approximate="tanh")}[name]()
-
-
-class Network:
-    """A network file in PyTorch: parameters by the names of checkpoints, drawn when their layer is first met."""
-
-    def __init__(self, path):
-        self.root = ElementTree.parse(path).getroot()
-        self.tensors, self.random = {}, torch.Generator().manual_seed(7)
-
-    def tensor(self, name, *shape, least=0.0):
-        """Around 0, as large as keeps a layer's outputs in bounds; those with a least value around 1."""
-        if name not in self.tensors:
-            values = torch.randn(*shape, generator=self.random, dtype=torch.float64)
-            fan = max(1, int(numpy.prod(shape[1:])))
-            self.tensors[name] = 1 + 0.2 * values.tanh() if least else values * (1.0 / fan) ** 0.5
-            self.tensors[name] = self.tensors[name].float()
-        return self.now[name] if name in self.now else self.tensors[name].to(self.kind)
-
-    def run(self, x, values, kind):
-        """Outputs; values: tensors to use; statistics of the batch are left in self.seen."""
-        self.now, self.kind, self.seen = values, kind, {}
-        return self.chain(self.root, x.to(kind), "")
-
-    def chain(self, parent, x, prefix):
-        index = 0
-        for element in parent:
-            if element.tag == "shortcut":
-                continue
-            for _ in range(int(element.get("repeat", "1"))):
-                x = self.layer(element, x, f"{prefix}{index}.")
-                index += 1
-        return x
-
-    def layer(self, e, x, name):
-        rest = {"outputs": int(e.get("outputs", "0")), "act": e.get("activation")}
-        return getattr(self, "container" if len(e) else e.tag)(e, x, name, **rest)
-
-    def container(self, e, x, name, act, **_):
-        shortcut = e.find("shortcut")
-        beside = x if shortcut is None else self.chain(shortcut, x, name + "shortcut.")
-        return activated(act or "identity", self.chain(e, x, name + "body.") + beside)
-
-    def dense(self, e, x, name, outputs, act):
-        rows = x.flatten(2) if e.get("over") == "tokens" else x.flatten(1)
-        weight = self.tensor(name + "weight", outputs, rows.shape[-1])
-        bias = None if e.get("bias") == "no" else self.tensor(name + "bias", outputs)
-        return activated(act or "identity", functional.linear(rows, weight, bias))
-
-    def conv2d(self, e, x, name, outputs, act):
-        kernel, groups = extent(e.get("kernel")), int(e.get("groups", "1"))
-        weight = self.tensor(name + "weight", outputs, x.shape[1] // groups, *kernel)
-        bias = None if e.get("bias") == "no" else self.tensor(name + "bias", outputs)
-        y = functional.conv2d(x, weight, bias, extent(e.get("stride", "1")), extent(e.get("padding", "0")), 1, groups)
-        return activated(act or "relu", y)
-
-    def maxpool(self, e, x, name, **_):
-        kernel = extent(e.get("kernel"))
-        stride = extent(e.get("stride")) if e.get("stride") else kernel
-        return functional.max_pool2d(x, kernel, stride, extent(e.get("padding", "0")))
-
-    def avgpool(self, e, x, name, **_):
-        kernel = extent(e.get("kernel")) if e.get("kernel") else x.shape[2:]
-        stride = extent(e.get("stride")) if e.get("stride") else kernel
-        return functional.avg_pool2d(x, kernel, stride, extent(e.get("padding", "0")))
-
-    def batchnorm(self, e, x, name, act, **_):
-        channels = x.shape[1]
-        gain = self.tensor(name + "weight", channels, least=1)
-        shift = self.tensor(name + "bias", channels)
-        mean = self.tensor(name + "running_mean", channels).clone().detach()
-        variance = self.tensor(name + "running_var", channels, least=1).clone().detach()
-        y = functional.batch_norm(x, mean, variance, gain, shift, True, float(e.get("momentum", "0.1")),
-                                  float(e.get("epsilon", "1e-5")))
-        self.seen[name + "running_mean"], self.seen[name + "running_var"] = mean, variance
-        return activated(act or "identity", y)
-
-    def layernorm(self, e, x, name, act, **_):
-        shape = x.shape[2:] if e.get("over") == "tokens" else x.shape[1:]
-        gain = self.tensor(name + "weight", shape.numel(), least=1).reshape(shape)
-        shift = self.tensor(name + "bias", shape.numel()).reshape(shape)
-        y = functional.layer_norm(x, shape, gain, shift, float(e.get("epsilon", "1e-5")))
-        return activated(act or "identity", y)
-
-    def embedding(self, e, x, name, outputs, **_):
-        table = self.tensor(name + "weight", int(e.get("vocabulary")), outputs)
-        return table[x.flatten(1).long()] + self.tensor(name + "positions", x.shape[1], outputs)
-
-    def attention(self, e, x, name, **_):
-        batch, tokens, width = x.shape
-        heads = int(e.get("heads", "1"))
-        qkv = functional.linear(x, self.tensor(name + "in_proj_weight", 3 * width, width),
-                                self.tensor(name + "in_proj_bias", 3 * width))
-        q, k, v = (part.reshape(batch, tokens, heads, -1).transpose(1, 2) for part in qkv.split(width, 2))
-        scores = q @ k.transpose(2, 3) / (width // heads) ** 0.5
-        if e.get("causal") == "yes":
-            scores = scores.masked_fill(torch.ones(tokens, tokens).triu(1).bool(), float("-inf"))
-        y = (scores.softmax(3) @ v).transpose(1, 2).reshape(batch, tokens, width)
-        return functional.linear(y, self.tensor(name + "out_proj.weight", width, width),
-                                 self.tensor(name + "out_proj.bias", width))
-
-
-def write_checkpoint(path, tensors):
-    header, at = {}, 0
-    for name, values in tensors.items():
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [at, at + 4 * values.numel()]}
-        at += 4 * values.numel()
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as stream:
-        stream.write(struct.pack("<Q", len(text)) + text)
-        for values in tensors.values():
-            stream.write(values.float().contiguous().numpy().tobytes())
-
-
-def read_checkpoint(path):
-    with open(path, "rb") as stream:
-        header = json.loads(stream.read(struct.unpack("<Q", stream.read(8))[0]))
-        rest = stream.read()
-    return {name: torch.from_numpy(numpy.frombuffer(rest[slice(*entry["data_offsets"])], "<f4").copy()
-                                   .reshape(entry["shape"])).double()
-            for name, entry in header.items() if name != "__metadata__"}
 
 
 def draw_data(network, folder):

@@ -1,0 +1,340 @@
+"""Tests of analysis/onnx_import.py on graphs made by hand: what layers can express comes in and gives the outputs that are
+worked out here, what they cannot is refused by node, operator and what is allowed, and nothing is written.
+
+RG_RINGNODE names the program that computes; without it outputs are left out. Exit status 77: python3-onnx is absent.
+"""
+
+import contextlib
+import io
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import warnings
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RINGNODE = os.environ.get("RG_RINGNODE")
+sys.path.insert(0, os.path.join(SOURCE, "analysis"))
+
+try:
+    import numpy
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as missing:
+    print(f"skipped: {missing}; Debian's python3-onnx is needed")
+    sys.exit(77)
+
+import netfiles
+import onnx_import
+
+SCENARIO = """<scenario name="onnx" seed="1">
+  <platform file="absent.xml"/>
+  <network file="net.xml"/>
+  <data kind="iris"/>
+  <training batch="1" epochs="1" learning-rate="0.1"/>
+  <strategy label="single" kind="single"/>
+</scenario>
+"""
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = holder.name
+        self.random = numpy.random.default_rng(2)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def draw(self, *shape):
+        return self.random.standard_normal(shape).astype(numpy.float32)
+
+    def model(self, shape, nodes, weights, opset=13, kind=TensorProto.FLOAT, change=None, output="y"):
+        """A file: nodes as (operator, inputs, output, attributes), each named after its output."""
+        made = [helper.make_node(op, inputs.split(" "), outputs.split(" "), name="the " + outputs.split(" ")[0], **attributes)
+                for op, inputs, outputs, attributes in nodes]
+        tensors = [numpy_helper.from_array(numpy.asarray(values), name) for name, values in weights.items()]
+        graph = helper.make_graph(made, "g", [helper.make_tensor_value_info("x", kind, shape)],
+                                  [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)], tensors)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+        if change:
+            change(model)
+        onnx.save(model, self.path("m.onnx"))
+
+    def convert(self, *words):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            status = onnx_import.main([self.path("m.onnx"), "-o", self.path("net"), *words])
+        return status, out.getvalue(), err.getvalue()
+
+    def imported(self, *words):
+        """XML, metadata and tensors."""
+        status, _, err = self.convert(*words)
+        self.assertEqual((status, err), (0, ""))
+        with open(self.path("net.xml"), encoding="utf-8") as stream:
+            return (stream.read(), *netfiles.read_checkpoint(self.path("net.safetensors")))
+
+    def gives(self, rows, wanted):
+        if not RINGNODE:
+            return
+        numpy.save(self.path("x.npy"), rows)
+        with open(self.path("s.xml"), "w", encoding="utf-8") as stream:
+            stream.write(SCENARIO)
+        done = subprocess.run([RINGNODE, "s.xml", "--load", "net.safetensors", "--predict", "x.npy", "--out", "y.npy",
+                               "--quiet"], cwd=self.folder, capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        outputs = numpy.load(self.path("y.npy"))
+        numpy.testing.assert_allclose(outputs.reshape(wanted.shape), wanted, rtol=0, atol=1e-5)
+
+
+class Expressed(Case):
+    def test_a_convolution_pools_and_a_dense_layer(self):
+        """Relu behind a pool of the largest belongs in front of it; zeros round an average pool come by Pad."""
+        w, b, fc, fb = self.draw(2, 1, 1, 1), self.draw(2), self.draw(3, 12), self.draw(3)
+        pads = numpy.array([0, 0, 1, 0, 0, 0, 1, 0])
+        self.model(["n", 1, 4, 4], [
+            ("Conv", "x w b", "c", {"kernel_shape": [1, 1]}), ("MaxPool", "c", "m", {"kernel_shape": [2, 2], "strides": [1, 1]}),
+            ("Relu", "m", "r", {}), ("Pad", "r pads", "p", {}),
+            ("AveragePool", "p", "a", {"kernel_shape": [2, 1], "strides": [2, 1]}), ("Flatten", "a", "f", {}),
+            ("Gemm", "f fc fb", "y", {"transB": 1, "alpha": 0.5})],
+            {"w": w, "b": b, "fc": fc, "fb": fb, "pads": pads})
+        x = self.draw(5, 1, 4, 4)
+        c = x * w.reshape(1, 2, 1, 1) + b.reshape(1, 2, 1, 1)
+        m = numpy.maximum(numpy.stack([c[:, :, i:i + 3, j:j + 3] for i in (0, 1) for j in (0, 1)]).max(0), 0)
+        p = numpy.pad(m, ((0, 0), (0, 0), (1, 1), (0, 0)))[:, :, :4]
+        a = (p[:, :, 0::2] + p[:, :, 1::2]) / 2
+        text, told, tensors = self.imported()
+        self.assertIn('<network name="net" input="4x4">', text)
+        self.assertIn('<conv2d outputs="2" kernel="1" activation="relu"/>', text)
+        self.assertIn('<avgpool kernel="2x1" padding="1x0"/>', text)
+        self.assertEqual(set(tensors), {"0.weight", "0.bias", "3.weight", "3.bias"})
+        self.assertEqual(told, {"format": "ringtmp", "network": "net"})
+        self.gives(x, a.reshape(5, -1) @ fc.T * 0.5 + fb)
+
+    def test_constants_behind_identity_are_no_shared_parameters(self):
+        one, zero, w = numpy.ones(3, "f4"), numpy.zeros(3, "f4"), self.draw(3, 3)
+        var = numpy.array([1, 2, 3], "f4")
+        self.model([2, 3], [
+            ("Identity", "one", "one2", {}), ("Identity", "zero", "zero2", {}),
+            ("MatMul", "x w", "a", {}), ("BatchNormalization", "a one zero zero2 var", "b", {"epsilon": 1e-3}),
+            ("BatchNormalization", "b one2 zero2 zero one", "y", {"momentum": 0.7})],
+            {"one": one, "zero": zero, "w": w, "var": var})
+        text, _, tensors = self.imported()
+        self.assertIn('<dense outputs="3" bias="no"/>\n  <batchnorm epsilon="0.001"/>\n  <batchnorm momentum="0.3"/>', text)
+        numpy.testing.assert_array_equal(tensors["0.weight"], w.T)
+        self.assertEqual([tensors[f"{i}.{name}"].shape for i in (1, 2) for name in ("weight", "running_var")], [(3,)] * 4)
+        x = self.draw(4, 3)
+        self.gives(x, x @ w / numpy.sqrt(var + 1e-3) / numpy.sqrt(1 + 1e-5))
+
+    def test_what_is_moved_before_a_product_moves_its_columns(self):
+        w, v = self.draw(4, 2, 1, 1), self.draw(4 * 3 * 5, 2)
+        self.model(["n", 2, 3, 5], [
+            ("Conv", "x w", "c", {}), ("Transpose", "c", "t", {"perm": [0, 2, 3, 1]}), ("Reshape", "t shape", "f", {}),
+            ("MatMul", "f v", "y", {})], {"w": w, "v": v, "shape": numpy.array([0, -1])})
+        x = self.draw(6, 2, 3, 5)
+        self.imported()
+        self.gives(x, numpy.einsum("nchw,oc->nhwo", x, w[:, :, 0, 0]).reshape(6, -1) @ v)
+
+    def test_spelt_out_functions_are_found_by_their_values(self):
+        w = self.draw(3, 3)
+        half, cubic, scale, one = (numpy.array(v, "f4") for v in (0.5, 0.044715, (2 / numpy.pi) ** 0.5, 1))
+        gelu = [("MatMul", "x w", "a", {}), ("Mul", "a a", "a2", {}), ("Mul", "a2 a", "a3", {}), ("Mul", "a3 cubic", "q", {}),
+                ("Add", "a q", "s", {}), ("Mul", "s scale", "u", {}), ("Tanh", "u", "t", {}), ("Add", "t one", "t1", {}),
+                ("Mul", "a half", "h", {}), ("Mul", "h t1", "g", {}), ("MatMul", "g w", "b", {}),
+                ("Sigmoid", "b", "z", {}), ("Mul", "z b", "i", {}), ("MatMul", "i w", "c", {}),
+                ("HardSigmoid", "c", "d", {"alpha": 1 / 6}), ("Mul", "c d", "k", {}), ("MatMul", "k w", "l", {}),
+                ("Clip", "l zero six", "y", {})]
+        self.model([1, 3], gelu, {"w": w, "half": half, "cubic": cubic, "scale": scale, "one": one,
+                                  "zero": numpy.array(0, "f4"), "six": numpy.array(6, "f4")})
+        text = self.imported()[0]
+        self.assertEqual([word in text for word in ("gelu", "silu", "hardswish", "relu6")], [True] * 4)
+        x, y = self.draw(9, 3), None
+        y = x
+        for act in ("gelu", "silu", "hardswish", "relu6"):
+            y = netfiles.activated(act, y @ w.astype(float))
+        self.gives(x, y)
+
+    def test_sums_with_and_without_a_shortcut(self):
+        w, v = self.draw(4, 4), self.draw(4, 4)
+        self.model([1, 4], [
+            ("MatMul", "x w", "a", {}), ("Relu", "a", "b", {}), ("MatMul", "b v", "c", {}), ("Add", "b c", "d", {}),
+            ("Relu", "d", "e", {}), ("MatMul", "e w", "f", {}), ("Tanh", "f", "g", {}), ("MatMul", "g v", "h", {}),
+            ("MatMul", "e v", "i", {}), ("Add", "h i", "y", {})], {"w": w, "v": v})
+        text, _, tensors = self.imported()
+        self.assertIn("<shortcut>", text)
+        self.assertEqual({name.rsplit(".", 1)[0] for name in tensors},
+                         {"0", "1.body.0", "2.body.0", "2.body.1", "2.shortcut.0"})
+        x = self.draw(7, 4)
+        b = numpy.maximum(x @ w, 0)
+        e = numpy.maximum(b + b @ v, 0)
+        self.gives(x, numpy.tanh(e @ w) @ v + e @ v)
+
+    def test_a_layer_norm_spelt_out_over_a_sample(self):
+        w, gain, shift = self.draw(5, 5), self.draw(5), self.draw(5)
+        self.model([1, 5], [
+            ("MatMul", "x w", "a", {}), ("ReduceMean", "a", "m", {"axes": [-1]}), ("Sub", "a m", "c", {}),
+            ("Pow", "c two", "s", {}), ("ReduceMean", "s", "v", {"axes": [-1]}), ("Add", "v eps", "e", {}),
+            ("Sqrt", "e", "d", {}), ("Div", "c d", "n", {}), ("Mul", "n gain", "g", {}), ("Add", "g shift", "y", {})],
+            {"w": w, "two": numpy.array(2, "f4"), "eps": numpy.array(1e-3, "f4"), "gain": gain, "shift": shift})
+        text = self.imported()[0]
+        self.assertIn('<layernorm epsilon="0.00', text)
+        x = self.draw(3, 5)
+        a = x @ w
+        c = a - a.mean(1, keepdims=True)
+        self.gives(x, c / numpy.sqrt((c ** 2).mean(1, keepdims=True) + 1e-3) * gain + shift)
+
+    def test_standardisation_and_classes_travel_in_the_metadata(self):
+        w, mean, deviation = self.draw(3, 2), self.draw(3) * 10, numpy.array([2, 5, 0.1], "f4")
+
+        def name_classes(model):
+            helper.set_model_props(model, {"class_names": "wet\ndry"})
+
+        self.model(["n", 3], [("Sub", "x mean", "a", {}), ("Div", "a deviation", "b", {}), ("MatMul", "b w", "y", {})],
+                   {"w": w, "mean": mean, "deviation": deviation}, change=name_classes)
+        _, told, tensors = self.imported()
+        numpy.testing.assert_allclose([float(v) for v in told["inputs_mean"].split(",")], mean, rtol=1e-6)
+        numpy.testing.assert_allclose([float(v) for v in told["inputs_deviation"].split(",")], deviation, rtol=1e-6)
+        self.assertEqual((told["class_names"], set(tensors)), ("wet\ndry", {"0.weight"}))
+        x = mean + self.draw(4, 3)
+        self.gives(x, (x - mean) / deviation @ w)
+
+    def test_heads_are_found_however_they_are_laid_out(self):
+        """Queries, keys and values interleaved, tokens first, no product behind: its own is the identity."""
+        tokens, width, heads = 4, 6, 2
+        w = self.draw(width, 3 * width)
+        self.model([1, tokens, width], [
+            ("MatMul", "x w", "a", {}), ("Reshape", "a five", "r", {}), ("Split", "r", "q k v", {"axis": 4}),
+            ("Reshape", "q four", "q4", {}), ("Reshape", "k four", "k4", {}), ("Reshape", "v four", "v4", {}),
+            ("Transpose", "q4", "qt", {"perm": [0, 2, 1, 3]}), ("Transpose", "k4", "kt", {"perm": [0, 2, 3, 1]}),
+            ("Transpose", "v4", "vt", {"perm": [0, 2, 1, 3]}), ("MatMul", "qt kt", "s", {}), ("Div", "s scale", "f", {}),
+            ("Softmax", "f", "p", {"axis": 3}), ("MatMul", "p vt", "o", {}), ("Transpose", "o", "ot", {"perm": [0, 2, 1, 3]}),
+            ("Reshape", "ot three", "y", {})],
+            {"w": w, "five": numpy.array([1, tokens, heads, width // heads, 3]), "scale": numpy.array(2, "f4"),
+             "four": numpy.array([1, tokens, heads, width // heads]), "three": numpy.array([1, tokens, width])})
+        text = self.imported()[0]
+        self.assertIn('<attention heads="2"/>', text)
+        x = self.draw(3, tokens, width)
+        a = (x @ w).reshape(3, tokens, heads, width // heads, 3).transpose(4, 0, 2, 1, 3).astype(float)
+        shares = numpy.exp(a[0] @ a[1].swapaxes(2, 3) / 2)
+        shares /= shares.sum(3, keepdims=True)
+        self.gives(x, (shares @ a[2]).transpose(0, 2, 1, 3).reshape(3, tokens, width))
+
+    def test_dropout_stays_where_it_trains(self):
+        w = self.draw(3, 3)
+        self.model([1, 3], [("MatMul", "x w", "a", {}), ("Dropout", "a rate", "b", {}),
+                            ("Dropout", "b rate yes", "c", {}), ("MatMul", "c w", "y", {})],
+                   {"w": w, "rate": numpy.array(0.25, "f4"), "yes": numpy.array(True)})
+        text = self.imported("--loss", "mean-squared-error")[0]
+        self.assertEqual(text.count('<dropout rate="0.25"/>'), 1)
+        self.assertIn('loss="mean-squared-error"', text)
+
+
+class RefusedGraphs(Case):
+    def refuses(self, words, shape=None, nodes=None, weights=None, **options):
+        if nodes:
+            self.model(shape, nodes, weights or {}, **options)
+        before = sorted(os.listdir(self.folder))
+        status, out, err = self.convert()
+        self.assertEqual((status, out, err.count("\n")), (2, "", 1), err)
+        self.assertTrue(err.startswith(self.path("m.onnx") + ": "), err)
+        self.assertIn(words, err)
+        self.assertIn("allowed", err)
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+    def image(self, words, *nodes, **weights):
+        given = {"w": self.draw(2, 2, 3, 3), "one": self.draw(2, 2, 1, 1), "v": self.draw(2, 2), **weights}
+        self.refuses(words, ["n", 2, 8, 8], nodes, given)
+
+    def test_operators(self):
+        self.image('node "the y" (Resize): not known: Add, AveragePool', ("Resize", "x", "y", {}))
+        self.image('node "the y" (Concat): what several layers give', ("Conv", "x one", "a", {}),
+                   ("Conv", "x one", "b", {}), ("Concat", "a b", "y", {"axis": 1}))
+        self.image('node "the y" (Mul): an operation on what two layers give', ("Conv", "x one", "a", {}),
+                   ("Conv", "x one", "b", {}), ("Sigmoid", "b", "s", {}), ("Mul", "a s", "y", {}))
+        self.image('node "the y" (LeakyRelu): no function that layers have: identity, relu, tanh', ("Conv", "x one", "a", {}),
+                   ("LeakyRelu", "a", "y", {}))
+        self.image('node "the y" (Relu): the activation relu of what avgpool gives', ("GlobalAveragePool", "x", "a", {}),
+                   ("Relu", "a", "y", {}))
+        self.image('node "the y" (Softmax): shares of what a layer gives', ("GlobalAveragePool", "x", "a", {}),
+                   ("Flatten", "a", "f", {}), ("Gemm", "f v", "g", {}), ("Softmax", "g", "y", {}))
+
+    def test_attributes(self):
+        self.image('node "the y" (Conv): dilations of 2x2: 1 is allowed', ("Conv", "x w", "y", {"dilations": [2, 2]}))
+        self.image('node "the y" (Conv): pads 0x0 in front and 1x1 behind', ("Conv", "x w", "y", {"pads": [0, 0, 1, 1]}))
+        self.image('node "the y" (MaxPool): ceil_mode where windows', ("MaxPool", "x", "y", {
+            "kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}))
+        self.image('node "the y" (AveragePool): count_include_pad=0', ("AveragePool", "x", "y", {
+            "kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}))
+        self.image('node "the y" (Pad): padding with other than zeros', ("Pad", "x p", "y", {"mode": "reflect"}),
+                   p=numpy.array([0, 0, 1, 1, 0, 0, 1, 1]))
+        self.image('node "the y" (MaxPool): behind Pad: convolutions and average pools', ("Pad", "x p", "q", {}),
+                   ("MaxPool", "q", "y", {"kernel_shape": [2, 2]}), p=numpy.array([0, 0, 1, 1, 0, 0, 1, 1]))
+        self.image('node "the y" (Conv): weights of 2x2x3x3 in 2 groups', ("Conv", "x w", "y", {"group": 2}))
+        self.image('node "the y" (Conv): 3 biases for 2 outputs', ("Conv", "x w b", "y", {}), b=self.draw(3))
+
+    def test_sizes_that_nobody_else_checks(self):
+        w = self.draw(4, 3)
+        self.refuses('node "the y" (Gemm): weights for 4 inputs, 5 come in', [1, 5], [("Gemm", "x w", "y", {})], {"w": w})
+        self.refuses('node "the y" (Gemm): constants of 2 and 1x3 values', [1, 4], [("Gemm", "x w b", "y", {})],
+                     {"w": w, "b": self.draw(2)})
+
+        def cut(model):
+            model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:-4]
+
+        self.refuses('initializer "w": its data are not those of the shape 4x3', [1, 4], [("Gemm", "x w", "y", {})], {"w": w},
+                     change=cut)
+
+    def test_what_is_no_layer_of_its_own(self):
+        w = self.draw(4, 4)
+        exact = [("MatMul", "x w", "a", {}), ("Div", "a root", "b", {}), ("Erf", "b", "c", {}), ("Add", "c one", "d", {}),
+                 ("Mul", "a d", "e", {}), ("Mul", "e half", "y", {})]
+        self.refuses('node "the y" (Mul): no function that layers have', [1, 4], exact,
+                     {"w": w, "root": numpy.array(2 ** 0.5, "f4"), "one": numpy.array(1, "f4"), "half": numpy.array(0.5, "f4")})
+        self.refuses('node "the y" (Slice): a part of what a layer gives', [1, 4],
+                     [("MatMul", "x w", "a", {}), ("Slice", "a from to axes", "y", {})],
+                     {"w": w, "from": numpy.array([0]), "to": numpy.array([2]), "axes": numpy.array([1])})
+        self.refuses('node "the y" (Transpose): the output, 2x4x3', ["n", 3, 4],
+                     [("MatMul", "x w", "a", {}), ("Transpose", "a", "y", {"perm": [0, 2, 1]})], {"w": w})
+        self.refuses('node "the y" (Add): constants that differ along what they belong to', ["n", 3, 4],
+                     [("MatMul", "x w", "a", {}), ("Add", "a b", "y", {})], {"w": w, "b": self.draw(3, 4)})
+        self.refuses('node "the y" (MatMul): a mean over axes (1,) of 2x3x4',
+                     ["n", 3, 4], [("MatMul", "x w", "a", {}), ("ReduceMean", "a", "b", {"axes": [1], "keepdims": 0}),
+                                   ("MatMul", "b w", "y", {})], {"w": w})
+
+    def test_softmax_up_to_opset_12_is_over_all_axes_from_one_on(self):
+        w, shape = self.draw(4, 4), numpy.array([0, 3, 2, 2])
+        nodes = [("MatMul", "x w", "q", {}), ("MatMul", "x w", "k", {}), ("MatMul", "x w", "v", {})]
+        for name in "qkv":
+            nodes += [("Reshape", f"{name} shape", f"{name}4", {}),
+                      ("Transpose", f"{name}4", f"{name}t", {"perm": [0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]})]
+        nodes += [("MatMul", "qt kt", "s", {}), ("Softmax", "s", "p", {"axis": 2}), ("MatMul", "p vt", "y", {})]
+        self.refuses('node "the p" (Softmax): over the axes from 2 on', ["n", 3, 4], nodes, {"w": w, "shape": shape}, opset=11)
+        bad = [(op, inputs, out, {"axis": 3} if op == "Softmax" else given) for op, inputs, out, given in nodes]
+        mask = numpy.array([[0, 0, -9], [0, 0, 0], [0, 0, 0]], "f4")
+        bad.insert(-2, ("Add", "s mask", "s2", {}))
+        bad[-2] = ("Softmax", "s2", "p", {"axis": 3})
+        self.refuses('node "the s2" (Add): a mask or a summand of attention\'s scores', ["n", 3, 4], bad,
+                     {"w": w, "shape": shape, "mask": mask}, opset=11)
+
+    def test_whole_models(self):
+        w, dense = self.draw(4, 4), [("MatMul", "x w", "y", {})]
+        self.refuses("opset 8: 9 to", [1, 4], dense, {"w": w}, opset=8)
+        self.refuses('input "x" of ? x ? x 4: samples x 1 to 3 sizes', ["n", "t", 4], dense, {"w": w})
+        other = helper.make_tensor_value_info("z", TensorProto.FLOAT, [1])
+        self.refuses("2 inputs and 1 outputs: one of each", [1, 4], dense, {"w": w},
+                     change=lambda model: model.graph.input.append(other))
+        for data in (b"", b"no model", struct.pack("<Q", 2) + b"{}"):
+            with open(self.path("m.onnx"), "wb") as stream:
+                stream.write(data)
+            status, out, err = self.convert()
+            self.assertEqual((status, out, err.count("\n"), "no ONNX model" in err), (2, "", 1, True), err)
+        os.remove(self.path("m.onnx"))
+        self.assertIn("cannot be read", self.convert()[2])
+
+
+if __name__ == "__main__":
+    unittest.main()
