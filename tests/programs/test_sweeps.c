@@ -155,7 +155,7 @@ static void checks_and_refusals(void)
          "server.servers=1 --check",
          0, "two rings: ring_pipeline"},
         {"ringsim tests/data/sweep.xml --set nodes=99", 2, "64 hosts"},
-        {"ringsim tests/data/sweep.xml --set nodes=2 --save /tmp/x", 2, "--save"},
+        {"ringsim tests/data/sweep.xml --set nodes=2 --save build/none", 2, "--save"},
         {"ringsim tests/data/sweep.xml --resume", 2, "--json"},
         {"ringsim tests/data/sweep.xml --resume --json -", 2, "--json"},
         {"ringsim tests/data/sweep.xml --resume --json x --trace y", 2, "--trace"},

@@ -144,14 +144,14 @@ static void refusals(void)
         const char *options, *words;
     } cases[] = {
         {"--trace-nodes 0", "--trace FILE is wanted too"},
-        {"--trace /tmp/x --trace-nodes 3", "nodes 0 to 2"},
-        {"--trace /tmp/x --trace-nodes 2-9", "nodes 0 to 2"},
-        {"--trace /tmp/x --trace-nodes 2-1", "as in 0-7,12"},
-        {"--trace /tmp/x --trace-nodes x", "as in 0-7,12"},
-        {"--trace /tmp/x --trace-window 3s", "as in 10s:12s"},
-        {"--trace /tmp/x --trace-window 3s:2s", "as in 10s:12s"},
-        {"--trace /tmp/x --trace-window :", "as in 10s:12s"},
-        {"--trace /tmp/x --trace-window 1s:2parsecs", "as in 10s:12s"},
+        {"--trace build/none --trace-nodes 3", "nodes 0 to 2"},
+        {"--trace build/none --trace-nodes 2-9", "nodes 0 to 2"},
+        {"--trace build/none --trace-nodes 2-1", "as in 0-7,12"},
+        {"--trace build/none --trace-nodes x", "as in 0-7,12"},
+        {"--trace build/none --trace-window 3s", "as in 10s:12s"},
+        {"--trace build/none --trace-window 3s:2s", "as in 10s:12s"},
+        {"--trace build/none --trace-window :", "as in 10s:12s"},
+        {"--trace build/none --trace-window 1s:2parsecs", "as in 10s:12s"},
     };
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
         char line[300];
