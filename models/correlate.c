@@ -3,6 +3,7 @@
 #include "models/correlate.h"
 
 #include "models/clones.h"
+#include "models/team.h"
 
 typedef float quarter __attribute__((vector_size(RG_ROW_UNIT / 4 * sizeof(float))));
 
@@ -65,28 +66,76 @@ RG_PART float fold(const float lanes[RG_ROW_UNIT])
 #endif
 #include "models/correlate_kernel.inc"
 
-void rg_correlate(const struct rg_taps *taps, const float *w, const float *x, size_t n, float *y,
-                  ptrdiff_t pitch)
+static const struct kernels {
+    void (*correlate)(const struct rg_taps *taps, const float *w, const float *x, size_t n,
+                      float *y, ptrdiff_t pitch);
+    void (*rows)(const struct rg_taps *taps, const struct rg_runs *rows, const float *dy,
+                 const float *x, bool add, float *dw);
+} with_128 = {correlate_128, rows_128}
+#if RG_KERNELS_BY_FEATURE
+,
+  with_256 = {correlate_256, rows_256}, with_512 = {correlate_512, rows_512}
+#endif
+;
+
+static const struct kernels *best(void)
 {
 #if RG_KERNELS_BY_FEATURE
     if (__builtin_cpu_supports("avx512f"))
-        correlate_512(taps, w, x, n, y, pitch);
-    else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        correlate_256(taps, w, x, n, y, pitch);
-    else
+        return &with_512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return &with_256;
 #endif
-        correlate_128(taps, w, x, n, y, pitch);
+    return &with_128;
+}
+
+struct job {
+    const struct rg_taps *taps;
+    const struct rg_runs *rows;
+    const float *w, *x, *dy;
+    size_t n;
+    float *to; /* y or dw */
+    ptrdiff_t pitch;
+    bool add;
+};
+
+/* Places are shared. */
+static void correlate_part(void *context, int part, int parts)
+{
+    const struct job *job = context;
+    size_t from, to;
+    rg_team_share(job->n, RG_ROW_UNIT, part, parts, &from, &to);
+    if (from < to)
+        best()->correlate(job->taps, job->w, job->x + from, to - from, job->to + from, job->pitch);
+}
+
+/* Outputs are shared. */
+static void rows_part(void *context, int part, int parts)
+{
+    const struct job *job = context;
+    struct rg_taps taps = *job->taps;
+    size_t from, to;
+    rg_team_share((size_t)taps.outputs, 1, part, parts, &from, &to);
+    taps.outputs = (int)(to - from);
+    best()->rows(&taps, job->rows, job->dy + (ptrdiff_t)from * job->rows->dy_output, job->x,
+                 job->add, job->to + (ptrdiff_t)from * taps.w_output);
+}
+
+static double operations(const struct rg_taps *taps, double places)
+{
+    return 2.0 * taps->outputs * taps->channels * taps->places * places;
+}
+
+void rg_correlate(const struct rg_taps *taps, const float *w, const float *x, size_t n, float *y,
+                  ptrdiff_t pitch)
+{
+    struct job job = {.taps = taps, .w = w, .x = x, .n = n, .to = y, .pitch = pitch};
+    rg_team_run(operations(taps, (double)n), correlate_part, &job);
 }
 
 void rg_correlate_rows(const struct rg_taps *taps, const struct rg_runs *rows, const float *dy,
                        const float *x, bool add, float *dw)
 {
-#if RG_KERNELS_BY_FEATURE
-    if (__builtin_cpu_supports("avx512f"))
-        rows_512(taps, rows, dy, x, add, dw);
-    else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        rows_256(taps, rows, dy, x, add, dw);
-    else
-#endif
-        rows_128(taps, rows, dy, x, add, dw);
+    struct job job = {.taps = taps, .rows = rows, .x = x, .dy = dy, .to = dw, .add = add};
+    rg_team_run(operations(taps, (double)rows->n * rows->pieces), rows_part, &job);
 }

@@ -1,10 +1,12 @@
-/* Training steps of one network on one thread: forward, loss, backward and a step of SGD over a
- * batch that is used again and again, as bench_networks.py compares them with PyTorch's.
+/* Training steps of one network, on one thread unless told otherwise: forward, loss, backward and a
+ * step of SGD over a batch that is used again and again, as bench_networks.py compares them with
+ * PyTorch's.
  *
- *   bench_networks NETWORK.xml BATCH SECONDS
+ *   bench_networks NETWORK.xml BATCH SECONDS [THREADS]
  *
- * Prints samples a second of processor time and the largest memory of the process in KiB. Inputs
- * are normal numbers, or tokens where the network begins with an embedding. */
+ * Prints samples a second, of processor time where one thread works, and the largest memory of the
+ * process in KiB. Inputs are normal numbers, or tokens where the network begins with an embedding.
+ */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -87,14 +89,16 @@ static void step(struct trainer *t)
 
 int main(int argc, char **argv)
 {
-    struct trainer t = {.batch = argc == 4 ? (int)strtol(argv[2], NULL, 10) : 0};
-    double seconds = argc == 4 ? strtod(argv[3], NULL) : 0, begin = 0, now;
+    struct trainer t = {.batch = argc >= 4 ? (int)strtol(argv[2], NULL, 10) : 0};
+    double seconds = argc >= 4 ? strtod(argv[3], NULL) : 0, begin = 0, now;
     struct rg_error e = {0};
     struct rusage usage;
+    double (*clock)(void) = argc > 4 ? rg_clock_s : rg_clock_process_s;
     long steps = 0;
     rg_blas_setup(argv);
+    rg_blas_set_threads(argc > 4 ? (int)strtol(argv[4], NULL, 10) : 1);
     if (t.batch < 1 || !(seconds > 0)) {
-        fprintf(stderr, "usage: bench_networks NETWORK.xml BATCH SECONDS\n");
+        fprintf(stderr, "usage: bench_networks NETWORK.xml BATCH SECONDS [THREADS]\n");
         return 2;
     }
     if (rg_network_load(argv[1], &t.network, &e) < 0) {
@@ -106,11 +110,11 @@ int main(int argc, char **argv)
     trainer_make(&t, mem);
     for (int i = 0; i < WARM; i++)
         step(&t);
-    begin = rg_clock_process_s();
+    begin = clock();
     do {
         step(&t);
         steps++;
-    } while ((now = rg_clock_process_s()) - begin < seconds);
+    } while ((now = clock()) - begin < seconds);
     getrusage(RUSAGE_SELF, &usage);
     printf("%.6g %ld\n", (double)steps * t.batch / (now - begin), usage.ru_maxrss);
     rg_mem_free(mem);

@@ -2,19 +2,18 @@
  * vectors that this processor has; then the layer, of all shapes that images can be laid out in. */
 #include "models/correlate.c"
 
+#include "models/blas.h"
 #include "one_layer.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 enum { MOST = 1 << 14 };
 
 /* ---- kernels ---- */
 
 struct set {
-    void (*correlate)(const struct rg_taps *taps, const float *w, const float *x, size_t n,
-                      float *y, ptrdiff_t pitch);
-    void (*rows)(const struct rg_taps *taps, const struct rg_runs *rows, const float *dy,
-                 const float *x, bool add, float *dw);
+    struct kernels with;
     bool fuses;
 };
 
@@ -22,15 +21,15 @@ static int sets_of(struct set sets[3])
 {
     int count = 0;
 #if defined(__aarch64__)
-    sets[count++] = (struct set){correlate_128, rows_128, true};
+    sets[count++] = (struct set){with_128, true};
 #else
-    sets[count++] = (struct set){correlate_128, rows_128, false};
+    sets[count++] = (struct set){with_128, false};
 #endif
 #ifdef RG_KERNELS_BY_FEATURE
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        sets[count++] = (struct set){correlate_256, rows_256, true};
+        sets[count++] = (struct set){with_256, true};
     if (__builtin_cpu_supports("avx512f"))
-        sets[count++] = (struct set){correlate_512, rows_512, true};
+        sets[count++] = (struct set){with_512, true};
 #endif
     return count;
 }
@@ -62,7 +61,7 @@ static void check_correlate(const struct set *set, const struct rg_taps *taps, s
     bool same = true;
     for (int i = 0; i < MOST; i++)
         y[i] = 7;
-    set->correlate(taps, drawn_w, drawn_x, n, y, pitch);
+    set->with.correlate(taps, drawn_w, drawn_x, n, y, pitch);
     for (int o = 0; o < taps->outputs; o++)
         for (ptrdiff_t f = 0; f < pitch; f++) {
             float sum = 0;
@@ -84,7 +83,7 @@ static void check_rows(const struct set *set, const struct rg_taps *taps, size_t
     bool same = true;
     for (int i = 0; i < MOST; i++)
         dw[i] = 7;
-    set->rows(taps, &rows, drawn_dy, drawn_x, add, dw);
+    set->with.rows(taps, &rows, drawn_dy, drawn_x, add, dw);
     for (int t = 0; t < taps->outputs * taps->channels * taps->places; t++) {
         int k = t % taps->places, c = t / taps->places % taps->channels;
         int o = t / taps->places / taps->channels;
@@ -252,10 +251,63 @@ static void test_shapes(void)
     check_layer("2x3x2", "outputs=\"2\" kernel=\"7\" padding=\"5\"", 3);
 }
 
+/* Shared among threads, without a bit of difference, whoever comes first. */
+static void test_threads(void)
+{
+    static float alone[MOST], shared[MOST], dw[2][MOST];
+    ptrdiff_t x_at[9], w_at[9];
+    struct rg_taps taps = taps_for(17, 3, 9, x_at, w_at);
+    struct rg_runs rows = {112, 1, 170, 0, 0};
+    rg_correlate(&taps, drawn_w, drawn_x, 112, alone, 112);
+    rg_correlate_rows(&taps, &rows, drawn_dy, drawn_x, false, dw[0]);
+    for (int threads = 2; threads < 8; threads++) {
+        rg_blas_set_threads(threads);
+        for (int i = 0; i < 50; i++) {
+            memset(shared, 0, sizeof shared);
+            memset(dw[1], 0, sizeof dw[1]);
+            rg_correlate(&taps, drawn_w, drawn_x, 112, shared, 112);
+            rg_correlate_rows(&taps, &rows, drawn_dy, drawn_x, false, dw[1]);
+            CU_ASSERT(memcmp(alone, shared, sizeof alone) == 0);
+            CU_ASSERT(memcmp(dw[0], dw[1], sizeof dw[0]) == 0);
+        }
+    }
+    rg_blas_set_threads(1);
+}
+
+static void count_part(void *context, int part, int parts)
+{
+    atomic_int *done = context;
+    size_t from, to;
+    rg_team_share(10, 3, part, parts, &from, &to);
+    if (from % 3 != 0 || (to % 3 != 0 && to != 10))
+        atomic_fetch_add(&done[0], 100);
+    for (size_t i = from; i < to; i++)
+        atomic_fetch_add(&done[i], 1);
+    atomic_fetch_add(&done[10], 1);
+    atomic_store(&done[11], parts);
+}
+
+/* Every unit is of one part, and all parts are there: for work that is worth it. */
+static void test_team(void)
+{
+    for (int threads = 1; threads < 7; threads++)
+        for (int i = 0; i < 20; i++) {
+            atomic_int done[12] = {0};
+            rg_blas_set_threads(threads);
+            rg_team_run(i % 2 ? 1e9 : 1, count_part, done);
+            for (int j = 0; j < 10; j++)
+                CU_ASSERT(done[j] == 1);
+            CU_ASSERT(done[10] == (i % 2 ? threads : 1) && done[11] == done[10]);
+        }
+    rg_blas_set_threads(1);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"kernels of every set of vectors, bit by bit", test_kernels},
+        {"threads", test_threads},
+        {"parts of a team", test_team},
         {"layers of every shape by their definition", test_shapes},
     };
     return suite_main("conv2d", tests, RG_COUNT(tests), argc, argv);
