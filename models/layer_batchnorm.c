@@ -63,14 +63,13 @@ static void forward(const struct rg_layer *layer, const struct rg_pass_args *arg
             unbiased[c] = (float)(count > 1 ? variance * count / (count - 1) : variance);
         }
     }
-    for (size_t b = 0; b < samples; b++) {
-        float *y = args->y + b * layer->inputs;
-        for (size_t c = 0; c < channels; c++)
-            rg_norm_row(pixels, args->x + b * layer->inputs + c * pixels, mean[c], scale[c],
-                        gain[c], y + c * pixels);
-        rg_channel_bias_activate(layer->spec.activation, (int)channels, pixels, shift, y,
+    for (size_t c = 0; c < channels; c++)
+        rg_norm_row(samples, pixels, layer->inputs, args->x + c * pixels, mean[c], scale[c],
+                    gain[c], args->y + c * pixels);
+    for (size_t b = 0; b < samples; b++)
+        rg_channel_bias_activate(layer->spec.activation, (int)channels, pixels, shift,
+                                 args->y + b * layer->inputs,
                                  unbiased + channels + b * layer->inputs * kept);
-    }
 }
 
 /* Channel by channel: dy of all samples, already through the activation. */
@@ -81,18 +80,15 @@ static void back_channel(const struct rg_layer *layer, const struct rg_pass_args
     const float *x = args->x + c * pixels, *dy = args->dy + c * pixels;
     float mean = args->stash[c], scale = args->stash[channels + c], gain = args->w[c];
     float *dgain = &args->dw[c], *dshift = &args->dw[channels + c];
-    double sum = 0, along = 0, count = (double)samples * (double)pixels;
-    for (size_t b = 0; b < samples; b++)
-        rg_norm_sums(pixels, x + b * layer->inputs, mean, scale, dy + b * layer->inputs, &sum,
-                     &along);
+    double sum, along, count = (double)samples * (double)pixels;
+    rg_norm_sums(samples, pixels, layer->inputs, x, mean, scale, dy, &sum, &along);
     *dgain = (args->accumulate ? *dgain : 0) + (float)along;
     *dshift = (args->accumulate ? *dshift : 0) + (float)sum;
     if (!args->dx)
         return;
     float a = (float)(gain * sum / count), b = (float)(gain * along / count);
-    for (size_t s = 0; s < samples; s++)
-        rg_norm_back(pixels, x + s * layer->inputs, mean, scale, dy + s * layer->inputs, gain, a, b,
-                     args->dx + c * pixels + s * layer->inputs);
+    rg_norm_back(samples, pixels, layer->inputs, x, mean, scale, dy, gain, a, b,
+                 args->dx + c * pixels);
 }
 
 /* Distances of the running statistics to those of this micro-batch. */
@@ -110,15 +106,12 @@ static void back_statistics(const struct rg_layer *layer, const struct rg_pass_a
 
 static void backward(const struct rg_layer *layer, const struct rg_pass_args *args)
 {
-    size_t channels = (size_t)layer->in.channels, pixels = pixels_of(layer);
-    size_t kept = rg_activation_stash(layer->spec.activation, 1);
+    size_t channels = (size_t)layer->in.channels;
     const float *z = args->stash + 3 * channels;
     if (args->half == RG_HALF_WEIGHTS)
         return;
-    for (size_t b = 0; b < (size_t)args->batch; b++)
-        rg_channel_bias_backward(layer->spec.activation, (int)channels, pixels,
-                                 args->y + b * layer->inputs, z + b * layer->inputs * kept,
-                                 args->dy + b * layer->inputs, false, NULL);
+    rg_bias_backward(layer->spec.activation, args->batch, layer->inputs, args->y, z, args->dy,
+                     false, NULL);
     for (size_t c = 0; c < channels; c++)
         back_channel(layer, args, c);
     back_statistics(layer, args);

@@ -47,7 +47,8 @@ static void forward(const struct rg_layer *layer, const struct rg_pass_args *arg
         const float *gain = args->w + g % s.groups * s.channels;
         rg_norm_moments(1, of_group, of_group, x, layer->spec.epsilon, &mean[g], &scale[g], NULL);
         for (size_t c = 0; c < s.channels; c++)
-            rg_norm_row(s.pixels, x + c * s.pixels, mean[g], scale[g], gain[c], y + c * s.pixels);
+            rg_norm_row(1, s.pixels, 0, x + c * s.pixels, mean[g], scale[g], gain[c],
+                        y + c * s.pixels);
     }
     for (size_t b = 0; b < (size_t)args->batch; b++)
         rg_channel_bias_activate(
@@ -66,9 +67,10 @@ static void back_group(const struct rg_layer *layer, const struct rg_pass_args *
     float mean = args->stash[g], scale = args->stash[(size_t)args->batch * s.groups + g];
     double sum = 0, along = 0;
     for (size_t c = 0; c < s.channels; c++) {
-        double own = 0, own_along = 0;
+        double own, own_along;
         float gain = args->w[first + c];
-        rg_norm_sums(s.pixels, x + c * s.pixels, mean, scale, dy + c * s.pixels, &own, &own_along);
+        rg_norm_sums(1, s.pixels, 0, x + c * s.pixels, mean, scale, dy + c * s.pixels, &own,
+                     &own_along);
         args->dw[first + c] += (float)own_along;
         sum += gain * own;
         along += gain * own_along;
@@ -76,7 +78,7 @@ static void back_group(const struct rg_layer *layer, const struct rg_pass_args *
             gained[c * s.pixels + i] = gain * dy[c * s.pixels + i];
     }
     if (args->dx)
-        rg_norm_back(of_group, x, mean, scale, gained, 1, (float)(sum / (double)of_group),
+        rg_norm_back(1, of_group, 0, x, mean, scale, gained, 1, (float)(sum / (double)of_group),
                      (float)(along / (double)of_group), args->dx + g * of_group);
 }
 

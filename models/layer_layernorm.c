@@ -61,12 +61,12 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
         memset(args->dw, 0, n * sizeof *args->dw);
     for (size_t r = 0; r < rows; r++) {
         const float *x = args->x + r * n;
-        double sum = 0, along = 0;
+        double sum, along;
         gains(n, x, mean[r], scale[r], args->dy + r * n, args->w, args->dw, gained);
         if (!args->dx)
             continue;
-        rg_norm_sums(n, x, mean[r], scale[r], gained, &sum, &along);
-        rg_norm_back(n, x, mean[r], scale[r], gained, 1, (float)(sum / (double)n),
+        rg_norm_sums(1, n, 0, x, mean[r], scale[r], gained, &sum, &along);
+        rg_norm_back(1, n, 0, x, mean[r], scale[r], gained, 1, (float)(sum / (double)n),
                      (float)(along / (double)n), args->dx + r * n);
     }
 }

@@ -53,11 +53,12 @@ void rg_norm_moments(size_t rows, size_t n, size_t apart, const float *x, double
 }
 
 RG_CLONES
-void rg_norm_row(size_t n, const float *restrict x, float mean, float scale, float gain,
-                 float *restrict y)
+void rg_norm_row(size_t rows, size_t n, size_t apart, const float *restrict x, float mean,
+                 float scale, float gain, float *restrict y)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = (x[i] - mean) * scale * gain;
+    for (size_t r = 0; r < rows; r++, x += apart, y += apart)
+        for (size_t i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * scale * gain;
 }
 
 RG_CLONES
@@ -68,28 +69,39 @@ void rg_norm_row_gains(size_t n, const float *restrict x, float mean, float scal
         y[i] = (x[i] - mean) * scale * gain[i];
 }
 
-RG_CLONES
-void rg_norm_sums(size_t n, const float *x, float mean, float scale, const float *dy,
-                  double *dy_sum, double *dyh_sum)
+/* lanes += h dy */
+RG_PART void add_along(size_t n, const float *x, float mean, float scale, const float *dy,
+                       double lanes[RG_SUM_LANES])
 {
-    double sums[RG_SUM_LANES] = {0}, products[RG_SUM_LANES] = {0};
     size_t from = 0;
-    rg_lanes_add(n, dy, sums);
     for (; from + RG_SUM_LANES <= n; from += RG_SUM_LANES)
         for (size_t i = 0; i < RG_SUM_LANES; i++)
-            products[i] += (double)((x[from + i] - mean) * scale) * dy[from + i];
+            lanes[i] += (double)((x[from + i] - mean) * scale) * dy[from + i];
     for (size_t i = 0; from + i < n; i++)
-        products[i] += (double)((x[from + i] - mean) * scale) * dy[from + i];
-    *dy_sum += rg_lanes_sum(sums);
-    *dyh_sum += rg_lanes_sum(products);
+        lanes[i] += (double)((x[from + i] - mean) * scale) * dy[from + i];
 }
 
 RG_CLONES
-void rg_norm_back(size_t n, const float *restrict x, float mean, float scale,
-                  const float *restrict dy, float gain, float a, float b, float *restrict dx)
+void rg_norm_sums(size_t rows, size_t n, size_t apart, const float *x, float mean, float scale,
+                  const float *dy, double *dy_sum, double *dyh_sum)
 {
-    for (size_t i = 0; i < n; i++)
-        dx[i] = scale * (gain * dy[i] - a - (x[i] - mean) * scale * b);
+    double sums[RG_SUM_LANES] = {0}, along[RG_SUM_LANES] = {0};
+    for (size_t r = 0; r < rows; r++, x += apart, dy += apart) {
+        rg_lanes_add(n, dy, sums);
+        add_along(n, x, mean, scale, dy, along);
+    }
+    *dy_sum = rg_lanes_sum(sums);
+    *dyh_sum = rg_lanes_sum(along);
+}
+
+RG_CLONES
+void rg_norm_back(size_t rows, size_t n, size_t apart, const float *restrict x, float mean,
+                  float scale, const float *restrict dy, float gain, float a, float b,
+                  float *restrict dx)
+{
+    for (size_t r = 0; r < rows; r++, x += apart, dy += apart, dx += apart)
+        for (size_t i = 0; i < n; i++)
+            dx[i] = scale * (gain * dy[i] - a - (x[i] - mean) * scale * b);
 }
 
 /* Forward two passes for mean and variance, one to write. */

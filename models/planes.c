@@ -76,38 +76,56 @@ size_t rg_planes_after(const struct rg_planes *p)
     return (size_t)p->down.reach * (size_t)p->across.pitch + (size_t)p->across.reach + RG_ROW_UNIT;
 }
 
-static void copy(int n, int step, const float *from, float *restrict to)
+/* Rows are short: calling memcpy takes as long as copying. */
+static inline void copy(int n, int step, const float *from, float *restrict to)
 {
-    if (step == 1)
-        memcpy(to, from, (size_t)n * sizeof *to);
-    else
-        for (int i = 0; i < n; i++)
-            to[i] = from[(ptrdiff_t)i * step];
+    int i = 0;
+    for (; step == 1 && i + 4 <= n; i += 4)
+        memcpy(to + i, from + i, 4 * sizeof *to);
+    for (; i < n; i++)
+        to[i] = from[(ptrdiff_t)i * step];
 }
 
-/* Phase (a, b) of one image to its plane. */
-static void load_phase(const struct rg_planes *p, int a, int b, const float *image, float *plane)
+/* Where data of one phase are, on an image and on a plane. */
+struct data {
+    int rows, n, step;               /* n of each row, `step` apart on the image */
+    ptrdiff_t from, down, to, pitch; /* the first, and from row to row */
+};
+
+static struct data data_of(const struct rg_planes *p, int a, int b)
 {
     const struct rg_side *down = &p->down, *across = &p->across;
-    int left = rg_side_first(across, b), n = rg_side_end(across, b) - left;
-    int column = left * across->stride + b - across->padding;
-    for (int u = rg_side_first(down, a); u < rg_side_end(down, a); u++) {
-        ptrdiff_t row = (ptrdiff_t)u * down->stride + a - down->padding;
-        copy(n, across->stride, image + row * across->inputs + column,
-             plane + (ptrdiff_t)u * across->pitch + left);
-    }
+    int top = rg_side_first(down, a), left = rg_side_first(across, b);
+    ptrdiff_t row = top * down->stride + a - down->padding;
+    return (struct data){.rows = rg_side_end(down, a) - top,
+                         .n = rg_side_end(across, b) - left,
+                         .step = across->stride,
+                         .from = row * across->inputs + left * across->stride + b - across->padding,
+                         .down = (ptrdiff_t)across->inputs * down->stride,
+                         .to = (ptrdiff_t)top * across->pitch + left,
+                         .pitch = across->pitch};
+}
+
+static void copy_rows(const struct data *d, const float *image, float *plane)
+{
+    image += d->from;
+    plane += d->to;
+    for (int i = 0; i < d->rows; i++, image += d->down, plane += d->pitch)
+        copy(d->n, d->step, image, plane);
 }
 
 void rg_planes_load(const struct rg_planes *p, int samples, int channels, const float *x, float *to)
 {
     size_t image = (size_t)p->down.inputs * (size_t)p->across.inputs;
     size_t run = rg_planes_run(p, samples);
-    for (int c = 0; c < channels; c++, x += image)
-        for (int a = 0; a < p->down.phases; a++)
-            for (int b = 0; b < p->across.phases; b++, to += run)
-                for (int s = 0; s < samples; s++)
-                    load_phase(p, a, b, x + (size_t)s * (size_t)channels * image,
-                               to + (size_t)s * p->plane);
+    for (int phase = 0; phase < p->phases; phase++, to += run) {
+        struct data d = data_of(p, phase / p->across.phases, phase % p->across.phases);
+        for (int i = 0; i < channels * samples; i++) {
+            size_t c = (size_t)(i / samples), s = (size_t)(i % samples);
+            copy_rows(&d, x + (s * (size_t)channels + c) * image,
+                      to + c * (size_t)p->phases * run + s * p->plane);
+        }
+    }
 }
 
 void rg_planes_load_outputs(const struct rg_planes *p, int samples, int outputs, const float *dy,
@@ -115,10 +133,13 @@ void rg_planes_load_outputs(const struct rg_planes *p, int samples, int outputs,
 {
     size_t image = (size_t)p->down.outputs * (size_t)p->across.outputs;
     size_t run = rg_planes_run(p, samples);
-    for (int o = 0; o < outputs; o++, dy += image, to += run)
+    struct data d = {.rows = p->down.outputs,
+                     .n = p->across.outputs,
+                     .step = 1,
+                     .down = p->across.outputs,
+                     .pitch = p->across.pitch};
+    for (int o = 0; o < outputs; o++, to += run)
         for (int s = 0; s < samples; s++)
-            for (int i = 0; i < p->down.outputs; i++)
-                copy(p->across.outputs, 1,
-                     dy + (size_t)s * (size_t)outputs * image + (ptrdiff_t)i * p->across.outputs,
-                     to + (size_t)s * p->plane + (ptrdiff_t)i * p->across.pitch);
+            copy_rows(&d, dy + ((size_t)s * (size_t)outputs + (size_t)o) * image,
+                      to + (size_t)s * p->plane);
 }
