@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "models/blas.h"
+#include "models/correlate.h"
 #include <gnu/libc-version.h>
 #include <limits.h>
 #include <stdio.h>
@@ -88,6 +89,7 @@ void rg_bits_own(struct rg_bits *own)
     rg_blas_version(own->blas, sizeof own->blas);
     rg_copy_text(own->libc, sizeof own->libc, gnu_get_libc_version());
     own->threads = rg_blas_threads();
+    own->fuses = rg_correlate_fuses();
 }
 
 /* "OpenBLAS kernels Haswell (0.3.21, 2 threads) and Zen (0.3.29)": what is the same is left out. */
@@ -114,6 +116,12 @@ bool rg_bits_differ(const struct rg_bits *one, const struct rg_bits *other,
     if (products->longest > 0 && products->longest > known_alike(one, other, products->vectors)) {
         name_difference(one, other, what, sizeof what);
         snprintf(why, size, "%s differ for sums of %d", what, products->longest);
+        return true;
+    }
+    if (products->convolutions && one->fuses != other->fuses) {
+        snprintf(why, size,
+                 "convolutions differ between processors that fuse multiplications with "
+                 "additions and others");
         return true;
     }
     if (strcmp(one->libc, other->libc) != 0 &&

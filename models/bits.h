@@ -13,12 +13,14 @@ struct rg_bits {
     char blas[16];    /* OpenBLAS's version: "0.3.21" */
     char libc[16];    /* glibc's: "2.36" */
     int32_t threads;  /* of products */
+    int32_t fuses;    /* convolutions fuse multiplications with additions: see correlate.h */
 };
 
-/* The products of a computation, as far as their bits depend on it. */
+/* What a computation is made of, as far as its bits depend on it. */
 struct rg_products {
-    int longest;  /* numbers that one element sums; 0: there are none */
-    bool vectors; /* some have one row or one column */
+    int longest;       /* numbers that one element of OpenBLAS's products sums; 0: there are none */
+    bool vectors;      /* some have one row or one column */
+    bool convolutions; /* there are such */
 };
 
 void rg_bits_own(struct rg_bits *own);

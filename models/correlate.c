@@ -89,6 +89,15 @@ static const struct kernels *best(void)
     return &with_128;
 }
 
+bool rg_correlate_fuses(void)
+{
+#if defined(__aarch64__)
+    return true;
+#else
+    return best() != &with_128;
+#endif
+}
+
 struct job {
     const struct rg_taps *taps;
     const struct rg_runs *rows;

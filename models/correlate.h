@@ -40,4 +40,7 @@ struct rg_runs {
 void rg_correlate_rows(const struct rg_taps *taps, const struct rg_runs *rows, const float *dy,
                        const float *x, bool add, float *dw);
 
+/* Does this processor fuse them? */
+bool rg_correlate_fuses(void);
+
 #endif

@@ -503,6 +503,7 @@ const struct rg_layer_ops rg_layer_conv2d = {
             "activation=\"identity\"/>",
             NULL},
     .splits = true,
+    .convolves = true,
     .infer = infer,
     .init = init,
     .forward = forward,

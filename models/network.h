@@ -173,6 +173,7 @@ struct rg_layer_ops {
     bool fuses_update; /* backward takes the step itself where args->update is given */
     bool splits;       /* backward runs in halves; a kind without parameters has no second half */
     bool mixes;        /* a sample's outputs depend on the others of its (micro-)batch */
+    bool convolves;    /* its products are those of correlate.h, not OpenBLAS's */
     /* Resolve defaults in spec; fill out, stash, parameters, scratch from spec and in (inputs and
      * outputs follow from in and out); complain about impossible sizes, without file and line. */
     int (*infer)(struct rg_layer *layer, struct rg_error *e);

@@ -456,6 +456,8 @@ MUTANTS = [
     Mutant("outputs-of-a-stage-from-within-a-layer", "layer_block.c", "    within.y = NULL;\n", "", "test_layer_"),
     Mutant("whole-stashes-for-outputs", "ring.c", "    if (ring->stash == RG_STASH_INPUTS)\n        sizes", "    if (0)\n        sizes",
            "test_strategies$"),
+    Mutant("convolutions-count-as-others-products", "job_settle.c", "        products->convolutions = true;\n        return;\n",
+           "        products->convolutions = true;\n", "test_agree$"),
     Mutant("statistics-against-old-ones", "pipeline_compute.c",
            "args.newest = rg_pipeline_weights(s);", "", "test_streams$"),
     Mutant("stashed-weights-of-now", "pipeline_compute.c",

@@ -23,7 +23,7 @@ struct opinion {
     char own[160]; /* what it would have decided otherwise */
     struct rg_bits bits;
 };
-_Static_assert(sizeof(struct opinion) == 4 + RG_AGREED_WHY + 160 + 68, "opinions have no padding");
+_Static_assert(sizeof(struct opinion) == 4 + RG_AGREED_WHY + 160 + 72, "opinions have no padding");
 
 /* Rank 0: the plans of all jobs, each ended by a NUL. */
 static int write_plans(const struct rg_study *study, char **plans, size_t *size)

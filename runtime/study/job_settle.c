@@ -13,21 +13,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct rg_products rg_job_products(const struct rg_job *job)
+static void add_products(const struct rg_network *network, int batch, struct rg_products *products);
+
+static void add_layer(const struct rg_network *network, int l, int batch,
+                      struct rg_products *products)
 {
-    const struct rg_stage all = {.network = job->network, .to = job->network->layer_count};
-    struct rg_products products = {.longest = 0};
+    const struct rg_layer *layer = &network->layers[l];
+    const struct rg_stage alone = {.network = network, .from = l, .to = l + 1};
     struct rg_work work = {0};
-    rg_stage_work(&all, job->batch, RG_FORWARD, &work);
-    rg_stage_work(&all, job->batch, RG_BACKWARD, &work);
+    if (layer->spec.ops->convolves) {
+        products->convolutions = true;
+        return;
+    }
+    if (layer->body) {
+        add_products(layer->body, batch, products);
+        if (layer->shortcut)
+            add_products(layer->shortcut, batch, products);
+        return;
+    }
+    rg_stage_work(&alone, batch, RG_FORWARD, &work);
+    rg_stage_work(&alone, batch, RG_BACKWARD, &work);
     for (int i = 0; i < work.count; i++) {
         const struct rg_cost *cost = &work.cost[i];
         if (cost->m == 0)
             continue;
-        products.longest = RG_MAX(products.longest, cost->k);
-        products.vectors = products.vectors || cost->m == 1 || cost->n == 1;
+        products->longest = RG_MAX(products->longest, cost->k);
+        products->vectors = products->vectors || cost->m == 1 || cost->n == 1;
     }
     rg_work_free(&work);
+}
+
+static void add_products(const struct rg_network *network, int batch, struct rg_products *products)
+{
+    for (int l = 0; l < network->layer_count; l++)
+        add_layer(network, l, batch, products);
+}
+
+struct rg_products rg_job_products(const struct rg_job *job)
+{
+    struct rg_products products = {.longest = 0};
+    add_products(job->network, job->batch, &products);
     return products;
 }
 

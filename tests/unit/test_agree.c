@@ -184,6 +184,25 @@ static void test_other_bits(void)
     close_studies();
 }
 
+/* What sums of OpenBLAS's products have: of ResNet-20 the last layer's alone, 64 forward, a batch
+ * for its gradients; with a larger batch those. */
+static void test_products(void)
+{
+    struct rg_network network;
+    struct rg_error e = {0};
+    const char *file = RG_SOURCE_DIR "/models/networks/resnet-20.xml";
+    CU_ASSERT_EQUAL_FATAL(rg_network_load(file, &network, &e), 0);
+    struct rg_products small = rg_job_products(&(struct rg_job){.network = &network, .batch = 16});
+    struct rg_products large = rg_job_products(&(struct rg_job){.network = &network, .batch = 80});
+    CU_ASSERT(small.convolutions && small.longest == 64 && large.longest == 80);
+    rg_network_free(&network);
+    file = RG_SOURCE_DIR "/models/networks/mnist-mlp.xml";
+    CU_ASSERT_EQUAL_FATAL(rg_network_load(file, &network, &e), 0);
+    small = rg_job_products(&(struct rg_job){.network = &network, .batch = 16});
+    CU_ASSERT(!small.convolutions && small.longest == 784);
+    rg_network_free(&network);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -191,6 +210,7 @@ int main(int argc, char **argv)
         {"rank 0 decides otherwise", test_another_first},
         {"a later rank decides otherwise", test_another_later},
         {"a rank has no room", test_no_room},
-        {"processors and libraries of ranks differ", test_other_bits}};
+        {"processors and libraries of ranks differ", test_other_bits},
+        {"which products a network has", test_products}};
     return suite_main("agree", tests, RG_COUNT(tests), argc, argv);
 }

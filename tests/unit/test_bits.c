@@ -107,6 +107,21 @@ static void test_threads(void)
     CU_ASSERT_FALSE(differ(two, later, 4000));
 }
 
+/* Products of OpenBLAS, by kernels that are alike, beside convolutions by our own. */
+static void test_convolutions(void)
+{
+    struct rg_bits one = twelve("Sandybridge"), other = twelve("ARMV6");
+    struct rg_products products = {.longest = 240, .convolutions = true};
+    one.fuses = 1;
+    CU_ASSERT_TRUE(rg_bits_differ(&one, &other, &products, why, sizeof why));
+    CU_ASSERT_PTR_NOT_NULL(strstr(why, "convolutions differ between processors that fuse"));
+    products.convolutions = false;
+    CU_ASSERT_FALSE(rg_bits_differ(&one, &other, &products, why, sizeof why));
+    one.fuses = 0;
+    products.convolutions = true;
+    CU_ASSERT_FALSE(rg_bits_differ(&one, &other, &products, why, sizeof why));
+}
+
 /* This process, and whatever OpenBLAS answers to it. */
 static void test_own(void)
 {
@@ -124,6 +139,7 @@ int main(int argc, char **argv)
                                               {"versions", test_versions},
                                               {"products with a vector", test_vectors},
                                               {"threads", test_threads},
+                                              {"convolutions", test_convolutions},
                                               {"this process", test_own}};
     return suite_main("bits", tests, RG_COUNT(tests), argc, argv);
 }
