@@ -754,7 +754,7 @@ MUTANTS = [
     Mutant("flows-faster-than-they-may", "sharing.c", "lowest <= share ? fix_modest(s, share) : 0", "0",
            "test_(calendar|sim_timing_calendar)$"),
     Mutant("bytes-of-a-burst-lost-to-rounding", "port_work.c", "floor(credit + 1e-3)", "floor(credit)", "test_(calendar|engines)$"),
-    Mutant("near-ties-are-none", "sim_strands.c", "apart <= RG_NEAR_DATE * now", "apart < 0", "test_(sim_timing|engines)$"),
+    Mutant("near-ties-are-none", "sim_strands.c", "apart <= fmin(RG_NEAR_DATE * now, RG_NEAR_S)", "apart < 0", "test_(sim_timing|engines)$"),
     Mutant("one-date-is-a-near-tie", "sim_strands.c", "apart > RG_SAME_DATE * now", "apart > 0", "test_sim_timing"),
     Mutant("again-as-before", "ringsim.c", "s->again ? RG_AGAIN_RATE : 1", "1", "test_engines$"),
     Mutant("again-what-repeats", "again.c", "run->extrapolated_iterations == 0 && ", "", "test_engines$"),

@@ -5,7 +5,9 @@
 #define RG_SIM_SAME_DATE_H
 
 #define RG_SAME_DATE 1e-12
-/* Closer than this, other rounding could have decided otherwise: a near tie. */
+/* Closer than this, other rounding could have decided otherwise: a near tie. In long runs that is
+ * as much as steps take, of which none is one: at most so many seconds. */
 #define RG_NEAR_DATE 1e-9
+#define RG_NEAR_S    1e-6
 
 #endif

@@ -36,7 +36,7 @@ static void note_date(struct rg_sim_strand *s)
     struct rg_strands *m = s->all;
     double now = m->ops->now(m->engine), *last = &m->last_s[s->endpoint.handle.rank];
     double apart = fabs(now - *last);
-    m->near_ties += apart > RG_SAME_DATE * now && apart <= RG_NEAR_DATE * now;
+    m->near_ties += apart > RG_SAME_DATE * now && apart <= fmin(RG_NEAR_DATE * now, RG_NEAR_S);
     *last = now;
 }
 

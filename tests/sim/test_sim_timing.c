@@ -310,36 +310,44 @@ static void test_cores(void)
 
 /* ---- near ties ---- */
 
-static int little_more_than_a_second(struct rg_world *w, void *arg)
+struct two {
+    double seconds, apart;
+    uint64_t near_ties;
+};
+
+static int first_of_two(struct rg_world *w, void *arg)
 {
-    (void)arg;
-    return compute_s(w, 1 + notes->other);
+    return compute_s(w, ((const struct two *)arg)->seconds);
+}
+
+static int second_of_two(struct rg_world *w, void *arg)
+{
+    return compute_s(w, ((const struct two *)arg)->seconds + ((const struct two *)arg)->apart);
 }
 
 static int compute_twice(struct rg_world *w, void *arg)
 {
     struct rg_strand *one, *other;
     int got;
-    rg_spawn(w, one_second, arg, &one);
-    rg_spawn(w, little_more_than_a_second, arg, &other);
+    rg_spawn(w, first_of_two, arg, &one);
+    rg_spawn(w, second_of_two, arg, &other);
     rg_join(w, one, &got);
     return rg_join(w, other, &got);
 }
 
-/* Other rounding could let them change places; dates that are one, or far apart, are no near tie.
- */
+/* Other rounding could let them change places; dates that are one, or as far apart as steps are
+ * long, are no near tie. */
 static void test_near_ties(void)
 {
-    static const double apart[] = {0, 1e-13, 5e-10, 5e-9};
-    static const uint64_t wanted[] = {0, 0, 1, 0};
-    for (size_t i = 0; i < RG_COUNT(apart); i++) {
+    struct two cases[] = {{1, 0, 0},    {1, 1e-13, 0},  {1, 5e-10, 1},
+                          {1, 5e-9, 0}, {1e5, 5e-7, 1}, {1e5, 5e-6, 0}};
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
         struct rg_sim_ties *ties = simulate_share(sizeof *ties);
         struct rg_sim_options options = {
             .platform = SIM_PLATFORM_64, .size = 1, .boards = boards, .ties = ties};
         int result;
-        notes->other = apart[i];
-        CU_ASSERT_EQUAL(simulate(&options, compute_twice, NULL, 30, &result, NULL), 0);
-        CU_ASSERT_EQUAL(ties->near, wanted[i]);
+        CU_ASSERT_EQUAL(simulate(&options, compute_twice, &cases[i], 30, &result, NULL), 0);
+        CU_ASSERT_EQUAL(ties->near, cases[i].near_ties);
     }
 }
 
