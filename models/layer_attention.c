@@ -76,19 +76,11 @@ static void init(const struct rg_layer *layer, float *w, struct rg_random *rando
     rg_init_weights(RG_INIT_ZERO, 1, 1, random, d, w + s.bo);
 }
 
-RG_PART float row_most(size_t n, const float *x)
-{
-    float most = x[0];
-    for (size_t i = 1; i < n; i++)
-        most = x[i] > most ? x[i] : most;
-    return most;
-}
-
 /* A row of scores to shares of one: the first `seen` of n, the others have none. */
 RG_CLONES
 static void softmax(size_t n, size_t seen, float *restrict x)
 {
-    float most = row_most(seen, x);
+    float most = rg_lanes_most(seen, x);
     double lanes[RG_SUM_LANES] = {0};
     for (size_t i = 0; i < seen; i++) {
         double below = (double)x[i] - most;

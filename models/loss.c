@@ -1,18 +1,34 @@
 #include "models/loss.h"
 
 #include "base/check.h"
+#include "models/sums.h"
+
 #include <math.h>
 
 /* exp and log count as 20 operations each: about what a scalar libm spends on them. */
 #define EXP_FLOPS 20.0
 
+RG_CLONES
+static float largest(int n, const float *x)
+{
+    return rg_lanes_most((size_t)n, x);
+}
+
 int rg_most_likely(int classes, const float *logits)
 {
-    int best = 0;
-    for (int c = 1; c < classes; c++)
-        if (logits[c] > logits[best])
-            best = c;
-    return best;
+    float most = largest(classes, logits);
+    for (int c = 0; c < classes; c++)
+        if (logits[c] == most)
+            return c;
+    return 0; /* the first is no number */
+}
+
+/* g = ((g inverse) - 1 at the label) scale */
+RG_CLONES
+static void to_gradient(int classes, int label, float inverse, float scale, float *g)
+{
+    for (int c = 0; c < classes; c++)
+        g[c] = (g[c] * inverse - (float)(c == label)) * scale;
 }
 
 /* softmax(z) = exp(z - max z) / sum exp(z - max z): no argument of exp is positive, so nothing
@@ -30,14 +46,16 @@ static double cross_entropy(const struct rg_targets *t, size_t rows, const float
 
         float most = z[best], margin = z[label] - most;
         double sum = 0;
-        for (int c = 0; c < classes; c++)
-            sum += expf(z[c] - most);
+        float *g = gradient ? gradient + row * (size_t)classes : NULL;
+        for (int c = 0; c < classes; c++) {
+            float e = expf(z[c] - most);
+            sum += e;
+            if (g)
+                g[c] = e;
+        }
         loss += log(sum) - margin;
-        if (!gradient)
-            continue;
-        float *g = gradient + row * (size_t)classes, inverse = (float)(1 / sum);
-        for (int c = 0; c < classes; c++)
-            g[c] = (expf(z[c] - most) * inverse - (c == label)) * scale;
+        if (g)
+            to_gradient(classes, label, (float)(1 / sum), scale, g);
     }
     return loss;
 }

@@ -50,4 +50,23 @@ RG_PART void rg_lanes_add_products(size_t n, const float *a, const float *b,
         lanes[i] += (double)a[from + i] * b[from + i];
 }
 
+/* The largest of n >= 1 numbers, in lanes: numbers that are none do not count, but for the first.
+ */
+RG_PART float rg_lanes_most(size_t n, const float *x)
+{
+    enum { LANES = 16 };
+    float lanes[LANES], most = x[0];
+    size_t from = 0;
+    for (int i = 0; i < LANES; i++)
+        lanes[i] = x[0];
+    for (; from + LANES <= n; from += LANES)
+        for (size_t i = 0; i < LANES; i++)
+            lanes[i] = x[from + i] > lanes[i] ? x[from + i] : lanes[i];
+    for (size_t i = 0; i < LANES; i++)
+        most = lanes[i] > most ? lanes[i] : most;
+    for (; from < n; from++)
+        most = x[from] > most ? x[from] : most;
+    return most;
+}
+
 #endif
