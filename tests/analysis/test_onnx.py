@@ -1,7 +1,9 @@
-"""Tests of analysis/onnx_import.py on graphs made by hand: what layers can express comes in and gives the outputs that are
-worked out here, what they cannot is refused by node, operator and what is allowed, and nothing is written.
+"""Tests of analysis/onnx_import.py and onnx_export.py on graphs and networks made by hand: what layers can express comes in
+and gives the outputs that are worked out here, what they cannot is refused by node, operator and what is allowed, and
+nothing is written; what every layer gives goes out, and comes back.
 
-RG_RINGNODE names the program that computes; without it outputs are left out. Exit status 77: python3-onnx is absent.
+RG_RINGNODE and RG_RINGSIM name the programs that compute and train; without them outputs are left out. Exit status 77:
+python3-onnx is absent.
 """
 
 import contextlib
@@ -15,8 +17,8 @@ import unittest
 import warnings
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-RINGNODE = os.environ.get("RG_RINGNODE")
-sys.path.insert(0, os.path.join(SOURCE, "analysis"))
+RINGNODE, RINGSIM = os.environ.get("RG_RINGNODE"), os.environ.get("RG_RINGSIM")
+sys.path[:0] = [os.path.join(SOURCE, "analysis"), os.path.join(SOURCE, "tests", "support")]
 
 try:
     import numpy
@@ -27,7 +29,9 @@ except ImportError as missing:
     sys.exit(77)
 
 import netfiles
+import onnx_export
 import onnx_import
+import onnx_run
 
 SCENARIO = """<scenario name="onnx" seed="1">
   <platform file="absent.xml"/>
@@ -97,7 +101,8 @@ class Expressed(Case):
         w, b, fc, fb = self.draw(2, 1, 1, 1), self.draw(2), self.draw(3, 12), self.draw(3)
         pads = numpy.array([0, 0, 1, 0, 0, 0, 1, 0])
         self.model(["n", 1, 4, 4], [
-            ("Conv", "x w b", "c", {"kernel_shape": [1, 1]}), ("MaxPool", "c", "m", {"kernel_shape": [2, 2], "strides": [1, 1]}),
+            ("Conv", "x w b", "c", {"kernel_shape": [1, 1]}),
+            ("MaxPool", "c", "m", {"kernel_shape": [2, 2], "strides": [1, 1]}),
             ("Relu", "m", "r", {}), ("Pad", "r pads", "p", {}),
             ("AveragePool", "p", "a", {"kernel_shape": [2, 1], "strides": [2, 1]}), ("Flatten", "a", "f", {}),
             ("Gemm", "f fc fb", "y", {"transB": 1, "alpha": 0.5})],
@@ -334,6 +339,140 @@ class RefusedGraphs(Case):
             self.assertEqual((status, out, err.count("\n"), "no ONNX model" in err), (2, "", 1, True), err)
         os.remove(self.path("m.onnx"))
         self.assertIn("cannot be read", self.convert()[2])
+
+
+TRAINED = """<scenario name="out" seed="1">
+  <platform file="{source}/platforms/pi4-gigabit-3.xml"/>
+  <network file="out.xml"/>
+  {data}
+  <training batch="8" epochs="1" learning-rate="0.05" optimizer="sgd"/>
+  <strategy label="single" kind="single"/>
+</scenario>
+"""
+IMAGES = """<network name="images" input="4x7x6">
+  <conv2d outputs="6" kernel="3" padding="1x0" stride="1x2" groups="2"/>
+  <batchnorm activation="silu" epsilon="0.001"/>
+  <groupnorm groups="3" activation="gelu"/>
+  <residual activation="hardswish">
+    <conv2d outputs="8" kernel="1" bias="no" activation="relu6"/><maxpool kernel="3x1" stride="1" padding="1x0"/>
+    <shortcut><conv2d outputs="8" kernel="1" activation="identity"/></shortcut>
+  </residual>
+  <avgpool kernel="2" stride="1" padding="1"/>
+  <layernorm/>
+  <dropout rate="0.5"/>
+  <residual hidden="5" activation="tanh" repeat="2"/>
+  <avgpool/>
+  <dense outputs="3" activation="sigmoid"/>
+  <dense outputs="3" bias="no"/>
+</network>
+"""
+TOKENS = """<network name="tokens" input="8">
+  <embedding outputs="6" vocabulary="256"/><attention heads="2" causal="yes"/><layernorm over="tokens" epsilon="0.01"/>
+  <residual><attention heads="3"/></residual>
+  <dense over="tokens" outputs="5" activation="gelu"/><dense over="tokens" outputs="256"/>
+</network>
+"""
+TABLE = '<network name="table" input="3"><dense outputs="4" activation="tanh"/><dense outputs="2"/></network>'
+
+
+class Exported(Case):
+    def export(self, network, data, rows):
+        """Trained a little, then out; the model, and what ringnode makes of the rows."""
+        if not RINGNODE or not RINGSIM:
+            self.skipTest("no programs")
+        with open(self.path("out.xml"), "w", encoding="utf-8") as stream:
+            stream.write(network)
+        with open(self.path("s.xml"), "w", encoding="utf-8") as stream:
+            stream.write(TRAINED.format(source=SOURCE, data=data))
+        self.run_program(RINGSIM, "--save", "w.safetensors")
+        numpy.save(self.path("x.npy"), rows)
+        self.run_program(RINGNODE, "--load", "w.safetensors", "--predict", "x.npy", "--out", "y.npy")
+        self.assertEqual(self.run_export(self.path("s.xml"))[0], 0)
+        return onnx.load(self.path("m.onnx")), numpy.load(self.path("y.npy"))
+
+    def run_program(self, program, *words):
+        done = subprocess.run([program, "s.xml", *words, "--quiet"], cwd=self.folder, capture_output=True, text=True,
+                              timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def run_export(self, network, load="w.safetensors"):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = onnx_export.main([network, "--load", self.path(load), "-o", self.path("m.onnx")])
+        return status, err.getvalue()
+
+    def agrees(self, rows, wanted):
+        outputs = onnx_run.outputs_of(self.path("m.onnx"), rows)
+        self.assertEqual(outputs.shape, wanted.shape)
+        numpy.testing.assert_allclose(outputs, wanted, rtol=0, atol=1e-5)
+
+    def write_images(self):
+        images = self.random.integers(0, 256, (24, 4, 7, 6), numpy.uint8)
+        numpy.save(self.path("images.npy"), images)
+        numpy.save(self.path("labels.npy"), numpy.arange(24) % 3)
+        return images.astype("f4"), '<data kind="npy" x="images.npy" y="labels.npy"/>'
+
+    def test_every_layer_of_images_goes_out(self):
+        rows, data = self.write_images()
+        model, wanted = self.export(IMAGES, data, rows)
+        self.assertGreater(numpy.abs(wanted - wanted[0]).max(), 1e-4)
+        self.agrees(rows, wanted)
+        self.assertEqual(sizes_of(model.graph.input[0]), ["n", 4, 7, 6])
+        self.assertEqual(sizes_of(model.graph.output[0]), ["n", 3])
+
+    def test_every_layer_of_tokens_goes_out_and_comes_back(self):
+        with open(self.path("words"), "w", encoding="utf-8") as stream:
+            stream.write("the quick brown fox jumps over the lazy dog, " * 10)
+        rows = self.random.integers(0, 256, (5, 8))
+        _, wanted = self.export(TOKENS, '<data kind="text" file="words" context="8"/>', rows)
+        self.agrees(rows, wanted)
+        self.assertIn('<attention heads="2" causal="yes"/>', self.imported()[0])
+        self.gives(rows, wanted)
+
+    def test_standardisation_and_classes_go_out_and_come_back(self):
+        values = self.random.normal([5, -300, 0.01], [2, 50, 0.003], (40, 3)).astype("f4")
+        with open(self.path("table.csv"), "w", encoding="utf-8") as stream:
+            stream.writelines(["a,b,c,kind\n"] + [",".join(map(str, row)) + (",wet\n" if row[0] > 5 else ",dry\n")
+                                                  for row in values])
+        model, wanted = self.export(TABLE, '<data kind="csv" file="table.csv"/>', values)
+        self.agrees(values, wanted)
+        self.assertEqual({entry.key: entry.value for entry in model.metadata_props}["class_names"], "dry\nwet")
+        told, back = netfiles.read_checkpoint(self.path("w.safetensors"))[0], self.imported()[1]
+        self.assertEqual(back["class_names"], "dry\nwet")
+        numpy.testing.assert_allclose(*([float(v) for v in one["inputs_mean"].split(",")] for one in (told, back)), rtol=1e-6)
+        self.gives(values, wanted)
+
+    def test_what_does_not_fit_is_refused(self):
+        rows, data = self.write_images()
+        self.export(IMAGES, data, rows)
+        os.remove(self.path("m.onnx"))
+
+        def refuses(words, network, load="w.safetensors"):
+            with open(self.path("out.xml"), "w", encoding="utf-8") as stream:
+                stream.write(network)
+            status, err = self.run_export(self.path("out.xml"), load)
+            there = os.path.exists(self.path("m.onnx"))
+            self.assertEqual((status, err.count("\n"), words in err, there), (2, 1, True, False), err)
+
+        refuses('tensor "11.bias" is missing: it is needed, of shape [3]', IMAGES.replace(' bias="no"/>\n</net', "/>\n</net"))
+        refuses('tensor "10.weight" has the shape [3, 8]: it is needed, of shape [4, 8]',
+                IMAGES.replace('outputs="3" activation="sigmoid"', 'outputs="4" activation="sigmoid"'))
+        refuses('tensor "11.weight" is none of the network\'s', IMAGES.replace('<dense outputs="3" bias="no"/>', ""))
+        refuses("<lstm>: dense, conv2d", IMAGES.replace("<avgpool/>", "<lstm/>"))
+        refuses("cannot be read", "<network")
+        refuses("a network file is wanted", "<platform/>")
+        with open(self.path("w.safetensors"), "rb") as stream:
+            whole = stream.read()
+        for name, some, words in (("a", whole[:-1], "is truncated"), ("b", whole[:5], "no safetensors file"),
+                                  ("c", struct.pack("<Q", 4) + b"[[[[", "none of safetensors")):
+            with open(self.path(name), "wb") as stream:
+                stream.write(some)
+            refuses(words, IMAGES, name)
+        refuses("cannot be read", IMAGES, "absent")
+
+
+def sizes_of(proto):
+    return [dim.dim_param or dim.dim_value for dim in proto.type.tensor_type.shape.dim]
 
 
 if __name__ == "__main__":

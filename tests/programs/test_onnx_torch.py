@@ -4,14 +4,16 @@
 Happy path: for each of models/networks' published networks parameters are drawn, PyTorch's TorchScript exporter writes its
 module, analysis/onnx_import.py reads that, and ringnode of BUILD predicts rows. The outputs must be within 1e-5 of those of
 onnxruntime, or where that is absent (Debian 12) of PyTorch. Attention is written in several ways, opsets go from 9 to 17,
-or what the exporter has of them. Small modules stand for what exports have beside that. Failure modes handled: no
-PyTorch, numpy or python3-onnx (status 77: skipped); an export that PyTorch itself refuses (said, at most half of them).
+or what the exporter has of them. Small modules stand for what exports have beside that. What onnx_export.py makes of the
+published networks must give ringnode's outputs as nearly. Failure modes handled: no PyTorch, numpy or python3-onnx (status
+77: skipped); an export that PyTorch itself refuses (said, at most half of them).
 
     test_onnx_torch.py BUILD"""
 
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,13 +30,10 @@ try:
 except ImportError as why:
     print(f"skipped: {why}")
     sys.exit(77)
-try:
-    import onnxruntime
-except ImportError:
-    onnxruntime = None
-
+import onnx_export
 import onnx_import
-from torch_networks import NETWORKS, Builder, Network, some_rows
+import onnx_run
+from torch_networks import NETWORKS, Builder, Network, some_rows, write_checkpoint
 
 NEAR = 1e-5
 ROWS = 5
@@ -136,8 +135,8 @@ def predicted(build, folder, rows):
 
 
 def oracle(path, module, x):
-    if onnxruntime:
-        return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x.numpy()})[0]
+    if onnx_run.onnxruntime:
+        return onnx_run.outputs_of(path, x.numpy())
     with torch.no_grad():
         return module(x).numpy()
 
@@ -186,12 +185,32 @@ def small(build):
                       do_constant_folding=False)
 
 
+def exported(build):
+    """Networks of ours: what onnx_export.py makes of them against ringnode's own outputs."""
+    for name in NETWORKS:
+        path = os.path.join(SOURCE, "models", "networks", name + ".xml")
+        network = Network(path)
+        rows = some_rows(network, ROWS)
+        network.run(torch.from_numpy(rows), {}, torch.float64)
+        with tempfile.TemporaryDirectory() as folder:
+            load, model = os.path.join(folder, "net.safetensors"), os.path.join(folder, "m.onnx")
+            write_checkpoint(load, network.tensors)
+            shutil.copy(path, os.path.join(folder, "net.xml"))
+            with contextlib.redirect_stdout(io.StringIO()):
+                status = onnx_export.main([path, "--load", load, "-o", model])
+            wanted = predicted(build, folder, rows)
+            off = numpy.abs(onnx_run.outputs_of(model, rows).reshape(wanted.shape) - wanted).max() if status == 0 else numpy.inf
+        print(f"{name}, out: off by {off:.1e}")
+        yield int(not off <= NEAR)
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     torch.set_num_threads(1)
+    runtime = onnx_run.onnxruntime
     print(f"PyTorch {torch.__version__}, onnx {onnx.__version__}, "
-          f"{'onnxruntime ' + onnxruntime.__version__ if onnxruntime else 'no onnxruntime: PyTorch says what is right'}")
-    found = [*published(build), *small(build)]
+          f"{'onnxruntime ' + runtime.__version__ if runtime else 'no onnxruntime: PyTorch says what is right'}")
+    found = [*published(build), *small(build), *exported(build)]
     said = [one for one in found if one is not None]
     print(f"{len(said)} models, {sum(said)} too far; {len(found) - len(said)} that PyTorch does not export")
     sys.exit(1 if sum(said) or 2 * len(said) < len(found) else 0)
