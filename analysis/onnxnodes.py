@@ -158,8 +158,8 @@ def product(tracer, node, a, b):
     if isinstance(a, View) and isinstance(b, View):
         return tracer.scores(node, a, b)
     if not isinstance(b, numpy.ndarray) or b.ndim != 2:
-        raise Refused(node, "a product of other than what a layer gives with a matrix of constants behind it, or of queries, "
-                            "keys and values")
+        raise Refused(node, "a product of other things: of what a layer gives with a matrix of constants behind it, and of "
+                            "queries, keys and values, it is allowed")
     return tracer.linear(node, a, b.astype(float).T)
 
 

@@ -257,14 +257,15 @@ class Tracer:
         if isinstance(value, View):
             return value
         if isinstance(value, numpy.ndarray):
-            raise Refused(node, "a constant in place of what a layer gives")
+            raise Refused(node, "a constant in place of what a layer gives: a layer in front is allowed")
         if isinstance(value, Padded):
             raise Refused(node, "behind Pad: convolutions and average pools are allowed")
         if isinstance(value, Scores):
-            raise Refused(node, "products of what layers give, other than those of queries, keys and values")
+            raise Refused(node, "products of what layers give: those of attention, queries times keys and shares times values, are "
+                                "allowed")
         if value.stage == "mean":
             return self.mean_pool(value, node)
-        raise Refused(node, "part of a layer norm that goes on otherwise")
+        raise Refused(node, "part of a layer norm that goes on otherwise: a whole one, down to Div, is allowed")
 
     def settled(self, view, node):
         unit = self.attention(view.unit, None) if view.unit.kind == "context" else view.unit
@@ -382,7 +383,7 @@ class Tracer:
         for view in (q, k):
             line = line_of(view.function) if view.function else (1.0, 0.0)
             if line is None or line[1] != 0:
-                raise Refused(node, "queries or keys behind an activation")
+                raise Refused(node, "queries or keys behind an activation or a summand: behind a factor they are allowed")
             factor *= line[0]
         return Scores((q.unit, q.index.reshape(-1, *q.index.shape[-2:])),
                       (k.unit, numpy.swapaxes(k.index.reshape(-1, *k.index.shape[-2:]), 1, 2)), factor, lead)
@@ -397,13 +398,13 @@ class Tracer:
         columns = index[:, 0, :] - sample[:, None] * tokens * width
         right = (sample[:, None, None] * tokens + numpy.arange(index.shape[1])[:, None]) * width + columns[:, None, :]
         if index.shape[1] != tokens or not numpy.array_equal(index, right) or columns.max() >= width:
-            raise Refused(node, "queries, keys or values that are not all tokens in their order")
+            raise Refused(node, "queries, keys or values that are not all tokens in their order: those are allowed")
         return sample, columns
 
     def context(self, node, scores, value):
         """Shares times values: what heads give, side by side in the order in which they are met."""
         if value.function is not None or value.index.shape[:-2] != scores.lead:
-            raise Refused(node, "values behind a function, or of other heads than their shares")
+            raise Refused(node, "values behind a function, or of other heads than their shares: as they are they are allowed")
         parts = [scores.q, scores.k, (value.unit, value.index.reshape(-1, *value.index.shape[-2:]))]
         found = [self.head_columns(node, *part) for part in parts]
         sources = [unit.sources[0] for unit, _ in parts]
@@ -536,12 +537,12 @@ class Tracer:
         spread[view.index.ravel()] = numpy.broadcast_to(constant, view.index.shape).ravel()
         spread = spread.reshape((self.samples, *view.unit.shape))
         if not (spread == spread[0]).all():
-            raise Refused(node, "constants that differ from sample to sample")
+            raise Refused(node, "constants that differ from sample to sample: the same ones are allowed")
         c, one, none = spread[0], numpy.ones(view.unit.shape), numpy.zeros(view.unit.shape)
         a, b = {"Add": (one, c), "Sub": (-one, c) if constant_first else (one, -c), "Mul": (c, none),
                 "Div": (1 / numpy.where(c == 0, 1, c), none)}[kind]
         if kind == "Div" and (c == 0).any():
-            raise Refused(node, "a division by 0")
+            raise Refused(node, "a division by 0: other numbers are allowed")
         return View(folded(view.unit, a, b, node), view.index)
 
     def constant_of_scores(self, node, kind, scores, constant, constant_first):
@@ -591,10 +592,10 @@ class Tracer:
             moved = MOVES[node.kind](node, probe, *rest)
             if node.kind not in ("Reshape", "Squeeze", "Unsqueeze", "Identity", "Expand") or \
                     moved.shape[-2:] != probe.shape[-2:] or moved.size != probe.size:
-                raise Refused(node, "attention's scores in another order")
+                raise Refused(node, "attention's scores in another order: other sizes in front of tokens x tokens are allowed")
             return value.but(lead=moved.shape[:-2])
         if isinstance(value, Moment) and value.stage != "mean":
-            raise Refused(node, "part of a layer norm that goes on otherwise")
+            raise Refused(node, "part of a layer norm that goes on otherwise: a whole one, down to Div, is allowed")
         view = self.plain(value, node)
         moved = MOVES[node.kind](node, view.index, *rest)
         if isinstance(moved, list):

@@ -206,7 +206,7 @@ def network_of(last, name, loss=None):
     first = spine(last)[-1]
     elements = chain(last, first)
     if not elements:
-        raise Refused(None, "nothing is computed: at least one layer is needed")
+        raise Refused(None, "nothing is computed: one layer and more are allowed")
     quoted = xml.sax.saxutils.quoteattr
     lines, tensors = [], {}
     write_elements(elements, "", "  ", lines, tensors)
@@ -214,5 +214,5 @@ def network_of(last, name, loss=None):
     head = f'<?xml version="1.0"?>\n<network name={quoted(name)} input="{input_text(first.shape)}"{said}>'
     bad = [name for name, values in tensors.items() if not numpy.isfinite(values).all()]
     if bad:
-        raise Refused(None, f"the weights of layer {bad[0]} are not finite in single precision")
+        raise Refused(None, f"the weights of layer {bad[0]} are not finite in single precision: numbers up to 3e38 are allowed")
     return "\n".join([head, *lines, "</network>\n"]), tensors, first

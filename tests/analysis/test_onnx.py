@@ -228,6 +228,58 @@ class Expressed(Case):
         shares /= shares.sum(3, keepdims=True)
         self.gives(x, (shares @ a[2]).transpose(0, 2, 1, 3).reshape(3, tokens, width))
 
+    def test_a_mask_by_choice_and_the_product_behind_heads(self):
+        """Values of heads interleaved: the columns of the product behind are, too."""
+        tokens, width, heads = 4, 6, 2
+        w, o = [self.draw(width, width) for _ in range(3)], self.draw(width, width)
+        nodes = []
+        for name in "qkv":
+            perm = [0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]
+            nodes += [("MatMul", f"x w{name}", name, {}), ("Reshape", f"{name} four", f"{name}4", {}),
+                      ("Transpose", f"{name}4", f"{name}t", {"perm": perm})]
+        nodes += [("MatMul", "qt kt", "s", {}), ("Where", "seen s low", "m", {}), ("Softmax", "m", "p", {}),
+                  ("MatMul", "p vt", "c", {}), ("Transpose", "c", "ct", {"perm": [0, 2, 3, 1]}),
+                  ("Reshape", "ct three", "r", {}), ("MatMul", "r o", "y", {})]
+        seen = numpy.tril(numpy.ones((tokens, tokens), bool))
+        self.model(["n", tokens, width], nodes, {
+            "wq": w[0], "wk": w[1], "wv": w[2], "o": o, "seen": seen, "low": numpy.array(-numpy.inf, "f4"),
+            "four": numpy.array([0, tokens, heads, width // heads]), "three": numpy.array([0, tokens, width])})
+        self.assertIn('<network name="net" input="4x6x1">\n  <attention heads="2" causal="yes"/>\n<', self.imported()[0])
+        x = self.draw(3, tokens, width)
+        q, k, v = ((x @ one).reshape(3, tokens, heads, -1).transpose(0, 2, 1, 3).astype(float) for one in w)
+        shares = numpy.exp(numpy.where(seen, q @ k.swapaxes(2, 3), -numpy.inf))
+        shares /= shares.sum(3, keepdims=True)
+        self.gives(x, (shares @ v).transpose(0, 2, 3, 1).reshape(3, tokens, width) @ o)
+
+    def test_an_embedding_with_what_is_added_and_multiplied(self):
+        table, places, gain = self.draw(9, 4), self.draw(3, 4), numpy.array(2, "f4")
+        self.model(["n", 3], [("Gather", "table x", "e", {}), ("Add", "e places", "p", {}), ("Mul", "p gain", "g", {}),
+                              ("Add", "g places", "y", {})], {"table": table, "places": places, "gain": gain},
+                   kind=TensorProto.INT64)
+        text, _, tensors = self.imported()
+        self.assertIn('<embedding outputs="4" vocabulary="9"/>', text)
+        self.assertEqual(tensors["0.positions"].shape, (3, 4))
+        x = self.random.integers(0, 9, (5, 3))
+        self.gives(x, (table[x] + places) * 2 + places)
+
+    def test_constants_are_folded_into_what_is_before_them(self):
+        w, b, c = self.draw(3, 3), self.draw(3), self.draw(3)
+        self.model(["n", 3], [("Gemm", "x w b", "a", {"beta": 3.0}), ("Mul", "a c", "d", {}), ("Sub", "c d", "e", {}),
+                              ("Dropout", "e rate no", "y", {})],
+                   {"w": w, "b": b, "c": c, "rate": numpy.array(0.5, "f4"), "no": numpy.array(False)})
+        text, x = self.imported()[0], self.draw(4, 3)
+        self.assertNotIn("dropout", text)
+        self.gives(x, c - (x @ w + 3 * b) * c)
+
+    def test_groups_and_pads_by_name(self):
+        w = self.draw(4, 1, 3, 3)
+        self.model(["n", 2, 5, 5], [("Conv", "x w", "y", {"group": 2, "auto_pad": "SAME_UPPER", "strides": [2, 2]})], {"w": w})
+        self.assertIn('kernel="3" stride="2" padding="1" groups="2"', self.imported()[0])
+        x = self.draw(2, 2, 5, 5)
+        padded = numpy.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        parts = numpy.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::2, ::2]
+        self.gives(x, numpy.einsum("nchwij,cij->nchw", parts[:, [0, 0, 1, 1]], w[:, 0]))
+
     def test_dropout_stays_where_it_trains(self):
         w = self.draw(3, 3)
         self.model([1, 3], [("MatMul", "x w", "a", {}), ("Dropout", "a rate", "b", {}),
@@ -325,9 +377,72 @@ class RefusedGraphs(Case):
         self.refuses('node "the s2" (Add): a mask or a summand of attention\'s scores', ["n", 3, 4], bad,
                      {"w": w, "shape": shape, "mask": mask}, opset=11)
 
+    def test_attention_that_is_none_of_ours(self):
+        w, v = self.draw(4, 4), self.draw(4, 8)
+
+        def heads(first="x", mask="mask", axis=3, width=2):
+            nodes = [("MatMul", "x w", "h", {}), ("MatMul", f"{first} w", "q", {}),
+                     ("MatMul", "x v" if width == 4 else "x w", "k", {}), ("MatMul", "x v" if width == 4 else "x w", "v1", {})]
+            for name in ("q", "k", "v1"):
+                nodes += [("Reshape", f"{name} shape", f"{name}4", {}), ("Transpose", f"{name}4", f"{name}t", {
+                    "perm": [0, 2, 3, 1] if name == "k" else [0, 2, 1, 3]})]
+            last = {} if axis is None else {"axis": axis}
+            return nodes + [("MatMul", "qt kt", "s", {}), ("Add", f"s {mask}", "s2", {}), ("Softmax", "s2", "p", last),
+                            ("MatMul", "p v1t", "y", {})]
+
+        earlier = numpy.tril(numpy.full((3, 3), -numpy.inf, "f4"), -1)
+        given = {"w": w, "v": v, "shape": numpy.array([0, 3, 2, 2]), "mask": numpy.zeros((3, 3), "f4"), "earlier": earlier}
+        self.refuses('node "the s2" (Add): a mask', ["n", 3, 4], heads(mask="earlier"), given)
+        self.refuses('node "the y" (MatMul): attention between sequences', ["n", 3, 4], heads(first="h"), given)
+        self.refuses('node "the p" (Softmax): over the axes from 1 on', ["n", 3, 4], heads(axis=None), given, opset=12)
+        one = {**given, "shape": numpy.array([0, 3, 4, 1]), "w": self.draw(4, 4)}
+        few = [(op, "x u" if inputs == "x w" else inputs, out, kind) for op, inputs, out, kind in heads()]
+        self.refuses('node "the y" (MatMul): 2 heads of 1 and 1 values: 4 values in all', ["n", 3, 4], few,
+                     {**one, "u": self.draw(4, 2), "shape": numpy.array([0, 3, 2, 1])})
+
+    def test_layers_that_do_not_follow_one_another(self):
+        w, c = self.draw(4, 4), self.draw(1, 1, 1, 1)
+        self.refuses('node "the y" (Conv): its input, 2x1x2x2, is what dense gives as 4x1x1', ["n", 4],
+                     [("MatMul", "x w", "a", {}), ("Reshape", "a shape", "b", {}), ("Conv", "b c", "y", {})],
+                     {"w": w, "c": c, "shape": numpy.array([0, 1, 2, 2])})
+        self.refuses('node "the y" (Tanh): the activation tanh behind relu: one a layer', ["n", 1, 4, 4],
+                     [("Conv", "x c", "a", {}), ("Relu", "a", "b", {}), ("MaxPool", "b", "d", {"kernel_shape": [2, 2]}),
+                      ("Tanh", "d", "y", {})], {"c": c})
+        self.refuses('node "the y" (Add): constants behind relu', ["n", 4],
+                     [("MatMul", "x w", "a", {}), ("Relu", "a", "b", {}), ("Add", "b d", "y", {})],
+                     {"w": w, "d": self.draw(4)})
+        self.refuses('node "the y" (Add): constants that differ from sample to sample', [5, 4],
+                     [("MatMul", "x w", "a", {}), ("Add", "a d", "y", {})], {"w": w, "d": self.draw(5, 4)})
+        self.refuses('node "the b" (Mul): inputs times a number that is not above 0', ["n", 4],
+                     [("Mul", "x d", "b", {}), ("MatMul", "b w", "y", {})], {"w": w, "d": -numpy.ones(4, "f4")})
+        self.refuses('node "the y" (Div): a norm over axes (1,) of 2x4x4',
+                     ["n", 4, 4], [("MatMul", "x w", "a", {}), ("ReduceMean", "a", "m", {"axes": [1]}), ("Sub", "a m", "c", {}),
+                                   ("Mul", "c c", "s", {}), ("ReduceMean", "s", "v", {"axes": [1]}), ("Sqrt", "v", "d", {}),
+                                   ("Div", "c d", "y", {})], {"w": w})
+        four = [self.draw(4) for _ in range(4)]
+        self.refuses('node "the y" (BatchNormalization): a norm of 2x4x4', ["n", 4, 4], [
+            ("MatMul", "x w", "a", {}), ("Transpose", "a", "t", {"perm": [0, 2, 1]}),
+            ("BatchNormalization", "t g b m v", "y", {})], {"w": w, **dict(zip("gbmv", four))})
+        self.refuses('node "the y" (Gemm): transA', [4, 4], [("Gemm", "x w", "y", {"transA": 1})], {"w": w})
+        self.refuses('node "the y" (Gather): rows of a table', ["n", 4], [("Gather", "t x", "y", {})],
+                     {"t": self.draw(3, 2, 2)}, kind=TensorProto.INT64)
+
+    def test_sums_are_four_deep_at_most(self):
+        w, nodes = self.draw(3, 3), [("MatMul", "x w", "a0", {})]
+        for i in range(5):
+            nodes += [("MatMul", f"a{i} w", f"b{i}", {}), ("Tanh", f"b{i}", f"a{i + 1}", {})]
+        last = "a5"
+        for i in range(4, -1, -1):
+            nodes += [("Add", f"{last} a{i}", f"s{i}", {}), ("Relu", f"s{i}", f"r{i}", {})]
+            last = f"r{i}"
+        self.refuses("sums inside of sums 5 deep: 4 are allowed", ["n", 3], nodes, {"w": w}, output="r0")
+        self.model(["n", 3], nodes[:-2], {"w": w}, output="r1")
+        self.assertEqual(self.imported()[0].count("<residual"), 4)
+
     def test_whole_models(self):
         w, dense = self.draw(4, 4), [("MatMul", "x w", "y", {})]
         self.refuses("opset 8: 9 to", [1, 4], dense, {"w": w}, opset=8)
+        self.refuses("the weights of layer 0.weight are not finite", [1, 4], dense, {"w": w * numpy.inf})
         self.refuses('input "x" of ? x ? x 4: samples x 1 to 3 sizes', ["n", "t", 4], dense, {"w": w})
         other = helper.make_tensor_value_info("z", TensorProto.FLOAT, [1])
         self.refuses("2 inputs and 1 outputs: one of each", [1, 4], dense, {"w": w},
@@ -469,6 +584,13 @@ class Exported(Case):
                 stream.write(some)
             refuses(words, IMAGES, name)
         refuses("cannot be read", IMAGES, "absent")
+        told, tensors = netfiles.read_checkpoint(self.path("w.safetensors"))
+        for name, data, words in (
+                ("d", netfiles.checkpoint_bytes({**told, "inputs_mean": "1,2"}, tensors), 'metadata "inputs_mean": 2 numbers'),
+                ("e", whole.replace(b'"F32"', b'"F16"', 1), "has the type F16: F32 is allowed")):
+            with open(self.path(name), "wb") as stream:
+                stream.write(data)
+            refuses(words, IMAGES, name)
 
 
 def sizes_of(proto):

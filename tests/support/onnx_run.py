@@ -38,6 +38,12 @@ def convolve(node, x, weight, bias=0.0):
     return numpy.concatenate(rows, 1) + (by_channel(bias, x) if numpy.ndim(bias) else bias)
 
 
+def average(node, x):
+    """nanmean: without count_include_pad what is round the image does not count."""
+    outside = 0 if node.get("count_include_pad", 0) else numpy.nan
+    return numpy.nanmean(windows_of(node, x, node.get("kernel_shape"), outside), 4)
+
+
 def normalised(x, axes, epsilon):
     return (x - x.mean(axes, keepdims=True)) / numpy.sqrt(x.var(axes, keepdims=True) + epsilon)
 
@@ -50,7 +56,7 @@ def softmax(x, axis):
 LAYERS = {
     "Conv": convolve,
     "MaxPool": lambda node, x: windows_of(node, x, node.get("kernel_shape"), -numpy.inf).max(4),
-    "AveragePool": lambda node, x: windows_of(node, x, node.get("kernel_shape"), 0).mean(4),
+    "AveragePool": average,
     "BatchNormalization": lambda node, x, gain, shift, mean, variance: by_channel(gain, x) * (x - by_channel(mean, x)) /
     numpy.sqrt(by_channel(variance, x) + node.get("epsilon")) + by_channel(shift, x),
     "LayerNormalization": lambda node, x, gain, shift: normalised(x, -1, node.get("epsilon")) * gain + shift,
