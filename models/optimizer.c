@@ -11,6 +11,9 @@ const struct rg_optimizer_info rg_optimizer_infos[] = {
     [RG_MOMENTUM] = {"momentum", "v = momentum v + g, w -= rate v; takes momentum=\"0.9\""},
     [RG_ADAM] = {"adam", "beta1 0.9, beta2 0.999, epsilon 1e-8"},
     [RG_ADAGRAD] = {"adagrad", "v = v + g^2, w -= rate g / (sqrt(v) + 1e-10)"},
+    [RG_LBFGS] = {"lbfgs",
+                  "L-BFGS with a search along its direction, from a length of rate on; of\n"
+                  "single and sandblaster; takes history=\"10\", trials=\"20\""},
     {NULL, NULL}};
 
 struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate)
@@ -20,6 +23,10 @@ struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate)
         optimizer.momentum = 0.9f;
     if (kind == RG_ADAGRAD)
         optimizer.epsilon = 1e-10f;
+    if (kind == RG_LBFGS) {
+        optimizer.history = 10;
+        optimizer.trials = 20;
+    }
     if (kind == RG_ADAM) {
         optimizer.beta2 = 0.999f;
         optimizer.epsilon = 1e-8f;
@@ -34,28 +41,59 @@ void rg_optimizer_change(struct rg_optimizer *optimizer, enum rg_optimizer_kind 
     optimizer->momentum = new.momentum;
     optimizer->beta2 = new.beta2;
     optimizer->epsilon = new.epsilon;
+    optimizer->history = new.history;
+    optimizer->trials = new.trials;
 }
 
 size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n)
 {
+    if (optimizer->kind == RG_LBFGS)
+        return (1 + 2 * (size_t)optimizer->history) * n;
     return optimizer->kind == RG_SGD ? 0 : optimizer->kind == RG_ADAM ? 2 * n : n;
 }
 
 /* Lanes that the compiler may put side by side in a vector, whatever its length. */
 enum { LANES = 8 };
 
-double rg_sum_of_squares(size_t n, const float *g)
+double rg_dot(size_t n, const float *a, const float *b)
 {
     double sums[LANES] = {0}, sum = 0;
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (size_t k = 0; k < LANES; k++)
-            sums[k] += (double)g[i + k] * g[i + k];
+            sums[k] += (double)a[i + k] * b[i + k];
     for (; i < n; i++)
-        sum += (double)g[i] * g[i];
+        sum += (double)a[i] * b[i];
     for (size_t k = 0; k < LANES; k++)
         sum += sums[k];
     return sum;
+}
+
+double rg_sum_of_squares(size_t n, const float *g)
+{
+    return rg_dot(n, g, g);
+}
+
+void rg_dot_work(size_t n, struct rg_work *work)
+{
+    rg_work_vector(work, 2 * (double)n, 2 * sizeof(float) * (double)n);
+}
+
+RG_CLONES
+static void combine(size_t n, float *to, const float *a, float by, const float *b)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (a ? a[i] : 0) + by * b[i];
+}
+
+void rg_combine(size_t n, float *to, const float *a, float by, const float *b)
+{
+    combine(n, to, a, by, b);
+}
+
+void rg_combine_work(size_t n, struct rg_work *work)
+{
+    rg_work_vector(work, 2 * (double)n, 3 * sizeof(float) * (double)n);
 }
 
 RG_CLONES
@@ -279,7 +317,7 @@ void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n
 void rg_optimizer_part(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
                        const float *gradient, float *state, size_t apart)
 {
-    RG_ASSERT(step >= 1);
+    RG_ASSERT(step >= 1 && optimizer->kind != RG_LBFGS);
     float rate = rg_optimizer_rate(optimizer, step);
     if (optimizer->kind == RG_SGD)
         rg_sgd(rate, n, w, gradient);
@@ -298,6 +336,7 @@ void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg
     static const double moves[] = {
         [RG_SGD] = 3, [RG_MOMENTUM] = 5, [RG_ADAM] = 7, [RG_ADAGRAD] = 5};
     double count = (double)n;
+    RG_ASSERT(optimizer->kind != RG_LBFGS);
     if (optimizer->clip > 0) { /* the norm, and as if it always were too long */
         rg_work_vector(work, 2 * count, sizeof(float) * count);
         rg_work_vector(work, count, 2 * sizeof(float) * count);

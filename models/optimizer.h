@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum rg_optimizer_kind { RG_SGD, RG_MOMENTUM, RG_ADAM, RG_ADAGRAD };
+enum rg_optimizer_kind { RG_SGD, RG_MOMENTUM, RG_ADAM, RG_ADAGRAD, RG_LBFGS };
+
+enum { RG_HISTORY_MOST = 50 };
 
 /* How the learning rate falls once a ramp is over. */
 enum rg_rate_schedule { RG_RATE_CONSTANT, RG_RATE_STEP, RG_RATE_COSINE };
@@ -21,6 +23,8 @@ struct rg_optimizer {
     long period;  /* steps between two falls; of RG_RATE_COSINE, until the least; 0: to the end */
     int64_t run;  /* steps of the whole training, where period is 0 */
     float factor; /* RG_RATE_STEP: of the rate at each fall, 0: 0.1; RG_RATE_COSINE: at last */
+    int history;  /* L-BFGS: pairs that are kept, up to RG_HISTORY_MOST; 10 */
+    int trials;   /* L-BFGS: of lengths along a direction, at most; 20 */
     float clip;   /* a layer's gradient is made no longer than this; 0: as it is */
     /* The step allows for gradients of weights that are late / every updates old on average, some
      * of them late / every rounded down, the others rounded up; late 0: it does not. */
@@ -39,7 +43,8 @@ struct rg_optimizer rg_optimizer_make(enum rg_optimizer_kind kind, float rate);
 /* Another kind, with its defaults; what all kinds have stays. */
 void rg_optimizer_change(struct rg_optimizer *optimizer, enum rg_optimizer_kind kind);
 
-/* Floats of state for n parameters, zero at the start: 0, n, 2n, n. */
+/* Floats of state for n parameters, zero at the start: 0, n, 2n, n; of L-BFGS a direction and its
+ * pairs, (1 + 2 history) n. */
 size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n);
 
 /* The learning rate of step number `step` >= 1: rate * min(1, step / ramp), times what the schedule
@@ -53,10 +58,17 @@ float rg_optimizer_rate(const struct rg_optimizer *optimizer, int64_t step);
 float rg_clip_by(float most, double squares);
 /* In double precision and in an order that depends on n alone. */
 double rg_sum_of_squares(size_t n, const float *g);
+/* a b, likewise. */
+double rg_dot(size_t n, const float *a, const float *b);
+void rg_dot_work(size_t n, struct rg_work *work);
+/* to = a + by * b; a NULL: 0. `to` may be either. */
+void rg_combine(size_t n, float *to, const float *a, float by, const float *b);
+void rg_combine_work(size_t n, struct rg_work *work);
 /* x *= by */
 void rg_scale(float by, size_t n, float *x);
 
-/* Step number `step` >= 1 on n parameters; state as above. Elementwise, so that any split of the
+/* Step number `step` >= 1 on n parameters; state as above. Not for RG_LBFGS, whose steps are of
+ * several evaluations (strategies/search.h). Elementwise, so that any split of the
  * vector gives the same result. */
 void rg_optimizer_step(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
                        const float *gradient, float *state);

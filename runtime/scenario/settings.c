@@ -113,6 +113,13 @@ const struct rg_setting_info rg_setting_infos[] = {
     {"training", "momentum", "momentum", REAL(0, 0.9999), .with = "optimizer=momentum",
      AT(training.optimizer.momentum), .sealed = "momentum",
      .help = "the share of the last update that goes into the next; default 0.9"},
+    {"training", "history", "history", WHOLE(1, RG_HISTORY_MOST), .with = "optimizer=lbfgs",
+     AT(training.optimizer.history),
+     .help = "steps that the direction of lbfgs is made of; default 10"},
+    {"training", "trials", "trials", WHOLE(1, 1000), .with = "optimizer=lbfgs",
+     AT(training.optimizer.trials),
+     .help = "of lengths along a direction of lbfgs, at most, each half of the one before; default "
+             "20"},
     {"training", "rate-ramp", "rate-ramp", WHOLE(0, 1e9), AT(training.optimizer.ramp),
      .help =
          "updates in which the learning rate rises to its value, in a straight line; default 0"},

@@ -239,7 +239,7 @@ static void do_loss(void *arg)
     struct rg_replica *r = p->r;
     struct rg_targets targets = rg_dataset_targets(r->job->data);
     int64_t correct = 0;
-    rg_loss(&targets, p->n, rg_stage_output(&r->stage, p->n, r->stash), r->targets,
+    r->loss = rg_loss(&targets, p->n, rg_stage_output(&r->stage, p->n, r->stash), r->targets,
             1.0f / (float)r->mean_of, r->dy, &correct);
 }
 

@@ -34,6 +34,7 @@ struct rg_replica {
     struct rg_replica_work *now;     /* of the samples that forward has seen */
     int64_t iteration;               /* in which it has */
     int first;                       /* and where in its batch they begin */
+    double loss;                     /* of these samples, a sum */
 };
 
 /* Numbers that twins share: parameters, the optimizer's state, what else a strategy has of them. */

@@ -34,9 +34,6 @@ static inline const struct rg_server_plan *rg_server_plan(const struct rg_job *j
 }
 
 /* Of the network's parameters, those of a server. */
-struct rg_shard {
-    size_t first, count;
-};
 struct rg_shard rg_server_shard(const struct rg_job *job, int server);
 
 /* The workers (0 ..) in the order in which a bulk-synchronous server serves them. */

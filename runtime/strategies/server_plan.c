@@ -4,22 +4,12 @@
 
 struct rg_shard rg_server_shard(const struct rg_job *job, int server)
 {
-    size_t total = job->network->parameters, j = (size_t)server;
-    size_t m = (size_t)rg_server_plan(job)->servers, each = total / m, more = total % m;
-    return (struct rg_shard){each * j + RG_MIN(j, more), each + (j < more)};
+    return rg_shard_of(job->network->parameters, rg_server_plan(job)->servers, server);
 }
 
-/* In waves of at least as many as there are servers, each server beginning a wave with another
- * worker, so that no two serve the same one at a time. */
 void rg_server_order(const struct rg_server_plan *plan, int server, int *order)
 {
-    int workers = plan->workers, waves = RG_MAX(workers / plan->servers, 1), n = 0;
-    for (int wave = 0; wave < waves; wave++) {
-        int first = rg_share_first(workers, waves, wave), size = rg_share(workers, waves, wave);
-        for (int t = 0; t < size; t++)
-            order[n++] = first + (server + t) % size;
-    }
-    RG_ASSERT(n == workers);
+    rg_serving_order(plan->servers, plan->workers, server, order);
 }
 
 int rg_server_forward(struct rg_server_node *node, int64_t clock)

@@ -13,6 +13,23 @@ int rg_share_first(int total, int parts, int part)
     return total / parts * part + RG_MIN(part, total % parts);
 }
 
+struct rg_shard rg_shard_of(size_t total, int parts, int part)
+{
+    size_t m = (size_t)parts, j = (size_t)part, each = total / m, more = total % m;
+    return (struct rg_shard){each * j + RG_MIN(j, more), each + (j < more)};
+}
+
+void rg_serving_order(int servers, int workers, int server, int *order)
+{
+    int waves = RG_MAX(workers / servers, 1), n = 0;
+    for (int wave = 0; wave < waves; wave++) {
+        int first = rg_share_first(workers, waves, wave), size = rg_share(workers, waves, wave);
+        for (int t = 0; t < size; t++)
+            order[n++] = first + (server + t) % size;
+    }
+    RG_ASSERT(n == workers);
+}
+
 int rg_job_share(const struct rg_job *job, int parts, int part)
 {
     return job->shares ? job->shares[part] : rg_share(job->batch, parts, part);

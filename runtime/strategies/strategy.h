@@ -127,6 +127,7 @@ struct rg_strategy {
     const char *name, *summary;
     const struct rg_param *params; /* ends with a NULL name */
     int min_nodes;
+    bool searches; /* it can look at a batch more than once: optimizer="lbfgs" */
     /* Do the values fit one another and the job? Sets nodes, resolves "auto", fills plan. Errors
      * are without FILE:LINE, the caller adds them. */
     int (*check)(struct rg_job *job, struct rg_error *e);
@@ -190,6 +191,16 @@ const struct rg_strategy *rg_strategy_named(const char *name);
 /* Share `part` of `total` split in `parts`: sizes differ by at most one, larger ones first. */
 int rg_share(int total, int parts, int part);
 int rg_share_first(int total, int parts, int part); /* how many come before it */
+
+/* The same of parameters that servers hold in ranges. */
+struct rg_shard {
+    size_t first, count;
+};
+struct rg_shard rg_shard_of(size_t total, int parts, int part);
+/* The order in which server number `server` of so many sends to its workers, 0 to workers - 1: in
+ * waves of at least as many as there are servers, each server beginning a wave with another worker,
+ * so that no two serve the same one at a time. */
+void rg_serving_order(int servers, int workers, int server, int *order);
 
 /* Samples of a part in the job's batch, and how many come before it (see shares.h). */
 int rg_job_share(const struct rg_job *job, int parts, int part);

@@ -146,6 +146,14 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
         (err = set_nodes(study, spec, job, refusal, e)) || job->refused)
         return err;
     struct rg_error why = {0};
+    job->uneven = job->optimizer.kind == RG_LBFGS; /* trials, and a history that grows */
+    if (job->optimizer.kind == RG_LBFGS && !strategy->searches) {
+        rg_fail(&why, RG_ERR_INVALID,
+                "optimizer=\"lbfgs\" looks at a batch several times, which %s does not: single and "
+                "sandblaster do",
+                strategy->name);
+        return refuse(s, spec, spec->line, "", &why, job, refusal, e);
+    }
     if (strategy->check(job, &why) != 0)
         return refuse(s, spec, spec->line, "", &why, job, refusal, e);
     if (deal_rows(study, job, &study->deals[job - study->jobs], &why) == 0)

@@ -106,6 +106,18 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
                                 "compensate=\"yes\": delays are compensated by the velocity that "
                                 "optimizer=\"%s\" does not have: momentum and adam are allowed",
                                 rg_optimizer_infos[optimizer->kind].name);
+    if (optimizer->kind == RG_LBFGS && optimizer->clip > 0)
+        return rg_scenario_fail(
+            s, rg_scenario_line(s, &optimizer->clip), e,
+            "clip=\"%g\": the directions of optimizer=\"lbfgs\" are of gradients "
+            "as they are",
+            optimizer->clip);
+    if (optimizer->kind == RG_LBFGS && study->network.statistics_count > 0)
+        return rg_scenario_fail(s, rg_scenario_line(s, &optimizer->kind), e,
+                                "optimizer=\"lbfgs\": network %.160s has layers with running "
+                                "statistics, which change as often as it is looked at: the other "
+                                "optimizers are allowed",
+                                study->network.file);
     if (optimizer->schedule == RG_RATE_STEP && optimizer->period == 0)
         return rg_scenario_fail(s, rg_scenario_line(s, &optimizer->schedule), e,
                                 "rate-schedule=\"step\" needs rate-period, the updates after which "

@@ -186,6 +186,33 @@ static void filters_are_the_same_everywhere(void)
                       "--set half.servers=2 --set half.replication=1");
 }
 
+/* Who does a task goes by timing, and with it who repeats one, and what is said of that. */
+static void compare_tasks(const struct rg_run *mem, json_t *run, const char *world, int nodes)
+{
+    char what[160];
+    snprintf(what, sizeof what, "%s, %s, %d nodes", world, mem->label, nodes);
+    if (!mem->predicted.counts.at_most)
+        compare(mem, run, world, nodes);
+    CU_ASSERT_STRING_EQUAL(command_text(run, "weights_sha256"), mem->weights_sha256);
+    expect_same(run, "traffic.values", mem->traffic.values, what);
+    expect_same(run, "memory_bytes.total", mem->memory_bytes.total, what);
+}
+
+static void tasks_are_the_same_everywhere(void)
+{
+    compare_worlds_by(compare_tasks, "matrix-tasks.xml", 3, "nodes=3", " --set nodes=3");
+    compare_worlds_by(compare_tasks, "matrix-tasks.xml", 6,
+                      "nodes=6 mapreduce.reducers=2 mapreduce.copies=2 mapreduce-7.reducers=3",
+                      " --set nodes=6 --set mapreduce.reducers=2 --set mapreduce.copies=2 "
+                      "--set mapreduce-7.reducers=3");
+}
+
+static void searches_are_the_same_everywhere(void)
+{
+    compare_worlds_by(compare_tasks, "matrix-lbfgs.xml", 6, "nodes=6 sandblaster.servers=2",
+                      " --set nodes=6 --set sandblaster.servers=2");
+}
+
 static void sums_are_the_same_everywhere(void)
 {
     for (size_t i = 1; i < sizeof NODES / sizeof *NODES; i += 2) {
@@ -247,6 +274,8 @@ int main(int argc, char **argv)
         {"servers and replicas: the same", servers_are_the_same_everywhere},
         {"rows of their own are the same everywhere", rows_of_their_own_are_the_same_everywhere},
         {"servers out of step: one account", servers_out_of_step_do_the_same_everywhere},
+        {"tasks that are handed out", tasks_are_the_same_everywhere},
+        {"searches along directions", searches_are_the_same_everywhere},
         {"filters are the same everywhere", filters_are_the_same_everywhere},
         {"the forms of all-reduce: the same", sums_are_the_same_everywhere},
         {"two runs of ringsim are byte-identical but for host", two_runs_are_byte_identical},

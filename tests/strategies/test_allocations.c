@@ -73,6 +73,8 @@ static void no_strategy_allocates_in_an_iteration(void)
     allocates_nothing("matrix-allreduce.xml", "");
     allocates_nothing("matrix-federated.xml", "");
     allocates_nothing("matrix-stale.xml", "");
+    allocates_nothing("matrix-lbfgs.xml", "batch=23 sandblaster.servers=2");
+    allocates_nothing("matrix-tasks.xml", "mapreduce.reducers=2 mapreduce.copies=2");
     allocates_nothing("matrix-filters.xml", "all.servers=2");
     allocates_nothing("matrix-servers.xml", "server.servers=2 replicas.replicas=5");
 }
