@@ -200,7 +200,7 @@ static int dot(void *arg, int a, int b, double *value)
     struct sandblaster *s = arg;
     int servers = s->node.plan->reducers, result = 0;
     for (int j = 0; j < servers && result == 0; j++)
-        result = rg_recv(s->node.w, 1 + j, RG_TAG_ANSWER, &s->answers[j], sizeof *s->answers,
+        result = rg_recv(s->node.w, 1 + j, RG_TAG_VALUE, &s->answers[j], sizeof *s->answers,
                          &s->in[1 + j]);
     if (result == 0)
         result = tell(s, (struct command){.what = DOT, .a = (int16_t)a, .b = (int16_t)b});
@@ -227,7 +227,7 @@ static int answer_dot(struct sandblaster *s)
 {
     int result = rg_vectors_dot(&s->vectors, s->node.w, s->command.a, s->command.b, &s->answer);
     if (result == 0)
-        result = rg_send(s->node.w, 0, RG_TAG_ANSWER, &s->answer, sizeof s->answer, &s->said);
+        result = rg_send(s->node.w, 0, RG_TAG_VALUE, &s->answer, sizeof s->answer, &s->said);
     return result ? result : rg_wait(s->node.w, &s->said);
 }
 

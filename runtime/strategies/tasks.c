@@ -185,8 +185,8 @@ static int order(struct rg_tasks_node *node, int k, bool push)
         result = rg_send(node->w, rank_of(node, k), RG_TAG_TASK, &helper->order,
                          sizeof helper->order, &helper->order_out);
     if (result == 0 && task != NONE)
-        result = rg_recv(node->w, rank_of(node, k), RG_TAG_DONE, &helper->done, sizeof helper->done,
-                         &helper->done_in);
+        result = rg_recv(node->w, rank_of(node, k), RG_TAG_TASK_DONE, &helper->done,
+                         sizeof helper->done, &helper->done_in);
     m->waiting[k] = task == NONE ? NULL : &helper->done_in;
     return result;
 }
@@ -626,7 +626,7 @@ static int run_worker(struct rg_tasks_node *node, int64_t iteration)
         if (result == 0)
             result = compute(node, iteration, task);
         if (result == 0)
-            result = rg_send(node->w, 0, RG_TAG_DONE, &k->done, sizeof k->done, &k->done_out);
+            result = rg_send(node->w, 0, RG_TAG_TASK_DONE, &k->done, sizeof k->done, &k->done_out);
         if (result == 0)
             result = wait_for(node->w, &k->done_out);
         if (result == 0)

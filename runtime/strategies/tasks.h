@@ -57,11 +57,11 @@ struct rg_tasks_times rg_tasks_times(const struct rg_job *job);
 enum rg_tasks_tag {
     RG_TAG_WEIGHTS = RG_TAG_USER,
     RG_TAG_TASK,
-    RG_TAG_DONE,
+    RG_TAG_TASK_DONE,
     RG_TAG_OWNER,
     RG_TAG_COPY,
     RG_TAG_COMMAND,
-    RG_TAG_ANSWER,
+    RG_TAG_VALUE,
     RG_TAG_GRADIENT /* and those behind it: of task 0, 1, ... */
 };
 
