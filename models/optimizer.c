@@ -52,6 +52,16 @@ size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n)
     return optimizer->kind == RG_SGD ? 0 : optimizer->kind == RG_ADAM ? 2 * n : n;
 }
 
+const char *rg_optimizer_slot(enum rg_optimizer_kind kind, int slot)
+{
+    static const char *const names[][3] = {[RG_SGD] = {NULL},
+                                           [RG_MOMENTUM] = {"velocity"},
+                                           [RG_ADAM] = {"mean", "variance"},
+                                           [RG_ADAGRAD] = {"squares"}};
+    RG_ASSERT(slot >= 0 && slot < 3);
+    return names[kind][slot];
+}
+
 /* Lanes that the compiler may put side by side in a vector, whatever its length. */
 enum { LANES = 8 };
 

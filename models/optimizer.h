@@ -47,6 +47,10 @@ void rg_optimizer_change(struct rg_optimizer *optimizer, enum rg_optimizer_kind 
  * pairs, (1 + 2 history) n. */
 size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n);
 
+/* What the slot-th n floats of the state are, from 0: "velocity" of momentum; "mean", "variance" of
+ * Adam; "squares" of Adagrad. NULL: there are no more. */
+const char *rg_optimizer_slot(enum rg_optimizer_kind kind, int slot);
+
 /* The learning rate of step number `step` >= 1: rate * min(1, step / ramp), times what the schedule
  * makes of the t = step - max(ramp, 1) steps since then: factor^floor(t / period), or
  * factor + (1 - factor) (1 + cos(pi min(1, t / period))) / 2 (Loshchilov and Hutter 2017, without

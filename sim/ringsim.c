@@ -61,6 +61,10 @@ static int node_program(struct rg_world *w, void *arg)
                                       .initial = r->initial,
                                       .save = r->options.save,
                                       .save_best = r->options.save_best,
+                                      .checkpoint = r->options.checkpoint,
+                                      .every = r->options.every,
+                                      .resume = r->resumed.arrays ? &r->resumed : NULL,
+                                      .scenario_sha256 = r->study.scenario.digest,
                                       .trace = r->options.trace != NULL,
                                       .part = r->options.part,
                                       .host = r->study.platform.names[w->rank],
@@ -264,9 +268,10 @@ static void add_part(struct ringsim *r, char *arg, struct argp_state *state)
 static void check_options(const struct ringsim *r, struct argp_state *state)
 {
     const struct rg_options *o = &r->options;
-    if (o->merging && (o->set_count || o->label_count || o->trace || o->save || o->save_best ||
-                       o->load || o->check || o->data || o->timeout_s > 0 || r->resume ||
-                       r->shards || r->full || r->jobs || r->engine || r->per_node))
+    if (o->merging &&
+        (o->set_count || o->label_count || o->trace || o->save || o->save_best || o->load ||
+         o->checkpoint || o->resume_from || o->check || o->data || o->timeout_s > 0 || r->resume ||
+         r->shards || r->full || r->jobs || r->engine || r->per_node))
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--merge joins what has run: only parts, --json and --quiet are allowed");
     if (o->merging && (r->part_count == 0 || !o->json))
@@ -274,6 +279,10 @@ static void check_options(const struct ringsim *r, struct argp_state *state)
                      "--merge: PART.json... and --json FILE are wanted (see --help)");
     if (r->resume && (!o->json || strcmp(o->json, "-") == 0))
         argp_failure(state, RG_EXIT_USAGE, 0, "--resume: --json FILE is wanted to go on from");
+    if (r->resume && (o->checkpoint || o->resume_from))
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--resume finishes a sweep, run by run: --checkpoint and --resume-from are of "
+                     "one run, and not allowed with it");
     if (r->resume && (o->trace || o->save || o->save_best || o->load))
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--resume: finished runs have no timeline and no parameters: --trace, --save "
@@ -448,6 +457,19 @@ static int load_initial(struct ringsim *r)
     return result ? RG_EXIT_USAGE : 0;
 }
 
+static int open_checkpoints(struct ringsim *r)
+{
+    const struct rg_options *o = &r->options;
+    struct rg_error e = {0};
+    if (!o->checkpoint && !o->resume_from)
+        return 0;
+    int result = rg_node_open_checkpoints(&r->study.jobs[0], o->checkpoint, o->resume_from,
+                                          !o->check, &r->resumed, &e);
+    if (result)
+        fprintf(stderr, "ringsim: %s\n", e.text);
+    return result ? RG_EXIT_USAGE : 0;
+}
+
 static int load_data(struct ringsim *r)
 {
     struct rg_error e;
@@ -523,6 +545,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "ringsim: %s\n", rg_blas_note());
         r.terminal = isatty(STDERR_FILENO) && !r.options.quiet;
         status = load_initial(&r);
+        status = status ? status : open_checkpoints(&r);
         if (status == 0 && r.options.check)
             status = check(&r);
         else if (status == 0)
@@ -534,5 +557,6 @@ int main(int argc, char **argv)
     rg_cli_free(&r.options);
     free(r.parts);
     free(r.initial);
+    rg_training_state_free(&r.resumed);
     return status;
 }

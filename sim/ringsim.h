@@ -36,7 +36,8 @@ struct ringsim {
     struct rg_study study; /* of all runs where they are of one point; else a child opens its own */
     struct rg_surveys *surveys; /* what SimGrid has said of the platforms */
     float *initial;
-    struct task *tasks; /* [plan.run_count] */
+    struct rg_training_state resumed; /* of --resume-from; zeroed: there is none */
+    struct task *tasks;               /* [plan.run_count] */
     int count;
     struct shared *shared;
     bool terminal;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -15,24 +16,29 @@ enum { MAX_OPEN = 16, MAX_PATH = RG_FILE_PATH, MAX_LINKS = 40, SUFFIX = 48 };
 
 /* Names of unfinished temporary files, in memory that a signal handler may read. */
 static char pending[MAX_OPEN][MAX_PATH];
+static pthread_mutex_t entering = PTHREAD_MUTEX_INITIALIZER; /* of threads; handlers only read */
 
 static void forget(const char *temporary)
 {
+    pthread_mutex_lock(&entering);
     for (int i = 0; i < MAX_OPEN; i++)
         if (strcmp(pending[i], temporary) == 0)
             pending[i][0] = 0;
+    pthread_mutex_unlock(&entering);
 }
 
 static int remember(const char *temporary)
 {
-    for (int i = 0; i < MAX_OPEN; i++) {
-        if (pending[i][0] == 0) {
-            memcpy(pending[i] + 1, temporary + 1, strlen(temporary));
-            pending[i][0] = temporary[0]; /* last: the entry becomes valid at once */
-            return 0;
-        }
+    int i = 0;
+    pthread_mutex_lock(&entering);
+    while (i < MAX_OPEN && pending[i][0])
+        i++;
+    if (i < MAX_OPEN) {
+        memcpy(pending[i] + 1, temporary + 1, strlen(temporary));
+        pending[i][0] = temporary[0]; /* last: the entry becomes valid at once */
     }
-    return -1;
+    pthread_mutex_unlock(&entering);
+    return i < MAX_OPEN ? 0 : -1;
 }
 
 int rg_file_follow(const char *path, char target[RG_FILE_PATH])
@@ -87,16 +93,17 @@ static bool is_direct(const struct rg_file *file)
 }
 
 /* Where a file will be written, and under which name until then. */
-static int place(struct rg_file *file, const char *path, struct rg_error *e)
+static int place(struct rg_file *file, const char *path, bool follow, struct rg_error *e)
 {
     char target[MAX_PATH];
     struct stat status;
-    bool there = stat(path, &status) == 0, direct = there && !S_ISREG(status.st_mode);
+    bool there = follow && stat(path, &status) == 0;
+    bool direct = there && !S_ISREG(status.st_mode);
     if (there && S_ISDIR(status.st_mode))
         return rg_fail(e, RG_ERR_IO, "%s: is a folder, a file is wanted", path);
-    if (!direct && rg_file_follow(path, target) != 0)
+    if (follow && !direct && rg_file_follow(path, target) != 0)
         return rg_fail(e, RG_ERR_IO, "%.200s: cannot write: %s", path, strerror(errno));
-    if (direct) /* a device or pipe: write straight to it */
+    if (direct || !follow) /* a device or pipe: write straight to it */
         snprintf(target, sizeof target, "%s", path);
     size_t length = strlen(target) + SUFFIX;
     if (length > MAX_PATH)
@@ -151,14 +158,10 @@ static FILE *open_stream(struct rg_file *file)
     return stream;
 }
 
-int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
+static int open_at(struct rg_file *file, const char *path, bool follow, struct rg_error *e)
 {
     *file = (struct rg_file){0};
-    if (strcmp(path, "-") == 0) {
-        file->stream = stdout;
-        return 0;
-    }
-    int err = place(file, path, e);
+    int err = place(file, path, follow, e);
     if (err)
         return err;
     if (!is_direct(file) && remember(file->temporary) != 0) {
@@ -174,6 +177,19 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
         return RG_ERR_IO;
     }
     return 0;
+}
+
+int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e)
+{
+    if (strcmp(path, "-") != 0)
+        return open_at(file, path, true, e);
+    *file = (struct rg_file){.stream = stdout};
+    return 0;
+}
+
+int rg_file_open_plain(struct rg_file *file, const char *path, struct rg_error *e)
+{
+    return open_at(file, path, false, e);
 }
 
 /* Some file systems have nothing to sync, or not for everybody: that is no failure. */
@@ -309,7 +325,7 @@ int rg_file_can_write(const char *path, struct rg_error *e)
     bool unknown = false;
     if (strcmp(path, "-") == 0)
         return 0;
-    int err = place(&file, path, e);
+    int err = place(&file, path, true, e);
     if (err)
         return err;
     /* a pipe's reader would be told that its writer had come and gone */

@@ -24,6 +24,9 @@ struct rg_file {
 };
 
 int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e);
+/* The same, of a plain file at just that path: a link that stands there is replaced, not followed.
+ */
+int rg_file_open_plain(struct rg_file *file, const char *path, struct rg_error *e);
 int rg_file_commit(struct rg_file *file, struct rg_error *e); /* closes either way */
 void rg_file_abandon(struct rg_file *file);
 void rg_file_abandon_all(void);

@@ -28,6 +28,9 @@ enum {
     KEY_LOAD,
     KEY_PREDICT,
     KEY_OUT,
+    KEY_CHECKPOINT,
+    KEY_EVERY,
+    KEY_RESUME_FROM,
     KEY_REPLAY,
     KEY_TIMEOUT,
     KEY_QUIET,
@@ -66,6 +69,16 @@ static const struct argp_option option_table[] = {
      "(.npy), standardised as they say, to --out",
      0},
     {"out", KEY_OUT, "FILE", 0, "Where the outputs of --predict go (.npy)", 0},
+    {"checkpoint", KEY_CHECKPOINT, "DIR", 0,
+     "Write all that the training of one strategy goes on from to this folder: now and then, at "
+     "its "
+     "end, and when it is interrupted. The last two checkpoints are kept",
+     0},
+    {"every", KEY_EVERY, "TIME", 0,
+     "With --checkpoint: how often, in training time (default 10min), epochs or iterations, as in "
+     "90s, 2epochs or 500iterations",
+     0},
+    {"resume-from", KEY_RESUME_FROM, "DIR", 0, "Go on from the newest checkpoint in DIR", 0},
     {"replay", KEY_REPLAY, "RESULT", 0,
      "Nodes out of step serve in the order in which those of this run of ringnode did (its "
      "--json): "
@@ -142,10 +155,15 @@ static void finish_predict(struct argp_state *state, const struct rg_options *op
     const struct {
         const char *name;
         bool given;
-    } others[] = {{"json", options->json},      {"trace", options->trace},
-                  {"save", options->save},      {"save-best", options->save_best},
-                  {"replay", options->replay},  {"check", options->check},
-                  {"classes", options->classes}};
+    } others[] = {{"json", options->json},
+                  {"trace", options->trace},
+                  {"save", options->save},
+                  {"save-best", options->save_best},
+                  {"replay", options->replay},
+                  {"check", options->check},
+                  {"classes", options->classes},
+                  {"checkpoint", options->checkpoint},
+                  {"resume-from", options->resume_from}};
     if (options->out && !options->predict)
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--out is where the outputs of --predict FILE go: that is wanted too");
@@ -160,7 +178,58 @@ static void finish_predict(struct argp_state *state, const struct rg_options *op
                          "--predict trains nothing: --%s is not allowed with it", others[i].name);
 }
 
-static void finish_arguments(struct argp_state *state, const struct rg_options *options)
+/* "2epochs", "500 iterations": of such a unit. False: it is none. */
+static bool read_counted(const char *text, const char *unit, int64_t *count)
+{
+    static const struct rg_limit limit = {.whole = true, .min = 1, .max = 1e15};
+    char number[24];
+    size_t digits = strspn(text, "0123456789");
+    const char *word = text + digits + (text[digits] == ' ');
+    size_t length = strlen(unit);
+    double value = 0;
+    if (digits >= sizeof number || strncmp(word, unit, length) != 0 ||
+        strcmp(word + length, word[length] == 's' ? "s" : "") != 0)
+        return false;
+    snprintf(number, sizeof number, "%.*s", (int)digits, text);
+    bool good = rg_text_number(number, &limit, &value, NULL) == 0;
+    *count = (int64_t)value;
+    return good;
+}
+
+static void set_every(struct argp_state *state, struct rg_every *every, const char *text)
+{
+    *every = (struct rg_every){0};
+    if (read_counted(text, "epoch", &every->epochs) ||
+        read_counted(text, "iteration", &every->iterations))
+        return;
+    every->seconds = rg_cli_seconds(text, strlen(text));
+    if (every->seconds <= 0)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--every %.40s: a time, a number of epochs or of iterations is allowed, as in "
+                     "10min, 90s, 2epochs or 500iterations",
+                     text);
+}
+
+static void finish_checkpoints(struct argp_state *state, struct rg_options *options)
+{
+    const struct rg_every *every = &options->every;
+    bool given = every->epochs > 0 || every->iterations > 0 || every->seconds > 0;
+    if (given && !options->checkpoint)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--every is of checkpoints: --checkpoint DIR is wanted too");
+    if (!given)
+        options->every.seconds = 600;
+    if (options->resume_from && options->load)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--resume-from and --load: one of them is allowed, a checkpoint has the "
+                     "parameters");
+    if (options->resume_from && options->replay)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--resume-from and --replay: one of them is allowed, a recorded order is that "
+                     "of a whole run");
+}
+
+static void finish_arguments(struct argp_state *state, struct rg_options *options)
 {
     if (!options->scenario && !options->show && !options->merging)
         argp_failure(state, RG_EXIT_USAGE, 0,
@@ -171,6 +240,7 @@ static void finish_arguments(struct argp_state *state, const struct rg_options *
                      "--trace-nodes and --trace-window are parts of a timeline: --trace FILE is "
                      "wanted too");
     finish_predict(state, options);
+    finish_checkpoints(state, options);
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -212,6 +282,15 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_OUT:
         set_once(state, "out", &options->out, argument);
+        break;
+    case KEY_CHECKPOINT:
+        set_once(state, "checkpoint", &options->checkpoint, argument);
+        break;
+    case KEY_EVERY:
+        set_every(state, &options->every, argument);
+        break;
+    case KEY_RESUME_FROM:
+        set_once(state, "resume-from", &options->resume_from, argument);
         break;
     case KEY_REPLAY:
         set_once(state, "replay", &options->replay, argument);

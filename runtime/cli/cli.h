@@ -2,6 +2,7 @@
 #ifndef RG_CLI_H
 #define RG_CLI_H
 
+#include "result/training_state.h"
 #include "scenario/text.h"
 #include "study/job.h"
 #include "study/sweep.h"
@@ -25,11 +26,13 @@ struct rg_options {
     char **sets, **labels;
     int set_count, label_count;
     char *json, *trace, *save, *save_best, *load, *replay;
-    char *predict, *out;        /* rows of one's own, and where the network's outputs for them go */
-    struct rg_trace_part part;  /* of the run, for --trace */
-    char *data;                 /* folder to look for data files in, or NULL */
-    double timeout_s;           /* 0: none */
-    void (*show)(FILE *stream); /* what to print in place of running: --list, ... */
+    char *predict, *out; /* rows of one's own, and where the network's outputs for them go */
+    char *checkpoint, *resume_from; /* folders */
+    struct rg_every every;          /* of --checkpoint */
+    struct rg_trace_part part;      /* of the run, for --trace */
+    char *data;                     /* folder to look for data files in, or NULL */
+    double timeout_s;               /* 0: none */
+    void (*show)(FILE *stream);     /* what to print in place of running: --list, ... */
     bool check, quiet, classes;
     enum rg_keyed keyed;
     /* What else the program reads (rg_cli_reads): no result may go there. */

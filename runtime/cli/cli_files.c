@@ -123,10 +123,12 @@ static int check_outputs(const struct rg_options *options, const struct rg_study
 static int check_parameters(const struct rg_options *options, int runs, bool numerics,
                             struct rg_error *e)
 {
-    const char *option = options->save        ? "--save"
-                         : options->save_best ? "--save-best"
-                         : options->load      ? "--load"
-                                              : NULL;
+    const char *option = options->save          ? "--save"
+                         : options->save_best   ? "--save-best"
+                         : options->load        ? "--load"
+                         : options->checkpoint  ? "--checkpoint"
+                         : options->resume_from ? "--resume-from"
+                                                : NULL;
     if (!option)
         return 0;
     if (runs != 1)

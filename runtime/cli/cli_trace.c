@@ -9,8 +9,7 @@
 
 #define WINDOW_ALLOWED "FROM:TO in training time is allowed, as in 10s:12s, 500ms:, :2min"
 
-/* "10s", "1.5", "20ms": seconds; < 0: it is no such. */
-static double seconds_of(const char *text, size_t length)
+double rg_cli_seconds(const char *text, size_t length)
 {
     static const struct {
         const char *name;
@@ -35,8 +34,8 @@ void rg_cli_trace_window(struct argp_state *state, const char *text, struct rg_t
 {
     const char *colon = strchr(text, ':');
     size_t first = colon ? (size_t)(colon - text) : 0, second = colon ? strlen(colon + 1) : 0;
-    double from_s = first ? seconds_of(text, first) : 0;
-    double to_s = second ? seconds_of(colon + 1, second) : INFINITY;
+    double from_s = first ? rg_cli_seconds(text, first) : 0;
+    double to_s = second ? rg_cli_seconds(colon + 1, second) : INFINITY;
     if (first + second == 0 || from_s < 0 || !(to_s > from_s))
         argp_failure(state, RG_EXIT_USAGE, 0, "--trace-window %.60s: " WINDOW_ALLOWED, text);
     part->from_s = from_s;

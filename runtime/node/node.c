@@ -202,8 +202,8 @@ static void note_goal(struct node *n, struct rg_run_goal *goal, bool reached)
         return;
     n->verdict = ENOUGH;
     goal->iterations = n->done;
-    goal->time_s = n->time_s;
-    goal->energy_J = n->joules.total;
+    goal->time_s = n->before_s + n->time_s;
+    goal->energy_J = n->before_J + n->joules.total;
 }
 
 /* The least loss so far, and whether there is patience left. */
@@ -240,8 +240,8 @@ static int note_point(struct node *n)
         return RG_ERR_NOMEM;
     run->training = points;
     points[run->point_count++] = (struct rg_run_point){.iteration = n->done,
-                                                       .time_s = n->time_s,
-                                                       .energy_J = n->joules.total,
+                                                       .time_s = n->before_s + n->time_s,
+                                                       .energy_J = n->before_J + n->joules.total,
                                                        .loss = run->final.loss,
                                                        .accuracy = run->final.accuracy};
     int result = note_best(n);
@@ -281,6 +281,21 @@ static int pause(struct node *n)
     return result ? result : rg_node_note_pause(n);
 }
 
+/* Told to stop where more was to come. */
+static int end_here(struct node *n)
+{
+    int result = n->job->numerics ? rg_node_look(n, true) : 0;
+    return result == 0 && n->keeping.on ? rg_node_checkpoint(n, true) : result;
+}
+
+/* Of the epoch, and where checkpoints come in between, of the section. */
+static int64_t section_end(const struct node *n)
+{
+    int64_t per_epoch = n->job->iterations_per_epoch;
+    int64_t epoch_end = (n->done / per_epoch + 1) * per_epoch;
+    return n->keeping.on ? n->keeping.until : RG_MIN(epoch_end, n->job->iterations);
+}
+
 /* Where all stop after an epoch's last iteration, some know that before they evaluate it, and
  * others after: all do what is done in the middle of a training, and end then. */
 static int train(struct node *n)
@@ -289,9 +304,7 @@ static int train(struct node *n)
     if (result == 0 && rg_go_on(n->w) == 1)
         result = RG_ERR_INTERRUPTED; /* before anything has been trained */
     while (result == 0 && n->done < n->job->iterations) {
-        int64_t epoch_end =
-            (n->done / n->job->iterations_per_epoch + 1) * n->job->iterations_per_epoch;
-        int64_t end = RG_MIN(epoch_end, n->job->iterations);
+        int64_t end = section_end(n);
         result = n->job->strategy->train(n->state, n->done, end - n->done);
         bool stopped = result == 1;
         if (result < 0)
@@ -300,16 +313,19 @@ static int train(struct node *n)
         n->done = stopped ? n->w->iterations : end;
         bool last = n->done == n->job->iterations || (stopped && n->done < end);
         result = pause(n);
-        if (result == 0 && n->job->numerics)
+        bool within = !last && n->done % n->job->iterations_per_epoch != 0;
+        if (result == 0 && n->job->numerics && !within)
             result = idle ? rg_node_look(n, true) : evaluate(n, last);
         if (result == 0 && !last && !stopped && n->verdict != GO_ON && n->job->flows_on)
             result = n->job->strategy->drain(n->state);
+        if (result == 0 && n->keeping.on)
+            result = rg_node_checkpoint(n, last || n->verdict != GO_ON);
         if (last || n->verdict != GO_ON)
             return result; /* the clock stays where it is */
         if (result == 0)   /* where something is in flight, the strategy asks */
             result = stopped ? 1 : n->job->flows_on ? 0 : rg_go_on(n->w);
         if (result == 1)
-            return n->job->numerics ? rg_node_look(n, true) : 0;
+            return end_here(n);
         if (result == 0)
             result = rg_untimed_end(n->w);
     }
@@ -345,17 +361,24 @@ static int note_medium(struct node *n)
     return 0;
 }
 
-/* What rank 0 wants of timelines. The part goes by itself, where there is one: a longer message
- * would move all dates, by rounding. */
+/* What rank 0 wants of timelines and checkpoints. The part goes by itself, where there is one: a
+ * longer message would move all dates, by rounding. */
 static int hear_trace(struct node *n)
 {
-    enum { NONE, WHOLE, PART };
+    enum { NONE, WHOLE, PART, TRACE = 3, CHECKPOINTS = 4, TAKEN_UP = 8 };
     const struct rg_group all = {0, 1, n->w->size};
     const struct rg_trace_part whole = {0};
     n->part = n->options->part;
     bool is_part = memcmp(&n->part, &whole, sizeof whole) != 0;
-    int32_t trace = !n->options->trace ? NONE : is_part ? PART : WHOLE;
-    int result = rg_broadcast(n->w, all, 0, &trace, sizeof trace, TAG_TRACE);
+    int32_t wanted = (!n->options->trace ? NONE
+                      : is_part          ? PART
+                                         : WHOLE) |
+                     (n->options->checkpoint ? CHECKPOINTS : 0) |
+                     (n->options->resume ? TAKEN_UP : 0);
+    int result = rg_broadcast(n->w, all, 0, &wanted, sizeof wanted, TAG_TRACE);
+    int32_t trace = wanted & TRACE;
+    n->keeping.on = wanted & CHECKPOINTS;
+    n->keeping.takes_up = wanted & TAKEN_UP;
     if (result == 0 && trace == PART)
         result = rg_broadcast(n->w, all, 0, &n->part, sizeof n->part, TAG_TRACE);
     if (result == 0 && trace != PART)
@@ -395,7 +418,9 @@ static int prepare(struct node *n)
     }
     result = n->job->strategy->open(w, n->job, n->options->initial, &n->state);
     n->source = n->state;
-    return result;
+    if (result == 0 && n->keeping.takes_up)
+        result = rg_node_take_up(n);
+    return result == 0 && n->keeping.on ? rg_node_begin_checkpoints(n) : result;
 }
 
 static void clear(struct node *n)
@@ -513,7 +538,7 @@ static void break_off(struct node *n, int result)
     run->per_node = NULL;
     run->node_count = 0;
     run->iterations = n->done;
-    run->samples = (uint64_t)n->done * (uint64_t)n->job->batch;
+    run->samples = (uint64_t)(n->done - rg_run_begun(run)) * (uint64_t)n->job->batch;
     run->time_s =
         n->done > 0 ? (n->w->untimed ? n->w->untimed_since - n->w->offset : rg_now(n->w)) : NAN;
 }
@@ -551,6 +576,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
         rg_node_describe(&n);
     if (result < 0)
         break_off(&n, result);
+    rg_node_end_checkpoints(&n);
     if (run)
         conclude(&n, result);
     bool stopped = n.done < job->iterations && n.verdict == GO_ON;

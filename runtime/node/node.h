@@ -2,6 +2,7 @@
 #ifndef RG_NODE_H
 #define RG_NODE_H
 
+#include "result/training_state.h"
 #include "study/job.h"
 #include "world/clocks.h"
 
@@ -21,13 +22,18 @@ void rg_kept_free(struct rg_kept *kept);
 
 struct rg_node_options {
     struct rg_stop stop;
-    const float *initial;      /* parameters to start from, or NULL */
-    const char *save;          /* rank 0: write the trained parameters here, or NULL */
-    const char *save_best;     /* rank 0: and those of the evaluation with the least loss */
-    bool trace;                /* gather timelines; rank 0's word counts */
-    struct rg_trace_part part; /* of them */
-    const char *host;          /* this node's name in the result */
-    const char *machine;       /* this node's architecture; NULL: no machine of its own */
+    const float *initial;  /* parameters to start from, or NULL */
+    const char *save;      /* rank 0: write the trained parameters here, or NULL */
+    const char *save_best; /* rank 0: and those of the evaluation with the least loss */
+    /* Rank 0: the folder that checkpoints go to, or NULL; a training to go on from, or NULL. */
+    const char *checkpoint;
+    struct rg_every every;
+    const struct rg_training_state *resume;
+    const char *scenario_sha256; /* rank 0: for them; or NULL */
+    bool trace;                  /* gather timelines; rank 0's word counts */
+    struct rg_trace_part part;   /* of them */
+    const char *host;            /* this node's name in the result */
+    const char *machine;         /* this node's architecture; NULL: no machine of its own */
     /* What this node's board tells of its heat, after the training; NULL: nothing. */
     void (*heat)(void *arg, struct rg_run_heat *heat);
     void *heat_arg;
@@ -47,6 +53,13 @@ struct rg_node_options {
  * whole then), or the error that ended the run (also in run->error_code). */
 int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_node_options *options,
                 struct rg_run *run);
+
+/* For rank 0, before anything runs: can checkpoints of the job go to a folder (NULL: there are
+ * none), which is made where it is missing and `make` is set; and what is there to go on from in
+ * another, or the same (NULL: nothing is)? *from: free it with rg_training_state_free.
+ * RG_ERR_INVALID and one line. */
+int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const char *from_folder,
+                             bool make, struct rg_training_state *from, struct rg_error *e);
 
 /* After a run that broke off, by every node of it that is left, in a run of its own (the world
  * completes with RG_ERR_PEER what is asked of those that are not): the lowest puts together what

@@ -40,7 +40,7 @@ void rg_node_describe(struct node *n)
 {
     struct rg_run *run = n->run;
     run->iterations = n->done;
-    run->samples = (uint64_t)n->done * (uint64_t)n->job->batch;
+    run->samples = (uint64_t)(n->done - rg_run_begun(run)) * (uint64_t)n->job->batch;
     if (run->rounds.known) { /* they are of no fixed size */
         run->samples = 0;
         for (int i = 0; i < run->node_count; i++)

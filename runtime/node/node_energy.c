@@ -252,7 +252,7 @@ static void settle_goal(const struct node *n, struct rg_run_goal *goal)
 {
     for (int k = 0; k < n->pause_count && goal->iterations >= 0; k++)
         if (n->pauses[k].done == goal->iterations)
-            goal->energy_J = n->pauses[k].total_J;
+            goal->energy_J = n->before_J + n->pauses[k].total_J;
 }
 
 void rg_node_describe_meters(struct node *n)
@@ -266,7 +266,7 @@ void rg_node_describe_meters(struct node *n)
     for (int i = 0; i < run->point_count; i++)
         for (int k = 0; k < n->pause_count; k++)
             if (n->pauses[k].done == run->training[i].iteration)
-                run->training[i].energy_J = n->pauses[k].total_J;
+                run->training[i].energy_J = n->before_J + n->pauses[k].total_J;
     settle_goal(n, &run->to_accuracy);
     settle_goal(n, &run->to_loss);
 }

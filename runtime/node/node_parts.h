@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum {
-    TAG_REPORT = RG_TAG_USER - 12,
+    TAG_REPORT = RG_TAG_USER - 16,
     TAG_ACCOUNT,
     TAG_EVENTS,
     TAG_VERDICT,
@@ -19,7 +19,11 @@ enum {
     TAG_SECTIONS,
     TAG_WHOLE,
     TAG_ASK,
-    TAG_HELD
+    TAG_HELD,
+    TAG_SECTION,
+    TAG_OFFER,
+    TAG_WANTED,
+    TAG_VALUES
 };
 
 /* What rank 0 makes of an evaluation. */
@@ -28,6 +32,18 @@ enum verdict { GO_ON, ENOUGH /* as <stop> has it */, DIVERGED };
 /* Whose joules a node's meter tells; see struct rg_meter_facts. */
 struct metered {
     uint64_t machine, log;
+};
+
+/* Of checkpoints. */
+struct keeping {
+    bool on, takes_up;     /* are they written; does the run go on from one; as rank 0 says */
+    bool same;             /* rank 0: from one of the same strategy, divided alike */
+    int64_t begun;         /* iterations that it went on from */
+    int64_t until;         /* where the section that is trained ends */
+    int64_t last;          /* rank 0: iterations of the last that was due */
+    double last_s;         /* rank 0: and its date */
+    int64_t on_disk;       /* rank 0: of the last whole one in the folder; -1: there is none */
+    struct writer *writer; /* rank 0: of one that is being written; NULL: none is */
 };
 
 struct node {
@@ -39,6 +55,8 @@ struct node {
     /* Where the parameters come from: the strategy, or what is left of it. */
     int (*parameters)(void *source, rg_visit_fn visit, void *arg);
     void *source;
+    struct keeping keeping;
+    double before_s, before_J; /* rank 0: of the run that this one goes on from */
     bool trace, any_trace;     /* of this node, of some: as rank 0 wants it */
     struct rg_trace_part part; /* of the run */
     int64_t done;              /* iterations */
@@ -50,9 +68,9 @@ struct node {
     enum verdict verdict;        /* so far; known to all ranks where it ends the training */
     bool tested;                 /* rank 0: the last look had test samples */
     int in_vain;                 /* rank 0: looks since the one with the least loss */
-    double *accuracy; /* rank 0: [job->nodes] of what each has trained by itself; NULL: unknown */
-    double start_loss;           /* rank 0: see rg_inspect_start; NAN until it is wanted */
-    struct pause *pauses;        /* where energy is settled after the run */
+    double *accuracy;  /* rank 0: [job->nodes] of what each has trained by itself; NULL: unknown */
+    double start_loss; /* rank 0: see rg_inspect_start; NAN until it is wanted */
+    struct pause *pauses; /* where energy is settled after the run */
     int pause_count;
     struct metered *metered; /* rank 0: of each node */
     struct rg_clock_map clocks;
@@ -85,6 +103,17 @@ _Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg
 /* Rank 0, and those it needs: visit the parameters for accuracy and, at the last, digest and
  * --save; at each that has less loss than all before, --save-best. */
 int rg_node_look(struct node *n, bool last);
+
+/* ---- node_checkpoint.c ---- */
+
+/* Collective, when the strategy is open: the run goes on from a checkpoint; it will write some. */
+int rg_node_take_up(struct node *n);
+int rg_node_begin_checkpoints(struct node *n);
+/* Collective, off the clock: if one is due, it is gathered. last: no more training follows. Says
+ * where the next section ends. */
+int rg_node_checkpoint(struct node *n, bool last);
+/* Rank 0, whatever has become of the run: what is being written is brought to its end. */
+void rg_node_end_checkpoints(struct node *n);
 
 /* ---- node_energy.c ---- */
 

@@ -245,7 +245,7 @@ static int put_together(struct salvage *s, const struct rg_node_options *options
                      .source = s,
                      .start_loss = NAN};
     run->iterations = n.done = iterations_of(s);
-    run->samples = (uint64_t)n.done * (uint64_t)s->job->batch;
+    run->samples = (uint64_t)(n.done - rg_run_begun(run)) * (uint64_t)s->job->batch;
     return rg_node_look(&n, true);
 }
 

@@ -100,9 +100,14 @@ void rg_run_add_node(struct rg_run *run, const struct rg_run *node)
     balance(&run->energy_J);
 }
 
+int64_t rg_run_begun(const struct rg_run *run)
+{
+    return run->resumed.known ? run->resumed.iteration : 0;
+}
+
 void rg_run_derive(struct rg_run *run)
 {
-    double iterations = (double)RG_MAX(run->iterations, 1);
+    double iterations = (double)RG_MAX(run->iterations - rg_run_begun(run), 1);
     run->formula.T_A_s = run->formula.c_s = 0;
     run->traffic.max_node_bytes = 0;
     for (int i = 0; i < run->node_count; i++) {

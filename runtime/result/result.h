@@ -78,6 +78,8 @@ void rg_run_add_energy(struct rg_run_energy *sum, const struct rg_run_energy *mo
 /* Adds what one node says of itself to the run of those before it, field by field as the table has
  * it. per_node is left alone. */
 void rg_run_add_node(struct rg_run *run, const struct rg_run *node);
+/* Iterations of the checkpoint that it went on from; 0: it began with none. */
+int64_t rg_run_begun(const struct rg_run *run);
 /* Once iterations, time_s, samples and per_node are known: what follows from them. */
 void rg_run_derive(struct rg_run *run);
 

@@ -68,6 +68,7 @@ int rg_shards_step(struct rg_shards *shards, int64_t step, float *parameters, fl
 double rg_shards_update_s(const struct rg_job *job, int rank);
 /* Shard 3: the parameters of bucket b, all of them, into `to`. */
 int rg_shards_gather(struct rg_shards *shards, struct rg_world *w, int b, float *to);
+int rg_shards_state(const struct rg_shards *shards, rg_state_fn visit, void *arg);
 int rg_shards_parameters(const struct rg_shards *shards, rg_visit_fn visit, void *arg);
 /* Its chunk of bucket number `part`. */
 const float *rg_shards_held(const struct rg_shards *shards, int part, size_t *first, size_t *count);
@@ -123,6 +124,7 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
                         void **state);
 int rg_reduce_train(void *state, int64_t first, int64_t count);
 int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg);
+int rg_reduce_state(void *state, int64_t done, rg_state_fn visit, void *arg);
 const float *rg_reduce_held(void *state, int part, size_t *first, size_t *count);
 void rg_reduce_close_node(void *state);
 

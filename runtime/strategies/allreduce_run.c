@@ -259,6 +259,24 @@ int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg)
                                 node->replica.parameters, visit, arg);
 }
 
+/* Nodes that take steps of their own have an optimizer's state of their own. */
+int rg_reduce_state(void *state, int64_t done, rg_state_fn visit, void *arg)
+{
+    struct rg_reduce_node *node = state;
+    const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
+    size_t count = node->job->network->parameters;
+    int result =
+        plan->shard == 3 ? 0 : rg_visit_parameters(node->replica.parameters, 0, count, visit, arg);
+    (void)done;
+    if (result == 0)
+        result = plan->shard ? rg_shards_state(&node->shards, visit, arg)
+                             : rg_visit_update(&node->update, plan->steps > 1, visit, arg);
+    if (result == 0 && node->rest)
+        result = visit(arg, &(struct rg_state_array){
+                                .name = "rest", .count = count, .own = true, .values = node->rest});
+    return result;
+}
+
 /* With shards, where parameters were being gathered some are an update ahead of the others. */
 const float *rg_reduce_held(void *state, int part, size_t *first, size_t *count)
 {

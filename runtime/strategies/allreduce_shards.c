@@ -214,6 +214,21 @@ int rg_shards_parameters(const struct rg_shards *shards, rg_visit_fn visit, void
     return result;
 }
 
+/* The optimizer's state of its chunks, and with shard 3 their parameters. */
+int rg_shards_state(const struct rg_shards *shards, rg_state_fn visit, void *arg)
+{
+    int result = 0;
+    for (int b = 0; b < rg_reduce_plan(shards->job)->buckets && result == 0; b++) {
+        const struct rg_update *update = &shards->update[b];
+        if (shards->own)
+            result = rg_visit_parameters(chunk_of(shards, shards->own, b), update->first,
+                                         update->count, visit, arg);
+        if (result == 0)
+            result = rg_visit_update(update, false, visit, arg);
+    }
+    return result;
+}
+
 const float *rg_shards_held(const struct rg_shards *shards, int part, size_t *first, size_t *count)
 {
     if (part >= rg_reduce_plan(shards->job)->buckets)

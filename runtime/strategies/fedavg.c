@@ -521,6 +521,16 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
                                 visit, arg);
 }
 
+/* Clients begin every round anew. */
+static int visit_state(void *state, int64_t done, rg_state_fn visit, void *arg)
+{
+    struct fedavg *s = state;
+    (void)done;
+    return s->w->rank == 0
+               ? rg_visit_parameters(s->parameters, 0, parameters_of(s->job), visit, arg)
+               : 0;
+}
+
 static const float *held(void *state, int part, size_t *first, size_t *count)
 {
     struct fedavg *s = state;
@@ -557,6 +567,8 @@ const struct rg_strategy rg_strategy_fedavg = {
     .open = open_node,
     .train = train,
     .parameters = parameters,
+    .state = visit_state,
+    .whole_epochs = is_limited,
     .held = held,
     .trained_by = trained_by,
     .observe = observe,

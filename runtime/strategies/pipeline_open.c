@@ -219,6 +219,26 @@ int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg)
     return result;
 }
 
+/* No unit is in flight: of versions only the newest is read again. */
+int rg_pipeline_state(void *pipeline, int64_t done, rg_state_fn visit, void *arg)
+{
+    struct rg_pipeline *p = pipeline;
+    int result = 0;
+    RG_ASSERT(!p->paused);
+    for (int i = 0; i < p->chunks && result == 0; i++) {
+        struct rg_pipeline_stage *s = &p->stages[i];
+        s->updates = done;
+        result = rg_visit_parameters(rg_pipeline_weights(s), s->update.first, s->update.count,
+                                     visit, arg);
+        if (result == 0)
+            result = rg_visit_update(&s->update, false, visit, arg);
+        if (result == 0 && s->exact)
+            rg_optimizer_predict(&s->update.optimizer, (long)done, s->update.count, s->exact,
+                                 s->update.state, s->weights[done % s->plan->versions]);
+    }
+    return result;
+}
+
 const float *rg_pipeline_held(void *pipeline, int part, size_t *first, size_t *count)
 {
     const struct rg_pipeline *p = pipeline;

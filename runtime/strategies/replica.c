@@ -432,6 +432,29 @@ int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, fl
                             gradient ? do_step : NULL, &s);
 }
 
+int rg_visit_parameters(float *parameters, size_t first, size_t count, rg_state_fn visit, void *arg)
+{
+    return visit(arg, &(struct rg_state_array){.name = RG_STATE_PARAMETERS,
+                                               .first = first,
+                                               .count = count,
+                                               .values = parameters});
+}
+
+int rg_visit_update(const struct rg_update *update, bool own, rg_state_fn visit, void *arg)
+{
+    const char *name;
+    int result = 0;
+    for (size_t slot = 0;
+         result == 0 && (name = rg_optimizer_slot(update->optimizer.kind, (int)slot)); slot++)
+        result =
+            visit(arg, &(struct rg_state_array){.name = name,
+                                                .first = update->first,
+                                                .count = update->count,
+                                                .own = own,
+                                                .values = update->state + slot * update->count});
+    return result;
+}
+
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count)
 {
     struct rg_work work = {0};

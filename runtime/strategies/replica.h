@@ -106,6 +106,11 @@ void rg_update_close(struct rg_update *update);
  */
 int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, float *parameters,
                   float *gradient);
+/* As struct rg_strategy's `state`: a range of parameters; and an optimizer's state. own: no other
+ * node has the same. */
+int rg_visit_parameters(float *parameters, size_t first, size_t count, rg_state_fn visit,
+                        void *arg);
+int rg_visit_update(const struct rg_update *update, bool own, rg_state_fn visit, void *arg);
 double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count);
 
 /* Rank `owner` has the parameters [first, first + count) of the network in `values`; rank 0 visits

@@ -130,6 +130,7 @@ int rg_pipeline_open(struct rg_world *w, const struct rg_job *job, const float *
 int rg_pipeline_train(void *pipeline, int64_t first, int64_t count);
 int rg_pipeline_drain(void *pipeline);
 int rg_pipeline_parameters(void *pipeline, rg_visit_fn visit, void *arg);
+int rg_pipeline_state(void *pipeline, int64_t done, rg_state_fn visit, void *arg);
 const float *rg_pipeline_held(void *pipeline, int part, size_t *first, size_t *count);
 void rg_pipeline_observe(void *pipeline, struct rg_observation *observation);
 void rg_pipeline_close(void *pipeline);

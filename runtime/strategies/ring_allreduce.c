@@ -213,6 +213,7 @@ const struct rg_strategy rg_strategy_ring_allreduce = {
     .open = rg_reduce_open_node,
     .train = rg_reduce_train,
     .parameters = rg_reduce_parameters,
+    .state = rg_reduce_state,
     .held = rg_reduce_held,
     .observe = observe,
     .close = rg_reduce_close_node,

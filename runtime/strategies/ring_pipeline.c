@@ -537,6 +537,12 @@ static int holder(const struct rg_job *job, int layer)
     return rg_ring_rank(ring, 0, stage);
 }
 
+/* The stages of a stream run empty in a pause. */
+static bool whole_epochs(const struct rg_job *job)
+{
+    return !ring_of(job)->schedule->synchronous;
+}
+
 const struct rg_strategy rg_strategy_ring_pipeline = {
     .name = "ring_pipeline",
     .summary = "the layers split round a ring of nodes; activations travel between neighbours",
@@ -555,6 +561,8 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .train = rg_pipeline_train,
     .drain = rg_pipeline_drain,
     .parameters = rg_pipeline_parameters,
+    .state = rg_pipeline_state,
+    .whole_epochs = whole_epochs,
     .held = rg_pipeline_held,
     .observe = rg_pipeline_observe,
     .close = rg_pipeline_close,

@@ -249,6 +249,18 @@ int rg_server_filters_open(struct rg_server_node *node)
     return rg_is_server(node) ? open_in(node) : open_out(node);
 }
 
+int rg_server_filters_state(struct rg_server_node *node, rg_state_fn visit, void *arg)
+{
+    int result = 0;
+    for (int j = 0; node->out && j < node->plan->servers && result == 0; j++)
+        result = visit(arg, &(struct rg_state_array){.name = "kept",
+                                                     .first = node->out[j].first,
+                                                     .count = node->out[j].count,
+                                                     .own = true,
+                                                     .values = node->out[j].kept});
+    return result;
+}
+
 void rg_server_filters_close(struct rg_server_node *node)
 {
     free(node->out);

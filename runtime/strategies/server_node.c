@@ -159,6 +159,27 @@ int rg_server_parameters(void *state, rg_visit_fn visit, void *arg)
     return result;
 }
 
+/* An epoch, or for servers in step an iteration, begins with a pull of all parameters. */
+int rg_server_state(void *state, int64_t done, rg_state_fn visit, void *arg)
+{
+    struct rg_server_node *node = state;
+    (void)done;
+    if (!rg_is_server(node))
+        return rg_server_filters_state(node, visit, arg);
+    int result =
+        rg_visit_parameters(node->parameters, node->shard.first, node->shard.count, visit, arg);
+    if (result == 0)
+        result = rg_visit_update(&node->update, false, visit, arg);
+    for (int h = 0; h < node->plan->replicas && result == 0; h++) {
+        const struct rg_server_copy *copy = &node->copies[h];
+        result =
+            rg_visit_parameters(copy->parameters, copy->shard.first, copy->shard.count, visit, arg);
+        if (result == 0)
+            result = rg_visit_update(&copy->update, false, visit, arg);
+    }
+    return result;
+}
+
 /* What a worker has pulled may be half of one update and half of the next. */
 const float *rg_server_held(void *state, int part, size_t *first, size_t *count)
 {

@@ -146,6 +146,7 @@ int rg_server_open(struct rg_world *w, const struct rg_job *job, const float *in
                    void **state);
 int rg_server_train(void *state, int64_t first, int64_t count);
 int rg_server_parameters(void *state, rg_visit_fn visit, void *arg);
+int rg_server_state(void *state, int64_t done, rg_state_fn visit, void *arg);
 const float *rg_server_held(void *state, int part, size_t *first, size_t *count);
 void rg_server_observe(void *state, struct rg_observation *o);
 void rg_server_close(void *state);
@@ -203,6 +204,8 @@ int rg_server_forward(struct rg_server_node *node, int64_t clock);
 
 int rg_server_filters_open(struct rg_server_node *node);
 void rg_server_filters_close(struct rg_server_node *node);
+/* What a worker's filters have kept back. Places told before are told again after it. */
+int rg_server_filters_state(struct rg_server_node *node, rg_state_fn visit, void *arg);
 /* A worker's gradient of a clock starts on its way to all servers; with filters it becomes what
  * they hear of it. requests [servers]. */
 int rg_server_push(struct rg_server_node *node, int64_t clock, float *gradient,

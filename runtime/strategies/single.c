@@ -162,6 +162,15 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
                                 s->replica.parameters, visit, arg);
 }
 
+static int visit_state(void *state, int64_t done, rg_state_fn visit, void *arg)
+{
+    struct single *s = state;
+    (void)done;
+    int result =
+        rg_visit_parameters(s->replica.parameters, 0, s->job->network->parameters, visit, arg);
+    return result ? result : rg_visit_update(&s->update, false, visit, arg);
+}
+
 static const float *held(void *state, int part, size_t *first, size_t *count)
 {
     struct single *s = state;
@@ -188,6 +197,7 @@ const struct rg_strategy rg_strategy_single = {
     .open = open_single,
     .train = train,
     .parameters = parameters,
+    .state = visit_state,
     .held = held,
     .observe = observe,
     .close = close_single,

@@ -103,6 +103,16 @@ struct rg_prediction {
 /* Receives ranges of the trained parameters, in order, on rank 0. */
 typedef int (*rg_visit_fn)(void *arg, size_t offset, const float *values, size_t count);
 
+/* Numbers that training goes on with, as a checkpoint holds them. */
+struct rg_state_array {
+    const char *name;    /* of what: RG_STATE_PARAMETERS, rg_optimizer_slot, or a strategy's own */
+    size_t first, count; /* a range of the network's vector */
+    bool own;            /* this node's alone; else whoever has that range has the same */
+    float *values;       /* [count], borrowed: to be read, or overwritten with what they were */
+};
+#define RG_STATE_PARAMETERS "parameters"
+typedef int (*rg_state_fn)(void *arg, const struct rg_state_array *array);
+
 /* What a node saw of its own training, so far; what becomes of it over nodes is said by the rows of
  * result_fields.def that it goes to. */
 struct rg_observation {
@@ -173,6 +183,13 @@ struct rg_strategy {
     /* Collective, untimed: rank 0 visits all parameters in order, a layer's at a time at most:
      * those at the end of the last iteration that `train` was asked for. */
     int (*parameters)(void *state, rg_visit_fn visit, void *arg);
+    /* Between two iterations, nothing in flight, after `done` of them in all: visit whatever this
+     * node's next updates depend on beside the job, always in one order. A visitor may write what a
+     * checkpoint of so many iterations has; counters and what is derived from the arrays follow. */
+    int (*state)(void *state, int64_t done, rg_state_fn visit, void *arg);
+    /* Would a pause before the end of an epoch change what is trained (pipelines run empty, nodes
+     * are brought in step)? NULL: it does not. */
+    bool (*whole_epochs)(const struct rg_job *job);
     /* The parameters that this node has whole, also where training broke off in the middle of an
      * iteration: range number `part` of the network's vector, from 0. NULL: there are no more.
      * Borrowed. */

@@ -107,6 +107,10 @@ static int program(struct rg_world *w, void *arg)
         .trace = c->options->trace,
         .save = c->options->save,
         .save_best = c->options->save_best,
+        .checkpoint = c->options->checkpoint,
+        .every = c->options->every,
+        .resume = w->rank == 0 ? c->options->resume : NULL,
+        .scenario_sha256 = "of the test",
         .initial = c->options->initial};
     w->shared = c->options->shared;
     int result = rg_node_run(w, c->job, &options, w->rank == 0 ? c->run : NULL);

@@ -22,6 +22,9 @@ struct harness_options {
     bool free_transfers; /* messages take no time */
     double jitter;       /* of computes */
     const char *save, *save_best;
+    const char *checkpoint; /* a folder, as rg_node_options */
+    struct rg_every every;
+    const struct rg_training_state *resume;
     const float *initial; /* parameters to begin with; NULL: drawn from the seed */
     bool trace;           /* a timeline is gathered */
     bool watch_accuracy;  /* all hear from rank 0 whether to stop, after every epoch */

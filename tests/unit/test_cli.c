@@ -206,7 +206,7 @@ static void test_information(void)
                  "single|micro-batches=\"1\"|1 to|dense|takes outputs|digits|Keys of --set and "
                  "<sweep>: seed nodes|jitter|LABEL.PARAM|<training>|"
                  "optimizer=\"sgd\"  (sgd|numerics=\"real\"  (skip|link-rate|--set jitter");
-    CU_ASSERT_EQUAL(run("--che @/scenario.xml --strategy two --json @/a", texts), 0);
+    CU_ASSERT_EQUAL(run("--check @/scenario.xml --strat two --json @/a", texts), 0);
     CU_ASSERT_STRING_EQUAL(texts[1], "");
     expect_words(texts[0], "test|seed 7|3 hosts|1 layer,|4 inputs|two: single, micro-batches=2|T_A|"
                            "iteration|memory|toy has 2.00 GB|fits        yes");

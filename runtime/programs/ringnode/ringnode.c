@@ -13,6 +13,7 @@
 #include "base/sizes.h"
 #include "models/blas.h"
 #include "node/inspect.h"
+#include "node/node.h"
 #include "node/outputs.h"
 #include "result/checkpoint.h"
 #include "strategies/samples.h"
@@ -221,6 +222,7 @@ static int load_for_rows(struct ringnode *node, struct rg_error *e)
 
 static int run(struct ringnode *node)
 {
+    const struct rg_options *o = &node->options;
     struct rg_error e = {0};
     int result = rg_meter_check(node->metering.choice, &e);
     if (result == 0)
@@ -232,6 +234,10 @@ static int run(struct ringnode *node)
     else if (result == 0 && node->options.load)
         result = rg_checkpoint_load(node->options.load, &node->study.network, &node->study.data,
                                     &node->initial, &e);
+    /* rank 0 has the files; the others hear of them */
+    if (result == 0 && node->rank <= 0 && (o->checkpoint || o->resume_from))
+        result = rg_node_open_checkpoints(&node->study.jobs[0], o->checkpoint, o->resume_from, true,
+                                          &node->resumed, &e);
     if (result == 0 && check_memory(node, &e) != 0)
         return rg_cli_complain("ringnode", e.code, e.text);
     if (result == 0 && !node->options.predict)
@@ -294,5 +300,6 @@ int main(int argc, char **argv)
     rg_platform_free(&node.datasheet);
     rg_checkpoint_rows_free(&node.told);
     free(node.initial);
+    rg_training_state_free(&node.resumed);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "node/agree.h"
 #include "posix/world_posix.h"
 #include "result/checkpoint.h"
+#include "result/training_state.h"
 #include <signal.h>
 
 struct ringnode {
@@ -29,6 +30,7 @@ struct ringnode {
     struct rg_hosts hosts;
     float *initial;
     struct rg_checkpoint_rows told; /* with --predict: by the file of --load */
+    struct rg_training_state resumed; /* of --resume-from, on rank 0; zeroed: there is none */
     struct rg_mesh *mesh;
     struct rg_run *runs;      /* rank 0 */
     struct rg_agreed *agreed; /* [job_count] */

@@ -148,6 +148,11 @@ static int program(struct rg_world *w, void *arg)
                                       .initial = r->node->initial,
                                       .save = r->node->options.save,
                                       .save_best = r->node->options.save_best,
+                                      .checkpoint =
+                                          w->rank == 0 ? r->node->options.checkpoint : NULL,
+                                      .every = r->node->options.every,
+                                      .resume = r->node->resumed.arrays ? &r->node->resumed : NULL,
+                                      .scenario_sha256 = r->node->study.scenario.digest,
                                       .trace = r->node->options.trace != NULL,
                                       .part = r->node->options.part,
                                       .compared = &r->node->compared,
@@ -219,18 +224,31 @@ static void tell_energy(struct ringnode *node, const struct rg_job *job, const s
 /* ---- runs that end before their time ---- */
 
 /* "TEXT; after iteration 12 of 30; its parameters are saved", or who has them no more. */
+/* What there is to go on from, where --checkpoint was given. */
+static void name_checkpoint(const struct ringnode *node, const struct rg_run *run, char *text,
+                            size_t size)
+{
+    text[0] = '\0';
+    if (run->checkpoints.known && run->checkpoints.iteration >= 0)
+        snprintf(text, size, "; the checkpoint of iteration %" PRId64 " is in %.100s",
+                 run->checkpoints.iteration, node->options.checkpoint);
+    else if (run->checkpoints.known)
+        snprintf(text, size, "; there is no checkpoint of it");
+}
+
 static void tell_end(const struct ringnode *node, const struct rg_job *job, const char *text,
                      struct rg_run *run)
 {
-    char end[2 * sizeof run->error], kept[240] = "";
+    char end[2 * sizeof run->error], kept[240] = "", checkpoint[200];
     const char *separator = text[0] ? "; " : "";
     if (run->ending.missing[0])
         snprintf(kept, sizeof kept, "; nobody has %.150s any more: nothing is saved",
                  run->ending.missing);
     else if (node->options.save && run->weights_sha256[0] && !run->unsaved[0])
         snprintf(kept, sizeof kept, "; its parameters are saved");
-    snprintf(end, sizeof end, "%.300s%safter iteration %" PRId64 " of %" PRId64 "%s", text,
-             separator, run->iterations, job->iterations, kept);
+    name_checkpoint(node, run, checkpoint, sizeof checkpoint);
+    snprintf(end, sizeof end, "%.300s%safter iteration %" PRId64 " of %" PRId64 "%s%s", text,
+             separator, run->iterations, job->iterations, kept, checkpoint);
     rg_copy_text(run->error, sizeof run->error, end);
 }
 

@@ -1,0 +1,523 @@
+/* Checkpoints: what all ranks go on from is gathered on rank 0 while the clock stands, and written
+ * there by a thread while training goes on; a run that goes on from one begins the other way round.
+ *
+ * Every rank visits the arrays of its strategy (strategy.h) and offers them to rank 0 one by one,
+ * which takes what it has not yet: of ranges that several have alike, one copy travels.
+ *
+ * Failure modes handled: a checkpoint that cannot be written, or not be put together for want of
+ * memory, or that is not finite (training goes on, and the result says so); a disk so slow that the
+ * last one is still being written (the next is put off); errors of the world. */
+#include "node/node_parts.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "collectives/collectives.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An array of a rank, the same on every ABI; without a name: there are no more. */
+struct offer {
+    uint64_t first, count, own;
+    char name[40];
+};
+_Static_assert(sizeof(struct offer) == 64, "offers have no padding");
+
+static int say(struct rg_world *w, int rank, uint32_t tag, const void *data, size_t bytes)
+{
+    struct rg_request request;
+    int result = rg_send(w, rank, tag, data, bytes, &request);
+    return result ? result : rg_wait(w, &request);
+}
+
+static int hear(struct rg_world *w, int rank, uint32_t tag, void *data, size_t bytes)
+{
+    struct rg_request request;
+    int result = rg_recv(w, rank, tag, data, bytes, &request);
+    return result ? result : rg_wait(w, &request);
+}
+
+/* ---- ranks above 0 ---- */
+
+struct carrying {
+    struct node *n;
+    bool taking; /* a run goes on: values come from rank 0 */
+};
+
+static int carry(void *arg, const struct rg_state_array *array)
+{
+    const struct carrying *c = arg;
+    struct rg_world *w = c->n->w;
+    struct offer offer = {array->first, array->count, array->own, ""};
+    size_t bytes = array->count * sizeof *array->values;
+    uint64_t wanted = 0;
+    rg_copy_text(offer.name, sizeof offer.name, array->name);
+    int result = say(w, 0, TAG_OFFER, &offer, sizeof offer);
+    if (result == 0)
+        result = hear(w, 0, TAG_WANTED, &wanted, sizeof wanted);
+    if (result || !wanted)
+        return result;
+    return c->taking ? hear(w, 0, TAG_VALUES, array->values, bytes)
+                     : say(w, 0, TAG_VALUES, array->values, bytes);
+}
+
+static int carry_all(struct node *n, bool taking)
+{
+    struct carrying c = {n, taking};
+    const struct offer end = {.name = ""};
+    int result = n->job->strategy->state(n->state, n->done, carry, &c);
+    return result ? result : say(n->w, 0, TAG_OFFER, &end, sizeof end);
+}
+
+/* ---- rank 0 ---- */
+
+/* A range of the network that has been taken. */
+struct covered {
+    char name[40];
+    uint64_t first, count;
+};
+
+struct gathering {
+    struct rg_training_state *state;
+    struct covered *covered; /* [count] */
+    int count;
+    bool failed; /* no memory */
+};
+
+static bool is_covered(const struct gathering *g, const struct offer *offer)
+{
+    for (int i = 0; i < g->count; i++)
+        if (strcmp(g->covered[i].name, offer->name) == 0 && g->covered[i].first <= offer->first &&
+            offer->first + offer->count <= g->covered[i].first + g->covered[i].count)
+            return true;
+    return false;
+}
+
+static bool cover(struct gathering *g, const struct offer *offer)
+{
+    struct covered *more = realloc(g->covered, ((size_t)g->count + 1) * sizeof *more);
+    if (!more)
+        return false;
+    g->covered = more;
+    more[g->count] = (struct covered){.first = offer->first, .count = offer->count};
+    memcpy(more[g->count++].name, offer->name, sizeof offer->name);
+    return true;
+}
+
+/* Where the values of a rank go; NULL: they are not wanted. */
+static float *room_for(struct gathering *g, const struct rg_network *network, int rank,
+                       const struct offer *offer)
+{
+    bool own = offer->own;
+    if (g->failed || (!own && is_covered(g, offer)))
+        return NULL;
+    struct rg_training_array *array =
+        own ? NULL : rg_training_array(g->state, offer->name, false, 0, 0);
+    if (!array)
+        array = rg_training_array_add(g->state, offer->name, own ? rank : -1,
+                                      own ? (size_t)offer->first : 0,
+                                      own ? (size_t)offer->count : network->parameters);
+    g->failed = !array || (!own && !cover(g, offer));
+    if (g->failed)
+        return NULL;
+    return array->values + (own ? 0 : offer->first);
+}
+
+/* What the run that goes on gives a rank; NULL: nothing. */
+static const float *values_for(const struct node *n, int rank, const struct offer *offer)
+{
+    const struct rg_training_state *from = n->options->resume;
+    if (offer->own && !n->keeping.same)
+        return NULL;
+    const struct rg_training_array *array =
+        rg_training_array(from, offer->name, offer->own, rank, (size_t)offer->first);
+    if (!array || (offer->own && array->count != offer->count))
+        return NULL;
+    return array->values + (offer->own ? 0 : offer->first);
+}
+
+struct serving {
+    struct node *n;
+    struct gathering *gathering; /* NULL: a run goes on */
+};
+
+/* Rank 0's own arrays. */
+static int serve_self(void *arg, const struct rg_state_array *array)
+{
+    const struct serving *s = arg;
+    struct offer offer = {array->first, array->count, array->own, ""};
+    size_t bytes = array->count * sizeof *array->values;
+    rg_copy_text(offer.name, sizeof offer.name, array->name);
+    if (s->gathering) {
+        float *to = room_for(s->gathering, s->n->job->network, 0, &offer);
+        if (to)
+            memcpy(to, array->values, bytes);
+    } else {
+        const float *from = values_for(s->n, 0, &offer);
+        if (from)
+            memcpy(array->values, from, bytes);
+    }
+    return 0;
+}
+
+static bool is_within(const struct node *n, const struct offer *offer)
+{
+    uint64_t most = n->job->network->parameters;
+    return offer->first <= most && offer->count <= most - offer->first &&
+           memchr(offer->name, '\0', sizeof offer->name);
+}
+
+static int serve_one(const struct serving *s, int rank, const struct offer *offer)
+{
+    struct rg_world *w = s->n->w;
+    size_t bytes = (size_t)offer->count * sizeof(float);
+    float *to = NULL;
+    const float *from = NULL;
+    if (!is_within(s->n, offer))
+        return RG_ERR_PROTOCOL;
+    if (s->gathering)
+        to = room_for(s->gathering, s->n->job->network, rank, offer);
+    else
+        from = values_for(s->n, rank, offer);
+    uint64_t wanted = to || from;
+    int result = say(w, rank, TAG_WANTED, &wanted, sizeof wanted);
+    if (result || !wanted)
+        return result;
+    return to ? hear(w, rank, TAG_VALUES, to, bytes) : say(w, rank, TAG_VALUES, from, bytes);
+}
+
+static int serve_all(struct node *n, struct gathering *gathering)
+{
+    struct serving s = {n, gathering};
+    struct offer offer;
+    int result = n->job->strategy->state(n->state, n->done, serve_self, &s);
+    for (int rank = 1; rank < n->w->size && result == 0; rank++)
+        while ((result = hear(n->w, rank, TAG_OFFER, &offer, sizeof offer)) == 0 && offer.name[0])
+            if ((result = serve_one(&s, rank, &offer)) != 0)
+                return result;
+    return result;
+}
+
+/* ---- the file, written while training goes on ---- */
+
+struct writer {
+    pthread_t thread;
+    bool threaded;
+    atomic_bool over;
+    struct rg_training_state state;
+    const struct rg_network *network;
+    const char *folder;
+    int64_t previous;
+    uint64_t bytes;
+    struct rg_error e;
+};
+
+static void *write_it(void *arg)
+{
+    struct writer *writer = arg;
+    rg_training_write(&writer->state, writer->network, writer->folder, writer->previous,
+                      &writer->bytes, &writer->e);
+    atomic_store(&writer->over, true);
+    return NULL;
+}
+
+static void note_failure(struct node *n, const char *why)
+{
+    n->run->checkpoints.failed++;
+    rg_copy_text(n->run->checkpoints.error, sizeof n->run->checkpoints.error, why);
+}
+
+/* The last one is on the disk, or has failed. */
+static void end_writing(struct node *n)
+{
+    struct writer *writer = n->keeping.writer;
+    struct rg_run_checkpoints *told = &n->run->checkpoints;
+    if (!writer)
+        return;
+    if (writer->threaded)
+        pthread_join(writer->thread, NULL);
+    if (writer->e.code) {
+        note_failure(n, writer->e.text);
+    } else {
+        n->keeping.on_disk = told->iteration = writer->state.iterations;
+        told->written++;
+        told->bytes = writer->bytes;
+    }
+    rg_training_state_free(&writer->state);
+    free(writer);
+    n->keeping.writer = NULL;
+}
+
+static void begin_writing(struct node *n, struct rg_training_state *state)
+{
+    struct writer *writer = calloc(1, sizeof *writer);
+    if (!writer) {
+        note_failure(n, "out of memory");
+        rg_training_state_free(state);
+        return;
+    }
+    *writer = (struct writer){.state = *state,
+                              .network = n->job->network,
+                              .folder = n->options->checkpoint,
+                              .previous = n->keeping.on_disk};
+    n->keeping.writer = writer;
+    writer->threaded = pthread_create(&writer->thread, NULL, write_it, writer) == 0;
+    if (!writer->threaded)
+        write_it(writer);
+}
+
+/* ---- when ---- */
+
+/* Where the clock is not virtual, what takes time costs it. */
+static bool is_real(const struct node *n)
+{
+    return n->w->ops->day != NULL;
+}
+
+static bool whole_epochs(const struct rg_job *job)
+{
+    return job->strategy->whole_epochs && job->strategy->whole_epochs(job);
+}
+
+/* Rank 0: how far the next section goes, at most to the end of the epoch. After so many seconds: by
+ * the pace so far, beginning with one iteration. */
+static int64_t section_end(const struct node *n)
+{
+    const struct rg_every *every = &n->options->every;
+    int64_t per_epoch = n->job->iterations_per_epoch, trained = n->done - n->keeping.begun;
+    int64_t end = RG_MIN((n->done / per_epoch + 1) * per_epoch, n->job->iterations);
+    if (whole_epochs(n->job) || every->epochs > 0)
+        return end;
+    if (every->iterations > 0)
+        return RG_MIN(end, (n->done / every->iterations + 1) * every->iterations);
+    if (trained == 0)
+        return RG_MIN(end, n->done + 1);
+    double left_s = every->seconds - (n->time_s - n->keeping.last_s);
+    double steps = ceil(left_s / (n->time_s / (double)trained));
+    return steps < (double)(end - n->done) ? n->done + RG_MAX((int64_t)steps, 1) : end;
+}
+
+/* Rank 0. What has diverged is no state to go on from. */
+static bool is_due(const struct node *n, bool last)
+{
+    const struct rg_every *every = &n->options->every;
+    int64_t per_epoch = n->job->iterations_per_epoch, before = n->keeping.last;
+    bool epoch_over = n->done % per_epoch == 0 || n->done == n->job->iterations;
+    if (n->verdict == DIVERGED || n->done == before || (whole_epochs(n->job) && !epoch_over))
+        return false;
+    if (last)
+        return true;
+    if (every->iterations > 0)
+        return n->done / every->iterations != before / every->iterations;
+    if (every->epochs > 0)
+        return n->done / (every->epochs * per_epoch) != before / (every->epochs * per_epoch);
+    return n->time_s - n->keeping.last_s >= every->seconds;
+}
+
+/* Rank 0: where the last one is still on its way, the next may wait; at the end it may not, nor
+ * where time is simulated and must not depend on this disk. */
+static bool may_write(struct node *n, bool last)
+{
+    struct writer *writer = n->keeping.writer;
+    if (writer && !last && is_real(n) && !atomic_load(&writer->over)) {
+        n->run->checkpoints.put_off++;
+        return false;
+    }
+    end_writing(n);
+    return true;
+}
+
+/* ---- what it says of the training ---- */
+
+static int describe(const struct node *n, struct rg_training_state *state)
+{
+    const struct rg_job *job = n->job;
+    const struct rg_run *run = n->run;
+    *state = (struct rg_training_state){.seed = job->seed,
+                                        .nodes = job->nodes,
+                                        .batch = job->batch,
+                                        .samples = job->data->train,
+                                        .iterations = n->done,
+                                        .iterations_per_epoch = job->iterations_per_epoch,
+                                        .time_s = n->before_s + n->time_s,
+                                        .energy_J = n->before_J + n->joules.total,
+                                        .in_vain = n->in_vain,
+                                        .best = run->best,
+                                        .point_count = run->point_count};
+    rg_copy_text(state->version, sizeof state->version, RG_VERSION);
+    rg_copy_text(state->network, sizeof state->network, job->network->name);
+    rg_copy_text(state->strategy, sizeof state->strategy, job->strategy->name);
+    rg_copy_text(state->optimizer, sizeof state->optimizer,
+                 rg_optimizer_infos[job->optimizer.kind].name);
+    if (n->options->scenario_sha256)
+        rg_copy_text(state->scenario_sha256, sizeof state->scenario_sha256,
+                     n->options->scenario_sha256);
+    state->plan = rg_job_settled(job);
+    state->training = calloc((size_t)run->point_count + 1, sizeof *state->training);
+    if (!state->plan || !state->training)
+        return RG_ERR_NOMEM;
+    if (run->point_count > 0)
+        memcpy(state->training, run->training, (size_t)run->point_count * sizeof *state->training);
+    return 0;
+}
+
+static bool all_finite(const struct rg_training_state *state)
+{
+    for (int i = 0; i < state->array_count; i++)
+        for (size_t k = 0; k < state->arrays[i].count; k++)
+            if (!isfinite(state->arrays[i].values[k]))
+                return false;
+    return true;
+}
+
+static int gather(struct node *n)
+{
+    struct rg_training_state state;
+    struct gathering g = {.state = &state};
+    g.failed = describe(n, &state) != 0;
+    int result = serve_all(n, &g);
+    free(g.covered);
+    if (result == 0 && !g.failed && all_finite(&state)) {
+        begin_writing(n, &state);
+        return 0;
+    }
+    if (result == 0)
+        note_failure(n, g.failed ? "out of memory" : "parameters are not finite");
+    rg_training_state_free(&state);
+    return result;
+}
+
+/* Of all ranks, as rank 0 says: is one due now, and where does the next section end. */
+static int agree(struct node *n, bool due, bool *agreed)
+{
+    int64_t plan[2] = {due, n->w->rank == 0 ? section_end(n) : 0};
+    int result =
+        rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, plan, sizeof plan, TAG_SECTION);
+    *agreed = plan[0];
+    n->keeping.until = plan[1];
+    return result;
+}
+
+int rg_node_checkpoint(struct node *n, bool last)
+{
+    double begin_s = rg_clock_s();
+    bool due = n->run && is_due(n, last) && may_write(n, last);
+    int result = agree(n, due, &due);
+    if (result || !due)
+        return result;
+    if (!n->run)
+        return carry_all(n, false);
+    n->keeping.last = n->done;
+    n->keeping.last_s = n->time_s;
+    result = gather(n);
+    n->run->checkpoints.pause_s += is_real(n) ? rg_clock_s() - begin_s : NAN;
+    return result;
+}
+
+void rg_node_end_checkpoints(struct node *n)
+{
+    if (!n->run || !n->keeping.on)
+        return;
+    end_writing(n);
+    const struct rg_run_checkpoints *told = &n->run->checkpoints;
+    if (told->failed > 0 && told->iteration != n->keeping.last && !n->run->unsaved[0])
+        rg_copy_text(n->run->unsaved, sizeof n->run->unsaved, told->error);
+}
+
+/* ---- going on ---- */
+
+/* Rank 0: is the strategy cut among nodes as it was? */
+static bool is_same(const struct rg_job *job, const struct rg_training_state *from)
+{
+    char *plan = rg_job_settled(job);
+    bool same =
+        plan && strcmp(plan, from->plan) == 0 && strcmp(job->strategy->name, from->strategy) == 0;
+    free(plan);
+    return same;
+}
+
+/* Do weights depend on the dates at which messages come? */
+static bool is_timed(const struct node *n)
+{
+    struct rg_observation seen = {0};
+    n->job->strategy->observe(n->state, &seen);
+    return seen.out_of_step || (seen.in_rounds && whole_epochs(n->job));
+}
+
+static int note_differences(struct node *n, bool same_scenario)
+{
+    const struct rg_training_state *from = n->options->resume;
+    char text[480];
+    int left = 0, result = 0;
+    for (int i = 0; i < from->array_count; i++)
+        left += from->arrays[i].rank >= 0;
+    if (!n->keeping.same) {
+        snprintf(
+            text, sizeof text,
+            "the checkpoint is of %s, %.200s: parameters and the optimizer's state are divided "
+            "anew%s",
+            from->strategy, from->plan, left ? ", what nodes had for themselves is left out" : "");
+        result = rg_run_note(n->run, text);
+    }
+    if (result == 0 && !same_scenario)
+        result = rg_run_note(n->run, "the checkpoint is of another scenario, or other settings");
+    return result == 0 && from->passed_over[0] ? rg_run_note(n->run, from->passed_over) : result;
+}
+
+/* Rank 0: the run is what the checkpoint's was so far. */
+static int take_facts(struct node *n)
+{
+    const struct rg_training_state *from = n->options->resume;
+    struct rg_run *run = n->run;
+    bool same_scenario = n->options->scenario_sha256 &&
+                         strcmp(n->options->scenario_sha256, from->scenario_sha256) == 0;
+    n->keeping.same = is_same(n->job, from);
+    run->resumed =
+        (struct rg_run_resumed){.known = true,
+                                .iteration = from->iterations,
+                                .time_s = from->time_s,
+                                .energy_J = from->energy_J,
+                                .exact = n->keeping.same && same_scenario && !is_timed(n)};
+    rg_copy_text(run->resumed.from, sizeof run->resumed.from, from->path);
+    run->training = calloc((size_t)from->point_count + 1, sizeof *run->training);
+    if (!run->training)
+        return RG_ERR_NOMEM;
+    memcpy(run->training, from->training, (size_t)from->point_count * sizeof *run->training);
+    run->point_count = from->point_count;
+    run->best = from->best;
+    run->best.known = n->options->stop.patience > 0 || n->options->save_best;
+    n->in_vain = from->in_vain;
+    n->before_s = from->time_s;
+    n->before_J = from->energy_J;
+    return note_differences(n, same_scenario);
+}
+
+int rg_node_take_up(struct node *n)
+{
+    int64_t done = n->run ? n->options->resume->iterations : 0;
+    int result =
+        rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, &done, sizeof done, TAG_SECTION);
+    if (result == 0 && n->run)
+        result = take_facts(n);
+    if (result)
+        return result;
+    n->done = n->w->iterations = n->keeping.begun = n->keeping.last = done;
+    return n->run ? serve_all(n, NULL) : carry_all(n, true);
+}
+
+int rg_node_begin_checkpoints(struct node *n)
+{
+    bool none;
+    n->keeping.on_disk = -1;
+    if (n->run) {
+        n->run->checkpoints = (struct rg_run_checkpoints){.known = true, .iteration = -1};
+        n->run->checkpoints.pause_s = is_real(n) ? 0 : NAN;
+        if (n->keeping.takes_up && n->options->resume->goes_there)
+            n->keeping.on_disk = n->keeping.begun;
+    }
+    return agree(n, false, &none);
+}

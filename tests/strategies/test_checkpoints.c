@@ -1,0 +1,507 @@
+/* Runs that end before their time go on from a checkpoint, in the mem world: as if nothing had
+ * happened, whatever the strategy; on other nodes or with another strategy, to the weights that all
+ * of them agree on. */
+#include "base/check.h"
+#include "strategies/harness.h"
+#include "support/suite.h"
+#include "unit/scratch.h"
+#include <dirent.h>
+#include <stdlib.h>
+
+static void must_be_ok(const struct rg_job *job, int result, const struct rg_run *run)
+{
+    if (result < 0 || run->status != RG_RUN_OK)
+        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
+    CU_ASSERT_TRUE(result >= 0);
+    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
+}
+
+/* A new folder. */
+static const char *folder(void)
+{
+    static int number;
+    char name[40];
+    snprintf(name, sizeof name, "c%d", number++);
+    return scratch_path(name);
+}
+
+/* Trains until all are told to stop after an update, and leaves a checkpoint. */
+static void stop_after(const struct rg_job *job, int64_t iterations, const char *to)
+{
+    struct rg_run run;
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(to, false, &e), 0);
+    const struct harness_options options = {
+        .seed = 2, .checkpoint = to, .every = {.seconds = 1e9}, .stops_after = iterations};
+    int result = harness_run(job, &options, &run, NULL);
+    must_be_ok(job, result, &run);
+    CU_ASSERT_EQUAL(run.iterations, iterations);
+    CU_ASSERT_EQUAL(run.checkpoints.written, 1);
+    CU_ASSERT_EQUAL(run.checkpoints.iteration, iterations);
+    rg_run_free(&run);
+}
+
+static void go_on(const struct rg_job *job, const char *from, struct rg_run *run)
+{
+    struct rg_training_state state;
+    struct rg_error e = {0};
+    int err = rg_node_open_checkpoints(job, NULL, from, false, &state, &e);
+    if (err)
+        printf("%s\n", e.text);
+    CU_ASSERT_EQUAL_FATAL(err, 0);
+    const struct harness_options options = {.seed = 3, .resume = &state};
+    must_be_ok(job, harness_run(job, &options, run, NULL), run);
+    CU_ASSERT_TRUE(run->resumed.known);
+    CU_ASSERT_EQUAL(run->resumed.iteration, state.iterations);
+    CU_ASSERT_EQUAL(run->iterations, job->iterations);
+    CU_ASSERT_TRUE(run->rounds.known ||
+                   run->samples ==
+                       (uint64_t)(job->iterations - state.iterations) * (uint64_t)job->batch);
+    rg_training_state_free(&state);
+}
+
+static void same_training(const struct rg_run *a, const struct rg_run *b)
+{
+    CU_ASSERT_EQUAL(a->point_count, b->point_count);
+    for (int i = 0; i < RG_MIN(a->point_count, b->point_count); i++) {
+        CU_ASSERT_EQUAL(a->training[i].iteration, b->training[i].iteration);
+        CU_ASSERT_EQUAL(a->training[i].loss, b->training[i].loss);
+        CU_ASSERT_EQUAL(a->training[i].accuracy, b->training[i].accuracy);
+        /* stages go on from one date, which they did not all have before */
+        CU_ASSERT_DOUBLE_EQUAL(a->training[i].time_s, b->training[i].time_s,
+                               0.1 * b->training[0].time_s);
+    }
+    CU_ASSERT_EQUAL(a->final.loss, b->final.loss);
+}
+
+/* Stopped after so many iterations, gone on from the checkpoint. */
+static void as_if_nothing(const struct rg_job *job, const struct rg_run *whole, int64_t stop)
+{
+    struct rg_run run;
+    const char *at = folder();
+    stop_after(job, stop, at);
+    go_on(job, at, &run);
+    if (strcmp(run.weights_sha256, whole->weights_sha256) != 0)
+        printf("%s on %d nodes, stopped after %d: other weights\n", job->label, job->nodes,
+               (int)stop);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole->weights_sha256);
+    CU_ASSERT_TRUE(run.resumed.exact);
+    CU_ASSERT_EQUAL(run.note_count, 0);
+    if (stop % job->iterations_per_epoch == 0)
+        same_training(&run, whole);
+    rg_run_free(&run);
+}
+
+/* Do its weights depend on nothing but the job? */
+static bool is_certain(const struct rg_job *job)
+{
+    return !job->flows_on && (!job->strategy->whole_epochs || !job->strategy->whole_epochs(job) ||
+                              strcmp(job->strategy->name, "ring_pipeline") == 0);
+}
+
+/* After every epoch, and in the middle of one where a pause there changes nothing. */
+static void every_boundary(const struct rg_job *job)
+{
+    struct rg_run whole;
+    int64_t epoch = job->iterations_per_epoch;
+    if (job->refused || !is_certain(job))
+        return;
+    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
+    for (int64_t stop = epoch; stop < job->iterations; stop += epoch)
+        as_if_nothing(job, &whole, stop);
+    if (!job->strategy->whole_epochs || !job->strategy->whole_epochs(job))
+        as_if_nothing(job, &whole, epoch + epoch / 2);
+    rg_run_free(&whole);
+}
+
+/* quick: not only where all are asked for. */
+static void every_job(const char *file, const char *sets, bool quick)
+{
+    struct rg_study study;
+    if (!quick && !getenv("RG_CHECKPOINTS_ALL"))
+        return;
+    CU_ASSERT_FATAL(harness_open(&study, file, sets));
+    for (int i = 0; i < study.job_count; i++)
+        every_boundary(&study.jobs[i]);
+    rg_study_close(&study);
+}
+
+static void rings_go_on(void)
+{
+    every_job("matrix.xml", "nodes=3", true);
+    every_job("matrix-interleaved.xml", "nodes=2 optimizer=adam", true);
+    every_job("matrix-sgd.xml", "nodes=3", true);
+    every_job("matrix.xml", "nodes=5 optimizer=adam", false);
+    every_job("matrix-interleaved.xml", "nodes=3", false);
+}
+
+static void layers_of_all_kinds_go_on(void)
+{
+    every_job("matrix-layers.xml", "nodes=2 optimizer=adam clip=2 sharded.shard=0", true);
+    every_job("matrix-layers.xml", "nodes=3", false);
+}
+
+static void sums_go_on(void)
+{
+    every_job("matrix-allreduce.xml", "nodes=2 optimizer=adam", true);
+    every_job("matrix-allreduce.xml", "nodes=4", false);
+    every_job("matrix-allreduce.xml", "nodes=4 optimizer=adam", false);
+}
+
+static void servers_go_on(void)
+{
+    every_job("matrix-servers.xml",
+              "nodes=3 optimizer=adam server.servers=2 replicas.replicas=3 server.replication=1",
+              true);
+    every_job("matrix-filters.xml", "nodes=3", true);
+    every_job("matrix-federated.xml", "nodes=3 optimizer=adam", true);
+    every_job("matrix-servers.xml", "nodes=4 server.servers=2 replicas.replicas=4", false);
+    every_job("matrix-filters.xml", "nodes=4 optimizer=adam", false);
+    every_job("matrix-federated.xml", "nodes=4", false);
+}
+
+/* Predicted weights and steps that know of delays are state, too; so is the place on a schedule of
+ * the learning rate. */
+static void settings_go_on(void)
+{
+    static const char *const labels[] = {"ringtmp", "pipedream", "pipedream-3", "1f1b"};
+    struct rg_study study;
+    CU_ASSERT_FATAL(harness_open(
+        &study, "matrix.xml",
+        "nodes=3 optimizer=adam compensate=yes rate-ramp=3 rate-schedule=cosine clip=1"));
+    for (size_t i = 0; i < RG_COUNT(labels); i++)
+        every_boundary(harness_job(&study, labels[i]));
+    rg_study_close(&study);
+    every_job("matrix.xml", "nodes=3 compensate=yes", false);
+    every_job("matrix.xml", "nodes=2 rate-schedule=cosine rate-ramp=3 clip=1", false);
+}
+
+/* Nodes out of step, streams that flow on: checkpoints at ends of epochs, or none. */
+static void out_of_step_go_on(void)
+{
+    struct rg_study study;
+    struct rg_run run;
+    struct rg_error e;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix-stale.xml", "nodes=3"));
+    for (int i = 0; i < study.job_count; i++) {
+        const struct rg_job *job = &study.jobs[i];
+        const char *at = folder();
+        stop_after(job, job->iterations_per_epoch, at);
+        go_on(job, at, &run);
+        CU_ASSERT_EQUAL(run.resumed.exact, strcmp(job->label, "bsp") == 0);
+        rg_run_free(&run);
+    }
+    rg_study_close(&study);
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    struct rg_training_state none;
+    const struct rg_job *on = harness_job(&study, "pipedream-on");
+    CU_ASSERT_EQUAL(rg_node_open_checkpoints(on, folder(), NULL, true, &none, &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, NULL, 0, "pipedream-on|drain=\"never\"|drain=\"epoch\""));
+    rg_study_close(&study);
+}
+
+/* In the middle of an epoch a stream has no checkpoint: the one before stands. */
+static void streams_wait_for_the_epoch(void)
+{
+    struct rg_study study;
+    struct rg_run run;
+    struct rg_error e;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    const struct rg_job *job = harness_job(&study, "ringtmp");
+    const char *at = folder();
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+    const struct harness_options options = {.seed = 2,
+                                            .checkpoint = at,
+                                            .every = {.iterations = 2},
+                                            .stops_after = job->iterations_per_epoch + 2};
+    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    CU_ASSERT_EQUAL(run.checkpoints.written, 1);
+    CU_ASSERT_EQUAL(run.checkpoints.iteration, job->iterations_per_epoch);
+    rg_run_free(&run);
+    rg_study_close(&study);
+}
+
+/* ---- other nodes, other strategies ---- */
+
+static void divided_anew(const char *sets, const char *from_label, const char *to_label, int nodes)
+{
+    struct rg_study study, other;
+    struct rg_run whole, run;
+    char text[100];
+    const char *at = folder();
+    snprintf(text, sizeof text, "nodes=3 %s", sets);
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", text));
+    snprintf(text, sizeof text, "nodes=%d %s", nodes, sets);
+    CU_ASSERT_FATAL(harness_open(&other, "matrix.xml", text));
+    const struct rg_job *from = harness_job(&study, from_label);
+    const struct rg_job *to = harness_job(&other, to_label);
+    must_be_ok(from, harness_run(from, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
+    stop_after(from, 7, at);
+    go_on(to, at, &run);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
+    CU_ASSERT_FALSE(run.resumed.exact);
+    CU_ASSERT_EQUAL_FATAL(run.note_count, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(run.notes[0], from->strategy->name));
+    CU_ASSERT_PTR_NOT_NULL(strstr(run.notes[0], "divided anew"));
+    rg_run_free(&run);
+    rg_run_free(&whole);
+    rg_study_close(&study);
+    rg_study_close(&other);
+}
+
+static void state_is_divided_anew(void)
+{
+    divided_anew("", "single", "1f1b", 5);
+    divided_anew("optimizer=adam", "1f1b", "single", 3);
+    divided_anew("optimizer=adam", "1f1b", "zb", 2);
+    divided_anew("", "gpipe", "1f1b", 8);
+    divided_anew("all-reduce.shard=3", "zb-h1", "1f1b", 2);
+}
+
+/* What nodes had for themselves is of no use to others, and the result says so. */
+static void own_state_is_left_out(void)
+{
+    struct rg_study study, other;
+    struct rg_run run, bare;
+    struct rg_training_state state;
+    struct rg_error e;
+    const char *at = folder();
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3 all-reduce.compress=int8"));
+    CU_ASSERT_FATAL(harness_open(&other, "matrix.xml", "nodes=2 all-reduce.compress=int8"));
+    stop_after(harness_job(&study, "all-reduce"), 5, at);
+    go_on(harness_job(&other, "all-reduce"), at, &run);
+    CU_ASSERT_EQUAL_FATAL(run.note_count, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(run.notes[0], "left out"));
+    /* as from a checkpoint that has none of it */
+    const struct rg_job *job = harness_job(&other, "all-reduce");
+    CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, false, &state, &e), 0);
+    int all = state.array_count;
+    while (state.arrays[state.array_count - 1].rank >= 0)
+        state.array_count--;
+    CU_ASSERT_EQUAL(all, state.array_count + 3);
+    must_be_ok(
+        job, harness_run(job, &(struct harness_options){.seed = 3, .resume = &state}, &bare, NULL),
+        &bare);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, bare.weights_sha256);
+    state.array_count = all;
+    rg_training_state_free(&state);
+    rg_run_free(&bare);
+    rg_run_free(&run);
+    rg_study_close(&study);
+    rg_study_close(&other);
+}
+
+/* ---- when ---- */
+
+static int count_files(const char *at, const char *ending)
+{
+    DIR *dir = opendir(at);
+    int count = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        count += strstr(entry->d_name, ending) != NULL;
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+static bool has(const char *at, int64_t iterations)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/checkpoint-%d.json", at, (int)iterations);
+    return access(path, F_OK) == 0;
+}
+
+static void with_every(const struct rg_job *job, struct rg_every every, const struct rg_run *whole,
+                       int written, int64_t before)
+{
+    struct rg_run run;
+    struct rg_error e;
+    const char *at = folder();
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+    const struct harness_options options = {.seed = 1, .checkpoint = at, .every = every};
+    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole->weights_sha256);
+    CU_ASSERT_EQUAL(run.checkpoints.written, written);
+    CU_ASSERT_EQUAL(run.checkpoints.failed, 0);
+    CU_ASSERT_EQUAL(run.checkpoints.put_off, 0);
+    CU_ASSERT_EQUAL(run.point_count, whole->point_count);
+    /* the last two, and nothing else */
+    CU_ASSERT_EQUAL(count_files(at, "checkpoint-"), 4);
+    CU_ASSERT_EQUAL(count_files(at, ".json"), 2);
+    CU_ASSERT_TRUE(has(at, job->iterations) && has(at, before));
+    rg_run_free(&run);
+}
+
+/* 15 iterations, 5 an epoch. */
+static void as_often_as_asked(void)
+{
+    struct rg_study study;
+    struct rg_run whole;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    const struct rg_job *job = harness_job(&study, "1f1b");
+    CU_ASSERT_EQUAL(job->iterations, 15);
+    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
+    with_every(job, (struct rg_every){.iterations = 4}, &whole, 4, 12); /* 4, 8, 12, 15 */
+    with_every(job, (struct rg_every){.iterations = 1}, &whole, 15, 14);
+    with_every(job, (struct rg_every){.epochs = 1}, &whole, 3, 10);
+    with_every(job, (struct rg_every){.epochs = 2}, &whole, 2, 10);
+    /* a third of the time: 5, 10 and 15 by the pace of the first, which has the pipeline to fill */
+    struct rg_run run;
+    struct rg_error e;
+    const char *at = folder();
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+    const struct harness_options options = {
+        .seed = 1, .checkpoint = at, .every = {.seconds = whole.time_s / 3.5}};
+    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
+    CU_ASSERT_TRUE(run.checkpoints.written >= 3 && run.checkpoints.written <= 4);
+    rg_run_free(&run);
+    rg_run_free(&whole);
+    rg_study_close(&study);
+}
+
+/* The way to a goal, and patience, go on where they were. */
+static void patience_goes_on(void)
+{
+    struct rg_study study;
+    struct rg_run whole, run;
+    struct rg_training_state state;
+    struct rg_error e = {0};
+    const char *at = folder();
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=2 epochs=12 learning-rate=0.5"));
+    const struct rg_job *job = harness_job(&study, "1f1b");
+    must_be_ok(job,
+               harness_run(job, &(struct harness_options){.seed = 1, .patience = 2}, &whole, NULL),
+               &whole);
+    CU_ASSERT_TRUE_FATAL(whole.iterations > 10 && whole.iterations < job->iterations);
+    stop_after(job, whole.iterations - 5, at);
+    CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, false, &state, &e), 0);
+    const struct harness_options options = {.seed = 1, .patience = 2, .resume = &state};
+    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    CU_ASSERT_EQUAL(run.iterations, whole.iterations);
+    CU_ASSERT_EQUAL(run.best.iteration, whole.best.iteration);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
+    rg_training_state_free(&state);
+    rg_run_free(&run);
+    rg_run_free(&whole);
+    rg_study_close(&study);
+}
+
+/* ---- what is in the way ---- */
+
+/* A folder that goes away, as a disk does: training goes on to the same weights. */
+static void failures_are_told(void)
+{
+    struct rg_study study;
+    struct rg_run whole, run;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    const struct rg_job *job = harness_job(&study, "1f1b");
+    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
+    const struct harness_options options = {
+        .seed = 1, .checkpoint = "/nonexistent/folder", .every = {.epochs = 1}};
+    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
+    CU_ASSERT_EQUAL(run.checkpoints.written, 0);
+    CU_ASSERT_EQUAL(run.checkpoints.failed, 3);
+    CU_ASSERT_EQUAL(run.checkpoints.iteration, -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(run.checkpoints.error, "/nonexistent/folder"));
+    CU_ASSERT_STRING_EQUAL(run.unsaved, run.checkpoints.error);
+    rg_run_free(&run);
+    rg_run_free(&whole);
+    rg_study_close(&study);
+}
+
+/* One rank dies: what has been written stands, and is gone on from. */
+static void the_last_one_stands(void)
+{
+    struct rg_study study;
+    struct rg_run whole, run;
+    struct rg_error e;
+    long operations[3];
+    int results[3];
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    const struct rg_job *job = harness_job(&study, "1f1b");
+    const struct harness_options all = {.seed = 1, .operations = operations};
+    must_be_ok(job, harness_run(job, &all, &whole, NULL), &whole);
+    for (int rank = 1; rank < 3; rank++) {
+        const char *at = folder();
+        CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+        const struct harness_options options = {.seed = 1,
+                                                .checkpoint = at,
+                                                .every = {.iterations = 3},
+                                                .deaths = {{rank, operations[rank] * 2 / 3}}};
+        CU_ASSERT_TRUE(harness_run(job, &options, &run, results) <= 0);
+        CU_ASSERT_NOT_EQUAL(run.status, RG_RUN_OK);
+        CU_ASSERT_TRUE(run.checkpoints.written > 0);
+        CU_ASSERT_TRUE(has(at, run.checkpoints.iteration));
+        rg_run_free(&run);
+        go_on(job, at, &run);
+        CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
+        rg_run_free(&run);
+    }
+    rg_run_free(&whole);
+    rg_study_close(&study);
+}
+
+static void refuses(const struct rg_job *job, const char *at, const char *words)
+{
+    struct rg_training_state state;
+    struct rg_error e = {0};
+    CU_ASSERT_EQUAL(rg_node_open_checkpoints(job, NULL, at, false, &state, &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, NULL, 0, words));
+    CU_ASSERT_PTR_NULL(state.arrays);
+}
+
+static void contradictions_are_refused(void)
+{
+    static const char *const cases[][2] = {
+        {"seed=4", "checkpoint-5.json|seed is 3 there and 4 here|the same is allowed"},
+        {"batch=20", "checkpoint-5.json|batch is 23 there and 20 here"},
+        {"optimizer=adam", "checkpoint-5.json|optimizer is momentum there and adam here"},
+        {"epochs=1", "checkpoint-5.json|has 5 iterations|ends after 5|more epochs"}};
+    struct rg_study study;
+    struct rg_error e;
+    const char *at = folder();
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    stop_after(harness_job(&study, "1f1b"), 5, at);
+    rg_study_close(&study);
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        char sets[80];
+        snprintf(sets, sizeof sets, "nodes=3 %s", cases[i][0]);
+        CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", sets));
+        refuses(harness_job(&study, "1f1b"), at, cases[i][1]);
+        rg_study_close(&study);
+    }
+    CU_ASSERT_FATAL(harness_open(&study, "matrix-layers.xml", "nodes=3"));
+    refuses(harness_job(&study, "1f1b"), at, "checkpoint-5.json|odd-widths|8202 parameters");
+    refuses(harness_job(&study, "1f1b"), scratch_path("nowhere"), "nowhere|no checkpoint");
+    rg_study_close(&study);
+    CU_ASSERT_TRUE(has(at, 5));
+    /* nor does another run write there */
+    CU_ASSERT_EQUAL(rg_training_folder(at, false, &e), RG_ERR_INVALID);
+    CU_ASSERT_TRUE(complains(&e, NULL, 0, "checkpoint-5.json|another run|--resume-from"));
+    CU_ASSERT_EQUAL(rg_training_folder(at, true, &e), 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (access("/dev/shm", W_OK) == 0) /* where there is nothing to wait for */
+        setenv("TMPDIR", "/dev/shm", 0);
+    const struct suite_test tests[] = {
+        {"rings go on from every epoch", rings_go_on},
+        {"networks with every kind of layer", layers_of_all_kinds_go_on},
+        {"all-reduces", sums_go_on},
+        {"servers, filters, rounds", servers_go_on},
+        {"compensation and learning rates", settings_go_on},
+        {"nodes out of step", out_of_step_go_on},
+        {"streams wait for the end of an epoch", streams_wait_for_the_epoch},
+        {"other nodes and strategies", state_is_divided_anew},
+        {"what nodes have for themselves", own_state_is_left_out},
+        {"as often as asked", as_often_as_asked},
+        {"patience goes on", patience_goes_on},
+        {"failures are told", failures_are_told},
+        {"the last one stands", the_last_one_stands},
+        {"contradictions are refused", contradictions_are_refused},
+    };
+    return suite_main("checkpoints", tests, (int)RG_COUNT(tests), argc, argv);
+}
