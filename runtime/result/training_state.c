@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -146,7 +147,20 @@ int rg_training_folder(const char *folder, bool goes_on, struct rg_error *e)
     return 0;
 }
 
-/* Of all others both files go, the one that vouches for the other first. */
+/* "checkpoint-500.json.part-...": of a process that was killed while it gave a file its name. */
+static bool is_left_over(const char *name)
+{
+    static const char *const endings[] = {"json", "safetensors"};
+    const char *part = strstr(name, ".part-");
+    char whole[64];
+    if (!part || part - name >= (ptrdiff_t)sizeof whole)
+        return false;
+    snprintf(whole, sizeof whole, "%.*s", (int)(part - name), name);
+    return iterations_of(whole, endings[0]) >= 0 || iterations_of(whole, endings[1]) >= 0;
+}
+
+/* Of all others both files go, the one that vouches for the other first. One process at a time
+ * writes to a folder: what is half done is nobody's. */
 static void remove_others(const char *folder, int64_t this_one, int64_t previous)
 {
     static const char *const endings[] = {"json", "safetensors"};
@@ -154,7 +168,8 @@ static void remove_others(const char *folder, int64_t this_one, int64_t previous
         DIR *dir = opendir(folder);
         for (struct dirent *at; dir && (at = readdir(dir)) != NULL;) {
             int64_t iterations = iterations_of(at->d_name, endings[i]);
-            if (iterations >= 0 && iterations != this_one && iterations != previous)
+            bool old = iterations >= 0 && iterations != this_one && iterations != previous;
+            if (old || is_left_over(at->d_name))
                 unlinkat(dirfd(dir), at->d_name, 0);
         }
         if (dir)

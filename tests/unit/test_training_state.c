@@ -309,13 +309,14 @@ static void the_last_two_are_kept(void)
     struct rg_error e = {0};
     const char *at = folder();
     put(file(at, 7, "safetensors"), "left over", 9);
-    put(scratch_path("mine.json"), "x", 1);
+    put(file(at, 7, "json.part-0123456789abcdef-77"), "left over", 9);
     char mine[700];
     snprintf(mine, sizeof mine, "%s/checkpoint-my.json", at);
     put(mine, "x", 1);
     write_two(&network, at);
     CU_ASSERT_EQUAL(write_state(&network, at, 20, 15, &e), 0);
     CU_ASSERT_NOT_EQUAL(access(file(at, 7, "safetensors"), F_OK), 0);
+    CU_ASSERT_NOT_EQUAL(access(file(at, 7, "json.part-0123456789abcdef-77"), F_OK), 0);
     CU_ASSERT_NOT_EQUAL(access(file(at, 10, "json"), F_OK), 0);
     CU_ASSERT_NOT_EQUAL(access(file(at, 10, "safetensors"), F_OK), 0);
     CU_ASSERT_EQUAL(access(file(at, 15, "json"), F_OK), 0);
