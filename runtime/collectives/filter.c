@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/crc.h"
 #include "base/random.h"
 #include <math.h>
 #include <string.h>
@@ -441,18 +442,4 @@ struct rg_cost rg_filter_hear_cost(const struct rg_filters *filters, size_t coun
     if (!add)
         cost.bytes += sizeof(float) * (double)count;
     return cost;
-}
-
-uint32_t rg_crc32c(const void *bytes, size_t count)
-{
-    const unsigned char *at = bytes;
-    uint32_t table[256], crc = ~0U;
-    for (uint32_t i = 0; i < 256; i++) {
-        table[i] = i;
-        for (int bit = 0; bit < 8; bit++)
-            table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0x82f63b78U : 0);
-    }
-    for (size_t i = 0; i < count; i++)
-        crc = crc >> 8 ^ table[(crc ^ at[i]) & 255];
-    return ~crc;
 }

@@ -78,7 +78,4 @@ bool rg_filter_hear(struct rg_filter_in *in, const void *from, size_t bytes, flo
 struct rg_cost rg_filter_say_cost(const struct rg_filters *filters, size_t count);
 struct rg_cost rg_filter_hear_cost(const struct rg_filters *filters, size_t count, bool add);
 
-/* CRC-32C (Castagnoli 1993; RFC 3720, appendix B.4). */
-uint32_t rg_crc32c(const void *bytes, size_t count);
-
 #endif

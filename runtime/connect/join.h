@@ -36,6 +36,10 @@ void rg_host_text(const struct rg_host *host, char text[RG_HOST_TEXT]);
  * listener = listeners[r]; everybody closes the others. */
 int rg_local_listen(int count, int *listeners, struct rg_hosts *hosts, struct rg_error *e);
 
+/* A CRC-32C a segment. AUTO: where there is no TLS, which knows for itself, and the peer is on
+ * another machine. */
+enum rg_checksum { RG_CHECKSUM_AUTO, RG_CHECKSUM_NO, RG_CHECKSUM_YES };
+
 struct rg_join {
     int rank;
     const struct rg_hosts *hosts;
@@ -51,8 +55,9 @@ struct rg_join {
     const struct rg_key *key;
     enum rg_cipher cipher;
     bool insecure;
-    bool quiet;               /* say nothing on standard error */
-    const volatile int *stop; /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */
+    enum rg_checksum checksum; /* of the payload that this rank sends over these connections */
+    bool quiet;                /* say nothing on standard error */
+    const volatile int *stop;  /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */
 };
 
 /* Cubic, or Reno, which everybody may ask for: BBR costs a tenth, and long tails. On a listener

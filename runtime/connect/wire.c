@@ -1,26 +1,55 @@
 #include "connect/wire.h"
 
+#include "base/check.h"
+#include "base/crc.h"
 #include <string.h>
 
-#define FRAME_MAGIC 0x31465452u /* "RTF1" */
+/* The first four bytes are "RTF1" and the CRC-32C of the others, one on the other. */
+#define FRAME_MAGIC 0x31465452u
+
+/* How many bits of the length and the sequence of a segment with a checksum are theirs. */
+enum { LENGTH_BITS = 47, SEQUENCE_BITS = 49, CRC_IN_LENGTH = 64 - LENGTH_BITS };
+_Static_assert(RG_WIRE_LONGEST >> LENGTH_BITS == 0 && 2 * 64 - LENGTH_BITS - SEQUENCE_BITS == 32,
+               "a checksum fits the bits that are left");
+
+static uint32_t magic_of(const unsigned char bytes[RG_MESSAGE_HEADER])
+{
+    return FRAME_MAGIC ^ rg_crc32c(bytes + 4, RG_MESSAGE_HEADER - 4);
+}
 
 static const char hello_magic[8] = "RINGTMP\n";
 
 void rg_header_encode(const struct rg_header *h, unsigned char bytes[RG_MESSAGE_HEADER])
 {
-    rg_put_u32(bytes, FRAME_MAGIC);
+    uint64_t length = h->length, sequence = h->sequence;
+    if (h->flags & RG_WIRE_CHECKED) {
+        RG_ASSERT(length >> LENGTH_BITS == 0 && sequence >> SEQUENCE_BITS == 0);
+        length |= (uint64_t)h->crc << LENGTH_BITS;
+        sequence |= (uint64_t)(h->crc >> CRC_IN_LENGTH) << SEQUENCE_BITS;
+    }
     rg_put_u32(bytes + 4, h->type | (uint32_t)h->flags << 8 | (uint32_t)h->units << 16);
     rg_put_u32(bytes + 8, h->tag);
     rg_put_u32(bytes + 12, h->run);
-    rg_put_u64(bytes + 16, h->length);
-    rg_put_u64(bytes + 24, h->sequence);
+    rg_put_u64(bytes + 16, length);
+    rg_put_u64(bytes + 24, sequence);
+    rg_put_u32(bytes, magic_of(bytes));
 }
 
-enum { TAG = 1, LENGTH = 2, SEQUENCE = 4, FLAGS = 8, UNITS = 16 };
+static void take_crc(struct rg_header *h)
+{
+    h->crc = (uint32_t)(h->length >> LENGTH_BITS) | (uint32_t)(h->sequence >> SEQUENCE_BITS)
+                                                        << CRC_IN_LENGTH;
+    h->length &= ((uint64_t)1 << LENGTH_BITS) - 1;
+    h->sequence &= ((uint64_t)1 << SEQUENCE_BITS) - 1;
+}
+
+const char rg_wire_no_frame[] = "no frame begins where one should, or a damaged one";
+
+enum { TAG = 1, LENGTH = 2, SEQUENCE = 4, EAGER = 8, UNITS = 16, PAYLOAD = 32 };
 
 static const unsigned char fields[RG_FRAME_END] = {
-    [RG_FRAME_DATA] = TAG | LENGTH | SEQUENCE | FLAGS | UNITS,
-    [RG_FRAME_MORE] = LENGTH | SEQUENCE | UNITS,
+    [RG_FRAME_DATA] = TAG | LENGTH | SEQUENCE | EAGER | UNITS | PAYLOAD,
+    [RG_FRAME_MORE] = LENGTH | SEQUENCE | UNITS | PAYLOAD,
     [RG_FRAME_ABORT] = SEQUENCE,
     [RG_FRAME_INTERRUPT] = TAG | SEQUENCE,
     [RG_FRAME_ACK] = TAG | LENGTH | SEQUENCE,
@@ -32,13 +61,13 @@ static const unsigned char fields[RG_FRAME_END] = {
     [RG_FRAME_RETRACTED] = LENGTH,
     [RG_FRAME_BARRIER] = SEQUENCE,
     [RG_FRAME_LEAVE] = TAG | SEQUENCE,
-    [RG_FRAME_REASON] = TAG | LENGTH,
+    [RG_FRAME_REASON] = TAG | LENGTH | PAYLOAD,
 };
 
 const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struct rg_header *h)
 {
-    if (rg_get_u32(bytes) != FRAME_MAGIC)
-        return "no frame begins where one should";
+    if (rg_get_u32(bytes) != magic_of(bytes))
+        return rg_wire_no_frame;
     uint32_t word = rg_get_u32(bytes + 4);
     *h = (struct rg_header){.type = (uint8_t)word,
                             .flags = (uint8_t)(word >> 8),
@@ -50,9 +79,12 @@ const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struc
     if (h->type == 0 || h->type >= RG_FRAME_END)
         return "a frame of unknown type";
     unsigned used = fields[h->type];
+    unsigned flags = (used & EAGER ? RG_WIRE_EAGER : 0u) | (used & PAYLOAD ? RG_WIRE_CHECKED : 0u);
+    if (h->flags & flags & RG_WIRE_CHECKED)
+        take_crc(h);
     if ((h->tag && !(used & TAG)) || (h->length && !(used & LENGTH)) ||
         (h->sequence && !(used & SEQUENCE)) || (h->units && !(used & UNITS)) ||
-        (h->flags & ~(used & FLAGS ? RG_WIRE_EAGER : 0u)))
+        (h->flags & ~flags) || (h->flags & RG_WIRE_CHECKED && h->length == 0))
         return "a frame with a field that its type does not have";
     if (h->type == RG_FRAME_INTERRUPT &&
         (h->tag > RG_WIRE_WINDING || (h->sequence && h->tag != RG_WIRE_WINDING)))

@@ -11,7 +11,7 @@
 /* Payload (floats, counts) is not converted: a big-endian node would train on other numbers. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "payload travels in little-endian order");
 
-#define RG_WIRE_PROTOCOL 4u
+#define RG_WIRE_PROTOCOL 5u
 
 /* A message travels in segments, so that frames of other kinds wait for one segment at most. Their
  * size is the sender's choice, a multiple of the unit but for the last. */
@@ -52,19 +52,24 @@ enum rg_frame {
     RG_FRAME_END
 };
 #define RG_WIRE_EAGER   1u /* flag of DATA: counts against the eager limit */
+#define RG_WIRE_CHECKED 2u /* flag of what payload follows: with the CRC-32C of that payload */
 #define RG_WIRE_NOBODY  UINT32_MAX
 #define RG_WIRE_EXPIRED 1u
 #define RG_WIRE_WINDING 2u
 
+/* Its own 32 bytes are always checked. The payload's checksum takes bits of the length and of the
+ * sequence that are 0 without: no message is so long, and no run has so many. */
 struct rg_header {
     uint8_t type, flags;
     uint16_t units;
     uint32_t tag, run;
     uint64_t length, sequence;
+    uint32_t crc; /* RG_WIRE_CHECKED */
 };
 
 void rg_header_encode(const struct rg_header *header, unsigned char bytes[RG_MESSAGE_HEADER]);
-/* NULL, or what is wrong with the bytes. */
+/* NULL, or what is wrong with the bytes; among it, that these are no header, or damaged. */
+extern const char rg_wire_no_frame[];
 const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER],
                              struct rg_header *header);
 /* Bytes up to the first 0, or all but the last of `room`, as a text: terminated, printable, without

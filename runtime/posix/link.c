@@ -20,11 +20,33 @@
 
 enum { BUDGET = 4 << 20 }; /* bytes at a stretch, each way */
 
-int rg_link_open(struct rg_link *l, const struct rg_connection *c)
+/* The other end of it is on this machine. */
+static bool is_loopback(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (fd < 0 || getpeername(fd, (struct sockaddr *)&address, &length) != 0)
+        return false;
+    if (address.ss_family == AF_INET)
+        return ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
+    const struct in6_addr *six = &((struct sockaddr_in6 *)&address)->sin6_addr;
+    return address.ss_family == AF_INET6 &&
+           (IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127));
+}
+
+static bool is_checked(const struct rg_connection *c, enum rg_checksum wanted)
+{
+    if (wanted == RG_CHECKSUM_AUTO)
+        return !c->tls && c->fd >= 0 && !is_loopback(c->fd);
+    return wanted == RG_CHECKSUM_YES;
+}
+
+int rg_link_open(struct rg_link *l, const struct rg_connection *c, enum rg_checksum checksum)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)l->pair->rank};
     l->fd = c->fd;
     l->tls = c->tls;
+    l->pair->checks = is_checked(c, checksum);
     if (l->tls) {
         rg_secure_read_ahead(l->tls);
         l->pair->segment_spare =
@@ -212,7 +234,8 @@ void rg_link_facts(const struct rg_link *l, struct rg_mesh_facts *facts)
 static void lose_nonsense(struct rg_link *l, const char *wrong)
 {
     int code = rg_stream_code(wrong);
-    rg_link_lose(l, code, code == RG_ERR_NOMEM ? "%s" : "it broke the protocol: %s", wrong);
+    bool told = code == RG_ERR_NOMEM || wrong == l->pair->damage;
+    rg_link_lose(l, code, told ? "%s" : "it broke the protocol: %s", wrong);
 }
 
 static void lose_silent(struct rg_link *l, ssize_t n)

@@ -41,6 +41,7 @@ struct rg_transfer {
     uint64_t sequence;                 /* sends: once started or announced by RTS */
     size_t sent;                       /* sends: payload written */
     size_t segment_begin, segment_end; /* sends: the segment being written */
+    uint32_t segment_crc;              /* sends: of its payload, where that is checked */
     size_t header_left;                /* sends: of its header, not written */
     double begin, end;
     uint32_t tag;
@@ -156,6 +157,10 @@ struct rg_pair {
     unsigned char small[RG_SMALL_FRAMES * RG_MESSAGE_HEADER]; /* frames being written */
     size_t small_at, small_end;
     size_t segment_left; /* payload bytes to come before the next header */
+    bool checks;         /* what it sends carries checksums */
+    bool rx_checked;     /* what is coming in does: its checksum, and that of what has come */
+    uint32_t rx_crc, rx_crc_so_far;
+    char damage[120]; /* what was found */
     unsigned char *staging;
     size_t staged_at, staged_end;
 };

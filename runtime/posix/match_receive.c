@@ -290,6 +290,9 @@ const char *rg_match_begin_segment(struct rg_pair *p, const struct rg_header *h)
 {
     size_t left = p->in.bytes - p->in.got;
     p->segment_left = RG_MIN(left, h->units * RG_WIRE_UNIT);
+    p->rx_checked = h->flags & RG_WIRE_CHECKED;
+    p->rx_crc = h->crc;
+    p->rx_crc_so_far = 0;
     return left == 0 ? finish_incoming(p) : NULL;
 }
 

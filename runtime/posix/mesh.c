@@ -219,7 +219,7 @@ int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg
     }
     int result = rg_join_mesh(options, connections, e);
     for (int r = 0; r < n && result == 0; r++) {
-        if (rg_link_open(&m->links[r], &connections[r]) != 0)
+        if (rg_link_open(&m->links[r], &connections[r], options->checksum) != 0)
             result = rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     }
     free(connections);

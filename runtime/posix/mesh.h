@@ -118,7 +118,8 @@ struct rg_mesh {
 };
 
 /* ---- link.c: one peer's socket ---- */
-int rg_link_open(struct rg_link *l, const struct rg_connection *c); /* takes it over */
+int rg_link_open(struct rg_link *l, const struct rg_connection *c,
+                 enum rg_checksum checksum); /* takes it over */
 void rg_link_dirty(struct rg_link *l); /* has something to write: flushed before anyone blocks */
 void rg_link_flush(struct rg_link *l);
 void rg_link_flush_dirty(struct rg_mesh *m);

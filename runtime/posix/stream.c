@@ -11,6 +11,9 @@
 #include "posix/match_parts.h"
 
 #include "base/check.h"
+#include "base/crc.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -109,6 +112,10 @@ static bool put_reason(struct rg_pair *p)
     struct rg_header h = {.type = RG_FRAME_REASON, .tag = p->tx_leave_lost, .length = length};
     if (length == 0 || p->tx_leave_lost == RG_WIRE_NOBODY)
         return true;
+    if (p->checks) {
+        h.flags = RG_WIRE_CHECKED;
+        h.crc = rg_crc32c(text, length);
+    }
     if (p->small_end + RG_MESSAGE_HEADER + length > sizeof p->small)
         return false;
     put_frame(p, &h);
@@ -208,6 +215,8 @@ static void begin_segment(struct rg_pair *p, struct rg_transfer *t)
     t->segment_begin = t->sent;
     t->segment_end = t->sent + RG_MIN(t->bytes - t->sent, whole_segment(p));
     t->header_left = RG_MESSAGE_HEADER;
+    if (p->checks)
+        t->segment_crc = rg_crc32c(t->buffer + t->sent, t->segment_end - t->sent);
     p->segment_since = rg_match_now(p);
 }
 
@@ -226,6 +235,10 @@ static void plan_segment(struct rg_batch *batch, struct rg_pair *p, struct rg_tr
         if (t->segment_begin == 0) {
             h.tag = t->tag;
             h.flags = t->eager ? RG_WIRE_EAGER : 0;
+        }
+        if (p->checks && t->segment_end > t->segment_begin) {
+            h.flags |= RG_WIRE_CHECKED;
+            h.crc = t->segment_crc;
         }
         unsigned char *header = batch->headers[batch->messages];
         rg_header_encode(&h, header);
@@ -321,17 +334,56 @@ bool rg_stream_may_start(const struct rg_pair *p)
 
 /* ---- in ---- */
 
+/* What is to be said of damage: which frame it was, in which direction nobody needs to be told. */
+static const char *damaged(struct rg_pair *p, const char *what, uint64_t number, uint64_t end)
+{
+    snprintf(p->damage, sizeof p->damage,
+             "%s %" PRIu64 " of run %u came damaged before byte %" PRIu64
+             ": its checksum is %08x, not %08x",
+             what, number, (unsigned)p->match->run, end, (unsigned)p->rx_crc_so_far,
+             (unsigned)p->rx_crc);
+    return p->damage;
+}
+
+/* Payload that is where it belongs: whole segments are what they were, or nothing more is done with
+ * them. */
+static const char *take_payload(struct rg_pair *p, const unsigned char *at, size_t bytes)
+{
+    if (p->rx_checked) {
+        p->rx_crc_so_far = rg_crc32c_more(p->rx_crc_so_far, at, bytes);
+        if (bytes == p->segment_left && p->rx_crc_so_far != p->rx_crc)
+            return damaged(p, "message", p->in.sequence, p->in.got + bytes);
+    }
+    return rg_match_payload(p, bytes);
+}
+
+static const char *take_reason(struct rg_pair *p, const struct rg_header *h,
+                               const unsigned char *text)
+{
+    p->rx_crc = h->crc;
+    p->rx_crc_so_far = rg_crc32c(text, (size_t)h->length);
+    if ((h->flags & RG_WIRE_CHECKED) && p->rx_crc_so_far != p->rx_crc)
+        return damaged(p, "what it says of rank", h->tag, h->length);
+    rg_wire_text(text, (size_t)h->length + 1, p->reason);
+    return NULL;
+}
+
 /* Of `have` bytes that are staged; false: some of it is still to come. */
 static bool take_frame(struct rg_pair *p, size_t have, const char **wrong)
 {
     struct rg_header h;
     const unsigned char *at = p->staging + p->staged_at;
     *wrong = rg_header_decode(at, &h);
+    if (*wrong == rg_wire_no_frame) {
+        snprintf(p->damage, sizeof p->damage, "%s, behind message %" PRIu64 " of run %u", *wrong,
+                 p->rx_sequence, (unsigned)p->match->run);
+        *wrong = p->damage;
+    }
     size_t text = !*wrong && h.type == RG_FRAME_REASON ? (size_t)h.length : 0;
     if (have < RG_MESSAGE_HEADER + text)
         return false;
     if (text)
-        rg_wire_text(at + RG_MESSAGE_HEADER, text + 1, p->reason);
+        *wrong = take_reason(p, &h, at + RG_MESSAGE_HEADER);
     p->staged_at += RG_MESSAGE_HEADER + text;
     if (!*wrong)
         *wrong = rg_match_frame(p, &h);
@@ -351,7 +403,7 @@ static const char *take_staged(struct rg_pair *p)
             if (target)
                 memcpy(target, p->staging + p->staged_at, n);
             p->staged_at += n;
-            wrong = rg_match_payload(p, n);
+            wrong = take_payload(p, p->staging + p->staged_at - n, n);
         } else if (have < RG_MESSAGE_HEADER || !take_frame(p, have, &wrong)) {
             break;
         }
@@ -379,9 +431,10 @@ void rg_stream_room(struct rg_pair *p, struct iovec part[2])
 
 const char *rg_stream_read(struct rg_pair *p, size_t bytes)
 {
-    size_t direct = p->segment_left && rg_match_target(p) ? RG_MIN(bytes, p->segment_left) : 0;
+    const unsigned char *target = p->segment_left ? rg_match_target(p) : NULL;
+    size_t direct = target ? RG_MIN(bytes, p->segment_left) : 0;
     p->staged_end += bytes - direct;
-    const char *wrong = direct ? rg_match_payload(p, direct) : NULL;
+    const char *wrong = direct ? take_payload(p, target, direct) : NULL;
     return wrong ? wrong : take_staged(p);
 }
 

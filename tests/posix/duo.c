@@ -502,6 +502,7 @@ void duo_open(struct duo *d, uint64_t seed)
         RG_ASSERT(d->way[rank].bytes && rg_match_open(&r->match, rank, 2, &match_ops, r) == 0);
         r->duo = d;
         r->peer = &r->match.pairs[1 - rank];
+        r->peer->checks = seed >> rank & 1;
         r->lost = -1;
     }
 }

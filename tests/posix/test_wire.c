@@ -3,6 +3,7 @@
 #include "connect/wire.h"
 
 #include "base/check.h"
+#include "base/crc.h"
 #include "base/random.h"
 #include "connect/secure.h"
 #include "tests/posix/cluster.h"
@@ -79,6 +80,57 @@ static uint64_t dice(uint64_t *state)
     return *state;
 }
 
+/* "RTF1" and the checksum of what follows. */
+static void sign(unsigned char bytes[RG_MESSAGE_HEADER])
+{
+    rg_put_u32(bytes, 0x31465452u ^ rg_crc32c(bytes + 4, RG_MESSAGE_HEADER - 4));
+}
+
+/* No bit of a frame is another one unseen. */
+static void test_damaged_headers(void)
+{
+    const struct rg_header frames[] = {
+        {.type = RG_FRAME_DATA,
+         .flags = RG_WIRE_EAGER | RG_WIRE_CHECKED,
+         .units = 3,
+         .tag = 300,
+         .run = 1,
+         .length = 2500,
+         .sequence = 7,
+         .crc = 0xdeadbeef},
+        {.type = RG_FRAME_ACK, .tag = 1, .run = 1, .length = UINT64_MAX, .sequence = 9},
+        {.type = RG_FRAME_BEAT}};
+    for (size_t i = 0; i < RG_COUNT(frames); i++)
+        for (int bit = 0; bit < 8 * RG_MESSAGE_HEADER; bit++) {
+            unsigned char bytes[RG_MESSAGE_HEADER];
+            struct rg_header in;
+            rg_header_encode(&frames[i], bytes);
+            CU_ASSERT_PTR_NULL(rg_header_decode(bytes, &in));
+            CU_ASSERT_EQUAL(in.crc, frames[i].crc);
+            CU_ASSERT_EQUAL(in.length, frames[i].length);
+            CU_ASSERT_EQUAL(in.sequence, frames[i].sequence);
+            bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+            CU_ASSERT_PTR_NOT_NULL(rg_header_decode(bytes, &in));
+        }
+}
+
+/* The largest of all numbers leave room for a checksum. */
+static void test_largest_segment(void)
+{
+    const struct rg_header out = {.type = RG_FRAME_MORE,
+                                  .flags = RG_WIRE_CHECKED,
+                                  .units = RG_WIRE_SEGMENT_MOST / RG_WIRE_UNIT,
+                                  .run = UINT32_MAX,
+                                  .length = RG_WIRE_LONGEST,
+                                  .sequence = ((uint64_t)1 << 49) - 1,
+                                  .crc = UINT32_MAX};
+    unsigned char bytes[RG_MESSAGE_HEADER];
+    struct rg_header in;
+    rg_header_encode(&out, bytes);
+    CU_ASSERT_PTR_NULL(rg_header_decode(bytes, &in));
+    CU_ASSERT_TRUE(in.length == out.length && in.sequence == out.sequence && in.crc == out.crc);
+}
+
 static void test_random_headers(void)
 {
     unsigned char bytes[RG_MESSAGE_HEADER], again[RG_MESSAGE_HEADER];
@@ -89,10 +141,11 @@ static void test_random_headers(void)
         for (int k = 0; k < RG_MESSAGE_HEADER; k++)
             bytes[k] = (unsigned char)dice(&state);
         if (i % 2) {
-            memcpy(bytes, "RTF1", 4);
             bytes[4] %= RG_FRAME_END;
-            bytes[5] &= 1;
-            memset(bytes + 22, 0, 2);
+            bytes[5] &= 3;
+            if (bytes[5] < 2)
+                memset(bytes + 22, 0, 2);
+            sign(bytes);
         }
         if (rg_header_decode(bytes, &h))
             continue;
@@ -491,6 +544,8 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"headers", test_headers},
                                               {"random headers", test_random_headers},
+                                              {"a bit of a header", test_damaged_headers},
+                                              {"the largest segment", test_largest_segment},
                                               {"hellos", test_hellos},
                                               {"nonsense from a peer", test_nonsense},
                                               {"anything from a peer", test_anything},

@@ -57,14 +57,6 @@ static size_t pass(struct pair *p, float *gradient, const float *parameters, uin
 
 /* ---- messages ---- */
 
-static void crc_of_the_standard(void)
-{
-    unsigned char zeros[32] = {0};
-    CU_ASSERT_EQUAL(rg_crc32c("123456789", 9), 0xe3069283U);
-    CU_ASSERT_EQUAL(rg_crc32c(zeros, sizeof zeros), 0x8a9136aaU); /* RFC 3720, B.4 */
-    CU_ASSERT_EQUAL(rg_crc32c("", 0), 0);
-}
-
 /* Of parameters 1, 1, 0, -2 a gradient of 0.01 is 0.01, 0.01, 10 and 0.005 of what counts. */
 static void significant_numbers_go(void)
 {
@@ -558,7 +550,6 @@ static void what_does_not_fit_is_refused(void)
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
-        {"CRC-32C of the standard", crc_of_the_standard},
         {"significant numbers go", significant_numbers_go},
         {"the largest go of what is left", the_largest_go_of_what_is_left},
         {"places are told in few bytes", places_are_told_in_few_bytes},

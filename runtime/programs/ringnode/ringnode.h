@@ -22,6 +22,7 @@ struct ringnode {
     double join_timeout_s, peer_timeout_s;
     const char *key_file;
     bool insecure;
+    enum rg_checksum checksum;
     struct rg_key key; /* of key_file */
     bool progress, files;
     const char *pace; /* a platform file, "platform" (the scenario's own), or NULL */

@@ -14,6 +14,7 @@ enum {
     KEY_PEER,
     KEY_KEY_FILE,
     KEY_INSECURE,
+    KEY_CHECKSUM,
     KEY_PROGRESS,
     KEY_FILES,
     KEY_METER,
@@ -50,6 +51,11 @@ static const struct argp_option options[] = {
      0},
     {"insecure", KEY_INSECURE, NULL, 0,
      "Without a key, talk to other machines all the same: whoever reaches them can join", 0},
+    {"checksum", KEY_CHECKSUM, "WHEN", 0,
+     "Send a checksum with every segment, so that damage on the way ends the run: auto (the "
+     "default: "
+     "to other machines, where there is no key, which knows for itself), yes or no",
+     0},
     {"progress", KEY_PROGRESS, NULL, 0,
      "Rank 0 tells its progress, a line a second, where standard error is no terminal too", 0},
     {"files", KEY_FILES, NULL, 0,
@@ -80,6 +86,14 @@ static double seconds_of(struct argp_state *state, const char *option, const cha
         argp_failure(state, RG_EXIT_USAGE, 0, "--%s %s: seconds from %g to %g are allowed", option,
                      text, low, high);
     return value;
+}
+
+static void set_checksum(struct ringnode *node, const char *arg, struct argp_state *state)
+{
+    int word = rg_text_index("auto|no|yes", arg); /* in the order of enum rg_checksum */
+    if (word < 0)
+        argp_failure(state, RG_EXIT_USAGE, 0, "--checksum %.40s: auto, yes or no is allowed", arg);
+    node->checksum = (enum rg_checksum)word;
 }
 
 static error_t parse_meter(int key, char *arg, struct argp_state *state)
@@ -169,6 +183,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_INSECURE:
         node->insecure = true;
+        return 0;
+    case KEY_CHECKSUM:
+        set_checksum(node, arg, state);
         return 0;
     case KEY_PROGRESS:
         node->progress = true;

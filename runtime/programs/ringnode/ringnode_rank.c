@@ -608,6 +608,7 @@ int ringnode_run_rank(struct ringnode *node, int listener)
                            .slow_s = node->options.quiet ? 0 : SLOW_S,
                            .key = node->key_file ? &node->key : NULL,
                            .insecure = node->insecure,
+                           .checksum = node->checksum,
                            .quiet = node->options.quiet || node->local,
                            .stop = &stop_join};
     int result = rg_mesh_join(&join, &node->mesh, &e);

@@ -1,0 +1,178 @@
+"""One bit is another one on the way between two ranks of ringnode: the run ends and says so, or its
+weights are what they would have been.
+
+    test_damage_run.py RINGNODE [--runs N]
+
+Between rank 1 and rank 0 stands a proxy of this test's own, which passes everything on but for one
+bit, drawn from all that goes through it after the two have greeted each other. Without checksums such
+bits make other weights, of which nobody knows: that is tried, too, so that the test is known to see
+something."""
+
+import argparse
+import json
+import os
+import random
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from ports import free_ports  # noqa: E402
+
+SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))
+BOUND_S = 60 * SLOWNESS
+HELLO = 512
+SCENARIO = f"""<?xml version="1.0"?>
+<scenario name="damaged" seed="5">
+  <platform file="{ROOT}/platforms/pi4-gigabit-64.xml"/>
+  <network file="{ROOT}/models/networks/iris-mlp.xml"/>
+  <data kind="iris"/>
+  <training batch="12" epochs="2" learning-rate="0.05" optimizer="momentum"/>
+  <strategy label="ring" kind="ring_allreduce" nodes="2"/>
+</scenario>
+"""
+
+
+class Proxy:
+    """Passes on what two say to each other; bit number `bit` of one direction (0: to rank 0) is another one."""
+
+    def __init__(self, port, target, direction, bit):
+        self.target, self.direction, self.bit = target, direction, bit
+        self.passed = [0, 0]
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def damage(self, direction, data):
+        at = HELLO + self.bit // 8 - self.passed[direction]
+        if direction == self.direction and 0 <= at < len(data):
+            data = bytearray(data)
+            data[at] ^= 1 << self.bit % 8
+        self.passed[direction] += len(data)
+        return data
+
+    def serve(self):
+        self.listener.settimeout(BOUND_S)
+        try:
+            caller = self.listener.accept()[0]
+        except OSError:
+            return
+        answerer = None
+        while not answerer:
+            try:
+                answerer = socket.create_connection(("127.0.0.1", self.target))
+            except ConnectionRefusedError:  # rank 0 does not listen yet
+                time.sleep(0.01)
+        with selectors.DefaultSelector() as selector, caller, answerer:
+            selector.register(caller, selectors.EVENT_READ, (0, answerer))
+            selector.register(answerer, selectors.EVENT_READ, (1, caller))
+            try:
+                while True:
+                    for key, _ in selector.select():
+                        direction, to = key.data
+                        data = key.fileobj.recv(1 << 16)
+                        if not data:
+                            return
+                        to.sendall(self.damage(direction, data))
+            except OSError:
+                pass
+
+    def end(self):
+        self.listener.close()
+        self.thread.join(BOUND_S)
+
+
+class Trial:
+    def __init__(self, ringnode, folder):
+        self.ringnode, self.folder = ringnode, folder
+        self.scenario = self.write("s.xml", SCENARIO)
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        return path
+
+    def run(self, checksum, direction, bit):
+        """Statuses and words of both ranks, the weights (None: none), bytes each way after the greeting."""
+        first, second, between = free_ports(3)
+        hosts = [self.write("hosts0", f"127.0.0.1:{first}\n127.0.0.1:{second}\n"),
+                 self.write("hosts1", f"127.0.0.1:{between}\n127.0.0.1:{second}\n")]
+        result = os.path.join(self.folder, "result.json")
+        if os.path.exists(result):
+            os.unlink(result)
+        ranks = []
+        proxy = None
+        try:
+            for rank in range(2):
+                ranks.append(subprocess.Popen(
+                    [self.ringnode, self.scenario, "--rank", str(rank), "--hosts", hosts[rank], "--quiet",
+                     "--checksum", checksum, "--peer-timeout", "5", "--json", result if rank == 0 else os.devnull],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+                if rank == 0:
+                    proxy = Proxy(between, first, direction, bit)
+            words = [rank.communicate(timeout=BOUND_S)[1] for rank in ranks]
+        finally:
+            for rank in ranks:
+                rank.kill()
+                rank.wait()
+            if proxy:
+                proxy.end()
+        weights = None
+        if os.path.exists(result):
+            with open(result, encoding="utf-8") as stream:
+                run = json.load(stream)["runs"][0]
+            weights = run["weights_sha256"] if run["status"] == "ok" else None
+        return [rank.returncode for rank in ranks], words, weights, [n - HELLO for n in proxy.passed]
+
+
+def damage(trial, runs):
+    far = 8 * (1 << 40)
+    _, words, good, passed = trial.run("yes", 0, far)
+    if not good:
+        print("undisturbed:", *words)
+        return 1
+    found = 0
+    for i in range(runs):
+        direction = i % 2
+        bit = random.randrange(8 * passed[direction])
+        status, words, weights, _ = trial.run("yes", direction, bit)
+        where = f"bit {bit} {'from' if direction else 'to'} rank 0"
+        if weights is not None and weights != good:
+            print(f"{where}: other weights, and nobody has seen it")
+            return 1
+        if weights is None:
+            found += 1
+            told = words[0] + words[1]
+            if "damaged" not in told or 4 not in status:
+                print(f"{where}: status {status}:", *words)
+                return 1
+    blind = 0
+    for i in range(3 * runs if not found else runs):
+        direction = i % 2
+        _, _, weights, _ = trial.run("no", direction, random.randrange(8 * passed[direction]))
+        blind += weights is not None and weights != good
+        if blind:
+            break
+    print(f"{found} of {runs} runs ended by damage, the others had the same weights; "
+          f"without checksums {blind} had other weights")
+    return 0 if found > 0 and blind > 0 else 1
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("ringnode")
+    parser.add_argument("--runs", type=int, default=6)
+    options = parser.parse_args()
+    random.seed(3)
+    with tempfile.TemporaryDirectory() as folder:
+        return damage(Trial(options.ringnode, folder), options.runs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
