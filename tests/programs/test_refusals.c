@@ -56,6 +56,50 @@ static void bad_command_lines_are_refused(void)
     refuses("ringnode scenarios/iris-3.xml --rank 0 --hosts no-such-hosts", "no-such-hosts");
 }
 
+static void bad_checkpoints_are_refused(void)
+{
+    static const char iris[] = "scenarios/iris-3.xml";
+    char line[700], c[100], saved[200];
+    struct command_output output;
+    snprintf(c, sizeof c, "%s-c", folder);
+    refuses("ringsim scenarios/iris-3.xml --every 5min", "--checkpoint DIR is wanted");
+    refuses("ringsim scenarios/iris-3.xml --checkpoint /absent/x --every 3weeks", "500iterations");
+    refuses("ringsim scenarios/iris-3.xml --checkpoint /absent/x --every 0epochs", "500iterations");
+    refuses("ringsim scenarios/iris-3.xml --checkpoint /absent/x", "one strategy");
+    refuses("ringsim scenarios/iris-3.xml --resume-from /absent/x --load /absent/y", "one of them");
+    refuses("ringsim scenarios/iris-3.xml --resume-from /absent/x --replay /absent/y",
+            "one of them");
+    refuses("ringsim scenarios/iris-3.xml --resume --checkpoint /absent/x",
+            "--resume finishes a sweep");
+    refuses("ringsim scenarios/iris-3.xml --strategy ringtmp --resume-from /absent",
+            "no checkpoint");
+    refuses("ringsim scenarios/iris-3.xml --strategy ringtmp --set numerics=skip --checkpoint "
+            "/absent/x",
+            "real is needed");
+    refuses("ringnode scenarios/iris-3.xml --local --checksum perhaps", "auto, yes or no");
+    snprintf(line, sizeof line,
+             "ringsim %s --strategy ringtmp --set epochs=2 --quiet --checkpoint %s", iris, c);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    snprintf(line, sizeof line, "ringsim %s --strategy ringtmp --resume-from %s --set epochs=2",
+             iris, c);
+    refuses(line, "more epochs or iterations are allowed");
+    snprintf(line, sizeof line,
+             "ringnode %s --local --strategy ringtmp --resume-from %s --set seed=77", iris, c);
+    refuses(line, "seed is");
+    snprintf(line, sizeof line, "ringsim %s --strategy ringtmp --checkpoint %s", iris, c);
+    refuses(line, "of another run");
+    /* and it is as it was: more epochs go on from it */
+    snprintf(line, sizeof line,
+             "ringnode %s --local --strategy ringtmp --quiet --set epochs=3 "
+             "--checkpoint %s --resume-from %s",
+             iris, c, c);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 0);
+    snprintf(saved, sizeof saved, "rm -r %s", c);
+    CU_ASSERT_EQUAL(system(saved), 0);
+}
+
 /* The platform of the scenario, with one thing changed in it. */
 static void refuses_platform(const char *from, const char *to, const char *words)
 {
@@ -205,6 +249,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"bad command lines and scenarios: status 2, one line", bad_command_lines_are_refused},
+        {"bad checkpoints", bad_checkpoints_are_refused},
         {"platforms that contradict themselves are refused",
          platforms_that_contradict_themselves_are_refused},
         {"schedules refuse what others take", schedules_refuse_what_others_take},

@@ -2,6 +2,7 @@
  * happened, whatever the strategy; on other nodes or with another strategy, to the weights that all
  * of them agree on. */
 #include "base/check.h"
+#include "strategies/allocated.h"
 #include "strategies/harness.h"
 #include "support/suite.h"
 #include "unit/scratch.h"
@@ -430,11 +431,13 @@ static void the_last_one_stands(void)
                                                 .checkpoint = at,
                                                 .every = {.iterations = 3},
                                                 .deaths = {{rank, operations[rank] * 2 / 3}}};
+        allocated_begin(1u << rank);
         CU_ASSERT_TRUE(harness_run(job, &options, &run, results) <= 0);
         CU_ASSERT_NOT_EQUAL(run.status, RG_RUN_OK);
         CU_ASSERT_TRUE(run.checkpoints.written > 0);
         CU_ASSERT_TRUE(has(at, run.checkpoints.iteration));
         rg_run_free(&run);
+        CU_ASSERT_EQUAL(allocated_end(), 0);
         go_on(job, at, &run);
         CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
         rg_run_free(&run);
