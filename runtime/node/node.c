@@ -296,6 +296,13 @@ static int64_t section_end(const struct node *n)
     return n->keeping.on ? n->keeping.until : RG_MIN(epoch_end, n->job->iterations);
 }
 
+/* The checkpoint that it goes on from has all there is to do. */
+static int look_once_more(struct node *n)
+{
+    int result = pause(n);
+    return result ? result : rg_node_look(n, true);
+}
+
 /* Where all stop after an epoch's last iteration, some know that before they evaluate it, and
  * others after: all do what is done in the middle of a training, and end then. */
 static int train(struct node *n)
@@ -303,6 +310,8 @@ static int train(struct node *n)
     int result = rg_clock_start(n->w);
     if (result == 0 && rg_go_on(n->w) == 1)
         result = RG_ERR_INTERRUPTED; /* before anything has been trained */
+    if (result == 0 && n->done == n->job->iterations)
+        return look_once_more(n);
     while (result == 0 && n->done < n->job->iterations) {
         int64_t end = section_end(n);
         result = n->job->strategy->train(n->state, n->done, end - n->done);

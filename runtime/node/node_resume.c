@@ -47,7 +47,7 @@ static int check_from(const struct rg_job *job, const struct rg_training_state *
                       "%.300s: the optimizer is %s there and %s here: the same is allowed, since "
                       "its state goes on",
                       from->path, from->optimizer, optimizer);
-    if (err == 0 && from->iterations >= job->iterations)
+    if (err == 0 && from->iterations > job->iterations)
         err = rg_fail(e, RG_ERR_INVALID,
                       "%.300s: has %" PRId64 " iterations, and the scenario ends after %" PRId64
                       ": more epochs or iterations are allowed",

@@ -61,6 +61,29 @@ static void go_on(const struct rg_job *job, const char *from, struct rg_run *run
     rg_training_state_free(&state);
 }
 
+/* From the checkpoint of its end there is nothing to train, and the same result. */
+static void ended_runs_go_on(void)
+{
+    struct rg_study study;
+    struct rg_run whole, run;
+    struct rg_error e;
+    const char *at = folder();
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    const struct rg_job *job = harness_job(&study, "1f1b");
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+    const struct harness_options options = {.seed = 1, .checkpoint = at, .every = {.seconds = 1e9}};
+    must_be_ok(job, harness_run(job, &options, &whole, NULL), &whole);
+    CU_ASSERT_EQUAL(whole.checkpoints.written, 1);
+    go_on(job, at, &run);
+    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
+    CU_ASSERT_EQUAL(run.final.loss, whole.final.loss);
+    CU_ASSERT_EQUAL(run.point_count, whole.point_count);
+    CU_ASSERT_EQUAL(run.time_s, 0);
+    rg_run_free(&run);
+    rg_run_free(&whole);
+    rg_study_close(&study);
+}
+
 static void same_training(const struct rg_run *a, const struct rg_run *b)
 {
     CU_ASSERT_EQUAL(a->point_count, b->point_count);
@@ -446,6 +469,88 @@ static void the_last_one_stands(void)
     rg_study_close(&study);
 }
 
+/* A job of one of the matrices, what an undisturbed run of it gives, and how many calls of the
+ * world its ranks make for it. */
+struct victim {
+    struct rg_study study;
+    const struct rg_job *job;
+    struct rg_run whole;
+    long operations[8];
+};
+
+static void choose(struct victim *v, uint64_t seed)
+{
+    static const char *const files[][2] = {{"matrix.xml", "nodes=2"},
+                                           {"matrix-allreduce.xml", "nodes=2"},
+                                           {"matrix-servers.xml", "nodes=3 replicas.replicas=3"},
+                                           {"matrix-filters.xml", "nodes=3"},
+                                           {"matrix-interleaved.xml", "nodes=2"}};
+    const char *const *file = files[rg_mix64(seed) % RG_COUNT(files)];
+    char sets[80];
+    snprintf(sets, sizeof sets, "%s%s", file[1], seed % 2 ? " optimizer=adam" : "");
+    CU_ASSERT_FATAL(harness_open(&v->study, file[0], sets));
+    do
+        v->job = &v->study.jobs[rg_mix64(++seed) % (uint64_t)v->study.job_count];
+    while (v->job->refused || v->job->nodes < 2 || !is_certain(v->job));
+    const struct harness_options options = {.seed = 1, .operations = v->operations};
+    must_be_ok(v->job, harness_run(v->job, &options, &v->whole, NULL), &v->whole);
+}
+
+/* It dies in one run after the other, which each go on from what the one before has left, until one
+ * comes to the end. */
+static void dies_again_and_again(uint64_t seed)
+{
+    struct victim v;
+    struct rg_error e = {0};
+    const char *at = folder();
+    uint64_t dice = rg_mix64(seed);
+    int64_t reached = 0;
+    choose(&v, seed);
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+    for (int tries = 0;; tries++) {
+        struct rg_training_state state = {0};
+        struct rg_run run;
+        int results[8], rank = 1 + (int)(rg_mix64(++dice) % (uint64_t)(v.job->nodes - 1));
+        if (count_files(at, ".json") > 0)
+            CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(v.job, at, at, true, &state, &e), 0);
+        CU_ASSERT_TRUE(state.iterations >= reached);
+        reached = state.iterations;
+        struct harness_options options = {.seed = ++dice,
+                                          .checkpoint = at,
+                                          .every = {.iterations = 2},
+                                          .resume = state.arrays ? &state : NULL};
+        long moment = 1 + (long)(rg_mix64(++dice) % (uint64_t)v.operations[rank]);
+        if (tries < 6)
+            options.deaths[0] = (struct rg_mem_death){rank, moment};
+        allocated_begin(1u << rank);
+        harness_run(v.job, &options, &run, results);
+        bool over = run.status == RG_RUN_OK;
+        if (over)
+            CU_ASSERT_STRING_EQUAL(run.weights_sha256, v.whole.weights_sha256);
+        if (over && strcmp(run.weights_sha256, v.whole.weights_sha256) != 0)
+            printf("seed %llu: %s has other weights\n", (unsigned long long)seed, v.job->label);
+        rg_run_free(&run);
+        CU_ASSERT_EQUAL(allocated_end(), 0);
+        rg_training_state_free(&state);
+        if (over)
+            break;
+    }
+    rg_run_free(&v.whole);
+    rg_study_close(&v.study);
+}
+
+static void killed_at_any_moment(void)
+{
+    const char *range = getenv("RG_SEEDS");
+    unsigned long first = 0, count = 25;
+    if (range)
+        CU_ASSERT_EQUAL(sscanf(range, "%lu:%lu", &first, &count), 2);
+    for (unsigned long seed = first; seed < first + count; seed++) {
+        dies_again_and_again(seed);
+        scratch_remove();
+    }
+}
+
 static void refuses(const struct rg_job *job, const char *at, const char *words)
 {
     struct rg_training_state state;
@@ -458,15 +563,15 @@ static void refuses(const struct rg_job *job, const char *at, const char *words)
 static void contradictions_are_refused(void)
 {
     static const char *const cases[][2] = {
-        {"seed=4", "checkpoint-5.json|seed is 3 there and 4 here|the same is allowed"},
-        {"batch=20", "checkpoint-5.json|batch is 23 there and 20 here"},
-        {"optimizer=adam", "checkpoint-5.json|optimizer is momentum there and adam here"},
-        {"epochs=1", "checkpoint-5.json|has 5 iterations|ends after 5|more epochs"}};
+        {"seed=4", "checkpoint-7.json|seed is 3 there and 4 here|the same is allowed"},
+        {"batch=20", "checkpoint-7.json|batch is 23 there and 20 here"},
+        {"optimizer=adam", "checkpoint-7.json|optimizer is momentum there and adam here"},
+        {"epochs=1", "checkpoint-7.json|has 7 iterations|ends after 5|more epochs"}};
     struct rg_study study;
     struct rg_error e;
     const char *at = folder();
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
-    stop_after(harness_job(&study, "1f1b"), 5, at);
+    stop_after(harness_job(&study, "1f1b"), 7, at);
     rg_study_close(&study);
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
         char sets[80];
@@ -476,13 +581,13 @@ static void contradictions_are_refused(void)
         rg_study_close(&study);
     }
     CU_ASSERT_FATAL(harness_open(&study, "matrix-layers.xml", "nodes=3"));
-    refuses(harness_job(&study, "1f1b"), at, "checkpoint-5.json|odd-widths|8202 parameters");
+    refuses(harness_job(&study, "1f1b"), at, "checkpoint-7.json|odd-widths|8202 parameters");
     refuses(harness_job(&study, "1f1b"), scratch_path("nowhere"), "nowhere|no checkpoint");
     rg_study_close(&study);
-    CU_ASSERT_TRUE(has(at, 5));
+    CU_ASSERT_TRUE(has(at, 7));
     /* nor does another run write there */
     CU_ASSERT_EQUAL(rg_training_folder(at, false, &e), RG_ERR_INVALID);
-    CU_ASSERT_TRUE(complains(&e, NULL, 0, "checkpoint-5.json|another run|--resume-from"));
+    CU_ASSERT_TRUE(complains(&e, NULL, 0, "checkpoint-7.json|another run|--resume-from"));
     CU_ASSERT_EQUAL(rg_training_folder(at, true, &e), 0);
 }
 
@@ -500,10 +605,12 @@ int main(int argc, char **argv)
         {"streams wait for the end of an epoch", streams_wait_for_the_epoch},
         {"other nodes and strategies", state_is_divided_anew},
         {"what nodes have for themselves", own_state_is_left_out},
+        {"ended runs", ended_runs_go_on},
         {"as often as asked", as_often_as_asked},
         {"patience goes on", patience_goes_on},
         {"failures are told", failures_are_told},
         {"the last one stands", the_last_one_stands},
+        {"killed at any moment", killed_at_any_moment},
         {"contradictions are refused", contradictions_are_refused},
     };
     return suite_main("checkpoints", tests, (int)RG_COUNT(tests), argc, argv);
