@@ -57,7 +57,8 @@ const char *rg_optimizer_slot(enum rg_optimizer_kind kind, int slot)
     static const char *const names[][3] = {[RG_SGD] = {NULL},
                                            [RG_MOMENTUM] = {"velocity"},
                                            [RG_ADAM] = {"mean", "variance"},
-                                           [RG_ADAGRAD] = {"squares"}};
+                                           [RG_ADAGRAD] = {"squares"},
+                                           [RG_LBFGS] = {NULL}};
     RG_ASSERT(slot >= 0 && slot < 3);
     return names[kind][slot];
 }

@@ -48,7 +48,7 @@ void rg_optimizer_change(struct rg_optimizer *optimizer, enum rg_optimizer_kind 
 size_t rg_optimizer_state(const struct rg_optimizer *optimizer, size_t n);
 
 /* What the slot-th n floats of the state are, from 0: "velocity" of momentum; "mean", "variance" of
- * Adam; "squares" of Adagrad. NULL: there are no more. */
+ * Adam; "squares" of Adagrad. NULL: there are no more; of L-BFGS they have no names. */
 const char *rg_optimizer_slot(enum rg_optimizer_kind kind, int slot);
 
 /* The learning rate of step number `step` >= 1: rate * min(1, step / ramp), times what the schedule

@@ -8,9 +8,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int check_job(const struct rg_job *job, struct rg_error *e)
+static int check_job(const struct rg_job *job, bool to, struct rg_error *e)
 {
-    if (!job->flows_on)
+    if (!job->strategy->state)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "--checkpoint, --resume-from: not for strategy \"%s\": %s has none",
+                       job->label, job->strategy->name);
+    if (job->optimizer.kind == RG_LBFGS)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "--checkpoint, --resume-from: not for strategy \"%s\": the history of lbfgs "
+                       "is not kept; the other optimizers are allowed",
+                       job->label);
+    if (!job->flows_on || !to)
         return 0;
     return rg_fail(e, RG_ERR_INVALID,
                    "--checkpoint: strategy \"%s\" has units in flight between epochs "
@@ -65,7 +74,7 @@ static bool same_folder(const char *a, const char *b)
 int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const char *from_folder,
                              bool make, struct rg_training_state *from, struct rg_error *e)
 {
-    int err = folder ? check_job(job, e) : 0;
+    int err = check_job(job, folder != NULL, e);
     *from = (struct rg_training_state){0};
     if (err == 0 && from_folder)
         err = rg_training_read(from_folder, job->network, from, e);

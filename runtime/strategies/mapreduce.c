@@ -234,6 +234,25 @@ static int parameters(void *state, rg_visit_fn visit, void *arg)
     return rg_tasks_parameters(&s->node, visit, arg);
 }
 
+/* Between two iterations all copies have come. */
+static int visit_state(void *state, int64_t done, rg_state_fn visit, void *arg)
+{
+    struct mapreduce *s = state;
+    const struct rg_job *job = s->node.job;
+    (void)done;
+    if (!reduces(s))
+        return 0;
+    int result = rg_visit_parameters(s->node.parameters, s->node.shard.first, s->node.shard.count,
+                                     visit, arg);
+    if (result == 0)
+        result = rg_visit_update(&s->update, false, visit, arg);
+    for (int i = 0; i < others(job) && result == 0; i++) {
+        struct rg_shard shard = rg_tasks_shard(job, before(job, s->node.w->rank - 1, i + 1));
+        result = rg_visit_parameters(s->copies[i], shard.first, shard.count, visit, arg);
+    }
+    return result;
+}
+
 /* A copy is an iteration older until it has come. */
 static const float *held(void *state, int part, size_t *first, size_t *count)
 {
@@ -267,6 +286,7 @@ const struct rg_strategy rg_strategy_mapreduce = {
     .open = open_node,
     .train = train,
     .parameters = parameters,
+    .state = visit_state,
     .held = held,
     .observe = observe,
     .close = close_node,

@@ -260,11 +260,6 @@ static int check(struct rg_job *job, struct rg_error *e)
     return err ? err : rg_shares_check(job, &job->values[SHARES], servers, plan.workers, e);
 }
 
-static bool whole_epochs(const struct rg_job *job)
-{
-    return !rg_server_plan(job)->in_step;
-}
-
 const struct rg_strategy rg_strategy_parameter_server = {
     .name = "parameter_server",
     .summary = "servers hold the parameters in shards, workers pull them and push gradients",
@@ -283,7 +278,7 @@ const struct rg_strategy rg_strategy_parameter_server = {
     .train = rg_server_train,
     .parameters = rg_server_parameters,
     .state = rg_server_state,
-    .whole_epochs = whole_epochs,
+    .whole_epochs = rg_server_whole_epochs,
     .held = rg_server_held,
     .observe = rg_server_observe,
     .close = rg_server_close,

@@ -180,6 +180,12 @@ int rg_server_state(void *state, int64_t done, rg_state_fn visit, void *arg)
     return result;
 }
 
+/* Out of step, one begins and ends in step. */
+bool rg_server_whole_epochs(const struct rg_job *job)
+{
+    return !rg_server_plan(job)->in_step;
+}
+
 /* What a worker has pulled may be half of one update and half of the next. */
 const float *rg_server_held(void *state, int part, size_t *first, size_t *count)
 {

@@ -185,7 +185,8 @@ struct rg_strategy {
     int (*parameters)(void *state, rg_visit_fn visit, void *arg);
     /* Between two iterations, nothing in flight, after `done` of them in all: visit whatever this
      * node's next updates depend on beside the job, always in one order. A visitor may write what a
-     * checkpoint of so many iterations has; counters and what is derived from the arrays follow. */
+     * checkpoint of so many iterations has; counters and what is derived from the arrays follow.
+     * NULL: there are no checkpoints of it. */
     int (*state)(void *state, int64_t done, rg_state_fn visit, void *arg);
     /* Would a pause before the end of an epoch change what is trained (pipelines run empty, nodes
      * are brought in step)? NULL: it does not. */

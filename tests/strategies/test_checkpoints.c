@@ -179,6 +179,8 @@ static void servers_go_on(void)
               true);
     every_job("matrix-filters.xml", "nodes=3", true);
     every_job("matrix-federated.xml", "nodes=3 optimizer=adam", true);
+    every_job("matrix-tasks.xml", "nodes=5 optimizer=adam mapreduce.reducers=2 mapreduce.copies=2",
+              true);
     every_job("matrix-servers.xml", "nodes=4 server.servers=2 replicas.replicas=4", false);
     every_job("matrix-filters.xml", "nodes=4 optimizer=adam", false);
     every_job("matrix-federated.xml", "nodes=4", false);
@@ -221,6 +223,25 @@ static void out_of_step_go_on(void)
     const struct rg_job *on = harness_job(&study, "pipedream-on");
     CU_ASSERT_EQUAL(rg_node_open_checkpoints(on, folder(), NULL, true, &none, &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, NULL, 0, "pipedream-on|drain=\"never\"|drain=\"epoch\""));
+    rg_study_close(&study);
+}
+
+/* A history of gradients is no array of it, and would be missed. */
+static void others_have_none(void)
+{
+    struct rg_study study;
+    struct rg_training_state none;
+    struct rg_error e;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix-lbfgs.xml", "nodes=4"));
+    for (int i = 0; i < study.job_count; i++) {
+        const struct rg_job *job = &study.jobs[i];
+        if (job->strategy->state && job->optimizer.kind != RG_LBFGS)
+            continue;
+        CU_ASSERT_EQUAL(rg_node_open_checkpoints(job, folder(), NULL, true, &none, &e),
+                        RG_ERR_INVALID);
+        CU_ASSERT_TRUE(complains(&e, NULL, 0, "--checkpoint"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(e.text, job->label));
+    }
     rg_study_close(&study);
 }
 
@@ -602,6 +623,7 @@ int main(int argc, char **argv)
         {"servers, filters, rounds", servers_go_on},
         {"compensation and learning rates", settings_go_on},
         {"nodes out of step", out_of_step_go_on},
+        {"those that have none", others_have_none},
         {"streams wait for the end of an epoch", streams_wait_for_the_epoch},
         {"other nodes and strategies", state_is_divided_anew},
         {"what nodes have for themselves", own_state_is_left_out},
