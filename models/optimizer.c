@@ -102,6 +102,25 @@ void rg_combine(size_t n, float *to, const float *a, float by, const float *b)
     combine(n, to, a, by, b);
 }
 
+RG_CLONES
+static void svrg(float rate, size_t n, float *restrict v, const float *restrict a,
+                 const float *restrict b, float by, const float *restrict f)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] -= rate * (a[i] - b[i] + by * f[i]);
+}
+
+void rg_svrg(float rate, size_t n, float *v, const float *a, const float *b, float by,
+             const float *f)
+{
+    svrg(rate, n, v, a, b, by, f);
+}
+
+void rg_svrg_work(size_t n, struct rg_work *work)
+{
+    rg_work_vector(work, 5 * (double)n, 5 * sizeof(float) * (double)n);
+}
+
 void rg_combine_work(size_t n, struct rg_work *work)
 {
     rg_work_vector(work, 2 * (double)n, 3 * sizeof(float) * (double)n);

@@ -68,6 +68,10 @@ void rg_dot_work(size_t n, struct rg_work *work);
 /* to = a + by * b; a NULL: 0. `to` may be either. */
 void rg_combine(size_t n, float *to, const float *a, float by, const float *b);
 void rg_combine_work(size_t n, struct rg_work *work);
+/* v -= rate (a - b + by f): a step without its variance (Johnson and Zhang 2013). */
+void rg_svrg(float rate, size_t n, float *v, const float *a, const float *b, float by,
+             const float *f);
+void rg_svrg_work(size_t n, struct rg_work *work);
 /* x *= by */
 void rg_scale(float by, size_t n, float *x);
 

@@ -211,16 +211,6 @@ static bool alike(const struct rg_job *job)
     return true;
 }
 
-static struct rg_cost taking_cost(const struct rg_job *job)
-{
-    return pass_cost(parameters_of(job), 2, 3);
-}
-
-static struct rg_cost dividing_cost(const struct rg_job *job)
-{
-    return pass_cost(parameters_of(job), 1, 2);
-}
-
 static void add_loads(const struct rg_job *job, struct rg_prediction *p)
 {
     uint64_t q = (uint64_t)drawn_count(job), k = (uint64_t)clients_of(job);
@@ -250,7 +240,7 @@ static double mean_round_s(const struct rg_job *job, const double *work_s)
     int64_t rounds = rounds_to_tell(job);
     bool *asked = calloc((size_t)clients_of(job), sizeof *asked);
     double *room = calloc(2 * (size_t)clients_of(job), sizeof *room);
-    double take_s = pass_s(job, 0, taking_cost(job)), seconds = 0;
+    double take_s = rg_mean_add_s(job, parameters_of(job)), seconds = 0;
     RG_ASSERT(asked && room);
     for (int64_t round = 0; round < rounds; round++) {
         for (int k = 0; k < clients_of(job); k++)
@@ -265,7 +255,8 @@ static double mean_round_s(const struct rg_job *job, const double *work_s)
 static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
     double *work_s = calloc((size_t)clients_of(job), sizeof *work_s);
-    double take_s = pass_s(job, 0, taking_cost(job)), divide_s = pass_s(job, 0, dividing_cost(job));
+    double take_s = rg_mean_add_s(job, parameters_of(job)),
+           divide_s = rg_mean_divide_s(job, parameters_of(job));
     RG_ASSERT(work_s);
     add_loads(job, p);
     p->at_most = is_limited(job);
@@ -289,7 +280,8 @@ struct fedavg {
     struct rg_world *w;
     const struct rg_job *job;
     struct rg_observation seen;
-    float *parameters, *sum; /* the server's */
+    float *parameters; /* the server's, as the next three */
+    struct rg_mean mean;
     struct rg_rounds rounds;
     int64_t samples;           /* in the sum */
     struct rg_replica replica; /* a client's */
@@ -304,8 +296,8 @@ static int open_server(struct fedavg *s, const float *initial)
     const float *whole;
     float *drawn;
     s->parameters = rg_mem_floats(s->w->mem, count);
-    s->sum = rg_mem_floats(s->w->mem, count);
-    if (!s->parameters || !s->sum)
+    s->mean = (struct rg_mean){.sum = rg_mem_floats(s->w->mem, count), .count = count};
+    if (!s->parameters || !s->mean.sum)
         return RG_ERR_NOMEM;
     int result = rg_rounds_open(&s->rounds, s->w, clients_of(s->job), count, rooms_of(s->job),
                                 is_limited(s->job));
@@ -358,46 +350,17 @@ static void close_node(void *state)
 
 /* ---- the server at work ---- */
 
-struct taking {
-    struct fedavg *s;
-    const float *answer;
-    float samples;
-    bool first;
-};
-
-/* Whole multiples, divided once at the end, so that no rounding of weights moves the mean. */
-static void take(void *arg)
-{
-    const struct taking *t = arg;
-    float *sum = t->s->sum;
-    for (size_t i = 0; i < parameters_of(t->s->job); i++)
-        sum[i] = (t->first ? 0 : sum[i]) + t->samples * t->answer[i];
-}
-
 static int take_answer(void *arg, int client, const float *answer)
 {
     struct fedavg *s = arg;
     int samples = rows_of(s->job, client);
-    struct taking taking = {s, answer, (float)samples, s->samples == 0};
-    struct rg_cost cost = taking_cost(s->job);
-    const struct rg_work work = {.cost = &cost, .count = 1};
     s->samples += samples;
-    return rg_compute(s->w, &work, "add", client, take, &taking);
-}
-
-static void divide(void *arg)
-{
-    struct fedavg *s = arg;
-    float samples = (float)s->samples;
-    for (size_t i = 0; i < parameters_of(s->job); i++)
-        s->parameters[i] = s->sum[i] / samples;
+    return rg_mean_add(&s->mean, s->w, (float)samples, answer, client);
 }
 
 static int serve(struct fedavg *s, int64_t round)
 {
     double limit = is_limited(s->job) ? s->job->values[ROUND_LIMIT].real : INFINITY;
-    struct rg_cost cost = dividing_cost(s->job);
-    const struct rg_work work = {.cost = &cost, .count = 1};
     int64_t samples = 0;
     s->samples = 0;
     for (int k = 0; k < s->rounds.clients; k++)
@@ -413,7 +376,7 @@ static int serve(struct fedavg *s, int64_t round)
         }
     RG_ASSERT(result || samples == s->samples);
     if (result == 0 && samples > 0)
-        result = rg_compute(s->w, &work, "mean", (int)round, divide, s);
+        result = rg_mean_divide(&s->mean, s->w, (float)s->samples, s->parameters, (int)round);
     return result ? result : rg_iteration(s->w, round);
 }
 

@@ -272,6 +272,81 @@ int rg_round_answer(struct rg_world *w, const float *numbers, size_t count)
     return result ? result : rg_wait(w, &request);
 }
 
+/* ---- means ---- */
+
+static struct rg_cost pass_cost(size_t count, double flops, int vectors)
+{
+    return (struct rg_cost){.flops = flops * (double)count,
+                            .bytes = sizeof(float) * vectors * (double)count,
+                            .calls = 1};
+}
+
+static struct rg_cost adding_cost(size_t count)
+{
+    return pass_cost(count, 2, 3);
+}
+
+static struct rg_cost dividing_cost(size_t count)
+{
+    return pass_cost(count, 1, 2);
+}
+
+struct meaning {
+    struct rg_mean *m;
+    const float *answer;
+    float by, *to;
+};
+
+static void add(void *arg)
+{
+    const struct meaning *a = arg;
+    float *sum = a->m->sum;
+    for (size_t i = 0; i < a->m->count; i++)
+        sum[i] = (a->m->begun ? sum[i] : 0) + a->by * a->answer[i];
+}
+
+int rg_mean_add(struct rg_mean *m, struct rg_world *w, float weight, const float *answer, int unit)
+{
+    struct meaning a = {.m = m, .answer = answer, .by = weight};
+    struct rg_cost cost = adding_cost(m->count);
+    const struct rg_work work = {.cost = &cost, .count = 1};
+    int result = rg_compute(w, &work, "add", unit, add, &a);
+    m->begun = true;
+    return result;
+}
+
+static void divide(void *arg)
+{
+    const struct meaning *a = arg;
+    for (size_t i = 0; i < a->m->count; i++)
+        a->to[i] = a->m->sum[i] / a->by;
+}
+
+int rg_mean_divide(struct rg_mean *m, struct rg_world *w, float by, float *to, int unit)
+{
+    struct meaning a = {.m = m, .by = by, .to = to};
+    struct rg_cost cost = dividing_cost(m->count);
+    const struct rg_work work = {.cost = &cost, .count = 1};
+    m->begun = false;
+    return rg_compute(w, &work, "mean", unit, divide, &a);
+}
+
+static double pass_s(const struct rg_job *job, struct rg_cost cost)
+{
+    const struct rg_work work = {.cost = &cost, .count = 1};
+    return rg_board_seconds(job->boards[0], &work, job->threads);
+}
+
+double rg_mean_add_s(const struct rg_job *job, size_t count)
+{
+    return pass_s(job, adding_cost(count));
+}
+
+double rg_mean_divide_s(const struct rg_job *job, size_t count)
+{
+    return pass_s(job, dividing_cost(count));
+}
+
 /* ---- closed form ---- */
 
 /* Answers come into the server's port in the order in which clients have them, and are taken in the

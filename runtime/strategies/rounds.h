@@ -55,6 +55,20 @@ int rg_round_hear(struct rg_world *w, float *numbers, size_t count, bool *asked)
 /* Client: the answer; numbers NULL: it has none any more. */
 int rg_round_answer(struct rg_world *w, const float *numbers, size_t count);
 
+/* Server: what becomes of answers, a sum of multiples of them that is divided at last, so that no
+ * rounding of weights moves a mean. */
+struct rg_mean {
+    float *sum; /* [count] */
+    size_t count;
+    bool begun;
+};
+/* sum += weight * answer, from nothing at first after a division; to = sum / by. As computations,
+ * and their modelled seconds. */
+int rg_mean_add(struct rg_mean *m, struct rg_world *w, float weight, const float *answer, int unit);
+int rg_mean_divide(struct rg_mean *m, struct rg_world *w, float by, float *to, int unit);
+double rg_mean_add_s(const struct rg_job *job, size_t count);
+double rg_mean_divide_s(const struct rg_job *job, size_t count);
+
 /* Seconds of an exchange of all that are `asked` on their boards, in which client k computes for
  * work_s[k], and the server take_s for each answer. room [2 x clients]: to work in. */
 double rg_rounds_seconds(const struct rg_job *job, const bool *asked, size_t count,

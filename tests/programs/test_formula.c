@@ -311,6 +311,25 @@ static void downpour_is_its_form(void)
 /* Servers out of step: as long as whatever is busy all the time, a port or a worker's round, from
  * one worker to sixteen, whose computing is a third of a shard's transfer to 30 of them. Within
  * 1.2 %: where the round takes as long as all answers, updates come between these. */
+/* All clients take part in both exchanges. */
+static void fsvrg_is_its_form(void)
+{
+    static const char *const labels[] = {"fsvrg", "fsvrg-7", "fsvrg-all"};
+    for (size_t i = 0; i < RG_COUNT(labels); i++)
+        for (int nodes = 2; nodes <= 17; nodes += 5) {
+            char line[200];
+            snprintf(line, sizeof line,
+                     "ringsim tests/data/matrix-fsvrg.xml --set numerics=skip --strategy %s "
+                     "--set nodes=%d",
+                     labels[i], nodes);
+            json_t *result = command_result(line, 60);
+            double ratio = command_number(command_run_of(result, labels[i]), "formula.ratio");
+            printf("\n    %2d nodes, %-10s %.4f", nodes, labels[i], ratio);
+            CU_ASSERT(fabs(ratio - 1) <= 0.015);
+            json_decref(result);
+        }
+}
+
 /* Clients with as many rows, and with other numbers each, of which other ones are drawn in every
  * round: the mean of the rounds is known, but those at the ends of a run are not observed. */
 static void rounds_are_their_forms(void)
@@ -382,6 +401,7 @@ int main(int argc, char **argv)
         {"nothing runs under max(c, T_A); no receive is late", nothing_is_under_the_bound},
         {"replicas of downpour within 5 %", downpour_is_its_form},
         {"tasks within 1 %", tasks_are_their_form},
+        {"rounds of fsvrg", fsvrg_is_its_form},
         {"rounds of clients are their forms", rounds_are_their_forms},
         {"all-reduces are their forms", sums_are_their_forms},
     };

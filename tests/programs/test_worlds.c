@@ -119,6 +119,7 @@ static void rows_of_their_own_are_the_same_everywhere(void)
     compare_worlds("matrix-federated.xml", 3, "nodes=3", " --set nodes=3");
     compare_worlds("matrix-federated.xml", 5, "nodes=5 rows=labels",
                    " --set nodes=5 --set rows=labels");
+    compare_worlds("matrix-fsvrg.xml", 4, "nodes=4", " --set nodes=4");
 }
 
 /* Who is out of step goes by timing, but for how much is sent, kept and applied. */

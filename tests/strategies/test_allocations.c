@@ -72,6 +72,7 @@ static void no_strategy_allocates_in_an_iteration(void)
     allocates_nothing("matrix-interleaved.xml", "nodes=4");
     allocates_nothing("matrix-allreduce.xml", "");
     allocates_nothing("matrix-federated.xml", "");
+    allocates_nothing("matrix-fsvrg.xml", "fsvrg.local-batch=90");
     allocates_nothing("matrix-stale.xml", "");
     allocates_nothing("matrix-lbfgs.xml", "batch=23 sandblaster.servers=2");
     allocates_nothing("matrix-tasks.xml", "mapreduce.reducers=2 mapreduce.copies=2");

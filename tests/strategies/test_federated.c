@@ -9,11 +9,16 @@
 
 #define EACH(i, array) for (size_t i = 0; i < RG_COUNT(array); i++)
 
-static void open_with(struct rg_study *study, int nodes, const char *sets)
+static void open_file(struct rg_study *study, const char *file, int nodes, const char *sets)
 {
     char all[300];
     snprintf(all, sizeof all, "nodes=%d %s", nodes, sets);
-    CU_ASSERT_FATAL(harness_open(study, "matrix-federated.xml", all));
+    CU_ASSERT_FATAL(harness_open(study, file, all));
+}
+
+static void open_with(struct rg_study *study, int nodes, const char *sets)
+{
+    open_file(study, "matrix-federated.xml", nodes, sets);
 }
 
 static void run_ok(const struct rg_job *job, const struct harness_options *options,
@@ -57,10 +62,12 @@ static void accounts_equal_forms(void)
 {
     static const char *const sets[] = {"rows=order", "rows=shuffle", "rows=labels shards=3",
                                        "rows=dirichlet"};
+    static const char *const files[] = {"matrix-federated.xml", "matrix-fsvrg.xml"};
+    EACH(f, files)
     EACH(i, sets)
     {
         struct rg_study study;
-        open_with(&study, 5, sets[i]);
+        open_file(&study, files[f], 5, sets[i]);
         for (int k = 0; k < study.job_count; k++)
             account_equals_forms(&study.jobs[k]);
         rg_study_close(&study);
@@ -454,6 +461,61 @@ static void all_stop_after_one_round(void)
     rg_study_close(&study);
 }
 
+/* ---- steps without their variance ---- */
+
+/* In one step on all rows a client's own gradients cancel: the mean gradient's step is left. */
+static void one_step_is_that_of_the_mean_gradient(void)
+{
+    for (int nodes = 2; nodes <= 6; nodes += 2) {
+        struct rg_study study;
+        open_file(&study, "matrix-fsvrg.xml", nodes, "rate-ramp=4");
+        const struct rg_job *averaged = harness_job(&study, "fedavg-all");
+        float *want = harness_parameters(averaged, &(struct harness_options){.seed = 1}, NULL);
+        near(harness_job(&study, "fsvrg-all"), want);
+        same_digest(harness_job(&study, "fsvrg"), harness_job(&study, "fsvrg"));
+        rg_study_close(&study);
+        free(want);
+    }
+}
+
+/* The largest number of the mean gradient of all rows at these parameters: of a step of rate 1. */
+static double gradient_at(const float *parameters)
+{
+    struct rg_study study;
+    open_file(&study, "matrix-fsvrg.xml", 2,
+              "network=tests/data/linear-net.xml learning-rate=1 "
+              "iterations=1");
+    const struct rg_job *job = harness_job(&study, "fedavg-all");
+    float *after = harness_parameters(job, &(struct harness_options){.initial = parameters}, NULL);
+    double size = harness_distance(parameters, after, job->network->parameters);
+    free(after);
+    rg_study_close(&study);
+    return size;
+}
+
+/* Of a convex problem whose rows are unlike from client to client: where the mean gradient is none
+ * clients stay, while averages of what they make alone come to rest elsewhere. */
+static void it_comes_to_rest_at_the_optimum(void)
+{
+    struct rg_study study;
+    open_file(&study, "matrix-fsvrg.xml", 4,
+              "network=tests/data/linear-net.xml rows=labels learning-rate=2 iterations=150 "
+              "fedavg-all.local-epochs=20");
+    double left[2];
+    static const char *const labels[] = {"fsvrg-7", "fedavg-all"};
+    EACH(i, labels)
+    {
+        float *end = harness_parameters(harness_job(&study, labels[i]),
+                                        &(struct harness_options){.seed = 1}, NULL);
+        left[i] = gradient_at(end);
+        free(end);
+    }
+    if (!(left[0] < 1e-2 * left[1]))
+        printf("gradients left: %g, %g\n", left[0], left[1]);
+    CU_ASSERT(left[0] < 1e-2 * left[1]);
+    rg_study_close(&study);
+}
+
 /* ---- bad input ---- */
 
 static void what_cannot_be_is_refused(void)
@@ -475,6 +537,8 @@ static void what_cannot_be_is_refused(void)
     EACH(i, cases)
     harness_refuses("matrix-federated.xml", cases[i][0], cases[i][1]);
     harness_refuses("matrix-interleaved.xml", "nodes=2 rows=order", "ring_allreduce");
+    harness_refuses("matrix-fsvrg.xml", "nodes=5 optimizer=adam", "optimizer=\"sgd\" without clip");
+    harness_refuses("matrix-fsvrg.xml", "nodes=5 clip=1", "optimizer=\"sgd\" without clip");
 }
 
 int main(int argc, char **argv)
@@ -494,6 +558,8 @@ int main(int argc, char **argv)
         {"limits leave nothing behind", limits_leave_nothing_behind},
         {"a round waits for somebody", a_round_waits_for_somebody},
         {"all stop after one round", all_stop_after_one_round},
+        {"one step is that of the mean gradient", one_step_is_that_of_the_mean_gradient},
+        {"fsvrg comes to rest at the optimum", it_comes_to_rest_at_the_optimum},
         {"what cannot be is refused", what_cannot_be_is_refused},
     };
     rg_blas_setup(argv);
