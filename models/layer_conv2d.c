@@ -97,8 +97,8 @@ struct room {
     ptrdiff_t *x_at, *w_at; /* [area of the kernel] */
     float *x;               /* runs of all channels */
     float *dy;              /* runs of all outputs, with zeros before and after them */
-    float *tile;            /* what one group of outputs, or of channels, is computed to */
-    size_t x_size, dy_size, tile_row;
+    float *tile;            /* rows of what one group of outputs, or channels, is computed to */
+    size_t tile_row;
 };
 
 /* Is it better to compute over all samples of a run at once than to end vectors with each? */
@@ -149,19 +149,13 @@ static uint64_t room(const struct rg_layer *layer, int batch, enum rg_room room)
 static struct room lay_out(const struct rg_layer *layer, const struct rg_planes *p, int samples,
                            bool back, float *scratch)
 {
-    struct room r = {.x_size = x_floats(layer, p, samples)};
-    size_t table = table_floats(layer);
-    r.x_at = (ptrdiff_t *)scratch;
+    size_t x = x_floats(layer, p, samples), dy = back ? dy_floats(layer, p, samples) : 0;
+    struct room r = {.x_at = (ptrdiff_t *)scratch, .x = scratch + table_floats(layer)};
     r.w_at = r.x_at + layer->spec.kernel.height * layer->spec.kernel.width;
-    r.x = scratch + table;
-    r.dy = r.tile = r.x + r.x_size;
+    r.dy = r.x + x;
+    r.tile = r.dy + dy;
     r.tile_row = rg_planes_run(p, joins(p) ? samples : 1);
-    memset(r.x, 0, r.x_size * sizeof *r.x);
-    if (back) {
-        r.dy_size = dy_floats(layer, p, samples);
-        r.tile = r.dy + r.dy_size;
-        memset(r.dy, 0, r.dy_size * sizeof *r.dy);
-    }
+    memset(r.x, 0, (x + dy) * sizeof *r.x);
     return r;
 }
 
@@ -212,9 +206,8 @@ static struct rg_taps taps_back(const struct rg_layer *layer, const struct rg_pl
                             .w_at = r->w_at};
 }
 
-/* The tile = what `taps` make of the `span` places from `from` on of every sample's plane; of
- * sample s it begins at s * *apart of the tile. Samples that do not join are to be taken one by
- * one. */
+/* The tile = what `taps` make of the `span` places from `from` on of one sample's plane, or of
+ * several, one after the other. */
 static void fill_tile(const struct rg_planes *p, const struct room *r, const struct rg_taps *taps,
                       const float *w, const float *from, int samples, size_t span)
 {
@@ -433,7 +426,7 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
     }
 }
 
-/* Of moving columns, once for each of `samples`. */
+/* Of what is moved once for each of `samples`. */
 static void move_work(double flops, double bytes, double samples, struct rg_work *work)
 {
     if (samples == 0)
@@ -442,8 +435,9 @@ static void move_work(double flops, double bytes, double samples, struct rg_work
     rg_work_calls(work, samples);
 }
 
-/* Sample by sample, as the passes go. Every tap reads what it sees of the image, and to add to an
- * image is to read and write it. */
+/* Charged is what boards' speeds were fitted to: a sample's columns (im2col, every tap reads what
+ * it sees of the image, and to add to an image is to read and write it) and a product. The kernels
+ * move less. */
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
     struct sizes s = sizes_of(layer);
