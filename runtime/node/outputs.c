@@ -381,8 +381,11 @@ int rg_outputs_ring(struct rg_world *w, const struct rg_job *job, struct rg_outp
     if (err == 0)
         err = lay_way(&way, job);
     int64_t steps = blocks_of(way.rows) + way.count - 1;
-    for (int64_t step = 0; step < steps && err == 0; step++)
+    for (int64_t step = 0; step < steps && err == 0; step++) {
         err = do_step(&way, step);
+        int stopped = err == 0 ? rg_iteration(w, step) : 0; /* on all nodes behind the same step */
+        err = stopped == 1 ? RG_ERR_INTERRUPTED : err ? err : stopped;
+    }
     for (int k = 0; k < way.count && err == 0; k++)
         err = end_send(&way, &way.hops[k]);
     leave_way(&way);

@@ -9,10 +9,12 @@ computed here from the checkpoint, and a ring's file against one process's, to t
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 try:
@@ -169,6 +171,22 @@ class Outputs(Case):
         self.train_table()
         os.remove(self.path("table.csv"))
         self.predict(numpy.ones((2, 3)), "--set", "platform=absent.xml")
+
+
+class Endings(Case):
+    def test_what_is_interrupted_leaves_nothing(self):
+        """So many rows that nobody is through with them before."""
+        self.train_table()
+        numpy.save(self.path("x.npy"), numpy.broadcast_to(numpy.float32([5, -300, 0.01]), (4000000, 3)))
+        before = sorted(os.listdir(self.folder))
+        for options in ((), ("--local", "--strategy", "ring")):
+            with subprocess.Popen([os.path.join(BUILD, "ringnode"), "scenario.xml", "--load", "w.safetensors", "--predict",
+                                   "x.npy", "--out", "y.npy", *options], cwd=self.folder, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL) as program:
+                time.sleep(0.7)
+                program.send_signal(signal.SIGINT)
+                self.assertEqual((program.wait(60), program.stdout.read()), (130, b""))
+            self.assertEqual(sorted(os.listdir(self.folder)), before)
 
 
 class Refusals(Case):
