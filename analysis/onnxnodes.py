@@ -254,7 +254,8 @@ def joined(tracer, node, *values):
     views = [tracer.plain(value, node) for value in values]
     if any(view.unit is not views[0].unit or view.function is not views[0].function for view in views):
         raise Refused(node, "what several layers give, side by side: their sum is allowed")
-    return View(views[0].unit, numpy.concatenate([view.index for view in views], node.get("axis")), views[0].function)
+    return View(views[0].unit, numpy.concatenate([view.index for view in views], node.get("axis")), views[0].function,
+                views[0].maker)
 
 
 LAYERS = {"Conv": convolution, "Gemm": gemm, "MatMul": product, "MaxPool": max_pool, "AveragePool": average_pool,

@@ -18,10 +18,11 @@ GRID = numpy.linspace(-9, 9, 721)
 
 
 class View:
-    """Elements of what a unit makes of all samples; function: of each (None: as they are)."""
+    """Elements of what a unit makes of all samples; function: of each (None: as they are), whose last operation is the
+    node `maker`."""
 
-    def __init__(self, unit, index, function=None):
-        self.unit, self.index, self.function = unit, index, function
+    def __init__(self, unit, index, function=None, maker=None):
+        self.unit, self.index, self.function, self.maker = unit, index, function, maker
         self.known = None
 
 
@@ -271,6 +272,7 @@ class Tracer:
         unit = self.attention(view.unit, None) if view.unit.kind == "context" else view.unit
         if view.function is None:
             return unit
+        node = view.maker or node
         line = line_of(view.function)
         if line:
             return folded(unit, numpy.full(unit.shape, line[0]), numpy.full(unit.shape, line[1]), node)
@@ -526,7 +528,7 @@ class Tracer:
         if constant.size == 1 and constant.ndim <= view.index.ndim:
             number, inner = constant.reshape(()).astype(float), view.function or (lambda z: z)
             return View(view.unit, view.index, (lambda z: operation(node, number, inner(z))) if constant_first else
-                        (lambda z: operation(node, inner(z), number)))
+                        (lambda z: operation(node, inner(z), number)), node)
         if kind not in ("Add", "Sub", "Mul", "Div") or (constant_first and kind == "Div"):
             raise Refused(node, "an operation with several constants: sums, products and quotients are allowed")
         view = self.whole(view, node)
@@ -566,7 +568,7 @@ class Tracer:
         a, b = self.plain(a, node), self.plain(b, node)
         if a.unit is b.unit and numpy.array_equal(a.index, b.index):
             f, g, operation = a.function or (lambda z: z), b.function or (lambda z: z), OPERATIONS[kind]
-            return View(a.unit, a.index, lambda z: operation(node, f(z), g(z)))
+            return View(a.unit, a.index, lambda z: operation(node, f(z), g(z)), node)
         if kind != "Add":
             raise Refused(node, "an operation on what two layers give: their sum is allowed")
         a, b = self.whole(a, node), self.whole(b, node)
@@ -582,7 +584,7 @@ class Tracer:
                 return found
         view = self.plain(value, node)
         inner = view.function or (lambda z: z)
-        return View(view.unit, view.index, lambda z: FUNCTIONS[node.kind](node, inner(z), *rest))
+        return View(view.unit, view.index, lambda z: FUNCTIONS[node.kind](node, inner(z), *rest), node)
 
     # ---- movements ----
 
@@ -599,5 +601,5 @@ class Tracer:
         view = self.plain(value, node)
         moved = MOVES[node.kind](node, view.index, *rest)
         if isinstance(moved, list):
-            return [View(view.unit, part, view.function) for part in moved]
-        return View(view.unit, moved, view.function)
+            return [View(view.unit, part, view.function, view.maker) for part in moved]
+        return View(view.unit, moved, view.function, view.maker)

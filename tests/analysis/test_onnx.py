@@ -314,6 +314,8 @@ class RefusedGraphs(Case):
                    ("Conv", "x one", "b", {}), ("Sigmoid", "b", "s", {}), ("Mul", "a s", "y", {}))
         self.image('node "the y" (LeakyRelu): no function that layers have: identity, relu, tanh', ("Conv", "x one", "a", {}),
                    ("LeakyRelu", "a", "y", {}))
+        self.image('node "the b" (LeakyRelu): no function that layers have', ("Conv", "x one", "a", {}),
+                   ("LeakyRelu", "a", "b", {}), ("Flatten", "b", "d", {}), ("Conv", "b one", "y", {}))
         self.image('node "the y" (Relu): the activation relu of what avgpool gives', ("GlobalAveragePool", "x", "a", {}),
                    ("Relu", "a", "y", {}))
         self.image('node "the y" (Softmax): shares of what a layer gives', ("GlobalAveragePool", "x", "a", {}),
