@@ -60,6 +60,14 @@ def read_checkpoint(path):
                   for name, entry in header.items()}
 
 
+def outputs_by_hand(x, tensors):
+    """Of the network FLAT."""
+    acts = [numpy.tanh, lambda z: numpy.maximum(z, 0), lambda z: 1 / (1 + numpy.exp(-z)), lambda z: z]
+    for i, act in enumerate(acts):
+        x = act(x @ tensors[f"{i}.weight"].T + tensors[f"{i}.bias"])
+    return x
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         holder = tempfile.TemporaryDirectory()
@@ -117,9 +125,7 @@ class Outputs(Case):
         rows = self.random.normal([5, -300, 0.01], [2, 50, 0.003], (97, 3))
         x = (rows - numpy.array(told["inputs_mean"].split(","), float)) \
             / numpy.array(told["inputs_deviation"].split(","), float)
-        shapes = [numpy.tanh, lambda z: numpy.maximum(z, 0), lambda z: 1 / (1 + numpy.exp(-z)), lambda z: z]
-        for i, act in enumerate(shapes):
-            x = act(x @ tensors[f"{i}.weight"].T + tensors[f"{i}.bias"])
+        x = outputs_by_hand(x, tensors)
         outputs, said = self.predict(rows)
         self.assertEqual(outputs.shape, (97, 2))
         numpy.testing.assert_allclose(outputs, x, rtol=0, atol=1e-5)
@@ -154,6 +160,18 @@ class Outputs(Case):
             self.assertEqual(self.predict(rows)[0].tobytes(), outputs.tobytes())
         half = self.predict(self.images // 2)[0]
         self.assertGreater(numpy.abs(half - outputs).max(), 1e-3)
+
+    def test_integers_are_what_training_made_of_them(self):
+        """Bytes are divided by 255, others by the largest of those that trained."""
+        for kind, most in (("u1", 255.0), (">i2", None)):
+            rows = self.random.integers(0, 200, (40, 6)).astype(kind)
+            numpy.save(self.path("rows.npy"), rows)
+            numpy.save(self.path("labels.npy"), numpy.arange(40) % 2)
+            self.train(FLAT.format(inputs=6, outputs=2), '<data kind="npy" x="rows.npy" y="labels.npy"/>')
+            told, tensors = read_checkpoint(self.path("w.safetensors"))
+            divisor = float(told["inputs_divisor"])
+            self.assertTrue(divisor == most if most else 150 < divisor <= rows.max(), divisor)
+            numpy.testing.assert_allclose(self.predict(rows)[0], outputs_by_hand(rows / divisor, tensors), rtol=0, atol=1e-5)
 
     def test_tokens_have_outputs_each(self):
         self.write("words", "the quick brown fox jumps over the lazy dog, " * 20)
