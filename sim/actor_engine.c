@@ -248,6 +248,8 @@ int rg_actor_engine_run(const struct rg_sim_options *o, const sg_host_t *hosts,
     g.pumps.exchange = g.strands.exchange;
     simgrid_run();
     int result = rg_strands_close(&g.strands);
+    if (o->ties)
+        o->ties->crowded = rg_sim_ports_crowded(g.ports);
     free_engine(&g);
     return result;
 }

@@ -3,8 +3,9 @@
  * ties changes that. So runs that could be are simulated once more with links that are slower by
  * RG_AGAIN_RATE, which is as much as roundings add up to, and results have both figures.
  *
- * Could be: near ties were met (see struct rg_sim_ties), and iterations were not seen to repeat; a
- * difference that grew would keep them from it. */
+ * Could be: iterations were not seen to repeat, which a difference that grows would keep them from;
+ * and near ties were met (see struct rg_sim_ties), or in a run of few nodes messages have shared
+ * links with others again and again (crowd.h). */
 #ifndef RG_SIM_AGAIN_H
 #define RG_SIM_AGAIN_H
 

@@ -1,6 +1,7 @@
 #include "ports.h"
 
 #include "route.h"
+#include "strands/crowd.h"
 #include "strands/port_work.h"
 #include "strands/queue.h"
 #include "strands/sim_memory.h"
@@ -15,7 +16,7 @@
 
 struct rg_sim_route {
     struct rg_sim_route *next;
-    const struct rg_sim_ports *ports;
+    struct rg_sim_ports *ports;
     sg_host_t from, to;
     struct rg_port_use *out, *in; /* of sender and receiver; NULL: no account is kept */
     struct rg_bucket *up, *down;  /* of sender and receiver; NULL: nobody shapes */
@@ -23,7 +24,7 @@ struct rg_sim_route {
     struct rg_sim_queue *queue;   /* before the receiver; NULL: none, and no uplink either */
     struct rg_sim_faults *faults; /* NULL: no link ever changes */
     double latency;
-    double **latencies; /* [link_count] of its links */
+    int *links; /* [link_count] places among all */
     size_t link_count;
     const struct rg_board *board, *target; /* of sender and receiver; NULL: none */
     sg_exec_t receiving; /* the receiver's part of the message before; NULL: none */
@@ -37,7 +38,9 @@ struct rg_sim_ports {
     struct rg_bucket *buckets;     /* by rank, up and down; NULL: no port has a burst */
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
     struct rg_sim_queue *queues;
-    double *latencies;                /* of all links, as the platform has them */
+    double *latencies;           /* of all links, as the platform has them */
+    struct rg_crowd_link *crowd; /* of all links */
+    uint64_t crowded;
     struct rg_sim_profiles *profiles; /* of what changes them; NULL: nothing does */
     struct rg_sim_route *routes;
 };
@@ -57,6 +60,19 @@ static double *lift_latencies(void)
     }
     free(links);
     return latencies;
+}
+
+/* As they are now. */
+static struct rg_crowd_link *see_links(void)
+{
+    size_t count = sg_link_count();
+    sg_link_t *links = sg_link_list();
+    struct rg_crowd_link *crowd = rg_sim_take(count, sizeof *crowd);
+    for (size_t i = 0; i < count; i++)
+        crowd[i].bandwidth =
+            sg_link_is_shared(links[i]) ? sg_link_get_bandwidth(links[i]) : INFINITY;
+    free(links);
+    return crowd;
 }
 
 /* ---- queues ---- */
@@ -169,6 +185,7 @@ struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_bo
     p->latencies = lift_latencies();
     if (!p->faults && have_queues(boards, size))
         open_queues(p, size);
+    p->crowd = see_links();
     return p;
 }
 
@@ -178,7 +195,7 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
         return;
     for (struct rg_sim_route *r = p->routes, *next; r; r = next) {
         next = r->next;
-        free(r->latencies);
+        free(r->links);
         free(r);
     }
     free(p->work);
@@ -186,6 +203,7 @@ void rg_sim_ports_free(struct rg_sim_ports *p)
     free(p->uplinks);
     free(p->queues);
     free(p->latencies);
+    free(p->crowd);
     free(p);
 }
 
@@ -197,7 +215,7 @@ static double latency_now(const struct rg_sim_route *route)
         return route->latency;
     rg_sim_profiles_latencies(p->profiles, simgrid_get_clock(), p->latencies);
     for (size_t i = 0; i < route->link_count; i++)
-        latency += *route->latencies[i];
+        latency += p->latencies[route->links[i]];
     return latency;
 }
 
@@ -225,10 +243,10 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
     sg_link_t *links;
     size_t count = rg_route_links(route->from, route->to, &links);
     route->link_count = count;
-    route->latencies = rg_sim_take(count, sizeof *route->latencies);
+    route->links = rg_sim_take(count, sizeof *route->links);
     for (size_t i = 0; i < count; i++) {
-        route->latencies[i] = sg_link_get_data(links[i]);
-        route->latency += *route->latencies[i];
+        route->links[i] = (int)((double *)sg_link_get_data(links[i]) - p->latencies);
+        route->latency += p->latencies[route->links[i]];
     }
     free(links);
     return route;
@@ -257,7 +275,11 @@ static void send(const struct rg_sim_route *route, double bytes)
 {
     if (route->faults)
         rg_sim_faults_depart(route->faults);
+    struct rg_sim_ports *p = route->ports;
+    p->crowded +=
+        (uint64_t)rg_crowd_begin(p->crowd, route->links, route->link_count, simgrid_get_clock());
     sg_host_sendto(route->from, route->to, bytes);
+    rg_crowd_end(p->crowd, route->links, route->link_count);
 }
 
 /* What both ports have tokens for takes no time. */
@@ -336,6 +358,11 @@ void rg_sim_ports_end(struct rg_sim_ports *p)
         r->receiving = NULL; /* nobody else is to wait for it */
         end_work(work);
     }
+}
+
+uint64_t rg_sim_ports_crowded(const struct rg_sim_ports *p)
+{
+    return p->crowded;
 }
 
 double rg_sim_port_J(const struct rg_sim_ports *p, int rank)

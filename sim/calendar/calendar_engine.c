@@ -434,7 +434,7 @@ int rg_calendar_engine_run(const struct rg_sim_options *options,
     rg_strands_open(&g.strands, options, &ops, &g, program, arg, results, error);
     run(&g);
     if (options->ties)
-        options->ties->same = g.connections.ties;
+        options->ties->same = g.connections.ties, options->ties->crowded = g.connections.crowded;
     int result = rg_strands_close(&g.strands);
     close_engine(&g);
     return result;

@@ -108,6 +108,7 @@ static void flow_over(struct rg_timer *timer)
 {
     struct rg_carrier *m = (struct rg_carrier *)timer;
     rg_flow_end(&m->all->sharing, &m->flow);
+    rg_crowd_end(m->all->crowd, m->connection->links, (size_t)m->connection->link_count);
     bytes_over(m, false);
 }
 
@@ -165,6 +166,8 @@ static void flow(struct rg_carrier *m)
     double rest = bytes - pass_at_once(m, bytes);
     if (rest > 0) {
         take_links(m);
+        c->crowded += (uint64_t)rg_crowd_begin(c->crowd, m->connection->links,
+                                               (size_t)m->connection->link_count, c->calendar->now);
         rg_flow_begin(&c->sharing, &m->flow, rest);
     } else {
         bytes_over(m, true);
@@ -317,9 +320,11 @@ void rg_connections_open(struct rg_connections *c, bool queues)
 {
     c->sharing.calendar = c->calendar;
     c->links = rg_sim_take(c->platform->link_count + 1, sizeof *c->links);
+    c->crowd = rg_sim_take(c->platform->link_count + 1, sizeof *c->crowd);
     for (size_t i = 0; i < c->platform->link_count; i++) {
         c->links[i].bandwidth = c->platform->links[i].bandwidth;
         c->links[i].each = c->platform->links[i].each;
+        c->crowd[i].bandwidth = c->links[i].each ? INFINITY : c->links[i].bandwidth;
     }
     if (rg_sim_profiles_have(c->platform->profiles, RG_PROFILE_LATENCY)) {
         c->latencies = rg_sim_take(c->platform->link_count, sizeof *c->latencies);
@@ -346,6 +351,7 @@ void rg_connections_close(struct rg_connections *c)
     }
     rg_sharing_free(&c->sharing);
     free(c->links);
+    free(c->crowd);
     free(c->latencies);
     free(c->use);
     free(c->buckets);

@@ -13,6 +13,7 @@ struct rg_sim_ties {
     uint64_t same; /* messages that asked for the burst of a port at a date at which another did */
     uint64_t near; /* a node went on so close after it had that other rounding could have swapped
                     * the two */
+    uint64_t crowded; /* messages that began beside others of another date, see crowd.h */
 };
 
 /* Zero-initialise. */
@@ -37,7 +38,7 @@ struct rg_sim_options {
     const struct rg_faults *faults; /* or NULL; see faults.h */
     uint64_t seed;                  /* of their jitter */
     double *end_s;                  /* simulated date of the end; or NULL */
-    struct rg_sim_ties *ties;       /* counted; or NULL. Of SimGrid's engine `near` alone */
+    struct rg_sim_ties *ties;       /* counted; or NULL. SimGrid's engine does not count `same` */
 };
 
 #endif

@@ -29,6 +29,7 @@ PLATFORMS = ("pi4-gigabit-64", "pi5-gigabit-64", "pi4-two-level-64", "pi3bplus-g
 SHIPPED = (("iris-3.xml",), ("trouble.xml",), ("larger-than-a-board.xml",), ("pi-cluster-64.xml", "--set", "numerics=skip"),
            ("formula.xml", "--set", "iterations=6"), ("jitter.xml", "--set", "nodes=16", "--set", "iterations=6"),
            ("scaling.xml", "--set", "nodes=32"))
+SHARED = ("nodes=40", "server.servers=28", "batch=64", "iterations=3")  # no near ties, but ports that many share
 GOAL = ("rows=shuffle", "train=800", "test=50", "accuracy=0.01")  # reached after an epoch of six
 DATES = ("_s", "mean", "p50", "p95", "max")
 
@@ -147,6 +148,9 @@ def check_again(build):
                                    False)["runs"][0] for kind in ("skip", "real")]
             ended = simulate(build, engine, folder, (radio, "--strategy", "all-reduce", *sum((["--set", word] for word in GOAL), [])),
                              False)["runs"][0]
+            shared = simulate(build, engine, folder, (os.path.join(SOURCE, "scenarios", "scaling.xml"), "--strategy", "server",
+                                                      *sum((["--set", word] for word in SHARED), [])), False)["runs"][0]
+        assert shared["engine"]["near_ties"] == 0 and is_decided_by_rounding(shared), (engine, shared["engine"])
         assert ended["iterations"] == 4 and is_decided_by_rounding(ended), (engine, ended["engine"])
         assert math.isclose(ended["engine"]["again_s"], ended["time_s"], rel_tol=0.01), (engine, ended["engine"])
         found = {run["label"]: run for run in runs}

@@ -3,6 +3,7 @@
 #include "sim/calendar/calendar.h"
 #include "sim/calendar/processors.h"
 #include "sim/calendar/sharing.h"
+#include "sim/strands/crowd.h"
 #include "sim/strands/port_work.h"
 
 #include "base/check.h"
@@ -472,6 +473,29 @@ static void test_star_with_a_slow_client(void)
     CU_ASSERT_EQUAL(port.wanted, 0);
 }
 
+/* Ports of 2 B/s, 0 and 1 sending, 2 receiving; a wide trunk 3, and a link 4 for each. */
+static void test_crowd(void)
+{
+    struct rg_crowd_link links[] = {{.bandwidth = 2},
+                                    {.bandwidth = 2},
+                                    {.bandwidth = 2},
+                                    {.bandwidth = 9},
+                                    {.bandwidth = INFINITY}};
+    const int one[] = {0, 3, 4, 2}, other[] = {1, 3, 4, 2}, apart[] = {1, 3, 4};
+    CU_ASSERT_EQUAL(rg_crowd_begin(links, one, 4, 1), 0);
+    CU_ASSERT_EQUAL(rg_crowd_begin(links, other, 4, 1 + 1e-13), 0); /* of one date */
+    rg_crowd_end(links, other, 4);
+    CU_ASSERT_EQUAL(rg_crowd_begin(links, apart, 3, 2), 0); /* only the trunk has both */
+    rg_crowd_end(links, apart, 3);
+    CU_ASSERT_EQUAL(rg_crowd_begin(links, other, 4, 2), 1);
+    rg_crowd_end(links, one, 4);
+    rg_crowd_end(links, other, 4);
+    CU_ASSERT_EQUAL(rg_crowd_begin(links, one, 4, 3), 0); /* nobody is there any more */
+    rg_crowd_end(links, one, 4);
+    for (size_t i = 0; i < RG_COUNT(links); i++)
+        CU_ASSERT(links[i].count == 0 && links[i].wanted == 0);
+}
+
 /* Whole bytes of a burst are those that there are but for rounding. */
 static void test_whole_bytes(void)
 {
@@ -494,6 +518,7 @@ int main(int argc, char **argv)
         {"links that change", test_changes},
         {"random networks", test_random_networks},
         {"a star", test_star},
+        {"messages beside others", test_crowd},
         {"whole bytes of a burst", test_whole_bytes},
         {"a star with a slow client", test_star_with_a_slow_client}};
     int status = suite_main("calendar", tests, RG_COUNT(tests), argc, argv);

@@ -1,0 +1,38 @@
+#include "crowd.h"
+
+#include "same_date.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+/* What the message could have, were it alone. */
+static double most_of(const struct rg_crowd_link *links, const int *route, size_t count)
+{
+    double most = INFINITY;
+    for (size_t i = 0; i < count; i++)
+        most = fmin(most, links[route[i]].bandwidth);
+    return isfinite(most) ? most : 0;
+}
+
+int rg_crowd_begin(struct rg_crowd_link *links, const int *route, size_t count, double now)
+{
+    double most = most_of(links, route, count);
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+        struct rg_crowd_link *link = &links[route[i]];
+        bool others = link->count++ > 0 && now - link->date > RG_SAME_DATE * now;
+        link->wanted += most;
+        link->date = now;
+        found = found || (others && link->wanted > link->bandwidth * (1 + RG_SAME_DATE));
+    }
+    return found;
+}
+
+void rg_crowd_end(struct rg_crowd_link *links, const int *route, size_t count)
+{
+    double most = most_of(links, route, count);
+    for (size_t i = 0; i < count; i++) {
+        struct rg_crowd_link *link = &links[route[i]];
+        link->wanted = --link->count > 0 ? link->wanted - most : 0;
+    }
+}

@@ -1,0 +1,23 @@
+/* Who shares a link with whom: a message that begins while others are under way there, of another
+ * date, makes each end at a date that depends on that of the others' begin, with factors up to two
+ * and of either sign. Where that happens again and again differences of dates may grow, whatever
+ * engine reckons with them. */
+#ifndef RG_SIM_CROWD_H
+#define RG_SIM_CROWD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct rg_crowd_link {
+    double bandwidth; /* bytes/s; infinite where each message may have all of it */
+    double wanted;    /* that messages could take of their other links */
+    double date;      /* at which the last began */
+    int count;        /* under way */
+};
+
+/* A message begins on these links, ends there. Returns whether it found others there that had begun
+ * at another date, on a link that cannot serve all. */
+int rg_crowd_begin(struct rg_crowd_link *links, const int *route, size_t count, double now);
+void rg_crowd_end(struct rg_crowd_link *links, const int *route, size_t count);
+
+#endif
