@@ -37,6 +37,8 @@ struct rg_sim_options {
     void *iteration_arg;
     const struct rg_faults *faults; /* or NULL; see faults.h */
     uint64_t seed;                  /* of their jitter */
+    double uneven;                  /* part by which the last rank computes longer, the others by
+                                     * theirs of it: what is alike is so no more */
     double *end_s;                  /* simulated date of the end; or NULL */
     struct rg_sim_ties *ties;       /* counted; or NULL. SimGrid's engine does not count `same` */
 };

@@ -245,6 +245,9 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
     }
     if (fn)
         fn(arg);
+    double longer = 1 + m->options->uneven * (w->rank + 1) / w->size;
+    seconds *= longer;
+    alone *= longer;
     if (seconds > 0 && m->slowdown && !w->untimed) {
         double asked = seconds;
         seconds = rg_slowdown_jitter(m->slowdown, &s->jitter, seconds);
