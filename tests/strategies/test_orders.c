@@ -131,6 +131,19 @@ static void orders_are_followed(void)
     CU_ASSERT(others > 0);
 }
 
+/* In none of its answers is another replica before the first one's warm-up is over, also where that
+ * goes on in the next epoch. */
+static void warm_ups_are_followed(void)
+{
+    struct rg_study study;
+    int others = 0;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix-stale.xml",
+                                 "nodes=5 downpour-warm.warm-up=13 downpour-warm.servers=2"));
+    for (uint64_t seed = 1; seed < 4; seed++)
+        follows(harness_job(&study, "downpour-warm"), seed, &others);
+    rg_study_close(&study);
+}
+
 /* Asked to stop, a run that follows an order ends after that clock, though the order lets workers
  * go ahead of it before all have ended it: to the same weights, whatever the timing. */
 static void stops(const struct rg_job *job, int64_t after)
@@ -235,6 +248,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"events are numbers", events_are_numbers},
         {"orders are followed", orders_are_followed},
+        {"warm-ups are followed", warm_ups_are_followed},
         {"a run that follows stops", a_run_that_follows_stops},
         {"wrong orders are refused", wrong_orders_are_refused},
     };

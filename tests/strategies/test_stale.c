@@ -360,7 +360,7 @@ static double share_of_way(const float *start, const float *end, const float *va
 static void small_steps_go_as_far(void)
 {
     struct rg_study study;
-    open_with(&study, 5, "optimizer=sgd learning-rate=0.0005");
+    open_with(&study, 5, "optimizer=sgd learning-rate=0.0005 downpour.push-every=2");
     const struct rg_job *bsp = harness_job(&study, "bsp");
     size_t count = bsp->network->parameters;
     float *start = calloc(count, sizeof *start);
@@ -375,7 +375,7 @@ static void small_steps_go_as_far(void)
         const struct rg_server_plan *plan = rg_server_plan(&study.jobs[i]);
         double gone = 1 - (double)(plan->warm_up * (plan->workers - 1)) /
                               (double)(plan->workers * bsp->iterations);
-        double most = plan->fetch_every > 1 ? 4e-3 : 2e-3; /* of 60 pushes one is four times that */
+        double most = plan->push_every > 1 ? 4e-3 : 2e-3; /* of 60 pushes one is four times that */
         if (!(fabs(share - gone) < most))
             printf("%s: %g of the way\n", study.jobs[i].label, share);
         CU_ASSERT(fabs(share - gone) < most);
