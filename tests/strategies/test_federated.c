@@ -483,7 +483,7 @@ static double gradient_at(const float *parameters)
 {
     struct rg_study study;
     open_file(&study, "matrix-fsvrg.xml", 2,
-              "network=tests/data/linear-net.xml learning-rate=1 "
+              "network=" RG_SOURCE_DIR "/tests/data/linear-net.xml learning-rate=1 "
               "iterations=1");
     const struct rg_job *job = harness_job(&study, "fedavg-all");
     float *after = harness_parameters(job, &(struct harness_options){.initial = parameters}, NULL);
@@ -499,7 +499,8 @@ static void it_comes_to_rest_at_the_optimum(void)
 {
     struct rg_study study;
     open_file(&study, "matrix-fsvrg.xml", 4,
-              "network=tests/data/linear-net.xml rows=labels learning-rate=2 iterations=150 "
+              "network=" RG_SOURCE_DIR
+              "/tests/data/linear-net.xml rows=labels learning-rate=2 iterations=150 "
               "fedavg-all.local-epochs=20");
     double left[2];
     static const char *const labels[] = {"fsvrg-7", "fedavg-all"};

@@ -206,12 +206,14 @@ static void shapes_must_meet(void)
     harness_refuses("tokens.xml",
                     "network=" RG_SOURCE_DIR "/models/networks/iris-mlp.xml context=4",
                     "has 1024 logits, of 256 classes for each of 4 tokens");
-    harness_refuses("matrix.xml",
-                    "network=" RG_SOURCE_DIR
-                    "/tests/data/many-tokens-net.xml inputs=1048576 train=3000 batch=2048",
-                    "batch=\"2048\": network " RG_SOURCE_DIR
-                    "/tests/data/many-tokens-net.xml has layers over so many tokens that 1 to 2047 "
-                    "are allowed");
+    if (sizeof(size_t) > 4) /* else so many tokens are refused whatever the batch */
+        harness_refuses(
+            "matrix.xml",
+            "network=" RG_SOURCE_DIR
+            "/tests/data/many-tokens-net.xml inputs=1048576 train=3000 batch=2048",
+            "batch=\"2048\": network " RG_SOURCE_DIR
+            "/tests/data/many-tokens-net.xml has layers over so many tokens that 1 to 2047 "
+            "are allowed");
     harness_refuses(
         "tokens.xml", "network=" RG_SOURCE_DIR "/tests/data/numbers-net.xml",
         "data of kind text have classes, and the network has loss=\"mean-squared-error\": "

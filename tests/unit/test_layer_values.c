@@ -441,7 +441,9 @@ static void test_errors(void)
     refuses("<residual repeat=\"100\">\n<residual repeat=\"100\"><avgpool kernel=\"1\"/></residual>"
             "</residual>",
             2, "0 layers so far and 20100 more: up to 10000 are allowed");
-    refuses("<avgpool padding=\"1000\"/><maxpool kernel=\"1024\" stride=\"1\" padding=\"1023\"/>",
+    if (sizeof(size_t) > 4) /* else such an image is too large by itself */
+        refuses(
+            "<avgpool padding=\"1000\"/><maxpool kernel=\"1024\" stride=\"1\" padding=\"1023\"/>",
             2, "with what is round it: up to");
     refuses("<residual hidden=\"4\"><avgpool kernel=\"1\"/></residual>", 2,
             "unknown attribute \"hidden\"");

@@ -109,7 +109,7 @@ static void test_optimizers(void)
         CU_ASSERT_EQUAL((int)s.training.optimizer.kind, kind);
         CU_ASSERT_EQUAL(rg_scenario_set(&s, "momentum=0.25", &e) == 0, kind == RG_MOMENTUM);
     }
-    CU_ASSERT_EQUAL(kind, RG_ADAGRAD + 1);
+    CU_ASSERT_EQUAL(kind, RG_LBFGS + 1);
     rg_scenario_free(&s);
 }
 
