@@ -144,12 +144,17 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     return failed;
 }
 
+void allocated_by(int rank)
+{
+    owner = rank;
+    if (is_doomed(owner) && __lsan_disable)
+        __lsan_disable();
+}
+
 int __wrap_rg_node_run(struct rg_world *w, const struct rg_job *job,
                        const struct rg_node_options *options, struct rg_run *run)
 {
-    owner = w->rank;
-    if (is_doomed(owner) && __lsan_disable)
-        __lsan_disable();
+    allocated_by(w->rank);
     return __real_rg_node_run(w, job, options, run); /* the thread stays its rank's */
 }
 
@@ -157,9 +162,7 @@ int __wrap_rg_node_salvage(struct rg_world *w, const struct rg_job *job,
                            const struct rg_node_options *options, const struct rg_kept *kept,
                            struct rg_run *run)
 {
-    owner = w->rank;
-    if (is_doomed(owner) && __lsan_disable)
-        __lsan_disable();
+    allocated_by(w->rank);
     return __real_rg_node_salvage(w, job, options, kept, run);
 }
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "models/blas.h"
+#include "strategies/allocated.h"
 #include "strategies/harness.h"
 #include "strategies/ring.h"
 #include "support/suite.h"
@@ -50,6 +51,7 @@ static int program(struct rg_world *w, void *arg)
     const struct ranks *r = arg;
     struct rg_outputs o = {
         .network = r->job->network, .parameters = r->parameters, .told = r->told};
+    allocated_by(w->rank);
     int result = w->rank == 0 ? rg_outputs_open(&o, r->in, r->out) : 0;
     if (result == 0)
         result = rg_outputs_ring(w, r->job, &o);
@@ -140,7 +142,9 @@ static void a_death_leaves_no_file(void)
                                                    .latency_s = 1e-4,
                                                    .rate = 1e9,
                                                    .deaths = {{rank, operation}}};
+            allocated_begin(1u << rank);
             CU_ASSERT_EQUAL(rg_mem_world_run(&options, program, &ring, results), 0);
+            CU_ASSERT_EQUAL(allocated_end(), 0);
             CU_ASSERT_EQUAL(results[rank], RG_DIED);
             bool written = access(ring.out, F_OK) == 0;
             CU_ASSERT_EQUAL(written, results[0] == 0); /* who dies last may have done its part */
