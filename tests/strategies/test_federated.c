@@ -517,6 +517,26 @@ static void it_comes_to_rest_at_the_optimum(void)
     rg_study_close(&study);
 }
 
+/* The gradients of a step's rows count, at where the client has come to and at where it began:
+ * without them all clients would take the one step of the mean gradient in pieces. */
+static void steps_see_their_rows(void)
+{
+    struct rg_study study;
+    open_file(&study, "matrix-fsvrg.xml", 4, "iterations=1");
+    size_t count = study.jobs[0].network->parameters;
+    float *pieces = harness_parameters(harness_job(&study, "fsvrg-7"),
+                                       &(struct harness_options){.seed = 1}, NULL);
+    float *whole = harness_parameters(harness_job(&study, "fsvrg-all"),
+                                      &(struct harness_options){.seed = 1}, NULL);
+    double apart = harness_distance(pieces, whole, count);
+    if (!(apart > 1e-4))
+        printf("apart by %g\n", apart);
+    CU_ASSERT(apart > 1e-4);
+    free(pieces);
+    free(whole);
+    rg_study_close(&study);
+}
+
 /* ---- bad input ---- */
 
 static void what_cannot_be_is_refused(void)
@@ -561,6 +581,7 @@ int main(int argc, char **argv)
         {"all stop after one round", all_stop_after_one_round},
         {"one step is that of the mean gradient", one_step_is_that_of_the_mean_gradient},
         {"fsvrg comes to rest at the optimum", it_comes_to_rest_at_the_optimum},
+        {"steps of fsvrg see their rows", steps_see_their_rows},
         {"what cannot be is refused", what_cannot_be_is_refused},
     };
     rg_blas_setup(argv);
