@@ -80,7 +80,7 @@ same scenarios/iris-3.xml
 same scenarios/pi-cluster-64.xml --set network=models/networks/digits-cnn.xml --set nodes=6 \
     --set iterations=20 --strategy all-reduce
 same tests/data/energy.xml
-for matrix in tests/data/matrix{,-allreduce,-stale,-sgd}.xml; do
+for matrix in tests/data/matrix{,-allreduce,-stale,-sgd,-layers,-filters,-tasks,-lbfgs,-fsvrg,-federated}.xml; do
     same "$matrix" --set nodes=5
 done
 same tests/data/matrix-servers.xml --set nodes=5 --set replicas.replicas=5
