@@ -2,13 +2,20 @@
  * registers; none of the choices reaches a bit of a result but for fusing, see correlate.h. */
 #include "models/correlate.h"
 
+#include "base/check.h"
 #include "models/clones.h"
 #include "models/team.h"
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 typedef float quarter __attribute__((vector_size(RG_ROW_UNIT / 4 * sizeof(float))));
 
 /* Constant counts keep sums in registers, once loops over them are unrolled. */
 #define UNROLLED _Pragma("GCC unroll 16")
+
+enum { SUMMED = 64 }; /* products that are added up one after the other, before their sums are */
 
 /* The sum of 16 lanes: lanes 8 apart, then 4, then neighbours. */
 RG_PART float fold(const float lanes[RG_ROW_UNIT])
@@ -21,26 +28,31 @@ RG_PART float fold(const float lanes[RG_ROW_UNIT])
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define RG_KERNELS_BY_FEATURE 1
+#include <immintrin.h>
 
 #pragma GCC push_options
 #pragma GCC target("avx512f")
-#define KERNEL(name) name##_512
-#define WIDTH        16
-#define OUTPUTS      8
-#define VECTORS      3
-#define ROW_OUTPUTS  4
-#define ROW_TAPS     6
+#define KERNEL(name)     name##_512
+#define WIDTH            16
+#define SPREAD(value)    ((VECTOR)_mm512_set1_ps(value))
+#define FUSED(a, b, sum) ((VECTOR)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(sum)))
+#define OUTPUTS          8
+#define VECTORS          3
+#define ROW_OUTPUTS      4
+#define ROW_TAPS         6
 #include "models/correlate_kernel.inc"
 #pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
-#define KERNEL(name) name##_256
-#define WIDTH        8
-#define OUTPUTS      4
-#define VECTORS      3
-#define ROW_OUTPUTS  2
-#define ROW_TAPS     6
+#define KERNEL(name)     name##_256
+#define WIDTH            8
+#define SPREAD(value)    ((VECTOR)_mm256_set1_ps(value))
+#define FUSED(a, b, sum) ((VECTOR)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(sum)))
+#define OUTPUTS          4
+#define VECTORS          3
+#define ROW_OUTPUTS      2
+#define ROW_TAPS         6
 #include "models/correlate_kernel.inc"
 #pragma GCC pop_options
 
@@ -48,6 +60,13 @@ RG_PART float fold(const float lanes[RG_ROW_UNIT])
 
 #define KERNEL(name) name##_128
 #define OUTPUTS      4
+#if defined(__aarch64__)
+#define SPREAD(value)    ((VECTOR)vdupq_n_f32(value))
+#define FUSED(a, b, sum) ((VECTOR)vfmaq_f32((float32x4_t)(sum), (float32x4_t)(a), (float32x4_t)(b)))
+#else
+#define SPREAD(value)    ((VECTOR){0} + (value))
+#define FUSED(a, b, sum) ((sum) + (a) * (b))
+#endif
 #if defined(__aarch64__)
 #define WIDTH       4
 #define VECTORS     4

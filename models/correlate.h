@@ -1,11 +1,12 @@
 /* Sums of products of weights with shifted rows of numbers: what a convolution is, forward and
  * back, once its images lie where a shift is the same for all of a window's places.
  *
- * Every result has its order of additions from the shape alone: a value of rg_correlate adds up tap
- * after tap, one of rg_correlate_rows in 16 lanes whose number no vector's width changes. Products
+ * Every result has its order of additions from the shape alone: a value of rg_correlate adds up taps
+ * one after the other, of so many whole channels as 64 products are (of one, if it has more), and
+ * then these sums; one of rg_correlate_rows has 16 lanes whose number no vector's width changes. Products
  * are added by fused multiply-add where the processor has it, as all do that boards have of 64 bits
  * and x86-64 since 2013, so that there the bits are the same on all of them; others round a product
- * first. (The file is compiled with contraction for that: every sum is one that can be fused.) */
+ * first. That is written out: what compilers fuse by themselves depends on their version. */
 #ifndef RG_MODELS_CORRELATE_H
 #define RG_MODELS_CORRELATE_H
 
