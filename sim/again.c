@@ -6,8 +6,9 @@ enum { CROWDED = 10, CHEAP_NODES = 64 };
 
 bool rg_again_is_wanted(const struct rg_job *job, const struct rg_run *run)
 {
-    /* a stream that a goal has ended was further on than one that was to end there */
-    bool whole = run->iterations == job->iterations || !job->flows_on;
+    /* a stream that a goal has ended was further on than one that was to end there; what a run was
+     * taken up from may be of other boards, or none */
+    bool whole = (run->iterations == job->iterations || !job->flows_on) && !run->resumed.known;
     bool crowded = run->engine.crowded >= CROWDED && run->nodes <= CHEAP_NODES;
     return run->status == RG_RUN_OK && (run->engine.near_ties > 0 || crowded) && whole &&
            run->extrapolated_iterations == 0 && run->traffic.messages > 0;

@@ -829,6 +829,8 @@ MUTANTS = [
            "test_calendar$"),
     Mutant("again-no-crowd", "again.c", "(run->engine.near_ties > 0 || crowded)", "run->engine.near_ties > 0", "test_engines$"),
     Mutant("again-as-before", "ringsim.c", "s->again ? 1 - RG_AGAIN_PART : 1", "1", "test_engines$"),
+    Mutant("again-computing-as-before", "ringsim.c", "s->again ? RG_AGAIN_PART : 0", "0", "test_engines$"),
+    Mutant("again-what-was-taken-up", "again.c", " && !run->resumed.known", "", "test_engines$"),
     Mutant("again-what-repeats", "again.c", "run->extrapolated_iterations == 0 && ", "", "test_engines$"),
     Mutant("again-without-messages", "again.c", "run->traffic.messages > 0", "true", "test_engines$"),
     Mutant("again-to-the-end-of-the-job", "again.c", "second.iterations = first->iterations;", "", "test_engines$"),

@@ -30,6 +30,7 @@ SHIPPED = (("iris-3.xml",), ("trouble.xml",), ("larger-than-a-board.xml",), ("pi
            ("formula.xml", "--set", "iterations=6"), ("jitter.xml", "--set", "nodes=16", "--set", "iterations=6"),
            ("scaling.xml", "--set", "nodes=32"))
 SHARED = ("nodes=40", "server.servers=28", "batch=64", "iterations=3")  # no near ties, but ports that many share
+ALONE = ("nodes=4", "server.servers=1", "batch=64", "iterations=8")  # three workers, whose messages share the server's port
 GOAL = ("rows=shuffle", "train=800", "test=50", "accuracy=0.01")  # reached after an epoch of six
 DATES = ("_s", "mean", "p50", "p95", "max")
 
@@ -136,22 +137,33 @@ def try_scenario(build, arguments, trace=False):
 
 def check_again(build):
     """Of two runs with near ties that never repeat one is decided by rounding; the third repeats, the last has no messages.
-    One that a goal has ended is simulated again as far as it came."""
+    One that a goal has ended is simulated again as far as it came, one that goes on from a checkpoint not at all."""
     path, radio = [os.path.join(SOURCE, "scenarios", name) for name in ("formula.xml", "federated.xml")]
     for engine in ("simgrid", "calendar"):
         labels = [word for label in ("ringtmp-2S", "ringtmp-4S", "ringtmp-1", "sequential") for word in ("--strategy", label)]
         with tempfile.TemporaryDirectory() as folder:
             runs = simulate(build, engine, folder, (path, *labels, "--set", "iterations=200"), False)["runs"]
             alone = simulate(build, engine, folder, (path, "--strategy", "sequential", "--set", "nodes=1", "--full"), False)["runs"]
+            kept, resumed = [simulate(build, engine, folder, (path, *labels[:2], "--set", "numerics=real", "--set", f"iterations={count}",
+                                                              option, os.path.join(folder, "kept")), False)["runs"][0]
+                             for count, option in ((20, "--checkpoint"), (40, "--resume-from"))]
             skip, real = [simulate(build, engine, folder, (path, *labels[:2], "--set", "iterations=40", "--set", f"numerics={kind}"),
                                    False)["runs"][0] for kind in ("skip", "real")]
             ended = simulate(build, engine, folder, (radio, "--strategy", "all-reduce", *sum((["--set", word] for word in GOAL), [])),
                              False)["runs"][0]
             shared = simulate(build, engine, folder, (os.path.join(SOURCE, "scenarios", "scaling.xml"), "--strategy", "server",
                                                       *sum((["--set", word] for word in SHARED), [])), False)["runs"][0]
+            wire, whole = [simulate(build, engine, folder, (os.path.join(SOURCE, "scenarios", "scaling.xml"), "--strategy", "server", "--full",
+                                                            *sum((["--set", word] for word in (*ALONE, f"bandwidth-factor={factor}")), [])),
+                                    False)["runs"][0] for factor in (0.001, 1)]
+        # links slower by 1e-12: a run that is nearly all messages takes as much longer; computations add to that
+        assert math.isclose(wire["engine"]["again_s"] / wire["time_s"] - 1, 1e-12, rel_tol=0.01), (engine, wire)
+        assert whole["engine"]["again_s"] - whole["time_s"] > 1.02e-15 * wire["time_s"], (engine, whole["engine"])
         assert shared["engine"]["near_ties"] == 0 and is_decided_by_rounding(shared), (engine, shared["engine"])
         assert ended["iterations"] == 4 and is_decided_by_rounding(ended), (engine, ended["engine"])
         assert math.isclose(ended["engine"]["again_s"], ended["time_s"], rel_tol=0.01), (engine, ended["engine"])
+        assert kept["engine"]["again_s"] and resumed["resumed"]["iteration"] == 20, (engine, kept["engine"], resumed["resumed"])
+        assert resumed["engine"]["near_ties"] > 0 and resumed["engine"]["again_s"] is None, (engine, resumed["engine"])
         found = {run["label"]: run for run in runs}
         assert is_decided_by_rounding(found["ringtmp-2S"]), (engine, found["ringtmp-2S"]["engine"])
         assert skip["engine"] == real["engine"] and skip["engine"]["again_s"], (engine, skip["engine"], real["engine"])
