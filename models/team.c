@@ -4,7 +4,8 @@
  * Happy path: the caller puts up parts; it and whichever helper is awake claim one after the other,
  * and it waits until all are done. A helper that comes late finds none and holds nobody up. Failure
  * modes handled: a thread that cannot be started (the others do its parts), a second caller while
- * one is at work (does all of its own), a child process (it has no helpers, and starts its own). */
+ * one is at work (does all of its own), a child process (it has none of the helpers, whatever they
+ * held or waited for when it was made, and begins anew). */
 #include "models/team.h"
 
 #include "base/check.h"
@@ -15,7 +16,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 enum { HELPERS_MOST = 63, LOOKS = 20000, PART_BITS = 8 };
 
@@ -29,7 +29,7 @@ static struct {
     atomic_uint claims; /* parts << PART_BITS | the next to be claimed */
     atomic_int done;
     int helpers;
-    pid_t owner;
+    bool forks; /* are watched */
     rg_team_work *work;
     void *context;
 } team = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -72,16 +72,23 @@ static void *help(void *arg)
     return NULL;
 }
 
+static void begin_anew(void)
+{
+    pthread_mutex_init(&team.lock, NULL);
+    pthread_cond_init(&team.put_up, NULL);
+    atomic_flag_clear(&team.taken);
+    atomic_store(&team.claims, 0);
+    team.helpers = 0;
+}
+
 /* Signals are for others. */
 static void start_helpers(int wanted)
 {
     sigset_t all, before;
-    if (team.owner != getpid()) {
-        team.owner = getpid();
-        team.helpers = 0;
-    }
     if (team.helpers >= wanted)
         return;
+    if (!team.forks)
+        team.forks = pthread_atfork(NULL, NULL, begin_anew) == 0;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     for (pthread_t thread; team.helpers < wanted; team.helpers++) {

@@ -106,6 +106,8 @@ MUTANTS = [
     Mutant("taps-added-twice", "correlate_kernel.inc", "begin, t - begin, dy", "begin, 0, dy", "test_conv2d$"),
     Mutant("a-team-that-does-not-wait", "team.c", "while (atomic_load(&team.done) < parts)", "while (false)",
            "test_conv2d$"),
+    Mutant("a-team-for-parent-and-child", "team.c", "pthread_atfork(NULL, NULL, begin_anew) == 0", "true",
+           "test_conv2d$"),
     Mutant("lanes-folded-in-another-order", "correlate.c", "(q[0] + q[2]) + (q[1] + q[3])",
            "(q[0] + q[1]) + (q[2] + q[3])", "test_conv2d$"),
     Mutant("a-unit-begins-its-batch", "pipeline_compute.c", ".first = first_of(a->p, a->unit),", "", "test_strategies$"),

@@ -7,6 +7,8 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { MOST = 1 << 15 };
 
@@ -305,12 +307,42 @@ static void test_team(void)
     rg_blas_set_threads(1);
 }
 
+#ifndef __SANITIZE_THREAD__ /* which lets such a child start none */
+
+/* A child has none of the threads, be they awake or asleep when it was made, and starts its own. */
+static void test_team_of_child(void)
+{
+    rg_blas_set_threads(3);
+    for (int turn = 0; turn < 6; turn++) {
+        int status = -1;
+        atomic_int done[12] = {0};
+        rg_team_run(1e9, count_part, done);
+        usleep(turn % 2 ? 20000 : 0);
+        fflush(NULL);
+        pid_t pid = fork();
+        RG_ASSERT(pid >= 0);
+        if (pid == 0) {
+            alarm(5 * RG_TEST_SLOWNESS);
+            for (int i = 0; i < 10; i++)
+                rg_team_run(1e9, count_part, done);
+            _exit(done[10] == 11 * 3 && done[11] == 3 ? 0 : 1);
+        }
+        CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    rg_blas_set_threads(1);
+}
+
+#endif
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"kernels of every set of vectors, bit by bit", test_kernels},
         {"threads", test_threads},
         {"parts of a team", test_team},
+#ifndef __SANITIZE_THREAD__
+        {"the team of a child process", test_team_of_child},
+#endif
         {"layers of every shape by their definition", test_shapes},
     };
     return suite_main("conv2d", tests, RG_COUNT(tests), argc, argv);
