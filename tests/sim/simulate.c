@@ -1,6 +1,7 @@
 #include "tests/sim/simulate.h"
 
 #include "base/check.h"
+#include "boards/board.h"
 #include <CUnit/CUnit.h>
 #include <CUnit/TestRun.h>
 #include <stdio.h>
@@ -9,6 +10,19 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+const struct rg_board simulate_board = {.name = "test",
+                                        .cores = 4,
+                                        .gemm_rate = 1e9,
+                                        .gemm_rate_all = 3e9,
+                                        .vector_rate = 1e9,
+                                        .memory_rate = 1e18,
+                                        .memory_rate_all = 1e18,
+                                        .memory_bytes = 1 << 30,
+                                        .port_rate = SIM_RATE,
+                                        .latency_s = SIM_LATENCY,
+                                        .frame_payload = 1448,
+                                        .frame_bytes = 1538};
 
 struct outcome {
     int result;
@@ -44,6 +58,13 @@ enum rg_sim_engine simulate_engine(void)
         engine++;
     RG_ASSERT(engine < RG_SIM_ENGINES);
     return engine;
+}
+
+int simulate_compute(struct rg_world *w, double seconds)
+{
+    struct rg_cost cost = {.m = 1, .n = 1, .k = 1, .flops = 1e9 * seconds, .calls = 1};
+    struct rg_work work = {.cost = &cost, .count = 1};
+    return rg_compute(w, &work, "x", -1, NULL, NULL);
 }
 
 static _Noreturn void child(const struct rg_sim_options *options, rg_program_fn program, void *arg,

@@ -6,6 +6,11 @@
 #include "sim/world_sim.h"
 
 #define SIM_PLATFORM_64 RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml"
+#define SIM_RATE        125e6   /* bytes/s of a port there, */
+#define SIM_LATENCY     50.3e-6 /* seconds of a route */
+
+/* Four cores, of which one makes a GFLOP a second of products, and all three; a port as there. */
+extern const struct rg_board simulate_board;
 
 /* What rg_sim_run returns, or RG_ERR_INTERNAL if the process crashes, an assertion of CUnit fails
  * in it, or it takes longer than timeout_s. What programs write is lost but for shared memory
@@ -18,6 +23,9 @@ enum rg_sim_engine simulate_engine(void);
 
 /* A file name, valid in this process and its children, under which the text can be read. */
 const char *simulate_platform(const char *text);
+
+/* A product that takes one core of that board so long. */
+int simulate_compute(struct rg_world *w, double seconds);
 
 /* Zeroed memory that a simulation's programs share with the caller. Never freed. */
 void *simulate_share(size_t bytes);
