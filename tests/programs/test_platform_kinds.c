@@ -1,5 +1,6 @@
 /* Platforms as people have them: boards by name, ports that are no gigabit switch's, P-states,
  * profiles, and what is refused, with what words. Worked by hand, or two ways to say one thing. */
+#include "base/check.h"
 #include "programs/command.h"
 #include "support/suite.h"
 #include "unit/scratch.h"
@@ -471,50 +472,52 @@ static void profiles_are_simulated(void)
                            "", "server", "time_s");
     double near = number_of(CHANGING(LINK("u", "") LINK("d", ""), ""), "", "server", "time_s");
     CU_ASSERT_DOUBLE_EQUAL(far - near, 40 * 1e-3, 1e-3 + 1e-6);
-    refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS
-            "<link id=\"l\" bandwidth=\"1gbps\" latency=\"1us\"/></zone>",
-            "", "SimGrid cannot use it: unknown unit: gbps");
-    refuses(CHANGING(LINK("u", "") LINK("d", " bandwidth_file=\"slow.profile\""),
-                     CONNECT("BANDWIDTH", "d") "<trace id=\"t\">0.5 1\n</trace>"),
-            "", "one is allowed");
-    scratch_text("falls.profile", "1 0.5\n0.5 1\n");
-    refuses(CHANGING(LINK("u", " latency_file=\"falls.profile\"") LINK("d", ""), ""), "",
-            "0.5 s comes after 1 s");
-    scratch_text("soon.profile", "PERIODICITY 1\n0 0.5\n2 1\n");
-    refuses(CHANGING(LINK("u", " latency_file=\"soon.profile\"") LINK("d", ""), ""), "",
-            "comes again after 1 s, its last date is 2 s");
-    scratch_text("never.profile", "LOOPAFTER 0\n0 0.5\n");
-    refuses(CHANGING(LINK("u", " latency_file=\"never.profile\"") LINK("d", ""), ""), "",
-            "comes again after 0 s");
-    scratch_text("fast.profile", "PERIODICITY 1e-300\n0 0.5\n");
-    refuses(CHANGING(LINK("u", " latency_file=\"fast.profile\"") LINK("d", ""), ""), "",
-            "1e-06 s and more are allowed");
-    scratch_text("fast.profile", "PERIODICITY nan\n0 0.5\n");
-    refuses(CHANGING(LINK("u", " latency_file=\"fast.profile\"") LINK("d", ""), ""), "",
-            "\"PERIODICITY nan\": seconds are wanted");
-    scratch_text("late.profile", "1e999 0.5\n");
-    refuses(CHANGING(LINK("u", " latency_file=\"late.profile\"") LINK("d", ""), ""), "",
-            "a date in seconds and a value are wanted");
-    refuses(CHANGING(LINK("u", " speed_file=\"slow.profile\"") LINK("d", ""), ""), "",
-            "speed_file of <link>: that of a <host> is allowed");
-    refuses(CHANGING(LINK("u", " state_file=\"slow.profile\"") LINK("d", ""), ""), "", "<faults>");
+}
+
+/* ---- profiles that cannot be used ---- */
+
+#define WITH(ATTRIBUTE) CHANGING(LINK("u", " " ATTRIBUTE) LINK("d", ""), "")
+#define TRACED(CONNECTION)                                                                         \
+    CHANGING("<trace id=\"t\">0.5 1\n</trace>" LINK("u", "") LINK("d", ""), CONNECTION)
+
+static void bad_profiles_are_refused(void)
+{
+    static const struct {
+        const char *text, *words;
+    } files[] = {{"1 0.5\n0.5 1\n", "0.5 s comes after 1 s"},
+                 {"PERIODICITY 1\n0 0.5\n2 1\n", "comes again after 1 s, its last date is 2 s"},
+                 {"LOOPAFTER 0\n0 0.5\n", "comes again after 0 s"},
+                 {"PERIODICITY 1e-300\n0 0.5\n", "1e-06 s and more are allowed"},
+                 {"PERIODICITY nan\n0 0.5\n", "\"PERIODICITY nan\": seconds are wanted"},
+                 {"1e999 0.5\n", "a date in seconds and a value are wanted"}};
+    for (size_t i = 0; i < RG_COUNT(files); i++) {
+        scratch_text("bad.profile", files[i].text);
+        refuses(WITH("latency_file=\"bad.profile\""), "", files[i].words);
+    }
     scratch_text("fast.profile", "1 1e9\n");
-    refuses(CHANGING(LINK("u", " bandwidth_file=\"fast.profile\"") LINK("d", ""), ""), "",
-            "is above 1.25e+08");
-    refuses(CHANGING(LINK("u", " bandwidth_file=\"none.profile\"") LINK("d", ""), ""), "",
-            "cannot be read");
-    refuses(CHANGING("<trace id=\"t\">0.5 1\n</trace>" LINK("u", "") LINK("d", ""),
-                     CONNECT("SPEED", "c")),
-            "", "there is no <host id=\"c\">");
-    refuses(CHANGING("<trace id=\"t\">0.5 1\n</trace>" LINK("u", "") LINK("d", ""),
-                     CONNECT("SPEED", "u")),
-            "", "there is no <host id=\"u\">");
-    refuses(CHANGING("<trace id=\"t\">0.5 1\n</trace>" LINK("u", "") LINK("d", ""),
-                     CONNECT("BANDWIDTH", "a")),
-            "", "there is no <link id=\"a\">");
-    refuses("<zone id=\"z\" routing=\"Full\"><trace id=\"t\">0 0.1\n</trace>" CLUSTER(
-                "", NAMED) "<trace_connect trace=\"t\" element=\"n0\"/></zone>",
-            "", "what a <cluster> makes has no profiles");
+    refuses(WITH("bandwidth_file=\"fast.profile\""), "", "is above 1.25e+08");
+    refuses(WITH("bandwidth_file=\"none.profile\""), "", "cannot be read");
+}
+
+static void misplaced_profiles_are_refused(void)
+{
+    static const struct {
+        const char *platform, *words;
+    } rows[] = {
+        {WITH("speed_file=\"slow.profile\""), "speed_file of <link>: that of a <host> is allowed"},
+        {WITH("state_file=\"slow.profile\""), "<faults>"},
+        {TRACED(CONNECT("SPEED", "c")), "there is no <host id=\"c\">"},
+        {TRACED(CONNECT("SPEED", "u")), "there is no <host id=\"u\">"},
+        {TRACED(CONNECT("BANDWIDTH", "a")), "there is no <link id=\"a\">"},
+        {CHANGING(LINK("u", "") LINK("d", " bandwidth_file=\"slow.profile\""),
+                  CONNECT("BANDWIDTH", "d") "<trace id=\"t\">0.5 1\n</trace>"),
+         "one is allowed"},
+        {"<zone id=\"z\" routing=\"Full\"><trace id=\"t\">0 0.1\n</trace>" CLUSTER(
+             "", NAMED) "<trace_connect trace=\"t\" element=\"n0\"/></zone>",
+         "what a <cluster> makes has no profiles"}};
+    scratch_text("slow.profile", "0.5 12.5e6\n");
+    for (size_t i = 0; i < RG_COUNT(rows); i++)
+        refuses(rows[i].platform, "", rows[i].words);
 }
 
 static double half_speed(const char *profile, const char *engine)
@@ -551,6 +554,9 @@ static void speeds_change(void)
 static void refusals_name_the_reason(void)
 {
     refuses("<include file=\"x.xml\"/>", "", "<include>");
+    refuses("<zone id=\"z\" routing=\"Full\">" NAMED HOSTS
+            "<link id=\"l\" bandwidth=\"1gbps\" latency=\"1us\"/></zone>",
+            "", "SimGrid cannot use it: unknown unit: gbps");
     refuses("<zone id=\"z\" routing=\"Vivaldi\"><host id=\"a\" speed=\"1Gf\" coordinates=\"0 0 "
             "0\"/></zone>",
             "--set board=pi-4b", "Vivaldi");
@@ -666,6 +672,8 @@ int main(int argc, char **argv)
         {"watts", watts_may_be_two},
         {"routes over routers", routes_are_found_over_routers},
         {"profiles", profiles_are_simulated},
+        {"bad profiles", bad_profiles_are_refused},
+        {"misplaced profiles", misplaced_profiles_are_refused},
         {"speeds over time", speeds_change},
         {"profiles and the digest", profiles_are_in_the_digest},
         {"refusals", refusals_name_the_reason},
