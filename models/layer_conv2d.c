@@ -435,9 +435,10 @@ static void move_work(double flops, double bytes, double samples, struct rg_work
     rg_work_calls(work, samples);
 }
 
-/* Charged is what boards' speeds were fitted to: a sample's columns (im2col, every tap reads what
- * it sees of the image, and to add to an image is to read and write it) and a product. The kernels
- * move less. */
+/* Charged is not what the kernels above do but a product with a sample's columns (im2col: every tap
+ * reads what it sees of the image, and to add to an image is to read and write it), as convolutions
+ * were computed before, so that simulated dates stay comparable. The kernels move fewer bytes, and
+ * add up as many products and those with the zeros round images. */
 static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
     struct sizes s = sizes_of(layer);

@@ -113,6 +113,8 @@ double rg_loss_r2(const struct rg_targets *t, size_t samples, const float *outpu
     return counted > 0 ? sum / counted : NAN;
 }
 
+/* Charged are two exponentials a class, of the sum and of the gradient, which has the sum's since:
+ * simulated dates stay comparable, and it is little beside a network. */
 void rg_loss_work(const struct rg_targets *t, int batch, struct rg_work *work)
 {
     double count = (double)batch * t->count, elements = count * t->classes;
