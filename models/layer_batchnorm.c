@@ -121,6 +121,15 @@ static void backward(const struct rg_layer *layer, const struct rg_pass_args *ar
                 (i < 2 * channels ? args->rate : layer->statistics_rate) * args->dw[i];
 }
 
+/* The gradient of shifts is one of the sums: without an activation no pass is for it alone. */
+static void cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
+{
+    if (pass != RG_FORWARD && layer->spec.activation == RG_ACT_IDENTITY)
+        rg_norm_back_cost(layer, batch, pass, work);
+    else
+        rg_norm_cost(layer, batch, pass, work);
+}
+
 static int tensors(const struct rg_layer *layer, struct rg_tensor out[4])
 {
     static const char *const names[] = {"weight", "bias", "running_mean", "running_var"};
@@ -146,7 +155,7 @@ const struct rg_layer_ops rg_layer_batchnorm = {
     .init = init,
     .forward = forward,
     .backward = backward,
-    .cost = rg_norm_cost,
+    .cost = cost,
     .tensors = tensors,
     .room = room,
 };

@@ -104,6 +104,17 @@ void rg_norm_back(size_t rows, size_t n, size_t apart, const float *restrict x, 
             dx[i] = scale * (gain * dy[i] - a - (x[i] - mean) * scale * b);
 }
 
+void rg_norm_back_cost(const struct rg_layer *layer, int batch, enum rg_pass pass,
+                       struct rg_work *work)
+{
+    double values = (double)batch * (double)layer->inputs, bytes = sizeof(float) * values;
+    if (pass == RG_BACKWARD_WEIGHTS)
+        return;
+    rg_work_vector(work, 5 * values, 2 * bytes);
+    if (rg_pass_has_input(pass))
+        rg_work_vector(work, 6 * values, 3 * bytes);
+}
+
 /* Forward two passes for mean and variance, one to write. */
 void rg_norm_cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work)
 {
@@ -112,12 +123,11 @@ void rg_norm_cost(const struct rg_layer *layer, int batch, enum rg_pass pass, st
         rg_work_vector(work, 4 * values, 2 * bytes);
         rg_work_vector(work, 3 * values, 2 * bytes);
         rg_bias_activate_work(layer->spec.activation, values, work);
-    } else if (pass != RG_BACKWARD_WEIGHTS) {
-        rg_bias_backward_work(layer->spec.activation, values, work);
-        rg_work_vector(work, 5 * values, 2 * bytes);
-        if (rg_pass_has_input(pass))
-            rg_work_vector(work, 6 * values, 3 * bytes);
+        return;
     }
+    if (pass != RG_BACKWARD_WEIGHTS)
+        rg_bias_backward_work(layer->spec.activation, values, work);
+    rg_norm_back_cost(layer, batch, pass, work);
 }
 
 int rg_norm_tensors(const struct rg_layer *layer, struct rg_tensor out[4])

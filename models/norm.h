@@ -30,6 +30,9 @@ void rg_norm_back(size_t rows, size_t n, size_t apart, const float *x, float mea
 
 /* The cost of a pass, and two tensors of half the parameters each: a layer's operations. */
 void rg_norm_cost(const struct rg_layer *layer, int batch, enum rg_pass pass, struct rg_work *work);
+/* Of that, backward what comes after the activation and the gradient of shifts. */
+void rg_norm_back_cost(const struct rg_layer *layer, int batch, enum rg_pass pass,
+                       struct rg_work *work);
 int rg_norm_tensors(const struct rg_layer *layer, struct rg_tensor tensors[4]);
 /* gain = 1, shift = 0, half the parameters each. */
 void rg_norm_init(const struct rg_layer *layer, float *w, struct rg_random *random);

@@ -95,6 +95,8 @@ MUTANTS = [
            "most = RG_MIN(most, rg_network_most_batch(layer->body));", "", "test_targets$"),
     Mutant("room-for-halves-in-whole-passes", "stage.c",
            "rg_size_times((uint64_t)batch, layer->between)", "between_of(layer, batch)", "test_layer_values$"),
+    Mutant("a-pass-for-shifts-that-are-sums", "layer_batchnorm.c",
+           "pass != RG_FORWARD && layer->spec.activation == RG_ACT_IDENTITY", "false", "test_layer_norms$"),
     Mutant("groups-of-the-first-channels", "layer_conv2d.c",
            "w + (size_t)g * weights,", "w,", "test_conv2d$"),
     Mutant("groups-of-samples-overwrite", "layer_conv2d.c",

@@ -271,6 +271,34 @@ static void test_single_value(void)
     probe_free(&p);
 }
 
+/* Operations on each of 3 samples' 24 values. Forward 4 for mean and variance, 3 to write, 1 to add
+ * the shift; back 5 for the sums and 6 for dx. relu: 1 more each way, and back 1 for the gradient
+ * of shifts, which all have but a batchnorm with nothing to go back through. */
+static void test_costs(void)
+{
+    static const struct {
+        const char *element;
+        double forward, back;
+    } rows[] = {{"<batchnorm/>", 8, 11},
+                {"<batchnorm activation=\"relu\"/>", 9, 13},
+                {"<layernorm/>", 8, 12},
+                {"<groupnorm groups=\"2\"/>", 8, 12},
+                {"<groupnorm groups=\"2\" activation=\"relu\"/>", 9, 13}};
+    for (size_t i = 0; i < RG_COUNT(rows); i++) {
+        struct probe p;
+        struct rg_cost costs[8];
+        open_one(&p, "4x3x2", rows[i].element);
+        const struct rg_layer *layer = &p.network.layers[0];
+        for (enum rg_pass pass = RG_FORWARD; pass <= RG_BACKWARD; pass++) {
+            struct rg_work work = {.cost = costs, .capacity = RG_COUNT(costs)};
+            layer->spec.ops->cost(layer, 3, pass, &work);
+            double want = pass == RG_FORWARD ? rows[i].forward : rows[i].back;
+            CU_ASSERT_DOUBLE_EQUAL(rg_work_flops(&work), 3 * 24 * want, 1e-9);
+        }
+        probe_free(&p);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -281,6 +309,7 @@ int main(int argc, char **argv)
         {"steps", test_steps},
         {"evaluation", test_evaluation},
         {"one value a channel", test_single_value},
+        {"costs", test_costs},
     };
     openblas_set_num_threads(1);
     return suite_main("norms", tests, RG_COUNT(tests), argc, argv);
