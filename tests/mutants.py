@@ -110,6 +110,7 @@ MUTANTS = [
            "test_conv2d$"),
     Mutant("a-team-for-parent-and-child", "team.c", "pthread_atfork(NULL, NULL, begin_anew) == 0", "true",
            "test_conv2d$"),
+    Mutant("kernels-that-never-fuse", "correlate.c", "return best() != &with_128;", "return false;", "test_conv2d$"),
     Mutant("lanes-folded-in-another-order", "correlate.c", "(q[0] + q[2]) + (q[1] + q[3])",
            "(q[0] + q[1]) + (q[2] + q[3])", "test_conv2d$"),
     Mutant("a-unit-begins-its-batch", "pipeline_compute.c", ".first = first_of(a->p, a->unit),", "", "test_strategies$"),

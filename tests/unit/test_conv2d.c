@@ -135,6 +135,10 @@ static void test_kernels(void)
         }
     }
     rg_random_free(random);
+    for (int s = 0; s < count; s++)
+        if (sets[s].with.correlate == best()->correlate)
+            CU_ASSERT_EQUAL(rg_correlate_fuses(), sets[s].fuses);
+    CU_ASSERT(best()->correlate == sets[count - 1].with.correlate);
 }
 
 /* ---- the layer ---- */
