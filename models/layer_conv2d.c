@@ -139,10 +139,10 @@ static uint64_t room(const struct rg_layer *layer, int batch, enum rg_room room)
     if (room == RG_ROOM_BETWEEN || is_plain(layer))
         return 0;
     struct rg_planes p = rg_planes_of(layer, batch);
+    /* forward needs no more: its tile is of outputs, as dy, of which it has one group's */
     uint64_t back =
         rg_size_plus(dy_floats(layer, &p, p.group), tile_floats(layer, &p, layer->in.channels));
-    uint64_t most = RG_MAX(back, tile_floats(layer, &p, layer->out.channels));
-    return rg_size_plus(rg_size_plus(table_floats(layer), x_floats(layer, &p, p.group)), most);
+    return rg_size_plus(rg_size_plus(table_floats(layer), x_floats(layer, &p, p.group)), back);
 }
 
 /* Of a group of `samples`, whose zeros are set; back: with room for dy. */

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 15 };
+enum { MOST = 1 << 15, BEHIND = 64 };
 
 /* ---- kernels ---- */
 
@@ -190,8 +190,18 @@ static double apart(size_t n, const float *have, const double *want)
     return worst;
 }
 
+/* Numbers behind scratch, which are to stay. */
+static float *put_behind(struct probe *p)
+{
+    size_t size = rg_stage_scratch(&p->stage, p->batch);
+    p->scratch = floats(p->mem, size + BEHIND);
+    for (int i = 0; i < BEHIND; i++)
+        p->scratch[size + (size_t)i] = (float)i;
+    return p->scratch + size;
+}
+
 /* One layer without bias on a batch; sums in double. Each sample by itself gives its bits of y and
- * dx, and two halves of backward those of one pass. */
+ * dx. */
 static void check_layer(const char *input, const char *attributes, int batch)
 {
     char text[1000];
@@ -208,7 +218,7 @@ static void check_layer(const char *input, const char *attributes, int batch)
     size_t in = layer->inputs, out = layer->outputs, all = (size_t)batch;
     struct sums s = {&p, calloc(all * out, sizeof(double)),
                      calloc(layer->parameters, sizeof(double)), calloc(all * in, sizeof(double))};
-    float *y = floats(p.mem, all * out), *dx = floats(p.mem, all * in);
+    float *y = floats(p.mem, all * out), *dx = floats(p.mem, all * in), *behind = put_behind(&p);
     RG_ASSERT(s.y && s.dw && s.dx);
     each_product(layer, batch, sum_up, &s);
     spoil(p.dw, layer->parameters);
@@ -230,6 +240,8 @@ static void check_layer(const char *input, const char *attributes, int batch)
         stage_backward(&p.stage, 1, p.w, p.x + b * in, p.stash, p.dy, p.dx, p.dw, false, p.scratch);
         CU_ASSERT(memcmp(dx + b * in, p.dx, in * sizeof *dx) == 0);
     }
+    for (int i = 0; i < BEHIND; i++)
+        CU_ASSERT(behind[i] == (float)i);
     free(s.y);
     free(s.dw);
     free(s.dx);
@@ -257,6 +269,8 @@ static void test_shapes(void)
     check_layer("4x1x50", "outputs=\"6\" kernel=\"1x5\" padding=\"0x2\" groups=\"2\"", 30);
     /* the last place of phase 0 sees a zero, beside which is data of phase 1 */
     check_layer("2x2x31", "outputs=\"3\" kernel=\"1x3\" stride=\"1x2\" padding=\"0x1\"", 2);
+    /* the last place of phase 0 is beyond the outputs and the zeros that rows share */
+    check_layer("2x5x5", "outputs=\"3\" kernel=\"4\" stride=\"2\" padding=\"2\"", 3);
     check_layer("2x3x2", "outputs=\"2\" kernel=\"7\" padding=\"5\"", 3);
 }
 
