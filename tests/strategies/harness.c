@@ -152,6 +152,29 @@ int harness_run(const struct rg_job *job, const struct harness_options *options,
     return result;
 }
 
+void harness_run_ok(const struct rg_job *job, const struct harness_options *options,
+                    struct rg_run *run)
+{
+    int result = harness_run(job, options, run, NULL);
+    if (result || run->status != RG_RUN_OK)
+        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
+    CU_ASSERT_EQUAL(result, 0);
+    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
+}
+
+void harness_same_weights(const struct rg_job *a, const struct rg_job *b, double jitter)
+{
+    struct rg_run one, other;
+    harness_run_ok(a, &(struct harness_options){.seed = 1}, &one);
+    harness_run_ok(b, &(struct harness_options){.seed = 2, .jitter = jitter}, &other);
+    CU_ASSERT_EQUAL(strlen(one.weights_sha256), 64);
+    CU_ASSERT_STRING_EQUAL(one.weights_sha256, other.weights_sha256);
+    if (strcmp(one.weights_sha256, other.weights_sha256) != 0)
+        printf("%s and %s differ\n", a->label, b->label);
+    rg_run_free(&one);
+    rg_run_free(&other);
+}
+
 float *harness_parameters(const struct rg_job *job, const struct harness_options *options,
                           struct rg_run *run)
 {
@@ -165,10 +188,7 @@ float *harness_parameters(const struct rg_job *job, const struct harness_options
     close(fd);
     with_file.save = path;
     struct rg_run *used = run ? run : &own;
-    CU_ASSERT_EQUAL(harness_run(job, &with_file, used, NULL), 0);
-    if (used->status != RG_RUN_OK)
-        printf("%s: %s\n", job->label, used->error);
-    CU_ASSERT_EQUAL(used->status, RG_RUN_OK);
+    harness_run_ok(job, &with_file, used);
     CU_ASSERT_EQUAL(rg_checkpoint_load(path, job->network, NULL, &values, &e), 0);
     unlink(path);
     if (!run)

@@ -43,6 +43,13 @@ struct harness_options {
 int harness_run(const struct rg_job *job, const struct harness_options *options, struct rg_run *run,
                 int *results);
 
+/* The same of a run that must succeed; says why it does not. */
+void harness_run_ok(const struct rg_job *job, const struct harness_options *options,
+                    struct rg_run *run);
+
+/* Both end with the same weights to the bit, the second on other dates. */
+void harness_same_weights(const struct rg_job *a, const struct rg_job *b, double jitter);
+
 /* The trained parameters of a run that must succeed; malloc'ed. *run may be NULL. */
 float *harness_parameters(const struct rg_job *job, const struct harness_options *options,
                           struct rg_run *run);

@@ -14,15 +14,6 @@
 
 enum { NODES = 6, ITERATIONS = 12 };
 
-static void run_ok(const struct rg_job *job, const struct harness_options *options,
-                   struct rg_run *run)
-{
-    CU_ASSERT_EQUAL(harness_run(job, options, run, NULL), 0);
-    if (run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
-}
-
 /* ---- without a loss ---- */
 
 static void replicas_change_no_bit(void)
@@ -40,8 +31,9 @@ static void replicas_change_no_bit(void)
             snprintf(all, sizeof all, "nodes=%d plain.servers=3 plain.replication=%d %s", NODES,
                      replicas, sets[i]);
             CU_ASSERT_FATAL(harness_open(&study, "matrix-filters.xml", all));
-            run_ok(harness_job(&study, "plain"),
-                   &(struct harness_options){.seed = (uint64_t)replicas, .jitter = 1}, &run);
+            harness_run_ok(harness_job(&study, "plain"),
+                           &(struct harness_options){.seed = (uint64_t)replicas, .jitter = 1},
+                           &run);
             CU_ASSERT(digest[0] == 0 || strcmp(digest, run.weights_sha256) == 0);
             snprintf(digest, sizeof digest, "%s", run.weights_sha256);
             rg_run_free(&run);
@@ -67,7 +59,7 @@ static void accounts_equal_forms(void)
             uint64_t iterations = (uint64_t)job->iterations, n = job->network->parameters;
             uint64_t k = (uint64_t)(NODES - servers), r = (uint64_t)replicas, m = (uint64_t)servers;
             job->strategy->predict(job, &p);
-            run_ok(job, &(struct harness_options){.seed = 3}, &run);
+            harness_run_ok(job, &(struct harness_options){.seed = 3}, &run);
             CU_ASSERT_EQUAL(p.messages, 2 * k * m + 2 * r * m);
             CU_ASSERT_EQUAL(p.values, (2 * k + r) * n);
             CU_ASSERT_EQUAL(p.payload_bytes, 4 * p.values + 8 * r * m);

@@ -21,15 +21,6 @@ static void open_with(struct rg_study *study, int nodes, const char *sets)
     open_file(study, "matrix-federated.xml", nodes, sets);
 }
 
-static void run_ok(const struct rg_job *job, const struct harness_options *options,
-                   struct rg_run *run)
-{
-    CU_ASSERT_EQUAL(harness_run(job, options, run, NULL), 0);
-    if (run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
-}
-
 /* ---- accounts ---- */
 
 /* Traffic and memory are those of the forms; of the samples a node counts its own rows, and rank 0
@@ -41,7 +32,7 @@ static void account_equals_forms(const struct rg_job *job)
     uint64_t iterations = (uint64_t)job->iterations, kept = 0;
     uint64_t sample = 4 * job->data->inputs + 1;
     job->strategy->predict(job, &p);
-    run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
+    harness_run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
     CU_ASSERT_EQUAL(run.traffic.messages, p.messages * iterations);
     CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
     CU_ASSERT_EQUAL(run.traffic.payload_bytes, p.payload_bytes * iterations);
@@ -133,9 +124,10 @@ static void weights_go_by_rows_alone(void)
         CU_ASSERT_EQUAL_FATAL(study.job_count, JOBS);
         for (int k = 0; k < JOBS; k++) {
             struct rg_run a, b;
-            run_ok(&study.jobs[k], &(struct harness_options){.seed = 1}, &a);
-            run_ok(&study.jobs[k],
-                   &(struct harness_options){.seed = 2, .jitter = 0.7, .free_transfers = true}, &b);
+            harness_run_ok(&study.jobs[k], &(struct harness_options){.seed = 1}, &a);
+            harness_run_ok(
+                &study.jobs[k],
+                &(struct harness_options){.seed = 2, .jitter = 0.7, .free_transfers = true}, &b);
             CU_ASSERT_STRING_EQUAL(a.weights_sha256, b.weights_sha256);
             strcpy(digests[i][k], a.weights_sha256);
             for (size_t before = 0; before < i; before++)
@@ -190,17 +182,6 @@ static void a_batch_of_all_rows_is_that_of_all_rows(void)
 
 /* ---- federated averaging ---- */
 
-static void same_digest(const struct rg_job *a, const struct rg_job *b)
-{
-    struct rg_run one, other;
-    run_ok(a, &(struct harness_options){.seed = 1}, &one);
-    run_ok(b, &(struct harness_options){.seed = 2, .jitter = 0.5}, &other);
-    CU_ASSERT_EQUAL(strlen(one.weights_sha256), 64);
-    CU_ASSERT_STRING_EQUAL(one.weights_sha256, other.weights_sha256);
-    rg_run_free(&one);
-    rg_run_free(&other);
-}
-
 /* All clients, one step on all rows each: a step of all rows, however many each has. The rate goes
  * by rounds. */
 static void one_step_on_all_rows_is_an_all_reduce(void)
@@ -233,8 +214,8 @@ static void epochs_are_so_many_steps(void)
     open_with(&b, 6,
               "rows=order fedavg.local-steps=12 fedavg-all.local-epochs=1 "
               "fedavg-all.local-steps=2"); /* 24 rows are 4 steps of up to 7 */
-    same_digest(harness_job(&a, "fedavg"), harness_job(&b, "fedavg"));
-    same_digest(harness_job(&a, "fedavg-all"), harness_job(&b, "fedavg-all"));
+    harness_same_weights(harness_job(&a, "fedavg"), harness_job(&b, "fedavg"), 0.5);
+    harness_same_weights(harness_job(&a, "fedavg-all"), harness_job(&b, "fedavg-all"), 0.5);
     rg_study_close(&a);
     rg_study_close(&b);
 }
@@ -270,9 +251,10 @@ static void optimizers_begin_anew_in_each_round(void)
     struct rg_run a, b;
     open_with(&sgd, 5, "optimizer=sgd fedavg-all.local-epochs=1" RATES);
     open_with(&momentum, 5, "optimizer=momentum fedavg-all.local-epochs=1" RATES);
-    same_digest(harness_job(&sgd, "fedavg-all"), harness_job(&momentum, "fedavg-all"));
-    run_ok(harness_job(&sgd, "fedavg"), &(struct harness_options){0}, &a);
-    run_ok(harness_job(&momentum, "fedavg"), &(struct harness_options){0}, &b);
+    harness_same_weights(harness_job(&sgd, "fedavg-all"), harness_job(&momentum, "fedavg-all"),
+                         0.5);
+    harness_run_ok(harness_job(&sgd, "fedavg"), &(struct harness_options){0}, &a);
+    harness_run_ok(harness_job(&momentum, "fedavg"), &(struct harness_options){0}, &b);
     CU_ASSERT_STRING_NOT_EQUAL(a.weights_sha256, b.weights_sha256);
     rg_run_free(&a);
     rg_run_free(&b);
@@ -289,7 +271,7 @@ static void clients_are_drawn_evenly(void)
     open_with(&study, 9, "fedavg.fraction=0.25 iterations=200 concentration=1000 batch=120");
     const struct rg_job *job = harness_job(&study, "fedavg");
     uint64_t bytes = 4 * job->network->parameters, sent = 0;
-    run_ok(job, &(struct harness_options){0}, &run);
+    harness_run_ok(job, &(struct harness_options){0}, &run);
     for (int rank = 1; rank < 9; rank++) {
         double times = (double)(run.per_node[rank].bytes_sent / bytes);
         CU_ASSERT_EQUAL(run.per_node[rank].bytes_sent % bytes, 0);
@@ -310,7 +292,7 @@ static void what_clients_make_is_looked_at(void)
     struct rg_study study;
     struct rg_run run;
     open_with(&study, 2, "");
-    run_ok(harness_job(&study, "fedavg-all"), &(struct harness_options){0}, &run);
+    harness_run_ok(harness_job(&study, "fedavg-all"), &(struct harness_options){0}, &run);
     CU_ASSERT_FALSE(run.per_node[0].own.known);
     CU_ASSERT(run.per_node[1].own.known);
     CU_ASSERT_EQUAL(run.per_node[1].own.samples, 120);
@@ -320,13 +302,13 @@ static void what_clients_make_is_looked_at(void)
     rg_run_free(&run);
     rg_study_close(&study);
     open_with(&study, 6, "fedavg.fraction=0.5");
-    run_ok(harness_job(&study, "fedavg"), &(struct harness_options){0}, &run);
+    harness_run_ok(harness_job(&study, "fedavg"), &(struct harness_options){0}, &run);
     int looked = 0;
     for (int rank = 1; rank < 6; rank++)
         looked += isfinite(run.per_node[rank].own.accuracy) != 0;
     CU_ASSERT_EQUAL(looked, 3); /* of 5, rounded up */
     rg_run_free(&run);
-    run_ok(harness_job(&study, "all-reduce"), &(struct harness_options){0}, &run);
+    harness_run_ok(harness_job(&study, "all-reduce"), &(struct harness_options){0}, &run);
     CU_ASSERT_EQUAL(run.per_node[5].own.trained, 4 * (uint64_t)run.iterations);
     CU_ASSERT_EQUAL(run.samples, 24 * (uint64_t)run.iterations);
     rg_run_free(&run);
@@ -370,8 +352,8 @@ static void a_slow_client_is_left_out(void)
         part++;
     }
     rest.rows = &deal;
-    run_ok(&job, &(struct harness_options){.seed = 1}, &run);
-    run_ok(&rest, &(struct harness_options){.seed = 2}, &without);
+    harness_run_ok(&job, &(struct harness_options){.seed = 1}, &run);
+    harness_run_ok(&rest, &(struct harness_options){.seed = 2}, &without);
     CU_ASSERT_STRING_EQUAL(run.weights_sha256, without.weights_sha256);
     CU_ASSERT_EQUAL(run.rounds.drawn, 3 * ROUNDS);
     CU_ASSERT_EQUAL(run.rounds.left_out, ROUNDS);
@@ -402,7 +384,8 @@ static void limits_leave_nothing_behind(void)
         uint64_t own = 0, sent = 0;
         limit_of(&job)->real = limits[seed % RG_COUNT(limits)];
         job.strategy->predict(&job, &p);
-        run_ok(&job, &(struct harness_options){.seed = seed, .jitter = (double)(seed % 3)}, &run);
+        harness_run_ok(&job, &(struct harness_options){.seed = seed, .jitter = (double)(seed % 3)},
+                       &run);
         CU_ASSERT_EQUAL(run.iterations, job.iterations);
         for (int rank = 1; rank < 6; rank++) {
             own += run.per_node[rank].own.left_out;
@@ -432,7 +415,7 @@ static void a_round_waits_for_somebody(void)
     struct rg_job job = *harness_job(&study, "fedavg-limited");
     job.strategy->predict(&job, &p);
     limit_of(&job)->real = 0.5 * p.iteration_s;
-    run_ok(&job, &(struct harness_options){.seed = 1}, &run);
+    harness_run_ok(&job, &(struct harness_options){.seed = 1}, &run);
     uint64_t rounds = (uint64_t)run.iterations;
     CU_ASSERT_EQUAL(run.rounds.left_out, rounds);
     CU_ASSERT_EQUAL(run.per_node[0].bytes_sent, rounds * (4 * job.network->parameters + 4));
@@ -472,7 +455,7 @@ static void one_step_is_that_of_the_mean_gradient(void)
         const struct rg_job *averaged = harness_job(&study, "fedavg-all");
         float *want = harness_parameters(averaged, &(struct harness_options){.seed = 1}, NULL);
         near(harness_job(&study, "fsvrg-all"), want);
-        same_digest(harness_job(&study, "fsvrg"), harness_job(&study, "fsvrg"));
+        harness_same_weights(harness_job(&study, "fsvrg"), harness_job(&study, "fsvrg"), 0.5);
         rg_study_close(&study);
         free(want);
     }

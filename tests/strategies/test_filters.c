@@ -333,29 +333,12 @@ static void runs_stay_in_their_range(void)
 
 /* ---- runs ---- */
 
-static void run_ok(const struct rg_job *job, const struct harness_options *options,
-                   struct rg_run *run)
-{
-    CU_ASSERT_EQUAL(harness_run(job, options, run, NULL), 0);
-    if (run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
-}
-
 /* The digests of two strategies of matrix-filters.xml, or another file. */
 static void same_digest(const char *file, const char *sets, const char *a, const char *b)
 {
     struct rg_study study;
-    struct rg_run one, other;
     CU_ASSERT_FATAL(harness_open(&study, file, sets));
-    run_ok(harness_job(&study, a), &(struct harness_options){.seed = 1}, &one);
-    run_ok(harness_job(&study, b), &(struct harness_options){.seed = 2, .jitter = 0.5}, &other);
-    if (strcmp(one.weights_sha256, other.weights_sha256) != 0)
-        printf("%s: %s and %s differ\n", sets, a, b);
-    CU_ASSERT_EQUAL(strlen(one.weights_sha256), 64);
-    CU_ASSERT_STRING_EQUAL(one.weights_sha256, other.weights_sha256);
-    rg_run_free(&one);
-    rg_run_free(&other);
+    harness_same_weights(harness_job(&study, a), harness_job(&study, b), 0.5);
     rg_study_close(&study);
 }
 
@@ -458,7 +441,7 @@ static void accounts_equal_forms(void)
             struct rg_run run;
             uint64_t iterations = (uint64_t)job->iterations, n = job->network->parameters;
             job->strategy->predict(job, &p);
-            run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
+            harness_run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
             CU_ASSERT_EQUAL(run.traffic.messages, p.messages * iterations);
             CU_ASSERT_EQUAL(run.memory_bytes.max_node, p.memory_bytes);
             CU_ASSERT_EQUAL(run.filtered.known, plan->filters.count > 0);
@@ -508,8 +491,9 @@ static void timing_changes_no_bit_in_step(void)
         char digest[RG_COUNT(((struct rg_run *)0)->weights_sha256)] = "";
         for (uint64_t seed = first; seed < first + RG_MAX(count / 5, 1); seed++) {
             struct rg_run run;
-            run_ok(job, &(struct harness_options){.seed = seed, .jitter = (double)(seed % 4) * 2},
-                   &run);
+            harness_run_ok(
+                job, &(struct harness_options){.seed = seed, .jitter = (double)(seed % 4) * 2},
+                &run);
             if (plan->in_step && digest[0])
                 CU_ASSERT_STRING_EQUAL(digest, run.weights_sha256);
             snprintf(digest, sizeof digest, "%s", run.weights_sha256);

@@ -15,10 +15,7 @@ static void run_ok(const struct rg_job *job, uint64_t seed, struct rg_run *run)
 {
     const struct harness_options options = {
         .seed = seed, .jitter = (double)(seed % 5), .free_transfers = seed % 7 == 6};
-    CU_ASSERT_EQUAL(harness_run(job, &options, run, NULL), 0);
-    if (run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
+    harness_run_ok(job, &options, run);
 }
 
 /* ---- the text ---- */

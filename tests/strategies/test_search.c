@@ -160,15 +160,6 @@ static void open_with(struct rg_study *study, int nodes, const char *sets)
     CU_ASSERT_FATAL(harness_open(study, "matrix-lbfgs.xml", all));
 }
 
-static void run_ok(const struct rg_job *job, const struct harness_options *options,
-                   struct rg_run *run)
-{
-    CU_ASSERT_EQUAL(harness_run(job, options, run, NULL), 0);
-    if (run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
-}
-
 static void one_worker_is_single(void)
 {
     static const char *const sets[] = {"", "batch=40 epochs=4 history=1",
@@ -178,9 +169,10 @@ static void one_worker_is_single(void)
         struct rg_study study;
         struct rg_run single, servers;
         open_with(&study, 3, sets[i]);
-        run_ok(harness_job(&study, "single"), &(struct harness_options){.seed = 1}, &single);
-        run_ok(harness_job(&study, "sandblaster-1"),
-               &(struct harness_options){.seed = 2, .jitter = 1}, &servers);
+        harness_run_ok(harness_job(&study, "single"), &(struct harness_options){.seed = 1},
+                       &single);
+        harness_run_ok(harness_job(&study, "sandblaster-1"),
+                       &(struct harness_options){.seed = 2, .jitter = 1}, &servers);
         CU_ASSERT_EQUAL(strlen(single.weights_sha256), 64);
         CU_ASSERT_STRING_EQUAL(single.weights_sha256, servers.weights_sha256);
         rg_run_free(&single);
@@ -219,9 +211,9 @@ static void timing_changes_no_weight(void)
     struct rg_run first, run;
     open_with(&study, 6, "sandblaster.servers=2");
     const struct rg_job *job = harness_job(&study, "sandblaster");
-    run_ok(job, &(struct harness_options){.seed = 1}, &first);
+    harness_run_ok(job, &(struct harness_options){.seed = 1}, &first);
     for (uint64_t seed = 2; seed < 6; seed++) {
-        run_ok(job, &(struct harness_options){.seed = seed, .jitter = (double)seed}, &run);
+        harness_run_ok(job, &(struct harness_options){.seed = seed, .jitter = (double)seed}, &run);
         CU_ASSERT_STRING_EQUAL(first.weights_sha256, run.weights_sha256);
         rg_run_free(&run);
     }
@@ -253,7 +245,7 @@ static void accounts_are_within_the_forms(void)
         struct rg_prediction p = {0};
         struct rg_run run;
         each->strategy->predict(each, &p);
-        run_ok(each, &(struct harness_options){.seed = 1, .jitter = 0.3}, &run);
+        harness_run_ok(each, &(struct harness_options){.seed = 1, .jitter = 0.3}, &run);
         CU_ASSERT_EQUAL(run.memory_bytes.max_node, p.memory_bytes);
         CU_ASSERT_EQUAL(p.at_most, each->nodes > 1);
         CU_ASSERT(run.traffic.messages <= p.messages * iterations);

@@ -18,24 +18,9 @@ static void open_with(struct rg_study *study, int nodes, const char *sets)
     CU_ASSERT_FATAL(harness_open(study, "matrix-stale.xml", all));
 }
 
-static void run_ok(const struct rg_job *job, const struct harness_options *options,
-                   struct rg_run *run)
-{
-    CU_ASSERT_EQUAL(harness_run(job, options, run, NULL), 0);
-    if (run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
-}
-
 static void same_digest(const struct rg_study *study, const char *a, const char *b)
 {
-    struct rg_run one, other;
-    run_ok(harness_job(study, a), &(struct harness_options){.seed = 1}, &one);
-    run_ok(harness_job(study, b), &(struct harness_options){.seed = 2, .jitter = 0.5}, &other);
-    CU_ASSERT_EQUAL(strlen(one.weights_sha256), 64);
-    CU_ASSERT_STRING_EQUAL(one.weights_sha256, other.weights_sha256);
-    rg_run_free(&one);
-    rg_run_free(&other);
+    harness_same_weights(harness_job(study, a), harness_job(study, b), 0.5);
 }
 
 /* ---- identities ---- */
@@ -68,8 +53,8 @@ static void async_is_not_in_step(void)
     struct rg_run bsp, async;
     open_with(&study, 5, "batch=120 optimizer=momentum");
     CU_ASSERT_EQUAL(harness_job(&study, "async")->iterations_per_epoch, 1);
-    run_ok(harness_job(&study, "bsp"), &(struct harness_options){.seed = 1}, &bsp);
-    run_ok(harness_job(&study, "async"), &(struct harness_options){.seed = 1}, &async);
+    harness_run_ok(harness_job(&study, "bsp"), &(struct harness_options){.seed = 1}, &bsp);
+    harness_run_ok(harness_job(&study, "async"), &(struct harness_options){.seed = 1}, &async);
     CU_ASSERT_STRING_NOT_EQUAL(bsp.weights_sha256, async.weights_sha256);
     CU_ASSERT_EQUAL(async.late.gradients, 4 * (uint64_t)async.iterations);
     rg_run_free(&bsp);
@@ -112,7 +97,8 @@ static void own_writes_make_up_for_what_is_in_flight(void)
         same_digest(&study, "bsp", "ssp-ahead");
         same_digest(&study, "bsp", "bounded-4");
         struct rg_run run;
-        run_ok(harness_job(&study, "bounded-4"), &(struct harness_options){.seed = 2}, &run);
+        harness_run_ok(harness_job(&study, "bounded-4"), &(struct harness_options){.seed = 2},
+                       &run);
         CU_ASSERT(run.staleness >= 1);
         rg_run_free(&run);
         rg_study_close(&study);
@@ -147,8 +133,8 @@ static void downpour_is_what_it_is_made_of(void)
     free(bsp);
     rg_study_close(&study);
     open_with(&study, 5, "");
-    run_ok(harness_job(&study, "async"), &(struct harness_options){.seed = 1}, &a);
-    run_ok(harness_job(&study, "downpour"), &(struct harness_options){.seed = 1}, &b);
+    harness_run_ok(harness_job(&study, "async"), &(struct harness_options){.seed = 1}, &a);
+    harness_run_ok(harness_job(&study, "downpour"), &(struct harness_options){.seed = 1}, &b);
     CU_ASSERT_STRING_EQUAL(a.weights_sha256, b.weights_sha256);
     CU_ASSERT_EQUAL(a.time_s, b.time_s);
     rg_run_free(&a);
@@ -189,7 +175,7 @@ static void account_equals_forms(const struct rg_job *job)
     struct rg_run run;
     uint64_t iterations = (uint64_t)job->iterations;
     job->strategy->predict(job, &p);
-    run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
+    harness_run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
     uint64_t rounds = iterations / (uint64_t)p.round;
     CU_ASSERT_EQUAL(rounds * (uint64_t)p.round, iterations);
     CU_ASSERT_EQUAL(p.at_most, plan->warm_up > 0 && plan->workers > 1);
@@ -292,11 +278,11 @@ static void staleness_is_bounded(void)
             const struct rg_job *job = &study.jobs[seed % (uint64_t)study.job_count];
             const struct rg_server_plan *plan = rg_server_plan(job);
             struct rg_run run;
-            run_ok(job,
-                   &(struct harness_options){.seed = seed,
-                                             .jitter = (double)(seed % 4) * 3,
-                                             .free_transfers = seed % 5 == 4},
-                   &run);
+            harness_run_ok(job,
+                           &(struct harness_options){.seed = seed,
+                                                     .jitter = (double)(seed % 4) * 3,
+                                                     .free_transfers = seed % 5 == 4},
+                           &run);
             if (plan->consistency != RG_ASYNC)
                 CU_ASSERT(run.staleness <= plan->ahead);
             if (plan->ahead > 0) {
@@ -332,7 +318,7 @@ static void a_bound_is_reached(void)
         board.memory_rate_all /= 50;
         board.call_s *= 50;
         slow.boards = boards;
-        run_ok(&slow, &(struct harness_options){.seed = 3}, &run);
+        harness_run_ok(&slow, &(struct harness_options){.seed = 3}, &run);
         if (run.staleness < want[i].least || run.staleness > want[i].most)
             printf("%s: staleness %ld\n", want[i].label, (long)run.staleness);
         CU_ASSERT(run.staleness >= want[i].least && run.staleness <= want[i].most);
@@ -396,7 +382,8 @@ static void nobody_starves(void)
     struct rg_study study;
     struct rg_run run;
     open_with(&study, WORKERS + 1, "iterations=10 async.in-flight=2");
-    run_ok(harness_job(&study, "async"), &(struct harness_options){.seed = 1, .trace = true}, &run);
+    harness_run_ok(harness_job(&study, "async"),
+                   &(struct harness_options){.seed = 1, .trace = true}, &run);
     const struct rg_trace *trace = run.per_node[0].trace;
     int answers[WORKERS] = {0}, total = 0;
     CU_ASSERT_PTR_NOT_NULL_FATAL(trace);

@@ -13,26 +13,9 @@
 static const int NODES[] = {1, 2, 3, 5, 8};
 #define EACH(i, array) for (size_t i = 0; i < sizeof(array) / sizeof *(array); i++)
 
-static void run_ok(const struct rg_job *job, const struct harness_options *options,
-                   struct rg_run *run)
-{
-    int result = harness_run(job, options, run, NULL);
-    if (result || run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_EQUAL(result, 0);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
-}
-
 static void same_digest(const struct rg_study *study, const char *reference, const char *label)
 {
-    const struct harness_options options = {.seed = 1};
-    struct rg_run a, b;
-    run_ok(harness_job(study, reference), &options, &a);
-    run_ok(harness_job(study, label), &options, &b);
-    CU_ASSERT_EQUAL(strlen(a.weights_sha256), 64);
-    CU_ASSERT_STRING_EQUAL(a.weights_sha256, b.weights_sha256);
-    rg_run_free(&a);
-    rg_run_free(&b);
+    harness_same_weights(harness_job(study, reference), harness_job(study, label), 0);
 }
 
 static void open_nodes(struct rg_study *study, const char *file, int nodes, const char *sets)
@@ -183,13 +166,13 @@ static void ramps_and_clips_equal_single(void)
     struct rg_study study;
     struct rg_run plain;
     open_nodes(&study, "matrix-sgd.xml", 3, "");
-    run_ok(harness_job(&study, "single"), &(struct harness_options){0}, &plain);
+    harness_run_ok(harness_job(&study, "single"), &(struct harness_options){0}, &plain);
     rg_study_close(&study);
     EACH(i, sets)
     {
         struct rg_run run;
         open_nodes(&study, "matrix-sgd.xml", 3, sets[i]);
-        run_ok(harness_job(&study, "single"), &(struct harness_options){0}, &run);
+        harness_run_ok(harness_job(&study, "single"), &(struct harness_options){0}, &run);
         CU_ASSERT_STRING_NOT_EQUAL(run.weights_sha256, plain.weights_sha256);
         rg_run_free(&run);
         same_digest(&study, "single", "sequential");
@@ -320,7 +303,7 @@ static void account_equals_forms(const struct rg_study *study)
         struct rg_run run;
         uint64_t iterations = (uint64_t)job->iterations;
         job->strategy->predict(job, &p);
-        run_ok(job, &(struct harness_options){.seed = 5}, &run);
+        harness_run_ok(job, &(struct harness_options){.seed = 5}, &run);
         CU_ASSERT_EQUAL(run.traffic.messages, p.messages * iterations);
         CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
         CU_ASSERT_EQUAL(run.traffic.payload_bytes, p.payload_bytes * iterations);
@@ -395,7 +378,8 @@ static void peaks_and_staleness_are_the_depths(void)
     EACH(i, want)
     {
         struct rg_run run;
-        run_ok(harness_job(&study, want[i].label), &(struct harness_options){.seed = 1}, &run);
+        harness_run_ok(harness_job(&study, want[i].label), &(struct harness_options){.seed = 1},
+                       &run);
         /* Epochs of 5 batches end before 9 are in flight, of one unit each. */
         const struct rg_job *job = harness_job(&study, want[i].label);
         long units = 5 * (job->values[1].number);
@@ -456,11 +440,11 @@ static void timing_changes_no_weight(void)
     for (int i = 0; i < study.job_count; i++) {
         const struct rg_job *job = &study.jobs[i];
         struct rg_run first, run;
-        run_ok(job, &(struct harness_options){.seed = 1}, &first);
+        harness_run_ok(job, &(struct harness_options){.seed = 1}, &first);
         for (uint64_t seed = 2; seed < 12; seed++) {
             const struct harness_options options = {
                 .seed = seed, .jitter = 0.2 * (double)seed, .free_transfers = seed % 3 == 0};
-            run_ok(job, &options, &run);
+            harness_run_ok(job, &options, &run);
             CU_ASSERT_STRING_EQUAL(run.weights_sha256, first.weights_sha256);
             rg_run_free(&run);
         }
@@ -482,9 +466,9 @@ static void slow_ports_change_no_weight(void)
         const struct harness_options options = {.seed = 1};
         struct rg_run first, run;
         board.port_rate = 1;
-        run_ok(&slow, &options, &first);
+        harness_run_ok(&slow, &options, &first);
         slow.boards = boards;
-        run_ok(&slow, &options, &run);
+        harness_run_ok(&slow, &options, &run);
         CU_ASSERT(slow.nodes == 1 || run.time_s > 1000 * first.time_s);
         CU_ASSERT_STRING_EQUAL(run.weights_sha256, first.weights_sha256);
         rg_run_free(&first);

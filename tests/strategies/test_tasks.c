@@ -16,26 +16,6 @@ static void open_with(struct rg_study *study, int nodes, const char *sets)
     CU_ASSERT_FATAL(harness_open(study, "matrix-tasks.xml", all));
 }
 
-static void run_ok(const struct rg_job *job, const struct harness_options *options,
-                   struct rg_run *run)
-{
-    CU_ASSERT_EQUAL(harness_run(job, options, run, NULL), 0);
-    if (run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
-}
-
-static void same_digest(const struct rg_job *a, const struct rg_job *b, double jitter)
-{
-    struct rg_run one, other;
-    run_ok(a, &(struct harness_options){.seed = 1}, &one);
-    run_ok(b, &(struct harness_options){.seed = 2, .jitter = jitter}, &other);
-    CU_ASSERT_EQUAL(strlen(one.weights_sha256), 64);
-    CU_ASSERT_STRING_EQUAL(one.weights_sha256, other.weights_sha256);
-    rg_run_free(&one);
-    rg_run_free(&other);
-}
-
 /* With as many tasks as workers and one reducer the sums are those of a server in step. */
 static void a_task_a_worker_is_a_server(void)
 {
@@ -49,8 +29,8 @@ static void a_task_a_worker_is_a_server(void)
         open_with(&study, workers[i] + 2, sets);
         const struct rg_job *server = harness_job(&study, "server");
         CU_ASSERT_EQUAL(server->nodes, workers[i] + 1);
-        same_digest(server, harness_job(&study, "mapreduce"), 3);
-        same_digest(server, harness_job(&study, "mapreduce-7"), 3);
+        harness_same_weights(server, harness_job(&study, "mapreduce"), 3);
+        harness_same_weights(server, harness_job(&study, "mapreduce-7"), 3);
         rg_study_close(&study);
     }
 }
@@ -62,9 +42,9 @@ static void nobody_can_tell_who_did_it(void)
     open_with(&study, 3, "mapreduce.tasks=7");
     open_with(&other, 7, "mapreduce.tasks=7 mapreduce.reducers=3 mapreduce.copies=3");
     const struct rg_job *one = harness_job(&study, "mapreduce-7");
-    same_digest(one, harness_job(&study, "mapreduce"), 2);
+    harness_same_weights(one, harness_job(&study, "mapreduce"), 2);
     for (int jitter = 0; jitter < 5; jitter++)
-        same_digest(one, harness_job(&other, "mapreduce"), jitter);
+        harness_same_weights(one, harness_job(&other, "mapreduce"), jitter);
     rg_study_close(&study);
     rg_study_close(&other);
 }
@@ -94,7 +74,7 @@ static void a_slow_worker_is_not_waited_for(void)
                                             job.boards[0], &board};
         slow_down(&board);
         job.boards = boards;
-        run_ok(&job, &(struct harness_options){.seed = 1}, i ? &backup : &alone);
+        harness_run_ok(&job, &(struct harness_options){.seed = 1}, i ? &backup : &alone);
         seconds[i] = i ? backup.time_s : alone.time_s;
     }
     CU_ASSERT(seconds[1] < 0.6 * seconds[0]);
@@ -128,7 +108,7 @@ static void account_equals_forms(const struct rg_job *job, int copies)
     CU_ASSERT_EQUAL(flows[0], p.messages);
     CU_ASSERT_EQUAL(flows[1], p.payload_bytes);
     CU_ASSERT_EQUAL(p.values, (w + m + more) * job->network->parameters);
-    run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
+    harness_run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
     CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
     CU_ASSERT_EQUAL(p.at_most, plan->backup);
     if (plan->backup) {
