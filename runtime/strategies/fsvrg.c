@@ -12,8 +12,7 @@
 #include "base/check.h"
 #include "base/sizes.h"
 #include "models/optimizer.h"
-#include "strategies/replica.h"
-#include "strategies/rounds.h"
+#include "strategies/federated.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,44 +29,37 @@ static size_t parameters_of(const struct rg_job *job)
     return job->network->parameters;
 }
 
-static int clients_of(const struct rg_job *job)
-{
-    return job->nodes - 1;
-}
-
-static int rows_of(const struct rg_job *job, int client)
-{
-    return rg_deal_count(job->rows, client);
-}
-
 static int64_t all_rows(const struct rg_job *job)
 {
     int64_t rows = 0;
-    for (int k = 0; k < clients_of(job); k++)
-        rows += rows_of(job, k);
+    for (int k = 0; k < rg_clients(job); k++)
+        rows += rg_client_rows(job, k);
     return rows;
 }
 
 /* Steps of a client in a round: their rows differ by one at most. */
 static int steps_of(const struct rg_job *job, int client)
 {
-    int rows = rows_of(job, client), batch = (int)job->values[LOCAL_BATCH].number;
-    return batch == 0 ? 1 : (rows + batch - 1) / batch;
+    return rg_client_steps(job, client, (int)job->values[LOCAL_BATCH].number);
 }
 
 static int step_rows(const struct rg_job *job, int client, int step)
 {
-    return rg_share(rows_of(job, client), steps_of(job, client), step);
+    return rg_share(rg_client_rows(job, client), steps_of(job, client), step);
+}
+
+static int largest_step(const struct rg_job *job, int rank)
+{
+    return rank == 0 ? 0 : step_rows(job, rank - 1, 0);
 }
 
 /* ---- checking and closed forms ---- */
 
 static int check(struct rg_job *job, struct rg_error *e)
 {
-    if (!job->own_rows)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "clients train on rows of their own, and rows=\"shared\" gives them none: "
-                       "order, shuffle, labels and dirichlet are allowed");
+    int err = rg_federated_check(job, e);
+    if (err)
+        return err;
     if (job->optimizer.kind != RG_SGD || job->optimizer.clip > 0)
         return rg_fail(e, RG_ERR_INVALID,
                        "its steps are the rate times a gradient without its variance: "
@@ -80,25 +72,12 @@ static int check(struct rg_job *job, struct rg_error *e)
     return 0;
 }
 
-static bool feeds(const struct rg_job *job, int rank)
-{
-    (void)job;
-    return rank > 0;
-}
-
-static int keepers(const struct rg_job *job, int *first)
-{
-    *first = 1;
-    return clients_of(job);
-}
-
-/* A server: w, F and a sum; a client: v and a gradient, w, its gradient there, and F. */
+/* F; of a client w, too, and its gradient there. */
 static uint64_t memory(const struct rg_job *job, int rank)
 {
-    size_t count = parameters_of(job);
-    uint64_t more = rg_size_times(3 * sizeof(float), count);
-    return rg_size_plus(more, rank == 0 ? rg_rounds_memory(count, clients_of(job))
-                                        : rg_replica_memory(job, step_rows(job, rank - 1, 0)));
+    uint64_t more = (rank == 0 ? 1 : 3) * sizeof(float);
+    return rg_size_plus(rg_federated_memory(job, rank, rg_clients(job), largest_step(job, rank)),
+                        rg_size_times(more, parameters_of(job)));
 }
 
 static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
@@ -108,15 +87,6 @@ static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
         flow(arg, &(struct rg_traffic){0, rank, 2, 2 * bytes});
         flow(arg, &(struct rg_traffic){rank, 0, 2, 2 * bytes});
     }
-}
-
-static double pass_s(const struct rg_job *job, int rank, int n)
-{
-    const struct rg_board *board = job->boards[rank];
-    double seconds = rg_replica_forward_s(job, board, n);
-    for (int l = 0; l < job->network->layer_count; l++)
-        seconds += rg_replica_backward_s(job, board, n, l);
-    return seconds;
 }
 
 static double work_s(const struct rg_job *job, int rank,
@@ -133,10 +103,10 @@ static double work_s(const struct rg_job *job, int rank,
 static void add_client(const struct rg_job *job, int client, double *once, double *twice)
 {
     int rank = client + 1, steps = steps_of(job, client), most = step_rows(job, client, 0);
-    int larger = rows_of(job, client) - (most - 1) * steps;
-    double passes = larger * pass_s(job, rank, most);
+    int larger = rg_client_rows(job, client) - (most - 1) * steps;
+    double passes = larger * rg_replica_pass_s(job, job->boards[rank], most);
     if (steps > larger)
-        passes += (steps - larger) * pass_s(job, rank, most - 1);
+        passes += (steps - larger) * rg_replica_pass_s(job, job->boards[rank], most - 1);
     *once = passes;
     *twice =
         work_s(job, rank, rg_combine_work) + 2 * passes + steps * work_s(job, rank, rg_svrg_work);
@@ -144,7 +114,7 @@ static void add_client(const struct rg_job *job, int client, double *once, doubl
 
 static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
-    size_t k = (size_t)clients_of(job), count = parameters_of(job);
+    size_t k = (size_t)rg_clients(job), count = parameters_of(job);
     uint64_t clients = (uint64_t)k, bytes = sizeof(float) * (uint64_t)count;
     double *seconds = calloc(4 * k, sizeof *seconds);
     bool *asked = calloc(k, sizeof *asked);
@@ -174,48 +144,23 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
 /* ---- a node ---- */
 
 struct fsvrg {
-    struct rg_world *w;
-    const struct rg_job *job;
-    struct rg_observation seen;
-    float *parameters, *full; /* w and F, of either */
-    struct rg_mean mean;      /* a server's, as the next */
-    struct rg_rounds rounds;
-    bool sums;                 /* answers are sums of gradients; else parameters */
-    struct rg_replica replica; /* a client's, as the rest: of v */
-    float *at_v, *at_w;        /* gradients */
+    struct rg_federated node; /* a client's parameters are w, its replica's are v */
+    float *full;              /* F */
+    bool sums;                /* answers are sums of gradients; else parameters */
+    float *at_v, *at_w;       /* a client's gradients, as the rest */
     struct rg_work copying, stepping;
 };
 
-static int open_server(struct fsvrg *s, const float *initial)
-{
-    size_t count = parameters_of(s->job);
-    const float *whole;
-    float *drawn;
-    s->mean = (struct rg_mean){.sum = rg_mem_floats(s->w->mem, count), .count = count};
-    if (!s->mean.sum)
-        return RG_ERR_NOMEM;
-    int result =
-        rg_rounds_open(&s->rounds, s->w, clients_of(s->job), count, clients_of(s->job), false);
-    if (result || !s->job->numerics)
-        return result;
-    result = rg_initial_parameters(s->job, initial, &whole, &drawn);
-    if (result == 0)
-        memcpy(s->parameters, whole, count * sizeof *whole);
-    free(drawn);
-    return result;
-}
-
 static int open_client(struct fsvrg *s)
 {
-    int result = rg_replica_open(&s->replica, s->w, s->job, step_rows(s->job, s->w->rank - 1, 0),
-                                 NULL, NULL);
-    s->replica.mean_of = 1; /* gradients are sums */
-    s->seen.peak_units = 1;
-    s->at_v = s->replica.gradient;
-    s->at_w = rg_mem_floats(s->w->mem, parameters_of(s->job));
-    rg_combine_work(parameters_of(s->job), &s->copying);
-    rg_svrg_work(parameters_of(s->job), &s->stepping);
-    return result || s->at_w ? result : RG_ERR_NOMEM;
+    size_t count = parameters_of(s->node.job);
+    s->node.replica.mean_of = 1; /* gradients are sums */
+    s->at_v = s->node.replica.gradient;
+    s->at_w = rg_mem_floats(s->node.w->mem, count);
+    s->node.parameters = rg_mem_floats(s->node.w->mem, count);
+    rg_combine_work(count, &s->copying);
+    rg_svrg_work(count, &s->stepping);
+    return s->node.parameters && s->at_w ? 0 : RG_ERR_NOMEM;
 }
 
 static int open_node(struct rg_world *w, const struct rg_job *job, const float *initial,
@@ -225,22 +170,20 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
     *state = s;
     if (!s)
         return RG_ERR_NOMEM;
-    s->w = w;
-    s->job = job;
-    s->seen.in_rounds = true;
-    s->parameters = rg_mem_floats(w->mem, parameters_of(job));
+    int result = rg_federated_open(&s->node, w, job, initial, rg_clients(job), false,
+                                   largest_step(job, w->rank));
+    if (result)
+        return result;
     s->full = rg_mem_floats(w->mem, parameters_of(job));
-    if (!s->parameters || !s->full)
+    if (!s->full)
         return RG_ERR_NOMEM;
-    return w->rank == 0 ? open_server(s, initial) : open_client(s);
+    return w->rank == 0 ? 0 : open_client(s);
 }
 
 static void close_node(void *state)
 {
     struct fsvrg *s = state;
-    if (s->w->rank == 0)
-        rg_rounds_close(&s->rounds);
-    rg_replica_close(&s->replica);
+    rg_federated_close(&s->node);
     rg_work_free(&s->copying);
     rg_work_free(&s->stepping);
     free(s);
@@ -251,27 +194,28 @@ static void close_node(void *state)
 static int take_answer(void *arg, int client, const float *answer)
 {
     struct fsvrg *s = arg;
-    float weight = s->sums ? 1 : (float)rows_of(s->job, client);
-    return rg_mean_add(&s->mean, s->w, weight, answer, client);
+    float weight = s->sums ? 1 : (float)rg_client_rows(s->node.job, client);
+    return rg_mean_add(&s->node.mean, s->node.w, weight, answer, client);
 }
 
 static int exchange(struct fsvrg *s, bool sums, const float *numbers, float *mean, int64_t round)
 {
     s->sums = sums;
-    for (int k = 0; k < s->rounds.clients; k++)
-        s->rounds.client[k].asked = true;
-    int result = rg_rounds_exchange(&s->rounds, numbers, INFINITY, take_answer, s);
+    for (int k = 0; k < s->node.rounds.clients; k++)
+        s->node.rounds.client[k].asked = true;
+    int result = rg_rounds_exchange(&s->node.rounds, numbers, INFINITY, take_answer, s);
     return result ? result
-                  : rg_mean_divide(&s->mean, s->w, (float)all_rows(s->job), mean, (int)round);
+                  : rg_mean_divide(&s->node.mean, s->node.w, (float)all_rows(s->node.job), mean,
+                                   (int)round);
 }
 
 static int serve(struct fsvrg *s, int64_t round)
 {
-    int result = exchange(s, true, s->parameters, s->full, round);
+    int result = exchange(s, true, s->node.parameters, s->full, round);
     if (result == 0)
-        result = exchange(s, false, s->full, s->parameters, round);
-    s->seen.drawn += clients_of(s->job);
-    return result ? result : rg_iteration(s->w, round);
+        result = exchange(s, false, s->full, s->node.parameters, round);
+    s->node.seen.drawn += rg_clients(s->node.job);
+    return result ? result : rg_iteration(s->node.w, round);
 }
 
 /* ---- a client at work ---- */
@@ -279,14 +223,14 @@ static int serve(struct fsvrg *s, int64_t round)
 /* The sum of the gradients of a step's rows at these parameters, or what is there and that. */
 static int look(struct fsvrg *s, int64_t round, int step, float *at, float *gradient, bool more)
 {
-    struct rg_replica *replica = &s->replica;
-    int client = s->w->rank - 1, steps = steps_of(s->job, client);
+    struct rg_replica *replica = &s->node.replica;
+    int client = s->node.w->rank - 1, steps = steps_of(s->node.job, client);
     float *v = replica->parameters;
     replica->parameters = at;
     replica->gradient = gradient;
-    int result =
-        rg_replica_forward(replica, round, rg_share_first(rows_of(s->job, client), steps, step),
-                           step_rows(s->job, client, step), step);
+    int result = rg_replica_forward(
+        replica, round, rg_share_first(rg_client_rows(s->node.job, client), steps, step),
+        step_rows(s->node.job, client, step), step);
     if (result == 0)
         result = rg_replica_backward(replica, more, step);
     replica->parameters = v;
@@ -296,7 +240,8 @@ static int look(struct fsvrg *s, int64_t round, int step, float *at, float *grad
 static void copy(void *arg)
 {
     struct fsvrg *s = arg;
-    memcpy(s->replica.parameters, s->parameters, parameters_of(s->job) * sizeof *s->parameters);
+    memcpy(s->node.replica.parameters, s->node.parameters,
+           parameters_of(s->node.job) * sizeof *s->node.parameters);
 }
 
 struct step {
@@ -308,44 +253,45 @@ static void take_step(void *arg)
 {
     const struct step *step = arg;
     struct fsvrg *s = step->s;
-    rg_svrg(step->rate, parameters_of(s->job), s->replica.parameters, s->at_v, s->at_w, step->rows,
-            s->full);
+    rg_svrg(step->rate, parameters_of(s->node.job), s->node.replica.parameters, s->at_v, s->at_w,
+            step->rows, s->full);
 }
 
 static int wander(struct fsvrg *s, int64_t round)
 {
-    int client = s->w->rank - 1;
-    float rate = rg_optimizer_rate(&s->job->optimizer, round + 1) / (float)rows_of(s->job, client);
-    int result = rg_compute(s->w, &s->copying, "copy", (int)round, copy, s);
-    for (int i = 0; i < steps_of(s->job, client) && result == 0; i++) {
-        struct step step = {s, rate, (float)step_rows(s->job, client, i)};
-        result = look(s, round, i, s->replica.parameters, s->at_v, false);
+    int client = s->node.w->rank - 1;
+    float rate = rg_optimizer_rate(&s->node.job->optimizer, round + 1) /
+                 (float)rg_client_rows(s->node.job, client);
+    int result = rg_compute(s->node.w, &s->copying, "copy", (int)round, copy, s);
+    for (int i = 0; i < steps_of(s->node.job, client) && result == 0; i++) {
+        struct step step = {s, rate, (float)step_rows(s->node.job, client, i)};
+        result = look(s, round, i, s->node.replica.parameters, s->at_v, false);
         if (result == 0)
-            result = look(s, round, i, s->parameters, s->at_w, false);
+            result = look(s, round, i, s->node.parameters, s->at_w, false);
         if (result == 0)
-            result = rg_compute(s->w, &s->stepping, "step", i, take_step, &step);
-        s->seen.trained += step_rows(s->job, client, i);
+            result = rg_compute(s->node.w, &s->stepping, "step", i, take_step, &step);
+        s->node.seen.trained += step_rows(s->node.job, client, i);
     }
     return result;
 }
 
 static int attend(struct fsvrg *s, int64_t round)
 {
-    size_t count = parameters_of(s->job);
+    size_t count = parameters_of(s->node.job);
     bool asked;
-    int result = rg_round_hear(s->w, s->parameters, count, &asked);
-    rg_feed_own(&s->replica.feed, round);
-    for (int i = 0; i < steps_of(s->job, s->w->rank - 1) && result == 0; i++)
-        result = look(s, round, i, s->parameters, s->at_v, i > 0);
+    int result = rg_round_hear(s->node.w, s->node.parameters, count, &asked);
+    rg_feed_own(&s->node.replica.feed, round);
+    for (int i = 0; i < steps_of(s->node.job, s->node.w->rank - 1) && result == 0; i++)
+        result = look(s, round, i, s->node.parameters, s->at_v, i > 0);
     if (result == 0)
-        result = rg_round_answer(s->w, s->at_v, count);
+        result = rg_round_answer(s->node.w, s->at_v, count);
     if (result == 0)
-        result = rg_round_hear(s->w, s->full, count, &asked);
+        result = rg_round_hear(s->node.w, s->full, count, &asked);
     if (result == 0)
         result = wander(s, round);
     if (result == 0)
-        result = rg_round_answer(s->w, s->replica.parameters, count);
-    return result ? result : rg_iteration(s->w, round);
+        result = rg_round_answer(s->node.w, s->node.replica.parameters, count);
+    return result ? result : rg_iteration(s->node.w, round);
 }
 
 /* ---- the whole ---- */
@@ -355,36 +301,8 @@ static int train(void *state, int64_t first, int64_t count)
     struct fsvrg *s = state;
     int result = 0;
     for (int64_t i = first; i < first + count && result == 0; i++)
-        result = s->w->rank == 0 ? serve(s, i) : attend(s, i);
+        result = s->node.w->rank == 0 ? serve(s, i) : attend(s, i);
     return result;
-}
-
-static int parameters(void *state, rg_visit_fn visit, void *arg)
-{
-    struct fsvrg *s = state;
-    return rg_stream_parameters(s->w, s->job->network, 0, parameters_of(s->job), 0, s->parameters,
-                                visit, arg);
-}
-
-static const float *held(void *state, int part, size_t *first, size_t *count)
-{
-    struct fsvrg *s = state;
-    *first = 0;
-    *count = parameters_of(s->job);
-    return s->w->rank == 0 && part == 0 ? s->parameters : NULL;
-}
-
-/* What a client has made of the parameters in the last round. */
-static const float *trained_by(void *state, int rank)
-{
-    struct fsvrg *s = state;
-    return rank > 0 && s->rounds.client[rank - 1].taken ? s->rounds.client[rank - 1].answer : NULL;
-}
-
-static void observe(void *state, struct rg_observation *o)
-{
-    struct fsvrg *s = state;
-    *o = s->seen;
 }
 
 const struct rg_strategy rg_strategy_fsvrg = {
@@ -393,16 +311,16 @@ const struct rg_strategy rg_strategy_fsvrg = {
     .params = params,
     .min_nodes = 2,
     .check = check,
-    .feeds = feeds,
+    .feeds = rg_federated_feeds,
     .memory = memory,
     .predict = predict,
     .flows = flows,
-    .keepers = keepers,
+    .keepers = rg_federated_keepers,
     .open = open_node,
     .train = train,
-    .parameters = parameters,
-    .held = held,
-    .trained_by = trained_by,
-    .observe = observe,
+    .parameters = rg_federated_parameters,
+    .held = rg_federated_held,
+    .trained_by = rg_federated_trained_by,
+    .observe = rg_federated_observe,
     .close = close_node,
 };

@@ -379,6 +379,14 @@ double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *bo
     return layer_s(job, board, n, l, RG_BACKWARD);
 }
 
+double rg_replica_pass_s(const struct rg_job *job, const struct rg_board *board, int n)
+{
+    double seconds = rg_replica_forward_s(job, board, n);
+    for (int l = 0; l < job->network->layer_count; l++)
+        seconds += rg_replica_backward_s(job, board, n, l);
+    return seconds;
+}
+
 bool rg_update_is_fusible(const struct rg_job *job)
 {
     return job->optimizer.kind == RG_SGD && job->optimizer.clip == 0;

@@ -71,11 +71,12 @@ int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int 
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit);
 
 /* Modelled seconds of n samples on a board: forward (with loading and loss), that of layer l alone,
- * and backward of layer l. */
+ * backward of layer l, and forward and backward of all. */
 double rg_replica_forward_s(const struct rg_job *job, const struct rg_board *board, int n);
 double rg_replica_forward_layer_s(const struct rg_job *job, const struct rg_board *board, int n,
                                   int l);
 double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l);
+double rg_replica_pass_s(const struct rg_job *job, const struct rg_board *board, int n);
 
 /* The network's parameters to begin with: *whole is `initial`, or where that is NULL drawn from the
  * seed into *drawn, which the caller frees. For nodes that keep a part. */

@@ -158,9 +158,7 @@ static double worker_s(const struct rg_job *job, int worker)
 {
     const struct rg_board *board = worker_board(job, worker);
     int n = rg_job_share(job, rg_server_plan(job)->workers, worker);
-    double seconds = rg_replica_forward_s(job, board, n);
-    for (int l = 0; l < job->network->layer_count; l++)
-        seconds += rg_replica_backward_s(job, board, n, l);
+    double seconds = rg_replica_pass_s(job, board, n);
     for (int j = 0; j < rg_server_plan(job)->servers; j++)
         seconds += rg_server_say_s(job, j, board);
     return seconds + alone_s(job, board);

@@ -8,14 +8,6 @@
 
 enum { EQUAL, SPEED };
 
-static double seconds_of(const struct rg_job *job, const struct rg_board *board, int n)
-{
-    double seconds = rg_replica_forward_s(job, board, n);
-    for (int l = 0; l < job->network->layer_count; l++)
-        seconds += rg_replica_backward_s(job, board, n, l);
-    return seconds;
-}
-
 /* By the seconds that an equal share takes: a sample each, then every further one to the node that
  * is done with it first. */
 int *rg_shares_by_speed(const struct rg_job *job, int first, int parts)
@@ -26,7 +18,7 @@ int *rg_shares_by_speed(const struct rg_job *job, int first, int parts)
     for (int i = 0; i < parts && shares && sample_s; i++) {
         const struct rg_board *board = job->boards[first + i];
         bool same = i > 0 && board == job->boards[first + i - 1];
-        sample_s[i] = same ? sample_s[i - 1] : seconds_of(job, board, n) / n;
+        sample_s[i] = same ? sample_s[i - 1] : rg_replica_pass_s(job, board, n) / n;
         shares[i] = 1;
     }
     for (int left = job->batch - parts; left > 0 && shares && sample_s; left--) {
