@@ -319,6 +319,7 @@ const struct rg_strategy rg_strategy_fsvrg = {
     .open = open_node,
     .train = train,
     .parameters = rg_federated_parameters,
+    .state = rg_federated_state,
     .held = rg_federated_held,
     .trained_by = rg_federated_trained_by,
     .observe = rg_federated_observe,

@@ -179,6 +179,7 @@ static void servers_go_on(void)
               true);
     every_job("matrix-filters.xml", "nodes=3", true);
     every_job("matrix-federated.xml", "nodes=3 optimizer=adam", true);
+    every_job("matrix-fsvrg.xml", "nodes=3", true);
     every_job("matrix-tasks.xml", "nodes=5 optimizer=adam mapreduce.reducers=2 mapreduce.copies=2",
               true);
     every_job("matrix-servers.xml", "nodes=4 server.servers=2 replicas.replicas=4", false);
