@@ -376,6 +376,8 @@ MUTANTS = [
            "for (int back = 0; back < s->pairs && result == 0; back++)", "test_search$"),
     Mutant("direction-without-its-scale", "search.c",
            "if (result == 0 && s->pairs > 0)", "if (false)", "test_search$"),
+    Mutant("short-steps-with-a-history", "search.c",
+           "s->pairs == 0 && slope < -1", "slope < -1", "test_search$"),
     Mutant("any-length-is-good", "search.c",
            "loss <= before + ENOUGH * length * slope", "true", "test_search$"),
     Mutant("left-at-the-last-trial", "search.c",

@@ -93,9 +93,10 @@ static double first_length(const struct rg_search *s, int64_t iteration, double 
 }
 
 /* From `origin`: 1: a trial is good enough. */
-static int search(struct rg_search *s, int64_t iteration, int origin, double before, double slope)
+static int search(struct rg_search *s, int64_t iteration, int origin, double length, double before,
+                  double slope)
 {
-    double length = first_length(s, iteration, slope), loss = 0;
+    double loss = 0;
     for (int trial = 0; trial < s->job->optimizer.trials; trial++, length /= 2) {
         int result = combine(s, RG_VECTOR_W, origin, length, RG_VECTOR_D);
         if (result == 0)
@@ -145,11 +146,11 @@ int rg_search_step(struct rg_search *s, int64_t iteration)
         result = combine(s, step_of(next), RG_VECTOR_NONE, 1, RG_VECTOR_W);
     if (result)
         return result;
-    int pairs = s->pairs;
-    s->pairs = RG_MIN(pairs, history_of(s) - 1);
+    double length = first_length(s, iteration, slope);
+    s->pairs = RG_MIN(s->pairs, history_of(s) - 1);
     if (s->job->numerics && !(slope < 0)) /* it is there */
         return 0;
-    result = search(s, iteration, step_of(next), before, slope);
+    result = search(s, iteration, step_of(next), length, before, slope);
     if (result == 1)
         return learn(s, next);
     s->pairs = 0;

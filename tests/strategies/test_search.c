@@ -21,6 +21,7 @@ struct paper {
     struct rg_search search;
     float at[VECTORS][N];
     double losses[40];
+    double slope, length; /* of the last direction; of the last trial along it */
     int evaluations, directions;
     bool wrong;
 };
@@ -53,6 +54,7 @@ static int dot(void *arg, int a, int b, double *value)
     struct paper *p = arg;
     for (int i = 0; i < N; i++)
         *value += (double)p->at[a][i] * p->at[b][i];
+    p->slope = b == RG_VECTOR_D ? *value : p->slope;
     return 0;
 }
 
@@ -101,6 +103,8 @@ static int combine(void *arg, int to, int a, double by, int b)
     bool keeps = to >= RG_VECTOR_PAIRS && a == RG_VECTOR_NONE && b == RG_VECTOR_G;
     if (keeps)
         check_direction(p);
+    if (to == RG_VECTOR_W && b == RG_VECTOR_D)
+        p->length = by;
     for (int i = 0; i < N; i++)
         p->at[to][i] = (a == RG_VECTOR_NONE ? 0 : p->at[a][i]) + (float)by * p->at[b][i];
     return 0;
@@ -131,6 +135,26 @@ static void directions_are_the_textbooks(void)
     CU_ASSERT_EQUAL(p.directions, 25);
     for (int i = 0; i < N; i++)
         CU_ASSERT_DOUBLE_EQUAL(p.at[RG_VECTOR_W][i], OPTIMUM[i], 1e-5);
+}
+
+/* Where the function is steep: of a direction that knows the curvature the first length is the
+ * rate, also where its only pair makes way for the next; without any it is less. */
+static void lengths_begin_at_the_rate(void)
+{
+    for (int history = 1; history <= HISTORY; history++) {
+        struct paper p;
+        struct rg_job job;
+        open_paper(&p, &job);
+        job.optimizer.history = history;
+        job.optimizer.trials = 1;
+        CU_ASSERT_EQUAL(rg_search_step(&p.search, 0), 0);
+        CU_ASSERT(p.slope < -1);
+        CU_ASSERT_DOUBLE_EQUAL(p.length, 1 / sqrt(-p.slope), 1e-12);
+        CU_ASSERT_EQUAL(p.search.pairs, 1);
+        CU_ASSERT_EQUAL(rg_search_step(&p.search, 1), 0);
+        CU_ASSERT(p.slope < -1);
+        CU_ASSERT_EQUAL(p.length, 1);
+    }
 }
 
 /* All lengths have been tried: the parameters are where they were, to the bit. */
@@ -278,6 +302,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"directions are the textbook's, and lead to the optimum", directions_are_the_textbooks},
+        {"lengths begin at the rate", lengths_begin_at_the_rate},
         {"where nothing helps it stays", where_nothing_helps_it_stays},
         {"one worker is single", one_worker_is_single},
         {"servers are near single", servers_are_near_single},
