@@ -89,27 +89,19 @@ static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
     }
 }
 
-static double work_s(const struct rg_job *job, int rank,
-                     void (*work_of)(size_t n, struct rg_work *work))
-{
-    struct rg_work work = {0};
-    work_of(parameters_of(job), &work);
-    double seconds = rg_board_seconds(job->boards[rank], &work, job->threads);
-    rg_work_free(&work);
-    return seconds;
-}
-
 /* Of a client's passes over its rows: once, and twice with a step each; what it copies. */
 static void add_client(const struct rg_job *job, int client, double *once, double *twice)
 {
-    int rank = client + 1, steps = steps_of(job, client), most = step_rows(job, client, 0);
+    const struct rg_board *board = job->boards[client + 1];
+    size_t count = parameters_of(job);
+    int steps = steps_of(job, client), most = step_rows(job, client, 0);
     int larger = rg_client_rows(job, client) - (most - 1) * steps;
-    double passes = larger * rg_replica_pass_s(job, job->boards[rank], most);
+    double passes = larger * rg_replica_pass_s(job, board, most);
     if (steps > larger)
-        passes += (steps - larger) * rg_replica_pass_s(job, job->boards[rank], most - 1);
+        passes += (steps - larger) * rg_replica_pass_s(job, board, most - 1);
     *once = passes;
-    *twice =
-        work_s(job, rank, rg_combine_work) + 2 * passes + steps * work_s(job, rank, rg_svrg_work);
+    *twice = rg_vector_s(job, board, rg_combine_work, count) + 2 * passes +
+             steps * rg_vector_s(job, board, rg_svrg_work, count);
 }
 
 static void predict(const struct rg_job *job, struct rg_prediction *p)

@@ -387,6 +387,16 @@ double rg_replica_pass_s(const struct rg_job *job, const struct rg_board *board,
     return seconds;
 }
 
+double rg_vector_s(const struct rg_job *job, const struct rg_board *board,
+                   void (*of)(size_t n, struct rg_work *work), size_t n)
+{
+    struct rg_work work = {0};
+    of(n, &work);
+    double seconds = rg_board_seconds(board, &work, job->threads);
+    rg_work_free(&work);
+    return seconds;
+}
+
 bool rg_update_is_fusible(const struct rg_job *job)
 {
     return job->optimizer.kind == RG_SGD && job->optimizer.clip == 0;

@@ -77,6 +77,9 @@ double rg_replica_forward_layer_s(const struct rg_job *job, const struct rg_boar
                                   int l);
 double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l);
 double rg_replica_pass_s(const struct rg_job *job, const struct rg_board *board, int n);
+/* Of an operation on vectors of n numbers, whose work is this. */
+double rg_vector_s(const struct rg_job *job, const struct rg_board *board,
+                   void (*of)(size_t n, struct rg_work *work), size_t n);
 
 /* The network's parameters to begin with: *whole is `initial`, or where that is NULL drawn from the
  * seed into *drawn, which the caller frees. For nodes that keep a part. */

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/sizes.h"
+#include "strategies/replica.h"
 #include <math.h>
 
 /* Of what the slope promises (Nocedal and Wright 2006, page 33). */
@@ -238,18 +239,10 @@ int rg_vectors_dot(struct rg_vectors *v, struct rg_world *w, int a, int b, doubl
 
 double rg_vectors_combine_s(const struct rg_job *job, const struct rg_board *board, size_t count)
 {
-    struct rg_work work = {0};
-    rg_combine_work(count, &work);
-    double seconds = rg_board_seconds(board, &work, job->threads);
-    rg_work_free(&work);
-    return seconds;
+    return rg_vector_s(job, board, rg_combine_work, count);
 }
 
 double rg_vectors_dot_s(const struct rg_job *job, const struct rg_board *board, size_t count)
 {
-    struct rg_work work = {0};
-    rg_dot_work(count, &work);
-    double seconds = rg_board_seconds(board, &work, job->threads);
-    rg_work_free(&work);
-    return seconds;
+    return rg_vector_s(job, board, rg_dot_work, count);
 }
