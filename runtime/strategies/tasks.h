@@ -28,6 +28,11 @@ static inline const struct rg_tasks_plan *rg_tasks_plan(const struct rg_job *job
     return job->plan;
 }
 
+static inline int rg_tasks_worker_rank(const struct rg_tasks_plan *plan, int worker)
+{
+    return 1 + plan->reducers + worker;
+}
+
 /* Into job->plan, if it fits the job; tasks 0: four a worker, or as many as there are samples. */
 int rg_tasks_check(struct rg_job *job, struct rg_tasks_plan plan, struct rg_error *e);
 void rg_tasks_forget(struct rg_job *job);

@@ -13,14 +13,9 @@ static const struct rg_board *reducer_board(const struct rg_job *job, int reduce
     return job->boards[1 + reducer];
 }
 
-static int rank_of(const struct rg_job *job, int worker)
-{
-    return 1 + rg_tasks_plan(job)->reducers + worker;
-}
-
 static const struct rg_board *worker_board(const struct rg_job *job, int worker)
 {
-    return job->boards[rank_of(job, worker)];
+    return job->boards[rg_tasks_worker_rank(rg_tasks_plan(job), worker)];
 }
 
 static uint64_t range_bytes(const struct rg_job *job, int reducer)
@@ -188,7 +183,7 @@ void rg_tasks_flows(const struct rg_job *job, uint64_t phases, rg_traffic_fn flo
     const struct rg_tasks_plan *plan = rg_tasks_plan(job);
     struct walk w = walk(job);
     for (int k = 0; k < plan->workers; k++) {
-        int rank = rank_of(job, k), before = (k + plan->workers - 1) % plan->workers;
+        int rank = rg_tasks_worker_rank(plan, k), before = (k + plan->workers - 1) % plan->workers;
         uint64_t tasks = (uint64_t)w.helpers[k].tasks;
         uint64_t twice = again(job, w.helpers[k].tasks), more = again(job, w.helpers[before].tasks);
         uint64_t orders = phases * (tasks + 1 + twice + more), done = phases * (tasks + more);

@@ -1,0 +1,66 @@
+/* Who is what, and whether it fits the job: see tasks.h. */
+#include "strategies/tasks_parts.h"
+
+#include "base/check.h"
+#include "base/sizes.h"
+#include <stdlib.h>
+
+int rg_tasks_check(struct rg_job *job, struct rg_tasks_plan plan, struct rg_error *e)
+{
+    int reducers = plan.reducers;
+    plan.workers = job->nodes - 1 - reducers;
+    if (plan.workers < 1)
+        return rg_fail(
+            e, RG_ERR_INVALID,
+            "%d of %d nodes hold the parameters and one hands out tasks, which leaves no "
+            "worker: 1 to %d of %d nodes or more",
+            reducers, job->nodes, RG_MAX(job->nodes - 2, 1), RG_MAX(job->nodes, 3));
+    if ((size_t)reducers > job->network->parameters)
+        return rg_fail(e, RG_ERR_INVALID, "%d nodes are to hold %zu parameters: 1 to %zu", reducers,
+                       job->network->parameters, job->network->parameters);
+    if (plan.tasks == 0)
+        plan.tasks = RG_MIN(4 * plan.workers, job->batch);
+    if (plan.tasks > job->batch)
+        return rg_fail(e, RG_ERR_INVALID, "%d pieces of a batch of %d samples: 1 to %d are allowed",
+                       plan.tasks, job->batch, job->batch);
+    struct rg_tasks_plan *kept = malloc(sizeof *kept);
+    if (!kept)
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    *kept = plan;
+    job->plan = kept;
+    return 0;
+}
+
+void rg_tasks_forget(struct rg_job *job)
+{
+    free(job->plan);
+    job->plan = NULL;
+}
+
+enum rg_tasks_role rg_tasks_role(const struct rg_tasks_plan *plan, int rank)
+{
+    return rank == 0 ? RG_MASTER : rank <= plan->reducers ? RG_REDUCER : RG_WORKER;
+}
+
+bool rg_tasks_feeds(const struct rg_job *job, int rank)
+{
+    return rg_tasks_role(rg_tasks_plan(job), rank) == RG_WORKER;
+}
+
+struct rg_shard rg_tasks_shard(const struct rg_job *job, int reducer)
+{
+    return rg_shard_of(job->network->parameters, rg_tasks_plan(job)->reducers, reducer);
+}
+
+uint64_t rg_tasks_memory(const struct rg_job *job, int rank)
+{
+    const struct rg_tasks_plan *plan = rg_tasks_plan(job);
+    enum rg_tasks_role role = rg_tasks_role(plan, rank);
+    if (role == RG_MASTER)
+        return 0;
+    if (role == RG_REDUCER)
+        return rg_size_times((2 + (uint64_t)rg_tasks_rooms(plan)) * sizeof(float),
+                             rg_tasks_shard(job, rank - 1).count);
+    return rg_size_plus(rg_replica_memory(job, rg_share(job->batch, plan->tasks, 0)),
+                        rg_size_times(sizeof(float), job->network->parameters));
+}
