@@ -210,11 +210,9 @@ int rg_coded_ring_settle(struct rg_coded_ring *ring)
 void rg_coded_ring_cancel(struct rg_coded_ring *ring)
 {
     for (int i = 0; i < RG_CODED_IN; i++)
-        if (ring->received[i].status == RG_PENDING)
-            rg_cancel(ring->w, &ring->received[i]);
+        rg_cancel(ring->w, &ring->received[i]);
     for (int i = 0; i < RG_CODED_OUT; i++)
-        if (ring->sent[i].status == RG_PENDING)
-            rg_cancel(ring->w, &ring->sent[i]);
+        rg_cancel(ring->w, &ring->sent[i]);
     ring->under_way = false;
 }
 

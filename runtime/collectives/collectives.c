@@ -160,10 +160,8 @@ static int take_step(struct rg_allreduce *r, int t)
 void rg_allreduce_cancel(struct rg_allreduce *reduce)
 {
     for (int i = 0; i < 2; i++) {
-        if (reduce->in[i].status == RG_PENDING)
-            rg_cancel(reduce->w, &reduce->in[i]);
-        if (reduce->out[i].status == RG_PENDING)
-            rg_cancel(reduce->w, &reduce->out[i]);
+        rg_cancel(reduce->w, &reduce->in[i]);
+        rg_cancel(reduce->w, &reduce->out[i]);
     }
     reduce->under_way = false;
 }

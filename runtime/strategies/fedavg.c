@@ -275,8 +275,7 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
 static void close_node(void *state)
 {
     struct fedavg *s = state;
-    if (s->closed.owner)
-        rg_cancel(s->node.w, &s->closed);
+    rg_cancel(s->node.w, &s->closed);
     rg_federated_close(&s->node);
     rg_update_close(&s->update);
     free(s);

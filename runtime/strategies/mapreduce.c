@@ -209,10 +209,8 @@ static void cancel(struct mapreduce *s)
 {
     rg_tasks_cancel(&s->node);
     for (int i = 0; i < others(s->node.job) && s->in; i++)
-        if (s->in[i].owner)
-            rg_cancel(s->node.w, &s->in[i]);
-    if (s->out.owner)
-        rg_cancel(s->node.w, &s->out);
+        rg_cancel(s->node.w, &s->in[i]);
+    rg_cancel(s->node.w, &s->out);
 }
 
 static int train(void *state, int64_t first, int64_t count)

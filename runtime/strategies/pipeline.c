@@ -327,7 +327,7 @@ static struct rg_pipeline_send *next_send(struct slots *at)
     struct rg_request *in;
     struct rg_pipeline_send *out;
     while (next_slot(at, &in, &out))
-        if (out && out->request.status == RG_PENDING)
+        if (out)
             return out;
     return NULL;
 }
@@ -340,9 +340,9 @@ void rg_pipeline_cancel(struct rg_pipeline *p)
     for (int i = 0; i < p->chunks; i++)
         rg_allreduce_cancel(&p->stages[i].reduce);
     while (next_slot(&all, &in, &out)) {
-        if (in && in->status == RG_PENDING)
+        if (in)
             rg_cancel(p->w, in);
-        if (out && out->request.status == RG_PENDING)
+        if (out)
             rg_cancel(p->w, &out->request);
     }
 }

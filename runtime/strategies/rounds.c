@@ -29,19 +29,13 @@ int rg_rounds_open(struct rg_rounds *r, struct rg_world *w, int clients, size_t 
     return 0;
 }
 
-static void cancel(struct rg_rounds *r, struct rg_request *request)
-{
-    if (request->owner)
-        rg_cancel(r->w, request);
-}
-
 void rg_rounds_close(struct rg_rounds *r)
 {
     for (int k = 0; k < r->clients && r->client; k++) {
-        cancel(r, &r->client[k].in);
-        cancel(r, &r->client[k].note);
+        rg_cancel(r->w, &r->client[k].in);
+        rg_cancel(r->w, &r->client[k].note);
     }
-    cancel(r, &r->out);
+    rg_cancel(r->w, &r->out);
     free(r->client);
     free(r->list);
     free(r->rooms);
@@ -166,7 +160,7 @@ static int give_up(struct rg_rounds *r)
         struct rg_client *client = &r->client[k];
         if (!client->asked || client->sent)
             continue;
-        cancel(r, &client->in);
+        rg_cancel(r->w, &client->in);
         client->asked = client->owed = false;
         result = rg_send(r->w, k + 1, RG_TAG_ROUND, NULL, 0, &client->note);
     }
@@ -219,8 +213,7 @@ static int tell_closed(struct rg_rounds *r)
                              &client->note);
     }
     for (int k = 0; k < r->clients && result == 0; k++)
-        if (r->client[k].note.owner)
-            result = rg_wait(r->w, &r->client[k].note);
+        result = rg_wait(r->w, &r->client[k].note);
     return result;
 }
 

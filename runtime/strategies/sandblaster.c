@@ -278,15 +278,11 @@ static void cancel(struct sandblaster *s)
 {
     rg_tasks_cancel(&s->node);
     for (int rank = 1; rank < s->node.job->nodes && s->role == RG_MASTER; rank++) {
-        if (s->out[rank].owner)
-            rg_cancel(s->node.w, &s->out[rank]);
-        if (s->in[rank].owner)
-            rg_cancel(s->node.w, &s->in[rank]);
+        rg_cancel(s->node.w, &s->out[rank]);
+        rg_cancel(s->node.w, &s->in[rank]);
     }
-    if (s->heard.owner)
-        rg_cancel(s->node.w, &s->heard);
-    if (s->said.owner)
-        rg_cancel(s->node.w, &s->said);
+    rg_cancel(s->node.w, &s->heard);
+    rg_cancel(s->node.w, &s->said);
 }
 
 static int train(void *state, int64_t first, int64_t count)

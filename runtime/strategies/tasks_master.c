@@ -64,7 +64,7 @@ static int order(struct rg_tasks_node *node, int k, bool push)
 {
     struct rg_tasks_master *m = node->master;
     struct helper *helper = &m->helpers[k];
-    int result = rg_tasks_wait(node->w, &helper->order_out), task = choose(node);
+    int result = rg_wait(node->w, &helper->order_out), task = choose(node);
     helper->task = task;
     helper->told_to_give_up = false;
     helper->order = (struct rg_task_order){.task = task, .push = push};
@@ -85,7 +85,7 @@ static int order(struct rg_tasks_node *node, int k, bool push)
 static int give_up(struct rg_tasks_node *node, int k)
 {
     struct helper *helper = &node->master->helpers[k];
-    int result = rg_tasks_wait(node->w, &helper->give_up_out);
+    int result = rg_wait(node->w, &helper->give_up_out);
     helper->told_to_give_up = true;
     helper->give_up = (struct rg_task_order){.task = RG_TASK_GIVE_UP};
     return result ? result
@@ -141,12 +141,12 @@ int rg_tasks_master_run(struct rg_tasks_node *node, double *loss)
             result = hear(node, which);
     }
     for (int k = 0; k < plan->workers && result == 0; k++) {
-        int given_up = rg_tasks_wait(node->w, &m->helpers[k].give_up_out);
-        result = given_up ? given_up : rg_tasks_wait(node->w, &m->helpers[k].order_out);
+        int given_up = rg_wait(node->w, &m->helpers[k].give_up_out);
+        result = given_up ? given_up : rg_wait(node->w, &m->helpers[k].order_out);
     }
     *loss = 0;
     for (int t = 0; t < plan->tasks && result == 0; t++) {
-        result = rg_tasks_wait(node->w, &m->tasks[t].owner_out);
+        result = rg_wait(node->w, &m->tasks[t].owner_out);
         *loss += m->tasks[t].loss;
     }
     *loss /= node->job->batch;
@@ -157,10 +157,10 @@ void rg_tasks_master_cancel(struct rg_tasks_node *node)
 {
     struct rg_tasks_master *m = node->master;
     for (int k = 0; k < node->plan->workers; k++) {
-        rg_tasks_withdraw(node->w, &m->helpers[k].order_out);
-        rg_tasks_withdraw(node->w, &m->helpers[k].give_up_out);
-        rg_tasks_withdraw(node->w, &m->helpers[k].done_in);
+        rg_cancel(node->w, &m->helpers[k].order_out);
+        rg_cancel(node->w, &m->helpers[k].give_up_out);
+        rg_cancel(node->w, &m->helpers[k].done_in);
     }
     for (int t = 0; t < node->plan->tasks; t++)
-        rg_tasks_withdraw(node->w, &m->tasks[t].owner_out);
+        rg_cancel(node->w, &m->tasks[t].owner_out);
 }

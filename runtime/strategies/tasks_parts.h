@@ -32,17 +32,6 @@ static inline int rg_tasks_rooms(const struct rg_tasks_plan *plan)
     return plan->backup ? plan->tasks : 1;
 }
 
-static inline int rg_tasks_wait(struct rg_world *w, struct rg_request *request)
-{
-    return request->owner ? rg_wait(w, request) : 0;
-}
-
-static inline void rg_tasks_withdraw(struct rg_world *w, struct rg_request *request)
-{
-    if (request->owner)
-        rg_cancel(w, request);
-}
-
 /* Of each: what it has beside the node, a phase, and what an error has left under way. */
 int rg_tasks_master_open(struct rg_tasks_node *node);
 int rg_tasks_master_run(struct rg_tasks_node *node, double *loss);

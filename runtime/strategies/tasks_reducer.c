@@ -86,7 +86,7 @@ static int pass_on(struct rg_tasks_node *node, int task)
     struct rg_tasks_reducer *r = node->reducer;
     if (node->w->rank == node->plan->reducers)
         return 0;
-    int result = rg_tasks_wait(node->w, &r->owner_out);
+    int result = rg_wait(node->w, &r->owner_out);
     r->told = (struct rg_task_owner){.task = task, .worker = r->owner[task]};
     return result ? result
                   : rg_send(node->w, node->w->rank + 1, RG_TAG_OWNER, &r->told, sizeof r->told,
@@ -181,15 +181,15 @@ int rg_tasks_reducer_run(struct rg_tasks_node *node)
                  : which == tasks ? note_owner(node)
                                   : r->out.status;
     }
-    return result ? result : rg_tasks_wait(node->w, &r->owner_out);
+    return result ? result : rg_wait(node->w, &r->owner_out);
 }
 
 void rg_tasks_reducer_cancel(struct rg_tasks_node *node)
 {
     struct rg_tasks_reducer *r = node->reducer;
-    rg_tasks_withdraw(node->w, &r->out);
-    rg_tasks_withdraw(node->w, &r->owner_in);
-    rg_tasks_withdraw(node->w, &r->owner_out);
+    rg_cancel(node->w, &r->out);
+    rg_cancel(node->w, &r->owner_in);
+    rg_cancel(node->w, &r->owner_out);
     for (int t = 0; t < node->plan->tasks; t++)
-        rg_tasks_withdraw(node->w, &r->in[t]);
+        rg_cancel(node->w, &r->in[t]);
 }

@@ -52,7 +52,7 @@ static int wait_reducers(struct rg_tasks_node *node, struct rg_request *requests
 {
     int result = 0;
     for (int j = 0; j < node->plan->reducers; j++) {
-        int one = rg_tasks_wait(node->w, &requests[j]);
+        int one = rg_wait(node->w, &requests[j]);
         result = result ? result : one;
     }
     return result;
@@ -91,7 +91,7 @@ static bool has_left(struct rg_tasks_node *node, const struct made *made)
 {
     bool left = true;
     for (int j = 0; j < node->plan->reducers && left; j++)
-        left = !made->pushes[j].owner || rg_done(node->w, &made->pushes[j]);
+        left = rg_done(node->w, &made->pushes[j]);
     return left;
 }
 
@@ -138,11 +138,11 @@ static int compute(struct rg_tasks_node *node, int64_t iteration, int task)
 static int next_order(struct rg_tasks_node *node)
 {
     struct rg_tasks_worker *k = node->worker;
-    int result = rg_tasks_wait(node->w, &k->order_in);
+    int result = rg_wait(node->w, &k->order_in);
     if (result == 0 && k->order.task == RG_TASK_GIVE_UP)
         result = post_order(node);
     if (result == 0)
-        result = rg_tasks_wait(node->w, &k->order_in);
+        result = rg_wait(node->w, &k->order_in);
     return result == 0 && k->order.task == RG_TASK_GIVE_UP ? RG_ERR_PROTOCOL : result;
 }
 
@@ -166,7 +166,7 @@ int rg_tasks_worker_run(struct rg_tasks_node *node, int64_t iteration)
         if (result == 0)
             result = rg_send(node->w, 0, RG_TAG_TASK_DONE, &k->done, sizeof k->done, &k->done_out);
         if (result == 0)
-            result = rg_tasks_wait(node->w, &k->done_out);
+            result = rg_wait(node->w, &k->done_out);
         if (result == 0)
             result = next_order(node);
         if (result == 0 && k->order.push)
@@ -180,11 +180,11 @@ int rg_tasks_worker_run(struct rg_tasks_node *node, int64_t iteration)
 void rg_tasks_worker_cancel(struct rg_tasks_node *node)
 {
     struct rg_tasks_worker *k = node->worker;
-    rg_tasks_withdraw(node->w, &k->order_in);
-    rg_tasks_withdraw(node->w, &k->done_out);
+    rg_cancel(node->w, &k->order_in);
+    rg_cancel(node->w, &k->done_out);
     for (int j = 0; j < node->plan->reducers; j++) {
-        rg_tasks_withdraw(node->w, &k->pulls[j]);
-        rg_tasks_withdraw(node->w, &k->made[0].pushes[j]);
-        rg_tasks_withdraw(node->w, &k->made[1].pushes[j]);
+        rg_cancel(node->w, &k->pulls[j]);
+        rg_cancel(node->w, &k->made[0].pushes[j]);
+        rg_cancel(node->w, &k->made[1].pushes[j]);
     }
 }

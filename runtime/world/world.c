@@ -251,8 +251,10 @@ bool rg_done(struct rg_world *w, struct rg_request *request)
 
 int rg_cancel(struct rg_world *w, struct rg_request *request)
 {
+    if (request->status != RG_PENDING)
+        return 0;
     RG_ASSERT(request->owner == w);
-    return request->status == RG_PENDING ? w->ops->cancel(w, request) : 0;
+    return w->ops->cancel(w, request);
 }
 
 int rg_sendrecv(struct rg_world *w, int dst, const void *out, size_t out_bytes, int src, void *in,

@@ -235,7 +235,7 @@ int rg_wait_any_or_stop(struct rg_world *w, struct rg_request *const *requests, 
 /* Wait for one request, and give back its buffer in every case: where the wait itself fails
  * (RG_ERR_INTERRUPTED, RG_ERR_DEADLOCK) the request is cancelled, so that it and its buffer may end
  * with the caller. Whoever wants to keep it posted calls rg_wait_any. Returns the wait's own error,
- * else the request's status. */
+ * else the request's status, which is 0 if it was never posted (zero). */
 int rg_wait(struct rg_world *w, struct rg_request *request);
 /* The same for all of them (NULL entries are passed over), each to its end; the first error by
  * index. */
@@ -244,7 +244,8 @@ int rg_wait_all(struct rg_world *w, struct rg_request *const *requests, int n);
 bool rg_done(struct rg_world *w, struct rg_request *request);
 
 /* Give the buffer back: on return the request is complete, with RG_ERR_CANCELLED, or with 0 for a
- * send that has begun to leave (the world sends the rest from a copy). A no-op on complete ones. */
+ * send that has begun to leave (the world sends the rest from a copy). A no-op on complete ones and
+ * on those that were never posted (zero). */
 int rg_cancel(struct rg_world *w, struct rg_request *request);
 
 /* One message there and one back, overlapped. */
