@@ -9,33 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REDUCERS, TASKS, BACKUP, COPIES };
+enum { COPIES = RG_TASKS_MORE };
 
 static const struct rg_param params[] = {
-    [REDUCERS] = {"reducers", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
-                  "nodes that hold the parameters, a range each, and add up gradients"},
-    [TASKS] = {"tasks", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
-               "pieces of a batch that are handed out; auto: 4 a worker"},
-    [BACKUP] = {"backup", RG_PARAM_CHOICE, "yes", 0, 0, "no|yes",
-                "where none is left, an idle worker repeats the oldest that another is at"},
+    RG_TASKS_PARAMS("reducers",
+                    "nodes that hold the parameters, a range each, and add up gradients", "tasks"),
     [COPIES] = {"copies", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
                 "nodes that have a reducer's range after a step, itself among them"},
     {0}};
 
 static int check(struct rg_job *job, struct rg_error *e)
 {
-    struct rg_value *tasks = &job->values[TASKS];
-    const struct rg_tasks_plan plan = {.reducers = (int)job->values[REDUCERS].number,
-                                       .tasks = tasks->automatic ? 0 : (int)tasks->number,
-                                       .backup = job->values[BACKUP].number == 1,
-                                       .copies = (int)job->values[COPIES].number};
-    if (plan.copies > plan.reducers)
+    int copies = (int)job->values[COPIES].number;
+    int reducers = (int)job->values[RG_TASKS_REDUCERS].number;
+    if (copies > reducers)
         return rg_fail(e, RG_ERR_INVALID, "copies=\"%d\" of a range on %d reducer%s: 1 to %d",
-                       plan.copies, plan.reducers, plan.reducers == 1 ? "" : "s", plan.reducers);
-    int err = rg_tasks_check(job, plan, e);
-    if (err == 0)
-        tasks->number = rg_tasks_plan(job)->tasks;
-    return err;
+                       copies, reducers, reducers == 1 ? "" : "s", reducers);
+    return rg_tasks_check(job, copies, e);
 }
 
 /* ---- closed forms ---- */
@@ -87,10 +77,8 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     struct rg_tasks_times times = rg_tasks_times(job);
     uint64_t copies = (uint64_t)others(job);
     double last = 0;
-    rg_tasks_counts(job, 1, p);
-    p->messages += copies * (uint64_t)plan->reducers;
-    p->values += copies * (uint64_t)job->network->parameters;
-    p->payload_bytes += sizeof(float) * copies * (uint64_t)job->network->parameters;
+    flows(job, rg_predict_flow, p);
+    p->values = rg_tasks_values(job) + copies * (uint64_t)job->network->parameters;
     p->at_most = plan->backup;
     p->T_A_s = times.T_A_s;
     p->c_s = times.c_s;
@@ -117,12 +105,11 @@ struct mapreduce {
     struct rg_update update; /* a reducer's */
     float **copies;          /* [copies - 1]: of the ranges of those before it, the nearest first */
     struct rg_request *in, out; /* [copies - 1] */
-    struct rg_observation seen;
 };
 
 static bool reduces(const struct mapreduce *s)
 {
-    return rg_tasks_role(s->node.plan, s->node.w->rank) == RG_REDUCER;
+    return s->node.role == RG_REDUCER;
 }
 
 static int open_reducer(struct mapreduce *s, const float *initial)
@@ -159,7 +146,6 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
     if (!s)
         return RG_ERR_NOMEM;
     int result = rg_tasks_open(&s->node, w, job, initial);
-    s->seen.peak_units = rg_tasks_role(s->node.plan, w->rank) == RG_WORKER;
     return result || !reduces(s) ? result : open_reducer(s, initial);
 }
 
@@ -217,19 +203,13 @@ static int train(void *state, int64_t first, int64_t count)
 {
     struct mapreduce *s = state;
     int result = 0;
-    if (rg_tasks_feeds(s->node.job, s->node.w->rank))
+    if (s->node.role == RG_WORKER)
         result = rg_feed_epoch(&s->node.replica.feed, first);
     for (int64_t i = first; i < first + count && result == 0; i++)
         result = iterate(s, i);
     if (result < 0)
         cancel(s);
     return result;
-}
-
-static int parameters(void *state, rg_visit_fn visit, void *arg)
-{
-    struct mapreduce *s = state;
-    return rg_tasks_parameters(&s->node, visit, arg);
 }
 
 /* Between two iterations all copies have come. */
@@ -264,12 +244,6 @@ static const float *held(void *state, int part, size_t *first, size_t *count)
     return part == 0 ? s->node.parameters : s->copies[part - 1];
 }
 
-static void observe(void *state, struct rg_observation *o)
-{
-    struct mapreduce *s = state;
-    *o = s->seen;
-}
-
 const struct rg_strategy rg_strategy_mapreduce = {
     .name = "mapreduce",
     .summary = "a master hands out pieces of a batch to idle workers, reducers add up gradients",
@@ -283,9 +257,9 @@ const struct rg_strategy rg_strategy_mapreduce = {
     .flows = flows,
     .open = open_node,
     .train = train,
-    .parameters = parameters,
+    .parameters = rg_tasks_parameters,
     .state = visit_state,
     .held = held,
-    .observe = observe,
+    .observe = rg_tasks_observe,
     .close = close_node,
 };

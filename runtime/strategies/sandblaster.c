@@ -11,33 +11,20 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { SERVERS, PORTIONS, BACKUP };
-
 static const struct rg_param params[] = {
-    [SERVERS] = {"servers", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
-                 "nodes that hold ranges of the parameters, of the direction and of its history"},
-    [PORTIONS] = {"portions", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
-                  "pieces of a batch that are handed out; auto: 4 a worker"},
-    [BACKUP] = {"backup", RG_PARAM_CHOICE, "yes", 0, 0, "no|yes",
-                "where none is left, an idle worker repeats the oldest that another is at"},
+    RG_TASKS_PARAMS("servers",
+                    "nodes that hold ranges of the parameters, of the direction and of its history",
+                    "portions"),
     {0}};
 
 static int check(struct rg_job *job, struct rg_error *e)
 {
-    struct rg_value *portions = &job->values[PORTIONS];
-    const struct rg_tasks_plan plan = {.reducers = (int)job->values[SERVERS].number,
-                                       .tasks = portions->automatic ? 0 : (int)portions->number,
-                                       .backup = job->values[BACKUP].number == 1,
-                                       .copies = 1};
     if (job->optimizer.kind != RG_LBFGS)
         return rg_fail(e, RG_ERR_INVALID,
                        "its servers take the steps of optimizer=\"lbfgs\": not of \"%s\", which "
                        "mapreduce and parameter_server take",
                        rg_optimizer_infos[job->optimizer.kind].name);
-    int err = rg_tasks_check(job, plan, e);
-    if (err == 0)
-        portions->number = rg_tasks_plan(job)->tasks;
-    return err;
+    return rg_tasks_check(job, 1, e);
 }
 
 /* ---- closed forms ---- */
@@ -73,13 +60,6 @@ static void flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
     }
 }
 
-static void add_flow(void *arg, const struct rg_traffic *t)
-{
-    struct rg_prediction *p = arg;
-    p->messages += t->messages;
-    p->payload_bytes += t->payload;
-}
-
 /* Operations one after the other: a command, or the server's computing if that is longer; of a dot
  * product both, and the answer. */
 static double calls_s(const struct rg_job *job, int server)
@@ -107,9 +87,8 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     const struct rg_tasks_plan *plan = rg_tasks_plan(job);
     struct rg_tasks_times times = rg_tasks_times(job);
     double evaluations = (double)rg_search_usual(job).evaluations, calls = 0;
-    flows(job, add_flow, p);
-    p->values = rg_search_most(job).evaluations * (uint64_t)(plan->workers + plan->tasks) *
-                (uint64_t)job->network->parameters;
+    flows(job, rg_predict_flow, p);
+    p->values = rg_search_most(job).evaluations * rg_tasks_values(job);
     p->at_most = true;
     p->T_A_s = evaluations * times.T_A_s;
     p->c_s = evaluations * times.c_s;
@@ -126,7 +105,6 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
 
 struct sandblaster {
     struct rg_tasks_node node;
-    enum rg_tasks_role role;
     struct rg_search search; /* the coordinator's, as the next four */
     struct command command;
     struct rg_request *out, *in; /* [nodes]: commands, answers */
@@ -134,7 +112,6 @@ struct sandblaster {
     struct rg_vectors vectors;   /* a server's */
     double answer;
     struct rg_request heard, said;
-    struct rg_observation seen;
 };
 
 static const struct rg_search_ops search_ops;
@@ -146,14 +123,12 @@ static int open_node(struct rg_world *w, const struct rg_job *job, const float *
     *state = s;
     if (!s)
         return RG_ERR_NOMEM;
-    s->role = rg_tasks_role(rg_tasks_plan(job), w->rank);
-    s->seen.peak_units = s->role == RG_WORKER;
     s->search = (struct rg_search){.job = job, .ops = &search_ops, .arg = s};
     int result = rg_tasks_open(&s->node, w, job, initial);
-    if (result == 0 && s->role == RG_REDUCER)
+    if (result == 0 && s->node.role == RG_REDUCER)
         return rg_vectors_open(&s->vectors, w, job, s->node.shard.count, s->node.parameters,
                                s->node.gradient);
-    if (result || s->role == RG_WORKER)
+    if (result || s->node.role == RG_WORKER)
         return result;
     s->out = calloc((size_t)job->nodes, sizeof *s->out);
     s->in = calloc((size_t)job->nodes, sizeof *s->in);
@@ -242,7 +217,7 @@ static int obey(struct sandblaster *s, int64_t iteration)
     double loss;
     if (c->what == EVALUATE)
         return rg_tasks_phase(&s->node, iteration, &loss);
-    bool known = s->role == RG_REDUCER && is_vector(s, c->b, 0) &&
+    bool known = s->node.role == RG_REDUCER && is_vector(s, c->b, 0) &&
                  is_vector(s, c->a, c->what == DOT ? 0 : RG_VECTOR_NONE);
     if (known && c->what == DOT)
         return answer_dot(s);
@@ -277,7 +252,7 @@ static int coordinate(struct sandblaster *s, int64_t iteration)
 static void cancel(struct sandblaster *s)
 {
     rg_tasks_cancel(&s->node);
-    for (int rank = 1; rank < s->node.job->nodes && s->role == RG_MASTER; rank++) {
+    for (int rank = 1; rank < s->node.job->nodes && s->node.role == RG_MASTER; rank++) {
         rg_cancel(s->node.w, &s->out[rank]);
         rg_cancel(s->node.w, &s->in[rank]);
     }
@@ -288,9 +263,9 @@ static void cancel(struct sandblaster *s)
 static int train(void *state, int64_t first, int64_t count)
 {
     struct sandblaster *s = state;
-    int result = s->role == RG_WORKER ? rg_feed_epoch(&s->node.replica.feed, first) : 0;
+    int result = s->node.role == RG_WORKER ? rg_feed_epoch(&s->node.replica.feed, first) : 0;
     for (int64_t i = first; i < first + count && result == 0; i++) {
-        result = s->role == RG_MASTER ? coordinate(s, i) : serve(s, i);
+        result = s->node.role == RG_MASTER ? coordinate(s, i) : serve(s, i);
         if (result == 0)
             result = rg_iteration(s->node.w, i);
     }
@@ -299,24 +274,12 @@ static int train(void *state, int64_t first, int64_t count)
     return result;
 }
 
-static int parameters(void *state, rg_visit_fn visit, void *arg)
-{
-    struct sandblaster *s = state;
-    return rg_tasks_parameters(&s->node, visit, arg);
-}
-
 static const float *held(void *state, int part, size_t *first, size_t *count)
 {
     struct sandblaster *s = state;
     *first = s->node.shard.first;
     *count = s->node.shard.count;
-    return s->role == RG_REDUCER && part == 0 ? s->node.parameters : NULL;
-}
-
-static void observe(void *state, struct rg_observation *o)
-{
-    struct sandblaster *s = state;
-    *o = s->seen;
+    return s->node.role == RG_REDUCER && part == 0 ? s->node.parameters : NULL;
 }
 
 const struct rg_strategy rg_strategy_sandblaster = {
@@ -333,8 +296,8 @@ const struct rg_strategy rg_strategy_sandblaster = {
     .flows = flows,
     .open = open_node,
     .train = train,
-    .parameters = parameters,
+    .parameters = rg_tasks_parameters,
     .held = held,
-    .observe = observe,
+    .observe = rg_tasks_observe,
     .close = close_node,
 };

@@ -45,6 +45,13 @@ int rg_job_share_first(const struct rg_job *job, int parts, int part)
     return before;
 }
 
+void rg_predict_flow(void *prediction, const struct rg_traffic *flow)
+{
+    struct rg_prediction *p = prediction;
+    p->messages += flow->messages;
+    p->payload_bytes += flow->payload;
+}
+
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction)
 {
     for (int rank = 0; rank < job->nodes; rank++) {

@@ -226,5 +226,7 @@ int rg_job_share_first(const struct rg_job *job, int parts, int part);
 
 /* Fill in the memory part of a prediction: the node that needs most. */
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction);
+/* Add a flow to a prediction's messages and bytes: an rg_traffic_fn. */
+void rg_predict_flow(void *prediction, const struct rg_traffic *flow);
 
 #endif

@@ -4,7 +4,8 @@ int rg_tasks_open(struct rg_tasks_node *node, struct rg_world *w, const struct r
                   const float *initial)
 {
     *node = (struct rg_tasks_node){.w = w, .job = job, .plan = rg_tasks_plan(job)};
-    enum rg_tasks_role role = rg_tasks_role(node->plan, w->rank);
+    enum rg_tasks_role role = node->role = rg_tasks_role(node->plan, w->rank);
+    node->seen.peak_units = role == RG_WORKER;
     return role == RG_MASTER    ? rg_tasks_master_open(node)
            : role == RG_REDUCER ? rg_tasks_reducer_open(node, initial)
                                 : rg_tasks_worker_open(node);
@@ -23,10 +24,9 @@ void rg_tasks_close(struct rg_tasks_node *node)
 
 int rg_tasks_phase(struct rg_tasks_node *node, int64_t iteration, double *loss)
 {
-    enum rg_tasks_role role = rg_tasks_role(node->plan, node->w->rank);
-    return role == RG_MASTER    ? rg_tasks_master_run(node, loss)
-           : role == RG_REDUCER ? rg_tasks_reducer_run(node)
-                                : rg_tasks_worker_run(node, iteration);
+    return node->role == RG_MASTER    ? rg_tasks_master_run(node, loss)
+           : node->role == RG_REDUCER ? rg_tasks_reducer_run(node)
+                                      : rg_tasks_worker_run(node, iteration);
 }
 
 void rg_tasks_cancel(struct rg_tasks_node *node)
@@ -39,13 +39,20 @@ void rg_tasks_cancel(struct rg_tasks_node *node)
         rg_tasks_worker_cancel(node);
 }
 
-int rg_tasks_parameters(const struct rg_tasks_node *node, rg_visit_fn visit, void *arg)
+int rg_tasks_parameters(void *node, rg_visit_fn visit, void *arg)
 {
+    struct rg_tasks_node *n = node;
     int result = 0;
-    for (int j = 0; j < node->plan->reducers && result == 0; j++) {
-        struct rg_shard shard = rg_tasks_shard(node->job, j);
-        result = rg_stream_parameters(node->w, node->job->network, shard.first, shard.count, 1 + j,
-                                      node->parameters, visit, arg);
+    for (int j = 0; j < n->plan->reducers && result == 0; j++) {
+        struct rg_shard shard = rg_tasks_shard(n->job, j);
+        result = rg_stream_parameters(n->w, n->job->network, shard.first, shard.count, 1 + j,
+                                      n->parameters, visit, arg);
     }
     return result;
+}
+
+void rg_tasks_observe(void *node, struct rg_observation *o)
+{
+    struct rg_tasks_node *n = node;
+    *o = n->seen;
 }

@@ -33,8 +33,28 @@ static inline int rg_tasks_worker_rank(const struct rg_tasks_plan *plan, int wor
     return 1 + plan->reducers + worker;
 }
 
-/* Into job->plan, if it fits the job; tasks 0: four a worker, or as many as there are samples. */
-int rg_tasks_check(struct rg_job *job, struct rg_tasks_plan plan, struct rg_error *e);
+/* What strategies of tasks are asked first; `copies` and others come after. */
+enum { RG_TASKS_REDUCERS, RG_TASKS_TASKS, RG_TASKS_BACKUP, RG_TASKS_MORE };
+#define RG_TASKS_PARAMS(reducers, hold, tasks)                                                     \
+    [RG_TASKS_REDUCERS] = {reducers, RG_PARAM_COUNT, "1", 1, 1e6, NULL, hold},                     \
+    [RG_TASKS_TASKS] = {tasks,                                                                     \
+                        RG_PARAM_COUNT,                                                            \
+                        "auto",                                                                    \
+                        1,                                                                         \
+                        1e6,                                                                       \
+                        NULL,                                                                      \
+                        "pieces of a batch that are handed out; auto: 4 a worker"},                \
+    [RG_TASKS_BACKUP] = {                                                                          \
+        "backup",                                                                                  \
+        RG_PARAM_CHOICE,                                                                           \
+        "yes",                                                                                     \
+        0,                                                                                         \
+        0,                                                                                         \
+        "no|yes",                                                                                  \
+        "where none is left, an idle worker repeats the oldest that another is at"}
+
+/* Their values into job->plan, if they fit the job; auto: or as many tasks as there are samples. */
+int rg_tasks_check(struct rg_job *job, int copies, struct rg_error *e);
 void rg_tasks_forget(struct rg_job *job);
 bool rg_tasks_feeds(const struct rg_job *job, int rank);
 struct rg_shard rg_tasks_shard(const struct rg_job *job, int reducer);
@@ -47,8 +67,8 @@ uint64_t rg_tasks_memory(const struct rg_job *job, int rank);
 
 /* What so many phases send, pair by pair; with backup, at most. */
 void rg_tasks_flows(const struct rg_job *job, uint64_t phases, rg_traffic_fn flow, void *arg);
-/* The same in all: messages, values and bytes of *p. */
-void rg_tasks_counts(const struct rg_job *job, uint64_t phases, struct rg_prediction *p);
+/* The numbers of a phase. */
+uint64_t rg_tasks_values(const struct rg_job *job);
 /* If nobody repeats a task: seconds of a phase, those of the busiest port and of the node that
  * computes most. */
 struct rg_tasks_times {
@@ -74,10 +94,17 @@ struct rg_tasks_master;
 struct rg_tasks_reducer;
 struct rg_tasks_worker;
 
+enum rg_tasks_role { RG_MASTER, RG_REDUCER, RG_WORKER };
+enum rg_tasks_role rg_tasks_role(const struct rg_tasks_plan *plan, int rank);
+
+/* At the head of a strategy's state, so that the functions below that take a `void *node` are those
+ * of struct rg_strategy. */
 struct rg_tasks_node {
     struct rg_world *w;
     const struct rg_job *job;
     const struct rg_tasks_plan *plan;
+    enum rg_tasks_role role;
+    struct rg_observation seen;
     struct rg_shard shard; /* of a reducer, as the next two */
     float *parameters, *gradient;
     struct rg_replica replica; /* of a worker */
@@ -85,9 +112,6 @@ struct rg_tasks_node {
     struct rg_tasks_reducer *reducer;
     struct rg_tasks_worker *worker;
 };
-
-enum rg_tasks_role { RG_MASTER, RG_REDUCER, RG_WORKER };
-enum rg_tasks_role rg_tasks_role(const struct rg_tasks_plan *plan, int rank);
 
 int rg_tasks_open(struct rg_tasks_node *node, struct rg_world *w, const struct rg_job *job,
                   const float *initial);
@@ -97,6 +121,7 @@ void rg_tasks_close(struct rg_tasks_node *node);
 int rg_tasks_phase(struct rg_tasks_node *node, int64_t iteration, double *loss);
 /* What an error has left under way. */
 void rg_tasks_cancel(struct rg_tasks_node *node);
-int rg_tasks_parameters(const struct rg_tasks_node *node, rg_visit_fn visit, void *arg);
+int rg_tasks_parameters(void *node, rg_visit_fn visit, void *arg);
+void rg_tasks_observe(void *node, struct rg_observation *o);
 
 #endif

@@ -5,10 +5,14 @@
 #include "base/sizes.h"
 #include <stdlib.h>
 
-int rg_tasks_check(struct rg_job *job, struct rg_tasks_plan plan, struct rg_error *e)
+int rg_tasks_check(struct rg_job *job, int copies, struct rg_error *e)
 {
-    int reducers = plan.reducers;
-    plan.workers = job->nodes - 1 - reducers;
+    struct rg_value *tasks = &job->values[RG_TASKS_TASKS];
+    int reducers = (int)job->values[RG_TASKS_REDUCERS].number;
+    struct rg_tasks_plan plan = {.reducers = reducers,
+                                 .workers = job->nodes - 1 - reducers,
+                                 .backup = job->values[RG_TASKS_BACKUP].number == 1,
+                                 .copies = copies};
     if (plan.workers < 1)
         return rg_fail(
             e, RG_ERR_INVALID,
@@ -18,8 +22,7 @@ int rg_tasks_check(struct rg_job *job, struct rg_tasks_plan plan, struct rg_erro
     if ((size_t)reducers > job->network->parameters)
         return rg_fail(e, RG_ERR_INVALID, "%d nodes are to hold %zu parameters: 1 to %zu", reducers,
                        job->network->parameters, job->network->parameters);
-    if (plan.tasks == 0)
-        plan.tasks = RG_MIN(4 * plan.workers, job->batch);
+    plan.tasks = tasks->automatic ? RG_MIN(4 * plan.workers, job->batch) : (int)tasks->number;
     if (plan.tasks > job->batch)
         return rg_fail(e, RG_ERR_INVALID, "%d pieces of a batch of %d samples: 1 to %d are allowed",
                        plan.tasks, job->batch, job->batch);
@@ -27,6 +30,7 @@ int rg_tasks_check(struct rg_job *job, struct rg_tasks_plan plan, struct rg_erro
     if (!kept)
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     *kept = plan;
+    tasks->number = plan.tasks;
     job->plan = kept;
     return 0;
 }

@@ -203,19 +203,10 @@ void rg_tasks_flows(const struct rg_job *job, uint64_t phases, rg_traffic_fn flo
     free_walk(&w);
 }
 
-static void count_flow(void *arg, const struct rg_traffic *t)
-{
-    struct rg_prediction *p = arg;
-    p->messages += t->messages;
-    p->payload_bytes += t->payload;
-}
-
-void rg_tasks_counts(const struct rg_job *job, uint64_t phases, struct rg_prediction *p)
+uint64_t rg_tasks_values(const struct rg_job *job)
 {
     const struct rg_tasks_plan *plan = rg_tasks_plan(job);
-    rg_tasks_flows(job, phases, count_flow, p);
-    p->values +=
-        phases * (uint64_t)(plan->workers + plan->tasks) * (uint64_t)job->network->parameters;
+    return (uint64_t)(plan->workers + plan->tasks) * (uint64_t)job->network->parameters;
 }
 
 static double reducer_port_s(const struct rg_job *job, int reducer)
