@@ -16,14 +16,15 @@
 enum { N = 6, HISTORY = 3, VECTORS = RG_VECTOR_PAIRS + 2 * HISTORY };
 
 /* (x - x0)' A (x - x0) / 2 of a symmetric matrix whose eigenvalues lie between 1 and 12; or with
- * `wrong` something that is larger wherever it is looked at. */
+ * `wrong` something that is larger wherever it is looked at; `even`: as steep everywhere as it is
+ * at nothing. */
 struct paper {
     struct rg_search search;
     float at[VECTORS][N];
     double losses[40];
     double slope, length; /* of the last direction; of the last trial along it */
     int evaluations, directions;
-    bool wrong;
+    bool wrong, even;
 };
 
 static const double OPTIMUM[N] = {1, -2, 0.5, 3, -0.25, 0};
@@ -40,9 +41,9 @@ static int evaluate(void *arg, int64_t iteration, double *loss)
     for (int i = 0; i < N; i++) {
         double slope = 0;
         for (int j = 0; j < N; j++)
-            slope += element(i, j) * (p->at[RG_VECTOR_W][j] - OPTIMUM[j]);
+            slope += element(i, j) * ((p->even ? 0 : p->at[RG_VECTOR_W][j]) - OPTIMUM[j]);
         p->at[RG_VECTOR_G][i] = (float)slope;
-        *loss += p->wrong ? 0 : slope * (p->at[RG_VECTOR_W][i] - OPTIMUM[i]) / 2;
+        *loss += p->wrong ? 0 : slope * (p->at[RG_VECTOR_W][i] - OPTIMUM[i]) / (p->even ? 1 : 2);
     }
     p->losses[iteration] = *loss;
     p->evaluations++;
@@ -154,6 +155,21 @@ static void lengths_begin_at_the_rate(void)
         CU_ASSERT_EQUAL(rg_search_step(&p.search, 1), 0);
         CU_ASSERT(p.slope < -1);
         CU_ASSERT_EQUAL(p.length, 1);
+    }
+}
+
+/* Of no change of the gradient nothing is learned: what there was stays, and every step goes down.
+ */
+static void pairs_without_curvature_are_left_out(void)
+{
+    struct paper p;
+    struct rg_job job;
+    open_paper(&p, &job);
+    p.even = true;
+    for (int i = 0; i < 4; i++) {
+        CU_ASSERT_EQUAL(rg_search_step(&p.search, i), 0);
+        CU_ASSERT_EQUAL(p.search.pairs, 0);
+        CU_ASSERT(i == 0 || p.losses[i] < p.losses[i - 1] - 1e-3);
     }
 }
 
@@ -303,6 +319,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"directions are the textbook's, and lead to the optimum", directions_are_the_textbooks},
         {"lengths begin at the rate", lengths_begin_at_the_rate},
+        {"pairs without curvature are left out", pairs_without_curvature_are_left_out},
         {"where nothing helps it stays", where_nothing_helps_it_stays},
         {"one worker is single", one_worker_is_single},
         {"servers are near single", servers_are_near_single},

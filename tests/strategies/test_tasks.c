@@ -111,6 +111,7 @@ static void account_equals_forms(const struct rg_job *job, int copies)
     harness_run_ok(job, &(struct harness_options){.seed = 7, .jitter = 0.5}, &run);
     CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
     CU_ASSERT_EQUAL(p.at_most, plan->backup);
+    CU_ASSERT_EQUAL(job->values[RG_TASKS_TASKS].number, plan->tasks); /* auto, too */
     if (plan->backup) {
         CU_ASSERT(run.traffic.messages <= p.messages * iterations);
         CU_ASSERT(run.traffic.payload_bytes <= p.payload_bytes * iterations);
