@@ -13,19 +13,20 @@ int rg_tasks_check(struct rg_job *job, int copies, struct rg_error *e)
                                  .workers = job->nodes - 1 - reducers,
                                  .backup = job->values[RG_TASKS_BACKUP].number == 1,
                                  .copies = copies};
+    const struct rg_param *params = job->strategy->params;
+    const char *of_reducers = params[RG_TASKS_REDUCERS].name;
     if (plan.workers < 1)
-        return rg_fail(
-            e, RG_ERR_INVALID,
-            "%d of %d nodes hold the parameters and one hands out tasks, which leaves no "
-            "worker: 1 to %d of %d nodes or more",
-            reducers, job->nodes, RG_MAX(job->nodes - 2, 1), RG_MAX(job->nodes, 3));
+        return rg_fail(e, RG_ERR_INVALID,
+                       "%s=\"%d\" of %d nodes leaves no worker beside rank 0, which hands out "
+                       "tasks: 1 to %d",
+                       of_reducers, reducers, job->nodes, job->nodes - 2);
     if ((size_t)reducers > job->network->parameters)
-        return rg_fail(e, RG_ERR_INVALID, "%d nodes are to hold %zu parameters: 1 to %zu", reducers,
-                       job->network->parameters, job->network->parameters);
+        return rg_fail(e, RG_ERR_INVALID, "%s=\"%d\" is more than the %zu parameters", of_reducers,
+                       reducers, job->network->parameters);
     plan.tasks = tasks->automatic ? RG_MIN(4 * plan.workers, job->batch) : (int)tasks->number;
     if (plan.tasks > job->batch)
-        return rg_fail(e, RG_ERR_INVALID, "%d pieces of a batch of %d samples: 1 to %d are allowed",
-                       plan.tasks, job->batch, job->batch);
+        return rg_fail(e, RG_ERR_INVALID, "%s=\"%d\" of a batch of %d samples: 1 to %d are allowed",
+                       params[RG_TASKS_TASKS].name, plan.tasks, job->batch, job->batch);
     struct rg_tasks_plan *kept = malloc(sizeof *kept);
     if (!kept)
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");

@@ -307,7 +307,8 @@ static void what_does_not_fit_is_refused(void)
         {"matrix-lbfgs.xml", "nodes=4 optimizer=sgd", "the steps of optimizer=\"lbfgs\""},
         {"matrix-lbfgs.xml", "nodes=4 history=51", "1 to 50"},
         {"matrix-lbfgs.xml", "nodes=4 clip=1", "clip=\"1\": the directions of optimizer=\"lbfgs\""},
-        {"matrix-lbfgs.xml", "nodes=4 sandblaster.portions=121", "1 to 120 are allowed"},
+        {"matrix-lbfgs.xml", "nodes=4 sandblaster.portions=121",
+         "portions=\"121\" of a batch of 120 samples: 1 to 120"},
         {"matrix-sgd.xml", "nodes=4 optimizer=lbfgs", "looks at a batch several times"},
         {"matrix-sgd.xml", "nodes=4 history=3", "optimizer"}};
     EACH(i, cases)

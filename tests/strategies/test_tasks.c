@@ -203,8 +203,9 @@ static void what_does_not_fit_is_refused(void)
 {
     static const char *const cases[][2] = {
         {"nodes=2", "needs at least 3 nodes"},
-        {"nodes=5 mapreduce.reducers=4", "leaves no worker: 1 to 3 of 5 nodes"},
-        {"nodes=5 mapreduce.tasks=24", "24 pieces of a batch of 23 samples: 1 to 23"},
+        {"nodes=5 mapreduce.reducers=4",
+         "reducers=\"4\" of 5 nodes leaves no worker beside rank 0, which hands out tasks: 1 to 3"},
+        {"nodes=5 mapreduce.tasks=24", "tasks=\"24\" of a batch of 23 samples: 1 to 23"},
         {"nodes=5 mapreduce.copies=2", "copies=\"2\" of a range on 1 reducer: 1 to 1"}};
     EACH(i, cases)
     harness_refuses("matrix-tasks.xml", cases[i][0], cases[i][1]);
