@@ -254,7 +254,7 @@ static int note_point(struct node *n)
 static int evaluate(struct node *n, bool last)
 {
     int result = rg_node_look(n, last);
-    if (result == 0 && n->w->ops->energy && !n->w->ops->settle)
+    if (result == 0)
         result = rg_node_sum_energy(n);
     if (result == 0 && n->run)
         result = note_point(n);

@@ -314,7 +314,7 @@ static bool is_due(const struct node *n, bool last)
     if (every->iterations > 0)
         return n->done / every->iterations != before / every->iterations;
     if (every->epochs > 0)
-        return n->done / (every->epochs * per_epoch) != before / (every->epochs * per_epoch);
+        return n->done / per_epoch / every->epochs != before / per_epoch / every->epochs;
     return n->time_s - n->keeping.last_s >= every->seconds;
 }
 
@@ -406,13 +406,17 @@ int rg_node_checkpoint(struct node *n, bool last)
 {
     double begin_s = rg_clock_s();
     bool due = n->run && is_due(n, last) && may_write(n, last);
+    if (due) {
+        n->keeping.last = n->done;
+        n->keeping.last_s = n->time_s;
+    }
     int result = agree(n, due, &due);
+    if (result == 0 && due)
+        result = rg_node_sum_energy(n);
     if (result || !due)
         return result;
     if (!n->run)
         return carry_all(n, false);
-    n->keeping.last = n->done;
-    n->keeping.last_s = n->time_s;
     result = gather(n);
     n->run->checkpoints.pause_s += is_real(n) ? rg_clock_s() - begin_s : NAN;
     return result;

@@ -119,7 +119,8 @@ void rg_node_end_checkpoints(struct node *n);
 
 /* What this node has drawn, by part. */
 struct rg_run_energy rg_node_own_joules(const struct node *n);
-/* Collective, off the clock: what all nodes have drawn, on rank 0. */
+/* Collective, off the clock: what all nodes have drawn until now, on rank 0; where that is measured
+ * nobody knows before the end (rg_node_settle). */
 int rg_node_sum_energy(struct node *n);
 /* Worlds that measure: note the section of time that has just ended. */
 int rg_node_note_pause(struct node *n);

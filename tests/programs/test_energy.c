@@ -5,6 +5,7 @@
 #include "programs/command.h"
 #include "support/suite.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -285,6 +286,37 @@ static void the_trace_integrates_to_the_joules(void)
     integrates("platform=tests/data/energy-messages-platform.xml");
 }
 
+static double last_joules(json_t *run)
+{
+    json_t *points = json_object_get(run, "training");
+    return command_number(json_array_get(points, json_array_size(points) - 1), "energy_J");
+}
+
+/* Also in the middle of an epoch, where nothing is evaluated: of 24 iterations that cost the same,
+ * after 16. */
+static void checkpoints_have_the_joules_until_then(void)
+{
+    static const char run_it[] = "ringsim scenarios/iris-3.xml --strategy ring --set epochs=2";
+    char folder[] = "/tmp/ringtmp-energy-XXXXXX", line[300];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    snprintf(line, sizeof line, "%s --checkpoint %s --every 8iterations", run_it, folder);
+    json_t *whole = command_result(line, 60), *run = command_run_of(whole, "ring");
+    double joules = command_number(run, "energy_J.total");
+    CU_ASSERT_EQUAL(command_number(run, "iterations"), 24);
+    snprintf(line, sizeof line, "rm %s/checkpoint-24.json", folder);
+    CU_ASSERT_EQUAL(system(line), 0);
+    snprintf(line, sizeof line, "%s --resume-from %s", run_it, folder);
+    json_t *rest = command_result(line, 60);
+    run = command_run_of(rest, "ring");
+    near("until then", command_number(run, "resumed.energy_J"), joules * 16 / 24);
+    near("since then", command_number(run, "energy_J.total"), joules * 8 / 24);
+    near("in all", last_joules(run), joules);
+    json_decref(whole);
+    json_decref(rest);
+    snprintf(line, sizeof line, "rm -r %s", folder);
+    CU_ASSERT_EQUAL(system(line), 0);
+}
+
 static void ringnode_has_no_joules_yet(void)
 {
     json_t *result = command_result(
@@ -313,6 +345,7 @@ int main(int argc, char **argv)
         {"half the clock", half_the_clock},
         {"clocks of groups", clocks_of_groups},
         {"the trace integrates to the joules", the_trace_integrates_to_the_joules},
+        {"checkpoints", checkpoints_have_the_joules_until_then},
         {"ringnode without a meter", ringnode_has_no_joules_yet},
     };
     int status = suite_main("energy", tests, (int)RG_COUNT(tests), argc, argv);
