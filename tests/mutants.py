@@ -270,7 +270,7 @@ MUTANTS = [
     Mutant("the-last-is-kept-as-the-best", "node.c",
            "result == 0 && is_best(n, inspection.loss)", "result == 0", "test_targets$"),
     Mutant("a-loss-is-reached-from-below", "node.c",
-           "run->final.loss <= run->to_loss.target", "run->final.loss >= run->to_loss.target", "test_targets$"),
+           "last->loss <= run->to_loss.target", "last->loss >= run->to_loss.target", "test_targets$"),
     Mutant("stop-says-nothing", "scenario.c",
            "if (err == 0 && info->some && element->count == 0)", "if (false)", "test_(scenario|settings)$"),
 
@@ -791,6 +791,9 @@ MUTANTS = [
     Mutant("own-state-for-others", "node_checkpoint.c", "if (offer->own && !n->keeping.same)", "if (0)",
            "test_checkpoints$"),
     Mutant("patience-begins-anew", "node_checkpoint.c", "n->in_vain = from->in_vain;", "n->in_vain = 0;",
+           "test_checkpoints$"),
+    Mutant("joules-of-the-last-evaluation", "node_checkpoint.c", "result = rg_node_sum_energy(n);", "result = 0;", "test_energy$"),
+    Mutant("goals-are-forgotten", "node_checkpoint.c", "judged ? rg_node_judge_point(n) : result", "judged ? result : result",
            "test_checkpoints$"),
     Mutant("streams-cut-anywhere", "node_checkpoint.c", "(whole_epochs(n->job) && !epoch_over)", "(false && !epoch_over)",
            "test_checkpoints$"),

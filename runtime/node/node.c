@@ -196,30 +196,37 @@ int rg_node_look(struct node *n, bool last)
     return result == 0 && root && last && evaluate ? look_at_own(n) : result;
 }
 
-static void note_goal(struct node *n, struct rg_run_goal *goal, bool reached)
+static void note_goal(struct node *n, struct rg_run_goal *goal, const struct rg_run_point *at,
+                      bool reached)
 {
     if (n->verdict == DIVERGED || !goal->wanted || goal->iterations >= 0 || !reached)
         return;
     n->verdict = ENOUGH;
-    goal->iterations = n->done;
-    goal->time_s = n->before_s + n->time_s;
-    goal->energy_J = n->before_J + n->joules.total;
+    goal->iterations = at->iteration;
+    goal->time_s = at->time_s;
+    goal->energy_J = at->energy_J;
 }
 
-/* The least loss so far, and whether there is patience left. */
-static int note_best(struct node *n)
+/* The least loss so far. */
+static void note_best(struct node *n)
+{
+    struct rg_run *run = n->run;
+    n->in_vain++;
+    if (!is_best(n, run->final.loss))
+        return;
+    n->in_vain = 0;
+    run->best =
+        (struct rg_run_best){.known = n->options->stop.patience > 0 || n->options->save_best,
+                             .iteration = n->done,
+                             .loss = run->final.loss,
+                             .accuracy = run->final.accuracy};
+}
+
+static int lose_patience(struct node *n)
 {
     struct rg_run *run = n->run;
     int patience = n->options->stop.patience;
     char text[120];
-    n->in_vain++;
-    if (is_best(n, run->final.loss)) {
-        n->in_vain = 0;
-        run->best = (struct rg_run_best){.known = patience > 0 || n->options->save_best,
-                                         .iteration = n->done,
-                                         .loss = run->final.loss,
-                                         .accuracy = run->final.accuracy};
-    }
     if (patience == 0 || n->in_vain < patience || n->verdict != GO_ON)
         return 0;
     n->verdict = ENOUGH;
@@ -227,6 +234,16 @@ static int note_best(struct node *n)
              "stopped: no less loss than after iteration %" PRId64 " in %d epochs",
              run->best.iteration, n->in_vain);
     return rg_run_note(run, text);
+}
+
+int rg_node_judge_point(struct node *n)
+{
+    struct rg_run *run = n->run;
+    const struct rg_run_point *last = &run->training[run->point_count - 1];
+    int result = lose_patience(n);
+    note_goal(n, &run->to_accuracy, last, last->accuracy >= run->to_accuracy.target);
+    note_goal(n, &run->to_loss, last, last->loss <= run->to_loss.target);
+    return result;
 }
 
 static int note_point(struct node *n)
@@ -244,10 +261,8 @@ static int note_point(struct node *n)
                                                        .energy_J = n->before_J + n->joules.total,
                                                        .loss = run->final.loss,
                                                        .accuracy = run->final.accuracy};
-    int result = note_best(n);
-    note_goal(n, &run->to_accuracy, run->final.accuracy >= run->to_accuracy.target);
-    note_goal(n, &run->to_loss, run->final.loss <= run->to_loss.target);
-    return result;
+    note_best(n);
+    return rg_node_judge_point(n);
 }
 
 /* Between epochs, off the clock. `last`: no more training follows. */
@@ -310,7 +325,7 @@ static int train(struct node *n)
     int result = rg_clock_start(n->w);
     if (result == 0 && rg_go_on(n->w) == 1)
         result = RG_ERR_INTERRUPTED; /* before anything has been trained */
-    if (result == 0 && n->done == n->job->iterations)
+    if (result == 0 && (n->done == n->job->iterations || n->verdict != GO_ON))
         return look_once_more(n);
     while (result == 0 && n->done < n->job->iterations) {
         int64_t end = section_end(n);

@@ -497,19 +497,23 @@ static int take_facts(struct node *n)
     n->in_vain = from->in_vain;
     n->before_s = from->time_s;
     n->before_J = from->energy_J;
-    return note_differences(n, same_scenario);
+    int result = note_differences(n, same_scenario);
+    bool judged =
+        run->point_count > 0 && run->training[run->point_count - 1].iteration == from->iterations;
+    return result == 0 && judged ? rg_node_judge_point(n) : result;
 }
 
 int rg_node_take_up(struct node *n)
 {
-    int64_t done = n->run ? n->options->resume->iterations : 0;
-    int result =
-        rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, &done, sizeof done, TAG_SECTION);
-    if (result == 0 && n->run)
-        result = take_facts(n);
+    int result = n->run ? take_facts(n) : 0;
+    int64_t at[2] = {n->run ? n->options->resume->iterations : 0, n->verdict};
+    if (result == 0)
+        result =
+            rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, at, sizeof at, TAG_SECTION);
     if (result)
         return result;
-    n->done = n->w->iterations = n->keeping.begun = n->keeping.last = done;
+    n->done = n->w->iterations = n->keeping.begun = n->keeping.last = at[0];
+    n->verdict = (enum verdict)at[1];
     return n->run ? serve_all(n, NULL) : carry_all(n, true);
 }
 

@@ -103,6 +103,8 @@ _Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg
 /* Rank 0, and those it needs: visit the parameters for accuracy and, at the last, digest and
  * --save; at each that has less loss than all before, --save-best. */
 int rg_node_look(struct node *n, bool last);
+/* Rank 0: has training come to what <stop> names with its last evaluation? Then n->verdict. */
+int rg_node_judge_point(struct node *n);
 
 /* ---- node_checkpoint.c ---- */
 

@@ -433,6 +433,51 @@ static void patience_goes_on(void)
     rg_study_close(&study);
 }
 
+/* A training that <stop> has ended is at its end: the same result once more, unless more is asked
+ * for. */
+static void what_has_its_goal_is_over(void)
+{
+    struct rg_study study;
+    struct rg_run plain;
+    struct rg_error e = {0};
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=2 epochs=12 learning-rate=0.5"));
+    const struct rg_job *job = harness_job(&study, "1f1b");
+    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 0}, &plain, NULL), &plain);
+    const struct harness_options ways[] = {
+        {.patience = 2}, {.goal = plain.training[1].accuracy}, {.loss = plain.training[1].loss}};
+    rg_run_free(&plain);
+    for (size_t i = 0; i < RG_COUNT(ways); i++) {
+        struct rg_run whole, run;
+        struct rg_training_state state;
+        struct harness_options options = ways[i];
+        const char *at = folder();
+        CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+        options.checkpoint = at;
+        options.every.seconds = 1e9;
+        must_be_ok(job, harness_run(job, &options, &whole, NULL), &whole);
+        CU_ASSERT_TRUE(whole.iterations < job->iterations);
+        CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, false, &state, &e), 0);
+        options.checkpoint = NULL;
+        options.resume = &state;
+        must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+        CU_ASSERT_EQUAL(run.iterations, whole.iterations);
+        CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
+        CU_ASSERT_EQUAL(run.point_count, whole.point_count);
+        CU_ASSERT_EQUAL(run.to_accuracy.iterations, whole.to_accuracy.iterations);
+        CU_ASSERT_EQUAL(run.to_loss.iterations, whole.to_loss.iterations);
+        CU_ASSERT_EQUAL(run.note_count, whole.note_count);
+        CU_ASSERT_FALSE(run.ending.early);
+        rg_run_free(&run);
+        const struct harness_options more = {.resume = &state};
+        must_be_ok(job, harness_run(job, &more, &run, NULL), &run);
+        CU_ASSERT_EQUAL(run.iterations, job->iterations);
+        rg_run_free(&run);
+        rg_run_free(&whole);
+        rg_training_state_free(&state);
+    }
+    rg_study_close(&study);
+}
+
 /* ---- what is in the way ---- */
 
 /* A folder that goes away, as a disk does: training goes on to the same weights. */
@@ -631,6 +676,7 @@ int main(int argc, char **argv)
         {"ended runs", ended_runs_go_on},
         {"as often as asked", as_often_as_asked},
         {"patience goes on", patience_goes_on},
+        {"what has its goal is over", what_has_its_goal_is_over},
         {"failures are told", failures_are_told},
         {"the last one stands", the_last_one_stands},
         {"killed at any moment", killed_at_any_moment},
