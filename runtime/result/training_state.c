@@ -120,15 +120,6 @@ static int64_t newest(const char *folder, int64_t below)
     return found;
 }
 
-static int sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result = fd >= 0 ? fsync(fd) : -1;
-    if (fd >= 0)
-        close(fd);
-    return result;
-}
-
 int rg_training_folder(const char *folder, bool goes_on, struct rg_error *e)
 {
     struct stat status;
@@ -159,8 +150,8 @@ static bool is_left_over(const char *name)
     return iterations_of(whole, endings[0]) >= 0 || iterations_of(whole, endings[1]) >= 0;
 }
 
-/* Of all others both files go, the one that vouches for the other first. One process at a time
- * writes to a folder: what is half done is nobody's. */
+/* Of all others both files go, the one that vouches for the other first; whether that is on the disk
+ * does not matter. One process at a time writes to a folder: what is half done is nobody's. */
 static void remove_others(const char *folder, int64_t this_one, int64_t previous)
 {
     static const char *const endings[] = {"json", "safetensors"};
@@ -175,7 +166,6 @@ static void remove_others(const char *folder, int64_t this_one, int64_t previous
         if (dir)
             closedir(dir);
     }
-    sync_folder(folder);
 }
 
 /* ---- writing ---- */

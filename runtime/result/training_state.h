@@ -1,9 +1,11 @@
 /* All that a training goes on from, as a file of numbers (safetensors) and one that says what they
  * are (JSON), in a folder of checkpoints:
  *
- *   checkpoint-500.safetensors   parameters "LAYER.NAME", the optimizer's state
- * "LAYER.NAME/velocity", what one node alone has "rank 3/rest 0" checkpoint-500.json written last:
- * how many bytes the other has, and the SHA-256 of this file's facts and those bytes together
+ * checkpoint-500.safetensors: parameters ("LAYER.NAME"), the optimizer's state
+ * ("LAYER.NAME/velocity"), what one node alone has ("rank 3/rest 0").
+ *
+ * checkpoint-500.json, written last: facts, how many bytes the other file has, and the SHA-256 of
+ * these facts and those bytes together.
  *
  * A checkpoint is whole, or is none: whatever its files are cut to, the digest tells. */
 #ifndef RG_RESULT_TRAINING_STATE_H
