@@ -258,13 +258,10 @@ int rg_broadcast(struct rg_world *w, struct rg_group group, int root, void *data
     int result = 0;
     bool have = me == 0;
     for (int step = reach / 2; step >= 1 && result == 0; step /= 2) {
-        struct rg_request request;
         if (have && me % (2 * step) == 0 && me + step < n) {
-            rg_send(w, member(&group, me + step + root), tag, data, bytes, &request);
-            result = rg_wait(w, &request);
+            result = rg_send_wait(w, member(&group, me + step + root), tag, data, bytes);
         } else if (!have && me % (2 * step) == step) {
-            rg_recv(w, member(&group, me - step + root), tag, data, bytes, &request);
-            result = rg_wait(w, &request);
+            result = rg_recv_wait(w, member(&group, me - step + root), tag, data, bytes);
             have = true;
         }
     }

@@ -136,9 +136,7 @@ static int hear_opinions(struct rg_world *w, const struct rg_study *study, struc
     bool *told = calloc(count, sizeof *told);
     int result = theirs && told ? 0 : RG_ERR_NOMEM;
     for (int rank = 1; rank < w->size && result == 0; rank++) {
-        struct rg_request request;
-        rg_recv(w, rank, TAG_OPINION, theirs, count * sizeof *theirs, &request);
-        result = rg_wait(w, &request);
+        result = rg_recv_wait(w, rank, TAG_OPINION, theirs, count * sizeof *theirs);
         for (size_t i = 0; i < count && result == 0; i++) {
             end_texts(&theirs[i]);
             if (own[i].agreed.code == 0)
@@ -157,9 +155,7 @@ static int hear_opinions(struct rg_world *w, const struct rg_study *study, struc
 
 static int tell_opinions(struct rg_world *w, const struct opinion *own, size_t count)
 {
-    struct rg_request request;
-    rg_send(w, 0, TAG_OPINION, own, count * sizeof *own, &request);
-    return rg_wait(w, &request);
+    return rg_send_wait(w, 0, TAG_OPINION, own, count * sizeof *own);
 }
 
 int rg_node_agree(struct rg_world *w, struct rg_study *study, struct rg_agreed *agreed,

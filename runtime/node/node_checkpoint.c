@@ -27,20 +27,6 @@ struct offer {
 };
 _Static_assert(sizeof(struct offer) == 64, "offers have no padding");
 
-static int say(struct rg_world *w, int rank, uint32_t tag, const void *data, size_t bytes)
-{
-    struct rg_request request;
-    int result = rg_send(w, rank, tag, data, bytes, &request);
-    return result ? result : rg_wait(w, &request);
-}
-
-static int hear(struct rg_world *w, int rank, uint32_t tag, void *data, size_t bytes)
-{
-    struct rg_request request;
-    int result = rg_recv(w, rank, tag, data, bytes, &request);
-    return result ? result : rg_wait(w, &request);
-}
-
 /* ---- ranks above 0 ---- */
 
 struct carrying {
@@ -56,13 +42,13 @@ static int carry(void *arg, const struct rg_state_array *array)
     size_t bytes = array->count * sizeof *array->values;
     uint64_t wanted = 0;
     rg_copy_text(offer.name, sizeof offer.name, array->name);
-    int result = say(w, 0, TAG_OFFER, &offer, sizeof offer);
+    int result = rg_send_wait(w, 0, TAG_OFFER, &offer, sizeof offer);
     if (result == 0)
-        result = hear(w, 0, TAG_WANTED, &wanted, sizeof wanted);
+        result = rg_recv_wait(w, 0, TAG_WANTED, &wanted, sizeof wanted);
     if (result || !wanted)
         return result;
-    return c->taking ? hear(w, 0, TAG_VALUES, array->values, bytes)
-                     : say(w, 0, TAG_VALUES, array->values, bytes);
+    return c->taking ? rg_recv_wait(w, 0, TAG_VALUES, array->values, bytes)
+                     : rg_send_wait(w, 0, TAG_VALUES, array->values, bytes);
 }
 
 static int carry_all(struct node *n, bool taking)
@@ -70,7 +56,7 @@ static int carry_all(struct node *n, bool taking)
     struct carrying c = {n, taking};
     const struct offer end = {.name = ""};
     int result = n->job->strategy->state(n->state, n->done, carry, &c);
-    return result ? result : say(n->w, 0, TAG_OFFER, &end, sizeof end);
+    return result ? result : rg_send_wait(n->w, 0, TAG_OFFER, &end, sizeof end);
 }
 
 /* ---- rank 0 ---- */
@@ -184,10 +170,11 @@ static int serve_one(const struct serving *s, int rank, const struct offer *offe
     else
         from = values_for(s->n, rank, offer);
     uint64_t wanted = to || from;
-    int result = say(w, rank, TAG_WANTED, &wanted, sizeof wanted);
+    int result = rg_send_wait(w, rank, TAG_WANTED, &wanted, sizeof wanted);
     if (result || !wanted)
         return result;
-    return to ? hear(w, rank, TAG_VALUES, to, bytes) : say(w, rank, TAG_VALUES, from, bytes);
+    return to ? rg_recv_wait(w, rank, TAG_VALUES, to, bytes)
+              : rg_send_wait(w, rank, TAG_VALUES, from, bytes);
 }
 
 static int serve_all(struct node *n, struct gathering *gathering)
@@ -196,7 +183,8 @@ static int serve_all(struct node *n, struct gathering *gathering)
     struct offer offer;
     int result = n->job->strategy->state(n->state, n->done, serve_self, &s);
     for (int rank = 1; rank < n->w->size && result == 0; rank++)
-        while ((result = hear(n->w, rank, TAG_OFFER, &offer, sizeof offer)) == 0 && offer.name[0])
+        while ((result = rg_recv_wait(n->w, rank, TAG_OFFER, &offer, sizeof offer)) == 0 &&
+               offer.name[0])
             if ((result = serve_one(&s, rank, &offer)) != 0)
                 return result;
     return result;

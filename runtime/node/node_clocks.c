@@ -25,7 +25,6 @@ static void map_sections(struct node *n)
 /* Rank 0 finds the common sections, and all learn them. */
 static int share_sections(struct node *n)
 {
-    struct rg_request request;
     size_t count = (size_t)n->pause_count, bytes = count * sizeof *n->common;
     int result = 0;
     n->sections = calloc(4 * count + 1, sizeof *n->sections);
@@ -37,12 +36,10 @@ static int share_sections(struct node *n)
     map_sections(n);
     memcpy(n->timed, n->sections, bytes); /* counts on rank 0: its clock is the common one */
     if (n->w->rank > 0) {
-        rg_send(n->w, 0, TAG_SECTIONS, n->common, bytes, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_send_wait(n->w, 0, TAG_SECTIONS, n->common, bytes);
     }
     for (int rank = 1; n->w->rank == 0 && rank < n->w->size && result == 0; rank++) {
-        rg_recv(n->w, rank, TAG_SECTIONS, theirs, bytes, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_recv_wait(n->w, rank, TAG_SECTIONS, theirs, bytes);
         for (size_t i = 0; i < count && result == 0; i++) {
             n->common[i].begin_s = fmin(n->common[i].begin_s, theirs[i].begin_s);
             n->common[i].end_s = fmin(n->common[i].end_s, theirs[i].end_s);

@@ -21,19 +21,16 @@ struct rg_run_energy rg_node_own_joules(const struct node *n)
 
 int rg_node_sum_energy(struct node *n)
 {
-    struct rg_request request;
     struct rg_run_energy joules = rg_node_own_joules(n); /* five doubles: travels as it is */
     int result = 0;
     if (!n->w->ops->energy || n->w->ops->settle)
         return 0;
     if (n->w->rank > 0) {
-        rg_send(n->w, 0, TAG_ENERGY, &joules, sizeof joules, &request);
-        return rg_wait(n->w, &request);
+        return rg_send_wait(n->w, 0, TAG_ENERGY, &joules, sizeof joules);
     }
     n->joules = joules;
     for (int rank = 1; rank < n->w->size && result == 0; rank++) {
-        rg_recv(n->w, rank, TAG_ENERGY, &joules, sizeof joules, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_recv_wait(n->w, rank, TAG_ENERGY, &joules, sizeof joules);
         if (result == 0)
             rg_run_add_energy(&n->joules, &joules);
     }
@@ -103,13 +100,11 @@ int rg_node_settle(struct node *n)
 /* What a node had drawn at the end of each epoch, on top of the others'. */
 int rg_node_receive_pauses(struct node *n, int rank)
 {
-    struct rg_request request;
     size_t bytes = (size_t)n->pause_count * sizeof *n->pauses;
     struct pause *theirs = malloc(bytes + 1);
     if (!theirs)
         return RG_ERR_NOMEM;
-    rg_recv(n->w, rank, TAG_POINTS, theirs, bytes, &request);
-    int result = rg_wait(n->w, &request);
+    int result = rg_recv_wait(n->w, rank, TAG_POINTS, theirs, bytes);
     for (int i = 0; i < n->pause_count && result == 0 && rg_node_counts(n, rank); i++)
         n->pauses[i].total_J += theirs[i].total_J;
     free(theirs);
@@ -118,9 +113,7 @@ int rg_node_receive_pauses(struct node *n, int rank)
 
 int rg_node_send_pauses(struct node *n)
 {
-    struct rg_request request;
-    rg_send(n->w, 0, TAG_POINTS, n->pauses, (size_t)n->pause_count * sizeof *n->pauses, &request);
-    return rg_wait(n->w, &request);
+    return rg_send_wait(n->w, 0, TAG_POINTS, n->pauses, (size_t)n->pause_count * sizeof *n->pauses);
 }
 
 /* ---- the meters of all nodes ---- */

@@ -144,9 +144,7 @@ static int receive_events(struct node *n, int rank, uint64_t count, uint64_t dro
     trace->events = count ? malloc(count * sizeof *trace->events) : NULL;
     if (count && !trace->events)
         return RG_ERR_NOMEM;
-    struct rg_request request;
-    rg_recv(n->w, rank, TAG_EVENTS, trace->events, count * sizeof *trace->events, &request);
-    int result = rg_wait(n->w, &request);
+    int result = rg_recv_wait(n->w, rank, TAG_EVENTS, trace->events, count * sizeof *trace->events);
     trace->count = trace->capacity = result ? 0 : count;
     return result;
 }
@@ -169,9 +167,7 @@ static int tell_whole(struct node *n)
 /* A rank that has done its part waits to hear that the others have done theirs, too. */
 static int hear_whole(struct node *n)
 {
-    struct rg_request request;
-    rg_recv(n->w, 0, TAG_WHOLE, NULL, 0, &request);
-    return rg_wait(n->w, &request);
+    return rg_recv_wait(n->w, 0, TAG_WHOLE, NULL, 0);
 }
 
 /* What there is to account for, as bytes. A run is large, and the stack of a simulated node small:
@@ -196,7 +192,6 @@ static int encode_account(const struct node *n, unsigned char **bytes, size_t *s
 /* Ranks above 0: the account, and what goes with it, to rank 0. */
 static int send_account(struct node *n)
 {
-    struct rg_request request;
     struct rg_trace *trace = n->w->trace;
     struct report report = {.metered = rg_node_metered(n)};
     unsigned char *bytes = NULL;
@@ -209,32 +204,27 @@ static int send_account(struct node *n)
         report.events = trace->count;
         report.dropped = trace->dropped;
     }
-    rg_send(n->w, 0, TAG_REPORT, &report, sizeof report, &request);
-    result = rg_wait(n->w, &request);
+    result = rg_send_wait(n->w, 0, TAG_REPORT, &report, sizeof report);
     if (result == 0) {
-        rg_send(n->w, 0, TAG_ACCOUNT, bytes, size, &request);
-        result = rg_wait(n->w, &request);
+        result = rg_send_wait(n->w, 0, TAG_ACCOUNT, bytes, size);
     }
     free(bytes);
     if (result == 0 && n->w->ops->settle)
         result = rg_node_send_pauses(n);
     if (result == 0 && trace) {
-        rg_send(n->w, 0, TAG_EVENTS, trace->events, report.events * sizeof *trace->events,
-                &request);
-        result = rg_wait(n->w, &request);
+        result =
+            rg_send_wait(n->w, 0, TAG_EVENTS, trace->events, report.events * sizeof *trace->events);
     }
     return result;
 }
 
 static int receive_run(struct node *n, int rank, uint64_t size, struct rg_run *theirs)
 {
-    struct rg_request request;
     struct rg_error e;
     unsigned char *bytes = size <= ACCOUNT_MOST ? malloc((size_t)size + 1) : NULL;
     if (!bytes)
         return RG_ERR_NOMEM;
-    rg_recv(n->w, rank, TAG_ACCOUNT, bytes, (size_t)size, &request);
-    int result = rg_wait(n->w, &request);
+    int result = rg_recv_wait(n->w, rank, TAG_ACCOUNT, bytes, (size_t)size);
     if (result == 0)
         result = rg_run_decode(bytes, (size_t)size, theirs, &e);
     if (result == 0 && theirs->node_count != 1)
@@ -247,11 +237,9 @@ static int receive_run(struct node *n, int rank, uint64_t size, struct rg_run *t
 static int receive_account(struct node *n, int rank)
 {
     struct report report;
-    struct rg_request request;
     struct rg_run theirs;
     rg_run_init(&theirs);
-    rg_recv(n->w, rank, TAG_REPORT, &report, sizeof report, &request);
-    int result = rg_wait(n->w, &request);
+    int result = rg_recv_wait(n->w, rank, TAG_REPORT, &report, sizeof report);
     if (result == 0)
         result = receive_run(n, rank, report.bytes, &theirs);
     if (result == 0) {

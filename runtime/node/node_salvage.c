@@ -39,20 +39,6 @@ struct salvage {
     float *room; /* of the largest layer */
 };
 
-static int say(struct rg_world *w, int rank, uint32_t tag, const void *data, size_t bytes)
-{
-    struct rg_request request;
-    int result = rg_send(w, rank, tag, data, bytes, &request);
-    return result ? result : rg_wait(w, &request);
-}
-
-static int hear(struct rg_world *w, int rank, uint32_t tag, void *data, size_t bytes)
-{
-    struct rg_request request;
-    int result = rg_recv(w, rank, tag, data, bytes, &request);
-    return result ? result : rg_wait(w, &request);
-}
-
 /* ---- those that are asked ---- */
 
 /* Where the values are that are asked for; NULL: it has not all of them. */
@@ -80,15 +66,16 @@ static int serve(struct rg_world *w, int rank, const struct rg_kept *kept)
 {
     struct ask ask;
     int result;
-    while ((result = hear(w, rank, TAG_ASK, &ask, sizeof ask)) == 0) {
+    while ((result = rg_recv_wait(w, rank, TAG_ASK, &ask, sizeof ask)) == 0) {
         if (ask.what == THAT_IS_ALL)
             return 0;
         const float *values = ask.what == GIVE ? find(kept, &ask) : NULL;
         struct held held = tell(kept, ask.first);
         if (ask.what == GIVE && !values)
             return RG_ERR_PROTOCOL;
-        result = values ? say(w, rank, TAG_HELD, values, (size_t)ask.count * sizeof *values)
-                        : say(w, rank, TAG_HELD, &held, sizeof held);
+        result = values
+                     ? rg_send_wait(w, rank, TAG_HELD, values, (size_t)ask.count * sizeof *values)
+                     : rg_send_wait(w, rank, TAG_HELD, &held, sizeof held);
         if (result)
             break;
     }
@@ -115,8 +102,8 @@ static int ask_all(struct salvage *s)
     for (int r = s->w->rank + 1; r < s->w->size; r++)
         for (struct ask ask = {.what = TELL}; ask.first < most; ask.first++) {
             struct held held;
-            if (say(s->w, r, TAG_ASK, &ask, sizeof ask) != 0 ||
-                hear(s->w, r, TAG_HELD, &held, sizeof held) != 0 || held.iterations < 0)
+            if (rg_send_wait(s->w, r, TAG_ASK, &ask, sizeof ask) != 0 ||
+                rg_recv_wait(s->w, r, TAG_HELD, &held, sizeof held) != 0 || held.iterations < 0)
                 break;
             int result = add(s, r, &held);
             if (result)
@@ -129,7 +116,7 @@ static void dismiss_all(struct salvage *s)
 {
     const struct ask ask = {.what = THAT_IS_ALL};
     for (int r = s->w->rank + 1; r < s->w->size; r++)
-        say(s->w, r, TAG_ASK, &ask, sizeof ask); /* or it is not there */
+        rg_send_wait(s->w, r, TAG_ASK, &ask, sizeof ask); /* or it is not there */
 }
 
 /* The range with parameter number `at`, of the lowest node that has it; NULL: none has. */
@@ -161,8 +148,9 @@ static int visit_piece(struct salvage *s, size_t begin, size_t end, rg_visit_fn 
         struct ask ask = {GIVE, at, next - at};
         if (range->rank == s->w->rank)
             values = find(s->kept, &ask);
-        else if ((result = say(s->w, range->rank, TAG_ASK, &ask, sizeof ask)) == 0)
-            result = hear(s->w, range->rank, TAG_HELD, s->room, (next - at) * sizeof *s->room);
+        else if ((result = rg_send_wait(s->w, range->rank, TAG_ASK, &ask, sizeof ask)) == 0)
+            result =
+                rg_recv_wait(s->w, range->rank, TAG_HELD, s->room, (next - at) * sizeof *s->room);
         if (result == 0)
             result = visit(arg, at, values, next - at);
     }

@@ -240,7 +240,7 @@ static void do_loss(void *arg)
     struct rg_targets targets = rg_dataset_targets(r->job->data);
     int64_t correct = 0;
     r->loss = rg_loss(&targets, p->n, rg_stage_output(&r->stage, p->n, r->stash), r->targets,
-            1.0f / (float)r->mean_of, r->dy, &correct);
+                      1.0f / (float)r->mean_of, r->dy, &correct);
 }
 
 int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
@@ -487,15 +487,12 @@ static int stream_piece(struct rg_world *w, size_t at, size_t count, int owner, 
                         float *room, rg_visit_fn visit, void *arg)
 {
     const uint32_t tag = RG_TAG_USER - 1;
-    struct rg_request request;
     if (w->rank == owner && owner == 0)
         return visit(arg, at, values, count);
     if (w->rank == owner) {
-        rg_send(w, 0, tag, values, count * sizeof *values, &request);
-        return rg_wait(w, &request);
+        return rg_send_wait(w, 0, tag, values, count * sizeof *values);
     }
-    rg_recv(w, owner, tag, room, count * sizeof *room, &request);
-    int result = rg_wait(w, &request);
+    int result = rg_recv_wait(w, owner, tag, room, count * sizeof *room);
     return result ? result : visit(arg, at, room, count);
 }
 

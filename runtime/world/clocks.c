@@ -98,7 +98,7 @@ static int ask_all(struct rg_world *w, struct rg_clock_sample *best)
 static int answer_one(struct rg_world *w, int rank)
 {
     struct question question;
-    struct rg_request from, to;
+    struct rg_request from;
     rg_recv(w, rank, RG_TAG_CLOCK, &question, sizeof question, &from);
     for (;;) {
         int result = rg_wait(w, &from);
@@ -110,8 +110,7 @@ static int answer_one(struct rg_world *w, int rank)
             rg_recv(w, rank, RG_TAG_CLOCK, &question, sizeof question, &from);
         answer.day_s = w->ops->day(w);
         answer.left_s = w->ops->now(w);
-        rg_send(w, rank, RG_TAG_CLOCK, &answer, sizeof answer, &to);
-        result = rg_wait(w, &to);
+        result = rg_send_wait(w, rank, RG_TAG_CLOCK, &answer, sizeof answer);
         if (result && !last)
             rg_cancel(w, &from);
         if (result || last)

@@ -242,6 +242,20 @@ int rg_wait(struct rg_world *w, struct rg_request *request)
     return result ? result : request->status;
 }
 
+int rg_send_wait(struct rg_world *w, int dst, uint32_t tag, const void *buffer, size_t bytes)
+{
+    struct rg_request request;
+    rg_send(w, dst, tag, buffer, bytes, &request);
+    return rg_wait(w, &request);
+}
+
+int rg_recv_wait(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t bytes)
+{
+    struct rg_request request;
+    rg_recv(w, src, tag, buffer, bytes, &request);
+    return rg_wait(w, &request);
+}
+
 bool rg_done(struct rg_world *w, struct rg_request *request)
 {
     int index;

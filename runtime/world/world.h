@@ -237,7 +237,10 @@ int rg_wait_any_or_stop(struct rg_world *w, struct rg_request *const *requests, 
  * with the caller. Whoever wants to keep it posted calls rg_wait_any. Returns the wait's own error,
  * else the request's status, which is 0 if it was never posted (zero). */
 int rg_wait(struct rg_world *w, struct rg_request *request);
-/* The same for all of them (NULL entries are passed over), each to its end; the first error by
+/* rg_send and rg_recv, each with its rg_wait. */
+int rg_send_wait(struct rg_world *w, int dst, uint32_t tag, const void *buffer, size_t bytes);
+int rg_recv_wait(struct rg_world *w, int src, uint32_t tag, void *buffer, size_t bytes);
+/* rg_wait for all of them (NULL entries are passed over), each to its end; the first error by
  * index. */
 int rg_wait_all(struct rg_world *w, struct rg_request *const *requests, int n);
 /* Is it complete? Polls the world. */
