@@ -68,6 +68,7 @@ MUTANTS = [
            "test_predict$"),
     Mutant("blocks-overwritten-under-way", "outputs.c", "int err = end_send(way, hop);\n    if", "int err = 0;\n    if",
            "test_outputs$"),
+    Mutant("last-blocks-dropped", "outputs.c", "way.count && err == 0; k++)\n        err = end_send", "0; k++)\n        err = end_send", "test_outputs$"),
     Mutant("holder-of-the-layer-before", "ring_pipeline.c", "while (ring->cut[stage + 1] <= layer)",
            "while (ring->cut[stage + 1] < layer)", "test_outputs$"),
     Mutant("blocks-overtaken", "outputs.c", "for (int k = way->count - 1; k >= 0 && err == 0; k--)\n        if (has_part(way, k, step, &n))\n            err = do_hop",

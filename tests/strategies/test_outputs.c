@@ -61,6 +61,17 @@ static int program(struct rg_world *w, void *arg)
     return result;
 }
 
+static bool same_bytes(const char *path, const char *other)
+{
+    size_t size, wanted;
+    char *bytes = slurp(path, &size), *right = slurp(other, &wanted);
+    bool same = size > 0 && size == wanted && memcmp(bytes, right, size) == 0;
+    CU_ASSERT(same);
+    free(bytes);
+    free(right);
+    return same;
+}
+
 static void same_as_alone(const struct ranks *alone, const struct rg_job *job, const char *out,
                           uint64_t seed)
 {
@@ -79,14 +90,8 @@ static void same_as_alone(const struct ranks *alone, const struct rg_job *job, c
     CU_ASSERT_EQUAL(rg_mem_world_run(&options, program, &ring, results), 0);
     for (int rank = 0; rank < job->nodes; rank++)
         CU_ASSERT_EQUAL(results[rank], 0);
-    size_t size, wanted;
-    char *bytes = slurp(ring.out, &size), *right = slurp(alone->out, &wanted);
-    bool same = size == wanted && memcmp(bytes, right, size) == 0;
-    if (!same)
+    if (!same_bytes(ring.out, alone->out))
         printf("  %s, seed %d: other outputs\n", job->label, (int)seed);
-    CU_ASSERT(same);
-    free(bytes);
-    free(right);
     free(results);
     remove(ring.out);
 }
@@ -120,6 +125,46 @@ static void rings_give_the_bits_of_one_process(void)
     for (int i = 0; i < study.job_count; i++)
         for (uint64_t seed = 1; seed <= 4; seed++)
             same_as_alone(&alone, &study.jobs[i], out, seed);
+    free((float *)alone.parameters);
+    rg_study_close(&study);
+}
+
+static double late(void *arg, int rank, const struct rg_work *work)
+{
+    (void)arg, (void)work;
+    return rank == 2 ? 1 : 1e-6;
+}
+
+/* A node that has passed its last block on stays until that is taken: the block is too large to be
+ * under way without a receive, and the node behind is still at the one before. */
+static void the_last_block_is_waited_for(void)
+{
+    static const char wide[] = "<network name=\"wide\" input=\"19\"><dense outputs=\"6\"/>"
+                               "<dense outputs=\"%zu\"/><dense outputs=\"5\"/></network>";
+    static const char scenario[] =
+        "<scenario name=\"wide\" seed=\"3\">"
+        "<platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>"
+        "<network file=\"%s\"/><data kind=\"random\" train=\"24\" inputs=\"19\" classes=\"5\"/>"
+        "<training batch=\"12\" epochs=\"1\" learning-rate=\"0.1\"/>"
+        "<strategy label=\"ring\" kind=\"ring_pipeline\" nodes=\"3\" "
+        "partition=\"1,1,1\"/></scenario>";
+    char network[sizeof wide + 20], text[sizeof scenario + 600];
+    size_t last_rows = ROWS % 32;
+    struct rg_study study;
+    struct rg_error e = {0};
+    struct rg_checkpoint_rows told = {0};
+    int results[3];
+    snprintf(network, sizeof network, wide, RG_EAGER_LIMIT / (last_rows * sizeof(float)) + 1);
+    snprintf(text, sizeof text, scenario, scratch_text("wide.xml", network));
+    const char *file = scratch_text("scenario.xml", text);
+    CU_ASSERT_EQUAL_FATAL(rg_study_open(file, NULL, 0, NULL, 0, &study, &e), 0);
+    struct ranks alone = compute_alone(&study, &told), ring = alone;
+    ring.job = &study.jobs[0];
+    ring.out = scratch_path("late.npy");
+    struct rg_mem_world_options options = {.size = 3, .seed = 1, .seconds = late};
+    CU_ASSERT_EQUAL(rg_mem_world_run(&options, program, &ring, results), 0);
+    CU_ASSERT(results[0] == 0 && results[1] == 0 && results[2] == 0);
+    same_bytes(ring.out, alone.out);
     free((float *)alone.parameters);
     rg_study_close(&study);
 }
@@ -177,6 +222,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"rings give the bits of one process", rings_give_the_bits_of_one_process},
+        {"the last block is waited for", the_last_block_is_waited_for},
         {"a death leaves no file", a_death_leaves_no_file},
         {"holders are those of stages", holders_are_those_of_stages},
     };
