@@ -773,7 +773,7 @@ MUTANTS = [
     Mutant("only-ones-own-pledge-counts", "match.c", "*last = RG_MAX(*last, p->pledge);", ";", "test_stops$"),
     Mutant("who-said-goodbye-was-lost", "match_lists.c", "p->gone && !p->goodbye", "p->gone",
            "test_match$"),
-    Mutant("payload-not-looked-at", "stream.c", "if (p->rx_checked) {", "if (0) {", "test_damage_run$"),
+    Mutant("payload-not-looked-at", "stream.c", "if (p->rx_checked) {", "if (0) {", "test_match$"),
     Mutant("header-of-any-checksum", "wire.c", "if (rg_get_u32(bytes) != magic_of(bytes))",
            "if (0 && rg_get_u32(bytes) != magic_of(bytes))", "test_wire$"),
     Mutant("checksum-of-another-segment", "stream.c", "rg_crc32c(t->buffer + t->sent, t->segment_end - t->sent)",

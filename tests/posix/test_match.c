@@ -335,6 +335,50 @@ static void test_leaves_in_silence(void)
     stop(&d);
 }
 
+/* Rank 1 reads what has come, in pieces: what is wrong with it, or NULL. */
+static const char *read_pieces(struct duo *d, size_t piece)
+{
+    struct rg_pair *p = d->rank[1].peer;
+    const char *wrong = NULL;
+    for (struct duo_way *way = &d->way[0]; way->begin < way->end && !wrong;) {
+        struct iovec part[2];
+        size_t left = RG_MIN(piece, way->end - way->begin), read = 0;
+        rg_stream_room(p, part);
+        for (int i = 0; i < 2 && left > 0; i++) {
+            size_t n = RG_MIN(left, part[i].iov_len);
+            memcpy(part[i].iov_base, way->bytes + way->begin, n);
+            way->begin += n;
+            left -= n;
+            read += n;
+        }
+        wrong = rg_stream_read(p, read);
+    }
+    return wrong;
+}
+
+/* One bit of a message's payload is another one, whether it goes to the buffer of a receive or
+ * waits for one. */
+static void test_damaged_payload(void)
+{
+    static const size_t places[] = {0, 1, KIB / 2 + 5, KIB - 1}, pieces[] = {MIB, 100, 33};
+    for (size_t i = 0; i < 2 * RG_COUNT(places) * RG_COUNT(pieces); i++) {
+        struct duo d;
+        size_t at = places[i / 2 % RG_COUNT(places)];
+        start(&d);
+        d.rank[0].peer->checks = true;
+        if (i % 2)
+            duo_recv(&d, 1, 0, TAG, KIB, false);
+        duo_drain(&d);
+        duo_send(&d, 0, 1, TAG, KIB);
+        duo_write(&d, 0, MIB);
+        d.way[0].bytes[d.way[0].begin + RG_MESSAGE_HEADER + at] ^= 1 << at % 8;
+        const char *wrong = read_pieces(&d, pieces[i / 2 / RG_COUNT(places)]);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(wrong);
+        CU_ASSERT_PTR_NOT_NULL(strstr(wrong, "message 1 of run 1 came damaged before byte 1024"));
+        duo_close(&d);
+    }
+}
+
 /* Why nothing goes to a peer that has left: it is lost, or all were asked to stop. */
 static void test_absence(void)
 {
@@ -383,6 +427,7 @@ int main(int argc, char **argv)
         {"permission has a length", test_permission_has_a_length},
         {"beyond the limits", test_beyond_the_limits},
         {"moved up", test_moved_up},
+        {"damaged payload", test_damaged_payload},
         {"leaves in silence", test_leaves_in_silence},
         {"one pledge", test_one_pledge}};
     return suite_main("match", tests, (int)RG_COUNT(tests), argc, argv);
