@@ -61,6 +61,10 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
 int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const char *from_folder,
                              bool make, struct rg_training_state *from, struct rg_error *e);
 
+/* Bytes that rank 0 holds for a checkpoint of the job, while it is written, or gone on from; a
+ * board's memory is not held against it. At most RG_SIZE_MOST. */
+uint64_t rg_node_checkpoint_memory(const struct rg_job *job);
+
 /* After a run that broke off, by every node of it that is left, in a run of its own (the world
  * completes with RG_ERR_PEER what is asked of those that are not): the lowest puts together what
  * they have kept. Where that is the whole network, digest and accuracy (where it has the test

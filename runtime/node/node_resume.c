@@ -4,6 +4,7 @@
  * cannot be written, or has those of another run; a checkpoint that contradicts the scenario. */
 #include "node/node.h"
 
+#include "base/sizes.h"
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -69,6 +70,11 @@ static bool same_folder(const char *a, const char *b)
     struct stat one, other;
     return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
            one.st_ino == other.st_ino;
+}
+
+uint64_t rg_node_checkpoint_memory(const struct rg_job *job)
+{
+    return rg_size_times(rg_state_floats(job), sizeof(float));
 }
 
 int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const char *from_folder,

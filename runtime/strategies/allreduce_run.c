@@ -1,5 +1,6 @@
 /* A node of ring_allreduce at work. */
 #include "base/check.h"
+#include "base/sizes.h"
 #include "strategies/allreduce_parts.h"
 #include <stdlib.h>
 
@@ -275,6 +276,16 @@ int rg_reduce_state(void *state, int64_t done, rg_state_fn visit, void *arg)
         result = visit(arg, &(struct rg_state_array){
                                 .name = "rest", .count = count, .own = true, .values = node->rest});
     return result;
+}
+
+uint64_t rg_reduce_state_floats(const struct rg_job *job)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    uint64_t count = job->network->parameters, nodes = (uint64_t)job->nodes;
+    uint64_t update = rg_optimizer_state(&job->optimizer, count);
+    uint64_t rest = plan->codec.kind == RG_CODE_NONE ? 0 : rg_size_times(nodes, count);
+    return rg_size_plus(rg_size_plus(count, rest),
+                        rg_size_times(plan->steps > 1 ? nodes : 1, update));
 }
 
 /* With shards, where parameters were being gathered some are an update ahead of the others. */

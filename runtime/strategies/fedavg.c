@@ -431,6 +431,7 @@ const struct rg_strategy rg_strategy_fedavg = {
     .train = train,
     .parameters = rg_federated_parameters,
     .state = rg_federated_state,
+    .state_floats = rg_federated_state_floats,
     .whole_epochs = is_limited,
     .held = rg_federated_held,
     .trained_by = rg_federated_trained_by,

@@ -112,6 +112,11 @@ int rg_federated_state(void *node, int64_t done, rg_state_fn visit, void *arg)
                : 0;
 }
 
+uint64_t rg_federated_state_floats(const struct rg_job *job)
+{
+    return job->network->parameters;
+}
+
 const float *rg_federated_held(void *node, int part, size_t *first, size_t *count)
 {
     struct rg_federated *n = node;

@@ -40,6 +40,7 @@ void rg_federated_close(struct rg_federated *node);
 
 int rg_federated_parameters(void *node, rg_visit_fn visit, void *arg);
 int rg_federated_state(void *node, int64_t done, rg_state_fn visit, void *arg);
+uint64_t rg_federated_state_floats(const struct rg_job *job);
 const float *rg_federated_held(void *node, int part, size_t *first, size_t *count);
 const float *rg_federated_trained_by(void *node, int rank);
 void rg_federated_observe(void *node, struct rg_observation *o);

@@ -312,6 +312,7 @@ const struct rg_strategy rg_strategy_fsvrg = {
     .train = train,
     .parameters = rg_federated_parameters,
     .state = rg_federated_state,
+    .state_floats = rg_federated_state_floats,
     .held = rg_federated_held,
     .trained_by = rg_federated_trained_by,
     .observe = rg_federated_observe,

@@ -214,6 +214,7 @@ const struct rg_strategy rg_strategy_ring_allreduce = {
     .train = rg_reduce_train,
     .parameters = rg_reduce_parameters,
     .state = rg_reduce_state,
+    .state_floats = rg_reduce_state_floats,
     .held = rg_reduce_held,
     .observe = observe,
     .close = rg_reduce_close_node,

@@ -180,6 +180,14 @@ int rg_server_state(void *state, int64_t done, rg_state_fn visit, void *arg)
     return result;
 }
 
+uint64_t rg_server_state_floats(const struct rg_job *job)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    uint64_t count = job->network->parameters;
+    uint64_t kept = rg_server_filtered(plan) ? rg_size_times((uint64_t)plan->workers, count) : 0;
+    return rg_size_plus(rg_size_plus(count, rg_optimizer_state(&job->optimizer, count)), kept);
+}
+
 /* Out of step, one begins and ends in step. */
 bool rg_server_whole_epochs(const struct rg_job *job)
 {

@@ -2,6 +2,7 @@
 #include "strategies/samples.h"
 
 #include "base/check.h"
+#include "base/sizes.h"
 
 int rg_share(int total, int parts, int part)
 {
@@ -50,6 +51,14 @@ void rg_predict_flow(void *prediction, const struct rg_traffic *flow)
     struct rg_prediction *p = prediction;
     p->messages += flow->messages;
     p->payload_bytes += flow->payload;
+}
+
+uint64_t rg_state_floats(const struct rg_job *job)
+{
+    size_t parameters = job->network->parameters;
+    return job->strategy->state_floats
+               ? job->strategy->state_floats(job)
+               : rg_size_plus(parameters, rg_optimizer_state(&job->optimizer, parameters));
 }
 
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction)

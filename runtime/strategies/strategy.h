@@ -188,6 +188,9 @@ struct rg_strategy {
      * checkpoint of so many iterations has; counters and what is derived from the arrays follow.
      * NULL: there are no checkpoints of it. */
     int (*state)(void *state, int64_t done, rg_state_fn visit, void *arg);
+    /* Floats of all that, of all nodes; what several have alike counts once. NULL: parameters and
+     * the optimizer's state. */
+    uint64_t (*state_floats)(const struct rg_job *job);
     /* Would a pause before the end of an epoch change what is trained (pipelines run empty, nodes
      * are brought in step)? NULL: it does not. */
     bool (*whole_epochs)(const struct rg_job *job);
@@ -228,5 +231,8 @@ int rg_job_share_first(const struct rg_job *job, int parts, int part);
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction);
 /* Add a flow to a prediction's messages and bytes: an rg_traffic_fn. */
 void rg_predict_flow(void *prediction, const struct rg_traffic *flow);
+
+/* Floats of a checkpoint. */
+uint64_t rg_state_floats(const struct rg_job *job);
 
 #endif

@@ -42,6 +42,14 @@ static void stop_after(const struct rg_job *job, int64_t iterations, const char 
     rg_run_free(&run);
 }
 
+static uint64_t floats_of(const struct rg_training_state *state)
+{
+    uint64_t floats = 0;
+    for (int i = 0; i < state->array_count; i++)
+        floats += state->arrays[i].count;
+    return floats;
+}
+
 static void go_on(const struct rg_job *job, const char *from, struct rg_run *run)
 {
     struct rg_training_state state;
@@ -50,6 +58,8 @@ static void go_on(const struct rg_job *job, const char *from, struct rg_run *run
     if (err)
         printf("%s\n", e.text);
     CU_ASSERT_EQUAL_FATAL(err, 0);
+    if (strcmp(state.strategy, job->strategy->name) == 0 && state.nodes == job->nodes)
+        CU_ASSERT_EQUAL(floats_of(&state) * sizeof(float), rg_node_checkpoint_memory(job));
     const struct harness_options options = {.seed = 3, .resume = &state};
     must_be_ok(job, harness_run(job, &options, run, NULL), run);
     CU_ASSERT_TRUE(run->resumed.known);

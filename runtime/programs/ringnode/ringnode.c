@@ -179,6 +179,14 @@ static int list_files(struct ringnode *node)
 
 enum { RANK_ADDRESSES = 32 << 20 }; /* stacks of two threads, messages on their way */
 
+/* Of rank 0: evaluation, the checkpoint that is written, the one that it goes on from. */
+static uint64_t beside_training(const struct ringnode *node, const struct rg_job *job)
+{
+    uint64_t copies = !!node->options.checkpoint + !!node->options.resume_from;
+    return rg_size_plus(rg_inspection_memory(job),
+                        rg_size_times(copies, copies ? rg_node_checkpoint_memory(job) : 0));
+}
+
 /* What the ranks of this machine hold, against what it has; address space has each for itself. */
 static int check_memory(const struct ringnode *node, struct rg_error *e)
 {
@@ -193,7 +201,7 @@ static int check_memory(const struct ringnode *node, struct rg_error *e)
             if (node->local || rank == node->rank) {
                 uint64_t own = rg_job_memory(job, rank);
                 if (rank == 0)
-                    own = rg_size_plus(own, rg_inspection_memory(job));
+                    own = rg_size_plus(own, beside_training(node, job));
                 bytes = rg_size_plus(bytes, own);
                 most = RG_MAX(most, own);
             }
