@@ -17,7 +17,6 @@
 #include "children.h"
 #include "engine.h"
 #include "models/blas.h"
-#include "node/inspect.h"
 #include "node/node.h"
 #include "node/outputs.h"
 #include "reduced.h"
@@ -371,7 +370,7 @@ static const struct argp argp = {
  * numbers are computed what they train with. */
 enum { NODE_ADDRESSES = 128 << 10, NODE_BYTES = 24 << 10 };
 
-static int check_limits(const struct rg_study *study, struct rg_error *e)
+static int check_limits(const struct ringsim *r, const struct rg_study *study, struct rg_error *e)
 {
     int result = 0;
     for (int i = 0; i < study->job_count && result == 0; i++) {
@@ -384,7 +383,8 @@ static int check_limits(const struct rg_study *study, struct rg_error *e)
         if (job->numerics) { /* the samples once, for all */
             bytes +=
                 rg_dataset_bytes(job->data, (struct rg_data_kept){.train = true, .test = true});
-            bytes = rg_size_plus(bytes, rg_inspection_memory(job));
+            bytes = rg_size_plus(
+                bytes, rg_node_beside_training(job, r->options.checkpoint, r->options.resume_from));
             addresses += rg_blas_addresses();
         }
         for (int rank = 0; rank < job->nodes && job->numerics; rank++)
@@ -414,7 +414,7 @@ static int look_at_platform(void *ringsim, struct rg_platform *platform, int nod
 static int look_at_jobs(void *ringsim, const struct rg_study *study, struct rg_error *e)
 {
     struct ringsim *r = ringsim;
-    int err = check_limits(study, e);
+    int err = check_limits(r, study, e);
     for (int i = 0; i < study->job_count && err == 0; i++) {
         if (study->jobs[i].refused)
             continue;
@@ -465,17 +465,20 @@ static int open_checkpoints(struct ringsim *r)
     struct rg_error e = {0};
     if (!o->checkpoint && !o->resume_from)
         return 0;
-    int result = rg_node_open_checkpoints(&r->study.jobs[0], o->checkpoint, o->resume_from,
-                                          !o->check, &r->resumed, &e);
+    int result =
+        rg_node_open_checkpoints(&r->study.jobs[0], o->checkpoint, o->resume_from, &r->resumed, &e);
     if (result)
         fprintf(stderr, "ringsim: %s\n", e.text);
     return result ? RG_EXIT_USAGE : 0;
 }
 
+/* And the folder of checkpoints, once nothing else is in the way. */
 static int load_data(struct ringsim *r)
 {
     struct rg_error e;
     int result = r->plan.study_open ? rg_study_load_data(&r->study, RG_ANY_RANK, &e) : 0;
+    if (result == 0 && r->options.checkpoint)
+        result = rg_training_folder(r->options.checkpoint, r->resumed.goes_there, &e);
     if (result)
         fprintf(stderr, "ringsim: %s\n", e.text);
     return result ? RG_EXIT_USAGE : 0;

@@ -796,6 +796,7 @@ MUTANTS = [
     Mutant("joules-of-the-last-evaluation", "node_checkpoint.c", "result = rg_node_sum_energy(n);", "result = 0;", "test_energy$"),
     Mutant("goals-are-forgotten", "node_checkpoint.c", "judged ? rg_node_judge_point(n) : result", "judged ? result : result",
            "test_checkpoints$"),
+    Mutant("copies-in-no-memory", "node_resume.c", "writes ? one : 0", "0", "test_behaviour$"),
     Mutant("rests-in-no-memory", "allreduce_run.c", "plan->codec.kind == RG_CODE_NONE ? 0 : rg_size_times(nodes, count)", "0",
            "test_checkpoints$"),
     Mutant("what-filters-keep-in-no-memory", "server_node.c", "rg_server_filtered(plan) ? rg_size_times(", "0 ? rg_size_times(",

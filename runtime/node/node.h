@@ -54,16 +54,17 @@ struct rg_node_options {
 int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_node_options *options,
                 struct rg_run *run);
 
-/* For rank 0, before anything runs: can checkpoints of the job go to a folder (NULL: there are
- * none), which is made where it is missing and `make` is set; and what is there to go on from in
- * another, or the same (NULL: nothing is)? *from: free it with rg_training_state_free.
- * RG_ERR_INVALID and one line. */
+/* For rank 0, before anything runs: can there be checkpoints of the job in a folder (NULL: there
+ * are none; rg_training_folder looks at it, last); and what is there to go on from in another, or
+ * the same (NULL: nothing is)? *from: free it with rg_training_state_free. RG_ERR_INVALID and one
+ * line. */
 int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const char *from_folder,
-                             bool make, struct rg_training_state *from, struct rg_error *e);
+                             struct rg_training_state *from, struct rg_error *e);
 
-/* Bytes that rank 0 holds for a checkpoint of the job, while it is written, or gone on from; a
- * board's memory is not held against it. At most RG_SIZE_MOST. */
-uint64_t rg_node_checkpoint_memory(const struct rg_job *job);
+/* Bytes that rank 0 takes beside what it trains with, for evaluation, for a checkpoint that is
+ * being written, for the one that it goes on from; a board's memory is not held against them. At
+ * most RG_SIZE_MOST. */
+uint64_t rg_node_beside_training(const struct rg_job *job, bool writes, bool goes_on);
 
 /* After a run that broke off, by every node of it that is left, in a run of its own (the world
  * completes with RG_ERR_PEER what is asked of those that are not): the lowest puts together what

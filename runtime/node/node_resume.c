@@ -1,10 +1,11 @@
-/* What a run goes on from, and where its checkpoints go, looked at before anything runs.
+/* What a run goes on from, looked at before anything runs.
  *
- * Failure modes handled, each in one line, the checkpoints untouched: a folder without any, or that
- * cannot be written, or has those of another run; a checkpoint that contradicts the scenario. */
+ * Failure modes handled, each in one line, the checkpoints untouched: strategies that have none; a
+ * folder without any; a checkpoint that contradicts the scenario. */
 #include "node/node.h"
 
 #include "base/sizes.h"
+#include "node/inspect.h"
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,13 +73,15 @@ static bool same_folder(const char *a, const char *b)
            one.st_ino == other.st_ino;
 }
 
-uint64_t rg_node_checkpoint_memory(const struct rg_job *job)
+uint64_t rg_node_beside_training(const struct rg_job *job, bool writes, bool goes_on)
 {
-    return rg_size_times(rg_state_floats(job), sizeof(float));
+    uint64_t one = rg_size_times(rg_state_floats(job), sizeof(float));
+    uint64_t copies = rg_size_plus(writes ? one : 0, goes_on ? one : 0);
+    return rg_size_plus(rg_inspection_memory(job), copies);
 }
 
 int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const char *from_folder,
-                             bool make, struct rg_training_state *from, struct rg_error *e)
+                             struct rg_training_state *from, struct rg_error *e)
 {
     int err = check_job(job, folder != NULL, e);
     *from = (struct rg_training_state){0};
@@ -87,8 +90,6 @@ int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const
     if (err == 0 && from_folder)
         err = check_from(job, from, e);
     from->goes_there = err == 0 && folder && from_folder && same_folder(folder, from_folder);
-    if (err == 0 && folder && make)
-        err = rg_training_folder(folder, from->goes_there, e);
     if (err)
         rg_training_state_free(from);
     return err;

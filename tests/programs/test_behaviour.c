@@ -316,6 +316,36 @@ static void address_space_is_enough_or_told(void)
     }
 }
 
+/* Kilobytes that a program says it needs, where it is allowed too few. */
+static double kilobytes_needed(const char *program, const char *more)
+{
+    struct command_output output;
+    char line[400];
+    snprintf(line, sizeof line,
+             "prlimit --as=%ld " RG_BINARY_DIR "/%s tests/data/matrix.xml --strategy single-1 "
+             "--set test=3000000 --quiet %s",
+             700000L << 10, program, more);
+    command_run(line, 60, &output);
+    CU_ASSERT_EQUAL(output.status, 1);
+    const char *at = strstr(output.err, " kB of address space are needed");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+    while (at > output.err && at[-1] >= '0' && at[-1] <= '9')
+        at--;
+    return atof(at);
+}
+
+/* Of 8202 parameters and their momentum there is a copy while it is written. */
+static void checkpoints_need_memory(void)
+{
+    const char *programs[] = {"ringsim", "ringnode --local 1"};
+    for (int i = 0; i < 2; i++) {
+        double without = kilobytes_needed(programs[i], "");
+        double with = kilobytes_needed(programs[i], "--checkpoint /tmp/ringtmp-not-made");
+        CU_ASSERT_DOUBLE_EQUAL(with - without, 2 * 8202 * sizeof(float) / 1024., 12);
+        CU_ASSERT_NOT_EQUAL(access("/tmp/ringtmp-not-made", F_OK), 0);
+    }
+}
+
 /* OpenBLAS, its threads, and its first product try for ever to get 128 MB each. */
 static void openblas_waits_for_no_address_space(void)
 {
@@ -365,6 +395,7 @@ int main(int argc, char **argv)
         {"few descriptors are enough, or told", few_descriptors_are_enough_or_told},
 #ifndef __SANITIZE_ADDRESS__
         {"address space is enough, or told", address_space_is_enough_or_told},
+        {"checkpoints need memory", checkpoints_need_memory},
         {"OpenBLAS waits for no address space", openblas_waits_for_no_address_space},
 #endif
         {"where no run has finished there is no table", nothing_finished_is_no_table},

@@ -54,12 +54,12 @@ static void go_on(const struct rg_job *job, const char *from, struct rg_run *run
 {
     struct rg_training_state state;
     struct rg_error e = {0};
-    int err = rg_node_open_checkpoints(job, NULL, from, false, &state, &e);
+    int err = rg_node_open_checkpoints(job, NULL, from, &state, &e);
     if (err)
         printf("%s\n", e.text);
     CU_ASSERT_EQUAL_FATAL(err, 0);
     if (strcmp(state.strategy, job->strategy->name) == 0 && state.nodes == job->nodes)
-        CU_ASSERT_EQUAL(floats_of(&state) * sizeof(float), rg_node_checkpoint_memory(job));
+        CU_ASSERT_EQUAL(floats_of(&state), rg_state_floats(job));
     const struct harness_options options = {.seed = 3, .resume = &state};
     must_be_ok(job, harness_run(job, &options, run, NULL), run);
     CU_ASSERT_TRUE(run->resumed.known);
@@ -232,7 +232,7 @@ static void out_of_step_go_on(void)
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
     struct rg_training_state none;
     const struct rg_job *on = harness_job(&study, "pipedream-on");
-    CU_ASSERT_EQUAL(rg_node_open_checkpoints(on, folder(), NULL, true, &none, &e), RG_ERR_INVALID);
+    CU_ASSERT_EQUAL(rg_node_open_checkpoints(on, folder(), NULL, &none, &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, NULL, 0, "pipedream-on|drain=\"never\"|drain=\"epoch\""));
     rg_study_close(&study);
 }
@@ -248,8 +248,7 @@ static void others_have_none(void)
         const struct rg_job *job = &study.jobs[i];
         if (job->strategy->state && job->optimizer.kind != RG_LBFGS)
             continue;
-        CU_ASSERT_EQUAL(rg_node_open_checkpoints(job, folder(), NULL, true, &none, &e),
-                        RG_ERR_INVALID);
+        CU_ASSERT_EQUAL(rg_node_open_checkpoints(job, folder(), NULL, &none, &e), RG_ERR_INVALID);
         CU_ASSERT_TRUE(complains(&e, NULL, 0, "--checkpoint"));
         CU_ASSERT_PTR_NOT_NULL(strstr(e.text, job->label));
     }
@@ -330,7 +329,7 @@ static void own_state_is_left_out(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(run.notes[0], "left out"));
     /* as from a checkpoint that has none of it */
     const struct rg_job *job = harness_job(&other, "all-reduce");
-    CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, false, &state, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, &state, &e), 0);
     int all = state.array_count;
     while (state.arrays[state.array_count - 1].rank >= 0)
         state.array_count--;
@@ -431,7 +430,7 @@ static void patience_goes_on(void)
                &whole);
     CU_ASSERT_TRUE_FATAL(whole.iterations > 10 && whole.iterations < job->iterations);
     stop_after(job, whole.iterations - 5, at);
-    CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, false, &state, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, &state, &e), 0);
     const struct harness_options options = {.seed = 1, .patience = 2, .resume = &state};
     must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
     CU_ASSERT_EQUAL(run.iterations, whole.iterations);
@@ -466,7 +465,7 @@ static void what_has_its_goal_is_over(void)
         options.every.seconds = 1e9;
         must_be_ok(job, harness_run(job, &options, &whole, NULL), &whole);
         CU_ASSERT_TRUE(whole.iterations < job->iterations);
-        CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, false, &state, &e), 0);
+        CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, &state, &e), 0);
         options.checkpoint = NULL;
         options.resume = &state;
         must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
@@ -589,7 +588,7 @@ static void dies_again_and_again(uint64_t seed)
         struct rg_run run;
         int results[8], rank = 1 + (int)(rg_mix64(++dice) % (uint64_t)(v.job->nodes - 1));
         if (count_files(at, ".json") > 0)
-            CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(v.job, at, at, true, &state, &e), 0);
+            CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(v.job, at, at, &state, &e), 0);
         CU_ASSERT_TRUE(state.iterations >= reached);
         reached = state.iterations;
         struct harness_options options = {.seed = ++dice,
@@ -632,7 +631,7 @@ static void refuses(const struct rg_job *job, const char *at, const char *words)
 {
     struct rg_training_state state;
     struct rg_error e = {0};
-    CU_ASSERT_EQUAL(rg_node_open_checkpoints(job, NULL, at, false, &state, &e), RG_ERR_INVALID);
+    CU_ASSERT_EQUAL(rg_node_open_checkpoints(job, NULL, at, &state, &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, NULL, 0, words));
     CU_ASSERT_PTR_NULL(state.arrays);
 }

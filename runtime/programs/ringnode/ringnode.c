@@ -12,7 +12,6 @@
 #include "base/limits.h"
 #include "base/sizes.h"
 #include "models/blas.h"
-#include "node/inspect.h"
 #include "node/node.h"
 #include "node/outputs.h"
 #include "result/checkpoint.h"
@@ -179,14 +178,6 @@ static int list_files(struct ringnode *node)
 
 enum { RANK_ADDRESSES = 32 << 20 }; /* stacks of two threads, messages on their way */
 
-/* Of rank 0: evaluation, the checkpoint that is written, the one that it goes on from. */
-static uint64_t beside_training(const struct ringnode *node, const struct rg_job *job)
-{
-    uint64_t copies = !!node->options.checkpoint + !!node->options.resume_from;
-    return rg_size_plus(rg_inspection_memory(job),
-                        rg_size_times(copies, copies ? rg_node_checkpoint_memory(job) : 0));
-}
-
 /* What the ranks of this machine hold, against what it has; address space has each for itself. */
 static int check_memory(const struct ringnode *node, struct rg_error *e)
 {
@@ -201,7 +192,8 @@ static int check_memory(const struct ringnode *node, struct rg_error *e)
             if (node->local || rank == node->rank) {
                 uint64_t own = rg_job_memory(job, rank);
                 if (rank == 0)
-                    own = rg_size_plus(own, beside_training(node, job));
+                    own = rg_size_plus(own, rg_node_beside_training(job, node->options.checkpoint,
+                                                                    node->options.resume_from));
                 bytes = rg_size_plus(bytes, own);
                 most = RG_MAX(most, own);
             }
@@ -244,12 +236,14 @@ static int run(struct ringnode *node)
                                     &node->initial, &e);
     /* rank 0 has the files; the others hear of them */
     if (result == 0 && node->rank <= 0 && (o->checkpoint || o->resume_from))
-        result = rg_node_open_checkpoints(&node->study.jobs[0], o->checkpoint, o->resume_from, true,
+        result = rg_node_open_checkpoints(&node->study.jobs[0], o->checkpoint, o->resume_from,
                                           &node->resumed, &e);
     if (result == 0 && check_memory(node, &e) != 0)
         return rg_cli_complain("ringnode", e.code, e.text);
     if (result == 0 && !node->options.predict)
         result = rg_study_load_data(&node->study, node->local ? RG_ANY_RANK : node->rank, &e);
+    if (result == 0 && node->rank <= 0 && o->checkpoint) /* nothing else is in the way */
+        result = rg_training_folder(o->checkpoint, node->resumed.goes_there, &e);
     if (result) {
         fprintf(stderr, "ringnode: %s\n", e.text);
         return RG_EXIT_USAGE;
