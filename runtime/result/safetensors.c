@@ -339,7 +339,7 @@ static int read_tensor(struct rg_tensor_file *c, const struct rg_tensor_entry *e
 int rg_tensor_file_open(struct rg_tensor_file *c, const char *path, int flags, struct rg_error *e)
 {
     *c = (struct rg_tensor_file){.path = path, .e = e};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags); /* a pipe is not waited for */
     c->stream = fd >= 0 ? fdopen(fd, "rb") : NULL;
     if (c->stream)
         return 0;

@@ -26,6 +26,7 @@
 #define FACTS "\"facts\": " /* in front of them; the digest's own words come before */
 
 enum { MOST_FACTS = 1 << 26, BLOCK = 1 << 16 };
+enum { FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK }; /* a pipe is not waited for */
 
 /* ---- in memory ---- */
 
@@ -150,8 +151,8 @@ static bool is_left_over(const char *name)
     return iterations_of(whole, endings[0]) >= 0 || iterations_of(whole, endings[1]) >= 0;
 }
 
-/* Of all others both files go, the one that vouches for the other first; whether that is on the disk
- * does not matter. One process at a time writes to a folder: what is half done is nobody's. */
+/* Of all others both files go, the one that vouches for the other first; whether that is on the
+ * disk does not matter. One process at a time writes to a folder: what is half done is nobody's. */
 static void remove_others(const char *folder, int64_t this_one, int64_t previous)
 {
     static const char *const endings[] = {"json", "safetensors"};
@@ -282,7 +283,7 @@ static char *facts_text(const struct rg_training_state *state)
 static int digest_of(const char *facts, size_t length, const char *tensors, uint64_t *bytes,
                      char sha256[RG_DIGEST_TEXT], struct rg_error *e)
 {
-    int fd = open(tensors, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open(tensors, FLAGS);
     FILE *stream = fd >= 0 ? fdopen(fd, "rb") : NULL;
     char *block = malloc(BLOCK);
     struct rg_digest *digest = rg_digest_new();
@@ -361,13 +362,12 @@ struct reader {
 static int read_text(struct reader *r)
 {
     struct stat status;
-    int fd = open(r->facts_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open(r->facts_path, FLAGS);
     if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-        int error = fd < 0 ? errno : EINVAL;
+        const char *why = fd < 0 ? strerror(errno) : "a plain file is wanted";
         if (fd >= 0)
             close(fd);
-        return rg_fail(r->e, RG_ERR_IO, "%.300s: cannot be read: %s", r->facts_path,
-                       strerror(error));
+        return rg_fail(r->e, RG_ERR_IO, "%.300s: cannot be read: %s", r->facts_path, why);
     }
     r->length = (size_t)RG_MIN(status.st_size, MOST_FACTS);
     r->text = malloc(r->length + 1);

@@ -349,6 +349,21 @@ static void links_are_not_followed(void)
     rg_network_free(&network);
 }
 
+/* A pipe in its place is not waited for. */
+static void pipes_are_passed_over(void)
+{
+    struct rg_network network = make_network("net", 4);
+    const char *at = folder();
+    static const char *const endings[] = {"json", "safetensors"};
+    for (size_t i = 0; i < RG_COUNT(endings); i++) {
+        write_two(&network, at);
+        CU_ASSERT_EQUAL(unlink(file(at, 15, endings[i])), 0);
+        CU_ASSERT_EQUAL(mkfifo(file(at, 15, endings[i]), 0600), 0);
+        falls_back(&network, at, "pipe", i);
+    }
+    rg_network_free(&network);
+}
+
 /* No room for it: what was there is there still, and whole, and nothing else. */
 static void a_full_disk_spoils_nothing(void)
 {
@@ -401,6 +416,7 @@ int main(int argc, char **argv)
         {"other shapes", other_shapes_are_refused},
         {"the last two are kept", the_last_two_are_kept},
         {"links", links_are_not_followed},
+        {"pipes", pipes_are_passed_over},
         {"a full disk", a_full_disk_spoils_nothing},
         {"folders", folders_are_looked_at},
     };
