@@ -1,4 +1,5 @@
-/* What the node program keeps, for its own sources and nobody else: node.c (the run), node_energy.c
+/* What the node program keeps, for its own sources and nobody else: node.c (the run), node_stop.c
+ * (whether it has its goal), node_checkpoint.c (what another run goes on from), node_energy.c
  * (joules and meters), node_clocks.c (whose date is whose), node_gather.c (the account of all nodes
  * on rank 0) and node_describe.c (what follows from it). */
 #ifndef RG_NODE_PARTS_H
@@ -103,6 +104,9 @@ _Static_assert(offsetof(struct rg_trace_event, unused) == 52 && sizeof(struct rg
 /* Rank 0, and those it needs: visit the parameters for accuracy and, at the last, digest and
  * --save; at each that has less loss than all before, --save-best. */
 int rg_node_look(struct node *n, bool last);
+
+/* ---- node_stop.c ---- */
+
 /* Rank 0: has training come to what <stop> names with its last evaluation? Then n->verdict. */
 int rg_node_judge_point(struct node *n);
 
