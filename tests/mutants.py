@@ -62,6 +62,8 @@ MUTANTS = [
     Mutant("channels-last-as-they-lie", "own_rows.c", "r->channels_last ? i % channels", "false ? i % channels",
            "test_predict$"),
     Mutant("divisor-untold", "checkpoint.c", "data->divisor > 0 &&", "false &&", "test_predict$"),
+    Mutant("who-predicts-joins-who-trains", "ringnode_rank.c",
+           "if (node->options.predict)\n        rg_digest_add", "if (0)\n        rg_digest_add", "test_predict$"),
     Mutant("last-rows-of-a-block-twice", "outputs.c", "RG_MIN(rows - b * BLOCK, BLOCK)", "RG_MIN(rows, BLOCK)",
            "test_predict$"),
     Mutant("layers-of-a-node-with-the-first-parameters", "outputs.c", "rg_network_offset(o->network, l)", "0",

@@ -24,6 +24,8 @@ except ImportError as why:
     sys.exit(77)
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(SOURCE, "tests", "support"))
+from ports import free_ports  # noqa: E402
 SCENARIO = """<scenario name="predict" seed="1">
   <platform file="{source}/platforms/pi4-gigabit-3.xml"/>
   <network file="network.xml"/>
@@ -204,6 +206,28 @@ class Endings(Case):
                 time.sleep(0.7)
                 program.send_signal(signal.SIGINT)
                 self.assertEqual((program.wait(60), program.stdout.read()), (130, b""))
+            self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+
+class Meetings(Case):
+    def test_ranks_that_train_are_refused(self):
+        """Both know it, whoever predicts; nothing is written."""
+        self.train_table()
+        numpy.save(self.path("x.npy"), numpy.ones((5, 3)))
+        train = ("--load", "w.safetensors")
+        predict = (*train, "--predict", "x.npy", "--out", "y.npy")
+        before = sorted([*os.listdir(self.folder), "hosts"])
+        for first, second in ((predict, train), (train, predict)):
+            self.write("hosts", "".join(f"127.0.0.1:{port}\n" for port in free_ports(2)))
+            ranks = [subprocess.Popen([os.path.join(BUILD, "ringnode"), "scenario.xml", "--strategy", "ring", "--set",
+                                       "ring.nodes=2", "--rank", str(rank), "--hosts", "hosts", "--join-timeout", "20",
+                                       *options], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                     for rank, options in enumerate((first, second))]
+            for rank in ranks:
+                out, err = rank.communicate(timeout=60)
+                self.assertNotIn(rank.returncode, (0, None), err)
+                self.assertIn("another scenario", err)
+                self.assertEqual(out, "")
             self.assertEqual(sorted(os.listdir(self.folder)), before)
 
 
