@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include "base/bytes.h"
+#include "base/check.h"
 #include "base/signals.h"
 
 #include <errno.h>
@@ -338,6 +340,19 @@ int rg_file_can_write(const char *path, struct rg_error *e)
     if ((err = rg_file_open(&file, path, e)) == 0)
         rg_file_abandon(&file);
     return err;
+}
+
+void rg_write_floats(FILE *stream, const float *values, size_t count)
+{
+    unsigned char block[4096];
+    while (count > 0 && !ferror(stream)) {
+        size_t some = RG_MIN(count, sizeof block / 4);
+        for (size_t i = 0; i < some; i++)
+            rg_put_u32(block + 4 * i, rg_bits_of(values[i]));
+        fwrite(block, 4, some, stream);
+        values += some;
+        count -= some;
+    }
 }
 
 char *rg_skip_mark(char *line)

@@ -27,6 +27,8 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e);
 /* The same, of a plain file at just that path: a link that stands there is replaced, not followed.
  */
 int rg_file_open_plain(struct rg_file *file, const char *path, struct rg_error *e);
+/* As every file has them: little-endian. What is wrong with the stream is the stream's to say. */
+void rg_write_floats(FILE *stream, const float *values, size_t count);
 int rg_file_commit(struct rg_file *file, struct rg_error *e); /* closes either way */
 void rg_file_abandon(struct rg_file *file);
 void rg_file_abandon_all(void);

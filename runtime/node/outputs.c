@@ -1,6 +1,5 @@
 #include "node/outputs.h"
 
-#include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "collectives/collectives.h"
@@ -107,14 +106,8 @@ int rg_outputs_open(struct rg_outputs *o, const char *in, const char *out)
 /* n rows of outputs, from o->x. */
 static void write_block(struct rg_outputs *o, int n)
 {
-    unsigned char four[4];
     size_t outputs = last_layer(o->network)->outputs;
-    for (size_t i = 0; i < (size_t)n * outputs; i++) {
-        uint32_t bits;
-        memcpy(&bits, &o->x[i], sizeof bits);
-        rg_put_u32(four, bits);
-        fwrite(four, 1, sizeof four, o->file.stream);
-    }
+    rg_write_floats(o->file.stream, o->x, (size_t)n * outputs);
     for (int i = 0; i < n && o->tally; i++)
         o->tally[rg_most_likely((int)outputs, o->x + (size_t)i * outputs)]++;
 }

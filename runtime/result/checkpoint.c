@@ -113,7 +113,7 @@ void rg_checkpoint_add(struct rg_checkpoint_writer *writer, const float *values,
 {
     RG_ASSERT(count <= writer->expected - writer->written);
     writer->written += count;
-    rg_tensors_write(writer->file.stream, values, count);
+    rg_write_floats(writer->file.stream, values, count);
 }
 
 int rg_checkpoint_end(struct rg_checkpoint_writer *writer, struct rg_error *e)

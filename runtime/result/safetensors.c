@@ -142,19 +142,6 @@ int rg_tensors_write_header(FILE *stream, const struct rg_tensors *list,
     return err;
 }
 
-void rg_tensors_write(FILE *stream, const float *values, size_t count)
-{
-    unsigned char block[4096];
-    while (count > 0 && !ferror(stream)) {
-        size_t some = RG_MIN(count, sizeof block / 4);
-        for (size_t i = 0; i < some; i++)
-            rg_put_u32(block + 4 * i, rg_bits_of(values[i]));
-        fwrite(block, 4, some, stream);
-        values += some;
-        count -= some;
-    }
-}
-
 /* ---- reading ---- */
 
 int rg_tensor_file_complain(struct rg_tensor_file *c, const char *format, ...)

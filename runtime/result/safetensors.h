@@ -32,10 +32,9 @@ int rg_tensors_add_network(struct rg_tensors *list, const struct rg_network *net
 void rg_tensors_free(struct rg_tensors *list);
 
 /* The header; `metadata` writes pairs of texts. 0 or RG_ERR_NOMEM; what is wrong with the stream is
- * the stream's to say. Then values, in the order of the list. */
+ * the stream's to say. Then rg_write_floats, in the order of the list. */
 int rg_tensors_write_header(FILE *stream, const struct rg_tensors *list,
                             int (*metadata)(struct rg_json *j, void *arg), void *arg);
-void rg_tensors_write(FILE *stream, const float *values, size_t count);
 
 /* A file that is read. Functions return 0 or an error, with one line in *e. */
 struct rg_tensor_file {

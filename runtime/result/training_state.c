@@ -198,7 +198,7 @@ static int write_tensors(const struct rg_training_state *state, const struct rg_
     }
     err = rg_tensors_write_header(file.stream, &list, write_metadata, (void *)state);
     for (int i = 0; i < state->array_count && err == 0; i++)
-        rg_tensors_write(file.stream, state->arrays[i].values, state->arrays[i].count);
+        rg_write_floats(file.stream, state->arrays[i].values, state->arrays[i].count);
     rg_tensors_free(&list);
     if (err) {
         rg_file_abandon(&file);
