@@ -33,14 +33,6 @@ import onnx_export
 import onnx_import
 import onnx_run
 
-SCENARIO = """<scenario name="onnx" seed="1">
-  <platform file="absent.xml"/>
-  <network file="net.xml"/>
-  <data kind="iris"/>
-  <training batch="1" epochs="1" learning-rate="0.1"/>
-  <strategy label="single" kind="single"/>
-</scenario>
-"""
 
 
 class Case(unittest.TestCase):
@@ -85,13 +77,7 @@ class Case(unittest.TestCase):
     def gives(self, rows, wanted):
         if not RINGNODE:
             return
-        numpy.save(self.path("x.npy"), rows)
-        with open(self.path("s.xml"), "w", encoding="utf-8") as stream:
-            stream.write(SCENARIO)
-        done = subprocess.run([RINGNODE, "s.xml", "--load", "net.safetensors", "--predict", "x.npy", "--out", "y.npy",
-                               "--quiet"], cwd=self.folder, capture_output=True, text=True, timeout=60)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        outputs = numpy.load(self.path("y.npy"))
+        outputs = onnx_run.predicted(RINGNODE, self.folder, rows)
         numpy.testing.assert_allclose(outputs.reshape(wanted.shape), wanted, rtol=0, atol=1e-5)
 
 

@@ -14,7 +14,6 @@ import contextlib
 import io
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -39,14 +38,6 @@ NEAR = 1e-5
 ROWS = 5
 NEW = int(torch.__version__.split(".", 1)[0]) >= 2
 OPSETS = (9, 11, 13, 16, 17) if NEW else (9, 11, 13, 16)
-SCENARIO = """<scenario name="onnx" seed="1">
-  <platform file="absent.xml"/>
-  <network file="net.xml"/>
-  <data kind="iris"/>
-  <training batch="1" epochs="1" learning-rate="0.1"/>
-  <strategy label="single" kind="single"/>
-</scenario>
-"""
 
 
 class Pool(nn.Module):
@@ -123,17 +114,6 @@ def export(module, rows, path, opset, **options):
     return True
 
 
-def predicted(build, folder, rows):
-    numpy.save(os.path.join(folder, "rows.npy"), rows)
-    with open(os.path.join(folder, "s.xml"), "w", encoding="utf-8") as stream:
-        stream.write(SCENARIO)
-    done = subprocess.run([os.path.join(build, "ringnode"), "s.xml", "--load", "net.safetensors", "--predict", "rows.npy",
-                           "--out", "y.npy", "--quiet"], cwd=folder, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        sys.exit(f"status {done.returncode}: {done.stderr}")
-    return numpy.load(os.path.join(folder, "y.npy"))
-
-
 def oracle(path, module, x):
     if onnx_run.onnxruntime:
         return onnx_run.outputs_of(path, x.numpy())
@@ -154,7 +134,7 @@ def compare(build, tag, module, rows, x, opset, **options):
             print(f"{tag}, opset {opset}: refused")
             return 1
         right = oracle(path, module, x)
-        off = numpy.abs(predicted(build, folder, rows).reshape(right.shape) - right).max()
+        off = numpy.abs(onnx_run.predicted(os.path.join(build, "ringnode"), folder, rows).reshape(right.shape) - right).max()
     print(f"{tag}, opset {opset}: off by {off:.1e}")
     return int(not off <= NEAR)
 
@@ -198,7 +178,7 @@ def exported(build):
             shutil.copy(path, os.path.join(folder, "net.xml"))
             with contextlib.redirect_stdout(io.StringIO()):
                 status = onnx_export.main([path, "--load", load, "-o", model])
-            wanted = predicted(build, folder, rows)
+            wanted = onnx_run.predicted(os.path.join(build, "ringnode"), folder, rows)
             off = numpy.abs(onnx_run.outputs_of(model, rows).reshape(wanted.shape) - wanted).max() if status == 0 else numpy.inf
         print(f"{name}, out: off by {off:.1e}")
         yield int(not off <= NEAR)

@@ -1,7 +1,8 @@
-"""A model's outputs: by onnxruntime, or where that is absent (Debian 12) by an evaluator of what onnx_export.py writes, in
+"""A model's outputs: by ringnode; by onnxruntime, or where that is absent (Debian 12) by an evaluator of what onnx_export.py writes, in
 double precision and without haste."""
 
 import os
+import subprocess
 import sys
 
 import numpy
@@ -16,6 +17,27 @@ try:
     import onnxruntime
 except ImportError:
     onnxruntime = None
+
+SCENARIO = """<scenario name="onnx" seed="1">
+  <platform file="absent.xml"/>
+  <network file="net.xml"/>
+  <data kind="iris"/>
+  <training batch="1" epochs="1" learning-rate="0.1"/>
+  <strategy label="single" kind="single"/>
+</scenario>
+"""
+
+
+def predicted(ringnode, folder, rows):
+    """By net.xml of that folder, with the parameters in its net.safetensors."""
+    numpy.save(os.path.join(folder, "rows.npy"), rows)
+    with open(os.path.join(folder, "s.xml"), "w", encoding="utf-8") as stream:
+        stream.write(SCENARIO)
+    done = subprocess.run([ringnode, "s.xml", "--load", "net.safetensors", "--predict", "rows.npy", "--out", "y.npy",
+                           "--quiet"], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode != 0 or done.stderr:
+        raise RuntimeError(f"ringnode: status {done.returncode}: {done.stderr}")
+    return numpy.load(os.path.join(folder, "y.npy"))
 
 
 def by_channel(values, x):
