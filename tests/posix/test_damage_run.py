@@ -20,22 +20,15 @@ import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from ports import free_ports  # noqa: E402
+from real_runs import SLOWNESS, iris_scenario  # noqa: E402
 
-SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))
 BOUND_S = 60 * SLOWNESS
 HELLO = 512
-SCENARIO = f"""<?xml version="1.0"?>
-<scenario name="damaged" seed="5">
-  <platform file="{ROOT}/platforms/pi4-gigabit-64.xml"/>
-  <network file="{ROOT}/models/networks/iris-mlp.xml"/>
-  <data kind="iris"/>
-  <training batch="12" epochs="2" learning-rate="0.05" optimizer="momentum"/>
-  <strategy label="ring" kind="ring_allreduce" nodes="2"/>
-</scenario>
-"""
+SCENARIO = iris_scenario(
+    "damaged", 'epochs="2" learning-rate="0.05" optimizer="momentum"',
+    'label="ring" kind="ring_allreduce" nodes="2"')
 
 
 class Proxy:

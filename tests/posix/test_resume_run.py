@@ -19,38 +19,21 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from processes import children_of, end_group, ends_by  # noqa: E402
+from real_runs import SLOWNESS, Wrong, iris_scenario, require  # noqa: E402
 
-SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))
 BOUND_S = 60 * SLOWNESS
 NODES = 3
-SCENARIO = f"""<?xml version="1.0"?>
-<scenario name="resumed" seed="5">
-  <platform file="{ROOT}/platforms/pi4-gigabit-64.xml"/>
-  <network file="{ROOT}/models/networks/iris-mlp.xml"/>
-  <data kind="iris"/>
-  <training batch="12" epochs="24" learning-rate="0.01" optimizer="adam"/>
-  <strategy label="all-reduce" kind="ring_allreduce" compress="int8"/>
-  <strategy label="ring" kind="ring_pipeline" schedule="1f1b" micro-batches="4"/>
-  <strategy label="stream" kind="ring_pipeline" schedule="ringtmp"/>
-  <strategy label="replicas" kind="ring_pipeline" schedule="1f1b" micro-batches="2" stages="1"
-            replicas="{NODES}"/>
-  <strategy label="shards" kind="ring_allreduce" shard="3"/>
-  <strategy label="server" kind="parameter_server" servers="1" filters="top-k" keep="200"/>
-</scenario>
-"""
+SCENARIO = iris_scenario(
+    "resumed", 'epochs="24" learning-rate="0.01" optimizer="adam"',
+    'label="all-reduce" kind="ring_allreduce" compress="int8"',
+    'label="ring" kind="ring_pipeline" schedule="1f1b" micro-batches="4"',
+    'label="stream" kind="ring_pipeline" schedule="ringtmp"',
+    f'label="replicas" kind="ring_pipeline" schedule="1f1b" micro-batches="2" stages="1" replicas="{NODES}"',
+    'label="shards" kind="ring_allreduce" shard="3"',
+    'label="server" kind="parameter_server" servers="1" filters="top-k" keep="200"')
 LABELS = ["all-reduce", "ring", "stream", "replicas", "shards", "server"]
-
-
-class Wrong(Exception):
-    pass
-
-
-def require(condition, *words):
-    if not condition:
-        raise Wrong(" ".join(map(str, words)))
 
 
 class Runs:

@@ -25,37 +25,20 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from processes import children_of, end_group, ends_by  # noqa: E402
+from real_runs import SLOWNESS, Wrong, iris_scenario, require  # noqa: E402
 
-SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))
 BOUND_S = 60 * SLOWNESS
 NODES = 3
 OLD = b"of before"
-SCENARIO = f"""<?xml version="1.0"?>
-<scenario name="ways-out" seed="5">
-  <platform file="{ROOT}/platforms/pi4-gigabit-64.xml"/>
-  <network file="{ROOT}/models/networks/iris-mlp.xml"/>
-  <data kind="iris"/>
-  <training batch="12" epochs="1" learning-rate="0.05" optimizer="momentum"/>
-  <strategy label="all-reduce" kind="ring_allreduce"/>
-  <strategy label="ring" kind="ring_pipeline" schedule="1f1b" micro-batches="4"/>
-  <strategy label="replicas" kind="ring_pipeline" schedule="1f1b" micro-batches="2" stages="1"
-            replicas="{NODES}"/>
-  <strategy label="server" kind="parameter_server" servers="1"/>
-</scenario>
-"""
+SCENARIO = iris_scenario(
+    "ways-out", 'epochs="1" learning-rate="0.05" optimizer="momentum"',
+    'label="all-reduce" kind="ring_allreduce"',
+    'label="ring" kind="ring_pipeline" schedule="1f1b" micro-batches="4"',
+    f'label="replicas" kind="ring_pipeline" schedule="1f1b" micro-batches="2" stages="1" replicas="{NODES}"',
+    'label="server" kind="parameter_server" servers="1"')
 LABELS = ["all-reduce", "ring", "replicas", "server"]
-
-
-class Wrong(Exception):
-    pass
-
-
-def require(condition, *words):
-    if not condition:
-        raise Wrong(" ".join(map(str, words)))
 
 
 class Disk:
