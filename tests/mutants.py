@@ -160,7 +160,7 @@ MUTANTS = [
            "s->at_v, i > 0)", "s->at_v, false)", "test_federated$"),
     Mutant("variance-left-in", "fsvrg.c",
            "result = look(s, round, i, s->node.parameters, s->at_w, false);",
-           "result = look(s, round, i, s->replica.parameters, s->at_w, false);", "test_federated$"),
+           "result = look(s, round, i, s->node.replica.parameters, s->at_w, false);", "test_federated$"),
     Mutant("optimizer-state-of-the-last-round", "fedavg.c",
            "cost.bytes > 0 ? rg_compute", "false ? rg_compute", "test_federated$"),
     Mutant("rate-by-steps-of-a-client", "fedavg.c",
