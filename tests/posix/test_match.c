@@ -344,8 +344,10 @@ static const char *read_pieces(struct duo *d, size_t piece)
         struct iovec part[2];
         size_t left = RG_MIN(piece, way->end - way->begin), read = 0;
         rg_stream_room(p, part);
-        for (int i = 0; i < 2 && left > 0; i++) {
+        for (int i = 0; i < 2; i++) {
             size_t n = RG_MIN(left, part[i].iov_len);
+            if (n == 0)
+                continue;
             memcpy(part[i].iov_base, way->bytes + way->begin, n);
             way->begin += n;
             left -= n;

@@ -38,7 +38,7 @@ SCENARIO = """<scenario name="predict" seed="1">
 </scenario>
 """
 FLAT = """<network name="flat" input="{inputs}">
-  <dense outputs="9" activation="tanh"/><dense outputs="8" activation="relu"/>
+  <dense outputs="{width}" activation="tanh"/><dense outputs="8" activation="relu"/>
   <dense outputs="7" activation="sigmoid"/><dense outputs="{outputs}"/>
 </network>
 """
@@ -106,12 +106,12 @@ class Case(unittest.TestCase):
         self.assertEqual(outputs.dtype, numpy.dtype("<f4"))
         return outputs, done.stdout
 
-    def train_table(self):
+    def train_table(self, width=9):
         """Three inputs far from 0, two classes with names; a file without a header's surprises."""
         values = self.random.normal([5, -300, 0.01], [2, 50, 0.003], (60, 3))
         lines = [",".join(f"{v:.9g}" for v in row) + "," + ("wet" if row[0] > 5 else "dry") for row in values]
         self.write("table.csv", "a,b,c,kind\n" + "\n".join(lines) + "\n")
-        self.train(FLAT.format(inputs=3, outputs=2), '<data kind="csv" file="table.csv"/>')
+        self.train(FLAT.format(width=width, inputs=3, outputs=2), '<data kind="csv" file="table.csv"/>')
 
     def train_images(self):
         self.images = self.random.integers(0, 256, (40, 3, 6, 5), numpy.uint8)
@@ -169,7 +169,7 @@ class Outputs(Case):
             rows = self.random.integers(0, 200, (40, 6)).astype(kind)
             numpy.save(self.path("rows.npy"), rows)
             numpy.save(self.path("labels.npy"), numpy.arange(40) % 2)
-            self.train(FLAT.format(inputs=6, outputs=2), '<data kind="npy" x="rows.npy" y="labels.npy"/>')
+            self.train(FLAT.format(width=9, inputs=6, outputs=2), '<data kind="npy" x="rows.npy" y="labels.npy"/>')
             told, tensors = read_checkpoint(self.path("w.safetensors"))
             divisor = float(told["inputs_divisor"])
             self.assertTrue(divisor == most if most else 150 < divisor <= rows.max(), divisor)
@@ -195,8 +195,8 @@ class Outputs(Case):
 
 class Endings(Case):
     def test_what_is_interrupted_leaves_nothing(self):
-        """So many rows that nobody is through with them before."""
-        self.train_table()
+        """A network so wide, and so many rows, that nobody is through with them before."""
+        self.train_table(width=20000)
         numpy.save(self.path("x.npy"), numpy.broadcast_to(numpy.float32([5, -300, 0.01]), (4000000, 3)))
         before = sorted(os.listdir(self.folder))
         for options in ((), ("--local", "--strategy", "ring")):
@@ -305,7 +305,7 @@ class Refusals(Case):
     def test_parameters_of_another_network(self):
         self.train_table()
         numpy.save(self.path("x.npy"), numpy.ones((2, 3)))
-        self.write("network.xml", FLAT.format(inputs=3, outputs=4))
+        self.write("network.xml", FLAT.format(width=9, inputs=3, outputs=4))
         self.refuses("tensor \"3.weight\" has another shape")
 
 
