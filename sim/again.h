@@ -1,9 +1,9 @@
 /* Does rounding decide the figures of a simulation? Where nodes share links, or do what comes
  * first, a difference in a date may grow from step to step: some runs are chaotic, and no rule for
- * ties changes that. So runs that could be are simulated once more with links that are slower by
- * RG_AGAIN_PART, which is as much as roundings add up to, and computations that are longer by up to
- * as much, otherwise on each node: where all is alike differences only show then. Results have both
- * figures.
+ * ties changes that. So runs that could be are simulated once more, by the calendar, with links
+ * that are slower by RG_AGAIN_PART, which is as much as roundings add up to, and messages and
+ * computations that are longer by up to as much, otherwise on each node and between each two: where
+ * all is alike, or all slower by one factor, differences do not show. Results have both figures.
  *
  * Could be: iterations were not seen to repeat, which a difference that grows would keep them from;
  * and near ties were met (see struct rg_sim_ties), or in a run of few nodes messages have shared

@@ -118,8 +118,11 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     options.iteration = iteration;
     options.iteration_arg = iteration_arg;
     options.ties = &ties;
-    options.link_rate *= s->again ? 1 - RG_AGAIN_PART : 1;
-    options.uneven = s->again ? RG_AGAIN_PART : 0;
+    if (s->again) {
+        options.engine = RG_SIM_CALENDAR;
+        options.link_rate *= 1 - RG_AGAIN_PART;
+        options.uneven = RG_AGAIN_PART;
+    }
     s->job = job;
     s->run = run;
     int result = rg_sim_run(&options, node_program, s, results, &e);

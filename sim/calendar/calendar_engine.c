@@ -404,6 +404,7 @@ static void open_engine(struct engine *g, const struct rg_sim_options *o)
                                              .cores = g->cores,
                                              .size = o->size,
                                              .energy = energy,
+                                             .uneven = o->uneven,
                                              .left = left,
                                              .left_arg = g};
     open_changes(g, o);

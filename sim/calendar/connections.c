@@ -16,6 +16,7 @@ struct rg_connection {
     struct rg_connection *next;
     int source, target;
     double latency;                /* where it does not change */
+    double longer;                 /* messages are, by so many times */
     struct rg_core_task receiving; /* the receiver's part of the message before, */
     bool receives;                 /* while it is under way, */
     struct rg_carrier *waiting;    /* and who waits for that */
@@ -168,7 +169,7 @@ static void flow(struct rg_carrier *m)
         take_links(m);
         c->crowded += (uint64_t)rg_crowd_begin(c->crowd, m->connection->links,
                                                (size_t)m->connection->link_count, c->calendar->now);
-        rg_flow_begin(&c->sharing, &m->flow, rest);
+        rg_flow_begin(&c->sharing, &m->flow, rest * m->connection->longer);
     } else {
         bytes_over(m, true);
     }
@@ -263,6 +264,12 @@ void rg_connections_carry(struct rg_connections *c, struct rg_message *message)
     }
 }
 
+/* Every two nodes' messages by another share of `uneven`. */
+static double longer(double uneven, int source, int target)
+{
+    return 1 + uneven * fmod(0.6180339887 * source + 0.3247179572 * target, 1);
+}
+
 struct rg_connection *rg_connection_new(struct rg_connections *c, int source, int target)
 {
     int *links;
@@ -271,6 +278,7 @@ struct rg_connection *rg_connection_new(struct rg_connections *c, int source, in
     way->source = source;
     way->target = target;
     way->link_count = (int)count;
+    way->longer = longer(c->uneven, source, target);
     for (size_t i = 0; i < count; i++) {
         way->links[i] = links[i];
         way->latency += c->platform->links[links[i]].latency;

@@ -25,6 +25,7 @@ struct rg_connections {
     struct rg_cores *cores;               /* by rank */
     int size;
     bool energy;
+    double uneven; /* see struct rg_sim_options */
     /* The message's last byte leaves now, and arrives then. */
     void (*left)(void *arg, struct rg_message *message, double arrival);
     void *left_arg;

@@ -38,7 +38,9 @@ struct rg_sim_options {
     const struct rg_faults *faults; /* or NULL; see faults.h */
     uint64_t seed;                  /* of their jitter */
     double uneven;                  /* part by which the last rank computes longer, the others by
-                                     * theirs of it: what is alike is so no more */
+                                     * theirs of it, and by shares of which the calendar's
+                                     * messages are: what is alike, or all longer by one factor, is
+                                     * so no more */
     double *end_s;                  /* simulated date of the end; or NULL */
     struct rg_sim_ties *ties;       /* counted; or NULL. SimGrid's engine does not count `same` */
 };

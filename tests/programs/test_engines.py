@@ -8,7 +8,7 @@ Scenarios drawn at random (strategy, platform, ports with bursts and queues, fau
 (exit 2) is drawn again, until there are as many as wanted.
 
 Where rounding decides which of two events comes first, or grows from step to step, a result counts as the same if it
-says so: of either engine, it moves by more than 1e-10 once every link is slower by 1e-12 (engine.again_s). So it does where messages
+says so: it moves by more than 1e-10 once links and messages are slower by 1e-12 (engine.again_s). So it does where messages
 ask for the burst of a port at one date, of which SimGrid serves any first: the calendar counts these. Few may."""
 
 import argparse
@@ -22,6 +22,7 @@ import tempfile
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXACT = 1e-9
+SWAYED = 1e-7  # dates on the way of a run that rounding could decide: what it moved may be made good by the end
 LEAST_S = 0.5  # shorter runs are compared as if they took that
 ROUNDED_US = 0.0021  # timelines have microseconds, cut to nanoseconds
 PLATFORMS = ("pi4-gigabit-64", "pi5-gigabit-64", "pi4-two-level-64", "pi3bplus-gigabit-16", "pi3bplus-wifi-16",
@@ -83,7 +84,7 @@ def events_of(path):
     return {kind: sorted(dates) for kind, dates in kinds.items()}
 
 
-def compare_events(one, other):
+def compare_events(one, other, exact):
     ours, theirs = events_of(one), events_of(other)
     if ours.keys() != theirs.keys():
         yield f"events: {sorted(ours.keys() ^ theirs.keys())[:3]} in one timeline only"
@@ -92,7 +93,7 @@ def compare_events(one, other):
             yield f"events: {len(ours[kind])}, {len(theirs[kind])} of {kind}"
             continue
         for pair, again in zip(ours[kind], theirs[kind]):
-            if any(abs(a - b) > ROUNDED_US + EXACT * sum(pair) for a, b in zip(pair, again)):  # durations are of dates
+            if any(abs(a - b) > ROUNDED_US + exact * sum(pair) for a, b in zip(pair, again)):  # durations are of dates
                 yield f"events: {pair}, {again} of {kind}"
                 break
 
@@ -129,7 +130,9 @@ def try_scenario(build, arguments, trace=False):
         assert other is not None, f"{arguments}: refused with --engine calendar only"
         found = list(compare_runs(one, other))
         if trace and not found:
-            found += compare_events(*(os.path.join(folder, f"{engine}.trace") for engine in ("simgrid", "calendar")))
+            swayed = any(run["engine"]["again_s"] for run in one["runs"] + other["runs"] if run["status"] == "ok")
+            found += compare_events(*(os.path.join(folder, f"{engine}.trace") for engine in ("simgrid", "calendar")),
+                                    SWAYED if swayed else EXACT)
         excused = any(run["engine"]["ties"] for run in other["runs"] if run["status"] == "ok")
         excused = excused or any(map(is_decided_by_rounding, one["runs"] + other["runs"]))
         return found, bool(found) and excused
@@ -138,6 +141,7 @@ def try_scenario(build, arguments, trace=False):
 def check_again(build):
     """Of two runs with near ties that never repeat one is decided by rounding; the third repeats, the last has no messages.
     One that a goal has ended is simulated again as far as it came, one that goes on from a checkpoint not at all."""
+    second = {}
     path, radio = [os.path.join(SOURCE, "scenarios", name) for name in ("formula.xml", "federated.xml")]
     for engine in ("simgrid", "calendar"):
         labels = [word for label in ("ringtmp-2S", "ringtmp-4S", "ringtmp-1", "sequential") for word in ("--strategy", label)]
@@ -156,14 +160,15 @@ def check_again(build):
             wire, whole = [simulate(build, engine, folder, (os.path.join(SOURCE, "scenarios", "scaling.xml"), "--strategy", "server", "--full",
                                                             *sum((["--set", word] for word in (*ALONE, f"bandwidth-factor={factor}")), [])),
                                     False)["runs"][0] for factor in (0.001, 1)]
-        # links slower by 1e-12: a run that is nearly all messages takes as much longer; computations add to that
-        assert math.isclose(wire["engine"]["again_s"] / wire["time_s"] - 1, 1e-12, rel_tol=0.01), (engine, wire["engine"])
+        # links slower by 1e-12, messages longer by up to that: a run that is nearly all messages takes as much longer
+        assert 1.05e-12 < wire["engine"]["again_s"] / wire["time_s"] - 1 < 1.95e-12, (engine, wire["engine"])
         assert whole["engine"]["again_s"] - whole["time_s"] > 1.02e-15 * wire["time_s"], (engine, whole["engine"])
         assert shared["engine"]["near_ties"] == 0 and is_decided_by_rounding(shared), (engine, shared["engine"])
         assert ended["iterations"] == 4 and is_decided_by_rounding(ended), (engine, ended["engine"])
         assert math.isclose(ended["engine"]["again_s"], ended["time_s"], rel_tol=0.01), (engine, ended["engine"])
         assert kept["engine"]["again_s"] and resumed["resumed"]["iteration"] == 20, (engine, kept["engine"], resumed["resumed"])
         assert resumed["engine"]["near_ties"] > 0 and resumed["engine"]["again_s"] is None, (engine, resumed["engine"])
+        second[engine] = [run["engine"]["again_s"] for run in (wire, whole, shared, *runs)]
         found = {run["label"]: run for run in runs}
         assert is_decided_by_rounding(found["ringtmp-2S"]), (engine, found["ringtmp-2S"]["engine"])
         assert skip["engine"] == real["engine"] and skip["engine"]["again_s"], (engine, skip["engine"], real["engine"])
@@ -172,6 +177,7 @@ def check_again(build):
         assert math.isclose(again["again_J"], found["ringtmp-4S"]["energy_J"]["total"], rel_tol=EXACT)
         for run in (found["ringtmp-1"], found["sequential"], alone[0]):
             assert run["engine"]["again_s"] is None and run["engine"]["again_J"] is None, (engine, run["engine"])
+    assert second["simgrid"] == second["calendar"], f"the second is the calendar's: {second}"
 
 
 def check_auto(build):
