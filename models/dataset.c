@@ -315,4 +315,5 @@ void rg_dataset_gather(const struct rg_dataset *data, const uint32_t *order, int
 void rg_dataset_gather_work(size_t inputs, int n, struct rg_work *work)
 {
     rg_work_vector(work, 0, 2 * sizeof(float) * (double)inputs * n);
+    rg_work_part(work, work->count - 1, (struct rg_part){.kind = RG_PART_LOAD, .samples = n});
 }

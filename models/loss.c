@@ -118,11 +118,12 @@ double rg_loss_r2(const struct rg_targets *t, size_t samples, const float *outpu
 void rg_loss_work(const struct rg_targets *t, int batch, struct rg_work *work)
 {
     double count = (double)batch * t->count, elements = count * t->classes;
-    if (t->classes == 0) {
-        rg_work_vector(work, 5 * count, 3 * sizeof(float) * count);
-        return;
-    }
     double flops = elements * (2 * EXP_FLOPS + 7) + count * (EXP_FLOPS + 3);
     double bytes = elements * 2 * sizeof(float) + count * (double)rg_target_bytes(t);
-    rg_work_functions(work, flops, bytes, 2 * elements + count);
+    int from = work->count;
+    if (t->classes == 0)
+        rg_work_vector(work, 5 * count, 3 * sizeof(float) * count);
+    else
+        rg_work_functions(work, flops, bytes, 2 * elements + count);
+    rg_work_part(work, from, (struct rg_part){.kind = RG_PART_LOSS, .samples = batch});
 }

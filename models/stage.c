@@ -170,6 +170,22 @@ static enum rg_pass pass_of(const struct rg_layer *layer, enum rg_pass pass, boo
     return first ? RG_BACKWARD_FIRST : RG_BACKWARD;
 }
 
+static enum rg_part_kind part_of(enum rg_pass pass)
+{
+    switch (pass) {
+    case RG_FORWARD:
+        return RG_PART_FORWARD;
+    case RG_BACKWARD_INPUT:
+    case RG_BACKWARD_INPUT_FIRST:
+        return RG_PART_INPUT;
+    case RG_BACKWARD_WEIGHTS:
+        return RG_PART_WEIGHTS;
+    default:
+        return RG_PART_BACKWARD;
+    }
+}
+
+/* What is inside of a layer is no part by itself once the layer is one. */
 void rg_stage_work(const struct rg_stage *stage, int batch, enum rg_pass pass, struct rg_work *work)
 {
     bool without = pass == RG_BACKWARD_FIRST || pass == RG_BACKWARD_INPUT_FIRST;
@@ -177,7 +193,12 @@ void rg_stage_work(const struct rg_stage *stage, int batch, enum rg_pass pass, s
         int i = pass == RG_FORWARD ? stage->from + n : stage->to - 1 - n;
         const struct rg_layer *layer = layer_at(stage, i);
         bool first = layer->starts || (without && i == stage->from);
-        if (pass != RG_BACKWARD_WEIGHTS || layer->parameters > 0)
-            layer->spec.ops->cost(layer, batch, pass_of(layer, pass, first), work);
+        enum rg_pass own = pass_of(layer, pass, first);
+        int from = work->count;
+        if (pass == RG_BACKWARD_WEIGHTS && layer->parameters == 0)
+            continue;
+        layer->spec.ops->cost(layer, batch, own, work);
+        rg_work_part(work, from,
+                     (struct rg_part){.kind = part_of(own), .layer = i, .samples = batch});
     }
 }

@@ -49,6 +49,14 @@ void rg_work_calls(struct rg_work *work, double calls)
     work->cost[work->count - 1].calls = calls;
 }
 
+void rg_work_part(struct rg_work *work, int from, struct rg_part part)
+{
+    if (from == work->count) /* it has no kernels, but may have been measured */
+        *append(work) = (struct rg_cost){.calls = 0};
+    work->cost[from].part = part;
+    work->cost[from].part.kernels = work->count - from;
+}
+
 void rg_work_keep_seconds(struct rg_work *work)
 {
     if (work->count > 0)

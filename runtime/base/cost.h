@@ -7,13 +7,32 @@
 
 #include <stddef.h>
 
+/* A part of a network's training, as profiles have measured seconds of it (boards/measured.h). */
+enum rg_part_kind {
+    RG_PART_NONE,
+    RG_PART_LOAD, /* of samples, and what else a pass takes beside layers and loss */
+    RG_PART_FORWARD,
+    RG_PART_BACKWARD,
+    RG_PART_INPUT,   /* the first half of backward, ... */
+    RG_PART_WEIGHTS, /* ... and the second */
+    RG_PART_LOSS,
+    RG_PART_UPDATE /* the optimiser's step */
+};
+struct rg_part {
+    enum rg_part_kind kind;
+    int kernels;         /* of the list, that are this part */
+    int layer, samples;  /* of a pass, a loss, loading: so many samples at once */
+    size_t first, count; /* of an update: parameters of the network */
+};
+
 /* One kernel call, or `calls` equal ones. m = n = k = 0 where it is no matrix product. */
 struct rg_cost {
     int m, n, k;  /* C[m x n] += A[m x k] B[k x n] */
     double flops; /* of one call; 2mnk for a matrix product */
     double bytes; /* read and written by one call, every operand once */
     double calls;
-    double functions; /* of the C library in one call: exp, log */
+    double functions;    /* of the C library in one call: exp, log */
+    struct rg_part part; /* that begins with this kernel */
 };
 
 /* Seconds of a list of kernels: all, and those of them in which one core works and others idle. */
@@ -44,6 +63,8 @@ void rg_work_vector(struct rg_work *work, double flops, double bytes);
 void rg_work_functions(struct rg_work *work, double flops, double bytes, double functions);
 /* The kernel appended last is called so often. */
 void rg_work_calls(struct rg_work *work, double calls);
+/* The kernels from number `from` on are that part; of parts inside it nobody asks any more. */
+void rg_work_part(struct rg_work *work, int from, struct rg_part part);
 /* The list is complete, and will be run again and again: its seconds are worked out once. */
 void rg_work_keep_seconds(struct rg_work *work);
 void rg_work_free(struct rg_work *work);

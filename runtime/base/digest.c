@@ -1,6 +1,7 @@
 #include "base/digest.h"
 
 #include "base/check.h"
+#include "base/error.h"
 #include <openssl/evp.h>
 #include <stdio.h>
 
@@ -29,4 +30,21 @@ void rg_digest_end(struct rg_digest *digest, char text[RG_DIGEST_TEXT])
     for (unsigned i = 0; i < length; i++)
         snprintf(text + 2 * i, 3, "%02x", sum[i]);
     EVP_MD_CTX_free((EVP_MD_CTX *)digest);
+}
+
+int rg_digest_file(const char *path, char text[RG_DIGEST_TEXT])
+{
+    char block[4096];
+    FILE *stream = fopen(path, "rb");
+    struct rg_digest *digest = stream ? rg_digest_new() : NULL;
+    int err = digest ? 0 : RG_ERR_IO;
+    for (size_t got; err == 0 && (got = fread(block, 1, sizeof block, stream)) > 0;)
+        rg_digest_add(digest, block, got);
+    if (err == 0 && ferror(stream))
+        err = RG_ERR_IO;
+    if (digest)
+        rg_digest_end(digest, text);
+    if (stream)
+        fclose(stream);
+    return err;
 }

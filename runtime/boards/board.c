@@ -1,4 +1,5 @@
 #include "boards/board.h"
+#include "boards/measured.h"
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -47,23 +48,43 @@ static double kernel_s(const struct rg_board *board, const struct rg_cost *c, in
     return c->calls * (fmax(compute, c->bytes / memory) + board->call_s);
 }
 
-double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads)
+/* As the datasheet has it. */
+static struct rg_seconds kernels_s(const struct rg_board *board, const struct rg_cost *cost,
+                                   int count, int threads)
 {
-    RG_ASSERT(threads >= 1 && threads <= board->cores);
-    double seconds = 0;
-    for (int i = 0; i < work->count; i++)
-        seconds += kernel_s(board, &work->cost[i], threads);
-    return seconds;
+    struct rg_seconds s = {0};
+    for (int i = 0; i < count; i++) {
+        double seconds = kernel_s(board, &cost[i], threads);
+        s.all += seconds;
+        if (threads > 1 && cost[i].m == 0)
+            s.alone += seconds;
+    }
+    return s;
 }
 
+/* The one place where what was measured takes the place of the model: of such a part the model
+ * tells only how much of it one core does alone. */
 static struct rg_seconds seconds_of(const struct rg_board *board, const struct rg_work *work,
                                     int threads)
 {
-    struct rg_seconds s = {.all = rg_board_seconds(board, work, threads)};
-    for (int i = 0; i < work->count && threads > 1; i++)
-        if (work->cost[i].m == 0)
-            s.alone += kernel_s(board, &work->cost[i], threads);
+    if (!board->measured)
+        return kernels_s(board, work->cost, work->count, threads);
+    struct rg_seconds s = {0};
+    for (int i = 0, next; i < work->count; i = next) {
+        const struct rg_part *part = &work->cost[i].part;
+        next = i + (part->kind ? part->kernels : 1);
+        struct rg_seconds model = kernels_s(board, &work->cost[i], next - i, threads);
+        double all = part->kind ? rg_measured_seconds(board->measured, part) : model.all;
+        s.all += all;
+        s.alone += model.all > 0 ? all * model.alone / model.all : 0;
+    }
     return s;
+}
+
+double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads)
+{
+    RG_ASSERT(threads >= 1 && threads <= board->cores);
+    return seconds_of(board, work, threads).all;
 }
 
 /* Neighbours are mostly of one kind, so that the last board is the next one too. */

@@ -17,6 +17,8 @@ struct rg_clock {
     double hz, idle_watts, epsilon_watts, full_watts;
 };
 
+struct rg_measured; /* boards/measured.h */
+
 /* A datasheet, as a platform file's properties give it. Rates in FLOP/s and bytes/s. */
 struct rg_board {
     char name[48];
@@ -53,8 +55,13 @@ struct rg_board {
     double message_s, byte_s; /* one core's time for a message, and for a byte of it, at each end */
     double port_tx_watts, port_rx_watts; /* above idle, while it sends or receives */
     double switch_watts;                 /* of the switch, for this board's port */
-    bool shared_medium;     /* the wire is one for all boards and both directions: radio, a hub */
-    double medium_rate;     /* bytes/s that such a wire carries in all; 0: the port's rate */
+    bool shared_medium; /* the wire is one for all boards and both directions: radio, a hub */
+    double medium_rate; /* bytes/s that such a wire carries in all; 0: the port's rate */
+    /* Of a network that was measured on it, seconds that hold in place of what all of the above
+     * gives; NULL: none were. Whoever sets it keeps it as long as the board. */
+    const struct rg_measured *measured;
+    const char
+        *profile; /* the file that they are in, if the platform names one; it owns the text */
     int clock_count, clock; /* the rates above are those at clocks[clock]; highest first */
     struct rg_clock clocks[RG_BOARD_CLOCKS];
 };
@@ -67,7 +74,7 @@ double rg_board_watts(const struct rg_board *board, double busy_cores);
 
 /* Seconds of a list of kernels on `threads` cores (1 .. cores): for each the slower of the compute
  * and the memory bound, plus the call's overhead. Products are divided among the cores, all else
- * runs on one of them. */
+ * runs on one of them. Parts of training that were measured take what they took there. */
 double rg_board_seconds(const struct rg_board *board, const struct rg_work *work, int threads);
 /* The same, and those among them in which one core works and the others idle (none with one
  * thread); kept with the list, where it keeps them. */

@@ -250,6 +250,11 @@ static void check_job(const struct rg_job *job, FILE *stream)
         stream, "  iteration   %s predicted, %s of it above max(c, T_A)\n",
         rg_human_seconds(p.iteration_s, a),
         rg_human_percent(p.iteration_s > 0 ? 1 - fmax(p.c_s, p.T_A_s) / p.iteration_s : NAN, b));
+    char *line;
+    for (int i = 0; (line = rg_job_profile_line(job, i)); i++) {
+        fprintf(stream, "  measured    %s\n", line);
+        free(line);
+    }
     double plan_s = rg_job_plan_s(job);
     if (isfinite(plan_s))
         fprintf(stream, "  plan        %s an iteration, by going through what every node does\n",

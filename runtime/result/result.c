@@ -61,6 +61,11 @@ int rg_run_note(struct rg_run *run, const char *text)
     return add_text(&run->notes, &run->note_count, text);
 }
 
+int rg_run_profile(struct rg_run *run, const char *text)
+{
+    return add_text(&run->costs.profiles, &run->costs.profile_count, text);
+}
+
 int rg_run_order(struct rg_run *run, const char *text)
 {
     return add_text(&run->orders, &run->order_count, text);

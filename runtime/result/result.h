@@ -66,6 +66,8 @@ int rg_run_param(struct rg_run *run, const char *name, const char *value);
 int rg_run_setting(struct rg_run *run, const char *name, const char *value);
 /* Append a note; 0 or RG_ERR_NOMEM. */
 int rg_run_note(struct rg_run *run, const char *text);
+/* Append a line of costs.profiles; 0 or RG_ERR_NOMEM. */
+int rg_run_profile(struct rg_run *run, const char *text);
 /* Append the order of another server; 0 or RG_ERR_NOMEM. */
 int rg_run_order(struct rg_run *run, const char *text);
 /* Nodes, none of which has reported, in place of none; 0 or RG_ERR_NOMEM. */

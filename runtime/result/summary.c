@@ -398,6 +398,30 @@ static void tell_counts(const struct rg_result *result, FILE *stream)
     }
 }
 
+static bool has_profile(const struct rg_run *run, const char *profile)
+{
+    bool found = false;
+    for (int i = 0; i < run->costs.profile_count; i++)
+        found = found || strcmp(run->costs.profiles[i], profile) == 0;
+    return found;
+}
+
+/* Where seconds were measured: each line once, whichever runs have it. */
+static void tell_profiles(const struct rg_result *result, FILE *stream)
+{
+    int told = 0;
+    for (int i = 0; i < result->run_count; i++)
+        for (int k = 0; k < result->runs[i].costs.profile_count; k++) {
+            const char *profile = result->runs[i].costs.profiles[k];
+            bool before = false;
+            for (int j = 0; j < i && !before; j++)
+                before = has_profile(&result->runs[j], profile);
+            if (!before)
+                fprintf(stream, "%s%s\n", told++ ? "" : "\nlayers and updates as measured, ",
+                        profile);
+        }
+}
+
 static void tell_goal(const struct rg_result *result, FILE *stream)
 {
     const struct rg_run_goal *accuracy = NULL, *loss = NULL;
@@ -461,6 +485,7 @@ void rg_result_table(const struct rg_result *result, FILE *stream)
     for (int i = 0; i < result->run_count; i++)
         tell_rounds(&result->runs[i], stream);
     tell_filtered(result, stream);
+    tell_profiles(result, stream);
     if (result->run_count > MOST_BOTH)
         return;
     print_energy(result, stream);

@@ -27,6 +27,7 @@ enum type {
     /* with defaults */
     MEDIUM,
     BURST,
+    PROFILE,      /* none */
     MORE_RATE,    /* the port's, or none */
     MORE_SECONDS, /* none */
     MEMORY_CURVE  /* flat */
@@ -76,6 +77,7 @@ static const struct property {
     ROW("switch_watts", WATTS, switch_watts),
     ROW("clocks", CLOCKS, clocks),
 #undef ROW
+    {"rg_profile", PROFILE, offsetof(struct rg_board, profile)},
     {"wattage_per_state", STATES, offsetof(struct rg_board, clocks)},
     {"rg_medium", MEDIUM, offsetof(struct rg_board, shared_medium)},
 };
@@ -259,6 +261,36 @@ static int property_of(struct rg_platform_reader *r, const struct rg_xml_element
     return rg_xml_fail(r->xml, prop->line, r->e, "unknown property \"%.40s\": %s", id, allowed);
 }
 
+/* One text for every path, so that boards of one profile are equal. */
+static int keep_profile(struct rg_platform_reader *r, const struct rg_xml_attribute *value,
+                        struct rg_board *board)
+{
+    struct rg_platform *p = r->platform;
+    char *path = rg_text_beside(r->xml->path, value->value);
+    int i = 0;
+    if (!value->value[0]) {
+        free(path);
+        return rg_xml_fail(r->xml, value->line, r->e,
+                           "property rg_profile=\"\": the name of a file is wanted");
+    }
+    while (path && i < p->measured_count && strcmp(p->measured[i], path) != 0)
+        i++;
+    char **more = path && i == p->measured_count
+                      ? realloc(p->measured, ((size_t)i + 1) * sizeof *more)
+                      : p->measured;
+    if (!path || !more) {
+        free(path);
+        return rg_fail(r->e, RG_ERR_NOMEM, "%s: out of memory", r->xml->path);
+    }
+    p->measured = more;
+    if (i == p->measured_count)
+        p->measured[p->measured_count++] = path;
+    else
+        free(path);
+    board->profile = p->measured[i];
+    return 0;
+}
+
 static int read_prop(struct rg_platform_reader *r, const struct rg_xml_element *prop,
                      struct rg_board *board, int lines[])
 {
@@ -277,6 +309,8 @@ static int read_prop(struct rg_platform_reader *r, const struct rg_xml_element *
                            properties[i].name, lines[i]);
     struct rg_error why = {0};
     lines[i] = prop->line;
+    if (properties[i].type == PROFILE)
+        return keep_profile(r, value, board);
     if (read_value(&properties[i], value->value, board, &why) < 0)
         return rg_xml_fail(r->xml, value->line, r->e, "property %s=\"%.60s\": %s",
                            properties[i].name, value->value, why.text);

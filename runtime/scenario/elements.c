@@ -65,6 +65,29 @@ static int read_clock(const struct rg_xml *xml, const struct rg_xml_element *ele
     return 0;
 }
 
+static int read_profile(const struct rg_xml *xml, const struct rg_xml_element *element,
+                        struct rg_scenario *s, struct rg_error *e)
+{
+    struct rg_profile_group group = {.line = element->line};
+    int used, err = rg_scenario_read_settings(xml, element, NULL, &group, e);
+    const struct rg_xml_attribute *nodes = rg_xml_find(element, "nodes");
+    for (const char *at = err ? "" : nodes->value;
+         err == 0 && (used = rg_text_range(at, RG_TEXT_RANKS, &group.first, &group.last)) > 0;
+         at += used) {
+        void *profiles = rg_scenario_append(s->profiles, s->profile_count, sizeof group);
+        struct rg_profile_group copy = group;
+        if (profiles)
+            s->profiles = profiles;
+        copy.file = strdup(group.file);
+        if (!profiles || !copy.file)
+            err = no_memory(s, e);
+        else
+            s->profiles[s->profile_count++] = copy;
+    }
+    free(group.file);
+    return err;
+}
+
 /* Labels appear in --set LABEL.PARAM=VALUE, in lists and in results. */
 static int check_label(const struct rg_xml *xml, const struct rg_scenario *s,
                        const struct rg_xml_attribute *label, struct rg_error *e)
@@ -131,6 +154,7 @@ const struct rg_element_info rg_element_infos[] = {
     {"strategy", "scenario", ONE_OR_MORE, .read = read_strategy, .others = RG_OTHERS_STRATEGY},
     {"stop", "scenario", AT_MOST_ONE, .some = true},
     {"clock", "scenario", ANY, .read = read_clock},
+    {"profile", "scenario", ANY, .read = read_profile},
     {"sweep", "scenario", ANY, .read = rg_sweep_read},
     {"faults", "scenario", AT_MOST_ONE, .read = rg_scenario_read_faults},
     {"slow", "faults", ANY, .read = rg_scenario_read_window},

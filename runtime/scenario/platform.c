@@ -140,6 +140,9 @@ void rg_platform_free(struct rg_platform *platform)
     free(platform->loaded);
     free(platform->rewritten);
     rg_profiles_free(&platform->profiles);
+    for (int i = 0; i < platform->measured_count; i++)
+        free(platform->measured[i]);
+    free(platform->measured);
     for (int i = 0; i < platform->note_count; i++)
         free(platform->notes[i]);
     free(platform->notes);

@@ -438,7 +438,12 @@ static int visit_file(const struct visitor *v, const struct rg_xml_element *elem
 static int visit_files(const struct visitor *v, const struct rg_xml_element *element)
 {
     bool trace = strcmp(element->name, "trace") == 0;
-    int err = trace ? visit_file(v, element, "file") : 0;
+    const struct rg_xml_attribute *id = rg_xml_find(element, "id");
+    bool measured =
+        strcmp(element->name, "prop") == 0 && id && strcmp(id->value, "rg_profile") == 0;
+    int err = trace      ? visit_file(v, element, "file")
+              : measured ? visit_file(v, element, "value")
+                         : 0;
     for (size_t i = 0; i < RG_COUNT(attributes) && !trace && err == 0; i++)
         err = visit_file(v, element, attributes[i].name);
     for (const struct rg_xml_element *n = element->child; n && err == 0; n = n->next)

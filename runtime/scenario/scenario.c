@@ -165,6 +165,9 @@ void rg_scenario_free(struct rg_scenario *s)
     }
     free(s->strategies);
     free(s->clocks);
+    for (int i = 0; i < s->profile_count; i++)
+        free(s->profiles[i].file);
+    free(s->profiles);
     rg_sweep_free_all(s);
     free(s->faults.slow.window);
     free(s->faults.link.window);

@@ -76,6 +76,13 @@ struct rg_clock_group {
     int line;
 };
 
+/* A <profile>: nodes that take what was measured (boards/measured.h). */
+struct rg_profile_group {
+    int first, last; /* ranks */
+    char *file;
+    int line;
+};
+
 /* A <sweep>. */
 struct rg_sweep {
     char *key;
@@ -112,6 +119,8 @@ struct rg_scenario {
     int strategy_count;
     struct rg_clock_group *clocks;
     int clock_count;
+    struct rg_profile_group *profiles;
+    int profile_count;
     struct rg_faults faults;
     int nodes; /* 0: not given */
     struct rg_stop stop;
@@ -181,6 +190,8 @@ struct rg_platform {
     const struct rg_board **boards; /* [count], equal boards shared */
     struct rg_board *kinds;
     int kind_count;
+    char **measured; /* [measured_count] paths of rg_profile, each once; boards point to them */
+    int measured_count;
     char **notes; /* [note_count] what was taken from the file that a user may not expect */
     int note_count;
     struct rg_profiles profiles; /* of what changes over time: no iteration need repeat another */
@@ -193,7 +204,8 @@ int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_e
  * properties are. */
 int rg_platform_load_as(const char *file, const char *board, struct rg_platform *platform,
                         struct rg_error *e);
-/* The path of every file of profiles that a platform names, in document order, until visit returns
+/* The path of every file of profiles that a platform names, of links and hosts over time and of
+ * what boards were measured to take, in document order, until visit returns
  * anything but 0, which is then returned. What is not there, or is no platform, is left out:
  * rg_platform_load refuses it. */
 int rg_platform_profiles(const char *file, int (*visit)(void *arg, const char *path), void *arg);

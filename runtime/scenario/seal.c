@@ -309,13 +309,15 @@ static int seal_files(struct rg_scenario *s, struct rg_error *e)
         return no_memory(s, e);
     err = digest_file(digest, s, "scenario", s->file, rg_scenario_line(s, &s->name), "", e);
     for (const struct rg_setting_info *info = rg_setting_infos; info->help && err == 0; info++)
-        if (info->type.kind == RG_TYPE_FILE)
+        if (info->type.kind == RG_TYPE_FILE && !info->record)
             err = digest_file(digest, s, info->element, *rg_setting_text(info, s),
                               abs(s->lines[info - rg_setting_infos]), "", e);
     if (err == 0) {
         struct profile_seal seal = {digest, s, e};
         err = rg_platform_profiles(s->platform_file, add_profile, &seal);
     }
+    for (int i = 0; i < s->profile_count && err == 0; i++)
+        err = digest_file(digest, s, "profile", s->profiles[i].file, s->profiles[i].line, "", e);
     const struct rg_data_attribute *attributes = s->data.kind->attributes;
     for (int i = 0; attributes[i].name && err == 0; i++) {
         const struct rg_data_value *value = &s->data.values[i];

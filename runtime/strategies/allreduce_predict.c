@@ -64,7 +64,7 @@ static double before_sums(const struct rg_job *job, int rank, double *ready)
         less = gradient_seconds(job, board, most - 1, unused);
     free(unused);
     seconds = larger * seconds + (plan->steps - larger) * less +
-              plan->steps * rg_update_s(job, board, job->network->parameters) +
+              plan->steps * rg_update_s(job, board, 0, job->network->parameters) +
               (job->nodes > 1 ? weighing_s(job, board) : 0);
     for (int b = 0; b < plan->buckets; b++)
         ready[b] = fmax(ready[b], seconds);
@@ -78,7 +78,7 @@ static double after_sums(const struct rg_job *job, int rank)
     if (rg_reduce_plan(job)->shard)
         return rg_shards_update_s(job, rank);
     if (rg_reduce_plan(job)->steps == 1)
-        return rg_update_s(job, board, job->network->parameters);
+        return rg_update_s(job, board, 0, job->network->parameters);
     return job->nodes > 1 ? weighing_s(job, board) : 0;
 }
 

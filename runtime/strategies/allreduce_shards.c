@@ -47,8 +47,10 @@ uint64_t rg_shards_memory(const struct rg_job *job, int rank)
 double rg_shards_update_s(const struct rg_job *job, int rank)
 {
     double seconds = 0;
-    for (int b = 0; b < rg_reduce_plan(job)->buckets; b++)
-        seconds += rg_update_s(job, job->boards[rank], rg_bucket_own(job, rank, b).count);
+    for (int b = 0; b < rg_reduce_plan(job)->buckets; b++) {
+        struct rg_piece own = rg_bucket_own(job, rank, b);
+        seconds += rg_update_s(job, job->boards[rank], own.first, own.count);
+    }
     return seconds;
 }
 

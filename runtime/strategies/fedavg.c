@@ -89,6 +89,11 @@ static int step_samples(const struct rg_job *job, int client, int64_t step)
     return rg_share(rg_client_rows(job, client), pieces, (int)(step % pieces));
 }
 
+static struct rg_passes passes(const struct rg_job *job, int rank)
+{
+    return rg_federated_passes(job, rank, (int)job->values[LOCAL_BATCH].number);
+}
+
 static int largest_step(const struct rg_job *job, int rank)
 {
     return rank == 0 ? 0 : step_samples(job, rank - 1, 0);
@@ -116,7 +121,7 @@ static struct rg_cost renewal_cost(const struct rg_job *job)
 static double step_s(const struct rg_job *job, int rank, int n)
 {
     const struct rg_board *board = job->boards[rank];
-    return rg_replica_pass_s(job, board, n) + rg_update_s(job, board, parameters_of(job));
+    return rg_replica_pass_s(job, board, n) + rg_update_s(job, board, 0, parameters_of(job));
 }
 
 static double round_s(const struct rg_job *job, int client)
@@ -426,6 +431,7 @@ const struct rg_strategy rg_strategy_fedavg = {
     .predict = predict,
     .flows = flows,
     .keepers = rg_federated_keepers,
+    .passes = passes,
     .under_way = under_way,
     .open = open_node,
     .train = train,

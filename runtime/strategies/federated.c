@@ -45,6 +45,15 @@ int rg_federated_keepers(const struct rg_job *job, int *first)
     return rg_clients(job);
 }
 
+struct rg_passes rg_federated_passes(const struct rg_job *job, int rank, int batch)
+{
+    if (rank == 0)
+        return (struct rg_passes){0};
+    int rows = rg_client_rows(job, rank - 1), steps = rg_client_steps(job, rank - 1, batch);
+    return (struct rg_passes){.least = rg_share(rows, steps, steps - 1),
+                              .most = rg_share(rows, steps, 0)};
+}
+
 /* A server: the parameters and a sum. */
 uint64_t rg_federated_memory(const struct rg_job *job, int rank, int rooms, int most)
 {

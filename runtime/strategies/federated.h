@@ -29,6 +29,8 @@ int rg_client_steps(const struct rg_job *job, int client, int batch);
 int rg_federated_check(const struct rg_job *job, struct rg_error *e);
 bool rg_federated_feeds(const struct rg_job *job, int rank);
 int rg_federated_keepers(const struct rg_job *job, int *first);
+/* batch: as of rg_client_steps. */
+struct rg_passes rg_federated_passes(const struct rg_job *job, int rank, int batch);
 /* Counted bytes: of a server with room for so many answers; of a client with steps of so many rows
  * at most. */
 uint64_t rg_federated_memory(const struct rg_job *job, int rank, int rooms, int most);

@@ -48,6 +48,11 @@ static int step_rows(const struct rg_job *job, int client, int step)
     return rg_share(rg_client_rows(job, client), steps_of(job, client), step);
 }
 
+static struct rg_passes passes(const struct rg_job *job, int rank)
+{
+    return rg_federated_passes(job, rank, (int)job->values[LOCAL_BATCH].number);
+}
+
 static int largest_step(const struct rg_job *job, int rank)
 {
     return rank == 0 ? 0 : step_rows(job, rank - 1, 0);
@@ -308,6 +313,7 @@ const struct rg_strategy rg_strategy_fsvrg = {
     .predict = predict,
     .flows = flows,
     .keepers = rg_federated_keepers,
+    .passes = passes,
     .open = open_node,
     .train = train,
     .parameters = rg_federated_parameters,

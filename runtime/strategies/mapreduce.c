@@ -84,7 +84,8 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     p->c_s = times.c_s;
     for (int j = 0; j < plan->reducers; j++) {
         const struct rg_board *board = job->boards[1 + j];
-        double step = rg_update_s(job, board, rg_tasks_shard(job, j).count), copy = 0;
+        struct rg_shard shard = rg_tasks_shard(job, j);
+        double step = rg_update_s(job, board, shard.first, shard.count), copy = 0;
         for (int i = 1; i <= others(job); i++)
             copy +=
                 rg_board_hop_to_s(board, job->boards[1 + behind(job, j, i)], range_bytes(job, j));
@@ -252,6 +253,7 @@ const struct rg_strategy rg_strategy_mapreduce = {
     .check = check,
     .forget = rg_tasks_forget,
     .feeds = rg_tasks_feeds,
+    .passes = rg_tasks_passes,
     .memory = memory,
     .predict = predict,
     .flows = flows,

@@ -37,8 +37,10 @@ struct table {
 /* What a layer's parameters add to a unit's share of an update, the call itself left out. */
 static double update_seconds(const struct rg_ring *ring, const struct rg_board *board, int l)
 {
+    size_t first = rg_network_offset(ring->job->network, l);
     size_t parameters = ring->job->network->layers[l].parameters;
-    return (rg_ring_update_s(ring, board, 0, parameters) - rg_ring_update_s(ring, board, 0, 0)) /
+    return (rg_ring_update_s(ring, board, 0, first, parameters) -
+            rg_ring_update_s(ring, board, 0, first, 0)) /
            ring->micro;
 }
 

@@ -417,7 +417,7 @@ int rg_update_open(struct rg_update *update, struct rg_world *w, const struct rg
                                  .count = count,
                                  .twins = twins};
     uint64_t bytes = rg_size_times(rg_optimizer_state(optimizer, count), sizeof *update->state);
-    rg_optimizer_work(optimizer, count, &update->work);
+    rg_update_work(optimizer, first, count, &update->work);
     rg_work_keep_seconds(&update->work);
     update->state = rg_twins_alloc(twins, w, RG_TWIN_STATE, bytes, 0);
     return update->state ? 0 : RG_ERR_NOMEM;
@@ -473,10 +473,20 @@ int rg_visit_update(const struct rg_update *update, bool own, rg_state_fn visit,
     return result;
 }
 
-double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count)
+/* The step itself is the last of its kernels; clipping comes before it. */
+void rg_update_work(const struct rg_optimizer *optimizer, size_t first, size_t count,
+                    struct rg_work *work)
+{
+    rg_optimizer_work(optimizer, count, work);
+    rg_work_part(work, work->count - 1,
+                 (struct rg_part){.kind = RG_PART_UPDATE, .first = first, .count = count});
+}
+
+double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t first,
+                   size_t count)
 {
     struct rg_work work = {0};
-    rg_optimizer_work(&job->optimizer, count, &work);
+    rg_update_work(&job->optimizer, first, count, &work);
     double seconds = rg_board_seconds(board, &work, job->threads);
     rg_work_free(&work);
     return seconds;

@@ -115,7 +115,11 @@ int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, fl
 int rg_visit_parameters(float *parameters, size_t first, size_t count, rg_state_fn visit,
                         void *arg);
 int rg_visit_update(const struct rg_update *update, bool own, rg_state_fn visit, void *arg);
-double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t count);
+/* The work of a step on parameters [first, first + count), and what the job's takes. */
+void rg_update_work(const struct rg_optimizer *optimizer, size_t first, size_t count,
+                    struct rg_work *work);
+double rg_update_s(const struct rg_job *job, const struct rg_board *board, size_t first,
+                   size_t count);
 
 /* Rank `owner` has the parameters [first, first + count) of the network in `values`; rank 0 visits
  * them, cut at the borders of layers. Collective over these two. */

@@ -189,11 +189,11 @@ double rg_ring_loss_s(const struct rg_ring *ring, const struct rg_board *board, 
 }
 
 double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,
-                        size_t parameters)
+                        size_t first, size_t parameters)
 {
     struct rg_optimizer optimizer = rg_ring_optimizer(ring, stage);
     struct rg_work work = {0};
-    rg_optimizer_work(&optimizer, parameters, &work);
+    rg_update_work(&optimizer, first, parameters, &work);
     rg_ring_next_work(ring, stage, parameters, &work);
     double seconds = rg_board_seconds(board, &work, ring->job->threads);
     rg_work_free(&work);

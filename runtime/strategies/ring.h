@@ -92,10 +92,11 @@ void rg_ring_copy_work(size_t parameters, struct rg_work *work);
 /* Of the loss of one unit of n samples. */
 double rg_ring_loss_s(const struct rg_ring *ring, const struct rg_board *board, int n);
 
-/* Modelled seconds of one update of that many parameters at a stage, with that, and with its share
- * of the copies at the ends of epochs, but the last, where the ring does not drain. */
+/* Modelled seconds of one update of that many parameters from `first` on at a stage, with that, and
+ * with its share of the copies at the ends of epochs, but the last, where the ring does not drain.
+ */
 double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board, int stage,
-                        size_t parameters);
+                        size_t first, size_t parameters);
 
 /* Closed form of the sum of a stage's gradients over the replicas. */
 double rg_ring_reduce_s(const struct rg_ring *ring, int stage);

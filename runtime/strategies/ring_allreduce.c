@@ -193,6 +193,13 @@ static int sharing(const struct rg_job *job, int *first)
     return job->nodes;
 }
 
+static struct rg_passes passes(const struct rg_job *job, int rank)
+{
+    int steps = rg_reduce_plan(job)->steps;
+    return (struct rg_passes){.least = rg_local_samples(job, rank, steps - 1),
+                              .most = rg_local_samples(job, rank, 0)};
+}
+
 static void observe(void *state, struct rg_observation *o)
 {
     (void)state;
@@ -210,6 +217,7 @@ const struct rg_strategy rg_strategy_ring_allreduce = {
     .predict = rg_reduce_predict,
     .flows = rg_reduce_flows,
     .sharing = sharing,
+    .passes = passes,
     .open = rg_reduce_open_node,
     .train = rg_reduce_train,
     .parameters = rg_reduce_parameters,

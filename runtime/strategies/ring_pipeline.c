@@ -112,6 +112,15 @@ static bool wants_fit(const struct rg_job *job)
     return micro->automatic && strcmp(micro->text, FIT) == 0;
 }
 
+static struct rg_passes passes(const struct rg_job *job, int rank)
+{
+    const struct rg_ring *ring = ring_of(job);
+    int replica = rank / ring->nodes;
+    return (struct rg_passes){.least = rg_ring_unit(ring, replica, ring->micro - 1),
+                              .most = rg_ring_unit(ring, replica, 0),
+                              .halves = ring->stash == RG_STASH_HALVES};
+}
+
 /* ---- check ---- */
 
 /* How many nodes a ring has, and stages. */
@@ -549,6 +558,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .params = params,
     .min_nodes = 1,
     .check = check,
+    .passes = passes,
     .forget = forget,
     .feeds = feeds,
     .memory = memory,

@@ -63,7 +63,8 @@ static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int 
     if (large)
         add_unit(&form, ring, rank, s, samples / m + 1, (double)large / m);
     add_unit(&form, ring, rank, s, samples / m, (double)(m - large) / m);
-    form.update = rg_ring_update_s(ring, board, s, parameters) + rg_ring_reduce_s(ring, s);
+    size_t first = rg_network_offset(job->network, stage.from);
+    form.update = rg_ring_update_s(ring, board, s, first, parameters) + rg_ring_reduce_s(ring, s);
     return form;
 }
 

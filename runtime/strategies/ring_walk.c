@@ -395,9 +395,9 @@ static void cost_stage(const struct walk *w, int index, struct costs *costs)
         costs->weights[i] = t.weights;
         costs->loss[i] = rg_ring_loss_s(ring, board, n);
     }
-    size_t parameters = rg_stage_parameters(&layers);
-    costs->update =
-        rg_ring_update_s(ring, board, index, parameters) + rg_ring_reduce_s(ring, index);
+    size_t first = rg_network_offset(ring->job->network, layers.from);
+    costs->update = rg_ring_update_s(ring, board, index, first, rg_stage_parameters(&layers)) +
+                    rg_ring_reduce_s(ring, index);
 }
 
 /* Returns how many slots it has. */

@@ -291,6 +291,7 @@ const struct rg_strategy rg_strategy_sandblaster = {
     .check = check,
     .forget = rg_tasks_forget,
     .feeds = rg_tasks_feeds,
+    .passes = rg_tasks_passes,
     .memory = memory,
     .predict = predict,
     .flows = flows,

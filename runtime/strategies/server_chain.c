@@ -19,9 +19,14 @@ static int before(const struct rg_job *job, int server, int hops)
     return (server + m - hops) % m;
 }
 
+static struct rg_shard shard_before(const struct rg_job *job, int server, int hops)
+{
+    return rg_server_shard(job, before(job, server, hops));
+}
+
 static size_t count_before(const struct rg_job *job, int server, int hops)
 {
-    return rg_server_shard(job, before(job, server, hops)).count;
+    return shard_before(job, server, hops).count;
 }
 
 /* ---- forms ---- */
@@ -50,8 +55,10 @@ uint64_t rg_server_chain_bytes(const struct rg_job *job, int server, int from)
 double rg_server_chain_updates_s(const struct rg_job *job, int server)
 {
     double seconds = 0;
-    for (int h = 1; h <= rg_server_plan(job)->replicas; h++)
-        seconds += rg_update_s(job, job->boards[server], count_before(job, server, h));
+    for (int h = 1; h <= rg_server_plan(job)->replicas; h++) {
+        struct rg_shard shard = shard_before(job, server, h);
+        seconds += rg_update_s(job, job->boards[server], shard.first, shard.count);
+    }
     return seconds;
 }
 

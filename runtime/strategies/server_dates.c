@@ -145,7 +145,7 @@ static void pass(struct pushes *p)
 /* When a server has taken and added up the pushes, in its order, and has updated its shard. */
 static double served_s(const struct rg_job *job, int server, const int *order, const double *ready)
 {
-    size_t count = rg_server_shard(job, server).count;
+    struct rg_shard shard = rg_server_shard(job, server);
     double first = rg_server_take_s(job, server, true), add = rg_server_take_s(job, server, false);
     double added = 0;
     struct pushes p = {.push = calloc((size_t)rg_server_plan(job)->workers, sizeof *p.push)};
@@ -166,7 +166,7 @@ static double served_s(const struct rg_job *job, int server, const int *order, c
         }
     }
     free(p.push);
-    return added + rg_update_s(job, job->boards[server], count);
+    return added + rg_update_s(job, job->boards[server], shard.first, shard.count);
 }
 
 /* One iteration's dates, server by server, from the moment all are ready to send. Where several
@@ -191,7 +191,8 @@ struct rg_server_dates rg_server_in_step_dates(const struct rg_job *job, const d
     for (int j = 0; j < m; j++) {
         rg_server_order(rg_server_plan(job), j, order);
         end = fmax(end, served_s(job, j, order, ready));
-        end = fmax(end, pushed + rg_update_s(job, job->boards[j], rg_server_shard(job, j).count));
+        struct rg_shard shard = rg_server_shard(job, j);
+        end = fmax(end, pushed + rg_update_s(job, job->boards[j], shard.first, shard.count));
     }
     free(order);
     free(ready);

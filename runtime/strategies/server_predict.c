@@ -115,7 +115,8 @@ static double copy_s(const struct rg_job *job, int server)
 
 static double update_s(const struct rg_job *job, int server)
 {
-    return rg_update_s(job, server_board(job, server), rg_server_shard(job, server).count);
+    struct rg_shard shard = rg_server_shard(job, server);
+    return rg_update_s(job, server_board(job, server), shard.first, shard.count);
 }
 
 /* All pushes of a clock, on average. Out of step what is sent is copied, once an update or once an

@@ -41,6 +41,14 @@ static int check(struct rg_job *job, struct rg_error *e)
     return 0;
 }
 
+static struct rg_passes passes(const struct rg_job *job, int rank)
+{
+    int m = pieces(job);
+    (void)rank;
+    return (struct rg_passes){.least = rg_share(job->batch, m, m - 1),
+                              .most = rg_share(job->batch, m, 0)};
+}
+
 static uint64_t memory(const struct rg_job *job, int rank)
 {
     (void)rank;
@@ -69,7 +77,7 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
     }
     p->T_A_s = p->iteration_s =
         searches(job) ? search_s(job, seconds)
-                      : seconds + rg_update_s(job, job->boards[0], job->network->parameters);
+                      : seconds + rg_update_s(job, job->boards[0], 0, job->network->parameters);
     p->holds = searches(job) ? "the first trial is taken, and the history is full" : NULL;
     rg_predict_memory(job, p);
 }
@@ -192,6 +200,7 @@ const struct rg_strategy rg_strategy_single = {
     .min_nodes = 1,
     .searches = true,
     .check = check,
+    .passes = passes,
     .memory = memory,
     .predict = predict,
     .open = open_single,

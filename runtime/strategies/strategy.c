@@ -46,6 +46,17 @@ int rg_job_share_first(const struct rg_job *job, int parts, int part)
     return before;
 }
 
+struct rg_passes rg_job_passes(const struct rg_job *job, int rank)
+{
+    const struct rg_strategy *strategy = job->strategy;
+    int first = 0, parts = strategy->sharing ? strategy->sharing(job, &first) : 0, n = job->batch;
+    if (strategy->passes)
+        return strategy->passes(job, rank);
+    if (parts > 0)
+        n = rank >= first && rank < first + parts ? rg_job_share(job, parts, rank - first) : 0;
+    return (struct rg_passes){.least = n, .most = n};
+}
+
 void rg_predict_flow(void *prediction, const struct rg_traffic *flow)
 {
     struct rg_prediction *p = prediction;

@@ -133,6 +133,11 @@ struct rg_observation {
     int64_t said_bytes;   /* and the bytes of these messages */
 };
 
+struct rg_passes {
+    int least, most;
+    bool halves; /* backward is in halves */
+};
+
 struct rg_strategy {
     const char *name, *summary;
     const struct rg_param *params; /* ends with a NULL name */
@@ -155,6 +160,9 @@ struct rg_strategy {
     void (*flows)(const struct rg_job *job, rg_traffic_fn flow, void *arg);
     /* The nodes among which a batch is divided, from *first on; NULL: it is not (see shares.h). */
     int (*sharing)(const struct rg_job *job, int *first);
+    /* Samples of a pass over the layers on that rank: the least and the most at once; most 0: it
+     * makes none. NULL: its share of the batch, or, where it is not divided, all of it. */
+    struct rg_passes (*passes)(const struct rg_job *job, int rank);
     /* The nodes that have rows of their own where <data rows> says so, from *first on; NULL: as
      * `sharing`. Neither: any row may come to any node. */
     int (*keepers)(const struct rg_job *job, int *first);
@@ -226,6 +234,7 @@ void rg_serving_order(int servers, int workers, int server, int *order);
 /* Samples of a part in the job's batch, and how many come before it (see shares.h). */
 int rg_job_share(const struct rg_job *job, int parts, int part);
 int rg_job_share_first(const struct rg_job *job, int parts, int part);
+struct rg_passes rg_job_passes(const struct rg_job *job, int rank);
 
 /* Fill in the memory part of a prediction: the node that needs most. */
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction);

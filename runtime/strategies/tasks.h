@@ -58,6 +58,7 @@ int rg_tasks_check(struct rg_job *job, int copies, struct rg_error *e);
 void rg_tasks_forget(struct rg_job *job);
 bool rg_tasks_feeds(const struct rg_job *job, int rank);
 struct rg_shard rg_tasks_shard(const struct rg_job *job, int reducer);
+struct rg_passes rg_tasks_passes(const struct rg_job *job, int rank);
 
 /* Counted bytes of a master, 0, of a reducer's parameters, gradient and gradients as they come in
  * (one; with backup all of a phase), or of a worker. */

@@ -57,6 +57,15 @@ struct rg_shard rg_tasks_shard(const struct rg_job *job, int reducer)
     return rg_shard_of(job->network->parameters, rg_tasks_plan(job)->reducers, reducer);
 }
 
+struct rg_passes rg_tasks_passes(const struct rg_job *job, int rank)
+{
+    int tasks = rg_tasks_plan(job)->tasks;
+    if (!rg_tasks_feeds(job, rank))
+        return (struct rg_passes){0};
+    return (struct rg_passes){.least = rg_share(job->batch, tasks, tasks - 1),
+                              .most = rg_share(job->batch, tasks, 0)};
+}
+
 uint64_t rg_tasks_memory(const struct rg_job *job, int rank)
 {
     const struct rg_tasks_plan *plan = rg_tasks_plan(job);

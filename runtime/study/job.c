@@ -157,7 +157,9 @@ static int make_job(struct rg_study *study, const struct rg_strategy_spec *spec,
     if (strategy->check(job, &why) != 0)
         return refuse(s, spec, spec->line, "", &why, job, refusal, e);
     if (deal_rows(study, job, &study->deals[job - study->jobs], &why) == 0)
-        return 0;
+        return rg_job_check_profiles(job, &why) == 0
+                   ? 0
+                   : refuse(s, spec, spec->line, "", &why, job, refusal, e);
     char word[24], before[40];
     rg_type_write(&rg_setting_of_key("rows")->type, s->data.rows, word, sizeof word);
     snprintf(before, sizeof before, "rows=%s, ", word);
@@ -328,6 +330,7 @@ void rg_job_describe(const struct rg_job *job, struct rg_run *run)
     }
     if (job->refused)
         return;
+    rg_job_tell_profiles(job, run);
     struct rg_prediction p;
     rg_job_predict(job, &p);
     run->predicted.defined = true;

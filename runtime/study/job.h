@@ -20,7 +20,10 @@ struct rg_study {
     int job_count;
     struct rg_deal
         *deals; /* [job_count] whose training samples are whose, where each has its own */
-    struct rg_error *refusals;  /* [job_count] why a job is refused; code 0: it is not */
+    struct rg_error *refusals; /* [job_count] why a job is refused; code 0: it is not */
+    struct rg_measured *
+        *measured; /* [measured_count] profiles of the network; boards point to them */
+    int measured_count;
     struct rg_result *replayed; /* whose orders the jobs follow; NULL: none's */
 };
 
@@ -105,6 +108,10 @@ double rg_job_medium_rate(const struct rg_job *job);
 bool rg_job_has_bus(const struct rg_job *job);
 /* Who sends what to whom in an iteration. */
 void rg_job_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg);
+
+/* "nodes 0-3 as lenet-5.json has them (pi-5, ringcal 0.1.0, ...)": a line for the profile of that
+ * number, from 0, malloc'ed; NULL: there are no more, or memory is out. */
+char *rg_job_profile_line(const struct rg_job *job, int number);
 
 /* What a parameter may be, unless it is a list. */
 struct rg_type rg_job_param_type(const struct rg_param *param);

@@ -1,5 +1,6 @@
 /* What job.c (one job, made and described), job_params.c (the parameters of its strategy) and
- * study.c (the scenario with its files, and all its jobs) and replay.c share, and nobody else. */
+ * study.c (the scenario with its files, and all its jobs), job_profiles.c and replay.c share, and
+ * nobody else. */
 #ifndef RG_JOB_PARTS_H
 #define RG_JOB_PARTS_H
 
@@ -28,6 +29,18 @@ int rg_job_fail_attribute(const struct rg_scenario *s, const struct rg_strategy_
 
 /* Jobs of all strategies of the scenario; may_refuse: one that cannot run is noted, no error. */
 int rg_study_make_jobs(struct rg_study *study, bool may_refuse, struct rg_error *e);
+
+/* ---- job_profiles.c ---- */
+
+/* Read the profiles that scenario and platform name, and put them upon the boards. Before any job
+ * is made; the network is there. */
+int rg_study_load_profiles(struct rg_study *study, struct rg_error *e);
+/* Has what was measured on the job's boards all that the job wants of it? RG_ERR_INVALID: which
+ * file does not, and what it has. */
+int rg_job_check_profiles(const struct rg_job *job, struct rg_error *e);
+void rg_study_free_profiles(struct rg_study *study);
+/* Which costs of the job are measured, and which modelled. */
+void rg_job_tell_profiles(const struct rg_job *job, struct rg_run *run);
 
 /* ---- replay.c ---- */
 

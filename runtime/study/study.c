@@ -373,8 +373,8 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
          ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||
         (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
         (err = load_platform(study, e)) || (err = set_boards(study, want->keyed, e)) ||
-        (err = look_at_platform(want, study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
+        (err = rg_study_load_profiles(study, e)) || (err = look_at_platform(want, study, e)) ||
         (err = probe_data(study, e)) || (err = check_shapes(study, e)) ||
         (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)) ||
         (want->replay && (err = rg_study_replay(study, want->replay, e))))
@@ -468,6 +468,7 @@ void rg_study_close(struct rg_study *study)
     rg_dataset_free(&study->data);
     rg_network_free(&study->network);
     rg_platform_free(&study->platform);
+    rg_study_free_profiles(study);
     rg_scenario_free(&study->scenario);
     *study = (struct rg_study){0};
 }

@@ -118,9 +118,29 @@ static int program(struct rg_world *w, void *arg)
     return result;
 }
 
+/* No pass has fewer samples, or more, than the strategy says: that is what profiles are asked for.
+ */
+static void look_at_parts(const struct rg_job *job, int rank, const struct rg_work *work)
+{
+    for (int i = 0; i < work->count; i++) {
+        const struct rg_part *part = &work->cost[i].part;
+        if (part->samples == 0)
+            continue;
+        struct rg_passes passes = rg_job_passes(job, rank);
+        bool half = part->kind == RG_PART_INPUT || part->kind == RG_PART_WEIGHTS;
+        if (part->samples < passes.least || part->samples > passes.most ||
+            (half && !passes.halves)) {
+            printf("%s: rank %d, %d samples\n", job->label, rank, part->samples);
+            CU_FAIL("passes are not what the strategy says");
+        }
+        i += part->kernels - 1;
+    }
+}
+
 static double seconds(void *arg, int rank, const struct rg_work *work)
 {
     const struct rg_job *job = arg;
+    look_at_parts(job, rank, work);
     return rg_board_seconds(job->boards[rank], work, job->threads);
 }
 

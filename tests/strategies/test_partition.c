@@ -105,8 +105,8 @@ static struct split_cost cost_of(const struct fixture *f, const int *cut)
         double compute = t.forward + t.backward, port = 0;
         size_t parameters = rg_network_range(network, from, to);
         if (!ring->schedule->synchronous)
-            compute += (rg_ring_update_s(ring, board, 0, parameters) -
-                        rg_ring_update_s(ring, board, 0, 0)) /
+            compute += (rg_ring_update_s(ring, board, 0, 0, parameters) -
+                        rg_ring_update_s(ring, board, 0, 0, 0)) /
                        ring->micro;
         size_t values =
             s < ring->stages - 1 ? network->layers[to - 1].outputs : (size_t)network->classes;

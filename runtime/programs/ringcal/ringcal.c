@@ -2,7 +2,8 @@
  *
  * Happy path: watts, where there is a meter; kernels, beside the other end where there is one;
  * messages to it over the sockets that ringnode uses; the fit, its table, and the files asked for.
- * With --fit all but the measuring, from a file.
+ * With --fit all but the measuring, from a file. With --batches the layers of a network instead
+ * (ringcal_layers.c).
  * Failure modes handled: outputs that cannot be written are known before anything is measured; a
  * fit that is not good writes no datasheet (status 1, with the part and the reason); no meter, no
  * peer: what is left out is said; a peer that is lost (4); Ctrl-C writes nothing (130). */
@@ -389,7 +390,7 @@ static int prepare(struct ringcal *c, struct rg_platform *network)
         if (outputs[i] && err == 0)
             err = rg_file_can_write(outputs[i], &e);
     }
-    if (err == 0 && c->network_file &&
+    if (err == 0 && c->network_file && c->batch_count == 0 &&
         (err = rg_platform_load(c->network_file, network, &e)) == 0) {
         c->extra.network = network->boards[0];
         c->extra.network_name = c->network_file;
@@ -408,6 +409,8 @@ int main(int argc, char **argv)
 {
     static struct ringcal c = {.rank = -1,
                                .nodes = 2,
+                               .threads = 1,
+                               .copies = 1,
                                .most_residual = MOST_RESIDUAL,
                                .join_timeout_s = 60,
                                .burn_s = BURN_S,
@@ -423,9 +426,13 @@ int main(int argc, char **argv)
     if (status == 0 && rg_blas_note() && !c.quiet && !c.fit_file)
         fprintf(stderr, "ringcal: %s\n", rg_blas_note());
     catch_signals();
-    if (status == 0 && !c.fit_file)
+    if (status == 0 && c.batch_count > 0) {
+        const struct rg_cal_pace pace = pace_of(&c);
+        status = ringcal_layers(&c, &pace);
+    } else if (status == 0 && !c.fit_file) {
         status = measure(&c);
-    if (status == 0) {
+    }
+    if (status == 0 && c.batch_count == 0) {
         if (c.fit_file && c.name)
             snprintf(c.cal.machine.name, sizeof c.cal.machine.name, "%s", c.name);
         if (c.given.source[0])

@@ -8,6 +8,8 @@
 #include "meters/meter.h"
 #include "posix/world_posix.h"
 
+enum { RINGCAL_BATCHES = 64 };
+
 struct ringcal {
     /* what to write */
     const char *datasheet, *platform, *json, *name;
@@ -15,7 +17,11 @@ struct ringcal {
     double most_residual;
     bool rows, quiet;
     /* what to measure, or read */
-    const char *fit_file, *network_file;
+    const char *fit_file;
+    const char *network_file;                  /* a platform; with batches, a network */
+    int batches[RINGCAL_BATCHES], batch_count; /* of its layers; none: kernels are measured */
+    int threads, copies;
+    int optimizer; /* enum rg_optimizer_kind */
     bool quick;
     double window_s;
     struct rg_meter_options metering;
@@ -34,6 +40,9 @@ struct ringcal {
     struct rg_heat *heat; /* while this process measures; NULL: the machine tells nothing */
     struct rg_calibration cal;
 };
+
+/* The layers of c->network_file, as a profile into c->json. The exit status. */
+int ringcal_layers(struct ringcal *c, const struct rg_cal_pace *pace);
 
 extern const struct argp ringcal_argp; /* its input is a struct ringcal */
 

@@ -1,6 +1,7 @@
 /* ringcal's command line. */
 #include "programs/ringcal/ringcal.h"
 
+#include "models/optimizer.h"
 #include "scenario/text.h"
 #include <string.h>
 
@@ -19,6 +20,10 @@ enum {
     KEY_QUICK,
     KEY_WINDOW,
     KEY_NETWORK,
+    KEY_BATCHES,
+    KEY_THREADS,
+    KEY_COPIES,
+    KEY_OPTIMIZER,
     KEY_LOCAL,
     KEY_RANK,
     KEY_HOSTS,
@@ -62,7 +67,20 @@ static const struct argp_option options[] = {
     {"insecure", KEY_INSECURE, NULL, 0, "Without a key, talk to another machine all the same", 2},
     {"join-timeout", KEY_JOIN, "SECONDS", 0, "Wait so long for the other end (default 60)", 2},
     {"network", KEY_NETWORK, "FILE", 0,
-     "Without a peer: take what messages cost from the first host of this platform", 2},
+     "Without a peer: take what messages cost from the first host of this platform; with "
+     "--batches: the network whose layers are measured",
+     2},
+    {"batches", KEY_BATCHES, "N,N,...", 0,
+     "Measure no kernels, but what each layer of the network in --network FILE takes with so many "
+     "samples at once, and write it as a profile for scenarios into --json FILE (default: "
+     "NAME.profile.json)",
+     2},
+    {"threads", KEY_THREADS, "N", 0, "Of --batches: threads, as the scenario's (default 1)", 2},
+    {"copies", KEY_COPIES, "N", 0,
+     "Of --batches: as many processes train at once, each on its share of the cores, as ranks of "
+     "ringnode --local do (default 1)",
+     2},
+    {"optimizer", KEY_OPTIMIZER, "NAME", 0, "Of --batches: as the scenario's (default sgd)", 2},
     {"meter", KEY_METER, "KIND", 0,
      "Measure watts idle, with one core and with all cores busy, with a meter of ringnode's "
      "(default "
@@ -139,6 +157,62 @@ static error_t parse_power(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* "1,2,4": whole numbers that rise. */
+static void set_batches(struct ringcal *c, struct argp_state *state, const char *text)
+{
+    char copy[400], *rest = copy, *word;
+    snprintf(copy, sizeof copy, "%s", text);
+    c->batch_count = 0;
+    while ((word = strsep(&rest, ","))) {
+        int batch = (int)rg_cli_count(state, "batches", word, 1, 1 << 24);
+        if (c->batch_count == RINGCAL_BATCHES ||
+            (c->batch_count > 0 && batch <= c->batches[c->batch_count - 1]))
+            argp_failure(state, RG_EXIT_USAGE, 0,
+                         "--batches %.60s: up to %d numbers that rise are allowed, with commas "
+                         "between them",
+                         text, RINGCAL_BATCHES);
+        c->batches[c->batch_count++] = batch;
+    }
+}
+
+static void set_optimizer(struct ringcal *c, struct argp_state *state, const char *name)
+{
+    char words[120] = "", allowed[160];
+    for (int i = 0; rg_optimizer_infos[i].name; i++) {
+        size_t used = strlen(words);
+        if (i == RG_LBFGS)
+            continue; /* its steps are evaluations, and their own */
+        if (strcmp(rg_optimizer_infos[i].name, name) == 0) {
+            c->optimizer = i;
+            return;
+        }
+        snprintf(words + used, sizeof words - used, "%s ", rg_optimizer_infos[i].name);
+    }
+    rg_text_allowed(words, name, allowed, sizeof allowed);
+    argp_failure(state, RG_EXIT_USAGE, 0, "--optimizer %.40s: %s", name, allowed);
+}
+
+static error_t parse_layers(int key, char *arg, struct argp_state *state)
+{
+    struct ringcal *c = state->input;
+    switch (key) {
+    case KEY_BATCHES:
+        set_batches(c, state, arg);
+        return 0;
+    case KEY_THREADS:
+        c->threads = (int)rg_cli_count(state, "threads", arg, 1, 1024);
+        return 0;
+    case KEY_COPIES:
+        c->copies = (int)rg_cli_count(state, "copies", arg, 1, 1024);
+        return 0;
+    case KEY_OPTIMIZER:
+        set_optimizer(c, state, arg);
+        return 0;
+    default:
+        return parse_power(key, arg, state);
+    }
+}
+
 static error_t parse_peer(int key, char *arg, struct argp_state *state)
 {
     struct ringcal *c = state->input;
@@ -165,7 +239,7 @@ static error_t parse_peer(int key, char *arg, struct argp_state *state)
         c->network_file = arg;
         return 0;
     default:
-        return parse_power(key, arg, state);
+        return parse_layers(key, arg, state);
     }
 }
 
@@ -181,6 +255,15 @@ static void check(const struct ringcal *c, struct argp_state *state)
         why = "--key-file and --insecure exclude each other";
     else if ((c->key_file || c->insecure) && !remote)
         why = "--key-file and --insecure are for a peer: --rank and --hosts";
+    else if (c->batch_count > 0 && !c->network_file)
+        why = "--batches are of the layers of a network: --network FILE";
+    else if (c->batch_count > 0 &&
+             (remote || c->local || c->fit_file || c->datasheet || c->platform ||
+              strcmp(c->metering.choice, "none") || c->given.source[0]))
+        why = "--batches measures the layers of a network alone: a peer, a datasheet, a fit and "
+              "watts do not go with it";
+    else if (c->batch_count == 0 && (c->threads > 1 || c->copies > 1 || c->optimizer))
+        why = "--threads, --copies and --optimizer belong to --batches";
     else if (c->network_file && (remote || c->local))
         why = "--network is for measuring without a peer";
     else if (c->fit_file && (remote || c->local || c->json || strcmp(c->metering.choice, "none")))
@@ -256,6 +339,8 @@ const struct argp ringcal_argp = {
     "  ringcal --quick\n"
     "  ringcal --local --platform here.xml --nodes 2 --json here.json\n"
     "  ringnode SCENARIO.xml --local 2   # is what that platform describes\n"
+    "  ringcal --network models/networks/lenet-5.xml --batches 1,2,4,8   # its layers, for a "
+    "<profile>\n"
     "  ringcal --rank 1 --hosts hosts.txt --key-file key   # on one board, and on rank 0:\n"
     "  ringcal --rank 0 --hosts hosts.txt --key-file key --platform cluster.xml\n"
     "  ringcal --fit here.json --rows --max-residual 20 --datasheet board.xml\n\n"

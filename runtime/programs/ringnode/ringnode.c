@@ -169,6 +169,8 @@ static int list_files(struct ringnode *node)
             printf("%s %s\n", files[i].role, files[i].path);
     if (status == 0)
         rg_platform_profiles(s->platform_file, list_profile, NULL);
+    for (int i = 0; i < s->profile_count && status == 0; i++)
+        printf("measured %s\n", s->profiles[i].file);
     const struct rg_data_attribute *attributes = s->data.kind->attributes;
     for (int i = 0; attributes[i].name && status == 0; i++)
         if (attributes[i].type == RG_DATA_FILE && s->data.values[i].text)
