@@ -347,6 +347,8 @@ static int begin_with(struct rg_run *first, struct rg_run *run)
     first->params = first->sweep = NULL;
     first->training = NULL;
     first->param_count = first->sweep_count = first->point_count = 0;
+    first->costs.profiles = NULL;
+    first->costs.profile_count = 0;
     return 0;
 }
 

@@ -38,6 +38,8 @@ static void simulate(const struct model *m, long per_epoch, long iterations,
     run->node_count = 2;
     run->iterations = iterations;
     run->samples = 16 * (uint64_t)iterations;
+    run->costs.known = true;
+    CU_ASSERT_EQUAL(rg_run_profile(run, "nodes 0-1: measured"), 0);
     run->time_s = 0;
     run->staleness = 4;
     run->memory_bytes.max_node = 77;
@@ -108,6 +110,8 @@ static void check_run(const struct rg_run *run, const struct rg_reduced_run *who
     CU_ASSERT_EQUAL(run->late_receives, w->late_receives);
     CU_ASSERT_EQUAL(run->memory_bytes.max_node, 77);
     CU_ASSERT_EQUAL(run->staleness, 4);
+    CU_ASSERT_EQUAL_FATAL(run->costs.profile_count, 1);
+    CU_ASSERT_STRING_EQUAL(run->costs.profiles[0], "nodes 0-1: measured");
     CU_ASSERT_DOUBLE_EQUAL(run->time_s, w->time_s, 1e-12 * w->time_s);
     CU_ASSERT_DOUBLE_EQUAL(run->energy_J.idle, w->energy_J.idle, 1e-12 * w->energy_J.idle);
     CU_ASSERT_TRUE(isnan(run->energy_J.total));
