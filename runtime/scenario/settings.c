@@ -189,7 +189,9 @@ const struct rg_setting_info rg_setting_infos[] = {
     {"profile", "nodes", RANKS(rg_profile_group), .needed = true,
      .help = "ranks that take the seconds of a profile"},
     {"profile", "file", FILE_NAME, .needed = true, IN(rg_profile_group, file),
-     .help = "what their board was measured to take for each layer: a file of ringcal --network"},
+     .help =
+         "what their board was measured to take for each layer: a file of ringcal --network or of "
+         "analysis/profile_torch.py"},
     {"slow link", "nodes", RANKS(rg_fault_window), .needed = true,
      .help = "ranks that compute more slowly <slow>, or whose own links are slower <link>"},
     {"slow link", "from", REAL(0, 1e12), IN(rg_fault_window, from_s), .sealed = "from s",

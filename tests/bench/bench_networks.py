@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RUNS = ("lenet-5@1", "lenet-5@16", "lenet-5@128", "resnet-20@16", "resnet-20@64", "mobilenet-v2-35@16", "gpt-bytes@8")
@@ -33,101 +32,15 @@ WARM = 2
 ENTER = 'mount -t proc proc "$0/proc" && exec chroot "$0" /usr/bin/python3 "$@"'
 
 
-# ---- PyTorch: a network file as modules ----
-
-def extent(text):
-    sizes = [int(word) for word in text.split("x")]
-    return (sizes[0], sizes[-1])
-
-
-def torch_network(path):
-    """A module, the shape of its inputs, and the vocabulary of these (0: they are numbers)."""
-    import torch
-    from torch import nn
-    from torch.nn import functional
-
-    def activation(e, default):
-        made = {"identity": None, "relu": nn.ReLU, "relu6": nn.ReLU6, "gelu": lambda: nn.GELU("tanh")}
-        return made[e.get("activation", default)]
-
-    class Residual(nn.Module):
-        def __init__(self, body, shortcut, after):
-            super().__init__()
-            self.body, self.shortcut, self.after = body, shortcut, after
-
-        def forward(self, x):
-            y = self.body(x) + self.shortcut(x)
-            return self.after(y) if self.after else y
-
-    class Attention(nn.Module):
-        def __init__(self, width, heads, causal):
-            super().__init__()
-            self.heads, self.causal = heads, causal
-            self.ins, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-
-        def forward(self, x):
-            batch, tokens, width = x.shape
-            q, k, v = (part.view(batch, tokens, self.heads, -1).transpose(1, 2) for part in self.ins(x).split(width, 2))
-            y = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-            return self.out(y.transpose(1, 2).reshape(batch, tokens, width))
-
-    class Embedding(nn.Module):
-        def __init__(self, vocabulary, tokens, width):
-            super().__init__()
-            self.table, self.places = nn.Embedding(vocabulary, width), nn.Parameter(torch.zeros(tokens, width))
-
-        def forward(self, x):
-            return self.table(x) + self.places
-
-    def layers(e, shape):
-        """The modules of one element, and the shape of what they make of `shape`."""
-        kind, outputs = e.tag, int(e.get("outputs", "0"))
-        if len(e):
-            body, after = chain(e, shape)
-            aside = e.find("shortcut")
-            shortcut = nn.Identity() if aside is None else chain(aside, shape)[0]
-            act = activation(e, "identity")
-            return [Residual(body, shortcut, act and act())], after
-        default = "relu" if kind == "conv2d" else "identity"
-        act = [activation(e, default)()] if activation(e, default) else []
-        bias = e.get("bias") != "no"
-        if kind in ("conv2d", "maxpool", "avgpool"):
-            kernel = extent(e.get("kernel", f"{shape[1]}x{shape[-1]}"))
-            stride = extent(e.get("stride")) if e.get("stride") else (1, 1) if kind == "conv2d" else kernel
-            padding, groups = extent(e.get("padding", "0")), int(e.get("groups", "1"))
-            after = [outputs or shape[0]] + [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(shape[1:], padding, kernel, stride)]
-            if kind == "conv2d":
-                return [nn.Conv2d(shape[0], outputs, kernel, stride, padding, 1, groups, bias)] + act, after
-            return [(nn.MaxPool2d if kind == "maxpool" else nn.AvgPool2d)(kernel, stride, padding)], after
-        if kind == "dense" and e.get("over") != "tokens":
-            inputs = torch.Size(shape).numel()
-            return ([nn.Flatten()] if len(shape) > 1 else []) + [nn.Linear(inputs, outputs, bias)] + act, [outputs]
-        if kind == "dense":
-            return [nn.Linear(shape[1], outputs, bias)] + act, [shape[0], outputs]
-        made = {"batchnorm": lambda: nn.BatchNorm2d(shape[0]), "layernorm": lambda: nn.LayerNorm(shape[1:]),
-                "attention": lambda: Attention(shape[1], int(e.get("heads")), e.get("causal") == "yes"),
-                "embedding": lambda: Embedding(int(e.get("vocabulary")), shape[0], outputs)}[kind]()
-        return [made] + act, shape + [outputs] if kind == "embedding" else shape
-
-    def chain(parent, shape):
-        modules = []
-        for e in parent:
-            for _ in range(int(e.get("repeat", "1")) if e.tag != "shortcut" else 0):
-                made, shape = layers(e, shape)
-                modules += made
-        return nn.Sequential(*modules), shape
-
-    root = ElementTree.parse(path).getroot()
-    shape = [int(word) for word in root.get("input").split("x")]
-    first = root.find("embedding")
-    return chain(root, shape)[0], shape, 0 if first is None else int(first.get("vocabulary"))
-
+# ---- PyTorch ----
 
 def torch_step(path, batch):
     """A training step, to be called again and again."""
     import torch
     torch.manual_seed(1)
-    network, shape, vocabulary = torch_network(path)
+    import torchnets
+    layers, shape, vocabulary = torchnets.network(path)
+    network = torch.nn.Sequential(*layers)
     x = torch.randint(vocabulary, (batch, *shape)) if vocabulary else torch.randn(batch, *shape)
     classes = network(x).shape[-1]
     y = torch.randint(classes, (batch, *shape) if vocabulary else (batch,)).flatten()
@@ -232,6 +145,7 @@ def main():
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(dir=os.path.join(root, "tmp") if root else None))
         shutil.copy(os.path.abspath(__file__), folder)
+        shutil.copy(os.path.join(ROOT, "analysis", "torchnets.py"), folder)
         for file in os.listdir(os.path.join(ROOT, "models", "networks")):
             shutil.copy(os.path.join(ROOT, "models", "networks", file), folder)
         torch = stack.enter_context(Torch(root, folder))

@@ -11,6 +11,7 @@ counts. The datasheet is ringcal --local's, or --platform's. Nothing is asserted
 predictions are within it."""
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -35,10 +36,7 @@ def run(command):
 def data_of(path, batch):
     """Samples of that network: noise, or text where its inputs are tokens."""
     root = ElementTree.parse(path).getroot()
-    sizes = [int(word) for word in root.get("input").split("x")]
-    inputs = 1
-    for size in sizes:
-        inputs *= size
+    inputs = math.prod(int(size) for size in root.get("input").split("x"))
     if root[0].tag == "embedding":
         return f'kind="text" file="{ROOT}/LICENSE" context="{inputs}" stride="16"'
     return f'kind="random" inputs="{inputs}" classes="{root[-1].get("outputs")}" train="{8 * batch}" test="16"'

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """ringcal as a user runs it. Times are not judged here, but all that happens to them."""
 
+import json
 import os
 import signal
 import socket
@@ -66,6 +67,61 @@ class Ringcal(unittest.TestCase):
         self.assertEqual(status, 0, err)
         self.assertIn('"board": "bench"', out)
         self.assertIn('"watts": 3,', out)
+
+    def test_layers(self):
+        profile = self.at("net.profile.json")
+        with open(self.at("net.xml"), "w", encoding="utf-8") as f:
+            f.write('<network name="net" input="2x6x6"><conv2d outputs="3" kernel="3"/>'
+                    '<residual><conv2d outputs="3" kernel="1"/></residual><dropout rate="0.5"/>'
+                    '<dense outputs="4"/></network>')
+        status, out, err = run("--network", self.at("net.xml"), "--batches", "2,8", "--quick", "--window", "0.01",
+                               "--copies", "2", "--optimizer", "adam", "--name", "bench", "--json", profile)
+        self.assertEqual(status, 0, err)
+        self.assertIn("net: bench, ringcal", out)
+        with open(profile, encoding="utf-8") as f:
+            written = json.load(f)
+        self.assertEqual([(r["batch"], r["layer"], r["kind"]) for r in written["layers"]],
+                         [(n, l, k) for n in (2, 8) for l, k in enumerate(("conv2d", "residual", "dropout", "dense"))])
+        for row in written["layers"]:
+            self.assertGreater(row["forward_s"], 0)
+            self.assertEqual(row["update_s"] > 0, row["kind"] != "dropout")
+            self.assertGreater(row["backward_input_s"] + row["backward_weights_s"], 0)
+        steps = {row["batch"]: row for row in written["steps"]}
+        self.assertEqual(sorted(steps), [2, 8])
+        with open(self.at("scenario.xml"), "w", encoding="utf-8") as f:
+            f.write('<scenario name="net" seed="1"><platform file="three.xml"/><network file="net.xml"/>'
+                    '<data kind="random" inputs="72" classes="4" train="64" test="8"/>'
+                    '<training batch="8" epochs="1" learning-rate="0.01" optimizer="adam" numerics="skip"/>'
+                    '<profile nodes="0-1" file="net.profile.json"/><strategy label="one" kind="single"/>'
+                    '<strategy label="ring" kind="ring_pipeline" schedule="zb" stages="2" micro-batches="4"/></scenario>')
+        result = self.at("result.json")
+        status, out, err = run(self.at("scenario.xml"), "--json", result, program="ringsim")
+        self.assertEqual(status, 0, err)
+        with open(result, encoding="utf-8") as f:
+            runs = json.load(f)["runs"]
+        whole = sum(row[part] for row in written["layers"] if row["batch"] == 8
+                    for part in ("forward_s", "backward_s"))
+        whole += sum(row["update_s"] for row in written["layers"]) / 2 + steps[8]["fixed_s"] + steps[8]["loss_s"]
+        self.assertAlmostEqual(runs[0]["iteration_s"]["mean"] / whole, 1, places=9)
+        self.assertIn("net.profile.json (bench, ringcal", runs[1]["costs"]["profiles"][0])
+        status, out, err = run(self.at("scenario.xml"), "--check", program="ringsim")
+        self.assertIn("measured    nodes 0-1: ", out)
+
+    def test_bad_layers(self):
+        net = "models/networks/iris-mlp.xml"
+        for words, said in (
+                (("--batches", "1,2"), "--network FILE"),
+                (("--network", net, "--batches", "4,2"), "numbers that rise"),
+                (("--network", net, "--batches", "0"), "--batches"),
+                (("--network", net, "--batches", "1", "--local"), "--batches measures the layers"),
+                (("--network", net, "--batches", "1", "--optimizer", "lbfgs"), "sgd, momentum, adam and adagrad"),
+                (("--network", net, "--copies", "2"), "belong to --batches"),
+                (("--network", "none.xml", "--batches", "1"), "none.xml"),
+                (("--network", net, "--batches", "1", "--copies", "1000"), "1000 cores"),
+                (("--network", net, "--batches", "1", "--json", "/nowhere/x.json"), "/nowhere/x.json")):
+            status, out, err = run(*words)
+            self.assertEqual((status, len(err.splitlines())), (2, 1), err)
+            self.assertIn(said, err)
 
     def test_fit_again_is_the_same(self):
         again = self.at("again.xml")
