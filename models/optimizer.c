@@ -190,6 +190,43 @@ static void adagrad(float rate, float epsilon, size_t n, float *restrict w, cons
     }
 }
 
+/* The proximal step of t |w|_1 (soft threshold; Daubechies, Defrise and De Mol 2004,
+ * equation 1.12): what is at most t becomes 0, never -0, and everything else moves towards 0 by t.
+ * What is no number stays none. */
+static inline float shrunk(float w, float t)
+{
+    return fabsf(w) <= t ? 0 : w - copysignf(t, w);
+}
+
+RG_CLONES
+static void shrink(float t, size_t n, float *w)
+{
+    for (size_t i = 0; i < n; i++)
+        w[i] = shrunk(w[i], t);
+}
+
+/* The velocity is of the whole step, what l1 takes included, so that a parameter comes to rest
+ * where g is l1 against it (Ochs et al. 2014, algorithm 1: iPiano). */
+RG_CLONES
+static void momentum_shrink(float rate, float mu, float l1, size_t n, float *restrict w,
+                            const float *restrict g, float *restrict v)
+{
+    for (size_t i = 0; i < n; i++) {
+        float next = mu * v[i] + g[i], x = w[i] - rate * next, y = shrunk(x, rate * l1);
+        v[i] = y == 0 ? w[i] / rate : next + copysignf(l1, x);
+        w[i] = y;
+    }
+}
+
+/* Each by its own rate (Duchi, Hazan and Singer 2011, equation 24). */
+RG_CLONES
+static void shrink_adagrad(float t, float epsilon, size_t n, float *restrict w,
+                           const float *restrict v)
+{
+    for (size_t i = 0; i < n; i++)
+        w[i] = shrunk(w[i], t / (sqrtf(v[i]) + epsilon));
+}
+
 /* v as ever; w -= by_v v + by_g g */
 RG_CLONES
 static void momentum_late(float by_v, float by_g, float mu, size_t n, float *restrict w,
@@ -284,7 +321,9 @@ static double left_of(const struct rg_optimizer *o)
 static void step_momentum(const struct rg_optimizer *o, float rate, size_t n, float *w,
                           const float *gradient, float *v)
 {
-    if (o->late == 0) {
+    if (o->l1 > 0) {
+        momentum_shrink(rate, o->momentum, o->l1, n, w, gradient, v);
+    } else if (o->late == 0) {
         momentum(rate, o->momentum, n, w, gradient, v);
     } else {
         double a = left_of(o), b = (1 - a) / (1 - o->momentum);
@@ -348,6 +387,7 @@ void rg_optimizer_part(const struct rg_optimizer *optimizer, long step, size_t n
                        const float *gradient, float *state, size_t apart)
 {
     RG_ASSERT(step >= 1 && optimizer->kind != RG_LBFGS);
+    RG_ASSERT(optimizer->l1 == 0 || (optimizer->kind != RG_ADAM && optimizer->late == 0));
     float rate = rg_optimizer_rate(optimizer, step);
     if (optimizer->kind == RG_SGD)
         rg_sgd(rate, n, w, gradient);
@@ -357,6 +397,19 @@ void rg_optimizer_part(const struct rg_optimizer *optimizer, long step, size_t n
         step_adam(optimizer, rate, step, n, w, gradient, state, state + apart);
     else
         adagrad(rate, optimizer->epsilon, n, w, gradient, state);
+    if (optimizer->l1 > 0 && optimizer->kind == RG_SGD)
+        shrink(rate * optimizer->l1, n, w);
+    if (optimizer->l1 > 0 && optimizer->kind == RG_ADAGRAD)
+        shrink_adagrad(rate * optimizer->l1, optimizer->epsilon, n, w, state);
+}
+
+void rg_optimizer_decay(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
+                        float *gradient)
+{
+    if (optimizer->kind == RG_SGD)
+        scale(1 - rg_optimizer_rate(optimizer, step) * optimizer->l2, n, w);
+    else
+        combine(n, gradient, gradient, optimizer->l2, w);
 }
 
 void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg_work *work)
@@ -371,6 +424,11 @@ void rg_optimizer_work(const struct rg_optimizer *optimizer, size_t n, struct rg
         rg_work_vector(work, 2 * count, sizeof(float) * count);
         rg_work_vector(work, count, 2 * sizeof(float) * count);
     }
+    if (optimizer->l2 > 0)
+        rg_work_vector(work, 2 * count, 3 * sizeof(float) * count);
+    if (optimizer->l1 > 0)
+        rg_work_vector(work, (optimizer->kind == RG_ADAGRAD ? 6 : 3) * count,
+                       (optimizer->kind == RG_ADAGRAD ? 3 : 2) * sizeof(float) * count);
     double late = optimizer->late > 0 ? 2 : 0; /* a product and a sum more */
     rg_work_vector(work, (flops[optimizer->kind] + late) * count,
                    moves[optimizer->kind] * sizeof(float) * count);

@@ -26,6 +26,9 @@ struct rg_optimizer {
     int history;  /* L-BFGS: pairs that are kept, up to RG_HISTORY_MOST; 10 */
     int trials;   /* L-BFGS: of lengths along a direction, at most; 20 */
     float clip;   /* a layer's gradient is made no longer than this; 0: as it is */
+    /* What is made small beside the loss: l1 |w|_1 + l2/2 |w|^2, of all parameters but statistics;
+     * l1 not with RG_ADAM, RG_LBFGS and late gradients. */
+    float l1, l2;
     /* The step allows for gradients of weights that are late / every updates old on average, some
      * of them late / every rounded down, the others rounded up; late 0: it does not. */
     int late, every;
@@ -92,6 +95,10 @@ void rg_optimizer_predict(const struct rg_optimizer *optimizer, long step, size_
                           const float *state, float *ahead);
 void rg_optimizer_predict_work(const struct rg_optimizer *optimizer, size_t n,
                                struct rg_work *work);
+/* What comes before a step for l2: the gradient of l2/2 |w|^2 is added to `gradient`, or of RG_SGD,
+ * which leaves that as it is, w is scaled by 1 - rate l2, which is the same. */
+void rg_optimizer_decay(const struct rg_optimizer *optimizer, long step, size_t n, float *w,
+                        float *gradient);
 /* The step of RG_SGD alone: w -= rate * gradient. */
 void rg_sgd(float rate, size_t n, float *w, const float *gradient);
 /* Of a step on n parameters, with the clipping of their gradient. */

@@ -52,10 +52,13 @@ void rg_network_step(const struct rg_network *network, const struct rg_optimizer
     for (size_t at = first, end; at < first + n; at = end) {
         float rate = sort_of(network, at, first + n, &end);
         size_t k = at - first;
-        if (rate > 0)
+        if (rate > 0) {
             rg_sgd(rate, end - at, w + k, gradient + k);
-        else
-            rg_optimizer_part(optimizer, step, end - at, w + k, gradient + k,
-                              state ? state + k : NULL, n);
+            continue;
+        }
+        if (optimizer->l2 > 0)
+            rg_optimizer_decay(optimizer, step, end - at, w + k, gradient + k);
+        rg_optimizer_part(optimizer, step, end - at, w + k, gradient + k, state ? state + k : NULL,
+                          n);
     }
 }

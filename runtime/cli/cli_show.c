@@ -338,6 +338,10 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
     show_schedule(&t->optimizer, stream);
     if (t->optimizer.clip > 0)
         fprintf(stream, ", gradients clipped to %g", t->optimizer.clip);
+    if (t->optimizer.l1 > 0)
+        fprintf(stream, ", l1 %g", t->optimizer.l1);
+    if (t->optimizer.l2 > 0)
+        fprintf(stream, ", l2 %g", t->optimizer.l2);
     if (t->compensate)
         fputs(", delays compensated", stream);
     fprintf(stream, ", %d thread%s a node, numerics %s\n", t->threads, t->threads == 1 ? "" : "s",

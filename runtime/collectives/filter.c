@@ -13,11 +13,12 @@ void rg_filters_resolve(struct rg_filters *filters)
 {
     int choosing = 0, varying = 0;
     filters->code.kind = RG_CODE_NONE;
-    filters->zeros = filters->keys = false;
+    filters->kkt = filters->zeros = filters->keys = false;
     for (int i = 0; i < filters->count; i++) {
         enum rg_filter_kind kind = filters->kind[i];
         choosing += kind <= RG_FILTER_ZEROS;
         varying += kind <= RG_FILTER_KEYS && kind != RG_FILTER_TOP;
+        filters->kkt |= kind == RG_FILTER_KKT;
         filters->zeros |= kind == RG_FILTER_ZEROS;
         filters->keys |= kind == RG_FILTER_KEYS;
         if (kind == RG_FILTER_FLOAT16)
@@ -273,6 +274,33 @@ static size_t not_zero(const struct rg_filter_out *out, size_t said)
     return n;
 }
 
+/* Is a parameter at rest at 0? What is no number moves it. */
+static bool is_at_rest(const struct rg_filter_out *out, float number, float parameter)
+{
+    return parameter == 0 && fabs((double)number) * out->to_all <= out->filters->rest;
+}
+
+/* Numbers of parameters at rest become 0, which leaves them there. */
+static void drop_those_at_rest(const struct rg_filter_out *out, float *numbers,
+                               const float *parameters)
+{
+    for (size_t i = 0; i < out->count; i++)
+        if (is_at_rest(out, numbers[i], parameters[i]))
+            numbers[i] = 0;
+}
+
+static size_t not_at_rest(const struct rg_filter_out *out, const float *numbers,
+                          const float *parameters, size_t said)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < said; i++) {
+        uint32_t place = out->places[i];
+        if (!is_at_rest(out, numbers[place], parameters[place]))
+            out->places[n++] = place;
+    }
+    return n;
+}
+
 static size_t in_magnitude(const struct rg_filter_out *out, size_t said)
 {
     size_t wanted = largest(out->filters, out->count), n = 0, more;
@@ -292,7 +320,8 @@ static size_t in_magnitude(const struct rg_filter_out *out, size_t said)
     return n;
 }
 
-static size_t choose(const struct rg_filter_out *out, const float *parameters, uint64_t dice)
+static size_t choose(const struct rg_filter_out *out, const float *numbers, const float *parameters,
+                     uint64_t dice)
 {
     size_t said = out->count;
     for (size_t i = 0; i < out->count; i++)
@@ -303,6 +332,8 @@ static size_t choose(const struct rg_filter_out *out, const float *parameters, u
             said = significant(out, parameters, said);
         else if (kind == RG_FILTER_SKIP)
             said = by_chance(out, dice, said);
+        else if (kind == RG_FILTER_KKT)
+            said = not_at_rest(out, numbers, parameters, said);
         else if (kind == RG_FILTER_TOP)
             said = in_magnitude(out, said);
         else if (kind == RG_FILTER_ZEROS)
@@ -354,12 +385,14 @@ size_t rg_filter_say(struct rg_filter_out *out, float *numbers, const float *par
                      uint64_t dice, void *to, size_t *said)
 {
     double all = 0, size = 0;
+    if (out->filters->kkt)
+        drop_those_at_rest(out, numbers, parameters);
     for (size_t i = 0; i < out->count; i++) {
         all += (double)out->kept[i] + numbers[i];
         size += fabs((double)out->kept[i]) + fabs((double)numbers[i]);
         out->kept[i] += numbers[i];
     }
-    *said = choose(out, parameters, dice);
+    *said = choose(out, numbers, parameters, dice);
     size_t places = out->filters->chooses ? put_places(out, *said, to) : 0;
     put_numbers(out, numbers, *said, rg_mix64(dice + out->first), (char *)to + places);
     assert_nothing_is_lost(out, numbers, all, size);
@@ -403,16 +436,12 @@ bool rg_filter_hear(struct rg_filter_in *in, const void *from, size_t bytes, flo
 /* Operations and passes an element by the source: what is common to all, then each filter's own. */
 struct rg_cost rg_filter_say_cost(const struct rg_filters *filters, size_t count)
 {
-    static const double flops[RG_FILTER_KINDS] = {[RG_FILTER_SIGNIFICANT] = 4,
-                                                  [RG_FILTER_SKIP] = 10,
-                                                  [RG_FILTER_TOP] = 16,
-                                                  [RG_FILTER_ZEROS] = 2,
-                                                  [RG_FILTER_KEYS] = 1};
-    static const double passes[RG_FILTER_KINDS] = {[RG_FILTER_SIGNIFICANT] = 4,
-                                                   [RG_FILTER_SKIP] = 2,
-                                                   [RG_FILTER_TOP] = 8,
-                                                   [RG_FILTER_ZEROS] = 3,
-                                                   [RG_FILTER_KEYS] = 2};
+    static const double flops[RG_FILTER_KINDS] = {
+        [RG_FILTER_SIGNIFICANT] = 4, [RG_FILTER_SKIP] = 10, [RG_FILTER_KKT] = 6,
+        [RG_FILTER_TOP] = 16,        [RG_FILTER_ZEROS] = 2, [RG_FILTER_KEYS] = 1};
+    static const double passes[RG_FILTER_KINDS] = {
+        [RG_FILTER_SIGNIFICANT] = 4, [RG_FILTER_SKIP] = 2,  [RG_FILTER_KKT] = 6,
+        [RG_FILTER_TOP] = 8,         [RG_FILTER_ZEROS] = 3, [RG_FILTER_KEYS] = 2};
     double n = (double)count;
     struct rg_cost cost = {.flops = 8 * n, .bytes = 9 * sizeof(float) * n, .calls = 1};
     for (int i = 0; i < filters->count; i++) {

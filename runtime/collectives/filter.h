@@ -4,7 +4,7 @@
  * What is to be said is added to what was kept back. Filters then choose, in their order, which
  * numbers go now; these are coded, and what the code cannot say of them stays behind with the
  * others, so that all that has been said and what is kept back are the sum of all that was to be
- * said. Which numbers they are is told in the shortest of several ways. */
+ * said and has not been dropped. Which numbers they are is told in the shortest of several ways. */
 #ifndef RG_FILTER_H
 #define RG_FILTER_H
 
@@ -15,8 +15,12 @@ enum rg_filter_kind {
     /* Choose: */
     RG_FILTER_SIGNIFICANT, /* |number| >= threshold max(|parameter|, 1e-3) */
     RG_FILTER_SKIP,        /* by chance */
-    RG_FILTER_TOP,         /* those largest in magnitude */
-    RG_FILTER_ZEROS,       /* those that are not 0; places may be told as runs */
+    /* Parameters at 0 that an l1 would keep there by what is known of their gradient: they are at
+     * the optimum as they are (Karush, Kuhn and Tucker), and what was to be said of them is
+     * dropped. */
+    RG_FILTER_KKT,
+    RG_FILTER_TOP,   /* those largest in magnitude */
+    RG_FILTER_ZEROS, /* those that are not 0; places may be told as runs */
     /* How they are told: */
     RG_FILTER_KEYS, /* the places of the message before stand for the same ones again */
     RG_FILTER_FLOAT16,
@@ -29,10 +33,11 @@ struct rg_filters {
     enum rg_filter_kind kind[RG_FILTER_KINDS];
     double threshold;     /* RG_FILTER_SIGNIFICANT; 0: all */
     double skip;          /* RG_FILTER_SKIP: the chance of each number; 0: none */
+    double rest;          /* RG_FILTER_KKT: the largest gradient that leaves a parameter at 0 */
     int keep;             /* RG_FILTER_TOP: of a thousand, rounded up; 1000: all */
     struct rg_codec code; /* of the numbers that are said; not RG_CODE_TOP */
     bool chooses;         /* not all are said */
-    bool zeros, keys, fixed /* all messages are of one length */;
+    bool kkt, zeros, keys, fixed /* all messages are of one length */;
 };
 
 /* Fills in what follows from kind[count]. */
@@ -50,7 +55,8 @@ struct rg_filter_out {
     float *kept;         /* [count] back; 0 at first */
     uint32_t *places;    /* [count] room */
     float *values;       /* [count] room */
-    uint32_t *before;    /* [count] room, where there are keys: places of the message before; */
+    double to_all;    /* RG_FILTER_KKT: what makes a number an estimate of the whole gradient's */
+    uint32_t *before; /* [count] room, where there are keys: places of the message before; */
     size_t before_count; /* so many; SIZE_MAX: there was none */
 };
 

@@ -134,6 +134,11 @@ const struct rg_setting_info rg_setting_infos[] = {
              "is left at last; default 0"},
     {"training", "clip", "clip", ABOVE(0, 1e30), AT(training.optimizer.clip),
      .help = "the largest norm of a layer's gradient, which is scaled down to it; default: none"},
+    {"training", "l1", "l1", REAL(0, 1e6), AT(training.optimizer.l1),
+     .help = "what the sum of the parameters' magnitudes costs beside the loss: after each update "
+             "they move towards 0 by the rate times that (sgd, momentum, adagrad); default 0"},
+    {"training", "l2", "l2", REAL(0, 1e6), AT(training.optimizer.l2),
+     .help = "what half the sum of their squares costs; default 0"},
     {"training", "compensate", "compensate", WORD("no|yes"), AT(training.compensate),
      .help =
          "yes: streams allow for the delay of their gradients (of momentum and Adam); default no"},

@@ -65,10 +65,11 @@ static int check(struct rg_job *job, struct rg_error *e)
     int err = rg_federated_check(job, e);
     if (err)
         return err;
-    if (job->optimizer.kind != RG_SGD || job->optimizer.clip > 0)
+    const struct rg_optimizer *o = &job->optimizer;
+    if (o->kind != RG_SGD || o->clip > 0 || o->l1 > 0 || o->l2 > 0)
         return rg_fail(e, RG_ERR_INVALID,
                        "its steps are the rate times a gradient without its variance: "
-                       "optimizer=\"sgd\" without clip is allowed");
+                       "optimizer=\"sgd\" without clip, l1 and l2 is allowed");
     if (job->network->statistics_count > 0)
         return rg_fail(e, RG_ERR_INVALID,
                        "network %.160s has layers with running statistics, which have no gradient "

@@ -26,6 +26,7 @@ enum {
     FILTERS,
     THRESHOLD,
     SKIP,
+    DELTA,
     KEEP,
     REPLICATION
 };
@@ -52,12 +53,13 @@ static const struct rg_param params[] = {
                     .later = true},
     /* in the order of enum rg_filter_kind */
     [FILTERS] = {"filters", RG_PARAM_WORDS, "none", 0, 0,
-                 "significant|random-skip|top-k|zeros|key-cache|float16|int8",
+                 "significant|random-skip|kkt|top-k|zeros|key-cache|float16|int8",
                  "of pushes, one after the other; what they hold back is pushed later:\n"
                  "significant: numbers of `threshold` times their parameter and more go;\n"
-                 "random-skip: each number stays with a chance of `skip`; top-k: the largest\n"
-                 "`keep` of a thousand go; zeros: what is 0 stays; key-cache: places that are\n"
-                 "those of the push before are not told again; float16, int8: fewer bytes each",
+                 "random-skip: each number stays with a chance of `skip`; kkt: what l1 would\n"
+                 "keep at 0 is not pushed at all, see `delta`; top-k: the largest `keep` of a\n"
+                 "thousand go; zeros: what is 0 stays; key-cache: places that are those of the\n"
+                 "push before are not told again; float16, int8: fewer bytes each",
                  .later = true},
     [THRESHOLD] = {"threshold", RG_PARAM_REAL, "auto", 0, 1e6, NULL,
                    "significant: of a parameter, or of 0.001 if it is smaller; 0: all numbers go;\n"
@@ -65,6 +67,10 @@ static const struct rg_param params[] = {
                    .later = true},
     [SKIP] = {"skip", RG_PARAM_REAL, "auto", 0, 0.999, NULL,
               "random-skip: chance of a number to stay; 0: all go; auto: 0.5", .later = true},
+    [DELTA] = {"delta", RG_PARAM_REAL, "auto", 0, 1e6, NULL,
+               "kkt: a parameter at 0 stays where its gradient, as a worker estimates it from its\n"
+               "samples, is at most l1 less this; l1: only what is 0 stays; auto: half of l1",
+               .later = true},
     [KEEP] = {"keep", RG_PARAM_COUNT, "auto", 1, 1000, NULL,
               "top-k: numbers of a thousand that go; 1000: all; auto: 10", .later = true},
     [REPLICATION] =
@@ -183,9 +189,27 @@ static int check_order(const struct rg_filters *filters, struct rg_error *e)
         if (kind == RG_FILTER_KEYS && !chooses)
             return rg_fail(e, RG_ERR_INVALID,
                            "filters: key-cache is for those that choose numbers: significant, "
-                           "random-skip, top-k and zeros; without, all places are told");
+                           "random-skip, kkt, top-k and zeros; without, all places are told");
         chooses = chooses || kind <= RG_FILTER_ZEROS;
     }
+    return 0;
+}
+
+/* Gradients of up to l1 leave a parameter at 0. */
+static int check_delta(const struct rg_job *job, struct rg_filters *filters, struct rg_value *delta,
+                       struct rg_error *e)
+{
+    float l1 = job->optimizer.l1;
+    if (l1 == 0)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "filters: kkt leaves parameters at 0 that l1 of <training> keeps there: "
+                       "l1 above 0 is wanted");
+    if (delta->automatic)
+        delta->real = (double)l1 / 2;
+    if ((float)delta->real > l1)
+        return rg_fail(e, RG_ERR_INVALID, "delta=\"%g\" is above l1=\"%g\": 0 to l1 are allowed",
+                       delta->real, l1);
+    filters->rest = l1 - (float)delta->real;
     return 0;
 }
 
@@ -203,8 +227,12 @@ static int check_filters(struct rg_job *job, struct rg_filters *filters, struct 
     if (err == 0)
         err = check_of_filter(job, SKIP, RG_FILTER_SKIP, filters, e);
     if (err == 0)
+        err = check_of_filter(job, DELTA, RG_FILTER_KKT, filters, e);
+    if (err == 0)
         err = check_of_filter(job, KEEP, RG_FILTER_TOP, filters, e);
-    for (int i = 0; i < filters->count; i++) {
+    for (int i = 0; i < filters->count && err == 0; i++) {
+        if (filters->kind[i] == RG_FILTER_KKT)
+            err = check_delta(job, filters, &job->values[DELTA], e);
         if (filters->kind[i] == RG_FILTER_SIGNIFICANT && threshold->automatic)
             threshold->real = 0.01;
         if (filters->kind[i] == RG_FILTER_SKIP && skip->automatic)

@@ -399,7 +399,8 @@ double rg_vector_s(const struct rg_job *job, const struct rg_board *board,
 
 bool rg_update_is_fusible(const struct rg_job *job)
 {
-    return job->optimizer.kind == RG_SGD && job->optimizer.clip == 0;
+    const struct rg_optimizer *o = &job->optimizer;
+    return o->kind == RG_SGD && o->clip == 0 && o->l1 == 0 && o->l2 == 0;
 }
 
 uint64_t rg_update_memory(const struct rg_job *job, size_t count)

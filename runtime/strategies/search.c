@@ -47,6 +47,20 @@ static int dot(struct rg_search *s, int a, int b, double *value)
     return s->ops->dot(s->arg, a, b, value);
 }
 
+/* Loss and gradient, with those of l2/2 |w|^2. */
+static int evaluate(struct rg_search *s, int64_t iteration, double *loss)
+{
+    double l2 = (double)s->job->optimizer.l2, square = 0;
+    int result = s->ops->evaluate(s->arg, iteration, loss);
+    if (result || l2 == 0)
+        return result;
+    result = add(s, RG_VECTOR_G, l2, RG_VECTOR_W);
+    if (result == 0)
+        result = dot(s, RG_VECTOR_W, RG_VECTOR_W, &square);
+    *loss += l2 / 2 * square;
+    return result;
+}
+
 /* Of the gradient, downhill: the two loops of algorithm 7.4. */
 static int turn(struct rg_search *s)
 {
@@ -101,7 +115,7 @@ static int search(struct rg_search *s, int64_t iteration, int origin, double len
     for (int trial = 0; trial < s->job->optimizer.trials; trial++, length /= 2) {
         int result = combine(s, RG_VECTOR_W, origin, length, RG_VECTOR_D);
         if (result == 0)
-            result = s->ops->evaluate(s->arg, iteration, &loss);
+            result = evaluate(s, iteration, &loss);
         if (result)
             return result;
         if (!s->job->numerics || loss <= before + ENOUGH * length * slope)
@@ -138,7 +152,7 @@ static int learn(struct rg_search *s, int next)
 int rg_search_step(struct rg_search *s, int64_t iteration)
 {
     double before, slope;
-    int next = slot(s, -1), result = s->ops->evaluate(s->arg, iteration, &before);
+    int next = slot(s, -1), result = evaluate(s, iteration, &before);
     if (result == 0)
         result = choose_direction(s, &slope);
     if (result == 0)
@@ -162,16 +176,19 @@ int rg_search_step(struct rg_search *s, int64_t iteration)
 struct rg_search_calls rg_search_most(const struct rg_job *job)
 {
     uint64_t history = (uint64_t)job->optimizer.history, trials = (uint64_t)job->optimizer.trials;
-    return (struct rg_search_calls){.combines = (2 * history + 2) + 1 + 2 + trials + 2,
-                                    .dots = (2 * history + 1) + 1 + 2,
+    uint64_t penalties = job->optimizer.l2 > 0 ? 1 + trials : 0;
+    return (struct rg_search_calls){.combines = (2 * history + 2) + 1 + 2 + trials + 2 + penalties,
+                                    .dots = (2 * history + 1) + 1 + 2 + penalties,
                                     .evaluations = 1 + trials};
 }
 
 struct rg_search_calls rg_search_usual(const struct rg_job *job)
 {
     struct rg_search_calls calls = rg_search_most(job);
-    calls.combines -= 1 + (uint64_t)job->optimizer.trials - 1;
-    calls.dots -= 1;
+    uint64_t more = (uint64_t)job->optimizer.trials - 1,
+             penalties = job->optimizer.l2 > 0 ? more : 0;
+    calls.combines -= 1 + more + penalties;
+    calls.dots -= 1 + penalties;
     calls.evaluations = 2;
     return calls;
 }

@@ -31,7 +31,8 @@ struct rg_search {
 
 /* A step from where the parameters are: they become those of the first trial whose loss is lower by
  * a share of what the slope promises, or stay where no trial's is, and the history begins anew. A
- * batch's loss never rises. Where numbers are not computed the first trial is taken. */
+ * batch's loss, with what l2 costs, never rises. Where numbers are not computed the first trial is
+ * taken. */
 int rg_search_step(struct rg_search *s, int64_t iteration);
 
 /* Calls of a step, at most. */

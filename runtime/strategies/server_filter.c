@@ -140,6 +140,7 @@ static int push_filtered(struct rg_server_node *node, int64_t clock, int j, floa
     const struct rg_server_plan *plan = node->plan;
     struct rg_filter_out *out = &node->out[j];
     int64_t slot = clock % rg_server_gradients(plan);
+    out->to_all = (double)node->replica.mean_of / node->replica.now->n;
     uint64_t stream = (uint64_t)node->w->rank << 40 | (uint64_t)clock;
     struct saying s = {.out = out,
                        .numbers = gradient + out->first,

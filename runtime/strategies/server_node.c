@@ -96,10 +96,10 @@ static int open_server(struct rg_server_node *node, const float *initial)
         rg_twins_alloc_part(&node->twins, node->w, RG_TWIN_PARAMETERS,
                             rg_size_times(node->job->network->parameters, sizeof(float)),
                             sizeof(float) * node->shard.first, sizeof(float) * node->shard.count);
-    int result = node->parameters
-                     ? rg_update_open(&node->update, node->w, node->job, &node->job->optimizer,
-                                      node->shard.first, node->shard.count, NULL)
-                     : RG_ERR_NOMEM;
+    const struct rg_optimizer optimizer = rg_server_optimizer(node->job);
+    int result = node->parameters ? rg_update_open(&node->update, node->w, node->job, &optimizer,
+                                                   node->shard.first, node->shard.count, NULL)
+                                  : RG_ERR_NOMEM;
     if (result == 0)
         result = rg_server_chain_open(node);
     return result ? result : set_parameters(node, initial);

@@ -33,6 +33,11 @@ static inline const struct rg_server_plan *rg_server_plan(const struct rg_job *j
     return job->plan;
 }
 
+/* Of a server's steps, and of those that a worker takes by itself, from which its gradients come
+ * out as they were. */
+struct rg_optimizer rg_server_optimizer(const struct rg_job *job);
+struct rg_optimizer rg_worker_optimizer(const struct rg_job *job);
+
 /* Of the network's parameters, those of a server. */
 struct rg_shard rg_server_shard(const struct rg_job *job, int server);
 

@@ -19,6 +19,32 @@ int rg_server_forward(struct rg_server_node *node, int64_t clock)
                               rg_job_share(node->job, k, worker), -1);
 }
 
+/* A push is a worker's share of the gradients of so many clocks, and of what l1 and l2 cost. */
+static struct rg_optimizer optimizer_of(const struct rg_job *job, int64_t clocks)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    struct rg_optimizer optimizer = job->optimizer;
+    if (plan->consistency == RG_ASYNC) {
+        float share = (float)clocks / (float)plan->workers;
+        optimizer.l1 *= share;
+        optimizer.l2 *= share;
+    }
+    return optimizer;
+}
+
+struct rg_optimizer rg_server_optimizer(const struct rg_job *job)
+{
+    return optimizer_of(job, rg_server_plan(job)->push_every);
+}
+
+struct rg_optimizer rg_worker_optimizer(const struct rg_job *job)
+{
+    struct rg_optimizer optimizer = optimizer_of(job, 1);
+    optimizer.kind = RG_SGD;
+    optimizer.clip = 0;
+    return optimizer;
+}
+
 int64_t rg_server_clocks(const struct rg_server_plan *plan)
 {
     return plan->consistency == RG_ASYNC ? 0 : plan->ahead + 1;

@@ -141,12 +141,12 @@ static double server_s(const struct rg_job *job, int server)
 static double alone_s(const struct rg_job *job, const struct rg_board *board)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
-    const struct rg_optimizer plain = {.kind = RG_SGD};
+    const struct rg_optimizer own = rg_worker_optimizer(job);
     double round = (double)round_of(job), seconds = 0;
     struct rg_work step = {0};
     if (!rg_server_steps_alone(plan))
         return 0;
-    rg_optimizer_work(&plain, job->network->parameters, &step);
+    rg_optimizer_work(&own, job->network->parameters, &step);
     seconds = (round - (double)reads_of(job)) * rg_board_seconds(board, &step, job->threads);
     rg_work_free(&step);
     if (rg_server_sums_apart(plan))

@@ -51,8 +51,8 @@ static int open_worker(struct rg_server_node *node)
     worker->pushes = calloc((size_t)gradients * servers, sizeof *worker->pushes);
     if (!worker->reads || !worker->pushes)
         return RG_ERR_NOMEM;
-    const struct rg_optimizer plain = {.kind = RG_SGD};
-    rg_optimizer_work(&plain, node->job->network->parameters, &worker->step);
+    const struct rg_optimizer own = rg_worker_optimizer(node->job);
+    rg_optimizer_work(&own, node->job->network->parameters, &worker->step);
     if (rg_server_sums_apart(node->plan) &&
         !(worker->fresh = rg_mem_floats(node->w->mem, node->job->network->parameters)))
         return RG_ERR_NOMEM;
@@ -153,9 +153,7 @@ static void write(void *arg)
 {
     const struct write *write = arg;
     float *parameters = pulled_of(write->node, write->clock) + write->shard.first;
-    struct rg_optimizer optimizer = write->node->job->optimizer;
-    optimizer.kind = RG_SGD;
-    optimizer.clip = 0;
+    const struct rg_optimizer optimizer = rg_worker_optimizer(write->node->job);
     rg_network_step(write->node->job->network, &optimizer, write->missing + 1, write->shard.first,
                     write->shard.count, parameters,
                     gradient_of(write->node, write->missing) + write->shard.first, NULL);
@@ -165,10 +163,10 @@ static void write(void *arg)
 static int write_own(struct rg_server_node *node, int64_t clock, int j)
 {
     struct write one = {node, rg_server_shard(node->job, j), clock, 0};
-    const struct rg_optimizer plain = {.kind = RG_SGD};
-    struct rg_cost cost;
-    struct rg_work work = {.cost = &cost, .capacity = 1};
-    rg_optimizer_work(&plain, one.shard.count, &work);
+    const struct rg_optimizer own = rg_worker_optimizer(node->job);
+    struct rg_cost costs[3]; /* of l2, of l1, of the step */
+    struct rg_work work = {.cost = costs, .capacity = 3};
+    rg_optimizer_work(&own, one.shard.count, &work);
     int64_t version = reads_of(node, clock)[j].version;
     int result = 0;
     if (version < clock - node->plan->ahead || version > clock)
@@ -188,9 +186,7 @@ static void step_alone(void *arg)
 {
     const struct step *step = arg;
     const struct rg_job *job = step->node->job;
-    struct rg_optimizer optimizer = job->optimizer;
-    optimizer.kind = RG_SGD;
-    optimizer.clip = 0;
+    const struct rg_optimizer optimizer = rg_worker_optimizer(job);
     rg_network_step(job->network, &optimizer, rg_server_updates(job, step->clock) + 1, 0,
                     job->network->parameters, step->node->replica.parameters,
                     step->node->replica.gradient, NULL);

@@ -112,6 +112,17 @@ static int check_training(const struct rg_study *study, struct rg_error *e)
             "clip=\"%g\": the directions of optimizer=\"lbfgs\" are of gradients "
             "as they are",
             optimizer->clip);
+    if (optimizer->l1 > 0 && (optimizer->kind == RG_LBFGS || optimizer->kind == RG_ADAM))
+        return rg_scenario_fail(
+            s, rg_scenario_line(s, &optimizer->l1), e,
+            "l1=\"%g\": optimizer=\"%s\" has no step that takes parameters to 0: "
+            "sgd, momentum and adagrad are allowed",
+            optimizer->l1, rg_optimizer_infos[optimizer->kind].name);
+    if (optimizer->l1 > 0 && t->compensate)
+        return rg_scenario_fail(s, rg_scenario_line(s, &optimizer->l1), e,
+                                "l1=\"%g\" is for training without compensate: where a parameter "
+                                "stops at 0, its velocity does not say how far a delay takes it",
+                                optimizer->l1);
     if (optimizer->kind == RG_LBFGS && study->network.statistics_count > 0)
         return rg_scenario_fail(s, rg_scenario_line(s, &optimizer->kind), e,
                                 "optimizer=\"lbfgs\": network %.160s has layers with running "

@@ -185,6 +185,12 @@ static void filters_are_the_same_everywhere(void)
                       " --set nodes=6 --set all.servers=3 --set stale.servers=2 "
                       "--set top.servers=2 --set plain.servers=3 --set plain.replication=2 "
                       "--set half.servers=2 --set half.replication=1");
+    compare_worlds_by(compare_filtered, "matrix-filters.xml", 4,
+                      "nodes=4 optimizer=sgd l1=0.03 zeros.filters=kkt,zeros stale.filters=kkt",
+                      " --set nodes=4 --set optimizer=sgd --set l1=0.03 "
+                      "--set zeros.filters=kkt,zeros --set stale.filters=kkt");
+    compare_worlds("matrix-sgd.xml", 3, "nodes=3 l1=0.01 l2=0.1",
+                   " --set nodes=3 --set l1=0.01 --set l2=0.1");
 }
 
 /* Who does a task goes by timing, and with it who repeats one, and what is said of that. */

@@ -543,6 +543,8 @@ static void what_cannot_be_is_refused(void)
     harness_refuses("matrix-interleaved.xml", "nodes=2 rows=order", "ring_allreduce");
     harness_refuses("matrix-fsvrg.xml", "nodes=5 optimizer=adam", "optimizer=\"sgd\" without clip");
     harness_refuses("matrix-fsvrg.xml", "nodes=5 clip=1", "optimizer=\"sgd\" without clip");
+    harness_refuses("matrix-fsvrg.xml", "nodes=5 l1=1", "without clip, l1 and l2 is allowed");
+    harness_refuses("matrix-fsvrg.xml", "nodes=5 l2=1", "without clip, l1 and l2 is allowed");
 }
 
 int main(int argc, char **argv)

@@ -101,6 +101,33 @@ static void the_largest_go_of_what_is_left(void)
     CU_ASSERT_EQUAL(p.numbers, 1);
 }
 
+/* Of four workers and l1 less delta of 0.25: gradients of up to 0.0625 are those of parameters that
+ * stay at 0. What is kept of earlier pushes stays until its parameter has something to say. */
+static void what_is_at_rest_is_dropped(void)
+{
+    static const float w[5] = {0, 0, 0.5F, 0, -0.0F};
+    struct pair p;
+    float g[5] = {0.0625F, -0.07F, 0.01F, 0, -0.06F}, to[5];
+    open_pair(&p, 5, (struct rg_filters){.count = 1, .kind = {RG_FILTER_KKT}, .rest = 0.25});
+    p.out.to_all = 4;
+    pass(&p, g, w, 0, to);
+    CU_ASSERT_EQUAL(p.numbers, 2);
+    CU_ASSERT(to[0] == 0 && to[1] == -0.07F && to[2] == 0.01F && to[3] == 0 && to[4] == 0);
+    for (int k = 0; k < 5; k++)
+        CU_ASSERT_EQUAL(p.kept[k], 0);
+    float h[5] = {0.05F, 0.5F, NAN, 0.1F, NAN};
+    open_pair(&p, 5,
+              (struct rg_filters){.count = 2,
+                                  .kind = {RG_FILTER_SIGNIFICANT, RG_FILTER_KKT},
+                                  .threshold = 200, /* of 0.001 */
+                                  .rest = 0.25});
+    p.out.to_all = 4;
+    p.kept[0] = 0.3F;
+    rg_filter_say(&p.out, h, w, 0, p.message, &p.numbers);
+    CU_ASSERT(h[0] == 0 && h[1] == 0.5F && isnan(h[2]) && h[3] == 0 && isnan(h[4]));
+    CU_ASSERT(p.kept[0] == 0.3F && p.kept[3] == 0.1F);
+}
+
 /* Whatever tells the places in fewest bytes: nothing, numbers, a bit each, runs. */
 static void places_are_told_in_few_bytes(void)
 {
@@ -381,6 +408,95 @@ static void off_is_without(void)
     }
 }
 
+static size_t zeros_of(const struct rg_job *job, struct rg_run *run)
+{
+    float *end = harness_parameters(job, &(struct harness_options){.seed = 1}, run);
+    size_t n = 0;
+    for (size_t i = 0; i < job->network->parameters; i++)
+        n += end[i] == 0;
+    free(end);
+    return n;
+}
+
+/* With delta as large as l1 only what is 0 stays: the same bits as without the filter. One worker
+ * knows the whole gradient: with SGD no delta is as good. Parameters come to 0, so that there is
+ * something to drop. */
+static void kkt_changes_no_bit_where_it_knows(void)
+{
+    static const struct {
+        const char *sets, *l1, *delta;
+    } cases[] = {{"nodes=5 plain.servers=2 zeros.servers=2 optimizer=sgd", "0.3", "0.3"},
+                 {"nodes=4 optimizer=momentum", "0.03", "0.03"},
+                 {"nodes=6 plain.servers=3 zeros.servers=3 optimizer=adagrad", "0.01", "0.01"},
+                 {"nodes=2 optimizer=sgd", "0.3", "0"},
+                 {"nodes=4 plain.servers=3 zeros.servers=3 optimizer=sgd rate-ramp=9", "0.3", "0"}};
+    EACH(i, cases)
+    {
+        struct rg_study study;
+        struct rg_run run;
+        char sets[200];
+        snprintf(sets, sizeof sets, "%s l1=%s epochs=6 zeros.filters=kkt,zeros zeros.delta=%s",
+                 cases[i].sets, cases[i].l1, cases[i].delta);
+        CU_ASSERT_FATAL(harness_open(&study, "matrix-filters.xml", sets));
+        const struct rg_job *job = harness_job(&study, "zeros");
+        harness_same_weights(harness_job(&study, "plain"), job, 0.5);
+        size_t zeros = zeros_of(job, &run);
+        if (!(zeros > job->network->parameters / 4 && zeros < job->network->parameters))
+            printf("%zu of %zu: %s\n", zeros, job->network->parameters, sets);
+        CU_ASSERT(zeros > job->network->parameters / 4 && zeros < job->network->parameters);
+        if (strcmp(cases[i].delta, "0") == 0)
+            CU_ASSERT(run.filtered.pushed < run.filtered.numbers * 9 / 10);
+        rg_run_free(&run);
+        rg_study_close(&study);
+    }
+}
+
+/* Out of step as well: a lone worker that reads what it has pushed, or adds it by itself. */
+static void kkt_of_one_worker_is_as_good_out_of_step(void)
+{
+    static const char *const labels[] = {"ssp", "ssp-ahead", "async"};
+    EACH(l, labels)
+    {
+        char sets[300];
+        snprintf(sets, sizeof sets,
+                 "nodes=3 optimizer=sgd l1=0.3 epochs=6 bsp.servers=2 %s.servers=2 %s.filters=kkt "
+                 "%s.delta=0",
+                 labels[l], labels[l], labels[l]);
+        same_digest("matrix-stale.xml", sets, "bsp", labels[l]);
+    }
+}
+
+/* Of fewer samples estimates of the whole gradient are further off, and more of them beyond what is
+ * dropped: four workers say a larger share than one. */
+static void estimates_are_of_the_whole_gradient(void)
+{
+    double share[2];
+    for (int i = 0; i < 2; i++) {
+        struct rg_study study;
+        struct rg_run run;
+        char sets[120];
+        snprintf(sets, sizeof sets, "nodes=%d optimizer=sgd l1=0.03 epochs=6 zeros.filters=kkt",
+                 i == 0 ? 2 : 5);
+        CU_ASSERT_FATAL(harness_open(&study, "matrix-filters.xml", sets));
+        harness_run_ok(harness_job(&study, "zeros"), &(struct harness_options){.seed = 1}, &run);
+        share[i] = (double)run.filtered.pushed / (double)run.filtered.numbers;
+        rg_run_free(&run);
+        rg_study_close(&study);
+    }
+    CU_ASSERT(share[0] < 0.6 && share[1] > 1.02 * share[0] && share[1] < 0.6);
+}
+
+/* Half of l1, where nothing else is said. */
+static void delta_is_half_of_l1(void)
+{
+    struct rg_study study;
+    CU_ASSERT_FATAL(
+        harness_open(&study, "matrix-filters.xml", "nodes=5 l1=0.25 zeros.filters=kkt"));
+    const struct rg_job *job = harness_job(&study, "zeros");
+    CU_ASSERT_EQUAL(rg_server_plan(job)->filters.rest, 0.125);
+    rg_study_close(&study);
+}
+
 /* What a worker adds to what it reads is what servers will have heard of it. */
 static void own_writes_are_what_was_pushed(void)
 {
@@ -517,6 +633,11 @@ static void what_does_not_fit_is_refused(void)
         {"plain.filters=", "int8 are allowed, or none"},
         {"plain.filters=float16,top-k", "top-k chooses numbers: it stands before"},
         {"plain.filters=float16,int8", "float16 or int8 is allowed, not both"},
+        {"plain.filters=kkt", "l1 above 0 is wanted"},
+        {"plain.filters=float16,kkt l1=1", "kkt chooses numbers: it stands before"},
+        {"plain.filters=kkt l1=0.5 plain.delta=0.6", "delta=\"0.6\" is above l1=\"0.5\": 0 to l1"},
+        {"plain.delta=0.6 l1=1", "delta=\"0.6\" is for filters=\"kkt\""},
+        {"l1=0.1 optimizer=adam", "sgd, momentum and adagrad are allowed"},
         {"plain.filters=key-cache", "key-cache is for those that choose numbers"},
         {"plain.threshold=0.5", "threshold=\"0.5\" is for filters=\"significant\""},
         {"plain.skip=0.5", "skip=\"0.5\" is for filters=\"random-skip\""},
@@ -529,6 +650,8 @@ static void what_does_not_fit_is_refused(void)
         snprintf(sets, sizeof sets, "nodes=5 %s", cases[i][0]);
         harness_refuses("matrix-filters.xml", sets, cases[i][1]);
     }
+    harness_refuses("matrix.xml", "nodes=3 l1=0.1 compensate=yes",
+                    "l1=\"0.1\" is for training without compensate");
 }
 
 int main(int argc, char **argv)
@@ -536,6 +659,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"significant numbers go", significant_numbers_go},
         {"the largest go of what is left", the_largest_go_of_what_is_left},
+        {"what is at rest is dropped", what_is_at_rest_is_dropped},
         {"places are told in few bytes", places_are_told_in_few_bytes},
         {"known places are not told again", known_places_are_not_told_again},
         {"chance is of the place", chance_is_of_the_place},
@@ -544,6 +668,10 @@ int main(int argc, char **argv)
         {"wrong bytes are refused", wrong_bytes_are_refused},
         {"runs stay in their range", runs_stay_in_their_range},
         {"off is without", off_is_without},
+        {"kkt changes no bit where it knows", kkt_changes_no_bit_where_it_knows},
+        {"kkt of one worker is as good out of step", kkt_of_one_worker_is_as_good_out_of_step},
+        {"estimates are of the whole gradient", estimates_are_of_the_whole_gradient},
+        {"delta is half of l1", delta_is_half_of_l1},
         {"each clock draws anew", each_clock_draws_anew},
         {"own writes are what was pushed", own_writes_are_what_was_pushed},
         {"accounts equal forms", accounts_equal_forms},

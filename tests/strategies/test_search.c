@@ -245,6 +245,31 @@ static void servers_are_near_single(void)
     }
 }
 
+/* The same, where servers and a single node add what l2 costs; which is not nothing. */
+static void penalties_are_near_single(void)
+{
+    struct rg_study study;
+    struct rg_search_calls most, without;
+    open_with(&study, 7, "epochs=4");
+    without = rg_search_most(harness_job(&study, "single"));
+    rg_study_close(&study);
+    open_with(&study, 7, "epochs=4 l2=0.5 sandblaster.servers=2");
+    size_t count = study.network.parameters;
+    const struct rg_job *job = harness_job(&study, "single");
+    struct rg_run run;
+    float *single = harness_parameters(job, &(struct harness_options){.seed = 1}, NULL);
+    float *far = harness_parameters(harness_job(&study, "sandblaster"),
+                                    &(struct harness_options){.seed = 1, .jitter = 2}, &run);
+    CU_ASSERT(harness_distance(single, far, count) < 1e-4);
+    most = rg_search_most(job); /* a sum and a product for each evaluation */
+    CU_ASSERT_EQUAL(most.dots, without.dots + most.evaluations);
+    CU_ASSERT_EQUAL(most.combines, without.combines + most.evaluations);
+    rg_run_free(&run);
+    free(single);
+    free(far);
+    rg_study_close(&study);
+}
+
 static void timing_changes_no_weight(void)
 {
     struct rg_study study;
@@ -310,6 +335,7 @@ static void what_does_not_fit_is_refused(void)
         {"matrix-lbfgs.xml", "nodes=4 sandblaster.portions=121",
          "portions=\"121\" of a batch of 120 samples: 1 to 120"},
         {"matrix-sgd.xml", "nodes=4 optimizer=lbfgs", "looks at a batch several times"},
+        {"matrix-lbfgs.xml", "nodes=4 l1=0.1", "sgd, momentum and adagrad are allowed"},
         {"matrix-sgd.xml", "nodes=4 history=3", "optimizer"}};
     EACH(i, cases)
     harness_refuses(cases[i][0], cases[i][1], cases[i][2]);
@@ -324,6 +350,7 @@ int main(int argc, char **argv)
         {"where nothing helps it stays", where_nothing_helps_it_stays},
         {"one worker is single", one_worker_is_single},
         {"servers are near single", servers_are_near_single},
+        {"penalties are near single", penalties_are_near_single},
         {"timing changes no weight", timing_changes_no_weight},
         {"traffic and memory are within the closed forms", accounts_are_within_the_forms},
         {"what does not fit is refused", what_does_not_fit_is_refused},

@@ -32,6 +32,7 @@ static void no_staleness_is_in_step(void)
         const char *sets;
     } cases[] = {{2, "optimizer=adam learning-rate=0.01 bounded-4.own-writes=no"},
                  {3, "optimizer=sgd"},
+                 {4, "optimizer=adagrad l1=0.02 l2=0.05 bounded-4.own-writes=no"},
                  {5, "ssp.servers=2 bounded.servers=2 bsp.servers=2"},
                  {8, "clip=0.1 rate-ramp=5 ssp-ahead.own-writes=no bounded-4.own-writes=no"}};
     EACH(i, cases)
@@ -66,11 +67,12 @@ static void async_is_not_in_step(void)
 static void one_worker_is_single(void)
 {
     static const char *const labels[] = {"ssp", "ssp-3", "bounded", "async", "downpour"};
-    static const char *const optimizers[] = {"sgd", "momentum", "adam learning-rate=0.01"};
+    static const char *const optimizers[] = {"sgd", "sgd l1=0.1 l2=0.1", "momentum l1=0.1",
+                                             "momentum l2=0.1", "adam learning-rate=0.01"};
     EACH(o, optimizers)
     for (int servers = 1; servers <= 3; servers += 2) {
         struct rg_study study;
-        char sets[260];
+        char sets[280];
         snprintf(sets, sizeof sets,
                  "optimizer=%s bsp.servers=%d ssp.servers=%d ssp-3.servers=%d bounded.servers=%d "
                  "async.servers=%d bounded.in-flight=1 ssp.own-writes=auto "
@@ -91,8 +93,8 @@ static void own_writes_make_up_for_what_is_in_flight(void)
         char sets[200];
         snprintf(sets, sizeof sets,
                  "optimizer=sgd rate-ramp=7 bsp.servers=%d ssp-ahead.servers=%d "
-                 "bounded-4.servers=%d",
-                 servers, servers, servers);
+                 "bounded-4.servers=%d%s",
+                 servers, servers, servers, servers == 3 ? " l1=0.1 l2=0.1" : "");
         open_with(&study, servers + 1, sets);
         same_digest(&study, "bsp", "ssp-ahead");
         same_digest(&study, "bsp", "bounded-4");
@@ -103,6 +105,23 @@ static void own_writes_make_up_for_what_is_in_flight(void)
         rg_run_free(&run);
         rg_study_close(&study);
     }
+}
+
+/* A push has one worker's share of a clock, or of several: and that share of what penalties cost.
+ */
+static void pushes_share_penalties(void)
+{
+    struct rg_study study;
+    open_with(&study, 5, "optimizer=sgd l1=0.4 l2=0.8");
+    const struct rg_optimizer bsp = rg_server_optimizer(harness_job(&study, "bsp")),
+                              async = rg_server_optimizer(harness_job(&study, "async")),
+                              sums = rg_server_optimizer(harness_job(&study, "downpour-3")),
+                              own = rg_worker_optimizer(harness_job(&study, "downpour-3"));
+    CU_ASSERT(bsp.l1 == 0.4F && bsp.l2 == 0.8F);
+    CU_ASSERT(async.l1 == 0.4F / 4 && async.l2 == 0.8F / 4);
+    CU_ASSERT(sums.l1 == 0.4F / 2 && sums.l2 == 0.8F / 2); /* of two clocks */
+    CU_ASSERT(own.l1 == 0.4F / 4 && own.l2 == 0.8F / 4);
+    rg_study_close(&study);
 }
 
 /* Its own steps are those of the servers; between pushes, but for the order of additions. With the
@@ -495,6 +514,7 @@ int main(int argc, char **argv)
         {"no staleness is bsp", no_staleness_is_in_step},
         {"async is not in step", async_is_not_in_step},
         {"one worker is single", one_worker_is_single},
+        {"pushes share penalties", pushes_share_penalties},
         {"downpour is what it is made of", downpour_is_what_it_is_made_of},
         {"own writes make up for what is in flight", own_writes_make_up_for_what_is_in_flight},
         {"traffic and memory equal the closed forms", accounts_equal_forms},

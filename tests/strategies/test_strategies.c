@@ -156,11 +156,17 @@ static void near_single(const struct rg_job *job, const float *single)
     free(values);
 }
 
-/* A ramp, clipping and schedules of the rate are the same however layers are split, and all do
- * something. */
+/* A ramp, clipping, l1, l2 and schedules of the rate are the same however layers are split, and all
+ * do something. */
 static void ramps_and_clips_equal_single(void)
 {
-    static const char *const sets[] = {"rate-ramp=9", "clip=0.02", "rate-ramp=9 clip=0.02",
+    static const char *const sets[] = {"rate-ramp=9",
+                                       "clip=0.02",
+                                       "rate-ramp=9 clip=0.02",
+                                       "l1=0.05",
+                                       "l1=0.05 l2=0.1 optimizer=momentum",
+                                       "l1=0.05 l2=0.1 optimizer=adagrad",
+                                       "l2=0.1 optimizer=adam",
                                        "rate-schedule=step rate-period=4 rate-factor=0.5",
                                        "rate-schedule=cosine rate-ramp=3 rate-factor=0.1"};
     struct rg_study study;

@@ -12,6 +12,7 @@
 #include "models/loss.h"
 #include "models/optimizer.h"
 #include "models/stage.h"
+#include "models/update.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -63,6 +63,67 @@ static void test_adagrad(void)
     CU_ASSERT(isfinite(w));
 }
 
+/* Steps to 0.75, -0.75, 0.25, -0.25 and 0.5, then 0.5 x 0.5 nearer to 0: never beyond it, and never
+ * to -0, which has other bits. */
+static void test_l1(void)
+{
+    static const float want[5] = {0.5f, -0.5f, 0, 0, 0.25f};
+    struct rg_optimizer o = rg_optimizer_make(RG_SGD, 0.5f);
+    float w[6] = {1, -1, 0, 0, 1, NAN};
+    const float g[6] = {0.5f, -0.5f, -0.5f, 0.5f, 1, 0};
+    o.l1 = 0.5f;
+    rg_optimizer_step(&o, 1, 6, w, g, NULL);
+    CU_ASSERT_EQUAL(memcmp(w, want, sizeof want), 0);
+    CU_ASSERT(isnan(w[5]));
+    struct rg_optimizer m = rg_optimizer_make(RG_MOMENTUM, 0.5f);
+    float v[2] = {2, 2}, x[2] = {2, 1}; /* 1.8 + 1 = 2.8: to 0.6 - 0.1, as if by 3; to -0.4 + 0.1 */
+    m.l1 = 0.2f;
+    rg_optimizer_step(&m, 2, 2, x, (float[]){1, 1}, v);
+    CU_ASSERT_DOUBLE_EQUAL(x[0], 0.5, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(v[0], 3, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(x[1], -0.3, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(v[1], 2.6, 1e-6);
+    m.l1 = 4; /* it stops at 0 */
+    rg_optimizer_step(&m, 2, 1, x, (float[]){0}, v);
+    CU_ASSERT(x[0] == 0 && v[0] == 1);
+    struct rg_optimizer a = rg_optimizer_make(RG_ADAGRAD, 0.5f);
+    float squares[2] = {16, 144},
+          y[2] = {1, 1}; /* roots 5 and 13: 1 - (3 + 2)/10, 1 - (5 + 2)/26 */
+    a.l1 = 2;
+    rg_optimizer_step(&a, 2, 2, y, (float[]){3, 5}, squares);
+    CU_ASSERT_DOUBLE_EQUAL(y[0], 0.5, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(y[1], 1 - 7.0 / 26, 1e-6);
+}
+
+/* The minimum of g w + l1 |w| + l2/2 w^2 is at -(g - l1)/l2 or 0: where steps of all kinds that
+ * have both come to rest; and the gradient of SGD stays as it was. */
+static void test_penalties_rest_at_their_minimum(void)
+{
+    static const enum rg_optimizer_kind kinds[] = {RG_SGD, RG_MOMENTUM, RG_ADAGRAD};
+    const struct rg_network network = {.parameters = 3};
+    for (size_t i = 0; i < RG_COUNT(kinds); i++) {
+        struct rg_optimizer o = rg_optimizer_make(kinds[i], kinds[i] == RG_ADAGRAD ? 0.5f : 0.05f);
+        float w[3] = {1, 1, 1}, state[3] = {0};
+        o.l1 = 0.25f;
+        o.l2 = 2;
+        for (long step = 1; step <= 4000; step++) {
+            float g[3] = {1.25f, -0.75f, 0.2f};
+            rg_network_step(&network, &o, step, 0, 3, w, g, state);
+            CU_ASSERT(kinds[i] != RG_SGD || g[0] == 1.25f);
+        }
+        CU_ASSERT_DOUBLE_EQUAL(w[0], -0.5, 1e-4);
+        CU_ASSERT_DOUBLE_EQUAL(w[1], 0.25, 1e-4);
+        CU_ASSERT_EQUAL(w[2], 0);
+    }
+    struct rg_optimizer adam = rg_optimizer_make(RG_ADAM, 0.01f);
+    float w = 1, state[2] = {0};
+    adam.l2 = 2;
+    for (long step = 1; step <= 4000; step++)
+        rg_network_step(&(struct rg_network){.parameters = 1}, &adam, step, 0, 1, &w, &(float){1},
+                        state);
+    CU_ASSERT_DOUBLE_EQUAL(w, -0.5, 1e-3);
+}
+
 /* Any piece of the vector at any address: the same bits as the whole. */
 static void test_pieces(void)
 {
@@ -70,6 +131,7 @@ static void test_pieces(void)
     for (int kind = RG_SGD; kind <= RG_ADAGRAD; kind++) {
         struct rg_optimizer o = rg_optimizer_make((enum rg_optimizer_kind)kind, 0.037f);
         struct rg_random *random = rg_random_new(4, RG_STREAM_TEST, 0);
+        o.l1 = kind == RG_ADAM ? 0 : 0.3f;
         float whole[N], pieces[N + 1], g[N], state[2 * N] = {0}, part[2 * N];
         draw(random, 1, N, whole);
         memcpy(pieces + 1, whole, sizeof whole);
@@ -247,6 +309,8 @@ int main(int argc, char **argv)
         {"Adagrad by hand", test_adagrad},
         {"a rate that falls in steps", test_step_schedule},
         {"a rate that falls along a cosine", test_cosine_schedule},
+        {"l1 by hand", test_l1},
+        {"l1 and l2 rest at their minimum", test_penalties_rest_at_their_minimum},
         {"a vector in pieces", test_pieces},
         {"a rate that rises", test_ramp},
         {"gradients that are clipped", test_clip},
