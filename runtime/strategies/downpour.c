@@ -20,18 +20,16 @@ static const struct rg_param params[] = {
          "when an epoch ends"},
     [WARM_UP] = {"warm-up", RG_PARAM_COUNT, "0", 0, 1e9, NULL,
                  "iterations at the beginning in which the first replica trains alone"},
-    [REPLICA_STAGES] = {"replica-stages", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
-                        "nodes of a replica: 1"},
+    [REPLICA_STAGES] =
+        {"replica-stages", RG_PARAM_COUNT, "1", 1, 1e6, NULL,
+         "nodes of a replica: a ring that has its layers, each node of which talks only\n"
+         "to servers of its own; behind the servers stand the first nodes of all\n"
+         "replicas, then their second ones, ..."},
     {0}};
 
 static int check_replicas(const struct rg_job *job, struct rg_error *e)
 {
-    const struct rg_value *stages = &job->values[REPLICA_STAGES], *warm_up = &job->values[WARM_UP];
-    if (stages->number > 1)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "replica-stages=\"%ld\": a replica is one node: 1 is allowed; rings side by "
-                       "side, in step, are kind=\"ring_pipeline\" with replicas",
-                       stages->number);
+    const struct rg_value *warm_up = &job->values[WARM_UP];
     if (warm_up->number >= job->iterations && !job->settled)
         return rg_fail(e, RG_ERR_INVALID,
                        "warm-up=\"%ld\" leaves the other replicas none of %lld iterations: 0 to "
@@ -43,15 +41,17 @@ static int check_replicas(const struct rg_job *job, struct rg_error *e)
 static int check(struct rg_job *job, struct rg_error *e)
 {
     int servers = (int)job->values[SERVERS].number;
+    int stages = (int)job->values[REPLICA_STAGES].number;
     const struct rg_server_plan plan = {.consistency = RG_ASYNC,
                                         .servers = servers,
-                                        .workers = job->nodes - servers,
+                                        .workers = (job->nodes - servers) / stages,
+                                        .stages = stages,
                                         .ahead = job->iterations_per_epoch - 1,
                                         .in_flight = 1,
                                         .fetch_every = job->values[FETCH_EVERY].number,
                                         .push_every = job->values[PUSH_EVERY].number,
                                         .warm_up = job->values[WARM_UP].number};
-    int err = rg_server_check_nodes(job, servers, e);
+    int err = rg_server_check_nodes(job, servers, stages, e);
     if (err == 0)
         err = check_replicas(job, e);
     if (err == 0)

@@ -270,9 +270,10 @@ static int check(struct rg_job *job, struct rg_error *e)
                                       (enum rg_consistency)job->values[CONSISTENCY].number,
                                   .servers = servers,
                                   .workers = job->nodes - servers,
+                                  .stages = 1,
                                   .fetch_every = 1,
                                   .push_every = 1};
-    int err = rg_server_check_nodes(job, servers, e);
+    int err = rg_server_check_nodes(job, servers, 1, e);
     if (err == 0)
         err = check_staleness(job, &plan, e);
     if (err == 0)

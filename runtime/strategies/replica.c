@@ -5,15 +5,17 @@
 #include "models/loss.h"
 #include "models/update.h"
 #include "world/shared.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Largest input of any layer: the gradient passed from layer to layer needs no more. */
-static size_t widest(const struct rg_network *network)
+static size_t widest(const struct rg_stage *stage)
 {
+    const struct rg_layer *layers = stage->network->layers;
     size_t most = 0;
-    for (int l = 0; l < network->layer_count; l++)
-        most = RG_MAX(most, RG_MAX(network->layers[l].inputs, network->layers[l].outputs));
+    for (int l = stage->from; l < stage->to; l++)
+        most = RG_MAX(most, RG_MAX(layers[l].inputs, layers[l].outputs));
     return most;
 }
 
@@ -29,86 +31,109 @@ static struct rg_stage one_layer(const struct rg_network *network, int l)
 
 /* What a replica allocates, in one place for counting and for allocating. */
 struct sizes {
-    uint64_t parameters, x, stash, classes, dx, scratch; /* floats */
-    uint64_t targets;                                    /* bytes */
+    uint64_t parameters, x, stash, outputs, dx, scratch, logits; /* floats */
+    uint64_t targets;                                            /* bytes */
 };
 
-static struct sizes sizes_of(const struct rg_job *job, int capacity)
+static struct sizes sizes_of(const struct rg_job *job, const struct rg_stage *stage, int capacity)
 {
-    struct rg_stage stage = whole(job->network);
     struct rg_targets targets = rg_dataset_targets(job->data);
-    return (struct sizes){.parameters = job->network->parameters,
-                          .x = (uint64_t)capacity * rg_stage_inputs(&stage),
-                          .stash = rg_stage_stash(&stage, capacity),
-                          .classes = (uint64_t)capacity * (uint64_t)job->network->classes,
-                          .dx = (uint64_t)capacity * widest(job->network),
-                          .scratch = rg_stage_scratch(&stage, capacity),
-                          .targets = (uint64_t)capacity * rg_targets_bytes(&targets)};
+    uint64_t n = (uint64_t)capacity;
+    bool comes_back = stage->from == 0 && stage->to < job->network->layer_count;
+    return (struct sizes){.parameters = rg_stage_parameters(stage),
+                          .x = n * rg_stage_inputs(stage),
+                          .stash = rg_stage_stash(stage, capacity),
+                          .outputs = n * rg_stage_outputs(stage),
+                          .dx = n * widest(stage),
+                          .scratch = rg_stage_scratch(stage, capacity),
+                          .logits = comes_back ? n * (uint64_t)job->network->classes : 0,
+                          .targets = stage->from == 0 ? n * rg_targets_bytes(&targets) : 0};
 }
 
-/* With so many vectors of all parameters. */
-static uint64_t memory_with(const struct rg_job *job, int capacity, uint64_t vectors)
+/* With so many vectors of its parameters. */
+static uint64_t memory_with(const struct rg_job *job, const struct rg_stage *stage, int capacity,
+                            uint64_t vectors)
 {
-    struct sizes s = sizes_of(job, capacity);
-    uint64_t floats = rg_size_plus(vectors * s.parameters + s.x + s.classes + 2 * s.dx,
+    struct sizes s = sizes_of(job, stage, capacity);
+    uint64_t floats = rg_size_plus(vectors * s.parameters + s.x + s.outputs + 2 * s.dx + s.logits,
                                    rg_size_plus(s.stash, s.scratch));
     return rg_size_plus(rg_size_times(floats, sizeof(float)), s.targets);
 }
 
+static uint64_t memory_of_all(const struct rg_job *job, int capacity, uint64_t vectors)
+{
+    const struct rg_stage stage = whole(job->network);
+    return memory_with(job, &stage, capacity, vectors);
+}
+
 uint64_t rg_replica_memory_empty(const struct rg_job *job, int capacity)
 {
-    return memory_with(job, capacity, 0);
+    return memory_of_all(job, capacity, 0);
 }
 
 uint64_t rg_replica_memory_bare(const struct rg_job *job, int capacity)
 {
-    return memory_with(job, capacity, 1);
+    return memory_of_all(job, capacity, 1);
 }
 
 uint64_t rg_replica_memory(const struct rg_job *job, int capacity)
 {
-    return memory_with(job, capacity, 2);
+    return memory_of_all(job, capacity, 2);
 }
 
-static int make_layers(struct rg_layer_works *works, const struct rg_network *network, int n,
+uint64_t rg_replica_memory_stage(const struct rg_job *job, const struct rg_stage *stage,
+                                 int capacity)
+{
+    return memory_with(job, stage, capacity, 2);
+}
+
+/* Lists are shared by stage and samples: layers are at most 10,000. */
+static int64_t number_of(const struct rg_stage *stage, int n)
+{
+    RG_ASSERT(stage->to < 1 << 14);
+    return (int64_t)stage->to << 45 | (int64_t)stage->from << 31 | n;
+}
+
+static int make_layers(struct rg_layer_works *works, const struct rg_stage *stage, int n,
                        enum rg_pass pass)
 {
-    size_t layers = (size_t)network->layer_count;
+    size_t layers = (size_t)(stage->to - stage->from);
     works->at = calloc(layers + 1, sizeof *works->at);
     works->known = calloc(layers * RG_KNOWN_BOARDS, sizeof *works->known);
     if (!works->at || !works->known)
         return RG_ERR_NOMEM;
-    for (int l = 0; l < network->layer_count; l++) {
-        struct rg_stage layer = one_layer(network, l);
+    for (int l = stage->from; l < stage->to; l++) {
+        struct rg_stage layer = one_layer(stage->network, l);
         rg_stage_work(&layer, n, pass, &works->all);
-        works->at[l + 1] = works->all.count;
+        works->at[l - stage->from + 1] = works->all.count;
     }
     rg_work_keep_seconds(&works->all);
     return 0;
 }
 
 /* A layer's piece of the list, which stays the list's. */
-static struct rg_work work_of(const struct rg_layer_works *works, int l)
+static struct rg_work work_of(const struct rg_replica *r, const struct rg_layer_works *works, int l)
 {
+    l -= r->stage.from;
     return (struct rg_work){.cost = works->all.cost + works->at[l],
                             .count = works->at[l + 1] - works->at[l],
                             .known = works->known + (size_t)l * RG_KNOWN_BOARDS};
 }
 
-static int make_work(void *object, const void *of, int64_t n)
+static int make_work(void *object, const void *of, int64_t number)
 {
     struct rg_replica_work *work = object;
     const struct rg_job *job = of;
-    const struct rg_network *network = job->network;
     const struct rg_targets targets = rg_dataset_targets(job->data);
-    struct rg_stage stage = whole(network);
-    work->n = (int)n;
+    const struct rg_stage stage = {
+        .network = job->network, .from = (int)(number >> 31 & 0x3fff), .to = (int)(number >> 45)};
+    work->n = (int)(number & INT_MAX);
     rg_dataset_gather_work(rg_stage_inputs(&stage), work->n, &work->load);
     rg_loss_work(&targets, work->n, &work->loss);
     rg_work_keep_seconds(&work->load);
     rg_work_keep_seconds(&work->loss);
-    int result = make_layers(&work->forward, network, work->n, RG_FORWARD);
-    return result ? result : make_layers(&work->backward, network, work->n, RG_BACKWARD);
+    int result = make_layers(&work->forward, &stage, work->n, RG_FORWARD);
+    return result ? result : make_layers(&work->backward, &stage, work->n, RG_BACKWARD);
 }
 
 static void clear_layers(struct rg_layer_works *works)
@@ -130,25 +155,50 @@ static void clear_work(void *object)
 static const struct rg_shared_kind work_kind = {
     .bytes = sizeof(struct rg_replica_work), .make = make_work, .clear = clear_work};
 
-int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
-                          int capacity)
+static int open_room(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                     const struct rg_stage *stage, int capacity)
 {
-    struct sizes s = sizes_of(job, capacity);
-    *r = (struct rg_replica){.w = w,
-                             .job = job,
-                             .stage = whole(job->network),
-                             .capacity = capacity,
-                             .mean_of = job->batch};
+    struct sizes s = sizes_of(job, stage, capacity);
+    *r = (struct rg_replica){
+        .w = w, .job = job, .stage = *stage, .capacity = capacity, .mean_of = job->batch};
     r->x = rg_mem_floats(w->mem, s.x);
     r->stash = rg_mem_floats(w->mem, s.stash);
-    r->dy = rg_mem_floats(w->mem, s.classes);
+    r->dy = rg_mem_floats(w->mem, s.outputs);
     r->dx[0] = rg_mem_floats(w->mem, s.dx);
     r->dx[1] = rg_mem_floats(w->mem, s.dx);
     r->scratch = rg_mem_floats(w->mem, s.scratch);
     r->targets = rg_mem_alloc(w->mem, s.targets, 0);
+    if (s.logits > 0 && !(r->logits = rg_mem_floats(w->mem, s.logits)))
+        return RG_ERR_NOMEM;
     if (!r->x || !r->stash || !r->dy || !r->dx[0] || !r->dx[1] || !r->scratch || !r->targets)
         return RG_ERR_NOMEM;
-    return rg_feed_open(&r->feed, w, job, 1);
+    return stage->from == 0 ? rg_feed_open(&r->feed, w, job, 1) : 0;
+}
+
+int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                          int capacity)
+{
+    const struct rg_stage stage = whole(job->network);
+    return open_room(r, w, job, &stage, capacity);
+}
+
+float *rg_replica_vector(const struct rg_replica *r)
+{
+    size_t offset = rg_network_offset(r->job->network, r->stage.from);
+    return rg_mem_alloc(r->w->mem, sizeof(float) * rg_stage_parameters(&r->stage),
+                        offset * sizeof(float) % RG_MEM_ALIGN);
+}
+
+int rg_replica_open_stage(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                          const struct rg_stage *stage, int capacity)
+{
+    int result = open_room(r, w, job, stage, capacity);
+    if (result)
+        return result;
+    r->parameters_first = r->gradient_first = rg_network_offset(job->network, stage->from);
+    r->parameters = rg_replica_vector(r);
+    r->gradient = rg_replica_vector(r);
+    return r->parameters && r->gradient ? 0 : RG_ERR_NOMEM;
 }
 
 int rg_initial_parameters(const struct rg_job *job, const float *initial, const float **whole,
@@ -239,19 +289,27 @@ static void do_loss(void *arg)
     struct rg_replica *r = p->r;
     struct rg_targets targets = rg_dataset_targets(r->job->data);
     int64_t correct = 0;
-    r->loss = rg_loss(&targets, p->n, rg_stage_output(&r->stage, p->n, r->stash), r->targets,
-                      1.0f / (float)r->mean_of, r->dy, &correct);
+    r->loss = rg_loss(&targets, p->n, r->logits ? r->logits : rg_replica_outputs(r), r->targets,
+                      1.0f / (float)r->mean_of, r->logits ? r->logits : r->dy, &correct);
 }
 
-int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
+int rg_replica_begin(struct rg_replica *r, int64_t iteration, int first, int n)
 {
     RG_ASSERT(n == r->capacity || n == r->capacity - 1);
     struct rg_replica_work **work = &r->work[r->capacity - n];
-    if (!*work && !(*work = rg_shared_take(r->w, &work_kind, r->job, n)))
+    if (!*work && !(*work = rg_shared_take(r->w, &work_kind, r->job, number_of(&r->stage, n))))
         return RG_ERR_NOMEM;
     r->now = *work;
     r->iteration = iteration;
     r->first = first;
+    return 0;
+}
+
+int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
+{
+    int result = rg_replica_begin(r, iteration, first, n);
+    if (result)
+        return result;
     struct pass pass = {.r = r, .iteration = iteration, .first = first, .n = n};
     return rg_compute(r->w, &r->now->load, "load", unit, do_load, &pass);
 }
@@ -264,25 +322,40 @@ int rg_replica_loss(struct rg_replica *r, int unit)
 
 int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit)
 {
-    struct pass pass = {.r = r, .n = n};
     int result = rg_replica_load(r, iteration, first, n, unit);
     if (result == 0)
-        result = rg_compute(r->w, &r->now->forward.all, "F", unit, do_forward, &pass);
+        result = rg_replica_forward_stage(r, unit);
     return result ? result : rg_replica_loss(r, unit);
 }
 
+int rg_replica_forward_stage(struct rg_replica *r, int unit)
+{
+    struct pass pass = {.r = r, .n = r->now->n};
+    return rg_compute(r->w, &r->now->forward.all, "F", unit, do_forward, &pass);
+}
+
+float *rg_replica_outputs(struct rg_replica *r)
+{
+    return rg_stage_output(&r->stage, r->now->n, r->stash);
+}
+
+float *rg_replica_inputs_gradient(struct rg_replica *r)
+{
+    return r->dx[r->stage.from % 2];
+}
+
 /* The stash of a batch of n holds, layer by layer, the layer's own stash and then its output (see
- * rg_stage_stash); a stage of layers [0, l) ends where layer l's part begins. */
+ * rg_stage_stash); one that ends before layer l ends where layer l's part begins. */
 static float *stash_of(struct rg_replica *r, int l)
 {
-    struct rg_stage before = {.network = r->job->network, .from = 0, .to = l};
-    return r->stash + (l ? rg_stage_stash(&before, r->now->n) : 0);
+    struct rg_stage before = {.network = r->job->network, .from = r->stage.from, .to = l};
+    return r->stash + (l > before.from ? rg_stage_stash(&before, r->now->n) : 0);
 }
 
 static const float *input_of(struct rg_replica *r, int l)
 {
-    struct rg_stage before = {.network = r->job->network, .from = 0, .to = l};
-    return l ? rg_stage_output(&before, r->now->n, r->stash) : r->x;
+    struct rg_stage before = {.network = r->job->network, .from = r->stage.from, .to = l};
+    return l > before.from ? rg_stage_output(&before, r->now->n, r->stash) : r->x;
 }
 
 static void do_forward_layer(void *arg)
@@ -301,7 +374,7 @@ static void do_forward_layer(void *arg)
 int rg_replica_forward_layer(struct rg_replica *r, int l, int unit)
 {
     struct pass pass = {.r = r, .n = r->now->n, .layer = l};
-    struct rg_work work = work_of(&r->now->forward, l);
+    struct rg_work work = work_of(r, &r->now->forward, l);
     return rg_compute(r->w, &work, "F", unit, do_forward_layer, &pass);
 }
 
@@ -309,7 +382,7 @@ static void do_backward(void *arg)
 {
     struct pass *p = arg;
     struct rg_replica *r = p->r;
-    int l = p->layer, last = r->job->network->layer_count - 1;
+    int l = p->layer, last = r->stage.to - 1;
     struct rg_stage layer = one_layer(r->job->network, l);
     size_t at = rg_network_offset(r->job->network, l);
     float *dy = l == last ? r->dy : r->dx[(l + 1) % 2], *dx = l > 0 ? r->dx[l % 2] : NULL;
@@ -332,14 +405,14 @@ static void do_backward(void *arg)
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit)
 {
     struct pass pass = {.r = r, .n = r->now->n, .layer = l, .accumulate = accumulate};
-    struct rg_work work = work_of(&r->now->backward, l);
+    struct rg_work work = work_of(r, &r->now->backward, l);
     return rg_compute(r->w, &work, "B", unit, do_backward, &pass);
 }
 
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit)
 {
     int result = 0;
-    for (int l = r->job->network->layer_count - 1; l >= 0 && result == 0; l--)
+    for (int l = r->stage.to - 1; l >= r->stage.from && result == 0; l--)
         result = rg_replica_backward_layer(r, l, accumulate, unit);
     return result;
 }
@@ -384,6 +457,23 @@ double rg_replica_pass_s(const struct rg_job *job, const struct rg_board *board,
     double seconds = rg_replica_forward_s(job, board, n);
     for (int l = 0; l < job->network->layer_count; l++)
         seconds += rg_replica_backward_s(job, board, n, l);
+    return seconds;
+}
+
+/* Loading and loss are the first stage's. */
+double rg_replica_pass_stage_s(const struct rg_job *job, const struct rg_stage *stage,
+                               const struct rg_board *board, int n)
+{
+    struct rg_targets targets = rg_dataset_targets(job->data);
+    struct rg_work work = {0};
+    if (stage->from == 0) {
+        rg_dataset_gather_work(rg_stage_inputs(stage), n, &work);
+        rg_loss_work(&targets, n, &work);
+    }
+    rg_stage_work(stage, n, RG_FORWARD, &work);
+    rg_stage_work(stage, n, RG_BACKWARD, &work);
+    double seconds = rg_board_seconds(board, &work, job->threads);
+    rg_work_free(&work);
     return seconds;
 }
 

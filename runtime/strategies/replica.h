@@ -1,5 +1,7 @@
 /* A full copy of the network on one node, with what forward and backward need: what `single`, the
- * workers of a parameter server and the nodes of an all-reduce have in common. */
+ * workers of a parameter server and the nodes of an all-reduce have in common. Or a part of one: a
+ * stage of consecutive layers, of which the first has the samples and computes the loss, whatever
+ * lies between it and the outputs. */
 #ifndef RG_STRATEGIES_REPLICA_H
 #define RG_STRATEGIES_REPLICA_H
 
@@ -22,13 +24,15 @@ struct rg_replica_work {
 struct rg_replica {
     struct rg_world *w;
     const struct rg_job *job;
-    struct rg_stage stage; /* all layers */
+    struct rg_stage stage; /* all layers, or some */
     int capacity;          /* samples at once */
     int mean_of;           /* gradients are sums over samples, divided by so many: job->batch */
     bool fused;            /* backward also takes the step of plain SGD, see rg_update_is_fusible */
     struct rg_feed feed;
     size_t gradient_first, parameters_first; /* the parameter that gradient[0] is of, ... */
     float *parameters, *gradient, *x, *stash, *dy, *dx[2], *scratch;
+    float *logits; /* of the first stage of several: outputs that have come back, then their
+                      gradient */
     void *targets;
     struct rg_replica_work *work[2]; /* for `capacity` samples and for one less; once used */
     struct rg_replica_work *now;     /* of the samples that forward has seen */
@@ -56,10 +60,21 @@ int rg_replica_open_empty(struct rg_replica *r, struct rg_world *w, const struct
                           int capacity);
 void rg_replica_close(struct rg_replica *r);
 
+/* Some of the layers, with parameters of their own that whoever opens it fills. */
+uint64_t rg_replica_memory_stage(const struct rg_job *job, const struct rg_stage *stage,
+                                 int capacity);
+int rg_replica_open_stage(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
+                          const struct rg_stage *stage, int capacity);
+/* Room for so many parameters more of that stage: at the place modulo a cache line at which they
+ * lie in a whole network's vector, so that kernels give the same bits. */
+float *rg_replica_vector(const struct rg_replica *r);
+
 /* Gather samples [first, first + n) of the iteration's batch, forward, loss. n is `capacity` or one
  * less, as shares of a batch are. `unit`: for the trace. */
 int rg_replica_forward(struct rg_replica *r, int64_t iteration, int first, int n, int unit);
-/* The same in pieces: gather, forward of layers 0, 1, ... one by one, loss. */
+/* The same in pieces: gather (or of a stage that has no samples, say which these are), forward of
+ * layers 0, 1, ... one by one, loss. */
+int rg_replica_begin(struct rg_replica *r, int64_t iteration, int first, int n);
 int rg_replica_load(struct rg_replica *r, int64_t iteration, int first, int n, int unit);
 int rg_replica_forward_layer(struct rg_replica *r, int l, int unit);
 int rg_replica_loss(struct rg_replica *r, int unit);
@@ -70,13 +85,20 @@ int rg_replica_loss(struct rg_replica *r, int unit);
 int rg_replica_backward_layer(struct rg_replica *r, int l, bool accumulate, int unit);
 int rg_replica_backward(struct rg_replica *r, bool accumulate, int unit);
 
+/* What a stage hands on, and back: its outputs, and the gradient of its inputs. */
+float *rg_replica_outputs(struct rg_replica *r);
+float *rg_replica_inputs_gradient(struct rg_replica *r);
+int rg_replica_forward_stage(struct rg_replica *r, int unit);
+
 /* Modelled seconds of n samples on a board: forward (with loading and loss), that of layer l alone,
- * backward of layer l, and forward and backward of all. */
+ * backward of layer l, and forward and backward of all, or of a stage. */
 double rg_replica_forward_s(const struct rg_job *job, const struct rg_board *board, int n);
 double rg_replica_forward_layer_s(const struct rg_job *job, const struct rg_board *board, int n,
                                   int l);
 double rg_replica_backward_s(const struct rg_job *job, const struct rg_board *board, int n, int l);
 double rg_replica_pass_s(const struct rg_job *job, const struct rg_board *board, int n);
+double rg_replica_pass_stage_s(const struct rg_job *job, const struct rg_stage *stage,
+                               const struct rg_board *board, int n);
 /* Of an operation on vectors of n numbers, whose work is this. */
 double rg_vector_s(const struct rg_job *job, const struct rg_board *board,
                    void (*of)(size_t n, struct rg_work *work), size_t n);

@@ -6,28 +6,33 @@
 #include <math.h>
 #include <stdlib.h>
 
+const struct rg_board *rg_server_board_of(const struct rg_job *job, int stage, int worker)
+{
+    return job->boards[rg_server_rank(rg_server_plan(job), stage, worker)];
+}
+
 /* A shard from a server to a worker. */
 double rg_server_pull_s(const struct rg_job *job, int server, int worker)
 {
     uint64_t bytes = sizeof(float) * rg_server_shard(job, server).count;
-    return rg_board_hop_to_s(job->boards[server],
-                             job->boards[rg_server_plan(job)->servers + worker], bytes);
+    int stage = rg_server_stage_at(rg_server_plan(job), server);
+    return rg_board_hop_to_s(job->boards[server], rg_server_board_of(job, stage, worker), bytes);
 }
 
-double rg_server_pulls_port_s(const struct rg_job *job, int worker)
+double rg_server_pulls_port_s(const struct rg_job *job, int stage, int worker)
 {
-    return rg_board_port_s(job->boards[rg_server_plan(job)->servers + worker],
-                           (uint64_t)rg_server_plan(job)->servers,
-                           sizeof(float) * (uint64_t)job->network->parameters);
+    const struct rg_server_stage *s = &rg_server_plan(job)->stage[stage];
+    return rg_board_port_s(rg_server_board_of(job, stage, worker), (uint64_t)s->servers,
+                           sizeof(float) * (uint64_t)s->parameters);
 }
 
-double rg_server_pushes_port_s(const struct rg_job *job, int worker)
+double rg_server_pushes_port_s(const struct rg_job *job, int stage, int worker)
 {
+    const struct rg_server_stage *s = &rg_server_plan(job)->stage[stage];
     uint64_t bytes = 0;
-    for (int j = 0; j < rg_server_plan(job)->servers; j++)
-        bytes += rg_server_push_bytes(job, j);
-    return rg_board_port_s(job->boards[rg_server_plan(job)->servers + worker],
-                           (uint64_t)rg_server_plan(job)->servers, bytes);
+    for (int j = 0; j < s->servers; j++)
+        bytes += rg_server_push_bytes(job, s->first_server + j);
+    return rg_board_port_s(rg_server_board_of(job, stage, worker), (uint64_t)s->servers, bytes);
 }
 
 /* When each worker has its parameters (pulls go out one after the other). Returns the last date. */
@@ -184,9 +189,9 @@ struct rg_server_dates rg_server_in_step_dates(const struct rg_job *job, const d
         pulled = fmax(pulled, add_pulls(job, j, order, ready));
     }
     for (int i = 0; i < k; i++) {
-        ready[i] = fmax(ready[i], rg_server_pulls_port_s(job, i)) + compute[i];
+        ready[i] = fmax(ready[i], rg_server_pulls_port_s(job, 0, i)) + compute[i];
         pushing = fmin(pushing, ready[i]);
-        pushed = fmax(pushed, ready[i] + rg_server_pushes_port_s(job, i));
+        pushed = fmax(pushed, ready[i] + rg_server_pushes_port_s(job, 0, i));
     }
     for (int j = 0; j < m; j++) {
         rg_server_order(rg_server_plan(job), j, order);

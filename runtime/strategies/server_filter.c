@@ -166,13 +166,13 @@ int rg_server_push(struct rg_server_node *node, int64_t clock, float *gradient,
                    struct rg_request *requests)
 {
     int result = 0;
-    for (int j = 0; j < node->plan->servers && result == 0; j++) {
-        struct rg_shard shard = rg_server_shard(node->job, j);
+    for (int i = 0; i < node->stage->servers && result == 0; i++) {
+        int j = node->stage->first_server + i;
+        float *part = gradient + rg_server_place(node, j);
         result = rg_server_filtered(node->plan)
-                     ? push_filtered(node, clock, j, gradient, &requests[j])
-                     : rg_send_floats(node->w, j, RG_TAG_PUSH,
-                                      rg_server_moved(node, gradient + shard.first), shard.count,
-                                      &requests[j]);
+                     ? push_filtered(node, clock, j, gradient, &requests[i])
+                     : rg_send_floats(node->w, j, RG_TAG_PUSH, rg_server_moved(node, part),
+                                      rg_server_shard(node->job, j).count, &requests[i]);
     }
     return result;
 }
@@ -203,7 +203,7 @@ static int open_in(struct rg_server_node *node)
 
 int rg_server_expect(struct rg_server_node *node, int worker, void *to, struct rg_request *request)
 {
-    int from = node->plan->servers + worker;
+    int from = node->first_worker + worker;
     size_t bytes = (size_t)rg_server_push_bytes(node->job, node->w->rank);
     return rg_server_filtered(node->plan)
                ? rg_recv_upto(node->w, from, RG_TAG_PUSH, to, bytes, request)
@@ -229,7 +229,7 @@ int rg_server_take(struct rg_server_node *node, int worker, const struct rg_requ
     if (!rg_server_filtered(node->plan)) {
         RG_ASSERT(add);
         const float *from = rg_twins_share(&node->twins)
-                                ? rg_server_lent(node, node->plan->servers + worker)
+                                ? rg_server_lent(node, node->first_worker + worker)
                                 : in->buffer;
         return rg_add(node->w, &node->adder, to, from, node->shard.count, unit);
     }

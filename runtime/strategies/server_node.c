@@ -8,15 +8,25 @@
 
 /* ---- checking ---- */
 
-int rg_server_check_nodes(const struct rg_job *job, int servers, struct rg_error *e)
+int rg_server_check_nodes(const struct rg_job *job, int servers, int stages, struct rg_error *e)
 {
-    int workers = job->nodes - servers;
+    int workers = (job->nodes - servers) / stages, layers = job->network->layer_count;
     if (job->nodes < 2)
         return rg_fail(e, RG_ERR_INVALID,
                        "a parameter server needs 2 nodes or more, a server and a worker");
-    if (workers < 1)
+    if (stages == 1 && workers < 1)
         return rg_fail(e, RG_ERR_INVALID, "servers=\"%d\" of %d nodes leaves no worker: 1 to %d",
                        servers, job->nodes, job->nodes - 1);
+    if (stages > layers)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "%d stages need as many layers, the network has %d: 1 to %d", stages, layers,
+                       layers);
+    if (workers < 1 || (job->nodes - servers) % stages != 0)
+        return rg_fail(
+            e, RG_ERR_INVALID,
+            "servers=\"%d\" of %d nodes leaves %d for replicas of %d nodes each: a multiple "
+            "of %d is wanted",
+            servers, job->nodes, job->nodes - servers, stages, stages);
     if ((size_t)servers > job->network->parameters)
         return rg_fail(e, RG_ERR_INVALID, "servers=\"%d\" is more than the %zu parameters", servers,
                        job->network->parameters);
@@ -34,19 +44,28 @@ int rg_server_keep_plan(struct rg_job *job, const struct rg_server_plan *plan, s
         return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     *kept = *plan;
     job->plan = kept;
+    int err = rg_server_cut(job, kept, e);
+    if (err) {
+        rg_server_forget(job);
+        return err;
+    }
     job->optimizer.run = rg_server_updates(job, job->iterations);
     return 0;
 }
 
 void rg_server_forget(struct rg_job *job)
 {
-    free(job->plan);
+    struct rg_server_plan *plan = job->plan;
+    if (plan)
+        free(plan->stage);
+    free(plan);
     job->plan = NULL;
 }
 
 bool rg_server_feeds(const struct rg_job *job, int rank)
 {
-    return rank >= rg_server_plan(job)->servers;
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    return rank >= plan->servers && rg_server_stage_of(plan, rank) == 0;
 }
 
 int rg_server_sharing(const struct rg_job *job, int *first)
@@ -107,11 +126,13 @@ static int open_server(struct rg_server_node *node, const float *initial)
 
 static int open_worker(struct rg_server_node *node)
 {
-    int worker = node->w->rank - node->plan->servers;
+    int worker = rg_server_worker_of(node->plan, node->w->rank);
+    int share = rg_job_share(node->job, node->plan->workers, worker);
+    if (node->plan->stages > 1)
+        return rg_replica_open_stage(&node->replica, node->w, node->job, &node->stage->layers,
+                                     share);
     rg_twins_first(&node->twins, RG_TWINS_BEGIN, 1); /* what its servers begin with is in place */
-    int result =
-        rg_replica_open(&node->replica, node->w, node->job,
-                        rg_job_share(node->job, node->plan->workers, worker), NULL, &node->twins);
+    int result = rg_replica_open(&node->replica, node->w, node->job, share, NULL, &node->twins);
     rg_twins_lend(&node->twins, node->replica.gradient);
     return result;
 }
@@ -124,6 +145,10 @@ int rg_server_open(struct rg_world *w, const struct rg_job *job, const float *in
     if (!node)
         return RG_ERR_NOMEM;
     *node = (struct rg_server_node){.w = w, .job = job, .plan = plan};
+    int stage =
+        rg_is_server(node) ? rg_server_stage_at(plan, w->rank) : rg_server_stage_of(plan, w->rank);
+    node->stage = &plan->stage[stage];
+    node->first_worker = rg_server_rank(plan, stage, 0);
     node->seen.peak_units = !rg_is_server(node);
     node->seen.out_of_step = !plan->in_step;
     int result = plan->in_step && !rg_server_filtered(plan) && plan->replicas == 0
@@ -139,7 +164,8 @@ int rg_server_open(struct rg_world *w, const struct rg_job *job, const float *in
 int rg_server_train(void *state, int64_t first, int64_t count)
 {
     struct rg_server_node *node = state;
-    int result = rg_is_server(node) ? 0 : rg_feed_epoch(&node->replica.feed, first);
+    bool feeds = rg_server_feeds(node->job, node->w->rank);
+    int result = feeds ? rg_feed_epoch(&node->replica.feed, first) : 0;
     if (result == 0)
         result = kind_of(node)->train(node, first, count);
     if (result)

@@ -11,10 +11,21 @@
 /* In the order of the parameter's words. */
 enum rg_consistency { RG_BSP, RG_SSP, RG_BOUNDED_DELAY, RG_ASYNC };
 
+/* A worker is one node, or a ring of several (downpour), of which each has a stage of consecutive
+ * layers and talks only to those servers that have its parameters. Behind the servers come the
+ * first stages of all workers, then their second ones, ... */
+struct rg_server_stage {
+    struct rg_stage layers;
+    size_t first, parameters;  /* in the network's vector */
+    int first_server, servers; /* of that range */
+};
+
 /* What `check` has worked out: rg_job.plan. */
 struct rg_server_plan {
     enum rg_consistency consistency;
     int servers, workers;
+    int stages;                    /* of a worker */
+    struct rg_server_stage *stage; /* [stages] */
     /* Clocks are a worker's iterations, and begin together in every epoch. A worker that begins one
      * may be so many ahead of the last that all have ended. */
     int64_t ahead;
@@ -37,6 +48,25 @@ static inline const struct rg_server_plan *rg_server_plan(const struct rg_job *j
  * out as they were. */
 struct rg_optimizer rg_server_optimizer(const struct rg_job *job);
 struct rg_optimizer rg_worker_optimizer(const struct rg_job *job);
+
+/* Of a worker's node: the stage and the worker that it is of; and the other way round. */
+static inline int rg_server_stage_of(const struct rg_server_plan *plan, int rank)
+{
+    return (rank - plan->servers) / plan->workers;
+}
+
+static inline int rg_server_worker_of(const struct rg_server_plan *plan, int rank)
+{
+    return (rank - plan->servers) % plan->workers;
+}
+
+static inline int rg_server_rank(const struct rg_server_plan *plan, int stage, int worker)
+{
+    return plan->servers + stage * plan->workers + worker;
+}
+
+/* The stage whose parameters a server has. */
+int rg_server_stage_at(const struct rg_server_plan *plan, int server);
 
 /* Of the network's parameters, those of a server. */
 struct rg_shard rg_server_shard(const struct rg_job *job, int server);
@@ -129,8 +159,9 @@ void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg);
 /* A shard from a server to a worker; all shards through a worker's port, and all its pushes
  * (server_dates.c). */
 double rg_server_pull_s(const struct rg_job *job, int server, int worker);
-double rg_server_pulls_port_s(const struct rg_job *job, int worker);
-double rg_server_pushes_port_s(const struct rg_job *job, int worker);
+double rg_server_pulls_port_s(const struct rg_job *job, int stage, int worker);
+double rg_server_pushes_port_s(const struct rg_job *job, int stage, int worker);
+const struct rg_board *rg_server_board_of(const struct rg_job *job, int stage, int worker);
 /* In step: seconds of an iteration, and of the time in which pulls and pushes are both on their
  * way; compute [workers]: seconds of each. */
 struct rg_server_dates {
@@ -140,9 +171,11 @@ struct rg_server_dates rg_server_in_step_dates(const struct rg_job *job, const d
 
 /* ---- the functions of rg_strategy (server_node.c) ---- */
 
-int rg_server_check_nodes(const struct rg_job *job, int servers, struct rg_error *e);
-/* Into job->plan, once it is whole. */
+/* Of workers of so many nodes each. */
+int rg_server_check_nodes(const struct rg_job *job, int servers, int stages, struct rg_error *e);
+/* Into job->plan, once it is whole but for its stages, which are cut here (server_cut.c). */
 int rg_server_keep_plan(struct rg_job *job, const struct rg_server_plan *plan, struct rg_error *e);
+int rg_server_cut(const struct rg_job *job, struct rg_server_plan *plan, struct rg_error *e);
 void rg_server_forget(struct rg_job *job);
 bool rg_server_feeds(const struct rg_job *job, int rank);
 int rg_server_sharing(const struct rg_job *job, int *first);
@@ -175,12 +208,15 @@ struct rg_server_node {
     struct rg_twins twins;
     const struct rg_job *job;
     const struct rg_server_plan *plan;
-    struct rg_shard shard; /* of a server, as the next four */
+    const struct rg_server_stage *stage; /* its layers; of a server, those that it has some of */
+    int first_worker;                    /* rank of the first of these whom a server serves */
+    struct rg_shard shard;               /* of a server, as the next four */
     float *parameters;
     struct rg_update update;
     struct rg_adder adder;
     struct rg_observation seen;
     struct rg_replica replica; /* of a worker */
+    struct rg_request handed;  /* of its ring: what has come or leaves */
     struct rg_filter_out *out; /* [servers] of a worker with filters; NULL: none */
     void **messages;           /* [gradients][servers] what leaves of it */
     struct rg_filter_in *in;   /* [workers] of a server with filters */
@@ -188,6 +224,12 @@ struct rg_server_node {
     struct rg_server_copy *copies;
     void *part; /* of its kind, below */
 };
+
+/* Where a server's shard lies in what a worker's node has. */
+static inline size_t rg_server_place(const struct rg_server_node *node, int server)
+{
+    return rg_server_shard(node->job, server).first - node->stage->first;
+}
 
 static inline bool rg_is_server(const struct rg_server_node *node)
 {
@@ -206,8 +248,15 @@ static inline const float *rg_server_lent(const struct rg_server_node *node, int
     return rg_twins_lent(&node->twins, rank) + node->shard.first;
 }
 
-/* The samples of a worker's clock through its network: forward, then its loss. */
+/* The samples of a worker's clock through its network: forward, then its loss; and backward. */
 int rg_server_forward(struct rg_server_node *node, int64_t clock);
+int rg_server_backward(struct rg_server_node *node, bool accumulate);
+/* Of a worker of several nodes, which hand on activations and gradients (server_ring.c): bytes that
+ * one sends to the next, forward, and to the one before, backward. 0: it is one node. */
+uint64_t rg_server_handed(const struct rg_job *job, int stage, int worker);
+int rg_server_ring_forward(struct rg_server_node *node, int64_t clock);
+int rg_server_ring_backward(struct rg_server_node *node, bool accumulate);
+void rg_server_ring_cancel(struct rg_server_node *node);
 
 int rg_server_filters_open(struct rg_server_node *node);
 void rg_server_filters_close(struct rg_server_node *node);
@@ -254,7 +303,9 @@ enum {
     RG_TAG_ASK,
     RG_TAG_VERSION,
     RG_TAG_CHAIN,
-    RG_TAG_ACK
+    RG_TAG_ACK,
+    RG_TAG_FORWARD, /* of a worker's ring, as the next */
+    RG_TAG_BACKWARD
 };
 
 #endif

@@ -4,7 +4,20 @@
 
 struct rg_shard rg_server_shard(const struct rg_job *job, int server)
 {
-    return rg_shard_of(job->network->parameters, rg_server_plan(job)->servers, server);
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    const struct rg_server_stage *stage = &plan->stage[rg_server_stage_at(plan, server)];
+    struct rg_shard shard =
+        rg_shard_of(stage->parameters, stage->servers, server - stage->first_server);
+    shard.first += stage->first;
+    return shard;
+}
+
+int rg_server_stage_at(const struct rg_server_plan *plan, int server)
+{
+    int stage = 0;
+    while (server >= plan->stage[stage].first_server + plan->stage[stage].servers)
+        stage++;
+    return stage;
 }
 
 void rg_server_order(const struct rg_server_plan *plan, int server, int *order)
@@ -14,9 +27,17 @@ void rg_server_order(const struct rg_server_plan *plan, int server, int *order)
 
 int rg_server_forward(struct rg_server_node *node, int64_t clock)
 {
-    int worker = node->w->rank - node->plan->servers, k = node->plan->workers;
+    int worker = rg_server_worker_of(node->plan, node->w->rank), k = node->plan->workers;
+    if (node->plan->stages > 1)
+        return rg_server_ring_forward(node, clock);
     return rg_replica_forward(&node->replica, clock, rg_job_share_first(node->job, k, worker),
                               rg_job_share(node->job, k, worker), -1);
+}
+
+int rg_server_backward(struct rg_server_node *node, bool accumulate)
+{
+    return node->plan->stages > 1 ? rg_server_ring_backward(node, accumulate)
+                                  : rg_replica_backward(&node->replica, accumulate, -1);
 }
 
 /* A push is a worker's share of the gradients of so many clocks, and of what l1 and l2 cost. */

@@ -18,9 +18,9 @@ static const struct rg_board *server_board(const struct rg_job *job, int server)
     return job->boards[server];
 }
 
-static const struct rg_board *worker_board(const struct rg_job *job, int worker)
+static int share_of(const struct rg_job *job, int worker)
 {
-    return job->boards[rg_server_plan(job)->servers + worker];
+    return rg_job_share(job, rg_server_plan(job)->workers, worker);
 }
 
 /* ---- memory and traffic ---- */
@@ -40,9 +40,11 @@ uint64_t rg_server_memory(const struct rg_job *job, int rank)
     }
     uint64_t more = (uint64_t)(rg_server_pulled(plan) + rg_server_gradients(plan) - 2 +
                                rg_server_sums_apart(plan));
-    int share = rg_job_share(job, plan->workers, rank - plan->servers);
-    return rg_size_plus(rg_size_plus(rg_replica_memory(job, share), rg_server_out_memory(job)),
-                        rg_size_times(more * sizeof(float), job->network->parameters));
+    const struct rg_server_stage *stage = &plan->stage[rg_server_stage_of(plan, rank)];
+    uint64_t replica = rg_replica_memory_stage(job, &stage->layers,
+                                               share_of(job, rg_server_worker_of(plan, rank)));
+    return rg_size_plus(rg_size_plus(replica, rg_server_out_memory(job)),
+                        rg_size_times(more * sizeof(float), stage->parameters));
 }
 
 static int64_t greatest_divisor(int64_t a, int64_t b)
@@ -87,16 +89,34 @@ static struct rg_load push_of(const struct rg_job *job, int server)
                             .payload = pushes * rg_server_push_bytes(job, server) + small * SMALL};
 }
 
+/* Round the ring of a worker of several nodes, forward and backward. */
+static void ring_flows(const struct rg_job *job, int worker, rg_traffic_fn flow, void *arg)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    uint64_t round = (uint64_t)round_of(job);
+    for (int s = 0; s < plan->stages && plan->stages > 1; s++) {
+        int rank = rg_server_rank(plan, s, worker);
+        int next = rg_server_rank(plan, (s + 1) % plan->stages, worker);
+        uint64_t bytes = round * rg_server_handed(job, s, worker);
+        flow(arg, &(struct rg_traffic){rank, next, round, bytes});
+        flow(arg, &(struct rg_traffic){next, rank, round, bytes});
+    }
+}
+
 void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
 {
-    int m = rg_server_plan(job)->servers;
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    int m = plan->servers;
+    for (int k = 0; k < plan->workers; k++)
+        ring_flows(job, k, flow, arg);
     for (int j = 0; j < m; j++) {
         struct rg_load pull = pull_of(job, j), push = push_of(job, j);
-        for (int rank = m; rank < job->nodes; rank++) {
+        for (int k = 0; k < plan->workers; k++) {
+            int rank = rg_server_rank(plan, rg_server_stage_at(plan, j), k);
             flow(arg, &(struct rg_traffic){j, rank, pull.messages, pull.payload});
             flow(arg, &(struct rg_traffic){rank, j, push.messages, push.payload});
         }
-        uint64_t r = (uint64_t)rg_server_plan(job)->replicas;
+        uint64_t r = (uint64_t)plan->replicas;
         if (r == 0)
             continue;
         flow(arg, &(struct rg_traffic){j, (j + 1) % m, r, rg_server_chain_bytes(job, j, 0)});
@@ -138,49 +158,74 @@ static double server_s(const struct rg_job *job, int server)
 }
 
 /* Of a worker's own steps, and its sum of gradients that are kept apart, on average. */
-static double alone_s(const struct rg_job *job, const struct rg_board *board)
+static double alone_s(const struct rg_job *job, int stage, const struct rg_board *board)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
     const struct rg_optimizer own = rg_worker_optimizer(job);
+    size_t parameters = plan->stage[stage].parameters;
     double round = (double)round_of(job), seconds = 0;
     struct rg_work step = {0};
     if (!rg_server_steps_alone(plan))
         return 0;
-    rg_optimizer_work(&own, job->network->parameters, &step);
+    rg_optimizer_work(&own, parameters, &step);
     seconds = (round - (double)reads_of(job)) * rg_board_seconds(board, &step, job->threads);
     rg_work_free(&step);
     if (rg_server_sums_apart(plan))
-        seconds += (round - (double)pushes_of(job)) *
-                   rg_add_s(board, job->threads, job->network->parameters);
+        seconds += (round - (double)pushes_of(job)) * rg_add_s(board, job->threads, parameters);
     return seconds / round;
 }
 
-static double worker_s(const struct rg_job *job, int worker)
+/* A node of a worker: its layers, forward and backward, and what it does with their gradients. */
+static double node_s(const struct rg_job *job, int stage, int worker)
 {
-    const struct rg_board *board = worker_board(job, worker);
-    int n = rg_job_share(job, rg_server_plan(job)->workers, worker);
-    double seconds = rg_replica_pass_s(job, board, n);
-    for (int j = 0; j < rg_server_plan(job)->servers; j++)
+    const struct rg_board *board = rg_server_board_of(job, stage, worker);
+    const struct rg_server_stage *s = &rg_server_plan(job)->stage[stage];
+    double seconds = rg_replica_pass_stage_s(job, &s->layers, board, share_of(job, worker));
+    for (int j = s->first_server; j < s->first_server + s->servers; j++)
         seconds += rg_server_say_s(job, j, board);
-    return seconds + alone_s(job, board);
+    return seconds + alone_s(job, stage, board);
 }
 
-/* As the worker before it? Of most, nothing new is to be worked out. */
+/* Is that node of a worker as that of the worker before it? Of most, nothing new is to be worked
+ * out.
+ */
 static bool as_before(const struct rg_job *job, int worker)
 {
-    int k = rg_server_plan(job)->workers;
-    return worker > 0 && worker_board(job, worker) == worker_board(job, worker - 1) &&
-           rg_job_share(job, k, worker) == rg_job_share(job, k, worker - 1);
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    bool same = worker > 0 && share_of(job, worker) == share_of(job, worker - 1);
+    for (int s = 0; s < plan->stages && same; s++)
+        same = rg_server_board_of(job, s, worker) == rg_server_board_of(job, s, worker - 1);
+    return same;
 }
 
-/* Of all workers; the caller frees. */
-static double *workers_s(const struct rg_job *job)
+/* Of all nodes [worker][stage]; the caller frees. */
+static double *nodes_s(const struct rg_job *job)
 {
-    int k = rg_server_plan(job)->workers;
-    double *seconds = calloc((size_t)k, sizeof *seconds);
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    double *seconds = calloc((size_t)plan->workers * (size_t)plan->stages, sizeof *seconds);
     RG_ASSERT(seconds);
-    for (int i = 0; i < k; i++)
-        seconds[i] = as_before(job, i) ? seconds[i - 1] : worker_s(job, i);
+    for (int i = 0; i < plan->workers; i++)
+        for (int s = 0; s < plan->stages; s++) {
+            double *now = &seconds[i * plan->stages + s];
+            *now = as_before(job, i) ? now[-plan->stages] : node_s(job, s, i);
+        }
+    return seconds;
+}
+
+/* Of a batch through a worker's layers from those of a stage on, and back to them: its nodes, one
+ * after the other, and messages between them. The loss is the first node's. */
+static double from_stage_s(const struct rg_job *job, int stage, int worker, const double *nodes)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    double seconds = 0;
+    for (int s = stage; s < plan->stages; s++) {
+        const struct rg_board *a = rg_server_board_of(job, s, worker),
+                              *b = rg_server_board_of(job, (s + 1) % plan->stages, worker);
+        uint64_t bytes = rg_server_handed(job, s, worker);
+        seconds += nodes[worker * plan->stages + s];
+        if (plan->stages > 1)
+            seconds += rg_board_hop_to_s(a, b, bytes) + rg_board_hop_to_s(b, a, bytes);
+    }
     return seconds;
 }
 
@@ -188,7 +233,8 @@ static double *workers_s(const struct rg_job *job)
 
 static double push_s(const struct rg_job *job, int server, int worker)
 {
-    return rg_board_hop_to_s(worker_board(job, worker), server_board(job, server),
+    int stage = rg_server_stage_at(rg_server_plan(job), server);
+    return rg_board_hop_to_s(rg_server_board_of(job, stage, worker), server_board(job, server),
                              rg_server_push_bytes(job, server));
 }
 
@@ -198,11 +244,12 @@ static double answers_s(const struct rg_job *job, int server)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
     const struct rg_board *board = server_board(job, server);
+    int stage = rg_server_stage_at(plan, server);
     double reads = (double)reads_of(job), copies = fmin(reads, (double)pushes_of(job));
     double seconds =
         copies * copy_s(job, server) * (plan->consistency == RG_ASYNC ? plan->workers : 1);
     for (int i = 0; i < plan->workers; i++)
-        seconds += reads * (rg_board_send_s(board, worker_board(job, i), SMALL) +
+        seconds += reads * (rg_board_send_s(board, rg_server_board_of(job, stage, i), SMALL) +
                             rg_server_pull_s(job, server, i));
     return seconds / (double)round_of(job);
 }
@@ -210,15 +257,16 @@ static double answers_s(const struct rg_job *job, int server)
 /* Clocks of a round where nobody else is in the way: a read takes `there` and waits until the push
  * before it is in the parameters, `back` after it began; a gradient is not begun before the one
  * before it has left, in port_s. */
-static double walk_s(const struct rg_job *job, int worker, double compute, double there,
+static double walk_s(const struct rg_job *job, int stage, int worker, double compute, double there,
                      double back, double port_s)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
     int64_t round = round_of(job);
     double now = 0, left = -INFINITY, taken = 0, gradient = 0;
-    int n = rg_job_share(job, plan->workers, worker);
-    for (int l = 0; l < job->network->layer_count && round > 1; l++)
-        gradient += rg_replica_backward_s(job, worker_board(job, worker), n, l);
+    const struct rg_stage *layers = &plan->stage[stage].layers;
+    for (int l = layers->from; l < layers->to && round > 1; l++)
+        gradient += rg_replica_backward_s(job, rg_server_board_of(job, stage, worker),
+                                          share_of(job, worker), l);
     for (int64_t i = 0; i < round; i++) {
         if (i % plan->fetch_every == 0)
             now = fmax(now, taken) + there;
@@ -234,24 +282,28 @@ static double walk_s(const struct rg_job *job, int worker, double compute, doubl
 /* From one ask of a worker to its next where nobody else is in the way: a shard there, its work,
  * the gradient back, which is added before the next ask is answered. Of workers alike each waits
  * for the update, too, be it as the last to push or behind another who is. */
-static double round_s(const struct rg_job *job, int worker, double compute)
+static double round_s(const struct rg_job *job, int stage, int worker, double compute)
 {
+    const struct rg_server_stage *range = &rg_server_plan(job)->stage[stage];
     double there = 0, back = 0;
-    for (int j = 0; j < rg_server_plan(job)->servers; j++) {
-        const struct rg_board *s = server_board(job, j), *w = worker_board(job, worker);
+    for (int j = range->first_server; j < range->first_server + range->servers; j++) {
+        const struct rg_board *s = server_board(job, j);
+        const struct rg_board *w = rg_server_board_of(job, stage, worker);
         bool async = rg_server_plan(job)->consistency == RG_ASYNC;
         bool alone = rg_server_plan(job)->workers == 1;
         double taken = update_s(job, j) + copy_s(job, j) + rg_server_take_s(job, j, async || alone);
         there = fmax(there, rg_board_send_s(s, w, SMALL) + rg_server_pull_s(job, j, worker));
         back = fmax(back, push_s(job, j, worker) + fmax(taken, rg_board_send_s(w, s, SMALL)));
     }
-    return walk_s(job, worker, compute, fmax(there, rg_server_pulls_port_s(job, worker)), back,
-                  rg_server_pushes_port_s(job, worker));
+    return walk_s(job, stage, worker, compute,
+                  fmax(there, rg_server_pulls_port_s(job, stage, worker)), back,
+                  rg_server_pushes_port_s(job, stage, worker));
 }
 
-/* The pace of whatever is busy all the time: a port, a server, a worker, or the way there and back.
- * Nobody is ahead of the slowest worker for ever. */
-static double out_of_step_s(const struct rg_job *job, const double *compute,
+/* The pace of whatever is busy all the time: a port, a server, a worker, or the way there and back,
+ * with all that lies between a stage's read and its push. Nobody is ahead of the slowest worker for
+ * ever. */
+static double out_of_step_s(const struct rg_job *job, const double *nodes,
                             const struct rg_prediction *p)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
@@ -259,15 +311,17 @@ static double out_of_step_s(const struct rg_job *job, const double *compute,
     for (int j = 0; j < plan->servers; j++)
         pace = fmax(pace, answers_s(job, j));
     for (int i = 0; i < plan->workers; i++)
-        if (i == 0 || !as_before(job, i))
-            pace = fmax(pace, round_s(job, i, compute[i]) / plan->in_flight);
+        for (int s = 0; s < plan->stages && !as_before(job, i); s++) {
+            double compute = from_stage_s(job, s, i, nodes);
+            pace = fmax(pace, round_s(job, s, i, compute) / plan->in_flight);
+        }
     return pace;
 }
 
 static bool alike(const struct rg_job *job)
 {
-    for (int i = 1; i < rg_server_plan(job)->workers; i++)
-        if (worker_board(job, i) != worker_board(job, i - 1))
+    for (int rank = rg_server_plan(job)->servers + 1; rank < job->nodes; rank++)
+        if (job->boards[rank] != job->boards[rank - 1])
             return false;
     return true;
 }
@@ -283,8 +337,10 @@ static const char *why_filtered(const struct rg_job *job)
 static const char *why_out_of_step(const struct rg_job *job)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
-    if (plan->servers > 1)
+    if (plan->servers > plan->stages)
         return "several servers meet at a worker";
+    if (plan->stages > 1 && round_of(job) > 1)
+        return "a replica's nodes wait for each other's reads";
     if (job->boards[0]->port_bus_rate > 0)
         return "pulls and pushes share the server's bus";
     if (!alike(job))
@@ -304,8 +360,36 @@ static bool shares_directions(const struct rg_job *job)
     return any;
 }
 
+/* What goes through the port of a worker's node in a round: what it sends, what it gets. */
+static void node_loads(const struct rg_job *job, int stage, int worker, struct rg_load *out,
+                       struct rg_load *in)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    const struct rg_server_stage *s = &plan->stage[stage];
+    int before = (stage + plan->stages - 1) % plan->stages, ring = plan->stages > 1;
+    uint64_t handed = rg_server_handed(job, before, worker) + rg_server_handed(job, stage, worker);
+    uint64_t round = (uint64_t)round_of(job), hops = ring ? 2 * round : 0;
+    struct rg_load pushes = {0}, pulls = {0};
+    for (int j = s->first_server; j < s->first_server + s->servers; j++) {
+        struct rg_load pull = pull_of(job, j), push = push_of(job, j);
+        pulls.messages += pull.messages;
+        pulls.payload += pull.payload;
+        pushes.messages += push.messages;
+        pushes.payload += push.payload;
+    }
+    *out = rg_load_alike(pushes.messages + hops, pushes.payload + round * handed);
+    *in = rg_load_alike(pulls.messages + hops, pulls.payload + round * handed);
+}
+
+static void add_flow(void *prediction, const struct rg_traffic *flow)
+{
+    struct rg_prediction *p = prediction;
+    rg_predict_flow(p, flow);
+    p->values += flow->payload / sizeof(float);
+}
+
 /* Busiest processor and port. */
-static void add_loads(const struct rg_job *job, const double *compute, struct rg_prediction *p)
+static void add_loads(const struct rg_job *job, const double *nodes, struct rg_prediction *p)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
     uint64_t k = (uint64_t)plan->workers, pulled = 0, pushed = 0, numbers = 0;
@@ -330,19 +414,21 @@ static void add_loads(const struct rg_job *job, const double *compute, struct rg
                           rg_load_alike(k * push.messages + 2 * r, k * push.payload + in + acks)) /
                           round);
     }
-    for (int i = 0; i < plan->workers; i++) {
-        p->T_A_s = fmax(p->T_A_s, compute[i]);
-        p->c_s =
-            fmax(p->c_s, rg_board_busy_s(worker_board(job, i), rg_load_alike(in_messages, pushed),
-                                         rg_load_alike(out_messages, pulled)) /
-                             round);
-    }
+    for (int i = 0; i < plan->workers; i++)
+        for (int s = 0; s < plan->stages && !as_before(job, i); s++) {
+            struct rg_load out, in;
+            node_loads(job, s, i, &out, &in);
+            p->T_A_s = fmax(p->T_A_s, nodes[i * plan->stages + s]);
+            p->c_s = fmax(p->c_s, rg_board_busy_s(rg_server_board_of(job, s, i), out, in) / round);
+        }
     p->round = round_of(job);
     p->at_most = plan->warm_up > 0 && plan->workers > 1;
     p->messages = k * (out_messages + in_messages) + 2 * r * m;
     p->values = k * numbers + r * job->network->parameters;
     p->payload_bytes = k * (pulled + pushed) + r * sizeof(float) * job->network->parameters +
                        r * m * RG_SERVER_ACK;
+    for (int i = 0; i < plan->workers; i++)
+        ring_flows(job, i, add_flow, p);
 }
 
 static void predict_in_step(const struct rg_job *job, const double *compute,
@@ -362,15 +448,15 @@ static void predict_in_step(const struct rg_job *job, const double *compute,
 
 void rg_server_predict(const struct rg_job *job, struct rg_prediction *p)
 {
-    double *compute = workers_s(job);
-    add_loads(job, compute, p);
+    double *nodes = nodes_s(job);
+    add_loads(job, nodes, p);
     p->overlap = !in_step(job);
     if (in_step(job)) {
-        predict_in_step(job, compute, p);
+        predict_in_step(job, nodes, p); /* a node each */
     } else {
-        p->iteration_s = out_of_step_s(job, compute, p);
+        p->iteration_s = out_of_step_s(job, nodes, p);
         p->holds = why_out_of_step(job);
     }
-    free(compute);
+    free(nodes);
     rg_predict_memory(job, p);
 }

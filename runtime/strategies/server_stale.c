@@ -128,7 +128,7 @@ static int post_ask(struct rg_server_node *node, int k, int64_t clock)
 {
     struct server *server = node->part;
     struct ask *ask = ask_of(node, &server->links[k], clock);
-    return clock < server->asks_end ? rg_recv(node->w, node->plan->servers + k, RG_TAG_ASK,
+    return clock < server->asks_end ? rg_recv(node->w, node->first_worker + k, RG_TAG_ASK,
                                               &ask->clock, sizeof ask->clock, &ask->in)
                                     : 0;
 }
@@ -218,7 +218,7 @@ static void copy(void *arg)
 static int answer(struct rg_server_node *node, int k)
 {
     struct server *server = node->part;
-    int to = node->plan->servers + k, result = 0;
+    int to = node->first_worker + k, result = 0;
     struct link *link = &server->links[k];
     int64_t clock = link->answered;
     link->answered = rg_server_after_read(node->job, clock);

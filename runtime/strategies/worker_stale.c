@@ -35,14 +35,14 @@ static int more_vectors(struct rg_server_node *node, float *first, int count, fl
         return RG_ERR_NOMEM;
     (*vectors)[0] = first;
     for (int i = 1; i < count; i++)
-        if (!((*vectors)[i] = rg_mem_floats(node->w->mem, node->job->network->parameters)))
+        if (!((*vectors)[i] = rg_replica_vector(&node->replica)))
             return RG_ERR_NOMEM;
     return 0;
 }
 
 static int open_worker(struct rg_server_node *node)
 {
-    size_t servers = (size_t)node->plan->servers;
+    size_t servers = (size_t)node->stage->servers;
     int pulled = rg_server_pulled(node->plan), gradients = rg_server_gradients(node->plan);
     struct worker *worker = node->part = calloc(1, sizeof *worker);
     if (!worker)
@@ -52,9 +52,8 @@ static int open_worker(struct rg_server_node *node)
     if (!worker->reads || !worker->pushes)
         return RG_ERR_NOMEM;
     const struct rg_optimizer own = rg_worker_optimizer(node->job);
-    rg_optimizer_work(&own, node->job->network->parameters, &worker->step);
-    if (rg_server_sums_apart(node->plan) &&
-        !(worker->fresh = rg_mem_floats(node->w->mem, node->job->network->parameters)))
+    rg_optimizer_work(&own, node->stage->parameters, &worker->step);
+    if (rg_server_sums_apart(node->plan) && !(worker->fresh = rg_replica_vector(&node->replica)))
         return RG_ERR_NOMEM;
     int result = more_vectors(node, node->replica.parameters, pulled, &worker->pulled);
     return result ? result
@@ -76,7 +75,7 @@ static void close_worker(struct rg_server_node *node)
 static struct read *reads_of(const struct rg_server_node *node, int64_t clock)
 {
     const struct worker *worker = node->part;
-    return worker->reads + clock % rg_server_pulled(node->plan) * node->plan->servers;
+    return worker->reads + clock % rg_server_pulled(node->plan) * node->stage->servers;
 }
 
 static float *pulled_of(const struct rg_server_node *node, int64_t clock)
@@ -94,7 +93,7 @@ static float *gradient_of(const struct rg_server_node *node, int64_t clock)
 static struct rg_request *pushes_of(const struct rg_server_node *node, int64_t clock)
 {
     const struct worker *worker = node->part;
-    return worker->pushes + clock % rg_server_gradients(node->plan) * node->plan->servers;
+    return worker->pushes + clock % rg_server_gradients(node->plan) * node->stage->servers;
 }
 
 /* ---- messages ---- */
@@ -102,15 +101,17 @@ static struct rg_request *pushes_of(const struct rg_server_node *node, int64_t c
 static int ask(struct rg_server_node *node, int64_t clock)
 {
     int result = 0;
-    for (int j = 0; j < node->plan->servers && result == 0; j++) {
-        struct read *read = &reads_of(node, clock)[j];
-        struct rg_shard shard = rg_server_shard(node->job, j);
+    for (int i = 0; i < node->stage->servers && result == 0; i++) {
+        int j = node->stage->first_server + i;
+        struct read *read = &reads_of(node, clock)[i];
+        size_t count = rg_server_shard(node->job, j).count;
         read->clock = clock;
         result = rg_recv(node->w, j, RG_TAG_VERSION, &read->version, sizeof read->version,
                          &read->version_in);
         if (result == 0)
-            result = rg_recv(node->w, j, RG_TAG_PULL, pulled_of(node, clock) + shard.first,
-                             shard.count * sizeof(float), &read->pull);
+            result =
+                rg_recv(node->w, j, RG_TAG_PULL, pulled_of(node, clock) + rg_server_place(node, j),
+                        count * sizeof(float), &read->pull);
         if (result == 0)
             result = rg_send(node->w, j, RG_TAG_ASK, &read->clock, sizeof read->clock, &read->ask);
     }
@@ -120,7 +121,7 @@ static int ask(struct rg_server_node *node, int64_t clock)
 static int wait_for_pulls(struct rg_server_node *node, int64_t clock)
 {
     int result = 0;
-    for (int j = 0; j < node->plan->servers; j++) {
+    for (int j = 0; j < node->stage->servers; j++) {
         struct read *read = &reads_of(node, clock)[j];
         int one = rg_wait_all(
             node->w, (struct rg_request *[]){&read->ask, &read->version_in, &read->pull}, 3);
@@ -134,7 +135,7 @@ static int wait_for_pushes(struct rg_server_node *node, int64_t clock)
 {
     struct rg_request *requests = pushes_of(node, clock);
     int result = 0;
-    for (int j = 0; j < node->plan->servers; j++) {
+    for (int j = 0; j < node->stage->servers; j++) {
         int one = requests[j].owner ? rg_wait(node->w, &requests[j]) : 0;
         result = result ? result : one;
     }
@@ -187,9 +188,10 @@ static void step_alone(void *arg)
     const struct step *step = arg;
     const struct rg_job *job = step->node->job;
     const struct rg_optimizer optimizer = rg_worker_optimizer(job);
-    rg_network_step(job->network, &optimizer, rg_server_updates(job, step->clock) + 1, 0,
-                    job->network->parameters, step->node->replica.parameters,
-                    step->node->replica.gradient, NULL);
+    const struct rg_server_stage *stage = step->node->stage;
+    rg_network_step(job->network, &optimizer, rg_server_updates(job, step->clock) + 1, stage->first,
+                    stage->parameters, step->node->replica.parameters, step->node->replica.gradient,
+                    NULL);
 }
 
 /* The clock's gradient: into the sum, and where no read follows into the parameters. */
@@ -202,11 +204,11 @@ static int backward(struct rg_server_node *node, int64_t clock)
     bool apart = worker->accrued && worker->fresh;
     if (apart)
         replica->gradient = worker->fresh;
-    int result = rg_replica_backward(replica, worker->accrued && !apart, -1);
+    int result = rg_server_backward(node, worker->accrued && !apart);
     if (result == 0 && rg_server_after_read(node->job, clock) > clock + 1)
         result = rg_compute(node->w, &worker->step, "own", (int)clock, step_alone, &step);
     if (result == 0 && apart)
-        result = rg_add(node->w, &worker->adder, sum, worker->fresh, node->job->network->parameters,
+        result = rg_add(node->w, &worker->adder, sum, worker->fresh, node->stage->parameters,
                         (int)clock);
     worker->accrued = true;
     return result;
@@ -247,7 +249,7 @@ static int work(struct rg_server_node *node, int64_t clock)
 static int run_worker(struct rg_server_node *node, int64_t first, int64_t count)
 {
     int64_t end = first + count, clock = first, asked;
-    int worker = node->w->rank - node->plan->servers, result = 0;
+    int worker = rg_server_worker_of(node->plan, node->w->rank), result = 0;
     int64_t begin = asked = rg_server_begin(node->plan, worker, first, end);
     for (; clock < begin && result == 0; clock++)
         result = rg_iteration(node->w, clock);
@@ -274,7 +276,8 @@ static int run_worker(struct rg_server_node *node, int64_t first, int64_t count)
 static void cancel_worker(struct rg_server_node *node)
 {
     struct worker *worker = node->part;
-    int servers = node->plan->servers;
+    int servers = node->stage->servers;
+    rg_server_ring_cancel(node);
     for (int i = 0; i < rg_server_pulled(node->plan) * servers; i++) {
         rg_cancel_one(node->w, &worker->reads[i].ask);
         rg_cancel_one(node->w, &worker->reads[i].version_in);

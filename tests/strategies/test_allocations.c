@@ -73,6 +73,8 @@ static void no_strategy_allocates_in_an_iteration(void)
     allocates_nothing("matrix-federated.xml", "");
     allocates_nothing("matrix-fsvrg.xml", "fsvrg.local-batch=90");
     allocates_nothing("matrix-stale.xml", "");
+    allocates_nothing("matrix-rings.xml", "ring.nodes=3 one-2.nodes=4 one-3.nodes=8 seldom.nodes=6 "
+                                          "three.nodes=9 two.nodes=10 warm.nodes=8");
     allocates_nothing("matrix-lbfgs.xml", "batch=23 sandblaster.servers=2");
     allocates_nothing("matrix-tasks.xml", "mapreduce.reducers=2 mapreduce.copies=2");
     allocates_nothing("matrix-filters.xml", "all.servers=2");

@@ -194,6 +194,7 @@ static void servers_go_on(void)
               true);
     every_job("matrix-servers.xml", "nodes=4 server.servers=2 replicas.replicas=4", false);
     every_job("matrix-filters.xml", "nodes=4 optimizer=adam", false);
+    every_job("matrix-rings.xml", "optimizer=adam", false);
     every_job("matrix-federated.xml", "nodes=4", false);
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_NODES = 5, SEEDS = 3 };
+enum { MOST_NODES = 10, SEEDS = 3 };
 
 struct left {
     const struct rg_job *job;
@@ -130,10 +130,11 @@ static void try(const struct rg_job *job, bool in_step)
 
 static void parameters_may_be_written_after_training(void)
 {
-    static const char *const files[] = {"matrix.xml", "matrix-allreduce.xml", "matrix-servers.xml",
-                                        "matrix-stale.xml", "matrix-filters.xml"};
+    static const char *const files[] = {"matrix.xml",         "matrix-allreduce.xml",
+                                        "matrix-servers.xml", "matrix-stale.xml",
+                                        "matrix-filters.xml", "matrix-rings.xml"};
     static const char *const sets[] = {"nodes=3", "nodes=5", "nodes=5 replicas.replicas=5",
-                                       "nodes=5", "nodes=5"};
+                                       "nodes=5", "nodes=5", ""};
     for (size_t f = 0; f < RG_COUNT(files); f++) {
         struct rg_study study;
         CU_ASSERT_FATAL(harness_open(&study, files[f], sets[f]));

@@ -252,6 +252,8 @@ static void penalties_are_near_single(void)
     struct rg_search_calls most, without;
     open_with(&study, 7, "epochs=4");
     without = rg_search_most(harness_job(&study, "single"));
+    float *plain = harness_parameters(harness_job(&study, "single"),
+                                      &(struct harness_options){.seed = 1}, NULL);
     rg_study_close(&study);
     open_with(&study, 7, "epochs=4 l2=0.5 sandblaster.servers=2");
     size_t count = study.network.parameters;
@@ -261,10 +263,12 @@ static void penalties_are_near_single(void)
     float *far = harness_parameters(harness_job(&study, "sandblaster"),
                                     &(struct harness_options){.seed = 1, .jitter = 2}, &run);
     CU_ASSERT(harness_distance(single, far, count) < 1e-4);
+    CU_ASSERT(harness_distance(single, plain, count) > 1e-2);
     most = rg_search_most(job); /* a sum and a product for each evaluation */
     CU_ASSERT_EQUAL(most.dots, without.dots + most.evaluations);
     CU_ASSERT_EQUAL(most.combines, without.combines + most.evaluations);
     rg_run_free(&run);
+    free(plain);
     free(single);
     free(far);
     rg_study_close(&study);

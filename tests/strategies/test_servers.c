@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "models/blas.h"
 #include "strategies/harness.h"
+#include "strategies/server_parts.h"
 #include "support/suite.h"
 #include <math.h>
 
@@ -117,6 +118,11 @@ static struct rg_prediction dates_of(const struct dates *d, const struct rg_boar
     struct rg_job job = *harness_job(&d->study, "server");
     const struct rg_board *boards[] = {&d->server, first, second, third};
     struct rg_prediction p = {0};
+    struct rg_server_plan plan = *rg_server_plan(&job);
+    struct rg_server_stage stage = plan.stage[0];
+    stage.parameters = d->network.parameters;
+    plan.stage = &stage;
+    job.plan = &plan;
     job.boards = boards;
     job.network = &d->network;
     job.strategy->predict(&job, &p);

@@ -497,7 +497,6 @@ static void what_does_not_fit_is_refused(void)
         {"async.own-writes=yes", "own-writes=\"yes\" is for consistency=\"ssp\""},
         {"bounded.consistency=bounded", "bsp, ssp, bounded-delay and async are allowed"},
         {"downpour-3.fetch-every=0", "1 to 10000"},
-        {"downpour-3.replica-stages=2", "a replica is one node: 1 is allowed"},
         {"downpour-warm.warm-up=30", "none of 30 iterations: 0 to 29"},
         {"clip=1", "own-writes=\"yes\" is for optimizer=\"sgd\" and \"momentum\" without clip"}};
     EACH(i, cases)

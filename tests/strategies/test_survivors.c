@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LEAST = 2, MOST = 5, FILES = 9, JOBS_MOST = 90, SECONDS_A_SEED = 60 };
+enum { LEAST = 2, MOST = 5, FILES = 10, JOBS_MOST = 90, SECONDS_A_SEED = 60 };
 
 static struct rg_study studies[FILES][MOST + 1]; /* by number of nodes */
 
@@ -28,9 +28,9 @@ try {
 static bool open_studies(void)
 {
     static const char *const files[FILES] = {
-        "matrix.xml",       "matrix-servers.xml", "matrix-interleaved.xml",
-        "matrix-stale.xml", "matrix-filters.xml", "matrix-federated.xml",
-        "matrix-fsvrg.xml", "matrix-tasks.xml",   "matrix-lbfgs.xml"};
+        "matrix.xml",         "matrix-servers.xml",   "matrix-interleaved.xml", "matrix-stale.xml",
+        "matrix-filters.xml", "matrix-federated.xml", "matrix-fsvrg.xml",       "matrix-rings.xml",
+        "matrix-tasks.xml",   "matrix-lbfgs.xml"};
     for (int f = 0; f < FILES; f++)
         for (int nodes = LEAST; nodes <= MOST; nodes++) {
             char sets[80];
@@ -42,7 +42,9 @@ static bool open_studies(void)
             if (f == 4 && nodes > 2)
                 snprintf(sets, sizeof sets, "nodes=%d epochs=2 plain.servers=2 plain.replication=1",
                          nodes);
-            if (f >= 7) /* a master, a reducer and a worker */
+            if (f == 7) /* each of its own numbers */
+                snprintf(sets, sizeof sets, "epochs=2");
+            if (f >= 8) /* a master, a reducer and a worker */
                 snprintf(sets, sizeof sets, "nodes=%d epochs=2", RG_MAX(nodes, 3));
             if (!harness_open(&studies[f][nodes], files[f], sets))
                 return false;
