@@ -308,9 +308,6 @@ static void downpour_is_its_form(void)
         }
 }
 
-/* Servers out of step: as long as whatever is busy all the time, a port or a worker's round, from
- * one worker to sixteen, whose computing is a third of a shard's transfer to 30 of them. Within
- * 1.2 %: where the round takes as long as all answers, updates come between these. */
 /* All clients take part in both exchanges. */
 static void fsvrg_is_its_form(void)
 {
@@ -356,12 +353,16 @@ static void rounds_are_their_forms(void)
         }
 }
 
+/* Servers out of step: as long as whatever is busy all the time, a port or a worker's round, from
+ * one worker to sixteen, whose computing is a third of a shard's transfer to 30 of them. Within
+ * 1.2 %: where the round takes as long as all answers, or computing as a transfer, updates come
+ * between answers. */
 static void servers_out_of_step_are_their_forms(void)
 {
     static const char *const kinds[] = {"ssp", "ssp --set server.staleness=4",
                                         "bounded-delay --set server.staleness=4", "async"};
-    static const int cases[][2] = {{1, 32},  {2, 3200}, {4, 32},   {4, 320},
-                                   {8, 320}, {8, 3200}, {16, 3200}}; /* workers, batch */
+    static const int cases[][2] = {{1, 4},   {1, 32},   {2, 3200}, {4, 32},   {4, 320},
+                                   {8, 320}, {8, 3200}, {12, 480}, {16, 3200}}; /* workers, batch */
     for (size_t k = 0; k < RG_COUNT(kinds); k++)
         for (size_t i = 0; i < RG_COUNT(cases); i++) {
             char line[400];

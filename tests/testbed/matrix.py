@@ -22,14 +22,14 @@ SCENARIO = """<?xml version="1.0"?>
 <scenario name="testbed-{name}" seed="1">
   <platform file="platform.xml"/>
   <network file="{name}-network.xml"/>
-  <data kind="random" train="{train}" test="0" inputs="{width}" classes="{width}"/>
+  <data kind="random" train="{train}" test="0" inputs="{width}" classes="{width}"{rows}/>
   <training batch="{batch}" iterations="10" learning-rate="0.01"/>
   {strategies}
 </scenario>
 """
 # What travels: activations of 1024 x 32 floats, 131 kB (65 kB a half, and a micro-batch of larger
 # batches); a vector of 33,024 parameters, 132 kB, to and from the server; eighths of one of 132,096,
-# 66 kB, round the ring.
+# 66 kB, round the ring, or of one twice as long at half the bytes a number.
 CASES = {
     "ring": {"width": 32, "repeat": 8, "batch": 1024, "train": 8192, "strategies": [
         '<strategy label="sequential" kind="ring_pipeline" schedule="sequential"/>',
@@ -46,7 +46,17 @@ CASES = {
     "server": {"width": 128, "repeat": 1, "batch": 56, "train": 8192, "strategies": [
         '<strategy label="server" kind="parameter_server"/>']},
     "all-reduce": {"width": 128, "repeat": 4, "batch": 64, "train": 8192, "strategies": [
-        '<strategy label="all-reduce" kind="ring_allreduce" buckets="1"/>']}}
+        '<strategy label="all-reduce" kind="ring_allreduce" buckets="1"/>']},
+    "stale": {"width": 128, "repeat": 1, "batch": 56, "train": 8192, "strategies": [
+        '<strategy label="ssp-2" kind="parameter_server" consistency="ssp" staleness="2"/>',
+        '<strategy label="async" kind="parameter_server" consistency="async"/>']},
+    "shards": {"width": 128, "repeat": 4, "batch": 64, "train": 8192, "strategies": [
+        '<strategy label="shard-3" kind="ring_allreduce" buckets="1" shard="3"/>']},
+    "halves": {"width": 128, "repeat": 8, "batch": 64, "train": 8192, "strategies": [
+        '<strategy label="float16" kind="ring_allreduce" buckets="1" compress="float16"/>']},
+    "federated": {"width": 128, "repeat": 1, "batch": 56, "train": 8192, "rows": ' rows="shuffle"',
+                  "strategies": [
+        '<strategy label="fedavg" kind="fedavg" fraction="1" local-batch="0"/>']}}
 # Iterations at least: filling and draining are left out of the mean, but where an epoch is eight
 # batches long they are in it: the ring runs empty after each.
 STREAMS = {"ringtmp": 120, "ringtmp-bursts": 64, "stream-4": 40}
@@ -57,8 +67,8 @@ def write_case(bench, name, case):
         stream.write(NETWORK.format(**case))
     path = bench.path(f"{name}.xml")
     with open(path, "w", encoding="ascii") as stream:
-        stream.write(SCENARIO.format(name=name, **dict(case, strategies="\n  ".join(
-            case["strategies"]))))
+        stream.write(SCENARIO.format(name=name, **{
+            "rows": "", **case, "strategies": "\n  ".join(case["strategies"])}))
     return path
 
 
@@ -145,7 +155,8 @@ def parser():
     p = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  matrix.py\n  matrix.py --rates 100 --ratios 1 --only ringtmp "
-               "--only server --repeat 1\n\nNeeds root, or user namespaces. Exit status: 0 the "
+               "--only server --repeat 1\n  matrix.py --rates 100 50 --only ssp-2 --only async "
+               "--only shard-3 --only fedavg --only float16\n\nNeeds root, or user namespaces. Exit status: 0 the "
                "bounds hold; 1 they do not, or a run failed; 2 bad usage; 77 skipped.")
     p.add_argument("--nodes", type=int, default=8)
     p.add_argument("--rates", type=float, nargs="+", default=[100, 50, 20], help="Mbit/s")
