@@ -19,6 +19,7 @@
 #include "models/blas.h"
 #include "node/node.h"
 #include "node/outputs.h"
+#include "node/scores.h"
 #include "reduced.h"
 #include "result/checkpoint.h"
 #include "scenario/text.h"
@@ -538,9 +539,10 @@ int main(int argc, char **argv)
         rg_cli_free(&r.options);
         return rg_cli_flush("ringsim");
     }
-    if (r.options.predict) { /* boards do not matter to numbers: nothing is simulated */
+    if (r.options.predict || r.options.evaluate) { /* boards do not matter: nothing is simulated */
         rg_file_abandon_on_signals(RG_EXIT_INTERRUPTED);
-        int status = rg_cli_predict(&r.options, "ringsim", rg_outputs_here);
+        int status = r.options.predict ? rg_cli_predict(&r.options, "ringsim", rg_outputs_here)
+                                       : rg_cli_evaluate(&r.options, "ringsim", rg_scores_here);
         rg_cli_free(&r.options);
         return status;
     }

@@ -26,6 +26,7 @@ enum {
     KEY_SAVE,
     KEY_SAVE_BEST,
     KEY_LOAD,
+    KEY_EVALUATE,
     KEY_PREDICT,
     KEY_OUT,
     KEY_CHECKPOINT,
@@ -63,6 +64,10 @@ static const struct argp_option option_table[] = {
     {"save-best", KEY_SAVE_BEST, "FILE", 0,
      "Write the parameters that had the least loss on the test set, too", 0},
     {"load", KEY_LOAD, "FILE", 0, "Start from the parameters in FILE (safetensors)", 0},
+    {"evaluate", KEY_EVALUATE, NULL, 0,
+     "Train nothing: print loss and accuracy of the parameters of --load on the samples that train "
+     "and on those to test",
+     0},
     {"predict", KEY_PREDICT, "FILE", 0,
      "Train nothing: write what the network with the parameters of --load makes of the rows in "
      "FILE "
@@ -149,9 +154,10 @@ static void set_timeout(struct argp_state *state, struct rg_options *options, co
         argp_failure(state, RG_EXIT_USAGE, 0, "--timeout %.40s: %s (seconds)", value, why.text);
 }
 
-/* Rows of one's own: what goes with them, and what does not, as nothing is trained. */
-static void finish_predict(struct argp_state *state, const struct rg_options *options)
+/* Parameters are used, not trained: what goes with that, and what does not. */
+static void finish_untrained(struct argp_state *state, const struct rg_options *options)
 {
+    const char *mode = options->evaluate ? "evaluate" : "predict";
     const struct {
         const char *name;
         bool given;
@@ -167,15 +173,22 @@ static void finish_predict(struct argp_state *state, const struct rg_options *op
     if (options->out && !options->predict)
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--out is where the outputs of --predict FILE go: that is wanted too");
-    if (!options->predict)
+    if (!options->predict && !options->evaluate)
         return;
-    if (!options->load || !options->out)
+    if (options->predict && options->evaluate)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--evaluate and --predict: one of them is allowed, the first is of the "
+                     "scenario's samples, the other of rows of one's own");
+    if (options->evaluate && !options->load)
+        argp_failure(state, RG_EXIT_USAGE, 0,
+                     "--evaluate: --load FILE (the parameters) is wanted too");
+    if (options->predict && (!options->load || !options->out))
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--predict: --load FILE (the parameters) and --out FILE are wanted too");
     for (size_t i = 0; i < RG_COUNT(others); i++)
         if (others[i].given)
             argp_failure(state, RG_EXIT_USAGE, 0,
-                         "--predict trains nothing: --%s is not allowed with it", others[i].name);
+                         "--%s trains nothing: --%s is not allowed with it", mode, others[i].name);
 }
 
 /* "2epochs", "500 iterations": of such a unit. False: it is none. */
@@ -239,7 +252,7 @@ static void finish_arguments(struct argp_state *state, struct rg_options *option
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--trace-nodes and --trace-window are parts of a timeline: --trace FILE is "
                      "wanted too");
-    finish_predict(state, options);
+    finish_untrained(state, options);
     finish_checkpoints(state, options);
 }
 
@@ -276,6 +289,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_LOAD:
         set_once(state, "load", &options->load, argument);
+        break;
+    case KEY_EVALUATE:
+        options->evaluate = true;
         break;
     case KEY_PREDICT:
         set_once(state, "predict", &options->predict, argument);

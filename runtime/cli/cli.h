@@ -33,7 +33,7 @@ struct rg_options {
     char *data;                     /* folder to look for data files in, or NULL */
     double timeout_s;               /* 0: none */
     void (*show)(FILE *stream);     /* what to print in place of running: --list, ... */
-    bool check, quiet, classes;
+    bool check, quiet, classes, evaluate;
     enum rg_keyed keyed;
     /* What else the program reads (rg_cli_reads): no result may go there. */
     struct {
@@ -101,6 +101,10 @@ struct rg_cli_looks {
 typedef int rg_cli_compute(const struct rg_network *network, const char *load, const char *in,
                            const char *out, FILE *tell, struct rg_error *e);
 int rg_cli_predict(const struct rg_options *options, const char *program, rg_cli_compute *compute);
+/* --evaluate by this process: network and data matter, boards and strategies do not. score: see
+ * rg_scores_here. The exit status. */
+typedef int rg_cli_score(struct rg_study *study, const char *load, FILE *tell, struct rg_error *e);
+int rg_cli_evaluate(const struct rg_options *options, const char *program, rg_cli_score *score);
 /* As rg_cli_open, for every run of a scenario with sweeps. */
 int rg_cli_plan(const struct rg_options *options, const char *program,
                 const struct rg_cli_looks *looks, struct rg_study *study,

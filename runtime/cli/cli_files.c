@@ -275,6 +275,19 @@ int rg_cli_predict(const struct rg_options *o, const char *program, rg_cli_compu
     return err ? refuse(program, err, &e) : rg_cli_flush(program);
 }
 
+int rg_cli_evaluate(const struct rg_options *o, const char *program, rg_cli_score *score)
+{
+    struct rg_study study;
+    struct rg_error e = {0};
+    const struct rg_study_want want = wanted(o);
+    int err = rg_study_open_samples(&want, &study, &e);
+    if (err)
+        return refuse(program, err, &e);
+    err = score(&study, o->load, stdout, &e);
+    rg_study_close(&study);
+    return err ? refuse(program, err, &e) : rg_cli_flush(program);
+}
+
 static bool ends_in(const char *path, const char *end)
 {
     size_t length = strlen(path), tail = strlen(end);

@@ -23,17 +23,8 @@ static float *room_for(uint64_t floats)
 
 static int make_room(struct rg_outputs *o)
 {
-    uint64_t x = 1, stash = 1, scratch = 1;
-    for (int l = 0; l < o->network->layer_count; l++) {
-        const struct rg_stage one = {.network = o->network, .from = l, .to = l + 1};
-        x = RG_MAX(x, RG_MAX(rg_stage_inputs(&one), rg_stage_outputs(&one)));
-        stash = RG_MAX(stash, rg_stage_stash(&one, BLOCK));
-        scratch = RG_MAX(scratch, rg_stage_scratch(&one, BLOCK));
-    }
-    o->x = room_for(BLOCK * x);
-    o->stash = room_for(stash);
-    o->scratch = room_for(scratch);
-    return o->x && o->stash && o->scratch ? 0 : rg_fail(&o->error, RG_ERR_NOMEM, "out of memory");
+    int err = rg_block_open(&o->block, o->network, o->parameters, BLOCK);
+    return err ? rg_fail(&o->error, err, "out of memory") : 0;
 }
 
 struct pass {
@@ -42,23 +33,10 @@ struct pass {
     int n;
 };
 
-/* n samples, from o->x to o->x, a layer at a time. */
 static void pass_layers(void *arg)
 {
     const struct pass *p = arg;
-    struct rg_outputs *o = p->o;
-    for (int l = p->layers.from; l < p->layers.to; l++) {
-        const struct rg_stage one = {.network = o->network, .from = l, .to = l + 1};
-        rg_stage_forward(
-            &one, &(struct rg_pass_args){.batch = p->n,
-                                         .evaluate = true,
-                                         .w = o->parameters + rg_network_offset(o->network, l),
-                                         .x = o->x,
-                                         .stash = o->stash,
-                                         .scratch = o->scratch});
-        size_t count = (size_t)p->n * rg_stage_outputs(&one);
-        memcpy(o->x, rg_stage_output(&one, p->n, o->stash), count * sizeof *o->x);
-    }
+    rg_block_pass(&p->o->block, p->layers.from, p->layers.to, p->n);
 }
 
 /* ---- the files ---- */
@@ -103,13 +81,13 @@ int rg_outputs_open(struct rg_outputs *o, const char *in, const char *out)
                                               : rg_fail(&o->error, RG_ERR_NOMEM, "out of memory");
 }
 
-/* n rows of outputs, from o->x. */
+/* n rows of outputs, from o->block.x. */
 static void write_block(struct rg_outputs *o, int n)
 {
     size_t outputs = last_layer(o->network)->outputs;
-    rg_write_floats(o->file.stream, o->x, (size_t)n * outputs);
+    rg_write_floats(o->file.stream, o->block.x, (size_t)n * outputs);
     for (int i = 0; i < n && o->tally; i++)
-        o->tally[rg_most_likely((int)outputs, o->x + (size_t)i * outputs)]++;
+        o->tally[rg_most_likely((int)outputs, o->block.x + (size_t)i * outputs)]++;
 }
 
 int rg_outputs_commit(struct rg_outputs *o)
@@ -136,9 +114,7 @@ void rg_outputs_close(struct rg_outputs *o)
     if (o->file.stream)
         rg_file_abandon(&o->file);
     free(o->tally);
-    free(o->x);
-    free(o->stash);
-    free(o->scratch);
+    rg_block_close(&o->block);
     *o = (struct rg_outputs){.error = o->error};
 }
 
@@ -161,7 +137,7 @@ int rg_outputs_alone(struct rg_outputs *o)
     int err = make_room(o);
     for (int64_t b = 0; b < blocks_of(rows) && err == 0; b++) {
         struct pass pass = {o, {o->network, 0, o->network->layer_count}, samples_of(rows, b)};
-        err = rg_own_rows_read(o->rows, pass.n, o->x, &o->error);
+        err = rg_own_rows_read(o->rows, pass.n, o->block.x, &o->error);
         if (err == 0) {
             pass_layers(&pass);
             write_block(o, pass.n);
@@ -283,15 +259,15 @@ static int post(struct way *way, int k, int n)
                    (size_t)n * hop->inputs * sizeof(float), &hop->in);
 }
 
-/* Inputs of the hop to o->x. */
+/* Inputs of the hop to o->block.x. */
 static int take_in(struct way *way, int k, int n)
 {
     struct hop *hop = &way->hops[k];
     if (k == 0)
-        return rg_own_rows_read(way->o->rows, n, way->o->x, &way->o->error);
+        return rg_own_rows_read(way->o->rows, n, way->o->block.x, &way->o->error);
     int err = hop->posted ? rg_wait(way->w, &hop->in) : 0;
     hop->posted = false;
-    memcpy(way->o->x, hop->in_buffer, (size_t)n * hop->inputs * sizeof(float));
+    memcpy(way->o->block.x, hop->in_buffer, (size_t)n * hop->inputs * sizeof(float));
     return err;
 }
 
@@ -302,19 +278,19 @@ static int end_send(struct way *way, struct hop *hop)
     return err;
 }
 
-/* o->x to the next hop. */
+/* o->block.x to the next hop. */
 static int pass_on(struct way *way, int k, int n)
 {
     struct hop *hop = &way->hops[k], *next = &way->hops[k + 1];
     size_t floats = (size_t)n * next->inputs;
     if (!crosses(way, k)) {
-        memcpy(next->in_buffer, way->o->x, floats * sizeof(float));
+        memcpy(next->in_buffer, way->o->block.x, floats * sizeof(float));
         return 0;
     }
     int err = end_send(way, hop);
     if (err)
         return err;
-    memcpy(hop->out_buffer, way->o->x, floats * sizeof(float));
+    memcpy(hop->out_buffer, way->o->block.x, floats * sizeof(float));
     hop->sent = true;
     return rg_send_floats(way->w, next->rank, TAG_BLOCK, hop->out_buffer, floats, &hop->out);
 }

@@ -9,6 +9,7 @@
 #ifndef RG_NODE_OUTPUTS_H
 #define RG_NODE_OUTPUTS_H
 
+#include "node/block.h"
 #include "result/checkpoint.h"
 #include "strategies/strategy.h"
 
@@ -23,7 +24,7 @@ struct rg_outputs {
     int64_t *tally;        /* [network->classes] rows whose most likely class that is; NULL: a row
                             * has not one class */
     struct rg_error error; /* why a call failed, where it was not the world */
-    float *x, *stash, *scratch; /* of a block, before and after a layer */
+    struct rg_block block;
 };
 
 /* Can those rows be read, by such a network? Nothing stays open. */

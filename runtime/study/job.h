@@ -60,6 +60,10 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
  * Errors are one line, "FILE:LINE: ...". Nothing is written. */
 int rg_study_open(const char *file, char *const *sets, int set_count, char *const *labels,
                   int label_count, struct rg_study *study, struct rg_error *e);
+/* Network and data alone, where nothing is trained: no platform is read, no jobs are made, sweeps
+ * do not matter. */
+int rg_study_open_samples(const struct rg_study_want *want, struct rg_study *study,
+                          struct rg_error *e);
 /* The samples that a rank (RG_ANY_RANK: any of those that share this process) keeps for the jobs
  * that fit; only where numerics are real, and once. */
 enum { RG_ANY_RANK = -1 };

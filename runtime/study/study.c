@@ -368,7 +368,8 @@ static int probe_data(struct rg_study *study, struct rg_error *e)
     return rg_dataset_probe(&study->scenario.data, &study->data, e);
 }
 
-int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
+static int open_scenario(const struct rg_study_want *want, struct rg_study *study,
+                         struct rg_error *e)
 {
     struct rg_scenario *s = &study->scenario;
     *study = (struct rg_study){0};
@@ -376,6 +377,27 @@ int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, s
     s->data.trained_before = want->trained;
     for (int i = 0; i < want->set_count && err == 0; i++)
         err = rg_scenario_set(s, want->sets[i], e);
+    return err;
+}
+
+int rg_study_open_samples(const struct rg_study_want *want, struct rg_study *study,
+                          struct rg_error *e)
+{
+    struct rg_scenario *s = &study->scenario;
+    int err = open_scenario(want, study, e);
+    if (err || (err = rg_scenario_locate(s, want->data_folder, e)) ||
+        (err = rg_network_load(s->network_file, &study->network, e)) ||
+        (err = probe_data(study, e)) || (err = check_shapes(study, e)))
+        rg_study_close(study);
+    if (err && e)
+        rg_one_line(e->text);
+    return err;
+}
+
+int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
+{
+    struct rg_scenario *s = &study->scenario;
+    int err = open_scenario(want, study, e);
     if (err == 0 && want->at_point)
         err = rg_scenario_apply(s, want->point, want->point_count, e);
     if (err || (err = check_compensate(s, e)) || (err = check_rows(s, e)) ||

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Outputs for rows of one's own: --load W --predict X --out Y, by one process and round a ring.
+"""Outputs for rows of one's own: --load W --predict X --out Y, by one process and round a ring; --load W --evaluate.
 
 Happy path: small networks are trained for an epoch; what ringnode and ringsim make of rows is held against the same
-computed here from the checkpoint, and a ring's file against one process's, to the bit. Failure modes handled: no numpy
+computed here from the checkpoint, and a ring's file against one process's, to the bit; and what is told of all samples. Failure modes handled: no numpy
 (status 77: skipped).
 
     test_predict.py BUILD"""
@@ -193,6 +193,88 @@ class Outputs(Case):
         self.predict(numpy.ones((2, 3)), "--set", "platform=absent.xml")
 
 
+class Scores(Case):
+    def scores(self, *options, program="ringsim"):
+        """What --evaluate prints: of each part the numbers, by heading."""
+        done = self.run_program(program, "--load", "w.safetensors", "--evaluate", *options)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        head, *rows = [line.split() for line in done.stdout.splitlines()]
+        return {row[0]: dict(zip(head, [word for word in row[1:] if word != "%"])) for row in rows}
+
+    def last_test(self):
+        with open(self.path("r.json"), encoding="utf-8") as stream:
+            return json.load(stream)["runs"][0]["final"]
+
+    def train_parts(self, network, data):
+        self.train(network, data)
+        done = self.run_program("ringsim", "--strategy", "single", "--quiet", "--json", "r.json")
+        self.assertEqual(done.returncode, 0, done)
+
+    def test_labels(self):
+        """Parts of 291 and 9 rows, in the order of the file: more than one block, and outputs by --predict."""
+        values = self.random.normal(size=(300, 3))
+        numpy.save(self.path("x.npy"), values.astype("f4"))
+        numpy.save(self.path("t.npy"), values[:, 0] > 0)
+        self.train_parts(FLAT.format(width=9, inputs=3, outputs=2),
+                         '<data kind="npy" x="x.npy" y="t.npy" test="9" split="order" scale="standard"/>')
+        logits, classes = self.predict(values.astype("f4"))[0].astype(float), (values[:, 0] > 0).astype(int)
+        losses = numpy.log(numpy.exp(logits).sum(1)) - logits[numpy.arange(300), classes]
+        right = logits.argmax(1) == classes
+        for program in "ringsim", "ringnode":
+            scores = self.scores(program=program)
+            self.assertEqual(set(scores), {"train", "test"})
+            for part, rows in ("train", slice(291)), ("test", slice(291, None)):
+                self.assertEqual(int(scores[part]["samples"]), len(right[rows]))
+                self.assertAlmostEqual(float(scores[part]["loss"]), losses[rows].mean(), delta=1e-5)
+                self.assertAlmostEqual(float(scores[part]["accuracy"]), 100 * right[rows].mean(), delta=0.0501)
+        self.assertEqual(scores["test"]["loss"], f"{self.last_test()['loss']:.6g}")
+
+    def test_tokens(self):
+        self.write("words", "the quick brown fox jumps over the lazy dog, " * 20)
+        self.train_parts(TOKENS, '<data kind="text" file="words" context="8" stride="3"/>')
+        scores, last = self.scores(), self.last_test()
+        text = numpy.frombuffer(("the quick brown fox jumps over the lazy dog, " * 20).encode(), "u1")
+        windows = numpy.stack([text[at:at + 9] for at in range(0, 810 - 8, 3)]).astype(int)
+        logits = self.predict(windows[:, :-1])[0].astype(float)
+        losses = numpy.log(numpy.exp(logits).sum(2)) - numpy.take_along_axis(logits, windows[:, 1:, None], 2)[:, :, 0]
+        self.assertEqual(int(scores["train"]["samples"]), len(windows))
+        self.assertAlmostEqual(float(scores["train"]["loss"]), losses.mean(), delta=1e-5)
+        self.assertAlmostEqual(float(scores["train"]["bits"]), losses.mean() / numpy.log(2), delta=0.005)
+        self.assertAlmostEqual(float(scores["train"]["perplexity"]) / numpy.exp(losses.mean()), 1, delta=0.005)
+        self.assertEqual(scores["test"]["loss"], f"{last['loss']:.6g}")
+        self.assertAlmostEqual(float(scores["test"]["bits"]), last["tokens"]["bits"], delta=0.005)
+
+    def test_numbers(self):
+        values = self.random.normal(size=(40, 3)).astype("f4")
+        wanted = numpy.stack([values[:, 0], 1 + values[:, 1] - values[:, 2]], 1).astype("f4")
+        numpy.save(self.path("x.npy"), values)
+        numpy.save(self.path("t.npy"), wanted)
+        self.train_parts(FLAT.format(width=9, inputs=3, outputs=2).replace("<network", '<network loss="mean-squared-error"'),
+                         '<data kind="npy" x="x.npy" y="t.npy" test="10" split="order"/>')
+        scores, last = self.scores(), self.last_test()
+        outputs = self.predict(values)[0].astype(float)
+        error, spread = (outputs - wanted)[:30] ** 2, (wanted[:30] - wanted[:30].mean(0)) ** 2
+        self.assertAlmostEqual(float(scores["train"]["loss"]) / error.mean(), 1, delta=1e-5)
+        self.assertAlmostEqual(float(scores["train"]["R2"]), (1 - error.sum(0) / spread.sum(0)).mean(), delta=0.005)
+        self.assertEqual(scores["test"]["loss"], f"{last['loss']:.6g}")
+        self.assertAlmostEqual(float(scores["test"]["R2"]), last["numbers"]["r2"], delta=0.005)
+
+    def test_standardised_as_the_file_says(self):
+        """By other rows the deviations would be others; and no platform is read."""
+        self.train_table()
+        self.write("table.csv", "a,b,c,kind\n" + "6,-300,0.01,wet\n4,-280,0.02,dry\n" * 30)
+        told, tensors = read_checkpoint(self.path("w.safetensors"))
+        rows = numpy.array([[6, -300, 0.01], [4, -280, 0.02]])
+        logits = outputs_by_hand((rows - numpy.array(told["inputs_mean"].split(","), float))
+                                 / numpy.array(told["inputs_deviation"].split(","), float), tensors)
+        loss = (numpy.log(numpy.exp(logits).sum(1)) - logits[[0, 1], [1, 0]]).mean()  # dry is class 0
+        with open(self.path("scenario.xml"), encoding="utf-8") as stream:
+            text = stream.read()
+        self.write("scenario.xml", text.replace(SOURCE, "/absent"))
+        for part in self.scores().values():
+            self.assertAlmostEqual(float(part["loss"]), loss, delta=2e-5)
+
+
 class Endings(Case):
     def test_what_is_interrupted_leaves_nothing(self):
         """A network so wide, and so many rows, that nobody is through with them before."""
@@ -301,6 +383,12 @@ class Refusals(Case):
         self.refuses("belongs to one strategy", *load, *rows, *out, "--local")
         self.refuses("--out x.npy: that is the file of --predict", *load, *rows, "--out", "x.npy", "--local",
                      "--strategy", "ring")
+        self.refuses("--evaluate: --load FILE (the parameters) is wanted", "--evaluate")
+        self.refuses("--evaluate and --predict: one of them", *load, *rows, *out, "--evaluate")
+        self.refuses("--out is where the outputs of --predict", *load, *out, "--evaluate")
+        self.refuses("--evaluate trains nothing: --save is not allowed", *load, "--evaluate", "--save", "r.safetensors")
+        self.refuses("no --local, --rank, --hosts or --files", *load, "--evaluate", "--local")
+        self.refuses("absent.safetensors", "--load", "absent.safetensors", "--evaluate")
 
     def test_parameters_of_another_network(self):
         self.train_table()

@@ -14,6 +14,7 @@
 #include "models/blas.h"
 #include "node/node.h"
 #include "node/outputs.h"
+#include "node/scores.h"
 #include "result/checkpoint.h"
 #include "strategies/samples.h"
 #include <stdlib.h>
@@ -51,11 +52,11 @@ static int run_remote(struct ringnode *node)
     return status ? status : ringnode_run_rank(node, -1);
 }
 
-/* --predict without other ranks: no platform, no data and no strategy matter. */
-static bool predicts_alone(const struct ringnode *node)
+/* --evaluate, and --predict without other ranks: neither platform nor strategy matter. */
+static bool is_alone(const struct ringnode *node)
 {
-    return node->options.predict && !node->files && !node->local && node->rank < 0 &&
-           !node->hosts_file;
+    return (node->options.predict || node->options.evaluate) && !node->files && !node->local &&
+           node->rank < 0 && !node->hosts_file;
 }
 
 static int check_mode(const struct ringnode *node)
@@ -65,8 +66,14 @@ static int check_mode(const struct ringnode *node)
         fputs("ringnode: --key-file and --insecure exclude each other\n", stderr);
         return RG_EXIT_USAGE;
     }
+    if (node->options.evaluate && !is_alone(node)) {
+        fputs("ringnode: --evaluate is done by one process: no --local, --rank, --hosts or --files "
+              "is allowed with it\n",
+              stderr);
+        return RG_EXIT_USAGE;
+    }
     if (node->options.check || node->files || (node->local && !either) || (!node->local && both) ||
-        predicts_alone(node))
+        is_alone(node))
         return 0;
     fputs("ringnode: either --local [N], or both --rank R and --hosts FILE are needed\n", stderr);
     return RG_EXIT_USAGE;
@@ -274,8 +281,9 @@ int main(int argc, char **argv)
         return rg_cli_flush("ringnode");
     }
     int status = check_mode(&node);
-    if (status == 0 && predicts_alone(&node)) {
-        status = rg_cli_predict(&node.options, "ringnode", rg_outputs_here);
+    if (status == 0 && is_alone(&node)) {
+        status = node.options.predict ? rg_cli_predict(&node.options, "ringnode", rg_outputs_here)
+                                      : rg_cli_evaluate(&node.options, "ringnode", rg_scores_here);
         rg_cli_free(&node.options);
         return status;
     }
