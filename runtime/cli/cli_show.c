@@ -308,6 +308,47 @@ static const char *targets_of(const struct rg_dataset *data, char *text, size_t 
     return text;
 }
 
+/* Of a layer that contains others: bytes of the cheapest cut inside of it, where what goes round
+ * its layers would travel with what they make, over those of one beside it. INFINITY: it is one. */
+static double cost_of_cut_inside(const struct rg_layer *layer)
+{
+    const struct rg_network *body = layer->body;
+    size_t beside = RG_MIN(layer->inputs, layer->outputs);
+    size_t round = layer->shortcut ? beside : layer->inputs;
+    double least = INFINITY;
+    for (int l = 0; l + 1 < body->layer_count; l++)
+        least = fmin(least, (double)(round + body->layers[l].outputs) / (double)beside);
+    return least;
+}
+
+/* Where a ring may be cut, and why not elsewhere. */
+static void tell_cuts(const struct rg_study *study, FILE *stream)
+{
+    const struct rg_network *network = &study->network;
+    bool rings = false;
+    int whole = 0;
+    double least = INFINITY;
+    for (int i = 0; i < study->job_count; i++)
+        rings = rings || study->jobs[i].strategy->holder;
+    for (int l = 0; l < network->layer_count; l++)
+        if (network->layers[l].body) {
+            least = fmin(least, cost_of_cut_inside(&network->layers[l]));
+            whole++;
+        }
+    if (!rings || whole == 0)
+        return;
+    fprintf(stream,
+            "  cuts        a ring may be cut between any two of the %d layers, not inside of the "
+            "%d that\n              %s a <residual>",
+            network->layer_count, whole, whole == 1 ? "is" : "are");
+    if (isfinite(least))
+        fprintf(stream,
+                ": what goes round its layers would travel with what they make,\n"
+                "              at least %.3g times the bytes of a cut beside it",
+                least);
+    fputc('\n', stream);
+}
+
 void rg_cli_check(const struct rg_study *study, FILE *stream)
 {
     const struct rg_scenario *s = &study->scenario;
@@ -324,6 +365,7 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
             study->network.layer_count == 1 ? "" : "s",
             rg_human_count((double)study->network.parameters, a),
             rg_human_bytes(sizeof(float) * (double)study->network.parameters, b));
+    tell_cuts(study, stream);
     fprintf(stream, "  data        %s: %zu inputs, %s, %d samples to train, %d to test\n",
             s->data.kind->name, study->data.inputs,
             targets_of(&study->data, targets, sizeof targets), study->data.train, study->data.test);

@@ -180,12 +180,16 @@ static int check_shape(struct rg_job *job, struct rg_ring *ring, struct rg_error
     result = check_nodes(job, ring, e);
     if (result)
         return result;
-    if (ring->nodes > layers)
-        return rg_fail(
-            e, RG_ERR_INVALID,
-            "a ring of %d stages needs as many layers, the network has %d: set stages to "
-            "at most %d, or more replicas",
-            ring->nodes, layers, layers);
+    if (ring->nodes > layers) {
+        bool contains = false;
+        for (int l = 0; l < layers; l++)
+            contains = contains || job->network->layers[l].body;
+        return rg_fail(e, RG_ERR_INVALID,
+                       "a ring of %d stages needs as many layers, the network has %d%s: set stages "
+                       "to at most %d, or more replicas",
+                       ring->nodes, layers,
+                       contains ? " (a <residual> is one, with all that is inside)" : "", layers);
+    }
     if (ring->replicas > job->batch)
         return rg_fail(e, RG_ERR_INVALID, "%d replicas need a batch of at least %d samples, not %d",
                        ring->replicas, ring->replicas, job->batch);

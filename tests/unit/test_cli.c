@@ -215,6 +215,46 @@ static void test_information(void)
 
 /* ---- exit statuses and outputs ---- */
 
+/* Inside of the first block 8 + 2 and 8 + 4 of 8 values would travel, of the second, whose shortcut
+ * ends in 4, at least 4 + 5 of 4; the third has one layer. */
+static void test_cuts(void)
+{
+    char texts[2][1 << 15], *ring;
+    write_files();
+    write_toy_platform("0-5");
+    ring = replaced(good, "<strategy label=\"one\" kind=\"single\"/>",
+                    "<strategy label=\"ring\" kind=\"ring_pipeline\" nodes=\"2\"/>");
+    scratch_text("ring.xml", ring);
+    free(ring);
+    scratch_text("network.xml",
+                 "<network name=\"n\" input=\"4\"><dense outputs=\"8\"/><residual>"
+                 "<dense outputs=\"2\"/><dense outputs=\"4\"/><dense outputs=\"8\"/></residual>"
+                 "<residual><dense outputs=\"5\"/><dense outputs=\"4\"/><shortcut>"
+                 "<dense outputs=\"4\"/></shortcut></residual>"
+                 "<residual><dense outputs=\"4\"/></residual><dense outputs=\"3\"/></network>");
+    CU_ASSERT_EQUAL(run("@/scenario.xml --check", texts), 0);
+    CU_ASSERT_PTR_NULL(strstr(texts[0], "  cuts  ")); /* without a ring */
+    CU_ASSERT_EQUAL(run("@/ring.xml --check", texts), 0);
+    expect_words(texts[0], "between any two of the 5 layers, not inside of the 3 that|are a "
+                           "<residual>|travel with what they make|at least 1.25 times the bytes");
+    CU_ASSERT_EQUAL(run("@/ring.xml --set ring.stages=6 --set ring.nodes=6 --check", texts), 2);
+    expect_words(texts[1], "the network has 5 (a <residual> is one, with all that is inside)");
+    scratch_text("network.xml",
+                 "<network name=\"n\" input=\"8\"><residual><dense outputs=\"5\"/>"
+                 "<dense outputs=\"4\"/><shortcut><dense outputs=\"4\"/></shortcut></residual>"
+                 "<dense outputs=\"3\"/></network>");
+    CU_ASSERT_EQUAL(run("@/ring.xml --set inputs=8 --check", texts), 0);
+    expect_words(texts[0], "at least 2.25 times the bytes of a cut beside it");
+    scratch_text("network.xml", "<network name=\"n\" input=\"4\"><residual><dense outputs=\"4\"/>"
+                                "</residual><dense outputs=\"3\"/></network>");
+    CU_ASSERT_EQUAL(run("@/ring.xml --check", texts), 0);
+    expect_words(texts[0], "of the 2 layers, not inside of the 1 that|is a <residual>\n");
+    scratch_text("network.xml", "<network name=\"n\" input=\"4\"><dense outputs=\"4\"/>"
+                                "<dense outputs=\"3\"/></network>");
+    CU_ASSERT_EQUAL(run("@/ring.xml --check", texts), 0);
+    CU_ASSERT_PTR_NULL(strstr(texts[0], "  cuts  "));
+}
+
 static void test_exit_statuses(void)
 {
     static const int codes[][2] = {
@@ -438,6 +478,7 @@ static const struct suite_test tests[] = {
     {"outputs", test_outputs},
     {"outputs through links", test_links},
     {"temporary files", test_temporaries},
+    {"where a ring may be cut", test_cuts},
 };
 
 int main(int argc, char **argv)
