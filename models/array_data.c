@@ -187,6 +187,8 @@ int rg_array_probe(const struct rg_array_format *format, const struct rg_data_sp
     data->source = a;
     a->format = format;
     a->scale = rg_data_number(spec, "scale");
+    if (a->scale == BY_TYPE && spec->tokens > 0)
+        a->scale = AS_IS;
     for (int i = 0; i < 2; i++) {
         a->inputs[i] = rg_data_string(spec, format->inputs[i]);
         a->targets[i] = rg_data_string(spec, format->labels[i]);

@@ -20,7 +20,8 @@ static int probe(const struct rg_data_spec *spec, struct rg_dataset *data, struc
 }
 
 /* A sample behind it in the stream; x and numbers, NULL: not wanted. Returns its label, or 0. */
-static int draw(struct rg_random *random, const struct rg_dataset *data, float *x, float *numbers)
+static int draw(struct rg_random *random, const struct rg_data_spec *spec,
+                const struct rg_dataset *data, float *x, float *numbers)
 {
     int label = data->classes ? (int)rg_random_below(random, (uint32_t)data->classes) : 0;
     for (int j = 0; j < data->target_count && data->classes == 0; j++) {
@@ -29,7 +30,8 @@ static int draw(struct rg_random *random, const struct rg_dataset *data, float *
             numbers[j] = value;
     }
     for (size_t j = 0; j < data->inputs; j++) {
-        float value = (float)rg_random_gaussian(random, 1);
+        float value = spec->tokens > 0 ? (float)rg_random_below(random, (uint32_t)spec->tokens)
+                                       : (float)rg_random_gaussian(random, 1);
         if (x)
             x[j] = value;
     }
@@ -42,7 +44,7 @@ static int labels(const struct rg_data_spec *spec, const struct rg_dataset *data
     if (!random)
         return RG_ERR_NOMEM;
     for (int i = 0; i < data->train; i++)
-        label[i] = draw(random, data, NULL, NULL);
+        label[i] = draw(random, spec, data, NULL, NULL);
     rg_random_free(random);
     return 0;
 }
@@ -55,7 +57,7 @@ static int fill(const struct rg_data_spec *spec, struct rg_dataset *data, struct
     size_t samples = (size_t)data->train + (size_t)data->test;
     for (size_t i = 0; i < samples; i++) { /* whether kept or not: those behind it come after it */
         float *x = rg_dataset_x(data, i);
-        int label = draw(random, data, x, data->classes ? NULL : rg_dataset_target(data, i));
+        int label = draw(random, spec, data, x, data->classes ? NULL : rg_dataset_target(data, i));
         if (x && data->classes > 0)
             rg_dataset_set_label(data, i, label);
     }

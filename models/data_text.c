@@ -120,6 +120,7 @@ const struct rg_data_kind rg_data_text = {
     .name = "text",
     .summary = "the bytes of a file, each to be told from those before it",
     .attributes = attributes,
+    .tokens = true,
     .probe = probe,
     .fill = fill,
     .row = row,

@@ -5,6 +5,7 @@
 #include "base/sizes.h"
 #include "models/data.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,12 +154,40 @@ static int own_list(struct rg_dataset *data, struct rg_data_kept *keep, struct r
     return 0;
 }
 
+/* What is no token an embedding would take for its nearest. */
+static int check_tokens(const struct rg_data_spec *spec, const struct rg_dataset *data,
+                        struct rg_error *e)
+{
+    float *x = malloc(data->inputs * sizeof *x), wrong = -1;
+    size_t samples = (size_t)data->train + (size_t)data->test;
+    bool good = true;
+    if (!x)
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < samples && good; i++) {
+        if (!rg_dataset_target(data, i))
+            continue; /* not kept */
+        rg_dataset_copy_x(data, i, x);
+        for (size_t j = 0; j < data->inputs && good; j++) {
+            good = x[j] >= 0 && x[j] < (float)spec->tokens && x[j] == floorf(x[j]);
+            wrong = x[j];
+        }
+    }
+    free(x);
+    return good ? 0
+                : rg_data_fail(spec, e,
+                               "an input of a sample is %g: the network's embedding takes tokens, "
+                               "whole numbers from 0 to %d",
+                               wrong, spec->tokens - 1);
+}
+
 int rg_dataset_read(const struct rg_data_spec *spec, struct rg_data_kept keep,
                     struct rg_dataset *data, struct rg_error *e)
 {
     int err = own_list(data, &keep, e);
     if (err == 0 && samples_of(data, keep) > 0)
         err = read_samples(spec, keep, data, e);
+    if (err == 0 && spec->tokens > 0 && !spec->kind->tokens)
+        err = check_tokens(spec, data, e);
     data->read = true;
     if (err == 0 && data->wanted_mean && !data->mean)
         err = rg_data_note(data, e,

@@ -34,6 +34,7 @@ struct rg_data_kind {
     const char *name, *summary;
     const struct rg_data_attribute *attributes; /* ends with a NULL name */
     bool numbers;                               /* can have such targets */
+    bool tokens;                                /* its inputs are such: 0 to classes - 1 */
     /* Fill shape, classes, train, test, names and notes, or say what is wrong with the files; what
      * fill needs to know may be kept in data->source. */
     int (*probe)(const struct rg_data_spec *spec, struct rg_dataset *data, struct rg_error *e);
@@ -82,7 +83,8 @@ struct rg_data_spec {
     double concentration;                            /* RG_ROWS_DIRICHLET */
     struct rg_data_value values[RG_DATA_ATTRIBUTES]; /* in the order of kind->attributes */
     uint64_t seed;
-    bool numbers;        /* targets are numbers to come near to, not labels of classes */
+    bool numbers; /* targets are numbers to come near to, not labels of classes */
+    int tokens;   /* inputs are such, 0 to that less 1, as an embedding reads them; 0: none */
     bool trained_before; /* the network comes with parameters: its classes are known by number */
     const char *where;   /* "FILE" of the scenario, for messages */
     int line;

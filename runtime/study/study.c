@@ -53,17 +53,47 @@ static int check_outputs(const struct rg_study *study, struct rg_error *e)
                           : "");
 }
 
-/* Of data with a label a token, tokens are what labels are. */
+/* Of what tokens the data are is known before they are read where they are what labels are. */
 static int check_tokens(const struct rg_study *study, struct rg_error *e)
 {
     const struct rg_layer_spec *first = &study->network.layers[0].spec;
     const struct rg_dataset *data = &study->data;
-    if (first->vocabulary == 0 || data->target_count < 2 || data->classes <= first->vocabulary)
+    if (first->vocabulary == 0 || !data->kind->tokens || data->classes <= first->vocabulary)
         return 0;
     return rg_fail_at(e, study->network.file, first->line,
                       "vocabulary=\"%d\": the data at %.160s:%d has tokens from 0 to %d",
                       first->vocabulary, study->scenario.file, study->scenario.data.line,
                       data->classes - 1);
+}
+
+/* Sizes other than 1, in order; how many. */
+static int sizes_of(struct rg_shape shape, int sizes[3])
+{
+    const int all[3] = {shape.channels, shape.height, shape.width};
+    int count = 0;
+    for (int i = 0; i < 3; i++)
+        if (all[i] != 1)
+            sizes[count++] = all[i];
+    return count;
+}
+
+/* Do values of one shape mean the same in the other? Where one is flat, nobody knows better. */
+static bool same_shape(struct rg_shape a, struct rg_shape b)
+{
+    int of_a[3] = {0}, of_b[3] = {0};
+    int count_a = sizes_of(a, of_a), count_b = sizes_of(b, of_b);
+    return count_a < 2 || count_b < 2 ||
+           (count_a == count_b && memcmp(of_a, of_b, sizeof of_a) == 0);
+}
+
+/* " (3x8x8)", or "" of what is flat. */
+static const char *shape_text(struct rg_shape shape, char text[48])
+{
+    int sizes[3];
+    text[0] = '\0';
+    if (sizes_of(shape, sizes) > 1)
+        snprintf(text, 48, " (%dx%dx%d)", shape.channels, shape.height, shape.width);
+    return text;
 }
 
 static int check_shapes(const struct rg_study *study, struct rg_error *e)
@@ -72,15 +102,16 @@ static int check_shapes(const struct rg_study *study, struct rg_error *e)
     const struct rg_network *network = &study->network;
     const struct rg_dataset *data = &study->data;
     size_t inputs = floats(network->input);
-    if (inputs != data->inputs) {
-        char why[400] = "";
+    if (inputs != data->inputs || !same_shape(network->input, data->shape)) {
+        char why[400] = "", ours[48], theirs[48];
         for (int i = 0; i < data->input_note_count; i++)
             snprintf(why + strlen(why), sizeof why - strlen(why), "; %.180s",
                      data->notes[data->input_notes + i]);
         return rg_scenario_fail(s, rg_scenario_line(s, &s->network_file), e,
-                                "network %.160s takes %zu inputs, a sample of the data (line %d) "
-                                "has %zu: they must be equal%s",
-                                network->file, inputs, s->data.line, data->inputs, why);
+                                "network %.160s takes %zu inputs%s, a sample of the data (line %d) "
+                                "has %zu%s: they must be equal%s",
+                                network->file, inputs, shape_text(network->input, ours),
+                                s->data.line, data->inputs, shape_text(data->shape, theirs), why);
     }
     int err = check_tokens(study, e);
     return err ? err : check_outputs(study, e);
@@ -365,6 +396,7 @@ static int load_platform(struct rg_study *study, struct rg_error *e)
 static int probe_data(struct rg_study *study, struct rg_error *e)
 {
     study->scenario.data.numbers = study->network.loss == RG_LOSS_SQUARES;
+    study->scenario.data.tokens = study->network.layers[0].spec.vocabulary;
     return rg_dataset_probe(&study->scenario.data, &study->data, e);
 }
 
