@@ -13,7 +13,7 @@ static int open_study(struct rg_study *study, const char *file, const char *sets
 {
     char path[512], copy[512], *list[16], *rest = copy;
     int count = 0;
-    snprintf(path, sizeof path, RG_SOURCE_DIR "/tests/data/%s", file);
+    snprintf(path, sizeof path, "%s%s", file[0] == '/' ? "" : RG_SOURCE_DIR "/tests/data/", file);
     snprintf(copy, sizeof copy, "%s", sets);
     for (char *word; (word = strsep(&rest, " ")) != NULL;)
         if (*word)

@@ -7,8 +7,8 @@
 #include "result/checkpoint.h"
 #include "world/world_mem.h"
 
-/* Opens tests/data/FILE with the --set assignments in `sets`, separated by blanks; loads its data.
- * Fails the running test and returns false on an error. */
+/* Opens tests/data/FILE (or, from / on, FILE) with the --set assignments in `sets`, separated by
+ * blanks; loads its data. Fails the running test and returns false on an error. */
 bool harness_open(struct rg_study *study, const char *file, const char *sets);
 
 /* The file with these assignments is refused, in words that have these. */
