@@ -339,6 +339,9 @@ int rg_board_check(const struct rg_board *board, struct rg_error *e)
                        "board %s: rg_port_rx_rate, rg_port_bus_rate and rg_medium_rate are bytes a "
                        "second, 0 or more",
                        board->name);
+    if (!(board->disk_rate >= 0))
+        return rg_fail(e, RG_ERR_INVALID, "board %s: rg_disk_rate is bytes a second, 0 or more",
+                       board->name);
     if (!(board->call_s >= 0) || !(board->latency_s >= 0) || !(board->function_s >= 0))
         return rg_fail(e, RG_ERR_INVALID,
                        "board %s: rg_call_s, rg_function_s and rg_latency_s are seconds, 0 or more",

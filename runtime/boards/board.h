@@ -39,6 +39,7 @@ struct rg_board {
     double call_s;     /* overhead of a kernel call */
     double function_s; /* of an exp on top of its operations, on one thread always; 0: nothing */
     uint64_t memory_bytes; /* usable by training */
+    double disk_rate;      /* bytes/s that its card is written at; 0: unknown */
     double port_rate;      /* bytes/s on the wire that it sends; full duplex */
     double port_rx_rate;   /* that it receives; 0: as many */
     /* Both directions together: of a port that is half duplex, or a bus that it is behind, as USB

@@ -7,6 +7,7 @@
 #include "strategies/samples.h"
 #include "strategies/shares.h"
 #include "study/capacity.h"
+#include "study/saving.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -227,6 +228,39 @@ static void show_schedule(const struct rg_optimizer *optimizer, FILE *stream)
         fprintf(stream, " that falls to %g of itself along a cosine", optimizer->factor);
 }
 
+/* Where a loss of any board ends the run, many boards lose as many times more often. As long as the
+ * card is written no other is. */
+static void tell_intervals(const struct rg_job *job, const struct rg_saving *saving, FILE *stream)
+{
+    static const double board_days[] = {1, 10, 100};
+    double least_s = isnan(saving->writing_s) ? 0 : saving->writing_s;
+    char daly[RG_COUNT(board_days)][RG_HUMAN], young[RG_COUNT(board_days)][RG_HUMAN];
+    for (size_t i = 0; i < RG_COUNT(board_days); i++) {
+        double mtbf_s = board_days[i] * 86400 / job->nodes;
+        rg_human_seconds(fmax(rg_interval_daly_s(saving->pause_s, mtbf_s), least_s), daly[i]);
+        rg_human_seconds(fmax(rg_interval_young_s(saving->pause_s, mtbf_s), least_s), young[i]);
+    }
+    fprintf(stream,
+            "              best every %s, %s, %s (Daly; Young: %s, %s, %s) at a loss in 1, 10, 100 "
+            "board-days\n",
+            daly[0], daly[1], daly[2], young[0], young[1], young[2]);
+}
+
+static void tell_checkpoints(const struct rg_job *job, FILE *stream)
+{
+    char a[RG_HUMAN], b[RG_HUMAN], c[RG_HUMAN];
+    if (!job->strategy->state || !job->numerics)
+        return;
+    struct rg_saving saving = rg_saving_predict(job);
+    fprintf(stream, "  checkpoint  %s; training stands still for %s",
+            rg_human_bytes((double)saving.bytes, a), rg_human_seconds(saving.pause_s, b));
+    if (!isnan(saving.writing_s))
+        fprintf(stream, ", the card is written for %s beside it",
+                rg_human_seconds(saving.writing_s, c));
+    fputc('\n', stream);
+    tell_intervals(job, &saving, stream);
+}
+
 static void check_job(const struct rg_job *job, FILE *stream)
 {
     struct rg_prediction p;
@@ -275,6 +309,7 @@ static void check_job(const struct rg_job *job, FILE *stream)
         fprintf(stream, "  rough       the iteration is an estimate: %s\n", rough);
     if (job->whole)
         fprintf(stream, "  whole       no iteration is extrapolated: %s\n", job->whole);
+    tell_checkpoints(job, stream);
     if (rg_job_fits(job, &why) == 0)
         fputs("  fits        yes\n", stream);
     else

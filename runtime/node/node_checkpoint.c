@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "collectives/collectives.h"
+#include "study/saving.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,11 +22,24 @@
 #include <string.h>
 
 /* An array of a rank, the same on every ABI; without a name: there are no more. */
+enum { SHARED, OWN, LASTING };
 struct offer {
     uint64_t first, count, own;
     char name[40];
 };
-_Static_assert(sizeof(struct offer) == 64, "offers have no padding");
+_Static_assert(sizeof(struct offer) == RG_OFFER_BYTES, "offers have no padding");
+_Static_assert(sizeof(uint64_t) == RG_ANSWER_BYTES, "an answer is a number");
+
+static struct offer offer_of(const struct rg_state_array *array)
+{
+    struct offer offer = {array->first, array->count,
+                          array->lasting ? LASTING
+                          : array->own   ? OWN
+                                         : SHARED,
+                          ""};
+    rg_copy_text(offer.name, sizeof offer.name, array->name);
+    return offer;
+}
 
 /* ---- ranks above 0 ---- */
 
@@ -38,10 +52,9 @@ static int carry(void *arg, const struct rg_state_array *array)
 {
     const struct carrying *c = arg;
     struct rg_world *w = c->n->w;
-    struct offer offer = {array->first, array->count, array->own, ""};
+    struct offer offer = offer_of(array);
     size_t bytes = array->count * sizeof *array->values;
     uint64_t wanted = 0;
-    rg_copy_text(offer.name, sizeof offer.name, array->name);
     int result = rg_send_wait(w, 0, TAG_OFFER, &offer, sizeof offer);
     if (result == 0)
         result = rg_recv_wait(w, 0, TAG_WANTED, &wanted, sizeof wanted);
@@ -71,7 +84,8 @@ struct gathering {
     struct rg_training_state *state;
     struct covered *covered; /* [count] */
     int count;
-    bool failed; /* no memory */
+    bool failed;       /* no memory */
+    double modelled_s; /* that it takes on the boards */
 };
 
 static bool is_covered(const struct gathering *g, const struct offer *offer)
@@ -114,15 +128,16 @@ static float *room_for(struct gathering *g, const struct rg_network *network, in
 }
 
 /* What the run that goes on gives a rank; NULL: nothing. */
-static const float *values_for(const struct node *n, int rank, const struct offer *offer)
+static const float *values_for(struct node *n, int rank, const struct offer *offer)
 {
     const struct rg_training_state *from = n->options->resume;
-    if (offer->own && !n->keeping.same)
+    if (offer->own == OWN && !n->keeping.same)
         return NULL;
     const struct rg_training_array *array =
         rg_training_array(from, offer->name, offer->own, rank, (size_t)offer->first);
     if (!array || (offer->own && array->count != offer->count))
         return NULL;
+    n->keeping.own_taken += offer->own != SHARED;
     return array->values + (offer->own ? 0 : offer->first);
 }
 
@@ -135,13 +150,13 @@ struct serving {
 static int serve_self(void *arg, const struct rg_state_array *array)
 {
     const struct serving *s = arg;
-    struct offer offer = {array->first, array->count, array->own, ""};
+    struct offer offer = offer_of(array);
     size_t bytes = array->count * sizeof *array->values;
-    rg_copy_text(offer.name, sizeof offer.name, array->name);
     if (s->gathering) {
         float *to = room_for(s->gathering, s->n->job->network, 0, &offer);
         if (to)
             memcpy(to, array->values, bytes);
+        s->gathering->modelled_s += to ? rg_saving_copy_s(s->n->job->boards[0], bytes) : 0;
     } else {
         const float *from = values_for(s->n, 0, &offer);
         if (from)
@@ -165,10 +180,13 @@ static int serve_one(const struct serving *s, int rank, const struct offer *offe
     const float *from = NULL;
     if (!is_within(s->n, offer))
         return RG_ERR_PROTOCOL;
-    if (s->gathering)
+    if (s->gathering) {
+        const struct rg_board *const *boards = s->n->job->boards;
         to = room_for(s->gathering, s->n->job->network, rank, offer);
-    else
+        s->gathering->modelled_s += rg_saving_fetch_s(boards[rank], boards[0], to ? bytes : 0);
+    } else {
         from = values_for(s->n, rank, offer);
+    }
     uint64_t wanted = to || from;
     int result = rg_send_wait(w, rank, TAG_WANTED, &wanted, sizeof wanted);
     if (result || !wanted)
@@ -182,15 +200,27 @@ static int serve_all(struct node *n, struct gathering *gathering)
     struct serving s = {n, gathering};
     struct offer offer;
     int result = n->job->strategy->state(n->state, n->done, serve_self, &s);
-    for (int rank = 1; rank < n->w->size && result == 0; rank++)
+    for (int rank = 1; rank < n->w->size && result == 0; rank++) {
         while ((result = rg_recv_wait(n->w, rank, TAG_OFFER, &offer, sizeof offer)) == 0 &&
                offer.name[0])
             if ((result = serve_one(&s, rank, &offer)) != 0)
                 return result;
+        if (gathering) /* it has no more */
+            gathering->modelled_s +=
+                rg_board_hop_to_s(n->job->boards[rank], n->job->boards[0], sizeof offer);
+    }
     return result;
 }
 
+/* Where the clock is not virtual, what takes time costs it. */
+static bool is_real(const struct node *n)
+{
+    return n->w->ops->day != NULL;
+}
+
 /* ---- the file, written while training goes on ---- */
+
+enum { FAILURES_TOLD = 100 };
 
 struct writer {
     pthread_t thread;
@@ -201,22 +231,36 @@ struct writer {
     const char *folder;
     int64_t previous;
     uint64_t bytes;
+    double took_s;
     struct rg_error e;
 };
 
 static void *write_it(void *arg)
 {
     struct writer *writer = arg;
+    double begin_s = rg_clock_s();
     rg_training_write(&writer->state, writer->network, writer->folder, writer->previous,
                       &writer->bytes, &writer->e);
+    writer->took_s = rg_clock_s() - begin_s;
     atomic_store(&writer->over, true);
     return NULL;
 }
 
-static void note_failure(struct node *n, const char *why)
+/* The list may be cut short; the number is not. */
+static void note_failure(struct node *n, int64_t iterations, const char *why)
 {
-    n->run->checkpoints.failed++;
-    rg_copy_text(n->run->checkpoints.error, sizeof n->run->checkpoints.error, why);
+    struct rg_run_checkpoints *told = &n->run->checkpoints;
+    struct rg_run_lost_checkpoint *list = NULL;
+    told->failed++;
+    rg_copy_text(told->error, sizeof told->error, why);
+    if (told->lost_count < FAILURES_TOLD)
+        list = realloc(told->lost, ((size_t)told->lost_count + 1) * sizeof *list);
+    if (!list)
+        return;
+    told->lost = list;
+    struct rg_run_lost_checkpoint *at = &list[told->lost_count++];
+    *at = (struct rg_run_lost_checkpoint){.iteration = iterations};
+    rg_copy_text(at->why, sizeof at->why, why);
 }
 
 /* The last one is on the disk, or has failed. */
@@ -228,8 +272,10 @@ static void end_writing(struct node *n)
         return;
     if (writer->threaded)
         pthread_join(writer->thread, NULL);
+    if (is_real(n))
+        told->writing_s += writer->took_s;
     if (writer->e.code) {
-        note_failure(n, writer->e.text);
+        note_failure(n, writer->state.iterations, writer->e.text);
     } else {
         n->keeping.on_disk = told->iteration = writer->state.iterations;
         told->written++;
@@ -240,14 +286,34 @@ static void end_writing(struct node *n)
     n->keeping.writer = NULL;
 }
 
+/* By the datasheet of rank 0's card, where time is simulated. */
+static void model_writing(struct node *n, const struct rg_training_state *state)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < state->array_count; i++)
+        bytes += state->arrays[i].count * sizeof *state->arrays[i].values;
+    double writing_s = rg_saving_write_s(n->job->boards[0], bytes);
+    if (is_real(n))
+        return;
+    n->run->checkpoints.writing_s += writing_s;
+    n->keeping.written_s = n->time_s + (writing_s > 0 ? writing_s : 0);
+}
+
+static bool is_writing(const struct node *n)
+{
+    return is_real(n) ? n->keeping.writer && !atomic_load(&n->keeping.writer->over)
+                      : n->time_s < n->keeping.written_s;
+}
+
 static void begin_writing(struct node *n, struct rg_training_state *state)
 {
     struct writer *writer = calloc(1, sizeof *writer);
     if (!writer) {
-        note_failure(n, "out of memory");
+        note_failure(n, n->done, "out of memory");
         rg_training_state_free(state);
         return;
     }
+    model_writing(n, state);
     *writer = (struct writer){.state = *state,
                               .network = n->job->network,
                               .folder = n->options->checkpoint,
@@ -259,12 +325,6 @@ static void begin_writing(struct node *n, struct rg_training_state *state)
 }
 
 /* ---- when ---- */
-
-/* Where the clock is not virtual, what takes time costs it. */
-static bool is_real(const struct node *n)
-{
-    return n->w->ops->day != NULL;
-}
 
 static bool whole_epochs(const struct rg_job *job)
 {
@@ -306,12 +366,10 @@ static bool is_due(const struct node *n, bool last)
     return n->time_s - n->keeping.last_s >= every->seconds;
 }
 
-/* Rank 0: where the last one is still on its way, the next may wait; at the end it may not, nor
- * where time is simulated and must not depend on this disk. */
+/* Rank 0: where the last one is still on its way, the next may wait; at the end it may not. */
 static bool may_write(struct node *n, bool last)
 {
-    struct writer *writer = n->keeping.writer;
-    if (writer && !last && is_real(n) && !atomic_load(&writer->over)) {
+    if (!last && is_writing(n)) {
         n->run->checkpoints.put_off++;
         return false;
     }
@@ -362,19 +420,27 @@ static bool all_finite(const struct rg_training_state *state)
     return true;
 }
 
+/* They come first, whoever has them. */
+static bool begin_parameters(const struct node *n, struct rg_training_state *state)
+{
+    return rg_training_array_add(state, RG_STATE_PARAMETERS, -1, 0, n->job->network->parameters);
+}
+
 static int gather(struct node *n)
 {
     struct rg_training_state state;
     struct gathering g = {.state = &state};
-    g.failed = describe(n, &state) != 0;
+    g.failed = describe(n, &state) != 0 || !begin_parameters(n, &state);
     int result = serve_all(n, &g);
     free(g.covered);
+    if (!is_real(n))
+        n->run->checkpoints.pause_s += g.modelled_s;
     if (result == 0 && !g.failed && all_finite(&state)) {
         begin_writing(n, &state);
         return 0;
     }
     if (result == 0)
-        note_failure(n, g.failed ? "out of memory" : "parameters are not finite");
+        note_failure(n, n->done, g.failed ? "out of memory" : "parameters are not finite");
     rg_training_state_free(&state);
     return result;
 }
@@ -406,7 +472,7 @@ int rg_node_checkpoint(struct node *n, bool last)
     if (!n->run)
         return carry_all(n, false);
     result = gather(n);
-    n->run->checkpoints.pause_s += is_real(n) ? rg_clock_s() - begin_s : NAN;
+    n->run->checkpoints.pause_s += is_real(n) ? rg_clock_s() - begin_s : 0;
     return result;
 }
 
@@ -440,11 +506,17 @@ static bool is_timed(const struct node *n)
     return seen.out_of_step || (seen.in_rounds && whole_epochs(n->job));
 }
 
-static int note_differences(struct node *n, bool same_scenario)
+static bool is_same_scenario(const struct node *n)
+{
+    return n->options->scenario_sha256 &&
+           strcmp(n->options->scenario_sha256, n->options->resume->scenario_sha256) == 0;
+}
+
+static int note_differences(struct node *n)
 {
     const struct rg_training_state *from = n->options->resume;
     char text[480];
-    int left = 0, result = 0;
+    int left = -n->keeping.own_taken, result = 0;
     for (int i = 0; i < from->array_count; i++)
         left += from->arrays[i].rank >= 0;
     if (!n->keeping.same) {
@@ -455,7 +527,7 @@ static int note_differences(struct node *n, bool same_scenario)
             from->strategy, from->plan, left ? ", what nodes had for themselves is left out" : "");
         result = rg_run_note(n->run, text);
     }
-    if (result == 0 && !same_scenario)
+    if (result == 0 && !is_same_scenario(n))
         result = rg_run_note(n->run, "the checkpoint is of another scenario, or other settings");
     return result == 0 && from->passed_over[0] ? rg_run_note(n->run, from->passed_over) : result;
 }
@@ -465,15 +537,13 @@ static int take_facts(struct node *n)
 {
     const struct rg_training_state *from = n->options->resume;
     struct rg_run *run = n->run;
-    bool same_scenario = n->options->scenario_sha256 &&
-                         strcmp(n->options->scenario_sha256, from->scenario_sha256) == 0;
     n->keeping.same = is_same(n->job, from);
     run->resumed =
         (struct rg_run_resumed){.known = true,
                                 .iteration = from->iterations,
                                 .time_s = from->time_s,
                                 .energy_J = from->energy_J,
-                                .exact = n->keeping.same && same_scenario && !is_timed(n)};
+                                .exact = n->keeping.same && is_same_scenario(n) && !is_timed(n)};
     rg_copy_text(run->resumed.from, sizeof run->resumed.from, from->path);
     run->training = calloc((size_t)from->point_count + 1, sizeof *run->training);
     if (!run->training)
@@ -485,10 +555,9 @@ static int take_facts(struct node *n)
     n->in_vain = from->in_vain;
     n->before_s = from->time_s;
     n->before_J = from->energy_J;
-    int result = note_differences(n, same_scenario);
     bool judged =
         run->point_count > 0 && run->training[run->point_count - 1].iteration == from->iterations;
-    return result == 0 && judged ? rg_node_judge_point(n) : result;
+    return judged ? rg_node_judge_point(n) : 0;
 }
 
 int rg_node_take_up(struct node *n)
@@ -502,7 +571,10 @@ int rg_node_take_up(struct node *n)
         return result;
     n->done = n->w->iterations = n->keeping.begun = n->keeping.last = at[0];
     n->verdict = (enum verdict)at[1];
-    return n->run ? serve_all(n, NULL) : carry_all(n, true);
+    if (!n->run)
+        return carry_all(n, true);
+    result = serve_all(n, NULL);
+    return result ? result : note_differences(n);
 }
 
 int rg_node_begin_checkpoints(struct node *n)
@@ -511,7 +583,7 @@ int rg_node_begin_checkpoints(struct node *n)
     n->keeping.on_disk = -1;
     if (n->run) {
         n->run->checkpoints = (struct rg_run_checkpoints){.known = true, .iteration = -1};
-        n->run->checkpoints.pause_s = is_real(n) ? 0 : NAN;
+        n->run->checkpoints.pause_s = n->run->checkpoints.writing_s = 0;
         if (n->keeping.takes_up && n->options->resume->goes_there)
             n->keeping.on_disk = n->keeping.begun;
     }

@@ -19,20 +19,32 @@ struct rg_run_energy rg_node_own_joules(const struct node *n)
                                   .switches = n->energy.switch_J};
 }
 
+/* What a node tells of its joules so far; numbers of 8 bytes, which travel as they are. */
+struct drawn {
+    struct rg_run_energy joules;
+    struct metered metered;
+};
+_Static_assert(sizeof(struct drawn) == 56, "joules on their way have no padding");
+
+/* Measured joules are whole only when the run is over; until then they are wanted by checkpoints
+ * alone, and those of logs are unknown. */
 int rg_node_sum_energy(struct node *n)
 {
-    struct rg_run_energy joules = rg_node_own_joules(n); /* five doubles: travels as it is */
+    struct drawn drawn = {rg_node_own_joules(n), rg_node_metered(n)};
     int result = 0;
-    if (!n->w->ops->energy || n->w->ops->settle)
+    if (!n->w->ops->energy || (n->w->ops->settle && !n->keeping.on))
         return 0;
-    if (n->w->rank > 0) {
-        return rg_send_wait(n->w, 0, TAG_ENERGY, &joules, sizeof joules);
-    }
-    n->joules = joules;
-    for (int rank = 1; rank < n->w->size && result == 0; rank++) {
-        result = rg_recv_wait(n->w, rank, TAG_ENERGY, &joules, sizeof joules);
-        if (result == 0)
-            rg_run_add_energy(&n->joules, &joules);
+    if (n->w->rank > 0)
+        return rg_send_wait(n->w, 0, TAG_ENERGY, &drawn, sizeof drawn);
+    if (!n->metered && !(n->metered = calloc((size_t)n->w->size, sizeof *n->metered)))
+        return RG_ERR_NOMEM;
+    n->joules = (struct rg_run_energy){0};
+    for (int rank = 0; rank < n->w->size && result == 0; rank++) {
+        if (rank > 0)
+            result = rg_recv_wait(n->w, rank, TAG_ENERGY, &drawn, sizeof drawn);
+        n->metered[rank] = drawn.metered;
+        if (result == 0 && rg_node_counts(n, rank))
+            rg_run_add_energy(&n->joules, &drawn.joules);
     }
     return result;
 }

@@ -270,7 +270,8 @@ int rg_node_gather(struct node *n)
         result = send_account(n);
         return result ? result : hear_whole(n);
     }
-    n->metered = calloc((size_t)n->w->size, sizeof *n->metered);
+    if (!n->metered)
+        n->metered = calloc((size_t)n->w->size, sizeof *n->metered);
     if (!n->metered || rg_run_make_nodes(n->run, n->w->size) < 0)
         return RG_ERR_NOMEM;
     rg_copy_text(n->run->energy_source, sizeof n->run->energy_source, n->energy.source);

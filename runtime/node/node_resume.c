@@ -16,11 +16,6 @@ static int check_job(const struct rg_job *job, bool to, struct rg_error *e)
         return rg_fail(e, RG_ERR_INVALID,
                        "--checkpoint, --resume-from: not for strategy \"%s\": %s has none",
                        job->label, job->strategy->name);
-    if (job->optimizer.kind == RG_LBFGS)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "--checkpoint, --resume-from: not for strategy \"%s\": the history of lbfgs "
-                       "is not kept; the other optimizers are allowed",
-                       job->label);
     if (!job->flows_on || !to)
         return 0;
     return rg_fail(e, RG_ERR_INVALID,

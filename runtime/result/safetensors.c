@@ -346,7 +346,7 @@ void rg_tensor_file_close(struct rg_tensor_file *c)
 int rg_tensor_file_header(struct rg_tensor_file *c, struct rg_tensors *list)
 {
     int err = read_header(c);
-    return err ? err : check_header(c, list);
+    return err || !list ? err : check_header(c, list);
 }
 
 const json_t *rg_tensor_file_metadata(const struct rg_tensor_file *c, const char *key)

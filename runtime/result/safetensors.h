@@ -48,7 +48,8 @@ struct rg_tensor_file {
 int rg_tensor_file_open(struct rg_tensor_file *file, const char *path, int flags,
                         struct rg_error *e);
 void rg_tensor_file_close(struct rg_tensor_file *file);
-/* All of the list must be there, with its shape, and nothing else; sorts it by place. */
+/* All of the list must be there, with its shape, and nothing else; sorts it by place. NULL: what is
+ * there is not looked at. */
 int rg_tensor_file_header(struct rg_tensor_file *file, struct rg_tensors *list);
 const json_t *rg_tensor_file_metadata(const struct rg_tensor_file *file, const char *key);
 /* *values: malloc'ed, all of the list, finite. */

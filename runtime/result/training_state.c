@@ -382,6 +382,21 @@ static int read_text(struct reader *r)
     return whole ? 0 : rg_fail(r->e, RG_ERR_IO, "%.300s: cannot be read", r->facts_path);
 }
 
+/* The file of numbers says of which schema it is, too: a byte that has turned over in the facts
+ * makes no newer version. */
+static bool tensors_say(const struct reader *r, const char *schema)
+{
+    struct rg_tensor_file file;
+    struct rg_error unheard = {0};
+    if (rg_tensor_file_open(&file, r->tensors_path, O_NOFOLLOW, &unheard) != 0)
+        return false;
+    bool whole = rg_tensor_file_header(&file, NULL) == 0;
+    const char *format = whole ? json_string_value(rg_tensor_file_metadata(&file, "format")) : NULL;
+    bool same = format && strcmp(format, schema) == 0;
+    rg_tensor_file_close(&file);
+    return same;
+}
+
 static int check_schema(const struct reader *r)
 {
     const char *schema = json_string_value(json_object_get(r->root, "schema"));
@@ -390,6 +405,9 @@ static int check_schema(const struct reader *r)
         return rg_fail(r->e, RG_ERR_IO, "%.300s: is torn: it has no schema", r->facts_path);
     if (strcmp(schema, RG_TRAINING_SCHEMA) == 0)
         return 0;
+    if (!tensors_say(r, schema))
+        return rg_fail(r->e, RG_ERR_IO, "%.300s: is damaged: %.40s is not what the numbers are of",
+                       r->facts_path, schema);
     return rg_fail(r->e, RG_ERR_INVALID, "%.300s: %s (%.40s): %s is allowed", r->facts_path,
                    strncmp(schema, ours, sizeof ours - 1) == 0 ? "a newer version has written it"
                                                                : "is no checkpoint",

@@ -61,6 +61,7 @@ static const struct property {
     ROW("call_s", SECONDS, call_s),
     ROW("function_s", MORE_SECONDS, function_s),
     ROW("memory_bytes", BYTES, memory_bytes),
+    ROW("disk_rate", MORE_RATE, disk_rate),
     ROW("port_rate", RATE, port_rate),
     ROW("port_rx_rate", MORE_RATE, port_rx_rate),
     ROW("port_bus_rate", MORE_RATE, port_bus_rate),

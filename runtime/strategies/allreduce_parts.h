@@ -126,6 +126,7 @@ int rg_reduce_train(void *state, int64_t first, int64_t count);
 int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg);
 int rg_reduce_state(void *state, int64_t done, rg_state_fn visit, void *arg);
 uint64_t rg_reduce_state_floats(const struct rg_job *job);
+uint64_t rg_reduce_root_floats(const struct rg_job *job);
 const float *rg_reduce_held(void *state, int part, size_t *first, size_t *count);
 void rg_reduce_close_node(void *state);
 

@@ -288,6 +288,16 @@ uint64_t rg_reduce_state_floats(const struct rg_job *job)
                         rg_size_times(plan->steps > 1 ? nodes : 1, update));
 }
 
+uint64_t rg_reduce_root_floats(const struct rg_job *job)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    size_t count = job->network->parameters, own = rg_shard_of(count, job->nodes, 0).count;
+    uint64_t rest = plan->codec.kind == RG_CODE_NONE ? 0 : count;
+    return rg_size_plus(
+        plan->shard == 3 ? own : count,
+        rg_size_plus(rest, rg_optimizer_state(&job->optimizer, plan->shard ? own : count)));
+}
+
 /* With shards, where parameters were being gathered some are an update ahead of the others. */
 const float *rg_reduce_held(void *state, int part, size_t *first, size_t *count)
 {

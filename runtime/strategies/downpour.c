@@ -79,6 +79,7 @@ const struct rg_strategy rg_strategy_downpour = {
     .parameters = rg_server_parameters,
     .state = rg_server_state,
     .state_floats = rg_server_state_floats,
+    .root_floats = rg_server_root_floats,
     .whole_epochs = rg_server_whole_epochs,
     .held = rg_server_held,
     .observe = rg_server_observe,

@@ -261,6 +261,7 @@ const struct rg_strategy rg_strategy_mapreduce = {
     .train = train,
     .parameters = rg_tasks_parameters,
     .state = visit_state,
+    .root_floats = rg_tasks_root_floats,
     .held = held,
     .observe = rg_tasks_observe,
     .close = close_node,

@@ -223,6 +223,7 @@ const struct rg_strategy rg_strategy_ring_allreduce = {
     .parameters = rg_reduce_parameters,
     .state = rg_reduce_state,
     .state_floats = rg_reduce_state_floats,
+    .root_floats = rg_reduce_root_floats,
     .held = rg_reduce_held,
     .observe = observe,
     .close = rg_reduce_close_node,

@@ -550,6 +550,15 @@ static int holder(const struct rg_job *job, int layer)
     return rg_ring_rank(ring, 0, stage);
 }
 
+static uint64_t root_floats(const struct rg_job *job)
+{
+    size_t parameters = 0;
+    for (int layer = 0; layer < job->network->layer_count; layer++)
+        if (holder(job, layer) == 0)
+            parameters += job->network->layers[layer].parameters;
+    return rg_trained_floats(job, parameters);
+}
+
 /* The stages of a stream run empty in a pause. */
 static bool whole_epochs(const struct rg_job *job)
 {
@@ -576,6 +585,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .drain = rg_pipeline_drain,
     .parameters = rg_pipeline_parameters,
     .state = rg_pipeline_state,
+    .root_floats = root_floats,
     .whole_epochs = whole_epochs,
     .held = rg_pipeline_held,
     .observe = rg_pipeline_observe,

@@ -274,6 +274,20 @@ static int train(void *state, int64_t first, int64_t count)
     return result;
 }
 
+static int visit_state(void *state, int64_t done, rg_state_fn visit, void *arg)
+{
+    struct sandblaster *s = state;
+    (void)done;
+    if (s->node.role == RG_MASTER)
+        return rg_search_visit(&s->search, visit, arg);
+    if (s->node.role == RG_WORKER)
+        return 0;
+    int result = rg_visit_parameters(s->node.parameters, s->node.shard.first, s->node.shard.count,
+                                     visit, arg);
+    return result ? result
+                  : rg_vectors_visit(&s->vectors, s->node.job, s->node.shard.first, visit, arg);
+}
+
 static const float *held(void *state, int part, size_t *first, size_t *count)
 {
     struct sandblaster *s = state;
@@ -298,6 +312,9 @@ const struct rg_strategy rg_strategy_sandblaster = {
     .open = open_node,
     .train = train,
     .parameters = rg_tasks_parameters,
+    .state = visit_state,
+    .state_floats = rg_search_state_floats,
+    .root_floats = rg_tasks_root_floats,
     .held = held,
     .observe = rg_tasks_observe,
     .close = close_node,

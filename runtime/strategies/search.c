@@ -4,6 +4,8 @@
 #include "base/sizes.h"
 #include "strategies/replica.h"
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 /* Of what the slope promises (Nocedal and Wright 2006, page 33). */
 static const double ENOUGH = 1e-4;
@@ -172,6 +174,77 @@ int rg_search_step(struct rg_search *s, int64_t iteration)
     return result ? result : combine(s, RG_VECTOR_W, RG_VECTOR_NONE, 1, step_of(next));
 }
 
+/* ---- in checkpoints ---- */
+
+/* How many pairs, which is the newest, its scale, and of each 1 / (s y): as floats, which hold 16
+ * bits of a double each, so that no bit is lost and none of them is no number. */
+enum { PIECES = 4, MOST_SCALARS = 3 + RG_HISTORY_MOST };
+
+static int put_scalars(const struct rg_search *s, double scalars[MOST_SCALARS])
+{
+    scalars[0] = s->pairs;
+    scalars[1] = s->newest;
+    scalars[2] = s->first_scale;
+    for (int k = 0; k < history_of(s); k++)
+        scalars[3 + k] = s->rho[k];
+    return 3 + history_of(s);
+}
+
+static void take_scalars(struct rg_search *s, const double scalars[MOST_SCALARS])
+{
+    double most = history_of(s);
+    s->pairs = scalars[0] >= 0 && scalars[0] <= most ? (int)scalars[0] : 0;
+    s->newest = scalars[1] >= 0 && scalars[1] < most ? (int)scalars[1] : 0;
+    s->first_scale = scalars[2];
+    for (int k = 0; k < history_of(s); k++)
+        s->rho[k] = scalars[3 + k];
+}
+
+static void split(const double *scalars, int count, float *pieces)
+{
+    for (int i = 0; i < count; i++) {
+        uint64_t bits;
+        memcpy(&bits, &scalars[i], sizeof bits);
+        for (int k = 0; k < PIECES; k++, bits >>= 16)
+            pieces[PIECES * i + k] = (float)(bits & 0xffff);
+    }
+}
+
+static void join(const float *pieces, int count, double *scalars)
+{
+    for (int i = 0; i < count; i++) {
+        uint64_t bits = 0;
+        for (int k = PIECES - 1; k >= 0; k--)
+            bits = bits << 16 | ((uint64_t)pieces[PIECES * i + k] & 0xffff);
+        memcpy(&scalars[i], &bits, sizeof bits);
+    }
+}
+
+int rg_search_visit(struct rg_search *s, rg_state_fn visit, void *arg)
+{
+    double scalars[MOST_SCALARS];
+    float pieces[PIECES * MOST_SCALARS];
+    int count = put_scalars(s, scalars);
+    split(scalars, count, pieces);
+    int result = visit(arg, &(struct rg_state_array){.name = "search",
+                                                     .count = (size_t)(PIECES * count),
+                                                     .own = true,
+                                                     .lasting = true,
+                                                     .values = pieces});
+    join(pieces, count, scalars);
+    take_scalars(s, scalars);
+    return result;
+}
+
+uint64_t rg_search_state_floats(const struct rg_job *job)
+{
+    uint64_t pairs = (uint64_t)job->optimizer.history;
+    return rg_size_plus(rg_size_times(1 + 2 * pairs, job->network->parameters),
+                        (uint64_t)PIECES * (3 + pairs));
+}
+
+/* ---- calls ---- */
+
 /* Of a direction, of a direction anew, of where the search begins, of a trial and of a pair. */
 struct rg_search_calls rg_search_most(const struct rg_job *job)
 {
@@ -218,6 +291,21 @@ void rg_vectors_close(struct rg_vectors *v)
 {
     rg_work_free(&v->combine);
     rg_work_free(&v->dot);
+}
+
+int rg_vectors_visit(const struct rg_vectors *v, const struct rg_job *job, size_t first,
+                     rg_state_fn visit, void *arg)
+{
+    int result = 0;
+    for (int i = 0; i < 2 * job->optimizer.history && result == 0; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%s %d", i % 2 ? "change" : "step", i / 2);
+        result = visit(arg, &(struct rg_state_array){.name = name,
+                                                     .first = first,
+                                                     .count = v->count,
+                                                     .values = v->at[RG_VECTOR_PAIRS + i]});
+    }
+    return result;
 }
 
 struct operation {

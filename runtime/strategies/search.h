@@ -35,6 +35,11 @@ struct rg_search {
  * taken. */
 int rg_search_step(struct rg_search *s, int64_t iteration);
 
+/* For checkpoints: the scalars, beside vectors that the caller visits (rg_vectors_visit). */
+int rg_search_visit(struct rg_search *s, rg_state_fn visit, void *arg);
+/* Floats of a checkpoint with its history, vectors and scalars. */
+uint64_t rg_search_state_floats(const struct rg_job *job);
+
 /* Calls of a step, at most. */
 struct rg_search_calls {
     uint64_t combines, dots, evaluations;
@@ -56,6 +61,9 @@ uint64_t rg_vectors_memory(const struct rg_job *job, size_t count);
 int rg_vectors_open(struct rg_vectors *v, struct rg_world *w, const struct rg_job *job,
                     size_t count, float *parameters, float *gradient);
 void rg_vectors_close(struct rg_vectors *v);
+/* The pairs of the history, of a range that begins at `first`. */
+int rg_vectors_visit(const struct rg_vectors *v, const struct rg_job *job, size_t first,
+                     rg_state_fn visit, void *arg);
 int rg_vectors_combine(struct rg_vectors *v, struct rg_world *w, int to, int a, double by, int b);
 /* In double, in an order that count alone decides. */
 int rg_vectors_dot(struct rg_vectors *v, struct rg_world *w, int a, int b, double *dot);

@@ -214,6 +214,15 @@ uint64_t rg_server_state_floats(const struct rg_job *job)
     return rg_size_plus(rg_size_plus(count, rg_optimizer_state(&job->optimizer, count)), kept);
 }
 
+uint64_t rg_server_root_floats(const struct rg_job *job)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    size_t count = rg_server_shard(job, 0).count;
+    for (int h = 0; h < plan->replicas; h++) /* of the servers before it */
+        count += rg_server_shard(job, (plan->servers - 1 - h) % plan->servers).count;
+    return rg_trained_floats(job, count);
+}
+
 /* Out of step, one begins and ends in step. */
 bool rg_server_whole_epochs(const struct rg_job *job)
 {

@@ -186,6 +186,7 @@ int rg_server_train(void *state, int64_t first, int64_t count);
 int rg_server_parameters(void *state, rg_visit_fn visit, void *arg);
 int rg_server_state(void *state, int64_t done, rg_state_fn visit, void *arg);
 uint64_t rg_server_state_floats(const struct rg_job *job);
+uint64_t rg_server_root_floats(const struct rg_job *job);
 bool rg_server_whole_epochs(const struct rg_job *job);
 const float *rg_server_held(void *state, int part, size_t *first, size_t *count);
 void rg_server_observe(void *state, struct rg_observation *o);

@@ -176,7 +176,17 @@ static int visit_state(void *state, int64_t done, rg_state_fn visit, void *arg)
     (void)done;
     int result =
         rg_visit_parameters(s->replica.parameters, 0, s->job->network->parameters, visit, arg);
+    if (result == 0 && searches(s->job))
+        result = rg_vectors_visit(&s->vectors, s->job, 0, visit, arg);
+    if (result == 0 && searches(s->job))
+        return rg_search_visit(&s->search, visit, arg);
     return result ? result : rg_visit_update(&s->update, false, visit, arg);
+}
+
+static uint64_t state_floats(const struct rg_job *job)
+{
+    return searches(job) ? rg_search_state_floats(job)
+                         : rg_trained_floats(job, job->network->parameters);
 }
 
 static const float *held(void *state, int part, size_t *first, size_t *count)
@@ -207,6 +217,7 @@ const struct rg_strategy rg_strategy_single = {
     .train = train,
     .parameters = parameters,
     .state = visit_state,
+    .state_floats = state_floats,
     .held = held,
     .observe = observe,
     .close = close_single,

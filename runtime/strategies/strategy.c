@@ -64,12 +64,16 @@ void rg_predict_flow(void *prediction, const struct rg_traffic *flow)
     p->payload_bytes += flow->payload;
 }
 
+uint64_t rg_trained_floats(const struct rg_job *job, size_t parameters)
+{
+    return rg_size_plus(parameters, rg_optimizer_state(&job->optimizer, parameters));
+}
+
 uint64_t rg_state_floats(const struct rg_job *job)
 {
     size_t parameters = job->network->parameters;
-    return job->strategy->state_floats
-               ? job->strategy->state_floats(job)
-               : rg_size_plus(parameters, rg_optimizer_state(&job->optimizer, parameters));
+    return job->strategy->state_floats ? job->strategy->state_floats(job)
+                                       : rg_trained_floats(job, parameters);
 }
 
 void rg_predict_memory(const struct rg_job *job, struct rg_prediction *prediction)

@@ -108,6 +108,7 @@ struct rg_state_array {
     const char *name;    /* of what: RG_STATE_PARAMETERS, rg_optimizer_slot, or a strategy's own */
     size_t first, count; /* a range of the network's vector */
     bool own;            /* this node's alone; else whoever has that range has the same */
+    bool lasting;        /* own, and this rank's however the network is divided */
     float *values;       /* [count], borrowed: to be read, or overwritten with what they were */
 };
 #define RG_STATE_PARAMETERS "parameters"
@@ -199,6 +200,8 @@ struct rg_strategy {
     /* Floats of all that, of all nodes; what several have alike counts once. NULL: parameters and
      * the optimizer's state. */
     uint64_t (*state_floats)(const struct rg_job *job);
+    /* Those among them that rank 0 has itself. NULL: all. */
+    uint64_t (*root_floats)(const struct rg_job *job);
     /* Would a pause before the end of an epoch change what is trained (pipelines run empty, nodes
      * are brought in step)? NULL: it does not. */
     bool (*whole_epochs)(const struct rg_job *job);
@@ -241,7 +244,8 @@ void rg_predict_memory(const struct rg_job *job, struct rg_prediction *predictio
 /* Add a flow to a prediction's messages and bytes: an rg_traffic_fn. */
 void rg_predict_flow(void *prediction, const struct rg_traffic *flow);
 
-/* Floats of a checkpoint. */
+/* Floats of a checkpoint; of so many parameters with the optimizer's state. */
 uint64_t rg_state_floats(const struct rg_job *job);
+uint64_t rg_trained_floats(const struct rg_job *job, size_t parameters);
 
 #endif

@@ -122,6 +122,7 @@ void rg_tasks_close(struct rg_tasks_node *node);
 int rg_tasks_phase(struct rg_tasks_node *node, int64_t iteration, double *loss);
 /* What an error has left under way. */
 void rg_tasks_cancel(struct rg_tasks_node *node);
+uint64_t rg_tasks_root_floats(const struct rg_job *job); /* the master has none */
 int rg_tasks_parameters(void *node, rg_visit_fn visit, void *arg);
 void rg_tasks_observe(void *node, struct rg_observation *o);
 

@@ -143,6 +143,23 @@ class Meters(unittest.TestCase):
             self.near(point["energy_J"], 4 * point["time_s"], 5e-3)
         self.assertEqual(points[-1]["energy_J"], run["energy_J"]["total"])
 
+    def test_checkpoints_keep_joules(self):
+        """Every checkpoint has the joules until then, which the run that goes on counts on from; of a log they are
+        known only when the run is over."""
+        root, folder = ina(self.path / "root", 4), self.path / "kept"
+        words = ["--meter", "auto", "--sysfs-root", root, "--idle-seconds", "0"]
+        run, _ = self.local(*words, "--checkpoint", str(folder), "--every", "10epochs", epochs=100, strategy="ring")
+        total = run["energy_J"]["total"]
+        newest = max(folder.glob("checkpoint-*.json"), key=lambda file: int(file.stem.split("-")[1]))
+        newest.unlink()
+        rest, _ = self.local(*words, "--resume-from", str(folder), epochs=100, strategy="ring")
+        before = rest["resumed"]
+        self.near(before["energy_J"], 4 * before["time_s"], 0.02)
+        self.assertLess(before["energy_J"], total)
+        ends = [point for point in rest["training"] if point["iteration"] <= before["iteration"]]
+        self.near(ends[-1]["energy_J"], before["energy_J"], 0.02)
+        self.near(rest["training"][-1]["energy_J"], before["energy_J"] + rest["energy_J"]["total"], 1e-9)
+
     def test_boards_add_up(self):
         roots = [ina(self.path / f"board{rank}", 2 + rank, f"boot-{rank}") for rank in range(3)]
         run, _ = self.nodes([["--meter", "ina2xx", "--sysfs-root", root, "--idle-seconds", "0.1"]

@@ -4,9 +4,11 @@
 #include "base/check.h"
 #include "strategies/allocated.h"
 #include "strategies/harness.h"
+#include "study/saving.h"
 #include "support/suite.h"
 #include "unit/scratch.h"
 #include <dirent.h>
+#include <math.h>
 #include <stdlib.h>
 
 static void must_be_ok(const struct rg_job *job, int result, const struct rg_run *run)
@@ -238,22 +240,17 @@ static void out_of_step_go_on(void)
     rg_study_close(&study);
 }
 
-/* A history of gradients is no array of it, and would be missed. */
-static void others_have_none(void)
+/* A history of gradients, with its scalars to the last bit. */
+static void searches_go_on(void)
 {
-    struct rg_study study;
-    struct rg_training_state none;
-    struct rg_error e;
-    CU_ASSERT_FATAL(harness_open(&study, "matrix-lbfgs.xml", "nodes=4"));
-    for (int i = 0; i < study.job_count; i++) {
-        const struct rg_job *job = &study.jobs[i];
-        if (job->strategy->state && job->optimizer.kind != RG_LBFGS)
-            continue;
-        CU_ASSERT_EQUAL(rg_node_open_checkpoints(job, folder(), NULL, &none, &e), RG_ERR_INVALID);
-        CU_ASSERT_TRUE(complains(&e, NULL, 0, "--checkpoint"));
-        CU_ASSERT_PTR_NOT_NULL(strstr(e.text, job->label));
-    }
-    rg_study_close(&study);
+    every_job("matrix-lbfgs.xml", "nodes=4 epochs=7", true);
+    every_job("matrix-lbfgs.xml", "nodes=5 sandblaster.servers=2", false);
+}
+
+static void every_strategy_has_them(void)
+{
+    for (int i = 0; rg_strategies[i]; i++)
+        CU_ASSERT_PTR_NOT_NULL(rg_strategies[i]->state);
 }
 
 /* In the middle of an epoch a stream has no checkpoint: the one before stands. */
@@ -279,16 +276,17 @@ static void streams_wait_for_the_epoch(void)
 
 /* ---- other nodes, other strategies ---- */
 
-static void divided_anew(const char *sets, const char *from_label, const char *to_label, int nodes)
+static void divided_anew(const char *file, const char *sets, const char *from_label,
+                         const char *to_label, int nodes)
 {
     struct rg_study study, other;
     struct rg_run whole, run;
     char text[100];
     const char *at = folder();
     snprintf(text, sizeof text, "nodes=3 %s", sets);
-    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", text));
+    CU_ASSERT_FATAL(harness_open(&study, file, text));
     snprintf(text, sizeof text, "nodes=%d %s", nodes, sets);
-    CU_ASSERT_FATAL(harness_open(&other, "matrix.xml", text));
+    CU_ASSERT_FATAL(harness_open(&other, file, text));
     const struct rg_job *from = harness_job(&study, from_label);
     const struct rg_job *to = harness_job(&other, to_label);
     must_be_ok(from, harness_run(from, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
@@ -299,6 +297,7 @@ static void divided_anew(const char *sets, const char *from_label, const char *t
     CU_ASSERT_EQUAL_FATAL(run.note_count, 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(run.notes[0], from->strategy->name));
     CU_ASSERT_PTR_NOT_NULL(strstr(run.notes[0], "divided anew"));
+    CU_ASSERT_PTR_NULL(strstr(run.notes[0], "left out"));
     rg_run_free(&run);
     rg_run_free(&whole);
     rg_study_close(&study);
@@ -307,11 +306,13 @@ static void divided_anew(const char *sets, const char *from_label, const char *t
 
 static void state_is_divided_anew(void)
 {
-    divided_anew("", "single", "1f1b", 5);
-    divided_anew("optimizer=adam", "1f1b", "single", 3);
-    divided_anew("optimizer=adam", "1f1b", "zb", 2);
-    divided_anew("", "gpipe", "1f1b", 8);
-    divided_anew("all-reduce.shard=3", "zb-h1", "1f1b", 2);
+    divided_anew("matrix.xml", "", "single", "1f1b", 5);
+    divided_anew("matrix.xml", "optimizer=adam", "1f1b", "single", 3);
+    divided_anew("matrix.xml", "optimizer=adam", "1f1b", "zb", 2);
+    divided_anew("matrix.xml", "", "gpipe", "1f1b", 8);
+    divided_anew("matrix.xml", "all-reduce.shard=3", "zb-h1", "1f1b", 2);
+    divided_anew("matrix-lbfgs.xml", "", "single", "sandblaster-1", 3);
+    divided_anew("matrix-lbfgs.xml", "", "sandblaster-1", "single", 3);
 }
 
 /* What nodes had for themselves is of no use to others, and the result says so. */
@@ -388,12 +389,35 @@ static void with_every(const struct rg_job *job, struct rg_every every, const st
     rg_run_free(&run);
 }
 
+/* A study whose first board writes its card at another rate; close_card before the study. */
+struct card {
+    struct rg_study *study;
+    const struct rg_board *before;
+    struct rg_board board;
+};
+
+static void put_card(struct card *card, struct rg_study *study, double rate)
+{
+    card->study = study;
+    card->before = study->platform.boards[0];
+    card->board = *card->before;
+    card->board.disk_rate = rate;
+    study->platform.boards[0] = &card->board;
+}
+
+static void close_card(struct card *card)
+{
+    card->study->platform.boards[0] = card->before;
+}
+
 /* 15 iterations, 5 an epoch. */
 static void as_often_as_asked(void)
 {
     struct rg_study study;
     struct rg_run whole;
+    struct card card;
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    put_card(&card, &study, 0);
     const struct rg_job *job = harness_job(&study, "1f1b");
     CU_ASSERT_EQUAL(job->iterations, 15);
     must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
@@ -411,9 +435,100 @@ static void as_often_as_asked(void)
     must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
     CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
     CU_ASSERT_TRUE(run.checkpoints.written >= 3 && run.checkpoints.written <= 4);
+    CU_ASSERT_TRUE(isnan(run.checkpoints.writing_s));
     rg_run_free(&run);
     rg_run_free(&whole);
+    close_card(&card);
     rg_study_close(&study);
+}
+
+/* One node, whose iterations take the same time: parameters and velocity are copied at 5.4 GB/s
+ * read and written, and go to a card that is busy for 3.5 iterations, so that after one checkpoint
+ * three times none is written. */
+static void boards_pay_for_them(void)
+{
+    struct rg_study study;
+    struct rg_run run;
+    struct rg_error e;
+    struct card card;
+    const char *at = folder();
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    const struct rg_job *job = harness_job(&study, "single");
+    double bytes = 2 * 4.0 * (double)job->network->parameters;
+    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &run, NULL), &run);
+    double iteration_s = run.time_s / 15;
+    rg_run_free(&run);
+    put_card(&card, &study, bytes / (3.5 * iteration_s));
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+    const struct harness_options options = {
+        .seed = 1, .checkpoint = at, .every = {.iterations = 1}};
+    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    CU_ASSERT_EQUAL(run.checkpoints.written, 5); /* 1, 5, 9, 13, and 15 as the last */
+    CU_ASSERT_EQUAL(run.checkpoints.put_off, 10);
+    CU_ASSERT_DOUBLE_EQUAL(run.checkpoints.pause_s, 5 * 2 * bytes / 5.4e9, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(run.checkpoints.writing_s, 5 * 3.5 * iteration_s, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(run.time_s, 15 * iteration_s, 1e-12);
+    struct rg_saving saving = rg_saving_predict(job);
+    CU_ASSERT_EQUAL((double)saving.bytes, bytes);
+    CU_ASSERT_DOUBLE_EQUAL(saving.pause_s, 2 * bytes / 5.4e9, 1e-15);
+    CU_ASSERT_DOUBLE_EQUAL(saving.writing_s, 3.5 * iteration_s, 1e-12);
+    rg_run_free(&run);
+    close_card(&card);
+    rg_study_close(&study);
+}
+
+/* What the form says before, and what every rank's arrays say as they come: in bytes, by boards
+ * whose messages cost nothing else, as it does not know into how many arrays state is cut, nor that
+ * some ranks have none to offer. */
+static void as_the_form_has_it(const struct rg_job *job)
+{
+    struct rg_run run;
+    struct rg_error e;
+    const char *at = folder();
+    if (job->refused || job->flows_on)
+        return;
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
+    const struct harness_options options = {.seed = 1, .checkpoint = at, .every = {.seconds = 1e9}};
+    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    CU_ASSERT_EQUAL(run.checkpoints.written, 1);
+    double ratio = run.checkpoints.pause_s / rg_saving_predict(job).pause_s;
+    if (!(ratio > 0.7 && ratio < 1.1))
+        printf("%s on %d: %g of the form\n", job->label, job->nodes, ratio);
+    CU_ASSERT_TRUE(ratio > 0.7 && ratio < 1.1);
+    rg_run_free(&run);
+}
+
+static void forms_tell_the_pause(void)
+{
+    static const char *const files[][2] = {
+        {"matrix.xml", "nodes=3 optimizer=adam"},
+        {"matrix-allreduce.xml", "nodes=4 optimizer=adam"},
+        {"matrix-servers.xml", "nodes=4 server.servers=2 server.replication=1 replicas.replicas=4"},
+        {"matrix-tasks.xml", "nodes=5 mapreduce.reducers=2"},
+        {"matrix-lbfgs.xml", "nodes=5 sandblaster.servers=2"}};
+    for (size_t f = 0; f < RG_COUNT(files); f++) {
+        struct rg_study study;
+        CU_ASSERT_FATAL(harness_open(&study, files[f][0], files[f][1]));
+        const struct rg_board *before = study.platform.boards[0];
+        struct rg_board board = *before;
+        board.message_s = board.latency_s = 0;
+        for (int rank = 0; rank < 5; rank++)
+            study.platform.boards[rank] = &board;
+        for (int i = 0; i < study.job_count; i++)
+            as_the_form_has_it(&study.jobs[i]);
+        for (int rank = 0; rank < 5; rank++)
+            study.platform.boards[rank] = before;
+        rg_study_close(&study);
+    }
+}
+
+/* By hand: a pause of 2 s and a loss in 10,000 s, where sqrt(2 C M) = 200 s and C / 2M = 1e-4; and
+ * where a pause is as long as a loss is rare there is nothing to gain. */
+static void intervals_by_hand(void)
+{
+    CU_ASSERT_DOUBLE_EQUAL(rg_interval_young_s(2, 1e4), 200, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(rg_interval_daly_s(2, 1e4), 200 * (1 + 0.01 / 3 + 1e-4 / 9) - 2, 1e-9);
+    CU_ASSERT_EQUAL(rg_interval_daly_s(30, 10), 10);
 }
 
 /* The way to a goal, and patience, go on where they were. */
@@ -495,7 +610,9 @@ static void failures_are_told(void)
 {
     struct rg_study study;
     struct rg_run whole, run;
+    struct card card;
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
+    put_card(&card, &study, 0);
     const struct rg_job *job = harness_job(&study, "1f1b");
     must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
     const struct harness_options options = {
@@ -507,8 +624,14 @@ static void failures_are_told(void)
     CU_ASSERT_EQUAL(run.checkpoints.iteration, -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(run.checkpoints.error, "/nonexistent/folder"));
     CU_ASSERT_STRING_EQUAL(run.unsaved, run.checkpoints.error);
+    CU_ASSERT_EQUAL_FATAL(run.checkpoints.lost_count, 3);
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(run.checkpoints.lost[i].iteration, 5 * (i + 1));
+        CU_ASSERT_PTR_NOT_NULL(strstr(run.checkpoints.lost[i].why, "/nonexistent/folder"));
+    }
     rg_run_free(&run);
     rg_run_free(&whole);
+    close_card(&card);
     rg_study_close(&study);
 }
 
@@ -679,12 +802,16 @@ int main(int argc, char **argv)
         {"servers, filters, rounds", servers_go_on},
         {"compensation and learning rates", settings_go_on},
         {"nodes out of step", out_of_step_go_on},
-        {"those that have none", others_have_none},
+        {"L-BFGS", searches_go_on},
+        {"every strategy", every_strategy_has_them},
         {"streams wait for the end of an epoch", streams_wait_for_the_epoch},
         {"other nodes and strategies", state_is_divided_anew},
         {"what nodes have for themselves", own_state_is_left_out},
         {"ended runs", ended_runs_go_on},
         {"as often as asked", as_often_as_asked},
+        {"what boards pay for them", boards_pay_for_them},
+        {"forms of the pause", forms_tell_the_pause},
+        {"how often they are worth it", intervals_by_hand},
         {"patience goes on", patience_goes_on},
         {"what has its goal is over", what_has_its_goal_is_over},
         {"failures are told", failures_are_told},
