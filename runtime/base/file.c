@@ -81,8 +81,37 @@ static void name_folder(const char *path, char folder[MAX_PATH])
     snprintf(folder, MAX_PATH, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
 }
 
+/* What a stream forgets: why it could not be written. */
+struct rg_file_sink {
+    int fd, error;
+};
+
+static ssize_t pour(void *cookie, const char *bytes, size_t count)
+{
+    struct rg_file_sink *sink = cookie;
+    size_t done = 0;
+    while (done < count) {
+        ssize_t some = write(sink->fd, bytes + done, count - done);
+        if (some < 0 && errno == EINTR)
+            continue;
+        if (some < 0) {
+            sink->error = sink->error ? sink->error : errno;
+            return 0;
+        }
+        done += (size_t)some;
+    }
+    return (ssize_t)done;
+}
+
+static int stop_up(void *cookie)
+{
+    struct rg_file_sink *sink = cookie;
+    return close(sink->fd);
+}
+
 static void release(struct rg_file *file)
 {
+    free(file->sink);
     free(file->path);
     free(file->target);
     free(file->temporary);
@@ -154,8 +183,14 @@ static FILE *open_stream(struct rg_file *file)
         if (fd < 0)
             fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     }
-    FILE *stream = fd >= 0 ? fdopen(fd, "wb") : NULL;
-    if (!stream && fd >= 0)
+    if (fd < 0)
+        return NULL;
+    file->sink = malloc(sizeof *file->sink);
+    const cookie_io_functions_t functions = {.write = pour, .close = stop_up};
+    FILE *stream = file->sink ? fopencookie(file->sink, "wb", functions) : NULL;
+    if (stream)
+        *file->sink = (struct rg_file_sink){.fd = fd};
+    else
         close(fd);
     return stream;
 }
@@ -194,6 +229,11 @@ int rg_file_open_plain(struct rg_file *file, const char *path, struct rg_error *
     return open_at(file, path, false, e);
 }
 
+int rg_file_descriptor(const struct rg_file *file)
+{
+    return file->sink->fd;
+}
+
 /* Some file systems have nothing to sync, or not for everybody: that is no failure. */
 static int sync_fd(int fd)
 {
@@ -220,10 +260,9 @@ static int sync_folder(const char *path)
 static int settle(const struct rg_file *file)
 {
     char link[SUFFIX];
-    int fd = fileno(file->stream);
-    errno = 0;
+    int fd = file->sink->fd;
     if (fflush(file->stream) != 0 || ferror(file->stream)) {
-        errno = errno ? errno : EIO;
+        errno = file->sink->error ? file->sink->error : EIO;
         return -1;
     }
     if (is_direct(file))

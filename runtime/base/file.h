@@ -20,6 +20,7 @@
 struct rg_file {
     FILE *stream;                    /* write here; standard output when the path is "-" */
     char *path, *target, *temporary; /* as given; what that points to; until it is whole */
+    struct rg_file_sink *sink;       /* where the stream goes, and the first error on the way */
     bool nameless;                   /* `temporary` is a name only while it is put in place */
 };
 
@@ -27,6 +28,7 @@ int rg_file_open(struct rg_file *file, const char *path, struct rg_error *e);
 /* The same, of a plain file at just that path: a link that stands there is replaced, not followed.
  */
 int rg_file_open_plain(struct rg_file *file, const char *path, struct rg_error *e);
+int rg_file_descriptor(const struct rg_file *file); /* not of standard output */
 /* As every file has them: little-endian. What is wrong with the stream is the stream's to say. */
 void rg_write_floats(FILE *stream, const float *values, size_t count);
 int rg_file_commit(struct rg_file *file, struct rg_error *e); /* closes either way */

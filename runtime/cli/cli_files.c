@@ -302,7 +302,7 @@ static int write_file(const char *path, const struct rg_result *result,
     int err = rg_file_open(&file, path, e);
     if (err)
         return err;
-    FILE *stream = ends_in(path, ".gz") ? rg_cli_compressed(file.stream) : file.stream;
+    FILE *stream = ends_in(path, ".gz") ? rg_cli_compressed(rg_file_descriptor(&file)) : file.stream;
     err = stream ? write(result, stream) : RG_ERR_NOMEM;
     if (stream && stream != file.stream && fclose(stream) != 0 && err == 0)
         err = rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(errno));

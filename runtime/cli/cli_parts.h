@@ -11,8 +11,8 @@ double rg_cli_seconds(const char *text, size_t length);
 void rg_cli_trace_window(struct argp_state *state, const char *text, struct rg_trace_part *part);
 void rg_cli_trace_nodes(struct argp_state *state, const char *text, struct rg_trace_part *part);
 
-/* What is written there arrives in `stream`, compressed as gzip does, when it is closed; `stream`
+/* What is written there arrives in the file `fd`, compressed as gzip does, when it is closed; that
  * stays the caller's, and empty of anything else until then. NULL: out of memory or descriptors. */
-FILE *rg_cli_compressed(FILE *stream);
+FILE *rg_cli_compressed(int fd);
 
 #endif

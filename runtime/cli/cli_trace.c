@@ -71,9 +71,9 @@ static int close_compressed(void *file)
     return gzclose(file) == Z_OK ? 0 : EOF;
 }
 
-FILE *rg_cli_compressed(FILE *stream)
+FILE *rg_cli_compressed(int into)
 {
-    int fd = dup(fileno(stream));
+    int fd = dup(into);
     gzFile file = fd >= 0 ? gzdopen(fd, "wb") : NULL;
     const cookie_io_functions_t functions = {.write = write_compressed, .close = close_compressed};
     FILE *out = file ? fopencookie(file, "w", functions) : NULL;

@@ -1,11 +1,13 @@
 """Real runs that end before their time and go on from a checkpoint: ringnode over loopback.
 
-    test_resume_run.py RINGNODE [--moments N] [--only WAY]
+    test_resume_run.py RINGNODE [--moments N] [--only WAY] [--slow-disk LIBRARY]
 
-Ways: int (to the command), kill (one rank), cut (power: all ranks at once), full (the file system of
-the checkpoints, a small tmpfs: root is needed, else it is skipped). Each at moments over a run's
-life. Whatever the moment, --resume-from gives the weights of an undisturbed run, to the bit, or there
-was no checkpoint yet and it says so with status 2; no temporary file is left, and of checkpoints two.
+Ways to end it: int, term (to the command), kill (one rank), cut (power: all ranks at once). Ways to make it hard:
+full, read-only (the file system of the checkpoints, a small tmpfs: root is needed, else they are skipped), slow
+(1 MB/s: LIBRARY is preloaded), descriptors, memory (rank 0 gets no more of them). Each at moments over a run's life.
+Whatever the moment, a run that is only hindered trains to its end and says which checkpoints failed, or ends in a line
+that says why; --resume-from gives the weights of an undisturbed run, to the bit, or there was no checkpoint yet and it
+says so with status 2; nothing is left running, no temporary file is left, and of checkpoints two.
 RG_SLOWNESS stretches the times, for sanitizers."""
 
 import argparse
@@ -13,6 +15,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -32,8 +35,20 @@ SCENARIO = iris_scenario(
     'label="stream" kind="ring_pipeline" schedule="ringtmp"',
     f'label="replicas" kind="ring_pipeline" schedule="1f1b" micro-batches="2" stages="1" replicas="{NODES}"',
     'label="shards" kind="ring_allreduce" shard="3"',
-    'label="server" kind="parameter_server" servers="1" filters="top-k" keep="200"')
-LABELS = ["all-reduce", "ring", "stream", "replicas", "shards", "server"]
+    'label="server" kind="parameter_server" servers="1" filters="top-k" keep="200"',
+    'label="mapreduce" kind="mapreduce"', 'label="federated" kind="fedavg"',
+    'label="sandblaster" kind="sandblaster"')
+LABELS = ["all-reduce", "ring", "stream", "replicas", "shards", "server", "mapreduce", "federated", "sandblaster"]
+ENDS = ["int", "term", "kill", "cut"]
+HARD = ["full", "read-only", "slow", "descriptors", "memory"]
+# Megabytes, which a disk and a memory feel.
+WIDE = """<?xml version="1.0"?>
+<network name="wide" input="4">
+  <dense outputs="256" activation="relu"/>
+  <dense outputs="256" activation="relu"/>
+  <dense outputs="3"/>
+</network>
+"""
 
 
 class Runs:
@@ -43,13 +58,20 @@ class Runs:
         self.scenario = os.path.join(folder, "s.xml")
         with open(self.scenario, "w", encoding="utf-8") as stream:
             stream.write(SCENARIO)
+        with open(os.path.join(folder, "wide.xml"), "w", encoding="utf-8") as stream:
+            stream.write(WIDE)
         self.whole = {}
+        self.wide = False
 
-    def start(self, label, result, *options):
+    def start(self, label, result, *options, **environment):
         command = [self.ringnode, self.scenario, "--strategy", label, "--local", str(NODES), "--quiet",
                    "--json", result, "--join-timeout", str(int(3 * SLOWNESS)), *options]
+        if label == "sandblaster":
+            command += ["--set", "optimizer=lbfgs", "--set", "learning-rate=1"]
+        if self.wide:
+            command += ["--set", "network=" + os.path.join(self.folder, "wide.xml")]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                start_new_session=True)
+                                start_new_session=True, env=dict(os.environ, **environment))
 
     def finish(self, process):
         """Its status and what it said; nothing of it is left running."""
@@ -70,19 +92,19 @@ class Runs:
 
     def undisturbed(self, label):
         """Weights, and seconds of a run."""
-        if label not in self.whole:
+        if (label, self.wide) not in self.whole:
             begun = time.monotonic()
             status, text, run = self.run(label)
             require(status == 0, "undisturbed:", text)
-            self.whole[label] = run["weights_sha256"], time.monotonic() - begun
-        return self.whole[label]
+            self.whole[label, self.wide] = run["weights_sha256"], time.monotonic() - begun
+        return self.whole[label, self.wide]
 
     def disturb(self, way, process, seconds):
         time.sleep(seconds)
         ranks = children_of(process.pid)
         try:
-            if way == "int":
-                os.kill(process.pid, signal.SIGINT)
+            if way in ("int", "term"):
+                os.kill(process.pid, signal.SIGINT if way == "int" else signal.SIGTERM)
             elif way == "kill" and ranks:
                 os.kill(random.choice(ranks), signal.SIGKILL)
             elif way == "cut":
@@ -120,9 +142,13 @@ def once(runs, way, label, any_moment):
     at = random.random() * (1.2 if any_moment else 0.2) * seconds
     runs.disturb(way, process, at)
     status, text = runs.finish(process)
-    look_at(checkpoints, way != "int")
+    look_at(checkpoints, way in ("kill", "cut"))
+    return go_on(runs, label, checkpoints, weights, f"{way}, {label}, every {every}, after {at:.3f} s")
+
+
+def go_on(runs, label, checkpoints, weights, where):
+    """None: it did, to the right weights; else why there is nothing to go on from."""
     status, text, run = runs.run(label, "--checkpoint", checkpoints, "--resume-from", checkpoints)
-    where = f"{way}, {label}, every {every}, after {at:.3f} s"
     if status == 2:
         require("no checkpoint" in text, where, text)
         return text
@@ -133,30 +159,108 @@ def once(runs, way, label, any_moment):
     return None
 
 
-def full(runs, label):
-    """Training goes on, and says so; what was there before is whole."""
-    weights, _ = runs.undisturbed(label)
-    disk = tempfile.mkdtemp(dir=runs.folder)
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+class Disk:
+    """A tmpfs that holds a few checkpoints."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder]
+        self.there = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        self.filler = os.path.join(folder, "fill")
+
+    def fill(self):
+        with open(self.filler, "wb", buffering=0) as stream:
+            try:
+                while True:
+                    stream.write(bytes(4096))
+            except OSError:
+                pass
+
+    def remount(self, how):
+        """Busy while a file is written."""
+        limit = time.monotonic() + BOUND_S
+        while subprocess.run(["mount", "-o", "remount," + how, self.folder], capture_output=True,
+                             check=False).returncode:
+            require(time.monotonic() < limit, "the disk cannot be remounted")
+
+    def mend(self):
+        self.remount("rw")
+        if os.path.exists(self.filler):
+            os.unlink(self.filler)
+
+    def close(self):
+        subprocess.run(["umount", "-l", self.folder], capture_output=True, check=False)
+
+
+def value_of(pid, file, words):
+    with open(f"/proc/{pid}/{file}", encoding="ascii") as stream:
+        return next(line.split()[words[1]] for line in stream if line.startswith(words[0]))
+
+
+def tighten(pid, way):
+    """It gets no more than it has."""
+    if way == "descriptors":
+        most = resource.RLIMIT_NOFILE, 1 + max(map(int, os.listdir(f"/proc/{pid}/fd")))
+    else:
+        most = resource.RLIMIT_AS, int(value_of(pid, "status", ("VmSize:", 1))) << 10
+    resource.prlimit(pid, most[0], (most[1], most[1]))
+
+
+def hinder(way, disk, process):
+    if way == "full":
+        disk.fill()
+    elif way == "read-only":
+        disk.remount("ro")
+    elif way in ("descriptors", "memory") and children_of(process.pid):
+        try:
+            tighten(children_of(process.pid)[0], way)
+        except (OSError, StopIteration, ValueError):  # it had come to its end
+            pass
+
+
+REASONS = {"full": "No space left", "read-only": "Read-only file system", "descriptors": "Too many open files|descriptor",
+           "memory": "memory|Resource temporarily unavailable", "slow": "never"}
+
+
+def hard(runs, way, label, options):
+    """Training goes on and says what failed; or it has ended, with the reason, and something to go on from."""
+    runs.wide = True
+    weights, seconds = runs.undisturbed(label)
+    folder = tempfile.mkdtemp(dir=runs.folder)
+    disk = Disk(folder) if way in ("full", "read-only") else None
+    if disk and not disk.there:
         return "skipped: no tmpfs here"
+    slow = {"LD_PRELOAD": options.slow_disk, "RG_DISK_RATE": "1e6"} if way == "slow" else {}
+    share = random.random()
+    where = f"{way}, {label}, at {share:.2f} of {seconds:.2f} s"
+    result = os.path.join(runs.folder, "result.json")
+    if os.path.exists(result):
+        os.unlink(result)
     try:
-        result = os.path.join(runs.folder, "result.json")
-        with open(os.path.join(disk, "fill"), "wb") as stream:
-            stream.write(bytes(56 << 10))
-        process = runs.start(label, result, "--checkpoint", disk, "--every", "2epochs")
+        process = runs.start(label, result, "--checkpoint", folder, "--every", "1epochs", **slow)
+        time.sleep(share * seconds)
+        hinder(way, disk, process)
         status, text = runs.finish(process)
-        require(status == 5, "full: status", status, text)
-        require("not saved" in text and "checkpoint-" in text, "full:", text)
-        with open(result, encoding="utf-8") as stream:
-            run = json.load(stream)["runs"][0]
-        require(run["status"] == "ok" and run["weights_sha256"] == weights, "full: other weights")
-        require(run["checkpoints"]["failed"] > 0, "full:", run["checkpoints"])
-        os.unlink(os.path.join(disk, "fill"))
-        look_at(disk)
+        if disk:
+            disk.mend()
+        look_at(folder)
+        said = re.search(REASONS[way], text)
+        if os.path.exists(result):
+            with open(result, encoding="utf-8") as stream:
+                run = json.load(stream)["runs"][0]
+            told = run.get("checkpoints", {})
+            require(status != 0 or (run["status"] == "ok" and told["iteration"] == run["iterations"]), where, told)
+            require(status not in (0, 5) or run["weights_sha256"] == weights, where, "other weights")
+            require(len(told.get("lost", [])) == told.get("failed", 0), where, told)
+            require(all(re.search(REASONS[way], lost["why"]) for lost in told.get("lost", [])), where, told)
+            require(status != 5 or said and "not saved" in text, where, text)
+            require(way != "slow" or status == 0 and told["put_off"] > 0, where, told)
+        require(status in (0, 5) or (status in (1, 2, 3, 4) and said), where, "status", status, text)
+        return go_on(runs, label, folder, weights, where)
     finally:
-        subprocess.run(["umount", disk], check=False)
-    return None
+        if disk:
+            disk.close()
+        runs.wide = False
 
 
 def main():
@@ -164,25 +268,31 @@ def main():
     parser.add_argument("ringnode")
     parser.add_argument("--moments", type=int, default=2)
     parser.add_argument("--only")
+    parser.add_argument("--slow-disk")
     options = parser.parse_args()
-    ways = [options.only] if options.only else ["int", "kill", "cut", "full"]
+    ways = [options.only] if options.only else ENDS + HARD
     with tempfile.TemporaryDirectory() as folder:
         runs = Runs(options.ringnode, folder)
         random.seed(7)
         resumed = tried = 0
         for way in ways:
-            for moment in range(options.moments if way != "full" else 1):
-                for label in LABELS if options.moments > 2 else random.sample(LABELS, 1):
+            if way == "slow" and not options.slow_disk:
+                continue
+            for moment in range(options.moments):
+                # of ways to end it all strategies, of hardships, which rank 0 has alone, one
+                labels = LABELS if options.moments > 2 and way in ENDS else random.sample(LABELS, 1)
+                for label in labels:
                     try:
-                        told = full(runs, label) if way == "full" else once(runs, way, label, options.moments > 2)
+                        told = (hard(runs, way, label, options) if way in HARD
+                                else once(runs, way, label, options.moments > 2))
                     except Wrong as wrong:
                         print(f"moment {moment}: {wrong}")
                         return 1
-                    tried += way != "full"
-                    resumed += way != "full" and told is None
-        print(f"{tried} runs disturbed, {resumed} went on from a checkpoint")
+                    tried += 1
+                    resumed += told is None
+            print(f"{way}: {resumed} of {tried} so far went on from a checkpoint", flush=True)
         # moments are drawn over the run's life, and a little beyond it
-        return 0 if options.only == "full" or resumed > 0 else 1
+        return 0 if resumed > 0 else 1
 
 
 if __name__ == "__main__":
