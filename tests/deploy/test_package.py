@@ -91,6 +91,43 @@ def check_runs(root, folder):
     run([os.path.join(root, "usr/bin/ringdeploy"), "--version"])
 
 
+def members(name):
+    """The system calls of one of systemd's groups."""
+    calls = set()
+    for line in run(["systemd-analyze", "syscall-filter", name]).splitlines()[1:]:
+        word = line.strip()
+        if word and word[0] != "#":
+            calls |= members(word) if word[0] == "@" else {word}
+    return calls
+
+
+def check_unit(root, folder):
+    """The unit keeps a rank that was taken over from the rest of the board, and from nothing that a rank needs."""
+    unit = os.path.join(root, "usr/lib/systemd/system/ringnode@.service")
+    if not shutil.which("systemd-analyze"):
+        return
+    told = subprocess.run(["systemd-analyze", "security", "--offline=yes", unit], capture_output=True, text=True,
+                          timeout=60, check=False).stdout
+    exposure = float(re.search(r"exposure level .*: ([\d.]+)", told)[1])
+    assert exposure <= 2.0, told
+    print(f"systemd-analyze security: {exposure}", flush=True)
+    if not shutil.which("strace"):
+        return
+    with open(unit, encoding="ascii") as stream:
+        filters = re.findall(r"^SystemCallFilter=(.*)$", stream.read(), re.M)
+    allowed = set()
+    for line in filters:
+        calls = set().union(*(members(word) if word[0] == "@" else {word} for word in line.lstrip("~").split()))
+        allowed = allowed - calls if line[0] == "~" else allowed | calls
+    calls = os.path.join(folder, "calls")
+    run(["strace", "-f", "-qq", "-o", calls, os.path.join(root, "usr/bin/ringnode"),
+         os.path.join(root, "usr/share/ringtmp/scenarios/iris-3.xml"), "--local", "--strategy", "ring", "--set", "epochs=2",
+         "--json", os.path.join(folder, "traced.json"), "--checkpoint", os.path.join(folder, "c")], cwd=folder)
+    with open(calls, encoding="ascii", errors="replace") as stream:
+        used = set(re.findall(r"^\d+ +([a-z_0-9]+)\(", stream.read(), re.M))
+    assert len(used) > 20 and used <= allowed, used - allowed
+
+
 def main():
     for tool in ("cpack", "dpkg-deb", "dpkg-shlibdeps"):
         if not shutil.which(tool):
@@ -109,6 +146,7 @@ def main():
             check_files(root, architecture)
             if build == sys.argv[1]:
                 check_runs(root, folder)
+                check_unit(root, folder)
 
 
 main()
