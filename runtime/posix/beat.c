@@ -59,10 +59,36 @@ static void suspect(struct rg_link *l, double silent_s)
                              "vanish on the way (MTU)";
 }
 
-static void lose_silent(struct rg_link *l, double seconds)
+/* What begins with one silence, or one wait, is one sign; what is last seen of it counts. */
+static void note(struct rg_mesh *m, int rank, enum rg_sign sign, double begin_s, double end_s)
+{
+    int i = 0;
+    while (i < m->sign_count && (m->signs[i].rank != rank || m->signs[i].begin_s != begin_s))
+        i++;
+    if (i == RG_MESH_SIGNS)
+        return;
+    m->sign_count = RG_MAX(m->sign_count, i + 1);
+    m->signs[i] = (struct rg_mesh_sign){rank, sign, begin_s, end_s};
+}
+
+/* A kernel acknowledges for a process that it has stopped. */
+static bool machine_answers(const struct rg_link *l)
 {
     struct tcp_info info;
-    bool answers = tcp_facts(l, &info) && info.tcpi_unacked == 0;
+    return tcp_facts(l, &info) && info.tcpi_unacked == 0;
+}
+
+static void note_silence(const struct rg_link *l, double now)
+{
+    const struct rg_mesh *m = l->mesh;
+    if (now - l->heard_s > AWAY_BEATS * m->beat_every_s)
+        note(l->mesh, l->pair->rank, machine_answers(l) ? RG_SIGN_FROZEN : RG_SIGN_LINK, l->heard_s,
+             now);
+}
+
+static void lose_silent(struct rg_link *l, double seconds)
+{
+    bool answers = machine_answers(l);
     rg_link_lose(l, RG_ERR_PEER, "no sign of life for %.0f s%s", seconds,
                  answers ? ", though its machine answers: it is stopped or hangs, or large packets "
                            "vanish on the way (MTU)"
@@ -75,6 +101,7 @@ static void look_at(struct rg_link *l, double now, double away)
     l->heard_s = l->heard ? now : l->heard_s + away;
     l->heard = false;
     suspect(l, now - l->heard_s);
+    note_silence(l, now);
     if (now - l->heard_s > m->silence_s)
         lose_silent(l, now - l->heard_s);
     else if (!l->said)
@@ -93,12 +120,15 @@ void rg_beat(struct rg_mesh *m)
             look_at(&m->links[r], now, away);
 }
 
-void rg_beat_tell_slow(const struct rg_posix_strand *s, double seconds)
+void rg_beat_tell_slow(const struct rg_posix_strand *s, double begin_s)
 {
-    const struct rg_mesh *m = s->mesh;
+    struct rg_mesh *m = s->mesh;
+    double seconds = m->now_s - begin_s;
     if (s->awaits < 0 || s->closing)
         return;
     const struct rg_link *l = &m->links[s->awaits];
+    if (!l->suspicion[0])
+        note(m, s->awaits, RG_SIGN_SLOW, begin_s, m->now_s);
     fprintf(stderr, "ringnode: rank %d: waiting for rank %d (%s) for %.0f s%s\n", m->match.rank,
             s->awaits, l->host, seconds, l->suspicion);
 }

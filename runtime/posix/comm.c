@@ -261,7 +261,7 @@ int rg_comm_wait(struct rg_posix_strand *s, int (*ready)(void *arg), void *arg, 
     int result;
     while ((result = ready(arg)) == RG_PENDING) {
         if (m->now_s >= word_s && !s->inward) {
-            rg_beat_tell_slow(s, m->now_s - begin);
+            rg_beat_tell_slow(s, begin);
             word_s += word_s - begin;
         }
         if (!s->closing && (atomic_load(&m->match.interrupted) ||

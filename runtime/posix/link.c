@@ -190,6 +190,8 @@ void rg_link_note_lost(struct rg_mesh *m, int rank, int code, const char *why, i
     const char *colon = why[0] ? ": " : "";
     lost->rank = rank;
     lost->code = code;
+    lost->lost_s = rg_clock_s();
+    lost->heard_s = m->links[rank].heard ? m->now_s : RG_MIN(m->links[rank].heard_s, m->now_s);
     rg_copy_text(lost->host, sizeof lost->host, m->links[rank].host);
     rg_copy_text(lost->why, sizeof lost->why, why);
     if (teller >= 0 && teller != rank)

@@ -317,6 +317,15 @@ bool rg_mesh_lost(struct rg_mesh *m, struct rg_mesh_lost *lost)
     return lost->rank >= 0;
 }
 
+int rg_mesh_signs(struct rg_mesh *m, struct rg_mesh_sign signs[RG_MESH_SIGNS])
+{
+    rg_comm_lock(m);
+    int count = m->sign_count;
+    memcpy(signs, m->signs, (size_t)count * sizeof *signs);
+    rg_comm_unlock(m);
+    return count;
+}
+
 void rg_mesh_facts(struct rg_mesh *m, struct rg_mesh_facts *facts)
 {
     rg_comm_lock(m);

@@ -112,6 +112,8 @@ struct rg_mesh {
     int pace_threads;
 
     struct rg_mesh_lost lost;
+    struct rg_mesh_sign signs[RG_MESH_SIGNS]; /* [sign_count] */
+    int sign_count;
     struct rg_mesh_facts facts; /* of connections that are closed */
     struct rg_meter *meter;     /* NULL: none; used by the node program's strand alone */
     bool quiet;
@@ -137,8 +139,8 @@ void rg_beat_open(struct rg_mesh *m, double peer_timeout_s, double join_timeout_
 /* Under the lock, whenever m->beat_s has come: gives signs of life where nothing else was said, and
  * loses peers that gave none for too long. */
 void rg_beat(struct rg_mesh *m);
-/* A strand has waited so long for a peer that is alive: say so. */
-void rg_beat_tell_slow(const struct rg_posix_strand *s, double seconds);
+/* A strand has waited since then for a peer that is alive: say so. */
+void rg_beat_tell_slow(const struct rg_posix_strand *s, double begin_s);
 
 /* ---- pace.c: computations that take a board's time ---- */
 void rg_pace_compute(struct rg_posix_strand *s, const struct rg_work *work, rg_compute_fn fn,

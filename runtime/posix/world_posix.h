@@ -72,14 +72,30 @@ bool rg_mesh_expired(struct rg_mesh *mesh);
  * before the others without having lost anyone is not lost; the others see RG_ERR_PEER all the
  * same. */
 struct rg_mesh_lost {
-    int rank; /* -1: nobody */
-    int code; /* RG_ERR_PEER, RG_ERR_PROTOCOL (nonsense) or RG_ERR_NOMEM */
+    int rank;               /* -1: nobody */
+    double heard_s, lost_s; /* on rg_clock_s: its last sign of life here; since when it is lost */
+    int code;               /* RG_ERR_PEER, RG_ERR_PROTOCOL (nonsense) or RG_ERR_NOMEM */
     char host[RG_HOST_TEXT];
     char why[256];  /* "connection reset by peer"; "": nobody has told */
     char text[640]; /* "rank 2 (10.0.0.3:7470) was lost: connection reset by peer" */
 };
 /* Who was lost; false where nobody was. */
 bool rg_mesh_lost(struct rg_mesh *mesh, struct rg_mesh_lost *lost);
+
+/* What kept this rank waiting, as far as it can tell; dates are on rg_clock_s. */
+enum rg_sign {
+    RG_SIGN_SLOW,   /* a wait of slow_s (struct rg_join) for a peer that is alive: it computes */
+    RG_SIGN_FROZEN, /* no sign of life, though its machine answers: its process is stopped */
+    RG_SIGN_LINK    /* nor does that: the machine is dead, or the way to it */
+};
+struct rg_mesh_sign {
+    int rank;
+    enum rg_sign sign;
+    double begin_s, end_s; /* end: as last seen */
+};
+enum { RG_MESH_SIGNS = 100 };
+/* The first so many since the join, in the order in which they began; how many. */
+int rg_mesh_signs(struct rg_mesh *mesh, struct rg_mesh_sign signs[RG_MESH_SIGNS]);
 
 /* What the kernel did for this rank, all connections together, since the join. */
 struct rg_mesh_facts {

@@ -10,6 +10,7 @@
 
 static const char *const schema_names[] = {RG_RESULT_SCHEMA};
 static const char *const numerics_names[] = {"skip", "real"};
+static const char *const sign_names[] = {"slow", "frozen", "link"};
 static const char *const status_names[] = {
     [RG_RUN_OK] = "ok",
     [RG_RUN_NO_FIT] = "does-not-fit",

@@ -21,6 +21,8 @@ enum { TAG = RG_TAG_USER, MOST = 8, VICTIM = 1 };
 struct told {
     int begun[MOST], over[MOST];
     struct rg_mesh_lost lost[MOST];
+    struct rg_mesh_sign signs[MOST][RG_MESH_SIGNS];
+    int sign_count[MOST];
 };
 static struct told *told;
 static char host[RG_HOST_TEXT]; /* of the victim */
@@ -57,6 +59,7 @@ static int run(struct rg_mesh *mesh, rg_program_fn program)
     int rank = rg_mesh_rank(mesh);
     int result, error = rg_mesh_run(mesh, rg_mesh_size(mesh), program, NULL, &result, &e);
     rg_mesh_lost(mesh, &told->lost[rank]);
+    told->sign_count[rank] = rg_mesh_signs(mesh, told->signs[rank]);
     told->over[rank] = 1;
     return error ? error : result;
 }
@@ -101,6 +104,16 @@ static void expect_lost(const struct cluster *c, const int *results, const char 
     }
 }
 
+/* One sign of the victim, which lasted so long; sooner than half a beat nobody looks. */
+static void expect_sign(int rank, enum rg_sign wanted, double seconds)
+{
+    const struct rg_mesh_sign *sign = told->signs[rank];
+    CU_ASSERT_EQUAL_FATAL(told->sign_count[rank], 1);
+    CU_ASSERT_EQUAL(sign->rank, VICTIM);
+    CU_ASSERT_EQUAL(sign->sign, wanted);
+    CU_ASSERT_TRUE(sign->end_s - sign->begin_s >= seconds);
+}
+
 static bool others_are_over(int size)
 {
     for (int r = 0; r < size; r++)
@@ -124,6 +137,10 @@ static void test_stopped(void)
     char why[80];
     snprintf(why, sizeof why, "no sign of life for %.0f s, though its machine answers", TIMEOUT_S);
     expect_lost(&c, results, "was lost", why);
+    int first =
+        told->lost[0].lost_s < told->lost[2].lost_s ? 0 : 2; /* one may have it from another */
+    expect_sign(first, RG_SIGN_FROZEN, 0.75 * TIMEOUT_S);
+    CU_ASSERT_TRUE(told->lost[first].lost_s - told->lost[first].heard_s >= 0.75 * TIMEOUT_S);
     CU_ASSERT_EQUAL(results[VICTIM], RG_ERR_PEER);
     CU_ASSERT_EQUAL(told->lost[VICTIM].rank, VICTIM);
     CU_ASSERT_PTR_NOT_NULL(strstr(told->lost[VICTIM].why, "was stopped for "));
@@ -222,6 +239,8 @@ static void test_slow(void)
         CU_ASSERT_EQUAL(results[r], 0);
         CU_ASSERT_EQUAL(told->lost[r].rank, -1);
     }
+    expect_sign(0, RG_SIGN_SLOW, 2.4 * TIMEOUT_S); /* seen twice */
+    CU_ASSERT_EQUAL(told->sign_count[VICTIM], 0);
     char line[400];
     const char *text = heard_on_stderr(log);
     snprintf(line, sizeof line, "ringnode: rank 0: waiting for rank %d (%s) for ", VICTIM, host);

@@ -6,10 +6,12 @@ link takes 900 bytes on one side and 1500 on the other, so that nobody is told w
 The ranks meet, and their first large message never arrives. Both say so; the sender, which is heard and
 not answered, names the path. Needs root and network namespaces, else it is skipped (77)."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCENARIO = f"""<scenario name="black-hole" seed="3">
@@ -74,6 +76,29 @@ def run(ringnode, folder):
     return 0
 
 
+def cut(ringnode, folder):
+    """The same path with room for all, that a shovel cuts: each sees that not even the other's machine answers."""
+    scenario, hosts = os.path.join(folder, "scenario.xml"), os.path.join(folder, "hosts")
+    result = os.path.join(folder, "result.json")
+    ip("link", "set", "to-r1", "mtu", "1500", space="r2")
+    ranks = [subprocess.Popen(["ip", "netns", "exec", SPACES[space], ringnode, scenario, "--set", "nodes=2", "--set",
+                               "epochs=1000000", "--rank", str(rank), "--hosts", hosts, "--insecure", "--peer-timeout",
+                               "6", "--json", result if rank == 0 else "/dev/null"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+             for rank, space in enumerate(("a", "b"))]
+    time.sleep(4)
+    ip("link", "set", "to-r1", "down", space="r2")
+    said = [rank.communicate(timeout=120)[1] for rank in ranks]
+    with open(result, encoding="utf-8") as stream:
+        run = json.load(stream)["runs"][0]
+    signs = [sign for sign in run.get("signs", []) if sign["sign"] == "link" and sign["rank"] == 1]
+    ending = run["ending"]
+    if ranks[0].returncode != 4 or not signs or not 3 < ending["lost_s"] - ending["heard_s"] < 20:
+        print(f"a path that was cut: status {ranks[0].returncode}, {run.get('signs')}, {ending}\n{said}")
+        return 1
+    return 0
+
+
 def main():
     try:
         build()
@@ -81,7 +106,7 @@ def main():
         print(f"skipped: no network namespaces here: {getattr(reason, 'stderr', None) or reason}")
         return 77
     with tempfile.TemporaryDirectory(prefix="ringtmp-black-hole-") as folder:
-        return run(sys.argv[1], folder)
+        return run(sys.argv[1], folder) or cut(sys.argv[1], folder)
 
 
 if __name__ == "__main__":

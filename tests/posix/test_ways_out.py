@@ -229,12 +229,20 @@ class Tests:
                 return run, f"rank {victim}: nothing trained yet"
             require(status == 4 and result["status"] == "lost", "status", status, result["status"])
             self.expect_words(run, result, victim, text)
+            self.expect_signs(result, victim, number)
             parts = label in ("all-reduce", "replicas") or (label == "server" and victim > 0)
             require(bool(result["ending"]["missing"]) != parts, "missing:", result["ending"]["missing"])
             self.expect_parameters(run, result, parts)
             return run, f"rank {victim}: {result['iterations']} iterations"
         finally:
             run.end()
+
+    def expect_signs(self, result, victim, number):
+        ending, signs = result["ending"], [(sign["rank"], sign["sign"]) for sign in result.get("signs", [])]
+        require(ending["heard_s"] <= ending["lost_s"], "lost before it was heard:", ending)
+        if number == signal.SIGSTOP and victim > 0:  # rank 0 has seen it, or heard it from another
+            require((victim, "frozen") in signs or "as rank" in result["error"], "signs:", signs, result["error"])
+        require(all(rank == victim for rank, sign in signs if sign != "slow"), "signs:", signs)
 
     def expect_words(self, run, result, victim, text):
         ending = result["ending"]

@@ -88,6 +88,7 @@ struct one_run {
     const struct rg_job *job;
     struct rg_run *run;
     struct rg_kept kept;
+    double begun_s; /* on rg_clock_s */
 };
 
 /* A line now and then, for who reads through a pipe: ringdeploy. */
@@ -221,6 +222,21 @@ static void tell_energy(struct ringnode *node, const struct rg_job *job, const s
                 run->held_back.nodes, run->nodes, run->held_back.first);
 }
 
+/* What kept this rank waiting since the run began. */
+static void note_signs(const struct ringnode *node, struct rg_run *run, double begun_s)
+{
+    struct rg_mesh_sign signs[RG_MESH_SIGNS];
+    int count = rg_mesh_signs(node->mesh, signs);
+    run->signs = calloc((size_t)count + 1, sizeof *run->signs);
+    for (int i = 0; i < count && run->signs; i++)
+        if (signs[i].end_s >= begun_s)
+            run->signs[run->sign_count++] =
+                (struct rg_run_sign){.rank = signs[i].rank,
+                                     .sign = (int)signs[i].sign,
+                                     .from_s = signs[i].begin_s - begun_s,
+                                     .to_s = signs[i].end_s - begun_s};
+}
+
 /* ---- runs that end before their time ---- */
 
 /* "TEXT; after iteration 12 of 30; its parameters are saved", or who has them no more. */
@@ -296,6 +312,8 @@ static bool salvage(struct ringnode *node, struct one_run *r, int code)
         r->run->ending.lost_rank = lost.rank;
         rg_copy_text(r->run->ending.lost_host, sizeof r->run->ending.lost_host, lost.host);
         rg_copy_text(r->run->ending.why, sizeof r->run->ending.why, lost.why);
+        r->run->ending.heard_s = lost.heard_s - r->begun_s;
+        r->run->ending.lost_s = lost.lost_s - r->begun_s;
     }
     return node->rank == 0 || result == 1;
 }
@@ -331,6 +349,7 @@ static void break_off(struct ringnode *node, int index, struct one_run *r, int c
     if (!run)
         r->run = &own;
     bool reports = salvage(node, r, code);
+    note_signs(node, r->run, r->begun_s);
     node->rest_code = explain(node, code, text, sizeof text);
     end_early(r->run, node->rest_code, text);
     tell_end(node, r->job, text, r->run);
@@ -350,7 +369,7 @@ static void run_job(struct ringnode *node, int index)
 {
     const struct rg_job *job = &node->study.jobs[index];
     struct rg_run *run = node->runs ? &node->runs[index] : NULL;
-    struct one_run one = {.node = node, .job = job, .run = run};
+    struct one_run one = {.node = node, .job = job, .run = run, .begun_s = rg_clock_s()};
     struct rg_error e = {0};
     char text[sizeof run->error];
     const struct rg_agreed *agreed = &node->agreed[index];
@@ -377,6 +396,8 @@ static void run_job(struct ringnode *node, int index)
         break_off(node, index, &one, result);
     } else {
         tell_energy(node, job, run);
+        if (run)
+            note_signs(node, run, one.begun_s);
         if (result == 1)
             note_stop(node, job, run);
     }
