@@ -59,7 +59,7 @@ void rg_join_end_talk(struct rg_talk *t)
     rg_join_hang_up(&t->connection);
     t->state = RG_CALL_IDLE;
     t->have = 0;
-    t->held = t->shaking = false;
+    t->held = t->shaking = t->unplaced = false;
 }
 
 /* ---- the wait ---- */
@@ -112,10 +112,11 @@ static double keep_time(struct rg_gathering *g, double now)
         struct rg_talk *t = &g->visitors[i];
         if (t->connection.fd < 0)
             continue;
-        if (t->held && g->nonce) {
+        if ((t->held && g->nonce) || t->unplaced) {
             rg_join_hear(g, t);
+            next = t->unplaced ? RG_MIN(next, now + RG_LOOK_UP_S) : next;
         } else if (!t->held && now >= t->limit) {
-            rg_join_drop(g, t, "it did not say who it is");
+            rg_join_drop(g, t, RG_FAULT_SILENT, "it did not say who it is");
         } else if (!t->held) {
             next = RG_MIN(next, t->limit);
         }
@@ -127,7 +128,7 @@ static double keep_time(struct rg_gathering *g, double now)
 static struct pollfd poll_of(const struct rg_talk *t)
 {
     bool unsent = t->connection.tls && rg_secure_unsent(t->connection.tls);
-    short events = t->held                          ? POLLRDHUP
+    short events = t->held || t->unplaced           ? POLLRDHUP
                    : t->state == RG_CALL_CONNECTING ? POLLOUT
                    : unsent                         ? POLLIN | POLLOUT
                                                     : POLLIN;
@@ -154,7 +155,7 @@ static void attend(struct rg_gathering *g)
         struct rg_talk *t = &g->visitors[i];
         if (!visitor[i].revents || t->connection.fd != visitor[i].fd)
             continue;
-        if (t->held)
+        if (t->held || t->unplaced)
             rg_join_lose_held(g, t);
         else
             rg_join_hear(g, t);
@@ -257,14 +258,13 @@ static void clean_up(struct rg_gathering *g, int result)
     for (int i = 0; i < RG_VISITORS; i++)
         rg_join_end_talk(&g->visitors[i]);
     for (int r = 0; r < g->size; r++) {
-        if (g->places) {
+        if (g->places)
             rg_join_end_talk(&g->places[r].call);
-            if (g->places[r].addresses)
-                freeaddrinfo(g->places[r].addresses);
-        }
         if (result)
             rg_join_hang_up(&g->peers[r]);
     }
+    rg_join_tell_tallies(g);
+    rg_names_close(g->names);
     rg_secure_close(g->guard);
     free(g->places);
     free(g->polls);
@@ -278,9 +278,21 @@ static void draw_nonce(struct rg_gathering *g)
             g->nonce = (uint64_t)getpid() << 32 ^ (uint64_t)(1e6 * g->began);
 }
 
+/* Keys of ranks are of one run, and each of one rank. */
+static int check_key(const struct rg_gathering *g)
+{
+    const struct rg_key *key = g->o->key;
+    if (!key || !key->pairs || (key->rank == g->rank && key->ranks == g->size))
+        return 0;
+    return rg_fail(g->e, RG_ERR_INVALID,
+                   "the key is that of rank %d of %d, and this is rank %d of %d", key->rank,
+                   key->ranks, g->rank, g->size);
+}
+
 static int set_up(struct rg_gathering *g)
 {
-    if (!g->places || !g->polls)
+    g->names = rg_names_open(g->o->hosts);
+    if (!g->places || !g->polls || !g->names)
         return rg_fail(g->e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     int result = g->size > 1 ? rg_join_check_hosts(g) : 0;
     if (g->size > 1 && g->o->insecure && !g->o->key)
@@ -289,6 +301,8 @@ static int set_up(struct rg_gathering *g)
         rg_slow_start_after_idle())
         rg_join_say(g, "connections that rest start slowly again here, which costs full links some "
                        "percent: sysctl -w net.ipv4.tcp_slow_start_after_idle=0");
+    if (result == 0)
+        result = check_key(g);
     if (result == 0 && g->o->key)
         result = rg_secure_open(g->o->key, g->o->cipher, &g->guard, g->e);
     if (result == 0 && g->size > 1 && g->listener < 0)

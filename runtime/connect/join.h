@@ -55,6 +55,7 @@ struct rg_join {
     const struct rg_key *key;
     enum rg_cipher cipher;
     bool insecure;
+    bool any_address; /* ranks may call from elsewhere than the hosts file has them (NAT) */
     enum rg_checksum checksum; /* of the payload that this rank sends over these connections */
     bool quiet;                /* say nothing on standard error */
     const volatile int *stop;  /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */

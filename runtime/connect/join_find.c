@@ -23,15 +23,13 @@
 
 /* ---- addresses ---- */
 
-static struct addrinfo *resolve(const struct rg_host *host, bool passive, const char **wrong)
+/* Waits for the resolver. */
+static struct addrinfo *resolve(const struct rg_host *host)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0)};
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    int error = getaddrinfo(host->name, host->port, &hints, &found);
-    *wrong = error ? gai_strerror(error) : NULL;
-    return error ? NULL : found;
+    return getaddrinfo(host->name, host->port, &hints, &found) ? NULL : found;
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -62,8 +60,7 @@ int rg_join_check_hosts(const struct rg_gathering *g)
         return 0;
     for (int r = 0; r < g->size; r++) {
         const struct rg_host *host = &g->o->hosts->host[r];
-        const char *wrong;
-        struct addrinfo *all = resolve(host, false, &wrong);
+        struct addrinfo *all = resolve(host);
         bool here = all != NULL;
         for (struct addrinfo *a = all; a && here; a = a->ai_next)
             here = is_loopback(a->ai_addr);
@@ -194,12 +191,12 @@ void rg_join_try_later(struct rg_gathering *g, int rank, const char *why)
     struct rg_place *p = &g->places[rank];
     rg_join_end_talk(&p->call);
     snprintf(p->why, sizeof p->why, "%s", why);
-    if (p->next_address && p->next_address->ai_next) {
-        p->next_address = p->next_address->ai_next;
+    if (++p->next_address < p->addresses.count) {
         p->next_try = rg_clock_s();
         return;
     }
-    p->next_address = NULL;
+    p->addresses.count = p->next_address = 0; /* a name may have moved meanwhile */
+    rg_names_ask(g->names, rank);
     p->pause = p->pause > 0 ? RG_MIN(1.5 * p->pause, LAST_TRY) : FIRST_TRY;
     p->next_try = rg_clock_s() + p->pause * (1 + 0.1 * (g->rank % 7));
 }
@@ -220,51 +217,56 @@ int rg_join_connected(struct rg_gathering *g, int rank)
 void rg_join_start_call(struct rg_gathering *g, int rank)
 {
     struct rg_place *p = &g->places[rank];
-    const char *wrong = NULL;
-    if (!p->next_address) {
-        if (p->addresses)
-            freeaddrinfo(p->addresses);
-        p->addresses = resolve(&g->o->hosts->host[rank], false, &wrong);
-        p->next_address = p->addresses;
+    if (p->addresses.count == 0) {
+        rg_names_get(g->names, rank, &p->addresses);
+        p->next_address = 0;
     }
-    if (!p->next_address) {
-        rg_join_try_later(g, rank, wrong ? wrong : "no address");
+    if (p->addresses.count == 0) {
+        rg_join_try_later(
+            g, rank, p->addresses.pending ? "its name is still being looked up" : p->addresses.why);
         return;
     }
-    const struct addrinfo *a = p->next_address;
-    if (confined(g) && !is_loopback(a->ai_addr)) {
+    const struct rg_address *a = &p->addresses.list[p->next_address];
+    if (confined(g) && !is_loopback((const void *)&a->at)) {
         rg_join_try_later(g, rank, "its address is not this machine's any more");
         return;
     }
-    p->call.connection.fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    p->call.connection.fd = socket(a->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (p->call.connection.fd < 0 && (errno == EMFILE || errno == ENFILE))
         rg_join_fail_here(g, "open a socket", errno);
     rg_choose_congestion(p->call.connection.fd);
     p->call.state = RG_CALL_CONNECTING;
     p->call.limit = rg_clock_s() + RG_CONNECT_S;
     if (p->call.connection.fd < 0 ||
-        (connect(p->call.connection.fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS))
+        (connect(p->call.connection.fd, (const void *)&a->at, a->length) != 0 &&
+         errno != EINPROGRESS))
         rg_join_try_later(g, rank, strerror(errno));
 }
 
-bool rg_join_comes_from(const struct rg_gathering *g, int fd, int rank)
+static bool name_number(const struct sockaddr *address, socklen_t length, char text[NI_MAXHOST])
+{
+    if (getnameinfo(address, length, text, NI_MAXHOST, NULL, 0, NI_NUMERICHOST) != 0)
+        return false;
+    if (strncmp(text, "::ffff:", 7) == 0)
+        memmove(text, text + 7, strlen(text + 7) + 1);
+    return true;
+}
+
+enum rg_origin rg_join_origin(const struct rg_gathering *g, int fd, int rank)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
     char theirs[NI_MAXHOST], listed[NI_MAXHOST];
+    struct rg_addresses known;
     if (getpeername(fd, (struct sockaddr *)&address, &length) != 0 ||
-        getnameinfo((struct sockaddr *)&address, length, theirs, sizeof theirs, NULL, 0,
-                    NI_NUMERICHOST) != 0)
-        return false;
-    const char *plain = strncmp(theirs, "::ffff:", 7) == 0 ? theirs + 7 : theirs;
-    const char *wrong;
-    struct addrinfo *all = resolve(&g->o->hosts->host[rank], false, &wrong);
-    bool found = false;
-    for (struct addrinfo *a = all; a && !found; a = a->ai_next)
-        found = getnameinfo(a->ai_addr, a->ai_addrlen, listed, sizeof listed, NULL, 0,
-                            NI_NUMERICHOST) == 0 &&
-                strcmp(listed, plain) == 0;
-    if (all)
-        freeaddrinfo(all);
-    return found;
+        !name_number((struct sockaddr *)&address, length, theirs))
+        return RG_ORIGIN_OTHER; /* it has gone again */
+    rg_names_get(g->names, rank, &known);
+    for (int i = 0; i < known.count; i++)
+        if (name_number((const void *)&known.list[i].at, known.list[i].length, listed) &&
+            strcmp(listed, theirs) == 0)
+            return RG_ORIGIN_LISTED;
+    if (known.count > 0)
+        return RG_ORIGIN_OTHER;
+    return known.pending ? RG_ORIGIN_PENDING : RG_ORIGIN_UNKNOWN;
 }

@@ -105,6 +105,8 @@ void rg_join_begin_greeting(struct rg_gathering *g, int rank)
         return;
     }
     call->connection.tls = rg_secure_new(g->guard, call->connection.fd, true);
+    if (call->connection.tls)
+        rg_secure_call(call->connection.tls, rank);
     call->state = RG_CALL_SHAKING;
     call->limit = rg_clock_s() + RG_CONNECT_S;
     if (call->connection.tls)
@@ -129,6 +131,17 @@ static void shake_call(struct rg_gathering *g, int rank)
     }
 }
 
+/* Another has taken the rank's place, or the lists of hosts differ: who was called may come yet. */
+static void meet_wrong_rank(struct rg_gathering *g, int rank, uint32_t met)
+{
+    char why[100];
+    snprintf(why, sizeof why, "wrong rank: rank %u answers there; do the lists of hosts differ?",
+             met);
+    if (strcmp(why, g->places[rank].why) != 0)
+        rg_join_say(g, "rank %d at %s: %s; trying again", rank, rg_join_host(g, rank), why);
+    rg_join_try_later(g, rank, why);
+}
+
 void rg_join_answered(struct rg_gathering *g, int rank)
 {
     struct rg_place *p = &g->places[rank];
@@ -149,6 +162,10 @@ void rg_join_answered(struct rg_gathering *g, int rank)
     }
     char why[RG_WIRE_REASON + 320], peer[300];
     snprintf(peer, sizeof peer, "rank %d at %s", rank, rg_join_host(g, rank));
+    if (h.rank != (uint32_t)rank) {
+        meet_wrong_rank(g, rank, h.rank);
+        return;
+    }
     if (h.kind == RG_HELLO_REFUSED) {
         snprintf(why, sizeof why, "%s refused: %s", peer,
                  h.reason[0] ? h.reason : "no reason given");
@@ -156,8 +173,6 @@ void rg_join_answered(struct rg_gathering *g, int rank)
         return;
     }
     rg_join_judge(g, &h, peer, why, sizeof why);
-    if (!why[0] && h.rank != (uint32_t)rank)
-        snprintf(why, sizeof why, "%s says that it is rank %u", peer, h.rank);
     if (!why[0] &&
         (h.kind != RG_HELLO_WELCOME || h.nonce == 0 || (g->nonce && h.nonce != g->nonce)))
         snprintf(why, sizeof why, "%s belongs to another run", peer);
@@ -171,37 +186,86 @@ void rg_join_answered(struct rg_gathering *g, int rank)
 
 /* ---- visitors ---- */
 
+/* Is it the rank that it says, for one that is to be called by it? */
+static enum rg_fault judge_rank(const struct rg_gathering *g, const struct rg_talk *t,
+                                const struct rg_hello *h, char *why, size_t room)
+{
+    int proved = t->connection.tls ? rg_secure_peer(t->connection.tls) : -1;
+    why[0] = '\0';
+    if (h->target != (uint32_t)g->rank && h->size == (uint32_t)g->size)
+        snprintf(
+            why, room,
+            "wrong rank: rank %u at %s takes this for rank %u, but it is rank %d; do the lists "
+            "of hosts differ?",
+            h->rank, t->address, h->target, g->rank);
+    else if (proved >= 0 && (uint32_t)proved != h->rank)
+        snprintf(why, room, "wrong rank: %s has the key of rank %d, and says that it is rank %u",
+                 t->address, proved, h->rank);
+    return RG_FAULT_RANK;
+}
+
+/* Where the name of its host is not known yet, it waits: true. */
+static bool judge_place(struct rg_gathering *g, struct rg_talk *t, int rank, char *why, size_t room)
+{
+    enum rg_origin origin =
+        g->o->any_address ? RG_ORIGIN_LISTED : rg_join_origin(g, t->connection.fd, rank);
+    t->unplaced = origin == RG_ORIGIN_PENDING;
+    if (origin == RG_ORIGIN_OTHER)
+        snprintf(why, room,
+                 "rank %d comes from %s, and the hosts file has it at %.200s: --any-address where "
+                 "addresses are translated (NAT)",
+                 rank, t->address, rg_join_host(g, rank));
+    return t->unplaced;
+}
+
+/* What speaks against a rank that is who it says; or who it is has no bearing. */
+static enum rg_fault judge_guest(struct rg_gathering *g, struct rg_talk *t,
+                                 const struct rg_hello *h, int rank, char *why, size_t room)
+{
+    char peer[120];
+    bool other_run = g->nonce && h->nonce && h->nonce != g->nonce;
+    snprintf(peer, sizeof peer, "rank %u at %s", h->rank, t->address);
+    rg_join_judge(g, h, peer, why, room);
+    if (!why[0] && (h->kind != RG_HELLO_ASKS || rank <= g->rank))
+        snprintf(why, room, "%s is not to call rank %d", peer, g->rank);
+    if (why[0] && rank > g->rank && !other_run && g->peers[rank].fd < 0 &&
+        rg_join_origin(g, t->connection.fd, rank) == RG_ORIGIN_LISTED) {
+        g->places[rank].told = true; /* the very peer that is waited for: no use to wait on */
+        rg_join_fail(g, why);
+        return RG_FAULT_OTHER;
+    }
+    if (!why[0] && g->failed) {
+        snprintf(why, room, "%s", g->why);
+        g->places[rank].told = true;
+        return RG_FAULT_COMES_TO_NOTHING;
+    }
+    if (!why[0] && (other_run || (g->rank > 0 && h->nonce == 0)))
+        snprintf(why, room, "%s belongs to another run", peer);
+    return RG_FAULT_OTHER;
+}
+
 /* The hello is whole and well-formed: let it in, hold it, or refuse it. */
 static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hello *h)
 {
-    char why[RG_WIRE_REASON + 320], peer[120];
+    char why[RG_WIRE_REASON + 320];
     int rank = h->rank < (uint32_t)g->size ? (int)h->rank : -1;
-    snprintf(peer, sizeof peer, "rank %u at %s", h->rank, t->from);
-    rg_join_judge(g, h, peer, why, sizeof why);
-    if (!why[0] && (h->kind != RG_HELLO_ASKS || rank <= g->rank))
-        snprintf(why, sizeof why, "%s is not to call rank %d", peer, g->rank);
-    bool other_run = g->nonce && h->nonce && h->nonce != g->nonce;
-    if (why[0] && rank > g->rank && !other_run && g->peers[rank].fd < 0 &&
-        rg_join_comes_from(g, t->connection.fd, rank)) {
-        rg_join_refuse(g, t, (int)h->rank,
-                       why); /* the very peer that is waited for: no use to wait on */
-        g->places[rank].told = true;
-        rg_join_fail(g, why);
-        return;
+    enum rg_fault fault = judge_rank(g, t, h, why, sizeof why);
+    if (!why[0])
+        fault = judge_guest(g, t, h, rank, why, sizeof why);
+    if (!why[0]) {
+        if (judge_place(g, t, rank, why, sizeof why))
+            return;
+        fault = RG_FAULT_ADDRESS;
     }
-    if (!why[0] && g->failed) {
-        rg_join_refuse(g, t, (int)h->rank, g->why);
-        g->places[rank].told = true;
-        return;
-    }
-    if (!why[0] && (other_run || (g->rank > 0 && h->nonce == 0)))
-        snprintf(why, sizeof why, "%s belongs to another run", peer);
     if (!why[0] && g->peers[rank].fd >= 0 && !rg_join_is_alive(g->peers[rank].fd))
         rg_join_drop_peer(g, rank);
-    if (!why[0] && g->peers[rank].fd >= 0)
-        snprintf(why, sizeof why, "rank %d has joined already, and %s is another", rank, t->from);
+    if (!why[0] && g->peers[rank].fd >= 0) {
+        snprintf(why, sizeof why, "rank %d has joined already, and %s is another", rank,
+                 t->address);
+        fault = RG_FAULT_RANK;
+    }
     if (why[0]) {
-        rg_join_refuse(g, t, (int)h->rank, why);
+        rg_join_refuse(g, t, (int)h->rank, fault, why);
         return;
     }
     t->held = g->nonce == 0;
@@ -235,7 +299,7 @@ void rg_join_hear(struct rg_gathering *g, struct rg_talk *t)
 {
     if (t->shaking && !shake_visitor(g, t))
         return;
-    int read = t->held ? 1 : rg_join_read_hello(t);
+    int read = t->held || t->unplaced ? 1 : rg_join_read_hello(t);
     if (read == 0)
         return;
     struct rg_hello h;
@@ -244,10 +308,10 @@ void rg_join_hear(struct rg_gathering *g, struct rg_talk *t)
                         : read == -2 ? "it does not speak RingTMP"
                                      : rg_hello_decode(t->bytes, &h);
     if (speaks_tls(t)) {
-        snprintf(why, sizeof why, "%s has a key, and rank %d runs without", t->from, g->rank);
-        rg_join_refuse(g, t, 0, why);
+        snprintf(why, sizeof why, "%s has a key, and rank %d runs without", t->address, g->rank);
+        rg_join_refuse(g, t, 0, RG_FAULT_KEY, why);
     } else if (wrong) {
-        rg_join_drop(g, t, wrong);
+        rg_join_drop(g, t, read == -1 ? RG_FAULT_SILENT : RG_FAULT_FOREIGN, wrong);
     } else {
         admit(g, t, &h);
     }
@@ -260,11 +324,11 @@ static struct rg_talk *free_visitor(struct rg_gathering *g)
         struct rg_talk *t = &g->visitors[i];
         if (t->connection.fd < 0)
             return t;
-        if (!t->held && (!oldest || t->limit < oldest->limit))
+        if (!t->held && !t->unplaced && (!oldest || t->limit < oldest->limit))
             oldest = t;
     }
     if (oldest)
-        rg_join_drop(g, oldest, "too many connections that say nothing");
+        rg_join_drop(g, oldest, RG_FAULT_SILENT, "too many connections that say nothing");
     return oldest;
 }
 
@@ -301,7 +365,7 @@ void rg_join_receive_visitors(struct rg_gathering *g)
         snprintf(t->from, sizeof t->from, strchr(t->address, ':') ? "[%s]:%s" : "%s:%s", t->address,
                  port);
         if (g->guard && !(t->connection.tls = rg_secure_new(g->guard, fd, false)))
-            rg_join_drop(g, t, rg_strerror(RG_ERR_NOMEM));
+            rg_join_drop(g, t, RG_FAULT_SILENT, rg_strerror(RG_ERR_NOMEM));
         else
             rg_join_hear(g, t);
     }

@@ -59,7 +59,7 @@ void rg_join_lose_held(struct rg_gathering *g, struct rg_talk *t)
     struct rg_talk last = {.connection = t->connection};
     struct rg_hello h;
     int rank = rg_hello_decode(t->bytes, &h) ? -1 : (int)h.rank; /* it was valid when it came */
-    if (rank >= 0 && rg_join_comes_from(g, t->connection.fd, rank))
+    if (rank >= 0 && rg_join_origin(g, t->connection.fd, rank) == RG_ORIGIN_LISTED)
         rg_join_hear_interruption(g, rank, &last);
     rg_join_end_talk(t);
 }

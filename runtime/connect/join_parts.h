@@ -5,14 +5,33 @@
 #define RG_CONNECT_JOIN_PARTS_H
 
 #include "connect/join.h"
+#include "connect/resolver.h"
 #include "connect/wire.h"
 #include <netdb.h>
 #include <poll.h>
 
 #define RG_CONNECT_S  5.0 /* to answer a connect, a handshake, and a hello */
 #define RG_PROGRESS_S 5.0 /* between two lines that say the same */
+#define RG_LOOK_UP_S  0.1 /* to look whether a name has been found */
 
-enum { RG_VISITORS = 64 };
+enum { RG_VISITORS = 64, RG_TALLIES = 40 };
+
+/* Why a visitor was turned away: of each kind an address has a line, and one that counts. */
+enum rg_fault {
+    RG_FAULT_SILENT,  /* it says too little, or too late */
+    RG_FAULT_FOREIGN, /* it speaks something else */
+    RG_FAULT_KEY,     /* another key, none, or one where none is wanted */
+    RG_FAULT_OTHER,   /* version, scenario, size, run */
+    RG_FAULT_RANK,    /* not the rank it says, or not to be called by it */
+    RG_FAULT_ADDRESS, /* not where the hosts file has that rank */
+    RG_FAULT_COMES_TO_NOTHING
+};
+struct rg_tally {
+    char address[56];
+    enum rg_fault fault;
+    uint64_t count;
+    char text[RG_WIRE_REASON + 16];
+};
 
 /* Of a call to a lower rank, in this order. */
 enum rg_call_state { RG_CALL_IDLE, RG_CALL_CONNECTING, RG_CALL_SHAKING, RG_CALL_WAITING };
@@ -25,6 +44,7 @@ struct rg_talk {
     size_t have;              /* bytes of the other's hello */
     bool shaking;             /* visitors: have not proved yet that they have the key */
     bool held;                /* visitors: valid, but the run's name is not known yet */
+    bool unplaced;            /* visitors: valid, but where the rank is at home is not known yet */
     unsigned char bytes[RG_WIRE_HELLO];
     char address[56], from[80]; /* of a visitor, without and with its port */
 };
@@ -32,7 +52,8 @@ struct rg_talk {
 struct rg_place {
     struct rg_talk call; /* lower ranks */
     double next_try, pause;
-    struct addrinfo *addresses, *next_address;
+    struct rg_addresses addresses; /* called one by one */
+    int next_address;
     char why[RG_WIRE_REASON + 64]; /* it is not there: the last reason */
     bool told;                     /* that it comes to nothing */
 };
@@ -51,8 +72,11 @@ struct rg_gathering {
     struct rg_error *e;
     int failed; /* an RG_ERR_* code that ends it; text in *e and why */
     char why[RG_WIRE_REASON];
-    char turned_away[RG_WIRE_REASON + 64]; /* the last that was said of a visitor, and when */
-    double turned_away_s;
+    struct rg_names *names;
+    char turned_away[RG_WIRE_REASON + 64]; /* the last that was said of a visitor */
+    struct rg_tally tallies[RG_TALLIES];   /* [tally_count] */
+    int tally_count;
+    uint64_t untallied; /* of other addresses */
 };
 
 /* ---- join.c ---- */
@@ -72,8 +96,9 @@ void rg_join_start_call(struct rg_gathering *g, int rank);
  * is tried again later). */
 int rg_join_connected(struct rg_gathering *g, int rank);
 void rg_join_try_later(struct rg_gathering *g, int rank, const char *why);
-/* Does the visitor come from the address that the hosts file gives the rank? */
-bool rg_join_comes_from(const struct rg_gathering *g, int fd, int rank);
+/* Does the visitor come from an address that the hosts file gives the rank? */
+enum rg_origin { RG_ORIGIN_OTHER, RG_ORIGIN_LISTED, RG_ORIGIN_PENDING, RG_ORIGIN_UNKNOWN };
+enum rg_origin rg_join_origin(const struct rg_gathering *g, int fd, int rank);
 
 /* ---- join_greet.c ---- */
 struct rg_hello rg_join_hello(const struct rg_gathering *g, enum rg_hello_kind kind, int target);
@@ -100,9 +125,12 @@ void rg_join_fail(struct rg_gathering *g, const char *why);
 void rg_join_fail_here(struct rg_gathering *g, const char *what, int error);
 void rg_join_give_up(struct rg_gathering *g, int rank, const char *why);
 /* The visitor is told why, and dropped. */
-void rg_join_refuse(struct rg_gathering *g, struct rg_talk *t, int rank, const char *why);
+void rg_join_refuse(struct rg_gathering *g, struct rg_talk *t, int rank, enum rg_fault fault,
+                    const char *why);
 /* It is dropped without a word; the log has one, though not the same again and again. */
-void rg_join_drop(struct rg_gathering *g, struct rg_talk *t, const char *why);
+void rg_join_drop(struct rg_gathering *g, struct rg_talk *t, enum rg_fault fault, const char *why);
+/* The join is over: how many more there were. */
+void rg_join_tell_tallies(const struct rg_gathering *g);
 /* The same for one that did not get through the handshake. */
 void rg_join_refuse_stranger(struct rg_gathering *g, struct rg_talk *t);
 bool rg_join_is_alive(int fd);

@@ -1,12 +1,11 @@
 /* Refusing: what speaks against a visitor or a peer, and how they and the user get to know.
  *
  * Failure modes handled: a node with a key and one without meet (each is told by the other, in the
- * clear: it is no secret); a stranger that comes again and again (one line every few seconds); what
- * a visitor has sent and nobody has read, which would have the kernel cut the answer short. */
+ * clear: it is no secret); strangers that come again and again (one line an address and fault);
+ * what a visitor has sent and nobody has read, which would have the kernel cut the answer short. */
 #include "connect/join_parts.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,10 +22,6 @@ void rg_join_judge(const struct rg_gathering *g, const struct rg_hello *h, const
     else if (h->size != (uint32_t)g->size)
         snprintf(why, room, "%s has %u hosts in its list, rank %d has %d", peer, h->size, g->rank,
                  g->size);
-    else if (h->target != (uint32_t)g->rank)
-        snprintf(why, room,
-                 "%s takes this for rank %u, but it is rank %d: the lists of hosts differ", peer,
-                 h->target, g->rank);
     else if (strncmp(h->scenario, g->o->scenario, RG_DIGEST_TEXT - 1) != 0)
         snprintf(why, room, "%s has another scenario (%.8s...) than rank %d (%.8s...)", peer,
                  h->scenario, g->rank, g->o->scenario);
@@ -58,17 +53,44 @@ void rg_join_give_up(struct rg_gathering *g, int rank, const char *why)
     rg_join_fail(g, why);
 }
 
-/* "refused 10.0.0.3:4711: why"; the same of the same address not again and again. */
-static void tell(struct rg_gathering *g, const struct rg_talk *t, const char *done, const char *why)
+static struct rg_tally *tally_of(struct rg_gathering *g, const char *address, enum rg_fault fault)
 {
-    char text[sizeof g->turned_away];
-    double now = rg_clock_s();
-    snprintf(text, sizeof text, "%s %s: %.250s", done, t->address, why);
-    if (!strcmp(text, g->turned_away) && now < g->turned_away_s + RG_PROGRESS_S)
+    for (int i = 0; i < g->tally_count; i++)
+        if (g->tallies[i].fault == fault && strcmp(g->tallies[i].address, address) == 0)
+            return &g->tallies[i];
+    if (g->tally_count == RG_TALLIES)
+        return NULL;
+    struct rg_tally *tally = &g->tallies[g->tally_count++];
+    *tally = (struct rg_tally){.fault = fault};
+    snprintf(tally->address, sizeof tally->address, "%s", address);
+    return tally;
+}
+
+/* "refused 10.0.0.3:4711: why"; of each fault an address has one line, whatever it does. */
+static void tell(struct rg_gathering *g, const struct rg_talk *t, enum rg_fault fault,
+                 const char *done, const char *why)
+{
+    struct rg_tally *tally = tally_of(g, t->address, fault);
+    snprintf(g->turned_away, sizeof g->turned_away, "%s %s: %.250s", done, t->address, why);
+    if (!tally) {
+        g->untallied++;
         return;
-    memcpy(g->turned_away, text, sizeof text);
-    g->turned_away_s = now;
+    }
+    if (tally->count++ > 0)
+        return;
+    snprintf(tally->text, sizeof tally->text, "%s %s: %.200s", done, t->address, why);
     rg_join_say(g, "%s %s: %s", done, t->from, why);
+}
+
+void rg_join_tell_tallies(const struct rg_gathering *g)
+{
+    for (int i = 0; i < g->tally_count; i++)
+        if (g->tallies[i].count > 1)
+            rg_join_say(g, "%llu times in all: %s", (unsigned long long)g->tallies[i].count,
+                        g->tallies[i].text);
+    if (g->untallied)
+        rg_join_say(g, "%llu more of other addresses were turned away",
+                    (unsigned long long)g->untallied);
 }
 
 /* A socket that is closed with something unread in it loses what it has sent. */
@@ -80,20 +102,21 @@ static void empty_socket(int fd)
             return;
 }
 
-void rg_join_refuse(struct rg_gathering *g, struct rg_talk *t, int rank, const char *why)
+void rg_join_refuse(struct rg_gathering *g, struct rg_talk *t, int rank, enum rg_fault fault,
+                    const char *why)
 {
     struct rg_hello h = rg_join_hello(g, RG_HELLO_REFUSED, rank);
     snprintf(h.reason, sizeof h.reason, "%s", why);
     rg_join_send_hello(&t->connection, &h);
     shutdown(t->connection.fd, SHUT_WR);
     empty_socket(t->connection.fd);
-    tell(g, t, "refused", why);
+    tell(g, t, fault, "refused", why);
     rg_join_end_talk(t);
 }
 
-void rg_join_drop(struct rg_gathering *g, struct rg_talk *t, const char *why)
+void rg_join_drop(struct rg_gathering *g, struct rg_talk *t, enum rg_fault fault, const char *why)
 {
-    tell(g, t, "dropped", why);
+    tell(g, t, fault, "dropped", why);
     rg_join_end_talk(t);
 }
 
@@ -103,14 +126,14 @@ void rg_join_refuse_stranger(struct rg_gathering *g, struct rg_talk *t)
     if (!rg_secure_met_plain(t->connection.tls)) {
         shutdown(t->connection.fd, SHUT_WR);
         empty_socket(t->connection.fd);
-        tell(g, t, "refused", rg_secure_why(t->connection.tls));
+        tell(g, t, RG_FAULT_KEY, "refused", rg_secure_why(t->connection.tls));
         rg_join_end_talk(t);
         return;
     }
     rg_secure_free(t->connection.tls);
     t->connection.tls = NULL;
-    snprintf(why, sizeof why, "%s runs without a key, and rank %d has one", t->from, g->rank);
-    rg_join_refuse(g, t, 0, why);
+    snprintf(why, sizeof why, "%s runs without a key, and rank %d has one", t->address, g->rank);
+    rg_join_refuse(g, t, 0, RG_FAULT_KEY, why);
 }
 
 bool rg_join_is_alive(int fd)

@@ -1,10 +1,10 @@
 /* The key file.
  *
- * Happy path: one line of hexadecimal digits or base64. What TLS gets is derived from it, so that
- * any length serves, the key itself stays in no memory, and nodes whose protocols differ do not get
- * past the handshake. Failure modes handled: no file, a file that others may read or change, more
- * than a line, other characters, too short or too long, bytes that cannot have been drawn at
- * random. */
+ * Happy path: one line of hexadecimal digits or base64, or a line a rank. What TLS gets is derived
+ * from it, so that any length serves, the key itself stays in no memory, and nodes whose protocols
+ * differ do not get past the handshake. Failure modes handled: no file, a file that others may read
+ * or change, more than a line, other characters, too short or too long, bytes that cannot have been
+ * drawn at random. */
 #include "connect/secure.h"
 
 #include "connect/wire.h"
@@ -15,11 +15,13 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { LEAST = 16, MOST = 512, TEXT = 1100, DISTINCT = 8 };
+enum { MOST_RANKS = 4096, FILE_MOST = 1 << 20 };
 
 static int digit(char c)
 {
@@ -79,25 +81,77 @@ static const char *judge(const unsigned char *bytes, int count)
     return distinct < DISTINCT ? "not random; \"openssl rand -hex 32\" makes a key" : NULL;
 }
 
-static int derive(const char *file, const char *text, size_t length, struct rg_key *key,
-                  struct rg_error *e)
+/* What TLS gets of a line. NULL, or what is wrong with it. */
+static const char *derive(const char *text, size_t length, unsigned char secret[RG_KEY_BYTES])
 {
     unsigned char bytes[TEXT];
-    unsigned size = sizeof key->secret;
+    unsigned size = RG_KEY_BYTES;
     char label[48];
+    if (length > TEXT)
+        return "a key has 4096 bits at most";
     int label_bytes = snprintf(label, sizeof label, "RingTMP mesh, protocol %u", RG_WIRE_PROTOCOL);
     int count = from_hex(text, length, bytes);
     if (count < 0)
         count = from_base64(text, length, bytes);
     const char *wrong = count > MOST ? "a key has 4096 bits at most" : judge(bytes, count);
-    int result = 0;
-    if (wrong)
-        result = rg_fail_at(e, file, 0, "%s", wrong);
-    else if (!HMAC(EVP_sha256(), bytes, count, (const unsigned char *)label, (size_t)label_bytes,
-                   key->secret, &size))
-        result = rg_fail(e, RG_ERR_INTERNAL, "no SHA-256 to derive a key with");
+    if (!wrong && !HMAC(EVP_sha256(), bytes, count, (const unsigned char *)label,
+                        (size_t)label_bytes, secret, &size))
+        wrong = "no SHA-256 to derive a key with";
     OPENSSL_cleanse(bytes, sizeof bytes);
-    return result;
+    return wrong;
+}
+
+/* ---- keys of a rank ---- */
+
+static size_t line_length(const char *text)
+{
+    size_t length = strcspn(text, "\n");
+    while (length > 0 && isspace((unsigned char)text[length - 1]))
+        length--;
+    return length;
+}
+
+/* Behind "rank R of N": N lines. */
+static int derive_pairs(const char *file, const char *text, struct rg_key *key, struct rg_error *e)
+{
+    key->pairs = calloc((size_t)key->ranks, sizeof *key->pairs);
+    if (!key->pairs)
+        return rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
+    for (int r = 0; r < key->ranks; r++) {
+        const char *end = strchr(text, '\n'), *wrong = NULL;
+        size_t length = end ? line_length(end + 1) : 0;
+        if (length == 0)
+            return rg_fail_at(e, file, r + 2, "%d keys are wanted, one for each rank", key->ranks);
+        text = end + 1;
+        bool own = length == 1 && *text == '-';
+        if (own != (r == key->rank))
+            wrong = own ? "a key is wanted: only a rank's own line is \"-\""
+                        : "this is the rank's own line: \"-\" is wanted";
+        else if (!own)
+            wrong = derive(text, length, key->pairs[r]);
+        if (wrong)
+            return rg_fail_at(e, file, r + 2, "%s", wrong);
+    }
+    const char *rest = strchr(text, '\n');
+    if (rest && rest[strspn(rest, " \t\r\n")])
+        return rg_fail_at(e, file, key->ranks + 2, "more than %d keys", key->ranks);
+    return 0;
+}
+
+static int derive_all(const char *file, const char *text, struct rg_key *key, struct rg_error *e)
+{
+    int used = 0;
+    *key = (struct rg_key){.rank = -1};
+    if (strncmp(text, "rank ", 5) != 0) {
+        const char *wrong = derive(text, strlen(text), key->secret);
+        return wrong ? rg_fail_at(e, file, 0, "%s", wrong) : 0;
+    }
+    if (sscanf(text, "rank %d of %d%n", &key->rank, &key->ranks, &used) < 2 ||
+        line_length(text) != (size_t)used || key->ranks < 1 || key->ranks > MOST_RANKS ||
+        key->rank < 0 || key->rank >= key->ranks)
+        return rg_fail_at(e, file, 1, "\"rank R of N\" is wanted, R from 0 to N - 1, N up to %d",
+                          MOST_RANKS);
+    return derive_pairs(file, text, key, e);
 }
 
 static ssize_t read_all(int fd, char *text, size_t room)
@@ -119,10 +173,13 @@ static ssize_t read_all(int fd, char *text, size_t room)
 int rg_key_load(const char *file, struct rg_key *key, struct rg_error *e)
 {
     struct stat facts;
-    char text[TEXT];
+    char *text = calloc(1, FILE_MOST + 1);
     int fd = open(file, O_RDONLY | O_CLOEXEC);
-    int result = 0;
-    if (fd < 0 || fstat(fd, &facts) != 0) {
+    int result = text ? 0 : rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
+    *key = (struct rg_key){.rank = -1};
+    if (result) {
+        ;
+    } else if (fd < 0 || fstat(fd, &facts) != 0) {
         result = rg_fail_at(e, file, 0, "%s", strerror(errno));
     } else if (S_ISDIR(facts.st_mode)) {
         result = rg_fail_at(e, file, 0, "is a folder, a file is wanted");
@@ -132,13 +189,17 @@ int rg_key_load(const char *file, struct rg_key *key, struct rg_error *e)
                             "a group of readers",
                             (unsigned)(facts.st_mode & 07777));
     } else {
-        ssize_t length = read_all(fd, text, sizeof text);
+        ssize_t length = read_all(fd, text, FILE_MOST);
+        result = length < 0 ? rg_fail_at(e, file, 0, "%s", strerror(errno)) : 0;
         while (length > 0 && isspace((unsigned char)text[length - 1]))
-            length--;
-        result = length < 0 ? rg_fail_at(e, file, 0, "%s", strerror(errno))
-                            : derive(file, text, (size_t)length, key, e);
-        OPENSSL_cleanse(text, sizeof text);
+            text[--length] = '\0';
+        if (result == 0)
+            result = derive_all(file, text, key, e);
+        OPENSSL_cleanse(text, FILE_MOST);
     }
+    if (result)
+        rg_key_forget(key);
+    free(text);
     if (fd >= 0)
         close(fd);
     return result;
@@ -146,5 +207,9 @@ int rg_key_load(const char *file, struct rg_key *key, struct rg_error *e)
 
 void rg_key_forget(struct rg_key *key)
 {
+    if (key->pairs)
+        OPENSSL_cleanse(key->pairs, (size_t)key->ranks * sizeof *key->pairs);
+    free(key->pairs);
     OPENSSL_cleanse(key, sizeof *key);
+    key->rank = -1;
 }

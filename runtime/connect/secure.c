@@ -6,8 +6,10 @@
  * a buffer that leaves in few system calls; what comes in is read in few, and deciphered into its
  * place. Keys are renewed long before a cipher has been used too often.
  *
- * TLS proves that the other end has the key, not which rank it is: the hello inside says who calls
- * whom, and a node that is led back to itself finds a rank that is not the one it called.
+ * A key that all have proves that the other end has it, not which rank it is: the hello inside says
+ * who calls whom, and a node that is led back to itself finds a rank that is not the one it called.
+ * Where each rank has keys of its own, one for each other rank, a caller names itself beside the
+ * key, and who answers takes that which it shares with that rank.
  *
  * Failure modes handled: another key; no key (an ordinary TLS client or server, certificate or
  * not); a node that speaks without TLS; other protocols; a handshake that ends early; bytes that
@@ -40,7 +42,8 @@ enum {
 _Static_assert(RECORD == SSL3_RT_MAX_PLAIN_LENGTH, "records are full");
 #define RENEW_AFTER ((uint64_t)1 << 36) /* AES-GCM: 2^24.5 records, RFC 8446 section 5.5 */
 
-static const unsigned char identity[] = "RingTMP";
+static const char identity[] = "RingTMP"; /* behind it, where keys are of ranks, a caller's own */
+enum { IDENTITY_MOST = 24 };
 static const char plain[] = "RINGTMP\n"; /* a hello without TLS begins so */
 
 struct rg_guard {
@@ -51,6 +54,7 @@ struct rg_guard {
 struct rg_secure {
     SSL *ssl;
     int fd;
+    int peer; /* the rank that the key in use is shared with; -1: all have it */
     bool caller, shaken, failed, ahead;
     bool ended;       /* nothing more comes from the socket */
     bool over;        /* and all that came has been given out */
@@ -60,7 +64,7 @@ struct rg_secure {
     size_t allowance; /* that may still be read from the socket */
     size_t in_at, in_end, out_at, out_end;
     uint64_t wire_sent, wire_received, unrenewed, renew_after;
-    char why[160];
+    char why[160], identity[IDENTITY_MOST];
     unsigned char in[IN], out[OUT], gathered[RECORD];
 };
 
@@ -182,10 +186,12 @@ static SSL_SESSION *session_of(SSL *ssl)
 {
     static const unsigned char suite[] = {0x13, 0x01}; /* TLS_AES_128_GCM_SHA256 */
     const struct rg_guard *guard = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct rg_secure *s = SSL_get_app_data(ssl);
+    const unsigned char *secret = s->peer >= 0 ? guard->key.pairs[s->peer] : guard->key.secret;
     const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, suite);
     SSL_SESSION *session = SSL_SESSION_new();
     if (cipher && session && SSL_SESSION_set_cipher(session, cipher) &&
-        SSL_SESSION_set1_master_key(session, guard->key.secret, sizeof guard->key.secret) &&
+        SSL_SESSION_set1_master_key(session, secret, RG_KEY_BYTES) &&
         SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION))
         return session;
     SSL_SESSION_free(session);
@@ -195,8 +201,14 @@ static SSL_SESSION *session_of(SSL *ssl)
 static int offer_key(SSL *ssl, const EVP_MD *hash, const unsigned char **id, size_t *bytes,
                      SSL_SESSION **session)
 {
-    *id = identity;
-    *bytes = sizeof identity - 1;
+    const struct rg_guard *guard = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    struct rg_secure *s = SSL_get_app_data(ssl);
+    RG_ASSERT(!guard->key.pairs || (s->peer >= 0 && s->peer < guard->key.ranks));
+    int length =
+        s->peer < 0 ? snprintf(s->identity, sizeof s->identity, "%s", identity)
+                    : snprintf(s->identity, sizeof s->identity, "%s %d", identity, guard->key.rank);
+    *id = (const unsigned char *)s->identity;
+    *bytes = (size_t)length;
     *session = NULL;
     if (hash && EVP_MD_get_type(hash) != NID_sha256)
         return 1;
@@ -206,7 +218,17 @@ static int offer_key(SSL *ssl, const EVP_MD *hash, const unsigned char **id, siz
 
 static int find_key(SSL *ssl, const unsigned char *id, size_t bytes, SSL_SESSION **session)
 {
-    bool known = bytes == sizeof identity - 1 && memcmp(id, identity, bytes) == 0;
+    const struct rg_guard *guard = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    struct rg_secure *s = SSL_get_app_data(ssl);
+    char text[IDENTITY_MOST] = "", wanted[IDENTITY_MOST];
+    bool pairs = guard->key.pairs != NULL;
+    memcpy(text, id, RG_MIN(bytes, sizeof text - 1));
+    int rank = pairs ? atoi(text + RG_MIN(strlen(text), sizeof identity - 1)) : -1;
+    snprintf(wanted, sizeof wanted, pairs ? "%s %d" : "%s", identity, rank);
+    bool known = strlen(wanted) == bytes && memcmp(id, wanted, bytes) == 0;
+    if (pairs)
+        known = known && rank >= 0 && rank < guard->key.ranks && rank != guard->key.rank;
+    s->peer = known ? rank : -1;
     *session = known ? session_of(ssl) : NULL;
     return !known || *session != NULL;
 }
@@ -238,6 +260,16 @@ static bool set_ciphers(SSL_CTX *tls, enum rg_cipher cipher)
 
 /* ---- guards and connections ---- */
 
+static bool copy_key(const struct rg_key *from, struct rg_key *to)
+{
+    size_t bytes = (size_t)from->ranks * sizeof *from->pairs;
+    *to = *from;
+    to->pairs = from->pairs ? malloc(bytes + 1) : NULL;
+    if (from->pairs && to->pairs)
+        memcpy(to->pairs, from->pairs, bytes);
+    return !from->pairs || to->pairs;
+}
+
 int rg_secure_open(const struct rg_key *key, enum rg_cipher cipher, struct rg_guard **guard,
                    struct rg_error *e)
 {
@@ -246,18 +278,20 @@ int rg_secure_open(const struct rg_key *key, enum rg_cipher cipher, struct rg_gu
     struct rg_guard *g = calloc(1, sizeof *g);
     SSL_CTX *tls = SSL_CTX_new(TLS_method());
     *guard = NULL;
-    if (!g || !tls || !bio_method || !SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) ||
+    if (!g || !copy_key(key, &g->key) || !tls || !bio_method ||
+        !SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) ||
         !SSL_CTX_set_max_proto_version(tls, TLS1_3_VERSION) || !set_ciphers(tls, cipher) ||
         SSL_CTX_set1_groups_list(tls, "X25519:P-256") != 1) {
         const char *reason = ERR_reason_error_string(ERR_get_error());
         ERR_clear_error();
         SSL_CTX_free(tls);
+        if (g)
+            rg_key_forget(&g->key);
         free(g);
         return rg_fail(e, RG_ERR_INTERNAL, "TLS 1.3 is not to be had: %s",
                        reason ? reason : "no memory");
     }
     g->tls = tls;
-    g->key = *key;
     SSL_CTX_set_app_data(tls, g);
     SSL_CTX_set_psk_use_session_callback(tls, offer_key);
     SSL_CTX_set_psk_find_session_callback(tls, find_key);
@@ -292,6 +326,8 @@ struct rg_secure *rg_secure_new(struct rg_guard *guard, int fd, bool caller)
     s->ssl = ssl;
     s->fd = fd;
     s->caller = caller;
+    s->peer = -1;
+    SSL_set_app_data(ssl, s);
     s->allowance = SIZE_MAX;
     s->renew_after = RENEW_AFTER;
     BIO_set_data(bio, s);
@@ -304,6 +340,18 @@ struct rg_secure *rg_secure_new(struct rg_guard *guard, int fd, bool caller)
         SSL_set_accept_state(ssl);
     }
     return s;
+}
+
+void rg_secure_call(struct rg_secure *s, int rank)
+{
+    const struct rg_guard *guard = SSL_CTX_get_app_data(SSL_get_SSL_CTX(s->ssl));
+    if (guard->key.pairs)
+        s->peer = rank;
+}
+
+int rg_secure_peer(const struct rg_secure *s)
+{
+    return s->peer;
 }
 
 void rg_secure_free(struct rg_secure *s)

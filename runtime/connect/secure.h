@@ -19,13 +19,18 @@
 
 #define RG_KEY_BYTES 32
 
-/* What is derived from the key of a key file. */
+/* What is derived from a key file: one secret that all have, or the keys of a rank. */
 struct rg_key {
     unsigned char secret[RG_KEY_BYTES];
+    int rank, ranks; /* of `pairs` */
+    unsigned char (
+        *pairs)[RG_KEY_BYTES]; /* [ranks], malloc'ed: by whom it is shared with; or NULL */
 };
 
-/* One line of hexadecimal digits or base64, 128 to 4096 bits. Errors: RG_ERR_INVALID as FILE: what
- * is wrong (no such file, others may read or change it, too short, not random, ...). */
+/* One line of hexadecimal digits or base64, 128 to 4096 bits: a key for all. Or "rank R of N" and N
+ * such lines: that of line r is known to ranks R and r alone, so that it proves which rank has it;
+ * its own line is "-". Errors: RG_ERR_INVALID as FILE: what is wrong (no such file, others may read
+ * or change it, too short, not random, ...). */
 int rg_key_load(const char *file, struct rg_key *key, struct rg_error *e);
 void rg_key_forget(struct rg_key *key);
 
@@ -46,6 +51,11 @@ void rg_secure_close(struct rg_guard *guard); /* connections that have shaken ha
 /* `caller`: this end has called the other. NULL: no memory. */
 struct rg_secure *rg_secure_new(struct rg_guard *guard, int fd, bool caller);
 void rg_secure_free(struct rg_secure *s); /* NULL is allowed; the socket stays open */
+
+/* The rank that the other end is, before the handshake of a caller; after it, as proved by its key;
+ * -1: any that has the key. */
+void rg_secure_call(struct rg_secure *s, int rank);
+int rg_secure_peer(const struct rg_secure *s);
 
 /* 1: both ends have proved that they know the key; 0: to be called again when the socket can be
  * read (or written, where rg_secure_unsent); RG_ERR_REFUSED: it came to nothing, rg_secure_why says

@@ -188,12 +188,15 @@ class Deploy(unittest.TestCase):
         local = self.cluster.path("local.json")
         # As after a login: what chooses other BLAS kernels here is not set there.
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS", "OMP_", "RINGTMP"))}
-        subprocess.run([RINGNODE, SCENARIO, "--local", "--quiet", "--json", local], check=True, timeout=PATIENCE_S,
-                       env=plain)
+        key, _ = self.key("0123456789abcdef")
+        subprocess.run([RINGNODE, SCENARIO, "--local", "--quiet", "--json", local, "--key-file", key], check=True,
+                       timeout=PATIENCE_S, env=plain)
         ours, theirs = (json.loads(read(path)) for path in (os.path.join(self.out, "result.json"), local))
         self.assertEqual(ours["scenario_sha256"], theirs["scenario_sha256"])
         self.assertEqual(ours["host"]["blas_kernels"], theirs["host"]["blas_kernels"])
-        self.assertEqual(ours["host"]["sockets"]["cipher"], "")
+        self.assertTrue(ours["host"]["sockets"]["cipher"])  # by keys of this run, and nothing is left of them
+        for rank in range(HOSTS):
+            self.assertNotIn("keys", os.listdir(self.cluster.work(rank, f"rank-{rank}")))
         self.assertTrue(ours["host"]["sockets"]["congestion_control"])
         self.assertEqual(len(ours["runs"]), 4)
         for a, b in zip(ours["runs"], theirs["runs"]):

@@ -1,13 +1,16 @@
 /* Joining with a key: who is let in, who is not and why, and what strangers and somebody on the way
  * can do (nothing). */
 #include "base/check.h"
+#include "connect/wire.h"
 #include "tests/posix/trio.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const struct rg_key key = {.secret = "one"}, other_key = {.secret = "another"};
+static const struct rg_key key = {.secret = "one", .rank = -1}; /* as from a file */
+static const struct rg_key other_key = {.secret = "another", .rank = -1};
 
 static void give_keys(struct trio *t)
 {
@@ -26,6 +29,104 @@ static void test_key(void)
     run_trio(&t);
     for (int r = 0; r < RANKS; r++)
         expect(r, 0, "");
+}
+
+/* ---- keys of ranks ---- */
+
+/* Of rank `rank`: what it shares with each other. */
+static const struct rg_key *key_of(int rank)
+{
+    static unsigned char pairs[RANKS][RANKS][RG_KEY_BYTES];
+    static struct rg_key keys[RANKS];
+    for (int other = 0; other < RANKS; other++)
+        memset(pairs[rank][other], 16 + rank * other + rank + other, RG_KEY_BYTES);
+    keys[rank] = (struct rg_key){.rank = rank, .ranks = RANKS, .pairs = pairs[rank]};
+    return &keys[rank];
+}
+
+static void test_keys_of_ranks(void)
+{
+    struct trio t;
+    open_trio(&t);
+    for (int r = 0; r < RANKS; r++)
+        t.members[r].key = key_of(r);
+    run_trio(&t);
+    for (int r = 0; r < RANKS; r++)
+        expect(r, 0, "");
+    open_trio(&t);
+    t.members[1].key = key_of(2);
+    start_member(&t.members[1], 1);
+    wait_member(&t.members[1]);
+    expect(1, RG_ERR_INVALID, "the key is that of rank 2 of 3, and this is rank 1 of 3");
+    close_listeners(&t);
+    rg_hosts_free(&t.hosts);
+}
+
+/* Until it is done, or nothing more comes. */
+static void shake(struct rg_secure *tls, int fd)
+{
+    while (rg_secure_shake(tls) == 0)
+        if (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 20000) <= 0)
+            return;
+}
+
+/* The board of rank 2, taken over, calls rank 0 and says that it is rank 1: with its own key, or
+ * with its own in that one's name. */
+static void claim(const struct rg_host *host, const struct rg_key *its, char *answer)
+{
+    struct rg_guard *guard;
+    struct rg_error e;
+    struct rg_hello hello = {.protocol = RG_WIRE_PROTOCOL,
+                             .kind = RG_HELLO_ASKS,
+                             .rank = 1,
+                             .size = RANKS,
+                             .version = RG_VERSION,
+                             .scenario = "digest"};
+    unsigned char bytes[RG_WIRE_HELLO];
+    int fd = knock(host);
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL_FATAL(rg_secure_open(its, RG_CIPHER_FIT, &guard, &e), 0);
+    struct rg_secure *tls = rg_secure_new(guard, fd, true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(tls);
+    rg_secure_call(tls, 0);
+    shake(tls, fd);
+    rg_hello_encode(&hello, bytes);
+    struct iovec all = {bytes, sizeof bytes};
+    rg_secure_send(tls, &all, 1);
+    size_t have = 0;
+    while (have < sizeof bytes &&
+           poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 20000) > 0) {
+        struct iovec rest = {bytes + have, sizeof bytes - have};
+        ssize_t n = rg_secure_recv(tls, &rest, 1);
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+            break;
+        have += n > 0 ? (size_t)n : 0;
+    }
+    snprintf(answer, 300, "%s", rg_secure_why(tls));
+    if (have == sizeof bytes && !rg_hello_decode(bytes, &hello))
+        snprintf(answer, 300, "%s", hello.reason);
+    rg_secure_free(tls);
+    rg_secure_close(guard);
+    close(fd);
+}
+
+static void test_claims(void)
+{
+    struct trio t;
+    char answer[300];
+    open_trio(&t);
+    for (int r = 0; r < RANKS; r++)
+        t.members[r].key = key_of(r);
+    start_member(&t.members[0], 0);
+    claim(&t.hosts.host[0], key_of(2), answer);
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer, "has the key of rank 2, and says that it is rank 1"));
+    struct rg_key forged = *key_of(2);
+    forged.rank = 1;
+    claim(&t.hosts.host[0], &forged, answer);
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer, "it does not accept this node's key"));
+    start_member(&t.members[1], 1);
+    complete_trio(&t, 2);
+    rg_hosts_free(&t.hosts);
 }
 
 /* One of three is set up in another way: nobody joins it, and everybody can say why; where a busy
@@ -220,6 +321,8 @@ static void test_confined(void)
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"a key", test_key},
+                                              {"keys of ranks", test_keys_of_ranks},
+                                              {"a rank that claims to be another", test_claims},
                                               {"another key", test_other_key},
                                               {"with a key and without", test_plain_and_tls},
                                               {"intruders", test_intruders},

@@ -108,6 +108,42 @@ static void test_bad_keys(void)
     free(longest);
 }
 
+/* "rank 1 of 3" and a key for each other. */
+static void test_keys_of_ranks(void)
+{
+    static const char a[] = "00112233445566778899aabbccddeeff";
+    static const char c[] = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+    static const struct {
+        const char *head, *lines[4], *part;
+    } bad[] = {{"rank 3 of 3", {a, c, "-"}, "\"rank R of N\""},
+               {"rank 1 of 3 x", {a, "-", c}, "\"rank R of N\""},
+               {"rank 1 of 3", {a, "-"}, "3 keys are wanted"},
+               {"rank 1 of 3", {a, "-", "1234"}, ":4: a key has 128 bits at least"},
+               {"rank 1 of 3", {a, "-", c, a}, "more than 3 keys"},
+               {"rank 1 of 3", {a, c, "-"}, ":3: this is the rank's own line"},
+               {"rank 1 of 3", {"-", "-", c}, ":2: a key is wanted"}};
+    struct rg_key into, one, other;
+    struct rg_error e;
+    char text[300];
+    for (size_t i = 0; i < RG_COUNT(bad); i++) {
+        snprintf(text, sizeof text, "%s\n", bad[i].head);
+        for (int k = 0; k < 4 && bad[i].lines[k]; k++)
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%s\n", bad[i].lines[k]);
+        CU_ASSERT_EQUAL(load(text, 0600, &into, &e), RG_ERR_INVALID);
+        if (!strstr(e.text, bad[i].part))
+            printf("  %s: %s\n", text, e.text);
+        CU_ASSERT_PTR_NOT_NULL(strstr(e.text, bad[i].part));
+        CU_ASSERT_PTR_NULL(into.pairs);
+    }
+    snprintf(text, sizeof text, "rank 1 of 3\n%s\r\n-\n%s\n", a, c);
+    CU_ASSERT_EQUAL_FATAL(load(text, 0600, &into, &e), 0);
+    CU_ASSERT_TRUE(into.rank == 1 && into.ranks == 3);
+    CU_ASSERT_EQUAL(load(a, 0600, &one, &e) + load(c, 0600, &other, &e), 0);
+    CU_ASSERT_EQUAL(memcmp(into.pairs[0], one.secret, RG_KEY_BYTES), 0);
+    CU_ASSERT_EQUAL(memcmp(into.pairs[2], other.secret, RG_KEY_BYTES), 0);
+    rg_key_forget(&into);
+}
+
 /* ---- a line ---- */
 
 enum { TAPE = 1 << 20, CALLER = 0, ANSWERER = 1 };
@@ -503,6 +539,7 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"key files", test_keys},
                                               {"bad key files", test_bad_keys},
+                                              {"keys of ranks", test_keys_of_ranks},
                                               {"a key of its protocol", test_key_of_protocol},
                                               {"ciphers", test_ciphers},
                                               {"another key", test_other_key},

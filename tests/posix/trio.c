@@ -76,6 +76,7 @@ void start_member(struct member *m, int index)
                            .timeout_s = m->timeout_s > 0 ? m->timeout_s : PATIENCE_S,
                            .key = m->key,
                            .cipher = m->cipher,
+                           .any_address = m->any_address,
                            .quiet = true,
                            .stop = &stop};
     struct rg_mesh *mesh;

@@ -21,7 +21,7 @@ struct ringnode {
     bool unbound;    /* ranks of --local run on any core */
     double join_timeout_s, peer_timeout_s;
     const char *key_file;
-    bool insecure;
+    bool insecure, any_address;
     enum rg_checksum checksum;
     struct rg_key key; /* of key_file */
     bool progress, files;
@@ -30,7 +30,7 @@ struct ringnode {
     struct rg_study study;
     struct rg_hosts hosts;
     float *initial;
-    struct rg_checkpoint_rows told; /* with --predict: by the file of --load */
+    struct rg_checkpoint_rows told;   /* with --predict: by the file of --load */
     struct rg_training_state resumed; /* of --resume-from, on rank 0; zeroed: there is none */
     struct rg_mesh *mesh;
     struct rg_run *runs;      /* rank 0 */

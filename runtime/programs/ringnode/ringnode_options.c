@@ -14,6 +14,7 @@ enum {
     KEY_PEER,
     KEY_KEY_FILE,
     KEY_INSECURE,
+    KEY_ANY_ADDRESS,
     KEY_CHECKSUM,
     KEY_PROGRESS,
     KEY_FILES,
@@ -46,11 +47,17 @@ static const struct argp_option options[] = {
      "second while it computes)",
      0},
     {"key-file", KEY_KEY_FILE, "FILE", 0,
-     "The key that all nodes share, a line of hexadecimal digits or base64: only who has it joins, "
-     "and nobody else reads or changes what nodes say",
+     "The key that all nodes share, a line of hexadecimal digits or base64, or this rank's keys "
+     "(\"rank R of N\", then one with each other rank): only who has it joins, and nobody else "
+     "reads "
+     "or changes what nodes say",
      0},
     {"insecure", KEY_INSECURE, NULL, 0,
      "Without a key, talk to other machines all the same: whoever reaches them can join", 0},
+    {"any-address", KEY_ANY_ADDRESS, NULL, 0,
+     "Ranks may call from other addresses than the hosts file has them at, as where addresses are "
+     "translated (NAT)",
+     0},
     {"checksum", KEY_CHECKSUM, "WHEN", 0,
      "Send a checksum with every segment, so that damage on the way ends the run: auto (the "
      "default: "
@@ -183,6 +190,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_INSECURE:
         node->insecure = true;
+        return 0;
+    case KEY_ANY_ADDRESS:
+        node->any_address = true;
         return 0;
     case KEY_CHECKSUM:
         set_checksum(node, arg, state);

@@ -629,6 +629,7 @@ int ringnode_run_rank(struct ringnode *node, int listener)
                            .slow_s = node->options.quiet ? 0 : SLOW_S,
                            .key = node->key_file ? &node->key : NULL,
                            .insecure = node->insecure,
+                           .any_address = node->any_address,
                            .checksum = node->checksum,
                            .quiet = node->options.quiet || node->local,
                            .stop = &stop_join};
