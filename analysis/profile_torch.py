@@ -23,7 +23,7 @@ import torchnets
 
 SCHEMA = "ringtmp-profile-1"
 OPTIMIZERS = ("sgd", "momentum", "adam", "adagrad")
-WARM, LEAST = 3, 5
+WARM, LEAST = 3, 9
 POOL = 4  # batches of samples, in turn
 
 
@@ -122,18 +122,15 @@ def least(rows):
     return [min(column) for column in zip(*rows)]
 
 
-def measure(steps, window_s, passes):
-    """The rows of one batch."""
+def measure(steps, window_s):
+    """The rows of one batch; steps without hooks and with them take turns."""
     for _ in range(WARM):
         steps.step()
         steps.timed()
-    wholes, parts = [], []
-    for _ in range(passes):
-        for take, to in ((steps.step, wholes), (steps.timed, parts)):
-            end, taken = time.perf_counter() + window_s / 2, 0
-            while taken < LEAST or time.perf_counter() < end:
-                to.append(take())
-                taken += 1
+    wholes, parts, end = [], [], time.perf_counter() + window_s
+    while len(parts) < LEAST or time.perf_counter() < end:
+        wholes.append(steps.step())
+        parts.append(steps.timed())
     forward, backward, alone = (least([p[i] for p in parts]) for i in range(3))
     loss_s, together = min(p[3] for p in parts), min(p[4] for p in parts)
     share = together / sum(alone) if sum(alone) > 0 else 0
@@ -212,7 +209,7 @@ def arguments():
     p.add_argument("--threads", type=int, default=1, help="as the scenario's (default 1)")
     p.add_argument("--copies", type=int, default=1, help="as many processes train at once, each on its cores (default 1)")
     p.add_argument("--optimizer", choices=OPTIMIZERS, default="sgd", help="as the scenario's (default sgd)")
-    p.add_argument("--window", type=float, default=1, help="seconds at a batch, in each of four passes (default 1)")
+    p.add_argument("--window", type=float, default=3, help="seconds at a batch (default 3)")
     p.add_argument("--name", help="of the board (default: its processor's)")
     p.add_argument("-o", dest="out", help="the profile (- for standard output; default NAME.profile.json)")
     a = p.parse_args()
@@ -239,7 +236,7 @@ def main():
         steps, layers = [], []
         for batch in a.batches:
             try:
-                step, rows = measure(Steps(torch, a.network, batch, a.optimizer), a.window, 4)
+                step, rows = measure(Steps(torch, a.network, batch, a.optimizer), a.window)
             except (KeyError, ValueError, TypeError, RuntimeError) as e:
                 fail(f"{a.network}: PyTorch cannot run it: {str(e).splitlines()[0]}")
             steps.append(step)

@@ -268,11 +268,9 @@ static void test_bad_files(void)
 
 /* ---- scenarios ---- */
 
-static int open_study(struct rg_study *study, const char *const *sets, int count,
-                      struct rg_error *e)
+static int open_study(struct rg_study *study, struct rg_error *e)
 {
-    return rg_study_open(scratch_path("scenario.xml"), (char *const *)sets, count, NULL, 0, study,
-                         e);
+    return rg_study_open(scratch_path("scenario.xml"), NULL, 0, NULL, 0, study, e);
 }
 
 static const struct rg_job *job_of(const struct rg_study *study, int i)
@@ -288,7 +286,7 @@ static void test_single(void)
     struct rg_prediction p;
     struct rg_error e;
     write_all(-1);
-    CU_ASSERT_EQUAL_FATAL(open_study(&study, NULL, 0, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(open_study(&study, &e), 0);
     rg_job_predict(job_of(&study, 0), &p);
     CU_ASSERT_DOUBLE_EQUAL(p.iteration_s, 4e-4 + 4 * (4e-3 + 3e-3) + 1e-4 + 4 * 2e-4, 1e-12);
     struct rg_run run;
@@ -305,6 +303,18 @@ static void test_single(void)
     rg_study_close(&study);
 }
 
+/* What counts for a ring are its micro-batches: two of 8. */
+static void test_micro_batches(void)
+{
+    static char *const sets[] = {"batch=16"}, *const labels[] = {"ring"};
+    struct rg_study study;
+    struct rg_error e;
+    write_all(-1);
+    CU_ASSERT_EQUAL_FATAL(
+        rg_study_open(scratch_path("scenario.xml"), sets, 1, labels, 1, &study, &e), 0);
+    rg_study_close(&study);
+}
+
 /* Equal layers are split 2 and 2; with a layer that is three times slower, the ring is not. */
 static void test_partition(void)
 {
@@ -313,7 +323,7 @@ static void test_partition(void)
         struct rg_study study;
         struct rg_error e;
         write_all(slow);
-        CU_ASSERT_EQUAL_FATAL(open_study(&study, NULL, 0, &e), 0);
+        CU_ASSERT_EQUAL_FATAL(open_study(&study, &e), 0);
         int slots = 0;
         for (int i = 0; job_of(&study, 1)->strategy->params[i].name; i++)
             if (strcmp(job_of(&study, 1)->strategy->params[i].name, "partition") == 0) {
@@ -334,10 +344,10 @@ static void test_digest(void)
     struct rg_study one, other;
     struct rg_error e;
     write_all(-1);
-    CU_ASSERT_EQUAL_FATAL(open_study(&one, NULL, 0, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(open_study(&one, &e), 0);
     char *text = profile_text(-1), *changed = replaced(text, "a test", "a text");
     scratch_text("net.json", changed);
-    CU_ASSERT_EQUAL_FATAL(open_study(&other, NULL, 0, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(open_study(&other, &e), 0);
     CU_ASSERT_STRING_NOT_EQUAL(one.scenario.digest, other.scenario.digest);
     free(text);
     free(changed);
@@ -365,7 +375,7 @@ static void test_platform(void)
                           "<prop id=\"rg_profile\" value=\"slow.json\"/>\n<prop id=\"rg_cores\"");
     scratch_text("platform.xml", text);
     free(text);
-    CU_ASSERT_EQUAL_FATAL(open_study(&study, NULL, 0, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(open_study(&study, &e), 0);
     CU_ASSERT(study.platform.boards[0] == study.platform.boards[1]);
     CU_ASSERT(study.platform.boards[0] != study.platform.boards[2]);
     CU_ASSERT_EQUAL(study.measured_count, 2);
@@ -375,7 +385,7 @@ static void test_platform(void)
     text = replaced(scenario_text, "<profile nodes=\"0-1\"", "<profile nodes=\"2\"");
     scratch_text("scenario.xml", text);
     free(text);
-    CU_ASSERT_EQUAL_FATAL(open_study(&study, NULL, 0, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(open_study(&study, &e), 0);
     rg_job_predict(job_of(&study, 0), &p); /* one layer takes 7.2 ms three times */
     CU_ASSERT_DOUBLE_EQUAL(p.iteration_s, 29.3e-3 + 2 * 7.2e-3, 1e-12);
     rg_study_close(&study);
@@ -384,22 +394,24 @@ static void test_platform(void)
 static void test_refusals(void)
 {
     static const struct {
-        const char *from, *to, *set;
-        int line; /* of the scenario; 0: of the profile; -1: of a --set */
+        const char *from, *to;
+        int line; /* of the scenario; 0: of the profile */
         const char *words;
     } cases[] = {
-        {"nodes=\"0-1\"", "nodes=\"0-3\"", NULL, 6, "nodes of <profile>|rank 3|0 to 2"},
-        {"nodes=\"0-1\"", "nodes=\"some\"", NULL, 6, "nodes|<profile>"},
-        {"nodes=\"0-1\" ", "", NULL, 6, "nodes"},
+        {"nodes=\"0-1\"", "nodes=\"0-3\"", 6, "nodes of <profile>|rank 3|0 to 2"},
+        {"nodes=\"0-1\"", "nodes=\"some\"", 6, "nodes|<profile>"},
+        {"nodes=\"0-1\" ", "", 6, "nodes"},
         {"<profile nodes=\"0-1\" file=\"net.json\"/>",
-         "<profile nodes=\"0-1\" file=\"net.json\"/><profile nodes=\"1-2\" file=\"net.json\"/>",
-         NULL, 6, "rank 1 has one already|line 6"},
-        {"file=\"net.json\"", "file=\"none.json\"", NULL, 6, "profile|none.json|No such file"},
-        {"<training ", "<training threads=\"2\" ", NULL, 0, "1 thread,|threads=\"1\"|--threads 2"},
-        {"<training ", "<training optimizer=\"adam\" ", NULL, 0, "sgd|adam|--optimizer"},
-        {"batch=\"8\"", "batch=\"9\"", NULL, 7, "single|9 samples|net.json|2 and 8"},
-        {"micro-batches=\"2\"", "micro-batches=\"8\"", NULL, 8, "ring|1 sample |net.json|2 and 8"},
-        {"schedule=\"1f1b\"", "schedule=\"zb\"", NULL, 8, "ring|halves|backward_input_s"},
+         "<profile nodes=\"0-1\" file=\"net.json\"/><profile nodes=\"1-2\" file=\"net.json\"/>", 6,
+         "rank 1 has one already|line 6"},
+        {"file=\"net.json\"", "file=\"none.json\"", 6, "profile|none.json|No such file"},
+        {"<training ", "<training threads=\"2\" ", 0, "1 thread,|threads=\"1\"|--threads 2"},
+        {"<training ", "<training optimizer=\"adam\" ", 0, "sgd|adam|--optimizer"},
+        {"batch=\"8\"", "batch=\"9\"", 7, "single|9 samples|net.json|2 and 8"},
+        {"micro-batches=\"2\"", "micro-batches=\"8\"", 8, "ring|1 sample |net.json|2 and 8"},
+        /* micro-batches of 2 and of 1 */
+        {"batch=\"8\"", "batch=\"3\"", 8, "ring|1 sample |net.json|2 and 8"},
+        {"schedule=\"1f1b\"", "schedule=\"zb\"", 8, "ring|halves|backward_input_s"},
     };
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
         struct rg_study study;
@@ -408,7 +420,7 @@ static void test_refusals(void)
         char *text = replaced(scenario_text, cases[i].from, cases[i].to);
         scratch_text("scenario.xml", text);
         free(text);
-        CU_ASSERT(open_study(&study, NULL, 0, &e) < 0);
+        CU_ASSERT(open_study(&study, &e) < 0);
         CU_ASSERT(complains(&e, scratch_path(cases[i].line ? "scenario.xml" : "net.json"),
                             cases[i].line, cases[i].words));
     }
@@ -422,6 +434,7 @@ int main(int argc, char **argv)
         {"written and read", test_round_trip},
         {"files that are no profiles of the network", test_bad_files},
         {"the closed form of one node, and its result", test_single},
+        {"micro-batches are what is measured", test_micro_batches},
         {"the partition moves with a slow layer", test_partition},
         {"the digest of the scenario", test_digest},
         {"profiles of a platform", test_platform},
