@@ -9,6 +9,7 @@ Exit status 77: sshd or ssh is absent, or refuses to run here.
 import contextlib
 import getpass
 import glob
+import hashlib
 import json
 import os
 import platform
@@ -147,11 +148,11 @@ class Deploy(unittest.TestCase):
     cluster = None
 
     def setUp(self):
-        self.out = self.cluster.path("out")
+        self.scenario, self.out = SCENARIO, self.cluster.path("out")
         self.addCleanup(shutil.rmtree, self.out, ignore_errors=True)
 
     def command(self, *options, hosts=None, passed=(), program=RINGNODE):
-        return [DEPLOY, SCENARIO, "--hosts", hosts or self.cluster.hosts, "--ssh-config",
+        return [DEPLOY, self.scenario, "--hosts", hosts or self.cluster.hosts, "--ssh-config",
                 self.cluster.path("ssh.conf"), "--ringnode", RINGNODE, "--binary",
                 f"{platform.machine()}={program}", "--out", self.out, *options, "--", *passed]
 
@@ -324,6 +325,34 @@ class Deploy(unittest.TestCase):
             done = self.deploy("--dry-run", passed=["--set", "platform=" + here])
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn("away.profile: a profile beside its platform", done.stderr)
+
+    def test_9_profiles_of_a_network_go_along(self):
+        network = os.path.join(SOURCE, "models", "networks", "iris-mlp.xml")
+        with open(network, "rb") as f:
+            digest = hashlib.sha256(f.read()).hexdigest()
+        seconds = {"forward_s": 1e-5, "backward_s": 1e-5, "update_s": 1e-6}
+        profile = json.dumps({
+            "schema": "ringtmp-profile-1", "network": "iris-mlp", "network_sha256": digest, "board": "b", "program": "p",
+            "threads": 1, "copies": 1, "optimizer": "momentum",
+            "steps": [{"batch": n, "fixed_s": 0, "loss_s": 0} for n in (1, 10)],
+            "layers": [{"batch": n, "layer": layer, **seconds} for n in (1, 10) for layer in range(3)]})
+        text = read(SCENARIO).replace("../", SOURCE + "/")
+        os.makedirs(self.cluster.path("measured", "later"))
+        write(self.cluster.path("measured", "later", "iris.json"), profile)
+        write(self.cluster.path("away.json"), profile)
+        self.scenario = self.cluster.path("measured", "s.xml")
+        element = '<strategy label="single"'
+        write(self.scenario, text.replace(element, '<profile nodes="0-2" file="later/iris.json"/>' + element))
+        done = self.deploy(passed=["--strategy", "ring", "--set", "epochs=2"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for rank in range(HOSTS):
+            self.assertEqual(read(self.cluster.work(rank, "scenario", "later", "iris.json")), profile)
+        run, = json.loads(read(os.path.join(self.out, "result.json")))["runs"]
+        self.assertIn("iris.json (b, p)", run["costs"]["profiles"][0])
+        write(self.scenario, text.replace(element, '<profile nodes="0-2" file="../away.json"/>' + element))
+        done = self.deploy("--dry-run")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("away.json: a profile beside its scenario", done.stderr)
 
     def key(self, digits, mode=0o600):
         """A key file, and what is in it."""
