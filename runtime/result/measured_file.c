@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "result/json.h"
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -309,11 +310,13 @@ int rg_measured_load(const char *file, const struct rg_network *network, struct 
     *m = (struct rg_measured){0};
     if (stat(file, &status) == 0 && !S_ISREG(status.st_mode))
         return rg_fail_at(e, file, 0, "a plain file is wanted");
-    json_t *root = json_load_file(file, JSON_REJECT_DUPLICATES, &why);
-    if (!root && why.line <= 0)
-        return rg_fail(e, RG_ERR_IO, "%s", why.text);
+    FILE *stream = fopen(file, "r");
+    if (!stream)
+        return rg_fail_at(e, file, 0, "cannot be read: %s: a profile is wanted", strerror(errno));
+    json_t *root = json_loadf(stream, JSON_REJECT_DUPLICATES, &why);
+    fclose(stream);
     if (!root)
-        return rg_fail_at(e, file, why.line, "no profile: %s", why.text);
+        return rg_fail_at(e, file, RG_MAX(why.line, 0), "no profile: %s", why.text);
     read_all(&r, root, network, m);
     json_decref(root);
     m->file = r.err ? NULL : strdup(file);

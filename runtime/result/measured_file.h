@@ -14,7 +14,7 @@
 
 #define RG_MEASURED_SCHEMA "ringtmp-profile-1"
 
-/* Errors: RG_ERR_IO, RG_ERR_INVALID, RG_ERR_NOMEM; *measured is then empty. */
+/* Errors: RG_ERR_INVALID, RG_ERR_NOMEM, RG_ERR_IO (of the network); *measured is then empty. */
 int rg_measured_load(const char *file, const struct rg_network *network,
                      struct rg_measured *measured, struct rg_error *e);
 void rg_measured_save(const struct rg_measured *measured, const struct rg_network *network,

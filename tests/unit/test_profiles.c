@@ -382,6 +382,12 @@ static void test_platform(void)
     rg_job_predict(job_of(&study, 0), &p);
     CU_ASSERT_DOUBLE_EQUAL(p.iteration_s, 29.3e-3, 1e-12);
     rg_study_close(&study);
+    CU_ASSERT_EQUAL(remove(scratch_path("slow.json")), 0);
+    CU_ASSERT_EQUAL(open_study(&study, &e), RG_ERR_INVALID);
+    CU_ASSERT(complains(&e, scratch_path("slow.json"), 0, "cannot be read|No such file|profile"));
+    slow = profile_text(0);
+    scratch_text("slow.json", slow);
+    free(slow);
     text = replaced(scenario_text, "<profile nodes=\"0-1\"", "<profile nodes=\"2\"");
     scratch_text("scenario.xml", text);
     free(text);
