@@ -5,8 +5,9 @@ skipped and small ones with real numerics; with --against as ratios to another b
   tests/bench/bench_runs.py [--build build/release] [--against OTHER/build/release] [--only NAME]... [--repeat 1]
 
 The other build may be of an older version: it gets no --engine, and where it has engines it takes the default one too.
-Simulated times are printed: in builds that simulate the same they are the same. Last comes what a ring of 8 costs on
-the calendar over one node with as many micro-batches and the same numerics, within --build alone.
+Simulated times are printed: in builds that simulate the same they are the same. Last comes, within --build alone, what a ring of 8 costs on
+the calendar over one node with as many micro-batches and the same numerics, and an asynchronous server of 1,000 workers and
+1,000,000 pushes over one in step with as many messages.
 """
 import argparse
 import json
@@ -119,16 +120,35 @@ def measure_numerics(options):
     print(f"a ring of 8 with numerics over `single`: {statistics.median(ratios):.2f}")
 
 
+def measure_asynchronous(options, workers=1000, pushes=1000000):
+    """A pair of server and worker has four messages a clock out of step, two in step."""
+    used = []
+    with tempfile.TemporaryDirectory() as folder:
+        write_platform(folder, workers + 1)
+        with open(os.path.join(ROOT, "models", "networks", "iris-mlp.xml"), encoding="utf-8") as stream:
+            write(folder, "network.xml", stream.read())
+        for consistency, iterations in (("async", pushes // workers), ("bsp", 2 * pushes // workers)):
+            strategy = f'<strategy label="run" kind="parameter_server" consistency="{consistency}"/>'
+            path = write(folder, "scenario.xml", SCENARIO.format(
+                name="asynchronous", batch=workers, strategies=strategy,
+                **{**LARGE, "train": pushes, "shape": ' inputs="4" classes="3"', "iterations": iterations}))
+            turns = [run(options.build, [path, "--full"])[:2] for _ in range(options.repeat)]
+            used.append([statistics.median(values) for values in zip(*turns)])
+    (slow, much), (fast, little) = used
+    print(f"asynchronous server, {pushes:,} pushes, over one in step: {slow / fast:.2f} of its time, "
+          f"{1024 * (much - little) / workers:+.1f} KiB a worker")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
     parser.add_argument("--against", help="a build of another commit")
-    parser.add_argument("--only", action="append", choices=(*MADE, *SHIPPED, "numerics"))
+    parser.add_argument("--only", action="append", choices=(*MADE, *SHIPPED, "numerics", "asynchronous"))
     parser.add_argument("--repeat", type=int, default=1)
     options = parser.parse_args()
     print(f"{'':40} {'CPU s':>9} {'MiB':>8} {'simulated s':>14}" + " CPU, MiB, simulated: ratios" * bool(options.against))
     for name in options.only or (*MADE, *SHIPPED):
-        if name == "numerics":
+        if name in ("numerics", "asynchronous"):
             continue
         with tempfile.TemporaryDirectory() as folder:
             arguments = make(folder, name)
@@ -137,6 +157,8 @@ def main():
                 measure(options, f"{name}, calendar", arguments, ("--engine", "calendar"))
     if not options.only or "numerics" in options.only:
         measure_numerics(options)
+    if not options.only or "asynchronous" in options.only:
+        measure_asynchronous(options)
     return 0
 
 
