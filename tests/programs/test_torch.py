@@ -119,11 +119,13 @@ def check(build, name):
         step = train(build, folder, path, data, RATE, "momentum")
     assert set(steep) == set(network.tensors), set(steep) ^ set(network.tensors)
     largest, worst, bad = max(g.abs().max().item() for g in exact.values()), (0, 0, 0, ""), []
+    times = []
     for tensor, right in exact.items():
         start, scale = network.tensors[tensor].double(), max(right.abs().max().item(), SMALL * largest)
         ours = ((start - steep[tensor]) / rate - right).abs().max().item() / scale
         theirs = min((grads[tensor] - right).abs().max().item() for grads, _ in own) / scale
         rounded = UNIT * (1 + max(start.abs().max().item(), steep[tensor].abs().max().item()) / (rate * scale))
+        times.append((ours + rounded) / (theirs + rounded))
         worst = max(worst, (ours / (theirs + rounded), ours, theirs, tensor))
         if ours > TIMES * theirs + rounded:
             bad.append(f"gradient of {tensor} off by {ours:.1e}, PyTorch's by {theirs:.1e}, rounded by {rounded:.1e}")
@@ -136,7 +138,8 @@ def check(build, name):
         theirs = min((kept[tensor].double() - right).abs().max().item() for _, kept in own) / scale
         if off > TIMES * theirs + STEP:
             bad.append(f"{tensor} off by {off:.1e}, PyTorch's by {theirs:.1e}")
-    print(f"{name}: {len(exact)} gradients, the farthest of {worst[3]}, off by {worst[1]:.1e} (PyTorch's {worst[2]:.1e}); "
+    print(f"{name}: {len(exact)} gradients, the farthest of {worst[3]}, off by {worst[1]:.1e} (PyTorch's {worst[2]:.1e}), "
+          f"half at most {sorted(times)[len(times) // 2]:.2f} times as far as its own; "
           f"{len(seen)} running statistics; a step of {rate:g}; {len(bad)} too far")
     print(*bad[:10], sep="\n", end="\n" if bad else "")
     return len(bad)
