@@ -70,14 +70,25 @@ static bool is_planned(const struct rg_run *run, const struct rg_run *plan)
     return same;
 }
 
+static bool is_finished(const struct rg_run *run)
+{
+    return run->status == RG_RUN_OK || run->status == RG_RUN_DIVERGED;
+}
+
 static int check_runs(const struct ringsim *r, const struct rg_result *archive, struct rg_error *e)
 {
-    for (int i = 0; i < archive->run_count; i++)
+    for (int i = 0; i < archive->run_count; i++) {
         if (!is_planned(&archive->runs[i], &r->plan.runs[archive->part.places[i]].run))
             return rg_fail(e, RG_ERR_INVALID,
                            "%.200s: its run %d (%.63s) is not the one that belongs there: another "
                            "file, or no --resume, is wanted",
                            r->options.json, i + 1, archive->runs[i].label);
+        if (is_finished(&archive->runs[i]) && !archive->runs[i].sealed)
+            return rg_fail(e, RG_ERR_INVALID,
+                           "%.200s: its run %d (%.63s) was altered after it was written, or has no "
+                           "digest in host.runs_sha256: another file, or no --resume, is wanted",
+                           r->options.json, i + 1, archive->runs[i].label);
+    }
     return 0;
 }
 
@@ -94,9 +105,7 @@ static int take_over(struct ringsim *r)
             (err = check_runs(r, &archive, &e)) == 0) {
             for (int i = 0; i < archive.run_count; i++) {
                 struct task *task = &r->tasks[archive.part.places[i]];
-                enum rg_status status = archive.runs[i].status;
-                bool finished = status == RG_RUN_OK || status == RG_RUN_DIVERGED;
-                if (!finished || task->over)
+                if (!is_finished(&archive.runs[i]) || task->over)
                     continue;
                 task->run = archive.runs[i];
                 archive.runs[i] = (struct rg_run){0};

@@ -875,6 +875,7 @@ MUTANTS = [
     Mutant("joules-of-the-last-evaluation", "node_checkpoint.c", "result = rg_node_sum_energy(n);", "result = 0;", "test_energy$"),
     Mutant("goals-are-forgotten", "node_checkpoint.c", "judged ? rg_node_judge_point(n) : 0", "0",
            "test_checkpoints$"),
+    Mutant("altered-runs-are-taken", "archive.c", "here && strcmp(here, there) == 0;", "here;", "test_sweeps$"),
     Mutant("any-rank-may-answer", "join_greet.c", "if (h.rank != (uint32_t)rank) {", "if (0) {", "test_join$"),
     Mutant("any-key-speaks-for-all", "join_greet.c", "proved >= 0 && (uint32_t)proved != h->rank", "0", "test_join_key$"),
     Mutant("from-anywhere", "join_greet.c", "origin == RG_ORIGIN_OTHER)", "0)", "test_join$"),

@@ -302,7 +302,8 @@ static int write_file(const char *path, const struct rg_result *result,
     int err = rg_file_open(&file, path, e);
     if (err)
         return err;
-    FILE *stream = ends_in(path, ".gz") ? rg_cli_compressed(rg_file_descriptor(&file)) : file.stream;
+    FILE *stream =
+        ends_in(path, ".gz") ? rg_cli_compressed(rg_file_descriptor(&file)) : file.stream;
     err = stream ? write(result, stream) : RG_ERR_NOMEM;
     if (stream && stream != file.stream && fclose(stream) != 0 && err == 0)
         err = rg_fail(e, RG_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
@@ -320,7 +321,12 @@ static int write_file(const char *path, const struct rg_result *result,
 int rg_cli_write(const struct rg_options *options, const struct rg_result *result,
                  struct rg_error *e)
 {
-    return write_file(options->json, result, rg_result_write, e);
+    struct rg_result sealed = *result;
+    int err = rg_result_seal(&sealed);
+    err = err ? rg_fail(e, err, "%s: out of memory", options->json)
+              : write_file(options->json, &sealed, rg_result_write, e);
+    rg_result_unseal(&sealed);
+    return err;
 }
 
 int rg_cli_flush(const char *program)
@@ -348,7 +354,7 @@ int rg_cli_finish(const struct rg_options *options, const char *program,
     bool table = rg_cli_shows_table(options),
          streams = options->json && !strcmp(options->json, "-");
     int status = rg_cli_exit_status(result);
-    if (options->json && write_file(options->json, result, rg_result_write, &e) < 0) {
+    if (options->json && rg_cli_write(options, result, &e) < 0) {
         fprintf(stderr, "%s: --json %s\n", program, e.text);
         status = rg_cli_worse_of(status, streams ? RG_EXIT_INTERNAL : RG_EXIT_UNSAVED);
         table = !streams;

@@ -50,6 +50,19 @@ static const char *fill_places(struct rg_result *result)
     return part->of_runs <= RG_RESULT_RUNS ? NULL : "of_runs";
 }
 
+/* Which runs are as the file's own digests have them. */
+static void look_at_seals(const json_t *root, struct rg_result *result)
+{
+    const json_t *runs = json_object_get(root, "runs");
+    const json_t *digests = json_object_get(json_object_get(root, "host"), "runs_sha256");
+    for (int i = 0; i < result->run_count; i++) {
+        const char *there = json_string_value(json_array_get(digests, (size_t)i));
+        char *here = there ? rg_json_sha256(json_array_get(runs, (size_t)i)) : NULL;
+        result->runs[i].sealed = here && strcmp(here, there) == 0;
+        free(here);
+    }
+}
+
 static int read_result(const json_t *root, const char *path, struct rg_result *result,
                        struct rg_error *e)
 {
@@ -59,6 +72,7 @@ static int read_result(const json_t *root, const char *path, struct rg_result *r
         return complain(e, "%.200s: is no result of RingTMP (schema %s)", path, RG_RESULT_SCHEMA);
     if (!rg_record_read(&rg_result_record, result, root, &why))
         return complain(e, "%.200s: is missing or wrong: %.100s", path, why.text);
+    look_at_seals(root, result);
     const char *fault = fill_places(result);
     return fault ? complain(e, "%.200s: is wrong: \"%s\"", path, fault) : 0;
 }

@@ -115,6 +115,11 @@ struct rg_result rg_result_of(const char *tool, const char *world, const char *s
                               const char *scenario_sha256, uint64_t seed);
 void rg_result_free(struct rg_result *result); /* the runs too */
 
+/* Digests of its runs, which say later whether they are as they were written (struct rg_run.sealed);
+ * and away with them. 0 or RG_ERR_NOMEM. */
+int rg_result_seal(struct rg_result *result);
+void rg_result_unseal(struct rg_result *result);
+
 int rg_result_write(const struct rg_result *result, FILE *stream);  /* result JSON */
 void rg_result_table(const struct rg_result *result, FILE *stream); /* for people, with units */
 /* Accuracy by class and the confusion matrix of each run that has them. */

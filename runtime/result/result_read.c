@@ -4,6 +4,8 @@
  * Fields that the table does not have, as of later versions, are let pass. */
 #include "result/result_read.h"
 
+#include "base/digest.h"
+
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -192,4 +194,19 @@ bool rg_record_read(const struct rg_record *record, void *at, const json_t *obje
             return false;
     }
     return record != &rg_run_record || check_run(at, why);
+}
+
+char *rg_json_sha256(const json_t *run)
+{
+    char *text = json_dumps(run, JSON_COMPACT | JSON_SORT_KEYS), *sha256 = malloc(RG_DIGEST_TEXT);
+    struct rg_digest *digest = text && sha256 ? rg_digest_new() : NULL;
+    if (digest) {
+        rg_digest_add(digest, text, strlen(text));
+        rg_digest_end(digest, sha256);
+        free(text);
+        return sha256;
+    }
+    free(text);
+    free(sha256);
+    return NULL;
 }

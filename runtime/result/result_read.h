@@ -10,4 +10,7 @@
 bool rg_record_read(const struct rg_record *record, void *at, const json_t *object,
                     struct rg_error *why);
 
+/* Of a run however it is laid out; malloc'ed, NULL: no memory. */
+char *rg_json_sha256(const json_t *run);
+
 #endif

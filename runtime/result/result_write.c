@@ -1,8 +1,9 @@
 /* Results as JSON. Key order is part of the format, and the table's: readers may compare bytes. */
 #include "result/json.h"
-#include "result/result_fields.h"
+#include "result/result_read.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Written as a number where that reads back to the very same text: "16", not "016" or "4,4". */
@@ -118,6 +119,44 @@ static void write_record(struct rg_json *j, const struct rg_record *record, cons
     for (int i = 0; i < record->field_count; i++)
         if (!(record->fields[i].flags & RG_FIELD_PRIVATE))
             write_field(j, &record->fields[i], at);
+}
+
+/* ---- digests of runs ---- */
+
+int rg_result_seal(struct rg_result *result)
+{
+    struct rg_result_host *host = &result->host;
+    host->runs_sha256 = calloc((size_t)result->run_count + 1, sizeof *host->runs_sha256);
+    host->sealed_count = 0;
+    for (int i = 0; host->runs_sha256 && i < result->run_count; i++) {
+        char *text = NULL;
+        size_t length = 0;
+        struct rg_json j = {.stream = open_memstream(&text, &length)};
+        if (!j.stream)
+            return RG_ERR_NOMEM;
+        rg_json_object(&j, NULL, false);
+        write_record(&j, &rg_run_record, &result->runs[i]);
+        rg_json_close(&j);
+        bool whole = fclose(j.stream) == 0;
+        json_t *run = whole ? json_loadb(text, length, 0, NULL) : NULL;
+        host->runs_sha256[i] = run ? rg_json_sha256(run) : NULL;
+        json_decref(run);
+        free(text);
+        if (!host->runs_sha256[i])
+            return RG_ERR_NOMEM;
+        host->sealed_count++;
+    }
+    return host->runs_sha256 ? 0 : RG_ERR_NOMEM;
+}
+
+void rg_result_unseal(struct rg_result *result)
+{
+    struct rg_result_host *host = &result->host;
+    for (int i = 0; i < host->sealed_count; i++)
+        free(host->runs_sha256[i]);
+    free(host->runs_sha256);
+    host->runs_sha256 = NULL;
+    host->sealed_count = 0;
 }
 
 int rg_result_write(const struct rg_result *result, FILE *stream)

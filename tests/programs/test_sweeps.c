@@ -283,6 +283,38 @@ static void edited_results_are_refused(void)
     unlink(in_folder("some.json"));
 }
 
+/* A digit of a figure, or the digest taken away: no run is taken over that was not written so;
+ * blanks do not matter. */
+static void altered_results_are_refused(void)
+{
+    struct command_output output;
+    CU_ASSERT_EQUAL(run(LITTLE, "some.json", NULL), 0);
+    char *text = read_file(in_folder("some.json")), *runs = strstr(text, "\"runs\":");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(runs);
+    char *digit = strstr(runs, "\"time_s\": 0.");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(digit);
+    digit += strlen("\"time_s\": 0.");
+    *digit = *digit == '9' ? '8' : (char)(*digit + 1);
+    write_file(in_folder("some.json"), text);
+    CU_ASSERT_EQUAL(run(LITTLE " --resume", "some.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "run 1 (server) was altered after it was written"));
+    *digit = *digit == '8' ? '9' : (char)(*digit - 1);
+    char *blank = strstr(runs, "\"time_s\": ") + strlen("\"time_s\"");
+    memcpy(blank, " :", 2);
+    write_file(in_folder("some.json"), text);
+    free(text);
+    text = read_file(in_folder("some.json"));
+    char *key = strstr(text, "runs_sha256");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(key);
+    CU_ASSERT_EQUAL(run(LITTLE " --resume", "some.json", &output), 0);
+    memcpy(key, "sums", 4);
+    write_file(in_folder("some.json"), text);
+    CU_ASSERT_EQUAL(run(LITTLE " --resume", "some.json", &output), 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "has no digest in host.runs_sha256"));
+    free(text);
+    unlink(in_folder("some.json"));
+}
+
 /* A run that has failed is no result to keep: it is tried again. */
 static void failed_runs_are_tried_again(void)
 {
@@ -362,6 +394,7 @@ int main(int argc, char **argv)
         {"interrupted sweeps go on", interrupted_sweeps_go_on},
         {"so do those of streams that never drain", interrupted_streams_go_on},
         {"edited results are refused", edited_results_are_refused},
+        {"altered results are refused", altered_results_are_refused},
         {"failed runs are tried again", failed_runs_are_tried_again},
         {"parts make the whole", parts_make_the_whole},
     };
