@@ -777,7 +777,7 @@ MUTANTS = [
     Mutant("messages-draw-nothing", "power.c",
            "now.port_W += edges[i].port_W;", ";", "test_(result_shown|energy)$"),
     Mutant("resume-takes-failures-over", "gather.c",
-           "if (!finished || task->over)", "if (task->over)", "test_sweeps$"),
+           "if (!is_finished(&archive.runs[i]) || task->over)", "if (task->over)", "test_sweeps$"),
 
     # ---- the simulator ----
     Mutant("receives-at-the-senders-rate", "port_work.c",
