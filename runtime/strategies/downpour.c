@@ -72,6 +72,7 @@ const struct rg_strategy rg_strategy_downpour = {
     .predict = rg_server_predict,
     .flows = rg_server_flows,
     .sharing = rg_server_sharing,
+    .passes = rg_server_passes,
     .under_way = rg_server_under_way,
     .check_orders = rg_server_check_orders,
     .open = rg_server_open,

@@ -74,6 +74,16 @@ int rg_server_sharing(const struct rg_job *job, int *first)
     return rg_server_plan(job)->workers;
 }
 
+/* All nodes of a ring make those of its share. */
+struct rg_passes rg_server_passes(const struct rg_job *job, int rank)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    if (rank < plan->servers)
+        return (struct rg_passes){0};
+    int n = rg_job_share(job, plan->workers, rg_server_worker_of(plan, rank));
+    return (struct rg_passes){.least = n, .most = n};
+}
+
 /* The first of the workers may have begun so many when the last ends one. */
 int64_t rg_server_under_way(const struct rg_job *job)
 {

@@ -179,6 +179,7 @@ int rg_server_cut(const struct rg_job *job, struct rg_server_plan *plan, struct 
 void rg_server_forget(struct rg_job *job);
 bool rg_server_feeds(const struct rg_job *job, int rank);
 int rg_server_sharing(const struct rg_job *job, int *first);
+struct rg_passes rg_server_passes(const struct rg_job *job, int rank);
 int64_t rg_server_under_way(const struct rg_job *job);
 int rg_server_open(struct rg_world *w, const struct rg_job *job, const float *initial,
                    void **state);
