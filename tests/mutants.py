@@ -472,6 +472,8 @@ MUTANTS = [
     Mutant("servers-serve-the-first-stage", "server_node.c",
            "node->first_worker = rg_server_rank(plan, stage, 0);",
            "node->first_worker = rg_server_rank(plan, 0, 0);", "test_rings$"),
+    Mutant("pushes-hold-up-no-answer", "server_predict.c",
+           "return plan->workers * fmax(each, added / m)", "return 0 * fmax(each, added / m)", "test_formula$"),
     Mutant("what-is-held-back-is-lost", "filter.c",
            "out->kept[i] += numbers[i];", "out->kept[i] = numbers[i];", "test_filters$"),
     Mutant("error-of-the-code-is-lost", "filter.c",

@@ -254,6 +254,35 @@ static double answers_s(const struct rg_job *job, int server)
     return seconds / (double)round_of(job);
 }
 
+static bool alike(const struct rg_job *job)
+{
+    for (int rank = rg_server_plan(job)->servers + 1; rank < job->nodes; rank++)
+        if (job->boards[rank] != job->boards[rank - 1])
+            return false;
+    return true;
+}
+
+/* Answers that pushes hold up, of one server. Of workers alike each push comes `away` after its
+ * answer has begun: a shard there, computing, a gradient back. Where the m-th answer after that one
+ * would begin while the push is being added, m answers take that long; the last of a clock is
+ * followed by the update. 0: none would. */
+static double held_up_s(const struct rg_job *job, int server, double compute)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    const struct rg_board *board = server_board(job, server);
+    int stage = rg_server_stage_at(plan, server);
+    double pull = rg_server_pull_s(job, server, 0), update = update_s(job, server);
+    double each = pull + rg_board_send_s(board, rg_server_board_of(job, stage, 0), SMALL);
+    double away = each + compute + push_s(job, server, 0);
+    double added = away + rg_server_take_s(job, server, false);
+    double m = floor((added + update) / each);
+    bool known = plan->servers == 1 && plan->consistency != RG_ASYNC && alike(job);
+    if (!known || m < 1 || m >= plan->workers || away >= m * each)
+        return 0;
+    return plan->workers * fmax(each, added / m) + fmin(update, added + update - m * each) +
+           copy_s(job, server);
+}
+
 /* Clocks of a round where nobody else is in the way: a read takes `there` and waits until the push
  * before it is in the parameters, `back` after it began; a gradient is not begun before the one
  * before it has left, in port_s. */
@@ -309,21 +338,14 @@ static double out_of_step_s(const struct rg_job *job, const double *nodes,
     const struct rg_server_plan *plan = rg_server_plan(job);
     double pace = fmax(p->c_s, p->T_A_s);
     for (int j = 0; j < plan->servers; j++)
-        pace = fmax(pace, answers_s(job, j));
+        pace =
+            fmax(pace, fmax(answers_s(job, j), held_up_s(job, j, from_stage_s(job, 0, 0, nodes))));
     for (int i = 0; i < plan->workers; i++)
         for (int s = 0; s < plan->stages && !as_before(job, i); s++) {
             double compute = from_stage_s(job, s, i, nodes);
             pace = fmax(pace, round_s(job, s, i, compute) / plan->in_flight);
         }
     return pace;
-}
-
-static bool alike(const struct rg_job *job)
-{
-    for (int rank = rg_server_plan(job)->servers + 1; rank < job->nodes; rank++)
-        if (job->boards[rank] != job->boards[rank - 1])
-            return false;
-    return true;
 }
 
 static const char *why_filtered(const struct rg_job *job)

@@ -354,15 +354,15 @@ static void rounds_are_their_forms(void)
 }
 
 /* Servers out of step: as long as whatever is busy all the time, a port or a worker's round, from
- * one worker to sixteen, whose computing is a third of a shard's transfer to 30 of them. Within
- * 1.2 %: where the round takes as long as all answers, or computing as a transfer, updates come
- * between answers. */
+ * one worker to sixteen, whose computing is a third of a shard's transfer to 30 of them. Within 1
+ * %, also where pushes come just when answers are to begin (42 and 90 samples a worker). */
 static void servers_out_of_step_are_their_forms(void)
 {
     static const char *const kinds[] = {"ssp", "ssp --set server.staleness=4",
                                         "bounded-delay --set server.staleness=4", "async"};
-    static const int cases[][2] = {{1, 4},   {1, 32},   {2, 3200}, {4, 32},   {4, 320},
-                                   {8, 320}, {8, 3200}, {12, 480}, {16, 3200}}; /* workers, batch */
+    static const int cases[][2] = {
+        {1, 4},   {1, 32},  {2, 3200}, {4, 32},    {4, 168},
+        {4, 320}, {8, 320}, {8, 3200}, {12, 1080}, {16, 3200}}; /* workers, batch */
     for (size_t k = 0; k < RG_COUNT(kinds); k++)
         for (size_t i = 0; i < RG_COUNT(cases); i++) {
             char line[400];
@@ -378,7 +378,7 @@ static void servers_out_of_step_are_their_forms(void)
             double ratio = command_number(run, "formula.ratio");
             printf("\n    %-38s %2d workers, batch %4d: observed / predicted %.4f", kinds[k],
                    cases[i][0], cases[i][1], ratio);
-            CU_ASSERT(fabs(ratio - 1) <= 0.012);
+            CU_ASSERT(fabs(ratio - 1) <= 0.01);
             CU_ASSERT_EQUAL(command_number(run, "late_receives"), 0);
             json_decref(result);
         }
@@ -389,7 +389,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"the platforms give the c/T_A they say", the_knob_is_right},
         {"one in flight: the closed form within 0.1 %", sequential_is_its_form},
-        {"servers out of step: their forms within 1.2 %", servers_out_of_step_are_their_forms},
+        {"servers out of step: their forms within 1 %", servers_out_of_step_are_their_forms},
         {"4S in flight: max(c, T_A) within 1 %", enough_in_flight_runs_at_the_bound},
         {"S in flight: not", s_in_flight_does_not},
         {"1f1b of automatic depth: its form within 5 %", one_f_one_b_is_its_form},
