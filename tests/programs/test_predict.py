@@ -259,6 +259,24 @@ class Scores(Case):
         self.assertEqual(scores["test"]["loss"], f"{last['loss']:.6g}")
         self.assertAlmostEqual(float(scores["test"]["R2"]), last["numbers"]["r2"], delta=0.005)
 
+    def test_the_best_and_the_last(self):
+        """<stop patience> ends a training that goes up and down; --save-best has kept what its best test had."""
+        self.write("network.xml", FLAT.format(width=9, inputs=4, outputs=3))
+        text = SCENARIO.format(source=SOURCE, data='<data kind="iris"/>').replace('epochs="1"', 'epochs="400"')
+        self.write("scenario.xml", text.replace('rate="0.05"', 'rate="2"').replace("</scenario>", '<stop patience="5"/></scenario>'))
+        done = self.run_program("ringsim", "--strategy", "single", "--quiet", "--json", "r.json", "--save", "w.safetensors",
+                                "--save-best", "best.safetensors")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        with open(self.path("r.json"), encoding="utf-8") as stream:
+            run = json.load(stream)["runs"][0]
+        losses = [point["loss"] for point in run["training"]]
+        least = losses.index(min(losses))
+        self.assertEqual((len(losses), run["best"]["iteration"]), (least + 1 + 5, 10 * (least + 1)))
+        self.assertEqual(self.scores()["test"]["loss"], f"{losses[-1]:.6g}")
+        os.replace(self.path("best.safetensors"), self.path("w.safetensors"))
+        self.assertEqual(self.scores()["test"]["loss"], f"{min(losses):.6g}")
+        self.assertGreater(losses[-1], min(losses))
+
     def test_standardised_as_the_file_says(self):
         """By other rows the deviations would be others; and no platform is read."""
         self.train_table()
