@@ -1,10 +1,11 @@
-"""One bit is another one on the way between two ranks of ringnode: the run ends and says so, or its
-weights are what they would have been.
+"""Something goes wrong on the way between two ranks of ringnode: one bit is another one, bytes are left out or come
+twice, the connection is cut, or nothing moves for a while. The run ends and says so, or its weights are what they
+would have been.
 
     test_damage_run.py RINGNODE [--runs N]
 
 Between rank 1 and rank 0 stands a proxy of this test's own, which passes everything on but for one
-bit, drawn from all that goes through it after the two have greeted each other. Without checksums such
+place, drawn from all that goes through it after the two have greeted each other. Without checksums such
 bits make other weights, of which nobody knows: that is tried, too, so that the test is known to see
 something."""
 
@@ -26,16 +27,19 @@ from real_runs import SLOWNESS, iris_scenario  # noqa: E402
 
 BOUND_S = 60 * SLOWNESS
 HELLO = 512
+DELAY_S = 0.5
+FAULTS = ["flip", "drop", "repeat", "cut", "delay"]
 SCENARIO = iris_scenario(
     "damaged", 'epochs="2" learning-rate="0.05" optimizer="momentum"',
     'label="ring" kind="ring_allreduce" nodes="2"')
 
 
 class Proxy:
-    """Passes on what two say to each other; bit number `bit` of one direction (0: to rank 0) is another one."""
+    """Passes on what two say to each other, until at bit number `bit` of one direction (0: to rank 0) its fault comes."""
 
-    def __init__(self, port, target, direction, bit):
-        self.target, self.direction, self.bit = target, direction, bit
+    def __init__(self, port, target, direction, bit, fault):
+        self.target, self.direction, self.bit, self.fault = target, direction, bit, fault
+        self.few = random.randrange(1, 200)  # bytes that are left out, or come twice
         self.passed = [0, 0]
         self.listener = socket.create_server(("127.0.0.1", port))
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -43,10 +47,19 @@ class Proxy:
 
     def damage(self, direction, data):
         at = HELLO + self.bit // 8 - self.passed[direction]
-        if direction == self.direction and 0 <= at < len(data):
-            data = bytearray(data)
-            data[at] ^= 1 << self.bit % 8
         self.passed[direction] += len(data)
+        if direction != self.direction or not 0 <= at < len(data):
+            return data
+        end = at + self.few
+        if self.fault == "flip":
+            return data[:at] + bytes([data[at] ^ 1 << self.bit % 8]) + data[at + 1:]
+        if self.fault == "drop":
+            return data[:at] + data[end:]
+        if self.fault == "repeat":
+            return data[:end] + data[at:end] + data[end:]
+        if self.fault == "cut":
+            raise OSError("cut")
+        time.sleep(DELAY_S)
         return data
 
     def serve(self):
@@ -91,7 +104,7 @@ class Trial:
             stream.write(text)
         return path
 
-    def run(self, checksum, direction, bit):
+    def run(self, checksum, direction, bit, fault="flip"):
         """Statuses and words of both ranks, the weights (None: none), bytes each way after the greeting."""
         first, second, between = free_ports(3)
         hosts = [self.write("hosts0", f"127.0.0.1:{first}\n127.0.0.1:{second}\n"),
@@ -108,7 +121,7 @@ class Trial:
                      "--checksum", checksum, "--peer-timeout", "5", "--json", result if rank == 0 else os.devnull],
                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
                 if rank == 0:
-                    proxy = Proxy(between, first, direction, bit)
+                    proxy = Proxy(between, first, direction, bit, fault)
             words = [rank.communicate(timeout=BOUND_S)[1] for rank in ranks]
         finally:
             for rank in ranks:
@@ -130,19 +143,22 @@ def damage(trial, runs):
     if not good:
         print("undisturbed:", *words)
         return 1
-    found = 0
+    found = dict.fromkeys(FAULTS, 0)
     for i in range(runs):
-        direction = i % 2
+        direction, fault = i // len(FAULTS) % 2, FAULTS[i % len(FAULTS)]
         bit = random.randrange(8 * passed[direction])
-        status, words, weights, _ = trial.run("yes", direction, bit)
-        where = f"bit {bit} {'from' if direction else 'to'} rank 0"
+        status, words, weights, _ = trial.run("yes", direction, bit, fault)
+        where = f"{fault} at bit {bit} {'from' if direction else 'to'} rank 0"
+        if fault == "delay" and weights is None:
+            print(f"{where}: a delay ends no run:", *words)
+            return 1
         if weights is not None and weights != good:
             print(f"{where}: other weights, and nobody has seen it")
             return 1
         if weights is None:
-            found += 1
+            found[fault] += 1
             told = words[0] + words[1]
-            if "damaged" not in told or 4 not in status:
+            if ("damaged" if fault == "flip" else "was lost") not in told or not {3, 4} & set(status):
                 print(f"{where}: status {status}:", *words)
                 return 1
     blind = 0
@@ -152,9 +168,9 @@ def damage(trial, runs):
         blind += weights is not None and weights != good
         if blind:
             break
-    print(f"{found} of {runs} runs ended by damage, the others had the same weights; "
+    print(f"{sum(found.values())} of {runs} runs ended ({found}), the others had the same weights; "
           f"without checksums {blind} had other weights")
-    return 0 if found > 0 and blind > 0 else 1
+    return 0 if found["flip"] > 0 and blind > 0 else 1
 
 
 def main():
