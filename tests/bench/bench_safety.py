@@ -180,7 +180,7 @@ def build_line():
         ip("addr", "add", f"{address}/24", "dev", "line", space=space)
         ip("link", "set", "line", "up", space=space)
         subprocess.run(["ip", "netns", "exec", space, "tc", "qdisc", "add", "dev", "line", "root", "tbf", "rate", "1gbit",
-                        "burst", "64kb", "limit", "1mb"], check=True, capture_output=True)
+                        "burst", "256kb", "limit", "4mb"], check=True, capture_output=True)
 
 
 def checksums(options, folder):
