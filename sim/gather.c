@@ -75,21 +75,27 @@ static bool is_finished(const struct rg_run *run)
     return run->status == RG_RUN_OK || run->status == RG_RUN_DIVERGED;
 }
 
+/* What is no result to keep may have been altered. */
+static int check_seals(const char *path, const struct rg_result *result, struct rg_error *e)
+{
+    for (int i = 0; i < result->run_count; i++)
+        if (is_finished(&result->runs[i]) && !result->runs[i].sealed)
+            return rg_fail(e, RG_ERR_INVALID,
+                           "%.200s: its run %d (%.63s) was altered after it was written, or has no "
+                           "digest in host.runs_sha256: it is wanted as ringsim has written it",
+                           path, i + 1, result->runs[i].label);
+    return 0;
+}
+
 static int check_runs(const struct ringsim *r, const struct rg_result *archive, struct rg_error *e)
 {
-    for (int i = 0; i < archive->run_count; i++) {
+    for (int i = 0; i < archive->run_count; i++)
         if (!is_planned(&archive->runs[i], &r->plan.runs[archive->part.places[i]].run))
             return rg_fail(e, RG_ERR_INVALID,
                            "%.200s: its run %d (%.63s) is not the one that belongs there: another "
                            "file, or no --resume, is wanted",
                            r->options.json, i + 1, archive->runs[i].label);
-        if (is_finished(&archive->runs[i]) && !archive->runs[i].sealed)
-            return rg_fail(e, RG_ERR_INVALID,
-                           "%.200s: its run %d (%.63s) was altered after it was written, or has no "
-                           "digest in host.runs_sha256: another file, or no --resume, is wanted",
-                           r->options.json, i + 1, archive->runs[i].label);
-    }
-    return 0;
+    return check_seals(r->options.json, archive, e);
 }
 
 /* Runs that have a result are taken over; failed and interrupted ones are tried again. */
@@ -155,11 +161,14 @@ static struct rg_result collect(const struct ringsim *r)
     }
     part->known = part->count < part->of_runs;
     rg_cli_host(&result, rg_clock_s() - r->started_s);
+    if (r->options.json && rg_result_seal(&result) != 0)
+        rg_result_unseal(&result); /* --resume will not take it, which is no reason to have none */
     return result;
 }
 
 static void release(struct rg_result *result)
 {
+    rg_result_unseal(result);
     free(result->runs);
     free(result->part.places);
 }
@@ -366,12 +375,16 @@ int ringsim_merge(struct ringsim *r)
                           "--json %.200s: that is a part; another file is wanted", r->options.json);
     for (int i = 0; i < r->part_count && err == 0; i++)
         err = rg_result_read(r->parts[i], &parts[i], &e);
+    for (int i = 0; i < r->part_count && err == 0; i++)
+        err = check_seals(r->parts[i], &parts[i], &e);
     if (err == 0)
         err = rg_result_merge(parts, (const char *const *)r->parts, r->part_count, &whole, &e);
     if (err) {
         fprintf(stderr, "ringsim: --merge: %s\n", e.text);
     } else {
         rg_cli_host(&whole, rg_clock_s() - r->started_s);
+        if (rg_result_seal(&whole) != 0)
+            rg_result_unseal(&whole);
         status = rg_cli_finish(&r->options, "ringsim", &whole);
         rg_result_free(&whole);
     }

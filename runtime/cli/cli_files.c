@@ -321,12 +321,7 @@ static int write_file(const char *path, const struct rg_result *result,
 int rg_cli_write(const struct rg_options *options, const struct rg_result *result,
                  struct rg_error *e)
 {
-    struct rg_result sealed = *result;
-    int err = rg_result_seal(&sealed);
-    err = err ? rg_fail(e, err, "%s: out of memory", options->json)
-              : write_file(options->json, &sealed, rg_result_write, e);
-    rg_result_unseal(&sealed);
-    return err;
+    return write_file(options->json, result, rg_result_write, e);
 }
 
 int rg_cli_flush(const char *program)

@@ -17,6 +17,7 @@
 #include "node/scores.h"
 #include "result/checkpoint.h"
 #include "strategies/samples.h"
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,6 +273,8 @@ int main(int argc, char **argv)
                                          .interval_s = RG_METER_INTERVAL_S,
                                          .stuck_s = RG_METER_STUCK_S},
                             .idle_s = RG_METER_IDLE_S};
+    /* What grows by an epoch each, grows where it is, and leaves no holes behind. */
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
     rg_blas_setup(argv);
     rg_cli_parse(&ringnode_argp, argc, argv, &node);
     rg_file_abandon_on_signals(RG_EXIT_INTERRUPTED); /* until there are ranks to be told */
