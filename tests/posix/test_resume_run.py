@@ -66,6 +66,8 @@ class Runs:
     def start(self, label, result, *options, **environment):
         command = [self.ringnode, self.scenario, "--strategy", label, "--local", str(NODES), "--quiet",
                    "--json", result, "--join-timeout", str(int(3 * SLOWNESS)), *options]
+        if label == "federated":
+            command += ["--set", "rows=order"]
         if label == "sandblaster":
             command += ["--set", "optimizer=lbfgs", "--set", "learning-rate=1"]
         if self.wide:
