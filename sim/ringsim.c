@@ -16,6 +16,7 @@
 #include "base/sizes.h"
 #include "children.h"
 #include "engine.h"
+#include "losses.h"
 #include "models/blas.h"
 #include "node/node.h"
 #include "node/outputs.h"
@@ -38,10 +39,13 @@ enum { MOST_TRACES = 64 }; /* runs of which --trace gathers timelines: they are 
 
 struct simulation {
     struct ringsim *ringsim;
+    int index; /* of the task */
     const struct rg_job *job;
     struct rg_run *run;
     struct shared *shared;
-    bool again; /* only dates and joules are wanted, see again.h */
+    bool again;                           /* only dates and joules are wanted, see again.h */
+    const struct rg_sim_attempt *attempt; /* NULL: nodes are never lost */
+    struct rg_attempts *own;              /* [nodes] what each knows of the attempts */
 };
 
 static void tell_progress(void *arg, int64_t done, int64_t total, double time_s)
@@ -70,7 +74,16 @@ static int node_program(struct rg_world *w, void *arg)
                                       .host = r->study.platform.names[w->rank],
                                       .progress = tell_progress,
                                       .progress_arg = s->shared};
+    if (s->attempt)
+        options.attempts = &s->own[w->rank];
     return rg_node_run(w, s->job, s->again ? &dates : &options, w->rank == 0 ? s->run : NULL);
+}
+
+/* Of an attempt. Those that wait take no part: there is nothing that they do. */
+static int attempt_program(struct rg_world *w, void *arg)
+{
+    struct simulation *s = arg;
+    return rg_attempts_run(w, &s->own[w->rank], node_program, s);
 }
 
 static struct rg_sim_options options_of(const struct rg_study *study, const struct rg_job *job,
@@ -124,9 +137,16 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
         options.link_rate *= 1 - RG_AGAIN_PART;
         options.uneven = RG_AGAIN_PART;
     }
+    if (s->attempt) {
+        options.off_s = s->attempt->off_s;
+        options.since_s = s->attempt->since_s;
+        options.noticed_s = s->ringsim->study.scenario.faults.noticed_s;
+    }
     s->job = job;
     s->run = run;
-    int result = rg_sim_run(&options, node_program, s, results, &e);
+    int result = rg_sim_run(&options, s->attempt ? attempt_program : node_program, s, results, &e);
+    if (s->attempt)
+        memcpy(s->attempt->results, results, (size_t)job->nodes * sizeof *results);
     for (int rank = 0; rank < job->nodes; rank++)
         if (results[rank] == RG_ERR_NOMEM && run->error_code == RG_ERR_PEER)
             tell_no_memory(run); /* that is why the others lost a peer */
@@ -138,6 +158,61 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     if (e.code)
         snprintf(run->error, sizeof run->error, "%s", e.text);
     free(results);
+}
+
+/* The scenario as it is for those that train in a later attempt, and what they go on from. */
+static int reopen(struct ringsim *r, int index, const struct rg_attempts *a, struct rg_error *e)
+{
+    rg_study_close(&r->study);
+    int err = rg_sweep_cast(&r->plan, index, a->seat, a->nodes, &r->study, e);
+    const char *folder = r->options.checkpoint;
+    struct rg_training_state found;
+    if (err || (err = rg_study_load_data(&r->study, RG_ANY_RANK, e)) != 0 || !folder ||
+        rg_node_open_checkpoints(&r->study.jobs[0], folder, folder, &found, NULL) != 0)
+        return err;
+    rg_training_state_free(&r->resumed);
+    r->resumed = found;
+    return 0;
+}
+
+/* Dates of faults count from the first attempt. */
+static void shift_windows(struct rg_fault_windows *windows, double by)
+{
+    for (int i = 0; i < windows->count; i++) {
+        windows->window[i].from_s -= by;
+        windows->window[i].to_s -= by;
+    }
+}
+
+/* Once a process. */
+static void simulate_attempt(void *arg, const struct rg_sim_attempt *attempt, struct rg_run *run)
+{
+    struct simulation *s = arg;
+    struct rg_attempts *a = attempt->attempts;
+    struct rg_error e = {0};
+    int lowest = 0;
+    if (a->loss_count > 0) {
+        int err = reopen(s->ringsim, s->index, a, &e);
+        if (err) { /* it was possible with one node less: not with so few */
+            run->status = RG_RUN_FAILED;
+            run->error_code = err;
+            rg_copy_text(run->error, sizeof run->error, e.text);
+            return;
+        }
+        s->job = &s->ringsim->study.jobs[0];
+        shift_windows(&s->ringsim->study.scenario.faults.slow, attempt->since_s);
+        shift_windows(&s->ringsim->study.scenario.faults.link, attempt->since_s);
+        a->origin_s = -attempt->since_s;
+    }
+    s->attempt = attempt;
+    s->own = calloc((size_t)a->nodes, sizeof *s->own);
+    RG_ASSERT(s->own);
+    for (int rank = 0; rank < a->nodes; rank++)
+        RG_ASSERT(rg_attempts_copy(a, &s->own[rank]) == 0);
+    simulate_job(s, s->job, NULL, NULL, run);
+    while (lowest < a->nodes - 1 && attempt->results[lowest] == RG_DIED)
+        lowest++;
+    *a = s->own[lowest]; /* the process ends soon */
 }
 
 /* If the parent is gone there is nobody to tell. */
@@ -153,7 +228,8 @@ static _Noreturn void tell(const struct rg_run *run, int fd)
 static _Noreturn void be_child(struct ringsim *r, int index, int fd)
 {
     struct task *task = &r->tasks[index];
-    struct simulation s = {.ringsim = r, .shared = &r->shared[index], .again = task->again};
+    struct simulation s = {
+        .ringsim = r, .index = index, .shared = &r->shared[index], .again = task->again};
     struct rg_job second;
     struct rg_run run;
     rg_run_init(&run);
@@ -162,7 +238,10 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
         simulate_job(&s, &second, NULL, NULL, &run);
         tell(&run, fd);
     }
-    if (!r->full && !rg_why_whole(task->job, &r->study, r->options.trace != NULL))
+    if (rg_faults_have_off(&r->study.scenario.faults)) {
+        s.job = task->job;
+        rg_sim_attempts(&r->study, task->job, simulate_attempt, &s, &run);
+    } else if (!r->full && !rg_why_whole(task->job, &r->study, r->options.trace != NULL))
         rg_run_reduced(task->job, simulate_job, &s, &run);
     else
         simulate_job(&s, task->job, NULL, NULL, &run);

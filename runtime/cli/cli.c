@@ -32,6 +32,7 @@ enum {
     KEY_CHECKPOINT,
     KEY_EVERY,
     KEY_RESUME_FROM,
+    KEY_LOSE,
     KEY_REPLAY,
     KEY_TIMEOUT,
     KEY_QUIET,
@@ -84,6 +85,10 @@ static const struct argp_option option_table[] = {
      "90s, 2epochs or 500iterations",
      0},
     {"resume-from", KEY_RESUME_FROM, "DIR", 0, "Go on from the newest checkpoint in DIR", 0},
+    {"lose", KEY_LOSE, "WORD", 0,
+     "When a node is lost: stop; restart: wait for it, and go on from the last checkpoint; shrink: "
+     "go on from there without it; spare: with a node that has waited. Short for --set lose=WORD",
+     0},
     {"replay", KEY_REPLAY, "RESULT", 0,
      "Nodes out of step serve in the order in which those of this run of ringnode did (its "
      "--json): "
@@ -189,6 +194,17 @@ static void finish_untrained(struct argp_state *state, const struct rg_options *
         if (others[i].given)
             argp_failure(state, RG_EXIT_USAGE, 0,
                          "--%s trains nothing: --%s is not allowed with it", mode, others[i].name);
+}
+
+/* "shrink": "lose=shrink", which lives as long as the options. */
+static char *lose_setting(struct argp_state *state, const char *word)
+{
+    static char text[40];
+    if (text[0])
+        argp_failure(state, RG_EXIT_USAGE, 0, "--lose is allowed once, not %s and %.20s", text + 5,
+                     word);
+    snprintf(text, sizeof text, "lose=%.30s", word);
+    return text;
 }
 
 /* "2epochs", "500 iterations": of such a unit. False: it is none. */
@@ -307,6 +323,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case KEY_RESUME_FROM:
         set_once(state, "resume-from", &options->resume_from, argument);
+        break;
+    case KEY_LOSE:
+        append(state, &options->sets, &options->set_count, lose_setting(state, argument));
         break;
     case KEY_REPLAY:
         set_once(state, "replay", &options->replay, argument);

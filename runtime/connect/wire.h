@@ -39,9 +39,9 @@ enum rg_frame {
     RG_FRAME_RETRACT,  /* [length] such receives of the tag have been cancelled [tag] */
     RG_FRAME_RETRACTED, /* [length] of the permissions had not been used */
     RG_FRAME_BARRIER,   /* came to a barrier [sequence: its number] */
-    RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, itself where it failed, or
-                           RG_WIRE_NOBODY; sequence: as of ACK, which may not have gone out];
-                           withdraws what it announced */
+    RG_FRAME_LEAVE,     /* leaves the run [tag: the rank that it lost, itself where it failed,
+                           RG_WIRE_NOBODY or RG_WIRE_YOU; sequence: as of ACK, which may not have gone
+                           out];     withdraws what it announced */
     RG_FRAME_INTERRUPT, /* the user stops it all, or [tag: RG_WIRE_EXPIRED] the time for it is up,
                            or [RG_WIRE_WINDING] it is to end with an update, and this rank will not
                            go beyond number [sequence] unless others have */
@@ -54,6 +54,7 @@ enum rg_frame {
 #define RG_WIRE_EAGER   1u /* flag of DATA: counts against the eager limit */
 #define RG_WIRE_CHECKED 2u /* flag of what payload follows: with the CRC-32C of that payload */
 #define RG_WIRE_NOBODY  UINT32_MAX
+#define RG_WIRE_YOU     (UINT32_MAX - 1) /* who reads this: the others go on without it */
 #define RG_WIRE_EXPIRED 1u
 #define RG_WIRE_WINDING 2u
 

@@ -283,11 +283,27 @@ static int look_once_more(struct node *n)
     return result ? result : rg_node_look(n, true);
 }
 
+/* It goes on from a checkpoint, or anew, after some that have broken off: their time counts. */
+static void begin_attempt(struct node *n)
+{
+    struct rg_attempts *a = n->options->attempts;
+    rg_attempts_begin(a, n->w, n->keeping.begun);
+    if (!n->run || a->loss_count == 0)
+        return;
+    struct rg_run_resumed *resumed = &n->run->resumed;
+    if (!resumed->known)
+        *resumed = (struct rg_run_resumed){.known = true, .exact = a->lose != RG_LOSE_SHRINK};
+    resumed->time_s = n->before_s = a->before_s;
+    resumed->energy_J = n->before_J = NAN;
+}
+
 /* Where all stop after an epoch's last iteration, some know that before they evaluate it, and
  * others after: all do what is done in the middle of a training, and end then. */
 static int train(struct node *n)
 {
     int result = rg_clock_start(n->w);
+    if (result == 0 && n->options->attempts)
+        begin_attempt(n);
     if (result == 0 && rg_go_on(n->w) == 1)
         result = RG_ERR_INTERRUPTED; /* before anything has been trained */
     if (result == 0 && (n->done == n->job->iterations || n->verdict != GO_ON))
@@ -509,6 +525,8 @@ static void break_off(struct node *n, int result)
     struct rg_run *run = n->run;
     struct rg_kept *kept = n->options->kept;
     n->done = n->w->iterations;
+    if (n->options->attempts)
+        rg_attempts_break(n->options->attempts, n->w->ops->now(n->w));
     if (kept)
         kept->iterations = n->done;
     if (kept && n->state && n->job->numerics && n->done > 0 && result != RG_ERR_INTERRUPTED) {
@@ -563,9 +581,13 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
         result = rg_node_gather(&n);
     if (run && result == 0)
         rg_node_describe(&n);
+    if (options->attempts)
+        options->attempts->iterations = w->iterations;
     if (result < 0)
         break_off(&n, result);
     rg_node_end_checkpoints(&n);
+    if (run && options->attempts && rg_attempts_tell(options->attempts, w, run) != 0)
+        result = result ? result : RG_ERR_NOMEM;
     if (run)
         conclude(&n, result);
     bool stopped = n.done < job->iterations && n.verdict == GO_ON;

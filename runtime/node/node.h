@@ -2,6 +2,7 @@
 #ifndef RG_NODE_H
 #define RG_NODE_H
 
+#include "node/attempts.h"
 #include "result/training_state.h"
 #include "study/job.h"
 #include "world/clocks.h"
@@ -44,6 +45,8 @@ struct rg_node_options {
     /* This process's first comparison of clocks with rank 0, kept from run to run for the drift;
      * rg_clock_unknown before the first. NULL: none is kept. */
     struct rg_clock_sample *compared;
+    /* What is known of the attempts before this one, and will be of it; NULL: there is one. */
+    struct rg_attempts *attempts;
     struct rg_kept *kept; /* empty; filled in where the run breaks off. NULL: not wanted */
 };
 

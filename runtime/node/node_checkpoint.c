@@ -517,9 +517,11 @@ static int note_differences(struct node *n)
     const struct rg_training_state *from = n->options->resume;
     char text[480];
     int left = -n->keeping.own_taken, result = 0;
+    bool after_loss =
+        n->options->attempts && n->options->attempts->loss_count > 0; /* which says it */
     for (int i = 0; i < from->array_count; i++)
         left += from->arrays[i].rank >= 0;
-    if (!n->keeping.same) {
+    if (!n->keeping.same && !after_loss) {
         snprintf(
             text, sizeof text,
             "the checkpoint is of %s, %.200s: parameters and the optimizer's state are divided "
@@ -527,7 +529,7 @@ static int note_differences(struct node *n)
             from->strategy, from->plan, left ? ", what nodes had for themselves is left out" : "");
         result = rg_run_note(n->run, text);
     }
-    if (result == 0 && !is_same_scenario(n))
+    if (result == 0 && !is_same_scenario(n) && !after_loss)
         result = rg_run_note(n->run, "the checkpoint is of another scenario, or other settings");
     return result == 0 && from->passed_over[0] ? rg_run_note(n->run, from->passed_over) : result;
 }

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 enum {
-    TAG_REPORT = RG_TAG_USER - 16,
+    TAG_REPORT = RG_TAG_USER - 21,
     TAG_ACCOUNT,
     TAG_EVENTS,
     TAG_VERDICT,
@@ -24,7 +24,11 @@ enum {
     TAG_SECTION,
     TAG_OFFER,
     TAG_WANTED,
-    TAG_VALUES
+    TAG_VALUES,
+    TAG_VIEW,
+    TAG_SINCE,
+    TAG_LOSSES,
+    TAG_OVER
 };
 
 /* What rank 0 makes of an evaluation. */

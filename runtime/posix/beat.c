@@ -89,10 +89,11 @@ static void note_silence(const struct rg_link *l, double now)
 static void lose_silent(struct rg_link *l, double seconds)
 {
     bool answers = machine_answers(l);
-    rg_link_lose(l, RG_ERR_PEER, "no sign of life for %.0f s%s", seconds,
-                 answers ? ", though its machine answers: it is stopped or hangs, or large packets "
-                           "vanish on the way (MTU)"
-                         : "");
+    rg_link_lose_silent(
+        l, "no sign of life for %.0f s%s", seconds,
+        answers ? ", though its machine answers: it is stopped or hangs, or large packets "
+                  "vanish on the way (MTU)"
+                : "");
 }
 
 static void look_at(struct rg_link *l, double now, double away)

@@ -202,17 +202,31 @@ void rg_link_note_lost(struct rg_mesh *m, int rank, int code, const char *why, i
         fprintf(stderr, "ringnode: rank %d: %s\n", m->match.rank, lost->text);
 }
 
-void rg_link_lose(struct rg_link *l, int code, const char *format, ...)
+static void lose(struct rg_link *l, int code, const char *format, va_list args)
 {
     if (l->pair->gone)
         return;
     char why[sizeof l->mesh->lost.why];
-    va_list args;
-    va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
-    va_end(args);
     rg_link_note_lost(l->mesh, l->pair->rank, code, why, -1);
     close_link(l);
+}
+
+void rg_link_lose(struct rg_link *l, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    lose(l, code, format, args);
+    va_end(args);
+}
+
+void rg_link_lose_silent(struct rg_link *l, const char *format, ...)
+{
+    va_list args;
+    l->silent = true;
+    va_start(args, format);
+    lose(l, RG_ERR_PEER, format, args);
+    va_end(args);
 }
 
 void rg_link_facts(const struct rg_link *l, struct rg_mesh_facts *facts)

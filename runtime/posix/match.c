@@ -146,6 +146,13 @@ void rg_match_say_goodbye(struct rg_match *m)
     }
 }
 
+void rg_match_say_dropped(struct rg_pair *p)
+{
+    p->tx_leave_run = p->match->run;
+    p->tx_leave_lost = RG_WIRE_YOU;
+    rg_match_dirty(p);
+}
+
 /* ---- peers that leave ---- */
 
 void rg_match_left(struct rg_pair *p, bool dead)
@@ -270,7 +277,7 @@ int rg_match_open(struct rg_match *m, int rank, int size, const struct rg_match_
 {
     *m = (struct rg_match){.rank = rank, .size = size, .ops = ops, .world = world};
     m->pairs = calloc((size_t)size, sizeof *m->pairs);
-    unsigned char *staging = malloc((size_t)size * RG_STAGING);
+    unsigned char *staging = m->staging = malloc((size_t)size * RG_STAGING);
     for (int r = 0; m->pairs && r < size; r++)
         m->pairs[r] =
             (struct rg_pair){.match = m,
@@ -280,8 +287,6 @@ int rg_match_open(struct rg_match *m, int rank, int size, const struct rg_match_
                              .staging = staging ? staging + (size_t)r * RG_STAGING : NULL};
     if (m->pairs && staging && rg_match_open_memory(m) == 0)
         return 0;
-    if (!m->pairs)
-        free(staging);
     rg_match_close(m);
     return RG_ERR_NOMEM;
 }
@@ -293,8 +298,8 @@ void rg_match_close(struct rg_match *m)
         rg_match_end_incoming(&m->pairs[r]);
     }
     rg_match_close_memory(m);
-    if (m->pairs)
-        free(m->pairs[0].staging);
+    free(m->staging);
     free(m->pairs);
+    m->staging = NULL;
     m->pairs = NULL;
 }

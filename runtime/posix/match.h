@@ -184,8 +184,9 @@ struct rg_match_ops {
 struct rg_match {
     const struct rg_match_ops *ops;
     void *world;
-    int rank, size; /* constant */
+    int rank, size; /* size: constant */
     struct rg_pair *pairs;
+    unsigned char *staging;  /* of all pairs */
     atomic_bool interrupted; /* these two may be set at any moment, also by a signal handler */
     atomic_bool expired;     /* interrupted since the time was up */
     atomic_bool winding;     /* to stop when no update is under way; set as these are */
@@ -197,7 +198,9 @@ struct rg_match {
     bool closing;        /* the program has returned; what it had posted is being cancelled */
     char reason[RG_WIRE_REASON]; /* told with the next LEAVE that names a rank; "": unknown */
     uint32_t run;
-    int run_size; /* 0: none is open */
+    uint32_t reseated; /* until this run ranks had other numbers; 0: never */
+    bool dropped;      /* the others have said that they go on without this rank */
+    int run_size;      /* 0: none is open */
     uint64_t barrier;
 
     /* memory: a region that is handed out piece by piece, and lists of what has come back */
@@ -259,6 +262,8 @@ void rg_match_spread_interruption(struct rg_match *m);
  * never be known: somebody has left. */
 int rg_match_last_update(const struct rg_match *m, uint64_t *last);
 void rg_match_say_goodbye(struct rg_match *m);
+/* Between runs: tell a peer that this rank, as others, goes on without it. */
+void rg_match_say_dropped(struct rg_pair *p);
 /* The connection to the peer is closed: everything that waits for it completes. */
 void rg_match_gone(struct rg_pair *p);
 

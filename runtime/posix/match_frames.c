@@ -47,10 +47,12 @@ static const char *on_leave(struct rg_pair *p, const struct rg_header *h)
 {
     struct rg_match *m = p->match;
     p->left_run = RG_MAX(p->left_run, h->run);
-    if (h->tag != RG_WIRE_NOBODY) {
+    m->dropped = m->dropped || h->tag == RG_WIRE_YOU;
+    if (h->tag != RG_WIRE_NOBODY && h->tag != RG_WIRE_YOU) {
         if (h->tag >= (uint32_t)m->size)
             return "it has lost a rank that does not exist";
-        if ((int)h->tag != m->rank)
+        bool renumbered = h->run <= m->reseated; /* it means another rank, which all know of */
+        if ((int)h->tag != m->rank && !renumbered)
             m->ops->lost(m->world, p, (int)h->tag, p->reason_of == h->tag ? p->reason : "");
     }
     if (h->run != m->run || m->run_size == 0 || p->left)

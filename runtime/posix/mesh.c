@@ -10,6 +10,7 @@
 #include "boards/board.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -87,8 +88,9 @@ static int has_rallied(void *arg)
     return 0;
 }
 
-int rg_mesh_rally(struct rg_mesh *m, int size, rg_program_fn program, void *arg, int *result,
-                  struct rg_error *e)
+/* `anew`: training is to go on in it, which whoever winds down does not want. */
+static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn program, void *arg,
+                     int *result, struct rg_error *e)
 {
     struct rally rally = {&m->match, size};
     struct rg_posix_strand s;
@@ -102,7 +104,9 @@ int rg_mesh_rally(struct rg_mesh *m, int size, rg_program_fn program, void *arg,
     for (int r = 0; r < size; r++)
         if (r != m->match.rank)
             rg_match_say_barrier(&m->match.pairs[r]);
+    s.meeting = anew;
     int error = rg_comm_wait(&s, has_rallied, &rally, INFINITY);
+    s.meeting = false;
     rg_comm_unlock(m);
     if (error == 0)
         *result = rg_posix_call(&s, program, arg);
@@ -110,6 +114,98 @@ int rg_mesh_rally(struct rg_mesh *m, int size, rg_program_fn program, void *arg,
     end_run(m, &s, *result);
     rg_comm_unlock(m);
     return error ? rg_fail(e, error, "%s", rg_strerror(error)) : 0;
+}
+
+int rg_mesh_rally(struct rg_mesh *m, int size, rg_program_fn program, void *arg, int *result,
+                  struct rg_error *e)
+{
+    return rally_all(m, size, false, program, arg, result, e);
+}
+
+int rg_mesh_attempt(struct rg_mesh *m, int size, rg_program_fn program, void *arg, int *result,
+                    struct rg_error *e)
+{
+    return rally_all(m, size, true, program, arg, result, e);
+}
+
+enum rg_mesh_presence rg_mesh_presence(struct rg_mesh *m, int rank)
+{
+    rg_comm_lock(m);
+    const struct rg_link *l = &m->links[rank];
+    bool gone = rank != m->match.rank && m->match.pairs[rank].gone;
+    enum rg_mesh_presence presence = !gone       ? RG_MESH_HERE
+                                     : l->silent ? RG_MESH_SILENT
+                                                 : RG_MESH_GONE;
+    rg_comm_unlock(m);
+    return presence;
+}
+
+void rg_mesh_drop(struct rg_mesh *m, int rank)
+{
+    rg_comm_lock(m);
+    rg_match_say_dropped(&m->match.pairs[rank]);
+    rg_link_flush(&m->links[rank]);
+    rg_link_lose(&m->links[rank], RG_ERR_PEER, "others have lost it");
+    rg_comm_unlock(m);
+}
+
+bool rg_mesh_dropped(struct rg_mesh *m)
+{
+    rg_comm_lock(m);
+    bool dropped = m->match.dropped;
+    rg_comm_unlock(m);
+    return dropped;
+}
+
+/* The link and its pair in another place. */
+static void move_link(struct rg_mesh *m, int to, const struct rg_link *link,
+                      const struct rg_pair *pair)
+{
+    struct rg_link *l = &m->links[to];
+    struct rg_pair *p = &m->match.pairs[to];
+    *l = *link;
+    *p = *pair;
+    l->pair = p;
+    p->rank = to;
+    if (!p->unexpected)
+        p->unexpected_end = &p->unexpected;
+    RG_ASSERT(!p->receives.first && !p->in.receive);
+    for (struct rg_transfer *t = p->sends.first; t; t = t->next)
+        t->pair = p;
+    struct epoll_event event = {.events = EPOLLIN | (l->want_out ? EPOLLOUT : 0u),
+                                .data.u32 = (uint32_t)to};
+    if (l->fd >= 0)
+        epoll_ctl(m->epoll, EPOLL_CTL_MOD, l->fd, &event);
+}
+
+int rg_mesh_reseat(struct rg_mesh *m, const int *order)
+{
+    size_t n = (size_t)m->match.size;
+    struct rg_link *links = malloc(n * sizeof *links);
+    struct rg_pair *pairs = malloc(n * sizeof *pairs);
+    int own = -1;
+    if (!links || !pairs) {
+        free(links);
+        free(pairs);
+        return RG_ERR_NOMEM;
+    }
+    rg_comm_lock(m);
+    RG_ASSERT(m->match.run_size == 0);
+    rg_link_flush_dirty(m);
+    memcpy(links, m->links, n * sizeof *links);
+    memcpy(pairs, m->match.pairs, n * sizeof *pairs);
+    for (int r = 0; r < m->match.size; r++) {
+        move_link(m, r, &links[order[r]], &pairs[order[r]]);
+        own = order[r] == m->match.rank ? r : own;
+    }
+    RG_ASSERT(own >= 0);
+    m->match.rank = own;
+    m->match.reseated = m->match.run;
+    m->lost.rank = -1;
+    rg_comm_unlock(m);
+    free(links);
+    free(pairs);
+    return 0;
 }
 
 /* ---- what matching asks for ---- */

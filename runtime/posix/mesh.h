@@ -33,6 +33,7 @@ struct rg_link {
     bool mute;             /* writing failed; what it has sent is still read */
     bool want_out;         /* waits for EPOLLOUT */
     bool dirty;            /* in mesh->dirty */
+    bool silent;           /* it was lost for giving no sign of life, or for taking no data */
     bool heard, said;      /* something has been read, written since the last beat */
     const char *suspicion; /* what seems wrong with the path, or the peer: a clause, or "" */
     double heard_s;        /* date of the beat before which something was read last */
@@ -129,6 +130,9 @@ void rg_link_room(struct rg_link *l); /* the socket has room again */
 void rg_link_read(struct rg_link *l);
 void rg_link_lose(struct rg_link *l, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same (RG_ERR_PEER) of one whose process may live. */
+void rg_link_lose_silent(struct rg_link *l, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void rg_link_facts(const struct rg_link *l, struct rg_mesh_facts *facts); /* adds */
 /* Remember (and say) who was lost, if it is the first, and why ("": unknown), as `teller` reports
  * (-1: as seen here). One that tells of itself has failed. */

@@ -164,7 +164,7 @@ static void cancel_begun(struct rg_posix_strand *s, struct rg_transfer *t)
     bool closing = s->closing;
     s->closing = true;
     if (rg_comm_wait(s, written, t, rg_clock_s() + RG_LINGER_S) == RG_ERR_TIMEOUT)
-        rg_link_lose(&s->mesh->links[t->pair->rank], RG_ERR_PEER, "it takes no data");
+        rg_link_lose_silent(&s->mesh->links[t->pair->rank], "it takes no data");
     s->closing = closing;
     if (t->done) {
         finish(t);

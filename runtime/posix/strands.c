@@ -60,7 +60,7 @@ void rg_posix_close_strand(struct rg_posix_strand *s)
         for (struct rg_transfer *t = s->transfers, *next; t; t = next) {
             next = t->next_own;
             if (!t->done && !rg_match_is_written(t))
-                rg_link_lose(&s->mesh->links[t->pair->rank], RG_ERR_PEER, "it takes no data");
+                rg_link_lose_silent(&s->mesh->links[t->pair->rank], "it takes no data");
         }
     while (s->transfers)
         rg_posix_disown(s->transfers);

@@ -110,7 +110,7 @@ static bool put_reason(struct rg_pair *p)
     const char *text = p->match->reason;
     size_t length = strlen(text);
     struct rg_header h = {.type = RG_FRAME_REASON, .tag = p->tx_leave_lost, .length = length};
-    if (length == 0 || p->tx_leave_lost == RG_WIRE_NOBODY)
+    if (length == 0 || p->tx_leave_lost >= RG_WIRE_YOU)
         return true;
     if (p->checks) {
         h.flags = RG_WIRE_CHECKED;

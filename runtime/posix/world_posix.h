@@ -44,6 +44,22 @@ int rg_mesh_run(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg
 int rg_mesh_rally(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg, int *result,
                   struct rg_error *e);
 
+/* The same for a training that goes on, once rg_mesh_reseat has put those that are left on ranks 0
+ * to size - 1: who winds down does not begin it (RG_ERR_INTERRUPTED). */
+int rg_mesh_attempt(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg, int *result,
+                    struct rg_error *e);
+
+/* Is that rank's connection there; or has it fallen silent, or ended? */
+enum rg_mesh_presence { RG_MESH_HERE, RG_MESH_SILENT, RG_MESH_GONE };
+enum rg_mesh_presence rg_mesh_presence(struct rg_mesh *mesh, int rank);
+/* Between runs: have no more to do with that rank, which others have lost; it is told so. */
+void rg_mesh_drop(struct rg_mesh *mesh, int rank);
+/* Has another rank told this one so? */
+bool rg_mesh_dropped(struct rg_mesh *mesh);
+/* Between runs: who had rank order[r] has rank r from now on, this rank too. order: [rg_mesh_size]
+ * each once. Who was lost before is forgotten. 0 or RG_ERR_NOMEM. */
+int rg_mesh_reseat(struct rg_mesh *mesh, const int *order);
+
 /* Between runs: the energy of this node is what the meter says from now on. NULL: unknown. */
 struct rg_meter;
 void rg_mesh_meter(struct rg_mesh *mesh, struct rg_meter *meter);

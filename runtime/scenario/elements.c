@@ -159,6 +159,7 @@ const struct rg_element_info rg_element_infos[] = {
     {"faults", "scenario", AT_MOST_ONE, .read = rg_scenario_read_faults},
     {"slow", "faults", ANY, .read = rg_scenario_read_window},
     {"link", "faults", ANY, .read = rg_scenario_read_window},
+    {"off", "faults", ANY, .read = rg_scenario_read_off},
     {"jitter", "faults", AT_MOST_ONE},
     {.name = NULL},
 };

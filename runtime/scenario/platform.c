@@ -88,6 +88,31 @@ int rg_platform_note(struct rg_platform *platform, struct rg_error *e, const cha
     return 0;
 }
 
+int rg_platform_cast(struct rg_platform *platform, const int *hosts, int count, struct rg_error *e)
+{
+    char **names = calloc((size_t)count + 1, sizeof *names);
+    const struct rg_board **boards = calloc((size_t)count + 1, sizeof *boards);
+    if (!names || !boards) {
+        free(names);
+        free(boards);
+        return no_memory(platform, e);
+    }
+    for (int i = 0; i < count; i++) {
+        RG_ASSERT(hosts[i] >= 0 && hosts[i] < platform->count && platform->names[hosts[i]]);
+        names[i] = platform->names[hosts[i]];
+        platform->names[hosts[i]] = NULL; /* each once */
+        boards[i] = platform->boards[hosts[i]];
+    }
+    for (int i = 0; i < platform->count; i++)
+        free(platform->names[i]);
+    free(platform->names);
+    free(platform->boards);
+    platform->names = names;
+    platform->boards = boards;
+    platform->count = count;
+    return 0;
+}
+
 struct clocks {
     int first, last;
     double hz;

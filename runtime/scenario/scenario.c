@@ -171,6 +171,7 @@ void rg_scenario_free(struct rg_scenario *s)
     rg_sweep_free_all(s);
     free(s->faults.slow.window);
     free(s->faults.link.window);
+    free(s->faults.off);
     for (int i = 0; i < RG_DATA_ATTRIBUTES; i++) {
         free(s->data.values[i].text);
         free(s->data.values[i].written);

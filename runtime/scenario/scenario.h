@@ -54,6 +54,14 @@ struct rg_strategy_spec {
     int count;
 };
 
+/* What becomes of a training that loses a node. */
+enum rg_lose {
+    RG_LOSE_STOP,    /* it ends */
+    RG_LOSE_RESTART, /* it waits for the node, and goes on from the last checkpoint */
+    RG_LOSE_SHRINK,  /* those that are left go on from there without it */
+    RG_LOSE_SPARE    /* a node that has waited takes its place */
+};
+
 struct rg_training {
     int batch;       /* samples of one parameter update, over all nodes */
     int epochs;      /* passes over the training samples; the last incomplete batch is left out */
@@ -67,6 +75,8 @@ struct rg_training {
     /* Connections are protected by a key, whose records are on the wire too (rg_tls_bytes): a
      * core's time for each byte at each end, beside what the board needs anyway. 0: no key. */
     double key_byte_s;
+    enum rg_lose lose;
+    int spares; /* nodes listed after those that train, which wait to take a place */
 };
 
 /* A group of nodes at another clock. */
@@ -209,6 +219,8 @@ int rg_platform_load_as(const char *file, const char *board, struct rg_platform 
  * anything but 0, which is then returned. What is not there, or is no platform, is left out:
  * rg_platform_load refuses it. */
 int rg_platform_profiles(const char *file, int (*visit)(void *arg, const char *path), void *arg);
+/* Of its hosts only these, in this order. */
+int rg_platform_cast(struct rg_platform *platform, const int *hosts, int count, struct rg_error *e);
 /* Hosts first to last at that clock; an error lists the clocks of the board that has no such step.
  */
 int rg_platform_set_clock(struct rg_platform *platform, int first, int last, double hz,

@@ -19,6 +19,8 @@ void *rg_scenario_append(void *array, int count, size_t size);
 
 /* ---- faults.c: rg_element_info.read ---- */
 
+int rg_scenario_read_off(const struct rg_xml *xml, const struct rg_xml_element *element,
+                         struct rg_scenario *s, struct rg_error *e);
 int rg_scenario_read_faults(const struct rg_xml *xml, const struct rg_xml_element *element,
                             struct rg_scenario *s, struct rg_error *e);
 int rg_scenario_read_window(const struct rg_xml *xml, const struct rg_xml_element *element,

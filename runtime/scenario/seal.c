@@ -248,6 +248,12 @@ static void add_windows(struct rg_digest *digest, const struct rg_scenario *s)
         add_record(digest, "link", "link", &s->faults.link.window[i]);
 }
 
+static void add_offs(struct rg_digest *digest, const struct rg_scenario *s)
+{
+    for (int i = 0; i < s->faults.off_count; i++)
+        add_record(digest, "off", "off", &s->faults.off[i]);
+}
+
 /* What a kind of data is told beside its files, whose bytes count; numbers always did. */
 static void add_data(struct rg_digest *digest, const struct rg_scenario *s)
 {
@@ -270,7 +276,8 @@ static int add_values(struct rg_digest *digest, const struct rg_scenario *s)
     static const struct {
         const char *element;
         void (*add)(struct rg_digest *digest, const struct rg_scenario *s);
-    } groups[] = {{"data", add_data}, {"clock", add_clocks}, {"slow link", add_windows}};
+    } groups[] = {
+        {"data", add_data}, {"clock", add_clocks}, {"slow link", add_windows}, {"off", add_offs}};
     for (const struct rg_setting_info *info = rg_setting_infos; info->help; info++) {
         if (!info->record && info->type.kind != RG_TYPE_FILE && (info->key || info->sealed))
             add_setting(digest, info, s);

@@ -157,6 +157,14 @@ const struct rg_setting_info rg_setting_infos[] = {
      .help =
          "what encryption costs: seconds of a core for each byte, at each end; 0: connections are "
          "not encrypted"},
+    {"training", "lose", "lose", WORD("stop|restart|shrink|spare"), AT(training.lose),
+     .help =
+         "when a node is lost: stop; restart: wait for it, and go on from the last checkpoint; "
+         "shrink: those that are left go on from there; spare: a node that has waited takes its "
+         "place; default stop"},
+    {"training", "spares", "spares", WHOLE(1, 1024), .absent = 1, .with = "lose=spare",
+     AT(training.spares),
+     .help = "nodes of the platform after those that train, which wait to take a place; default 1"},
     {"stop", "accuracy", "accuracy", ABOVE(0, 1), .absent = NAN, .with = "numerics=real",
      AT(stop.accuracy), .sealed = "stop",
      .help = "stop at the end of the epoch that reaches this share of correct test samples"},
@@ -205,6 +213,21 @@ const struct rg_setting_info rg_setting_infos[] = {
      .sealed = "to s", .help = "end, likewise; default: the end of the run"},
     {"slow link", "factor", REAL(1e-9, 1), .needed = true, IN(rg_fault_window, factor),
      .sealed = "factor", .help = "multiplies their speed or bandwidth meanwhile"},
+    {"off", "nodes", RANKS(rg_fault_off), .needed = true, .help = "ranks that lose their power"},
+    {"off", "from", REAL(0, 1e12), IN(rg_fault_off, from_s), .sealed = "from s",
+     .help = "when, in seconds of training time; default: from the first on"},
+    {"off", "to", ABOVE(0, 1e12), .absent = INFINITY, IN(rg_fault_off, to_s), .sealed = "to s",
+     .help = "when they are there again, ready to train; default: never"},
+    {"faults", "mtbf", "mtbf", ABOVE(0, 1e15), AT(faults.mtbf_s),
+     .help = "seconds between two losses of one node, in the mean: each loses its power at dates "
+             "drawn from the seed"},
+    {"faults", "repair", "repair", REAL(0, 1e12), .absent = 60, AT(faults.repair_s),
+     .help =
+         "seconds after which a node that mtbf has switched off is there again, ready to train; "
+         "default 60"},
+    {"faults", "noticed", "noticed", REAL(0, 1e6), .absent = 20, AT(faults.noticed_s),
+     .help = "seconds until the others notice that a node is off: the --peer-timeout of ringnode "
+             "for boards that fall silent, 0 for processes that are killed; default 20"},
     {"jitter", "spread", "jitter", REAL(0, 0.9999), .needed = true, AT(faults.spread),
      .sealed = "spread",
      .help = "every computation takes a factor drawn from [1 - spread, 1 + spread] of its time"},

@@ -45,6 +45,10 @@ struct rg_study_want {
                          struct rg_error *e);
     void *look_arg;
     const char *replay; /* the result whose orders the jobs follow (see rg_job.orders), or NULL */
+    /* The hosts of the platform that the ranks are, in their order, in place of as many as the
+     * scenario says: those that are left of a run. NULL: as the scenario says. */
+    const int *hosts;
+    int host_count;
     bool trained; /* parameters are loaded: labels mean what they meant when these were trained */
     /* At a point of the scenario's sweeps (of none: point NULL); it must outlive the study. A job
      * that cannot run there is marked refused and noted in study->refusals, which is no failure. */

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "models/data.h"
+#include "scenario/settings.h"
 #include "scenario/text.h"
 #include "strategies/samples.h"
 #include "strategies/schedule.h"
@@ -392,6 +393,33 @@ static int load_platform(struct rg_study *study, struct rg_error *e)
 
 /* ---- opening and closing ---- */
 
+/* Those that are left of a run: as many nodes as there are hosts, whatever else says how many. */
+static int cast_hosts(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
+{
+    return want->hosts ? rg_platform_cast(&study->platform, want->hosts, want->host_count, e) : 0;
+}
+
+static void cast_nodes(const struct rg_study_want *want, struct rg_scenario *s)
+{
+    if (!want->hosts)
+        return;
+    s->nodes = want->host_count;
+    for (int i = 0; i < s->strategy_count; i++) {
+        struct rg_strategy_spec *spec = &s->strategies[i];
+        int kept = 0;
+        for (int k = 0; k < spec->count; k++) {
+            struct rg_attribute a = spec->attributes[k];
+            if (strcmp(a.key, "nodes") != 0) {
+                spec->attributes[kept++] = a;
+                continue;
+            }
+            free(a.key);
+            free(a.value);
+        }
+        spec->count = kept;
+    }
+}
+
 /* What the data are read as, the network says. */
 static int probe_data(struct rg_study *study, struct rg_error *e)
 {
@@ -426,23 +454,114 @@ int rg_study_open_samples(const struct rg_study_want *want, struct rg_study *stu
     return err;
 }
 
-int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
+static int open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
 {
     struct rg_scenario *s = &study->scenario;
     int err = open_scenario(want, study, e);
     if (err == 0 && want->at_point)
         err = rg_scenario_apply(s, want->point, want->point_count, e);
+    cast_nodes(want, s);
     if (err || (err = check_compensate(s, e)) || (err = check_rows(s, e)) ||
         (err = rg_study_select(s, want->labels, want->label_count, e)) ||
         (!want->at_point &&
          ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||
         (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
         (err = load_platform(study, e)) || (err = set_boards(study, want->keyed, e)) ||
+        (err = cast_hosts(want, study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
         (err = rg_study_load_profiles(study, e)) || (err = look_at_platform(want, study, e)) ||
         (err = probe_data(study, e)) || (err = check_shapes(study, e)) ||
         (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)) ||
         (want->replay && (err = rg_study_replay(study, want->replay, e))))
+        rg_study_close(study);
+    if (err && e)
+        rg_one_line(e->text);
+    return err;
+}
+
+/* ---- nodes that may be lost ---- */
+
+static int fail_lose(const struct rg_study *study, const struct rg_job *job, struct rg_error *e,
+                     const char *why)
+{
+    const struct rg_scenario *s = &study->scenario;
+    char word[24];
+    rg_type_write(&rg_setting_of_key("lose")->type, s->training.lose, word, sizeof word);
+    return rg_scenario_fail(s, rg_scenario_line(s, &s->training.lose), e,
+                            "lose=\"%s\": strategy \"%s\" %.380s", word, job->label, why);
+}
+
+/* Could the job go on with a node less? */
+static int check_shrink(const struct rg_study_want *want, const struct rg_study *study,
+                        const struct rg_job *job, struct rg_error *e)
+{
+    struct rg_study less;
+    struct rg_error why = {0};
+    char text[400], *label = (char *)job->label;
+    if (job->rows)
+        return fail_lose(study, job, e,
+                         "has rows on each node that are lost with it: rows=\"shared\" is allowed");
+    int count = job->nodes - 1, *hosts = calloc((size_t)job->nodes, sizeof *hosts);
+    if (!hosts)
+        return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", study->scenario.file);
+    struct rg_study_want fewer = *want;
+    fewer.labels = &label;
+    fewer.label_count = 1;
+    fewer.hosts = hosts;
+    fewer.host_count = count;
+    fewer.look_platform = NULL;
+    fewer.replay = NULL;
+    for (int i = 0; i < count; i++)
+        hosts[i] = i;
+    int err = count == 0 ? rg_fail(&why, RG_ERR_INVALID, "nobody would be left")
+                         : open_at(&fewer, &less, &why);
+    if (err == 0) {
+        if (less.jobs[0].refused)
+            why = less.refusals[0];
+        else
+            rg_job_fits(&less.jobs[0], &why);
+        rg_study_close(&less);
+    }
+    free(hosts);
+    if (why.code == 0)
+        return 0;
+    snprintf(text, sizeof text,
+             "cannot go on with %d nodes: %.250s; lose=\"stop\", \"restart\" and \"spare\" are "
+             "allowed",
+             count, why.text);
+    return fail_lose(study, job, e, text);
+}
+
+static int check_losses(const struct rg_study_want *want, const struct rg_study *study,
+                        struct rg_error *e)
+{
+    const struct rg_training *t = &study->scenario.training;
+    int err = 0;
+    for (int i = 0; i < study->job_count && err == 0; i++) {
+        const struct rg_job *job = &study->jobs[i];
+        char text[200];
+        if (job->refused || t->lose == RG_LOSE_STOP)
+            continue;
+        if (want->replay)
+            err = fail_lose(study, job, e,
+                            "follows the order of another run (--replay), in which all nodes have "
+                            "their part: lose=\"stop\" is allowed");
+        else if (t->lose == RG_LOSE_SHRINK)
+            err = check_shrink(want, study, job, e);
+        else if (t->lose == RG_LOSE_SPARE && job->nodes + t->spares > study->platform.count) {
+            snprintf(text, sizeof text,
+                     "runs on %d nodes, and with spares=\"%d\" on %d: the platform has %d hosts",
+                     job->nodes, t->spares, job->nodes + t->spares, study->platform.count);
+            err = fail_lose(study, job, e, text);
+        }
+    }
+    return err;
+}
+
+int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
+{
+    int err = open_at(want, study, e);
+    if (err == 0 && !want->hosts && (err = check_losses(want, study, e)) != 0)
         rg_study_close(study);
     if (err && e)
         rg_one_line(e->text);

@@ -468,6 +468,12 @@ int rg_sweep_open(const struct rg_study_want *want, rg_look_fn look, void *arg,
 int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *study,
                    struct rg_error *e)
 {
+    return rg_sweep_cast(plan, run, NULL, 0, study, e);
+}
+
+int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count,
+                  struct rg_study *study, struct rg_error *e)
+{
     struct rg_planned *planned = &plan->runs[run];
     struct rg_study_want want = plan->want;
     char *label = planned->run.label;
@@ -476,6 +482,8 @@ int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *s
     want.point_count = planned->run.sweep_count;
     want.labels = &label;
     want.label_count = 1;
+    want.hosts = hosts;
+    want.host_count = count;
     int err = rg_study_open_at(&want, study, e);
     if (err || strcmp(study->scenario.files_digest, planned->files) == 0)
         return err;

@@ -47,6 +47,9 @@ int rg_sweep_open(const struct rg_study_want *want, rg_look_fn look, void *arg,
  * what was planned with any more. */
 int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *study,
                    struct rg_error *e);
+/* The same for those that are left of it: on these hosts of the platform (see rg_study_want). */
+int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count,
+                  struct rg_study *study, struct rg_error *e);
 void rg_sweep_close(struct rg_sweep_plan *plan);
 /* Copy the head of a run, as planned. */
 int rg_sweep_head(const struct rg_sweep_plan *plan, int run, struct rg_run *copy);

@@ -90,11 +90,14 @@ int rg_exchange_cancel(struct rg_exchange *x, struct rg_endpoint *e, struct rg_r
  */
 void rg_exchange_left(struct rg_exchange *x, struct rg_message *message, double arrival);
 
+/* The node has lost its power: nothing it had under way goes on. The others do not know; when they
+ * notice, rg_exchange_leave says so. */
+void rg_exchange_silence(struct rg_exchange *x, int rank);
 /* The node has gone: with its strands closed (clean), or without warning. */
 void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean);
 
-/* Blocks until a strand of every rank has called it: 0, or RG_ERR_PEER where a node has gone before
- * that, or RG_ERR_DEADLOCK. */
+/* Blocks until a strand of every rank of its handle's world has called it: 0, or RG_ERR_PEER where
+ * a node has gone before that, or RG_ERR_DEADLOCK. */
 int rg_exchange_barrier(struct rg_exchange *x, struct rg_endpoint *e);
 
 /* Nothing can happen any more: every wait that is blocked now returns RG_ERR_DEADLOCK once the

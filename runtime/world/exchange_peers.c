@@ -103,14 +103,20 @@ static void fail_messages(struct rg_exchange *x, struct rg_flow *flow)
     flow->head = NULL;
 }
 
+void rg_exchange_silence(struct rg_exchange *x, int rank)
+{
+    for (struct rg_endpoint *e = x->endpoints[rank]; e; e = e->sibling)
+        drop_all(x, e);
+}
+
 void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean)
 {
     if (x->gone[rank])
         return;
     x->gone[rank] = true;
     x->gone_count++;
-    for (struct rg_endpoint *e = x->endpoints[rank]; e && !clean; e = e->sibling)
-        drop_all(x, e);
+    if (!clean)
+        rg_exchange_silence(x, rank);
     for (struct rg_flow *flow = x->out[rank]; flow; flow = flow->next_out)
         if (flow->target != rank)
             fail_receives(x, flow);
@@ -123,7 +129,7 @@ int rg_exchange_barrier(struct rg_exchange *x, struct rg_endpoint *e)
     long mine = x->barriers;
     if (x->gone_count > 0)
         return RG_ERR_PEER;
-    if (++x->waiting == x->size) {
+    if (++x->waiting == e->handle.size) {
         x->waiting = 0;
         x->barriers++;
         x->ops->wake_waiting(x->world);

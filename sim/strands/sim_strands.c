@@ -21,6 +21,8 @@
  * 19 KiB. */
 enum { STRAND_STACK = 24 << 10, ROOT_STACK = 64 << 10 };
 
+#define LOOK_S 1e-6 /* between two looks at a clock that has not started */
+
 static const struct rg_world_ops world_ops;
 
 static struct rg_sim_strand *strand_of(struct rg_world *w)
@@ -97,7 +99,7 @@ static void block(struct rg_sim_strand *s, double date)
         s->blocked = false;
         m->active += s->until == INFINITY;
     }
-    if (m->dead[s->endpoint.handle.rank])
+    if (m->dead[s->endpoint.handle.rank] && !s->fate)
         longjmp(s->death, 1);
 }
 
@@ -279,17 +281,68 @@ static int barrier(struct rg_world *w)
     return rg_exchange_barrier(s->all->exchange, &s->endpoint);
 }
 
+/* The rank has no power any more, which nobody has noticed yet. */
+static void fall_silent(struct rg_strands *m, int rank)
+{
+    m->dead[rank] = true;
+    m->results[rank] = RG_DIED;
+    rg_exchange_silence(m->exchange, rank);
+    for (struct rg_sim_strand *s = m->first; s; s = s->next)
+        if (s->endpoint.handle.rank == rank && !s->fate)
+            ring(s);
+}
+
 static void die(struct rg_world *w)
 {
     struct rg_sim_strand *self = strand_of(w);
     struct rg_strands *m = self->all;
-    m->dead[w->rank] = true;
-    m->results[w->rank] = RG_DIED;
+    fall_silent(m, w->rank);
     rg_exchange_leave(m->exchange, w->rank, false);
-    for (struct rg_sim_strand *s = m->first; s; s = s->next)
-        if (s->endpoint.handle.rank == w->rank || s->endpoint.waiting_in)
-            ring(s);
+    ring_waiting(m);
     longjmp(self->death, 1);
+}
+
+/* Until the node's power goes, by the clock of its program: what is timed, or all there is. */
+static double until_off(const struct rg_strands *m, const struct rg_sim_strand *node)
+{
+    const struct rg_sim_options *o = m->options;
+    const struct rg_world *w = &node->endpoint.handle;
+    double now = m->ops->now(m->engine), off = o->off_s[w->rank];
+    if (o->since_s > 0)
+        return off - o->since_s - now;
+    bool started = w->timed_since > 0 || w->offset > 0;
+    return started || off == 0 ? off - (now - w->offset) : fmax(off, LOOK_S);
+}
+
+/* The strand of a node that is to lose its power. It ends with the node's program, or once all have
+ * noticed. */
+static void await_fate(struct rg_sim_strand *s)
+{
+    struct rg_strands *m = s->all;
+    int rank = s->endpoint.handle.rank;
+    double left;
+    while (m->nodes[rank] && (left = until_off(m, m->nodes[rank])) > RG_WINDOW_INSTANT)
+        block(s, m->ops->now(m->engine) + left);
+    if (!m->nodes[rank])
+        return;
+    fall_silent(m, rank);
+    flush(m);
+    double noticed = m->ops->now(m->engine) + m->options->noticed_s;
+    while (m->left > 0 && noticed - m->ops->now(m->engine) > RG_WINDOW_INSTANT)
+        block(s, noticed);
+    rg_exchange_leave(m->exchange, rank, false);
+    ring_waiting(m);
+    flush(m);
+}
+
+/* The node's program has ended: nobody need wait for what becomes of it. */
+static void ring_fates(struct rg_strands *m, int rank)
+{
+    m->nodes[rank] = NULL;
+    m->left--;
+    for (int r = 0; r < m->options->size && m->fates; r++)
+        if (m->fates[r] && (r == rank || m->left == 0))
+            ring(m->fates[r]);
 }
 
 /* The engine knows what the processor has drawn, idle or computing. One that has only been idle
@@ -342,11 +395,41 @@ static void remove_strand(struct rg_sim_strand *s)
         s->next->previous = s->previous;
 }
 
+/* All strands have ended? Then the engine does. */
+static void end_strand(struct rg_strands *m)
+{
+    m->active--;
+    check_deadlock(m);
+    if (!m->first) {
+        m->end_s = m->ops->now(m->engine);
+        if (m->ops->end)
+            m->ops->end(m->engine);
+    }
+    flush(m);
+}
+
+static void fate_main(struct rg_sim_strand *s)
+{
+    struct rg_strands *m = s->all;
+    await_fate(s);
+    m->fates[s->endpoint.handle.rank] = NULL;
+    rg_exchange_close_strand(m->exchange, &s->endpoint);
+    remove_strand(s);
+    if (m->ops->retire)
+        m->ops->retire(s);
+    free(s);
+    end_strand(m);
+}
+
 void rg_strand_main(struct rg_sim_strand *s)
 {
     struct rg_strands *m = s->all;
     struct rg_world *w = &s->endpoint.handle;
     bool node = s->parent == NULL, dead;
+    if (s->fate) {
+        fate_main(s);
+        return;
+    }
     run_program(s);
     dead = m->dead[w->rank];
     rg_exchange_close_strand(m->exchange, &s->endpoint);
@@ -359,18 +442,13 @@ void rg_strand_main(struct rg_sim_strand *s)
         rg_exchange_leave(m->exchange, w->rank, true);
         ring_waiting(m);
     }
+    if (node)
+        ring_fates(m, w->rank);
     if (m->ops->retire)
         m->ops->retire(s);
     if (dead || node)
         free(s);
-    m->active--;
-    check_deadlock(m);
-    if (!m->first) {
-        m->end_s = m->ops->now(m->engine);
-        if (m->ops->end)
-            m->ops->end(m->engine);
-    }
-    flush(m); /* then the parent may free s */
+    end_strand(m); /* then the parent may free s */
 }
 
 static struct rg_sim_strand *start_strand(struct rg_strands *m, int rank,
@@ -473,9 +551,18 @@ void rg_strands_open(struct rg_strands *m, const struct rg_sim_options *options,
     RG_ASSERT(m->shared);
     m->exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, m);
     RG_ASSERT(m->exchange);
+    m->nodes = rg_sim_take((size_t)options->size, sizeof(struct rg_sim_strand *));
+    m->fates = rg_sim_take((size_t)options->size, sizeof(struct rg_sim_strand *));
+    m->left = options->size;
     for (int rank = 0; rank < options->size; rank++) {
         results[rank] = RG_ERR_DEADLOCK; /* until it returns */
-        start_strand(m, rank, NULL, program, arg);
+        m->nodes[rank] = start_strand(m, rank, NULL, program, arg);
+    }
+    for (int rank = 0; rank < options->size && options->off_s; rank++) {
+        if (options->off_s[rank] == INFINITY)
+            continue;
+        m->fates[rank] = start_strand(m, rank, NULL, NULL, NULL);
+        m->fates[rank]->fate = true;
     }
 }
 
@@ -495,5 +582,7 @@ int rg_strands_close(struct rg_strands *m)
     rg_shared_free(m->shared);
     free(m->dead);
     free(m->last_s);
+    free(m->nodes);
+    free(m->fates);
     return result;
 }

@@ -30,6 +30,7 @@ struct rg_sim_strand {
     double until;           /* while blocked: the date at which it goes on by itself */
     jmp_buf death;
     struct rg_sim_strand *parent, *next, *previous; /* next, previous: of all, newest first */
+    bool fate;                                      /* of its node: no program, see below */
     int spawned;                                    /* by this one, so far */
     int unjoined;
     struct rg_fault_stream jitter;
@@ -88,7 +89,11 @@ struct rg_strands {
     double *last_s;     /* [size] date at which a strand of the node went on last */
     uint64_t near_ties; /* see struct rg_sim_ties */
     int active;         /* strands and messages that will go on by themselves */
-    int elsewhere;      /* strands blocked outside of the exchange's waits (waiting_in) */
+    /* [size] a strand that waits for the date at which its rank loses its power, NULL: it does not,
+     * or has; programs that run. */
+    struct rg_sim_strand **fates, **nodes;
+    int left;      /* programs that run */
+    int elsewhere; /* strands blocked outside of the exchange's waits (waiting_in) */
 };
 
 /* Do all boards have watts? A run of which a part would be missing has no energy. */

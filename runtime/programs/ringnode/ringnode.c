@@ -50,6 +50,8 @@ static int open_hosts(struct ringnode *node)
 static int run_remote(struct ringnode *node)
 {
     int status = open_hosts(node);
+    if (status == 0)
+        status = ringnode_open_attempts(node);
     return status ? status : ringnode_run_rank(node, -1);
 }
 
@@ -230,6 +232,29 @@ static int load_for_rows(struct ringnode *node, struct rg_error *e)
     return result;
 }
 
+/* Whoever starts a rank again, after its board has lost power, starts it as at first: what it has
+ * written of the same scenario it goes on from. */
+static int open_checkpoints(struct ringnode *node, struct rg_error *e)
+{
+    const struct rg_options *o = &node->options;
+    const struct rg_scenario *s = &node->study.scenario;
+    struct rg_training_state found;
+    if (node->rank > 0 || (!o->checkpoint && !o->resume_from))
+        return 0;
+    int err = rg_node_open_checkpoints(&node->study.jobs[0], o->checkpoint, o->resume_from,
+                                       &node->resumed, e);
+    if (err || o->resume_from || s->training.lose == RG_LOSE_STOP)
+        return err;
+    if (rg_node_open_checkpoints(&node->study.jobs[0], o->checkpoint, o->checkpoint, &found,
+                                 NULL) != 0)
+        return 0;
+    if (strcmp(found.scenario_sha256, s->digest) == 0)
+        node->resumed = found;
+    else
+        rg_training_state_free(&found); /* its folder is refused */
+    return 0;
+}
+
 static int run(struct ringnode *node)
 {
     const struct rg_options *o = &node->options;
@@ -245,9 +270,8 @@ static int run(struct ringnode *node)
         result = rg_checkpoint_load(node->options.load, &node->study.network, &node->study.data,
                                     &node->initial, &e);
     /* rank 0 has the files; the others hear of them */
-    if (result == 0 && node->rank <= 0 && (o->checkpoint || o->resume_from))
-        result = rg_node_open_checkpoints(&node->study.jobs[0], o->checkpoint, o->resume_from,
-                                          &node->resumed, &e);
+    if (result == 0)
+        result = open_checkpoints(node, &e);
     if (result == 0 && check_memory(node, &e) != 0)
         return rg_cli_complain("ringnode", e.code, e.text);
     if (result == 0 && !node->options.predict)

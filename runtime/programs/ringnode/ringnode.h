@@ -1,5 +1,6 @@
-/* What the sources of ringnode share: ringnode.c (main), ringnode_options.c, ringnode_rank.c (one
- * rank, on whatever machine), ringnode_local.c (all of them on this one). */
+/* What the sources of ringnode share: ringnode.c (main), ringnode_options.c, ringnode_run.c (a
+ * strategy), ringnode_attempts.c (one that loses ranks), ringnode_rank.c (one rank, on whatever
+ * machine), ringnode_local.c (all of them on this one). */
 #ifndef RG_PROGRAMS_RINGNODE_H
 #define RG_PROGRAMS_RINGNODE_H
 
@@ -7,6 +8,8 @@
 #include "meters/heat.h"
 #include "meters/meter.h"
 #include "node/agree.h"
+#include "node/attempts.h"
+#include "node/node.h"
 #include "posix/world_posix.h"
 #include "result/checkpoint.h"
 #include "result/training_state.h"
@@ -42,7 +45,20 @@ struct ringnode {
     struct rg_meter *meter;          /* NULL: none is wanted */
     struct rg_heat *heat;            /* NULL: this machine tells nothing, or another rank does */
     struct rg_clock_sample compared; /* see struct rg_node_options */
+    struct rg_attempts attempts;     /* of the one strategy; not with lose=stop */
+    double joining_s;                /* since when this rank tries to join; 0: it does not */
+    bool again;                      /* this attempt has broken off, and there is another */
+    bool later;                      /* this attempt is not the first */
     int rest_code;                   /* why the remaining strategies cannot run; 0: they can */
+};
+
+/* A strategy as it runs. */
+struct ringnode_run {
+    struct ringnode *node;
+    const struct rg_job *job;
+    struct rg_run *run; /* rank 0 */
+    struct rg_kept kept;
+    double begun_s; /* on rg_clock_s */
 };
 
 /* That a rank has open beside a socket for each other one: polls, callers at the door, files, a
@@ -57,6 +73,51 @@ extern const struct argp ringnode_argp;
 int ringnode_run_rank(struct ringnode *node, int listener);
 /* The same for every rank, each as a process of its own, over loopback. */
 int ringnode_run_local(struct ringnode *node);
+
+/* ---- ringnode_run.c ---- */
+
+/* rg_node_run with the options of the command line; arg: a struct ringnode_run. */
+int ringnode_program(struct rg_world *w, void *arg);
+/* What went wrong, in words: who was lost, where somebody was; the code to report. */
+int ringnode_explain(struct ringnode *node, int code, char *text, size_t size);
+/* Of a run that has not begun, or that nothing is left of. */
+void ringnode_fail_run(struct rg_run *run, const struct rg_job *job, int code, const char *text);
+/* What there is to go on from, to the end of the text. */
+void ringnode_end_run(const struct ringnode *node, const struct rg_job *job, const char *text,
+                      struct rg_run *run);
+/* Asked to stop, all ranks have finished the update under way (run: rank 0's). */
+void ringnode_note_stop(struct ringnode *node, const struct rg_job *job, struct rg_run *run);
+/* Joules that nobody knows though a meter was wanted. */
+void ringnode_tell_energy(struct ringnode *node, const struct rg_job *job,
+                          const struct rg_run *run);
+/* For rg_node_agree. */
+void ringnode_note(void *arg, int job, const char *text);
+/* The board whose time this rank's computations take; NULL: their own. */
+const struct rg_board *ringnode_pace(const struct ringnode *node, const struct rg_job *job);
+/* Is the time up, or was this rank asked to stop? */
+bool ringnode_is_stopped(void);
+bool ringnode_is_late(void); /* the former */
+/* From here on signals stop this mesh, also one that has come before; NULL: none. */
+void ringnode_stops(struct rg_mesh *mesh);
+extern volatile int ringnode_stop_join; /* for a join, likewise */
+/* The time is up after so many seconds; 0: never. */
+void ringnode_set_alarm(double seconds);
+/* What became of a run that was not finished. */
+void ringnode_end_early(struct rg_run *run, int code, const char *text);
+
+/* ---- ringnode_attempts.c: nodes that are lost, and what follows ---- */
+
+/* Once study and hosts are open: what lose= needs is there; the exit status. */
+int ringnode_open_attempts(struct ringnode *node);
+/* How many ranks run on this machine with --local. */
+int ringnode_local_ranks(const struct ringnode *node);
+/* lose="restart": is that the end of an attempt, after which all join once more? Then it is noted.
+ */
+bool ringnode_restarts(struct ringnode *node, int code);
+/* lose="shrink", "spare": one attempt after the other on one mesh, until the training is over. */
+void ringnode_run_attempts(struct ringnode *node);
+/* Rank 0, before an attempt that is not the first: what it goes on from. */
+void ringnode_find_checkpoint(struct ringnode *node);
 
 /* SIGINT and SIGTERM, or the parent's SIGUSR1, stop what runs; SIGALRM, as late. */
 void ringnode_catch_signals(void);

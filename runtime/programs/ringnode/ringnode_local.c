@@ -2,6 +2,7 @@
 #include "programs/ringnode/ringnode.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/cores.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -13,6 +14,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define LOST_S 3 /* seconds after which the others have noticed that a rank is silent */
 
 static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
 {
@@ -43,125 +46,187 @@ static void clean_up_after(const struct rg_options *options, pid_t pid)
             rg_file_abandon_of(paths[i], (long)pid);
 }
 
-/* Statuses as they come: rank 0 speaks for the run, and the first other rank that failed where rank
- * 0 saw nothing. */
-struct outcome {
-    int first, others;
+/* What the parent knows of its children. */
+struct family {
+    struct ringnode *node;
+    int count, *listeners; /* kept where a rank may have to be started again, else -1 */
+    pid_t *pids;           /* 0: it has ended */
+    double *stopped_s;     /* since when it has been stopped; 0: it is not */
+    int *status;           /* of those that have ended; -1: by a signal */
+    int first_to_fail;     /* the status of the first other rank than 0 that failed; 0: none has */
 };
 
-static void note_end(const struct rg_options *options, int rank, pid_t pid, int status,
-                     struct outcome *outcome)
+static bool may_start_again(const struct family *f)
 {
+    return f->node->attempts.lose == RG_LOSE_RESTART && !ringnode_interrupted;
+}
+
+/* A rank that a signal has ended is a lost board: as a supervisor does, it is started again. One
+ * that has ended by itself has said why. */
+static void start_again(struct family *f, int rank)
+{
+    fprintf(stderr, "ringnode: rank %d is started again\n", rank);
+    fflush(NULL);
+    f->node->later = true;
+    f->pids[rank] = fork_rank(f->node, rank, f->listeners);
+    f->pids[rank] = RG_MAX(f->pids[rank], 0);
+}
+
+static void note_end(struct family *f, int rank, int status)
+{
+    pid_t pid = f->pids[rank];
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : RG_EXIT_PEER;
+    f->pids[rank] = 0; /* its number may be another process's from now on */
+    f->status[rank] = WIFSIGNALED(status) ? -1 : code;
     if (WIFSIGNALED(status)) {
         fprintf(stderr, "ringnode: rank %d was ended by signal %d (%s)\n", rank, WTERMSIG(status),
                 strsignal(WTERMSIG(status)));
-        clean_up_after(options, pid);
+        clean_up_after(&f->node->options, pid);
+        if (may_start_again(f)) {
+            start_again(f, rank);
+            return;
+        }
     }
-    if (rank == 0)
-        outcome->first = code;
-    else if (outcome->others == 0)
-        outcome->others = code;
+    if (rank > 0 && f->first_to_fail == 0)
+        f->first_to_fail = code;
 }
 
-/* 1: it has ended, 0: not yet. It may have been stopped meanwhile, or gone on. */
-static int look_at_rank(const struct rg_options *options, int rank, pid_t pid, bool *stopped,
-                        struct outcome *outcome)
+/* It may have been stopped meanwhile, or gone on. */
+static void look_at_rank(struct family *f, int rank)
 {
     int status;
-    if (waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED) != pid)
-        return 0;
-    *stopped = WIFSTOPPED(status);
-    if (WIFSTOPPED(status) || WIFCONTINUED(status))
-        return 0;
-    note_end(options, rank, pid, status, outcome);
-    return 1;
+    if (waitpid(f->pids[rank], &status, WNOHANG | WUNTRACED | WCONTINUED) != f->pids[rank])
+        return;
+    f->stopped_s[rank] = WIFSTOPPED(status) ? rg_clock_s() : 0;
+    if (!WIFSTOPPED(status) && !WIFCONTINUED(status))
+        note_end(f, rank, status);
 }
 
 /* Those that are left are stopped, and the others have given them up. */
-static void end_stopped(const pid_t *pids, bool *stopped, int count)
+static void end_stopped(struct family *f)
 {
-    for (int rank = 0; rank < count; rank++) {
-        if (pids[rank] <= 0)
+    for (int rank = 0; rank < f->count; rank++) {
+        if (f->pids[rank] <= 0)
             continue;
         fprintf(stderr, "ringnode: rank %d is stopped, and the others have ended without it\n",
                 rank);
-        kill(pids[rank], SIGKILL);
-        stopped[rank] = false; /* said once */
+        kill(f->pids[rank], SIGKILL);
+        f->stopped_s[rank] = 0; /* said once */
     }
+}
+
+/* One that the others have lost, and wait for. */
+static void end_lost(struct family *f)
+{
+    for (int rank = 0; rank < f->count && may_start_again(f); rank++)
+        if (f->stopped_s[rank] > 0 &&
+            rg_clock_s() - f->stopped_s[rank] > f->node->peer_timeout_s + LOST_S) {
+            kill(f->pids[rank], SIGKILL);
+            f->stopped_s[rank] = 0;
+        }
+}
+
+/* Rank 0 speaks for the run, and the first other rank that failed where rank 0 saw nothing. Where
+ * those that are left go on, the lowest of them speaks: whoever was lost does not. */
+static int outcome(const struct family *f)
+{
+    bool outlives = f->node->attempts.lose > RG_LOSE_RESTART;
+    int worst = 0;
+    for (int rank = 0; rank < f->count && outlives; rank++) {
+        int status = f->status[rank];
+        if (status >= 0 && status != RG_EXIT_PEER)
+            return status;
+        worst = RG_EXIT_PEER;
+    }
+    int first = f->status[0] < 0 ? RG_EXIT_PEER : f->status[0];
+    return outlives ? worst : first ? first : f->first_to_fail;
 }
 
 /* Each rank is asked for by its number: a child that this process has inherited from the shell that
  * became it is none of ours. Looking now and then, so that no signal can be missed. */
-static int wait_for_ranks(const struct rg_options *options, pid_t *pids, int count)
+static int wait_for_ranks(struct family *f)
 {
-    struct outcome outcome = {0};
-    bool passed_on = false, *stopped = calloc((size_t)count, sizeof *stopped);
-    RG_ASSERT(stopped);
-    for (int left = count; left > 0;) {
+    bool passed_on = false, failed = false;
+    for (int left = f->count; left > 0;) {
         int before = left, still = 0;
         bool pass_on = ringnode_interrupted && !passed_on;
         passed_on = passed_on || pass_on;
         left = 0;
-        for (int rank = 0; rank < count; rank++) {
-            if (pids[rank] <= 0)
+        for (int rank = 0; rank < f->count; rank++) {
+            if (f->pids[rank] <= 0)
                 continue;
             if (pass_on)
-                kill(pids[rank], SIGUSR1);
-            if (look_at_rank(options, rank, pids[rank], &stopped[rank], &outcome))
-                pids[rank] = 0; /* its number may be another process's from now on */
-            left += pids[rank] > 0;
-            still += pids[rank] > 0 && stopped[rank];
+                kill(f->pids[rank], SIGUSR1);
+            look_at_rank(f, rank);
+            failed = failed || (f->pids[rank] == 0 && f->status[rank] != 0);
+            left += f->pids[rank] > 0;
+            still += f->pids[rank] > 0 && f->stopped_s[rank] > 0;
         }
-        if (left > 0 && left == still && (outcome.first || outcome.others))
-            end_stopped(pids, stopped, count);
+        if (left > 0 && left == still && (failed || f->node->attempts.lose > RG_LOSE_RESTART))
+            end_stopped(f);
+        end_lost(f);
         if (left == before)
             nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
-    free(stopped);
-    return outcome.first ? outcome.first : outcome.others;
+    return outcome(f);
 }
 
 /* One process each; where one cannot be made those before it end. */
-static void fork_ranks(struct ringnode *node, int count, int *listeners, pid_t *pids)
+static void fork_ranks(struct family *f)
 {
+    struct ringnode *node = f->node;
     fflush(NULL);
     signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no status would be left */
-    for (int rank = 0; rank < count; rank++) {
-        pids[rank] = fork_rank(node, rank, listeners);
-        if (pids[rank] < 0) {
+    for (int rank = 0; rank < f->count; rank++) {
+        f->pids[rank] = fork_rank(node, rank, f->listeners);
+        if (f->pids[rank] < 0) {
             rg_cli_complain("ringnode", RG_ERR_INTERNAL, strerror(errno));
             for (int r = 0; r < rank; r++)
-                kill(pids[r], SIGTERM);
+                kill(f->pids[r], SIGTERM);
             break;
         }
     }
-    for (int rank = 0; rank < count; rank++)
-        close(listeners[rank]);
+    for (int rank = 0; rank < f->count && node->attempts.lose != RG_LOSE_RESTART; rank++)
+        close(f->listeners[rank]);
+}
+
+static int run_family(struct family *f)
+{
+    struct ringnode *node = f->node;
+    struct rg_error e = {0};
+    char who[40];
+    snprintf(who, sizeof who, "%d ranks on this machine", f->count);
+    int result = rg_limits_descriptors(f->count + RINGNODE_DESCRIPTORS, who, &e);
+    if (result == 0)
+        result = rg_local_listen(f->count, f->listeners, &node->hosts, &e);
+    if (result)
+        return rg_cli_complain("ringnode", result, e.text);
+    int status = ringnode_open_attempts(node);
+    if (status == 0) {
+        fork_ranks(f);
+        if (node->attempts.lose != RG_LOSE_RESTART)
+            rg_key_forget(&node->key);
+        status = wait_for_ranks(f);
+    }
+    rg_key_forget(&node->key);
+    rg_attempts_close(&node->attempts);
+    return status;
 }
 
 int ringnode_run_local(struct ringnode *node)
 {
-    int count = 1, status;
-    struct rg_error e = {0};
-    char who[40];
-    for (int i = 0; i < node->study.job_count; i++)
-        count = RG_MAX(count, node->study.jobs[i].nodes);
-    int *listeners = calloc((size_t)count, sizeof *listeners);
-    pid_t *pids = calloc((size_t)count, sizeof *pids);
-    RG_ASSERT(listeners && pids);
-    snprintf(who, sizeof who, "%d ranks on this machine", count);
-    int result = rg_limits_descriptors(count + RINGNODE_DESCRIPTORS, who, &e);
-    if (result == 0)
-        result = rg_local_listen(count, listeners, &node->hosts, &e);
-    if (result == 0) {
-        fork_ranks(node, count, listeners, pids);
-        rg_key_forget(&node->key);
-        status = wait_for_ranks(&node->options, pids, count);
-    } else {
-        status = rg_cli_complain("ringnode", result, e.text);
-    }
-    free(listeners);
-    free(pids);
+    int count = ringnode_local_ranks(node);
+    struct family f = {.node = node,
+                       .count = count,
+                       .listeners = calloc((size_t)count, sizeof *f.listeners),
+                       .pids = calloc((size_t)count, sizeof *f.pids),
+                       .stopped_s = calloc((size_t)count, sizeof *f.stopped_s),
+                       .status = calloc((size_t)count, sizeof *f.status)};
+    RG_ASSERT(f.listeners && f.pids && f.stopped_s && f.status);
+    int status = run_family(&f);
+    free(f.listeners);
+    free(f.pids);
+    free(f.stopped_s);
+    free(f.status);
     return ringnode_interrupted ? RG_EXIT_INTERRUPTED : status;
 }

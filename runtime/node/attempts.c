@@ -1,0 +1,326 @@
+#include "node/attempts.h"
+
+#include "base/check.h"
+#include "collectives/collectives.h"
+#include "node/muster.h"
+#include "node/node_parts.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* All that are present agree on it. */
+static void agree(struct rg_attempts *a)
+{
+    memcpy(a->agreed, a->seat, (size_t)a->present * sizeof *a->agreed);
+    a->agreed_count = a->present;
+}
+
+int rg_attempts_open(struct rg_attempts *a, enum rg_lose lose, int nodes, int spares)
+{
+    *a = (struct rg_attempts){.lose = lose,
+                              .nodes = nodes,
+                              .present = nodes + spares,
+                              .seats = nodes + spares,
+                              .origin_s = NAN};
+    a->seat = calloc((size_t)a->seats, sizeof *a->seat);
+    a->absent = calloc((size_t)a->seats, 1);
+    a->agreed = calloc((size_t)a->seats, sizeof *a->agreed);
+    if (!a->seat || !a->absent || !a->agreed) {
+        rg_attempts_close(a);
+        return RG_ERR_NOMEM;
+    }
+    for (int i = 0; i < a->seats; i++)
+        a->seat[i] = i;
+    agree(a);
+    return 0;
+}
+
+void rg_attempts_close(struct rg_attempts *a)
+{
+    free(a->seat);
+    free(a->absent);
+    free(a->agreed);
+    free(a->losses);
+    *a = (struct rg_attempts){0};
+}
+
+/* size bytes of `from`, malloc'ed, in its place; false: no memory. */
+static bool copy(void *place, size_t size)
+{
+    void *from = *(void **)place, *to = malloc(size + 1);
+    if (to && from)
+        memcpy(to, from, size);
+    *(void **)place = to;
+    return to != NULL;
+}
+
+int rg_attempts_copy(const struct rg_attempts *a, struct rg_attempts *to)
+{
+    size_t seats = (size_t)a->seats;
+    *to = *a;
+    bool good = copy(&to->seat, seats * sizeof *a->seat);
+    good &= copy(&to->absent, seats);
+    good &= copy(&to->agreed, seats * sizeof *a->agreed);
+    good &= copy(&to->losses, (size_t)a->loss_count * sizeof *a->losses);
+    if (!good)
+        rg_attempts_close(to);
+    return good ? 0 : RG_ERR_NOMEM;
+}
+
+static int rank_of(const struct rg_attempts *a, int seat)
+{
+    int rank = 0;
+    while (rank < a->present && a->seat[rank] != seat)
+        rank++;
+    return rank;
+}
+
+int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const char *why)
+{
+    static const char *const did[] = {"", "restart", "shrink", "spare"};
+    struct rg_run_loss *more = realloc(a->losses, ((size_t)a->loss_count + 1) * sizeof *more);
+    if (!more)
+        return RG_ERR_NOMEM;
+    a->losses = more;
+    struct rg_run_loss *loss = &more[a->loss_count++];
+    *loss = (struct rg_run_loss){.node = seat,
+                                 .rank = rank_of(a, seat),
+                                 .time_s = a->broken_s,
+                                 .iteration = a->iterations,
+                                 .from_iteration = -1,
+                                 .again = -1,
+                                 .recovery_s = NAN};
+    rg_copy_text(loss->host, sizeof loss->host, host);
+    rg_copy_text(loss->why, sizeof loss->why, why);
+    rg_copy_text(loss->did, sizeof loss->did, did[a->lose]);
+    return 0;
+}
+
+/* The next after `from` that is here, or a->present. */
+static int next_here(const struct rg_attempts *a, int from)
+{
+    while (from < a->present && a->absent[a->seat[from]])
+        from++;
+    return from;
+}
+
+/* The ranks that train from now on, by their numbers until now, into order; how many. */
+static int choose(const struct rg_attempts *a, int *order)
+{
+    int count = 0, spare = a->nodes - 1;
+    for (int rank = 0; rank < a->nodes; rank++) {
+        if (!a->absent[a->seat[rank]])
+            order[count++] = rank;
+        else if (a->lose == RG_LOSE_SPARE && (spare = next_here(a, spare + 1)) < a->present)
+            order[count++] = spare;
+    }
+    return count;
+}
+
+int rg_attempts_cast(struct rg_attempts *a, int *order, struct rg_error *e)
+{
+    if (!rg_muster_may_go_on(a->agreed, a->agreed_count, a->absent))
+        return rg_fail(e, RG_ERR_PEER,
+                       "of the nodes that may be alive no more than half are left here: the others "
+                       "may go on without this one");
+    int nodes = choose(a, order), count = nodes;
+    if (nodes == 0 || (a->lose != RG_LOSE_SHRINK && nodes < a->nodes))
+        return rg_fail(e, RG_ERR_PEER, "no spare node is left");
+    bool *placed = calloc((size_t)a->seats, sizeof *placed);
+    int *seat = malloc((size_t)a->seats * sizeof *seat);
+    if (!placed || !seat) {
+        free(placed);
+        free(seat);
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    }
+    for (int i = 0; i < nodes; i++)
+        placed[order[i]] = true;
+    for (int gone = 0; gone < 2; gone++) { /* those that wait, then those that are absent */
+        for (int rank = 0; rank < a->seats; rank++)
+            if (!placed[rank] && (rank >= a->present || a->absent[a->seat[rank]]) == gone)
+                order[count++] = rank;
+        a->present = gone ? a->present : count;
+    }
+    for (int rank = 0; rank < a->seats; rank++)
+        seat[rank] = a->seat[order[rank]];
+    free(a->seat);
+    free(placed);
+    a->seat = seat;
+    a->nodes = nodes;
+    return 0;
+}
+
+bool rg_attempts_may_try(struct rg_attempts *a)
+{
+    a->in_vain = a->iterations > a->from ? 0 : a->in_vain + 1;
+    a->from = a->iterations;
+    return a->in_vain < RG_ATTEMPTS_IN_VAIN;
+}
+
+/* ---- what nodes tell each other ---- */
+
+/* It travels. */
+struct since {
+    double seconds; /* since the origin; NAN: this node was not there */
+    uint64_t losses, told;
+};
+_Static_assert(sizeof(struct since) == 24, "it has no padding");
+
+static double raw_now(const struct rg_world *w)
+{
+    return w->ops->now((struct rg_world *)w);
+}
+
+/* The losses that rank `from` knows of, on all. */
+static int spread_losses(struct rg_world *w, struct rg_attempts *a, int from)
+{
+    const struct rg_group all = {0, 1, w->size};
+    struct rg_run run;
+    unsigned char *bytes = NULL;
+    uint64_t size = 0;
+    size_t own = 0;
+    int result = 0;
+    rg_run_init(&run);
+    if (w->rank == from) {
+        run.losses = a->losses;
+        run.loss_count = a->loss_count;
+        result = rg_run_encode(&run, &bytes, &own);
+        size = own;
+        run.losses = NULL;
+        run.loss_count = 0;
+    }
+    if (result == 0)
+        result = rg_broadcast(w, all, from, &size, sizeof size, TAG_LOSSES);
+    if (result == 0 && w->rank != from)
+        result = size < 1 << 26 && (bytes = malloc(size + 1)) ? 0 : RG_ERR_NOMEM;
+    if (result == 0)
+        result = rg_broadcast(w, all, from, bytes, size, TAG_LOSSES);
+    if (result == 0 && w->rank != from)
+        result = rg_run_decode(bytes, size, &run, NULL);
+    if (result == 0 && w->rank != from) {
+        free(a->losses);
+        a->losses = run.losses;
+        a->loss_count = run.loss_count;
+        run.losses = NULL;
+        run.loss_count = 0;
+    }
+    rg_run_free(&run);
+    free(bytes);
+    return result;
+}
+
+/* On rank 0: of all nodes the one that has seen most, and the longest time. One that has waited, or
+ * has been started again, knows of losses without their dates. */
+static int hear_all(struct rg_world *w, struct since *most, int *who)
+{
+    int result = 0;
+    *who = 0;
+    for (int rank = 1; rank < w->size && result == 0; rank++) {
+        struct since theirs;
+        result = rg_recv_wait(w, rank, TAG_SINCE, &theirs, sizeof theirs);
+        bool dated = isnan(most->seconds) && !isnan(theirs.seconds);
+        if (result == 0 && (theirs.losses > most->losses ||
+                            (theirs.losses == most->losses && theirs.losses > 0 && dated))) {
+            most->losses = theirs.losses;
+            most->told = theirs.told;
+            *who = rank;
+        }
+        if (result == 0)
+            most->seconds =
+                fmax(most->seconds, theirs.seconds); /* of NAN and a number the number */
+    }
+    return result;
+}
+
+int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
+{
+    const struct rg_group all = {0, 1, w->size};
+    struct since since = {raw_now(w) - a->origin_s, (uint64_t)a->loss_count, (uint64_t)a->told};
+    int who = 0, result = w->rank == 0 ? hear_all(w, &since, &who)
+                                       : rg_send_wait(w, 0, TAG_SINCE, &since, sizeof since);
+    uint64_t from = (uint64_t)who;
+    if (result == 0)
+        result = rg_broadcast(w, all, 0, &from, sizeof from, TAG_SINCE);
+    if (result == 0)
+        result = rg_broadcast(w, all, 0, &since, sizeof since, TAG_SINCE);
+    if (result == 0 && from >= (uint64_t)w->size)
+        result = RG_ERR_PROTOCOL;
+    if (result == 0 && isnan(a->origin_s)) /* to the time that the message took */
+        a->origin_s = raw_now(w) - since.seconds;
+    if (result == 0)
+        result = spread_losses(w, a, (int)from);
+    a->told = (int)since.told;
+    return result;
+}
+
+/* ---- the attempt ---- */
+
+void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t from_iteration)
+{
+    if (isnan(a->origin_s))
+        a->origin_s = w->offset;
+    a->before_s = w->offset - a->origin_s;
+    a->from = a->iterations = from_iteration;
+    a->before = a->told;
+    for (; a->told < a->loss_count; a->told++) {
+        struct rg_run_loss *loss = &a->losses[a->told];
+        loss->from_iteration = from_iteration;
+        loss->again = RG_MAX(loss->iteration - from_iteration, 0);
+        loss->nodes = w->size;
+    }
+}
+
+int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_run *run)
+{
+    for (int i = a->before; i < a->told && w->marks && w->marks_count > 0; i++)
+        a->losses[i].recovery_s = a->before_s + w->marks[0] - a->losses[i].time_s;
+    size_t bytes = (size_t)a->loss_count * sizeof *run->losses;
+    free(run->losses);
+    run->losses = malloc(bytes + 1);
+    run->loss_count = run->losses ? a->loss_count : 0;
+    if (run->losses && bytes)
+        memcpy(run->losses, a->losses, bytes);
+    return run->losses ? 0 : RG_ERR_NOMEM;
+}
+
+void rg_attempts_break(struct rg_attempts *a, double raw_s)
+{
+    a->broken_s = isnan(a->origin_s) ? 0 : raw_s - a->origin_s;
+}
+
+/* ---- all of it ---- */
+
+static int wait_for_end(struct rg_world *w)
+{
+    int64_t code = 0;
+    int result = rg_recv_wait(w, 0, TAG_OVER, &code, sizeof code);
+    return result ? result : (int)code;
+}
+
+/* Rank 0 tells the others that it is over. Whoever does not hear it goes on from the last
+ * checkpoint. */
+static int end(struct rg_world *w, int result)
+{
+    if (result == RG_ERR_PEER || w->rank > 0)
+        return result == RG_ERR_PEER ? result : wait_for_end(w);
+    int64_t code = result;
+    for (int rank = 1; rank < w->size; rank++)
+        rg_send_wait(w, rank, TAG_OVER, &code, sizeof code); /* or it is not there any more */
+    return result;
+}
+
+int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn train, void *arg)
+{
+    int everybody = w->size, result = rg_muster(w, a->seat, a->absent, a->seats);
+    if (result)
+        return result;
+    agree(a);
+    if ((result = rg_attempts_share(w, a)) != 0)
+        return result;
+    if (w->rank >= a->nodes)
+        return wait_for_end(w);
+    w->size = a->nodes;
+    result = train(w, arg);
+    w->size = everybody;
+    return end(w, result);
+}

@@ -1,0 +1,73 @@
+/* A training that outlives its nodes: one attempt after the other, each a run that goes on from the
+ * last checkpoint, with the nodes that are left, or there again, or took a lost one's place. What a
+ * process, or a simulation, knows of them all: who is who, since when there has been training, and
+ * who was lost.
+ *
+ * A seat is a node's place in the hosts file, or the platform, which it keeps; ranks are given anew
+ * for each attempt: those that train, then those that wait. */
+#ifndef RG_NODE_ATTEMPTS_H
+#define RG_NODE_ATTEMPTS_H
+
+#include "base/error.h"
+#include "result/result.h"
+#include "scenario/scenario.h"
+#include "world/world.h"
+
+enum { RG_ATTEMPTS_IN_VAIN = 5 }; /* so many in a row without an iteration are enough */
+
+struct rg_attempts {
+    enum rg_lose lose;
+    int nodes;   /* that train: ranks 0 to nodes - 1 */
+    int present; /* with those that wait: ranks up to present - 1 */
+    int seats;
+    int *seat;             /* [seats] who has which rank; from `present` on those that are gone */
+    unsigned char *absent; /* [seats] by seat: enum rg_absence, see muster.h */
+    int *agreed;           /* [agreed_count] seats of the last run in which all agreed on them */
+    int agreed_count;
+    double origin_s; /* raw date at which the first attempt's clock started; NAN: it has not */
+    double before_s; /* seconds from then until this attempt's clock started; 0: the first */
+    struct rg_run_loss *losses; /* [loss_count] */
+    int loss_count;
+    int told, before; /* of them, those that an attempt has gone on after; one before this one */
+    /* Of the attempt that has broken off. */
+    int64_t from, iterations; /* that it went on from; that were done */
+    double broken_s;          /* since the origin */
+    int in_vain;              /* attempts in a row without an iteration */
+};
+
+/* The first spares after the nodes wait. 0 or RG_ERR_NOMEM. */
+int rg_attempts_open(struct rg_attempts *a, enum rg_lose lose, int nodes, int spares);
+void rg_attempts_close(struct rg_attempts *a);
+/* A copy of all that it holds. 0 or RG_ERR_NOMEM. */
+int rg_attempts_copy(const struct rg_attempts *a, struct rg_attempts *copy);
+
+/* Collective, over all that are present (w->size): they agree on who is there, and tell each other
+ * what they know; then the first a->nodes ranks train, in a world of so many, while the others wait
+ * for the end. Returns what `train` did, on ranks that wait what it did on rank 0; RG_ERR_PEER:
+ * somebody was lost before all knew that it was over, and another attempt is to follow. */
+int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn train, void *arg);
+
+/* Somebody was lost in the attempt that has broken off: it is noted. 0 or RG_ERR_NOMEM. */
+int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const char *why);
+
+/* Ranks for the next attempt: those that a->absent has not, in their order; with lose=spare the
+ * first that wait take the places of those that are lost. order: [seats] the rank until now of each
+ * rank from now on. RG_ERR_PEER and why: there can be none. */
+int rg_attempts_cast(struct rg_attempts *a, int *order, struct rg_error *e);
+
+/* May there be another attempt after the one that has broken off? */
+bool rg_attempts_may_try(struct rg_attempts *a);
+
+/* Collective, before an attempt trains whose nodes have not agreed on who is there, as they have
+ * joined once more: what any knows of those before, on all. */
+int rg_attempts_share(struct rg_world *w, struct rg_attempts *a);
+
+/* The clock has started; this attempt goes on from so many iterations. */
+void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t from_iteration);
+/* Rank 0, whatever has become of the attempt: how long it took to the end of its first iteration;
+ * into the run that it tells of. 0 or RG_ERR_NOMEM. */
+int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_run *run);
+/* It has broken off at this raw date. */
+void rg_attempts_break(struct rg_attempts *a, double raw_s);
+
+#endif

@@ -1,0 +1,251 @@
+/* Nodes that are lost, and training that goes on (--lose).
+ *
+ * restart: whoever is left leaves the mesh, joins once more, and waits there for the lost rank, as
+ * long as a join may take; rank 0 has the last checkpoint. Whoever starts a rank again (systemd,
+ * ringdeploy, the parent of --local) starts it as at first.
+ *
+ * shrink, spare: all stay in one mesh. Each attempt is a run that begins with the agreement on who
+ * is there (muster.h); its nodes have the ranks that follow from that, open the scenario anew for
+ * them, and train. Those that wait hear from rank 0 when it is over.
+ *
+ * Failure modes handled: losses at any moment, of rank 0 too; those that would be too few, or may
+ * not be the only ones; checkpoints that went with the node that had them (training begins anew).
+ */
+#include "programs/ringnode/ringnode.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "models/blas.h"
+#include "node/muster.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+int ringnode_open_attempts(struct ringnode *node)
+{
+    const struct rg_training *t = &node->study.scenario.training;
+    const struct rg_job *job = node->study.jobs;
+    if (t->lose == RG_LOSE_STOP || node->options.predict)
+        return 0;
+    if (node->study.job_count != 1) {
+        fprintf(stderr,
+                "ringnode: --lose goes on with one strategy, %d are selected: --strategy LABEL is "
+                "needed\n",
+                node->study.job_count);
+        return RG_EXIT_USAGE;
+    }
+    int spares = node->hosts.count - job->nodes;
+    if (t->lose == RG_LOSE_SPARE && spares < t->spares) {
+        fprintf(
+            stderr,
+            "ringnode: %s: strategy \"%s\" runs on %d nodes and spares=\"%d\" wait, %s names %d "
+            "hosts\n",
+            node->study.scenario.file, job->label, job->nodes, t->spares, node->hosts_file,
+            node->hosts.count);
+        return RG_EXIT_USAGE;
+    }
+    RG_ASSERT(rg_attempts_open(&node->attempts, t->lose, job->nodes, spares) == 0);
+    return 0;
+}
+
+int ringnode_local_ranks(const struct ringnode *node)
+{
+    const struct rg_training *t = &node->study.scenario.training;
+    int most = 1;
+    for (int i = 0; i < node->study.job_count; i++)
+        most = RG_MAX(most, node->study.jobs[i].nodes);
+    return most + (t->lose == RG_LOSE_SPARE ? t->spares : 0);
+}
+
+/* A loss, and nothing that somebody wanted. */
+static bool is_loss(const struct ringnode *node, int code)
+{
+    return (code == RG_ERR_PEER || code == RG_ERR_PROTOCOL) && !ringnode_is_stopped() &&
+           !rg_mesh_expired(node->mesh);
+}
+
+void ringnode_find_checkpoint(struct ringnode *node)
+{
+    const char *folder = node->options.checkpoint;
+    struct rg_training_state found;
+    struct rg_error e = {0};
+    if (!folder || rg_node_open_checkpoints(node->study.jobs, folder, folder, &found, &e) != 0)
+        return; /* what --resume-from has named, or the beginning */
+    rg_training_state_free(&node->resumed);
+    node->resumed = found;
+}
+
+/* ---- restart ---- */
+
+bool ringnode_restarts(struct ringnode *node, int code)
+{
+    struct rg_attempts *a = &node->attempts;
+    struct rg_mesh_lost lost = {.rank = -1};
+    if (a->lose != RG_LOSE_RESTART || !is_loss(node, code))
+        return false;
+    if (!rg_attempts_may_try(a)) {
+        fprintf(stderr,
+                "ringnode: rank %d: %d attempts in a row have ended in their first "
+                "iteration: there is no other\n",
+                node->rank, RG_ATTEMPTS_IN_VAIN);
+        return false;
+    }
+    bool known = rg_mesh_lost(node->mesh, &lost);
+    rg_attempts_break(a, rg_clock_s());
+    if (known)
+        RG_ASSERT(rg_attempts_note(a, lost.rank, lost.host, lost.why) == 0);
+    if (!node->options.quiet)
+        fprintf(stderr, "ringnode: rank %d: %s: joining once more, for at most %g s\n", node->rank,
+                known ? lost.text : rg_strerror(code), node->join_timeout_s);
+    return true;
+}
+
+/* ---- shrink, spare ---- */
+
+/* What this node knows of the others, into the ranks of the next attempt. False: there is none, and
+ * *e says why. */
+static bool cast(struct ringnode *node, const struct rg_mesh_lost *lost, struct rg_error *e)
+{
+    struct rg_attempts *a = &node->attempts;
+    int *order = calloc((size_t)a->seats, sizeof *order);
+    int own = a->seat[node->rank];
+    RG_ASSERT(order);
+    for (int rank = 0; rank < a->present; rank++) {
+        unsigned char *absent = &a->absent[a->seat[rank]], before = *absent;
+        static const unsigned char of[] = {RG_HERE, RG_SILENT, RG_GONE};
+        *absent = RG_MAX(before, of[rg_mesh_presence(node->mesh, rank)]);
+        if (*absent && rank != node->rank)
+            RG_ASSERT(rg_attempts_note(a, a->seat[rank], rg_mesh_host(node->mesh, rank),
+                                       lost->rank == rank ? lost->why : "") == 0);
+        if (before && rank != node->rank && rg_mesh_presence(node->mesh, rank) == RG_MESH_HERE)
+            rg_mesh_drop(node->mesh, rank);
+    }
+    int err = 0;
+    if (a->absent[own] || lost->rank == node->rank || rg_mesh_dropped(node->mesh))
+        err = rg_fail(e, RG_ERR_PEER, "the others have lost this rank, and go on without it");
+    else
+        err = rg_attempts_cast(a, order, e);
+    if (err == 0)
+        err = rg_mesh_reseat(node->mesh, order);
+    for (int rank = 0; rank < a->seats && err == 0; rank++)
+        if (a->seat[rank] == own)
+            node->rank = rank;
+    free(order);
+    return err == 0;
+}
+
+/* The scenario as it is for those that train from now on. */
+static int reopen(struct ringnode *node, struct rg_error *e)
+{
+    const struct rg_options *o = &node->options;
+    const struct rg_attempts *a = &node->attempts;
+    const struct rg_study_want want = {.file = o->scenario,
+                                       .data_folder = o->data,
+                                       .sets = o->sets,
+                                       .set_count = o->set_count,
+                                       .labels = o->labels,
+                                       .label_count = o->label_count,
+                                       .keyed = o->keyed,
+                                       .trained = o->load != NULL,
+                                       .hosts = a->seat,
+                                       .host_count = a->nodes};
+    rg_study_close(&node->study);
+    int err = rg_study_open_at(&want, &node->study, e);
+    if (err == 0)
+        err = rg_study_load_data(&node->study, node->rank, e);
+    if (err == 0 && node->rank == 0)
+        ringnode_find_checkpoint(node);
+    return err;
+}
+
+/* All are agreed on who trains. */
+static int train(struct rg_world *w, void *arg)
+{
+    struct ringnode_run *r = arg;
+    struct ringnode *node = r->node;
+    struct rg_error e = {0};
+    int result = node->later ? reopen(node, &e) : 0;
+    if (result) {
+        fprintf(stderr, "ringnode: rank %d: %s\n", node->rank, e.text);
+        return result;
+    }
+    r->job = node->study.jobs;
+    node->study.jobs[0].records = r->job->numerics;
+    rg_mesh_pace(node->mesh, ringnode_pace(node, r->job), r->job->threads);
+    rg_run_free(&node->noted[0]); /* what was noted of an attempt before */
+    result = rg_node_agree(w, &node->study, node->agreed, ringnode_note, node);
+    if (result == 0 && node->agreed[0].code)
+        return node->agreed[0].code;
+    return result ? result : ringnode_program(w, r);
+}
+
+static int attempt(struct rg_world *w, void *arg)
+{
+    struct ringnode_run *r = arg;
+    return rg_attempts_run(w, &r->node->attempts, train, r);
+}
+
+/* Rank 0 of this attempt tells of it. */
+static struct rg_run *make_run(struct ringnode *node)
+{
+    if (node->rank > 0)
+        return NULL;
+    if (!node->runs)
+        node->runs = calloc(1, sizeof *node->runs);
+    RG_ASSERT(node->runs);
+    rg_run_free(node->runs);
+    rg_run_init(node->runs);
+    return node->runs;
+}
+
+/* An end for all: the training is over, or nothing goes on. */
+static void end(struct ringnode *node, int code, const char *why)
+{
+    const struct rg_job *job = node->study.job_count ? node->study.jobs : NULL;
+    struct rg_run *run = node->runs;
+    char text[480];
+    node->rest_code = ringnode_explain(node, code, text, sizeof text);
+    if (why[0])
+        rg_copy_text(text, sizeof text, why);
+    if (run && node->rank == 0 && job && node->rest_code != RG_ERR_INTERRUPTED) {
+        int64_t iterations = node->attempts.iterations;
+        ringnode_fail_run(run, job, node->rest_code, text);
+        run->iterations = iterations;
+        run->ending.early = true;
+        run->ending.wanted_iterations = job->iterations;
+        ringnode_end_run(node, job, text, run);
+    }
+    if (!run || node->rank > 0)
+        fprintf(stderr, "ringnode: rank %d: %s\n", node->rank, text);
+}
+
+void ringnode_run_attempts(struct ringnode *node)
+{
+    struct rg_attempts *a = &node->attempts;
+    struct rg_mesh_lost lost;
+    struct rg_error e = {0};
+    for (;; node->later = true) {
+        struct ringnode_run r = {.node = node, .run = make_run(node)};
+        int result = 0, begun = rg_mesh_attempt(node->mesh, a->present, attempt, &r, &result, &e);
+        int code = begun ? begun : result;
+        if (code >= 0) {
+            if (code == 1)
+                ringnode_note_stop(node, r.job, r.run);
+            else if (r.job)
+                ringnode_tell_energy(node, r.job, r.run);
+            return;
+        }
+        rg_copy_text(e.text, sizeof e.text,
+                     code == node->agreed[0].code ? node->agreed[0].why : "");
+        lost.rank = -1;
+        rg_mesh_lost(node->mesh, &lost);
+        rg_attempts_break(a, rg_clock_s());
+        if (!is_loss(node, code) || !cast(node, &lost, &e)) {
+            end(node, code, e.text);
+            return;
+        }
+        if (!node->options.quiet && node->rank == 0)
+            fprintf(stderr, "ringnode: going on with %d node%s\n", a->nodes,
+                    a->nodes == 1 ? "" : "s");
+    }
+}

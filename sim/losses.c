@@ -1,0 +1,265 @@
+/* Happy path: a process simulates the attempt and tells its run, who has died and how far it came;
+ * this one works out when the next begins, and with whom.
+ *
+ * Failure modes handled: a node that does not come back, or whom nobody can replace (the run is
+ * lost); a process that ends without a word (so does this one, or the run has failed). */
+#include "losses.h"
+
+#include "base/check.h"
+#include "base/file.h"
+#include "node/muster.h"
+#include "world/exchange.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_ATTEMPTS = 100000 };
+
+/* What a process tells beside the run. */
+struct told {
+    int64_t from, iterations;
+    double broken_s, origin_s;
+    int died; /* ranks */
+    size_t bytes;
+};
+
+struct series {
+    const struct rg_study *study;
+    const struct rg_job *job;
+    struct rg_attempts attempts;
+    double since_s;         /* when the next begins */
+    double *off_s, *back_s; /* [seats] by rank, of the attempt: when it is off, and there again */
+    int *results;
+};
+
+static uint64_t seed_of(const struct series *s)
+{
+    return s->study->scenario.seed;
+}
+
+/* When the ranks of the next attempt are off, none before it begins. */
+static void find_dates(struct series *s)
+{
+    const struct rg_faults *faults = &s->study->scenario.faults;
+    for (int rank = 0; rank < s->attempts.nodes; rank++) {
+        rg_faults_next_off(faults, seed_of(s), s->attempts.seat[rank], s->since_s, &s->off_s[rank],
+                           &s->back_s[rank]);
+        s->off_s[rank] = fmax(s->off_s[rank], s->since_s);
+    }
+}
+
+/* The losses go in the run, whoever was lost with them. */
+static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, void *arg, int fd)
+{
+    struct rg_attempts *a = &s->attempts;
+    struct rg_run run;
+    const struct rg_sim_attempt attempt = {a, s->off_s, s->since_s, s->results};
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    rg_run_init(&run);
+    simulate(arg, &attempt, &run);
+    if (run.loss_count < a->loss_count) {
+        run.losses = a->losses;
+        run.loss_count = a->loss_count;
+    }
+    if (rg_run_encode(&run, &bytes, &size) != 0)
+        _exit(1);
+    struct told told = {a->from, a->iterations, a->broken_s, a->origin_s, 0, size};
+    for (int rank = 0; rank < a->nodes; rank++)
+        told.died += s->results[rank] == RG_DIED;
+    bool good = rg_pipe_write(fd, &told, sizeof told) &&
+                rg_pipe_write(fd, s->results, (size_t)a->nodes * sizeof *s->results) &&
+                rg_pipe_write(fd, bytes, size);
+    _exit(good ? 0 : 1);
+}
+
+static bool hear(struct series *s, int fd, struct told *told, struct rg_run *run)
+{
+    struct rg_error e;
+    if (!rg_pipe_read(fd, told, sizeof *told) ||
+        !rg_pipe_read(fd, s->results, (size_t)s->attempts.nodes * sizeof *s->results))
+        return false;
+    unsigned char *bytes = malloc(told->bytes + 1);
+    bool good = bytes && rg_pipe_read(fd, bytes, told->bytes) &&
+                rg_run_decode(bytes, told->bytes, run, &e) == 0;
+    free(bytes);
+    return good;
+}
+
+/* In a process of its own; false: it has said nothing. */
+static bool try_once(struct series *s, rg_sim_attempt_fn simulate, void *arg, struct told *told,
+                     struct rg_run *run)
+{
+    int ends[2], status = 0;
+    pid_t self = getpid();
+    fflush(NULL);
+    if (pipe(ends) != 0)
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != self)
+            _exit(1);
+        be_attempt(s, simulate, arg, ends[1]);
+    }
+    close(ends[1]);
+    bool heard = pid > 0 && hear(s, ends[0], told, run);
+    close(ends[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFSIGNALED(status)) { /* whoever waits for this process sees the same */
+        signal(WTERMSIG(status), SIG_DFL);
+        raise(WTERMSIG(status));
+    }
+    return heard && status == 0;
+}
+
+/* ---- what comes after ---- */
+
+static const char *name_of(const struct series *s, int seat)
+{
+    return s->study->platform.names[seat];
+}
+
+static void note_losses(struct series *s, const struct told *told, const struct rg_run *run)
+{
+    struct rg_attempts *a = &s->attempts;
+    free(a->losses); /* with what the attempt knew of them */
+    a->losses = malloc((size_t)run->loss_count * sizeof *a->losses + 1);
+    RG_ASSERT(a->losses);
+    if (run->loss_count > 0)
+        memcpy(a->losses, run->losses, (size_t)run->loss_count * sizeof *a->losses);
+    a->loss_count = a->told = run->loss_count;
+    a->from = told->from;
+    a->iterations = told->iterations;
+    a->broken_s = told->broken_s;
+    a->origin_s = told->origin_s;
+    for (int rank = 0; rank < a->nodes; rank++)
+        if (s->results[rank] == RG_DIED)
+            RG_ASSERT(rg_attempts_note(a, a->seat[rank], name_of(s, a->seat[rank]),
+                                       "it lost its power") == 0);
+}
+
+/* All wait until every one that is off is there again. */
+static int wait_for_all(struct series *s, struct rg_error *e)
+{
+    const struct rg_attempts *a = &s->attempts;
+    const struct rg_faults *faults = &s->study->scenario.faults;
+    double from = s->since_s;
+    for (int rank = 0; rank < a->nodes; rank++)
+        if (s->results[rank] == RG_DIED)
+            s->since_s = fmax(s->since_s, s->back_s[rank]);
+    for (bool waits = true; waits && s->since_s < INFINITY;) {
+        waits = false;
+        for (int rank = 0; rank < a->nodes; rank++) {
+            double off, back;
+            if (rg_faults_next_off(faults, seed_of(s), a->seat[rank], s->since_s, &off, &back) &&
+                off <= s->since_s) {
+                s->since_s = back;
+                waits = true;
+            }
+        }
+    }
+    if (s->since_s < INFINITY)
+        return 0;
+    s->since_s = from;
+    return rg_fail(e, RG_ERR_PEER, "it does not come back (<off> without to)");
+}
+
+/* Who makes the next attempt, and when. */
+static int cast(struct series *s, struct rg_error *e)
+{
+    struct rg_attempts *a = &s->attempts;
+    s->since_s = a->broken_s;
+    if (a->lose == RG_LOSE_RESTART)
+        return wait_for_all(s, e);
+    int *order = calloc((size_t)a->seats, sizeof *order);
+    RG_ASSERT(order);
+    for (int rank = 0; rank < a->nodes; rank++)
+        if (s->results[rank] == RG_DIED)
+            a->absent[a->seat[rank]] = RG_GONE;
+    int err = rg_attempts_cast(a, order, e);
+    free(order);
+    return err;
+}
+
+/* Nobody goes on after the last losses. */
+static void lose(const struct series *s, int count, const char *why, struct rg_run *run)
+{
+    const struct rg_attempts *a = &s->attempts;
+    const struct rg_run_loss *loss = &a->losses[a->loss_count - count];
+    rg_run_free(run);
+    rg_run_init(run);
+    rg_job_describe(s->job, run);
+    run->status = RG_RUN_LOST;
+    run->error_code = RG_ERR_PEER;
+    run->iterations = a->iterations;
+    run->ending.early = true;
+    run->ending.wanted_iterations = s->job->iterations;
+    run->ending.lost_rank = loss->rank;
+    rg_copy_text(run->ending.lost_host, sizeof run->ending.lost_host, loss->host);
+    rg_copy_text(run->ending.why, sizeof run->ending.why, loss->why);
+    snprintf(run->error, sizeof run->error,
+             "rank %d (%.100s) lost its power, noticed after %.6g s%s%.200s; after iteration "
+             "%" PRId64 " of %" PRId64,
+             loss->rank, loss->host, loss->time_s, why[0] ? ": " : "", why, a->iterations,
+             s->job->iterations);
+    if (a->loss_count == count)
+        return;
+    run->losses = malloc((size_t)(a->loss_count - count) * sizeof *run->losses);
+    RG_ASSERT(run->losses);
+    run->loss_count = a->loss_count - count;
+    memcpy(run->losses, a->losses, (size_t)run->loss_count * sizeof *run->losses);
+}
+
+static void run_series(struct series *s, rg_sim_attempt_fn simulate, void *arg, struct rg_run *run)
+{
+    for (int i = 0; i < MOST_ATTEMPTS; i++) {
+        struct rg_error e = {0};
+        struct told told = {0};
+        rg_run_free(run);
+        rg_run_init(run);
+        find_dates(s);
+        if (!try_once(s, simulate, arg, &told, run)) {
+            rg_job_describe(s->job, run);
+            run->status = RG_RUN_FAILED;
+            run->error_code = RG_ERR_INTERNAL;
+            rg_copy_text(run->error, sizeof run->error, "an attempt ended without a result");
+            return;
+        }
+        bool broken = run->status == RG_RUN_FAILED && run->error_code == RG_ERR_PEER;
+        if (told.died == 0 || (!broken && s->results[0] != RG_DIED))
+            return;
+        note_losses(s, &told, run);
+        if (s->attempts.lose == RG_LOSE_STOP || cast(s, &e) != 0) {
+            lose(s, told.died, e.text, run);
+            return;
+        }
+    }
+}
+
+void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
+                     rg_sim_attempt_fn simulate, void *arg, struct rg_run *run)
+{
+    const struct rg_training *t = &study->scenario.training;
+    struct series s = {.study = study, .job = job};
+    int spares = t->lose == RG_LOSE_SPARE ? t->spares : 0;
+    size_t seats = (size_t)(job->nodes + spares);
+    s.off_s = calloc(seats, sizeof *s.off_s);
+    s.back_s = calloc(seats, sizeof *s.back_s);
+    s.results = calloc(seats, sizeof *s.results);
+    RG_ASSERT(s.off_s && s.back_s && s.results);
+    RG_ASSERT(rg_attempts_open(&s.attempts, t->lose, job->nodes, spares) == 0);
+    run_series(&s, simulate, arg, run);
+    rg_attempts_close(&s.attempts);
+    free(s.off_s);
+    free(s.back_s);
+    free(s.results);
+}

@@ -1,0 +1,27 @@
+/* Simulated trainings that lose nodes, and go on (--lose): one attempt after the other, each
+ * simulated in a process of its own, with the nodes that are left, or there again, or took a lost
+ * one's place, from the last checkpoint. */
+#ifndef RG_SIM_LOSSES_H
+#define RG_SIM_LOSSES_H
+
+#include "node/attempts.h"
+#include "study/job.h"
+
+/* One of them, as its process simulates it. */
+struct rg_sim_attempt {
+    struct rg_attempts *attempts; /* who trains; losses so far. What becomes of it goes in there */
+    const double *off_s;          /* [attempts->nodes] as in struct rg_sim_options */
+    double since_s;               /* when it begins, in seconds of the whole; 0: it is the first */
+    int *results;                 /* [attempts->nodes] what the programs returned, or RG_DIED */
+};
+
+/* Simulate it: once in a process. The nodes' own accounts of the attempt go into *attempts, as the
+ * lowest that has not died has them. */
+typedef void (*rg_sim_attempt_fn)(void *arg, const struct rg_sim_attempt *attempt,
+                                  struct rg_run *run);
+
+/* All of them; *run is the last one's, with the losses before it. */
+void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
+                     rg_sim_attempt_fn simulate, void *arg, struct rg_run *run);
+
+#endif

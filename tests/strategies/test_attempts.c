@@ -1,0 +1,353 @@
+/* Trainings that lose nodes and go on, in the mem world: whoever of them dies, at any of its calls
+ * of the world, in one attempt after the other, while they agree on who is left, too. The nodes are
+ * those of ringnode: each has its own account of the attempts, those that are left work out the
+ * next by themselves, and must come to the same.
+ *
+ * A seed says everything. RG_SEEDS=FIRST:COUNT in the environment says which are tried. */
+#include "base/check.h"
+#include "node/muster.h"
+#include "strategies/allocated.h"
+#include "strategies/harness.h"
+#include "support/suite.h"
+#include "unit/scratch.h"
+#include <stdlib.h>
+
+enum { SEATS = 6, DEATHS = 4, MOST_ATTEMPTS = DEATHS + 2 };
+
+/* What a process has, from its start to its end. */
+struct process {
+    struct rg_attempts attempts;
+    struct rg_run run;
+    bool ended; /* it has gone, or its training is over */
+};
+
+struct trial {
+    uint64_t seed, dice;
+    enum rg_lose lose;
+    const char *file, *folder;
+    char sets[120];
+    char label[64];
+    int nodes, spares;
+    struct rg_study study; /* of the attempt */
+    struct rg_training_state from;
+    struct process process[SEATS]; /* by seat */
+    int deaths, died;              /* that were ordered; that came before the end */
+};
+
+static uint64_t roll(struct trial *t, uint64_t below)
+{
+    t->dice = rg_mix64(t->dice);
+    return t->dice % below;
+}
+
+static void complain(const struct trial *t, const char *what)
+{
+    printf("seed %llu: %s of %s, lose=%d on %d: %s\n", (unsigned long long)t->seed, t->label,
+           t->file, (int)t->lose, t->nodes, what);
+    CU_FAIL("see above");
+}
+
+/* ---- an attempt ---- */
+
+static struct trial *trial_of(void *arg)
+{
+    return arg;
+}
+
+static struct process *process_of(struct trial *t, const struct rg_world *w)
+{
+    /* all that are here have the same ranks: whoever is on it says whose process it is */
+    for (int seat = 0; seat < t->nodes + t->spares; seat++) {
+        const struct rg_attempts *a = &t->process[seat].attempts;
+        if (!t->process[seat].ended && a->seat[w->rank] == seat)
+            return &t->process[seat];
+    }
+    RG_ASSERT(false);
+    return NULL;
+}
+
+static int train(struct rg_world *w, void *arg)
+{
+    struct trial *t = trial_of(arg);
+    struct process *p = process_of(t, w);
+    const struct rg_job *job = harness_job(&t->study, t->label);
+    struct rg_node_options options = {.stop = {.accuracy = NAN, .loss = NAN},
+                                      .host = "mem",
+                                      .checkpoint = t->folder,
+                                      .every = {.iterations = 2},
+                                      .resume = t->from.arrays ? &t->from : NULL,
+                                      .scenario_sha256 = "of the test",
+                                      .attempts = &p->attempts};
+    w->board = job->boards[w->rank];
+    return rg_node_run(w, job, &options, w->rank == 0 ? &p->run : NULL);
+}
+
+static int attempt(struct rg_world *w, void *arg)
+{
+    struct trial *t = trial_of(arg);
+    allocated_by(w->rank);
+    return rg_attempts_run(w, &process_of(t, w)->attempts, train, t);
+}
+
+/* ---- what follows ---- */
+
+static bool open_study(struct trial *t, const struct rg_attempts *a)
+{
+    char path[300], *sets[8], copy[120], *rest = copy;
+    struct rg_error e = {0};
+    int count = 0;
+    snprintf(path, sizeof path, RG_SOURCE_DIR "/tests/data/%s", t->file);
+    snprintf(copy, sizeof copy, "%s", t->sets);
+    for (char *word; (word = strsep(&rest, " ")) != NULL;)
+        if (*word)
+            sets[count++] = word;
+    const struct rg_study_want want = {
+        .file = path, .sets = sets, .set_count = count, .hosts = a->seat, .host_count = a->nodes};
+    int err = rg_study_open_at(&want, &t->study, &e);
+    if (err == 0)
+        err = rg_study_load_data(&t->study, RG_ANY_RANK, &e);
+    if (err)
+        printf("%s\n", e.text);
+    CU_ASSERT_EQUAL(err, 0);
+    return err == 0;
+}
+
+/* Everybody who is left casts the next attempt: *next is the first one's. */
+static bool cast_all(struct trial *t, const struct rg_attempts **next)
+{
+    int order[SEATS];
+    struct rg_error e;
+    *next = NULL;
+    for (int seat = 0; seat < t->nodes + t->spares; seat++) {
+        struct rg_attempts *a = &t->process[seat].attempts;
+        if (t->process[seat].ended)
+            continue;
+        if (t->lose != RG_LOSE_RESTART && rg_attempts_cast(a, order, &e) != 0)
+            return false;
+        if (*next && (a->nodes != (*next)->nodes || a->present != (*next)->present ||
+                      memcmp(a->seat, (*next)->seat, (size_t)a->seats * sizeof *a->seat) != 0))
+            complain(t, "they mean other nodes");
+        if (!*next)
+            *next = a;
+    }
+    return *next != NULL;
+}
+
+/* The process of a seat is gone. With lose=restart somebody starts it again, as at first. */
+static void lose(struct trial *t, int seat)
+{
+    struct process *p = &t->process[seat];
+    for (int other = 0; other < t->nodes + t->spares; other++) {
+        struct rg_attempts *a = &t->process[other].attempts;
+        if (other == seat || t->process[other].ended)
+            continue;
+        CU_ASSERT_EQUAL(rg_attempts_note(a, seat, "mem", "it has died"), 0);
+        if (t->lose != RG_LOSE_RESTART)
+            a->absent[seat] = RG_GONE;
+    }
+    rg_run_free(&p->run);
+    rg_attempts_close(&p->attempts);
+    p->ended = t->lose != RG_LOSE_RESTART;
+    if (!p->ended)
+        CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&p->attempts, t->lose, t->nodes, t->spares), 0);
+}
+
+/* One world, in which some may die; the seat of rank 0 where it has the result, -1: not yet. */
+static int try_once(struct trial *t, const struct rg_attempts *a, long calls)
+{
+    int results[SEATS], seats[SEATS], present = a->present, winner = -1;
+    uint32_t doomed = 0;
+    struct rg_mem_world_options world = {.size = present, .seed = t->dice, .compute_jitter = 0.2};
+    for (int i = 0; i < RG_MEM_DEATHS && t->deaths < DEATHS && roll(t, 4) > 0; i++, t->deaths++) {
+        world.deaths[i] = (struct rg_mem_death){.rank = (int)roll(t, (uint64_t)present),
+                                                .operation = 1 + (long)roll(t, (uint64_t)calls)};
+        if (roll(t, 4) == 0) /* while they agree */
+            world.deaths[i].operation = 1 + (long)roll(t, 60);
+        doomed |= 1u << world.deaths[i].rank;
+    }
+    memcpy(seats, a->seat, sizeof seats[0] * (size_t)present);
+    allocated_begin(doomed); /* a leak sanitizer looks at the others */
+    int result = rg_mem_world_run(&world, attempt, t, results);
+    if (result)
+        complain(t, rg_strerror(result));
+    for (int rank = 0; rank < present; rank++)
+        if (results[rank] == RG_DIED) /* what it has is its to lose, and freed with the rest */
+            t->process[seats[rank]].attempts.losses = NULL;
+    if (results[0] == 0)
+        winner = seats[0];
+    for (int rank = 0; rank < present; rank++) {
+        t->died += results[rank] == RG_DIED;
+        if (results[rank] == RG_DIED)
+            lose(t, seats[rank]);
+        else if (results[rank] != 0 && results[rank] != RG_ERR_PEER)
+            complain(t, rg_strerror(results[rank]));
+    }
+    for (int rank = 0; rank < present && winner < 0; rank++)
+        if (results[rank] == 0)
+            lose(t, seats[rank]); /* it has heard that it is over, from one that has died since */
+    return winner;
+}
+
+/* ---- trials ---- */
+
+static const struct {
+    const char *file, *sets;
+} kinds[] = {{"matrix.xml", ""},
+             {"matrix-allreduce.xml", "optimizer=adam"},
+             {"matrix-sgd.xml", ""},
+             {"matrix-filters.xml", ""}};
+
+static bool is_fit(const struct trial *t, const struct rg_job *job)
+{
+    bool certain =
+        !job->flows_on && (!job->strategy->whole_epochs || !job->strategy->whole_epochs(job) ||
+                           strcmp(job->strategy->name, "ring_pipeline") == 0);
+    return !job->refused && job->nodes == t->nodes && certain && job->strategy->state;
+}
+
+/* A strategy that can be cast on every number of nodes that may be left. */
+static bool can_shrink(struct trial *t, const char *label)
+{
+    bool good = true;
+    for (int nodes = t->nodes; nodes >= t->nodes - DEATHS && nodes > 0 && good; nodes--) {
+        struct rg_study study;
+        struct rg_error e;
+        char path[300], set[40], seed[40], *sets[] = {set, seed}, *labels[] = {(char *)label};
+        snprintf(path, sizeof path, RG_SOURCE_DIR "/tests/data/%s", t->file);
+        snprintf(set, sizeof set, "nodes=%d", nodes);
+        snprintf(seed, sizeof seed, "epochs=2");
+        good = rg_study_open(path, sets, 2, labels, 1, &study, &e) == 0;
+        if (good) {
+            good = study.jobs[0].nodes == nodes;
+            rg_study_close(&study);
+        }
+    }
+    return good;
+}
+
+static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *calls)
+{
+    long operations[SEATS];
+    *t = (struct trial){.seed = seed, .dice = rg_mix64(seed)};
+    t->lose = (enum rg_lose)(RG_LOSE_RESTART + seed / RG_COUNT(kinds) % 3);
+    t->nodes = t->lose == RG_LOSE_SHRINK ? DEATHS + 1 : 3;
+    t->spares = t->lose == RG_LOSE_SPARE ? SEATS - t->nodes : 0;
+    t->file = kinds[seed % RG_COUNT(kinds)].file;
+    snprintf(t->sets, sizeof t->sets, "epochs=2 %s", kinds[seed % RG_COUNT(kinds)].sets);
+    CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t->process[0].attempts, t->lose, t->nodes, t->spares),
+                          0);
+    bool good = open_study(t, &t->process[0].attempts);
+    rg_attempts_close(&t->process[0].attempts);
+    if (!good)
+        return false;
+    const struct rg_job *job = NULL;
+    for (int tries = 0; tries < 40; tries++) {
+        job = &t->study.jobs[roll(t, (uint64_t)t->study.job_count)];
+        if (is_fit(t, job) && (t->lose != RG_LOSE_SHRINK || can_shrink(t, job->label)))
+            break;
+        job = NULL;
+    }
+    if (!job)
+        return false;
+    snprintf(t->label, sizeof t->label, "%s", job->label);
+    const struct harness_options options = {.seed = 1, .operations = operations};
+    harness_run_ok(job, &options, whole);
+    *calls = 0;
+    for (int rank = 0; rank < t->nodes; rank++)
+        *calls = RG_MAX(*calls, operations[rank]);
+    return true;
+}
+
+static void look_at(const struct trial *t, const struct rg_run *run, const struct rg_run *whole)
+{
+    if (run->status != RG_RUN_OK)
+        complain(t, run->error);
+    CU_ASSERT_EQUAL(run->iterations, whole->iterations);
+    if (t->lose != RG_LOSE_SHRINK && strcmp(run->weights_sha256, whole->weights_sha256) != 0)
+        complain(t, "other weights than those of the undisturbed run");
+    int64_t last = -1;
+    for (int i = 0; i < run->loss_count; i++) {
+        const struct rg_run_loss *loss = &run->losses[i];
+        last = loss->from_iteration >= 0 ? loss->from_iteration : last;
+        if (loss->from_iteration >= 0 &&
+            loss->again != RG_MAX(loss->iteration - loss->from_iteration, 0))
+            complain(t, "iterations done again that are none");
+    }
+    CU_ASSERT_EQUAL(run->resumed.known, run->loss_count > 0);
+    if (run->loss_count > 0)
+        CU_ASSERT_EQUAL(run->resumed.iteration, last);
+}
+
+static int try_seed(uint64_t seed)
+{
+    struct trial t;
+    struct rg_run whole;
+    struct rg_error e = {0};
+    char name[40];
+    long calls;
+    rg_run_init(&whole);
+    if (!choose(&t, seed, &whole, &calls)) {
+        rg_study_close(&t.study);
+        return 0;
+    }
+    snprintf(name, sizeof name, "a%llu", (unsigned long long)seed);
+    t.folder = scratch_path(name);
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);
+    for (int seat = 0; seat < t.nodes + t.spares; seat++) {
+        rg_run_init(&t.process[seat].run);
+        CU_ASSERT_EQUAL_FATAL(
+            rg_attempts_open(&t.process[seat].attempts, t.lose, t.nodes, t.spares), 0);
+    }
+    const struct rg_attempts *next = &t.process[0].attempts;
+    int winner = -1;
+    for (int i = 0; i < MOST_ATTEMPTS && winner < 0 && next; i++) {
+        winner = try_once(&t, next, calls);
+        rg_training_state_free(&t.from);
+        if (winner >= 0 || !cast_all(&t, &next))
+            break;
+        for (int seat = 0; seat < t.nodes + t.spares; seat++)
+            if (!t.process[seat].ended) {
+                rg_run_free(&t.process[seat].run);
+                rg_run_init(&t.process[seat].run);
+            }
+        rg_study_close(&t.study);
+        if (!open_study(&t, next))
+            return 0;
+        rg_node_open_checkpoints(harness_job(&t.study, t.label), t.folder, t.folder, &t.from, NULL);
+    }
+    if (winner >= 0)
+        look_at(&t, &t.process[winner].run, &whole);
+    else if (t.lose != RG_LOSE_SPARE || t.deaths <= t.spares)
+        complain(&t, "nobody has come to the end");
+    for (int seat = 0; seat < t.nodes + t.spares; seat++) {
+        rg_run_free(&t.process[seat].run);
+        rg_attempts_close(&t.process[seat].attempts);
+    }
+    rg_run_free(&whole);
+    rg_study_close(&t.study);
+    scratch_remove();
+    return t.died;
+}
+
+static void whoever_dies(void)
+{
+    const char *range = getenv("RG_SEEDS");
+    unsigned long first = 0, count = 36;
+    int deaths = 0;
+    if (range)
+        CU_ASSERT_EQUAL(sscanf(range, "%lu:%lu", &first, &count), 2);
+    for (unsigned long seed = first; seed < first + count; seed++)
+        deaths += try_seed(seed);
+    printf("\n  seeds %lu to %lu: %d deaths", first, first + count - 1, deaths);
+    CU_ASSERT(count < 10 || deaths > (int)count);
+}
+
+int main(int argc, char **argv)
+{
+    if (access("/dev/shm", W_OK) == 0) /* where there is nothing to wait for */
+        setenv("TMPDIR", "/dev/shm", 0);
+    const struct suite_test tests[] = {
+        {"whoever dies, the others come to the end", whoever_dies},
+    };
+    return suite_main("attempts", tests, sizeof tests / sizeof *tests, argc, argv);
+}
