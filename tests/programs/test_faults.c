@@ -115,6 +115,61 @@ static void jitter_as_a_key(void)
     json_decref(none);
 }
 
+/* A node without power from 0.1 to 0.3 s, noticed at 0.15 s: training begins anew at 0.3 s where it
+ * is waited for, else at once; in both engines alike. */
+static void nodes_are_off(const char *label, const char *lose, double begins_s, int nodes)
+{
+    static const char *const engines[] = {"simgrid", "calendar"};
+    char line[300];
+    snprintf(line, sizeof line, "ringsim tests/data/off.xml --set nodes=3 --strategy %s --lose %s",
+             label, lose);
+    double again[2], whole_s[2];
+    for (int i = 0; i < 2; i++) {
+        char all[340];
+        snprintf(all, sizeof all, "%s --engine %s", line, engines[i]);
+        json_t *result = command_result(all, 60), *run = command_run_of(result, label);
+        json_t *losses = json_object_get(run, "losses"), *loss = json_array_get(losses, 0);
+        CU_ASSERT_EQUAL_FATAL(json_array_size(losses), 1);
+        CU_ASSERT_STRING_EQUAL(command_text(run, "status"), "ok");
+        CU_ASSERT_STRING_EQUAL(command_text(loss, "did"), lose);
+        CU_ASSERT_EQUAL(command_number(loss, "node"), 1);
+        CU_ASSERT_EQUAL(command_number(loss, "nodes"), nodes);
+        CU_ASSERT_DOUBLE_EQUAL(command_number(loss, "time_s"), 0.15, 1e-9);
+        CU_ASSERT_EQUAL(command_number(loss, "from_iteration"), 0);
+        again[i] = command_number(loss, "again");
+        CU_ASSERT_EQUAL(again[i], command_number(loss, "iteration"));
+        double begun_s = command_number(run, "resumed.time_s");
+        CU_ASSERT(begun_s > begins_s && begun_s < begins_s + 0.005);
+        double first_s = begun_s + command_number(run, "iteration_s.max");
+        CU_ASSERT(0.15 + command_number(loss, "recovery_s") > begun_s);
+        CU_ASSERT(0.15 + command_number(loss, "recovery_s") < first_s + 0.005);
+        whole_s[i] = begun_s + command_number(run, "time_s");
+        json_decref(result);
+    }
+    CU_ASSERT(again[0] > 0);
+    CU_ASSERT_EQUAL(again[0], again[1]);
+    CU_ASSERT_DOUBLE_EQUAL(whole_s[0], whole_s[1], 1e-9);
+}
+
+static void nodes_lose_their_power(void)
+{
+    struct command_output output;
+    nodes_are_off("ring", "restart", 0.3, 3);
+    nodes_are_off("ring", "shrink", 0.15, 2);
+    nodes_are_off("all-reduce", "spare", 0.15, 3);
+    command_run("ringsim tests/data/off.xml --set nodes=3 --strategy ring --quiet", 60, &output);
+    CU_ASSERT_EQUAL(output.status, 4);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "rank 1 (node-1) lost its power"));
+    json_t *drawn =
+        command_result("ringsim tests/data/off.xml --set nodes=3 --strategy ring --lose "
+                       "restart --set mtbf=1 --set repair=0.01 --set noticed=0",
+                       60);
+    json_t *run = command_run_of(drawn, "ring");
+    CU_ASSERT_STRING_EQUAL(command_text(run, "status"), "ok");
+    CU_ASSERT(json_array_size(json_object_get(run, "losses")) > 1);
+    json_decref(drawn);
+}
+
 static void expect_refusal(const char *line, const char *words)
 {
     struct command_output output;
@@ -143,6 +198,7 @@ int main(int argc, char **argv)
         {"the same seed gives the same bytes, with and without numerics", repetition_and_seeds},
         {"late clients are left out", late_clients_are_left_out},
         {"jitter as a key", jitter_as_a_key},
+        {"nodes lose their power", nodes_lose_their_power},
         {"boards are as fast as they are", only_simulated},
     };
     return suite_main("faults", tests, sizeof tests / sizeof *tests, argc, argv);

@@ -45,6 +45,36 @@ static void test_scenario_values(void)
     rg_scenario_free(&s);
 }
 
+/* Dates at which nodes are off: as ordered, the first that is not over; drawn ones follow from the
+ * seed, with the mean asked for. */
+static void test_off_values(void)
+{
+    struct rg_fault_off off[] = {{.first = 1, .last = 2, .from_s = 10, .to_s = 20},
+                                 {.first = 2, .last = 2, .from_s = 5, .to_s = INFINITY}};
+    const struct rg_faults ordered = {.off = off, .off_count = 2};
+    const struct rg_faults drawn = {.mtbf_s = 100, .repair_s = 7};
+    double begin, end, before = 0, sum = 0;
+    CU_ASSERT_FALSE(rg_faults_have_off(&(struct rg_faults){.noticed_s = 20}));
+    CU_ASSERT_TRUE(rg_faults_have_off(&ordered));
+    CU_ASSERT_FALSE(rg_faults_next_off(&ordered, 1, 0, 0, &begin, &end));
+    CU_ASSERT_TRUE(rg_faults_next_off(&ordered, 1, 1, 19, &begin, &end));
+    CU_ASSERT_EQUAL(begin, 10);
+    CU_ASSERT_EQUAL(end, 20);
+    CU_ASSERT_FALSE(rg_faults_next_off(&ordered, 1, 1, 20, &begin, &end));
+    CU_ASSERT_TRUE(rg_faults_next_off(&ordered, 1, 2, 0, &begin, &end));
+    CU_ASSERT_EQUAL(begin, 5);
+    CU_ASSERT_EQUAL(end, INFINITY);
+    for (int i = 0; i < 400; i++) {
+        CU_ASSERT_TRUE(rg_faults_next_off(&drawn, 3, 1, before, &begin, &end));
+        CU_ASSERT_EQUAL(end, begin + 7);
+        sum += begin - before;
+        before = end;
+    }
+    CU_ASSERT_DOUBLE_EQUAL(sum / 400, 100, 15); /* three standard deviations of a mean of 400 */
+    CU_ASSERT_TRUE(rg_faults_next_off(&drawn, 4, 1, before, &end, &begin));
+    CU_ASSERT_NOT_EQUAL(end, before);
+}
+
 static void test_fault_values(void)
 {
     struct rg_scenario s;
@@ -549,6 +579,7 @@ static void test_shipped_files(void)
 static const struct suite_test tests[] = {
     {"scenario: values and lines", test_scenario_values},
     {"faults: windows and jitter", test_fault_values},
+    {"nodes that are off", test_off_values},
     {"network: values, defaults, repetition", test_network_values},
     {"platform: hosts in order, boards shared", test_platform_values},
     {"platform: properties with defaults", test_platform_extras},
