@@ -41,15 +41,46 @@ static char note[400];
 
 enum { VARIABLES_MOST = 4000 };
 
-static uint64_t used_address_space(void)
+/* Limits that OpenBLAS's memory counts for, and what of /proc/self/statm does (proc(5)). */
+static const struct limited {
+    int resource, field;
+    const char *what, *raise;
+} limited[] = {
+    {RLIMIT_AS, 0, "address space", "ulimit -v; LimitAS="},
+    {RLIMIT_DATA, 5, "data", "ulimit -d; LimitDATA="},
+};
+
+static uint64_t used_bytes(int field)
 {
-    char text[32] = "";
+    char text[200] = "", *at = text;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    return length > 0 ? strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    uint64_t pages = 0;
+    if (fd >= 0)
+        close(fd);
+    for (int i = 0; i <= field && length > 0; i++)
+        pages = strtoull(at, &at, 10);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Is there such a limit? One that is too low ends the program with a line. */
+static bool is_limited(const struct limited *l, const char *program)
+{
+    struct rlimit limit;
+    char line[200];
+    if (getrlimit(l->resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return false;
+    uint64_t wanted = used_bytes(l->field) + rg_blas_addresses();
+    if (wanted > limit.rlim_cur) {
+        int length = snprintf(line, sizeof line,
+                              "%.40s: %" PRIu64 " kB of %s are needed, %" PRIu64
+                              " are allowed (%s of a systemd unit): raise that\n",
+                              program, wanted / 1024 + 1, l->what, (uint64_t)limit.rlim_cur / 1024,
+                              l->raise);
+        length = (int)write(STDERR_FILENO, line, (size_t)length);
+        _exit(1);
+    }
+    return true;
 }
 
 static bool names_threads(char **environment)
@@ -61,29 +92,22 @@ static bool names_threads(char **environment)
 }
 
 /* While it is loaded OpenBLAS (0.3.29) takes 128 MiB of address space for itself and for a thread
- * a core, and tries for ever where there is not so much. So where address space is limited this
+ * a core, and tries for ever where there is not so much. So where that is limited this
  * executes the program again, with one thread, or says so. The loader calls it before what belongs
  * to libraries, when neither `environ` nor streams are to be relied upon. */
 static void before_libraries(int argc, char **argv, char **environment)
 {
-    static char one[] = THREADS "=1", line[200];
+    static char one[] = THREADS "=1";
     char *again[VARIABLES_MOST + 2];
     char path[PATH_MAX];
-    struct rlimit limit;
-    int count = 0;
-    if (argc < 1 || getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    int count = 0, limits = 0;
+    if (argc < 1)
         return;
     const char *slash = strrchr(argv[0], '/');
-    uint64_t wanted = used_address_space() + rg_blas_addresses();
-    if (wanted > limit.rlim_cur) {
-        int length = snprintf(line, sizeof line,
-                              "%.40s: %" PRIu64 " kB of address space are needed, %" PRIu64
-                              " are allowed (ulimit -v; LimitAS= of a systemd unit): raise that\n",
-                              slash ? slash + 1 : argv[0], wanted / 1024 + 1,
-                              (uint64_t)limit.rlim_cur / 1024);
-        length = (int)write(STDERR_FILENO, line, (size_t)length);
-        _exit(1);
-    }
+    for (size_t i = 0; i < sizeof limited / sizeof *limited; i++)
+        limits += is_limited(&limited[i], slash ? slash + 1 : argv[0]);
+    if (limits == 0)
+        return;
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     while (count < VARIABLES_MOST && environment[count])
         count++;

@@ -368,6 +368,10 @@ static void openblas_waits_for_no_address_space(void)
         CU_ASSERT_PTR_NOT_NULL(
             strstr(output.err, "kB of address space are needed, 200000 are allowed"));
     }
+    command_run("prlimit --data=100000000 " RG_BINARY_DIR "/ringsim --version", 60, &output);
+    CU_ASSERT_EQUAL(output.status, 1);
+    CU_ASSERT_EQUAL(command_lines(output.err), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "97656 are allowed (ulimit -d; LimitDATA="));
     /* what a plan takes is not known before; libraries may take so much that it does not matter */
     snprintf(line, sizeof line,
              "env OPENBLAS_CORETYPE=SandyBridge prlimit --as=%ld " RG_BINARY_DIR
