@@ -982,7 +982,7 @@ MUTANTS = [
            "true", "test_streams$"),
     Mutant("a-minority-goes-on", "muster.c", "(2 * here > voters ||", "(here > 0 ||", "test_muster$"),
     Mutant("what-others-have-lost-is-not-heard", "muster.c", "own[i] = RG_MAX(own[i], theirs[i]);", ";", "test_muster$"),
-    Mutant("the-word-of-the-lost-counts", "muster.c", "if (r != rank && view[seat[r]] == RG_HERE)", "if (r != rank)",
+    Mutant("the-word-of-the-lost-counts", "muster.c", "view[seat[r]] == RG_HERE)", "view[seat[r]] < RG_GONE)",
            "test_muster$"),
     Mutant("spares-stay-where-they-are", "attempts.c", "a->lose == RG_LOSE_SPARE &&", "false &&", "test_attempts$"),
     Mutant("a-loss-is-noticed-at-once", "sim_strands.c", "m->options->noticed_s;", "0;", "test_faults$"),
