@@ -113,6 +113,17 @@ def once(runs, lose, label, way, losses):
     return len(told)
 
 
+def interrupted(runs, lose):
+    """Ctrl-C ends all ranks in good order, also those that wait."""
+    seconds = runs.undisturbed("ring")[1]
+    process = runs.start("ring", os.devnull, "--lose", lose, "--set", "epochs=100000")
+    time.sleep(seconds)
+    os.kill(process.pid, signal.SIGINT)
+    status, text = runs.finish(process)
+    require(status == 130, lose, "interrupted: status", status, text)
+    require("signal" not in text, lose, "interrupted:", text)
+
+
 def refusals(runs):
     for options, words in (
             (("--strategy", "cut", "--lose", "shrink"), ["s.xml", "shrink", "cut", "2 nodes", "partition", "restart"]),
@@ -141,6 +152,7 @@ def main():
         runs = Runs(options.ringnode, folder)
         try:
             refusals(runs)
+            interrupted(runs, "spare")
             for lose in ("restart", "shrink", "spare"):
                 if options.only not in (None, lose):
                     continue

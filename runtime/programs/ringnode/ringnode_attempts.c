@@ -230,7 +230,7 @@ void ringnode_run_attempts(struct ringnode *node)
         int code = begun ? begun : result;
         if (code >= 0) {
             if (code == 1)
-                ringnode_note_stop(node, r.job, r.run);
+                ringnode_note_stop(node, node->study.jobs, r.run); /* also where this rank waits */
             else if (r.job)
                 ringnode_tell_energy(node, r.job, r.run);
             return;
