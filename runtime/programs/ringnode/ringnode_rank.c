@@ -17,7 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLOW_S 10 /* a wait for another rank that is worth a line */
+enum { JOIN_TRIES = 8 };
+
+#define LEAST_JOIN_S 1
+#define SLOW_S       10 /* a wait for another rank that is worth a line */
 
 /* What kept this rank waiting since the run began. */
 static void note_signs(const struct ringnode *node, struct rg_run *run, double begun_s)
@@ -394,11 +397,21 @@ static int give_up(struct ringnode *node, const struct rg_error *e, double start
 static bool may_join_again(struct ringnode *node, const struct rg_error *e)
 {
     bool refused = e->code == RG_ERR_REFUSED && (node->later || strstr(e->text, "another run"));
-    bool may = node->attempts.lose == RG_LOSE_RESTART && refused && !ringnode_is_stopped() &&
+    bool half = refused || e->code == RG_ERR_TIMEOUT;
+    bool may = node->attempts.lose == RG_LOSE_RESTART && half && !ringnode_is_stopped() &&
                rg_clock_s() - node->joining_s < node->join_timeout_s;
     if (may)
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     return may;
+}
+
+/* So that nobody waits for all of that time in half a run. */
+static double join_seconds(const struct ringnode *node)
+{
+    double left = node->joining_s + node->join_timeout_s - rg_clock_s();
+    return node->attempts.lose == RG_LOSE_RESTART
+               ? fmax(fmin(left, node->join_timeout_s / JOIN_TRIES), LEAST_JOIN_S)
+               : node->join_timeout_s;
 }
 
 /* One attempt, or all of them, where those that are left go on in one mesh; node->again: it is to
@@ -414,7 +427,7 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
                            .hosts = &node->hosts,
                            .listener = listener,
                            .scenario = digest,
-                           .timeout_s = node->join_timeout_s,
+                           .timeout_s = join_seconds(node),
                            .peer_timeout_s = node->peer_timeout_s,
                            .slow_s = node->options.quiet ? 0 : SLOW_S,
                            .key = node->key_file ? &node->key : NULL,
