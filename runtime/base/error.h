@@ -36,7 +36,7 @@ const char *rg_strerror(int code);
 /* Where a failing function says what went wrong: one line, without a newline. Caller-owned. */
 struct rg_error {
     int code;
-    char text[480];
+    char text[640];
 };
 
 /* Fill *e (may be NULL) and return code, so that a function can end in `return rg_fail(...)`. */

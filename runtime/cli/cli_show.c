@@ -230,23 +230,38 @@ static void show_schedule(const struct rg_optimizer *optimizer, FILE *stream)
 
 /* Where a loss of any board ends the run, many boards lose as many times more often. As long as the
  * card is written no other is. */
-static void tell_intervals(const struct rg_job *job, const struct rg_saving *saving, FILE *stream)
+/* Between two checkpoints: where a node is lost every node_s on average, and no sooner than the
+ * card has the one before. */
+static void best_intervals(const struct rg_job *job, const struct rg_saving *saving, double node_s,
+                           char daly[RG_HUMAN], char young[RG_HUMAN])
+{
+    double least_s = isnan(saving->writing_s) ? 0 : saving->writing_s;
+    double mtbf_s = node_s / job->nodes;
+    rg_human_seconds(fmax(rg_interval_daly_s(saving->pause_s, mtbf_s), least_s), daly);
+    rg_human_seconds(fmax(rg_interval_young_s(saving->pause_s, mtbf_s), least_s), young);
+}
+
+static void tell_intervals(const struct rg_job *job, const struct rg_saving *saving, double mtbf_s,
+                           FILE *stream)
 {
     static const double board_days[] = {1, 10, 100};
-    double least_s = isnan(saving->writing_s) ? 0 : saving->writing_s;
     char daly[RG_COUNT(board_days)][RG_HUMAN], young[RG_COUNT(board_days)][RG_HUMAN];
-    for (size_t i = 0; i < RG_COUNT(board_days); i++) {
-        double mtbf_s = board_days[i] * 86400 / job->nodes;
-        rg_human_seconds(fmax(rg_interval_daly_s(saving->pause_s, mtbf_s), least_s), daly[i]);
-        rg_human_seconds(fmax(rg_interval_young_s(saving->pause_s, mtbf_s), least_s), young[i]);
+    if (mtbf_s > 0) {
+        best_intervals(job, saving, mtbf_s, daly[0], young[0]);
+        fprintf(stream,
+                "              best every %s (Daly; Young: %s) at the scenario's mtbf=\"%g\"\n",
+                daly[0], young[0], mtbf_s);
+        return;
     }
+    for (size_t i = 0; i < RG_COUNT(board_days); i++)
+        best_intervals(job, saving, board_days[i] * 86400, daly[i], young[i]);
     fprintf(stream,
             "              best every %s, %s, %s (Daly; Young: %s, %s, %s) at a loss in 1, 10, 100 "
             "board-days\n",
             daly[0], daly[1], daly[2], young[0], young[1], young[2]);
 }
 
-static void tell_checkpoints(const struct rg_job *job, FILE *stream)
+static void tell_checkpoints(const struct rg_job *job, double mtbf_s, FILE *stream)
 {
     char a[RG_HUMAN], b[RG_HUMAN], c[RG_HUMAN];
     if (!job->strategy->state || !job->numerics)
@@ -258,10 +273,11 @@ static void tell_checkpoints(const struct rg_job *job, FILE *stream)
         fprintf(stream, ", the card is written for %s beside it",
                 rg_human_seconds(saving.writing_s, c));
     fputc('\n', stream);
-    tell_intervals(job, &saving, stream);
+    tell_intervals(job, &saving, mtbf_s, stream);
 }
 
-static void check_job(const struct rg_job *job, FILE *stream)
+/* mtbf_s: of a node, as the scenario says; 0: it does not. */
+static void check_job(const struct rg_job *job, double mtbf_s, FILE *stream)
 {
     struct rg_prediction p;
     struct rg_error why = {0};
@@ -309,7 +325,7 @@ static void check_job(const struct rg_job *job, FILE *stream)
         fprintf(stream, "  rough       the iteration is an estimate: %s\n", rough);
     if (job->whole)
         fprintf(stream, "  whole       no iteration is extrapolated: %s\n", job->whole);
-    tell_checkpoints(job, stream);
+    tell_checkpoints(job, mtbf_s, stream);
     if (rg_job_fits(job, &why) == 0)
         fputs("  fits        yes\n", stream);
     else
@@ -434,7 +450,7 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
             "forms are without\n",
             s->faults.slow.count, s->faults.link.count, 100 * s->faults.spread);
     for (int i = 0; i < study->job_count; i++)
-        check_job(&study->jobs[i], stream);
+        check_job(&study->jobs[i], s->faults.mtbf_s, stream);
     fprintf(stream, "\n%s", capacity_note);
 }
 

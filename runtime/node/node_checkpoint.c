@@ -515,7 +515,7 @@ static bool is_same_scenario(const struct node *n)
 static int note_differences(struct node *n)
 {
     const struct rg_training_state *from = n->options->resume;
-    char text[480];
+    char text[640];
     int left = -n->keeping.own_taken, result = 0;
     bool after_loss =
         n->options->attempts && n->options->attempts->loss_count > 0; /* which says it */

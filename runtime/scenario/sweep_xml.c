@@ -210,7 +210,7 @@ int rg_sweep_check_keys(const struct rg_xml *xml, const struct rg_scenario *s, s
         char name[100];
         snprintf(name, sizeof name, "%.*s", dot ? (int)(dot - sweep->key) : 99, sweep->key);
         rg_text_allowed(words, name, allowed, sizeof allowed);
-        return rg_xml_fail(xml, sweep->line, e, "key=\"%.80s\" of <sweep>: %s%.390s", sweep->key,
+        return rg_xml_fail(xml, sweep->line, e, "key=\"%.80s\" of <sweep>: %s%.520s", sweep->key,
                            dot ? "no strategy is labelled so; " : "", allowed);
     }
     return 0;

@@ -36,7 +36,7 @@ enum { PATIENCE_S = 20 * RG_TEST_SLOWNESS };
 
 static struct said {
     int code;
-    char text[480];
+    char text[640];
 } * said; /* by member, shared */
 static volatile int stop;
 static struct rg_mesh *volatile mesh_to_stop;

@@ -203,7 +203,7 @@ static void end(struct ringnode *node, int code, const char *why)
 {
     const struct rg_job *job = node->study.job_count ? node->study.jobs : NULL;
     struct rg_run *run = node->runs;
-    char text[480];
+    char text[640];
     node->rest_code = ringnode_explain(node, code, text, sizeof text);
     if (why[0])
         rg_copy_text(text, sizeof text, why);

@@ -183,7 +183,7 @@ static int agree_program(struct rg_world *w, void *arg)
 static void agree(struct ringnode *node)
 {
     struct rg_error e = {0};
-    char text[480];
+    char text[640];
     int result = 0;
     int begun = rg_mesh_run(node->mesh, rg_mesh_size(node->mesh), agree_program, node, &result, &e);
     int code = begun ? begun : result;
@@ -233,7 +233,7 @@ static int predict(struct ringnode *node)
                                            .told = &node->told}};
     struct rg_outputs *o = &p.outputs;
     struct rg_error e = {0};
-    char text[480];
+    char text[640];
     int result = 0;
     if (node->agreed[0].code)
         rg_fail(&o->error, node->agreed[0].code, "%s", node->agreed[0].why);
@@ -374,7 +374,7 @@ static int give_up(struct ringnode *node, const struct rg_error *e, double start
     const struct rg_job *job = node->study.jobs;
     const struct rg_attempts *a = &node->attempts;
     const struct rg_run_loss *last = a->loss_count ? &a->losses[a->loss_count - 1] : NULL;
-    char text[480];
+    char text[640];
     if (!node->later || node->rank != 0 || !last || ringnode_interrupted)
         return rg_cli_complain("ringnode", e->code, e->text);
     snprintf(text, sizeof text, "node %d (%.100s) was lost%s%.80s, and has not come back: %.200s",
