@@ -135,12 +135,15 @@ int rg_attempts_cast(struct rg_attempts *a, int *order, struct rg_error *e)
     }
     for (int i = 0; i < nodes; i++)
         placed[order[i]] = true;
+    int present = 0;
     for (int gone = 0; gone < 2; gone++) { /* those that wait, then those that are absent */
         for (int rank = 0; rank < a->seats; rank++)
             if (!placed[rank] && (rank >= a->present || a->absent[a->seat[rank]]) == gone)
                 order[count++] = rank;
-        a->present = gone ? a->present : count;
+        present = gone ? present : count;
     }
+    RG_ASSERT(count == a->seats);
+    a->present = present;
     for (int rank = 0; rank < a->seats; rank++)
         seat[rank] = a->seat[order[rank]];
     free(a->seat);
