@@ -1,10 +1,10 @@
 """Real runs that end before their time and go on from a checkpoint: ringnode over loopback.
 
-    test_resume_run.py RINGNODE [--moments N] [--only WAY] [--slow-disk LIBRARY]
+    test_resume_run.py RINGNODE [--moments N] [--only WAY] [--slow-disk LIBRARY] [--enough-memory]
 
 Ways to end it: int, term (to the command), kill (one rank), cut (power: all ranks at once). Ways to make it hard:
 full, read-only (the file system of the checkpoints, a small tmpfs: root is needed, else they are skipped), slow
-(1 MB/s: LIBRARY is preloaded), descriptors, memory (rank 0 gets no more of them). Each at moments over a run's life.
+(1 MB/s: LIBRARY is preloaded), descriptors, memory (rank 0 gets no more of them; not with --enough-memory). Each at moments over a run's life.
 Whatever the moment, a run that is only hindered trains to its end and says which checkpoints failed, or ends in a line
 that says why; --resume-from gives the weights of an undisturbed run, to the bit, or there was no checkpoint yet and it
 says so with status 2; nothing is left running, no temporary file is left, and of checkpoints two.
@@ -271,6 +271,7 @@ def main():
     parser.add_argument("--moments", type=int, default=2)
     parser.add_argument("--only")
     parser.add_argument("--slow-disk")
+    parser.add_argument("--enough-memory", action="store_true")
     options = parser.parse_args()
     ways = [options.only] if options.only else ENDS + HARD
     with tempfile.TemporaryDirectory() as folder:
@@ -278,7 +279,7 @@ def main():
         random.seed(7)
         resumed = tried = 0
         for way in ways:
-            if way == "slow" and not options.slow_disk:
+            if (way == "slow" and not options.slow_disk) or (way == "memory" and options.enough_memory):
                 continue
             for moment in range(options.moments):
                 # of ways to end it all strategies, of hardships, which rank 0 has alone, one
