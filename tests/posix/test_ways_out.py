@@ -242,7 +242,7 @@ class Tests:
         require(ending["heard_s"] <= ending["lost_s"], "lost before it was heard:", ending)
         if number == signal.SIGSTOP and victim > 0:  # rank 0 has seen it, or heard it from another
             require((victim, "frozen") in signs or "as rank" in result["error"], "signs:", signs, result["error"])
-        require(all(rank == victim for rank, sign in signs if sign != "slow"), "signs:", signs)
+        require(all(sign != "link" for _, sign in signs), "signs:", signs)  # a busy machine freezes others, too
 
     def expect_words(self, run, result, victim, text):
         ending = result["ending"]
