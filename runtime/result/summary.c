@@ -293,7 +293,7 @@ static void tell_again(const struct rg_result *result, FILE *stream)
         if (!run->engine.known || !(fabs(part) > DECIDED) || ++found > MOST_TOLD)
             continue;
         if (found == 1)
-            fputs("\nrounding decides what comes first; with nodes and links slower by 1e-12:\n",
+            fputs("\nrounding decides what comes first; where all takes longer by parts of 1e-12:\n",
                   stream);
         where_of(run, where, sizeof where);
         fprintf(stream, "  %s%s: %s (%+.2g %%)", run->label, where,
