@@ -252,19 +252,29 @@ static bool name_number(const struct sockaddr *address, socklen_t length, char t
     return true;
 }
 
+/* Over loopback come processes of this machine, from 127.0.0.1 whatever they have called: all its
+ * addresses are one place, as the one that Debian gives a machine's own name (127.0.1.1). */
+static bool same_place(const struct sockaddr *one, socklen_t one_length,
+                       const struct sockaddr *other, socklen_t other_length)
+{
+    char a[NI_MAXHOST], b[NI_MAXHOST];
+    if (is_loopback(one) && is_loopback(other))
+        return true;
+    return name_number(one, one_length, a) && name_number(other, other_length, b) &&
+           strcmp(a, b) == 0;
+}
+
 enum rg_origin rg_join_origin(const struct rg_gathering *g, int fd, int rank)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
-    char theirs[NI_MAXHOST], listed[NI_MAXHOST];
     struct rg_addresses known;
-    if (getpeername(fd, (struct sockaddr *)&address, &length) != 0 ||
-        !name_number((struct sockaddr *)&address, length, theirs))
+    if (getpeername(fd, (struct sockaddr *)&address, &length) != 0)
         return RG_ORIGIN_OTHER; /* it has gone again */
     rg_names_get(g->names, rank, &known);
     for (int i = 0; i < known.count; i++)
-        if (name_number((const void *)&known.list[i].at, known.list[i].length, listed) &&
-            strcmp(listed, theirs) == 0)
+        if (same_place((const void *)&address, length, (const void *)&known.list[i].at,
+                       known.list[i].length))
             return RG_ORIGIN_LISTED;
     if (known.count > 0)
         return RG_ORIGIN_OTHER;
