@@ -138,12 +138,13 @@ static int derive_pairs(const char *file, const char *text, struct rg_key *key, 
     return 0;
 }
 
-static int derive_all(const char *file, const char *text, struct rg_key *key, struct rg_error *e)
+static int derive_all(const char *file, const char *text, size_t length, struct rg_key *key,
+                      struct rg_error *e)
 {
     int used = 0;
     *key = (struct rg_key){.rank = -1};
     if (strncmp(text, "rank ", 5) != 0) {
-        const char *wrong = derive(text, strlen(text), key->secret);
+        const char *wrong = derive(text, length, key->secret);
         return wrong ? rg_fail_at(e, file, 0, "%s", wrong) : 0;
     }
     if (sscanf(text, "rank %d of %d%n", &key->rank, &key->ranks, &used) < 2 ||
@@ -194,7 +195,7 @@ int rg_key_load(const char *file, struct rg_key *key, struct rg_error *e)
         while (length > 0 && isspace((unsigned char)text[length - 1]))
             text[--length] = '\0';
         if (result == 0)
-            result = derive_all(file, text, key, e);
+            result = derive_all(file, text, (size_t)length, key, e);
         OPENSSL_cleanse(text, FILE_MOST);
     }
     if (result)

@@ -21,17 +21,23 @@ static const struct rg_key key = {.secret = "one"}, other_key = {.secret = "anot
 
 /* ---- key files ---- */
 
-static int load(const char *text, mode_t mode, struct rg_key *into, struct rg_error *e)
+static int load_bytes(const char *bytes, size_t count, mode_t mode, struct rg_key *into,
+                      struct rg_error *e)
 {
     static const char file[] = "test_secure_key";
     FILE *stream = fopen(file, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
-    fputs(text, stream);
+    fwrite(bytes, 1, count, stream);
     fclose(stream);
     chmod(file, mode);
     int result = rg_key_load(file, into, e);
     unlink(file);
     return result;
+}
+
+static int load(const char *text, mode_t mode, struct rg_key *into, struct rg_error *e)
+{
+    return load_bytes(text, strlen(text), mode, into, e);
 }
 
 static void test_keys(void)
@@ -96,6 +102,9 @@ static void test_bad_keys(void)
         CU_ASSERT_PTR_NOT_NULL(strstr(e.text, bad[i].part));
         CU_ASSERT_EQUAL(strncmp(e.text, "test_secure_key: ", 17), 0);
     }
+    static const char two[] = "00112233445566778899aabbccddeeff\0garbage";
+    CU_ASSERT_EQUAL(load_bytes(two, sizeof two, 0600, &into, &e), RG_ERR_INVALID);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "not one line"));
     CU_ASSERT_EQUAL(rg_key_load("/nonexistent/key", &into, &e), RG_ERR_INVALID);
     CU_ASSERT_EQUAL(rg_key_load("/", &into, &e), RG_ERR_INVALID);
     CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "a file is wanted"));
