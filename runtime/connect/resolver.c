@@ -19,7 +19,8 @@ enum { THREADS = 4 };
 struct entry {
     struct rg_host host;
     struct rg_addresses known;
-    bool asked; /* and nobody is at it yet */
+    bool numeric; /* nothing can be looked up */
+    bool asked;   /* and nobody is at it yet */
 };
 
 struct rg_names {
@@ -121,8 +122,8 @@ struct rg_names *rg_names_open(const struct rg_hosts *hosts)
     for (int i = 0; i < names->count; i++) {
         names->entries[i].host = hosts->host[i];
         look_up(&hosts->host[i], AI_NUMERICHOST, &names->entries[i].known);
-        if (names->entries[i].known.count == 0)
-            rg_names_ask(names, i);
+        names->entries[i].numeric = names->entries[i].known.count > 0;
+        rg_names_ask(names, i);
     }
     return names;
 }
@@ -140,7 +141,7 @@ void rg_names_ask(struct rg_names *names, int rank)
     RG_ASSERT(rank >= 0 && rank < names->count);
     pthread_mutex_lock(&names->lock);
     struct entry *entry = &names->entries[rank];
-    if (!entry->known.pending) {
+    if (!entry->numeric && !entry->known.pending) {
         entry->asked = entry->known.pending = true;
         start_thread(names);
     }
