@@ -172,6 +172,25 @@ def ip(*words, space=None):
 
 
 def build_line():
+    """False, with the reason on standard output: it cannot be built here."""
+    try:
+        make_line()
+        return True
+    except FileNotFoundError as reason:  # no ip, no tc
+        why = reason
+    except subprocess.CalledProcessError as reason:
+        why = reason.stderr.decode().strip()
+    print(f"checksums: left out: {why}")
+    return False
+
+
+def remove_line():
+    for space in SPACES:
+        if shutil.which("ip"):
+            subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
+
+
+def make_line():
     for space in SPACES:
         ip("netns", "add", space)
         ip("link", "set", "lo", "up", space=space)
@@ -185,10 +204,13 @@ def build_line():
 
 def checksums(options, folder):
     try:
-        build_line()
-    except (OSError, subprocess.CalledProcessError) as reason:
-        print(f"checksums: left out: {getattr(reason, 'stderr', None) or reason}")
-        return
+        if build_line():
+            measure_checksums(options, folder)
+    finally:
+        remove_line()
+
+
+def measure_checksums(options, folder):
     pair = Pair(options, folder, MILLION, 2, 512)
     hosts = [f"{address}:7470" for address in ADDRESSES]
     times = {"yes": [], "no": []}
@@ -206,16 +228,13 @@ def main():
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10, help="of training in a run")
     parser.add_argument("--reduces", type=int, default=60)
-    parser.add_argument("--only")
+    benches = {bench.__name__: bench for bench in (checkpoints, strangers, checksums)}
+    parser.add_argument("--only", choices=benches)
     options = parser.parse_args()
-    try:
-        for bench in (checkpoints, strangers, checksums):
-            if options.only in (None, bench.__name__):
-                with tempfile.TemporaryDirectory(prefix="ringtmp-safety-") as folder:
-                    bench(options, folder)
-    finally:
-        for space in SPACES:
-            subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
+    for name, bench in benches.items():
+        if options.only in (None, name):
+            with tempfile.TemporaryDirectory(prefix="ringtmp-safety-") as folder:
+                bench(options, folder)
 
 
 if __name__ == "__main__":
