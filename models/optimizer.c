@@ -206,14 +206,16 @@ static void shrink(float t, size_t n, float *w)
 }
 
 /* The velocity is of the whole step, what l1 takes included, so that a parameter comes to rest
- * where g is l1 against it (Ochs et al. 2014, algorithm 1: iPiano). */
+ * where g is l1 against it (Ochs et al. 2014, algorithm 1: iPiano). At a rate of 0 only what is 0
+ * comes to rest, without a step. */
 RG_CLONES
 static void momentum_shrink(float rate, float mu, float l1, size_t n, float *restrict w,
                             const float *restrict g, float *restrict v)
 {
+    const float divisor = rate == 0 ? 1 : rate;
     for (size_t i = 0; i < n; i++) {
         float next = mu * v[i] + g[i], x = w[i] - rate * next, y = shrunk(x, rate * l1);
-        v[i] = y == 0 ? w[i] / rate : next + copysignf(l1, x);
+        v[i] = y == 0 ? w[i] / divisor : next + copysignf(l1, x);
         w[i] = y;
     }
 }
@@ -276,7 +278,8 @@ static double whole_power(double base, long n)
     return power;
 }
 
-/* cos(pi x) of x in [0, 1], to the last bit or two: sin(pi / 2 - pi x) by its series. */
+/* cos(pi x) of x in [0, 1], to the last bit or two: sin(pi / 2 - pi x) by its series. Below -1 a
+ * rate would be below 0. */
 static double cosine(double x)
 {
     double y = (0.5 - x) * 3.14159265358979323846, term = y, sum = y;
@@ -284,7 +287,7 @@ static double cosine(double x)
         term *= -y * y / (k * (k + 1));
         sum += term;
     }
-    return sum;
+    return RG_MAX(sum, -1);
 }
 
 /* t steps after the ramp. */

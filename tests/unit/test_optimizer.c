@@ -83,9 +83,13 @@ static void test_l1(void)
     CU_ASSERT_DOUBLE_EQUAL(v[0], 3, 1e-6);
     CU_ASSERT_DOUBLE_EQUAL(x[1], -0.3, 1e-6);
     CU_ASSERT_DOUBLE_EQUAL(v[1], 2.6, 1e-6);
+    float before = x[1];
     m.l1 = 4; /* it stops at 0 */
     rg_optimizer_step(&m, 2, 1, x, (float[]){0}, v);
     CU_ASSERT(x[0] == 0 && v[0] == 1);
+    m.rate = 0; /* nothing moves, and what is at 0 has no velocity */
+    rg_optimizer_step(&m, 2, 2, x, (float[]){1, 1}, v);
+    CU_ASSERT(x[0] == 0 && v[0] == 0 && x[1] == before && isfinite(v[1]));
     struct rg_optimizer a = rg_optimizer_make(RG_ADAGRAD, 0.5f);
     float squares[2] = {16, 144},
           y[2] = {1, 1}; /* roots 5 and 13: 1 - (3 + 2)/10, 1 - (5 + 2)/26 */
@@ -222,7 +226,8 @@ static void test_cosine_schedule(void)
         double exact = (1 + cos(3.14159265358979323846 * (step - 1) / 999)) / 2;
         CU_ASSERT_DOUBLE_EQUAL(rg_optimizer_rate(&o, step), exact, 6e-8);
     }
-    o.run = 1; /* a run that is over with its first step */
+    CU_ASSERT_EQUAL(rg_optimizer_rate(&o, 1000), 0); /* not a rounding below: that would climb */
+    o.run = 1;                                       /* a run that is over with its first step */
     CU_ASSERT_EQUAL(rg_optimizer_rate(&o, 1), 1);
 }
 
