@@ -43,6 +43,19 @@ static void cut_layers(const struct rg_network *network, int stages, int *cut)
     largest(network, stages, high, cut);
 }
 
+/* The stage, of those that have servers, whose shards are largest. */
+static struct rg_server_stage *fullest(const struct rg_server_plan *plan)
+{
+    struct rg_server_stage *most = plan->stage;
+    for (int s = 1; s < plan->stages; s++) {
+        struct rg_server_stage *stage = &plan->stage[s];
+        if (most->servers == 0 || (uint64_t)stage->parameters * (uint64_t)most->servers >
+                                      (uint64_t)most->parameters * (uint64_t)stage->servers)
+            most = stage;
+    }
+    return most;
+}
+
 /* One for each stage that has parameters, the others one after the other to where a shard is
  * largest. */
 static int share_servers(struct rg_server_plan *plan, struct rg_error *e)
@@ -56,16 +69,8 @@ static int share_servers(struct rg_server_plan *plan, struct rg_error *e)
             "servers=\"%d\": a stage of a replica talks to servers of its own layers: %d "
             "and more are allowed",
             left, wanted);
-    for (left -= wanted; left > 0; left--) {
-        struct rg_server_stage *most = &plan->stage[0];
-        for (int s = 1; s < plan->stages; s++) {
-            struct rg_server_stage *stage = &plan->stage[s];
-            if (stage->parameters * (size_t)most->servers >
-                most->parameters * (size_t)stage->servers)
-                most = stage;
-        }
-        most->servers++;
-    }
+    for (left -= wanted; left > 0; left--)
+        fullest(plan)->servers++;
     for (int s = 1; s < plan->stages; s++)
         plan->stage[s].first_server = plan->stage[s - 1].first_server + plan->stage[s - 1].servers;
     return 0;

@@ -19,14 +19,13 @@ int rg_server_check_nodes(const struct rg_job *job, int servers, int stages, str
                        servers, job->nodes, job->nodes - 1);
     if (stages > layers)
         return rg_fail(e, RG_ERR_INVALID,
-                       "%d stages need as many layers, the network has %d: 1 to %d", stages, layers,
-                       layers);
+                       "replica-stages=\"%d\" is more than the network's %d layers: 1 to %d",
+                       stages, layers, layers);
     if (workers < 1 || (job->nodes - servers) % stages != 0)
-        return rg_fail(
-            e, RG_ERR_INVALID,
-            "servers=\"%d\" of %d nodes leaves %d for replicas of %d nodes each: a multiple "
-            "of %d is wanted",
-            servers, job->nodes, job->nodes - servers, stages, stages);
+        return rg_fail(e, RG_ERR_INVALID,
+                       "servers=\"%d\" of %d nodes leaves %d for replicas of %d nodes each: %d, or "
+                       "a multiple of it, is wanted",
+                       servers, job->nodes, RG_MAX(job->nodes - servers, 0), stages, stages);
     if ((size_t)servers > job->network->parameters)
         return rg_fail(e, RG_ERR_INVALID, "servers=\"%d\" is more than the %zu parameters", servers,
                        job->network->parameters);

@@ -359,7 +359,10 @@ static const char *why_filtered(const struct rg_job *job)
 static const char *why_out_of_step(const struct rg_job *job)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
-    if (plan->servers > plan->stages)
+    int most = 0; /* servers of a stage */
+    for (int s = 0; s < plan->stages; s++)
+        most = RG_MAX(most, plan->stage[s].servers);
+    if (most > 1)
         return "several servers meet at a worker";
     if (plan->stages > 1 && round_of(job) > 1)
         return "a replica's nodes wait for each other's reads";

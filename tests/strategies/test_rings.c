@@ -193,6 +193,24 @@ static void memory_is_counted_by_hand(void)
     rg_study_close(&study);
 }
 
+/* A stage without parameters has no server, though it is the first, and asks none. Stages are a
+ * layer each: the one server that is left goes to 19 x 17 + 17 parameters. */
+static void stages_without_parameters_have_no_server(void)
+{
+    static const int want[5] = {0, 2, 1, 0, 1};
+    static const char *const sets =
+        "network=" RG_SOURCE_DIR
+        "/tests/data/bare-layers-net.xml one-3.nodes=9 one-3.servers=4 one-3.replica-stages=5";
+    struct rg_study study;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix-rings.xml", sets));
+    const struct rg_job *job = harness_job(&study, "one-3");
+    for (int s = 0; s < 5; s++)
+        CU_ASSERT_EQUAL(rg_server_plan(job)->stage[s].servers, want[s]);
+    account_equals_forms(job);
+    rg_study_close(&study);
+    same_digest(sets, "single", "one-3");
+}
+
 /* Whatever the timing no push is older than the bound, and all are applied; servers assert the
  * former. */
 static void timing_loses_no_push(void)
@@ -232,9 +250,10 @@ static void what_does_not_fit_is_refused(void)
 {
     static const char *const cases[][2] = {
         {"one-2.replica-stages=13 one-2.nodes=28",
-         "13 stages need as many layers, the network has 12"},
+         "replica-stages=\"13\" is more than the network's 12 layers: 1 to 12"},
         {"one-2.servers=1 one-2.nodes=3", "servers of its own layers: 2 and more"},
-        {"one-2.nodes=5", "leaves 3 for replicas of 2 nodes each: a multiple of 2 is wanted"},
+        {"one-2.nodes=5", "leaves 3 for replicas of 2 nodes each: 2, or a multiple of it"},
+        {"one-2.servers=5", "leaves 0 for replicas of 2 nodes each: 2, or a multiple of it"},
         {"one-3.nodes=7", "leaves 2 for replicas of 3 nodes each"},
         {"three.replica-stages=0", "1 to 1000000"}};
     EACH(i, cases)
@@ -249,6 +268,7 @@ int main(int argc, char **argv)
         {"stages and servers share parameters", stages_and_servers_share_parameters},
         {"traffic and memory equal the closed forms", accounts_equal_forms},
         {"memory is counted by hand", memory_is_counted_by_hand},
+        {"stages without parameters have no server", stages_without_parameters_have_no_server},
         {"timing loses no push", timing_loses_no_push},
         {"stops end in good order", stops_end_in_good_order},
         {"what does not fit is refused", what_does_not_fit_is_refused},
