@@ -24,6 +24,10 @@ const struct rg_board simulate_board = {.name = "test",
                                         .frame_payload = 1448,
                                         .frame_bytes = 1538};
 
+const struct rg_board *const simulate_boards[SIM_RANKS] = {
+    &simulate_board, &simulate_board, &simulate_board, &simulate_board,
+    &simulate_board, &simulate_board, &simulate_board, &simulate_board};
+
 struct outcome {
     int result;
     double end_s;

@@ -12,6 +12,10 @@
 /* Four cores, of which one makes a GFLOP a second of products, and all three; a port as there. */
 extern const struct rg_board simulate_board;
 
+/* Of so many nodes, as many as most tests want. */
+enum { SIM_RANKS = 8 };
+extern const struct rg_board *const simulate_boards[SIM_RANKS];
+
 /* What rg_sim_run returns, or RG_ERR_INTERNAL if the process crashes, an assertion of CUnit fails
  * in it, or it takes longer than timeout_s. What programs write is lost but for shared memory
  * (simulate_share) and results. *error may be NULL; so may results. */

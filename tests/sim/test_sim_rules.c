@@ -11,11 +11,6 @@
 
 #define TAG RG_TAG_USER
 
-enum { RANKS = 8 };
-static const struct rg_board *const boards[RANKS] = {
-    &simulate_board, &simulate_board, &simulate_board, &simulate_board,
-    &simulate_board, &simulate_board, &simulate_board, &simulate_board};
-
 /* What programs note down for the test. */
 struct notes {
     double dates[64];
@@ -80,7 +75,7 @@ static void test_near_ties(void)
         struct two *two = &cases[i / 2];
         struct rg_sim_ties *ties = simulate_share(sizeof *ties);
         struct rg_sim_options options = {
-            .platform = SIM_PLATFORM_64, .size = 2, .boards = boards, .ties = ties};
+            .platform = SIM_PLATFORM_64, .size = 2, .boards = simulate_boards, .ties = ties};
         int results[2];
         two->waits = i % 2;
         CU_ASSERT_EQUAL(simulate(&options, go_on_twice, two, 30, results, NULL), 0);
@@ -115,10 +110,10 @@ static int meet(struct rg_world *w, void *arg)
 static void test_ranks_in_order(void)
 {
     struct rg_sim_options options = {
-        .engine = RG_SIM_CALENDAR, .platform = SIM_PLATFORM_64, .size = RANKS};
-    int results[RANKS], turns = 0;
+        .engine = RG_SIM_CALENDAR, .platform = SIM_PLATFORM_64, .size = SIM_RANKS};
+    int results[SIM_RANKS], turns = 0;
     CU_ASSERT_EQUAL(simulate(&options, meet, &turns, 30, results, NULL), 0);
-    for (int rank = 0; rank < RANKS; rank++) {
+    for (int rank = 0; rank < SIM_RANKS; rank++) {
         CU_ASSERT_EQUAL(results[rank], 0);
         CU_ASSERT_EQUAL(notes->dates[rank], rank);
     }
@@ -140,8 +135,10 @@ static int nearly_in_step(struct rg_world *w, void *arg)
 
 static void test_own_dates(void)
 {
-    struct rg_sim_options options = {
-        .engine = RG_SIM_CALENDAR, .platform = SIM_PLATFORM_64, .size = 2, .boards = boards};
+    struct rg_sim_options options = {.engine = RG_SIM_CALENDAR,
+                                     .platform = SIM_PLATFORM_64,
+                                     .size = 2,
+                                     .boards = simulate_boards};
     int results[2];
     CU_ASSERT_EQUAL(simulate(&options, nearly_in_step, NULL, 30, results, NULL), 0);
     for (int rank = 0; rank < 2; rank++) {
@@ -332,7 +329,7 @@ static void test_deadlock(void)
     double end_s;
     int results[3];
     struct rg_sim_options options = {
-        .platform = SIM_PLATFORM_64, .size = 3, .boards = boards, .end_s = &end_s};
+        .platform = SIM_PLATFORM_64, .size = 3, .boards = simulate_boards, .end_s = &end_s};
     CU_ASSERT_EQUAL(simulate(&options, stuck, NULL, 30, results, &error), RG_ERR_DEADLOCK);
     for (int i = 0; i < 3; i++)
         CU_ASSERT_EQUAL(results[i], RG_ERR_DEADLOCK);

@@ -12,11 +12,6 @@
 #define EXACT   1e-9 /* seconds, SimGrid's precision of dates */
 #define TAG     RG_TAG_USER
 
-enum { RANKS = 8 };
-static const struct rg_board *const boards[RANKS] = {
-    &simulate_board, &simulate_board, &simulate_board, &simulate_board,
-    &simulate_board, &simulate_board, &simulate_board, &simulate_board};
-
 /* What programs note down for the test. */
 struct notes {
     double dates[64];
@@ -32,8 +27,9 @@ static double wire_s(size_t bytes)
 
 static int run(rg_program_fn program, int size, struct rg_error *error)
 {
-    struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = size, .boards = boards};
-    int results[RANKS] = {0}, result = simulate(&options, program, NULL, 30, results, error);
+    struct rg_sim_options options = {
+        .platform = SIM_PLATFORM_64, .size = size, .boards = simulate_boards};
+    int results[SIM_RANKS] = {0}, result = simulate(&options, program, NULL, 30, results, error);
     for (int i = 0; i < size && result == 0; i++)
         result = results[i];
     return result;
@@ -160,15 +156,15 @@ enum { MEGA = 1000000 };
 /* Ranks below `senders` send one megabyte each, to the ranks of a table; all note when it is done.
  */
 struct pattern {
-    int target[RANKS]; /* -1: sends nothing */
+    int target[SIM_RANKS]; /* -1: sends nothing */
 };
 
 static int send_pattern(struct rg_world *w, const struct pattern *p)
 {
-    struct rg_request r[RANKS], s, *all[RANKS + 1];
+    struct rg_request r[SIM_RANKS], s, *all[SIM_RANKS + 1];
     int n = 0, result = rg_clock_start(w);
-    char *buffer = malloc(RANKS * MEGA);
-    for (int k = 0; k < RANKS && result == 0; k++) {
+    char *buffer = malloc(SIM_RANKS * MEGA);
+    for (int k = 0; k < SIM_RANKS && result == 0; k++) {
         if (p->target[k] != w->rank)
             continue;
         result = rg_recv(w, k, TAG, buffer + k * MEGA, MEGA, &r[k]);
@@ -233,7 +229,7 @@ static void test_sharing(void)
     CU_ASSERT_DOUBLE_EQUAL(notes->dates[0], one + half + LATENCY, 2 * EXACT);
     /* everybody sends and receives at once, each at the full rate */
     CU_ASSERT_EQUAL(run(round_the_ring, 8, NULL), 0);
-    for (int i = 0; i < RANKS; i++)
+    for (int i = 0; i < SIM_RANKS; i++)
         CU_ASSERT_DOUBLE_EQUAL(notes->dates[i], one + LATENCY, EXACT);
 }
 
@@ -262,7 +258,7 @@ static int computing_strands(struct rg_world *w, void *arg)
 static double compute_date(int strands, int threads)
 {
     struct rg_sim_options options = {
-        .platform = SIM_PLATFORM_64, .size = 1, .boards = boards, .threads = threads};
+        .platform = SIM_PLATFORM_64, .size = 1, .boards = simulate_boards, .threads = threads};
     int result;
     notes->strands = strands;
     CU_ASSERT_EQUAL(simulate(&options, computing_strands, NULL, 30, &result, NULL), 0);
@@ -294,7 +290,7 @@ static int compute_ranks(struct rg_world *w, void *arg)
 static void test_uneven(void)
 {
     struct rg_sim_options options = {
-        .platform = SIM_PLATFORM_64, .size = 4, .boards = boards, .uneven = 1e-3};
+        .platform = SIM_PLATFORM_64, .size = 4, .boards = simulate_boards, .uneven = 1e-3};
     int results[4];
     CU_ASSERT_EQUAL(simulate(&options, compute_ranks, NULL, 30, results, NULL), 0);
     for (int rank = 0; rank < 4; rank++) {
@@ -370,7 +366,7 @@ static const char wilful_platform[] =
 static void test_pinned(void)
 {
     struct rg_sim_options options = {
-        .platform = simulate_platform(wilful_platform), .size = 8, .boards = boards};
+        .platform = simulate_platform(wilful_platform), .size = 8, .boards = simulate_boards};
     int results[8];
     CU_ASSERT_EQUAL(simulate(&options, round_the_ring, NULL, 30, results, NULL), 0);
     for (int i = 0; i < 8; i++) {
