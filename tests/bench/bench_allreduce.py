@@ -81,7 +81,10 @@ def gloo(a):
     nodes = [subprocess.Popen([sys.executable, __file__, "--gloo", str(rank), str(port), "--seconds", str(a.seconds)],
                               stdout=subprocess.PIPE, text=True, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"})
              for rank in range(2)]
-    return told([node.communicate()[0] for node in nodes][0])
+    texts = [node.communicate()[0] for node in nodes]
+    if any(node.returncode for node in nodes):
+        sys.exit("bench_allreduce: PyTorch's processes have failed")
+    return told(texts[0])
 
 
 def ours(a):
