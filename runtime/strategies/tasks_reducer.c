@@ -136,7 +136,8 @@ static int note_owner(struct rg_tasks_node *node)
     const struct rg_task_owner *o = &r->heard;
     if (r->owner_in.status)
         return r->owner_in.status;
-    if (o->task < 0 || o->task >= node->plan->tasks || r->owner[o->task] != RG_TASK_NONE)
+    if (o->task < 0 || o->task >= node->plan->tasks || r->owner[o->task] != RG_TASK_NONE ||
+        o->worker < 0 || o->worker >= node->plan->workers)
         return RG_ERR_PROTOCOL;
     r->owner[o->task] = o->worker;
     bool more = ++r->known < node->plan->tasks;
