@@ -16,6 +16,7 @@ struct identity {
 static void expect_digest(char *digest, size_t size, const char *have, const struct identity *i,
                           const char *label, const char *world)
 {
+    CU_ASSERT_EQUAL(strlen(have), 64);
     if (!digest[0])
         snprintf(digest, size, "%s", have);
     if (strcmp(digest, have) != 0)
