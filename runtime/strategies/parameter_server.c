@@ -204,6 +204,11 @@ static int check_delta(const struct rg_job *job, struct rg_filters *filters, str
         return rg_fail(e, RG_ERR_INVALID,
                        "filters: kkt leaves parameters at 0 that l1 of <training> keeps there: "
                        "l1 above 0 is wanted");
+    if (job->network->statistics_count > 0)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "filters: network %.160s has layers with running statistics, which l1 does "
+                       "not keep at 0 but kkt would: significant, top-k and zeros are allowed",
+                       job->network->file);
     if (delta->automatic)
         delta->real = (double)l1 / 2;
     if ((float)delta->real > l1)

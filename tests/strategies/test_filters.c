@@ -634,6 +634,8 @@ static void what_does_not_fit_is_refused(void)
         {"plain.filters=float16,top-k", "top-k chooses numbers: it stands before"},
         {"plain.filters=float16,int8", "float16 or int8 is allowed, not both"},
         {"plain.filters=kkt", "l1 above 0 is wanted"},
+        {"plain.filters=kkt l1=1 network=" RG_SOURCE_DIR "/tests/data/layers-net.xml inputs=48",
+         "running statistics, which l1 does not keep at 0 but kkt would"},
         {"plain.filters=float16,kkt l1=1", "kkt chooses numbers: it stands before"},
         {"plain.filters=kkt l1=0.5 plain.delta=0.6", "delta=\"0.6\" is above l1=\"0.5\": 0 to l1"},
         {"plain.delta=0.6 l1=1", "delta=\"0.6\" is for filters=\"kkt\""},
@@ -646,7 +648,7 @@ static void what_does_not_fit_is_refused(void)
         {"significant.threshold=-1", "from 0 up to 1e+06"}};
     EACH(i, cases)
     {
-        char sets[80];
+        char sets[300];
         snprintf(sets, sizeof sets, "nodes=5 %s", cases[i][0]);
         harness_refuses("matrix-filters.xml", sets, cases[i][1]);
     }
