@@ -36,9 +36,17 @@ SCENARIO = """<scenario name="server" seed="1">
 """
 
 
+def receive_some(link, view):
+    """What of it is still to come."""
+    count = link.recv_into(view)
+    if count == 0:
+        raise ConnectionError("the other side has ended")
+    return view[count:]
+
+
 def receive(link, view):
     while view:
-        view = view[link.recv_into(view):]
+        view = receive_some(link, view)
 
 
 def work(port, size, iterations):
@@ -67,8 +75,8 @@ def serve(links, size, iterations):
                         to_send = to_send[link.send(to_send):]
                         if not to_send:
                             waiting.modify(link, selectors.EVENT_READ)
-                    if events & selectors.EVENT_READ:
-                        to_come = to_come[link.recv_into(to_come):]
+                    if events & selectors.EVENT_READ and to_come:
+                        to_come = receive_some(link, to_come)
                     left[link] = [to_send, to_come]
                     if not to_send and not to_come:
                         waiting.unregister(link)
@@ -81,8 +89,10 @@ def bare(size, iterations):
         for _ in range(WORKERS):
             child = os.fork()
             if child == 0:
-                work(listener.getsockname()[1], size, iterations)
-                os._exit(0)
+                try:
+                    work(listener.getsockname()[1], size, iterations)
+                finally:
+                    os._exit(0)
             children.append(child)
         links = [listener.accept()[0] for _ in range(WORKERS)]
     for link in links:
