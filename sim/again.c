@@ -1,7 +1,7 @@
 #include "again.h"
 
 /* A difference of 1e-12 that so often doubles is one of 1e-9. Most that share links do not grow by
- * that; where it costs little they are tried. */
+ * that, and those of one link (a server's) hardly can; where it costs little they are tried. */
 enum { CROWDED = 10, CHEAP_NODES = 64 };
 
 bool rg_again_is_wanted(const struct rg_job *job, const struct rg_run *run)
@@ -9,7 +9,8 @@ bool rg_again_is_wanted(const struct rg_job *job, const struct rg_run *run)
     /* a stream that a goal has ended was further on than one that was to end there; what a run was
      * taken up from may be of other boards, or none */
     bool whole = (run->iterations == job->iterations || !job->flows_on) && !run->resumed.known;
-    bool crowded = run->engine.crowded >= CROWDED && run->nodes <= CHEAP_NODES;
+    uint64_t met = run->nodes <= CHEAP_NODES ? run->engine.crowded : run->engine.meshed;
+    bool crowded = met >= CROWDED;
     return run->status == RG_RUN_OK && (run->engine.near_ties > 0 || crowded) && whole &&
            run->extrapolated_iterations == 0 && run->traffic.messages > 0;
 }

@@ -1,7 +1,6 @@
 #include "ports.h"
 
 #include "route.h"
-#include "strands/crowd.h"
 #include "strands/port_work.h"
 #include "strands/queue.h"
 #include "strands/sim_memory.h"
@@ -40,7 +39,7 @@ struct rg_sim_ports {
     struct rg_sim_queue *queues;
     double *latencies;           /* of all links, as the platform has them */
     struct rg_crowd_link *crowd; /* of all links */
-    uint64_t crowded;
+    struct rg_crowd_met crowded;
     struct rg_sim_profiles *profiles; /* of what changes them; NULL: nothing does */
     struct rg_sim_route *routes;
 };
@@ -276,8 +275,7 @@ static void send(const struct rg_sim_route *route, double bytes)
     if (route->faults)
         rg_sim_faults_depart(route->faults);
     struct rg_sim_ports *p = route->ports;
-    p->crowded +=
-        (uint64_t)rg_crowd_begin(p->crowd, route->links, route->link_count, simgrid_get_clock());
+    rg_crowd_begin(p->crowd, route->links, route->link_count, simgrid_get_clock(), &p->crowded);
     sg_host_sendto(route->from, route->to, bytes);
     rg_crowd_end(p->crowd, route->links, route->link_count);
 }
@@ -360,7 +358,7 @@ void rg_sim_ports_end(struct rg_sim_ports *p)
     }
 }
 
-uint64_t rg_sim_ports_crowded(const struct rg_sim_ports *p)
+struct rg_crowd_met rg_sim_ports_crowded(const struct rg_sim_ports *p)
 {
     return p->crowded;
 }

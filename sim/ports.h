@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "boards/board.h"
+#include "strands/crowd.h"
 #include "trouble.h"
 #include <simgrid/host.h>
 #include <stdbool.h>
@@ -43,8 +44,7 @@ double rg_sim_carry(struct rg_sim_route *route, size_t bytes);
  * to do with the last of them. */
 void rg_sim_ports_end(struct rg_sim_ports *p);
 
-/* How often a message began beside others of another date, see crowd.h. */
-uint64_t rg_sim_ports_crowded(const struct rg_sim_ports *ports);
+struct rg_crowd_met rg_sim_ports_crowded(const struct rg_sim_ports *ports);
 /* Joules that a rank's port has drawn for messages, where there is an account. */
 double rg_sim_port_J(const struct rg_sim_ports *p, int rank);
 

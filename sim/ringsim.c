@@ -107,7 +107,7 @@ static void name_engine(struct rg_run *run, enum rg_sim_engine engine,
     run->engine.known = true;
     run->engine.ties = engine == RG_SIM_SIMGRID ? -1 : (int64_t)ties->same;
     run->engine.near_ties = (int64_t)ties->near;
-    run->engine.crowded = ties->crowded;
+    run->engine.crowded = ties->crowded.once, run->engine.meshed = ties->crowded.twice;
     snprintf(run->engine.name, sizeof run->engine.name, "%s", rg_sim_engine_name(engine));
 }
 

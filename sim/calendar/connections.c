@@ -167,8 +167,8 @@ static void flow(struct rg_carrier *m)
     double rest = bytes - pass_at_once(m, bytes);
     if (rest > 0) {
         take_links(m);
-        c->crowded += (uint64_t)rg_crowd_begin(c->crowd, m->connection->links,
-                                               (size_t)m->connection->link_count, c->calendar->now);
+        rg_crowd_begin(c->crowd, m->connection->links, (size_t)m->connection->link_count,
+                       c->calendar->now, &c->crowded);
         rg_flow_begin(&c->sharing, &m->flow, rest * m->connection->longer);
     } else {
         bytes_over(m, true);

@@ -14,18 +14,20 @@ static double most_of(const struct rg_crowd_link *links, const int *route, size_
     return isfinite(most) ? most : 0;
 }
 
-int rg_crowd_begin(struct rg_crowd_link *links, const int *route, size_t count, double now)
+void rg_crowd_begin(struct rg_crowd_link *links, const int *route, size_t count, double now,
+                    struct rg_crowd_met *met)
 {
     double most = most_of(links, route, count);
-    bool found = false;
+    int found = 0;
     for (size_t i = 0; i < count; i++) {
         struct rg_crowd_link *link = &links[route[i]];
         bool others = link->count++ > 0 && now - link->date > RG_SAME_DATE * now;
         link->wanted += most;
         link->date = now;
-        found = found || (others && link->wanted > link->bandwidth * (1 + RG_SAME_DATE));
+        found += others && link->wanted > link->bandwidth * (1 + RG_SAME_DATE);
     }
-    return found;
+    met->once += found > 0;
+    met->twice += found > 1;
 }
 
 void rg_crowd_end(struct rg_crowd_link *links, const int *route, size_t count)

@@ -15,9 +15,15 @@ struct rg_crowd_link {
     int count;        /* under way */
 };
 
-/* A message begins on these links, ends there. Returns whether it found others there that had begun
- * at another date, on a link that cannot serve all. */
-int rg_crowd_begin(struct rg_crowd_link *links, const int *route, size_t count, double now);
+/* Messages that found others, begun at another date, on a link that cannot serve all. */
+struct rg_crowd_met {
+    uint64_t once, /* on one link or more */
+        twice;     /* on two or more: they tie the dates of one link to those of another */
+};
+
+/* A message begins on these links, and is counted; ends there. */
+void rg_crowd_begin(struct rg_crowd_link *links, const int *route, size_t count, double now,
+                    struct rg_crowd_met *met);
 void rg_crowd_end(struct rg_crowd_link *links, const int *route, size_t count);
 
 #endif

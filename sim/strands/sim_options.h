@@ -2,6 +2,7 @@
 #ifndef RG_SIM_OPTIONS_H
 #define RG_SIM_OPTIONS_H
 
+#include "crowd.h"
 #include "scenario/faults.h"
 #include "scenario/profile.h"
 #include "world/world.h"
@@ -13,7 +14,7 @@ struct rg_sim_ties {
     uint64_t same; /* messages that asked for the burst of a port at a date at which another did */
     uint64_t near; /* a node went on so close after it had that other rounding could have swapped
                     * the two */
-    uint64_t crowded; /* messages that began beside others of another date, see crowd.h */
+    struct rg_crowd_met crowded;
 };
 
 /* Zero-initialise. */

@@ -482,15 +482,22 @@ static void test_crowd(void)
                                     {.bandwidth = 9},
                                     {.bandwidth = INFINITY}};
     const int one[] = {0, 3, 4, 2}, other[] = {1, 3, 4, 2}, apart[] = {1, 3, 4};
-    CU_ASSERT_EQUAL(rg_crowd_begin(links, one, 4, 1), 0);
-    CU_ASSERT_EQUAL(rg_crowd_begin(links, other, 4, 1 + 1e-13), 0); /* of one date */
+    struct rg_crowd_met met = {0};
+    rg_crowd_begin(links, one, 4, 1, &met);
+    rg_crowd_begin(links, other, 4, 1 + 1e-13, &met); /* of one date */
     rg_crowd_end(links, other, 4);
-    CU_ASSERT_EQUAL(rg_crowd_begin(links, apart, 3, 2), 0); /* only the trunk has both */
+    rg_crowd_begin(links, apart, 3, 2, &met); /* only the trunk has both */
     rg_crowd_end(links, apart, 3);
-    CU_ASSERT_EQUAL(rg_crowd_begin(links, other, 4, 2), 1);
+    CU_ASSERT_EQUAL(met.once, 0);
+    rg_crowd_begin(links, other, 4, 2, &met);
+    CU_ASSERT(met.once == 1 && met.twice == 0);
+    rg_crowd_begin(links, other, 4, 3, &met); /* beside its own sender's, too */
+    CU_ASSERT(met.once == 2 && met.twice == 1);
+    rg_crowd_end(links, other, 4);
     rg_crowd_end(links, one, 4);
     rg_crowd_end(links, other, 4);
-    CU_ASSERT_EQUAL(rg_crowd_begin(links, one, 4, 3), 0); /* nobody is there any more */
+    rg_crowd_begin(links, one, 4, 4, &met); /* nobody is there any more */
+    CU_ASSERT(met.once == 2 && met.twice == 1);
     rg_crowd_end(links, one, 4);
     for (size_t i = 0; i < RG_COUNT(links); i++)
         CU_ASSERT(links[i].count == 0 && links[i].wanted == 0);

@@ -99,10 +99,10 @@ def one_case(bench, scenario, label, speed, a):
 
 def run(a):
     bench = testbed.Bench(a.build, a.nodes, 1e6 * a.rates[0], a.burst,
-                          slow_start=a.slow_start_after_idle)
+                          slow_start=a.slow_start_after_idle, engine=a.engine)
     rows, failed = [], 0
     print(f"emulated: {a.nodes} nodes, one way {1e6 * bench.delay_s:.0f} us, bucket {a.burst} "
-          f"bytes; paced by {os.path.basename(a.datasheet)}, slowed; load {os.getloadavg()[0]:.2f}")
+          f"bytes; paced by {os.path.basename(a.datasheet)}, slowed; engine {a.engine}; load {os.getloadavg()[0]:.2f}")
     print(f"{'Mbit/s':>6} {'c/T_A':>6}  {testbed.HEAD}", flush=True)
     for rate in a.rates:
         bench.reshape(1e6 * rate, a.burst)
@@ -167,6 +167,7 @@ def parser():
     p.add_argument("--datasheet", default=os.path.join(testbed.HERE, "board.xml"))
     p.add_argument("--seconds", type=float, default=6, help="length of a run, about (6)")
     p.add_argument("--repeat", type=int, default=3, help="measurements of each (3)")
+    p.add_argument("--engine", default="auto", help="ringsim's: auto, simgrid or calendar (auto)")
     p.add_argument("--bound", type=float, default=4, help="largest error allowed, percent (4)")
     p.add_argument("--mean-bound", type=float, default=1.5, help="mean error allowed (1.5)")
     p.add_argument("--build", default=os.path.join(testbed.ROOT, "build", "release"))

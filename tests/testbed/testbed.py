@@ -88,8 +88,10 @@ class Failed(Exception):
 class Bench:
     """A network and the programs that run on it."""
 
-    def __init__(self, build, nodes, rate, burst, delay_s=None, slow_start=False):
+    def __init__(self, build, nodes, rate, burst, delay_s=None, slow_start=False,
+                 engine="auto"):
         self.ringnode, self.ringsim = (os.path.join(build, p) for p in ("ringnode", "ringsim"))
+        self.engine = engine
         self.network = net.Network(nodes, rate, burst, slow_start)
         self.nodes, self.rate, self.burst = nodes, rate, burst
         told = subprocess.run([self.ringnode, "--help"], capture_output=True, text=True).stdout
@@ -164,8 +166,8 @@ class Bench:
 
     def simulate(self, scenario, options, extra=()):
         out = self.path("simulated.json")
-        done = subprocess.run([self.ringsim, scenario, "--quiet", "--json", out] + options
-                              + list(extra), capture_output=True, text=True)
+        done = subprocess.run([self.ringsim, scenario, "--quiet", "--engine", self.engine, "--json", out]
+                              + options + list(extra), capture_output=True, text=True)
         if done.returncode:
             raise Failed(f"ringsim ended with {done.returncode}: {done.stderr.strip()}")
         with open(out, encoding="utf-8") as stream:
