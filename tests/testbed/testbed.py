@@ -113,8 +113,9 @@ class Bench:
             stream.write(platform_text(props, self.nodes, self.rate, self.burst, self.delay_s))
         return path
 
-    def measure(self, scenario, options, timeout_s, extra=(), nodes=None):
-        """The result of ringnode on all nodes, or the first few."""
+    def measure(self, scenario, options, timeout_s, extra=(), nodes=None, disturb=None):
+        """The result of ringnode on all nodes, or the first few. disturb: is told all processes once
+        they have been started, and returns which of them may end in any way."""
         count = nodes or self.nodes
         hosts = self.path("hosts.txt")
         with open(hosts, "w", encoding="ascii") as stream:
@@ -129,7 +130,9 @@ class Bench:
                 "--pace", "platform", "--timeout", str(timeout_s)] + self.open_to_all
             + options + (["--json", out] + list(extra) if i == 0 else []),
             stdout=logs[i], stderr=subprocess.STDOUT, env=environment) for i in range(count)]
-        states = [node.wait() for node in nodes]
+        disturbed = disturb(nodes) if disturb else ()
+        states = [0 if i in disturbed else state
+                  for i, state in enumerate([node.wait() for node in nodes])]
         words = []
         for i, log in enumerate(logs):
             log.seek(0)
