@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FIRST_TRY 0.02 /* between tries; grows to LAST_TRY */
+#define FIRST_TRY 0.002 /* between tries; grows to LAST_TRY */
 #define LAST_TRY  1.0
 #define UNSENT    (128 << 10) /* that the kernel takes ahead of what it sends; adapted later */
 
