@@ -10,9 +10,9 @@ bool rg_again_is_wanted(const struct rg_job *job, const struct rg_run *run)
      * taken up from may be of other boards, or none */
     bool whole = (run->iterations == job->iterations || !job->flows_on) && !run->resumed.known;
     uint64_t met = run->nodes <= CHEAP_NODES ? run->engine.crowded : run->engine.meshed;
-    bool crowded = met >= CROWDED;
+    bool crowded = met >= CROWDED && run->extrapolated_iterations == 0;
     return run->status == RG_RUN_OK && (run->engine.near_ties > 0 || crowded) && whole &&
-           run->extrapolated_iterations == 0 && run->traffic.messages > 0;
+           run->traffic.messages > 0;
 }
 
 struct rg_job rg_again_job(const struct rg_job *job, const struct rg_run *first)

@@ -5,9 +5,10 @@
  * computations that are longer by up to as much, otherwise on each node and between each two: where
  * all is alike, or all slower by one factor, differences do not show. Results have both figures.
  *
- * Could be: iterations were not seen to repeat, which a difference that grows would keep them from;
- * and near ties were met (see struct rg_sim_ties), or messages have shared links with others again
- * and again (crowd.h): two links each, or in a run of few nodes any. */
+ * Could be: near ties were met (see struct rg_sim_ties), which may decide how a run comes to its
+ * steady state, too; or iterations were not seen to repeat, which a difference that grows would keep
+ * them from, and messages have shared links with others again and again (crowd.h): two links each,
+ * or in a run of few nodes any. */
 #ifndef RG_SIM_AGAIN_H
 #define RG_SIM_AGAIN_H
 

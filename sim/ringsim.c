@@ -235,7 +235,10 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
     rg_run_init(&run);
     if (task->again) {
         second = rg_again_job(task->job, &task->run);
-        simulate_job(&s, &second, NULL, NULL, &run);
+        if (task->run.extrapolated_iterations > 0)
+            rg_run_reduced(&second, simulate_job, &s, &run);
+        else
+            simulate_job(&s, &second, NULL, NULL, &run);
         tell(&run, fd);
     }
     if (rg_faults_have_off(&r->study.scenario.faults)) {

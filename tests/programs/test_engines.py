@@ -149,7 +149,7 @@ def try_scenario(build, arguments, trace=False):
 
 
 def check_again(build):
-    """Of two runs with near ties that never repeat one is decided by rounding; the third repeats, the last has no messages.
+    """Of two runs with near ties that never repeat one is decided by rounding; the third repeats, the last has no near ties.
     One that a goal has ended is simulated again as far as it came, one that goes on from a checkpoint not at all."""
     second = {}
     path, radio = [os.path.join(SOURCE, "scenarios", name) for name in ("formula.xml", "federated.xml")]
@@ -190,7 +190,10 @@ def check_again(build):
         again = found["ringtmp-4S"]["engine"]
         assert again["again_s"] and not is_decided_by_rounding(found["ringtmp-4S"]), (engine, again)
         assert math.isclose(again["again_J"], found["ringtmp-4S"]["energy_J"]["total"], rel_tol=EXACT)
-        for run in (found["ringtmp-1"], found["sequential"], alone[0]):
+        steady = found["ringtmp-1"]
+        assert steady["extrapolated_iterations"] > 0 and steady["engine"]["again_s"], (engine, steady["engine"])
+        assert not is_decided_by_rounding(steady), (engine, steady["engine"])
+        for run in (found["sequential"], alone[0]):
             assert run["engine"]["again_s"] is None and run["engine"]["again_J"] is None, (engine, run["engine"])
     assert second["simgrid"] == second["calendar"], f"the second is the calendar's: {second}"
 
