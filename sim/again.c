@@ -8,7 +8,8 @@ bool rg_again_is_wanted(const struct rg_job *job, const struct rg_run *run)
 {
     /* a stream that a goal has ended was further on than one that was to end there; what a run was
      * taken up from may be of other boards, or none */
-    bool whole = (run->iterations == job->iterations || !job->flows_on) && !run->resumed.known;
+    bool whole = (run->iterations == job->iterations || !job->flows_on) && !run->resumed.known &&
+                 run->checkpoints.written < 2; /* whose sections are shorter */
     uint64_t met = run->nodes <= CHEAP_NODES ? run->engine.crowded : run->engine.meshed;
     bool crowded = met >= CROWDED && run->extrapolated_iterations == 0;
     return run->status == RG_RUN_OK && (run->engine.near_ties > 0 || crowded) && whole &&

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "node/muster.h"
+#include "study/saving.h"
 #include "world/exchange.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -25,8 +26,16 @@ enum { MOST_ATTEMPTS = 100000 };
 struct told {
     int64_t from, iterations;
     double broken_s, origin_s;
-    int died; /* ranks */
+    double drawn_J; /* by those that trained */
+    int died;       /* ranks */
     size_t bytes;
+    /* Of the last checkpoint. */
+    bool hollow;
+    int64_t kept_iterations;
+    double kept_time_s, kept_written_s;
+    uint64_t kept_bytes;
+    int kept_nodes;
+    size_t kept_plan; /* length */
 };
 
 struct series {
@@ -36,6 +45,9 @@ struct series {
     double since_s;         /* when the next begins */
     double *off_s, *back_s; /* [seats] by rank, of the attempt: when it is off, and there again */
     int *results;
+    double *drawn_J;                  /* [seats] */
+    double whole_J;                   /* so far, of all; NAN: unknown */
+    struct rg_training_state kept[2]; /* the first: what the next attempt goes on from */
 };
 
 static uint64_t seed_of(const struct series *s)
@@ -54,12 +66,31 @@ static void find_dates(struct series *s)
     }
 }
 
+/* Rank 0's card has what was written before that lost its power; where it did not, its process
+ * waits until all is. The one that is left goes into told and *plan. */
+static void tell_kept(const struct series *s, struct told *told, const char **plan)
+{
+    const struct rg_training_state *kept = s->kept;
+    if (s->results[0] == RG_DIED && kept->hollow && kept->written_s > s->off_s[0])
+        kept++;
+    *plan = kept->plan ? kept->plan : "";
+    told->hollow = kept->hollow;
+    told->kept_iterations = kept->iterations;
+    told->kept_time_s = kept->time_s;
+    told->kept_written_s = kept->written_s;
+    told->kept_bytes = kept->bytes;
+    told->kept_nodes = kept->nodes;
+    told->kept_plan = strlen(*plan);
+}
+
 /* The losses go in the run, whoever was lost with them. */
 static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, void *arg, int fd)
 {
     struct rg_attempts *a = &s->attempts;
     struct rg_run run;
-    const struct rg_sim_attempt attempt = {a, s->off_s, s->since_s, s->results};
+    const struct rg_sim_attempt attempt = {a,          s->off_s,   s->since_s,
+                                           s->results, s->drawn_J, s->kept};
+    const char *plan;
     unsigned char *bytes = NULL;
     size_t size = 0;
     rg_run_init(&run);
@@ -70,13 +101,44 @@ static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, v
     }
     if (rg_run_encode(&run, &bytes, &size) != 0)
         _exit(1);
-    struct told told = {a->from, a->iterations, a->broken_s, a->origin_s, 0, size};
-    for (int rank = 0; rank < a->nodes; rank++)
+    struct told told = {.from = a->from,
+                        .iterations = a->iterations,
+                        .broken_s = a->broken_s,
+                        .origin_s = a->origin_s,
+                        .bytes = size};
+    for (int rank = 0; rank < a->nodes; rank++) {
         told.died += s->results[rank] == RG_DIED;
+        told.drawn_J += s->drawn_J[rank];
+    }
+    tell_kept(s, &told, &plan);
     bool good = rg_pipe_write(fd, &told, sizeof told) &&
                 rg_pipe_write(fd, s->results, (size_t)a->nodes * sizeof *s->results) &&
-                rg_pipe_write(fd, bytes, size);
+                rg_pipe_write(fd, bytes, size) && rg_pipe_write(fd, plan, told.kept_plan);
     _exit(good ? 0 : 1);
+}
+
+/* What the next attempt goes on from. */
+static bool hear_kept(struct series *s, int fd, const struct told *told)
+{
+    const struct rg_job *job = s->job;
+    struct rg_training_state *kept = s->kept;
+    rg_training_state_free(kept);
+    *kept = (struct rg_training_state){.hollow = told->hollow,
+                                       .iterations = told->kept_iterations,
+                                       .iterations_per_epoch = job->iterations_per_epoch,
+                                       .time_s = told->kept_time_s,
+                                       .energy_J = NAN,
+                                       .written_s = told->kept_written_s,
+                                       .bytes = told->kept_bytes,
+                                       .nodes = told->kept_nodes,
+                                       .best = {.loss = NAN, .accuracy = NAN},
+                                       .seed = job->seed,
+                                       .batch = job->batch};
+    rg_copy_text(kept->strategy, sizeof kept->strategy, job->strategy->name);
+    rg_copy_text(kept->path, sizeof kept->path, "simulated without numbers");
+    rg_copy_text(kept->scenario_sha256, sizeof kept->scenario_sha256, s->study->scenario.digest);
+    kept->plan = calloc(told->kept_plan + 1, 1);
+    return kept->plan && rg_pipe_read(fd, kept->plan, told->kept_plan);
 }
 
 static bool hear(struct series *s, int fd, struct told *told, struct rg_run *run)
@@ -87,7 +149,7 @@ static bool hear(struct series *s, int fd, struct told *told, struct rg_run *run
         return false;
     unsigned char *bytes = malloc(told->bytes + 1);
     bool good = bytes && rg_pipe_read(fd, bytes, told->bytes) &&
-                rg_run_decode(bytes, told->bytes, run, &e) == 0;
+                rg_run_decode(bytes, told->bytes, run, &e) == 0 && hear_kept(s, fd, told);
     free(bytes);
     return good;
 }
@@ -147,6 +209,37 @@ static void note_losses(struct series *s, const struct told *told, const struct 
                                        "it lost its power") == 0);
 }
 
+/* ---- joules ---- */
+
+/* Of all that are there and do nothing. */
+static double waiting_watts(const struct series *s, int from, int to)
+{
+    double watts = 0;
+    for (int rank = from; rank < to; rank++) {
+        const struct rg_board *board = s->study->platform.boards[s->attempts.seat[rank]];
+        watts += rg_board_watts(board, 0) + board->switch_watts;
+    }
+    return watts;
+}
+
+/* The attempt has ended at that date; who waits for a place has waited. */
+static void add_joules(struct series *s, const struct told *told, double end_s)
+{
+    const struct rg_attempts *a = &s->attempts;
+    if (a->present > a->nodes)
+        s->whole_J += (end_s - s->since_s) * waiting_watts(s, a->nodes, a->present);
+    s->whole_J += told->drawn_J;
+}
+
+/* Nobody trains until the next attempt begins. */
+static void add_waiting(struct series *s, double from_s)
+{
+    const struct rg_attempts *a = &s->attempts;
+    for (int rank = 0; rank < a->present; rank++)
+        if (s->since_s > from_s && (rank >= a->nodes || s->results[rank] != RG_DIED))
+            s->whole_J += (s->since_s - from_s) * waiting_watts(s, rank, rank + 1);
+}
+
 /* All wait until every one that is off is there again. */
 static int wait_for_all(struct series *s, struct rg_error *e)
 {
@@ -173,11 +266,25 @@ static int wait_for_all(struct series *s, struct rg_error *e)
     return rg_fail(e, RG_ERR_PEER, "it does not come back (<off> without to)");
 }
 
+/* What the next attempt goes on from is written to the end, and read, at the rate of the card. */
+static void wait_for_card(struct series *s)
+{
+    const struct rg_training_state *kept = s->kept;
+    double read_s = rg_saving_write_s(s->study->platform.boards[s->attempts.seat[0]], kept->bytes);
+    if (kept->bytes == 0)
+        return;
+    s->since_s = fmax(s->since_s, kept->written_s);
+    s->since_s += read_s > 0 ? read_s : 0;
+}
+
 /* Who makes the next attempt, and when. */
 static int cast(struct series *s, struct rg_error *e)
 {
     struct rg_attempts *a = &s->attempts;
     s->since_s = a->broken_s;
+    if (a->broken_s > s->study->scenario.faults.give_up_s)
+        return rg_fail(e, RG_ERR_PEER, "given up (give-up=\"%g\" of <faults>)",
+                       s->study->scenario.faults.give_up_s);
     if (a->lose == RG_LOSE_RESTART)
         return wait_for_all(s, e);
     int *order = calloc((size_t)a->seats, sizeof *order);
@@ -201,6 +308,7 @@ static void lose(const struct series *s, int count, const char *why, struct rg_r
     run->status = RG_RUN_LOST;
     run->error_code = RG_ERR_PEER;
     run->iterations = a->iterations;
+    run->whole = (struct rg_run_whole){true, a->broken_s, s->whole_J};
     run->ending.early = true;
     run->ending.wanted_iterations = s->job->iterations;
     run->ending.lost_rank = loss->rank;
@@ -235,13 +343,19 @@ static void run_series(struct series *s, rg_sim_attempt_fn simulate, void *arg, 
             return;
         }
         bool broken = run->status == RG_RUN_FAILED && run->error_code == RG_ERR_PEER;
-        if (told.died == 0 || (!broken && s->results[0] != RG_DIED))
+        if (told.died == 0 || (!broken && s->results[0] != RG_DIED)) {
+            add_joules(s, &told, run->whole.time_s);
+            run->whole.energy_J = s->whole_J;
             return;
+        }
+        add_joules(s, &told, told.broken_s);
         note_losses(s, &told, run);
         if (s->attempts.lose == RG_LOSE_STOP || cast(s, &e) != 0) {
             lose(s, told.died, e.text, run);
             return;
         }
+        wait_for_card(s);
+        add_waiting(s, told.broken_s);
     }
 }
 
@@ -255,11 +369,14 @@ void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
     s.off_s = calloc(seats, sizeof *s.off_s);
     s.back_s = calloc(seats, sizeof *s.back_s);
     s.results = calloc(seats, sizeof *s.results);
-    RG_ASSERT(s.off_s && s.back_s && s.results);
+    s.drawn_J = calloc(seats, sizeof *s.drawn_J);
+    RG_ASSERT(s.off_s && s.back_s && s.results && s.drawn_J);
     RG_ASSERT(rg_attempts_open(&s.attempts, t->lose, job->nodes, spares) == 0);
     run_series(&s, simulate, arg, run);
     rg_attempts_close(&s.attempts);
     free(s.off_s);
     free(s.back_s);
     free(s.results);
+    free(s.drawn_J);
+    rg_training_state_free(s.kept);
 }

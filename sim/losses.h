@@ -5,6 +5,7 @@
 #define RG_SIM_LOSSES_H
 
 #include "node/attempts.h"
+#include "result/training_state.h"
 #include "study/job.h"
 
 /* One of them, as its process simulates it. */
@@ -13,6 +14,10 @@ struct rg_sim_attempt {
     const double *off_s;          /* [attempts->nodes] as in struct rg_sim_options */
     double since_s;               /* when it begins, in seconds of the whole; 0: it is the first */
     int *results;                 /* [attempts->nodes] what the programs returned, or RG_DIED */
+    double *drawn_J;              /* [attempts->nodes] joules of each */
+    /* [2] of checkpoints, as struct rg_node_options has them; at first that which it goes on from,
+     * bytes 0: there is none. Hollow ones are all that there is of them. */
+    struct rg_training_state *kept;
 };
 
 /* Simulate it: once in a process. The nodes' own accounts of the attempt go into *attempts, as the

@@ -21,7 +21,8 @@
 
 enum { FIRST_LOOK = 6, WORTH_IT = 12 };
 
-const char *rg_why_whole(const struct rg_job *job, const struct rg_study *study, bool traced)
+const char *rg_why_whole(const struct rg_job *job, const struct rg_study *study, bool traced,
+                         bool checkpoints)
 {
     const struct rg_scenario *scenario = &study->scenario;
     if (job->iterations < WORTH_IT)
@@ -40,6 +41,8 @@ const char *rg_why_whole(const struct rg_job *job, const struct rg_study *study,
         return "the platform changes over time";
     if (job->flows_on)
         return "the stream goes on through the ends of epochs";
+    if (checkpoints)
+        return "training stands still for checkpoints";
     return traced ? "every event is in the timeline" : NULL;
 }
 

@@ -12,8 +12,9 @@ typedef void (*rg_simulate_fn)(void *arg, const struct rg_job *job, rg_iteration
                                void *iteration_arg, struct rg_run *run);
 
 /* Why iterations of this job cannot be taken for one another: what makes one differ from the next,
- * or wants to see every one. NULL: they may. */
-const char *rg_why_whole(const struct rg_job *job, const struct rg_study *study, bool traced);
+ * or wants to see every one. checkpoints: there are some. NULL: they may. */
+const char *rg_why_whole(const struct rg_job *job, const struct rg_study *study, bool traced,
+                         bool checkpoints);
 
 /* Simulate until the job is steady, then short runs of it in its stead, each in a process of its
  * own; or all of it, where it does not become steady, or too late. *run is filled in as by

@@ -46,6 +46,7 @@ struct simulation {
     bool again;                           /* only dates and joules are wanted, see again.h */
     const struct rg_sim_attempt *attempt; /* NULL: nodes are never lost */
     struct rg_attempts *own;              /* [nodes] what each knows of the attempts */
+    struct rg_training_state kept[2];     /* checkpoints, as struct rg_node_options has them */
 };
 
 static void tell_progress(void *arg, int64_t done, int64_t total, double time_s)
@@ -54,6 +55,14 @@ static void tell_progress(void *arg, int64_t done, int64_t total, double time_s)
     shared->done = done;
     shared->total = total;
     shared->time_s = time_s;
+}
+
+/* Where numbers are computed they want a folder; else they only take their time. */
+static bool has_checkpoints(const struct ringsim *r, const struct rg_scenario *scenario)
+{
+    struct rg_every every;
+    bool wanted = !scenario->training.numerics && rg_scenario_every(scenario, &every);
+    return r->options.checkpoint || wanted;
 }
 
 static int node_program(struct rg_world *w, void *arg)
@@ -65,9 +74,9 @@ static int node_program(struct rg_world *w, void *arg)
                                       .initial = r->initial,
                                       .save = r->options.save,
                                       .save_best = r->options.save_best,
-                                      .checkpoint = r->options.checkpoint,
-                                      .every = r->options.every,
-                                      .resume = r->resumed.arrays ? &r->resumed : NULL,
+                                      .every = rg_cli_every(&r->options, &r->study.scenario),
+                                      .resume = r->resumed.arrays || r->resumed.hollow ? &r->resumed
+                                                                                       : NULL,
                                       .scenario_sha256 = r->study.scenario.digest,
                                       .trace = r->options.trace != NULL,
                                       .part = r->options.part,
@@ -76,6 +85,10 @@ static int node_program(struct rg_world *w, void *arg)
                                       .progress_arg = s->shared};
     if (s->attempt)
         options.attempts = &s->own[w->rank];
+    if (s->job->numerics)
+        options.checkpoint = r->options.checkpoint;
+    if (has_checkpoints(r, &r->study.scenario))
+        options.noted = s->attempt ? s->attempt->kept : s->kept;
     return rg_node_run(w, s->job, s->again ? &dates : &options, w->rank == 0 ? s->run : NULL);
 }
 
@@ -141,6 +154,7 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
         options.off_s = s->attempt->off_s;
         options.since_s = s->attempt->since_s;
         options.noticed_s = s->ringsim->study.scenario.faults.noticed_s;
+        options.drawn_J = s->attempt->drawn_J;
     }
     s->job = job;
     s->run = run;
@@ -165,7 +179,7 @@ static int reopen(struct ringsim *r, int index, const struct rg_attempts *a, str
 {
     rg_study_close(&r->study);
     int err = rg_sweep_cast(&r->plan, index, a->seat, a->nodes, &r->study, e);
-    const char *folder = r->options.checkpoint;
+    const char *folder = r->study.scenario.training.numerics ? r->options.checkpoint : NULL;
     struct rg_training_state found;
     if (err || (err = rg_study_load_data(&r->study, RG_ANY_RANK, e)) != 0 || !folder ||
         rg_node_open_checkpoints(&r->study.jobs[0], folder, folder, &found, NULL) != 0)
@@ -200,6 +214,11 @@ static void simulate_attempt(void *arg, const struct rg_sim_attempt *attempt, st
             return;
         }
         s->job = &s->ringsim->study.jobs[0];
+        if (attempt->kept->hollow) {
+            s->ringsim->resumed = attempt->kept[0];
+            attempt->kept[0].plan = strdup(attempt->kept[0].plan);
+            RG_ASSERT(attempt->kept[0].plan);
+        }
         shift_windows(&s->ringsim->study.scenario.faults.slow, attempt->since_s);
         shift_windows(&s->ringsim->study.scenario.faults.link, attempt->since_s);
         a->origin_s = -attempt->since_s;
@@ -244,11 +263,13 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
     if (rg_faults_have_off(&r->study.scenario.faults)) {
         s.job = task->job;
         rg_sim_attempts(&r->study, task->job, simulate_attempt, &s, &run);
-    } else if (!r->full && !rg_why_whole(task->job, &r->study, r->options.trace != NULL))
+    } else if (!r->full && !rg_why_whole(task->job, &r->study, r->options.trace != NULL,
+                                         has_checkpoints(r, &r->study.scenario)))
         rg_run_reduced(task->job, simulate_job, &s, &run);
     else
         simulate_job(&s, task->job, NULL, NULL, &run);
-    run.engine.again = rg_again_is_wanted(task->job, &run);
+    run.engine.again =
+        rg_again_is_wanted(task->job, &run) && !rg_faults_have_off(&r->study.scenario.faults);
     if (run.node_count >= RG_RUN_MANY_NODES && !r->per_node && !r->options.trace)
         RG_ASSERT(rg_run_summarize_nodes(&run) == 0);
     if (run.label[0] == '\0') { /* it ended before its nodes could say whose it is */
@@ -505,8 +526,13 @@ static int look_at_jobs(void *ringsim, const struct rg_study *study, struct rg_e
         if (study->jobs[i].refused)
             continue;
         struct rg_job *job = &study->jobs[i];
-        job->whole =
-            r->full ? "--full says so" : rg_why_whole(job, study, r->options.trace != NULL);
+        bool checkpoints = has_checkpoints(r, &study->scenario);
+        job->whole = r->full ? "--full says so"
+                             : rg_why_whole(job, study, r->options.trace != NULL, checkpoints);
+        struct rg_training_state none;
+        if (checkpoints && !job->numerics &&
+            (err = rg_node_open_checkpoints(job, "", NULL, &none, e)) != 0)
+            return err;
         err = rg_survey_job(r->surveys, &study->platform, study->scenario.training.bandwidth_factor,
                             job, e);
     }
@@ -549,7 +575,7 @@ static int open_checkpoints(struct ringsim *r)
 {
     const struct rg_options *o = &r->options;
     struct rg_error e = {0};
-    if (!o->checkpoint && !o->resume_from)
+    if (!r->plan.numerics || (!o->checkpoint && !o->resume_from))
         return 0;
     int result =
         rg_node_open_checkpoints(&r->study.jobs[0], o->checkpoint, o->resume_from, &r->resumed, &e);
@@ -563,7 +589,7 @@ static int load_data(struct ringsim *r)
 {
     struct rg_error e;
     int result = r->plan.study_open ? rg_study_load_data(&r->study, RG_ANY_RANK, &e) : 0;
-    if (result == 0 && r->options.checkpoint)
+    if (result == 0 && r->options.checkpoint && r->plan.numerics)
         result = rg_training_folder(r->options.checkpoint, r->resumed.goes_there, &e);
     if (result)
         fprintf(stderr, "ringsim: %s\n", e.text);

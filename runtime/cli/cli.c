@@ -207,47 +207,25 @@ static char *lose_setting(struct argp_state *state, const char *word)
     return text;
 }
 
-/* "2epochs", "500 iterations": of such a unit. False: it is none. */
-static bool read_counted(const char *text, const char *unit, int64_t *count)
-{
-    static const struct rg_limit limit = {.whole = true, .min = 1, .max = 1e15};
-    char number[24];
-    size_t digits = strspn(text, "0123456789");
-    const char *word = text + digits + (text[digits] == ' ');
-    size_t length = strlen(unit);
-    double value = 0;
-    if (digits >= sizeof number || strncmp(word, unit, length) != 0 ||
-        strcmp(word + length, word[length] == 's' ? "s" : "") != 0)
-        return false;
-    snprintf(number, sizeof number, "%.*s", (int)digits, text);
-    bool good = rg_text_number(number, &limit, &value, NULL) == 0;
-    *count = (int64_t)value;
-    return good;
-}
-
 static void set_every(struct argp_state *state, struct rg_every *every, const char *text)
 {
-    *every = (struct rg_every){0};
-    if (read_counted(text, "epoch", &every->epochs) ||
-        read_counted(text, "iteration", &every->iterations))
-        return;
-    every->seconds = rg_cli_seconds(text, strlen(text));
-    if (every->seconds <= 0)
-        argp_failure(state, RG_EXIT_USAGE, 0,
-                     "--every %.40s: a time, a number of epochs or of iterations is allowed, as in "
-                     "10min, 90s, 2epochs or 500iterations",
-                     text);
+    if (!rg_every_read(text, every))
+        argp_failure(state, RG_EXIT_USAGE, 0, "--every %.40s: " RG_EVERY_ALLOWED, text);
+}
+
+struct rg_every rg_cli_every(const struct rg_options *options, const struct rg_scenario *scenario)
+{
+    struct rg_every every = options->every;
+    if (!rg_every_given(&every) && !rg_scenario_every(scenario, &every))
+        every.seconds = RG_EVERY_SECONDS;
+    return every;
 }
 
 static void finish_checkpoints(struct argp_state *state, struct rg_options *options)
 {
-    const struct rg_every *every = &options->every;
-    bool given = every->epochs > 0 || every->iterations > 0 || every->seconds > 0;
-    if (given && !options->checkpoint)
+    if (rg_every_given(&options->every) && !options->checkpoint)
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--every is of checkpoints: --checkpoint DIR is wanted too");
-    if (!given)
-        options->every.seconds = 600;
     if (options->resume_from && options->load)
         argp_failure(state, RG_EXIT_USAGE, 0,
                      "--resume-from and --load: one of them is allowed, a checkpoint has the "

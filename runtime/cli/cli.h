@@ -3,6 +3,7 @@
 #define RG_CLI_H
 
 #include "result/training_state.h"
+#include "scenario/every.h"
 #include "scenario/text.h"
 #include "study/job.h"
 #include "study/sweep.h"
@@ -28,7 +29,7 @@ struct rg_options {
     char *json, *trace, *save, *save_best, *load, *replay;
     char *predict, *out; /* rows of one's own, and where the network's outputs for them go */
     char *checkpoint, *resume_from; /* folders */
-    struct rg_every every;          /* of --checkpoint */
+    struct rg_every every;          /* of --checkpoint; nothing given: rg_cli_every */
     struct rg_trace_part part;      /* of the run, for --trace */
     char *data;                     /* folder to look for data files in, or NULL */
     double timeout_s;               /* 0: none */
@@ -43,6 +44,8 @@ struct rg_options {
     bool merging; /* set by the program's own parser: no scenario is wanted */
 };
 
+/* How often checkpoints are due: as --every, else the scenario says, else every ten minutes. */
+struct rg_every rg_cli_every(const struct rg_options *options, const struct rg_scenario *scenario);
 void rg_cli_reads(struct rg_options *options, const char *name, const char *path);
 
 /* The child parser for argp_child; its input is a struct rg_options. Unknown options and bad values

@@ -120,13 +120,15 @@ static int check_outputs(const struct rg_options *options, const struct rg_study
     return err;
 }
 
-static int check_parameters(const struct rg_options *options, int runs, bool numerics,
+/* hollow: without numerics checkpoints only take their time, and nothing is written. */
+static int check_parameters(const struct rg_options *options, int runs, bool numerics, bool hollow,
                             struct rg_error *e)
 {
+    bool written = options->checkpoint && (numerics || !hollow);
     const char *option = options->save          ? "--save"
                          : options->save_best   ? "--save-best"
                          : options->load        ? "--load"
-                         : options->checkpoint  ? "--checkpoint"
+                         : written              ? "--checkpoint"
                          : options->resume_from ? "--resume-from"
                                                 : NULL;
     if (!option)
@@ -206,8 +208,9 @@ int rg_cli_plan(const struct rg_options *options, const char *program,
     want.look_arg = looks->arg;
     RG_ASSERT(options->scenario);
     int err = rg_sweep_open(&want, look_at_point, &looker, study, plan, &e);
-    if (err == 0 && ((err = check_parameters(options, plan->run_count, plan->numerics, &e)) != 0 ||
-                     (err = check_trace(options, looker.nodes, &e)) != 0))
+    if (err == 0 &&
+        ((err = check_parameters(options, plan->run_count, plan->numerics, true, &e)) != 0 ||
+         (err = check_trace(options, looker.nodes, &e)) != 0))
         rg_sweep_close(plan);
     return err ? refuse(program, err, &e) : 0;
 }
@@ -222,7 +225,8 @@ int rg_cli_open(const struct rg_options *options, const char *program, struct rg
         int nodes = 0;
         for (int i = 0; i < study->job_count; i++)
             nodes = RG_MAX(nodes, study->jobs[i].nodes);
-        err = check_parameters(options, study->job_count, study->scenario.training.numerics, &e);
+        err = check_parameters(options, study->job_count, study->scenario.training.numerics, false,
+                               &e);
         if (err == 0)
             err = check_outputs(options, study, &e);
         if (err == 0)

@@ -5,8 +5,6 @@
 #include "cli/cli.h"
 #include <stdio.h>
 
-/* "10s", "1.5", "20ms", "10min": seconds; < 0: it is no such. */
-double rg_cli_seconds(const char *text, size_t length);
 /* --trace-window, --trace-nodes; what they cannot be ends the program. */
 void rg_cli_trace_window(struct argp_state *state, const char *text, struct rg_trace_part *part);
 void rg_cli_trace_nodes(struct argp_state *state, const char *text, struct rg_trace_part *part);

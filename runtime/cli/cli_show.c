@@ -261,10 +261,10 @@ static void tell_intervals(const struct rg_job *job, const struct rg_saving *sav
             daly[0], daly[1], daly[2], young[0], young[1], young[2]);
 }
 
-static void tell_checkpoints(const struct rg_job *job, double mtbf_s, FILE *stream)
+static void tell_checkpoints(const struct rg_job *job, double mtbf_s, bool wanted, FILE *stream)
 {
     char a[RG_HUMAN], b[RG_HUMAN], c[RG_HUMAN];
-    if (!job->strategy->state || !job->numerics)
+    if (!job->strategy->state || (!job->numerics && !wanted))
         return;
     struct rg_saving saving = rg_saving_predict(job);
     fprintf(stream, "  checkpoint  %s; training stands still for %s",
@@ -276,8 +276,7 @@ static void tell_checkpoints(const struct rg_job *job, double mtbf_s, FILE *stre
     tell_intervals(job, &saving, mtbf_s, stream);
 }
 
-/* mtbf_s: of a node, as the scenario says; 0: it does not. */
-static void check_job(const struct rg_job *job, double mtbf_s, FILE *stream)
+static void check_job(const struct rg_job *job, const struct rg_scenario *s, FILE *stream)
 {
     struct rg_prediction p;
     struct rg_error why = {0};
@@ -325,7 +324,9 @@ static void check_job(const struct rg_job *job, double mtbf_s, FILE *stream)
         fprintf(stream, "  rough       the iteration is an estimate: %s\n", rough);
     if (job->whole)
         fprintf(stream, "  whole       no iteration is extrapolated: %s\n", job->whole);
-    tell_checkpoints(job, mtbf_s, stream);
+    struct rg_every every;
+    tell_checkpoints(job, s->faults.mtbf_s,
+                     rg_faults_have_off(&s->faults) || rg_scenario_every(s, &every), stream);
     if (rg_job_fits(job, &why) == 0)
         fputs("  fits        yes\n", stream);
     else
@@ -450,7 +451,7 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
             "forms are without\n",
             s->faults.slow.count, s->faults.link.count, 100 * s->faults.spread);
     for (int i = 0; i < study->job_count; i++)
-        check_job(&study->jobs[i], s->faults.mtbf_s, stream);
+        check_job(&study->jobs[i], s, stream);
     fprintf(stream, "\n%s", capacity_note);
 }
 

@@ -9,33 +9,12 @@
 
 #define WINDOW_ALLOWED "FROM:TO in training time is allowed, as in 10s:12s, 500ms:, :2min"
 
-double rg_cli_seconds(const char *text, size_t length)
-{
-    static const struct {
-        const char *name;
-        double seconds;
-    } units[] = {{"ms", 1e-3}, {"us", 1e-6}, {"min", 60}, {"s", 1}, {"h", 3600}, {"", 1}};
-    static const struct rg_limit limit = {.min = 0, .max = 1e9};
-    char number[40];
-    double value = -1;
-    for (size_t i = 0; i < RG_COUNT(units); i++) {
-        size_t unit = strlen(units[i].name), digits = length - unit;
-        if (unit > length || digits >= sizeof number ||
-            strncmp(text + digits, units[i].name, unit) != 0)
-            continue;
-        memcpy(number, text, digits);
-        number[digits] = '\0';
-        return rg_text_number(number, &limit, &value, NULL) == 0 ? value * units[i].seconds : -1;
-    }
-    return value;
-}
-
 void rg_cli_trace_window(struct argp_state *state, const char *text, struct rg_trace_part *part)
 {
     const char *colon = strchr(text, ':');
     size_t first = colon ? (size_t)(colon - text) : 0, second = colon ? strlen(colon + 1) : 0;
-    double from_s = first ? rg_cli_seconds(text, first) : 0;
-    double to_s = second ? rg_cli_seconds(colon + 1, second) : INFINITY;
+    double from_s = first ? rg_text_seconds(text, first) : 0;
+    double to_s = second ? rg_text_seconds(colon + 1, second) : INFINITY;
     if (first + second == 0 || from_s < 0 || !(to_s > from_s))
         argp_failure(state, RG_EXIT_USAGE, 0, "--trace-window %.60s: " WINDOW_ALLOWED, text);
     part->from_s = from_s;

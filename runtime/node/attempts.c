@@ -277,6 +277,9 @@ int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_
 {
     for (int i = a->before; i < a->told && w->marks && w->marks_count > 0; i++)
         a->losses[i].recovery_s = a->before_s + w->marks[0] - a->losses[i].time_s;
+    run->whole.known = !isnan(a->origin_s);
+    run->whole.time_s = (w->untimed ? w->untimed_since : raw_now(w)) - a->origin_s;
+    run->whole.energy_J = NAN;
     size_t bytes = (size_t)a->loss_count * sizeof *run->losses;
     free(run->losses);
     run->losses = malloc(bytes + 1);

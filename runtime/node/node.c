@@ -366,6 +366,11 @@ static int note_medium(struct node *n)
     return 0;
 }
 
+static bool writes_checkpoints(const struct rg_node_options *options, const struct rg_job *job)
+{
+    return options->checkpoint || (options->noted && !job->numerics);
+}
+
 /* What rank 0 wants of timelines and checkpoints. The part goes by itself, where there is one: a
  * longer message would move all dates, by rounding. */
 static int hear_trace(struct node *n)
@@ -378,7 +383,7 @@ static int hear_trace(struct node *n)
     int32_t wanted = (!n->options->trace ? NONE
                       : is_part          ? PART
                                          : WHOLE) |
-                     (n->options->checkpoint ? CHECKPOINTS : 0) |
+                     (writes_checkpoints(n->options, n->job) ? CHECKPOINTS : 0) |
                      (n->options->resume ? TAKEN_UP : 0);
     int result = rg_broadcast(n->w, all, 0, &wanted, sizeof wanted, TAG_TRACE);
     int32_t trace = wanted & TRACE;
@@ -437,6 +442,7 @@ static void clear(struct node *n)
     free(n->metered);
     free(n->on_medium);
     free(n->accuracy);
+    rg_mem_free(n->keeping.nowhere);
     rg_trace_free(n->w->trace);
     rg_mem_free(n->w->mem);
     n->w->trace = NULL;

@@ -4,6 +4,7 @@
 
 #include "node/attempts.h"
 #include "result/training_state.h"
+#include "scenario/every.h"
 #include "study/job.h"
 #include "world/clocks.h"
 
@@ -30,6 +31,10 @@ struct rg_node_options {
     const char *checkpoint;
     struct rg_every every;
     const struct rg_training_state *resume;
+    /* Rank 0 of a simulation: facts of the last two checkpoints, [2], the last one first, and when
+     * the card has them. Where numerics are skipped they are hollow, and need no folder. NULL: not
+     * wanted. */
+    struct rg_training_state *noted;
     const char *scenario_sha256; /* rank 0: for them; or NULL */
     bool trace;                  /* gather timelines; rank 0's word counts */
     struct rg_trace_part part;   /* of them */

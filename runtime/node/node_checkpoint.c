@@ -86,7 +86,22 @@ struct gathering {
     int count;
     bool failed;       /* no memory */
     double modelled_s; /* that it takes on the boards */
+    uint64_t bytes;    /* taken */
 };
+
+/* Is the run one without numerics, of which there is nothing to keep? */
+static bool is_hollow(const struct node *n)
+{
+    return !n->job->numerics && (n->options->noted || n->options->resume);
+}
+
+/* So many bytes, of which none can be touched; NULL: no memory. */
+static void *nowhere(struct node *n, uint64_t bytes)
+{
+    if (!n->keeping.nowhere)
+        n->keeping.nowhere = rg_mem_new(RG_MEM_VIRTUAL);
+    return n->keeping.nowhere ? rg_mem_alloc(n->keeping.nowhere, bytes, 0) : NULL;
+}
 
 static bool is_covered(const struct gathering *g, const struct offer *offer)
 {
@@ -109,12 +124,18 @@ static bool cover(struct gathering *g, const struct offer *offer)
 }
 
 /* Where the values of a rank go; NULL: they are not wanted. */
-static float *room_for(struct gathering *g, const struct rg_network *network, int rank,
-                       const struct offer *offer)
+static float *room_for(struct node *n, struct gathering *g, int rank, const struct offer *offer)
 {
+    const struct rg_network *network = n->job->network;
     bool own = offer->own;
     if (g->failed || (!own && is_covered(g, offer)))
         return NULL;
+    g->bytes += offer->count * sizeof(float);
+    if (is_hollow(n)) {
+        float *room = nowhere(n, offer->count * sizeof *room);
+        g->failed = !room || (!own && !cover(g, offer));
+        return g->failed ? NULL : room;
+    }
     struct rg_training_array *array =
         own ? NULL : rg_training_array(g->state, offer->name, false, 0, 0);
     if (!array)
@@ -133,6 +154,8 @@ static const float *values_for(struct node *n, int rank, const struct offer *off
     const struct rg_training_state *from = n->options->resume;
     if (offer->own == OWN && !n->keeping.same)
         return NULL;
+    if (from->hollow)
+        return nowhere(n, offer->count * sizeof(float));
     const struct rg_training_array *array =
         rg_training_array(from, offer->name, offer->own, rank, (size_t)offer->first);
     if (!array || (offer->own && array->count != offer->count))
@@ -153,13 +176,13 @@ static int serve_self(void *arg, const struct rg_state_array *array)
     struct offer offer = offer_of(array);
     size_t bytes = array->count * sizeof *array->values;
     if (s->gathering) {
-        float *to = room_for(s->gathering, s->n->job->network, 0, &offer);
-        if (to)
+        float *to = room_for(s->n, s->gathering, 0, &offer);
+        if (to && !is_hollow(s->n))
             memcpy(to, array->values, bytes);
         s->gathering->modelled_s += to ? rg_saving_copy_s(s->n->job->boards[0], bytes) : 0;
     } else {
         const float *from = values_for(s->n, 0, &offer);
-        if (from)
+        if (from && !is_hollow(s->n))
             memcpy(array->values, from, bytes);
     }
     return 0;
@@ -182,7 +205,7 @@ static int serve_one(const struct serving *s, int rank, const struct offer *offe
         return RG_ERR_PROTOCOL;
     if (s->gathering) {
         const struct rg_board *const *boards = s->n->job->boards;
-        to = room_for(s->gathering, s->n->job->network, rank, offer);
+        to = room_for(s->n, s->gathering, rank, offer);
         s->gathering->modelled_s += rg_saving_fetch_s(boards[rank], boards[0], to ? bytes : 0);
     } else {
         from = values_for(s->n, rank, offer);
@@ -280,6 +303,7 @@ static void end_writing(struct node *n)
         n->keeping.on_disk = told->iteration = writer->state.iterations;
         told->written++;
         told->bytes = writer->bytes;
+        told->time_s = writer->state.time_s;
     }
     rg_training_state_free(&writer->state);
     free(writer);
@@ -287,11 +311,8 @@ static void end_writing(struct node *n)
 }
 
 /* By the datasheet of rank 0's card, where time is simulated. */
-static void model_writing(struct node *n, const struct rg_training_state *state)
+static void model_writing(struct node *n, uint64_t bytes)
 {
-    uint64_t bytes = 0;
-    for (int i = 0; i < state->array_count; i++)
-        bytes += state->arrays[i].count * sizeof *state->arrays[i].values;
     double writing_s = rg_saving_write_s(n->job->boards[0], bytes);
     if (is_real(n))
         return;
@@ -305,6 +326,33 @@ static bool is_writing(const struct node *n)
                       : n->time_s < n->keeping.written_s;
 }
 
+/* What the next attempt has to wait for. */
+static void note_facts(struct node *n, const struct rg_training_state *state)
+{
+    struct rg_training_state *kept = n->options->noted;
+    const struct rg_attempts *a = n->options->attempts;
+    if (!kept)
+        return;
+    double now = n->w->ops->now(n->w) - (a ? a->origin_s : 0);
+    rg_training_state_free(&kept[1]);
+    kept[1] = kept[0];
+    kept[0] = *state;
+    kept[0].written_s = now + n->keeping.written_s - n->time_s;
+}
+
+/* What would be on the card, once it is written. */
+static void note_hollow(struct node *n, struct rg_training_state *state)
+{
+    struct rg_run_checkpoints *told = &n->run->checkpoints;
+    model_writing(n, state->bytes);
+    state->hollow = true;
+    told->bytes = state->bytes;
+    told->iteration = state->iterations;
+    told->written++;
+    told->time_s = state->time_s;
+    note_facts(n, state);
+}
+
 static void begin_writing(struct node *n, struct rg_training_state *state)
 {
     struct writer *writer = calloc(1, sizeof *writer);
@@ -313,7 +361,9 @@ static void begin_writing(struct node *n, struct rg_training_state *state)
         rg_training_state_free(state);
         return;
     }
-    model_writing(n, state);
+    const struct rg_training_state facts = {.iterations = state->iterations, .bytes = state->bytes};
+    model_writing(n, state->bytes);
+    note_facts(n, &facts);
     *writer = (struct writer){.state = *state,
                               .network = n->job->network,
                               .folder = n->options->checkpoint,
@@ -426,15 +476,32 @@ static bool begin_parameters(const struct node *n, struct rg_training_state *sta
     return rg_training_array_add(state, RG_STATE_PARAMETERS, -1, 0, n->job->network->parameters);
 }
 
+/* Off the clock messages take no virtual time: the others, who wait for rank 0, wait as long as
+ * gathering takes. */
+static int pass_time(struct node *n, double seconds)
+{
+    struct rg_world *w = n->w;
+    int none, result = w->ops->wait_any(w, NULL, 0, w->ops->now(w) + seconds, &none);
+    return result == RG_ERR_TIMEOUT ? 0 : result;
+}
+
 static int gather(struct node *n)
 {
     struct rg_training_state state;
     struct gathering g = {.state = &state};
-    g.failed = describe(n, &state) != 0 || !begin_parameters(n, &state);
+    bool hollow = is_hollow(n);
+    g.failed = describe(n, &state) != 0 || (!hollow && !begin_parameters(n, &state));
     int result = serve_all(n, &g);
     free(g.covered);
     if (!is_real(n))
         n->run->checkpoints.pause_s += g.modelled_s;
+    if (result == 0 && !is_real(n))
+        result = pass_time(n, g.modelled_s);
+    state.bytes = g.bytes;
+    if (result == 0 && !g.failed && hollow) {
+        note_hollow(n, &state);
+        return 0;
+    }
     if (result == 0 && !g.failed && all_finite(&state)) {
         begin_writing(n, &state);
         return 0;
@@ -586,6 +653,8 @@ int rg_node_begin_checkpoints(struct node *n)
     if (n->run) {
         n->run->checkpoints = (struct rg_run_checkpoints){.known = true, .iteration = -1};
         n->run->checkpoints.pause_s = n->run->checkpoints.writing_s = 0;
+        n->run->checkpoints.time_s = NAN;
+        n->run->checkpoints.hollow = is_hollow(n);
         if (n->keeping.takes_up && n->options->resume->goes_there)
             n->keeping.on_disk = n->keeping.begun;
     }

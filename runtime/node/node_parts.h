@@ -41,16 +41,17 @@ struct metered {
 
 /* Of checkpoints. */
 struct keeping {
-    bool on, takes_up;     /* are they written; does the run go on from one; as rank 0 says */
-    bool same;             /* rank 0: from one of the same strategy, divided alike */
-    int own_taken;         /* rank 0: arrays of one node that it has given back */
-    int64_t begun;         /* iterations that it went on from */
-    int64_t until;         /* where the section that is trained ends */
-    int64_t last;          /* rank 0: iterations of the last that was due */
-    double last_s;         /* rank 0: and its date */
-    double written_s;      /* rank 0: date at which that is on a simulated card */
-    int64_t on_disk;       /* rank 0: of the last whole one in the folder; -1: there is none */
-    struct writer *writer; /* rank 0: of one that is being written; NULL: none is */
+    bool on, takes_up;      /* are they written; does the run go on from one; as rank 0 says */
+    bool same;              /* rank 0: from one of the same strategy, divided alike */
+    int own_taken;          /* rank 0: arrays of one node that it has given back */
+    int64_t begun;          /* iterations that it went on from */
+    int64_t until;          /* where the section that is trained ends */
+    int64_t last;           /* rank 0: iterations of the last that was due */
+    double last_s;          /* rank 0: and its date */
+    double written_s;       /* rank 0: date at which that is on a simulated card */
+    int64_t on_disk;        /* rank 0: of the last whole one in the folder; -1: there is none */
+    struct writer *writer;  /* rank 0: of one that is being written; NULL: none is */
+    struct rg_mem *nowhere; /* rank 0: where numbers come from and go to that there are none of */
 };
 
 struct node {

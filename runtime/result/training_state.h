@@ -16,12 +16,6 @@
 
 #define RG_TRAINING_SCHEMA "ringtmp-checkpoint-1"
 
-/* How often a checkpoint is due: after so many of one of these, the others are 0. */
-struct rg_every {
-    int64_t iterations, epochs;
-    double seconds; /* of training */
-};
-
 /* Numbers of one kind: a whole network's, or what one node alone has. */
 struct rg_training_array {
     char name[32];
@@ -45,6 +39,10 @@ struct rg_training_state {
     int point_count;
     struct rg_training_array *arrays; /* [array_count], malloc'ed; the first: the parameters */
     int array_count;
+    /* Of a simulation without numerics: there are no arrays, and nothing is written. */
+    bool hollow;
+    uint64_t bytes;   /* of arrays, as they would be */
+    double written_s; /* simulated: when the card has it, since the training first began */
     /* Where it was read from; why newer ones were not, or ""; do new ones go to the same folder? */
     char path[480], passed_over[480];
     bool goes_there;

@@ -44,6 +44,7 @@ struct rg_faults {
     double mtbf_s;    /* between two losses of a node, in the mean; 0: none are drawn */
     double repair_s;  /* until one that was drawn is over */
     double noticed_s; /* until the others notice a loss */
+    double give_up_s; /* a loss that is noticed later ends the training; INFINITY: none does */
     int line;         /* of <faults>; 0: there is none */
 };
 

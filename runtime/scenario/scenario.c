@@ -151,6 +151,13 @@ int rg_scenario_load(const char *file, struct rg_scenario *s, struct rg_error *e
     return err;
 }
 
+bool rg_scenario_every(const struct rg_scenario *s, struct rg_every *every)
+{
+    const char *text = s->training.checkpoint_every;
+    *every = (struct rg_every){0};
+    return text && rg_every_read(text, every);
+}
+
 void rg_scenario_free(struct rg_scenario *s)
 {
     for (int i = 0; i < s->strategy_count; i++) {

@@ -37,6 +37,7 @@
 #include "models/dataset.h"
 #include "models/network.h"
 #include "models/optimizer.h"
+#include "scenario/every.h"
 #include "scenario/faults.h"
 #include "scenario/profile.h"
 #include <stdbool.h>
@@ -76,7 +77,8 @@ struct rg_training {
      * core's time for each byte at each end, beside what the board needs anyway. 0: no key. */
     double key_byte_s;
     enum rg_lose lose;
-    int spares; /* nodes listed after those that train, which wait to take a place */
+    int spares;             /* nodes listed after those that train, which wait to take a place */
+    char *checkpoint_every; /* as every.h reads it, or "never"; NULL: not given */
 };
 
 /* A group of nodes at another clock. */
@@ -168,6 +170,8 @@ bool rg_sweep_concerns(const char *key, const char *label);
 int rg_scenario_locate(struct rg_scenario *scenario, const char *folder, struct rg_error *e);
 /* Fill in digest from the scenario as it now stands and the files it names. */
 int rg_scenario_seal(struct rg_scenario *scenario, struct rg_error *e);
+/* How often it wants checkpoints; false: it does not say so, or never. */
+bool rg_scenario_every(const struct rg_scenario *scenario, struct rg_every *every);
 /* Is anything wrong with the boards or links? Then no iteration need repeat another. */
 bool rg_scenario_has_faults(const struct rg_scenario *scenario);
 /* Do the ranks of the faults exist on a platform of so many hosts? */

@@ -165,6 +165,10 @@ const struct rg_setting_info rg_setting_infos[] = {
     {"training", "spares", "spares", WHOLE(1, 1024), .absent = 1, .with = "lose=spare",
      AT(training.spares),
      .help = "nodes of the platform after those that train, which wait to take a place; default 1"},
+    {"training", "checkpoint-every", "checkpoint-every", TEXT, AT(training.checkpoint_every),
+     .help =
+         "how often checkpoints are due, unless --every says it: 10min, 2epochs, "
+         "500iterations, or never; with numerics=skip they are simulated without a folder, too"},
     {"stop", "accuracy", "accuracy", ABOVE(0, 1), .absent = NAN, .with = "numerics=real",
      AT(stop.accuracy), .sealed = "stop",
      .help = "stop at the end of the epoch that reaches this share of correct test samples"},
@@ -228,6 +232,10 @@ const struct rg_setting_info rg_setting_infos[] = {
     {"faults", "noticed", "noticed", REAL(0, 1e6), .absent = 20, AT(faults.noticed_s),
      .help = "seconds until the others notice that a node is off: the --peer-timeout of ringnode "
              "for boards that fall silent, 0 for processes that are killed; default 20"},
+    {"faults", "give-up", "give-up", ABOVE(0, 1e15), .absent = INFINITY, AT(faults.give_up_s),
+     .help =
+         "seconds after which a training that has lost a node is no more gone on with; default: "
+         "never"},
     {"jitter", "spread", "jitter", REAL(0, 0.9999), .needed = true, AT(faults.spread),
      .sealed = "spread",
      .help = "every computation takes a factor drawn from [1 - spread, 1 + spread] of its time"},

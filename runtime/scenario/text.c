@@ -221,3 +221,24 @@ char *rg_text_inside(const char *folder, const char *path)
 {
     return join(folder, strlen(folder), path);
 }
+
+double rg_text_seconds(const char *text, size_t length)
+{
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"ms", 1e-3}, {"us", 1e-6}, {"min", 60}, {"s", 1}, {"h", 3600}, {"", 1}};
+    static const struct rg_limit limit = {.min = 0, .max = 1e9};
+    char number[40];
+    double value = -1;
+    for (size_t i = 0; i < RG_COUNT(units); i++) {
+        size_t unit = strlen(units[i].name), digits = length - unit;
+        if (unit > length || digits >= sizeof number ||
+            strncmp(text + digits, units[i].name, unit) != 0)
+            continue;
+        memcpy(number, text, digits);
+        number[digits] = '\0';
+        return rg_text_number(number, &limit, &value, NULL) == 0 ? value * units[i].seconds : -1;
+    }
+    return value;
+}

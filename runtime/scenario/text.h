@@ -19,6 +19,9 @@ struct rg_limit {
  * is allowed, as in "not a number: 1 to 64 are allowed". */
 int rg_text_number(const char *text, const struct rg_limit *limit, double *value,
                    struct rg_error *e);
+/* The first `length` characters as a time in seconds: "90", "90s", "10min", "2h", "5ms"; < 0: they
+ * are none. */
+double rg_text_seconds(const char *text, size_t length);
 /* The first of "3", "0-7" in a list separated by commas: its ends (equal for one number), at most
  * `most`. Returns how many characters it takes, comma included; 0: the text is empty; < 0: it is
  * neither. */

@@ -454,6 +454,16 @@ int rg_study_open_samples(const struct rg_study_want *want, struct rg_study *stu
     return err;
 }
 
+static int check_every(const struct rg_scenario *s, struct rg_error *e)
+{
+    const char *text = s->training.checkpoint_every;
+    struct rg_every every;
+    if (!text || strcmp(text, "never") == 0 || rg_every_read(text, &every))
+        return 0;
+    return rg_scenario_fail(s, rg_scenario_line(s, &s->training.checkpoint_every), e,
+                            "checkpoint-every=\"%.40s\": " RG_EVERY_ALLOWED ", or never", text);
+}
+
 static int open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
 {
     struct rg_scenario *s = &study->scenario;
@@ -462,6 +472,7 @@ static int open_at(const struct rg_study_want *want, struct rg_study *study, str
         err = rg_scenario_apply(s, want->point, want->point_count, e);
     cast_nodes(want, s);
     if (err || (err = check_compensate(s, e)) || (err = check_rows(s, e)) ||
+        (err = check_every(s, e)) ||
         (err = rg_study_select(s, want->labels, want->label_count, e)) ||
         (!want->at_point &&
          ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||

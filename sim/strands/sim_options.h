@@ -38,15 +38,17 @@ struct rg_sim_options {
     void *iteration_arg;
     const struct rg_faults *faults; /* or NULL; see faults.h */
     uint64_t seed;                  /* of their jitter */
-    /* [size] when each rank loses its power, INFINITY: never; NULL: none does. Seconds of its
-     * training clock; of an attempt after others (since_s > 0) seconds since these began, this
-     * simulation being begun at since_s. The others notice after noticed_s. */
+    /* [size] when each rank loses its power, INFINITY: never; NULL: none does. Seconds since the
+     * training clock started, pauses too; of an attempt after others (since_s > 0) seconds since
+     * these began, this simulation being begun at since_s. The others notice after noticed_s. */
     const double *off_s;
     double since_s, noticed_s;
     double uneven;            /* part by which the last rank computes longer, the others by
                                * theirs of it, and by shares of which the calendar's
                                * messages are: what is alike, or all longer by one factor, is
                                * so no more */
+    double *drawn_J;          /* [size] joules of each node until its program ended, or its power
+                               * was off; NAN: not all boards have watts. NULL: not wanted */
     double *end_s;            /* simulated date of the end; or NULL */
     struct rg_sim_ties *ties; /* counted; or NULL. SimGrid's engine does not count `same` */
 };

@@ -271,6 +271,8 @@ static int iteration(struct rg_world *w, int64_t i)
 static void clock_changed(struct rg_world *w)
 {
     struct rg_strands *m = strand_of(w)->all;
+    if (isnan(m->begun_s))
+        m->begun_s = w->offset;
     if (w->rank == 0 && m->ops->clock)
         m->ops->clock(m->engine, w);
 }
@@ -281,9 +283,22 @@ static int barrier(struct rg_world *w)
     return rg_exchange_barrier(s->all->exchange, &s->endpoint);
 }
 
+/* What the node has drawn until now, where somebody wants that. */
+static void note_drawn(struct rg_strands *m, int rank)
+{
+    if (!m->options->drawn_J)
+        return;
+    double *drawn_J = &m->options->drawn_J[rank];
+    *drawn_J = NAN;
+    if (m->energy)
+        *drawn_J = m->ops->processor_J(m->engine, rank) + m->ops->port_J(m->engine, rank) +
+                   m->options->boards[rank]->switch_watts * m->ops->now(m->engine);
+}
+
 /* The rank has no power any more, which nobody has noticed yet. */
 static void fall_silent(struct rg_strands *m, int rank)
 {
+    note_drawn(m, rank);
     m->dead[rank] = true;
     m->results[rank] = RG_DIED;
     rg_exchange_silence(m->exchange, rank);
@@ -302,16 +317,16 @@ static void die(struct rg_world *w)
     longjmp(self->death, 1);
 }
 
-/* Until the node's power goes, by the clock of its program: what is timed, or all there is. */
-static double until_off(const struct rg_strands *m, const struct rg_sim_strand *node)
+/* Until the node's power goes. */
+static double until_off(const struct rg_strands *m, int rank)
 {
     const struct rg_sim_options *o = m->options;
-    const struct rg_world *w = &node->endpoint.handle;
-    double now = m->ops->now(m->engine), off = o->off_s[w->rank];
+    double now = m->ops->now(m->engine), off = o->off_s[rank];
     if (o->since_s > 0)
         return off - o->since_s - now;
-    bool started = w->timed_since > 0 || w->offset > 0;
-    return started || off == 0 ? off - (now - w->offset) : fmax(off, LOOK_S);
+    if (off == 0)
+        return 0;
+    return isnan(m->begun_s) ? fmax(off, LOOK_S) : off - (now - m->begun_s);
 }
 
 /* The strand of a node that is to lose its power. It ends with the node's program, or once all have
@@ -321,7 +336,7 @@ static void await_fate(struct rg_sim_strand *s)
     struct rg_strands *m = s->all;
     int rank = s->endpoint.handle.rank;
     double left;
-    while (m->nodes[rank] && (left = until_off(m, m->nodes[rank])) > RG_WINDOW_INSTANT)
+    while (m->nodes[rank] && (left = until_off(m, rank)) > RG_WINDOW_INSTANT)
         block(s, m->ops->now(m->engine) + left);
     if (!m->nodes[rank])
         return;
@@ -438,6 +453,7 @@ void rg_strand_main(struct rg_sim_strand *s)
     if (!dead && !node)
         ring(s->parent);
     if (!dead && node) {
+        note_drawn(m, w->rank);
         m->results[w->rank] = s->result;
         rg_exchange_leave(m->exchange, w->rank, true);
         ring_waiting(m);
@@ -542,6 +558,7 @@ void rg_strands_open(struct rg_strands *m, const struct rg_sim_options *options,
                              .ops = ops,
                              .engine = engine,
                              .results = results,
+                             .begun_s = NAN,
                              .error = error,
                              .energy = rg_sim_has_watts(options)};
     m->slowdown = rg_slowdown_new(options->faults, options->seed, options->size);

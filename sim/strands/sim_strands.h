@@ -86,6 +86,7 @@ struct rg_strands {
     int *results;
     bool *dead;
     double end_s;
+    double begun_s;     /* when a training clock started first; NAN: none has */
     double *last_s;     /* [size] date at which a strand of the node went on last */
     uint64_t near_ties; /* see struct rg_sim_ties */
     int active;         /* strands and messages that will go on by themselves */

@@ -3,6 +3,7 @@
 #include "support/suite.h"
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define FAULTS "ringsim tests/data/faults.xml --set nodes=5"
 
@@ -170,6 +171,121 @@ static void nodes_lose_their_power(void)
     json_decref(drawn);
 }
 
+static json_t *lossy(const char *words, const char *label, const char *more)
+{
+    char line[400];
+    snprintf(line, sizeof line, "ringsim tests/data/off.xml --set nodes=3 --strategy %s %s %s",
+             label, words, more);
+    return command_result(line, 60);
+}
+
+/* Dates, joules and what is done again are those of checkpoints that are written, to the bit; none
+ * is. The time of all attempts has the pauses, but that after the last iteration. */
+static void numbers_do_not_matter(void)
+{
+    static const char *const loses[] = {"--lose restart", "--lose shrink", "--lose spare"};
+    static const char *const labels[] = {"ring", "all-reduce"};
+    static const char *const same[] = {"time_s",
+                                       "whole.time_s",
+                                       "whole.energy_J",
+                                       "resumed.time_s",
+                                       "resumed.iteration",
+                                       "checkpoints.pause_s",
+                                       "checkpoints.time_s",
+                                       "checkpoints.written"};
+    char folder[] = "/tmp/ringtmp-faults-XXXXXX", real_words[120], skip_words[120], clear[60];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    snprintf(skip_words, sizeof skip_words,
+             "--set numerics=skip --every 20iterations --checkpoint %s/none", folder);
+    snprintf(real_words, sizeof real_words, "--every 20iterations --checkpoint %s/some", folder);
+    snprintf(clear, sizeof clear, "rm -rf %s/some", folder);
+    for (size_t i = 0; i < 6; i++) {
+        json_t *real = lossy(loses[i / 2], labels[i % 2], real_words);
+        json_t *skip = lossy(loses[i / 2], labels[i % 2], skip_words);
+        CU_ASSERT_FATAL(real && skip);
+        json_t *a = command_run_of(real, labels[i % 2]), *b = command_run_of(skip, labels[i % 2]);
+        for (size_t k = 0; k < sizeof same / sizeof *same; k++)
+            CU_ASSERT_EQUAL(command_number(a, same[k]), command_number(b, same[k]));
+        json_t *losses = json_object_get(a, "losses");
+        CU_ASSERT_EQUAL(json_array_size(losses), 1);
+        CU_ASSERT(json_equal(losses, json_object_get(b, "losses")));
+        CU_ASSERT(command_number(a, "resumed.iteration") > 0);
+        CU_ASSERT_FALSE(json_is_true(json_object_get(json_object_get(a, "checkpoints"), "hollow")));
+        CU_ASSERT(json_is_true(json_object_get(json_object_get(b, "checkpoints"), "hollow")));
+        double written = command_number(b, "checkpoints.written");
+        double pauses_s = command_number(b, "checkpoints.pause_s") * (written - 1) / written;
+        double timed_s = command_number(b, "resumed.time_s") + command_number(b, "time_s");
+        CU_ASSERT_DOUBLE_EQUAL(command_number(b, "whole.time_s"), timed_s + pauses_s, 1e-9);
+        json_decref(real);
+        json_decref(skip);
+        CU_ASSERT_EQUAL(system(clear), 0);
+    }
+    CU_ASSERT_EQUAL(rmdir(folder), 0); /* nothing is in it */
+}
+
+/* What was on its way to the card of a node that lost its power is not there; what is there has to
+ * be read. */
+static void the_card_has_what_is_written(void)
+{
+    static const char *const engines[] = {"simgrid", "calendar"};
+    double whole_s[2];
+    for (int i = 0; i < 2; i++) {
+        char line[100];
+        snprintf(line, sizeof line, "ringsim tests/data/off-first.xml --engine %s", engines[i]);
+        json_t *result = command_result(line, 60), *run = command_run_of(result, "ring");
+        json_t *losses = json_object_get(run, "losses");
+        CU_ASSERT_EQUAL_FATAL(json_array_size(losses), 2);
+        json_t *first = json_array_get(losses, 0), *second = json_array_get(losses, 1);
+        CU_ASSERT(command_number(first, "iteration") >= 20);
+        CU_ASSERT_EQUAL(command_number(first, "from_iteration"), 0);
+        CU_ASSERT_EQUAL(command_number(second, "from_iteration"), 20);
+        double read_s = command_number(run, "checkpoints.bytes") / 10e6; /* rg_disk_rate */
+        CU_ASSERT_DOUBLE_EQUAL(command_number(run, "resumed.time_s"), 0.2 + read_s, 0.005);
+        CU_ASSERT(command_number(run, "resumed.time_s") > 0.2 + read_s);
+        whole_s[i] = command_number(run, "whole.time_s");
+        json_decref(result);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(whole_s[0], whole_s[1], 1e-9);
+}
+
+/* While a node is repaired the two others idle; so does a spare until it is wanted. */
+static void those_that_wait_draw(void)
+{
+    double joules[4], seconds[4], watts = 0;
+    static const char *const words[] = {"--lose restart --set mtbf=0.9 --set repair=0.5",
+                                        "--lose restart --set mtbf=0.9 --set repair=2.5",
+                                        "--lose spare --set spares=1",
+                                        "--lose spare --set spares=5"};
+    for (int i = 0; i < 4; i++) {
+        json_t *result = lossy(words[i], "ring", "--set numerics=skip --set noticed=0.01");
+        json_t *run = command_run_of(result, "ring");
+        joules[i] = command_number(run, "whole.energy_J");
+        seconds[i] = command_number(run, "whole.time_s");
+        double idle_J =
+            command_number(run, "energy_J.idle") + command_number(run, "energy_J.switch");
+        watts = idle_J / command_number(run, "time_s") / 3; /* of one node */
+        CU_ASSERT_EQUAL(json_array_size(json_object_get(run, "losses")), 1);
+        json_decref(result);
+    }
+    CU_ASSERT(seconds[1] > seconds[0] + 1);
+    CU_ASSERT_DOUBLE_EQUAL(joules[1] - joules[0], 2 * watts * (seconds[1] - seconds[0]), 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(seconds[3], seconds[2], 1e-6); /* they are told of */
+    CU_ASSERT_DOUBLE_EQUAL(joules[3] - joules[2], 4 * watts * seconds[2], 1e-5);
+}
+
+static void it_is_given_up(void)
+{
+    struct command_output output;
+    command_run("ringsim tests/data/off.xml --set nodes=3 --strategy ring --lose restart --quiet "
+                "--set numerics=skip --set give-up=0.14",
+                60, &output);
+    CU_ASSERT_EQUAL(output.status, 4);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "given up (give-up=\"0.14\""));
+    json_t *result = lossy("--lose restart --set give-up=0.16", "ring", "--set numerics=skip");
+    CU_ASSERT_STRING_EQUAL(command_text(command_run_of(result, "ring"), "status"), "ok");
+    json_decref(result);
+}
+
 static void expect_refusal(const char *line, const char *words)
 {
     struct command_output output;
@@ -199,6 +315,10 @@ int main(int argc, char **argv)
         {"late clients are left out", late_clients_are_left_out},
         {"jitter as a key", jitter_as_a_key},
         {"nodes lose their power", nodes_lose_their_power},
+        {"checkpoints without numbers take as long", numbers_do_not_matter},
+        {"the card has what is written", the_card_has_what_is_written},
+        {"those that wait draw power", those_that_wait_draw},
+        {"a training is given up", it_is_given_up},
         {"boards are as fast as they are", only_simulated},
     };
     return suite_main("faults", tests, sizeof tests / sizeof *tests, argc, argv);

@@ -73,9 +73,17 @@ static void bad_checkpoints_are_refused(void)
             "--resume finishes a sweep");
     refuses("ringsim scenarios/iris-3.xml --strategy ringtmp --resume-from /absent",
             "no checkpoint");
-    refuses("ringsim scenarios/iris-3.xml --strategy ringtmp --set numerics=skip --checkpoint "
+    refuses("ringsim scenarios/iris-3.xml --strategy ringtmp --set numerics=skip --resume-from "
             "/absent/x",
             "real is needed");
+    refuses("ringnode scenarios/iris-3.xml --local --strategy ringtmp --set numerics=skip "
+            "--checkpoint /absent/x",
+            "real is needed");
+    refuses("ringsim scenarios/iris-3.xml --strategy ringtmp --set checkpoint-every=often",
+            "500iterations, or never");
+    refuses("ringsim tests/data/matrix.xml --set numerics=skip --set nodes=5 --strategy pipedream "
+            "--set pipedream.drain=never --set checkpoint-every=1epoch",
+            "in flight between epochs");
     refuses("ringnode scenarios/iris-3.xml --local --checksum perhaps", "auto, yes or no");
     snprintf(line, sizeof line,
              "ringsim %s --strategy ringtmp --set epochs=2 --quiet --checkpoint %s", iris, c);
