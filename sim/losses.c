@@ -71,7 +71,7 @@ static void find_dates(struct series *s)
 static void tell_kept(const struct series *s, struct told *told, const char **plan)
 {
     const struct rg_training_state *kept = s->kept;
-    if (s->results[0] == RG_DIED && kept->hollow && kept->written_s > s->off_s[0])
+    if (s->results[0] == RG_DIED && kept->written_s > s->off_s[0])
         kept++;
     *plan = kept->plan ? kept->plan : "";
     told->hollow = kept->hollow;

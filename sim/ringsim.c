@@ -70,19 +70,19 @@ static int node_program(struct rg_world *w, void *arg)
     struct simulation *s = arg;
     struct ringsim *r = s->ringsim;
     const struct rg_node_options dates = {.stop = {NAN, NAN, 0}, .initial = r->initial};
-    struct rg_node_options options = {.stop = r->study.scenario.stop,
-                                      .initial = r->initial,
-                                      .save = r->options.save,
-                                      .save_best = r->options.save_best,
-                                      .every = rg_cli_every(&r->options, &r->study.scenario),
-                                      .resume = r->resumed.arrays || r->resumed.hollow ? &r->resumed
-                                                                                       : NULL,
-                                      .scenario_sha256 = r->study.scenario.digest,
-                                      .trace = r->options.trace != NULL,
-                                      .part = r->options.part,
-                                      .host = r->study.platform.names[w->rank],
-                                      .progress = tell_progress,
-                                      .progress_arg = s->shared};
+    struct rg_node_options options = {
+        .stop = r->study.scenario.stop,
+        .initial = r->initial,
+        .save = r->options.save,
+        .save_best = r->options.save_best,
+        .every = rg_cli_every(&r->options, &r->study.scenario, s->job),
+        .resume = r->resumed.arrays || r->resumed.hollow ? &r->resumed : NULL,
+        .scenario_sha256 = r->study.scenario.digest,
+        .trace = r->options.trace != NULL,
+        .part = r->options.part,
+        .host = r->study.platform.names[w->rank],
+        .progress = tell_progress,
+        .progress_arg = s->shared};
     if (s->attempt)
         options.attempts = &s->own[w->rank];
     if (s->job->numerics)
@@ -174,19 +174,32 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     free(results);
 }
 
-/* The scenario as it is for those that train in a later attempt, and what they go on from. */
+/* What those that train in a later attempt go on from: what the card has, which the folder may be
+ * ahead of. Without any, from what the first went on from. */
+static void find_checkpoint(struct ringsim *r, struct rg_training_state *kept)
+{
+    const char *folder = r->options.checkpoint;
+    struct rg_training_state found;
+    struct rg_error e = {0};
+    if (kept->bytes == 0)
+        return;
+    if (kept->hollow) {
+        found = *kept;
+        kept->plan = strdup(kept->plan);
+        RG_ASSERT(kept->plan);
+    } else if (rg_training_read_until(folder, kept->iterations, &r->study.network, &found, &e) != 0)
+        return;
+    found.goes_there = true;
+    rg_training_state_free(&r->resumed);
+    r->resumed = found;
+}
+
+/* The scenario as it is for those that train in a later attempt. */
 static int reopen(struct ringsim *r, int index, const struct rg_attempts *a, struct rg_error *e)
 {
     rg_study_close(&r->study);
     int err = rg_sweep_cast(&r->plan, index, a->seat, a->nodes, &r->study, e);
-    const char *folder = r->study.scenario.training.numerics ? r->options.checkpoint : NULL;
-    struct rg_training_state found;
-    if (err || (err = rg_study_load_data(&r->study, RG_ANY_RANK, e)) != 0 || !folder ||
-        rg_node_open_checkpoints(&r->study.jobs[0], folder, folder, &found, NULL) != 0)
-        return err;
-    rg_training_state_free(&r->resumed);
-    r->resumed = found;
-    return 0;
+    return err ? err : rg_study_load_data(&r->study, RG_ANY_RANK, e);
 }
 
 /* Dates of faults count from the first attempt. */
@@ -214,11 +227,7 @@ static void simulate_attempt(void *arg, const struct rg_sim_attempt *attempt, st
             return;
         }
         s->job = &s->ringsim->study.jobs[0];
-        if (attempt->kept->hollow) {
-            s->ringsim->resumed = attempt->kept[0];
-            attempt->kept[0].plan = strdup(attempt->kept[0].plan);
-            RG_ASSERT(attempt->kept[0].plan);
-        }
+        find_checkpoint(s->ringsim, attempt->kept);
         shift_windows(&s->ringsim->study.scenario.faults.slow, attempt->since_s);
         shift_windows(&s->ringsim->study.scenario.faults.link, attempt->since_s);
         a->origin_s = -attempt->since_s;

@@ -1005,7 +1005,7 @@ MUTANTS = [
     Mutant("waiting-costs-nothing", "losses.c", "s->since_s > from_s &&", "false &&", "test_faults$"),
     Mutant("spares-draw-nothing", "losses.c", "if (a->present > a->nodes)", "if (false)", "test_faults$"),
     Mutant("never-given-up", "losses.c", "a->broken_s > s->study->scenario.faults.give_up_s", "false", "test_faults$"),
-    Mutant("any-word-for-every", "study.c", "!text || strcmp(text, \"never\") == 0 ||", "true ||", "test_refusals$"),
+    Mutant("any-word-for-every", "study.c", "known && (!every.daly || s->faults.mtbf_s > 0)", "true", "test_refusals$"),
     Mutant("spares-stay-where-they-are", "attempts.c", "a->lose == RG_LOSE_SPARE &&", "false &&", "test_attempts$"),
     Mutant("a-loss-is-noticed-at-once", "sim_strands.c", "m->options->noticed_s;", "0;", "test_faults$"),
     Mutant("a-write-that-failed-is-forgotten", "cli_files.c", " && !ferror(stdout)", "", "test_behaviour$"),

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "scenario/settings.h"
+#include "study/saving.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -209,15 +210,18 @@ static char *lose_setting(struct argp_state *state, const char *word)
 
 static void set_every(struct argp_state *state, struct rg_every *every, const char *text)
 {
-    if (!rg_every_read(text, every))
+    if (!rg_every_read(text, every) || every->daly)
         argp_failure(state, RG_EXIT_USAGE, 0, "--every %.40s: " RG_EVERY_ALLOWED, text);
 }
 
-struct rg_every rg_cli_every(const struct rg_options *options, const struct rg_scenario *scenario)
+struct rg_every rg_cli_every(const struct rg_options *options, const struct rg_scenario *scenario,
+                             const struct rg_job *job)
 {
     struct rg_every every = options->every;
     if (!rg_every_given(&every) && !rg_scenario_every(scenario, &every))
         every.seconds = RG_EVERY_SECONDS;
+    if (every.daly)
+        every.seconds = rg_interval_of(job, scenario->faults.mtbf_s);
     return every;
 }
 

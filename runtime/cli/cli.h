@@ -45,7 +45,8 @@ struct rg_options {
 };
 
 /* How often checkpoints are due: as --every, else the scenario says, else every ten minutes. */
-struct rg_every rg_cli_every(const struct rg_options *options, const struct rg_scenario *scenario);
+struct rg_every rg_cli_every(const struct rg_options *options, const struct rg_scenario *scenario,
+                             const struct rg_job *job);
 void rg_cli_reads(struct rg_options *options, const char *name, const char *path);
 
 /* The child parser for argp_child; its input is a struct rg_options. Unknown options and bad values

@@ -589,9 +589,15 @@ static int read_one(const char *folder, int64_t iterations, const struct rg_netw
 int rg_training_read(const char *folder, const struct rg_network *network,
                      struct rg_training_state *state, struct rg_error *e)
 {
+    return rg_training_read_until(folder, INT64_MAX - 1, network, state, e);
+}
+
+int rg_training_read_until(const char *folder, int64_t iterations, const struct rg_network *network,
+                           struct rg_training_state *state, struct rg_error *e)
+{
     char passed_over[sizeof state->passed_over] = "";
     int err = RG_ERR_IO;
-    int64_t at = INT64_MAX;
+    int64_t at = iterations + 1;
     while (err == RG_ERR_IO && (at = newest(folder, at)) >= 0) {
         err = read_one(folder, at, network, state, e);
         size_t used = strlen(passed_over);

@@ -71,5 +71,8 @@ int rg_training_write(const struct rg_training_state *state, const struct rg_net
  * another network or made by a newer version. */
 int rg_training_read(const char *folder, const struct rg_network *network,
                      struct rg_training_state *state, struct rg_error *e);
+/* The newest of those with at most so many iterations. */
+int rg_training_read_until(const char *folder, int64_t iterations, const struct rg_network *network,
+                           struct rg_training_state *state, struct rg_error *e);
 
 #endif

@@ -25,7 +25,9 @@ static bool read_counted(const char *text, const char *unit, int64_t *count)
 
 bool rg_every_read(const char *text, struct rg_every *every)
 {
-    *every = (struct rg_every){0};
+    *every = (struct rg_every){.daly = strcmp(text, "daly") == 0};
+    if (every->daly)
+        return true;
     if (read_counted(text, "epoch", &every->epochs) ||
         read_counted(text, "iteration", &every->iterations))
         return true;
@@ -35,5 +37,5 @@ bool rg_every_read(const char *text, struct rg_every *every)
 
 bool rg_every_given(const struct rg_every *every)
 {
-    return every->iterations > 0 || every->epochs > 0 || every->seconds > 0;
+    return every->iterations > 0 || every->epochs > 0 || every->seconds > 0 || every->daly;
 }

@@ -9,6 +9,7 @@
 struct rg_every {
     int64_t iterations, epochs;
     double seconds; /* of training */
+    bool daly;      /* as many as lose the least time by Daly's form, which others work out */
 };
 
 #define RG_EVERY_ALLOWED                                                                           \

@@ -166,9 +166,9 @@ const struct rg_setting_info rg_setting_infos[] = {
      AT(training.spares),
      .help = "nodes of the platform after those that train, which wait to take a place; default 1"},
     {"training", "checkpoint-every", "checkpoint-every", TEXT, AT(training.checkpoint_every),
-     .help =
-         "how often checkpoints are due, unless --every says it: 10min, 2epochs, "
-         "500iterations, or never; with numerics=skip they are simulated without a folder, too"},
+     .help = "how often checkpoints are due, unless --every says it: 10min, 2epochs, "
+             "500iterations, daly (what loses the least time at mtbf, by Daly's form), or never; "
+             "with numerics=skip they are simulated without a folder, too"},
     {"stop", "accuracy", "accuracy", ABOVE(0, 1), .absent = NAN, .with = "numerics=real",
      AT(stop.accuracy), .sealed = "stop",
      .help = "stop at the end of the epoch that reaches this share of correct test samples"},

@@ -54,3 +54,10 @@ double rg_interval_daly_s(double pause_s, double mtbf_s)
         return mtbf_s;
     return rg_interval_young_s(pause_s, mtbf_s) * (1 + sqrt(share) / 3 + share / 9) - pause_s;
 }
+
+double rg_interval_of(const struct rg_job *job, double node_s)
+{
+    struct rg_saving saving = rg_saving_predict(job);
+    double least_s = isnan(saving.writing_s) ? 0 : saving.writing_s;
+    return fmax(rg_interval_daly_s(saving.pause_s, node_s / job->nodes), least_s);
+}

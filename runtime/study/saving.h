@@ -29,5 +29,8 @@ struct rg_saving rg_saving_predict(const struct rg_job *job);
  * first-order form, and Daly (2006)'s equation 37, which is mtbf_s from pause_s = 2 mtbf_s on. */
 double rg_interval_young_s(double pause_s, double mtbf_s);
 double rg_interval_daly_s(double pause_s, double mtbf_s);
+/* Daly's of a job of which each node is lost every node_s in the mean; no less than its card takes.
+ */
+double rg_interval_of(const struct rg_job *job, double node_s);
 
 #endif

@@ -458,26 +458,44 @@ static int check_every(const struct rg_scenario *s, struct rg_error *e)
 {
     const char *text = s->training.checkpoint_every;
     struct rg_every every;
-    if (!text || strcmp(text, "never") == 0 || rg_every_read(text, &every))
+    if (!text || strcmp(text, "never") == 0)
         return 0;
+    bool known = rg_every_read(text, &every);
+    if (known && (!every.daly || s->faults.mtbf_s > 0))
+        return 0;
+    if (known)
+        return rg_scenario_fail(s, rg_scenario_line(s, &s->training.checkpoint_every), e,
+                                "checkpoint-every=\"daly\": mtbf of <faults> is wanted, the "
+                                "interval follows from it");
     return rg_scenario_fail(s, rg_scenario_line(s, &s->training.checkpoint_every), e,
-                            "checkpoint-every=\"%.40s\": " RG_EVERY_ALLOWED ", or never", text);
+                            "checkpoint-every=\"%.40s\": " RG_EVERY_ALLOWED ", or daly, or never",
+                            text);
 }
 
-static int open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
+/* The scenario as it is written, whoever takes part. */
+static int open_sealed(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
 {
     struct rg_scenario *s = &study->scenario;
     int err = open_scenario(want, study, e);
     if (err == 0 && want->at_point)
         err = rg_scenario_apply(s, want->point, want->point_count, e);
-    cast_nodes(want, s);
     if (err || (err = check_compensate(s, e)) || (err = check_rows(s, e)) ||
         (err = check_every(s, e)) ||
         (err = rg_study_select(s, want->labels, want->label_count, e)) ||
         (!want->at_point &&
          ((err = rg_study_check_overlap(s, e)) || (err = refuse_sweeps(s, e)))) ||
-        (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)) ||
-        (err = load_platform(study, e)) || (err = set_boards(study, want->keyed, e)) ||
+        (err = rg_scenario_locate(s, want->data_folder, e)) || (err = rg_scenario_seal(s, e)))
+        return err;
+    return 0;
+}
+
+static int open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e)
+{
+    struct rg_scenario *s = &study->scenario;
+    int err = open_sealed(want, study, e);
+    if (err == 0)
+        cast_nodes(want, s);
+    if (err || (err = load_platform(study, e)) || (err = set_boards(study, want->keyed, e)) ||
         (err = cast_hosts(want, study, e)) ||
         (err = rg_network_load(s->network_file, &study->network, e)) ||
         (err = rg_study_load_profiles(study, e)) || (err = look_at_platform(want, study, e)) ||

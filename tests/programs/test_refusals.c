@@ -80,7 +80,10 @@ static void bad_checkpoints_are_refused(void)
             "--checkpoint /absent/x",
             "real is needed");
     refuses("ringsim scenarios/iris-3.xml --strategy ringtmp --set checkpoint-every=often",
-            "500iterations, or never");
+            "500iterations, or daly, or never");
+    refuses("ringsim scenarios/iris-3.xml --strategy ringtmp --set checkpoint-every=daly",
+            "mtbf of <faults> is wanted");
+    refuses("ringsim scenarios/iris-3.xml --checkpoint /absent/x --every daly", "500iterations");
     refuses("ringsim tests/data/matrix.xml --set numerics=skip --set nodes=5 --strategy pipedream "
             "--set pipedream.drain=never --set checkpoint-every=1epoch",
             "in flight between epochs");

@@ -151,7 +151,7 @@ int ringnode_program(struct rg_world *w, void *arg)
         .save = r->node->options.save,
         .save_best = r->node->options.save_best,
         .checkpoint = w->rank == 0 ? r->node->options.checkpoint : NULL,
-        .every = rg_cli_every(&r->node->options, &r->node->study.scenario),
+        .every = rg_cli_every(&r->node->options, &r->node->study.scenario, r->job),
         .resume = r->node->resumed.arrays ? &r->node->resumed : NULL,
         .scenario_sha256 = r->node->study.scenario.digest,
         .trace = r->node->options.trace != NULL,
