@@ -342,7 +342,7 @@ static void run_series(struct series *s, rg_sim_attempt_fn simulate, void *arg, 
             rg_copy_text(run->error, sizeof run->error, "an attempt ended without a result");
             return;
         }
-        bool broken = run->status == RG_RUN_FAILED && run->error_code == RG_ERR_PEER;
+        bool broken = s->results[0] == RG_ERR_PEER;
         if (told.died == 0 || (!broken && s->results[0] != RG_DIED)) {
             add_joules(s, &told, run->whole.time_s);
             run->whole.energy_J = s->whole_J;

@@ -318,11 +318,14 @@ static int end(struct rg_world *w, int result)
 int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn train, void *arg)
 {
     int everybody = w->size, result = rg_muster(w, a->seat, a->absent, a->seats);
-    if (result)
+    if (result == 0) {
+        agree(a);
+        result = rg_attempts_share(w, a);
+    }
+    if (result) {
+        rg_attempts_break(a, raw_now(w)); /* before it has begun */
         return result;
-    agree(a);
-    if ((result = rg_attempts_share(w, a)) != 0)
-        return result;
+    }
     if (w->rank >= a->nodes)
         return wait_for_end(w);
     w->size = a->nodes;

@@ -369,7 +369,8 @@ static void begin_writing(struct node *n, struct rg_training_state *state)
                               .folder = n->options->checkpoint,
                               .previous = n->keeping.on_disk};
     n->keeping.writer = writer;
-    writer->threaded = pthread_create(&writer->thread, NULL, write_it, writer) == 0;
+    /* where time is virtual none passes: a node that dies leaves no thread behind */
+    writer->threaded = is_real(n) && pthread_create(&writer->thread, NULL, write_it, writer) == 0;
     if (!writer->threaded)
         write_it(writer);
 }
