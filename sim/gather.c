@@ -58,11 +58,12 @@ static int check_archive(const struct ringsim *r, const struct rg_result *archiv
                    r->options.json, what);
 }
 
-/* Is that the run which was planned there? */
+/* Is that the run which was planned there? It may have lost nodes. */
 static bool is_planned(const struct rg_run *run, const struct rg_run *plan)
 {
+    bool fewer = run->nodes < plan->nodes && run->loss_count > 0;
     bool same = strcmp(run->label, plan->label) == 0 && strcmp(run->kind, plan->kind) == 0 &&
-                run->nodes == plan->nodes && run->numerics == plan->numerics &&
+                (run->nodes == plan->nodes || fewer) && run->numerics == plan->numerics &&
                 run->sweep_count == plan->sweep_count;
     for (int i = 0; i < plan->sweep_count && same; i++)
         same = strcmp(run->sweep[i].name, plan->sweep[i].name) == 0 &&

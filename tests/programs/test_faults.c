@@ -300,6 +300,34 @@ static void it_is_given_up(void)
     json_decref(result);
 }
 
+/* A sweep goes on from runs that have lost nodes. */
+static void shrunk_runs_are_taken_over(void)
+{
+    char folder[] = "/tmp/ringtmp-faults-XXXXXX", line[200], clear[60];
+    struct command_output output;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    snprintf(line, sizeof line, "ringsim tests/data/off-sweep.xml --quiet --resume --json %s/r",
+             folder);
+    snprintf(clear, sizeof clear, "rm -r %s", folder);
+    for (int i = 0; i < 2; i++) {
+        command_run(line, 60, &output);
+        CU_ASSERT_EQUAL(output.status, 0);
+    }
+    snprintf(line, sizeof line, "%s/r", folder);
+    json_t *result = json_load_file(line, 0, NULL), *run;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    size_t i;
+    json_array_foreach(json_object_get(result, "runs"), i, run)
+    {
+        json_t *loss = json_array_get(json_object_get(run, "losses"), 0);
+        CU_ASSERT_EQUAL(command_number(run, "nodes"), 2);
+        CU_ASSERT_EQUAL(command_number(loss, "from_iteration"), i == 0 ? 40 : 0);
+    }
+    CU_ASSERT_EQUAL(i, 2);
+    json_decref(result);
+    CU_ASSERT_EQUAL(system(clear), 0);
+}
+
 static void expect_refusal(const char *line, const char *words)
 {
     struct command_output output;
@@ -333,6 +361,7 @@ int main(int argc, char **argv)
         {"the card has what is written", the_card_has_what_is_written},
         {"those that wait draw power", those_that_wait_draw},
         {"a training is given up", it_is_given_up},
+        {"shrunk runs are taken over", shrunk_runs_are_taken_over},
         {"boards are as fast as they are", only_simulated},
     };
     return suite_main("faults", tests, sizeof tests / sizeof *tests, argc, argv);
