@@ -37,6 +37,7 @@ import accuracy
 import energy
 import formula
 import generate
+import losses
 import report
 import ringplot
 import ringresult
@@ -46,7 +47,7 @@ import seeds
 import timeline
 
 SCRIPTS = {"scaling": scaling, "formula": formula, "timeline": timeline, "energy": energy, "accuracy": accuracy,
-           "report": report}
+           "losses": losses, "report": report}
 
 
 class Case(unittest.TestCase):
@@ -533,6 +534,43 @@ class Selection(Case):
             status, out, _ = self.run_main(seeds, path, "--goal", goal)
             self.assertEqual(status, 0)
             self.assertEqual([cell.strip() for cell in out.splitlines()[2].strip("|").split("|")][6:9], cells)
+
+    def lossy(self):
+        """Of two seeds and two rates: restart, all to the end; run once more, one never; spare, one of two."""
+        runs = []
+        for way, status, seconds in (("restart", "ok", (1000, 3000)), ("once more", "ok", (8000, None)),
+                                     ("spare", "ok", (900, None))):
+            for mtbf in (86400, 864000):
+                for seed, time_s in enumerate(seconds, 1):
+                    sweep = {"nodes": "4", "mtbf": str(mtbf), "seed": str(seed)}
+                    if way != "once more":
+                        sweep["lose"] = way
+                    run = generate.run("ring", "ring_pipeline", 4, 64, 0.4, 0.01, 3.0, sweep=sweep)
+                    lost = time_s is None or (way == "once more" and mtbf == 86400)
+                    run["status"] = "lost" if lost else status
+                    run["whole"] = {"time_s": float(time_s or 5000), "energy_J": 10.0 * (time_s or 5000)}
+                    run["losses"] = [{}] * seed
+                    runs.append(run)
+        return self.write("lossy.json", generate.result(runs))
+
+    def test_losses(self):
+        path = self.lossy()
+        points = losses.points_of(ringresult.load([path]))
+        self.assertEqual([point.name for point in points[::2]], ["ring, once more", "ring, restart", "ring, spare"])
+        self.assertEqual([point.mean("time_s") for point in points], [None, 8000, 2000, 2000, 900, 900])
+        self.assertEqual([point.mean("energy_J") for point in points[2:4]], [20000, 20000])
+        self.assertEqual([point.losses for point in points], [None, 1, 1.5, 1.5, 1, 1])
+        none = generate.run("ring", "ring_pipeline", 4, 64, 0.4, 0.01, 3.0)
+        self.refused(losses, self.write("none.json", generate.result([none])), says=["mtbf"])
+        status, out, _ = self.run_main(losses, path, "--table", "-o", self.path("x.svg"))
+        self.assertEqual(status, 0)
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines()]
+        self.assertEqual(rows[2][2:], ["never", "8000 s, 80 kJ, 1 (1 of 2)"])
+        self.assertEqual(rows[3][2:], ["2000 s, 20 kJ, 1.5"] * 2)
+        run = generate.run("ring", "ring_pipeline", 4, 64, 0.4, 0.01, 3.0)
+        undisturbed = run["iteration_s"]["mean"] * run["iterations"]
+        self.assertEqual(losses.undisturbed_s(ringresult.load([path]), "ring", 4), undisturbed)
+        self.draws(losses, path)
 
     def test_means_of_seeds(self):
         path = self.two_seeds("ring", "other")
