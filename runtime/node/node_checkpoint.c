@@ -618,7 +618,8 @@ static int take_facts(struct node *n)
     run->training = calloc((size_t)from->point_count + 1, sizeof *run->training);
     if (!run->training)
         return RG_ERR_NOMEM;
-    memcpy(run->training, from->training, (size_t)from->point_count * sizeof *run->training);
+    if (from->point_count > 0)
+        memcpy(run->training, from->training, (size_t)from->point_count * sizeof *run->training);
     run->point_count = from->point_count;
     run->best = from->best;
     run->best.known = n->options->stop.patience > 0 || n->options->save_best;
