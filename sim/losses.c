@@ -36,6 +36,7 @@ struct series {
     double since_s;         /* when the next begins */
     double *off_s, *back_s; /* [seats] by rank, of the attempt: when it is off, and there again */
     int *results;
+    struct rg_copies *copies; /* [seats] of those that have not died since */
 };
 
 static uint64_t seed_of(const struct series *s)
@@ -54,12 +55,41 @@ static void find_dates(struct series *s)
     }
 }
 
+/* Of all seats, those that have none too. */
+static bool tell_copies(const struct series *s, int fd)
+{
+    bool good = true;
+    for (int seat = 0; seat < s->attempts.seats && good; seat++) {
+        unsigned char *bytes = NULL;
+        size_t size = 0;
+        good = rg_copies_encode(&s->copies[seat], &bytes, &size) == 0 &&
+               rg_pipe_write(fd, &size, sizeof size) && rg_pipe_write(fd, bytes, size);
+        free(bytes);
+    }
+    return good;
+}
+
+static bool hear_copies(struct series *s, int fd)
+{
+    bool good = true;
+    for (int seat = 0; seat < s->attempts.seats && good; seat++) {
+        size_t size = 0;
+        good = rg_pipe_read(fd, &size, sizeof size);
+        unsigned char *bytes = good ? malloc(size + 1) : NULL;
+        rg_copies_free(&s->copies[seat]);
+        good = bytes && rg_pipe_read(fd, bytes, size) &&
+               rg_copies_decode(bytes, size, &s->copies[seat]) == 0;
+        free(bytes);
+    }
+    return good;
+}
+
 /* The losses go in the run, whoever was lost with them. */
 static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, void *arg, int fd)
 {
     struct rg_attempts *a = &s->attempts;
     struct rg_run run;
-    const struct rg_sim_attempt attempt = {a, s->off_s, s->since_s, s->results};
+    const struct rg_sim_attempt attempt = {a, s->off_s, s->since_s, s->results, s->copies};
     unsigned char *bytes = NULL;
     size_t size = 0;
     rg_run_init(&run);
@@ -75,7 +105,7 @@ static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, v
         told.died += s->results[rank] == RG_DIED;
     bool good = rg_pipe_write(fd, &told, sizeof told) &&
                 rg_pipe_write(fd, s->results, (size_t)a->nodes * sizeof *s->results) &&
-                rg_pipe_write(fd, bytes, size);
+                rg_pipe_write(fd, bytes, size) && tell_copies(s, fd);
     _exit(good ? 0 : 1);
 }
 
@@ -89,7 +119,7 @@ static bool hear(struct series *s, int fd, struct told *told, struct rg_run *run
     bool good = bytes && rg_pipe_read(fd, bytes, told->bytes) &&
                 rg_run_decode(bytes, told->bytes, run, &e) == 0;
     free(bytes);
-    return good;
+    return good && hear_copies(s, fd);
 }
 
 /* In a process of its own; false: it has said nothing. */
@@ -255,10 +285,14 @@ void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
     s.off_s = calloc(seats, sizeof *s.off_s);
     s.back_s = calloc(seats, sizeof *s.back_s);
     s.results = calloc(seats, sizeof *s.results);
-    RG_ASSERT(s.off_s && s.back_s && s.results);
+    s.copies = calloc(seats, sizeof *s.copies);
+    RG_ASSERT(s.off_s && s.back_s && s.results && s.copies);
     RG_ASSERT(rg_attempts_open(&s.attempts, t->lose, job->nodes, spares) == 0);
     run_series(&s, simulate, arg, run);
     rg_attempts_close(&s.attempts);
+    for (size_t seat = 0; seat < seats; seat++)
+        rg_copies_free(&s.copies[seat]);
+    free(s.copies);
     free(s.off_s);
     free(s.back_s);
     free(s.results);

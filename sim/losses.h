@@ -13,6 +13,7 @@ struct rg_sim_attempt {
     const double *off_s;          /* [attempts->nodes] as in struct rg_sim_options */
     double since_s;               /* when it begins, in seconds of the whole; 0: it is the first */
     int *results;                 /* [attempts->nodes] what the programs returned, or RG_DIED */
+    struct rg_copies *copies;     /* [seats] what each node has kept of states; in and out */
 };
 
 /* Simulate it: once in a process. The nodes' own accounts of the attempt go into *attempts, as the

@@ -276,8 +276,31 @@ static void tell_checkpoints(const struct rg_job *job, double mtbf_s, FILE *stre
     tell_intervals(job, &saving, mtbf_s, stream);
 }
 
-/* mtbf_s: of a node, as the scenario says; 0: it does not. */
-static void check_job(const struct rg_job *job, double mtbf_s, FILE *stream)
+/* What nodes keep of each other's state, and whether that hides. */
+static void tell_copies(const struct rg_prediction *p, bool goes_on, FILE *stream)
+{
+    const struct rg_copies_form *c = &p->copies;
+    char a[RG_HUMAN], b[RG_HUMAN], d[RG_HUMAN], e[RG_HUMAN];
+    if (c->most == 0)
+        return;
+    bool hidden = c->piece_s <= c->hides_s;
+    fprintf(
+        stream,
+        "  backup      at most %d iteration%s done again after a loss: every %d the state of each "
+        "stage goes to the\n              next node in %d piece%s of up to %s, each %s on its way, "
+        "%s the %s that a unit\n              computes on its way round the ring; %d states of two "
+        "stages are kept, %s\n",
+        c->most, c->most == 1 ? " is" : "s are", c->every, c->pieces, c->pieces == 1 ? "" : "s",
+        rg_human_bytes((double)c->piece_bytes, a), rg_human_seconds(c->piece_s, b),
+        hidden ? "hidden behind" : "more than", rg_human_seconds(c->hides_s, d), c->kept,
+        rg_human_bytes((double)c->bytes, e));
+    if (!goes_on)
+        fputs("              nobody goes on with them: lose=\"stop\" (restart, shrink and spare "
+              "do)\n",
+              stream);
+}
+
+static void check_job(const struct rg_job *job, const struct rg_scenario *scenario, FILE *stream)
 {
     struct rg_prediction p;
     struct rg_error why = {0};
@@ -325,7 +348,8 @@ static void check_job(const struct rg_job *job, double mtbf_s, FILE *stream)
         fprintf(stream, "  rough       the iteration is an estimate: %s\n", rough);
     if (job->whole)
         fprintf(stream, "  whole       no iteration is extrapolated: %s\n", job->whole);
-    tell_checkpoints(job, mtbf_s, stream);
+    tell_copies(&p, scenario->training.lose != RG_LOSE_STOP, stream);
+    tell_checkpoints(job, scenario->faults.mtbf_s, stream);
     if (rg_job_fits(job, &why) == 0)
         fputs("  fits        yes\n", stream);
     else
@@ -450,7 +474,7 @@ void rg_cli_check(const struct rg_study *study, FILE *stream)
             "forms are without\n",
             s->faults.slow.count, s->faults.link.count, 100 * s->faults.spread);
     for (int i = 0; i < study->job_count; i++)
-        check_job(&study->jobs[i], s->faults.mtbf_s, stream);
+        check_job(&study->jobs[i], s, stream);
     fprintf(stream, "\n%s", capacity_note);
 }
 

@@ -586,8 +586,8 @@ int rg_node_begin_checkpoints(struct node *n)
     if (n->run) {
         n->run->checkpoints = (struct rg_run_checkpoints){.known = true, .iteration = -1};
         n->run->checkpoints.pause_s = n->run->checkpoints.writing_s = 0;
-        if (n->keeping.takes_up && n->options->resume->goes_there)
-            n->keeping.on_disk = n->keeping.begun;
+        if (n->options->resume && n->options->resume->goes_there)
+            n->keeping.on_disk = n->options->resume->iterations;
     }
     return agree(n, false, &none);
 }

@@ -33,10 +33,14 @@ struct node {
     struct rg_cursor lanes[RG_LANES];
     struct slot *held_by; /* a send that holds the whole node; NULL: none does */
     bool busy;
+    bool piece_leaves; /* of its state */
+    int64_t pieces;    /* of another's that have come */
 };
 
+enum { PIECE = RG_CHANNELS }; /* of a state */
+
 struct parcel {
-    enum rg_plan_channel channel;
+    int channel;
     int stage; /* that sends it */
     int64_t unit;
     double wire, bytes;
@@ -235,6 +239,13 @@ static void arrive(struct walk *w, const struct event *e)
 {
     const struct connection *c = &w->connections[e->index];
     const struct parcel *p = &e->parcel;
+    if (p->channel == PIECE) {
+        w->nodes[c->from].piece_leaves = false;
+        w->nodes[c->to].pieces++;
+        run_node(w, c->from);
+        run_node(w, c->to);
+        return;
+    }
     struct stage *from = &w->stages[p->stage];
     struct stage *to = &w->stages[rg_channel_peer(p->channel, p->stage, w->ring->stages, true)];
     slot_of(to, rg_channel_target(p->channel), p->unit)->arrived = p->unit;
@@ -246,6 +257,25 @@ static void arrive(struct walk *w, const struct event *e)
 static int samples_of(const struct walk *w, int64_t unit)
 {
     return rg_ring_unit(w->ring, w->replica, (int)(unit % w->ring->micro));
+}
+
+static void put(struct walk *w, struct connection *c, struct parcel parcel, uint64_t payload)
+{
+    const struct rg_board *board = w->nodes[c->from].board;
+    RG_ASSERT(c->count < c->room);
+    parcel.wire = rg_board_wire_bytes(board, 1, payload);
+    parcel.bytes = (double)payload + RG_MESSAGE_HEADER;
+    c->queue[(c->first + c->count++) % c->room] = parcel;
+    begin_parcel(w, c);
+}
+
+/* Of the copies that nodes keep of each other's state what goes in an iteration on average. */
+static void send_piece(struct walk *w, int node)
+{
+    const struct rg_backup *b = &w->ring->backup;
+    uint64_t payload = sizeof(float) * rg_ring_node_floats(w->ring, node) / (uint64_t)b->every;
+    w->nodes[node].piece_leaves = true;
+    put(w, &w->connections[2 * node], (struct parcel){.channel = PIECE}, payload);
 }
 
 static void send(struct walk *w, int index, enum rg_plan_channel channel, int64_t unit)
@@ -260,15 +290,8 @@ static void send(struct walk *w, int index, enum rg_plan_channel channel, int64_
                       : channel == RG_CHANNEL_GRADIENT ? rg_stage_inputs(&layers)
                                                        : (uint64_t)w->ring->job->network->classes;
     uint64_t payload = sizeof(float) * floats * (uint64_t)samples_of(w, unit);
-    RG_ASSERT(c->count < c->room);
-    c->queue[(c->first + c->count++) % c->room] =
-        (struct parcel){.channel = channel,
-                        .stage = index,
-                        .unit = unit,
-                        .wire = rg_board_wire_bytes(w->nodes[node].board, 1, payload),
-                        .bytes = (double)payload + RG_MESSAGE_HEADER};
     slot_of(s, rg_channel_source(channel), unit)->leaving = true;
-    begin_parcel(w, c);
+    put(w, c, (struct parcel){.channel = (int)channel, .stage = index, .unit = unit}, payload);
 }
 
 /* ---- instructions ---- */
@@ -295,6 +318,11 @@ static bool ready(struct walk *w, const struct rg_instruction *in, int64_t unit)
         return there(w, s, RG_BUFFER_LOGITS, unit);
     case RG_OP_RECV:
         return !slot_of(s, rg_channel_target(in->channel), unit)->leaving;
+    case RG_OP_BACKUP:
+        return !w->nodes[in->stage % w->count].piece_leaves;
+    case RG_OP_END:
+        return w->ring->backup.most == 0 ||
+               w->nodes[in->stage % w->count].pieces > unit / w->ring->micro;
     default:
         return true;
     }
@@ -351,7 +379,9 @@ static void run_node(struct walk *w, int index)
             send(w, in->stage, in->channel, unit);
             if (!w->ring->overlap) /* a WAIT is next, which holds the other lane too */
                 n->held_by = slot_of(&w->stages[in->stage], rg_channel_source(in->channel), unit);
-        } else if (in->op == RG_OP_END && index == 0)
+        } else if (in->op == RG_OP_BACKUP)
+            send_piece(w, index);
+        else if (in->op == RG_OP_END && index == 0)
             w->marks[w->ended++] = w->now_s;
         double seconds = seconds_of(w, in, unit);
         if (seconds > 0) {
@@ -422,7 +452,7 @@ static void open_node(struct walk *w, int index)
 {
     struct node *n = &w->nodes[index];
     const struct rg_board *b = w->ring->job->boards[rg_ring_rank(w->ring, w->replica, index)];
-    int room = 1;
+    int room = 2; /* a piece, and one */
     n->board = b;
     for (int lane = 0; lane < RG_LANES; lane++)
         n->lanes[lane].list = &w->ring->plans[index].lanes[lane];

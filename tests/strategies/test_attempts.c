@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "node/muster.h"
 #include "strategies/allocated.h"
+#include "strategies/backup.h"
 #include "strategies/harness.h"
 #include "support/suite.h"
 #include "unit/scratch.h"
@@ -28,10 +29,12 @@ struct trial {
     char sets[120];
     char label[64];
     int nodes, spares;
+    int most; /* iterations that are done again after the loss of one node; 0: any number */
     struct rg_study study; /* of the attempt */
     struct rg_training_state from;
     struct process process[SEATS]; /* by seat */
     int deaths, died;              /* that were ordered; that came before the end */
+    int left; /* that have heard that it is over from one that has died since */
 };
 
 static uint64_t roll(struct trial *t, uint64_t below)
@@ -171,8 +174,10 @@ static int try_once(struct trial *t, const struct rg_attempts *a, long calls)
     if (result)
         complain(t, rg_strerror(result));
     for (int rank = 0; rank < present; rank++)
-        if (results[rank] == RG_DIED) /* what it has is its to lose, and freed with the rest */
+        if (results[rank] == RG_DIED) { /* what it has is its to lose, and freed with the rest */
             t->process[seats[rank]].attempts.losses = NULL;
+            t->process[seats[rank]].attempts.copies = (struct rg_copies){0};
+        }
     if (results[0] == 0)
         winner = seats[0];
     for (int rank = 0; rank < present; rank++) {
@@ -183,8 +188,10 @@ static int try_once(struct trial *t, const struct rg_attempts *a, long calls)
             complain(t, rg_strerror(results[rank]));
     }
     for (int rank = 0; rank < present && winner < 0; rank++)
-        if (results[rank] == 0)
-            lose(t, seats[rank]); /* it has heard that it is over, from one that has died since */
+        if (results[rank] == 0) {
+            lose(t, seats[rank]);
+            t->left++;
+        }
     return winner;
 }
 
@@ -195,7 +202,10 @@ static const struct {
 } kinds[] = {{"matrix.xml", ""},
              {"matrix-allreduce.xml", "optimizer=adam"},
              {"matrix-sgd.xml", ""},
-             {"matrix-filters.xml", ""}};
+             {"matrix-filters.xml", ""},
+             {"matrix-backup.xml", ""},
+             {"matrix-backup.xml", "optimizer=adam"},
+             {"matrix-interleaved.xml", ""}};
 
 static bool is_fit(const struct trial *t, const struct rg_job *job)
 {
@@ -230,6 +240,8 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     long operations[SEATS];
     *t = (struct trial){.seed = seed, .dice = rg_mix64(seed)};
     t->lose = (enum rg_lose)(RG_LOSE_RESTART + seed / RG_COUNT(kinds) % 3);
+    if (strstr(kinds[seed % RG_COUNT(kinds)].file, "interleaved") && t->lose == RG_LOSE_SHRINK)
+        t->lose = RG_LOSE_SPARE; /* it wants numbers of nodes that divide its micro-batches */
     t->nodes = t->lose == RG_LOSE_SHRINK ? DEATHS + 1 : 3;
     t->spares = t->lose == RG_LOSE_SPARE ? SEATS - t->nodes : 0;
     t->file = kinds[seed % RG_COUNT(kinds)].file;
@@ -250,12 +262,33 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     if (!job)
         return false;
     snprintf(t->label, sizeof t->label, "%s", job->label);
+    struct rg_prediction p = {0};
+    job->strategy->predict(job, &p);
+    bool chosen = job->copies && t->lose == RG_LOSE_SHRINK && strcmp(t->label, "auto") == 0;
+    t->most = chosen ? 0 : p.copies.most; /* for each number of nodes anew */
     const struct harness_options options = {.seed = 1, .operations = operations};
     harness_run_ok(job, &options, whole);
     *calls = 0;
     for (int rank = 0; rank < t->nodes; rank++)
         *calls = RG_MAX(*calls, operations[rank]);
     return true;
+}
+
+/* Of one that was lost alone: no more is done again than the backup says, unless it was lost before
+ * its neighbour, new in its place, could have its state. losses: `count` that the others went on
+ * after together; begun: what they had gone on from before. */
+static void look_at_copies(const struct trial *t, const struct rg_run_loss *losses, int count,
+                           int64_t begun)
+{
+    int64_t late = begun + rg_backup_of(RG_MAX(t->most, 1)).pieces;
+    if (t->most == 0 || count > 1 || losses->from_iteration < 0 ||
+        (begun > 0 && losses->iteration < late))
+        return;
+    if (losses->again > t->most)
+        complain(t, "more iterations done again than the backup allows");
+    bool beginning = losses->from_iteration == 0;
+    if (strcmp(losses->state, beginning ? "beginning" : "copies") != 0 && !t->folder)
+        complain(t, "it went on from something else");
 }
 
 static void look_at(const struct trial *t, const struct rg_run *run, const struct rg_run *whole)
@@ -272,6 +305,16 @@ static void look_at(const struct trial *t, const struct rg_run *run, const struc
         if (loss->from_iteration >= 0 &&
             loss->again != RG_MAX(loss->iteration - loss->from_iteration, 0))
             complain(t, "iterations done again that are none");
+    }
+    int64_t begun = 0;
+    for (int i = 0, next; i < run->loss_count; i = next) {
+        const struct rg_run_loss *first = &run->losses[i];
+        for (next = i + 1; next < run->loss_count &&
+                           run->losses[next].from_iteration == first->from_iteration &&
+                           run->losses[next].nodes == first->nodes;)
+            next++;
+        look_at_copies(t, first, next - i, begun);
+        begun = first->from_iteration >= 0 ? first->from_iteration : begun;
     }
     CU_ASSERT_EQUAL(run->resumed.known, run->loss_count > 0);
     if (run->loss_count > 0)
@@ -291,8 +334,9 @@ static int try_seed(uint64_t seed)
         return 0;
     }
     snprintf(name, sizeof name, "a%llu", (unsigned long long)seed);
-    t.folder = scratch_path(name);
-    CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);
+    t.folder = t.most > 0 && t.dice % 4 > 0 ? NULL : scratch_path(name); /* memory alone */
+    if (t.folder)
+        CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);
     for (int seat = 0; seat < t.nodes + t.spares; seat++) {
         rg_run_init(&t.process[seat].run);
         CU_ASSERT_EQUAL_FATAL(
@@ -313,11 +357,13 @@ static int try_seed(uint64_t seed)
         rg_study_close(&t.study);
         if (!open_study(&t, next))
             return 0;
-        rg_node_open_checkpoints(harness_job(&t.study, t.label), t.folder, t.folder, &t.from, NULL);
+        if (t.folder)
+            rg_node_open_checkpoints(harness_job(&t.study, t.label), t.folder, t.folder, &t.from,
+                                     NULL);
     }
     if (winner >= 0)
         look_at(&t, &t.process[winner].run, &whole);
-    else if (t.lose != RG_LOSE_SPARE || t.deaths <= t.spares)
+    else if (t.lose != RG_LOSE_SPARE || t.deaths + t.left <= t.spares)
         complain(&t, "nobody has come to the end");
     for (int seat = 0; seat < t.nodes + t.spares; seat++) {
         rg_run_free(&t.process[seat].run);
