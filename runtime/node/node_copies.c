@@ -75,7 +75,7 @@ struct own {
 struct counts {
     int32_t had, wanted;
     uint32_t plan;
-    int32_t unused;
+    int32_t points; /* evaluations that it knows of: one that was started again, of none */
 };
 
 static int wish(void *arg, const struct rg_state_array *array)
@@ -166,7 +166,7 @@ static int fill_directory(struct node *n, const struct counts *counts, const str
 static int tell_counts(struct node *n, const struct own *own, struct counts *counts)
 {
     const struct rg_copies *copies = copies_of(n);
-    struct counts mine = {copies->count, own->count, copies->plan, 0};
+    struct counts mine = {copies->count, own->count, copies->plan, copies->point_count};
     int result = 0;
     if (n->w->rank > 0)
         result = rg_send_wait(n->w, 0, TAG_COPIES, &mine, sizeof mine);
@@ -287,24 +287,24 @@ static int take(struct node *n, const struct directory *d, const struct own *own
 
 /* ---- what is known of the run until then ---- */
 
-static int share_points(struct node *n)
+/* Evaluations as that rank knows them, on all. */
+static int share_points(struct node *n, int root, const struct rg_run_point *theirs, int known)
 {
     const struct rg_group all = {0, 1, n->w->size};
     struct rg_copies *copies = copies_of(n);
-    uint64_t count = n->run ? (uint64_t)n->run->point_count : 0;
-    int result = rg_broadcast(n->w, all, 0, &count, sizeof count, TAG_COPIES);
+    uint64_t count = (uint64_t)known;
+    int result = rg_broadcast(n->w, all, root, &count, sizeof count, TAG_COPIES);
     if (result == 0 && count > 1 << 24)
         result = RG_ERR_PROTOCOL;
-    if (result || count == 0) {
-        copies->point_count = 0;
+    if (result)
         return result;
-    }
-    struct rg_run_point *points = calloc((size_t)count, sizeof *points);
+    struct rg_run_point *points = calloc((size_t)count + 1, sizeof *points);
     if (!points)
         return RG_ERR_NOMEM;
-    if (n->run)
-        memcpy(points, n->run->training, (size_t)count * sizeof *points);
-    result = rg_broadcast(n->w, all, 0, points, (size_t)count * sizeof *points, TAG_COPIES);
+    if (n->w->rank == root && count > 0)
+        memcpy(points, theirs, (size_t)count * sizeof *points);
+    if (count > 0)
+        result = rg_broadcast(n->w, all, root, points, (size_t)count * sizeof *points, TAG_COPIES);
     free(copies->points);
     copies->points = points;
     copies->point_count = result ? 0 : (int)count;
@@ -343,11 +343,27 @@ static int take_facts(struct node *n, int64_t done, bool same)
     return judged ? rg_node_judge_point(n) : 0;
 }
 
-/* Every node has its part of the state after so many iterations. */
-static int go_on(struct node *n, int64_t done, bool same)
+/* Were all that have any divided as now? */
+static bool is_same(const struct node *n, const struct counts *counts)
 {
-    int result = n->job->strategy->state(n->state, done, no_visit, NULL);
-    rg_copies_keep(copies_of(n), done);
+    bool same = true;
+    uint32_t plan = plan_of(n->job);
+    for (int rank = 0; rank < n->w->size; rank++)
+        same = same && (counts[rank].had == 0 || counts[rank].plan == plan);
+    return same;
+}
+
+/* Every node has its part of the state after so many iterations. */
+static int go_on(struct node *n, const struct counts *counts, int64_t done)
+{
+    struct rg_copies *copies = copies_of(n);
+    bool same = is_same(n, counts);
+    int knows = 0, result = n->job->strategy->state(n->state, done, no_visit, NULL);
+    for (int rank = 1; rank < n->w->size; rank++)
+        knows = counts[rank].points > counts[knows].points ? rank : knows;
+    rg_copies_keep(copies, done);
+    if (result == 0)
+        result = share_points(n, knows, copies->points, copies->point_count);
     if (result == 0 && n->run)
         result = take_facts(n, done, same);
     int64_t verdict = n->verdict;
@@ -359,16 +375,6 @@ static int go_on(struct node *n, int64_t done, bool same)
     n->keeping.from_copies = true;
     n->keeping.takes_up = false;
     return result;
-}
-
-/* Were all that have any divided as now? */
-static bool is_same(const struct node *n, const struct counts *counts)
-{
-    bool same = true;
-    uint32_t plan = plan_of(n->job);
-    for (int rank = 0; rank < n->w->size; rank++)
-        same = same && (counts[rank].had == 0 || counts[rank].plan == plan);
-    return same;
 }
 
 /* Rank 0's checkpoint is gone on from where it is newer. */
@@ -402,7 +408,7 @@ int rg_node_take_copies(struct node *n)
     if (result == 0 && done >= 0)
         result = take(n, &d, &own, done);
     if (result == 0 && done >= 0)
-        result = go_on(n, done, is_same(n, counts));
+        result = go_on(n, counts, done);
     else if (result == 0)
         rg_copies_keep(copies, -1);
     free(counts);
@@ -418,7 +424,9 @@ _Static_assert(sizeof(struct rg_run_point) == 40, "points have no padding");
 
 int rg_node_begin_copies(struct node *n)
 {
-    return copies_of(n) ? share_points(n) : 0;
+    return copies_of(n) ? share_points(n, 0, n->run ? n->run->training : NULL,
+                                       n->run ? n->run->point_count : 0)
+                        : 0;
 }
 
 int rg_node_share_point(struct node *n)

@@ -351,14 +351,15 @@ static int check_backup(struct rg_job *job, struct rg_ring *ring, struct rg_erro
     if (!ring->overlap)
         return rg_fail(e, RG_ERR_INVALID,
                        "backup sends beside computation: overlap=\"yes\" is allowed, not \"no\"");
-    /* A node without a neighbour has nobody to lose either. auto is settled when stages are cut. */
+    /* A node without a neighbour has nobody to lose either. auto is settled when there are plans.
+     */
     if (ring->nodes > 1)
         ring->backup =
             rg_backup_of(wanted->automatic && wanted->number < 1 ? 2 : (int)wanted->number);
     return 0;
 }
 
-/* When stages are cut. */
+/* When there are plans. */
 static int settle_backup(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
     struct rg_value *wanted = &job->values[BACKUP];
@@ -555,11 +556,11 @@ static int check(struct rg_job *job, struct rg_error *e)
     if (result == 0)
         result = check_depth(job, ring, e);
     if (result == 0)
+        result = make_plans(ring, e);
+    if (result == 0)
         result = settle_backup(job, ring, e);
     if (result == 0)
         result = resolve(job, ring, e);
-    if (result == 0)
-        result = make_plans(ring, e);
     if (result)
         forget(job);
     return result;

@@ -398,7 +398,7 @@ static bool pieces_hide(struct rg_ring *ring, const struct load *loads, int piec
     return copies_hide(ring, loads);
 }
 
-int rg_ring_backup_auto(struct rg_ring *ring)
+int rg_ring_backup_least(struct rg_ring *ring)
 {
     enum { MOST = 1 << 19 };
     struct load *loads = new_loads(ring);

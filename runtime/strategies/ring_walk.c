@@ -86,6 +86,7 @@ struct walk {
     double *marks; /* dates at which iterations end at node 0 */
     int64_t ended;
     double now_s;
+    bool pieces; /* nodes send some of their state in every iteration */
 };
 
 /* ---- events ---- */
@@ -269,11 +270,10 @@ static void put(struct walk *w, struct connection *c, struct parcel parcel, uint
     begin_parcel(w, c);
 }
 
-/* Of the copies that nodes keep of each other's state what goes in an iteration on average. */
+/* Of the state that the next node keeps a copy of. */
 static void send_piece(struct walk *w, int node)
 {
-    const struct rg_backup *b = &w->ring->backup;
-    uint64_t payload = sizeof(float) * rg_ring_node_floats(w->ring, node) / (uint64_t)b->every;
+    uint64_t payload = sizeof(float) * rg_backup_piece(w->ring, node, 0).count;
     w->nodes[node].piece_leaves = true;
     put(w, &w->connections[2 * node], (struct parcel){.channel = PIECE}, payload);
 }
@@ -321,8 +321,7 @@ static bool ready(struct walk *w, const struct rg_instruction *in, int64_t unit)
     case RG_OP_BACKUP:
         return !w->nodes[in->stage % w->count].piece_leaves;
     case RG_OP_END:
-        return w->ring->backup.most == 0 ||
-               w->nodes[in->stage % w->count].pieces > unit / w->ring->micro;
+        return !w->pieces || w->nodes[in->stage % w->count].pieces > unit / w->ring->micro;
     default:
         return true;
     }
@@ -379,7 +378,7 @@ static void run_node(struct walk *w, int index)
             send(w, in->stage, in->channel, unit);
             if (!w->ring->overlap) /* a WAIT is next, which holds the other lane too */
                 n->held_by = slot_of(&w->stages[in->stage], rg_channel_source(in->channel), unit);
-        } else if (in->op == RG_OP_BACKUP)
+        } else if (in->op == RG_OP_BACKUP && w->pieces)
             send_piece(w, index);
         else if (in->op == RG_OP_END && index == 0)
             w->marks[w->ended++] = w->now_s;
@@ -473,11 +472,13 @@ static void open_node(struct walk *w, int index)
             fmin(w->capacity[LINKS * w->count], rg_board_medium_rate(b));
 }
 
-static void open_walk(struct walk *w, const struct rg_ring *ring, int replica, int64_t iterations)
+static void open_walk(struct walk *w, const struct rg_ring *ring, int replica, int64_t iterations,
+                      bool pieces)
 {
     size_t count = (size_t)ring->nodes;
     *w = (struct walk){.ring = ring,
                        .replica = replica,
+                       .pieces = pieces,
                        .count = ring->nodes,
                        .limit = iterations * ring->micro,
                        .stages = calloc((size_t)ring->stages, sizeof *w->stages),
@@ -548,7 +549,7 @@ static double mean_of(const struct walk *w, int64_t known)
  * them; and instructions that are worth it. */
 enum { DRAINED = 4, SETTLED = 8, INSTRUCTIONS = 1 << 20 };
 
-double rg_ring_walk_s(const struct rg_ring *ring)
+static double walk_s(const struct rg_ring *ring, bool pieces)
 {
     const struct rg_job *job = ring->job;
     int64_t length = RG_MIN(job->iterations_per_epoch, job->iterations);
@@ -561,7 +562,7 @@ double rg_ring_walk_s(const struct rg_ring *ring)
         return NAN;
     for (int replica = 0; replica < ring->replicas; replica++) {
         struct walk w;
-        open_walk(&w, ring, replica, known);
+        open_walk(&w, ring, replica, known, pieces);
         for (int node = 0; node < w.count; node++)
             run_node(&w, node);
         while (w.events > 0) {
@@ -573,4 +574,50 @@ double rg_ring_walk_s(const struct rg_ring *ring)
         close_walk(&w);
     }
     return most;
+}
+
+/* Copies go in some iterations, in the others they do not. */
+double rg_ring_walk_s(const struct rg_ring *ring)
+{
+    const struct rg_backup *b = &ring->backup;
+    double bare_s = walk_s(ring, false);
+    if (b->most == 0 || isnan(bare_s))
+        return bare_s;
+    return bare_s + (walk_s(ring, true) - bare_s) * b->pieces / b->every;
+}
+
+/* ---- copies that hide ---- */
+
+/* Part of an iteration by which it may be longer; and bytes of a piece for which a smaller one is
+ * no faster: a packet's. */
+#define HIDDEN 0.03
+enum { PACKET = 1448, MOST_AGAIN = 1 << 20 };
+
+/* With pieces for so many iterations done again. */
+static bool copies_hide(struct rg_ring *ring, int most, double bare_s)
+{
+    uint64_t floats = 0;
+    ring->backup = rg_backup_of(most);
+    for (int node = 0; node < ring->nodes; node++)
+        floats = RG_MAX(floats, rg_ring_node_floats(ring, node));
+    return floats * sizeof(float) <= (uint64_t)PACKET * (uint64_t)ring->backup.pieces ||
+           rg_ring_walk_s(ring) <= (1 + HIDDEN) * bare_s;
+}
+
+int rg_ring_backup_auto(struct rg_ring *ring)
+{
+    int high = rg_ring_backup_least(ring), low = high - 1;
+    ring->backup = (struct rg_backup){0};
+    double bare_s = rg_ring_walk_s(ring);
+    if (high == 0 || isnan(bare_s))
+        return high;
+    for (; high < MOST_AGAIN && !copies_hide(ring, high, bare_s); high += high / 2 + 2)
+        low = high;
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        bool good = copies_hide(ring, middle, bare_s);
+        high = good ? middle : high;
+        low = good ? low : middle;
+    }
+    return RG_MAX(high, 1);
 }

@@ -296,6 +296,7 @@ static void look_at(const struct trial *t, const struct rg_run *run, const struc
     if (run->status != RG_RUN_OK)
         complain(t, run->error);
     CU_ASSERT_EQUAL(run->iterations, whole->iterations);
+    CU_ASSERT_EQUAL(run->point_count, whole->point_count);
     if (t->lose != RG_LOSE_SHRINK && strcmp(run->weights_sha256, whole->weights_sha256) != 0)
         complain(t, "other weights than those of the undisturbed run");
     int64_t last = -1;
