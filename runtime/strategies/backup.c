@@ -18,6 +18,15 @@ struct rg_backup rg_backup_of(int most)
     return (struct rg_backup){.most = most, .every = every, .pieces = pieces, .kept = kept};
 }
 
+bool rg_backup_is_small(const struct rg_ring *ring)
+{
+    enum { PACKET = 1448 };
+    bool small = true;
+    for (int node = 0; node < ring->nodes; node++)
+        small = small && rg_backup_piece(ring, node, 0).count * sizeof(float) <= PACKET;
+    return small;
+}
+
 struct rg_shard rg_backup_piece(const struct rg_ring *ring, int node, int piece)
 {
     return rg_shard_of((size_t)rg_ring_node_floats(ring, node), ring->backup.pieces, piece);

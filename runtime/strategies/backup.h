@@ -25,6 +25,11 @@ struct rg_backup {
  * which is known one iteration later: so with pieces < every two states are enough. The next one is
  * whole `every` iterations later, when every + pieces - 1 = most would have to be done again. */
 struct rg_backup rg_backup_of(int most);
+/* By what part copies that hide may make an iteration longer. */
+#define RG_BACKUP_HIDDEN 0.03
+/* Are pieces so small that smaller ones would be no faster? */
+bool rg_backup_is_small(const struct rg_ring *ring);
+
 /* Floats of a piece, and those before it. */
 struct rg_shard rg_backup_piece(const struct rg_ring *ring, int node, int piece);
 

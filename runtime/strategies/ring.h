@@ -116,12 +116,12 @@ double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *f
  * and two up to 0.8. */
 int rg_ring_reach(const struct rg_ring *ring);
 /* As it is cut, by closed forms: the least number of iterations done again for which the copies
- * that nodes keep of each other fit their memory and could hide behind computation. A piece leaves
- * after the last forward pass of an iteration, and should be there before the next iteration's
- * first, for which that unit has to go round the ring; and with it a port should have no more to do
- * than the processor. 0: there is no such number. ring->backup is that of it then. */
+ * that nodes keep of each other could hide. A piece leaves after the last forward pass of an
+ * iteration, and should be there before the next iteration's first, for which that unit has to go
+ * round the ring; and with it a port should have no more to do than the processor, or hardly more
+ * than without. ring->backup is any then. */
 int rg_ring_backup_least(struct rg_ring *ring);
-/* Of those the least with which an iteration is hardly longer than without copies, by a walk
+/* From there the least with which an iteration is hardly longer than without copies, by a walk
  * through the plans: pieces share ports with messages that are waited for. Where that would take
  * too long it is the former. */
 int rg_ring_backup_auto(struct rg_ring *ring);

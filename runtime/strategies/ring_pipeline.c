@@ -354,25 +354,18 @@ static int check_backup(struct rg_job *job, struct rg_ring *ring, struct rg_erro
     /* A node without a neighbour has nobody to lose either. auto is settled when there are plans.
      */
     if (ring->nodes > 1)
-        ring->backup =
-            rg_backup_of(wanted->automatic && wanted->number < 1 ? 2 : (int)wanted->number);
+        ring->backup = rg_backup_of(wanted->automatic ? 2 : (int)wanted->number);
     return 0;
 }
 
 /* When there are plans. */
-static int settle_backup(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
+static void settle_backup(struct rg_job *job, struct rg_ring *ring)
 {
     struct rg_value *wanted = &job->values[BACKUP];
     if (ring->backup.most == 0 || !wanted->automatic)
-        return 0;
-    if (!job->settled)
-        wanted->number = rg_ring_backup_auto(ring);
-    if (wanted->number < 1)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "backup=\"" SMALLEST "\": no piece hides behind computation, as messages or "
-                       "memory have no room beside training: a number is allowed, or \"no\"");
+        return;
+    wanted->number = rg_ring_backup_auto(ring);
     ring->backup = rg_backup_of((int)wanted->number);
-    return 0;
 }
 
 static int cut_by_list(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
@@ -558,7 +551,7 @@ static int check(struct rg_job *job, struct rg_error *e)
     if (result == 0)
         result = make_plans(ring, e);
     if (result == 0)
-        result = settle_backup(job, ring, e);
+        settle_backup(job, ring);
     if (result == 0)
         result = resolve(job, ring, e);
     if (result)

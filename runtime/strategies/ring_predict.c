@@ -379,43 +379,41 @@ static struct load *new_loads(const struct rg_ring *ring)
 
 static bool copies_hide(const struct rg_ring *ring, const struct load *loads)
 {
-    double busiest = 0, compute = 0;
+    double busiest = 0, bare = 0;
     for (int rank = 0; rank < ring->replicas * ring->nodes; rank++) {
         const struct rg_board *board = ring->job->boards[rank];
         uint64_t bytes = piece_bytes(ring, rank % ring->nodes);
-        compute = fmax(compute, loads[rank].compute);
+        bare = fmax(bare, fmax(loads[rank].compute, (1 + RG_BACKUP_HIDDEN) * loads[rank].port));
         busiest = fmax(busiest, loads[rank].port + rg_board_both_ways_s(board, 1, bytes));
         if (piece_s(ring, rank) > loads[rank].trip)
             return false;
     }
-    return busiest <= compute;
+    return busiest <= bare;
 }
 
 /* In so many pieces, of which two times as many iterations follow. */
 static bool pieces_hide(struct rg_ring *ring, const struct load *loads, int pieces)
 {
     ring->backup = rg_backup_of(2 * pieces);
-    return copies_hide(ring, loads);
+    return rg_backup_is_small(ring) || copies_hide(ring, loads);
 }
 
 int rg_ring_backup_least(struct rg_ring *ring)
 {
-    enum { MOST = 1 << 19 };
     struct load *loads = new_loads(ring);
-    int most = 0, low = 1, high = MOST;
+    int low = 1, high = 1;
     ring->backup = rg_backup_of(1);
-    if (copies_hide(ring, loads) && rg_ring_fits(ring))
-        most = 1;
-    else if (pieces_hide(ring, loads, high)) {
-        while (low < high) { /* the fewest */
-            int middle = low + (high - low) / 2;
-            bool good = pieces_hide(ring, loads, middle);
-            high = good ? middle : high;
-            low = good ? low : middle + 1;
-        }
-        ring->backup = rg_backup_of(2 * low);
-        most = rg_ring_fits(ring) ? 2 * low : 0;
+    bool one = copies_hide(ring, loads) && rg_ring_fits(ring);
+    while (!one && !pieces_hide(ring, loads, high)) {
+        low = high + 1;
+        high *= 2;
+    }
+    while (!one && low < high) { /* the fewest */
+        int middle = low + (high - low) / 2;
+        bool good = pieces_hide(ring, loads, middle);
+        high = good ? middle : high;
+        low = good ? low : middle + 1;
     }
     free(loads);
-    return most;
+    return one ? 1 : 2 * high;
 }

@@ -588,20 +588,11 @@ double rg_ring_walk_s(const struct rg_ring *ring)
 
 /* ---- copies that hide ---- */
 
-/* Part of an iteration by which it may be longer; and bytes of a piece for which a smaller one is
- * no faster: a packet's. */
-#define HIDDEN 0.03
-enum { PACKET = 1448, MOST_AGAIN = 1 << 20 };
-
 /* With pieces for so many iterations done again. */
 static bool copies_hide(struct rg_ring *ring, int most, double bare_s)
 {
-    uint64_t floats = 0;
     ring->backup = rg_backup_of(most);
-    for (int node = 0; node < ring->nodes; node++)
-        floats = RG_MAX(floats, rg_ring_node_floats(ring, node));
-    return floats * sizeof(float) <= (uint64_t)PACKET * (uint64_t)ring->backup.pieces ||
-           rg_ring_walk_s(ring) <= (1 + HIDDEN) * bare_s;
+    return rg_backup_is_small(ring) || rg_ring_walk_s(ring) <= (1 + RG_BACKUP_HIDDEN) * bare_s;
 }
 
 int rg_ring_backup_auto(struct rg_ring *ring)
@@ -609,9 +600,9 @@ int rg_ring_backup_auto(struct rg_ring *ring)
     int high = rg_ring_backup_least(ring), low = high - 1;
     ring->backup = (struct rg_backup){0};
     double bare_s = rg_ring_walk_s(ring);
-    if (high == 0 || isnan(bare_s))
+    if (isnan(bare_s))
         return high;
-    for (; high < MOST_AGAIN && !copies_hide(ring, high, bare_s); high += high / 2 + 2)
+    for (; !copies_hide(ring, high, bare_s); high += high / 2 + 2)
         low = high;
     while (high - low > 1) {
         int middle = low + (high - low) / 2;
@@ -619,5 +610,5 @@ int rg_ring_backup_auto(struct rg_ring *ring)
         high = good ? middle : high;
         low = good ? low : middle;
     }
-    return RG_MAX(high, 1);
+    return high;
 }
