@@ -283,17 +283,20 @@ static void tell_copies(const struct rg_prediction *p, bool goes_on, FILE *strea
     char a[RG_HUMAN], b[RG_HUMAN], d[RG_HUMAN], e[RG_HUMAN];
     if (c->most == 0)
         return;
-    bool hidden = c->piece_s <= c->hides_s;
+    char every[40] = "every update";
+    if (c->every > 1)
+        snprintf(every, sizeof every, "every %d updates", c->every);
     fprintf(
         stream,
-        "  backup      at most %d iteration%s done again after a loss: every %d the state of each "
-        "stage goes to the\n              next node in %d piece%s of up to %s, each %s on its way, "
-        "%s the %s that a unit\n              computes on its way round the ring; %d states of two "
-        "stages are kept, %s\n",
-        c->most, c->most == 1 ? " is" : "s are", c->every, c->pieces, c->pieces == 1 ? "" : "s",
+        "  backup      at most %d iteration%s done again after a loss: after %s the state of each\n"
+        "              stage goes to the next node, in %d piece%s of up to %s, each %s on its "
+        "way,\n"
+        "              %s the %s that a unit computes on its way round the ring;\n"
+        "              %d states of two stages are kept, %s\n",
+        c->most, c->most == 1 ? " is" : "s are", every, c->pieces, c->pieces == 1 ? "" : "s",
         rg_human_bytes((double)c->piece_bytes, a), rg_human_seconds(c->piece_s, b),
-        hidden ? "hidden behind" : "more than", rg_human_seconds(c->hides_s, d), c->kept,
-        rg_human_bytes((double)c->bytes, e));
+        c->piece_s <= c->hides_s ? "hidden behind" : "more than", rg_human_seconds(c->hides_s, d),
+        c->kept, rg_human_bytes((double)c->bytes, e));
     if (!goes_on)
         fputs("              nobody goes on with them: lose=\"stop\" (restart, shrink and spare "
               "do)\n",

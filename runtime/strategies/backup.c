@@ -10,11 +10,12 @@
 
 struct rg_backup rg_backup_of(int most)
 {
-    int pieces = RG_MAX(most / 2, 1), every = most + 1 - pieces;
-    /* The state before `kept` - 1 others is overwritten when the next is copied, after its own
-     * update v - kept * every, where others have ended iteration v - 1 at least: by then the one
-     * after it, of update v - (kept - 1) * every, has all its pieces. */
-    int kept = 1 + (pieces + every) / every;
+    int pieces = RG_MAX((most - 1) / 2, 1), every = most + 1 - pieces;
+    /* The state `kept` states before that of update v begins to be overwritten when the receive of
+     * the latter's first piece is posted, one iteration ahead: by a node that has ended v - 1
+     * iterations, where others have ended v - 2 at least. By then the state after the one that
+     * goes, of update v - (kept - 1) * every, must have all its pieces on all nodes. */
+    int kept = 1 + (pieces + 1 + every) / every;
     return (struct rg_backup){.most = most, .every = every, .pieces = pieces, .kept = kept};
 }
 

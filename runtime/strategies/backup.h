@@ -21,9 +21,10 @@ struct rg_backup {
     int kept; /* states that a node has at once: one on its way, those it may have to go back to */
 };
 
-/* most >= 1. The state of update v is whole everywhere where all have ended iteration v + pieces,
- * which is known one iteration later: so with pieces < every two states are enough. The next one is
- * whole `every` iterations later, when every + pieces - 1 = most would have to be done again. */
+/* most >= 1. The state of update v is whole on a node that has ended v + pieces iterations; the
+ * next one is `every` later, when every + pieces - 1 = most would have to be done again. Others may
+ * be behind a node that begins to overwrite by two: so with two pieces less than `every` two states
+ * are enough, whoever is lost, if it is not a node and the one behind it. */
 struct rg_backup rg_backup_of(int most);
 /* By what part copies that hide may make an iteration longer. */
 #define RG_BACKUP_HIDDEN 0.03

@@ -391,10 +391,10 @@ static bool copies_hide(const struct rg_ring *ring, const struct load *loads)
     return busiest <= bare;
 }
 
-/* In so many pieces, of which two times as many iterations follow. */
+/* In so many pieces: the least number of iterations with which there are so many. */
 static bool pieces_hide(struct rg_ring *ring, const struct load *loads, int pieces)
 {
-    ring->backup = rg_backup_of(2 * pieces);
+    ring->backup = rg_backup_of(2 * pieces + 1);
     return rg_backup_is_small(ring) || copies_hide(ring, loads);
 }
 
@@ -415,5 +415,5 @@ int rg_ring_backup_least(struct rg_ring *ring)
         low = good ? low : middle + 1;
     }
     free(loads);
-    return one ? 1 : 2 * high;
+    return one ? 1 : high == 1 ? 2 : 2 * high + 1;
 }

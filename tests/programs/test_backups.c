@@ -107,8 +107,8 @@ static void check_tells_of_it(void)
 {
     static const char *const words[] = {"backup=6",
                                         "at most 6 iterations are done again",
-                                        "every 4",
-                                        "3 pieces",
+                                        "after every 5 updates",
+                                        "2 pieces",
                                         "2 states of two stages",
                                         "nobody goes on with them: lose=\"stop\""};
     struct command_output output;

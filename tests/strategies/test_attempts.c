@@ -34,6 +34,7 @@ struct trial {
     struct rg_training_state from;
     struct process process[SEATS]; /* by seat */
     int deaths, died;              /* that were ordered; that came before the end */
+    int apart;                     /* losses of several at a time that copies have made good */
     int left; /* that have heard that it is over from one that has died since */
 };
 
@@ -274,16 +275,31 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     return true;
 }
 
-/* Of one that was lost alone: no more is done again than the backup says, unless it was lost before
- * its neighbour, new in its place, could have its state. losses: `count` that the others went on
- * after together; begun: what they had gone on from before. */
-static void look_at_copies(const struct trial *t, const struct rg_run_loss *losses, int count,
+/* Were they lost in one attempt, and of no two neighbours both? */
+static bool are_apart(const struct trial *t, const struct rg_run_loss *losses, int count)
+{
+    int nodes = t->lose == RG_LOSE_SHRINK ? losses->nodes + count : losses->nodes;
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < i; k++) {
+            int between = abs(losses[i].rank - losses[k].rank);
+            if (losses[i].time_s != losses[k].time_s || losses[i].rank >= nodes ||
+                losses[k].rank >= nodes || between <= 1 || between == nodes - 1)
+                return false;
+        }
+    return true;
+}
+
+/* No more is done again than the backup says, unless a node was lost before its neighbour, new in
+ * its place, could have its state. losses: `count` that the others went on after together; begun:
+ * what they had gone on from before. */
+static void look_at_copies(struct trial *t, const struct rg_run_loss *losses, int count,
                            int64_t begun)
 {
     int64_t late = begun + rg_backup_of(RG_MAX(t->most, 1)).pieces;
-    if (t->most == 0 || count > 1 || losses->from_iteration < 0 ||
+    if (t->most == 0 || !are_apart(t, losses, count) || losses->from_iteration < 0 ||
         (begun > 0 && losses->iteration < late))
         return;
+    t->apart += count > 1;
     if (losses->again > t->most)
         complain(t, "more iterations done again than the backup allows");
     bool beginning = losses->from_iteration == 0;
@@ -291,7 +307,7 @@ static void look_at_copies(const struct trial *t, const struct rg_run_loss *loss
         complain(t, "it went on from something else");
 }
 
-static void look_at(const struct trial *t, const struct rg_run *run, const struct rg_run *whole)
+static void look_at(struct trial *t, const struct rg_run *run, const struct rg_run *whole)
 {
     if (run->status != RG_RUN_OK)
         complain(t, run->error);
@@ -321,6 +337,8 @@ static void look_at(const struct trial *t, const struct rg_run *run, const struc
     if (run->loss_count > 0)
         CU_ASSERT_EQUAL(run->resumed.iteration, last);
 }
+
+static int apart; /* of all trials */
 
 static int try_seed(uint64_t seed)
 {
@@ -373,6 +391,7 @@ static int try_seed(uint64_t seed)
     rg_run_free(&whole);
     rg_study_close(&t.study);
     scratch_remove();
+    apart += t.apart;
     return t.died;
 }
 
@@ -385,7 +404,8 @@ static void whoever_dies(void)
         CU_ASSERT_EQUAL(sscanf(range, "%lu:%lu", &first, &count), 2);
     for (unsigned long seed = first; seed < first + count; seed++)
         deaths += try_seed(seed);
-    printf("\n  seeds %lu to %lu: %d deaths", first, first + count - 1, deaths);
+    printf("\n  seeds %lu to %lu: %d deaths, %d times of several nodes apart", first,
+           first + count - 1, deaths, apart);
     CU_ASSERT(count < 10 || deaths > (int)count);
 }
 
