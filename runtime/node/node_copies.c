@@ -131,6 +131,14 @@ static int make_directory(const struct counts *counts, int size, struct director
     return 0;
 }
 
+/* A range of the network's vector, with a name. */
+static bool is_sound(const struct node *n, const struct rg_copy_name *name)
+{
+    uint64_t most = n->job->network->parameters;
+    return name->first <= most && name->count <= most - name->first &&
+           memchr(name->name, '\0', sizeof name->name);
+}
+
 /* Each rank's names lie together when they come, and are put in two lists. */
 static int fill_directory(struct node *n, const struct counts *counts, const struct own *own,
                           struct directory *d)
@@ -148,10 +156,10 @@ static int fill_directory(struct node *n, const struct counts *counts, const str
             result = move_part(n, rank, own, names, has, wants);
         if (n->w->rank > 0)
             continue;
-        for (size_t i = 0; i < has + wants; i++) {
-            struct rg_copy_name *to = i < has ? &d->had[had] : &d->wanted[wanted];
-            *to = names[i];
-            to->name[sizeof to->name - 1] = '\0';
+        for (size_t i = 0; i < has + wants && result == 0; i++) {
+            if (!is_sound(n, &names[i]))
+                result = RG_ERR_PROTOCOL;
+            *(i < has ? &d->had[had] : &d->wanted[wanted]) = names[i];
             if (i < has)
                 d->had_by[had++] = rank;
             else

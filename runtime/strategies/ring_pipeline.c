@@ -366,6 +366,8 @@ static void settle_backup(struct rg_job *job, struct rg_ring *ring)
         return;
     wanted->number = rg_ring_backup_auto(ring);
     ring->backup = rg_backup_of((int)wanted->number);
+    while (ring->backup.kept > 2 && !rg_ring_fits(ring)) /* more iterations take less memory */
+        ring->backup = rg_backup_of((int)++wanted->number);
 }
 
 static int cut_by_list(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
