@@ -313,10 +313,14 @@ static int share_points(struct node *n, int root, const struct rg_run_point *the
         memcpy(points, theirs, (size_t)count * sizeof *points);
     if (count > 0)
         result = rg_broadcast(n->w, all, root, points, (size_t)count * sizeof *points, TAG_COPIES);
+    if (result) { /* what is known stays known */
+        free(points);
+        return result;
+    }
     free(copies->points);
     copies->points = points;
-    copies->point_count = result ? 0 : (int)count;
-    return result;
+    copies->point_count = (int)count;
+    return 0;
 }
 
 /* Rank 0: its run is what the others remember of it. */
