@@ -188,12 +188,14 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ringtmp-lose-") as folder:
         runs = Runs(options.ringnode, folder)
         try:
+            chosen = options.only or random.choice(("restart", "shrink", "spare"))
             refusals(runs)
             interrupted(runs, "spare")
             for lose in ("restart", "shrink", "spare"):
                 if options.only not in (None, lose):
                     continue
-                seen += from_neighbours(runs, lose)
+                if lose == chosen or options.moments > 1:
+                    seen += from_neighbours(runs, lose)
                 for _ in range(options.moments):
                     losses = 2 if lose == "restart" and random.random() < 0.5 else 1
                     seen += once(runs, lose, random.choice(LABELS), signal.SIGKILL, losses)
