@@ -48,6 +48,7 @@ struct series {
     double *drawn_J;                  /* [seats] */
     double whole_J;                   /* so far, of all; NAN: unknown */
     struct rg_training_state kept[2]; /* the first: what the next attempt goes on from */
+    struct rg_copies *copies; /* [seats] of those that have not died since */
 };
 
 static uint64_t seed_of(const struct series *s)
@@ -83,13 +84,42 @@ static void tell_kept(const struct series *s, struct told *told, const char **pl
     told->kept_plan = strlen(*plan);
 }
 
+/* Of all seats, those that have none too. */
+static bool tell_copies(const struct series *s, int fd)
+{
+    bool good = true;
+    for (int seat = 0; seat < s->attempts.seats && good; seat++) {
+        unsigned char *bytes = NULL;
+        size_t size = 0;
+        good = rg_copies_encode(&s->copies[seat], &bytes, &size) == 0 &&
+               rg_pipe_write(fd, &size, sizeof size) && rg_pipe_write(fd, bytes, size);
+        free(bytes);
+    }
+    return good;
+}
+
+static bool hear_copies(struct series *s, int fd)
+{
+    bool good = true;
+    for (int seat = 0; seat < s->attempts.seats && good; seat++) {
+        size_t size = 0;
+        good = rg_pipe_read(fd, &size, sizeof size);
+        unsigned char *bytes = good ? malloc(size + 1) : NULL;
+        rg_copies_free(&s->copies[seat]);
+        good = bytes && rg_pipe_read(fd, bytes, size) &&
+               rg_copies_decode(bytes, size, &s->copies[seat]) == 0;
+        free(bytes);
+    }
+    return good;
+}
+
 /* The losses go in the run, whoever was lost with them. */
 static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, void *arg, int fd)
 {
     struct rg_attempts *a = &s->attempts;
     struct rg_run run;
     const struct rg_sim_attempt attempt = {a,          s->off_s,   s->since_s,
-                                           s->results, s->drawn_J, s->kept};
+                                           s->results, s->drawn_J, s->kept, s->copies};
     const char *plan;
     unsigned char *bytes = NULL;
     size_t size = 0;
@@ -113,7 +143,8 @@ static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, v
     tell_kept(s, &told, &plan);
     bool good = rg_pipe_write(fd, &told, sizeof told) &&
                 rg_pipe_write(fd, s->results, (size_t)a->nodes * sizeof *s->results) &&
-                rg_pipe_write(fd, bytes, size) && rg_pipe_write(fd, plan, told.kept_plan);
+                rg_pipe_write(fd, bytes, size) && rg_pipe_write(fd, plan, told.kept_plan) &&
+                tell_copies(s, fd);
     _exit(good ? 0 : 1);
 }
 
@@ -151,7 +182,7 @@ static bool hear(struct series *s, int fd, struct told *told, struct rg_run *run
     bool good = bytes && rg_pipe_read(fd, bytes, told->bytes) &&
                 rg_run_decode(bytes, told->bytes, run, &e) == 0 && hear_kept(s, fd, told);
     free(bytes);
-    return good;
+    return good && hear_copies(s, fd);
 }
 
 /* In a process of its own; false: it has said nothing. */
@@ -370,10 +401,14 @@ void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
     s.back_s = calloc(seats, sizeof *s.back_s);
     s.results = calloc(seats, sizeof *s.results);
     s.drawn_J = calloc(seats, sizeof *s.drawn_J);
-    RG_ASSERT(s.off_s && s.back_s && s.results && s.drawn_J);
+    s.copies = calloc(seats, sizeof *s.copies);
+    RG_ASSERT(s.off_s && s.back_s && s.results && s.drawn_J && s.copies);
     RG_ASSERT(rg_attempts_open(&s.attempts, t->lose, job->nodes, spares) == 0);
     run_series(&s, simulate, arg, run);
     rg_attempts_close(&s.attempts);
+    for (size_t seat = 0; seat < seats; seat++)
+        rg_copies_free(&s.copies[seat]);
+    free(s.copies);
     free(s.off_s);
     free(s.back_s);
     free(s.results);

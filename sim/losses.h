@@ -18,6 +18,7 @@ struct rg_sim_attempt {
     /* [2] of checkpoints, as struct rg_node_options has them; at first that which it goes on from,
      * bytes 0: there is none. Hollow ones are all that there is of them. */
     struct rg_training_state *kept;
+    struct rg_copies *copies;     /* [seats] what each node has kept of states; in and out */
 };
 
 /* Simulate it: once in a process. The nodes' own accounts of the attempt go into *attempts, as the

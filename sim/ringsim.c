@@ -217,7 +217,7 @@ static void simulate_attempt(void *arg, const struct rg_sim_attempt *attempt, st
     struct simulation *s = arg;
     struct rg_attempts *a = attempt->attempts;
     struct rg_error e = {0};
-    int lowest = 0;
+    int lowest = 0, nodes = a->nodes;
     if (a->loss_count > 0) {
         int err = reopen(s->ringsim, s->index, a, &e);
         if (err) { /* it was possible with one node less: not with so few */
@@ -235,12 +235,21 @@ static void simulate_attempt(void *arg, const struct rg_sim_attempt *attempt, st
     s->attempt = attempt;
     s->own = calloc((size_t)a->nodes, sizeof *s->own);
     RG_ASSERT(s->own);
-    for (int rank = 0; rank < a->nodes; rank++)
+    for (int rank = 0; rank < a->nodes; rank++) {
         RG_ASSERT(rg_attempts_copy(a, &s->own[rank]) == 0);
+        s->own[rank].copies = attempt->copies[a->seat[rank]];
+    }
     simulate_job(s, s->job, NULL, NULL, run);
+    for (int rank = 0; rank < a->nodes; rank++) {
+        bool died = attempt->results[rank] == RG_DIED;
+        attempt->copies[a->seat[rank]] = died ? (struct rg_copies){0} : s->own[rank].copies;
+    }
     while (lowest < a->nodes - 1 && attempt->results[lowest] == RG_DIED)
         lowest++;
     *a = s->own[lowest]; /* the process ends soon */
+    for (int rank = lowest; rank < nodes; rank++)
+        if (attempt->results[rank] != RG_DIED)
+            a->iterations = RG_MIN(a->iterations, s->own[rank].iterations);
 }
 
 /* If the parent is gone there is nobody to tell. */

@@ -276,6 +276,33 @@ static void tell_checkpoints(const struct rg_job *job, double mtbf_s, bool wante
     tell_intervals(job, &saving, mtbf_s, stream);
 }
 
+/* What nodes keep of each other's state, and whether that hides. */
+static void tell_copies(const struct rg_prediction *p, bool goes_on, FILE *stream)
+{
+    const struct rg_copies_form *c = &p->copies;
+    char a[RG_HUMAN], b[RG_HUMAN], d[RG_HUMAN], e[RG_HUMAN];
+    if (c->most == 0)
+        return;
+    char every[40] = "every update";
+    if (c->every > 1)
+        snprintf(every, sizeof every, "every %d updates", c->every);
+    fprintf(
+        stream,
+        "  backup      at most %d iteration%s done again after a loss: after %s the state of each\n"
+        "              stage goes to the next node, in %d piece%s of up to %s, each %s on its "
+        "way,\n"
+        "              %s the %s that a unit computes on its way round the ring;\n"
+        "              %d states of two stages are kept, %s\n",
+        c->most, c->most == 1 ? " is" : "s are", every, c->pieces, c->pieces == 1 ? "" : "s",
+        rg_human_bytes((double)c->piece_bytes, a), rg_human_seconds(c->piece_s, b),
+        c->piece_s <= c->hides_s ? "hidden behind" : "more than", rg_human_seconds(c->hides_s, d),
+        c->kept, rg_human_bytes((double)c->bytes, e));
+    if (!goes_on)
+        fputs("              nobody goes on with them: lose=\"stop\" (restart, shrink and spare "
+              "do)\n",
+              stream);
+}
+
 static void check_job(const struct rg_job *job, const struct rg_scenario *s, FILE *stream)
 {
     struct rg_prediction p;
@@ -325,6 +352,7 @@ static void check_job(const struct rg_job *job, const struct rg_scenario *s, FIL
     if (job->whole)
         fprintf(stream, "  whole       no iteration is extrapolated: %s\n", job->whole);
     struct rg_every every;
+    tell_copies(&p, s->training.lose != RG_LOSE_STOP, stream);
     tell_checkpoints(job, s->faults.mtbf_s,
                      rg_faults_have_off(&s->faults) || rg_scenario_every(s, &every), stream);
     if (rg_job_fits(job, &why) == 0)

@@ -41,6 +41,7 @@ void rg_attempts_close(struct rg_attempts *a)
     free(a->absent);
     free(a->agreed);
     free(a->losses);
+    rg_copies_free(&a->copies);
     *a = (struct rg_attempts){0};
 }
 
@@ -58,6 +59,7 @@ int rg_attempts_copy(const struct rg_attempts *a, struct rg_attempts *to)
 {
     size_t seats = (size_t)a->seats;
     *to = *a;
+    to->copies = (struct rg_copies){0};
     bool good = copy(&to->seat, seats * sizeof *a->seat);
     good &= copy(&to->absent, seats);
     good &= copy(&to->agreed, seats * sizeof *a->agreed);
@@ -166,8 +168,9 @@ bool rg_attempts_may_try(struct rg_attempts *a)
 struct since {
     double seconds; /* since the origin; NAN: this node was not there */
     uint64_t losses, told;
+    int64_t iterations; /* done when the last was noticed; INT64_MAX: it was not there */
 };
-_Static_assert(sizeof(struct since) == 24, "it has no padding");
+_Static_assert(sizeof(struct since) == 32, "it has no padding");
 
 static double raw_now(const struct rg_world *w)
 {
@@ -228,9 +231,11 @@ static int hear_all(struct rg_world *w, struct since *most, int *who)
             most->told = theirs.told;
             *who = rank;
         }
-        if (result == 0)
+        if (result == 0) {
             most->seconds =
                 fmax(most->seconds, theirs.seconds); /* of NAN and a number the number */
+            most->iterations = RG_MIN(most->iterations, theirs.iterations);
+        }
     }
     return result;
 }
@@ -238,7 +243,9 @@ static int hear_all(struct rg_world *w, struct since *most, int *who)
 int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
 {
     const struct rg_group all = {0, 1, w->size};
-    struct since since = {raw_now(w) - a->origin_s, (uint64_t)a->loss_count, (uint64_t)a->told};
+    bool there = a->loss_count > a->told && !isnan(a->origin_s);
+    struct since since = {raw_now(w) - a->origin_s, (uint64_t)a->loss_count, (uint64_t)a->told,
+                          there ? a->losses[a->loss_count - 1].iteration : INT64_MAX};
     int who = 0, result = w->rank == 0 ? hear_all(w, &since, &who)
                                        : rg_send_wait(w, 0, TAG_SINCE, &since, sizeof since);
     uint64_t from = (uint64_t)who;
@@ -253,12 +260,16 @@ int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
     if (result == 0)
         result = spread_losses(w, a, (int)from);
     a->told = (int)since.told;
+    /* Training had come as far as the node that was furthest behind. */
+    for (int i = a->told; i < a->loss_count && result == 0; i++)
+        a->losses[i].iteration = RG_MIN(a->losses[i].iteration, since.iterations);
     return result;
 }
 
 /* ---- the attempt ---- */
 
-void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t from_iteration)
+void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t from_iteration,
+                       const char *state)
 {
     if (isnan(a->origin_s))
         a->origin_s = w->offset;
@@ -270,6 +281,7 @@ void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t 
         loss->from_iteration = from_iteration;
         loss->again = RG_MAX(loss->iteration - from_iteration, 0);
         loss->nodes = w->size;
+        rg_copy_text(loss->state, sizeof loss->state, state);
     }
 }
 

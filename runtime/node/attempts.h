@@ -9,6 +9,7 @@
 #define RG_NODE_ATTEMPTS_H
 
 #include "base/error.h"
+#include "node/copies.h"
 #include "result/result.h"
 #include "scenario/scenario.h"
 #include "world/world.h"
@@ -33,12 +34,13 @@ struct rg_attempts {
     int64_t from, iterations; /* that it went on from; that were done */
     double broken_s;          /* since the origin */
     int in_vain;              /* attempts in a row without an iteration */
+    struct rg_copies copies;  /* what this node has of states to go on from */
 };
 
 /* The first spares after the nodes wait. 0 or RG_ERR_NOMEM. */
 int rg_attempts_open(struct rg_attempts *a, enum rg_lose lose, int nodes, int spares);
 void rg_attempts_close(struct rg_attempts *a);
-/* A copy of all that it holds. 0 or RG_ERR_NOMEM. */
+/* A copy of all that it holds but copies of states. 0 or RG_ERR_NOMEM. */
 int rg_attempts_copy(const struct rg_attempts *a, struct rg_attempts *copy);
 
 /* Collective, over all that are present (w->size): they agree on who is there, and tell each other
@@ -62,8 +64,10 @@ bool rg_attempts_may_try(struct rg_attempts *a);
  * joined once more: what any knows of those before, on all. */
 int rg_attempts_share(struct rg_world *w, struct rg_attempts *a);
 
-/* The clock has started; this attempt goes on from so many iterations. */
-void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t from_iteration);
+/* The clock has started; this attempt goes on from so many iterations, by such a state:
+ * "checkpoint", "copies" or "beginning". */
+void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t from_iteration,
+                       const char *state);
 /* Rank 0, whatever has become of the attempt: how long it took to the end of its first iteration;
  * into the run that it tells of. 0 or RG_ERR_NOMEM. */
 int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_run *run);

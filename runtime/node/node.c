@@ -238,6 +238,8 @@ static int evaluate(struct node *n, bool last)
         result = rg_node_sum_energy(n);
     if (result == 0 && n->run)
         result = note_point(n);
+    if (result == 0 && !last)
+        result = rg_node_share_point(n);
     if (result == 0 && !last) {
         int32_t verdict = n->verdict;
         result = rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, &verdict,
@@ -287,7 +289,10 @@ static int look_once_more(struct node *n)
 static void begin_attempt(struct node *n)
 {
     struct rg_attempts *a = n->options->attempts;
-    rg_attempts_begin(a, n->w, n->keeping.begun);
+    rg_attempts_begin(a, n->w, n->keeping.begun,
+                      n->keeping.from_copies ? "copies"
+                      : n->keeping.takes_up  ? "checkpoint"
+                                             : "beginning");
     if (!n->run || a->loss_count == 0)
         return;
     struct rg_run_resumed *resumed = &n->run->resumed;
@@ -428,8 +433,12 @@ static int prepare(struct node *n)
     }
     result = n->job->strategy->open(w, n->job, n->options->initial, &n->state);
     n->source = n->state;
+    if (result == 0)
+        result = rg_node_take_copies(n);
     if (result == 0 && n->keeping.takes_up)
         result = rg_node_take_up(n);
+    if (result == 0)
+        result = rg_node_begin_copies(n);
     return result == 0 && n->keeping.on ? rg_node_begin_checkpoints(n) : result;
 }
 
@@ -591,6 +600,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
         options->attempts->iterations = w->iterations;
     if (result < 0)
         break_off(&n, result);
+    rg_node_keep_copies(&n);
     rg_node_end_checkpoints(&n);
     if (run && options->attempts && rg_attempts_tell(options->attempts, w, run) != 0)
         result = result ? result : RG_ERR_NOMEM;

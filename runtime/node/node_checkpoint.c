@@ -657,8 +657,8 @@ int rg_node_begin_checkpoints(struct node *n)
         n->run->checkpoints.pause_s = n->run->checkpoints.writing_s = 0;
         n->run->checkpoints.time_s = NAN;
         n->run->checkpoints.hollow = is_hollow(n);
-        if (n->keeping.takes_up && n->options->resume->goes_there)
-            n->keeping.on_disk = n->keeping.begun;
+        if (n->options->resume && n->options->resume->goes_there)
+            n->keeping.on_disk = n->options->resume->iterations;
     }
     return agree(n, false, &none);
 }

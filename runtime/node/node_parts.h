@@ -1,5 +1,6 @@
 /* What the node program keeps, for its own sources and nobody else: node.c (the run), node_stop.c
- * (whether it has its goal), node_checkpoint.c (what another run goes on from), node_energy.c
+ * (whether it has its goal), node_checkpoint.c (what another run goes on from),
+ * node_copies.c (what another attempt does), node_energy.c
  * (joules and meters), node_clocks.c (whose date is whose), node_gather.c (the account of all nodes
  * on rank 0) and node_describe.c (what follows from it). */
 #ifndef RG_NODE_PARTS_H
@@ -28,8 +29,11 @@ enum {
     TAG_VIEW,
     TAG_SINCE,
     TAG_LOSSES,
-    TAG_OVER
+    TAG_OVER,
+    TAG_COPIES,
+    TAG_PARTS
 };
+_Static_assert(TAG_PARTS < (int)RG_TAG_USER, "they are below those of strategies");
 
 /* What rank 0 makes of an evaluation. */
 enum verdict { GO_ON, ENOUGH /* as <stop> has it */, DIVERGED };
@@ -42,6 +46,7 @@ struct metered {
 /* Of checkpoints. */
 struct keeping {
     bool on, takes_up;      /* are they written; does the run go on from one; as rank 0 says */
+    bool from_copies;       /* it goes on from what nodes have kept of each other's state */
     bool same;              /* rank 0: from one of the same strategy, divided alike */
     int own_taken;          /* rank 0: arrays of one node that it has given back */
     int64_t begun;          /* iterations that it went on from */
@@ -127,6 +132,19 @@ int rg_node_begin_checkpoints(struct node *n);
 int rg_node_checkpoint(struct node *n, bool last);
 /* Rank 0, whatever has become of the run: what is being written is brought to its end. */
 void rg_node_end_checkpoints(struct node *n);
+
+/* ---- node_copies.c ---- */
+
+/* Whatever has become of the run: what this node has kept for others goes on to the next attempt.
+ */
+void rg_node_keep_copies(struct node *n);
+/* Collective, when the strategy is open: after a loss the run goes on from the newest state that
+ * nodes have kept together, if there is one and no checkpoint is newer. */
+int rg_node_take_copies(struct node *n);
+/* Collective, when it is known what the run goes on from; after each evaluation: all nodes know of
+ * those that there have been. */
+int rg_node_begin_copies(struct node *n);
+int rg_node_share_point(struct node *n);
 
 /* ---- node_energy.c ---- */
 

@@ -95,6 +95,13 @@ static int needs(struct rg_pipeline *p, const struct rg_instruction *in, int64_t
     case RG_OP_WAIT:
         list[n++] = &rg_pipeline_out(s, rg_channel_source(in->channel), unit)->request;
         break;
+    case RG_OP_BACKUP:
+        list[n++] = rg_backup_out(p);
+        break;
+    case RG_OP_END:
+        list[n] = rg_backup_in(p, rg_pipeline_iteration(p, unit));
+        n += list[n] != NULL;
+        break;
     default:
         break;
     }
@@ -118,6 +125,8 @@ static int end_iteration(struct rg_pipeline *p, int64_t unit)
         return 0;
     if (done % p->job->iterations_per_epoch == 0 && done < p->job->iterations)
         result = take_snapshots(p, unit);
+    if (result == 0)
+        result = rg_backup_end(p, done - 1);
     if (result == 0)
         result = rg_iteration(p->w, done - 1);
     p->stop = result == 1;
@@ -148,6 +157,9 @@ static int execute(struct rg_pipeline *p, const struct rg_instruction *in, int64
         return 0;
     case RG_OP_REDUCE:
         return reduce(p, s, unit);
+    case RG_OP_BACKUP:
+        return rg_backup_send(p, rg_pipeline_iteration(p, unit),
+                              p->first + p->limit / p->ring->micro);
     case RG_OP_STEP:
         return rg_pipeline_update(p, s, unit);
     case RG_OP_END:
@@ -339,6 +351,7 @@ void rg_pipeline_cancel(struct rg_pipeline *p)
     struct rg_pipeline_send *out;
     for (int i = 0; i < p->chunks; i++)
         rg_allreduce_cancel(&p->stages[i].reduce);
+    rg_backup_cancel(p);
     while (next_slot(&all, &in, &out)) {
         if (in)
             rg_cancel(p->w, in);
@@ -382,6 +395,8 @@ static int end(struct rg_pipeline *p, int result)
 {
     if (result == 0)
         result = finish_sends(p);
+    if (result == 0 && !p->stop)
+        result = rg_backup_finish(p);
     if (result || p->stop)
         rg_pipeline_cancel(p);
     return result ? result : p->stop;
@@ -438,6 +453,8 @@ int rg_pipeline_train(void *pipeline, int64_t first, int64_t count)
         begin(p, first, on ? p->job->iterations - first : count);
         if (p->limit > 0) {
             int result = prepare_sums(p);
+            if (result == 0)
+                result = rg_backup_begin(p, first, first + count);
             if (result)
                 return end(p, result);
         }

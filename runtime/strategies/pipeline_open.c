@@ -195,6 +195,8 @@ int rg_pipeline_open(struct rg_world *w, const struct rg_job *job, const float *
         return RG_ERR_NOMEM;
     for (int s = p->node; s < ring->stages && result == 0; s += ring->nodes, p->chunks++)
         result = open_stage(p, s, initial);
+    if (result == 0)
+        result = rg_backup_open(p);
     if (result == 0 && p->node == 0) {
         p->targets = rg_mem_alloc(w->mem, rg_ring_targets(ring), 0);
         result = p->targets ? rg_feed_open(&p->feed, w, job, rg_ring_epochs(ring)) : RG_ERR_NOMEM;
@@ -279,6 +281,7 @@ void rg_pipeline_close(void *pipeline)
         rg_pipeline_cancel(p);
     for (int i = 0; i < p->chunks; i++)
         close_stage(&p->stages[i]);
+    rg_backup_close(p);
     free(p->stages);
     free(p);
 }

@@ -7,9 +7,9 @@
 
 const char *rg_op_name(enum rg_plan_op op)
 {
-    static const char *const names[] = {"LOAD",     "FORWARD", "RECOMPUTE", "LOSS",
-                                        "BACKWARD", "WEIGHTS", "SEND",      "RECV",
-                                        "WAIT",     "REDUCE",  "STEP",      "END"};
+    static const char *const names[] = {"LOAD",    "FORWARD", "RECOMPUTE", "LOSS", "BACKWARD",
+                                        "WEIGHTS", "SEND",    "RECV",      "WAIT", "REDUCE",
+                                        "BACKUP",  "STEP",    "END"};
     return names[op];
 }
 
@@ -126,6 +126,9 @@ void rg_plan_put_forward(struct rg_plan_writer *w, int unit)
         put(w, RG_OP_LOSS, 0, unit);
     else
         put_send(w, is_last(w) ? RG_CHANNEL_OUTPUT : RG_CHANNEL_ACTIVATION, unit);
+    bool last = unit == w->plan->units - 1 && w->plan->stage + w->spec->nodes >= w->plan->stages;
+    if (w->spec->backup && last)
+        put(w, RG_OP_BACKUP, 0, unit);
 }
 
 /* The receives that will fill the slots of a unit that is done with. */

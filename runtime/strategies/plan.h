@@ -34,6 +34,7 @@ enum rg_plan_op {
     RG_OP_RECV,      /* post a receive on a channel */
     RG_OP_WAIT,      /* until the send on a channel has reached the peer */
     RG_OP_REDUCE,    /* average the stage's gradient over the replicas */
+    RG_OP_BACKUP,    /* the node's last forward pass of an iteration is done: see backup.h */
     RG_OP_STEP,      /* update the stage's parameters */
     RG_OP_END        /* of an iteration, on this node */
 };
@@ -113,6 +114,7 @@ struct rg_plan_spec {
     const int *depth;    /* [stages]; falling or level from stage to stage */
     bool overlap;        /* false: a send completes before the next computation starts */
     bool reduce;         /* there are replicas */
+    bool backup;         /* nodes keep copies of each other's state */
     enum rg_stash stash; /* what stages keep: the schedule's, or see struct rg_ring */
 };
 

@@ -14,6 +14,21 @@ struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage)
         .network = ring->job->network, .from = ring->cut[stage], .to = ring->cut[stage + 1]};
 }
 
+uint64_t rg_ring_state_floats(const struct rg_ring *ring, size_t parameters)
+{
+    return rg_size_plus(parameters, rg_optimizer_state(&ring->job->optimizer, parameters));
+}
+
+uint64_t rg_ring_node_floats(const struct rg_ring *ring, int node)
+{
+    uint64_t floats = 0;
+    for (int s = node; s < ring->stages; s += ring->nodes) {
+        struct rg_stage layers = rg_ring_stage(ring, s);
+        floats = rg_size_plus(floats, rg_ring_state_floats(ring, rg_stage_parameters(&layers)));
+    }
+    return floats;
+}
+
 int rg_ring_rank(const struct rg_ring *ring, int replica, int stage)
 {
     return replica * ring->nodes + stage % ring->nodes;
@@ -104,6 +119,8 @@ uint64_t rg_ring_memory(const struct rg_ring *ring, int stage, int from, int to)
     uint64_t copies = (uint64_t)rg_ring_versions(ring, stage) + rg_ring_predicts(ring, stage);
     copies += ring->flows_on; /* the copy to look at */
     uint64_t floats = rg_size_times(copies + 1, sizes.parameters);
+    floats = rg_size_plus(floats, rg_size_times((uint64_t)ring->backup.kept,
+                                                rg_ring_state_floats(ring, sizes.parameters)));
     floats = rg_size_plus(floats, rg_optimizer_state(&job->optimizer, sizes.parameters));
     floats = rg_size_plus(floats, sizes.scratch);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++)
@@ -120,7 +137,9 @@ uint64_t rg_ring_node_memory(const struct rg_ring *ring, int node)
     uint64_t bytes = 0;
     for (int s = node; s < ring->stages; s += ring->nodes)
         bytes = rg_size_plus(bytes, rg_ring_memory(ring, s, ring->cut[s], ring->cut[s + 1]));
-    return bytes;
+    int before = (node + ring->nodes - 1) % ring->nodes;
+    uint64_t copies = rg_size_times((uint64_t)ring->backup.kept, rg_ring_node_floats(ring, before));
+    return rg_size_plus(bytes, rg_size_times(copies, sizeof(float)));
 }
 
 static bool has_room(const struct rg_ring *ring, int rank, uint64_t bytes)
@@ -132,6 +151,10 @@ static bool has_room(const struct rg_ring *ring, int rank, uint64_t bytes)
 bool rg_ring_stage_fits(const struct rg_ring *ring, int replica, int stage, int from, int to)
 {
     uint64_t bytes = rg_ring_memory(ring, stage, from, to);
+    size_t parameters = rg_ring_sizes(ring, from, to).parameters; /* as many of the stage before */
+    uint64_t copies = rg_size_times((uint64_t)ring->backup.kept * sizeof(float),
+                                    rg_ring_state_floats(ring, parameters));
+    bytes = rg_size_plus(bytes, copies);
     return has_room(ring, rg_ring_rank(ring, replica, stage),
                     rg_size_times((uint64_t)rg_ring_chunks(ring), bytes));
 }
@@ -197,6 +220,11 @@ double rg_ring_update_s(const struct rg_ring *ring, const struct rg_board *board
     rg_ring_next_work(ring, stage, parameters, &work);
     double seconds = rg_board_seconds(board, &work, ring->job->threads);
     rg_work_free(&work);
+    if (ring->backup.most > 0) {
+        rg_ring_copy_work(rg_ring_state_floats(ring, parameters), &work);
+        seconds += rg_board_seconds(board, &work, ring->job->threads) / ring->backup.every;
+        rg_work_free(&work);
+    }
     if (!ring->flows_on)
         return seconds;
     rg_ring_copy_work(parameters, &work);

@@ -4,6 +4,7 @@
 #define RG_STRATEGIES_RING_H
 
 #include "models/stage.h"
+#include "strategies/backup.h"
 #include "strategies/schedule.h"
 #include "strategies/strategy.h"
 
@@ -19,10 +20,16 @@ struct rg_ring {
      * without the activations, which are then computed again. */
     enum rg_stash stash;
     bool flows_on; /* it does not drain at the end of an epoch */
-    int *cut;      /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
-    int *depth;    /* [stages]: units in flight */
+    struct rg_backup backup;
+    int *cut;   /* [stages + 1]: stage s has the layers [cut[s], cut[s + 1]) */
+    int *depth; /* [stages]: units in flight */
     struct rg_plan *plans;
 };
+
+/* Floats of the state of so many parameters, with the optimizer's; and of that of all stages of a
+ * node. */
+uint64_t rg_ring_state_floats(const struct rg_ring *ring, size_t parameters);
+uint64_t rg_ring_node_floats(const struct rg_ring *ring, int node);
 
 struct rg_stage rg_ring_stage(const struct rg_ring *ring, int stage);
 int rg_ring_rank(const struct rg_ring *ring, int replica, int stage);
@@ -108,6 +115,16 @@ double rg_ring_busy_s(const struct rg_ring *ring, const struct rg_stage_forms *f
  * max(c, T_A), from one to three a stage. In simulations of equal stages three do at any c / T_A,
  * and two up to 0.8. */
 int rg_ring_reach(const struct rg_ring *ring);
+/* As it is cut, by closed forms: the least number of iterations done again for which the copies
+ * that nodes keep of each other could hide. A piece leaves after the last forward pass of an
+ * iteration, and should be there before the next iteration's first, for which that unit has to go
+ * round the ring; and with it a port should have no more to do than the processor, or hardly more
+ * than without. ring->backup is any then. */
+int rg_ring_backup_least(struct rg_ring *ring);
+/* From there the least with which an iteration is hardly longer than without copies, by a walk
+ * through the plans: pieces share ports with messages that are waited for. Where that would take
+ * too long it is the former. */
+int rg_ring_backup_auto(struct rg_ring *ring);
 /* The closed forms of a whole job: times by the schedule's own, traffic exact. */
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *prediction);
 /* Mean seconds of an iteration of the job's run, by a walk through the plans of the slowest

@@ -22,7 +22,8 @@ enum {
     CHUNKS,
     REPLICAS,
     PARTITION,
-    OVERLAP
+    OVERLAP,
+    BACKUP
 };
 
 /* As they stand in the choices of WEIGHTS. */
@@ -46,7 +47,8 @@ static const char schedule_help[] = "order of the micro-batches"
 #undef RG_SCHEDULE
     ;
 
-#define FIT "fit"
+#define FIT      "fit"
+#define SMALLEST "auto"
 
 static const struct rg_param params[] = {
     [SCHEDULE] = {"schedule", RG_PARAM_CHOICE, "1f1b", 0, 0, schedule_names + 1, schedule_help},
@@ -82,6 +84,11 @@ static const struct rg_param params[] = {
                    "layers a stage, as \"2,3,3\"; balanced: even times"},
     [OVERLAP] = {"overlap", RG_PARAM_CHOICE, "yes", 0, 0, "yes|no",
                  "no: a send completes before the next computation starts"},
+    [BACKUP] = {"backup", RG_PARAM_COUNT, "no", 1, 1e6, SMALLEST,
+                "of schedules that drain at every update: the state of each stage goes to the next "
+                "node, a piece an\niteration, so that at most so many iterations are done again "
+                "after a loss (lose of <training>);\nauto: as few as hide behind computation",
+                .later = true},
     {0}};
 
 /* The parameters that belong to some schedules only: how many units are in flight. */
@@ -320,6 +327,49 @@ static int check_drain(struct rg_job *job, struct rg_ring *ring, struct rg_error
                    rg_schedule_name(ring->schedule));
 }
 
+/* What a stream has in flight belongs to no update. */
+static int check_backup(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
+{
+    const struct rg_value *wanted = &job->values[BACKUP];
+    const char *name = rg_schedule_name(ring->schedule);
+    char allowed[200] = "";
+    job->copies = !wanted->automatic || strcmp(wanted->text, SMALLEST) == 0;
+    if (!job->copies)
+        return 0;
+    for (int i = 0; rg_schedules[i]; i++) {
+        size_t used = strlen(allowed);
+        if (rg_schedules[i]->synchronous)
+            snprintf(allowed + used, sizeof allowed - used, "%s%s", used ? ", " : "",
+                     rg_schedule_name(rg_schedules[i]));
+    }
+    if (!ring->schedule->synchronous)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "backup belongs to schedules that drain at every update (%s), not to %s: "
+                       "its stages are never at one update, so that no state of them all could be "
+                       "gone on from; --checkpoint has those at the ends of epochs",
+                       allowed, name);
+    if (!ring->overlap)
+        return rg_fail(e, RG_ERR_INVALID,
+                       "backup sends beside computation: overlap=\"yes\" is allowed, not \"no\"");
+    /* A node without a neighbour has nobody to lose either. auto is settled when there are plans.
+     */
+    if (ring->nodes > 1)
+        ring->backup = rg_backup_of(wanted->automatic ? 2 : (int)wanted->number);
+    return 0;
+}
+
+/* When there are plans. */
+static void settle_backup(struct rg_job *job, struct rg_ring *ring)
+{
+    struct rg_value *wanted = &job->values[BACKUP];
+    if (ring->backup.most == 0 || !wanted->automatic)
+        return;
+    wanted->number = rg_ring_backup_auto(ring);
+    ring->backup = rg_backup_of((int)wanted->number);
+    while (ring->backup.kept > 2 && !rg_ring_fits(ring)) /* more iterations take less memory */
+        ring->backup = rg_backup_of((int)++wanted->number);
+}
+
 static int cut_by_list(const struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
     const struct rg_value *list = &job->values[PARTITION];
@@ -450,6 +500,7 @@ static int make_plans(struct rg_ring *ring, struct rg_error *e)
                                 .depth = ring->depth,
                                 .overlap = ring->overlap,
                                 .reduce = ring->replicas > 1,
+                                .backup = ring->backup.most > 0,
                                 .stash = ring->stash};
     ring->plans = rg_plans_make(&spec);
     return ring->plans ? 0 : rg_fail(e, RG_ERR_NOMEM, "out of memory");
@@ -460,6 +511,7 @@ static int resolve(struct rg_job *job, const struct rg_ring *ring, struct rg_err
 {
     struct rg_value *partition = &job->values[PARTITION];
     job->values[MICRO_BATCHES].number = ring->micro;
+    job->uneven |= ring->backup.every > 1; /* in some there is no piece */
     job->values[STAGES].number = ring->nodes;
     if (!partition->automatic)
         return 0;
@@ -488,6 +540,8 @@ static int check(struct rg_job *job, struct rg_error *e)
         result = check_halves(job, ring, e);
     if (result == 0)
         result = check_drain(job, ring, e);
+    if (result == 0)
+        result = check_backup(job, ring, e);
     if (result == 0) {
         ring->cut = calloc((size_t)ring->stages + 1, sizeof *ring->cut);
         ring->depth = calloc((size_t)ring->stages, sizeof *ring->depth);
@@ -497,9 +551,11 @@ static int check(struct rg_job *job, struct rg_error *e)
     if (result == 0)
         result = check_depth(job, ring, e);
     if (result == 0)
-        result = resolve(job, ring, e);
-    if (result == 0)
         result = make_plans(ring, e);
+    if (result == 0)
+        settle_backup(job, ring);
+    if (result == 0)
+        result = resolve(job, ring, e);
     if (result)
         forget(job);
     return result;
@@ -588,6 +644,7 @@ const struct rg_strategy rg_strategy_ring_pipeline = {
     .root_floats = root_floats,
     .whole_epochs = whole_epochs,
     .held = rg_pipeline_held,
+    .copies = rg_backup_visit,
     .observe = rg_pipeline_observe,
     .close = rg_pipeline_close,
 };

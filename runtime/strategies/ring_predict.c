@@ -68,6 +68,12 @@ static struct rg_stage_forms forms_of(const struct rg_ring *ring, int rank, int 
     return form;
 }
 
+/* Iterations after which what is sent repeats. */
+static int round_of(const struct rg_ring *ring)
+{
+    return RG_MAX(ring->backup.every, 1);
+}
+
 static void predict_traffic(const struct rg_ring *ring, struct rg_prediction *p)
 {
     const struct rg_job *job = ring->job;
@@ -83,7 +89,31 @@ static void predict_traffic(const struct rg_ring *ring, struct rg_prediction *p)
         rg_allreduce_traffic(RG_ROUND_A_RING, ring->replicas, rg_stage_parameters(&stage),
                              &p->messages, &p->values);
     }
+    uint64_t round = (uint64_t)round_of(ring), nodes = (uint64_t)ring->nodes;
+    p->round = (int64_t)round;
+    p->messages *= round;
+    p->values *= round;
+    for (int node = 0; node < ring->nodes && ring->backup.most > 0; node++)
+        p->values += (uint64_t)ring->replicas * rg_ring_node_floats(ring, node);
+    p->messages += (uint64_t)ring->replicas * nodes * (uint64_t)ring->backup.pieces;
     p->payload_bytes = sizeof(float) * p->values;
+}
+
+/* Of a node, the largest that it sends or receives. */
+static uint64_t piece_bytes(const struct rg_ring *ring, int node)
+{
+    int before = (node + ring->nodes - 1) % ring->nodes;
+    return sizeof(float) *
+           RG_MAX(rg_backup_piece(ring, node, 0).count, rg_backup_piece(ring, before, 0).count);
+}
+
+/* What copies take of a node's port in an iteration, on average. */
+static double copies_port_s(const struct rg_ring *ring, const struct rg_board *board, int node)
+{
+    const struct rg_backup *b = &ring->backup;
+    if (b->most == 0)
+        return 0;
+    return rg_board_both_ways_s(board, 1, piece_bytes(ring, node)) * b->pieces / b->every;
 }
 
 /* Busiest direction of a node's port in an iteration, averaging included. */
@@ -114,8 +144,39 @@ static void cut_flows(const struct rg_ring *ring, int replica, int s, rg_traffic
     flow(arg, &(struct rg_traffic){to, from, (uint64_t)ring->micro, bytes});
 }
 
-void rg_ring_flows(const struct rg_ring *ring, rg_traffic_fn flow, void *arg)
+/* The flows of an iteration, so many times. */
+struct times {
+    rg_traffic_fn flow;
+    void *arg;
+    uint64_t times;
+};
+
+static void flow_times(void *arg, const struct rg_traffic *flow)
 {
+    const struct times *t = arg;
+    struct rg_traffic all = *flow;
+    all.messages *= t->times;
+    all.payload *= t->times;
+    t->flow(t->arg, &all);
+}
+
+static void copies_flows(const struct rg_ring *ring, rg_traffic_fn flow, void *arg)
+{
+    for (int rank = 0; rank < ring->replicas * ring->nodes; rank++) {
+        int replica = rank / ring->nodes, node = rank % ring->nodes;
+        int next = rg_ring_rank(ring, replica, (node + 1) % ring->nodes);
+        flow(arg, &(struct rg_traffic){rank, next, (uint64_t)ring->backup.pieces,
+                                       sizeof(float) * rg_ring_node_floats(ring, node)});
+    }
+}
+
+void rg_ring_flows(const struct rg_ring *ring, rg_traffic_fn each, void *of)
+{
+    struct times all = {each, of, (uint64_t)round_of(ring)};
+    rg_traffic_fn flow = flow_times;
+    void *arg = &all;
+    if (ring->backup.most > 0)
+        copies_flows(ring, each, of);
     for (int s = 0; s < ring->stages; s++) {
         struct rg_stage stage = rg_ring_stage(ring, s);
         for (int replica = 0; replica < ring->replicas && ring->stages > 1; replica++)
@@ -210,6 +271,58 @@ static double travels_s(const struct rg_ring *ring, const struct rg_stage_forms 
     return seconds;
 }
 
+/* What an iteration without copies takes a node's processor and its port. */
+static void load_node(const struct rg_ring *ring, int replica, int node,
+                      const struct rg_stage_forms *forms, double *compute, double *port)
+{
+    const struct rg_board *board = ring->job->boards[rg_ring_rank(ring, replica, node)];
+    *compute = *port = 0;
+    for (int s = node; s < ring->stages; s += ring->nodes) {
+        *compute += compute_iteration(ring, replica, s, &forms[s]);
+        *port += port_iteration(ring, board, s, &forms[s]);
+    }
+}
+
+/* A unit's way round a replica's ring, computing alone. */
+static double trip_of(const struct rg_ring *ring, const struct rg_stage_forms *forms)
+{
+    double seconds = 0;
+    for (int s = 0; s < ring->stages; s++)
+        seconds += forms[s].forward + forms[s].backward;
+    return seconds;
+}
+
+/* For how long the largest piece of a node is on its way. */
+static double piece_s(const struct rg_ring *ring, int rank)
+{
+    const struct rg_board *const *boards = ring->job->boards;
+    int node = rank % ring->nodes;
+    int next = rg_ring_rank(ring, rank / ring->nodes, (node + 1) % ring->nodes);
+    return rg_board_hop_to_s(boards[rank], boards[next],
+                             sizeof(float) * rg_backup_piece(ring, node, 0).count);
+}
+
+static void predict_copies(const struct rg_ring *ring, int replica, double trip,
+                           struct rg_copies_form *c)
+{
+    const struct rg_backup *b = &ring->backup;
+    if (b->most == 0)
+        return;
+    c->most = b->most;
+    c->every = b->every;
+    c->pieces = b->pieces;
+    c->kept = b->kept;
+    c->hides_s = replica == 0 ? trip : fmin(c->hides_s, trip);
+    for (int node = 0; node < ring->nodes; node++) {
+        int before = (node + ring->nodes - 1) % ring->nodes;
+        uint64_t floats = rg_ring_node_floats(ring, node) + rg_ring_node_floats(ring, before);
+        c->piece_bytes =
+            RG_MAX(c->piece_bytes, sizeof(float) * rg_backup_piece(ring, node, 0).count);
+        c->bytes = RG_MAX(c->bytes, sizeof(float) * floats * (uint64_t)b->kept);
+        c->piece_s = fmax(c->piece_s, piece_s(ring, rg_ring_rank(ring, replica, node)));
+    }
+}
+
 void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
 {
     const struct rg_job *job = ring->job;
@@ -219,15 +332,14 @@ void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
         replica_forms(ring, replica, forms);
         for (int node = 0; node < ring->nodes; node++) {
             const struct rg_board *board = job->boards[rg_ring_rank(ring, replica, node)];
-            double compute = 0, port = 0;
-            for (int s = node; s < ring->stages; s += ring->nodes) {
-                compute += compute_iteration(ring, replica, s, &forms[s]);
-                port += port_iteration(ring, board, s, &forms[s]);
-            }
+            double compute, port;
+            load_node(ring, replica, node, forms, &compute, &port);
+            port += copies_port_s(ring, board, node);
             p->T_A_s = fmax(p->T_A_s, compute);
             p->c_s = fmax(p->c_s, port);
         }
         p->iteration_s = fmax(p->iteration_s, ring->schedule->seconds(ring, forms));
+        predict_copies(ring, replica, trip_of(ring, forms), &p->copies);
     }
     p->alone = !ring->schedule->overlaps && ring->replicas == 1;
     predict_traffic(ring, p);
@@ -239,4 +351,69 @@ void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
     else if (ring->schedule->overlaps && uneven(ring, forms))
         p->holds = "forms of schedules are for equal stages";
     free(forms);
+}
+
+/* ---- the least that copies may lose ---- */
+
+/* Of a node, without copies; and of its replica. */
+struct load {
+    double compute, port, trip;
+};
+
+static struct load *new_loads(const struct rg_ring *ring)
+{
+    struct rg_stage_forms *forms = new_forms(ring);
+    struct load *loads = calloc((size_t)(ring->replicas * ring->nodes), sizeof *loads);
+    RG_ASSERT(loads);
+    for (int replica = 0; replica < ring->replicas; replica++) {
+        replica_forms(ring, replica, forms);
+        for (int node = 0; node < ring->nodes; node++) {
+            struct load *load = &loads[rg_ring_rank(ring, replica, node)];
+            load_node(ring, replica, node, forms, &load->compute, &load->port);
+            load->trip = trip_of(ring, forms);
+        }
+    }
+    free(forms);
+    return loads;
+}
+
+static bool copies_hide(const struct rg_ring *ring, const struct load *loads)
+{
+    double busiest = 0, bare = 0;
+    for (int rank = 0; rank < ring->replicas * ring->nodes; rank++) {
+        const struct rg_board *board = ring->job->boards[rank];
+        uint64_t bytes = piece_bytes(ring, rank % ring->nodes);
+        bare = fmax(bare, fmax(loads[rank].compute, (1 + RG_BACKUP_HIDDEN) * loads[rank].port));
+        busiest = fmax(busiest, loads[rank].port + rg_board_both_ways_s(board, 1, bytes));
+        if (piece_s(ring, rank) > loads[rank].trip)
+            return false;
+    }
+    return busiest <= bare;
+}
+
+/* In so many pieces: the least number of iterations with which there are so many. */
+static bool pieces_hide(struct rg_ring *ring, const struct load *loads, int pieces)
+{
+    ring->backup = rg_backup_of(2 * pieces + 1);
+    return rg_backup_is_small(ring) || copies_hide(ring, loads);
+}
+
+int rg_ring_backup_least(struct rg_ring *ring)
+{
+    struct load *loads = new_loads(ring);
+    int low = 1, high = 1;
+    ring->backup = rg_backup_of(1);
+    bool one = copies_hide(ring, loads) && rg_ring_fits(ring);
+    while (!one && !pieces_hide(ring, loads, high)) {
+        low = high + 1;
+        high *= 2;
+    }
+    while (!one && low < high) { /* the fewest */
+        int middle = low + (high - low) / 2;
+        bool good = pieces_hide(ring, loads, middle);
+        high = good ? middle : high;
+        low = good ? low : middle + 1;
+    }
+    free(loads);
+    return one ? 1 : high == 1 ? 2 : 2 * high + 1;
 }

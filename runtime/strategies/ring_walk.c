@@ -33,10 +33,14 @@ struct node {
     struct rg_cursor lanes[RG_LANES];
     struct slot *held_by; /* a send that holds the whole node; NULL: none does */
     bool busy;
+    bool piece_leaves; /* of its state */
+    int64_t pieces;    /* of another's that have come */
 };
 
+enum { PIECE = RG_CHANNELS }; /* of a state */
+
 struct parcel {
-    enum rg_plan_channel channel;
+    int channel;
     int stage; /* that sends it */
     int64_t unit;
     double wire, bytes;
@@ -82,6 +86,7 @@ struct walk {
     double *marks; /* dates at which iterations end at node 0 */
     int64_t ended;
     double now_s;
+    bool pieces; /* nodes send some of their state in every iteration */
 };
 
 /* ---- events ---- */
@@ -235,6 +240,13 @@ static void arrive(struct walk *w, const struct event *e)
 {
     const struct connection *c = &w->connections[e->index];
     const struct parcel *p = &e->parcel;
+    if (p->channel == PIECE) {
+        w->nodes[c->from].piece_leaves = false;
+        w->nodes[c->to].pieces++;
+        run_node(w, c->from);
+        run_node(w, c->to);
+        return;
+    }
     struct stage *from = &w->stages[p->stage];
     struct stage *to = &w->stages[rg_channel_peer(p->channel, p->stage, w->ring->stages, true)];
     slot_of(to, rg_channel_target(p->channel), p->unit)->arrived = p->unit;
@@ -246,6 +258,24 @@ static void arrive(struct walk *w, const struct event *e)
 static int samples_of(const struct walk *w, int64_t unit)
 {
     return rg_ring_unit(w->ring, w->replica, (int)(unit % w->ring->micro));
+}
+
+static void put(struct walk *w, struct connection *c, struct parcel parcel, uint64_t payload)
+{
+    const struct rg_board *board = w->nodes[c->from].board;
+    RG_ASSERT(c->count < c->room);
+    parcel.wire = rg_board_wire_bytes(board, 1, payload);
+    parcel.bytes = (double)payload + RG_MESSAGE_HEADER;
+    c->queue[(c->first + c->count++) % c->room] = parcel;
+    begin_parcel(w, c);
+}
+
+/* Of the state that the next node keeps a copy of. */
+static void send_piece(struct walk *w, int node)
+{
+    uint64_t payload = sizeof(float) * rg_backup_piece(w->ring, node, 0).count;
+    w->nodes[node].piece_leaves = true;
+    put(w, &w->connections[2 * node], (struct parcel){.channel = PIECE}, payload);
 }
 
 static void send(struct walk *w, int index, enum rg_plan_channel channel, int64_t unit)
@@ -260,15 +290,8 @@ static void send(struct walk *w, int index, enum rg_plan_channel channel, int64_
                       : channel == RG_CHANNEL_GRADIENT ? rg_stage_inputs(&layers)
                                                        : (uint64_t)w->ring->job->network->classes;
     uint64_t payload = sizeof(float) * floats * (uint64_t)samples_of(w, unit);
-    RG_ASSERT(c->count < c->room);
-    c->queue[(c->first + c->count++) % c->room] =
-        (struct parcel){.channel = channel,
-                        .stage = index,
-                        .unit = unit,
-                        .wire = rg_board_wire_bytes(w->nodes[node].board, 1, payload),
-                        .bytes = (double)payload + RG_MESSAGE_HEADER};
     slot_of(s, rg_channel_source(channel), unit)->leaving = true;
-    begin_parcel(w, c);
+    put(w, c, (struct parcel){.channel = (int)channel, .stage = index, .unit = unit}, payload);
 }
 
 /* ---- instructions ---- */
@@ -295,6 +318,10 @@ static bool ready(struct walk *w, const struct rg_instruction *in, int64_t unit)
         return there(w, s, RG_BUFFER_LOGITS, unit);
     case RG_OP_RECV:
         return !slot_of(s, rg_channel_target(in->channel), unit)->leaving;
+    case RG_OP_BACKUP:
+        return !w->nodes[in->stage % w->count].piece_leaves;
+    case RG_OP_END:
+        return !w->pieces || w->nodes[in->stage % w->count].pieces > unit / w->ring->micro;
     default:
         return true;
     }
@@ -351,7 +378,9 @@ static void run_node(struct walk *w, int index)
             send(w, in->stage, in->channel, unit);
             if (!w->ring->overlap) /* a WAIT is next, which holds the other lane too */
                 n->held_by = slot_of(&w->stages[in->stage], rg_channel_source(in->channel), unit);
-        } else if (in->op == RG_OP_END && index == 0)
+        } else if (in->op == RG_OP_BACKUP && w->pieces)
+            send_piece(w, index);
+        else if (in->op == RG_OP_END && index == 0)
             w->marks[w->ended++] = w->now_s;
         double seconds = seconds_of(w, in, unit);
         if (seconds > 0) {
@@ -422,7 +451,7 @@ static void open_node(struct walk *w, int index)
 {
     struct node *n = &w->nodes[index];
     const struct rg_board *b = w->ring->job->boards[rg_ring_rank(w->ring, w->replica, index)];
-    int room = 1;
+    int room = 2; /* a piece, and one */
     n->board = b;
     for (int lane = 0; lane < RG_LANES; lane++)
         n->lanes[lane].list = &w->ring->plans[index].lanes[lane];
@@ -443,11 +472,13 @@ static void open_node(struct walk *w, int index)
             fmin(w->capacity[LINKS * w->count], rg_board_medium_rate(b));
 }
 
-static void open_walk(struct walk *w, const struct rg_ring *ring, int replica, int64_t iterations)
+static void open_walk(struct walk *w, const struct rg_ring *ring, int replica, int64_t iterations,
+                      bool pieces)
 {
     size_t count = (size_t)ring->nodes;
     *w = (struct walk){.ring = ring,
                        .replica = replica,
+                       .pieces = pieces,
                        .count = ring->nodes,
                        .limit = iterations * ring->micro,
                        .stages = calloc((size_t)ring->stages, sizeof *w->stages),
@@ -518,7 +549,7 @@ static double mean_of(const struct walk *w, int64_t known)
  * them; and instructions that are worth it. */
 enum { DRAINED = 4, SETTLED = 8, INSTRUCTIONS = 1 << 20 };
 
-double rg_ring_walk_s(const struct rg_ring *ring)
+static double walk_s(const struct rg_ring *ring, bool pieces)
 {
     const struct rg_job *job = ring->job;
     int64_t length = RG_MIN(job->iterations_per_epoch, job->iterations);
@@ -531,7 +562,7 @@ double rg_ring_walk_s(const struct rg_ring *ring)
         return NAN;
     for (int replica = 0; replica < ring->replicas; replica++) {
         struct walk w;
-        open_walk(&w, ring, replica, known);
+        open_walk(&w, ring, replica, known, pieces);
         for (int node = 0; node < w.count; node++)
             run_node(&w, node);
         while (w.events > 0) {
@@ -543,4 +574,41 @@ double rg_ring_walk_s(const struct rg_ring *ring)
         close_walk(&w);
     }
     return most;
+}
+
+/* Copies go in some iterations, in the others they do not. */
+double rg_ring_walk_s(const struct rg_ring *ring)
+{
+    const struct rg_backup *b = &ring->backup;
+    double bare_s = walk_s(ring, false);
+    if (b->most == 0 || isnan(bare_s))
+        return bare_s;
+    return bare_s + (walk_s(ring, true) - bare_s) * b->pieces / b->every;
+}
+
+/* ---- copies that hide ---- */
+
+/* With pieces for so many iterations done again. */
+static bool copies_hide(struct rg_ring *ring, int most, double bare_s)
+{
+    ring->backup = rg_backup_of(most);
+    return rg_backup_is_small(ring) || rg_ring_walk_s(ring) <= (1 + RG_BACKUP_HIDDEN) * bare_s;
+}
+
+int rg_ring_backup_auto(struct rg_ring *ring)
+{
+    int high = rg_ring_backup_least(ring), low = high - 1;
+    ring->backup = (struct rg_backup){0};
+    double bare_s = rg_ring_walk_s(ring);
+    if (isnan(bare_s))
+        return high;
+    for (; !copies_hide(ring, high, bare_s); high += high / 2 + 2)
+        low = high;
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        bool good = copies_hide(ring, middle, bare_s);
+        high = good ? middle : high;
+        low = good ? low : middle;
+    }
+    return high;
 }

@@ -72,6 +72,7 @@ struct rg_job {
     bool flows_on;     /* between epochs there is something in flight; set by `check` */
     bool drawn;        /* who takes part in an iteration is drawn, none repeats another; likewise */
     bool uneven;       /* iterations differ in how much is done; likewise */
+    bool copies;       /* nodes keep copies of each other's state, if there are others; likewise */
     bool records;      /* nodes out of step write down in which order they served others */
     char *const *orders; /* by rank, of those that do: serve in that order; NULL: as they come */
     bool refused;        /* `check` said no, or there are too few nodes: it cannot run */
@@ -98,6 +99,15 @@ struct rg_prediction {
     bool at_most;
     int bottleneck; /* the node whose memory is largest */
     uint64_t memory_bytes;
+    /* Where nodes keep copies of each other's state for the case of a loss. */
+    struct rg_copies_form {
+        int most;             /* iterations that are done again, at most; 0: there are no copies */
+        int every, pieces;    /* iterations from one state to the next; messages that it goes in */
+        int kept;             /* states that each node has at once */
+        uint64_t piece_bytes; /* the largest */
+        uint64_t bytes;       /* of memory, at the node that has most */
+        double piece_s, hides_s; /* the longest on its way, and what it hides behind */
+    } copies;
 };
 
 /* Receives ranges of the trained parameters, in order, on rank 0. */
@@ -113,6 +123,8 @@ struct rg_state_array {
 };
 #define RG_STATE_PARAMETERS "parameters"
 typedef int (*rg_state_fn)(void *arg, const struct rg_state_array *array);
+/* The same of a copy, of the state after so many iterations. */
+typedef int (*rg_copy_fn)(void *arg, int64_t done, const struct rg_state_array *array);
 
 /* What a node saw of its own training, so far; what becomes of it over nodes is said by the rows of
  * result_fields.def that it goes to. */
@@ -209,6 +221,11 @@ struct rg_strategy {
      * iteration: range number `part` of the network's vector, from 0. NULL: there are no more.
      * Borrowed. */
     const float *(*held)(void *state, int part, size_t *first, size_t *count);
+    /* States that this node keeps for the case that others are lost, each whole for its part: its
+     * own and copies of others', of iterations that are over, also where training broke off. All
+     * parts of one such state together are what `state` had then. Borrowed; not where numerics are
+     * skipped. NULL: it never has any, and does not set job->copies. */
+    int (*copies)(void *state, rg_copy_fn visit, void *arg);
     /* Rank 0: the parameters that another rank has trained by itself and sent last, all of them;
      * NULL: it has not, lately. Borrowed. NULL: nodes have none of their own. */
     const float *(*trained_by)(void *state, int rank);

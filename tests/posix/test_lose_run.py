@@ -30,8 +30,10 @@ SCENARIO = iris_scenario(
     'label="all-reduce" kind="ring_allreduce"',
     'label="ring" kind="ring_pipeline" schedule="1f1b" micro-batches="4"',
     'label="cut" kind="ring_pipeline" schedule="1f1b" micro-batches="4" partition="1,1,1"',
-    'label="server" kind="parameter_server" servers="1"')
-LABELS = ["all-reduce", "ring", "server"]
+    'label="server" kind="parameter_server" servers="1"',
+    'label="copies" kind="ring_pipeline" schedule="1f1b" micro-batches="4" backup="4"')
+LABELS = ["all-reduce", "ring", "server", "copies"]
+MOST_AGAIN = 4  # of "copies"
 
 
 class Runs:
@@ -113,6 +115,39 @@ def once(runs, lose, label, way, losses):
     return len(told)
 
 
+def from_neighbours(runs, lose):
+    """No checkpoint anywhere: one rank is killed in the middle, and what it had is where its neighbour keeps it."""
+    weights, seconds = runs.undisturbed("copies")
+    result = os.path.join(runs.folder, "copies.json")
+    for _ in range(10):
+        process = runs.start("copies", result, "--lose", lose, "--set", "epochs=250")
+        hit = disturb(process, seconds * (1 + random.random()), signal.SIGKILL)
+        status, text = runs.finish(process)
+        require(status == 0, lose, "copies: status", status, text)
+        with open(result, encoding="utf-8") as stream:
+            run = json.load(stream)["runs"][0]
+        told = run.get("losses", [])
+        if hit and told and told[0]["from_iteration"]:
+            break
+    else:
+        raise Wrong("no loss came in the middle of a run")
+    for loss in told:
+        require(loss["state"] == "copies", lose, "copies: from", loss)
+        require(loss["again"] <= MOST_AGAIN, lose, "copies: more done again than the backup says:", loss)
+    require(run["resumed"]["iteration"] == told[-1]["from_iteration"], lose, "copies:", run["resumed"], told)
+    points = [point["iteration"] for point in run["training"]]
+    require(points == sorted(set(points)) and len(points) == 250, lose, "copies: evaluations", len(points))
+    if "long" not in runs.whole:
+        long = os.path.join(runs.folder, "long.json")
+        status, text = runs.finish(runs.start("copies", long, "--set", "epochs=250"))
+        require(status == 0, "copies, undisturbed:", text)
+        with open(long, encoding="utf-8") as stream:
+            runs.whole["long"] = json.load(stream)["runs"][0]["weights_sha256"]
+    require(run["weights_sha256"] == runs.whole["long"], lose, "copies: other weights:", told)
+    require(weights != runs.whole["long"], "250 epochs make the weights of 60")
+    return len(told)
+
+
 def interrupted(runs, lose):
     """Ctrl-C ends all ranks in good order, also those that wait."""
     seconds = runs.undisturbed("ring")[1]
@@ -127,6 +162,8 @@ def interrupted(runs, lose):
 def refusals(runs):
     for options, words in (
             (("--strategy", "cut", "--lose", "shrink"), ["s.xml", "shrink", "cut", "2 nodes", "partition", "restart"]),
+            (("--strategy", "copies", "--set", "copies.backup=0"), ["copies.backup=0", "1 to", "auto"]),
+            (("--strategy", "server", "--set", "server.backup=2"), ["backup", "server"]),
             (("--strategy", "ring", "--lose", "dance"), ["lose", "stop", "restart", "shrink", "spare"]),
             (("--strategy", "ring", "--strategy", "server", "--lose", "restart"), ["--lose", "--strategy LABEL"]),
             (("--strategy", "ring", "--lose", "spare", "--set", "spares=62"), ["lose", "spare", "64 hosts"])):
@@ -151,11 +188,14 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ringtmp-lose-") as folder:
         runs = Runs(options.ringnode, folder)
         try:
+            chosen = options.only or random.choice(("restart", "shrink", "spare"))
             refusals(runs)
             interrupted(runs, "spare")
             for lose in ("restart", "shrink", "spare"):
                 if options.only not in (None, lose):
                     continue
+                if lose == chosen or options.moments > 1:
+                    seen += from_neighbours(runs, lose)
                 for _ in range(options.moments):
                     losses = 2 if lose == "restart" and random.random() < 0.5 else 1
                     seen += once(runs, lose, random.choice(LABELS), signal.SIGKILL, losses)

@@ -86,6 +86,7 @@ static void interleaved_rings_are_the_same_everywhere(void)
     compare_worlds("matrix-interleaved.xml", 2, "nodes=2", " --set nodes=2");
     compare_worlds("matrix-interleaved.xml", 4, "nodes=4", " --set nodes=4");
     compare_worlds("matrix-layers.xml", 3, "nodes=3", " --set nodes=3");
+    compare_worlds("matrix-backup.xml", 3, "nodes=3", " --set nodes=3");
 }
 
 /* Streams whose delays are compensated predict what they read, by an optimizer of either kind. */

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "node/muster.h"
 #include "strategies/allocated.h"
+#include "strategies/backup.h"
 #include "strategies/harness.h"
 #include "support/suite.h"
 #include "unit/scratch.h"
@@ -28,10 +29,13 @@ struct trial {
     char sets[120];
     char label[64];
     int nodes, spares;
+    int most; /* iterations that are done again after the loss of one node; 0: any number */
     struct rg_study study; /* of the attempt */
     struct rg_training_state from;
     struct process process[SEATS]; /* by seat */
     int deaths, died;              /* that were ordered; that came before the end */
+    int apart;                     /* losses of several at a time that copies have made good */
+    int left; /* that have heard that it is over from one that has died since */
 };
 
 static uint64_t roll(struct trial *t, uint64_t below)
@@ -171,8 +175,10 @@ static int try_once(struct trial *t, const struct rg_attempts *a, long calls)
     if (result)
         complain(t, rg_strerror(result));
     for (int rank = 0; rank < present; rank++)
-        if (results[rank] == RG_DIED) /* what it has is its to lose, and freed with the rest */
+        if (results[rank] == RG_DIED) { /* what it has is its to lose, and freed with the rest */
             t->process[seats[rank]].attempts.losses = NULL;
+            t->process[seats[rank]].attempts.copies = (struct rg_copies){0};
+        }
     if (results[0] == 0)
         winner = seats[0];
     for (int rank = 0; rank < present; rank++) {
@@ -183,8 +189,10 @@ static int try_once(struct trial *t, const struct rg_attempts *a, long calls)
             complain(t, rg_strerror(results[rank]));
     }
     for (int rank = 0; rank < present && winner < 0; rank++)
-        if (results[rank] == 0)
-            lose(t, seats[rank]); /* it has heard that it is over, from one that has died since */
+        if (results[rank] == 0) {
+            lose(t, seats[rank]);
+            t->left++;
+        }
     return winner;
 }
 
@@ -195,7 +203,10 @@ static const struct {
 } kinds[] = {{"matrix.xml", ""},
              {"matrix-allreduce.xml", "optimizer=adam"},
              {"matrix-sgd.xml", ""},
-             {"matrix-filters.xml", ""}};
+             {"matrix-filters.xml", ""},
+             {"matrix-backup.xml", ""},
+             {"matrix-backup.xml", "optimizer=adam"},
+             {"matrix-interleaved.xml", ""}};
 
 static bool is_fit(const struct trial *t, const struct rg_job *job)
 {
@@ -230,6 +241,8 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     long operations[SEATS];
     *t = (struct trial){.seed = seed, .dice = rg_mix64(seed)};
     t->lose = (enum rg_lose)(RG_LOSE_RESTART + seed / RG_COUNT(kinds) % 3);
+    if (strstr(kinds[seed % RG_COUNT(kinds)].file, "interleaved") && t->lose == RG_LOSE_SHRINK)
+        t->lose = RG_LOSE_SPARE; /* it wants numbers of nodes that divide its micro-batches */
     t->nodes = t->lose == RG_LOSE_SHRINK ? DEATHS + 1 : 3;
     t->spares = t->lose == RG_LOSE_SPARE ? SEATS - t->nodes : 0;
     t->file = kinds[seed % RG_COUNT(kinds)].file;
@@ -250,6 +263,10 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     if (!job)
         return false;
     snprintf(t->label, sizeof t->label, "%s", job->label);
+    struct rg_prediction p = {0};
+    job->strategy->predict(job, &p);
+    bool chosen = job->copies && t->lose == RG_LOSE_SHRINK && strcmp(t->label, "auto") == 0;
+    t->most = chosen ? 0 : p.copies.most; /* for each number of nodes anew */
     const struct harness_options options = {.seed = 1, .operations = operations};
     harness_run_ok(job, &options, whole);
     *calls = 0;
@@ -258,11 +275,44 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     return true;
 }
 
-static void look_at(const struct trial *t, const struct rg_run *run, const struct rg_run *whole)
+/* Were they lost in one attempt, and of no two neighbours both? */
+static bool are_apart(const struct trial *t, const struct rg_run_loss *losses, int count)
+{
+    int nodes = t->lose == RG_LOSE_SHRINK ? losses->nodes + count : losses->nodes;
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < i; k++) {
+            int between = abs(losses[i].rank - losses[k].rank);
+            if (losses[i].time_s != losses[k].time_s || losses[i].rank >= nodes ||
+                losses[k].rank >= nodes || between <= 1 || between == nodes - 1)
+                return false;
+        }
+    return true;
+}
+
+/* No more is done again than the backup says, unless a node was lost before its neighbour, new in
+ * its place, could have its state. losses: `count` that the others went on after together; begun:
+ * what they had gone on from before. */
+static void look_at_copies(struct trial *t, const struct rg_run_loss *losses, int count,
+                           int64_t begun)
+{
+    int64_t late = begun + rg_backup_of(RG_MAX(t->most, 1)).pieces;
+    if (t->most == 0 || !are_apart(t, losses, count) || losses->from_iteration < 0 ||
+        (begun > 0 && losses->iteration < late))
+        return;
+    t->apart += count > 1;
+    if (losses->again > t->most)
+        complain(t, "more iterations done again than the backup allows");
+    bool beginning = losses->from_iteration == 0;
+    if (strcmp(losses->state, beginning ? "beginning" : "copies") != 0 && !t->folder)
+        complain(t, "it went on from something else");
+}
+
+static void look_at(struct trial *t, const struct rg_run *run, const struct rg_run *whole)
 {
     if (run->status != RG_RUN_OK)
         complain(t, run->error);
     CU_ASSERT_EQUAL(run->iterations, whole->iterations);
+    CU_ASSERT_EQUAL(run->point_count, whole->point_count);
     if (t->lose != RG_LOSE_SHRINK && strcmp(run->weights_sha256, whole->weights_sha256) != 0)
         complain(t, "other weights than those of the undisturbed run");
     int64_t last = -1;
@@ -273,10 +323,22 @@ static void look_at(const struct trial *t, const struct rg_run *run, const struc
             loss->again != RG_MAX(loss->iteration - loss->from_iteration, 0))
             complain(t, "iterations done again that are none");
     }
+    int64_t begun = 0;
+    for (int i = 0, next; i < run->loss_count; i = next) {
+        const struct rg_run_loss *first = &run->losses[i];
+        for (next = i + 1; next < run->loss_count &&
+                           run->losses[next].from_iteration == first->from_iteration &&
+                           run->losses[next].nodes == first->nodes;)
+            next++;
+        look_at_copies(t, first, next - i, begun);
+        begun = first->from_iteration >= 0 ? first->from_iteration : begun;
+    }
     CU_ASSERT_EQUAL(run->resumed.known, run->loss_count > 0);
     if (run->loss_count > 0)
         CU_ASSERT_EQUAL(run->resumed.iteration, last);
 }
+
+static int apart; /* of all trials */
 
 static int try_seed(uint64_t seed)
 {
@@ -291,8 +353,9 @@ static int try_seed(uint64_t seed)
         return 0;
     }
     snprintf(name, sizeof name, "a%llu", (unsigned long long)seed);
-    t.folder = scratch_path(name);
-    CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);
+    t.folder = t.most > 0 && t.dice % 4 > 0 ? NULL : scratch_path(name); /* memory alone */
+    if (t.folder)
+        CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);
     for (int seat = 0; seat < t.nodes + t.spares; seat++) {
         rg_run_init(&t.process[seat].run);
         CU_ASSERT_EQUAL_FATAL(
@@ -313,11 +376,13 @@ static int try_seed(uint64_t seed)
         rg_study_close(&t.study);
         if (!open_study(&t, next))
             return 0;
-        rg_node_open_checkpoints(harness_job(&t.study, t.label), t.folder, t.folder, &t.from, NULL);
+        if (t.folder)
+            rg_node_open_checkpoints(harness_job(&t.study, t.label), t.folder, t.folder, &t.from,
+                                     NULL);
     }
     if (winner >= 0)
         look_at(&t, &t.process[winner].run, &whole);
-    else if (t.lose != RG_LOSE_SPARE || t.deaths <= t.spares)
+    else if (t.lose != RG_LOSE_SPARE || t.deaths + t.left <= t.spares)
         complain(&t, "nobody has come to the end");
     for (int seat = 0; seat < t.nodes + t.spares; seat++) {
         rg_run_free(&t.process[seat].run);
@@ -326,6 +391,7 @@ static int try_seed(uint64_t seed)
     rg_run_free(&whole);
     rg_study_close(&t.study);
     scratch_remove();
+    apart += t.apart;
     return t.died;
 }
 
@@ -338,8 +404,144 @@ static void whoever_dies(void)
         CU_ASSERT_EQUAL(sscanf(range, "%lu:%lu", &first, &count), 2);
     for (unsigned long seed = first; seed < first + count; seed++)
         deaths += try_seed(seed);
-    printf("\n  seeds %lu to %lu: %d deaths", first, first + count - 1, deaths);
+    printf("\n  seeds %lu to %lu: %d deaths, %d times of several nodes apart", first,
+           first + count - 1, deaths, apart);
     CU_ASSERT(count < 10 || deaths > (int)count);
+}
+
+/* ---- what is kept ---- */
+
+enum { RING = 3, UNTIL = 10 };
+
+/* The parameters after so many iterations of a run that loses nobody. */
+struct truth {
+    float *at[UNTIL + 1];
+};
+
+static void open_truth(struct trial *t, struct truth *truth, struct rg_run *whole)
+{
+    for (int done = 1; done <= UNTIL; done++) {
+        struct rg_study study;
+        char sets[80];
+        snprintf(sets, sizeof sets, "nodes=%d iterations=%d", RING, done);
+        CU_ASSERT_FATAL(harness_open(&study, t->file, sets));
+        truth->at[done] =
+            harness_parameters(harness_job(&study, t->label), &(struct harness_options){.seed = 1},
+                               done == UNTIL ? whole : NULL);
+        rg_study_close(&study);
+    }
+}
+
+/* Every part of every state that a survivor has is the state's; those that two have are equal. */
+static void look_at_kept(struct trial *t, const struct truth *truth, int rank)
+{
+    const struct rg_copies *kept = &t->process[rank].attempts.copies;
+    for (int i = 0; i < kept->count; i++) {
+        const struct rg_copy *copy = &kept->list[i];
+        const float *right = truth->at[copy->name.done] + copy->name.first;
+        if (copy->name.done > 0 && strcmp(copy->name.name, RG_STATE_PARAMETERS) == 0 &&
+            memcmp(copy->values, right, copy->name.count * sizeof *right) != 0)
+            complain(t, "a copy is not the state that it says");
+        for (int other = 0; other < RING; other++) {
+            const struct rg_copies *theirs = &t->process[other].attempts.copies;
+            for (int k = 0; k < theirs->count && other != rank; k++)
+                if (memcmp(&theirs->list[k].name, &copy->name, sizeof copy->name) == 0 &&
+                    memcmp(theirs->list[k].values, copy->values,
+                           copy->name.count * sizeof *right) != 0)
+                    complain(t, "two nodes have another state");
+        }
+    }
+}
+
+/* The two that are left have a whole state, of no more iterations ago than the backup says. */
+static void look_at_newest(struct trial *t, int dead, const struct rg_network *network)
+{
+    struct rg_copy_name had[100], wanted = {.count = network->parameters};
+    int count = 0;
+    int64_t least = INT64_MAX;
+    static const char *const names[] = {RG_STATE_PARAMETERS, "velocity"};
+    for (int rank = 0; rank < RING; rank++) {
+        const struct rg_attempts *a = &t->process[rank].attempts;
+        for (int i = 0; i < a->copies.count && rank != dead; i++)
+            had[count++] = a->copies.list[i].name;
+        least = rank == dead ? least : RG_MIN(least, a->iterations);
+    }
+    for (size_t i = 0; i < RG_COUNT(names); i++) {
+        snprintf(wanted.name, sizeof wanted.name, "%s", names[i]);
+        int64_t newest = rg_copies_newest(had, count, &wanted, 1, UNTIL);
+        if (least >= t->most && newest < least - t->most)
+            complain(t, "there is no state as new as it should be");
+    }
+}
+
+/* A loss at that call of that rank's, and another attempt, with the node that is there again. */
+static void lose_and_go_on(struct trial *t, const struct truth *truth, const struct rg_run *whole,
+                           int dead, long operation)
+{
+    struct rg_mem_world_options world = {
+        .size = RING, .seed = t->seed, .byte_s = 1e-6, .compute_jitter = 0.2};
+    int results[RING];
+    for (int seat = 0; seat < RING; seat++) {
+        t->process[seat] = (struct process){.ended = false};
+        rg_run_init(&t->process[seat].run);
+        CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t->process[seat].attempts, t->lose, RING, 0), 0);
+    }
+    world.deaths[0] = (struct rg_mem_death){dead, operation};
+    allocated_begin(1u << dead);
+    CU_ASSERT_EQUAL(rg_mem_world_run(&world, attempt, t, results), 0);
+    if (results[dead] == RG_DIED) {
+        struct rg_attempts *gone = &t->process[dead].attempts;
+        gone->losses = NULL; /* what it had is its to lose */
+        gone->copies = (struct rg_copies){0};
+        for (int rank = 0; rank < RING; rank++)
+            look_at_kept(t, truth, rank);
+        look_at_newest(t, dead, harness_job(&t->study, t->label)->network);
+        lose(t, dead);
+        rg_run_free(&t->process[0].run);
+        rg_run_init(&t->process[0].run);
+        world.deaths[0] = (struct rg_mem_death){0, 0};
+        allocated_begin(0);
+        CU_ASSERT_EQUAL(rg_mem_world_run(&world, attempt, t, results), 0);
+    }
+    look_at(t, &t->process[0].run, whole);
+    for (int seat = 0; seat < RING; seat++) {
+        rg_run_free(&t->process[seat].run);
+        rg_attempts_close(&t->process[seat].attempts);
+    }
+}
+
+static void copies_are_the_state(void)
+{
+    static const char *const labels[] = {"1f1b-1", "gpipe-2", "zb-5", "1f1b-8"};
+    enum { DEATHS_EACH = 15 };
+    for (size_t i = 0; i < RG_COUNT(labels); i++) {
+        struct trial t = {
+            .lose = RG_LOSE_RESTART, .nodes = RING, .file = "matrix-backup.xml", .seed = i};
+        struct truth truth = {{NULL}};
+        struct rg_run whole;
+        long operations[RING], calls = 0;
+        snprintf(t.sets, sizeof t.sets, "iterations=%d", UNTIL);
+        snprintf(t.label, sizeof t.label, "%s", labels[i]);
+        open_truth(&t, &truth, &whole);
+        CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t.process[0].attempts, t.lose, RING, 0), 0);
+        CU_ASSERT_FATAL(open_study(&t, &t.process[0].attempts));
+        rg_attempts_close(&t.process[0].attempts);
+        const struct rg_job *job = harness_job(&t.study, t.label);
+        struct rg_prediction p = {0};
+        struct rg_run run;
+        job->strategy->predict(job, &p);
+        t.most = p.copies.most;
+        harness_run_ok(job, &(struct harness_options){.seed = 1, .operations = operations}, &run);
+        rg_run_free(&run);
+        for (int rank = 0; rank < RING; rank++)
+            calls = RG_MAX(calls, operations[rank]);
+        for (int k = 1; k <= DEATHS_EACH; k++, t.seed++)
+            lose_and_go_on(&t, &truth, &whole, k % RING, k * calls / DEATHS_EACH);
+        for (int done = 1; done <= UNTIL; done++)
+            free(truth.at[done]);
+        rg_run_free(&whole);
+        rg_study_close(&t.study);
+    }
 }
 
 int main(int argc, char **argv)
@@ -348,6 +550,7 @@ int main(int argc, char **argv)
         setenv("TMPDIR", "/dev/shm", 0);
     const struct suite_test tests[] = {
         {"whoever dies, the others come to the end", whoever_dies},
+        {"copies are the state", copies_are_the_state},
     };
     return suite_main("attempts", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -101,8 +101,9 @@ static void layers_equal_single(void)
  * two rings side by side, too. */
 static void interleaved_equals_single(void)
 {
-    static const char *const labels[] = {"interleaved", "interleaved-again", "interleaved-1",
-                                         "interleaved-3", "interleaved-waiting"};
+    static const char *const labels[] = {"interleaved",         "interleaved-again",
+                                         "interleaved-1",       "interleaved-3",
+                                         "interleaved-waiting", "interleaved-copies"};
     for (int nodes = 2; nodes <= 4; nodes++) {
         struct rg_study study;
         open_nodes(&study, "matrix-interleaved.xml", nodes, "");
@@ -307,8 +308,8 @@ static void account_equals_forms(const struct rg_study *study)
         const struct rg_job *job = &study->jobs[i];
         struct rg_prediction p = {0};
         struct rg_run run;
-        uint64_t iterations = (uint64_t)job->iterations;
         job->strategy->predict(job, &p);
+        uint64_t iterations = (uint64_t)(job->iterations / RG_MAX(p.round, 1));
         harness_run_ok(job, &(struct harness_options){.seed = 5}, &run);
         CU_ASSERT_EQUAL(run.traffic.messages, p.messages * iterations);
         CU_ASSERT_EQUAL(run.traffic.values, p.values * iterations);
