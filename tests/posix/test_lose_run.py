@@ -1,11 +1,12 @@
 """Real runs that lose ranks and go on: ringnode over loopback, --lose restart, shrink and spare.
 
-    test_lose_run.py RINGNODE [--moments N] [--only WORD] [--seed N]
+    test_lose_run.py RINGNODE [--moments N] [--only WORD] [--seed N] [--slow-disk LIBRARY]
 
 Any rank, rank 0 too, is killed at a moment of the run's life (of some two one after the other), or
 stopped until the others have lost it. The training comes to its end with status 0: restart and spare
 with the weights of an undisturbed run, to the bit; the result tells of the losses that it has seen;
-no process and no temporary file is left. What cannot go on is refused with status 2. RG_SLOWNESS
+no process and no temporary file is left. What cannot go on is refused with status 2. A rank 0 that is killed while it writes
+the result (whose disk is slow: LIBRARY is preloaded), when all others have ended, leaves none, with status 4. RG_SLOWNESS
 stretches the times, for sanitizers."""
 
 import argparse
@@ -44,11 +45,11 @@ class Runs:
             stream.write(SCENARIO)
         self.whole = {}
 
-    def start(self, label, result, *options):
+    def start(self, label, result, *options, environment=None):
         command = [self.ringnode, self.scenario, "--strategy", label, "--local", str(NODES), "--quiet", "--json",
                    result, "--join-timeout", str(int(20 * SLOWNESS)), "--peer-timeout", "3", *options]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                start_new_session=True)
+                                start_new_session=True, env=dict(os.environ, **(environment or {})))
 
     def finish(self, process):
         try:
@@ -95,6 +96,9 @@ def once(runs, lose, label, way, losses):
     status, text = runs.finish(process)
     if lose != "restart" and status == 3 and "did not join" in text:
         return 0  # killed before all were there: nobody knows of more ranks than those that came
+    if status == 4 and "the training is over" in text:
+        require(not os.path.exists(result), where, "a result that was not written:", text)
+        return 0  # rank 0 was killed when all had been done
     require(status == 0, where, "status", status, text)
     with open(result, encoding="utf-8") as stream:
         run = json.load(stream)["runs"][0]
@@ -148,6 +152,35 @@ def from_neighbours(runs, lose):
     return len(told)
 
 
+def too_few(runs):
+    """A server, a worker: whoever is left of them cannot go on, and says so."""
+    result = os.path.join(runs.folder, "few.json")
+    process = runs.start("server", result, "--lose", "shrink", "--set", "epochs=1000000")
+    time.sleep(2 * runs.undisturbed("server")[1])
+    for pid in random.sample(children_of(process.pid), 2):
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(random.random() * SLOWNESS)
+    status, text = runs.finish(process)
+    require(status == 4, "too few: status", status, text)
+    with open(result, encoding="utf-8") as stream:
+        run = json.load(stream)["runs"][0]
+    require(run["status"] == "lost" and "cannot go on" in run["error"], "too few:", run["error"])
+
+
+def too_late(runs, lose, library):
+    """The training is over, but nobody has its result."""
+    result = os.path.join(runs.folder, "late.json")
+    process = runs.start("ring", result, "--lose", lose, environment={"LD_PRELOAD": library, "RG_DISK_RATE": "1"})
+    limit = time.monotonic() + BOUND_S
+    while len(children_of(process.pid)) != 1:
+        require(process.poll() is None and time.monotonic() < limit, lose, "late: not rank 0 alone")
+        time.sleep(0.01)
+    os.kill(children_of(process.pid)[0], signal.SIGKILL)
+    status, text = runs.finish(process)
+    require(status == 4 and not os.path.exists(result), lose, "late: status", status, text)
+    require("the training is over" in text and "was lost before" in text and "again" not in text, lose, "late:", text)
+
+
 def interrupted(runs, lose):
     """Ctrl-C ends all ranks in good order, also those that wait."""
     seconds = runs.undisturbed("ring")[1]
@@ -180,6 +213,7 @@ def main():
     parser.add_argument("ringnode")
     parser.add_argument("--moments", type=int, default=1)
     parser.add_argument("--only")
+    parser.add_argument("--slow-disk")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     print("--seed", options.seed)
@@ -191,6 +225,9 @@ def main():
             chosen = options.only or random.choice(("restart", "shrink", "spare"))
             refusals(runs)
             interrupted(runs, "spare")
+            too_few(runs)
+            for lose in ("restart", "shrink") if options.slow_disk else ():
+                too_late(runs, lose, options.slow_disk)
             for lose in ("restart", "shrink", "spare"):
                 if options.only not in (None, lose):
                     continue

@@ -14,14 +14,22 @@
 #include "result/checkpoint.h"
 #include "result/training_state.h"
 #include <signal.h>
+#include <stdatomic.h>
+
+/* What the parent of --local sees of a rank while it runs. */
+struct ringnode_seen {
+    atomic_bool joined;   /* since it was started last */
+    atomic_bool reported; /* the result is written, or could not be, which its status says */
+};
 
 struct ringnode {
     struct rg_options options;
     int rank; /* -1: not given */
     const char *hosts_file;
     bool local;
-    int local_nodes; /* 0: as the scenario says */
-    bool unbound;    /* ranks of --local run on any core */
+    int local_nodes;            /* 0: as the scenario says */
+    bool unbound;               /* ranks of --local run on any core */
+    struct ringnode_seen *seen; /* of this rank; NULL: nobody sees it */
     double join_timeout_s, peer_timeout_s;
     const char *key_file;
     bool insecure, any_address;
@@ -58,7 +66,8 @@ struct ringnode_run {
     const struct rg_job *job;
     struct rg_run *run; /* rank 0 */
     struct rg_kept kept;
-    double begun_s; /* on rg_clock_s */
+    double begun_s;   /* on rg_clock_s */
+    char cannot[400]; /* why those that are left cannot go on; empty: they can */
 };
 
 /* That a rank has open beside a socket for each other one: polls, callers at the door, files, a

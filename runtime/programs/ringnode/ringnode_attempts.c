@@ -134,27 +134,34 @@ static bool cast(struct ringnode *node, const struct rg_mesh_lost *lost, struct 
     return err == 0;
 }
 
-/* The scenario as it is for those that train from now on. */
+/* The scenario as it is for those that train from now on. Where it cannot be, as it was before, for
+ * what is told of the training. */
 static int reopen(struct ringnode *node, struct rg_error *e)
 {
     const struct rg_options *o = &node->options;
     const struct rg_attempts *a = &node->attempts;
-    const struct rg_study_want want = {.file = o->scenario,
-                                       .data_folder = o->data,
-                                       .sets = o->sets,
-                                       .set_count = o->set_count,
-                                       .labels = o->labels,
-                                       .label_count = o->label_count,
-                                       .keyed = o->keyed,
-                                       .trained = o->load != NULL,
-                                       .hosts = a->seat,
-                                       .host_count = a->nodes};
+    struct rg_study_want want = {.file = o->scenario,
+                                 .data_folder = o->data,
+                                 .sets = o->sets,
+                                 .set_count = o->set_count,
+                                 .labels = o->labels,
+                                 .label_count = o->label_count,
+                                 .keyed = o->keyed,
+                                 .trained = o->load != NULL,
+                                 .hosts = a->seat,
+                                 .host_count = a->nodes};
     rg_study_close(&node->study);
     int err = rg_study_open_at(&want, &node->study, e);
     if (err == 0)
         err = rg_study_load_data(&node->study, node->rank, e);
     if (err == 0 && node->rank == 0)
         ringnode_find_checkpoint(node);
+    if (err) {
+        struct rg_error unused;
+        rg_study_close(&node->study);
+        want.hosts = NULL, want.host_count = 0;
+        rg_study_open_at(&want, &node->study, &unused);
+    }
     return err;
 }
 
@@ -166,7 +173,7 @@ static int train(struct rg_world *w, void *arg)
     struct rg_error e = {0};
     int result = node->later ? reopen(node, &e) : 0;
     if (result) {
-        fprintf(stderr, "ringnode: rank %d: %s\n", node->rank, e.text);
+        rg_copy_text(r->cannot, sizeof r->cannot, e.text);
         return result;
     }
     r->job = node->study.jobs;
@@ -233,6 +240,11 @@ void ringnode_run_attempts(struct ringnode *node)
                 ringnode_note_stop(node, node->study.jobs, r.run); /* also where this rank waits */
             else if (r.job)
                 ringnode_tell_energy(node, r.job, r.run);
+            return;
+        }
+        if (r.cannot[0]) {
+            snprintf(e.text, sizeof e.text, "those that are left cannot go on: %.400s", r.cannot);
+            end(node, RG_ERR_PEER, e.text);
             return;
         }
         rg_copy_text(e.text, sizeof e.text,

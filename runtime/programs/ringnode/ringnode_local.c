@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,8 +18,9 @@
 
 #define LOST_S 3 /* seconds after which the others have noticed that a rank is silent */
 
-static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
+static pid_t fork_rank(struct ringnode *node, int rank, int *listeners, struct ringnode_seen *seen)
 {
+    seen->joined = false;
     pid_t parent = getpid(), pid = fork();
     if (pid != 0)
         return pid;
@@ -29,6 +31,7 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners)
         if (r != rank)
             close(listeners[r]);
     node->rank = rank;
+    node->seen = seen;
     if (!node->unbound)
         rg_cores_share(rank, node->hosts.count, node->study.scenario.training.threads);
     int status = ringnode_run_rank(node, listeners[rank]);
@@ -52,13 +55,24 @@ struct family {
     int count, *listeners; /* kept where a rank may have to be started again, else -1 */
     pid_t *pids;           /* 0: it has ended */
     double *stopped_s;     /* since when it has been stopped; 0: it is not */
+    bool *again;           /* it was started again */
     int *status;           /* of those that have ended; -1: by a signal */
     int first_to_fail;     /* the status of the first other rank than 0 that failed; 0: none has */
+    struct ringnode_seen *seen; /* [count] shared with them */
 };
+
+/* Whoever ends well has been told that the training is over: there is nobody to join any more. */
+static bool is_over(const struct family *f)
+{
+    for (int rank = 0; rank < f->count; rank++)
+        if (f->pids[rank] == 0 && f->status[rank] == 0)
+            return true;
+    return false;
+}
 
 static bool may_start_again(const struct family *f)
 {
-    return f->node->attempts.lose == RG_LOSE_RESTART && !ringnode_interrupted;
+    return f->node->attempts.lose == RG_LOSE_RESTART && !ringnode_interrupted && !is_over(f);
 }
 
 /* A rank that a signal has ended is a lost board: as a supervisor does, it is started again. One
@@ -67,8 +81,8 @@ static void start_again(struct family *f, int rank)
 {
     fprintf(stderr, "ringnode: rank %d is started again\n", rank);
     fflush(NULL);
-    f->node->later = true;
-    f->pids[rank] = fork_rank(f->node, rank, f->listeners);
+    f->node->later = f->again[rank] = true;
+    f->pids[rank] = fork_rank(f->node, rank, f->listeners, &f->seen[rank]);
     f->pids[rank] = RG_MAX(f->pids[rank], 0);
 }
 
@@ -87,7 +101,8 @@ static void note_end(struct family *f, int rank, int status)
             return;
         }
     }
-    if (rank > 0 && f->first_to_fail == 0)
+    bool late = WIFSIGNALED(status) && is_over(f) && f->node->attempts.lose != RG_LOSE_STOP;
+    if (rank > 0 && f->first_to_fail == 0 && !late)
         f->first_to_fail = code;
 }
 
@@ -126,6 +141,26 @@ static void end_lost(struct family *f)
         }
 }
 
+/* Those that were started again as the training ended: they would wait for others. */
+static void end_late(struct family *f)
+{
+    for (int rank = 0; rank < f->count && is_over(f); rank++)
+        if (f->pids[rank] > 0 && f->again[rank] && !f->seen[rank].joined) {
+            f->again[rank] = false; /* said once */
+            fprintf(stderr, "ringnode: rank %d is not needed any more: the training is over\n",
+                    rank);
+            kill(f->pids[rank], SIGKILL);
+        }
+}
+
+static bool is_reported(const struct family *f)
+{
+    for (int rank = 0; rank < f->count; rank++)
+        if (f->seen[rank].reported)
+            return true;
+    return false;
+}
+
 /* Rank 0 speaks for the run, and the first other rank that failed where rank 0 saw nothing. Where
  * those that are left go on, the lowest of them speaks: whoever was lost does not. */
 static int outcome(const struct family *f)
@@ -134,10 +169,16 @@ static int outcome(const struct family *f)
     int worst = 0;
     for (int rank = 0; rank < f->count && outlives; rank++) {
         int status = f->status[rank];
+        if (status == 0 && !is_reported(f))
+            break;
         if (status >= 0 && status != RG_EXIT_PEER)
             return status;
         worst = RG_EXIT_PEER;
     }
+    if (is_over(f) && !is_reported(f) && f->node->attempts.lose != RG_LOSE_STOP &&
+        !ringnode_interrupted)
+        fprintf(stderr, "ringnode: the training is over, and the rank that was to write its result "
+                        "was lost before it had\n");
     int first = f->status[0] < 0 ? RG_EXIT_PEER : f->status[0];
     return outlives ? worst : first ? first : f->first_to_fail;
 }
@@ -162,9 +203,12 @@ static int wait_for_ranks(struct family *f)
             left += f->pids[rank] > 0;
             still += f->pids[rank] > 0 && f->stopped_s[rank] > 0;
         }
-        if (left > 0 && left == still && (failed || f->node->attempts.lose > RG_LOSE_RESTART))
+        bool over = f->node->attempts.lose != RG_LOSE_STOP && is_over(f);
+        if (left > 0 && left == still &&
+            (failed || over || f->node->attempts.lose > RG_LOSE_RESTART))
             end_stopped(f);
         end_lost(f);
+        end_late(f);
         if (left == before)
             nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
@@ -178,7 +222,7 @@ static void fork_ranks(struct family *f)
     fflush(NULL);
     signal(SIGCHLD, SIG_DFL); /* whoever started this may ignore it: no status would be left */
     for (int rank = 0; rank < f->count; rank++) {
-        f->pids[rank] = fork_rank(node, rank, f->listeners);
+        f->pids[rank] = fork_rank(node, rank, f->listeners, &f->seen[rank]);
         if (f->pids[rank] < 0) {
             rg_cli_complain("ringnode", RG_ERR_INTERNAL, strerror(errno));
             for (int r = 0; r < rank; r++)
@@ -221,9 +265,14 @@ int ringnode_run_local(struct ringnode *node)
                        .listeners = calloc((size_t)count, sizeof *f.listeners),
                        .pids = calloc((size_t)count, sizeof *f.pids),
                        .stopped_s = calloc((size_t)count, sizeof *f.stopped_s),
+                       .again = calloc((size_t)count, sizeof *f.again),
                        .status = calloc((size_t)count, sizeof *f.status)};
-    RG_ASSERT(f.listeners && f.pids && f.stopped_s && f.status);
+    size_t size = (size_t)count * sizeof *f.seen;
+    f.seen = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    RG_ASSERT(f.listeners && f.pids && f.stopped_s && f.again && f.status && f.seen != MAP_FAILED);
     int status = run_family(&f);
+    munmap(f.seen, size);
+    free(f.again);
     free(f.listeners);
     free(f.pids);
     free(f.stopped_s);

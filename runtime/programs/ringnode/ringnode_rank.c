@@ -286,11 +286,18 @@ static void describe_sockets(struct rg_result_sockets *sockets, const struct rg_
     sockets->bytes_received = facts->wire_received;
 }
 
+static void note_reported(struct ringnode *node)
+{
+    if (node->seen)
+        node->seen->reported = true;
+}
+
 static int report(struct ringnode *node, double started_s)
 {
     const struct rg_scenario *scenario = &node->study.scenario;
+    const char *name = scenario->name ? scenario->name : ""; /* its file is gone */
     struct rg_result result =
-        rg_result_of("ringnode", "posix", scenario->name, scenario->digest, scenario->seed);
+        rg_result_of("ringnode", "posix", name, scenario->digest, scenario->seed);
     result.data_notes = node->study.data.notes;
     result.note_count = node->study.data.note_count;
     result.runs = node->runs;
@@ -300,6 +307,7 @@ static int report(struct ringnode *node, double started_s)
     int status = rg_cli_finish(&node->options, "ringnode", &result);
     rg_cli_tell_capacities(&node->options, &node->study, &result);
     forget_runs(node);
+    note_reported(node);
     return status;
 }
 
@@ -445,6 +453,8 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
     if (result)
         return give_up(node, &e, started_s);
     node->joining_s = 0;
+    if (node->seen)
+        node->seen->joined = true;
     node->compared = rg_clock_unknown;
     ringnode_stops(node->mesh);
     size_t jobs = (size_t)node->study.job_count;
@@ -478,8 +488,10 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
     if (node->again)
         return 0;
     if (node->options.predict) {
-        if (node->runs)
+        if (node->runs) {
             forget_runs(node);
+            note_reported(node);
+        }
         return status ? status : rg_cli_exit_of(node->rest_code);
     }
     status = rg_cli_exit_of(node->rest_code);
