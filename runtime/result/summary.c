@@ -289,8 +289,10 @@ static void tell_again(const struct rg_result *result, FILE *stream)
     for (int i = 0; i < result->run_count; i++) {
         const struct rg_run *run = &result->runs[i];
         double part = run->engine.again_s / run->time_s - 1;
+        double more = run->engine.again_J / run->energy_J.total - 1;
         char time[RG_HUMAN], joules[RG_HUMAN], where[WHERE];
-        if (!run->engine.known || !(fabs(part) > DECIDED) || ++found > MOST_TOLD)
+        if (!run->engine.known || !(fabs(part) > DECIDED || fabs(more) > DECIDED) ||
+            ++found > MOST_TOLD)
             continue;
         if (found == 1)
             fputs("\nrounding decides what comes first; where all takes longer by parts of 1e-12:\n",

@@ -12,6 +12,7 @@ the calendar over one node with as many micro-batches and the same numerics, and
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -60,14 +61,21 @@ def write_platform(folder, nodes):
     with open(os.path.join(ROOT, "platforms", "pi4-gigabit-64.xml"), encoding="utf-8") as stream:
         text = stream.read()
     assert text.count('radical="0-63"') == 1
+    text = re.sub(r'.*"rg_disk_rate".*\n', "", text)  # earlier builds know none
     write(folder, "platform.xml", text.replace('radical="0-63"', f'radical="0-{nodes - 1}"'))
 
 
+def tree_of(build):
+    """Each build simulates what was shipped with it: earlier ones do not know all that files say today."""
+    tree = os.path.dirname(os.path.dirname(os.path.abspath(build)))
+    return tree if os.path.isdir(os.path.join(tree, "scenarios")) else ROOT
+
+
 def make(folder, name):
-    """The arguments of a run."""
+    """The arguments of a run; {} stands for the folder of scenarios."""
     if name in SHIPPED:
         path, *more = SHIPPED[name]
-        return [os.path.join(ROOT, "scenarios", path), *more]
+        return [os.path.join("{}", path), *more]
     nodes, layers, batch, strategy = MADE[name]
     write_platform(folder, nodes)
     write(folder, "network.xml", NETWORK.format(repeat=layers - 2))
@@ -79,7 +87,8 @@ def run(build, arguments):
     """Processor seconds, MiB, simulated seconds of all runs together."""
     with tempfile.TemporaryDirectory() as folder:
         result = os.path.join(folder, "result.json")
-        with subprocess.Popen([os.path.join(build, "ringsim"), *arguments, "--quiet", "--jobs", "1", "--json", result]) as child:
+        path = arguments[0].format(os.path.join(tree_of(build), "scenarios"))
+        with subprocess.Popen([os.path.join(build, "ringsim"), path, *arguments[1:], "--quiet", "--jobs", "1", "--json", result]) as child:
             _, status, used = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode != 0:

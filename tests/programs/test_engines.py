@@ -126,8 +126,9 @@ def simulate(build, engine, folder, arguments, trace):
 
 def is_decided_by_rounding(run):
     """Does the result say so?"""
-    again = run["engine"]["again_s"] if run["status"] == "ok" else None
-    return again is not None and not math.isclose(again, run["time_s"], rel_tol=EXACT / 10)
+    engine = run["engine"] if run["status"] == "ok" else {"again_s": None, "again_J": None}
+    pairs = (engine["again_s"], run["time_s"]), (engine["again_J"], run["energy_J"]["total"])
+    return any(again is not None and not math.isclose(again, first, rel_tol=EXACT / 10) for again, first in pairs)
 
 
 def try_scenario(build, arguments, trace=False):
