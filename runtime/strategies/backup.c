@@ -44,7 +44,7 @@ static bool is_on(const struct rg_pipeline *p)
 static int piece_in(const struct rg_pipeline *p, int64_t iteration)
 {
     const struct rg_backup *b = &p->ring->backup;
-    int64_t piece = (iteration - p->backup.begun) % b->every;
+    int64_t piece = (iteration - p->backup->begun) % b->every;
     return piece < b->pieces ? (int)piece : -1;
 }
 
@@ -52,7 +52,7 @@ static int piece_in(const struct rg_pipeline *p, int64_t iteration)
 static struct rg_backup_state *state_at(struct rg_pipeline *p, int64_t iteration)
 {
     const struct rg_backup *b = &p->ring->backup;
-    return &p->backup.states[(iteration - p->backup.begun) / b->every % b->kept];
+    return &p->backup->states[(iteration - p->backup->begun) / b->every % b->kept];
 }
 
 static int neighbour(const struct rg_pipeline *p, int way)
@@ -69,12 +69,12 @@ static uint32_t tag_of(const struct rg_pipeline *p)
 
 struct rg_request *rg_backup_in(struct rg_pipeline *p, int64_t iteration)
 {
-    return is_on(p) && piece_in(p, iteration) >= 0 ? &p->backup.in[iteration % 2] : NULL;
+    return is_on(p) && piece_in(p, iteration) >= 0 ? &p->backup->in[iteration % 2] : NULL;
 }
 
 struct rg_request *rg_backup_out(struct rg_pipeline *p)
 {
-    return &p->backup.out;
+    return p->backup ? &p->backup->out : NULL;
 }
 
 /* ---- a state ---- */
@@ -103,7 +103,7 @@ static int copy_state(struct rg_pipeline *p, int64_t done)
     struct rg_backup_state *state = state_at(p, done);
     struct copying c = {p, state->own};
     state->own_done = -1;
-    int result = rg_compute(p->w, &p->backup.work, "backup", -1, do_copy, &c);
+    int result = rg_compute(p->w, &p->backup->work, "backup", -1, do_copy, &c);
     if (result == 0)
         state->own_done = done;
     return result;
@@ -131,16 +131,19 @@ int rg_backup_open(struct rg_pipeline *p)
     if (!is_on(p))
         return 0;
     int before = neighbour(p, -1) % p->ring->nodes;
-    p->backup.begun = -1;
-    p->backup.states = calloc((size_t)b->kept, sizeof *p->backup.states);
-    if (!p->backup.states)
+    p->backup = calloc(1, sizeof *p->backup);
+    if (!p->backup)
+        return RG_ERR_NOMEM;
+    p->backup->begun = -1;
+    p->backup->states = calloc((size_t)b->kept, sizeof *p->backup->states);
+    if (!p->backup->states)
         return RG_ERR_NOMEM;
     for (int i = 0; i < p->chunks; i++)
         rg_ring_copy_work(rg_ring_state_floats(p->ring, p->stages[i].update.count),
-                          &p->backup.work);
-    rg_work_keep_seconds(&p->backup.work);
+                          &p->backup->work);
+    rg_work_keep_seconds(&p->backup->work);
     for (int i = 0; i < b->kept; i++) {
-        struct rg_backup_state *state = &p->backup.states[i];
+        struct rg_backup_state *state = &p->backup->states[i];
         state->own_done = state->copy_done = -1;
         state->own = rg_mem_floats(p->w->mem, rg_ring_node_floats(p->ring, p->node));
         state->copy = rg_mem_floats(p->w->mem, rg_ring_node_floats(p->ring, before));
@@ -152,8 +155,12 @@ int rg_backup_open(struct rg_pipeline *p)
 
 void rg_backup_close(struct rg_pipeline *p)
 {
-    rg_work_free(&p->backup.work);
-    free(p->backup.states);
+    if (!p->backup)
+        return;
+    rg_work_free(&p->backup->work);
+    free(p->backup->states);
+    free(p->backup);
+    p->backup = NULL;
 }
 
 int rg_backup_begin(struct rg_pipeline *p, int64_t first, int64_t end)
@@ -161,8 +168,8 @@ int rg_backup_begin(struct rg_pipeline *p, int64_t first, int64_t end)
     int result = 0;
     if (!is_on(p) || first >= end)
         return 0;
-    if (p->backup.begun < 0) {
-        p->backup.begun = first;
+    if (p->backup->begun < 0) {
+        p->backup->begun = first;
         result = copy_state(p, first);
     }
     return result ? result : post(p, first);
@@ -191,20 +198,22 @@ int rg_backup_end(struct rg_pipeline *p, int64_t iteration)
         if (++state->come == b->pieces)
             state->copy_done = iteration + 1 - b->pieces;
     }
-    return (done - p->backup.begun) % b->every || done == p->job->iterations ? 0
+    return (done - p->backup->begun) % b->every || done == p->job->iterations ? 0
                                                                              : copy_state(p, done);
 }
 
 int rg_backup_finish(struct rg_pipeline *p)
 {
-    return rg_wait(p->w, rg_backup_out(p));
+    return p->backup ? rg_wait(p->w, rg_backup_out(p)) : 0;
 }
 
 void rg_backup_cancel(struct rg_pipeline *p)
 {
-    rg_cancel(p->w, &p->backup.out);
-    rg_cancel(p->w, &p->backup.in[0]);
-    rg_cancel(p->w, &p->backup.in[1]);
+    if (!p->backup)
+        return;
+    rg_cancel(p->w, &p->backup->out);
+    rg_cancel(p->w, &p->backup->in[0]);
+    rg_cancel(p->w, &p->backup->in[1]);
 }
 
 /* ---- what there is of others ---- */
@@ -239,8 +248,8 @@ int rg_backup_visit(void *pipeline, rg_copy_fn visit, void *arg)
 {
     struct rg_pipeline *p = pipeline;
     int before = neighbour(p, -1) % p->ring->nodes, result = 0;
-    for (int i = 0; is_on(p) && p->backup.states && i < p->ring->backup.kept && result == 0; i++) {
-        const struct rg_backup_state *state = &p->backup.states[i];
+    for (int i = 0; p->backup && p->backup->states && i < p->ring->backup.kept && result == 0; i++) {
+        const struct rg_backup_state *state = &p->backup->states[i];
         if (state->own_done >= 0)
             result = visit_state(p, p->node, state->own_done, state->own, visit, arg);
         if (result == 0 && state->copy_done >= 0)

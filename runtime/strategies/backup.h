@@ -69,7 +69,7 @@ int rg_backup_finish(struct rg_pipeline *p);
 void rg_backup_cancel(struct rg_pipeline *p);
 /* The request of the piece that comes in this iteration; NULL: none does. */
 struct rg_request *rg_backup_in(struct rg_pipeline *p, int64_t iteration);
-struct rg_request *rg_backup_out(struct rg_pipeline *p);
+struct rg_request *rg_backup_out(struct rg_pipeline *p); /* NULL: there is no backup */
 /* As struct rg_strategy's `copies`. */
 int rg_backup_visit(void *pipeline, rg_copy_fn visit, void *arg);
 

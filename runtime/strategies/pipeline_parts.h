@@ -68,7 +68,7 @@ struct rg_pipeline {
      * pauses; is it in a pause, and are units in flight brought to their end, off the clock. */
     int64_t until[RG_LANES];
     bool paused, draining;
-    struct rg_backup_node backup;
+    struct rg_backup_node *backup; /* NULL: there is none */
     double looked_s; /* date of the last look at the other lane */
     bool stop;
     struct rg_observation seen;

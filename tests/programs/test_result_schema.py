@@ -25,9 +25,8 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 BUILD = os.path.abspath(sys.argv.pop(1))
 SHORT = ["--set", "numerics=skip", "--set", "iterations=20"]
 # What makes a scenario short, beside that: some runs of a sweep, or few nodes.
-FEW = {"aim": ["--shard", "1/15"], "losses": ["--shard", "1/54"], "formula-sweep": ["--shard", "1/20"], "scaling": ["--set", "nodes=4"],
-       "scaling-8192": ["--set", "nodes=128"],
-       "jitter": ["--shard", "1/16"], "pi-cluster-64": ["--set", "nodes=8"]}
+FEW = {"aim": ["--shard", "1/15"], "losses": ["--shard", "1/54"], "formula-sweep": ["--shard", "1/20"],
+       "scaling": ["--set", "nodes=4"], "scaling-8192": ["--set", "nodes=128"], "jitter": ["--shard", "1/16"], "pi-cluster-64": ["--set", "nodes=8"]}
 NEEDS_DATA = ["mnist-3"]  # that does not ship
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
          "null": type(None)}
