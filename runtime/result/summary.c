@@ -295,8 +295,9 @@ static void tell_again(const struct rg_result *result, FILE *stream)
             ++found > MOST_TOLD)
             continue;
         if (found == 1)
-            fputs("\nrounding decides what comes first; where all takes longer by parts of 1e-12:\n",
-                  stream);
+            fputs(
+                "\nrounding decides what comes first; where all takes longer by parts of 1e-12:\n",
+                stream);
         where_of(run, where, sizeof where);
         fprintf(stream, "  %s%s: %s (%+.2g %%)", run->label, where,
                 rg_human_seconds(run->engine.again_s, time), 100 * part);
