@@ -13,7 +13,6 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import matrix  # noqa: E402
-import net  # noqa: E402
 import testbed  # noqa: E402
 
 SCENARIO = """<?xml version="1.0"?>
@@ -93,15 +92,7 @@ def parser():
 
 
 def main():
-    a = parser().parse_args()
-    try:
-        return run(a) if net.inside() else net.enter()
-    except net.Unavailable as why:
-        print(f"goal.py: skipped: {why}", file=sys.stderr)
-        return net.SKIPPED
-    except testbed.Failed as why:
-        print(f"goal.py: {why}", file=sys.stderr)
-        return 1
+    return testbed.enter("goal.py", run, parser().parse_args())
 
 
 if __name__ == "__main__":

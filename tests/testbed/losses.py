@@ -16,7 +16,6 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import matrix  # noqa: E402
-import net  # noqa: E402
 import testbed  # noqa: E402
 
 CASES = {"1f1b": ("ring", "1f1b"), "all-reduce": ("all-reduce", "all-reduce")}  # of matrix.py
@@ -121,15 +120,7 @@ def parser():
 
 
 def main():
-    a = parser().parse_args()
-    try:
-        return run(a) if net.inside() else net.enter()
-    except net.Unavailable as why:
-        print(f"losses.py: skipped: {why}", file=sys.stderr)
-        return net.SKIPPED
-    except testbed.Failed as why:
-        print(f"losses.py: {why}", file=sys.stderr)
-        return 1
+    return testbed.enter("losses.py", run, parser().parse_args())
 
 
 if __name__ == "__main__":

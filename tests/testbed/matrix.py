@@ -13,7 +13,6 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import net  # noqa: E402
 import testbed  # noqa: E402
 
 NETWORK = ('<?xml version="1.0"?>\n<network name="testbed" input="{width}">\n'
@@ -176,12 +175,7 @@ def parser():
 
 
 def main():
-    a = parser().parse_args()
-    try:
-        return run(a) if net.inside() else net.enter()
-    except net.Unavailable as why:
-        print(f"matrix.py: skipped: {why}", file=sys.stderr)
-        return net.SKIPPED
+    return testbed.enter("matrix.py", run, parser().parse_args())
 
 
 if __name__ == "__main__":

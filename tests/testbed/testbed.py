@@ -272,6 +272,20 @@ def parser():
     return p
 
 
+def enter(name, program, arguments):
+    """Runs a program of these once more in namespaces of its own, and there; the exit status."""
+    try:
+        if not net.inside():
+            return net.enter()
+        return program(arguments)
+    except net.Unavailable as why:
+        print(f"{name}: skipped: {why}", file=sys.stderr)
+        return net.SKIPPED
+    except (Failed, ValueError, OSError) as why:
+        print(f"{name}: {why}", file=sys.stderr)
+        return 1
+
+
 def main():
     p = parser()
     arguments = p.parse_args()
@@ -285,16 +299,7 @@ def main():
             p.error(f"--{name} {getattr(arguments, name)}: more than 0 is allowed")
     if arguments.delay is not None and not 0 <= arguments.delay < 10:
         p.error(f"--delay {arguments.delay}: 0 up to 10 seconds are allowed")
-    try:
-        if not net.inside():
-            return net.enter()
-        return run(arguments)
-    except net.Unavailable as why:
-        print(f"testbed.py: skipped: {why}", file=sys.stderr)
-        return net.SKIPPED
-    except (Failed, ValueError, OSError) as why:
-        print(f"testbed.py: {why}", file=sys.stderr)
-        return 1
+    return enter("testbed.py", run, arguments)
 
 
 if __name__ == "__main__":
