@@ -34,6 +34,7 @@ SHIPPED = (("iris-3.xml",), ("trouble.xml",), ("larger-than-a-board.xml",), ("pi
 SHARED = ("nodes=40", "server.servers=28", "batch=64", "iterations=3")  # no near ties, but ports that many share
 MESH = ("nodes=80", "server.servers=8", "batch=80", "iterations=1")  # more than 64 nodes, which is where the second costs
 STAR = ("nodes=80", "server.servers=1", "batch=80", "iterations=1")  # of which all messages share one link
+STEADY = ("nodes=8", "server.servers=1", "batch=64", "iterations=40")  # whose iterations repeat
 ALONE = ("nodes=4", "server.servers=1", "batch=64", "iterations=8")  # three workers, whose messages share the server's port
 GOAL = ("rows=shuffle", "train=800", "test=50", "accuracy=0.01")  # reached after an epoch of six
 DATES = ("_s", "mean", "p50", "p95", "max")
@@ -168,9 +169,9 @@ def check_again(build):
                              False)["runs"][0]
             shared = simulate(build, engine, folder, (os.path.join(SOURCE, "scenarios", "scaling.xml"), "--strategy", "server",
                                                       *sum((["--set", word] for word in SHARED), [])), False)["runs"][0]
-            mesh, star = [simulate(build, engine, folder, (os.path.join(SOURCE, "scenarios", "scaling.xml"), "--strategy", "server",
-                                                           *sum((["--set", word] for word in words), [])), False)["runs"][0]
-                          for words in (MESH, STAR)]
+            scaling = os.path.join(SOURCE, "scenarios", "scaling.xml"), "--strategy", "server"
+            mesh, star, repeats = [simulate(build, engine, folder, (*scaling, *sum((["--set", word] for word in words), [])), False)["runs"][0]
+                                   for words in (MESH, STAR, STEADY)]
             wire, whole = [simulate(build, engine, folder, (os.path.join(SOURCE, "scenarios", "scaling.xml"), "--strategy", "server", "--full",
                                                             *sum((["--set", word] for word in (*ALONE, f"bandwidth-factor={factor}")), [])),
                                     False)["runs"][0] for factor in (0.001, 1)]
@@ -180,6 +181,8 @@ def check_again(build):
         assert shared["engine"]["near_ties"] == 0 and is_decided_by_rounding(shared), (engine, shared["engine"])
         assert mesh["engine"]["near_ties"] == 0 and is_decided_by_rounding(mesh), (engine, mesh["engine"])
         assert star["engine"]["again_s"] is None, (engine, star["engine"])
+        assert repeats["extrapolated_iterations"] > 0 and repeats["engine"]["near_ties"] == 0, (engine, repeats["engine"])
+        assert repeats["engine"]["again_s"] is None, (engine, repeats["engine"])
         assert ended["iterations"] == 4 and is_decided_by_rounding(ended), (engine, ended["engine"])
         assert math.isclose(ended["engine"]["again_s"], ended["time_s"], rel_tol=0.01), (engine, ended["engine"])
         assert kept["engine"]["again_s"] and resumed["resumed"]["iteration"] == 20, (engine, kept["engine"], resumed["resumed"])
