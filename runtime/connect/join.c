@@ -13,7 +13,8 @@
  * bytes that are no hello, connections that say nothing or too little: turned away and logged; a
  * peer of another run, or that only claims to be one of ours: refused and logged, and the wait goes
  * on; a machine that has no descriptors left: told to all; the same rank twice; a peer that is lost
- * again before all are there: waited for anew; interruption, here or elsewhere.
+ * again before all are there: waited for anew, or taken for lost where the run goes on without lost
+ * ranks (it may still come back in time); interruption, here or elsewhere.
  */
 #include "connect/join_parts.h"
 
@@ -140,9 +141,10 @@ static int add_polls(struct rg_gathering *g)
     int n = 0;
     g->polls[n++] = (struct pollfd){.fd = g->listener, .events = POLLIN};
     for (int r = 0; r < g->size; r++)
-        g->polls[n++] = g->peers[r].fd >= 0
-                            ? (struct pollfd){.fd = g->peers[r].fd, .events = POLLRDHUP}
-                            : poll_of(&g->places[r].call);
+        g->polls[n++] = g->peers[r].fd < 0
+                            ? poll_of(&g->places[r].call)
+                            : (struct pollfd){.fd = g->places[r].gone ? -1 : g->peers[r].fd,
+                                              .events = POLLRDHUP};
     for (int i = 0; i < RG_VISITORS; i++)
         g->polls[n++] = poll_of(&g->visitors[i]);
     return n;

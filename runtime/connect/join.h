@@ -56,6 +56,8 @@ struct rg_join {
     enum rg_cipher cipher;
     bool insecure;
     bool any_address; /* ranks may call from elsewhere than the hosts file has them (NAT) */
+    bool outlives;    /* a rank that had joined and has gone is not waited for: its connection is
+                         handed on, broken */
     enum rg_checksum checksum; /* of the payload that this rank sends over these connections */
     bool quiet;                /* say nothing on standard error */
     const volatile int *stop;  /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */

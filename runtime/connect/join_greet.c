@@ -79,8 +79,11 @@ int rg_join_read_hello(struct rg_talk *t)
 
 static void take_peer(struct rg_gathering *g, int rank, struct rg_talk *t)
 {
+    if (g->peers[rank].fd < 0)
+        g->joined++;
+    rg_join_hang_up(&g->peers[rank]); /* of one that had gone, and has come back */
+    g->places[rank].gone = false;
     g->peers[rank] = t->connection;
-    g->joined++;
     t->connection = (struct rg_connection){.fd = -1};
     rg_join_end_talk(t);
 }
@@ -259,7 +262,7 @@ static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hel
     }
     if (!why[0] && g->peers[rank].fd >= 0 && !rg_join_is_alive(g->peers[rank].fd))
         rg_join_drop_peer(g, rank);
-    if (!why[0] && g->peers[rank].fd >= 0) {
+    if (!why[0] && g->peers[rank].fd >= 0 && !g->places[rank].gone) {
         snprintf(why, sizeof why, "rank %d has joined already, and %s is another", rank,
                  t->address);
         fault = RG_FAULT_RANK;

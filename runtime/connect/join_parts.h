@@ -56,6 +56,7 @@ struct rg_place {
     int next_address;
     char why[RG_WIRE_REASON + 64]; /* it is not there: the last reason */
     bool told;                     /* that it comes to nothing */
+    bool gone;                     /* it had joined; its connection is kept, but nobody answers */
 };
 
 struct rg_gathering {

@@ -149,6 +149,11 @@ void rg_join_drop_peer(struct rg_gathering *g, int rank)
     bool refusal = rg_join_read_hello(&last) == 1 && !rg_hello_decode(last.bytes, &h) &&
                    h.kind == RG_HELLO_REFUSED;
     bool interrupted = !refusal && rg_join_hear_interruption(g, rank, &last);
+    if (!refusal && !interrupted && g->o->outlives) {
+        empty_socket(last.connection.fd); /* of half a frame nothing can be made */
+        g->places[rank].gone = true;
+        return;
+    }
     rg_join_hang_up(&g->peers[rank]);
     g->joined--;
     if (interrupted)

@@ -199,6 +199,37 @@ static void test_comeback(void)
     rg_hosts_free(&t.hosts);
 }
 
+/* A rank that dies when it has met all, while 1 and 0 are about to meet: 1 waits for it to the end,
+ * or goes on without it. */
+static void test_outlived(void)
+{
+    for (int outlives = 0; outlives < 2; outlives++) {
+        struct trio t;
+        open_trio(&t);
+        for (int r = 0; r < RANKS; r++) {
+            t.members[r].nonce = 7;
+            t.members[r].outlives = outlives == 1;
+            t.members[r].timeout_s = outlives ? 0 : 3 * RG_TEST_SLOWNESS;
+        }
+        start_member(&t.members[1], 1);
+        start_member(&t.members[2], 2);
+        nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL); /* they have met, and call 0 */
+        kill(t.members[1].pid, SIGSTOP);
+        start_member(&t.members[0], 0);
+        close_listeners(&t);
+        nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL); /* 0 has welcomed them */
+        kill(t.members[2].pid, SIGKILL);
+        waitpid(t.members[2].pid, NULL, 0);
+        kill(t.members[1].pid, SIGCONT);
+        wait_member(&t.members[0]);
+        wait_member(&t.members[1]);
+        expect(0, RG_ERR_PEER, "vanished");
+        expect(1, outlives ? RG_ERR_PEER : RG_ERR_TIMEOUT,
+               outlives ? "vanished" : "it had joined and left again");
+        rg_hosts_free(&t.hosts);
+    }
+}
+
 static void test_strangers(void)
 {
     struct trio t;
@@ -361,6 +392,7 @@ int main(int argc, char **argv)
                                               {"a missing rank", test_missing},
                                               {"impostors", test_impostors},
                                               {"comeback", test_comeback},
+                                              {"outlived", test_outlived},
                                               {"strangers", test_strangers},
                                               {"addresses", test_addresses},
                                               {"descriptors", test_descriptors},

@@ -77,6 +77,7 @@ void start_member(struct member *m, int index)
                            .key = m->key,
                            .cipher = m->cipher,
                            .any_address = m->any_address,
+                           .outlives = m->outlives,
                            .quiet = true,
                            .stop = &stop};
     struct rg_mesh *mesh;

@@ -22,7 +22,7 @@ struct member {
     const struct rg_key *key;
     enum rg_cipher cipher;
     int descriptors; /* 0, or that it may have no more than so many, and has used them up */
-    bool any_address;
+    bool any_address, outlives;
     bool talks;      /* goes on sending to the next rank until it cannot */
     pid_t pid;
 };

@@ -441,6 +441,7 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
                            .key = node->key_file ? &node->key : NULL,
                            .insecure = node->insecure,
                            .any_address = node->any_address,
+                           .outlives = node->attempts.lose > RG_LOSE_RESTART,
                            .checksum = node->checksum,
                            .quiet = node->options.quiet || node->local,
                            .stop = &ringnode_stop_join};
