@@ -48,7 +48,7 @@ struct series {
     double *drawn_J;                  /* [seats] */
     double whole_J;                   /* so far, of all; NAN: unknown */
     struct rg_training_state kept[2]; /* the first: what the next attempt goes on from */
-    struct rg_copies *copies; /* [seats] of those that have not died since */
+    struct rg_copies *copies;         /* [seats] of those that have not died since */
 };
 
 static uint64_t seed_of(const struct series *s)
@@ -118,8 +118,8 @@ static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, v
 {
     struct rg_attempts *a = &s->attempts;
     struct rg_run run;
-    const struct rg_sim_attempt attempt = {a,          s->off_s,   s->since_s,
-                                           s->results, s->drawn_J, s->kept, s->copies};
+    const struct rg_sim_attempt attempt = {a,          s->off_s, s->since_s, s->results,
+                                           s->drawn_J, s->kept,  s->copies};
     const char *plan;
     unsigned char *bytes = NULL;
     size_t size = 0;
@@ -234,10 +234,15 @@ static void note_losses(struct series *s, const struct told *told, const struct 
     a->iterations = told->iterations;
     a->broken_s = told->broken_s;
     a->origin_s = told->origin_s;
-    for (int rank = 0; rank < a->nodes; rank++)
-        if (s->results[rank] == RG_DIED)
-            RG_ASSERT(rg_attempts_note(a, a->seat[rank], name_of(s, a->seat[rank]),
-                                       "it lost its power") == 0);
+    double noticed_s = s->study->scenario.faults.noticed_s;
+    for (int rank = 0; rank < a->nodes; rank++) {
+        if (s->results[rank] != RG_DIED)
+            continue;
+        a->noticed_s = fmin(s->off_s[rank] + noticed_s, a->broken_s);
+        RG_ASSERT(rg_attempts_note(a, a->seat[rank], name_of(s, a->seat[rank]),
+                                   "it lost its power") == 0);
+    }
+    a->noticed_s = NAN;
 }
 
 /* ---- joules ---- */

@@ -248,8 +248,10 @@ static void simulate_attempt(void *arg, const struct rg_sim_attempt *attempt, st
         lowest++;
     *a = s->own[lowest]; /* the process ends soon */
     for (int rank = lowest; rank < nodes; rank++)
-        if (attempt->results[rank] != RG_DIED)
+        if (attempt->results[rank] != RG_DIED) {
             a->iterations = RG_MIN(a->iterations, s->own[rank].iterations);
+            a->broken_s = fmax(a->broken_s, s->own[rank].broken_s); /* all begin together */
+        }
 }
 
 /* If the parent is gone there is nobody to tell. */

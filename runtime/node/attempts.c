@@ -21,7 +21,8 @@ int rg_attempts_open(struct rg_attempts *a, enum rg_lose lose, int nodes, int sp
                               .nodes = nodes,
                               .present = nodes + spares,
                               .seats = nodes + spares,
-                              .origin_s = NAN};
+                              .origin_s = NAN,
+                              .noticed_s = NAN};
     a->seat = calloc((size_t)a->seats, sizeof *a->seat);
     a->absent = calloc((size_t)a->seats, 1);
     a->agreed = calloc((size_t)a->seats, sizeof *a->agreed);
@@ -87,7 +88,7 @@ int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const ch
     struct rg_run_loss *loss = &more[a->loss_count++];
     *loss = (struct rg_run_loss){.node = seat,
                                  .rank = rank_of(a, seat),
-                                 .time_s = a->broken_s,
+                                 .time_s = isnan(a->noticed_s) ? a->broken_s : a->noticed_s,
                                  .iteration = a->iterations,
                                  .from_iteration = -1,
                                  .again = -1,
@@ -152,6 +153,7 @@ int rg_attempts_cast(struct rg_attempts *a, int *order, struct rg_error *e)
     free(placed);
     a->seat = seat;
     a->nodes = nodes;
+    a->noticed_s = NAN;
     return 0;
 }
 
@@ -169,8 +171,9 @@ struct since {
     double seconds; /* since the origin; NAN: this node was not there */
     uint64_t losses, told;
     int64_t iterations; /* done when the last was noticed; INT64_MAX: it was not there */
+    double noticed_s;   /* when it was; INFINITY: it was not there */
 };
-_Static_assert(sizeof(struct since) == 32, "it has no padding");
+_Static_assert(sizeof(struct since) == 40, "it has no padding");
 
 static double raw_now(const struct rg_world *w)
 {
@@ -225,6 +228,10 @@ static int hear_all(struct rg_world *w, struct since *most, int *who)
         struct since theirs;
         result = rg_recv_wait(w, rank, TAG_SINCE, &theirs, sizeof theirs);
         bool dated = isnan(most->seconds) && !isnan(theirs.seconds);
+        if (result == 0 && theirs.losses >= most->losses)
+            most->noticed_s = theirs.losses > most->losses
+                                  ? theirs.noticed_s
+                                  : fmin(most->noticed_s, theirs.noticed_s);
         if (result == 0 && (theirs.losses > most->losses ||
                             (theirs.losses == most->losses && theirs.losses > 0 && dated))) {
             most->losses = theirs.losses;
@@ -244,8 +251,9 @@ int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
 {
     const struct rg_group all = {0, 1, w->size};
     bool there = a->loss_count > a->told && !isnan(a->origin_s);
+    const struct rg_run_loss *last = there ? &a->losses[a->loss_count - 1] : NULL;
     struct since since = {raw_now(w) - a->origin_s, (uint64_t)a->loss_count, (uint64_t)a->told,
-                          there ? a->losses[a->loss_count - 1].iteration : INT64_MAX};
+                          there ? last->iteration : INT64_MAX, there ? last->time_s : INFINITY};
     int who = 0, result = w->rank == 0 ? hear_all(w, &since, &who)
                                        : rg_send_wait(w, 0, TAG_SINCE, &since, sizeof since);
     uint64_t from = (uint64_t)who;
@@ -260,9 +268,11 @@ int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
     if (result == 0)
         result = spread_losses(w, a, (int)from);
     a->told = (int)since.told;
-    /* Training had come as far as the node that was furthest behind. */
-    for (int i = a->told; i < a->loss_count && result == 0; i++)
+    /* Training had come as far as the node that was furthest behind; the first noticed. */
+    for (int i = a->told; i < a->loss_count && result == 0; i++) {
         a->losses[i].iteration = RG_MIN(a->losses[i].iteration, since.iterations);
+        a->losses[i].time_s = fmin(a->losses[i].time_s, since.noticed_s);
+    }
     return result;
 }
 
@@ -304,6 +314,12 @@ int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_
 void rg_attempts_break(struct rg_attempts *a, double raw_s)
 {
     a->broken_s = isnan(a->origin_s) ? 0 : raw_s - a->origin_s;
+}
+
+void rg_attempts_notice(struct rg_attempts *a, double raw_s)
+{
+    double date = isnan(a->origin_s) ? 0 : fmax(raw_s - a->origin_s, 0);
+    a->noticed_s = fmin(a->noticed_s, date); /* of NAN and a number the number */
 }
 
 /* ---- all of it ---- */

@@ -32,9 +32,11 @@ struct rg_attempts {
     int told, before; /* of them, those that an attempt has gone on after; one before this one */
     /* Of the attempt that has broken off. */
     int64_t from, iterations; /* that it went on from; that were done */
-    double broken_s;          /* since the origin */
-    int in_vain;              /* attempts in a row without an iteration */
-    struct rg_copies copies;  /* what this node has of states to go on from */
+    /* Since the origin: when the connections told of the loss (NAN: of none that is not noted), and
+     * when the program had ended, which may have been at a computation. */
+    double noticed_s, broken_s;
+    int in_vain;             /* attempts in a row without an iteration */
+    struct rg_copies copies; /* what this node has of states to go on from */
 };
 
 /* The first spares after the nodes wait. 0 or RG_ERR_NOMEM. */
@@ -71,7 +73,9 @@ void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t 
 /* Rank 0, whatever has become of the attempt: how long it took to the end of its first iteration;
  * into the run that it tells of. 0 or RG_ERR_NOMEM. */
 int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_run *run);
-/* It has broken off at this raw date. */
+/* It has broken off at this raw date; the loss was seen at that one, for what is noted from then
+ * until ranks are cast. */
 void rg_attempts_break(struct rg_attempts *a, double raw_s);
+void rg_attempts_notice(struct rg_attempts *a, double raw_s);
 
 #endif

@@ -72,6 +72,11 @@ int rg_study_open_samples(const struct rg_study_want *want, struct rg_study *stu
  * that fit; only where numerics are real, and once. */
 enum { RG_ANY_RANK = -1 };
 int rg_study_load_data(struct rg_study *study, int rank, struct rg_error *e);
+/* The same, where the samples were read for an earlier opening of the same scenario, whose dataset
+ * `before` was: if they are those that the rank keeps now they are taken over, else read anew.
+ * *before is empty afterwards. */
+int rg_study_load_data_again(struct rg_study *study, int rank, struct rg_dataset *before,
+                             struct rg_error *e);
 void rg_study_close(struct rg_study *study);
 
 /* Keep the strategies named (none: all); free the others. */

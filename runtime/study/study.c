@@ -643,7 +643,27 @@ static struct rg_data_kept kept_of(const struct keeping *kept, int train)
     return keep;
 }
 
-int rg_study_load_data(struct rg_study *study, int rank, struct rg_error *e)
+static bool are_the_same(struct rg_data_kept a, struct rg_data_kept b)
+{
+    return a.train == b.train && a.test == b.test && !a.own == !b.own &&
+           a.own_count == b.own_count &&
+           (!a.own || memcmp(a.own, b.own, a.own_count * sizeof *a.own) == 0);
+}
+
+/* Of `before`, which may be NULL; else as the scenario says. */
+static int fill_data(struct rg_study *study, struct rg_data_kept keep, struct rg_dataset *before,
+                     struct rg_error *e)
+{
+    if (!before || !before->read || !are_the_same(keep, before->kept))
+        return rg_dataset_read(&study->scenario.data, keep, &study->data, e);
+    rg_dataset_free(&study->data);
+    study->data = *before;
+    *before = (struct rg_dataset){0};
+    return 0;
+}
+
+static int load_data(struct rg_study *study, int rank, struct rg_dataset *before,
+                     struct rg_error *e)
 {
     if (!study->scenario.training.numerics || study->data.read)
         return 0;
@@ -654,10 +674,22 @@ int rg_study_load_data(struct rg_study *study, int rank, struct rg_error *e)
     for (int i = 0; i < study->job_count && err == 0; i++)
         add_kept(&study->jobs[i], rank, &kept);
     if (err == 0)
-        err = rg_dataset_read(&study->scenario.data, kept_of(&kept, study->data.train),
-                              &study->data, e);
+        err = fill_data(study, kept_of(&kept, study->data.train), before, e);
     free(kept.own);
     free(kept.list);
+    return err;
+}
+
+int rg_study_load_data(struct rg_study *study, int rank, struct rg_error *e)
+{
+    return load_data(study, rank, NULL, e);
+}
+
+int rg_study_load_data_again(struct rg_study *study, int rank, struct rg_dataset *before,
+                             struct rg_error *e)
+{
+    int err = load_data(study, rank, before, e);
+    rg_dataset_free(before);
     return err;
 }
 

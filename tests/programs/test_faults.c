@@ -152,6 +152,29 @@ static void nodes_are_off(const char *label, const char *lose, double begins_s, 
     CU_ASSERT_DOUBLE_EQUAL(whole_s[0], whole_s[1], 1e-9);
 }
 
+/* A loss is dated when connections tell of it; that others were at a computation until then is a
+ * part of what it costs, whether rank 0 waits for them (all-reduce) or for the node that is lost
+ * (ring). */
+static void losses_wait_for_computations(void)
+{
+    static const char *const labels[] = {"ring", "all-reduce"};
+    for (int i = 0; i < 2; i++) {
+        char line[160];
+        snprintf(line, sizeof line,
+                 "ringsim tests/data/off-slow.xml --set nodes=3 --lose shrink --strategy %s",
+                 labels[i]);
+        json_t *result = command_result(line, 60), *run = command_run_of(result, labels[i]);
+        json_t *loss = json_array_get(json_object_get(run, "losses"), 0);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(loss);
+        double begun_s = command_number(run, "resumed.time_s");
+        CU_ASSERT_DOUBLE_EQUAL(command_number(loss, "time_s"), 0.1, 1e-9);
+        CU_ASSERT(begun_s > 1); /* the slow one's computation */
+        CU_ASSERT_DOUBLE_EQUAL(0.1 + command_number(loss, "recovery_s"),
+                               begun_s + command_number(run, "iteration_s.max"), 1e-6);
+        json_decref(result);
+    }
+}
+
 static void nodes_lose_their_power(void)
 {
     struct command_output output;
@@ -357,6 +380,7 @@ int main(int argc, char **argv)
         {"late clients are left out", late_clients_are_left_out},
         {"jitter as a key", jitter_as_a_key},
         {"nodes lose their power", nodes_lose_their_power},
+        {"losses wait for computations", losses_wait_for_computations},
         {"checkpoints without numbers take as long", numbers_do_not_matter},
         {"the card has what is written", the_card_has_what_is_written},
         {"those that wait draw power", those_that_wait_draw},

@@ -93,7 +93,10 @@ bool ringnode_restarts(struct ringnode *node, int code)
     bool known = rg_mesh_lost(node->mesh, &lost);
     rg_attempts_break(a, rg_clock_s());
     if (known)
+        rg_attempts_notice(a, lost.lost_s);
+    if (known)
         RG_ASSERT(rg_attempts_note(a, lost.rank, lost.host, lost.why) == 0);
+    a->noticed_s = NAN;
     if (!node->options.quiet)
         fprintf(stderr, "ringnode: rank %d: %s: joining once more, for at most %g s\n", node->rank,
                 known ? lost.text : rg_strerror(code), node->join_timeout_s);
@@ -150,10 +153,16 @@ static int reopen(struct ringnode *node, struct rg_error *e)
                                  .trained = o->load != NULL,
                                  .hosts = a->seat,
                                  .host_count = a->nodes};
+    struct rg_dataset before = node->study.data;
+    char digest[sizeof node->study.scenario.digest];
+    memcpy(digest, node->study.scenario.digest, sizeof digest);
+    node->study.data = (struct rg_dataset){0};
     rg_study_close(&node->study);
     int err = rg_study_open_at(&want, &node->study, e);
+    if (err || strcmp(node->study.scenario.digest, digest) != 0) /* its files were altered */
+        rg_dataset_free(&before);
     if (err == 0)
-        err = rg_study_load_data(&node->study, node->rank, e);
+        err = rg_study_load_data_again(&node->study, node->rank, &before, e);
     if (err == 0 && node->rank == 0)
         ringnode_find_checkpoint(node);
     if (err) {
@@ -250,8 +259,9 @@ void ringnode_run_attempts(struct ringnode *node)
         rg_copy_text(e.text, sizeof e.text,
                      code == node->agreed[0].code ? node->agreed[0].why : "");
         lost.rank = -1;
-        rg_mesh_lost(node->mesh, &lost);
         rg_attempts_break(a, rg_clock_s());
+        if (rg_mesh_lost(node->mesh, &lost))
+            rg_attempts_notice(a, lost.lost_s);
         if (!is_loss(node, code) || !cast(node, &lost, &e)) {
             end(node, code, e.text);
             return;
