@@ -29,8 +29,9 @@ struct rg_items {
     struct rg_item *first, *last;
 };
 
-/* A send or a receive, kept small: there is one for every receive that is posted. It lives while its
- * request is pending or unseen, while it is in its flow's list, and while the world carries it. */
+/* A send or a receive, kept small: there is one for every receive that is posted. It lives while
+ * its request is pending or unseen, while it is in its flow's list, and while the world carries it.
+ */
 struct rg_item {
     struct rg_message message; /* first: sends; of a receive its bytes alone: the room */
     struct rg_flow *flow;
@@ -63,6 +64,11 @@ struct rg_flow {
     struct rg_flow *next_out, *next_in; /* of the source, of the target */
 };
 
+struct rg_flow_slot {
+    uint64_t key;         /* source << 32 | target */
+    struct rg_flow *flow; /* NULL: it is free */
+};
+
 struct rg_exchange_slab; /* of items */
 
 struct rg_exchange {
@@ -72,7 +78,7 @@ struct rg_exchange {
     double slack;
     const struct rg_exchange_ops *ops;
     void *world;
-    struct rg_flow **table; /* open addressing, a power of two of slots */
+    struct rg_flow_slot *table; /* open addressing, a power of two of slots */
     size_t slots, flows;
     struct rg_flow **out, **in; /* by rank */
     struct rg_endpoint **endpoints;

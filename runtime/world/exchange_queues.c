@@ -21,7 +21,7 @@ struct rg_exchange *rg_exchange_new(int size, double slack_s, const struct rg_ex
     size_t n = (size_t)size;
     *x = (struct rg_exchange){.size = size, .slack = slack_s, .ops = ops, .world = world};
     x->slots = 64;
-    x->table = calloc(x->slots, sizeof(struct rg_flow *));
+    x->table = calloc(x->slots, sizeof *x->table);
     x->out = calloc(n, sizeof(struct rg_flow *));
     x->in = calloc(n, sizeof(struct rg_flow *));
     x->endpoints = calloc(n, sizeof(struct rg_endpoint *));
@@ -38,7 +38,7 @@ void rg_exchange_free(struct rg_exchange *x)
     if (!x)
         return;
     for (size_t i = 0; x->table && i < x->slots; i++)
-        free(x->table[i]);
+        free(x->table[i].flow);
     for (struct rg_exchange_slab *slab = x->slabs, *next; slab; slab = next) {
         next = slab->next;
         for (int i = 0; i < SLAB; i++)
@@ -180,35 +180,36 @@ void rg_item_release(struct rg_exchange *x, struct rg_item *item)
 
 /* ---- flows ---- */
 
-static size_t slot_of(const struct rg_exchange *x, int source, int target)
+/* Where the flow of a pair is in the table, or is to be: the key is there beside it, so that a look
+ * touches one line of memory. */
+static struct rg_flow_slot *slot_of(const struct rg_exchange *x, uint64_t key)
 {
-    uint64_t key = (uint64_t)(unsigned)source << 32 | (unsigned)target;
-    key *= 0x9e3779b97f4a7c15u;
-    size_t slot = (size_t)(key >> 20) & (x->slots - 1);
-    while (x->table[slot] && (x->table[slot]->source != source || x->table[slot]->target != target))
-        slot = (slot + 1) & (x->slots - 1);
-    return slot;
+    size_t at = (size_t)((key * 0x9e3779b97f4a7c15u) >> 20);
+    while (x->table[at &= x->slots - 1].flow && x->table[at].key != key)
+        at++;
+    return &x->table[at];
 }
 
 static int grow_table(struct rg_exchange *x)
 {
-    struct rg_flow **old = x->table;
+    struct rg_flow_slot *old = x->table;
     size_t old_slots = x->slots;
-    struct rg_flow **table = calloc(2 * old_slots, sizeof(struct rg_flow *));
+    struct rg_flow_slot *table = calloc(2 * old_slots, sizeof *table);
     if (!table)
         return RG_ERR_NOMEM;
     x->table = table;
     x->slots = 2 * old_slots;
     for (size_t i = 0; i < old_slots; i++)
-        if (old[i])
-            x->table[slot_of(x, old[i]->source, old[i]->target)] = old[i];
+        if (old[i].flow)
+            *slot_of(x, old[i].key) = old[i];
     free(old);
     return 0;
 }
 
 struct rg_flow *rg_flow_of(struct rg_exchange *x, int source, int target)
 {
-    struct rg_flow *flow = x->table[slot_of(x, source, target)];
+    uint64_t key = (uint64_t)(unsigned)source << 32 | (unsigned)target;
+    struct rg_flow *flow = slot_of(x, key)->flow;
     if (flow)
         return flow;
     if (2 * x->flows >= x->slots && grow_table(x) != 0)
@@ -225,6 +226,6 @@ struct rg_flow *rg_flow_of(struct rg_exchange *x, int source, int target)
     x->out[source] = flow;
     flow->next_in = x->in[target];
     x->in[target] = flow;
-    x->table[slot_of(x, source, target)] = flow;
+    *slot_of(x, key) = (struct rg_flow_slot){key, flow};
     return flow;
 }

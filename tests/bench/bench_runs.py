@@ -47,7 +47,7 @@ SHIPPED = {
     "pi-cluster-64.xml": ("pi-cluster-64.xml", "--set", "iterations=6"),
     "pi-cluster-64.xml, all-reduce": ("pi-cluster-64.xml", "--set", "iterations=6", "--strategy", "all-reduce"),
 }
-BOTH_ENGINES = ("pi-cluster-64.xml", "pi-cluster-64.xml, all-reduce")
+BOTH_ENGINES = ("scaling.xml", "pi-cluster-64.xml", "pi-cluster-64.xml, all-reduce")
 
 
 def write(folder, name, text):
