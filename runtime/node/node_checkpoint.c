@@ -85,7 +85,8 @@ struct gathering {
     struct covered *covered; /* [count] */
     int count;
     bool failed;       /* no memory */
-    double modelled_s; /* that it takes on the boards */
+    double modelled_s; /* that it takes on the boards... */
+    double copying_s;  /* ... of that in rank 0's memory */
     uint64_t bytes;    /* taken */
 };
 
@@ -179,7 +180,9 @@ static int serve_self(void *arg, const struct rg_state_array *array)
         float *to = room_for(s->n, s->gathering, 0, &offer);
         if (to && !is_hollow(s->n))
             memcpy(to, array->values, bytes);
-        s->gathering->modelled_s += to ? rg_saving_copy_s(s->n->job->boards[0], bytes) : 0;
+        double copying_s = to ? rg_saving_copy_s(s->n->job->boards[0], bytes) : 0;
+        s->gathering->copying_s += copying_s;
+        s->gathering->modelled_s += copying_s;
     } else {
         const float *from = values_for(s->n, 0, &offer);
         if (from && !is_hollow(s->n))
@@ -477,8 +480,8 @@ static bool begin_parameters(const struct node *n, struct rg_training_state *sta
     return rg_training_array_add(state, RG_STATE_PARAMETERS, -1, 0, n->job->network->parameters);
 }
 
-/* Off the clock messages take no virtual time: the others, who wait for rank 0, wait as long as
- * gathering takes. */
+/* Off the clock messages take no virtual time, and this machine may have a faster memory than the
+ * board whose pace it keeps: the others, who wait for rank 0, wait as long as gathering takes. */
 static int pass_time(struct node *n, double seconds)
 {
     struct rg_world *w = n->w;
@@ -496,8 +499,8 @@ static int gather(struct node *n)
     free(g.covered);
     if (!is_real(n))
         n->run->checkpoints.pause_s += g.modelled_s;
-    if (result == 0 && !is_real(n))
-        result = pass_time(n, g.modelled_s);
+    if (result == 0 && (!is_real(n) || n->options->pace))
+        result = pass_time(n, is_real(n) ? g.copying_s : g.modelled_s);
     state.bytes = g.bytes;
     if (result == 0 && !g.failed && hollow) {
         note_hollow(n, &state);

@@ -95,6 +95,8 @@ void rg_exchange_left(struct rg_exchange *x, struct rg_message *message, double 
 void rg_exchange_silence(struct rg_exchange *x, int rank);
 /* The node has gone: with its strands closed (clean), or without warning. */
 void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean);
+/* Has any gone without warning? */
+bool rg_exchange_has_lost(const struct rg_exchange *x);
 
 /* Blocks until a strand of every rank of its handle's world has called it: 0, or RG_ERR_PEER where
  * a node has gone before that, or RG_ERR_DEADLOCK. */

@@ -83,6 +83,7 @@ struct rg_exchange {
     struct rg_flow **out, **in; /* by rank */
     struct rg_endpoint **endpoints;
     bool *gone;
+    bool lost; /* one has gone without warning */
     bool deadlocked;
     struct rg_item *spare;
     struct rg_exchange_slab *slabs;

@@ -115,6 +115,7 @@ void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean)
         return;
     x->gone[rank] = true;
     x->gone_count++;
+    x->lost = x->lost || !clean;
     if (!clean)
         rg_exchange_silence(x, rank);
     for (struct rg_flow *flow = x->out[rank]; flow; flow = flow->next_out)
@@ -122,6 +123,11 @@ void rg_exchange_leave(struct rg_exchange *x, int rank, bool clean)
             fail_receives(x, flow);
     for (struct rg_flow *flow = x->in[rank]; flow; flow = flow->next_in)
         fail_messages(x, flow);
+}
+
+bool rg_exchange_has_lost(const struct rg_exchange *x)
+{
+    return x->lost;
 }
 
 int rg_exchange_barrier(struct rg_exchange *x, struct rg_endpoint *e)

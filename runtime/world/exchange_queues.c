@@ -212,7 +212,7 @@ struct rg_flow *rg_flow_of(struct rg_exchange *x, int source, int target)
     struct rg_flow *flow = slot_of(x, key)->flow;
     if (flow)
         return flow;
-    if (2 * x->flows >= x->slots && grow_table(x) != 0)
+    if (4 * x->flows >= 3 * x->slots && grow_table(x) != 0)
         return NULL;
     flow = calloc(1, sizeof *flow);
     if (!flow)

@@ -264,7 +264,8 @@ int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name,
                rg_compute_fn fn, void *arg);
 
 /* Iteration i (0, 1, ...) has ended on this node. 0: go on; 1: stop, the same i on every node;
- * RG_ERR_INTERRUPTED. */
+ * RG_ERR_INTERRUPTED; RG_ERR_PEER: a node of the world is lost, which this one may have had nothing
+ * to do with. */
 int rg_iteration(struct rg_world *w, int64_t i);
 /* Between two sections of training, in an untimed section or when the clock has just started: may
  * another iteration begin? Answers as rg_iteration does. */

@@ -329,7 +329,10 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
 
 static int iteration(struct rg_world *w, int64_t i)
 {
-    const struct rg_mem_world_options *o = enter(w)->world->options;
+    const struct world *m = enter(w)->world;
+    const struct rg_mem_world_options *o = m->options;
+    if (rg_exchange_has_lost(m->exchange))
+        return RG_ERR_PEER;
     return o->iteration ? o->iteration(o->iteration_arg, w, i) : 0;
 }
 

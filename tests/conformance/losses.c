@@ -125,6 +125,23 @@ static int dies_after_sending(struct rg_world *w, void *arg)
     return 0;
 }
 
+/* Who has nothing to do with it hears of it when its iteration ends. */
+static int dies_unneeded(struct rg_world *w, void *arg)
+{
+    const struct rg_launcher *l = arg;
+    int result = 0;
+    if (w->rank == 2) {
+        CHECK(rg_test_nap(w, l, rg_test_while(l) / 4) == 0);
+        return die_now(w);
+    }
+    for (int64_t i = 0; i < 100 && result == 0; i++) {
+        CHECK(rg_test_nap(w, l, rg_test_while(l) / 2) == 0);
+        result = rg_iteration(w, i);
+    }
+    CHECK(result == RG_ERR_PEER);
+    return 0;
+}
+
 /* Those waiting in a barrier hear of it too. */
 static int dies_before_barrier(struct rg_world *w, void *arg)
 {
@@ -330,6 +347,7 @@ static const struct rg_case list[] = {
     {.name = "dies while awaited", .size = 3, .program = dies_while_awaited, .died = 2},
     {.name = "dies in transit", .size = 3, .program = dies_in_transit, .died = 2},
     {.name = "dies after sending", .size = 2, .program = dies_after_sending, .died = 2},
+    {.name = "dies unneeded", .size = 3, .program = dies_unneeded, .died = 4},
     {.name = "dies before a barrier", .size = 3, .program = dies_before_barrier, .died = 2},
     {.name = "dies in a strand", .size = 2, .program = dies_in_a_strand, .died = 2},
     {.name = "leaves", .size = 2, .program = leaves},
