@@ -2,10 +2,12 @@
 """A long run that loses a rank again and again: ringnode over loopback, --lose restart.
 
     tests/posix/soak_losses.py build/release/ringnode [--minutes 60] [--every 20] [--nodes 3] [--strategy ring] [--seed 1]
+        [--call-ms 1]
 
 Every so many seconds any rank, rank 0 too, is killed (SIGKILL); the command starts it again, and all go on from the last
 checkpoint. At the end the run is interrupted, as Ctrl-C does, and held against an undisturbed one of as many iterations:
-the same weights, to the bit. Printed are the losses, the iterations, and what memory ranks have (resident, MiB) as time goes
+the same weights, to the bit. With --call-ms ranks have the pace of a board whose every call of a kernel takes so long, and the
+machine little to do. Printed are the losses, the iterations, and what memory ranks have (resident, MiB) as time goes
 by. Status 0: all as it should be; 1: other weights, memory that grows by more than a twentieth and 1 MiB from the second
 quarter of the time to the last, a loss that was not gone on from, or something left running. No part of ctest: it takes
 as long as it is asked to."""
@@ -23,7 +25,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from processes import children_of, end_group, ends_by  # noqa: E402
-from real_runs import Wrong, iris_scenario, require  # noqa: E402
+from real_runs import ROOT, Wrong, iris_scenario, require  # noqa: E402
 
 SCENARIO = iris_scenario("soak", 'epochs="1000000" learning-rate="0.001" optimizer="adam"',
                          'label="ring" kind="ring_pipeline" schedule="1f1b" micro-batches="4"',
@@ -39,6 +41,22 @@ def resident_mib(pid):
             return next(int(line.split()[1]) / 1024 for line in stream if line.startswith("VmRSS"))
     except (OSError, StopIteration):
         return None
+
+
+def slow_board(options, folder):
+    """--pace: the testbed's board with dear calls."""
+    if not options.call_ms:
+        return []
+    with open(os.path.join(ROOT, "tests", "testbed", "board.xml"), encoding="ascii") as stream:
+        text = stream.read()
+    for old, new in (('radical="0-1"', f'radical="0-{options.nodes - 1}"'),
+                     ('"rg_call_s" value="2e-6"', f'"rg_call_s" value="{options.call_ms / 1000}"')):
+        require(text.count(old) == 1, "board.xml has not", old)
+        text = text.replace(old, new)
+    path = os.path.join(folder, "board.xml")
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(text)
+    return ["--pace", path]
 
 
 def start(options, scenario, folder, *more):
@@ -82,7 +100,8 @@ def run(options, folder):
     with open(scenario, "w", encoding="utf-8") as stream:
         stream.write(SCENARIO)
     result = os.path.join(folder, "r.json")
-    process = start(options, scenario, folder, "--lose", "restart", "--json", result, "--peer-timeout", "60")
+    process = start(options, scenario, folder, "--lose", "restart", "--json", result, "--peer-timeout", "60",
+                    *slow_board(options, folder))
     try:
         losses, rows = soak(options, process)
         process.send_signal(signal.SIGINT)
@@ -92,6 +111,7 @@ def run(options, folder):
         end_group(process)
     with open(result, encoding="utf-8") as stream:
         told = json.load(stream)["runs"][0]
+    require("losses" in told, "the result is", told["status"], told["error"])
     iterations, kept = newest(os.path.join(folder, "checkpoints"))
     whole = os.path.join(folder, "whole")
     os.mkdir(whole)
@@ -116,6 +136,7 @@ def main():
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--strategy", default="ring", choices=("ring", "all-reduce", "server"))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--call-ms", type=float, default=0)
     options = parser.parse_args()
     options.ringnode = os.path.abspath(options.ringnode)
     random.seed(options.seed)
