@@ -106,7 +106,8 @@ def once(runs, lose, label, way, losses):
     require(lose == "shrink" or run["weights_sha256"] == weights, where, "other weights:", run.get("losses"))
     told = run.get("losses", [])
     halved = lose != "restart" and "did not join" in text  # by a rank that had joined some of the others only
-    require(len(told) <= sum(hit) or lose == "restart" or halved, where, "told of more losses than there were:", told)
+    over = bool(told) and told[0]["iteration"] == run["iterations"]  # some had been told so, and left
+    require(len(told) <= sum(hit) or lose == "restart" or halved or over, where, "told of more losses than there were:", told)
     for loss in told:
         require(loss["did"] == lose, where, loss)
         if loss["from_iteration"] is not None:

@@ -7,7 +7,6 @@ Printed are the seconds, and those of the stream over those of 1f1b. Nothing is 
 Failure modes handled: as testbed.py; a goal that is not reached, and a bound that does not hold
 (status 1)."""
 
-import argparse
 import os
 import sys
 
@@ -72,11 +71,7 @@ def run(a):
 
 
 def parser():
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Needs root, or user namespaces. Exit status: 0 the bound holds; 1 it does not, or a "
-               "run failed; 2 bad usage; 77 skipped.")
-    p.add_argument("--nodes", type=int, default=8)
+    p = testbed.common_arguments(__doc__, 4000, 5)
     p.add_argument("--rate", type=float, default=8, help="Mbit/s (8)")
     p.add_argument("--ratio", type=float, default=1, help="c/T_A of the stream (1)")
     p.add_argument("--seed", type=int, default=14)
@@ -84,10 +79,6 @@ def parser():
                    help="messages are of 32 and 16 bytes a sample of it (128)")
     p.add_argument("--learning-rate", type=float, default=0.2)
     p.add_argument("--accuracy", type=float, default=0.985)
-    p.add_argument("--burst", type=int, default=4000, help="bytes of every token bucket (4000)")
-    p.add_argument("--datasheet", default=os.path.join(testbed.HERE, "board.xml"))
-    p.add_argument("--bound", type=float, default=5, help="of the ratios, percent (5)")
-    p.add_argument("--build", default=os.path.join(testbed.ROOT, "build", "release"))
     return p
 
 

@@ -10,7 +10,6 @@ just before a computation, which is waited for if it has begun: where the simula
 earlier or later costs something else, which is known without the measurement, another moment is drawn,
 and counted."""
 
-import argparse
 import os
 import random
 import shutil
@@ -117,21 +116,13 @@ def run(a):
 
 
 def parser():
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Needs root, or user namespaces. Exit status: 0 the bound holds; 1 it does not, or a "
-               "run failed; 2 bad usage; 77 skipped.")
-    p.add_argument("--nodes", type=int, default=8)
+    p = testbed.common_arguments(__doc__, 20000, 10)
     p.add_argument("--rate", type=float, default=100, help="Mbit/s (100)")
     p.add_argument("--ratio", type=float, default=0.25, help="c/T_A (0.25)")
     p.add_argument("--iterations", type=int, default=10)
     p.add_argument("--every", type=int, default=3, help="iterations between checkpoints (3)")
     p.add_argument("--repeat", type=int, default=3, help="losses of each (3)")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--burst", type=int, default=20000, help="bytes of every token bucket (20000)")
-    p.add_argument("--datasheet", default=os.path.join(testbed.HERE, "board.xml"))
-    p.add_argument("--bound", type=float, default=10, help="largest error allowed, percent (10)")
-    p.add_argument("--build", default=os.path.join(testbed.ROOT, "build", "release"))
     return p
 
 

@@ -7,7 +7,6 @@ measurement (the quietest) is compared. Messages are 60 kB or more. Nothing is f
 Failure modes handled: as testbed.py; a run that fails (a row that says so, status 1); bounds that
 do not hold (status 1)."""
 
-import argparse
 import json
 import os
 import sys
@@ -151,25 +150,18 @@ def conclude(rows, failed, a, bench):
 
 
 def parser():
-    p = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n  matrix.py\n  matrix.py --rates 100 --ratios 1 --only ringtmp "
-               "--only server --repeat 1\n  matrix.py --rates 100 50 --only ssp-2 --only async "
-               "--only shard-3 --only fedavg --only float16\n\nNeeds root, or user namespaces. Exit status: 0 the "
-               "bounds hold; 1 they do not, or a run failed; 2 bad usage; 77 skipped.")
-    p.add_argument("--nodes", type=int, default=8)
+    p = testbed.common_arguments(__doc__, 20000, 4,
+                                 "examples:\n  matrix.py\n  matrix.py --rates 100 --ratios 1 --only ringtmp --only server --repeat 1\n"
+                                  "  matrix.py --rates 100 50 --only ssp-2 --only async --only shard-3 --only fedavg "
+                                  "--only float16\n\n")
     p.add_argument("--rates", type=float, nargs="+", default=[100, 50, 20], help="Mbit/s")
     p.add_argument("--ratios", type=float, nargs="+", default=[0.25, 1, 4], help="c/T_A")
     p.add_argument("--only", action="append", default=[], metavar="STRATEGY")
-    p.add_argument("--burst", type=int, default=20000, help="bytes of every token bucket (20000)")
     p.add_argument("--slow-start-after-idle", action="store_true", help="as of testbed.py")
-    p.add_argument("--datasheet", default=os.path.join(testbed.HERE, "board.xml"))
     p.add_argument("--seconds", type=float, default=6, help="length of a run, about (6)")
     p.add_argument("--repeat", type=int, default=3, help="measurements of each (3)")
     p.add_argument("--engine", default="auto", help="ringsim's: auto, simgrid or calendar (auto)")
-    p.add_argument("--bound", type=float, default=4, help="largest error allowed, percent (4)")
     p.add_argument("--mean-bound", type=float, default=1.5, help="mean error allowed (1.5)")
-    p.add_argument("--build", default=os.path.join(testbed.ROOT, "build", "release"))
     p.add_argument("--json", help="write the table")
     return p
 

@@ -272,6 +272,20 @@ def parser():
     return p
 
 
+def common_arguments(doc, burst, bound, examples=""):
+    """A parser of what all programs take that hold the simulation against the testbed."""
+    p = argparse.ArgumentParser(
+        description=doc.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=examples + "Needs root, or user namespaces. Exit status: 0 the bounds hold; 1 they do not, or a run "
+                          "failed; 2 bad usage; 77 skipped.")
+    p.add_argument("--nodes", type=int, default=8)
+    p.add_argument("--burst", type=int, default=burst, help=f"bytes of every token bucket ({burst})")
+    p.add_argument("--datasheet", default=os.path.join(HERE, "board.xml"))
+    p.add_argument("--bound", type=float, default=bound, help=f"largest error allowed, percent ({bound})")
+    p.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
+    return p
+
+
 def enter(name, program, arguments):
     """Runs a program of these once more in namespaces of its own, and there; the exit status."""
     try:
