@@ -104,6 +104,7 @@ static struct rg_sim_options options_of(const struct rg_study *study, const stru
 {
     return (struct rg_sim_options){.engine = engine,
                                    .platform = study->platform.loaded,
+                                   .star = rg_platform_is_star(&study->platform),
                                    .link_rate = study->scenario.training.bandwidth_factor,
                                    .profiles = &study->platform.profiles,
                                    .size = job->nodes,

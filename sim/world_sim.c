@@ -33,7 +33,7 @@ static int run_calendar(const struct rg_sim_options *options, const sg_host_t *h
                         int *results, struct rg_error *error)
 {
     struct rg_sim_links links;
-    rg_sim_links_open(&links, hosts, options->size);
+    rg_sim_links_open(&links, hosts, options->size, options->star);
     links.platform.profiles = profiles;
     int result = rg_calendar_engine_run(options, &links.platform, program, arg, results, error);
     rg_sim_links_close(&links);

@@ -72,6 +72,7 @@ static int read_host(struct rg_platform_reader *r, const struct rg_xml_element *
         (err = rg_platform_read_board(r, element, &board, &named)) ||
         (named && (err = rg_platform_rewrite(r->platform, element, &board, r->e))))
         return err;
+    r->platform->hosts++;
     kind = number_of(r, &board);
     return kind < 0 ? kind : add_host(r, strdup(id->value), kind, element->line);
 }
@@ -104,6 +105,7 @@ static int read_cluster(struct rg_platform_reader *r, const struct rg_xml_elemen
         (err = rg_platform_read_board(r, element, &board, &named)) ||
         (named && (err = rg_platform_rewrite(r->platform, element, &board, r->e))))
         return err;
+    r->platform->clusters++;
     const struct rg_xml_attribute *topology = rg_xml_find(element, "topology");
     if (topology && strcmp(topology->value, "FLAT") != 0) {
         rg_copy_text(r->platform->topology, sizeof r->platform->topology, topology->value);
@@ -253,6 +255,11 @@ static int point_to_boards(struct rg_platform_reader *r)
     for (int i = 0; i < p->count; i++)
         p->boards[i] = &p->kinds[r->kind[i]];
     return 0;
+}
+
+bool rg_platform_is_star(const struct rg_platform *platform)
+{
+    return platform->clusters == 1 && platform->hosts == 0 && !platform->topology[0];
 }
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e)

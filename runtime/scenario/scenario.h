@@ -209,11 +209,15 @@ struct rg_platform {
     char **notes; /* [note_count] what was taken from the file that a user may not expect */
     int note_count;
     struct rg_profiles profiles; /* of what changes over time: no iteration need repeat another */
+    int clusters, hosts;         /* elements of the file */
     char topology[16];           /* of a cluster that is not FLAT; empty: all are */
     int topology_line;
 };
 
 int rg_platform_load(const char *file, struct rg_platform *platform, struct rg_error *e);
+/* All its hosts are of one star: whichever two talk, their route is the one's way out and the
+ * other's way in. */
+bool rg_platform_is_star(const struct rg_platform *platform);
 /* The same, every host being the board of that name (NULL: as the file says), whatever its
  * properties are. */
 int rg_platform_load_as(const char *file, const char *board, struct rg_platform *platform,

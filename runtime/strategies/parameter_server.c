@@ -291,7 +291,11 @@ static int check(struct rg_job *job, struct rg_error *e)
         err = check_replication(job, &plan, e);
     if (err == 0)
         err = rg_server_keep_plan(job, &plan, e);
-    return err ? err : rg_shares_check(job, &job->values[SHARES], servers, plan.workers, e);
+    if (err == 0)
+        err = rg_shares_check(job, &job->values[SHARES], servers, plan.workers, e);
+    if (err == 0)
+        rg_server_weigh_replicas(job);
+    return err;
 }
 
 const struct rg_strategy rg_strategy_parameter_server = {

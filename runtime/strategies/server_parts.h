@@ -18,6 +18,11 @@ struct rg_server_stage {
     struct rg_stage layers;
     size_t first, parameters;  /* in the network's vector */
     int first_server, servers; /* of that range */
+    struct {
+        int samples;
+        uint64_t bytes;
+    } replica[2]; /* what one takes with so many, of the first worker and the last; see
+                   * rg_server_weigh_replicas. 0: not known */
 };
 
 /* What `check` has worked out: rg_job.plan. */
@@ -153,6 +158,9 @@ double rg_server_take_s(const struct rg_job *job, int server, bool first);
 /* ---- closed forms (server_predict.c) ---- */
 
 uint64_t rg_server_memory(const struct rg_job *job, int rank);
+/* The last of `check`: hundreds of workers have replicas of two sizes at most, as a rule, and
+ * layers may be thousands. */
+void rg_server_weigh_replicas(struct rg_job *job);
 void rg_server_predict(const struct rg_job *job, struct rg_prediction *p);
 void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg);
 

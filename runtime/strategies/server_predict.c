@@ -25,6 +25,27 @@ static int share_of(const struct rg_job *job, int worker)
 
 /* ---- memory and traffic ---- */
 
+static uint64_t replica_bytes(const struct rg_job *job, const struct rg_server_stage *stage,
+                              int samples)
+{
+    for (size_t i = 0; i < RG_COUNT(stage->replica); i++)
+        if (stage->replica[i].samples == samples && samples > 0)
+            return stage->replica[i].bytes;
+    return rg_replica_memory_stage(job, &stage->layers, samples);
+}
+
+void rg_server_weigh_replicas(struct rg_job *job)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    for (int i = 0; i < plan->stages; i++)
+        for (int last = 0; last < 2; last++) {
+            struct rg_server_stage *stage = &plan->stage[i];
+            int samples = share_of(job, last * (plan->workers - 1));
+            stage->replica[last].bytes = replica_bytes(job, stage, samples);
+            stage->replica[last].samples = samples;
+        }
+}
+
 uint64_t rg_server_memory(const struct rg_job *job, int rank)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
@@ -41,8 +62,7 @@ uint64_t rg_server_memory(const struct rg_job *job, int rank)
     uint64_t more = (uint64_t)(rg_server_pulled(plan) + rg_server_gradients(plan) - 2 +
                                rg_server_sums_apart(plan));
     const struct rg_server_stage *stage = &plan->stage[rg_server_stage_of(plan, rank)];
-    uint64_t replica = rg_replica_memory_stage(job, &stage->layers,
-                                               share_of(job, rg_server_worker_of(plan, rank)));
+    uint64_t replica = replica_bytes(job, stage, share_of(job, rg_server_worker_of(plan, rank)));
     return rg_size_plus(rg_size_plus(replica, rg_server_out_memory(job)),
                         rg_size_times(more * sizeof(float), stage->parameters));
 }

@@ -184,7 +184,7 @@ void rg_item_release(struct rg_exchange *x, struct rg_item *item)
  * touches one line of memory. */
 static struct rg_flow_slot *slot_of(const struct rg_exchange *x, uint64_t key)
 {
-    size_t at = (size_t)((key * 0x9e3779b97f4a7c15u) >> 20);
+    size_t at = (size_t)((key * 0x9e3779b97f4a7c15u) >> 32); /* bits that source and target move */
     while (x->table[at &= x->slots - 1].flow && x->table[at].key != key)
         at++;
     return &x->table[at];

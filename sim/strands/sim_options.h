@@ -21,6 +21,7 @@ struct rg_sim_ties {
 struct rg_sim_options {
     enum rg_sim_engine engine;
     const char *platform;               /* file, SimGrid 4.1 XML */
+    bool star;                          /* see rg_platform_is_star; false where it is not known */
     double link_rate;                   /* bandwidth of every link, times the platform's; 0 is 1 */
     const struct rg_profiles *profiles; /* of the platform, or NULL: of what SimGrid loads those of
                                          * speeds alone are part, in its engine */
