@@ -20,8 +20,14 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIZES = (4000, 400000, 4000000)
-MPIRUN = ("mpirun", "-n", "2", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "--mca", "btl", "tcp,self",
-          "--mca", "pml", "ob1", "--mca", "btl_tcp_if_include", "lo", "--mca", "oob_tcp_if_include", "lo")
+MPIRUN = ("mpirun", "-n", "2")
+# Options of OpenMPI 4 that 5 (PRRTE) refuses have names in the environment that both know, or pass over.
+MPI_ENVIRONMENT = {
+    "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "tcp,self", "OMPI_MCA_btl_tcp_if_include": "lo",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
+    "OMPI_MCA_oob_tcp_if_include": "lo", "PRTE_MCA_prte_if_include": "lo",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "PRTE_MCA_hwloc_default_binding_policy": "none"}
 
 
 def timed(reduce, agree, seconds):
@@ -71,8 +77,11 @@ def told(text):
 
 
 def mpi(a):
-    return told(subprocess.run([*MPIRUN, sys.executable, __file__, "--mpi", "--seconds", str(a.seconds)],
-                               capture_output=True, text=True, check=True).stdout)
+    done = subprocess.run([*MPIRUN, sys.executable, __file__, "--mpi", "--seconds", str(a.seconds)], capture_output=True,
+                          text=True, check=False, env={**os.environ, **MPI_ENVIRONMENT})
+    if done.returncode:
+        raise SystemExit(f"bench_allreduce: mpirun: exit status {done.returncode}: {done.stderr.strip()}")
+    return told(done.stdout)
 
 
 def gloo(a):

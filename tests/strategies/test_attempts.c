@@ -275,17 +275,22 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     return true;
 }
 
-/* Were they lost in one attempt, and of no two neighbours both? */
+static bool are_neighbours(int a, int b, int nodes)
+{
+    return abs(a - b) <= 1 || abs(a - b) == nodes - 1;
+}
+
+/* Were they lost in one attempt, and of no two neighbours both? One that was lost before an attempt
+ * had begun is told of with its rank there: its place in the hosts file is that in the first. */
 static bool are_apart(const struct trial *t, const struct rg_run_loss *losses, int count)
 {
     int nodes = t->lose == RG_LOSE_SHRINK ? losses->nodes + count : losses->nodes;
     for (int i = 0; i < count; i++)
-        for (int k = 0; k < i; k++) {
-            int between = abs(losses[i].rank - losses[k].rank);
+        for (int k = 0; k < i; k++)
             if (losses[i].time_s != losses[k].time_s || losses[i].rank >= nodes ||
-                losses[k].rank >= nodes || between <= 1 || between == nodes - 1)
+                losses[k].rank >= nodes || are_neighbours(losses[i].rank, losses[k].rank, nodes) ||
+                are_neighbours(losses[i].node, losses[k].node, t->nodes))
                 return false;
-        }
     return true;
 }
 
