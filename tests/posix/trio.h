@@ -23,7 +23,7 @@ struct member {
     enum rg_cipher cipher;
     int descriptors; /* 0, or that it may have no more than so many, and has used them up */
     bool any_address, outlives;
-    bool talks;      /* goes on sending to the next rank until it cannot */
+    bool talks; /* goes on sending to the next rank until it cannot */
     pid_t pid;
 };
 
