@@ -213,11 +213,11 @@ static void test_outlived(void)
         }
         start_member(&t.members[1], 1);
         start_member(&t.members[2], 2);
-        nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL); /* they have met, and call 0 */
+        wait_till_idle(&t); /* they have met, and have called 0 */
         kill(t.members[1].pid, SIGSTOP);
         start_member(&t.members[0], 0);
         close_listeners(&t);
-        nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL); /* 0 has welcomed them */
+        wait_till_idle(&t); /* 0 has welcomed them */
         kill(t.members[2].pid, SIGKILL);
         waitpid(t.members[2].pid, NULL, 0);
         kill(t.members[1].pid, SIGCONT);

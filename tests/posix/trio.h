@@ -47,8 +47,8 @@ void complete_trio(struct trio *t, int last);
 /* Forks a process that joins, runs and leaves; what it says is kept under index < MEMBERS. */
 void start_member(struct member *m, int index);
 void wait_member(struct member *m);
-/* All ranks are started, and each has done what it can without the others: for a while none had
- * anything to do but to wait. */
+/* All ranks that are started have done what they can without the others: for a while none, but for
+ * those that are stopped, had anything to do but to wait. */
 void wait_till_idle(const struct trio *t);
 /* Member `index` ended with this code, 0 or RG_ERR_*, and said this among other things. */
 void expect(int index, int code, const char *part);
