@@ -1025,7 +1025,7 @@ MUTANTS = [
     Mutant("flows-of-a-target-alone", "exchange_queues.c", "x->table[at].key != key)", "(uint32_t)x->table[at].key != (uint32_t)key)",
            "test_mem$"),
     Mutant("samples-of-another-seat", "study.c", "if (!before || !before->read || !are_the_same(keep, before->kept))",
-           "if (!before || !before->read)", "test_lose_run$|test_study$"),
+           "if (!before || !before->read)", "test_job$"),
     Mutant("never-given-up", "losses.c", "a->broken_s > s->study->scenario.faults.give_up_s", "false", "test_faults$"),
     Mutant("any-word-for-every", "study.c", "known && (!every.daly || s->faults.mtbf_s > 0)", "true", "test_refusals$"),
     Mutant("lost-before-it-began-is-over", "losses.c", "bool broken = s->results[0] == RG_ERR_PEER;",

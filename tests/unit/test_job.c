@@ -304,6 +304,29 @@ static void test_kept(void)
     }
 }
 
+/* Opened again: samples that were read for the same rank are taken over, others are read. */
+static void test_kept_again(void)
+{
+    for (int rank = 0; rank < 2; rank++) {
+        struct rg_study study;
+        struct rg_error e = {0};
+        open_good("c.nodes=2", NULL, NULL, &study);
+        CU_ASSERT_EQUAL(rg_study_load_data(&study, rank, &e), 0);
+        struct rg_dataset before = study.data;
+        const float *x = before.x;
+        study.data = (struct rg_dataset){0};
+        rg_study_close(&study);
+        open_good("c.nodes=2", NULL, NULL, &study);
+        CU_ASSERT_EQUAL(rg_study_load_data_again(&study, 0, &before, &e), 0);
+        CU_ASSERT_TRUE(study.data.kept.train && study.data.kept.test);
+        CU_ASSERT_PTR_NOT_NULL(study.data.x);
+        if (rank == 0)
+            CU_ASSERT_PTR_EQUAL(study.data.x, x);
+        CU_ASSERT_PTR_NULL(before.x);
+        rg_study_close(&study);
+    }
+}
+
 static void test_bad_scenarios(void)
 {
     static const struct {
@@ -395,6 +418,7 @@ static const struct suite_test tests[] = {
     {"does it fit", test_fit},
     {"data are loaded where numerics are real", test_data},
     {"a rank keeps the samples that it uses", test_kept},
+    {"kept again", test_kept_again},
     {"bad scenarios", test_bad_scenarios},
     {"bad sets", test_bad_sets},
 };
