@@ -362,14 +362,16 @@ def main():
         assert tried < 20 * options.random + 20, "too few of the scenarios drawn are possible"
         with tempfile.TemporaryDirectory() as folder:
             path, text = draw_scenario(draw, folder, options.least, options.nodes)
-            compared = try_scenario(options.build, (path,), trace=draw.random() < 0.3)
+            trace = draw.random() < 0.3
+            some = ("--trace-nodes", "0-15") if trace and options.nodes > 64 else ()  # those of all take 24 GB to compare
+            compared = try_scenario(options.build, (path, *some), trace=trace)
         if compared is None:
             continue
         found, excused = compared
         done += 1
         ties += excused
         failures += bool(found) and not excused
-        if done % 100 == 0:
+        if done % (100 if options.random >= 100 else 1) == 0:
             print(f"{done} of {options.random}", file=sys.stderr, flush=True)
         if found:
             print(f"random {tried}{', ties' if excused else ''}: {text}\n  " + "\n  ".join(found[:5]), flush=True)
