@@ -75,7 +75,7 @@ def soak(options, process):
         now = time.monotonic() - begin
         ranks = children_of(process.pid)
         rows += [(now, size) for size in map(resident_mib, ranks) if size]
-        if time.monotonic() >= next_loss and ranks:
+        if next_loss <= time.monotonic() < end - options.every / 2 and ranks:  # they join once more before the end
             os.kill(random.choice(ranks), signal.SIGKILL)
             losses += 1
             next_loss += options.every
