@@ -26,7 +26,7 @@ MPI_ENVIRONMENT = {
     "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "tcp,self", "OMPI_MCA_btl_tcp_if_include": "lo",
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
-    "OMPI_MCA_oob_tcp_if_include": "lo", "PRTE_MCA_prte_if_include": "lo",
+    "OMPI_MCA_oob_tcp_if_include": "lo",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "PRTE_MCA_hwloc_default_binding_policy": "none"}
 
 
@@ -70,6 +70,8 @@ def gloo_node(rank, port, seconds):
     for size in SIZES:
         data = torch.ones(size // 4)
         say(rank, size, timed(lambda: dist.all_reduce(data), agree, seconds))
+    dist.barrier()
+    dist.destroy_process_group()
 
 
 def told(text):
@@ -88,7 +90,7 @@ def gloo(a):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     nodes = [subprocess.Popen([sys.executable, __file__, "--gloo", str(rank), str(port), "--seconds", str(a.seconds)],
-                              stdout=subprocess.PIPE, text=True, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"})
+                              stdout=subprocess.PIPE, text=True, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "USE_LIBUV": "0"})
              for rank in range(2)]
     texts = [node.communicate()[0] for node in nodes]
     if any(node.returncode for node in nodes):

@@ -61,7 +61,8 @@ def slow_board(options, folder):
 
 def start(options, scenario, folder, *more):
     command = [options.ringnode, scenario, "--strategy", options.strategy, "--local", str(options.nodes), "--quiet",
-               "--checkpoint", os.path.join(folder, "checkpoints"), "--every", "200iterations", *more]
+               "--checkpoint", os.path.join(folder, "checkpoints"), "--every",
+               "20iterations" if options.call_ms else "200iterations", *more]  # so that losses leave some of them
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
