@@ -101,7 +101,8 @@ static double keep_time(struct rg_gathering *g, double now)
     double next = RG_MIN(g->deadline, g->progress);
     for (int r = 0; r < g->rank; r++) {
         struct rg_place *p = &g->places[r];
-        if (g->peers[r].fd >= 0 || p->told || (r > 0 && g->nonce == 0))
+        bool here = g->peers[r].fd >= 0 && !p->gone;
+        if (here || p->told || (r > 0 && g->nonce == 0))
             continue;
         if (p->call.state != RG_CALL_IDLE && now >= p->call.limit)
             rg_join_try_later(g, r, "no answer");
@@ -141,10 +142,9 @@ static int add_polls(struct rg_gathering *g)
     int n = 0;
     g->polls[n++] = (struct pollfd){.fd = g->listener, .events = POLLIN};
     for (int r = 0; r < g->size; r++)
-        g->polls[n++] = g->peers[r].fd < 0
+        g->polls[n++] = g->peers[r].fd < 0 || g->places[r].gone
                             ? poll_of(&g->places[r].call)
-                            : (struct pollfd){.fd = g->places[r].gone ? -1 : g->peers[r].fd,
-                                              .events = POLLRDHUP};
+                            : (struct pollfd){.fd = g->peers[r].fd, .events = POLLRDHUP};
     for (int i = 0; i < RG_VISITORS; i++)
         g->polls[n++] = poll_of(&g->visitors[i]);
     return n;

@@ -183,20 +183,29 @@ static void test_impostors(void)
     rg_hosts_free(&t.hosts);
 }
 
-/* A rank that dies while others are still missing may come back. */
+/* A rank that dies while others are still missing may come back, whether it calls the one that
+ * waits or is called by it, and also where it would not be waited for. */
 static void test_comeback(void)
 {
-    struct trio t;
-    open_trio(&t);
-    t.members[0].nonce = t.members[1].nonce = t.members[2].nonce = 7;
-    start_member(&t.members[0], 0);
-    start_member(&t.members[2], 2);
-    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-    kill(t.members[2].pid, SIGKILL);
-    waitpid(t.members[2].pid, NULL, 0);
-    start_member(&t.members[2], 2);
-    complete_trio(&t, 1);
-    rg_hosts_free(&t.hosts);
+    for (int outlives = 0; outlives < 2; outlives++)
+        for (int back = 1; back < RANKS; back++) {
+            struct trio t;
+            int missing = back == 1 ? 0 : 1, other = RANKS - back - missing;
+            open_trio(&t);
+            for (int r = 0; r < RANKS; r++) {
+                t.members[r].nonce = 7;
+                t.members[r].outlives = outlives == 1;
+            }
+            start_member(&t.members[other], other);
+            start_member(&t.members[back], back);
+            wait_till_idle(&t); /* they have met */
+            kill(t.members[back].pid, SIGKILL);
+            waitpid(t.members[back].pid, NULL, 0);
+            start_member(&t.members[back], back);
+            wait_till_idle(&t); /* they have met once more */
+            complete_trio(&t, missing);
+            rg_hosts_free(&t.hosts);
+        }
 }
 
 /* A rank that dies when it has met all, while 1 and 0 are about to meet: 1 goes on without it. */
@@ -212,6 +221,7 @@ static void test_outlived(void)
     start_member(&t.members[2], 2);
     wait_till_idle(&t); /* they have met, and have called 0 */
     kill(t.members[1].pid, SIGSTOP);
+    waitpid(t.members[1].pid, NULL, WUNTRACED);
     start_member(&t.members[0], 0);
     close_listeners(&t);
     wait_till_idle(&t); /* 0 has welcomed them */
