@@ -73,9 +73,10 @@ void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t 
 /* Rank 0, whatever has become of the attempt: how long it took to the end of its first iteration;
  * into the run that it tells of. 0 or RG_ERR_NOMEM. */
 int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_run *run);
-/* It has broken off at this raw date; the loss was seen at that one, for what is noted from then
- * until ranks are cast. */
+/* It has broken off at this raw date. */
 void rg_attempts_break(struct rg_attempts *a, double raw_s);
+/* Connections told of a loss at this raw date: that of what rg_attempts_note notes until ranks are
+ * cast. */
 void rg_attempts_notice(struct rg_attempts *a, double raw_s);
 
 #endif

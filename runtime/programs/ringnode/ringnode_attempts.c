@@ -92,11 +92,11 @@ bool ringnode_restarts(struct ringnode *node, int code)
     }
     bool known = rg_mesh_lost(node->mesh, &lost);
     rg_attempts_break(a, rg_clock_s());
-    if (known)
+    if (known) {
         rg_attempts_notice(a, lost.lost_s);
-    if (known)
         RG_ASSERT(rg_attempts_note(a, lost.rank, lost.host, lost.why) == 0);
-    a->noticed_s = NAN;
+        a->noticed_s = NAN;
+    }
     if (!node->options.quiet)
         fprintf(stderr, "ringnode: rank %d: %s: joining once more, for at most %g s\n", node->rank,
                 known ? lost.text : rg_strerror(code), node->join_timeout_s);
