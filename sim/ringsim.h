@@ -1,5 +1,5 @@
-/* What the parts of ringsim share: ringsim.c (options, checks, the child), gather.c (what becomes
- * of the results). */
+/* What the parts of ringsim share: ringsim.c (options, checks), ringsim_child.c (the process of a
+ * run), gather.c (what becomes of the results). */
 #ifndef RG_SIM_RINGSIM_H
 #define RG_SIM_RINGSIM_H
 
@@ -45,6 +45,10 @@ struct ringsim {
     bool unwritten;                         /* something has finished since */
 };
 
+/* For struct rg_children; arg is the struct ringsim. */
+void ringsim_child(void *arg, int index, int fd);
+/* Are there checkpoints to be made? */
+bool ringsim_has_checkpoints(const struct ringsim *r, const struct rg_scenario *scenario);
 /* Is the run one of --shard? */
 bool ringsim_is_mine(const struct ringsim *r, int index);
 /* Set up the tasks: what cannot run is over, --resume takes over what is finished. 0 or an exit
