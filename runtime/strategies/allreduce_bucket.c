@@ -1,4 +1,4 @@
-/* What a node of an all-reduce does with a bucket, and how its strands talk. */
+/* What a node of an all-reduce does with a bucket. */
 #include "base/random.h"
 #include "strategies/allreduce_parts.h"
 
@@ -59,20 +59,6 @@ int rg_expect_bucket(struct rg_reduce_node *node, struct rg_world *w, int b)
     if (rg_reduce_plan(node->job)->shard)
         return rg_reduce_scatter_prepare(&node->reduce, w, bucket_at(node, b), count);
     return rg_allreduce_prepare(&node->reduce, w, bucket_at(node, b), count);
-}
-
-int rg_tell(struct rg_world *w, uint32_t tag, int32_t number)
-{
-    struct rg_request request;
-    int result = rg_send(w, w->rank, tag, &number, sizeof number, &request);
-    return result ? result : rg_wait(w, &request);
-}
-
-int rg_hear(struct rg_world *w, uint32_t tag, int32_t *number)
-{
-    struct rg_request request;
-    int result = rg_recv(w, w->rank, tag, number, sizeof *number, &request);
-    return result ? result : rg_wait(w, &request);
 }
 
 int rg_hear_outcome(struct rg_world *w)

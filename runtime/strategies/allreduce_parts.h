@@ -5,6 +5,7 @@
 #include "collectives/coded_ring.h"
 #include "collectives/collectives.h"
 #include "strategies/replica.h"
+#include "strategies/tell.h"
 #include "strategies/shares.h"
 
 /* What `check` has worked out: rg_job.plan. Bucket b has the layers [cut[b + 1], cut[b]): the last
@@ -100,10 +101,8 @@ struct rg_reduce_node {
 int rg_gather_strand(struct rg_world *w, void *arg);
 /* One step of all nodes, along with that strand where sums are overlapped. */
 int rg_gathered_step(struct rg_reduce_node *node, int64_t i, bool overlapped);
-/* The strands of a node talk in messages to oneself of one number. */
+/* What the strands of a node tell each other. */
 enum { RG_TAG_READY = RG_TAG_USER, RG_TAG_DONE };
-int rg_tell(struct rg_world *w, uint32_t tag, int32_t number);
-int rg_hear(struct rg_world *w, uint32_t tag, int32_t *number);
 /* What the second strand has to say of the sums that it was asked for. */
 int rg_hear_outcome(struct rg_world *w);
 /* The gradient of bucket b, where backward has left it, becomes the sum of all; with shards of it

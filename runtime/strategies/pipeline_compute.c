@@ -138,11 +138,17 @@ static void do_loss(void *arg)
     rg_loss(&targets, a->n, logits, p->targets, 1.0f / (float)p->job->batch, gradient, &correct);
 }
 
+static int compute_on(struct rg_world *w, struct rg_pipeline *p, struct rg_pipeline_stage *s,
+                      const struct rg_work *work, const char *name, int64_t unit, rg_compute_fn fn)
+{
+    struct pass pass = {.p = p, .s = s, .unit = unit, .n = rg_pipeline_samples(p, unit)};
+    return rg_compute(w, work, name, (int)unit, fn, &pass);
+}
+
 static int compute(struct rg_pipeline *p, struct rg_pipeline_stage *s, const struct rg_work *work,
                    const char *name, int64_t unit, rg_compute_fn fn)
 {
-    struct pass pass = {.p = p, .s = s, .unit = unit, .n = rg_pipeline_samples(p, unit)};
-    return rg_compute(p->w, work, name, (int)unit, fn, &pass);
+    return compute_on(p->w, p, s, work, name, unit, fn);
 }
 
 static const struct rg_sized_work *sized_of(const struct rg_pipeline *p,
@@ -170,9 +176,10 @@ int rg_pipeline_recompute(struct rg_pipeline *p, struct rg_pipeline_stage *s, in
     return compute(p, s, &sized_of(p, s, unit)->forward, "R", unit, do_recompute);
 }
 
-int rg_pipeline_loss(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)
+int rg_pipeline_loss(struct rg_pipeline *p, struct rg_world *w, struct rg_pipeline_stage *s,
+                     int64_t unit)
 {
-    return compute(p, s, &sized_of(p, s, unit)->loss, "loss", unit, do_loss);
+    return compute_on(w, p, s, &sized_of(p, s, unit)->loss, "loss", unit, do_loss);
 }
 
 int rg_pipeline_backward(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit)

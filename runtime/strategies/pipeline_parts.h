@@ -1,6 +1,6 @@
 /* What the interpreter of plans keeps, for its own sources and nobody else: pipeline.c
- * (instructions, messages and lanes), pipeline_compute.c (what a unit's instructions compute) and
- * pipeline_open.c (its memory). */
+ * (instructions and messages), pipeline_compute.c (what a unit's instructions compute),
+ * pipeline_lanes.c (in which order they go on) and pipeline_open.c (its memory). */
 #ifndef RG_STRATEGIES_PIPELINE_PARTS_H
 #define RG_STRATEGIES_PIPELINE_PARTS_H
 
@@ -52,6 +52,16 @@ struct rg_pipeline_stage {
     bool fused; /* backward takes the step of plain SGD along */
 };
 
+/* One list of the node's plan. */
+struct rg_pipeline_lane {
+    struct rg_world *w; /* the handle of the strand that runs it, and waits for its messages */
+    struct rg_cursor at;
+    int64_t until; /* of a ring that does not drain: the last unit of which it takes a backward
+                    * pass, or the loss, before it pauses */
+    struct rg_request told; /* where each lane has a strand: the other's end, and its outcome */
+    int32_t word;
+};
+
 struct rg_pipeline {
     struct rg_world *w;
     const struct rg_job *job;
@@ -61,15 +71,15 @@ struct rg_pipeline {
     void *targets;
     struct rg_pipeline_stage *stages; /* [chunks] */
     int chunks;
-    struct rg_cursor lanes[RG_LANES];
+    struct rg_pipeline_lane lanes[RG_LANES];
+    bool beside;   /* each lane is a strand of its own */
     int64_t first; /* iteration in which unit 0 lies */
     int64_t limit; /* units of this train(), or, of a ring that does not drain, of the whole run */
-    /* Of such a ring: the last units that its lanes, backward passes and the loss, take before it
-     * pauses; is it in a pause, and are units in flight brought to their end, off the clock. */
-    int64_t until[RG_LANES];
+    /* Of such a ring: is it in a pause, and are units in flight brought to their end, off the
+     * clock. */
     bool paused, draining;
     struct rg_backup_node *backup; /* NULL: there is none */
-    double looked_s; /* date of the last look at the other lane */
+    double looked_s;               /* date of the last look at the other lane */
     bool stop;
     struct rg_observation seen;
 };
@@ -129,6 +139,18 @@ static inline float *rg_pipeline_weights(const struct rg_pipeline_stage *s)
     return s->exact ? s->exact : s->weights[s->updates % s->plan->versions];
 }
 
+/* ---- pipeline.c ---- */
+
+/* The requests an instruction waits for: what it reads has arrived, what it overwrites has left.
+ * Returns how many. */
+int rg_pipeline_needs(struct rg_pipeline *p, const struct rg_instruction *in, int64_t unit,
+                      struct rg_request *list[2]);
+/* Carry it out, on the handle of its lane: 0, or an error of the world. */
+int rg_pipeline_execute(struct rg_pipeline *p, struct rg_world *w, const struct rg_instruction *in,
+                        int64_t unit);
+
+/* ---- pipeline_lanes.c ---- */
+
 /* Give up all that is under way. */
 void rg_pipeline_cancel(struct rg_pipeline *p);
 
@@ -137,7 +159,8 @@ void rg_pipeline_cancel(struct rg_pipeline *p);
 int rg_pipeline_load(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit);
 int rg_pipeline_forward(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit);
 int rg_pipeline_recompute(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit);
-int rg_pipeline_loss(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit);
+int rg_pipeline_loss(struct rg_pipeline *p, struct rg_world *w, struct rg_pipeline_stage *s,
+                     int64_t unit);
 int rg_pipeline_backward(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit);
 int rg_pipeline_backward_weights(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit);
 int rg_pipeline_update(struct rg_pipeline *p, struct rg_pipeline_stage *s, int64_t unit);

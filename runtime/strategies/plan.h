@@ -9,7 +9,8 @@
  * A buffer has several slots; unit u uses slot u mod their number. What an instruction reads
  * must have arrived: it waits for the receive into that slot. What it overwrites must have left: it
  * waits for the send from that slot. Node 0 has a second list, the loss lane, which goes on
- * whenever it can between two instructions of the first: it is the closing of the ring.
+ * whenever it can between two instructions of the first, or beside them: it is the closing of the
+ * ring.
  *
  * There may be several times as many stages as nodes, round after round of the ring: stage s is on
  * node s mod nodes. A node has one list, of the instructions of all its stages, and each stage

@@ -39,6 +39,11 @@ int rg_ring_chunks(const struct rg_ring *ring)
     return ring->stages / ring->nodes;
 }
 
+bool rg_ring_has_loss_beside(const struct rg_ring *ring)
+{
+    return ring->schedule->loss_beside && ring->overlap;
+}
+
 int rg_ring_versions(const struct rg_ring *ring, int stage)
 {
     return rg_plan_versions(ring->stash, ring->depth[stage], ring->micro);

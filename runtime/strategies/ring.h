@@ -39,6 +39,9 @@ int rg_ring_chunks(const struct rg_ring *ring); /* stages of a node */
  * every stage waits for its gradients equally long. */
 int rg_ring_falling(const struct rg_ring *ring, int stage, int units);
 
+/* Is the loss computed beside what the first node is at, or between two of its instructions? */
+bool rg_ring_has_loss_beside(const struct rg_ring *ring);
+
 /* How many copies of its parameters a stage has. */
 int rg_ring_versions(const struct rg_ring *ring, int stage);
 

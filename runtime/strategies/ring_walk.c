@@ -32,7 +32,11 @@ struct node {
     const struct rg_board *board;
     struct rg_cursor lanes[RG_LANES];
     struct slot *held_by; /* a send that holds the whole node; NULL: none does */
-    bool busy;
+    /* What is computed: of one lane, or where the loss is beside, of each. Seconds of a core left
+     * at since_s. */
+    bool busy[RG_LANES];
+    double left_s[RG_LANES], since_s;
+    uint64_t stamp;    /* of its last event: others are void */
     bool piece_leaves; /* of its state */
     int64_t pieces;    /* of another's that have come */
 };
@@ -65,6 +69,7 @@ struct event {
     uint64_t turn; /* among those of one date */
     enum event_kind kind;
     int index; /* node, or connection */
+    int lane;  /* of a node */
     uint64_t stamp;
     struct parcel parcel; /* that has arrived */
 };
@@ -349,6 +354,59 @@ static double seconds_of(const struct walk *w, const struct rg_instruction *in, 
     }
 }
 
+/* ---- computations ---- */
+
+/* Of the cores that it would have alone, for each of what a node computes at once. */
+static double core_share(const struct walk *w, const struct node *n)
+{
+    int wanted = (n->busy[0] + n->busy[1]) * w->ring->job->threads;
+    return wanted <= n->board->cores ? 1 : (double)n->board->cores / wanted;
+}
+
+/* The time that has gone by since another lane has begun or ended. */
+static void advance(struct walk *w, struct node *n)
+{
+    for (int lane = 0; lane < RG_LANES; lane++)
+        if (n->busy[lane])
+            n->left_s[lane] -= core_share(w, n) * (w->now_s - n->since_s);
+    n->since_s = w->now_s;
+}
+
+/* When the next of its computations will be over. */
+static void foresee_end(struct walk *w, struct node *n)
+{
+    int next = n->busy[1] && (!n->busy[0] || n->left_s[1] < n->left_s[0]);
+    n->stamp++;
+    if (n->busy[next])
+        push(w, (struct event){.date_s = w->now_s + fmax(0, n->left_s[next]) / core_share(w, n),
+                               .kind = NODE_FREE,
+                               .index = (int)(n - w->nodes),
+                               .lane = next,
+                               .stamp = n->stamp});
+}
+
+static void compute(struct walk *w, struct node *n, int lane, double seconds)
+{
+    advance(w, n);
+    n->busy[lane] = true;
+    n->left_s[lane] = seconds;
+    foresee_end(w, n);
+}
+
+static void computed(struct walk *w, struct node *n, int lane)
+{
+    advance(w, n);
+    n->busy[lane] = false;
+    foresee_end(w, n);
+}
+
+/* May an instruction of the lane begin, as far as others are not over? */
+static bool is_free(const struct walk *w, const struct node *n, int lane)
+{
+    bool beside = rg_ring_has_loss_beside(w->ring);
+    return !n->busy[lane] && (beside || !n->busy[1 - lane]);
+}
+
 /* The next instruction that a node can begin, that of the loss lane first. */
 static const struct rg_instruction *choose(struct walk *w, struct node *node, int *lane,
                                            int64_t *unit)
@@ -358,7 +416,7 @@ static const struct rg_instruction *choose(struct walk *w, struct node *node, in
         const struct rg_instruction *in = at->list->body_count + at->list->prologue_count == 0
                                               ? NULL
                                               : rg_plan_peek(at, w->ring->micro, w->limit, unit);
-        if (in && ready(w, in, *unit))
+        if (in && is_free(w, node, *lane) && ready(w, in, *unit))
             return in;
     }
     return NULL;
@@ -370,8 +428,7 @@ static void run_node(struct walk *w, int index)
     const struct rg_instruction *in;
     int lane;
     int64_t unit;
-    while (!n->busy && !(n->held_by && n->held_by->leaving) &&
-           (in = choose(w, n, &lane, &unit)) != NULL) {
+    while (!(n->held_by && n->held_by->leaving) && (in = choose(w, n, &lane, &unit)) != NULL) {
         n->held_by = NULL;
         n->lanes[lane].next++;
         if (in->op == RG_OP_SEND) {
@@ -383,22 +440,24 @@ static void run_node(struct walk *w, int index)
         else if (in->op == RG_OP_END && index == 0)
             w->marks[w->ended++] = w->now_s;
         double seconds = seconds_of(w, in, unit);
-        if (seconds > 0) {
-            n->busy = true;
-            push(w,
-                 (struct event){.date_s = w->now_s + seconds, .kind = NODE_FREE, .index = index});
-        }
+        if (seconds > 0)
+            compute(w, n, lane, seconds);
     }
 }
 
 static void happen(struct walk *w, const struct event *e)
 {
-    struct connection *c = &w->connections[e->index];
     w->now_s = e->date_s;
     if (e->kind == NODE_FREE) {
-        w->nodes[e->index].busy = false;
+        struct node *n = &w->nodes[e->index];
+        if (e->stamp != n->stamp)
+            return;
+        computed(w, n, e->lane);
         run_node(w, e->index);
-    } else if (e->kind == ARRIVED) {
+        return;
+    }
+    struct connection *c = &w->connections[e->index];
+    if (e->kind == ARRIVED) {
         arrive(w, e);
     } else if (e->stamp == c->stamp) {
         if (e->kind == PREPARED)

@@ -31,9 +31,12 @@ struct rg_schedule {
     bool overlaps;       /* there are several units in flight for communication to hide behind */
     enum rg_stash stash; /* what a stage keeps of a unit from its forward to its backward pass,
                           * unless the user has it otherwise: see struct rg_ring */
-    int units_a_node;    /* micro-batches="auto" is so many times the nodes; 0: 1 in all */
-    bool in_chunks; /* a node has several stages, as many as `chunks` says; units come in groups
-                     * of as many as there are nodes */
+    /* A unit's loss is computed as soon as its outputs are there, beside what the first node is at,
+     * unless transfers are not overlapped either. */
+    bool loss_beside;
+    int units_a_node; /* micro-batches="auto" is so many times the nodes; 0: 1 in all */
+    bool in_chunks;   /* a node has several stages, as many as `chunks` says; units come in groups
+                       * of as many as there are nodes */
     /* The parameter of ring_pipeline that says how many units are in flight; NULL: none does. Auto
      * is three a stage, fewer where memory is short. */
     const char *takes;

@@ -10,7 +10,8 @@
  *
  * The paper has the loss on the last stage. Here the ring is closed for it, a trip that a last
  * stage with one unit in flight waits for unit by unit: therefore `zb-h2` has two there, and
- * `zb-h1`, which has not the memory for that, a forward pass before the gradients of weights. */
+ * `zb-h1`, which has not the memory for that, a forward pass before the gradients of weights. Both
+ * have the loss computed beside what the first stage is at; `zb` does not wait for it. */
 #include "base/check.h"
 #include "strategies/ring.h"
 #include <math.h>
@@ -77,6 +78,7 @@ const struct rg_schedule rg_schedule_zb_h1 = {
     .synchronous = true,
     .overlaps = true,
     .stash = RG_STASH_HALVES,
+    .loss_beside = true,
     .units_a_node = 4,
     .depth = one_trip,
     .order = order,
@@ -87,6 +89,7 @@ const struct rg_schedule rg_schedule_zb_h2 = {
     .synchronous = true,
     .overlaps = true,
     .stash = RG_STASH_HALVES,
+    .loss_beside = true,
     .units_a_node = 4,
     .depth = two_trips,
     .order = order,
