@@ -319,11 +319,12 @@ MUTANTS = [
 
     # ---- collectives ----
     Mutant("all-reduce-waits-for-the-send-before", "collectives.c",
-           "int result = rg_wait(r->w, &r->out[t % 2]);",
+           "int result = rg_wait(r->w, &r->out[now]);",
            "int result = t ? 0 : rg_wait(r->w, &r->out[1]);\n"
-           "    result = result ? result : rg_wait(r->w, &r->out[t % 2]);", "test_collectives$"),
+           "    result = result ? result : rg_wait(r->w, &r->out[now]);", "test_collectives$"),
     Mutant("all-reduce-adds-to-what-leaves", "collectives.c",
-           "if (result == 0 && t == r->first)", "if (0)", "test_(collectives|allreduce)$"),
+           "if (result == 0 && leaving)", "if (0)", "test_(collectives|allreduce)$"),
+    Mutant("doubling-adds-to-what-leaves", "reduce_steps.c", ".copied = true", ".copied = false", "test_(collectives|allreduce)$"),
     Mutant("all-reduce-in-other-chunks", "reduce_steps.c",
            "each * at + RG_MIN(at, more)", "each * at", "test_collectives$"),
     Mutant("additions-of-a-chunk-too-many", "reduce_forms.c",
@@ -993,9 +994,15 @@ MUTANTS = [
     Mutant("every-part-is-missing", "archive.c", "missing += owner[place] < 0;", "missing++;",
            "test_sweeps$"),
     # ---- ways out of streams ----
-    Mutant("losses-that-never-come", "pipeline.c", "p->until[lane] = RG_MIN(p->until[lane], end);",
+    Mutant("losses-that-never-come", "pipeline_lanes.c", "p->lanes[lane].until = RG_MIN(p->lanes[lane].until, end);",
            "(void)end;", "test_streams$"),
-    Mutant("sends-that-nobody-takes", "pipeline.c", "rg_pipeline_iteration(p, send->unit) < last",
+    Mutant("loss-behind-the-first-stage", "schedule_zb.c", ".stash = RG_STASH_HALVES,\n    .loss_beside = true,\n    .units_a_node = 4,\n    .depth = one_trip",
+           ".stash = RG_STASH_HALVES,\n    .units_a_node = 4,\n    .depth = one_trip", "test_formula$"),
+    Mutant("walk-with-the-loss-behind", "ring_walk.c", "beside || !n->busy[1 - lane]", "!n->busy[1 - lane]", "test_plan_walk_50$"),
+    Mutant("walk-with-a-core-for-each", "ring_walk.c", "wanted <= n->board->cores ? 1", "true ? 1", "test_plan_walk_50$"),
+    Mutant("loss-strand-told-nothing", "pipeline_lanes.c", "list[waiting] = &l->told;", "list[waiting] = NULL;",
+           "test_(strategies|survivors|ways_out)$"),
+    Mutant("sends-that-nobody-takes", "pipeline_lanes.c", "rg_pipeline_iteration(p, send->unit) < last",
            "true", "test_streams$"),
     Mutant("a-minority-goes-on", "muster.c", "(2 * here > voters ||", "(here > 0 ||", "test_muster$"),
     Mutant("what-others-have-lost-is-not-heard", "muster.c", "own[i] = RG_MAX(own[i], theirs[i]);", ";", "test_muster$"),

@@ -22,7 +22,9 @@ int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg
     for (int i = 0; i < 2 && group.count > 1; i++) {
         size_t most = rg_reduce_largest(how, group.count, reduce->me, capacity);
         reduce->incoming[i] = rg_mem_floats(w->mem, most);
-        if (!reduce->incoming[i])
+        if (how.kind == RG_DOUBLING)
+            reduce->outgoing[i] = rg_mem_floats(w->mem, most);
+        if (!reduce->incoming[i] || (how.kind == RG_DOUBLING && !reduce->outgoing[i]))
             return RG_ERR_NOMEM;
     }
     return 0;
@@ -76,6 +78,24 @@ double rg_add_s(const struct rg_board *board, int threads, size_t count)
     return rg_board_seconds(board, &work, threads);
 }
 
+static struct rg_cost copy_cost(size_t count)
+{
+    return (struct rg_cost){.bytes = 2.0 * sizeof(float) * (double)count, .calls = 1};
+}
+
+double rg_copy_s(const struct rg_board *board, int threads, size_t count)
+{
+    struct rg_cost cost = copy_cost(count);
+    struct rg_work work = {.cost = &cost, .count = 1};
+    return rg_board_seconds(board, &work, threads);
+}
+
+static void copy(void *arg)
+{
+    const struct addition *a = arg;
+    memcpy(a->to, a->from, a->count * sizeof *a->to);
+}
+
 void rg_allreduce_share(struct rg_allreduce *reduce, struct rg_twins *twins)
 {
     RG_ASSERT(reduce->how.kind == RG_RING);
@@ -119,7 +139,13 @@ static struct rg_reduce_step step_of(const struct rg_allreduce *r, int step)
     return rg_reduce_step(r->how, r->group.count, r->me, r->count, step);
 }
 
-/* Receives are posted two steps ahead; the sums' buffers alternate. */
+/* Steps alternate between two of each, from one run to the next, too. */
+static int turn_of(const struct rg_allreduce *r, int step)
+{
+    return (r->turn + step) % 2;
+}
+
+/* Receives are posted two steps ahead. */
 static int post(struct rg_allreduce *r, int step)
 {
     if (step >= r->end)
@@ -128,31 +154,52 @@ static int post(struct rg_allreduce *r, int step)
     if (s.from < 0)
         return 0;
     return rg_recv(r->w, member(&r->group, s.from), r->tag,
-                   s.add && !r->twins ? r->incoming[step % 2] : at(r, s.in.first),
-                   sizeof(float) * s.in.count, &r->in[step % 2]);
+                   s.add && !r->twins ? r->incoming[turn_of(r, step)] : at(r, s.in.first),
+                   sizeof(float) * s.in.count, &r->in[turn_of(r, step)]);
+}
+
+/* What leaves, *from: the piece where it stands, or a copy. */
+static int put_aside(struct rg_allreduce *r, const struct rg_reduce_step *s, int t,
+                     const float **from)
+{
+    *from = at(r, s->out.first);
+    r->copied = s->copied;
+    if (!s->copied)
+        return 0;
+    struct addition a = {r->outgoing[turn_of(r, t)], *from, s->out.count};
+    struct rg_cost cost = copy_cost(s->out.count);
+    struct rg_work work = {.cost = &cost, .count = 1};
+    *from = a.to;
+    return rg_compute(r->w, &work, "copy", t, copy, &a);
 }
 
 /* What stands in the place of a piece that this member has given away comes back only after it has
  * arrived, so that nothing overwrites what is still leaving: a send is waited for only when its
  * request is needed again, or when the next goes elsewhere, for two at a time would halve the
- * port; those of the run before, at the first addition. */
+ * port; those of the run before, at the first addition. Copies may leave meanwhile: who gets one
+ * has sent as much by the time its own comes, so that the port is free. */
 static int take_step(struct rg_allreduce *r, int t)
 {
     struct rg_reduce_step s = step_of(r, t);
-    int result = rg_wait(r->w, &r->out[t % 2]);
-    if (result == 0 && s.to >= 0 && s.to != r->last_to)
-        result = rg_wait(r->w, &r->out[(t + 1) % 2]);
+    int now = turn_of(r, t), before = 1 - now;
+    bool leaving = t == r->first && !r->copied;
+    int result = rg_wait(r->w, &r->out[now]);
+    if (result == 0 && s.to >= 0 && s.to != r->last_to && !s.copied)
+        result = rg_wait(r->w, &r->out[before]);
     if (result == 0 && s.to >= 0) {
+        const float *from;
         r->last_to = s.to;
-        result = rg_send_floats(r->w, member(&r->group, s.to), r->tag, at(r, s.out.first),
-                                s.out.count, &r->out[t % 2]);
+        result = put_aside(r, &s, t, &from);
+        if (result == 0)
+            result = rg_send_floats(r->w, member(&r->group, s.to), r->tag, from, s.out.count,
+                                    &r->out[now]);
     }
     if (result == 0 && s.from >= 0)
-        result = rg_wait(r->w, &r->in[t % 2]);
-    if (result == 0 && t == r->first)
-        result = rg_wait(r->w, &r->out[(t + 1) % 2]);
+        result = rg_wait(r->w, &r->in[now]);
+    if (result == 0 && leaving)
+        result = rg_wait(r->w, &r->out[before]);
     if (result == 0 && s.from >= 0 && s.add)
-        result = rg_add(r->w, &r->adder, at(r, s.in.first), r->twins ? NULL : r->incoming[t % 2],
+        result = rg_add(r->w, &r->adder, at(r, s.in.first), r->twins ? NULL : r->incoming[now],
                         s.in.count, t);
     return result ? result : post(r, t + 2);
 }
@@ -179,6 +226,7 @@ static int prepare(struct rg_allreduce *reduce, struct rg_world *w, float *data,
     reduce->count = count;
     reduce->first = first;
     reduce->end = end;
+    reduce->turn = (reduce->next + first) % 2;
     int result = post(reduce, first);
     return result ? result : post(reduce, first + 1);
 }
@@ -197,6 +245,7 @@ static int run(struct rg_allreduce *reduce, struct rg_world *w, float *data, siz
     else if (reduce->twins && rg_twins_first(reduce->twins, RG_TWINS_SUM, ++reduce->runs))
         sum_twins(reduce);
     reduce->under_way = false;
+    reduce->next = turn_of(reduce, end);
     return result;
 }
 

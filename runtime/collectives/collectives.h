@@ -18,8 +18,10 @@ struct rg_group {
  *     is no power of two, the members beyond the largest in it give their numbers to another first
  *     and get the sums from it last, for 2 (alpha + n beta) more;
  *   hierarchical: groups of `inner` neighbours; a ring in each, then one across for every chunk,
- * and back: 2 (inner - 1 + N / inner - 1) alpha + 2 (N - 1) / N n beta. */
-enum rg_algorithm_kind { RG_RING, RG_TREE, RG_HALVING, RG_HIERARCHICAL };
+ * and back: 2 (inner - 1 + N / inner - 1) alpha + 2 (N - 1) / N n beta;
+ *   doubling: log2 N (alpha + n beta) (the same paper, 4.2), members beyond a power of two as with
+ * halving. Numbers leave from a copy. */
+enum rg_algorithm_kind { RG_RING, RG_TREE, RG_HALVING, RG_HIERARCHICAL, RG_DOUBLING };
 struct rg_algorithm {
     enum rg_algorithm_kind kind;
     int inner; /* RG_HIERARCHICAL: divides the members */
@@ -43,12 +45,16 @@ struct rg_allreduce {
     size_t capacity;
     uint32_t tag;
     float *incoming[2]; /* counted memory: the largest piece each that it adds */
+    float *outgoing[2]; /* RG_DOUBLING: copies of what leaves, as large; else NULL */
     bool under_way;
     struct rg_world *w; /* of the last run, as what follows */
     float *data;
     size_t count;
     int first, end; /* steps of it */
     int last_to;    /* the member that it has sent to last */
+    int turn;       /* step t has the requests and buffers (turn + t) mod 2 */
+    int next;       /* those of the next run's first step */
+    bool copied;    /* what it has sent last has left from a copy */
     struct rg_adder adder;
     struct rg_twins *twins; /* NULL: members share nothing */
     int64_t runs;
@@ -64,8 +70,8 @@ int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg
  * The order of additions is the algorithm's:
  *   ring: chunk c of n in the order of members c, c + 1, ..., c + n - 1 (mod n);
  *   tree: neighbours, then neighbouring pairs, then fours: ((0 + 1) + (2 + 3)) + ...;
- *   halving: as the tree, but 2 i and 2 i + 1 first only where one of them is beyond the largest
- *     power of two; the same bits as the tree for n of 1, 2, 3 and powers of two;
+ *   halving, doubling: as the tree, but 2 i and 2 i + 1 first only where one of them is beyond the
+ *     largest power of two; the same bits as the tree for n of 1, 2, 3 and powers of two;
  *   hierarchical: a chunk of its group as in a ring, then groups as in a ring; in one group, or
  * with groups of one, the bits of the ring. Any of two members gives the same bits. Reentrant for
  * distinct objects.
@@ -94,6 +100,8 @@ void rg_allreduce_cancel(struct rg_allreduce *reduce);
 int rg_add(struct rg_world *w, struct rg_adder *adder, float *to, const float *from, size_t count,
            int unit);
 double rg_add_s(const struct rg_board *board, int threads, size_t count);
+/* Of the copy of that many floats. */
+double rg_copy_s(const struct rg_board *board, int threads, size_t count);
 
 /* The two halves of it round a ring: after rg_reduce_scatter_run this member has the sums of its
  * own chunk, in the same order of additions, and what is no use to anyone in the others; after

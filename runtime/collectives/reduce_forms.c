@@ -5,7 +5,8 @@
 
 uint64_t rg_allreduce_memory(struct rg_algorithm how, int members, int me, size_t capacity)
 {
-    return 2 * sizeof(float) * (uint64_t)rg_reduce_largest(how, members, me, capacity);
+    int pieces = how.kind == RG_DOUBLING ? 4 : 2;
+    return pieces * sizeof(float) * (uint64_t)rg_reduce_largest(how, members, me, capacity);
 }
 
 static double ring_adds_s(const struct rg_board *board, int threads, int members, int me,
@@ -29,6 +30,8 @@ double rg_allreduce_adds_s(struct rg_algorithm how, const struct rg_board *board
         struct rg_reduce_step s = rg_reduce_step(how, members, me, count, t);
         if (s.from >= 0 && s.add)
             seconds += rg_add_s(board, threads, s.in.count);
+        if (s.copied)
+            seconds += rg_copy_s(board, threads, s.out.count);
     }
     return seconds;
 }
@@ -93,7 +96,8 @@ static double step_seconds(struct rg_algorithm how, const struct rg_board *const
         double hop = rg_board_passing_hop_s(boards[s.from * stride], boards[i * stride],
                                             answered ? 2 : 1, crossing, sizeof(float) * s.in.count);
         double add = s.add ? rg_add_s(boards[i * stride], threads, s.in.count) : 0;
-        seconds = fmax(seconds, hop + add);
+        double copy = s.copied ? rg_copy_s(boards[s.from * stride], threads, s.in.count) : 0;
+        seconds = fmax(seconds, copy + hop + add);
     }
     return seconds;
 }
@@ -109,22 +113,33 @@ double rg_allreduce_seconds(struct rg_algorithm how, const struct rg_board *cons
     return seconds;
 }
 
+/* Members of pairs that powers of two are taken of. */
+static uint64_t outside(uint64_t n)
+{
+    uint64_t core = 1;
+    while (2 * core <= n)
+        core *= 2;
+    return n - core;
+}
+
 /* A number is sent 2 (n - 1) times whichever way it takes: once to leave every member but one, and
- * once to come back. */
+ * once to come back; but in doubling, which has no way back. */
 void rg_allreduce_traffic(struct rg_algorithm how, int members, size_t count, uint64_t *messages,
                           uint64_t *values)
 {
-    uint64_t sent = 0;
-    if (how.kind == RG_RING || how.kind == RG_HIERARCHICAL)
-        sent = (uint64_t)members * (uint64_t)rg_reduce_steps(how, members);
-    else if (how.kind == RG_TREE)
-        sent = 2 * (uint64_t)(members - 1);
-    else
-        for (uint64_t core = 1, n = (uint64_t)members; core <= n; core *= 2)
-            /* the last turn's is what stays */
-            sent = 2 * (n - core) + core * (uint64_t)rg_reduce_steps(how, (int)core);
+    uint64_t n = (uint64_t)members, steps = (uint64_t)rg_reduce_steps(how, members);
+    uint64_t sent = 0, way = 2 * (n - 1);
+    if (how.kind == RG_RING || how.kind == RG_HIERARCHICAL) {
+        sent = n * steps;
+    } else if (how.kind == RG_TREE) {
+        sent = way;
+    } else { /* of those outside two, of the others one in all steps that are not theirs */
+        uint64_t more = outside(n);
+        sent = 2 * more + (n - more) * (steps - (more > 0 ? 2 : 0));
+        way = how.kind == RG_DOUBLING ? sent : way;
+    }
     *messages += sent;
-    *values += 2 * (uint64_t)(members - 1) * count;
+    *values += way * count;
 }
 
 static void load(struct rg_load *to, size_t floats)

@@ -82,16 +82,28 @@ static struct rg_reduce_step core_step(int n, int core, struct rg_piece whole, i
                                    .add = add};
 }
 
-static struct rg_reduce_step halving_step(int n, int me, struct rg_piece whole, int step)
+/* ---- doubling (the same, section 4.2): all numbers in every step ---- */
+
+static struct rg_reduce_step doubling_step(int n, int core, struct rg_piece whole, int step)
 {
-    int paired = n - core_members(n),
-        last = rg_reduce_steps((struct rg_algorithm){RG_HALVING, 0}, n) - 1;
+    int other = member_of_core(n, core ^ 1 << step);
+    return (struct rg_reduce_step){
+        .to = other, .from = other, .out = whole, .in = whole, .add = true, .copied = true};
+}
+
+/* ---- those that take powers of two ---- */
+
+static struct rg_reduce_step paired_step(struct rg_algorithm how, int n, int me,
+                                         struct rg_piece whole, int step)
+{
+    struct rg_reduce_step (*core)(int, int, struct rg_piece, int) =
+        how.kind == RG_HALVING ? core_step : doubling_step;
+    int paired = n - core_members(n), last = rg_reduce_steps(how, n) - 1;
     bool outside = me < 2 * paired && me % 2 == 0;
     if (paired == 0)
-        return core_step(n, me, whole, step);
+        return core(n, me, whole, step);
     if (step > 0 && step < last)
-        return outside ? idle
-                       : core_step(n, me < 2 * paired ? me / 2 : me - paired, whole, step - 1);
+        return outside ? idle : core(n, me < 2 * paired ? me / 2 : me - paired, whole, step - 1);
     if (me >= 2 * paired)
         return idle;
     bool first = step == 0;
@@ -133,6 +145,8 @@ int rg_reduce_steps(struct rg_algorithm how, int n)
         return 2 * log2_up(n);
     case RG_HALVING:
         return 2 * (log2_up(core_members(n)) + (core_members(n) < n));
+    case RG_DOUBLING:
+        return log2_up(core_members(n)) + 2 * (core_members(n) < n);
     case RG_HIERARCHICAL:
         return 2 * (how.inner - 1 + n / how.inner - 1);
     }
@@ -149,7 +163,8 @@ struct rg_reduce_step rg_reduce_step(struct rg_algorithm how, int n, int me, siz
     case RG_TREE:
         return tree_step(n, me, whole, step);
     case RG_HALVING:
-        return halving_step(n, me, whole, step);
+    case RG_DOUBLING:
+        return paired_step(how, n, me, whole, step);
     case RG_HIERARCHICAL:
         return hierarchical_step(n, how.inner, me, whole, step);
     }
@@ -172,6 +187,8 @@ size_t rg_reduce_largest(struct rg_algorithm how, int n, int me, size_t count)
         if (me < 2 * paired)
             return me % 2 ? count : 0;
         return rg_chunk(whole, 2, 0).count;
+    case RG_DOUBLING:
+        return me < 2 * paired && me % 2 == 0 ? 0 : count;
     case RG_HIERARCHICAL:
         return rg_chunk(whole, how.inner > 1 ? how.inner : n, 0).count;
     }

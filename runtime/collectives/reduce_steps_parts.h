@@ -10,9 +10,10 @@ struct rg_reduce_step {
     int to, from; /* members; -1: none */
     struct rg_piece out, in;
     bool add;
+    bool copied; /* it adds to what it sends, which therefore leaves from a copy */
 };
 
-/* Steps of every member, some of them idle; additions are over after the first half. */
+/* Steps of every member, some of them idle. */
 int rg_reduce_steps(struct rg_algorithm how, int members);
 struct rg_reduce_step rg_reduce_step(struct rg_algorithm how, int members, int me, size_t count,
                                      int step);

@@ -310,7 +310,7 @@ void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
     p->iteration_s = plan->shard == 3 ? gathered_seconds(job) : iteration_seconds(job, ready);
     if (plan->how.kind == RG_RING && !plan->shard && !plan->codec.kind)
         set_bounds(job, first_s, ready[plan->buckets - 1], p);
-    if ((plan->how.kind == RG_TREE || plan->how.kind == RG_HALVING) &&
+    if (plan->how.kind != RG_RING && plan->how.kind != RG_HIERARCHICAL &&
         job->nodes & (job->nodes - 1))
         p->holds = "nodes beyond a power of two need not wait for the others";
     if (plan->codec.kind && p->T_A_s > p->iteration_s)

@@ -19,10 +19,11 @@ static const struct rg_param params[] = {
                  "no: the sums begin when the backward pass is done"},
     [SHARES] = RG_SHARES_PARAM,
     [ALGORITHM] =
-        {"algorithm", RG_PARAM_CHOICE, "ring", 0, 0, "ring|tree|halving-doubling|hierarchical",
+        {"algorithm", RG_PARAM_CHOICE, "ring", 0, 0,
+         "ring|tree|halving-doubling|hierarchical|doubling",
          "how gradients are summed. ring: fewest bytes; tree: fewest messages; halving-\n"
          "doubling: bytes of the ring in fewer steps; hierarchical: rings in groups, then\n"
-         "across them: as many bytes in fewer steps",
+         "across them: as many bytes in fewer steps; doubling: fewest steps, for small ones",
          .later = true},
     [GROUP] = {"group", RG_PARAM_COUNT, "auto", 1, 1e6, NULL,
                "hierarchical: nodes of a group (neighbours by rank), such as those of one switch;\n"

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""All-reduce of 4 kB, 400 kB and 4 MB by two processes over loopback: RingTMP's beside a bare exchange (bench_net), beside
-OpenMPI's over TCP (mpi4py, as in Debian's python3-mpi4py) and beside PyTorch's over Gloo, as far as they are installed.
+"""All-reduce of 4 kB, 400 kB and 4 MB by two processes over loopback: RingTMP's, round a ring and by doubling, beside bare
+exchanges of the same bytes in the same steps (bench_net), beside OpenMPI's over TCP (mpi4py, as in Debian's python3-mpi4py)
+and beside PyTorch's over Gloo, as far as they are installed.
 
   tests/bench/bench_allreduce.py [--build build/release] [--repeat 5] [--seconds 2]
 
@@ -99,12 +100,15 @@ def gloo(a):
 
 
 def ours(a):
-    """The world and the bare exchange, which take turns within."""
+    """The world and the bare exchange, which take turns within, of both algorithms."""
     text = subprocess.run([os.path.join(a.build, "tests/bench/bench_net"), "--rounds", "5", "--seconds", str(a.seconds),
                            "--limit", "1e9"], capture_output=True, text=True, check=True).stdout
-    lines = re.findall(r"allreduce +(\d+) B +bare +([\d.]+) us +world +([\d.]+) us", text)
-    return ({int(size): float(world) / 1e6 for size, _, world in lines},
-            {int(size): float(bare) / 1e6 for size, bare, _ in lines})
+    found = {}
+    for name, line in (("ring", "allreduce"), ("doubling", "doubling")):
+        for size, bare, world in re.findall(line + r" +(\d+) B +bare +([\d.]+) us +world +([\d.]+) us", text):
+            found.setdefault(name, {})[int(size)] = float(world) / 1e6
+            found.setdefault("bare " + name, {})[int(size)] = float(bare) / 1e6
+    return found
 
 
 def parser():
@@ -130,14 +134,14 @@ def main():
         others["Gloo"] = gloo
     turns = []
     for _ in range(a.repeat):
-        world, bare = ours(a)
-        turns.append({"RingTMP": world, "bare": bare, **{name: run(a) for name, run in others.items()}})
+        turns.append({**ours(a), **{name: run(a) for name, run in others.items()}})
     for size in SIZES:
         median = {name: statistics.median(turn[name][size] for turn in turns) for name in turns[0]}
-        ratio = {name: statistics.median(turn["RingTMP"][size] / turn[name][size] for turn in turns)
-                 for name in turns[0] if name != "RingTMP"}
-        print(f"{size:8} B  " + "  ".join(f"{name} {1e6 * seconds:.0f} us" for name, seconds in median.items())
-              + "   RingTMP over " + ", ".join(f"{name} {value:.2f}" for name, value in ratio.items()))
+        print(f"{size:8} B  " + "  ".join(f"{name} {1e6 * seconds:.0f} us" for name, seconds in median.items()))
+        for how in ("ring", "doubling"):
+            ratio = {name: statistics.median(turn[how][size] / turn[name][size] for turn in turns)
+                     for name in ("bare " + how, *others)}
+            print(f"{'':12}{how} over " + ", ".join(f"{name} {value:.2f}" for name, value in ratio.items()))
     print(f"load {os.getloadavg()[0]:.1f}")
     return 0
 

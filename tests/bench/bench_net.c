@@ -2,8 +2,9 @@
  * processes, in turns, on the same amounts of data and with the same additions. Medians and their
  * ratios.
  *
- * send: a message there and one back; half of that. allreduce: rg_allreduce_run over two members;
- * bare: halves exchanged and added, sums exchanged, with poll.
+ * send: a message there and one back; half of that. allreduce: rg_allreduce_run over two members,
+ * round a ring; bare: halves exchanged and added, sums exchanged, with poll. doubling: the same by
+ * recursive doubling, all numbers exchanged once and added; bare: so, too.
  *
  * --key: the world with a key beside the world without, in the same way. Over loopback the wire
  * costs next to nothing, so this is the most that TLS can cost. Then what one core needs for a byte
@@ -40,10 +41,10 @@ struct setup {
     int bare; /* the bare socket */
     enum rg_cipher cipher;
     bool with_key;
-    struct rg_key key;             /* of a benchmark, and no secret */
-    struct rg_mesh *plain, *keyed; /* keyed: with_key */
-    struct rg_world *w, *w_plain;  /* w: with_key ? of keyed : of plain */
-    struct rg_allreduce reduce, reduce_plain;
+    struct rg_key key;                              /* of a benchmark, and no secret */
+    struct rg_mesh *plain, *keyed;                  /* keyed: with_key */
+    struct rg_world *w, *w_plain;                   /* w: with_key ? of keyed : of plain */
+    struct rg_allreduce reduce[2], reduce_plain[2]; /* round a ring, and by doubling */
     float *data, *incoming;
 };
 
@@ -127,6 +128,16 @@ static void bare_reduce(struct setup *s, size_t bytes)
                   half * sizeof(float));
 }
 
+static void bare_double(struct setup *s, size_t bytes)
+{
+    size_t count = bytes / sizeof(float);
+    bare_exchange(s->bare, (char *)s->data, bytes, (char *)s->incoming, bytes);
+    float *restrict to = s->data;
+    const float *restrict from = s->incoming;
+    for (size_t i = 0; i < count; i++)
+        to[i] += from[i];
+}
+
 /* ---- the world ---- */
 
 static void need(int result, const char *what)
@@ -159,15 +170,30 @@ static void plain_ping(struct setup *s, size_t bytes)
     ping_in(s->w_plain, s, bytes);
 }
 
+static void reduce_by(struct rg_allreduce *reduce, struct rg_world *w, struct setup *s,
+                      size_t bytes)
+{
+    need(rg_allreduce_run(reduce, w, s->data, bytes / sizeof(float)), "all-reduce");
+}
+
 static void plain_reduce(struct setup *s, size_t bytes)
 {
-    need(rg_allreduce_run(&s->reduce_plain, s->w_plain, s->data, bytes / sizeof(float)),
-         "all-reduce");
+    reduce_by(&s->reduce_plain[0], s->w_plain, s, bytes);
 }
 
 static void world_reduce(struct setup *s, size_t bytes)
 {
-    need(rg_allreduce_run(&s->reduce, s->w, s->data, bytes / sizeof(float)), "all-reduce");
+    reduce_by(&s->reduce[0], s->w, s, bytes);
+}
+
+static void plain_double(struct setup *s, size_t bytes)
+{
+    reduce_by(&s->reduce_plain[1], s->w_plain, s, bytes);
+}
+
+static void world_double(struct setup *s, size_t bytes)
+{
+    reduce_by(&s->reduce[1], s->w, s, bytes);
 }
 
 /* ---- measuring ---- */
@@ -239,11 +265,19 @@ static void measure(struct setup *s, const char *name, exchange_fn bare, exchang
     free(times[1]);
 }
 
-static void open_reduce(struct rg_allreduce *reduce, struct rg_world *w)
+static void open_reduce(struct rg_allreduce reduce[2], struct rg_world *w)
 {
-    need(rg_allreduce_open(reduce, w, (struct rg_group){0, 1, 2}, RG_ROUND_A_RING,
-                           sizes[SIZES - 1] / sizeof(float), RG_TAG_USER + 1),
-         "all-reduce");
+    for (int i = 0; i < 2; i++)
+        need(rg_allreduce_open(&reduce[i], w, (struct rg_group){0, 1, 2},
+                               (struct rg_algorithm){i ? RG_DOUBLING : RG_RING, 0},
+                               sizes[SIZES - 1] / sizeof(float), RG_TAG_USER + 1 + (uint32_t)i),
+             "all-reduce");
+}
+
+static void settle(struct rg_allreduce reduce[2])
+{
+    for (int i = 0; i < 2; i++)
+        need(rg_allreduce_settle(&reduce[i]), "all-reduce");
 }
 
 static int program(struct rg_world *w, void *arg)
@@ -256,10 +290,11 @@ static int program(struct rg_world *w, void *arg)
     s->incoming = s->data ? rg_mem_floats(w->mem, largest / sizeof(float)) : NULL;
     if (!s->incoming)
         return RG_ERR_NOMEM;
-    open_reduce(&s->reduce, w);
+    open_reduce(s->reduce, w);
     measure(s, "send", s->with_key ? plain_ping : bare_ping, world_ping, 0.5);
     measure(s, "allreduce", s->with_key ? plain_reduce : bare_reduce, world_reduce, 1);
-    need(rg_allreduce_settle(&s->reduce), "all-reduce");
+    measure(s, "doubling", s->with_key ? plain_double : bare_double, world_double, 1);
+    settle(s->reduce);
     rg_mem_free(w->mem);
     return 0;
 }
@@ -274,9 +309,9 @@ static int compare_worlds(struct rg_world *w, void *arg)
     w->mem = rg_mem_new(RG_MEM_REAL);
     if (!w->mem)
         return RG_ERR_NOMEM;
-    open_reduce(&s->reduce_plain, w);
+    open_reduce(s->reduce_plain, w);
     int error = rg_mesh_run(s->keyed, 2, program, s, &result, &e);
-    need(rg_allreduce_settle(&s->reduce_plain), "all-reduce");
+    settle(s->reduce_plain);
     rg_mem_free(w->mem);
     return error ? error : result;
 }

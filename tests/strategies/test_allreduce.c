@@ -30,6 +30,11 @@ static void digest_of(const struct rg_study *study, const char *label,
 
 /* ---- all of them ---- */
 
+static uint64_t log2_of(uint64_t power)
+{
+    return power == 1 ? 0 : 1 + log2_of(power / 2);
+}
+
 static void account_equals_forms(const struct rg_job *job, uint64_t seed)
 {
     struct rg_prediction p = {0};
@@ -50,7 +55,9 @@ static void account_equals_forms(const struct rg_job *job, uint64_t seed)
     if (plan->how.kind == RG_RING && plan->shard < 3)
         CU_ASSERT_EQUAL(run.late_receives, 0);
     uint64_t n = (uint64_t)job->nodes, halves = plan->shard == 3 ? 3 : 2;
-    if (plan->codec.kind != RG_CODE_TOP)
+    if (plan->how.kind == RG_DOUBLING && (n & (n - 1)) == 0)
+        CU_ASSERT_EQUAL(p.values, n * log2_of(n) * job->network->parameters);
+    if (plan->codec.kind != RG_CODE_TOP && plan->how.kind != RG_DOUBLING)
         CU_ASSERT_EQUAL(p.values, halves * (n - 1) * job->network->parameters);
     if (plan->codec.kind == RG_CODE_NONE)
         CU_ASSERT_EQUAL(p.payload_bytes, 4 * p.values);
@@ -119,6 +126,7 @@ static void algorithms_that_give_the_same_bits(void)
     {
         open_with(&study, NODES[n], "hierarchical.group=1");
         same_digest(&study, "plain", "hierarchical");
+        same_digest(&study, "halving", "doubling");
         if (NODES[n] != 5)
             same_digest(&study, "tree", "halving");
         if (NODES[n] <= 2)
@@ -132,7 +140,7 @@ static void algorithms_that_give_the_same_bits(void)
 
 static void algorithms_differ_by_order_alone(void)
 {
-    static const char *const labels[] = {"tree", "halving", "hierarchical"};
+    static const char *const labels[] = {"tree", "halving", "doubling", "hierarchical"};
     struct rg_study study;
     for (int n = 2; n <= 9; n++) {
         open_with(&study, n, "local.local-steps=2");

@@ -148,9 +148,9 @@ static void sum_often_by(struct rg_algorithm how, bool afresh)
             }
 }
 
-static const struct rg_algorithm all[] = {{RG_RING, 0},         {RG_TREE, 0},
-                                          {RG_HALVING, 0},      {RG_HIERARCHICAL, 1},
-                                          {RG_HIERARCHICAL, 2}, {RG_HIERARCHICAL, 3}};
+static const struct rg_algorithm all[] = {
+    {RG_RING, 0},         {RG_TREE, 0},         {RG_HALVING, 0}, {RG_HIERARCHICAL, 1},
+    {RG_HIERARCHICAL, 2}, {RG_HIERARCHICAL, 3}, {RG_DOUBLING, 0}};
 
 static void sum_often(bool afresh)
 {
@@ -229,7 +229,7 @@ static float want_of(struct rg_algorithm how, int n, size_t i)
         values[r] = value_of(r, i);
     if (how.kind == RG_TREE)
         return in_pairs(values, n);
-    if (how.kind == RG_HALVING)
+    if (how.kind == RG_HALVING || how.kind == RG_DOUBLING)
         return folded(values, n);
     if (how.kind == RG_RING)
         return in_turn(values, n, chunk_with(i, FLOATS, n, &first, &size));
