@@ -5,8 +5,8 @@
 #include "collectives/coded_ring.h"
 #include "collectives/collectives.h"
 #include "strategies/replica.h"
-#include "strategies/tell.h"
 #include "strategies/shares.h"
+#include "strategies/tell.h"
 
 /* What `check` has worked out: rg_job.plan. Bucket b has the layers [cut[b + 1], cut[b]): the last
  * layers come first, as in backward. */
@@ -17,8 +17,9 @@ struct rg_reduce_plan {
     int steps; /* that a node takes by itself before the parameters are averaged; 1: none */
     int shard; /* 1: each node has the optimizer's state of its chunks, 2: and their gradient,
                 * 3: and their parameters, no others */
-    struct rg_codec codec; /* of the gradients that are sent */
-    bool overlap;          /* buckets are summed while the backward pass goes on */
+    struct rg_codec codec;              /* of the gradients that are sent */
+    bool overlap;                       /* buckets are summed while the backward pass goes on */
+    struct rg_replica_bytes replica[2]; /* of the first node and the last */
 };
 
 static inline const struct rg_reduce_plan *rg_reduce_plan(const struct rg_job *job)
@@ -114,6 +115,9 @@ void rg_cancel_sums(struct rg_reduce_node *node);
 /* Be ready for a neighbour that reaches bucket b first. */
 int rg_expect_bucket(struct rg_reduce_node *node, struct rg_world *w, int b);
 int rg_backward_bucket(struct rg_reduce_node *node, int b);
+
+/* Work out what they take, once. */
+void rg_reduce_weigh_replicas(struct rg_job *job);
 
 /* Of struct rg_strategy. */
 uint64_t rg_reduce_node_memory(const struct rg_job *job, int rank);

@@ -5,13 +5,30 @@
 #include <math.h>
 #include <stdlib.h>
 
+static uint64_t replica_bytes(const struct rg_job *job, int samples)
+{
+    const struct rg_reduce_plan *plan = rg_reduce_plan(job);
+    for (size_t i = 0; i < RG_COUNT(plan->replica); i++)
+        if (plan->replica[i].samples == samples && samples > 0)
+            return plan->replica[i].bytes;
+    return plan->shard == 3   ? rg_replica_memory_empty(job, samples)
+           : plan->shard == 2 ? rg_replica_memory_bare(job, samples)
+                              : rg_replica_memory(job, samples);
+}
+
+void rg_reduce_weigh_replicas(struct rg_job *job)
+{
+    struct rg_reduce_plan *plan = job->plan;
+    for (int last = 0; last < 2; last++) {
+        int samples = rg_local_samples(job, last * (job->nodes - 1), 0);
+        plan->replica[last] = (struct rg_replica_bytes){samples, replica_bytes(job, samples)};
+    }
+}
+
 uint64_t rg_reduce_node_memory(const struct rg_job *job, int rank)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
-    int samples = rg_local_samples(job, rank, 0);
-    uint64_t replica = plan->shard == 3   ? rg_replica_memory_empty(job, samples)
-                       : plan->shard == 2 ? rg_replica_memory_bare(job, samples)
-                                          : rg_replica_memory(job, samples);
+    uint64_t replica = replica_bytes(job, rg_local_samples(job, rank, 0));
     uint64_t update =
         plan->shard ? rg_shards_memory(job, rank) : rg_update_memory(job, job->network->parameters);
     uint64_t sums = plan->codec.kind

@@ -94,6 +94,12 @@ static int64_t number_of(const struct rg_stage *stage, int n)
     return (int64_t)stage->to << 45 | (int64_t)stage->from << 31 | n;
 }
 
+static struct rg_stage stage_of(const struct rg_job *job, int64_t number)
+{
+    return (struct rg_stage){
+        .network = job->network, .from = (int)(number >> 31 & 0x3fff), .to = (int)(number >> 45)};
+}
+
 static int make_layers(struct rg_layer_works *works, const struct rg_stage *stage, int n,
                        enum rg_pass pass)
 {
@@ -125,8 +131,7 @@ static int make_work(void *object, const void *of, int64_t number)
     struct rg_replica_work *work = object;
     const struct rg_job *job = of;
     const struct rg_targets targets = rg_dataset_targets(job->data);
-    const struct rg_stage stage = {
-        .network = job->network, .from = (int)(number >> 31 & 0x3fff), .to = (int)(number >> 45)};
+    const struct rg_stage stage = stage_of(job, number);
     work->n = (int)(number & INT_MAX);
     rg_dataset_gather_work(rg_stage_inputs(&stage), work->n, &work->load);
     rg_loss_work(&targets, work->n, &work->loss);
@@ -155,12 +160,25 @@ static void clear_work(void *object)
 static const struct rg_shared_kind work_kind = {
     .bytes = sizeof(struct rg_replica_work), .make = make_work, .clear = clear_work};
 
+static int make_sizes(void *object, const void *of, int64_t number)
+{
+    const struct rg_job *job = of;
+    const struct rg_stage stage = stage_of(job, number);
+    *(struct sizes *)object = sizes_of(job, &stage, (int)(number & INT_MAX));
+    return 0;
+}
+
+static const struct rg_shared_kind sizes_kind = {.bytes = sizeof(struct sizes), .make = make_sizes};
+
 static int open_room(struct rg_replica *r, struct rg_world *w, const struct rg_job *job,
                      const struct rg_stage *stage, int capacity)
 {
-    struct sizes s = sizes_of(job, stage, capacity);
     *r = (struct rg_replica){
         .w = w, .job = job, .stage = *stage, .capacity = capacity, .mean_of = job->batch};
+    r->sizes = rg_shared_take(w, &sizes_kind, job, number_of(stage, capacity));
+    if (!r->sizes)
+        return RG_ERR_NOMEM;
+    const struct sizes s = *(const struct sizes *)r->sizes;
     r->x = rg_mem_floats(w->mem, s.x);
     r->stash = rg_mem_floats(w->mem, s.stash);
     r->dy = rg_mem_floats(w->mem, s.outputs);
@@ -245,7 +263,9 @@ void rg_replica_close(struct rg_replica *r)
 {
     rg_shared_drop(r->work[0]);
     rg_shared_drop(r->work[1]);
+    rg_shared_drop(r->sizes);
     r->work[0] = r->work[1] = NULL;
+    r->sizes = NULL;
 }
 
 struct pass {

@@ -34,6 +34,7 @@ struct rg_replica {
     float *logits; /* of the first stage of several: outputs that have come back, then their
                       gradient */
     void *targets;
+    void *sizes;                     /* of what it has allocated; shared (shared.h) */
     struct rg_replica_work *work[2]; /* for `capacity` samples and for one less; once used */
     struct rg_replica_work *now;     /* of the samples that forward has seen */
     int64_t iteration;               /* in which it has */
@@ -43,6 +44,13 @@ struct rg_replica {
 
 /* Numbers that twins share: parameters, the optimizer's state, what else a strategy has of them. */
 enum rg_twin_block { RG_TWIN_STATE, RG_TWIN_PARAMETERS, RG_TWIN_EXACT, RG_TWIN_VERSIONS };
+
+/* What one takes with so many samples at once, kept: of a network of many layers it takes a while
+ * to work out. */
+struct rg_replica_bytes {
+    int samples; /* 0: not known */
+    uint64_t bytes;
+};
 
 /* Counted bytes of a replica for up to `capacity` samples at once; at most RG_SIZE_MOST.
  * twins: those whose parameters are equal whenever they are looked at; NULL: it has none. */

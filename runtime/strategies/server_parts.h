@@ -16,13 +16,10 @@ enum rg_consistency { RG_BSP, RG_SSP, RG_BOUNDED_DELAY, RG_ASYNC };
  * first stages of all workers, then their second ones, ... */
 struct rg_server_stage {
     struct rg_stage layers;
-    size_t first, parameters;  /* in the network's vector */
-    int first_server, servers; /* of that range */
-    struct {
-        int samples;
-        uint64_t bytes;
-    } replica[2]; /* what one takes with so many, of the first worker and the last; see
-                   * rg_server_weigh_replicas. 0: not known */
+    size_t first, parameters;           /* in the network's vector */
+    int first_server, servers;          /* of that range */
+    struct rg_replica_bytes replica[2]; /* of the first worker and the last; see
+                                         * rg_server_weigh_replicas */
 };
 
 /* What `check` has worked out: rg_job.plan. */

@@ -208,12 +208,27 @@ static struct rg_item *new_item(struct rg_exchange *x, struct rg_endpoint *e,
     return item;
 }
 
+/* Of what is posted here, to or from a peer: it is often the same as the last time. */
+static struct rg_flow *flow_to(struct rg_exchange *x, struct rg_endpoint *e, int peer)
+{
+    if (!e->out || e->out->target != peer)
+        e->out = rg_flow_of(x, e->handle.rank, peer);
+    return e->out;
+}
+
+static struct rg_flow *flow_from(struct rg_exchange *x, struct rg_endpoint *e, int peer)
+{
+    if (!e->in || e->in->source != peer)
+        e->in = rg_flow_of(x, peer, e->handle.rank);
+    return e->in;
+}
+
 int rg_exchange_send(struct rg_exchange *x, struct rg_endpoint *e, struct rg_request *request)
 {
     int source = e->handle.rank, target = request->peer;
     if (x->gone[target])
         return refuse(request, RG_ERR_PEER);
-    struct rg_flow *flow = rg_flow_of(x, source, target);
+    struct rg_flow *flow = flow_to(x, e, target);
     struct rg_item *message = new_item(x, e, request, flow);
     if (!message)
         return refuse(request, RG_ERR_NOMEM);
@@ -233,7 +248,7 @@ int rg_exchange_send(struct rg_exchange *x, struct rg_endpoint *e, struct rg_req
 
 int rg_exchange_recv(struct rg_exchange *x, struct rg_endpoint *e, struct rg_request *request)
 {
-    struct rg_flow *flow = rg_flow_of(x, request->peer, e->handle.rank);
+    struct rg_flow *flow = flow_from(x, e, request->peer);
     struct rg_item *message = flow ? first_free(&flow->messages, request->tag) : NULL;
     if (!message && x->gone[request->peer])
         return refuse(request, RG_ERR_PEER);

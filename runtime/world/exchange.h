@@ -22,11 +22,14 @@
 #include "base/error.h"
 #include "world/world.h"
 
+struct rg_flow; /* what goes from one rank to another */
+
 /* A strand: the handle, and what the exchange keeps with it. The world embeds it as first member of
  * its own struct, zeroed, and sets handle, waiting_in and the stack's limits. */
 struct rg_endpoint {
     struct rg_world handle;
     struct rg_item *items;           /* posted here and not seen complete */
+    struct rg_flow *out, *in;        /* of what was posted last */
     struct rg_request *const *waits; /* while blocked in rg_exchange_wait_any */
     int wait_count;
     bool doomed;            /* was blocked when a deadlock was found: the wait returns that */

@@ -332,6 +332,8 @@ static void run_round(struct engine *g)
         qsort(round.strand, round.count, sizeof *round.strand, by_rank);
     for (size_t i = 0; i < round.count; i++) {
         struct strand *s = round.strand[i];
+        if (i + 1 < round.count)
+            rg_coroutine_expect(round.strand[i + 1]->coroutine);
         s->ready = false;
         g->calendar.now = s->date;
         rg_coroutine_enter(&g->coroutines, s->coroutine); /* s may be gone then */

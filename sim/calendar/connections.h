@@ -38,7 +38,7 @@ struct rg_connections {
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
     struct rg_sim_queue *queues;
     struct rg_connection *all;
-    uint64_t ties;               /* see struct rg_sim_ties */
+    uint64_t ties; /* see struct rg_sim_ties */
     struct rg_crowd_met crowded;
     struct rg_crowd_link *crowd; /* as links */
     struct rg_carrier *carriers, *idle;

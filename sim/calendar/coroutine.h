@@ -24,6 +24,8 @@ struct rg_coroutine *rg_coroutine_new(struct rg_coroutines *all, size_t stack_by
 /* Runs it until it leaves (true), or main has returned (false): then it is gone. Not from a
  * coroutine. */
 bool rg_coroutine_enter(struct rg_coroutines *all, struct rg_coroutine *c);
+/* It will be entered next: its stack is fetched meanwhile. */
+void rg_coroutine_expect(const struct rg_coroutine *c);
 /* Stops the one that runs. */
 void rg_coroutine_leave(struct rg_coroutine *c);
 /* Those that have not returned too: their stacks are gone, nothing on them is released. */

@@ -16,10 +16,11 @@ static void advance(struct rg_cores *c)
     if (c->count > 0)
         c->service += (now - c->date) * rate(c);
     c->date = now;
-    if (!c->board)
+    if (!c->board || now == c->joules_date)
         return;
     int busy = c->count < c->cores ? c->count : c->cores;
-    c->joules += rg_board_watts(c->board, c->speed * busy) * (now - c->joules_date);
+    c->joules +=
+        (busy ? rg_board_watts(c->board, c->speed * busy) : c->idle_W) * (now - c->joules_date);
     c->joules_date = now;
 }
 
@@ -58,8 +59,12 @@ static void fire(struct rg_timer *timer)
 void rg_cores_open(struct rg_cores *c, struct rg_calendar *calendar, int cores,
                    const struct rg_board *board)
 {
-    *c = (struct rg_cores){
-        .timer = {.fire = fire}, .calendar = calendar, .cores = cores, .speed = 1, .board = board};
+    *c = (struct rg_cores){.timer = {.fire = fire},
+                           .calendar = calendar,
+                           .cores = cores,
+                           .speed = 1,
+                           .board = board,
+                           .idle_W = board ? rg_board_watts(board, 0) : 0};
 }
 
 void rg_cores_set_speed(struct rg_cores *c, double speed)

@@ -21,9 +21,10 @@ struct rg_cores {
     struct rg_calendar *calendar;
     struct rg_core_task *first, *last; /* by `until` */
     int count, cores;
-    double service, date;         /* seconds of a core that each task has had, up to that date */
-    double speed;                 /* of each core, 1 being what seconds are reckoned by */
-    double joules, joules_date;   /* drawn up to that date */
+    double service, date;       /* seconds of a core that each task has had, up to that date */
+    double speed;               /* of each core, 1 being what seconds are reckoned by */
+    double joules, joules_date; /* drawn up to that date */
+    double idle_W;
     const struct rg_board *board; /* whose watts they are; NULL: no account is kept */
 };
 

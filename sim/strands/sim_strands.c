@@ -212,7 +212,7 @@ static void spend(struct rg_world *w, double seconds, int threads)
     const struct rg_slowdown *slow = w->untimed ? NULL : m->slowdown;
     bool slows = slow && rg_slowdown_slows(slow, w->rank);
     double left[RG_SIM_THREADS], most = seconds;
-    for (int i = 0; i < threads; i++)
+    for (int i = 0; i < threads && most > 0; i++)
         left[i] = seconds * m->ops->speed(m->engine, w->rank);
     while (most > 0) {
         double until = INFINITY, factor = 1;
