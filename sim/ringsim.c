@@ -226,6 +226,8 @@ static int check_limits(const struct ringsim *r, const struct rg_study *study, s
                 bytes, rg_node_beside_training(job, r->options.checkpoint, r->options.resume_from));
             addresses += rg_blas_addresses();
         }
+        if (job->numerics && study->scenario.training.lose != RG_LOSE_STOP)
+            bytes = rg_size_plus(bytes, rg_size_times(nodes, rg_node_beside_loss(job)));
         for (int rank = 0; rank < job->nodes && job->numerics; rank++)
             bytes = rg_size_plus(bytes, job->strategy->memory(job, rank));
         snprintf(who, sizeof who, "%.64s, %d nodes in one process", job->label, job->nodes);

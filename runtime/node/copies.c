@@ -5,11 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-void rg_copies_free(struct rg_copies *copies)
+void rg_copies_drop(struct rg_copies *copies)
 {
     for (int i = 0; i < copies->count; i++)
         free(copies->list[i].values);
     free(copies->list);
+    copies->list = NULL;
+    copies->count = 0;
+}
+
+void rg_copies_free(struct rg_copies *copies)
+{
+    rg_copies_drop(copies);
     free(copies->points);
     *copies = (struct rg_copies){0};
 }

@@ -34,6 +34,7 @@ struct rg_copies {
 };
 
 void rg_copies_free(struct rg_copies *copies); /* and zeroes them */
+void rg_copies_drop(struct rg_copies *copies); /* all states; evaluations stay */
 /* One more; values NULL: none. 0 or RG_ERR_NOMEM. */
 int rg_copies_add(struct rg_copies *copies, int64_t done, const struct rg_state_array *array,
                   const float *values);

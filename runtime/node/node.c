@@ -311,11 +311,12 @@ static int train(struct node *n)
         begin_attempt(n);
     if (result == 0 && rg_go_on(n->w) == 1)
         result = RG_ERR_INTERRUPTED; /* before anything has been trained */
-    if (result == 0 && (n->done == n->job->iterations || n->verdict != GO_ON))
+    bool untold = n->keeping.untold;
+    if (result == 0 && !untold && (n->done == n->job->iterations || n->verdict != GO_ON))
         return look_once_more(n);
-    while (result == 0 && n->done < n->job->iterations) {
-        int64_t end = section_end(n);
-        result = n->job->strategy->train(n->state, n->done, end - n->done);
+    for (; result == 0 && (untold || n->done < n->job->iterations); untold = false) {
+        int64_t end = untold ? n->done : section_end(n);
+        result = untold ? 0 : n->job->strategy->train(n->state, n->done, end - n->done);
         bool stopped = result == 1;
         if (result < 0)
             break;
@@ -437,6 +438,7 @@ static int prepare(struct node *n)
         result = rg_node_take_copies(n);
     if (result == 0 && n->keeping.takes_up)
         result = rg_node_take_up(n);
+    n->keeping.ready |= result == 0;
     if (result == 0)
         result = rg_node_begin_copies(n);
     return result == 0 && n->keeping.on ? rg_node_begin_checkpoints(n) : result;
@@ -600,7 +602,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
         options->attempts->iterations = w->iterations;
     if (result < 0)
         break_off(&n, result);
-    rg_node_keep_copies(&n);
+    rg_node_keep_copies(&n, result);
     rg_node_end_checkpoints(&n);
     if (run && options->attempts && rg_attempts_tell(options->attempts, w, run) != 0)
         result = result ? result : RG_ERR_NOMEM;

@@ -18,7 +18,8 @@
 
 static struct rg_copies *copies_of(const struct node *n)
 {
-    return n->options->attempts && n->job->copies ? &n->options->attempts->copies : NULL;
+    bool has = n->job->copies || n->job->whole_nodes;
+    return n->options->attempts && has ? &n->options->attempts->copies : NULL;
 }
 
 static bool is_real(const struct node *n)
@@ -40,11 +41,14 @@ static int keep(void *arg, int64_t done, const struct rg_state_array *array)
     return rg_copies_add(copies_of(n), done, array, is_real(n) ? array->values : NULL);
 }
 
-/* Without memory for them there are none: others may have what is needed. */
-void rg_node_keep_copies(struct node *n)
+/* Without memory for them there are none: others may have what is needed. What nodes have
+ * themselves is only kept of a training that broke off. */
+void rg_node_keep_copies(struct node *n, int result)
 {
     struct rg_copies *copies = copies_of(n);
     if (!copies || !n->state)
+        return;
+    if (n->job->whole_nodes && (!n->keeping.ready || result != RG_ERR_PEER))
         return;
     int before = copies->count;
     n->job->strategy->copies(n->state, keep, n);
@@ -295,8 +299,10 @@ static int take(struct node *n, const struct directory *d, const struct own *own
 
 /* ---- what is known of the run until then ---- */
 
-/* Evaluations as that rank knows them, on all. */
-static int share_points(struct node *n, int root, const struct rg_run_point *theirs, int known)
+/* Evaluations as that rank knows them, on all. Of a state after `done` iterations the message has
+ * one for each epoch, also where numerics are skipped: it takes as long. */
+static int share_points(struct node *n, int64_t done, int root, const struct rg_run_point *theirs,
+                        int known)
 {
     const struct rg_group all = {0, 1, n->w->size};
     struct rg_copies *copies = copies_of(n);
@@ -306,13 +312,14 @@ static int share_points(struct node *n, int root, const struct rg_run_point *the
         result = RG_ERR_PROTOCOL;
     if (result)
         return result;
-    struct rg_run_point *points = calloc((size_t)count + 1, sizeof *points);
+    uint64_t room = RG_MAX(count, (uint64_t)(done / n->job->iterations_per_epoch));
+    struct rg_run_point *points = calloc((size_t)room + 1, sizeof *points);
     if (!points)
         return RG_ERR_NOMEM;
     if (n->w->rank == root && count > 0)
         memcpy(points, theirs, (size_t)count * sizeof *points);
-    if (count > 0)
-        result = rg_broadcast(n->w, all, root, points, (size_t)count * sizeof *points, TAG_COPIES);
+    if (room > 0)
+        result = rg_broadcast(n->w, all, root, points, (size_t)room * sizeof *points, TAG_COPIES);
     if (result) { /* what is known stays known */
         free(points);
         return result;
@@ -365,6 +372,14 @@ static bool is_same(const struct node *n, const struct counts *counts)
     return same;
 }
 
+/* Nothing is due at the end of that iteration, or it has been done. */
+static bool is_evaluated(const struct node *n, int64_t done)
+{
+    const struct rg_run *run = n->run;
+    return !n->job->numerics || done % n->job->iterations_per_epoch ||
+           (run->point_count > 0 && run->training[run->point_count - 1].iteration == done);
+}
+
 /* Every node has its part of the state after so many iterations. */
 static int go_on(struct node *n, const struct counts *counts, int64_t done)
 {
@@ -375,17 +390,22 @@ static int go_on(struct node *n, const struct counts *counts, int64_t done)
         knows = counts[rank].points > counts[knows].points ? rank : knows;
     rg_copies_keep(copies, done);
     if (result == 0)
-        result = share_points(n, knows, copies->points, copies->point_count);
+        result = share_points(n, done, knows, copies->points, copies->point_count);
     if (result == 0 && n->run)
         result = take_facts(n, done, same);
-    int64_t verdict = n->verdict;
+    int64_t told[] = {n->verdict, n->run && !is_evaluated(n, done)};
     if (result == 0)
-        result = rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, &verdict,
-                              sizeof verdict, TAG_COPIES);
-    n->verdict = (enum verdict)verdict;
+        result = rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, told, sizeof told,
+                              TAG_COPIES);
+    n->verdict = (enum verdict)told[0];
+    n->keeping.untold = told[1];
     n->done = n->w->iterations = n->keeping.begun = n->keeping.last = done;
     n->keeping.from_copies = true;
     n->keeping.takes_up = false;
+    if (result == 0 && n->job->whole_nodes) { /* the strategy has them */
+        n->keeping.ready = true;
+        rg_copies_drop(copies);
+    }
     return result;
 }
 
@@ -436,7 +456,7 @@ _Static_assert(sizeof(struct rg_run_point) == 40, "points have no padding");
 
 int rg_node_begin_copies(struct node *n)
 {
-    return copies_of(n) ? share_points(n, 0, n->run ? n->run->training : NULL,
+    return copies_of(n) ? share_points(n, n->done, 0, n->run ? n->run->training : NULL,
                                        n->run ? n->run->point_count : 0)
                         : 0;
 }

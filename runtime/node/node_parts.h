@@ -47,6 +47,8 @@ struct metered {
 struct keeping {
     bool on, takes_up;      /* are they written; does the run go on from one; as rank 0 says */
     bool from_copies;       /* it goes on from what nodes have kept of each other's state */
+    bool ready;             /* the strategy's state is what training goes on from */
+    bool untold;            /* that is an epoch's end, which has not been evaluated */
     bool same;              /* rank 0: from one of the same strategy, divided alike */
     int own_taken;          /* rank 0: arrays of one node that it has given back */
     int64_t begun;          /* iterations that it went on from */
@@ -137,7 +139,7 @@ void rg_node_end_checkpoints(struct node *n);
 
 /* Whatever has become of the run: what this node has kept for others goes on to the next attempt.
  */
-void rg_node_keep_copies(struct node *n);
+void rg_node_keep_copies(struct node *n, int result);
 /* Collective, when the strategy is open: after a loss the run goes on from the newest state that
  * nodes have kept together, if there is one and no checkpoint is newer. */
 int rg_node_take_copies(struct node *n);

@@ -75,6 +75,11 @@ uint64_t rg_node_beside_training(const struct rg_job *job, bool writes, bool goe
     return rg_size_plus(rg_inspection_memory(job), copies);
 }
 
+uint64_t rg_node_beside_loss(const struct rg_job *job)
+{
+    return job->whole_nodes ? rg_size_times(rg_state_floats(job), sizeof(float)) : 0;
+}
+
 int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const char *from_folder,
                              struct rg_training_state *from, struct rg_error *e)
 {

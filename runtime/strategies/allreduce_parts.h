@@ -95,6 +95,7 @@ struct rg_reduce_node {
     struct rg_coded_ring coded; /* instead of reduce */
     float *rest;                /* [parameters] what coded messages have not said yet */
     struct rg_shards shards;    /* instead of update */
+    int64_t done;               /* steps that have been taken, since the beginning of training */
 };
 
 /* The second strand: gathers buckets a use ahead, and sums gradients behind, until it is told -1.
@@ -128,6 +129,7 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
 int rg_reduce_train(void *state, int64_t first, int64_t count);
 int rg_reduce_parameters(void *state, rg_visit_fn visit, void *arg);
 int rg_reduce_state(void *state, int64_t done, rg_state_fn visit, void *arg);
+int rg_reduce_copies(void *state, rg_copy_fn visit, void *arg);
 uint64_t rg_reduce_state_floats(const struct rg_job *job);
 uint64_t rg_reduce_root_floats(const struct rg_job *job);
 const float *rg_reduce_held(void *state, int part, size_t *first, size_t *count);

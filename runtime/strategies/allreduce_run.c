@@ -48,7 +48,8 @@ int rg_reduce_open_node(struct rg_world *w, const struct rg_job *job, const floa
     int samples = rg_local_samples(job, w->rank, 0);
     struct rg_twins *twins = &node->twins;
     struct rg_replica *replica = &node->replica;
-    bool alike = plan->shard == 0 && plan->steps == 1;
+    /* Of twins some would find themselves a step ahead, where one of them is lost. */
+    bool alike = plan->shard == 0 && plan->steps == 1 && !w->mortal;
     int result = alike ? rg_twins_open(twins, w, job, 0, w->size, w->rank) : 0;
     if (result == 0)
         result = plan->shard == 3   ? rg_replica_open_empty(replica, w, job, samples)
@@ -159,6 +160,8 @@ static int take_step(struct rg_reduce_node *node, int64_t i, bool overlapped)
     else if (result == 0)
         result = rg_update_run(&node->update, node->w, i + 1, replica->parameters,
                                rg_allreduce_sum(&node->reduce, replica->gradient));
+    if (result == 0)
+        node->done = i + 1;
     if (result == 0 && !overlapped)
         result = rg_settle_sums(node);
     return result;
@@ -236,6 +239,7 @@ int rg_reduce_train(void *state, int64_t first, int64_t count)
     bool overlapped = rg_reduce_plan(node->job)->overlap;
     struct rg_strand *strand = NULL;
     int result = rg_feed_epoch(&node->replica.feed, first);
+    node->done = first;
     if (result == 0 && overlapped)
         result =
             rg_spawn(node->w, rg_reduce_plan(node->job)->shard == 3 ? rg_gather_strand : sum_strand,
@@ -266,9 +270,9 @@ int rg_reduce_state(void *state, int64_t done, rg_state_fn visit, void *arg)
     struct rg_reduce_node *node = state;
     const struct rg_reduce_plan *plan = rg_reduce_plan(node->job);
     size_t count = node->job->network->parameters;
+    node->done = done;
     int result =
         plan->shard == 3 ? 0 : rg_visit_parameters(node->replica.parameters, 0, count, visit, arg);
-    (void)done;
     if (result == 0)
         result = plan->shard ? rg_shards_state(&node->shards, visit, arg)
                              : rg_visit_update(&node->update, plan->steps > 1, visit, arg);
@@ -276,6 +280,26 @@ int rg_reduce_state(void *state, int64_t done, rg_state_fn visit, void *arg)
         result = visit(arg, &(struct rg_state_array){
                                 .name = "rest", .count = count, .own = true, .values = node->rest});
     return result;
+}
+
+struct copying {
+    int64_t done;
+    rg_copy_fn visit;
+    void *arg;
+};
+
+static int visit_copy(void *arg, const struct rg_state_array *array)
+{
+    const struct copying *c = arg;
+    return c->visit(c->arg, c->done, array);
+}
+
+/* What it has itself: a node that is left goes on from there. */
+int rg_reduce_copies(void *state, rg_copy_fn visit, void *arg)
+{
+    const struct rg_reduce_node *node = state;
+    struct copying copying = {node->done, visit, arg};
+    return node->job->whole_nodes ? rg_reduce_state(state, node->done, visit_copy, &copying) : 0;
 }
 
 uint64_t rg_reduce_state_floats(const struct rg_job *job)

@@ -176,6 +176,8 @@ static int check(struct rg_job *job, struct rg_error *e)
     job->optimizer.run = job->iterations * plan->steps;
     plan->shard = (int)job->values[SHARD].number;
     plan->overlap = job->values[OVERLAP].number == 0 && plan->steps == 1 && job->nodes > 1;
+    job->whole_nodes =
+        job->nodes > 1 && plan->shard == 0 && plan->steps == 1 && codec.kind == RG_CODE_NONE;
     rg_reduce_weigh_replicas(job);
     return 0;
 }
@@ -227,6 +229,7 @@ const struct rg_strategy rg_strategy_ring_allreduce = {
     .state_floats = rg_reduce_state_floats,
     .root_floats = rg_reduce_root_floats,
     .held = rg_reduce_held,
+    .copies = rg_reduce_copies,
     .observe = observe,
     .close = rg_reduce_close_node,
 };

@@ -123,6 +123,7 @@ struct rg_world {
     const bool *on_medium;        /* [size] the nodes that share one medium; NULL: there is none */
     struct rg_mem *mem;           /* this node's counted memory */
     struct rg_shared *shared;     /* shared.h; NULL: ranks share nothing */
+    bool mortal;                  /* of ranks that do some will be lost */
     struct rg_counters count;     /* rg_join adds those of a strand to its parent's */
     struct rg_trace *trace;       /* NULL: off */
     bool skip_numerics;           /* rg_compute calls no function: only its time passes */

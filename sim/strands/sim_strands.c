@@ -486,6 +486,8 @@ static struct rg_sim_strand *start_strand(struct rg_strands *m, int rank,
         rg_world_init(w, &world_ops, rank, o->size);
         w->board = o->boards ? o->boards[rank] : NULL;
         w->shared = m->shared;
+        for (int r = 0; r < o->size && o->off_s; r++)
+            w->mortal |= o->off_s[r] < INFINITY;
     }
     if (m->slowdown)
         s->jitter = parent ? rg_fault_stream_of_strand(&parent->jitter, w->strand)

@@ -29,7 +29,8 @@ struct trial {
     char sets[120];
     char label[64];
     int nodes, spares;
-    int most; /* iterations that are done again after the loss of one node; 0: any number */
+    int most;   /* iterations that are done again after the loss of one node; 0: any number */
+    bool whole; /* but none, as every node has all of the state */
     struct rg_study study; /* of the attempt */
     struct rg_training_state from;
     struct process process[SEATS]; /* by seat */
@@ -267,6 +268,7 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     job->strategy->predict(job, &p);
     bool chosen = job->copies && t->lose == RG_LOSE_SHRINK && strcmp(t->label, "auto") == 0;
     t->most = chosen ? 0 : p.copies.most; /* for each number of nodes anew */
+    t->whole = job->whole_nodes;
     const struct harness_options options = {.seed = 1, .operations = operations};
     harness_run_ok(job, &options, whole);
     *calls = 0;
@@ -312,6 +314,18 @@ static void look_at_copies(struct trial *t, const struct rg_run_loss *losses, in
         complain(t, "it went on from something else");
 }
 
+/* The first of a training are made good by any node that is left, with what it has. */
+static void look_at_whole(struct trial *t, const struct rg_run_loss *losses, int count)
+{
+    int nodes = losses->nodes + (t->lose == RG_LOSE_SHRINK ? count : 0);
+    if (!t->whole || losses->from_iteration < 0 || count >= nodes)
+        return;
+    if (losses->again > 0)
+        complain(t, "iterations done again that a node had");
+    if (losses->from_iteration > 0 && strcmp(losses->state, "copies") != 0 && !t->folder)
+        complain(t, "it went on from something else");
+}
+
 static void look_at(struct trial *t, const struct rg_run *run, const struct rg_run *whole)
 {
     if (run->status != RG_RUN_OK)
@@ -336,6 +350,8 @@ static void look_at(struct trial *t, const struct rg_run *run, const struct rg_r
                            run->losses[next].nodes == first->nodes;)
             next++;
         look_at_copies(t, first, next - i, begun);
+        if (i == 0)
+            look_at_whole(t, first, next);
         begun = first->from_iteration >= 0 ? first->from_iteration : begun;
     }
     CU_ASSERT_EQUAL(run->resumed.known, run->loss_count > 0);
@@ -358,7 +374,8 @@ static int try_seed(uint64_t seed)
         return 0;
     }
     snprintf(name, sizeof name, "a%llu", (unsigned long long)seed);
-    t.folder = t.most > 0 && t.dice % 4 > 0 ? NULL : scratch_path(name); /* memory alone */
+    t.folder =
+        (t.most > 0 || t.whole) && t.dice % 4 > 0 ? NULL : scratch_path(name); /* memory alone */
     if (t.folder)
         CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);
     for (int seat = 0; seat < t.nodes + t.spares; seat++) {
@@ -517,16 +534,20 @@ static void lose_and_go_on(struct trial *t, const struct truth *truth, const str
 
 static void copies_are_the_state(void)
 {
-    static const char *const labels[] = {"1f1b-1", "gpipe-2", "zb-5", "1f1b-8"};
+    static const struct {
+        const char *file, *label;
+    } kept[] = {{"matrix-backup.xml", "1f1b-1"},     {"matrix-backup.xml", "gpipe-2"},
+                {"matrix-backup.xml", "zb-5"},       {"matrix-backup.xml", "1f1b-8"},
+                {"matrix-allreduce.xml", "plain"},   {"matrix-allreduce.xml", "tree"},
+                {"matrix-allreduce.xml", "doubling"}};
     enum { DEATHS_EACH = 15 };
-    for (size_t i = 0; i < RG_COUNT(labels); i++) {
-        struct trial t = {
-            .lose = RG_LOSE_RESTART, .nodes = RING, .file = "matrix-backup.xml", .seed = i};
+    for (size_t i = 0; i < RG_COUNT(kept); i++) {
+        struct trial t = {.lose = RG_LOSE_RESTART, .nodes = RING, .file = kept[i].file, .seed = i};
         struct truth truth = {{NULL}};
         struct rg_run whole;
         long operations[RING], calls = 0;
         snprintf(t.sets, sizeof t.sets, "iterations=%d", UNTIL);
-        snprintf(t.label, sizeof t.label, "%s", labels[i]);
+        snprintf(t.label, sizeof t.label, "%s", kept[i].label);
         open_truth(&t, &truth, &whole);
         CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t.process[0].attempts, t.lose, RING, 0), 0);
         CU_ASSERT_FATAL(open_study(&t, &t.process[0].attempts));
@@ -536,6 +557,7 @@ static void copies_are_the_state(void)
         struct rg_run run;
         job->strategy->predict(job, &p);
         t.most = p.copies.most;
+        t.whole = job->whole_nodes;
         harness_run_ok(job, &(struct harness_options){.seed = 1, .operations = operations}, &run);
         rg_run_free(&run);
         for (int rank = 0; rank < RING; rank++)

@@ -200,12 +200,15 @@ static int check_memory(const struct ringnode *node, struct rg_error *e)
         char who[100];
         if (job->refused || !job->numerics || rg_job_fits(job, NULL) != 0)
             continue;
+        bool loses = node->study.scenario.training.lose != RG_LOSE_STOP;
         for (int rank = 0; rank < job->nodes; rank++)
             if (node->local || rank == node->rank) {
                 uint64_t own = rg_job_memory(job, rank);
                 if (rank == 0)
                     own = rg_size_plus(own, rg_node_beside_training(job, node->options.checkpoint,
                                                                     node->options.resume_from));
+                if (loses)
+                    own = rg_size_plus(own, rg_node_beside_loss(job));
                 bytes = rg_size_plus(bytes, own);
                 most = RG_MAX(most, own);
             }
