@@ -314,7 +314,7 @@ static void wait_for_card(struct series *s)
 }
 
 /* Who makes the next attempt, and when. */
-static int cast(struct series *s, struct rg_error *e)
+static int cast(struct series *s, rg_fitting_fn fitting, void *arg, struct rg_error *e)
 {
     struct rg_attempts *a = &s->attempts;
     s->since_s = a->broken_s;
@@ -328,7 +328,7 @@ static int cast(struct series *s, struct rg_error *e)
     for (int rank = 0; rank < a->nodes; rank++)
         if (s->results[rank] == RG_DIED)
             a->absent[a->seat[rank]] = RG_GONE;
-    int err = rg_attempts_cast(a, order, e);
+    int err = rg_attempts_cast(a, fitting, arg, order, e);
     free(order);
     return err;
 }
@@ -363,7 +363,8 @@ static void lose(const struct series *s, int count, const char *why, struct rg_r
     memcpy(run->losses, a->losses, (size_t)run->loss_count * sizeof *run->losses);
 }
 
-static void run_series(struct series *s, rg_sim_attempt_fn simulate, void *arg, struct rg_run *run)
+static void run_series(struct series *s, rg_sim_attempt_fn simulate, rg_fitting_fn fitting,
+                       void *arg, struct rg_run *run)
 {
     for (int i = 0; i < MOST_ATTEMPTS; i++) {
         struct rg_error e = {0};
@@ -386,7 +387,7 @@ static void run_series(struct series *s, rg_sim_attempt_fn simulate, void *arg, 
         }
         add_joules(s, &told, told.broken_s);
         note_losses(s, &told, run);
-        if (s->attempts.lose == RG_LOSE_STOP || cast(s, &e) != 0) {
+        if (s->attempts.lose == RG_LOSE_STOP || cast(s, fitting, arg, &e) != 0) {
             lose(s, told.died, e.text, run);
             return;
         }
@@ -396,7 +397,8 @@ static void run_series(struct series *s, rg_sim_attempt_fn simulate, void *arg, 
 }
 
 void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
-                     rg_sim_attempt_fn simulate, void *arg, struct rg_run *run)
+                     rg_sim_attempt_fn simulate, rg_fitting_fn fitting, void *arg,
+                     struct rg_run *run)
 {
     const struct rg_training *t = &study->scenario.training;
     struct series s = {.study = study, .job = job};
@@ -409,7 +411,8 @@ void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
     s.copies = calloc(seats, sizeof *s.copies);
     RG_ASSERT(s.off_s && s.back_s && s.results && s.drawn_J && s.copies);
     RG_ASSERT(rg_attempts_open(&s.attempts, t->lose, job->nodes, spares) == 0);
-    run_series(&s, simulate, arg, run);
+    s.attempts.iterations = 0;
+    run_series(&s, simulate, fitting, arg, run);
     rg_attempts_close(&s.attempts);
     for (size_t seat = 0; seat < seats; seat++)
         rg_copies_free(&s.copies[seat]);

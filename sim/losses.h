@@ -18,7 +18,7 @@ struct rg_sim_attempt {
     /* [2] of checkpoints, as struct rg_node_options has them; at first that which it goes on from,
      * bytes 0: there is none. Hollow ones are all that there is of them. */
     struct rg_training_state *kept;
-    struct rg_copies *copies;     /* [seats] what each node has kept of states; in and out */
+    struct rg_copies *copies; /* [seats] what each node has kept of states; in and out */
 };
 
 /* Simulate it: once in a process. The nodes' own accounts of the attempt go into *attempts, as the
@@ -26,8 +26,9 @@ struct rg_sim_attempt {
 typedef void (*rg_sim_attempt_fn)(void *arg, const struct rg_sim_attempt *attempt,
                                   struct rg_run *run);
 
-/* All of them; *run is the last one's, with the losses before it. */
+/* All of them; *run is the last one's, with the losses before it. arg: of both functions. */
 void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
-                     rg_sim_attempt_fn simulate, void *arg, struct rg_run *run);
+                     rg_sim_attempt_fn simulate, rg_fitting_fn fitting, void *arg,
+                     struct rg_run *run);
 
 #endif

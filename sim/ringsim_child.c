@@ -185,6 +185,13 @@ static int reopen(struct ringsim *r, int index, const struct rg_attempts *a, str
     return err ? err : rg_study_load_data(&r->study, RG_ANY_RANK, e);
 }
 
+static int fitting(void *arg, const int *seats, int left)
+{
+    const struct simulation *s = arg;
+    struct rg_error why;
+    return rg_sweep_fitting(&s->ringsim->plan, s->index, s->job->multiple, seats, left, &why);
+}
+
 /* Dates of faults count from the first attempt. */
 static void shift_windows(struct rg_fault_windows *windows, double by)
 {
@@ -265,7 +272,7 @@ static _Noreturn void be_child(struct ringsim *r, int index, int fd)
     }
     if (rg_faults_have_off(&r->study.scenario.faults)) {
         s.job = task->job;
-        rg_sim_attempts(&r->study, task->job, simulate_attempt, &s, &run);
+        rg_sim_attempts(&r->study, task->job, simulate_attempt, fitting, &s, &run);
     } else if (!r->full && !rg_why_whole(task->job, &r->study, r->options.trace != NULL,
                                          ringsim_has_checkpoints(r, &r->study.scenario)))
         rg_run_reduced(task->job, simulate_job, &s, &run);

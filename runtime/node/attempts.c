@@ -21,6 +21,7 @@ int rg_attempts_open(struct rg_attempts *a, enum rg_lose lose, int nodes, int sp
                               .nodes = nodes,
                               .present = nodes + spares,
                               .seats = nodes + spares,
+                              .iterations = INT64_MAX,
                               .origin_s = NAN,
                               .noticed_s = NAN};
     a->seat = calloc((size_t)a->seats, sizeof *a->seat);
@@ -107,10 +108,28 @@ static int next_here(const struct rg_attempts *a, int from)
     return from;
 }
 
+/* With lose=shrink: of all that are here, those that waited last. */
+static int choose_left(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order)
+{
+    int count = 0, *seats = malloc((size_t)a->seats * sizeof *seats);
+    if (!seats)
+        return 0;
+    for (int rank = next_here(a, 0); rank < a->present; rank = next_here(a, rank + 1)) {
+        seats[count] = a->seat[rank];
+        order[count++] = rank;
+    }
+    int fit = fitting && count > 0 ? fitting(arg, seats, count) : count;
+    RG_ASSERT(fit <= count);
+    free(seats);
+    return fit > 0 ? fit : count; /* which is for the attempt to say */
+}
+
 /* The ranks that train from now on, by their numbers until now, into order; how many. */
-static int choose(const struct rg_attempts *a, int *order)
+static int choose(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order)
 {
     int count = 0, spare = a->nodes - 1;
+    if (a->lose == RG_LOSE_SHRINK)
+        return choose_left(a, fitting, arg, order);
     for (int rank = 0; rank < a->nodes; rank++) {
         if (!a->absent[a->seat[rank]])
             order[count++] = rank;
@@ -120,13 +139,14 @@ static int choose(const struct rg_attempts *a, int *order)
     return count;
 }
 
-int rg_attempts_cast(struct rg_attempts *a, int *order, struct rg_error *e)
+int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
+                     struct rg_error *e)
 {
     if (!rg_muster_may_go_on(a->agreed, a->agreed_count, a->absent))
         return rg_fail(e, RG_ERR_PEER,
                        "of the nodes that may be alive no more than half are left here: the others "
                        "may go on without this one");
-    int nodes = choose(a, order), count = nodes;
+    int nodes = choose(a, fitting, arg, order), count = nodes;
     if (nodes == 0 || (a->lose != RG_LOSE_SHRINK && nodes < a->nodes))
         return rg_fail(e, RG_ERR_PEER, "no spare node is left");
     bool *placed = calloc((size_t)a->seats, sizeof *placed);
@@ -159,8 +179,9 @@ int rg_attempts_cast(struct rg_attempts *a, int *order, struct rg_error *e)
 
 bool rg_attempts_may_try(struct rg_attempts *a)
 {
-    a->in_vain = a->iterations > a->from ? 0 : a->in_vain + 1;
-    a->from = a->iterations;
+    bool known = a->iterations < INT64_MAX;
+    a->in_vain = known && a->iterations > a->from ? 0 : a->in_vain + 1;
+    a->from = known ? a->iterations : a->from;
     return a->in_vain < RG_ATTEMPTS_IN_VAIN;
 }
 
@@ -289,6 +310,8 @@ void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t 
     for (; a->told < a->loss_count; a->told++) {
         struct rg_run_loss *loss = &a->losses[a->told];
         loss->from_iteration = from_iteration;
+        if (loss->iteration == INT64_MAX) /* nobody is left who would know */
+            loss->iteration = from_iteration;
         loss->again = RG_MAX(loss->iteration - from_iteration, 0);
         loss->nodes = w->size;
         rg_copy_text(loss->state, sizeof loss->state, state);
@@ -354,8 +377,10 @@ int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn tra
         rg_attempts_break(a, raw_now(w)); /* before it has begun */
         return result;
     }
-    if (w->rank >= a->nodes)
+    if (w->rank >= a->nodes) {
+        a->iterations = INT64_MAX; /* others know how far training comes */
         return wait_for_end(w);
+    }
     w->size = a->nodes;
     result = train(w, arg);
     w->size = everybody;

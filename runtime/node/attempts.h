@@ -31,7 +31,8 @@ struct rg_attempts {
     int loss_count;
     int told, before; /* of them, those that an attempt has gone on after; one before this one */
     /* Of the attempt that has broken off. */
-    int64_t from, iterations; /* that it went on from; that were done */
+    int64_t from, iterations; /* that it went on from; that were done; INT64_MAX: this node had no
+                               * part in it */
     /* Since the origin: when the connections told of the loss (NAN: of none that is not noted), and
      * when the program had ended, which may have been at a computation. */
     double noticed_s, broken_s;
@@ -54,10 +55,16 @@ int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn tra
 /* Somebody was lost in the attempt that has broken off: it is noted. 0 or RG_ERR_NOMEM. */
 int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const char *why);
 
+/* How many of the nodes with these seats ([left], borrowed) can train, the first of them: as many
+ * as can be, or 0 if no number can. */
+typedef int (*rg_fitting_fn)(void *arg, const int *seats, int left);
+
 /* Ranks for the next attempt: those that a->absent has not, in their order; with lose=spare the
- * first that wait take the places of those that are lost. order: [seats] the rank until now of each
- * rank from now on. RG_ERR_PEER and why: there can be none. */
-int rg_attempts_cast(struct rg_attempts *a, int *order, struct rg_error *e);
+ * first that wait take the places of those that are lost, with lose=shrink as many train as
+ * `fitting` says (NULL: all), and the others wait for the case of another loss. order: [seats] the
+ * rank until now of each rank from now on. RG_ERR_PEER and why: there can be none. */
+int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
+                     struct rg_error *e);
 
 /* May there be another attempt after the one that has broken off? */
 bool rg_attempts_may_try(struct rg_attempts *a);

@@ -5,18 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-void rg_copies_drop(struct rg_copies *copies)
+void rg_copies_free(struct rg_copies *copies)
 {
     for (int i = 0; i < copies->count; i++)
         free(copies->list[i].values);
     free(copies->list);
-    copies->list = NULL;
-    copies->count = 0;
-}
-
-void rg_copies_free(struct rg_copies *copies)
-{
-    rg_copies_drop(copies);
     free(copies->points);
     *copies = (struct rg_copies){0};
 }
@@ -63,13 +56,17 @@ void rg_copies_keep(struct rg_copies *copies, int64_t done)
             free(copies->list[i].values);
     }
     copies->count = count;
+}
+
+void rg_copies_keep_points(struct rg_copies *copies, int64_t done)
+{
     while (copies->point_count > 0 && copies->points[copies->point_count - 1].iteration > done)
         copies->point_count--;
 }
 
 /* ---- what is whole ---- */
 
-static bool has(const struct rg_copy_name *had, int64_t done, const char *name, uint64_t at)
+bool rg_copies_has(const struct rg_copy_name *had, int64_t done, const char *name, uint64_t at)
 {
     return had->done == done && at >= had->first && at - had->first < had->count &&
            strcmp(had->name, name) == 0;
@@ -80,7 +77,7 @@ int rg_copies_find(const struct rg_copy_name *had, const int *by, int had_count,
 {
     int found = -1;
     for (int i = 0; i < had_count; i++)
-        if (has(&had[i], done, name, at) && (found < 0 || (by && by[i] == prefer))) {
+        if (rg_copies_has(&had[i], done, name, at) && (found < 0 || (by && by[i] == prefer))) {
             found = i;
             if (!by || by[i] == prefer)
                 break;

@@ -289,6 +289,8 @@ static int look_once_more(struct node *n)
 static void begin_attempt(struct node *n)
 {
     struct rg_attempts *a = n->options->attempts;
+    n->begun = true;
+    rg_node_forget_copies(n);
     rg_attempts_begin(a, n->w, n->keeping.begun,
                       n->keeping.from_copies ? "copies"
                       : n->keeping.takes_up  ? "checkpoint"
@@ -598,7 +600,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
         result = rg_node_gather(&n);
     if (run && result == 0)
         rg_node_describe(&n);
-    if (options->attempts)
+    if (options->attempts && n.begun) /* else it is as far as before */
         options->attempts->iterations = w->iterations;
     if (result < 0)
         break_off(&n, result);

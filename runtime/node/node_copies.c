@@ -41,6 +41,17 @@ static int keep(void *arg, int64_t done, const struct rg_state_array *array)
     return rg_copies_add(copies_of(n), done, array, is_real(n) ? array->values : NULL);
 }
 
+/* What it has been given, and was to train with. */
+static int keep_given(void *arg, const struct rg_state_array *array)
+{
+    const struct node *n = arg;
+    const struct rg_copies *copies = copies_of(n);
+    for (int i = 0; i < copies->count; i++)
+        if (rg_copies_has(&copies->list[i].name, n->done, array->name, array->first))
+            return 0; /* it had it before */
+    return keep(arg, n->done, array);
+}
+
 /* Without memory for them there are none: others may have what is needed. What nodes have
  * themselves is only kept of a training that broke off. */
 void rg_node_keep_copies(struct node *n, int result)
@@ -52,8 +63,17 @@ void rg_node_keep_copies(struct node *n, int result)
         return;
     int before = copies->count;
     n->job->strategy->copies(n->state, keep, n);
+    if (n->keeping.from_copies && n->keeping.ready && !n->begun)
+        n->job->strategy->state(n->state, n->done, keep_given, n);
     if (copies->count > before)
         copies->plan = plan_of(n->job);
+}
+
+void rg_node_forget_copies(struct node *n)
+{
+    struct rg_copies *copies = copies_of(n);
+    if (copies && n->keeping.from_copies) /* of whole nodes the strategy has them */
+        rg_copies_keep(copies, n->job->whole_nodes ? -1 : n->done);
 }
 
 /* ---- telling ---- */
@@ -388,7 +408,11 @@ static int go_on(struct node *n, const struct counts *counts, int64_t done)
     int knows = 0, result = n->job->strategy->state(n->state, done, no_visit, NULL);
     for (int rank = 1; rank < n->w->size; rank++)
         knows = counts[rank].points > counts[knows].points ? rank : knows;
-    rg_copies_keep(copies, done);
+    if (result == 0) {
+        n->done = done;
+        n->keeping.from_copies = n->keeping.ready = true;
+    }
+    rg_copies_keep_points(copies, done);
     if (result == 0)
         result = share_points(n, done, knows, copies->points, copies->point_count);
     if (result == 0 && n->run)
@@ -399,13 +423,8 @@ static int go_on(struct node *n, const struct counts *counts, int64_t done)
                               TAG_COPIES);
     n->verdict = (enum verdict)told[0];
     n->keeping.untold = told[1];
-    n->done = n->w->iterations = n->keeping.begun = n->keeping.last = done;
-    n->keeping.from_copies = true;
+    n->w->iterations = n->keeping.begun = n->keeping.last = done;
     n->keeping.takes_up = false;
-    if (result == 0 && n->job->whole_nodes) { /* the strategy has them */
-        n->keeping.ready = true;
-        rg_copies_drop(copies);
-    }
     return result;
 }
 
@@ -441,8 +460,10 @@ int rg_node_take_copies(struct node *n)
         result = take(n, &d, &own, done);
     if (result == 0 && done >= 0)
         result = go_on(n, counts, done);
-    else if (result == 0)
+    else if (result == 0) {
         rg_copies_keep(copies, -1);
+        rg_copies_keep_points(copies, -1);
+    }
     free(counts);
     free(own.wishes);
     free(d.had);

@@ -74,6 +74,7 @@ struct node {
     double before_s, before_J; /* rank 0: of the run that this one goes on from */
     bool trace, any_trace;     /* of this node, of some: as rank 0 wants it */
     struct rg_trace_part part; /* of the run */
+    bool begun;                /* where there are attempts: this one has */
     int64_t done;              /* iterations */
     double time_s;
     struct rg_energy energy;
@@ -140,6 +141,8 @@ void rg_node_end_checkpoints(struct node *n);
 /* Whatever has become of the run: what this node has kept for others goes on to the next attempt.
  */
 void rg_node_keep_copies(struct node *n, int result);
+/* All nodes have what they go on with: the states before it are not needed any more. */
+void rg_node_forget_copies(struct node *n);
 /* Collective, when the strategy is open: after a loss the run goes on from the newest state that
  * nodes have kept together, if there is one and no checkpoint is newer. */
 int rg_node_take_copies(struct node *n);

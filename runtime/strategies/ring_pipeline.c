@@ -134,7 +134,7 @@ static struct rg_passes passes(const struct rg_job *job, int rank)
 static int check_nodes(struct rg_job *job, struct rg_ring *ring, struct rg_error *e)
 {
     int hosts = job->nodes;
-    ring->replicas = (int)job->values[REPLICAS].number;
+    ring->replicas = job->multiple = (int)job->values[REPLICAS].number;
     if (!job->values[STAGES].automatic) {
         ring->nodes = (int)job->values[STAGES].number;
         int64_t wanted = (int64_t)ring->nodes * ring->replicas;

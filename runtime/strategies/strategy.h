@@ -73,6 +73,7 @@ struct rg_job {
     bool drawn;        /* who takes part in an iteration is drawn, none repeats another; likewise */
     bool uneven;       /* iterations differ in how much is done; likewise */
     bool copies;       /* nodes keep copies of each other's state, if there are others; likewise */
+    int multiple;      /* its nodes come in multiples of so many; 0: in any number; likewise */
     bool whole_nodes;  /* every node has all of the state after each iteration; likewise */
     bool records;      /* nodes out of step write down in which order they served others */
     char *const *orders; /* by rank, of those that do: serve in that order; NULL: as they come */

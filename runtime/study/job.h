@@ -57,6 +57,12 @@ struct rg_study_want {
     int point_count;
 };
 
+/* Of the nodes of these seats ([left]; places in hosts file or platform), how many can train what is
+ * wanted, one strategy: the most that can, of the first of them and of the multiples of a job's
+ * `multiple` next below `left`; 0: none, and why so many cannot. */
+int rg_study_fitting(const struct rg_study_want *want, int multiple, const int *seats, int left,
+                     struct rg_error *why);
+
 /* The general form of what follows. A scenario that has sweeps is refused unless at_point. */
 int rg_study_open_at(const struct rg_study_want *want, struct rg_study *study, struct rg_error *e);
 

@@ -520,39 +520,67 @@ static int fail_lose(const struct rg_study *study, const struct rg_job *job, str
                             "lose=\"%s\": strategy \"%s\" %.380s", word, job->label, why);
 }
 
+static int try_fewer(const struct rg_study_want *want, const int *seats, int count,
+                     struct rg_error *why)
+{
+    struct rg_study less;
+    struct rg_study_want fewer = *want;
+    fewer.hosts = seats;
+    fewer.host_count = count;
+    fewer.look_platform = NULL;
+    fewer.replay = NULL;
+    *why = (struct rg_error){0};
+    if (open_at(&fewer, &less, why) != 0)
+        return why->code;
+    const struct rg_job *job = &less.jobs[0];
+    if (job->refused)
+        *why = less.refusals[0];
+    else if (job->nodes != count)
+        rg_fail(why, RG_ERR_INVALID, "it trains on %d", job->nodes);
+    else
+        rg_job_fits(job, why);
+    rg_study_close(&less);
+    return why->code;
+}
+
+int rg_study_fitting(const struct rg_study_want *want, int multiple, const int *seats, int left,
+                     struct rg_error *why)
+{
+    enum { TRIES = 16 };
+    struct rg_error first = {0};
+    int each = RG_MAX(multiple, 1), count = left - left % each;
+    for (int i = 0; i < TRIES && count > 0; i++, count -= each) {
+        if (try_fewer(want, seats, count, why) == 0)
+            return count;
+        if (i == 0)
+            first = *why;
+    }
+    if (first.code == 0)
+        rg_fail(&first, RG_ERR_INVALID, "nobody would be left");
+    *why = first;
+    return 0;
+}
+
 /* Could the job go on with a node less? */
 static int check_shrink(const struct rg_study_want *want, const struct rg_study *study,
                         const struct rg_job *job, struct rg_error *e)
 {
-    struct rg_study less;
     struct rg_error why = {0};
     char text[400], *label = (char *)job->label;
     if (job->rows)
         return fail_lose(study, job, e,
                          "has rows on each node that are lost with it: rows=\"shared\" is allowed");
-    int count = job->nodes - 1, *hosts = calloc((size_t)job->nodes, sizeof *hosts);
-    if (!hosts)
+    int count = job->nodes - 1, *seats = calloc((size_t)job->nodes, sizeof *seats);
+    if (!seats)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", study->scenario.file);
-    struct rg_study_want fewer = *want;
-    fewer.labels = &label;
-    fewer.label_count = 1;
-    fewer.hosts = hosts;
-    fewer.host_count = count;
-    fewer.look_platform = NULL;
-    fewer.replay = NULL;
+    struct rg_study_want one = *want;
+    one.labels = &label;
+    one.label_count = 1;
     for (int i = 0; i < count; i++)
-        hosts[i] = i;
-    int err = count == 0 ? rg_fail(&why, RG_ERR_INVALID, "nobody would be left")
-                         : open_at(&fewer, &less, &why);
-    if (err == 0) {
-        if (less.jobs[0].refused)
-            why = less.refusals[0];
-        else
-            rg_job_fits(&less.jobs[0], &why);
-        rg_study_close(&less);
-    }
-    free(hosts);
-    if (why.code == 0)
+        seats[i] = i;
+    int fit = rg_study_fitting(&one, job->multiple, seats, count, &why);
+    free(seats);
+    if (fit > 0)
         return 0;
     snprintf(text, sizeof text,
              "cannot go on with %d nodes: %.250s; lose=\"stop\", \"restart\" and \"spare\" are "

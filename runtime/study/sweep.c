@@ -471,17 +471,34 @@ int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *s
     return rg_sweep_cast(plan, run, NULL, 0, study, e);
 }
 
-int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count,
-                  struct rg_study *study, struct rg_error *e)
+/* What that run is of; the label is the plan's. */
+static struct rg_study_want want_of(const struct rg_sweep_plan *plan, int run, char **label)
 {
     struct rg_planned *planned = &plan->runs[run];
     struct rg_study_want want = plan->want;
-    char *label = planned->run.label;
+    *label = planned->run.label;
     want.at_point = plan->sweeping;
     want.point = planned->point;
     want.point_count = planned->run.sweep_count;
-    want.labels = &label;
+    want.labels = label;
     want.label_count = 1;
+    return want;
+}
+
+int rg_sweep_fitting(const struct rg_sweep_plan *plan, int run, int multiple, const int *seats,
+                     int left, struct rg_error *why)
+{
+    char *label;
+    struct rg_study_want want = want_of(plan, run, &label);
+    return rg_study_fitting(&want, multiple, seats, left, why);
+}
+
+int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count,
+                  struct rg_study *study, struct rg_error *e)
+{
+    const struct rg_planned *planned = &plan->runs[run];
+    char *label;
+    struct rg_study_want want = want_of(plan, run, &label);
     want.hosts = hosts;
     want.host_count = count;
     int err = rg_study_open_at(&want, study, e);

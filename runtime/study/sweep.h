@@ -50,6 +50,9 @@ int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *s
 /* The same for those that are left of it: on these hosts of the platform (see rg_study_want). */
 int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count,
                   struct rg_study *study, struct rg_error *e);
+/* As rg_study_fitting, of that run. */
+int rg_sweep_fitting(const struct rg_sweep_plan *plan, int run, int multiple, const int *seats,
+                     int left, struct rg_error *why);
 void rg_sweep_close(struct rg_sweep_plan *plan);
 /* Copy the head of a run, as planned. */
 int rg_sweep_head(const struct rg_sweep_plan *plan, int run, struct rg_run *copy);

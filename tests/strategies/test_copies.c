@@ -58,10 +58,12 @@ static void only_one_state_stays(void)
     struct rg_copies copies;
     fill(&copies);
     rg_copies_keep(&copies, 8);
+    rg_copies_keep_points(&copies, 8);
     CU_ASSERT_EQUAL(copies.count, 2);
     CU_ASSERT_EQUAL(copies.list[0].name.done, 8);
     CU_ASSERT_EQUAL(copies.point_count, 2); /* 3 and 6, not 9 */
     rg_copies_keep(&copies, -1);
+    rg_copies_keep_points(&copies, -1);
     CU_ASSERT_EQUAL(copies.count, 0);
     CU_ASSERT_EQUAL(copies.point_count, 0);
     rg_copies_free(&copies);

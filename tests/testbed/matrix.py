@@ -40,7 +40,8 @@ CASES = {
         '<strategy label="stream-4" kind="ring_pipeline" schedule="pipedream" micro-batches="4" '
         'depth="32"/>']},
     "zb": {"width": 32, "repeat": 8, "batch": 8192, "train": 131072, "strategies": [
-        '<strategy label="zb" kind="ring_pipeline" schedule="zb" micro-batches="16"/>']},
+        '<strategy label="zb" kind="ring_pipeline" schedule="zb" micro-batches="16"/>',
+        '<strategy label="zb-h1" kind="ring_pipeline" schedule="zb-h1" micro-batches="16"/>']},
     "server": {"width": 128, "repeat": 1, "batch": 56, "train": 8192, "strategies": [
         '<strategy label="server" kind="parameter_server"/>']},
     "all-reduce": {"width": 128, "repeat": 4, "batch": 64, "train": 8192, "strategies": [

@@ -105,6 +105,30 @@ bool ringnode_restarts(struct ringnode *node, int code)
 
 /* ---- shrink, spare ---- */
 
+/* The scenario for the nodes of these seats. */
+static struct rg_study_want want_for(const struct ringnode *node, const int *seats, int count)
+{
+    const struct rg_options *o = &node->options;
+    return (struct rg_study_want){.file = o->scenario,
+                                  .data_folder = o->data,
+                                  .sets = o->sets,
+                                  .set_count = o->set_count,
+                                  .labels = o->labels,
+                                  .label_count = o->label_count,
+                                  .keyed = o->keyed,
+                                  .trained = o->load != NULL,
+                                  .hosts = seats,
+                                  .host_count = count};
+}
+
+static int fitting(void *arg, const int *seats, int left)
+{
+    const struct ringnode *node = arg;
+    struct rg_study_want want = want_for(node, NULL, 0);
+    struct rg_error why;
+    return rg_study_fitting(&want, node->study.jobs[0].multiple, seats, left, &why);
+}
+
 /* What this node knows of the others, into the ranks of the next attempt. False: there is none, and
  * *e says why. */
 static bool cast(struct ringnode *node, const struct rg_mesh_lost *lost, struct rg_error *e)
@@ -127,7 +151,7 @@ static bool cast(struct ringnode *node, const struct rg_mesh_lost *lost, struct 
     if (a->absent[own] || lost->rank == node->rank || rg_mesh_dropped(node->mesh))
         err = rg_fail(e, RG_ERR_PEER, "the others have lost this rank, and go on without it");
     else
-        err = rg_attempts_cast(a, order, e);
+        err = rg_attempts_cast(a, fitting, node, order, e);
     if (err == 0)
         err = rg_mesh_reseat(node->mesh, order);
     for (int rank = 0; rank < a->seats && err == 0; rank++)
@@ -141,18 +165,8 @@ static bool cast(struct ringnode *node, const struct rg_mesh_lost *lost, struct 
  * what is told of the training. */
 static int reopen(struct ringnode *node, struct rg_error *e)
 {
-    const struct rg_options *o = &node->options;
     const struct rg_attempts *a = &node->attempts;
-    struct rg_study_want want = {.file = o->scenario,
-                                 .data_folder = o->data,
-                                 .sets = o->sets,
-                                 .set_count = o->set_count,
-                                 .labels = o->labels,
-                                 .label_count = o->label_count,
-                                 .keyed = o->keyed,
-                                 .trained = o->load != NULL,
-                                 .hosts = a->seat,
-                                 .host_count = a->nodes};
+    struct rg_study_want want = want_for(node, a->seat, a->nodes);
     struct rg_dataset before = node->study.data;
     char digest[sizeof node->study.scenario.digest];
     memcpy(digest, node->study.scenario.digest, sizeof digest);
@@ -224,7 +238,8 @@ static void end(struct ringnode *node, int code, const char *why)
     if (why[0])
         rg_copy_text(text, sizeof text, why);
     if (run && node->rank == 0 && job && node->rest_code != RG_ERR_INTERRUPTED) {
-        int64_t iterations = node->attempts.iterations;
+        const struct rg_attempts *a = &node->attempts;
+        int64_t iterations = a->iterations == INT64_MAX ? a->from : a->iterations;
         ringnode_fail_run(run, job, node->rest_code, text);
         run->iterations = iterations;
         run->ending.early = true;
