@@ -583,9 +583,9 @@ static int check_shrink(const struct rg_study_want *want, const struct rg_study 
     if (fit > 0)
         return 0;
     snprintf(text, sizeof text,
-             "cannot go on with %d nodes: %.250s; lose=\"stop\", \"restart\" and \"spare\" are "
+             "cannot go on with %d node%s: %.250s; lose=\"stop\", \"restart\" and \"spare\" are "
              "allowed",
-             count, why.text);
+             count, count == 1 ? "" : "s", why.text);
     return fail_lose(study, job, e, text);
 }
 

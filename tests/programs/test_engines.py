@@ -242,7 +242,7 @@ def draw_server(draw, nodes):
 
 
 def draw_allreduce(draw, _):
-    words = {"buckets": draw.choice((1, 2, 4, 7)), "algorithm": draw.choice(("ring", "ring", "tree", "halving-doubling", "hierarchical"))}
+    words = {"buckets": draw.choice((1, 2, 4, 7)), "algorithm": draw.choice(("ring", "ring", "tree", "halving-doubling", "hierarchical", "doubling"))}
     words.update(draw.choice(({}, {"shard": draw.randrange(1, 4)}, {"local-steps": draw.randrange(2, 4)},
                               {"compress": draw.choice(("float16", "int8", "top-k"))})))
     return words
