@@ -240,7 +240,7 @@ static int spread_losses(struct rg_world *w, struct rg_attempts *a, int from)
 }
 
 /* On rank 0: of all nodes the one that has seen most, and the longest time. One that has waited, or
- * has been started again, knows of losses without their dates. */
+ * has been started again, knows of losses without their dates, or what was gone on from. */
 static int hear_all(struct rg_world *w, struct since *most, int *who)
 {
     int result = 0;
@@ -253,8 +253,9 @@ static int hear_all(struct rg_world *w, struct since *most, int *who)
             most->noticed_s = theirs.losses > most->losses
                                   ? theirs.noticed_s
                                   : fmin(most->noticed_s, theirs.noticed_s);
+        bool more = theirs.told > most->told || (theirs.told == most->told && dated);
         if (result == 0 && (theirs.losses > most->losses ||
-                            (theirs.losses == most->losses && theirs.losses > 0 && dated))) {
+                            (theirs.losses == most->losses && theirs.losses > 0 && more))) {
             most->losses = theirs.losses;
             most->told = theirs.told;
             *who = rank;

@@ -211,9 +211,12 @@ static void bubbles_where_transfers_are_free(void)
             "--set iterations=12 --set platform=tests/data/free-transfers-platform.xml");
         json_t *run = command_run_of(result, "1f1b");
         double over = command_number(run, "formula.observed_iteration_s") / bound_of(run);
-        printf("\n    %-11s observed / max(c, T_A) %.4f, published %.4f", names[i], over,
-               published[i]);
+        double plan = command_number(run, "formula.observed_iteration_s") /
+                      command_number(run, "predicted.plan_s");
+        printf("\n    %-11s observed / max(c, T_A) %.4f, published %.4f, observed / plan %.6f",
+               names[i], over, published[i], plan);
         CU_ASSERT(over >= 1 - 1e-9 && over <= published[i] * most[i]);
+        CU_ASSERT_DOUBLE_EQUAL(plan, 1, 1e-6);
         json_decref(result);
     }
 }

@@ -372,6 +372,8 @@ static void look_at(struct trial *t, const struct rg_run *run, const struct rg_r
             next++;
         if (first->from_iteration >= 0 && first->iteration < begun)
             complain(t, "training had come further");
+        if (!t->whole && first->from_iteration > first->iteration)
+            complain(t, "it went on from what had not been");
         look_at_copies(t, first, next - i, begun);
         if (i == 0)
             look_at_whole(t, first, next);
@@ -594,6 +596,59 @@ static void copies_are_the_state(void)
     }
 }
 
+/* A node is lost while what a checkpoint has goes to all: whoever has it in part does not tell of
+ * it as a state. */
+static void half_a_state_is_none(void)
+{
+    enum { DONE = 6, CALLS = 120 };
+    struct trial t = {.lose = RG_LOSE_RESTART, .nodes = RING, .file = "matrix-allreduce.xml"};
+    struct truth truth = {{NULL}};
+    struct rg_run whole, run;
+    struct rg_error e = {0};
+    snprintf(t.sets, sizeof t.sets, "iterations=%d", UNTIL);
+    snprintf(t.label, sizeof t.label, "plain");
+    open_truth(&t, &truth, &whole);
+    t.folder = scratch_path("half");
+    CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t.process[0].attempts, t.lose, RING, 0), 0);
+    CU_ASSERT_FATAL(open_study(&t, &t.process[0].attempts));
+    rg_attempts_close(&t.process[0].attempts);
+    const struct rg_job *job = harness_job(&t.study, t.label);
+    const struct harness_options first = {
+        .seed = 1, .checkpoint = t.folder, .every = {.seconds = 1e9}, .stops_after = DONE};
+    harness_run_ok(job, &first, &run);
+    CU_ASSERT_EQUAL(run.iterations, DONE);
+    rg_run_free(&run);
+    CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, t.folder, t.folder, &t.from, &e), 0);
+    for (long call = 1; call <= CALLS; call += 2) {
+        const struct rg_mem_world_options world = {
+            .size = RING, .seed = (uint64_t)call, .compute_jitter = 0.2, .deaths = {{1, call}}};
+        int results[RING];
+        for (int seat = 0; seat < RING; seat++) {
+            t.process[seat] = (struct process){.ended = false};
+            rg_run_init(&t.process[seat].run);
+            CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t.process[seat].attempts, t.lose, RING, 0), 0);
+        }
+        allocated_begin(1u << 1);
+        CU_ASSERT_EQUAL(rg_mem_world_run(&world, attempt, &t, results), 0);
+        if (results[1] == RG_DIED) {
+            t.process[1].attempts.losses = NULL;
+            t.process[1].attempts.copies = (struct rg_copies){0};
+        }
+        for (int rank = 0; rank < RING; rank++) {
+            look_at_kept(&t, &truth, rank);
+            rg_run_free(&t.process[rank].run);
+            rg_attempts_close(&t.process[rank].attempts);
+        }
+    }
+    rg_training_state_free(&t.from);
+    for (int done = 1; done <= UNTIL; done++)
+        free(truth.at[done]);
+    rg_run_free(&whole);
+    rg_study_close(&t.study);
+    scratch_remove();
+}
+
 int main(int argc, char **argv)
 {
     if (access("/dev/shm", W_OK) == 0) /* where there is nothing to wait for */
@@ -601,6 +656,7 @@ int main(int argc, char **argv)
     const struct suite_test tests[] = {
         {"whoever dies, the others come to the end", whoever_dies},
         {"copies are the state", copies_are_the_state},
+        {"half a state is none", half_a_state_is_none},
     };
     return suite_main("attempts", tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -323,7 +323,8 @@ static void any_update_may_be_the_last(void)
                                        "drain=never pipedream.schedule=ringtmp "
                                        "pipedream.overlap=no",
                                        "drain=epoch pipedream.overlap=no",
-                                       "drain=epoch pipedream.micro-batches=3"};
+                                       "drain=epoch pipedream.micro-batches=3",
+                                       "schedule=zb-h1 pipedream.micro-batches=6"};
     for (size_t i = 0; i < RG_COUNT(sets); i++)
         for (int nodes = 3; nodes <= 5; nodes += 2)
             for (int last = 1; last < 15; last++) {
