@@ -304,9 +304,12 @@ static bool are_neighbours(int a, int b, int nodes)
 }
 
 /* Were they lost in one attempt, and of no two neighbours both? One that was lost before an attempt
- * had begun is told of with its rank there: its place in the hosts file is that in the first. */
+ * had begun is told of with its rank there: its place in the hosts file is that in the first. Where
+ * rings shrink these are not the neighbours whose state the others keep. */
 static bool are_apart(const struct trial *t, const struct rg_run_loss *losses, int count)
 {
+    if (t->lose == RG_LOSE_SHRINK && count > 1)
+        return false;
     int nodes = t->lose == RG_LOSE_SHRINK ? losses->nodes + count : losses->nodes;
     for (int i = 0; i < count; i++)
         for (int k = 0; k < i; k++)
@@ -427,9 +430,11 @@ static int try_seed(uint64_t seed)
             rg_node_open_checkpoints(harness_job(&t.study, t.label), t.folder, t.folder, &t.from,
                                      NULL);
     }
+    /* Who had the result has died, and all others had heard that it is over. */
+    bool told = t.left > 0 && t.died + t.left >= t.nodes + t.spares;
     if (winner >= 0)
         look_at(&t, &t.process[winner].run, &whole);
-    else if (t.lose != RG_LOSE_SPARE || t.deaths + t.left <= t.spares)
+    else if (!told && (t.lose != RG_LOSE_SPARE || t.deaths + t.left <= t.spares))
         complain(&t, "nobody has come to the end");
     for (int seat = 0; seat < t.nodes + t.spares; seat++) {
         rg_run_free(&t.process[seat].run);
