@@ -999,6 +999,7 @@ MUTANTS = [
     Mutant("loss-behind-the-first-stage", "schedule_zb.c", ".stash = RG_STASH_HALVES,\n    .loss_beside = true,\n    .units_a_node = 4,\n    .depth = one_trip",
            ".stash = RG_STASH_HALVES,\n    .units_a_node = 4,\n    .depth = one_trip", "test_formula$"),
     Mutant("walk-with-the-loss-behind", "ring_walk.c", "beside || !n->busy[1 - lane]", "!n->busy[1 - lane]", "test_formula$"),
+    Mutant("walk-with-a-core-for-each", "ring_walk.c", "wanted <= n->board->cores ? 1", "true ? 1", "test_formula$"),
     Mutant("loss-strand-told-nothing", "pipeline_lanes.c", "list[waiting] = &l->told;", "list[waiting] = NULL;", "test_streams$"),
     Mutant("sends-that-nobody-takes", "pipeline_lanes.c", "rg_pipeline_iteration(p, send->unit) < last",
            "true", "test_streams$"),

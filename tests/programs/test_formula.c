@@ -221,6 +221,22 @@ static void bubbles_where_transfers_are_free(void)
     }
 }
 
+/* A loss that takes a while, beside what the only core of the first node is at: the walk through
+ * the plan has both share it. */
+static void losses_share_a_core(void)
+{
+    static const char *const names[] = {"zb-h1", "zb-h2"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        json_t *result = four_a_stage(
+            names[i], 8, "--set iterations=12 --set platform=tests/data/slow-losses-platform.xml");
+        json_t *run = command_run_of(result, "1f1b");
+        CU_ASSERT_DOUBLE_EQUAL(command_number(run, "formula.observed_iteration_s") /
+                                   command_number(run, "predicted.plan_s"),
+                               1, 1e-6);
+        json_decref(result);
+    }
+}
+
 /* Every algorithm of an all-reduce: within 1 %, or it says that its form is an estimate. */
 static void sums_are_their_forms(void)
 {
@@ -402,6 +418,7 @@ int main(int argc, char **argv)
         {"free transfers: the bubble, exactly", the_bubble_is_exact_where_transfers_are_free},
         {"zero bubble: max(c, T_A) within 2 % at c/T_A = 1/4", zero_bubble_runs_at_the_bound},
         {"zero bubble, free transfers", bubbles_where_transfers_are_free},
+        {"losses share a core", losses_share_a_core},
         {"nothing runs under max(c, T_A); no receive is late", nothing_is_under_the_bound},
         {"replicas of downpour within 5 %", downpour_is_its_form},
         {"tasks within 1 %", tasks_are_their_form},
