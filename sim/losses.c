@@ -411,7 +411,7 @@ void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
     s.copies = calloc(seats, sizeof *s.copies);
     RG_ASSERT(s.off_s && s.back_s && s.results && s.drawn_J && s.copies);
     RG_ASSERT(rg_attempts_open(&s.attempts, t->lose, job->nodes, spares) == 0);
-    s.attempts.iterations = 0;
+    s.attempts.iterations = 0; /* all nodes have their part in all of it */
     run_series(&s, simulate, fitting, arg, run);
     rg_attempts_close(&s.attempts);
     for (size_t seat = 0; seat < seats; seat++)

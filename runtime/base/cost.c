@@ -22,6 +22,11 @@ static struct rg_cost *append(struct rg_work *work)
     return &work->cost[work->count++];
 }
 
+struct rg_cost rg_copy_cost(size_t floats)
+{
+    return (struct rg_cost){.bytes = 2 * sizeof(float) * (double)floats, .calls = 1};
+}
+
 void rg_work_gemm(struct rg_work *work, int m, int n, int k, double calls)
 {
     double elements = (double)m * k + (double)k * n + 2.0 * m * n;

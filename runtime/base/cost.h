@@ -56,6 +56,9 @@ struct rg_work {
     struct rg_known_seconds *known; /* [RG_KNOWN_BOARDS], those asked for last; or NULL */
 };
 
+/* Of a copy of so many floats. */
+struct rg_cost rg_copy_cost(size_t floats);
+
 /* Append; they abort on lack of memory (lists are built once, before training, and are short). */
 void rg_work_gemm(struct rg_work *work, int m, int n, int k, double calls);
 void rg_work_vector(struct rg_work *work, double flops, double bytes);

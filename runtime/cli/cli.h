@@ -89,6 +89,9 @@ bool rg_cli_same_file(const char *a, const char *b);
 /* Standard output is written out: 0, or 1 where that failed, and a line says so. */
 int rg_cli_flush(const char *program);
 
+/* What the command line asks for; its strings stay the options'. */
+struct rg_study_want rg_cli_wanted(const struct rg_options *options);
+
 /* Open what the options ask for and see that all outputs could be written. On failure one line has
  * gone to standard error: the exit status, else 0. */
 int rg_cli_open(const struct rg_options *options, const char *program, struct rg_study *study);

@@ -183,8 +183,7 @@ static int look_at_point(void *arg, const struct rg_study *study, struct rg_erro
     return err || !looker->look ? err : looker->look(looker->arg, study, e);
 }
 
-/* What the command line asks for; its strings stay the options'. */
-static struct rg_study_want wanted(const struct rg_options *options)
+struct rg_study_want rg_cli_wanted(const struct rg_options *options)
 {
     return (struct rg_study_want){.file = options->scenario,
                                   .data_folder = options->data,
@@ -203,7 +202,7 @@ int rg_cli_plan(const struct rg_options *options, const char *program,
 {
     struct rg_error e = {0};
     struct looker looker = {options, 0, looks->study, looks->arg};
-    struct rg_study_want want = wanted(options);
+    struct rg_study_want want = rg_cli_wanted(options);
     want.look_platform = looks->platform;
     want.look_arg = looks->arg;
     RG_ASSERT(options->scenario);
@@ -218,7 +217,7 @@ int rg_cli_plan(const struct rg_options *options, const char *program,
 int rg_cli_open(const struct rg_options *options, const char *program, struct rg_study *study)
 {
     struct rg_error e = {0};
-    const struct rg_study_want want = wanted(options);
+    const struct rg_study_want want = rg_cli_wanted(options);
     RG_ASSERT(options->scenario);
     int err = rg_study_open_at(&want, study, &e);
     if (err == 0) {
@@ -283,7 +282,7 @@ int rg_cli_evaluate(const struct rg_options *o, const char *program, rg_cli_scor
 {
     struct rg_study study;
     struct rg_error e = {0};
-    const struct rg_study_want want = wanted(o);
+    const struct rg_study_want want = rg_cli_wanted(o);
     int err = rg_study_open_samples(&want, &study, &e);
     if (err)
         return refuse(program, err, &e);

@@ -22,9 +22,9 @@ int rg_allreduce_open(struct rg_allreduce *reduce, struct rg_world *w, struct rg
     for (int i = 0; i < 2 && group.count > 1; i++) {
         size_t most = rg_reduce_largest(how, group.count, reduce->me, capacity);
         reduce->incoming[i] = rg_mem_floats(w->mem, most);
-        if (how.kind == RG_DOUBLING)
+        if (rg_reduce_copies_out(how))
             reduce->outgoing[i] = rg_mem_floats(w->mem, most);
-        if (!reduce->incoming[i] || (how.kind == RG_DOUBLING && !reduce->outgoing[i]))
+        if (!reduce->incoming[i] || (rg_reduce_copies_out(how) && !reduce->outgoing[i]))
             return RG_ERR_NOMEM;
     }
     return 0;
@@ -78,14 +78,9 @@ double rg_add_s(const struct rg_board *board, int threads, size_t count)
     return rg_board_seconds(board, &work, threads);
 }
 
-static struct rg_cost copy_cost(size_t count)
-{
-    return (struct rg_cost){.bytes = 2.0 * sizeof(float) * (double)count, .calls = 1};
-}
-
 double rg_copy_s(const struct rg_board *board, int threads, size_t count)
 {
-    struct rg_cost cost = copy_cost(count);
+    struct rg_cost cost = rg_copy_cost(count);
     struct rg_work work = {.cost = &cost, .count = 1};
     return rg_board_seconds(board, &work, threads);
 }
@@ -167,7 +162,7 @@ static int put_aside(struct rg_allreduce *r, const struct rg_reduce_step *s, int
     if (!s->copied)
         return 0;
     struct addition a = {r->outgoing[turn_of(r, t)], *from, s->out.count};
-    struct rg_cost cost = copy_cost(s->out.count);
+    struct rg_cost cost = rg_copy_cost(s->out.count);
     struct rg_work work = {.cost = &cost, .count = 1};
     *from = a.to;
     return rg_compute(r->w, &work, "copy", t, copy, &a);

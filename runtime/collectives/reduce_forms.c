@@ -5,7 +5,7 @@
 
 uint64_t rg_allreduce_memory(struct rg_algorithm how, int members, int me, size_t capacity)
 {
-    int pieces = how.kind == RG_DOUBLING ? 4 : 2;
+    int pieces = rg_reduce_copies_out(how) ? 4 : 2;
     return pieces * sizeof(float) * (uint64_t)rg_reduce_largest(how, members, me, capacity);
 }
 
@@ -113,15 +113,6 @@ double rg_allreduce_seconds(struct rg_algorithm how, const struct rg_board *cons
     return seconds;
 }
 
-/* Members of pairs that powers of two are taken of. */
-static uint64_t outside(uint64_t n)
-{
-    uint64_t core = 1;
-    while (2 * core <= n)
-        core *= 2;
-    return n - core;
-}
-
 /* A number is sent 2 (n - 1) times whichever way it takes: once to leave every member but one, and
  * once to come back; but in doubling, which has no way back. */
 void rg_allreduce_traffic(struct rg_algorithm how, int members, size_t count, uint64_t *messages,
@@ -134,7 +125,7 @@ void rg_allreduce_traffic(struct rg_algorithm how, int members, size_t count, ui
     } else if (how.kind == RG_TREE) {
         sent = way;
     } else { /* of those outside two, of the others one in all steps that are not theirs */
-        uint64_t more = outside(n);
+        uint64_t more = n - (uint64_t)rg_reduce_core(members);
         sent = 2 * more + (n - more) * (steps - (more > 0 ? 2 : 0));
         way = how.kind == RG_DOUBLING ? sent : way;
     }

@@ -48,16 +48,14 @@ static struct rg_reduce_step tree_step(int n, int me, struct rg_piece whole, int
 
 /* ---- halving and doubling (Thakur, Rabenseifner, Gropp 2005, section 4.5) ---- */
 
-/* Members among which pieces are halved: a power of two. Of the others, each is paired with one of
- * them, 2 i with 2 i + 1, which takes its numbers first and gives it the sums last. */
-static int core_members(int n)
+int rg_reduce_core(int members)
 {
-    return 1 << (log2_up(n + 1) - 1);
+    return 1 << (log2_up(members + 1) - 1);
 }
 
 static int member_of_core(int n, int core)
 {
-    int paired = n - core_members(n);
+    int paired = n - rg_reduce_core(n);
     return core < paired ? 2 * core + 1 : core + paired;
 }
 
@@ -69,7 +67,7 @@ static struct rg_piece half(struct rg_piece whole, int core, int bit, bool kept)
 
 static struct rg_reduce_step core_step(int n, int core, struct rg_piece whole, int step)
 {
-    int k = log2_up(core_members(n)), bit = step < k ? step : 2 * k - 1 - step;
+    int k = log2_up(rg_reduce_core(n)), bit = step < k ? step : 2 * k - 1 - step;
     for (int i = 0; i < bit; i++)
         whole = half(whole, core, i, true);
     struct rg_piece kept = half(whole, core, bit, true), given = half(whole, core, bit, false);
@@ -91,6 +89,11 @@ static struct rg_reduce_step doubling_step(int n, int core, struct rg_piece whol
         .to = other, .from = other, .out = whole, .in = whole, .add = true, .copied = true};
 }
 
+bool rg_reduce_copies_out(struct rg_algorithm how)
+{
+    return how.kind == RG_DOUBLING;
+}
+
 /* ---- those that take powers of two ---- */
 
 static struct rg_reduce_step paired_step(struct rg_algorithm how, int n, int me,
@@ -98,7 +101,7 @@ static struct rg_reduce_step paired_step(struct rg_algorithm how, int n, int me,
 {
     struct rg_reduce_step (*core)(int, int, struct rg_piece, int) =
         how.kind == RG_HALVING ? core_step : doubling_step;
-    int paired = n - core_members(n), last = rg_reduce_steps(how, n) - 1;
+    int paired = n - rg_reduce_core(n), last = rg_reduce_steps(how, n) - 1;
     bool outside = me < 2 * paired && me % 2 == 0;
     if (paired == 0)
         return core(n, me, whole, step);
@@ -144,9 +147,9 @@ int rg_reduce_steps(struct rg_algorithm how, int n)
     case RG_TREE:
         return 2 * log2_up(n);
     case RG_HALVING:
-        return 2 * (log2_up(core_members(n)) + (core_members(n) < n));
+        return 2 * (log2_up(rg_reduce_core(n)) + (rg_reduce_core(n) < n));
     case RG_DOUBLING:
-        return log2_up(core_members(n)) + 2 * (core_members(n) < n);
+        return log2_up(rg_reduce_core(n)) + 2 * (rg_reduce_core(n) < n);
     case RG_HIERARCHICAL:
         return 2 * (how.inner - 1 + n / how.inner - 1);
     }
@@ -175,7 +178,7 @@ struct rg_reduce_step rg_reduce_step(struct rg_algorithm how, int n, int me, siz
 size_t rg_reduce_largest(struct rg_algorithm how, int n, int me, size_t count)
 {
     struct rg_piece whole = {0, count};
-    int paired = n - core_members(n);
+    int paired = n - rg_reduce_core(n);
     if (n == 1)
         return 0;
     switch (how.kind) {

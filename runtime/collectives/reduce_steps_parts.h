@@ -17,6 +17,11 @@ struct rg_reduce_step {
 int rg_reduce_steps(struct rg_algorithm how, int members);
 struct rg_reduce_step rg_reduce_step(struct rg_algorithm how, int members, int me, size_t count,
                                      int step);
+/* Those among which pieces are halved, or doubled: a power of two. Of the others, each is paired
+ * with one of them, 2 i with 2 i + 1, which takes its numbers first and gives it the sums last. */
+int rg_reduce_core(int members);
+/* Do numbers leave from copies? Then there are as many of these as rooms for what comes. */
+bool rg_reduce_copies_out(struct rg_algorithm how);
 /* The largest piece that member adds to its own. */
 size_t rg_reduce_largest(struct rg_algorithm how, int members, int me, size_t count);
 

@@ -108,28 +108,27 @@ static int next_here(const struct rg_attempts *a, int from)
     return from;
 }
 
-/* With lose=shrink: of all that are here, those that waited last. */
-static int choose_left(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order)
+/* With lose=shrink: of all that are here, those that waited last. seats: [a->seats] room. */
+static int choose_left(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
+                       int *seats)
 {
-    int count = 0, *seats = malloc((size_t)a->seats * sizeof *seats);
-    if (!seats)
-        return 0;
+    int count = 0;
     for (int rank = next_here(a, 0); rank < a->present; rank = next_here(a, rank + 1)) {
         seats[count] = a->seat[rank];
         order[count++] = rank;
     }
     int fit = fitting && count > 0 ? fitting(arg, seats, count) : count;
     RG_ASSERT(fit <= count);
-    free(seats);
     return fit > 0 ? fit : count; /* which is for the attempt to say */
 }
 
 /* The ranks that train from now on, by their numbers until now, into order; how many. */
-static int choose(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order)
+static int choose(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
+                  int *room)
 {
     int count = 0, spare = a->nodes - 1;
     if (a->lose == RG_LOSE_SHRINK)
-        return choose_left(a, fitting, arg, order);
+        return choose_left(a, fitting, arg, order, room);
     for (int rank = 0; rank < a->nodes; rank++) {
         if (!a->absent[a->seat[rank]])
             order[count++] = rank;
@@ -146,15 +145,15 @@ int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, in
         return rg_fail(e, RG_ERR_PEER,
                        "of the nodes that may be alive no more than half are left here: the others "
                        "may go on without this one");
-    int nodes = choose(a, fitting, arg, order), count = nodes;
-    if (nodes == 0 || (a->lose != RG_LOSE_SHRINK && nodes < a->nodes))
-        return rg_fail(e, RG_ERR_PEER, "no spare node is left");
     bool *placed = calloc((size_t)a->seats, sizeof *placed);
     int *seat = malloc((size_t)a->seats * sizeof *seat);
-    if (!placed || !seat) {
+    int nodes = placed && seat ? choose(a, fitting, arg, order, seat) : 0, count = nodes;
+    if (nodes == 0 || (a->lose != RG_LOSE_SHRINK && nodes < a->nodes)) {
+        bool memory = !placed || !seat;
         free(placed);
         free(seat);
-        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+        return memory ? rg_fail(e, RG_ERR_NOMEM, "out of memory")
+                      : rg_fail(e, RG_ERR_PEER, "no spare node is left");
     }
     for (int i = 0; i < nodes; i++)
         placed[order[i]] = true;

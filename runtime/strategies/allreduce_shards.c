@@ -145,14 +145,9 @@ static void keep(void *arg)
     memcpy(k->to, k->from, k->count * sizeof *k->to);
 }
 
-static struct rg_cost keeping_cost(size_t count)
-{
-    return (struct rg_cost){.bytes = 2 * sizeof(float) * (double)count, .calls = 1};
-}
-
 static int copy(struct rg_world *w, const char *name, struct keeping k, int b)
 {
-    struct rg_cost cost = keeping_cost(k.count);
+    struct rg_cost cost = rg_copy_cost(k.count);
     const struct rg_work work = {.cost = &cost, .count = 1};
     return rg_compute(w, &work, name, b, keep, &k);
 }
@@ -177,7 +172,7 @@ int rg_shards_gather(struct rg_shards *shards, struct rg_world *w, int b, float 
 
 double rg_shards_keep_s(const struct rg_job *job, int rank, int b)
 {
-    struct rg_cost cost = keeping_cost(rg_bucket_own(job, rank, b).count);
+    struct rg_cost cost = rg_copy_cost(rg_bucket_own(job, rank, b).count);
     const struct rg_work work = {.cost = &cost, .count = 1};
     return rg_board_seconds(job->boards[rank], &work, job->threads);
 }

@@ -248,8 +248,8 @@ static int finish_sends(struct rg_pipeline *p, int lane)
 
 /* ---- the loss beside ---- */
 
-/* The two strands of a node tell each other of their end, with its outcome: tags of a channel, and
- * of messages to oneself. Those of other messages are smaller. */
+/* The tag by which the strand of a lane tells the other of its end, with its outcome; those of
+ * other messages are smaller. */
 static uint32_t end_of(const struct rg_pipeline *p, int lane)
 {
     return RG_TAG_USER + RG_CHANNELS * (uint32_t)(rg_ring_chunks(p->ring) + 1) + (uint32_t)lane;

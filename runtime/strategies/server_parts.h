@@ -104,7 +104,6 @@ int64_t rg_server_clocks(const struct rg_server_plan *plan);
  * in. */
 int64_t rg_server_vectors(const struct rg_server_plan *plan);
 int64_t rg_server_messages(const struct rg_server_plan *plan);
-struct rg_cost rg_server_copy_cost(size_t count);
 
 /* ---- replicas of a server's range (server_chain.c) ---- */
 

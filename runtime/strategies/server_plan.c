@@ -167,8 +167,3 @@ bool rg_server_sums_apart(const struct rg_server_plan *plan)
 {
     return rg_server_steps_alone(plan) && plan->push_every > 1;
 }
-
-struct rg_cost rg_server_copy_cost(size_t count)
-{
-    return (struct rg_cost){.bytes = 2 * sizeof(float) * (double)count, .calls = 1};
-}

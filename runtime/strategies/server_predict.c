@@ -148,7 +148,7 @@ void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
 
 static double copy_s(const struct rg_job *job, int server)
 {
-    struct rg_cost cost = rg_server_copy_cost(rg_server_shard(job, server).count);
+    struct rg_cost cost = rg_copy_cost(rg_server_shard(job, server).count);
     const struct rg_work work = {.cost = &cost, .count = 1};
     return rg_board_seconds(server_board(job, server), &work, job->threads);
 }

@@ -227,7 +227,7 @@ static int answer(struct rg_server_node *node, int k)
     rg_order_note(&server->written, rg_server_answer_of(k));
     admit(node, k);
     if (server->out_updates != server->updates) {
-        struct rg_cost cost = rg_server_copy_cost(node->shard.count);
+        struct rg_cost cost = rg_copy_cost(node->shard.count);
         const struct rg_work work = {.cost = &cost, .count = 1};
         result = rg_compute(node->w, &work, "copy", (int)server->updates, copy, node);
         server->out_updates = server->updates;

@@ -546,7 +546,7 @@ static int try_fewer(const struct rg_study_want *want, const int *seats, int cou
 int rg_study_fitting(const struct rg_study_want *want, int multiple, const int *seats, int left,
                      struct rg_error *why)
 {
-    enum { TRIES = 16 };
+    enum { TRIES = 16 }; /* each opens the scenario, on a board that others wait for */
     struct rg_error first = {0};
     int each = RG_MAX(multiple, 1), count = left - left % each;
     for (int i = 0; i < TRIES && count > 0; i++, count -= each) {

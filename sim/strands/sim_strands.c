@@ -486,8 +486,7 @@ static struct rg_sim_strand *start_strand(struct rg_strands *m, int rank,
         rg_world_init(w, &world_ops, rank, o->size);
         w->board = o->boards ? o->boards[rank] : NULL;
         w->shared = m->shared;
-        for (int r = 0; r < o->size && o->off_s; r++)
-            w->mortal |= o->off_s[r] < INFINITY;
+        w->mortal = m->mortal;
     }
     if (m->slowdown)
         s->jitter = parent ? rg_fault_stream_of_strand(&parent->jitter, w->strand)
@@ -576,6 +575,8 @@ void rg_strands_open(struct rg_strands *m, const struct rg_sim_options *options,
     m->nodes = rg_sim_take((size_t)options->size, sizeof(struct rg_sim_strand *));
     m->fates = rg_sim_take((size_t)options->size, sizeof(struct rg_sim_strand *));
     m->left = options->size;
+    for (int rank = 0; rank < options->size && options->off_s; rank++)
+        m->mortal |= options->off_s[rank] < INFINITY;
     for (int rank = 0; rank < options->size; rank++) {
         results[rank] = RG_ERR_DEADLOCK; /* until it returns */
         m->nodes[rank] = start_strand(m, rank, NULL, program, arg);

@@ -80,6 +80,7 @@ struct rg_strands {
     struct rg_exchange *exchange;
     struct rg_slowdown *slowdown; /* NULL: computations take their time */
     struct rg_shared *shared;
+    bool mortal; /* some will lose their power */
     struct rg_error *error;
     struct rg_sim_strand *first;
     bool energy; /* all boards have watts */

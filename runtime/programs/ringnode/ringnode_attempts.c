@@ -105,26 +105,10 @@ bool ringnode_restarts(struct ringnode *node, int code)
 
 /* ---- shrink, spare ---- */
 
-/* The scenario for the nodes of these seats. */
-static struct rg_study_want want_for(const struct ringnode *node, const int *seats, int count)
-{
-    const struct rg_options *o = &node->options;
-    return (struct rg_study_want){.file = o->scenario,
-                                  .data_folder = o->data,
-                                  .sets = o->sets,
-                                  .set_count = o->set_count,
-                                  .labels = o->labels,
-                                  .label_count = o->label_count,
-                                  .keyed = o->keyed,
-                                  .trained = o->load != NULL,
-                                  .hosts = seats,
-                                  .host_count = count};
-}
-
 static int fitting(void *arg, const int *seats, int left)
 {
     const struct ringnode *node = arg;
-    struct rg_study_want want = want_for(node, NULL, 0);
+    const struct rg_study_want want = rg_cli_wanted(&node->options);
     struct rg_error why;
     return rg_study_fitting(&want, node->study.jobs[0].multiple, seats, left, &why);
 }
@@ -166,7 +150,9 @@ static bool cast(struct ringnode *node, const struct rg_mesh_lost *lost, struct 
 static int reopen(struct ringnode *node, struct rg_error *e)
 {
     const struct rg_attempts *a = &node->attempts;
-    struct rg_study_want want = want_for(node, a->seat, a->nodes);
+    struct rg_study_want want = rg_cli_wanted(&node->options);
+    want.hosts = a->seat;
+    want.host_count = a->nodes;
     struct rg_dataset before = node->study.data;
     char digest[sizeof node->study.scenario.digest];
     memcpy(digest, node->study.scenario.digest, sizeof digest);
