@@ -1005,6 +1005,8 @@ MUTANTS = [
            "true", "test_streams$"),
     Mutant("nobody-waits-for-rings-alike", "attempts.c", "return fit > 0 ? fit : count;", "return count;", "test_attempts$"),
     Mutant("whoever-waited-knows-of-none", "attempts.c", "a->iterations = INT64_MAX; /* others", "/* others", "test_attempts$"),
+    Mutant("a-part-for-the-whole", "copies.c", "has(had, done, array->name, array->first) &&", "has(had, done, array->name, array->first) ||",
+           "test_copies$"),
     Mutant("states-forgotten-too-early", "node_copies.c", "    rg_copies_keep_points(copies, done);\n    if (result == 0)\n        result = share",
            "    rg_copies_keep(copies, done);\n    if (result == 0)\n        result = share", "test_attempts$"),
     Mutant("losses-told-by-whoever-waited", "attempts.c", "theirs.told > most->told || (theirs.told == most->told && dated)", "dated",

@@ -66,10 +66,22 @@ void rg_copies_keep_points(struct rg_copies *copies, int64_t done)
 
 /* ---- what is whole ---- */
 
-bool rg_copies_has(const struct rg_copy_name *had, int64_t done, const char *name, uint64_t at)
+static bool has(const struct rg_copy_name *had, int64_t done, const char *name, uint64_t at)
 {
     return had->done == done && at >= had->first && at - had->first < had->count &&
            strcmp(had->name, name) == 0;
+}
+
+bool rg_copies_cover(const struct rg_copies *copies, int64_t done,
+                     const struct rg_state_array *array)
+{
+    bool covered = false;
+    for (int i = 0; i < copies->count && !covered; i++) {
+        const struct rg_copy_name *had = &copies->list[i].name;
+        covered = has(had, done, array->name, array->first) &&
+                  array->count <= had->first + had->count - array->first;
+    }
+    return covered;
 }
 
 int rg_copies_find(const struct rg_copy_name *had, const int *by, int had_count, int64_t done,
@@ -77,7 +89,7 @@ int rg_copies_find(const struct rg_copy_name *had, const int *by, int had_count,
 {
     int found = -1;
     for (int i = 0; i < had_count; i++)
-        if (rg_copies_has(&had[i], done, name, at) && (found < 0 || (by && by[i] == prefer))) {
+        if (has(&had[i], done, name, at) && (found < 0 || (by && by[i] == prefer))) {
             found = i;
             if (!by || by[i] == prefer)
                 break;

@@ -37,6 +37,9 @@ void rg_copies_free(struct rg_copies *copies); /* and zeroes them */
 /* One more; values NULL: none. 0 or RG_ERR_NOMEM. */
 int rg_copies_add(struct rg_copies *copies, int64_t done, const struct rg_state_array *array,
                   const float *values);
+/* Is all of the array in one of them, of that state? */
+bool rg_copies_cover(const struct rg_copies *copies, int64_t done,
+                     const struct rg_state_array *array);
 int rg_copies_add_point(struct rg_copies *copies, const struct rg_run_point *point);
 /* Only what is of that state stays; done < 0: of no state. */
 void rg_copies_keep(struct rg_copies *copies, int64_t done);
@@ -47,8 +50,6 @@ void rg_copies_keep_points(struct rg_copies *copies, int64_t done);
  * that is wanted is had of it by somebody. -1: there is none. */
 int64_t rg_copies_newest(const struct rg_copy_name *had, int had_count,
                          const struct rg_copy_name *wanted, int wanted_count, int64_t most);
-/* Is it of that state, and has it that place? */
-bool rg_copies_has(const struct rg_copy_name *had, int64_t done, const char *name, uint64_t at);
 /* The part with place `at` of `wanted`, of the state `done`: of those that are had its number, that
  * with `prefer` first where it is one of them ([had_count] by whom). -1: nobody has it. */
 int rg_copies_find(const struct rg_copy_name *had, const int *by, int had_count, int64_t done,

@@ -38,6 +38,8 @@ static uint32_t plan_of(const struct rg_job *job)
 static int keep(void *arg, int64_t done, const struct rg_state_array *array)
 {
     const struct node *n = arg;
+    if (rg_copies_cover(copies_of(n), done, array)) /* from before this attempt */
+        return 0;
     return rg_copies_add(copies_of(n), done, array, is_real(n) ? array->values : NULL);
 }
 
@@ -45,10 +47,6 @@ static int keep(void *arg, int64_t done, const struct rg_state_array *array)
 static int keep_given(void *arg, const struct rg_state_array *array)
 {
     const struct node *n = arg;
-    const struct rg_copies *copies = copies_of(n);
-    for (int i = 0; i < copies->count; i++)
-        if (rg_copies_has(&copies->list[i].name, n->done, array->name, array->first))
-            return 0; /* it had it before */
     return keep(arg, n->done, array);
 }
 

@@ -53,6 +53,28 @@ static void fill(struct rg_copies *copies)
                         0);
 }
 
+/* Floats 5 to 7 after 4 iterations and after 8: no more, of no other kind, at no other time. */
+static void parts_are_not_the_whole(void)
+{
+    struct rg_copies copies;
+    fill(&copies);
+    static const struct {
+        size_t first, count;
+        bool covered;
+    } cases[] = {{5, 3, true},  {6, 2, true},  {7, 1, true},  {5, 4, false},
+                 {6, 3, false}, {4, 2, false}, {8, 1, false}, {0, 20, false}};
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        struct rg_state_array array = {
+            .name = "parameters", .first = cases[i].first, .count = cases[i].count};
+        CU_ASSERT_EQUAL(rg_copies_cover(&copies, 4, &array), cases[i].covered);
+        CU_ASSERT_EQUAL(rg_copies_cover(&copies, 8, &array), cases[i].covered);
+        CU_ASSERT_FALSE(rg_copies_cover(&copies, 6, &array));
+        array.name = "velocity";
+        CU_ASSERT_FALSE(rg_copies_cover(&copies, 4, &array));
+    }
+    rg_copies_free(&copies);
+}
+
 static void only_one_state_stays(void)
 {
     struct rg_copies copies;
@@ -105,6 +127,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"the newest that is whole", the_newest_that_is_whole},
+        {"parts are not the whole", parts_are_not_the_whole},
         {"only one state stays", only_one_state_stays},
         {"another process has the same", another_process_has_the_same},
     };
