@@ -8,7 +8,6 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "node/muster.h"
-#include "study/saving.h"
 #include "world/exchange.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -28,6 +27,7 @@ struct told {
     double broken_s, origin_s;
     double drawn_J; /* by those that trained */
     int died;       /* ranks */
+    int back;       /* seat that all take in again; -1: none */
     size_t bytes;
     /* Of the last checkpoint. */
     bool hollow;
@@ -44,6 +44,8 @@ struct series {
     struct rg_attempts attempts;
     double since_s;         /* when the next begins */
     double *off_s, *back_s; /* [seats] by rank, of the attempt: when it is off, and there again */
+    double *gone_s; /* [seats] of those that are lost: when it went off, or until when its joules
+                     * are added */
     int *results;
     double *drawn_J;                  /* [seats] */
     double whole_J;                   /* so far, of all; NAN: unknown */
@@ -135,6 +137,7 @@ static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, v
                         .iterations = a->iterations,
                         .broken_s = a->broken_s,
                         .origin_s = a->origin_s,
+                        .back = a->back,
                         .bytes = size};
     for (int rank = 0; rank < a->nodes; rank++) {
         told.died += s->results[rank] == RG_DIED;
@@ -183,6 +186,16 @@ static bool hear(struct series *s, int fd, struct told *told, struct rg_run *run
                 rg_run_decode(bytes, told->bytes, run, &e) == 0 && hear_kept(s, fd, told);
     free(bytes);
     return good && hear_copies(s, fd);
+}
+
+/* Has the power of a node that was lost come back? */
+static bool is_back(void *arg, int seat, double date_s)
+{
+    const struct series *s = arg;
+    double off_s, back_s;
+    return !rg_faults_next_off(&s->study->scenario.faults, seed_of(s), seat, date_s, &off_s,
+                               &back_s) ||
+           off_s > date_s;
 }
 
 /* In a process of its own; false: it has said nothing. */
@@ -234,10 +247,12 @@ static void note_losses(struct series *s, const struct told *told, const struct 
     a->iterations = told->iterations;
     a->broken_s = told->broken_s;
     a->origin_s = told->origin_s;
+    a->back = told->back;
     double noticed_s = s->study->scenario.faults.noticed_s;
     for (int rank = 0; rank < a->nodes; rank++) {
         if (s->results[rank] != RG_DIED)
             continue;
+        s->gone_s[a->seat[rank]] = s->off_s[rank];
         a->noticed_s = fmin(s->off_s[rank] + noticed_s, a->broken_s);
         RG_ASSERT(rg_attempts_note(a, a->seat[rank], name_of(s, a->seat[rank]),
                                    "it lost its power") == 0);
@@ -256,6 +271,23 @@ static double waiting_watts(const struct series *s, int from, int to)
         watts += rg_board_watts(board, 0) + board->switch_watts;
     }
     return watts;
+}
+
+/* Until then, of those that have been lost, once their power is back. */
+static void add_returned(struct series *s, double until_s)
+{
+    const struct rg_attempts *a = &s->attempts;
+    for (int rank = a->present; rank < a->seats; rank++) {
+        double *at = &s->gone_s[a->seat[rank]], off_s = *at, back_s = *at;
+        while (off_s < until_s && back_s < until_s) {
+            rg_faults_next_off(&s->study->scenario.faults, seed_of(s), a->seat[rank], back_s,
+                               &off_s, &back_s);
+            if (off_s > *at)
+                s->whole_J += (fmin(off_s, until_s) - *at) * waiting_watts(s, rank, rank + 1);
+            *at = fmin(back_s, until_s);
+        }
+        *at = fmax(*at, until_s);
+    }
 }
 
 /* The attempt has ended at that date; who waits for a place has waited. */
@@ -302,15 +334,11 @@ static int wait_for_all(struct series *s, struct rg_error *e)
     return rg_fail(e, RG_ERR_PEER, "it does not come back (<off> without to)");
 }
 
-/* What the next attempt goes on from is written to the end, and read, at the rate of the card. */
+/* What is under way to the card is written to the end. */
 static void wait_for_card(struct series *s)
 {
-    const struct rg_training_state *kept = s->kept;
-    double read_s = rg_saving_write_s(s->study->platform.boards[s->attempts.seat[0]], kept->bytes);
-    if (kept->bytes == 0)
-        return;
-    s->since_s = fmax(s->since_s, kept->written_s);
-    s->since_s += read_s > 0 ? read_s : 0;
+    if (s->kept->bytes > 0)
+        s->since_s = fmax(s->since_s, s->kept->written_s);
 }
 
 /* Who makes the next attempt, and when. */
@@ -318,7 +346,7 @@ static int cast(struct series *s, rg_fitting_fn fitting, void *arg, struct rg_er
 {
     struct rg_attempts *a = &s->attempts;
     s->since_s = a->broken_s;
-    if (a->broken_s > s->study->scenario.faults.give_up_s)
+    if (a->back < 0 && a->broken_s > s->study->scenario.faults.give_up_s)
         return rg_fail(e, RG_ERR_PEER, "given up (give-up=\"%g\" of <faults>)",
                        s->study->scenario.faults.give_up_s);
     if (a->lose == RG_LOSE_RESTART)
@@ -328,6 +356,8 @@ static int cast(struct series *s, rg_fitting_fn fitting, void *arg, struct rg_er
     for (int rank = 0; rank < a->nodes; rank++)
         if (s->results[rank] == RG_DIED)
             a->absent[a->seat[rank]] = RG_GONE;
+    if (a->back >= 0)
+        rg_attempts_take_in(a);
     int err = rg_attempts_cast(a, fitting, arg, order, e);
     free(order);
     return err;
@@ -379,16 +409,18 @@ static void run_series(struct series *s, rg_sim_attempt_fn simulate, rg_fitting_
             rg_copy_text(run->error, sizeof run->error, "an attempt ended without a result");
             return;
         }
-        bool broken = s->results[0] == RG_ERR_PEER;
-        if (told.died == 0 || (!broken && s->results[0] != RG_DIED)) {
+        bool broken = s->results[0] == RG_ERR_PEER || s->results[0] == RG_ERR_RETURNED;
+        if ((told.died == 0 && told.back < 0) || (!broken && s->results[0] != RG_DIED)) {
             add_joules(s, &told, run->whole.time_s);
+            add_returned(s, run->whole.time_s);
             run->whole.energy_J = s->whole_J;
             return;
         }
         add_joules(s, &told, told.broken_s);
+        add_returned(s, told.broken_s);
         note_losses(s, &told, run);
         if (s->attempts.lose == RG_LOSE_STOP || cast(s, fitting, arg, &e) != 0) {
-            lose(s, told.died, e.text, run);
+            lose(s, RG_MAX(told.died, 1), e.text, run);
             return;
         }
         wait_for_card(s);
@@ -406,12 +438,15 @@ void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
     size_t seats = (size_t)(job->nodes + spares);
     s.off_s = calloc(seats, sizeof *s.off_s);
     s.back_s = calloc(seats, sizeof *s.back_s);
+    s.gone_s = calloc(seats, sizeof *s.gone_s);
     s.results = calloc(seats, sizeof *s.results);
     s.drawn_J = calloc(seats, sizeof *s.drawn_J);
     s.copies = calloc(seats, sizeof *s.copies);
-    RG_ASSERT(s.off_s && s.back_s && s.results && s.drawn_J && s.copies);
+    RG_ASSERT(s.off_s && s.back_s && s.gone_s && s.results && s.drawn_J && s.copies);
     RG_ASSERT(rg_attempts_open(&s.attempts, t->lose, job->nodes, spares) == 0);
     s.attempts.iterations = 0; /* all nodes have their part in all of it */
+    s.attempts.is_back = is_back;
+    s.attempts.back_arg = &s;
     run_series(&s, simulate, fitting, arg, run);
     rg_attempts_close(&s.attempts);
     for (size_t seat = 0; seat < seats; seat++)
@@ -419,6 +454,7 @@ void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
     free(s.copies);
     free(s.off_s);
     free(s.back_s);
+    free(s.gone_s);
     free(s.results);
     free(s.drawn_J);
     rg_training_state_free(s.kept);

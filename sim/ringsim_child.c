@@ -47,6 +47,29 @@ bool ringsim_has_checkpoints(const struct ringsim *r, const struct rg_scenario *
     return r->options.checkpoint || wanted;
 }
 
+/* What those that train in a later attempt go on from: what the card has, which the folder may be
+ * ahead of. Without any, from what the first went on from. */
+static const struct rg_training_state *find_checkpoint(void *arg, int64_t than)
+{
+    const struct simulation *s = arg;
+    struct ringsim *r = s->ringsim;
+    struct rg_training_state *kept = s->attempt->kept, found;
+    struct rg_error e = {0};
+    if (kept->bytes == 0 || kept->iterations <= than)
+        return NULL;
+    if (kept->hollow) {
+        found = *kept;
+        kept->plan = strdup(kept->plan);
+        RG_ASSERT(kept->plan);
+    } else if (rg_training_read_until(r->options.checkpoint, kept->iterations, &r->study.network,
+                                      &found, &e) != 0)
+        return NULL;
+    found.goes_there = true;
+    rg_training_state_free(&r->resumed);
+    r->resumed = found;
+    return &r->resumed;
+}
+
 static int node_program(struct rg_world *w, void *arg)
 {
     struct simulation *s = arg;
@@ -67,6 +90,10 @@ static int node_program(struct rg_world *w, void *arg)
         .progress_arg = s->shared};
     if (s->attempt)
         options.attempts = &s->own[w->rank];
+    if (s->attempt && s->attempt->attempts->loss_count > 0) {
+        options.find = find_checkpoint;
+        options.find_arg = s;
+    }
     if (s->job->numerics)
         options.checkpoint = r->options.checkpoint;
     if (ringsim_has_checkpoints(r, &r->study.scenario))
@@ -157,26 +184,6 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     free(results);
 }
 
-/* What those that train in a later attempt go on from: what the card has, which the folder may be
- * ahead of. Without any, from what the first went on from. */
-static void find_checkpoint(struct ringsim *r, struct rg_training_state *kept)
-{
-    const char *folder = r->options.checkpoint;
-    struct rg_training_state found;
-    struct rg_error e = {0};
-    if (kept->bytes == 0)
-        return;
-    if (kept->hollow) {
-        found = *kept;
-        kept->plan = strdup(kept->plan);
-        RG_ASSERT(kept->plan);
-    } else if (rg_training_read_until(folder, kept->iterations, &r->study.network, &found, &e) != 0)
-        return;
-    found.goes_there = true;
-    rg_training_state_free(&r->resumed);
-    r->resumed = found;
-}
-
 /* The scenario as it is for those that train in a later attempt. */
 static int reopen(struct ringsim *r, int index, const struct rg_attempts *a, struct rg_error *e)
 {
@@ -217,7 +224,6 @@ static void simulate_attempt(void *arg, const struct rg_sim_attempt *attempt, st
             return;
         }
         s->job = &s->ringsim->study.jobs[0];
-        find_checkpoint(s->ringsim, attempt->kept);
         shift_windows(&s->ringsim->study.scenario.faults.slow, attempt->since_s);
         shift_windows(&s->ringsim->study.scenario.faults.link, attempt->since_s);
         a->origin_s = -attempt->since_s;

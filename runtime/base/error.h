@@ -12,6 +12,7 @@
     X(RG_ERR_TIMEOUT, "the deadline passed")                                                       \
     X(RG_ERR_CANCELLED, "cancelled")                                                               \
     X(RG_ERR_PEER, "a peer was lost")                                                              \
+    X(RG_ERR_RETURNED, "a node that was lost is there again")                                      \
     X(RG_ERR_LENGTH, "a message has another length than its receive")                              \
     X(RG_ERR_PROTOCOL, "a peer broke the protocol")                                                \
     X(RG_ERR_REFUSED, "a peer refused the connection")                                             \

@@ -88,7 +88,8 @@ static const struct argp_option option_table[] = {
     {"resume-from", KEY_RESUME_FROM, "DIR", 0, "Go on from the newest checkpoint in DIR", 0},
     {"lose", KEY_LOSE, "WORD", 0,
      "When a node is lost: stop; restart: wait for it, and go on from the last checkpoint; shrink: "
-     "go on from there without it; spare: with a node that has waited. Short for --set lose=WORD",
+     "go on from there without it; spare: with a node that has waited; who is there again joins "
+     "these at the end of an epoch. Short for --set lose=WORD",
      0},
     {"replay", KEY_REPLAY, "RESULT", 0,
      "Nodes out of step serve in the order in which those of this run of ringnode did (its "

@@ -14,7 +14,8 @@
  * peer of another run, or that only claims to be one of ours: refused and logged, and the wait goes
  * on; a machine that has no descriptors left: told to all; the same rank twice; a peer that is lost
  * again before all are there: waited for anew, or taken for lost where the run goes on without lost
- * ranks (it may still come back in time); interruption, here or elsewhere.
+ * ranks (it may still come back in time); ranks that are in a run under way (join_return.c);
+ * interruption, here or elsewhere.
  */
 #include "connect/join_parts.h"
 
@@ -29,6 +30,9 @@
 #include <unistd.h>
 
 #define SPREAD_S 1.0 /* to tell the others that it comes to nothing */
+#define KNOCK_S  1.0 /* for rank 0 to answer */
+
+#define WAITING_S 60.0 /* between two lines of one that waits to be taken in */
 
 void rg_join_say(const struct rg_gathering *g, const char *format, ...)
 {
@@ -69,7 +73,12 @@ static void report(struct rg_gathering *g, double now)
 {
     if (now < g->progress)
         return;
-    g->progress = now + RG_PROGRESS_S;
+    g->progress = now + (g->train > 0 ? WAITING_S : RG_PROGRESS_S);
+    if (g->train > 0) {
+        rg_join_say(g, "waiting for the end of an epoch of the others, %d of them reached (%.0f s)",
+                    g->train, now - g->began);
+        return;
+    }
     char list[200] = "";
     size_t used = 0;
     for (int r = 0; r < g->size && used < sizeof list - 16; r++)
@@ -95,14 +104,19 @@ static int missing(struct rg_gathering *g)
     return 0;
 }
 
-/* Start calls that are due and end talks that take too long; returns when to look again. */
-static double keep_time(struct rg_gathering *g, double now)
+/* Rank 0, who knows the run's name, does not answer: the others may be in a run without it. */
+static bool may_knock(const struct rg_gathering *g, double now)
+{
+    return g->o->joined && now - g->began > KNOCK_S;
+}
+
+double rg_join_keep_time(struct rg_gathering *g, double now)
 {
     double next = RG_MIN(g->deadline, g->progress);
     for (int r = 0; r < g->rank; r++) {
         struct rg_place *p = &g->places[r];
         bool here = g->peers[r].fd >= 0 && !p->gone;
-        if (here || p->told || (r > 0 && g->nonce == 0))
+        if (here || p->told || p->elsewhere || (r > 0 && g->nonce == 0 && !may_knock(g, now)))
             continue;
         if (p->call.state != RG_CALL_IDLE && now >= p->call.limit)
             rg_join_try_later(g, r, "no answer");
@@ -137,6 +151,14 @@ static struct pollfd poll_of(const struct rg_talk *t)
     return (struct pollfd){.fd = t->connection.fd, .events = events};
 }
 
+/* Of one that has joined only its end is of interest, unless what it says next tells whether this
+ * rank is taken in; at a door it has nothing to say. */
+static short events_of(const struct rg_gathering *g, int rank)
+{
+    const struct rg_place *p = &g->places[rank];
+    return p->trains || (g->door && !p->speaks) ? POLLIN | POLLRDHUP : POLLRDHUP;
+}
+
 static int add_polls(struct rg_gathering *g)
 {
     int n = 0;
@@ -144,7 +166,7 @@ static int add_polls(struct rg_gathering *g)
     for (int r = 0; r < g->size; r++)
         g->polls[n++] = g->peers[r].fd < 0 || g->places[r].gone
                             ? poll_of(&g->places[r].call)
-                            : (struct pollfd){.fd = g->peers[r].fd, .events = POLLRDHUP};
+                            : (struct pollfd){.fd = g->peers[r].fd, .events = events_of(g, r)};
     for (int i = 0; i < RG_VISITORS; i++)
         g->polls[n++] = poll_of(&g->visitors[i]);
     return n;
@@ -166,8 +188,12 @@ static void attend(struct rg_gathering *g)
         struct rg_talk *call = &g->places[r].call;
         if (!place[r].revents)
             continue;
-        if (g->peers[r].fd >= 0 && g->peers[r].fd == place[r].fd &&
-            !rg_join_is_alive(g->peers[r].fd))
+        bool joined = g->peers[r].fd >= 0 && g->peers[r].fd == place[r].fd;
+        if (joined && g->places[r].trains)
+            rg_join_hear_training(g, r);
+        else if (joined && g->door)
+            rg_join_lose_waiting(g, r);
+        else if (joined && !rg_join_is_alive(g->peers[r].fd))
             rg_join_drop_peer(g, r);
         else if (call->connection.fd != place[r].fd || call->state == RG_CALL_IDLE)
             continue;
@@ -196,12 +222,15 @@ static int poll_open(struct rg_gathering *g, int count, int wait_ms)
     return ready;
 }
 
-/* One look at everything, until `next` at most. False: that does not work here. */
-static bool look_round(struct rg_gathering *g, double next)
+bool rg_join_look_round(struct rg_gathering *g, double next)
 {
     int n = add_polls(g);
     double left = RG_MIN(next - rg_clock_s(), g->o->stop ? 0.1 : 10.0);
+    if (g->lock)
+        pthread_mutex_unlock(g->lock);
     int ready = poll_open(g, n, left > 0 ? (int)(1000 * left) + 1 : 0);
+    if (g->lock)
+        pthread_mutex_lock(g->lock);
     if (ready > 0)
         attend(g);
     if (ready >= 0 || errno == EINTR)
@@ -229,39 +258,48 @@ static void spread_refusal(struct rg_gathering *g)
         double now = rg_clock_s();
         if (left == 0 || now >= limit || (g->o->stop && *g->o->stop))
             return;
-        if (!look_round(g, RG_MIN(limit, keep_time(g, now))))
+        if (!rg_join_look_round(g, RG_MIN(limit, rg_join_keep_time(g, now))))
             return;
     }
 }
 
+static bool is_complete(const struct rg_gathering *g)
+{
+    return g->train > 0 ? g->o->joined->invited : g->joined == g->size - 1;
+}
+
 static int gather(struct rg_gathering *g)
 {
-    while (g->joined < g->size - 1) {
+    while (!is_complete(g)) {
         double now = rg_clock_s();
         if (g->o->stop && *g->o->stop)
             return rg_fail(g->e, RG_ERR_INTERRUPTED, "%s", rg_strerror(RG_ERR_INTERRUPTED));
+        if (g->train > 0)
+            g->deadline = now + g->o->timeout_s; /* for the case that they are gone */
         if (now >= g->deadline)
             return missing(g);
         report(g, now);
-        double next = keep_time(g, now);
+        double next = rg_join_keep_time(g, now);
         if (g->failed)
             return g->failed;
-        look_round(g, next);
+        rg_join_look_round(g, next);
         if (g->failed)
             return g->failed;
     }
     return 0;
 }
 
-static void clean_up(struct rg_gathering *g, int result)
+void rg_join_close(struct rg_gathering *g, int result)
 {
     if (g->listener >= 0)
         close(g->listener);
     for (int i = 0; i < RG_VISITORS; i++)
         rg_join_end_talk(&g->visitors[i]);
     for (int r = 0; r < g->size; r++) {
-        if (g->places)
+        if (g->places) {
             rg_join_end_talk(&g->places[r].call);
+            free(g->places[r].said);
+        }
         if (result)
             rg_join_hang_up(&g->peers[r]);
     }
@@ -272,8 +310,7 @@ static void clean_up(struct rg_gathering *g, int result)
     free(g->polls);
 }
 
-/* Rank 0 names the run. */
-static void draw_nonce(struct rg_gathering *g)
+void rg_join_draw_nonce(struct rg_gathering *g)
 {
     while (g->rank == 0 && g->nonce == 0)
         if (getrandom(&g->nonce, sizeof g->nonce, 0) < 0)
@@ -291,18 +328,22 @@ static int check_key(const struct rg_gathering *g)
                    key->ranks, g->rank, g->size);
 }
 
+static void tell_settings(const struct rg_gathering *g)
+{
+    if (g->size > 1 && g->o->insecure && !g->o->key)
+        rg_join_say(g, "no key: whoever reaches these ports can join, read and change everything");
+    if (g->size > 1 && g->o->listener < 0 && (g->o->insecure || g->o->key) &&
+        rg_slow_start_after_idle())
+        rg_join_say(g, "connections that rest start slowly again here, which costs full links some "
+                       "percent: sysctl -w net.ipv4.tcp_slow_start_after_idle=0");
+}
+
 static int set_up(struct rg_gathering *g)
 {
     g->names = rg_names_open(g->o->hosts);
     if (!g->places || !g->polls || !g->names)
         return rg_fail(g->e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     int result = g->size > 1 ? rg_join_check_hosts(g) : 0;
-    if (g->size > 1 && g->o->insecure && !g->o->key)
-        rg_join_say(g, "no key: whoever reaches these ports can join, read and change everything");
-    if (g->size > 1 && g->listener < 0 && (g->o->insecure || g->o->key) &&
-        rg_slow_start_after_idle())
-        rg_join_say(g, "connections that rest start slowly again here, which costs full links some "
-                       "percent: sysctl -w net.ipv4.tcp_slow_start_after_idle=0");
     if (result == 0)
         result = check_key(g);
     if (result == 0 && g->o->key)
@@ -312,38 +353,59 @@ static int set_up(struct rg_gathering *g)
     return result;
 }
 
-int rg_join_mesh(const struct rg_join *o, struct rg_connection *connections, struct rg_error *e)
+int rg_join_open(struct rg_gathering *g, const struct rg_join *o, struct rg_connection *connections,
+                 struct rg_error *e)
 {
     double now = rg_clock_s();
-    struct rg_gathering g = {.o = o,
-                             .version = o->version ? o->version : RG_VERSION,
-                             .rank = o->rank,
-                             .size = o->hosts->count,
-                             .listener = o->listener,
-                             .peers = connections,
-                             .nonce = o->nonce,
-                             .began = now,
-                             .deadline = now + o->timeout_s,
-                             .progress = now + RG_PROGRESS_S / 2,
-                             .e = e};
-    size_t n = (size_t)g.size;
-    g.places = calloc(n, sizeof *g.places);
-    g.polls = calloc(2 * (1 + n + RG_VISITORS), sizeof *g.polls);
+    *g = (struct rg_gathering){.o = o,
+                               .version = o->version ? o->version : RG_VERSION,
+                               .rank = o->rank,
+                               .size = o->hosts->count,
+                               .listener = o->listener,
+                               .peers = connections,
+                               .nonce = o->nonce,
+                               .began = now,
+                               .deadline = now + o->timeout_s,
+                               .progress = now + RG_PROGRESS_S / 2,
+                               .e = e};
+    size_t n = (size_t)g->size;
+    g->places = calloc(n, sizeof *g->places);
+    g->polls = calloc(2 * (1 + n + RG_VISITORS), sizeof *g->polls);
     for (size_t r = 0; r < n; r++) {
         connections[r] = (struct rg_connection){.fd = -1};
-        if (g.places)
-            g.places[r].call.connection.fd = -1;
+        if (g->places)
+            g->places[r].call.connection.fd = -1;
     }
     for (int i = 0; i < RG_VISITORS; i++)
-        g.visitors[i].connection.fd = -1;
-    draw_nonce(&g);
-    int result = set_up(&g);
+        g->visitors[i].connection.fd = -1;
+    rg_join_draw_nonce(g);
+    return set_up(g);
+}
+
+/* In a run under way: of those that are not in it, none. */
+static void leave_out(struct rg_gathering *g)
+{
+    for (int r = 0; r < g->size && g->train > 0; r++)
+        if (!g->places[r].trains)
+            rg_join_hang_up(&g->peers[r]);
+}
+
+int rg_join_mesh(const struct rg_join *o, struct rg_connection *connections, struct rg_error *e)
+{
+    struct rg_gathering g;
+    int result = rg_join_open(&g, o, connections, e);
+    if (result == 0)
+        tell_settings(&g);
     if (result == 0)
         result = gather(&g);
     if (result == RG_ERR_REFUSED || result == RG_ERR_IO)
         spread_refusal(&g);
     else if (result == RG_ERR_INTERRUPTED || g.failed == RG_ERR_TIMEOUT)
         rg_join_spread_interruption(&g);
-    clean_up(&g, result);
+    if (result == 0)
+        leave_out(&g);
+    if (o->joined)
+        o->joined->nonce = g.nonce;
+    rg_join_close(&g, result);
     return result;
 }

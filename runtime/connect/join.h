@@ -3,6 +3,7 @@
 #define RG_CONNECT_JOIN_H
 
 #include "base/error.h"
+#include "connect/joined.h"
 #include "connect/secure.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,6 +59,10 @@ struct rg_join {
     bool any_address; /* ranks may call from elsewhere than the hosts file has them (NAT) */
     bool outlives;    /* a rank that had joined and has gone is not waited for: its connection is
                          handed on, broken */
+    /* What came of it: filled in, also where the join fails; the caller frees it. A rank that
+     * finds the others in a run under way waits for as long as one of them is there until it is
+     * taken in (door.h). NULL: it does not. */
+    struct rg_joined *joined;
     enum rg_checksum checksum; /* of the payload that this rank sends over these connections */
     bool quiet;                /* say nothing on standard error */
     const volatile int *stop;  /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */
@@ -77,7 +82,8 @@ struct rg_connection {
     struct rg_secure *tls;
 };
 
-/* Connect: connections[r] for every other rank (fd -1 for oneself). Errors as rg_mesh_join. */
+/* Connect: connections[r] for every other rank (fd -1 for oneself, and in a run under way for those
+ * that are not in it). Errors as rg_mesh_join. */
 int rg_join_mesh(const struct rg_join *options, struct rg_connection *connections,
                  struct rg_error *e);
 

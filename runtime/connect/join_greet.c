@@ -50,18 +50,24 @@ bool rg_join_send_hello(const struct rg_connection *connection, const struct rg_
     return rg_join_send(connection, bytes, sizeof bytes);
 }
 
-int rg_join_read(struct rg_talk *t)
+int rg_join_receive(const struct rg_connection *connection, void *to, size_t most)
 {
-    struct iovec rest = {t->bytes + t->have, RG_WIRE_HELLO - t->have};
+    struct iovec rest = {to, most};
     ssize_t n;
     do
-        n = t->connection.tls ? rg_secure_recv(t->connection.tls, &rest, 1)
-                              : recv(t->connection.fd, rest.iov_base, rest.iov_len, MSG_DONTWAIT);
+        n = connection->tls ? rg_secure_recv(connection->tls, &rest, 1)
+                            : recv(connection->fd, to, most, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : -1;
-    t->have += (size_t)n;
-    return 1;
+    return (int)n;
+}
+
+int rg_join_read(struct rg_talk *t)
+{
+    int read = rg_join_receive(&t->connection, t->bytes + t->have, RG_WIRE_HELLO - t->have);
+    t->have += read > 0 ? (size_t)read : 0;
+    return read > 0 ? 1 : read;
 }
 
 int rg_join_read_hello(struct rg_talk *t)
@@ -93,7 +99,7 @@ static void take_peer(struct rg_gathering *g, int rank, struct rg_talk *t)
 static void say_hello(struct rg_gathering *g, int rank)
 {
     struct rg_talk *call = &g->places[rank].call;
-    struct rg_hello h = rg_join_hello(g, RG_HELLO_ASKS, rank);
+    struct rg_hello h = rg_join_hello(g, g->door ? RG_HELLO_TRAINS : RG_HELLO_ASKS, rank);
     call->state = RG_CALL_WAITING;
     call->limit = g->deadline; /* it may hold the hello until it knows the run */
     if (!rg_join_send_hello(&call->connection, &h))
@@ -175,7 +181,19 @@ void rg_join_answered(struct rg_gathering *g, int rank)
         rg_join_give_up(g, rank, why);
         return;
     }
+    if (h.kind == RG_HELLO_LATER) {
+        rg_join_try_later(g, rank, h.reason[0] ? h.reason : "not now");
+        return;
+    }
     rg_join_judge(g, &h, peer, why, sizeof why);
+    if (!why[0] && h.kind == RG_HELLO_TRAINS && rg_join_meet_training(g, rank, &h)) {
+        take_peer(g, rank, &p->call);
+        return;
+    }
+    if (!why[0] && g->train > 0) { /* it has come back, too */
+        rg_join_try_later(g, rank, "it is not in the run under way");
+        return;
+    }
     if (!why[0] &&
         (h.kind != RG_HELLO_WELCOME || h.nonce == 0 || (g->nonce && h.nonce != g->nonce)))
         snprintf(why, sizeof why, "%s belongs to another run", peer);
@@ -229,7 +247,8 @@ static enum rg_fault judge_guest(struct rg_gathering *g, struct rg_talk *t,
     bool other_run = g->nonce && h->nonce && h->nonce != g->nonce;
     snprintf(peer, sizeof peer, "rank %u at %s", h->rank, t->address);
     rg_join_judge(g, h, peer, why, room);
-    if (!why[0] && (h->kind != RG_HELLO_ASKS || rank <= g->rank))
+    bool trains = h->kind == RG_HELLO_TRAINS && g->o->joined && !g->door;
+    if (!why[0] && ((h->kind != RG_HELLO_ASKS && !trains) || rank <= g->rank))
         snprintf(why, room, "%s is not to call rank %d", peer, g->rank);
     if (why[0] && rank > g->rank && !other_run && g->peers[rank].fd < 0 &&
         rg_join_origin(g, t->connection.fd, rank) == RG_ORIGIN_LISTED) {
@@ -242,8 +261,15 @@ static enum rg_fault judge_guest(struct rg_gathering *g, struct rg_talk *t,
         g->places[rank].told = true;
         return RG_FAULT_COMES_TO_NOTHING;
     }
-    if (!why[0] && (other_run || (g->rank > 0 && h->nonce == 0)))
+    bool nameless = g->rank > 0 && h->nonce == 0 && !g->o->joined;
+    if (!why[0] && g->door && g->places[rank].elsewhere) {
+        snprintf(why, room, "rank %d is in the run, and %s is another", rank, t->address);
+        return RG_FAULT_EARLY; /* its loss has not been noticed, or all have lost it but this one */
+    }
+    if (!why[0] && !g->door && !trains && (other_run || nameless)) {
         snprintf(why, room, "%s belongs to another run", peer);
+        return g->o->joined ? RG_FAULT_EARLY : RG_FAULT_OTHER;
+    }
     return RG_FAULT_OTHER;
 }
 
@@ -258,7 +284,7 @@ static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hel
     if (!why[0]) {
         if (judge_place(g, t, rank, why, sizeof why))
             return;
-        fault = RG_FAULT_ADDRESS;
+        fault = why[0] ? RG_FAULT_ADDRESS : fault;
     }
     if (!why[0] && g->peers[rank].fd >= 0 && !rg_join_is_alive(g->peers[rank].fd))
         rg_join_drop_peer(g, rank);
@@ -271,10 +297,15 @@ static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hel
         rg_join_refuse(g, t, (int)h->rank, fault, why);
         return;
     }
+    bool trains = h->kind == RG_HELLO_TRAINS && rg_join_meet_training(g, rank, h);
     t->held = g->nonce == 0;
     if (t->held)
         return;
-    struct rg_hello welcome = rg_join_hello(g, RG_HELLO_WELCOME, rank);
+    if (g->train > 0 && !trains) { /* it has come back, too, and tries again */
+        rg_join_end_talk(t);
+        return;
+    }
+    struct rg_hello welcome = rg_join_hello(g, g->door ? RG_HELLO_TRAINS : RG_HELLO_WELCOME, rank);
     rg_join_tune(g, t->connection.fd);
     if (rg_join_send_hello(&t->connection, &welcome))
         take_peer(g, rank, t);

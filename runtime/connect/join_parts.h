@@ -9,6 +9,7 @@
 #include "connect/wire.h"
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 
 #define RG_CONNECT_S  5.0 /* to answer a connect, a handshake, and a hello */
 #define RG_PROGRESS_S 5.0 /* between two lines that say the same */
@@ -22,6 +23,7 @@ enum rg_fault {
     RG_FAULT_FOREIGN, /* it speaks something else */
     RG_FAULT_KEY,     /* another key, none, or one where none is wanted */
     RG_FAULT_OTHER,   /* version, scenario, size, run */
+    RG_FAULT_EARLY,   /* it may be let in soon */
     RG_FAULT_RANK,    /* not the rank it says, or not to be called by it */
     RG_FAULT_ADDRESS, /* not where the hosts file has that rank */
     RG_FAULT_COMES_TO_NOTHING
@@ -57,12 +59,20 @@ struct rg_place {
     char why[RG_WIRE_REASON + 64]; /* it is not there: the last reason */
     bool told;                     /* that it comes to nothing */
     bool gone;                     /* it had joined; its connection is kept, but nobody answers */
+    bool elsewhere;                /* of a door: it is in the run, and nobody else may be */
+    bool speaks;                   /* of a door: who waits speaks as others do in the run */
+    bool trains; /* it is in a run under way, and what it says next is whether this rank is */
+    unsigned char *said; /* of that [said_have], malloc'ed */
+    size_t said_have;
 };
 
 struct rg_gathering {
     const struct rg_join *o;
     const char *version;
     int rank, size, joined, listener;
+    int train;                   /* how many of those that have joined are in a run under way */
+    bool door;                   /* this rank is in it */
+    pthread_mutex_t *lock;       /* of a door: held but while it waits; else NULL */
     struct rg_guard *guard;      /* NULL: without a key */
     struct rg_connection *peers; /* by rank; fd -1: not there */
     uint64_t nonce;
@@ -81,11 +91,24 @@ struct rg_gathering {
 };
 
 /* ---- join.c ---- */
+/* Ready to listen and call: 0, or an error in *e; in any case to be closed. connections: [hosts],
+ * emptied. */
+int rg_join_open(struct rg_gathering *g, const struct rg_join *o, struct rg_connection *connections,
+                 struct rg_error *e);
+/* result: of the join; where it has failed its connections are closed. */
+void rg_join_close(struct rg_gathering *g, int result);
+/* Start calls that are due and end talks that take too long; returns when to look again. */
+double rg_join_keep_time(struct rg_gathering *g, double now);
+/* One look at everything, until `next` at most. False: that does not work here. */
+bool rg_join_look_round(struct rg_gathering *g, double next);
 void rg_join_say(const struct rg_gathering *g, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 const char *rg_join_host(const struct rg_gathering *g, int rank);
 void rg_join_hang_up(struct rg_connection *connection);
 void rg_join_end_talk(struct rg_talk *t);
+
+/* Rank 0 names the run, where it has no name. */
+void rg_join_draw_nonce(struct rg_gathering *g);
 
 /* ---- join_find.c ---- */
 /* RG_ERR_INVALID: without a key, and not all places are on this machine. */
@@ -107,6 +130,8 @@ struct rg_hello rg_join_hello(const struct rg_gathering *g, enum rg_hello_kind k
  * use. */
 bool rg_join_send(const struct rg_connection *connection, unsigned char *bytes, size_t count);
 bool rg_join_send_hello(const struct rg_connection *connection, const struct rg_hello *h);
+/* Reads at most so many bytes: how many; 0: none are there yet, -1: it is over. */
+int rg_join_receive(const struct rg_connection *connection, void *to, size_t most);
 /* Reads once into what is left of t->bytes, not full: 1: some, 0: nothing yet, -1: over. */
 int rg_join_read(struct rg_talk *t);
 /* 1: whole, 0: more to come, -1: over, -2: nonsense. */
@@ -120,7 +145,7 @@ void rg_join_receive_visitors(struct rg_gathering *g);
 /* What speaks against a hello, as seen from here; "" if nothing does. `peer`: "rank 2 at host". */
 void rg_join_judge(const struct rg_gathering *g, const struct rg_hello *h, const char *peer,
                    char *why, size_t room);
-/* The join comes to nothing. */
+/* The join comes to nothing; a door goes on. */
 void rg_join_fail(struct rg_gathering *g, const char *why);
 /* The same because this machine does not do what it must: "rank 1 cannot WHAT: why". */
 void rg_join_fail_here(struct rg_gathering *g, const char *what, int error);
@@ -138,6 +163,17 @@ bool rg_join_is_alive(int fd);
 /* One that had joined has gone: with a refusal that it passes on, interrupted, or for no reason
  * known. */
 void rg_join_drop_peer(struct rg_gathering *g, int rank);
+
+/* ---- join_return.c ---- */
+/* The rank says that it is in a run under way: this one is to wait there. False: it cannot be. */
+bool rg_join_meet_training(struct rg_gathering *g, int rank, const struct rg_hello *h);
+/* One that is in it has said something: this rank is taken in (g->o->joined->invited), or it is
+ * over; or the connection is. */
+void rg_join_hear_training(struct rg_gathering *g, int rank);
+void rg_join_forget_training(struct rg_gathering *g, int rank); /* its connection is closed */
+/* A door: whoever waits has hung up, or speaks as if it were in the run, as another rank may have
+ * told it before this one. */
+void rg_join_lose_waiting(struct rg_gathering *g, int rank);
 
 /* ---- join_interrupt.c ---- */
 /* The rank has sent something else than a hello, or after it. Does it say that it was interrupted,

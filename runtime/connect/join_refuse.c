@@ -29,7 +29,7 @@ void rg_join_judge(const struct rg_gathering *g, const struct rg_hello *h, const
 
 void rg_join_fail(struct rg_gathering *g, const char *why)
 {
-    if (g->failed)
+    if (g->failed || g->door || g->train > 0)
         return;
     g->failed = rg_fail(g->e, RG_ERR_REFUSED, "%s", why);
     snprintf(g->why, sizeof g->why, "%.*s", (int)sizeof g->why - 1, why);
@@ -48,6 +48,10 @@ void rg_join_fail_here(struct rg_gathering *g, const char *what, int error)
 
 void rg_join_give_up(struct rg_gathering *g, int rank, const char *why)
 {
+    if (g->door || g->train > 0) { /* its word ends no run under way */
+        rg_join_try_later(g, rank, why);
+        return;
+    }
     rg_join_end_talk(&g->places[rank].call);
     g->places[rank].told = true;
     rg_join_fail(g, why);
@@ -105,12 +109,13 @@ static void empty_socket(int fd)
 void rg_join_refuse(struct rg_gathering *g, struct rg_talk *t, int rank, enum rg_fault fault,
                     const char *why)
 {
-    struct rg_hello h = rg_join_hello(g, RG_HELLO_REFUSED, rank);
+    bool later = fault == RG_FAULT_EARLY;
+    struct rg_hello h = rg_join_hello(g, later ? RG_HELLO_LATER : RG_HELLO_REFUSED, rank);
     snprintf(h.reason, sizeof h.reason, "%s", why);
     rg_join_send_hello(&t->connection, &h);
     shutdown(t->connection.fd, SHUT_WR);
     empty_socket(t->connection.fd);
-    tell(g, t, fault, "refused", why);
+    tell(g, t, fault, later ? "not yet let in" : "refused", why);
     rg_join_end_talk(t);
 }
 

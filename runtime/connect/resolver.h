@@ -27,7 +27,8 @@ struct rg_names;
 struct rg_names *rg_names_open(const struct rg_hosts *hosts);
 /* Without waiting. */
 void rg_names_get(struct rg_names *names, int rank, struct rg_addresses *found);
-/* Once more, unless it is being asked for, or is a number; what was found before stays until then. */
+/* Once more, unless it is being asked for, or is a number; what was found before stays until then.
+ */
 void rg_names_ask(struct rg_names *names, int rank);
 /* Look-ups that are under way end by themselves. NULL is allowed. */
 void rg_names_close(struct rg_names *names);

@@ -62,6 +62,7 @@ static const unsigned char fields[RG_FRAME_END] = {
     [RG_FRAME_BARRIER] = SEQUENCE,
     [RG_FRAME_LEAVE] = TAG | SEQUENCE,
     [RG_FRAME_REASON] = TAG | LENGTH | PAYLOAD,
+    [RG_FRAME_COME] = LENGTH | PAYLOAD,
 };
 
 const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struct rg_header *h)
@@ -91,6 +92,8 @@ const char *rg_header_decode(const unsigned char bytes[RG_MESSAGE_HEADER], struc
         return "an interruption of unknown kind";
     if (h->type == RG_FRAME_REASON && (h->length == 0 || h->length >= RG_WIRE_REASON))
         return "a reason of impossible length";
+    if (h->type == RG_FRAME_COME && (h->length == 0 || h->length > RG_WIRE_COME_MOST))
+        return "an invitation of impossible length";
     if (h->length > RG_WIRE_LONGEST && h->type != RG_FRAME_ACK)
         return "a frame of impossible length";
     bool segment = h->type == RG_FRAME_MORE || (h->type == RG_FRAME_DATA && h->length);
@@ -156,7 +159,7 @@ const char *rg_hello_decode(const unsigned char bytes[RG_WIRE_HELLO], struct rg_
     rg_wire_text(bytes + AT_VERSION, RG_WIRE_VERSION, hello->version);
     rg_wire_text(bytes + AT_SCENARIO, RG_DIGEST_TEXT, hello->scenario);
     rg_wire_text(bytes + AT_REASON, RG_WIRE_REASON, hello->reason);
-    if (hello->kind < RG_HELLO_ASKS || hello->kind > RG_HELLO_REFUSED)
+    if (hello->kind < RG_HELLO_ASKS || hello->kind > RG_HELLO_LATER)
         return "its hello is of no known kind";
     if (hello->size == 0 || hello->size > INT32_MAX || hello->rank >= hello->size)
         return "its hello names an impossible rank";

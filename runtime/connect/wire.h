@@ -11,13 +11,16 @@
 /* Payload (floats, counts) is not converted: a big-endian node would train on other numbers. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "payload travels in little-endian order");
 
-#define RG_WIRE_PROTOCOL 5u
+#define RG_WIRE_PROTOCOL 6u
 
 /* A message travels in segments, so that frames of other kinds wait for one segment at most. Their
  * size is the sender's choice, a multiple of the unit but for the last. */
 #define RG_WIRE_UNIT          ((size_t)1 << 10)
 #define RG_WIRE_SEGMENT_LEAST ((size_t)16 << 10)
 #define RG_WIRE_SEGMENT_MOST  ((size_t)4 << 20)
+
+/* What follows RG_FRAME_COME, at most: it fits what a link reads ahead. */
+#define RG_WIRE_COME_MOST ((uint64_t)8 << 10)
 
 /* The largest message; anything above is nonsense. */
 #define RG_WIRE_LONGEST ((uint64_t)1 << 46)
@@ -49,6 +52,8 @@ enum rg_frame {
     RG_FRAME_BEAT,      /* a sign of life, where there was nothing else to say for a while */
     RG_FRAME_REASON,    /* what became of rank [tag], maybe the sender: a text of [length] bytes
                            follows; before a LEAVE that names the rank */
+    RG_FRAME_COME,      /* into a run under way, the first frame of its connection: [length] bytes
+                           follow (joined.h); [run]: the last one of those that are in it */
     RG_FRAME_END
 };
 #define RG_WIRE_EAGER   1u /* flag of DATA: counts against the eager limit */
@@ -82,7 +87,14 @@ void rg_wire_text(const unsigned char *bytes, size_t room, char *text);
 #define RG_WIRE_VERSION 32
 #define RG_WIRE_REASON  256
 
-enum rg_hello_kind { RG_HELLO_ASKS = 1, RG_HELLO_WELCOME, RG_HELLO_REFUSED };
+enum rg_hello_kind {
+    RG_HELLO_ASKS = 1,
+    RG_HELLO_WELCOME,
+    RG_HELLO_REFUSED,
+    RG_HELLO_TRAINS, /* in a run under way, which may take in who hears it; it calls, or answers */
+    RG_HELLO_OVER,   /* that run has ended, with error -target, or 0 */
+    RG_HELLO_LATER   /* not now, for that reason: it may be another matter soon */
+};
 
 struct rg_hello {
     uint32_t protocol, kind;
@@ -91,7 +103,7 @@ struct rg_hello {
     uint64_t nonce;      /* of the run; 0: not known yet */
     char version[RG_WIRE_VERSION];
     char scenario[RG_DIGEST_TEXT];
-    char reason[RG_WIRE_REASON]; /* of a refusal */
+    char reason[RG_WIRE_REASON]; /* of a refusal, or LATER */
 };
 
 void rg_hello_encode(const struct rg_hello *hello, unsigned char bytes[RG_WIRE_HELLO]);

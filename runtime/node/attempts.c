@@ -22,6 +22,8 @@ int rg_attempts_open(struct rg_attempts *a, enum rg_lose lose, int nodes, int sp
                               .present = nodes + spares,
                               .seats = nodes + spares,
                               .iterations = INT64_MAX,
+                              .back = -1,
+                              .entering = -1,
                               .origin_s = NAN,
                               .noticed_s = NAN};
     a->seat = calloc((size_t)a->seats, sizeof *a->seat);
@@ -79,9 +81,27 @@ static int rank_of(const struct rg_attempts *a, int seat)
     return rank;
 }
 
+/* The last loss of that node; NULL: it never was lost. */
+static struct rg_run_loss *last_of(struct rg_attempts *a, int seat)
+{
+    int i = a->loss_count - 1;
+    while (i >= 0 && a->losses[i].node != seat)
+        i--;
+    return i >= 0 ? &a->losses[i] : NULL;
+}
+
 int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const char *why)
 {
     static const char *const did[] = {"", "restart", "shrink", "spare"};
+    if (seat == a->entering) {
+        struct rg_run_loss *before = last_of(a, seat);
+        a->entering = -1;
+        if (before) {
+            before->back_s = NAN;
+            before->back_iteration = -1;
+        }
+        return 0;
+    }
     struct rg_run_loss *more = realloc(a->losses, ((size_t)a->loss_count + 1) * sizeof *more);
     if (!more)
         return RG_ERR_NOMEM;
@@ -93,17 +113,20 @@ int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const ch
                                  .iteration = a->iterations,
                                  .from_iteration = -1,
                                  .again = -1,
-                                 .recovery_s = NAN};
+                                 .recovery_s = NAN,
+                                 .back_s = NAN,
+                                 .back_iteration = -1};
     rg_copy_text(loss->host, sizeof loss->host, host);
     rg_copy_text(loss->why, sizeof loss->why, why);
     rg_copy_text(loss->did, sizeof loss->did, did[a->lose]);
     return 0;
 }
 
-/* The next after `from` that is here, or a->present. */
+/* The next rank from there on whose node is here, or a->seats. One that is there again comes after
+ * those that never went. */
 static int next_here(const struct rg_attempts *a, int from)
 {
-    while (from < a->present && a->absent[a->seat[from]])
+    while (from < a->seats && a->absent[a->seat[from]])
         from++;
     return from;
 }
@@ -113,7 +136,7 @@ static int choose_left(const struct rg_attempts *a, rg_fitting_fn fitting, void 
                        int *seats)
 {
     int count = 0;
-    for (int rank = next_here(a, 0); rank < a->present; rank = next_here(a, rank + 1)) {
+    for (int rank = next_here(a, 0); rank < a->seats; rank = next_here(a, rank + 1)) {
         seats[count] = a->seat[rank];
         order[count++] = rank;
     }
@@ -132,7 +155,7 @@ static int choose(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg,
     for (int rank = 0; rank < a->nodes; rank++) {
         if (!a->absent[a->seat[rank]])
             order[count++] = rank;
-        else if (a->lose == RG_LOSE_SPARE && (spare = next_here(a, spare + 1)) < a->present)
+        else if (a->lose == RG_LOSE_SPARE && (spare = next_here(a, spare + 1)) < a->seats)
             order[count++] = spare;
     }
     return count;
@@ -160,7 +183,7 @@ int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, in
     int present = 0;
     for (int gone = 0; gone < 2; gone++) { /* those that wait, then those that are absent */
         for (int rank = 0; rank < a->seats; rank++)
-            if (!placed[rank] && (rank >= a->present || a->absent[a->seat[rank]]) == gone)
+            if (!placed[rank] && (a->absent[a->seat[rank]] != RG_HERE) == gone)
                 order[count++] = rank;
         present = gone ? present : count;
     }
@@ -345,21 +368,121 @@ void rg_attempts_notice(struct rg_attempts *a, double raw_s)
     a->noticed_s = fmin(a->noticed_s, date); /* of NAN and a number the number */
 }
 
+/* ---- who is there again ---- */
+
+/* It travels, to all. */
+struct returned {
+    int64_t seat, done; /* -1: nobody; iterations */
+};
+
+/* By seat: who of those that are gone this node could train with again. */
+static void see(const struct rg_world *w, const struct rg_attempts *a, unsigned char *seen)
+{
+    for (int seat = 0; seat < a->seats; seat++)
+        seen[seat] = a->absent[seat] != RG_HERE && a->is_back &&
+                     a->is_back(a->back_arg, seat, raw_now(w) - a->origin_s);
+}
+
+/* The last loss of the node is over. */
+static void note_return(struct rg_attempts *a, const struct rg_world *w,
+                        const struct returned *verdict)
+{
+    struct rg_run_loss *loss = last_of(a, (int)verdict->seat);
+    a->back = (int)verdict->seat;
+    if (!loss)
+        return;
+    loss->back_s = raw_now(w) - a->origin_s;
+    loss->back_iteration = verdict->done;
+}
+
+/* Rank 0: asks those that wait, and hears all. */
+static int ask_all(struct rg_world *w, const struct rg_attempts *a, unsigned char *seen,
+                   unsigned char *theirs, struct returned *verdict)
+{
+    size_t seats = (size_t)a->seats;
+    const int64_t question = RG_ERR_RETURNED;
+    int result = 0;
+    for (int rank = a->nodes; rank < w->size && result == 0; rank++)
+        result = rg_send_wait(w, rank, TAG_OVER, &question, sizeof question);
+    for (int rank = 1; rank < w->size && result == 0; rank++) {
+        result = rg_recv_wait(w, rank, TAG_BACK, theirs, seats);
+        for (size_t seat = 0; seat < seats; seat++)
+            seen[seat] &= theirs[seat];
+    }
+    const unsigned char *lowest = memchr(seen, 1, seats);
+    verdict->seat = lowest ? lowest - seen : -1;
+    for (int rank = 1; rank < w->size && result == 0; rank++)
+        result = rg_send_wait(w, rank, TAG_BACK, verdict, sizeof *verdict);
+    return result;
+}
+
+static int say_own(struct rg_world *w, const struct rg_attempts *a, const unsigned char *seen,
+                   struct returned *verdict)
+{
+    int result = rg_send_wait(w, 0, TAG_BACK, seen, (size_t)a->seats);
+    return result ? result : rg_recv_wait(w, 0, TAG_BACK, verdict, sizeof *verdict);
+}
+
+/* In the world of all that are present. */
+static int agree_on_returned(struct rg_world *w, struct rg_attempts *a, int64_t done)
+{
+    size_t seats = (size_t)a->seats;
+    struct returned verdict = {-1, done};
+    unsigned char *seen = calloc(2, seats);
+    if (!seen)
+        return RG_ERR_NOMEM;
+    see(w, a, seen);
+    int result =
+        w->rank == 0 ? ask_all(w, a, seen, seen + seats, &verdict) : say_own(w, a, seen, &verdict);
+    free(seen);
+    if (result == 0 && (verdict.seat < -1 || verdict.seat >= a->seats))
+        result = RG_ERR_PROTOCOL;
+    if (result || verdict.seat < 0)
+        return result;
+    note_return(a, w, &verdict);
+    return RG_ERR_RETURNED;
+}
+
+int rg_attempts_look_for_returned(struct rg_world *w, struct rg_attempts *a, int64_t done)
+{
+    if (!a->is_back || a->present == a->seats)
+        return 0;
+    w->size = a->everybody;
+    int result = agree_on_returned(w, a, done);
+    w->size = a->nodes;
+    return result;
+}
+
+void rg_attempts_take_in(struct rg_attempts *a)
+{
+    a->absent[a->back] = RG_HERE;
+    a->entering = a->back;
+    a->back = -1;
+}
+
 /* ---- all of it ---- */
 
-static int wait_for_end(struct rg_world *w)
+/* Rank 0 asks those that wait, too, who is there again. */
+static int wait_for_end(struct rg_world *w, struct rg_attempts *a)
 {
-    int64_t code = 0;
-    int result = rg_recv_wait(w, 0, TAG_OVER, &code, sizeof code);
+    int64_t code = RG_ERR_RETURNED;
+    int result = 0;
+    while (result == 0 && code == RG_ERR_RETURNED) {
+        result = rg_recv_wait(w, 0, TAG_OVER, &code, sizeof code);
+        if (result == 0 && code == RG_ERR_RETURNED)
+            result = agree_on_returned(w, a, INT64_MAX);
+    }
     return result ? result : (int)code;
 }
 
 /* Rank 0 tells the others that it is over. Whoever does not hear it goes on from the last
  * checkpoint. */
-static int end(struct rg_world *w, int result)
+static int end(struct rg_world *w, struct rg_attempts *a, int result)
 {
-    if (result == RG_ERR_PEER || w->rank > 0)
-        return result == RG_ERR_PEER ? result : wait_for_end(w);
+    if (result == RG_ERR_PEER || result == RG_ERR_RETURNED) /* all of them know */
+        return result;
+    if (w->rank > 0)
+        return wait_for_end(w, a);
     int64_t code = result;
     for (int rank = 1; rank < w->size; rank++)
         rg_send_wait(w, rank, TAG_OVER, &code, sizeof code); /* or it is not there any more */
@@ -368,9 +491,12 @@ static int end(struct rg_world *w, int result)
 
 int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn train, void *arg)
 {
-    int everybody = w->size, result = rg_muster(w, a->seat, a->absent, a->seats);
+    int result = rg_muster(w, a->seat, a->absent, a->seats);
+    a->everybody = w->size;
+    a->back = -1;
     if (result == 0) {
         agree(a);
+        a->entering = -1;
         result = rg_attempts_share(w, a);
     }
     if (result) {
@@ -379,10 +505,10 @@ int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn tra
     }
     if (w->rank >= a->nodes) {
         a->iterations = INT64_MAX; /* others know how far training comes */
-        return wait_for_end(w);
+        return wait_for_end(w, a);
     }
     w->size = a->nodes;
     result = train(w, arg);
-    w->size = everybody;
-    return end(w, result);
+    w->size = a->everybody;
+    return end(w, a, result);
 }

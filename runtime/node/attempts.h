@@ -13,13 +13,16 @@
 #include "result/result.h"
 #include "scenario/scenario.h"
 #include "world/world.h"
+#include <stdbool.h>
 
 enum { RG_ATTEMPTS_IN_VAIN = 5 }; /* so many in a row without an iteration are enough */
 
 struct rg_attempts {
     enum rg_lose lose;
-    int nodes;   /* that train: ranks 0 to nodes - 1 */
-    int present; /* with those that wait: ranks up to present - 1 */
+    int nodes;     /* that train: ranks 0 to nodes - 1 */
+    int present;   /* with those that wait: ranks up to present - 1 */
+    int everybody; /* of them, those of the attempt's world: where it is simulated, those that train
+                    */
     int seats;
     int *seat;             /* [seats] who has which rank; from `present` on those that are gone */
     unsigned char *absent; /* [seats] by seat: enum rg_absence, see muster.h */
@@ -38,6 +41,12 @@ struct rg_attempts {
     double noticed_s, broken_s;
     int in_vain;             /* attempts in a row without an iteration */
     struct rg_copies copies; /* what this node has of states to go on from */
+    /* Is the node of that seat, which was lost, there again, and can this one reach it? NULL: none
+     * ever is. date_s: since the origin. */
+    bool (*is_back)(void *arg, int seat, double date_s);
+    void *back_arg;
+    int back; /* the seat that the next attempt takes in, as all that are present know; -1: none */
+    int entering; /* that seat, until all that are present have agreed that it is; -1: none */
 };
 
 /* The first spares after the nodes wait. 0 or RG_ERR_NOMEM. */
@@ -49,15 +58,25 @@ int rg_attempts_copy(const struct rg_attempts *a, struct rg_attempts *copy);
 /* Collective, over all that are present (w->size): they agree on who is there, and tell each other
  * what they know; then the first a->nodes ranks train, in a world of so many, while the others wait
  * for the end. Returns what `train` did, on ranks that wait what it did on rank 0; RG_ERR_PEER:
- * somebody was lost before all knew that it was over, and another attempt is to follow. */
+ * somebody was lost before all knew that it was over, and another attempt is to follow;
+ * RG_ERR_RETURNED: so it is, with a->back. */
 int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn train, void *arg);
 
-/* Somebody was lost in the attempt that has broken off: it is noted. 0 or RG_ERR_NOMEM. */
+/* Somebody was lost in the attempt that has broken off: it is noted. One that was to be taken in by
+ * that attempt, and was not, has never come back. 0 or RG_ERR_NOMEM. */
 int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const char *why);
 
 /* How many of the nodes with these seats ([left], borrowed) can train, the first of them: as many
  * as can be, or 0 if no number can. */
 typedef int (*rg_fitting_fn)(void *arg, const int *seats, int left);
+
+/* Of an attempt that has come to the end of an epoch, collective over those that train, while those
+ * that wait do their part in rg_attempts_run: is one of the lost nodes back, and within reach of
+ * all? Then a->back is the lowest such seat, and all end the attempt with RG_ERR_RETURNED. 0: none
+ * is. */
+int rg_attempts_look_for_returned(struct rg_world *w, struct rg_attempts *a, int64_t done);
+/* That attempt has ended: the node counts as present when ranks are cast. */
+void rg_attempts_take_in(struct rg_attempts *a);
 
 /* Ranks for the next attempt: those that a->absent has not, in their order; with lose=spare the
  * first that wait take the places of those that are lost, with lose=shrink as many train as

@@ -339,6 +339,8 @@ static int train(struct node *n)
             result = stopped ? 1 : n->job->flows_on ? 0 : rg_go_on(n->w);
         if (result == 1)
             return end_here(n);
+        if (result == 0 && !within && !n->job->flows_on)
+            result = rg_node_look_for_returned(n);
         if (result == 0)
             result = rg_untimed_end(n->w);
     }
@@ -392,7 +394,7 @@ static int hear_trace(struct node *n)
                       : is_part          ? PART
                                          : WHOLE) |
                      (writes_checkpoints(n->options, n->job) ? CHECKPOINTS : 0) |
-                     (n->options->resume ? TAKEN_UP : 0);
+                     (n->resume ? TAKEN_UP : 0);
     int result = rg_broadcast(n->w, all, 0, &wanted, sizeof wanted, TAG_TRACE);
     int32_t trace = wanted & TRACE;
     n->keeping.on = wanted & CHECKPOINTS;
@@ -410,7 +412,10 @@ static int prepare(struct node *n)
 {
     struct rg_world *w = n->w;
     bool real = n->job->numerics || w->ops->moves_bytes;
-    int result = hear_trace(n);
+    /* where copies may be newer it is not read yet */
+    int result = n->run && !rg_node_may_have_copies(n) ? rg_node_find_checkpoint(n, -1) : 0;
+    if (result == 0)
+        result = hear_trace(n);
     if (result)
         return result;
     result = rg_clocks_compare(w, &n->clocks.before);
@@ -576,6 +581,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
     struct node n = {.w = w,
                      .job = job,
                      .options = options,
+                     .resume = options->resume,
                      .run = run,
                      .parameters = job->strategy->parameters};
     n.clocks = (struct rg_clock_map){rg_clock_unknown, rg_clock_unknown};

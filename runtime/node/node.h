@@ -31,6 +31,11 @@ struct rg_node_options {
     const char *checkpoint;
     struct rg_every every;
     const struct rg_training_state *resume;
+    /* Rank 0 of an attempt that is not the first: reads the newest checkpoint of more iterations
+     * than that; NULL: there is none. Asked where nothing that nodes have themselves is newer.
+     * NULL: none is looked for. */
+    const struct rg_training_state *(*find)(void *arg, int64_t than);
+    void *find_arg;
     /* Rank 0 of a simulation: facts of the last two checkpoints, [2], the last one first, and when
      * the card has them. Where numerics are skipped they are hollow, and need no folder. NULL: not
      * wanted. */

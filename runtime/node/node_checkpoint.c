@@ -93,7 +93,7 @@ struct gathering {
 /* Is the run one without numerics, of which there is nothing to keep? */
 static bool is_hollow(const struct node *n)
 {
-    return !n->job->numerics && (n->options->noted || n->options->resume);
+    return !n->job->numerics && (n->options->noted || n->resume);
 }
 
 /* So many bytes, of which none can be touched; NULL: no memory. */
@@ -152,7 +152,7 @@ static float *room_for(struct node *n, struct gathering *g, int rank, const stru
 /* What the run that goes on gives a rank; NULL: nothing. */
 static const float *values_for(struct node *n, int rank, const struct offer *offer)
 {
-    const struct rg_training_state *from = n->options->resume;
+    const struct rg_training_state *from = n->resume;
     if (offer->own == OWN && !n->keeping.same)
         return NULL;
     if (from->hollow)
@@ -580,12 +580,12 @@ static bool is_timed(const struct node *n)
 static bool is_same_scenario(const struct node *n)
 {
     return n->options->scenario_sha256 &&
-           strcmp(n->options->scenario_sha256, n->options->resume->scenario_sha256) == 0;
+           strcmp(n->options->scenario_sha256, n->resume->scenario_sha256) == 0;
 }
 
 static int note_differences(struct node *n)
 {
-    const struct rg_training_state *from = n->options->resume;
+    const struct rg_training_state *from = n->resume;
     char text[640];
     int left = -n->keeping.own_taken, result = 0;
     bool after_loss =
@@ -608,7 +608,7 @@ static int note_differences(struct node *n)
 /* Rank 0: the run is what the checkpoint's was so far. */
 static int take_facts(struct node *n)
 {
-    const struct rg_training_state *from = n->options->resume;
+    const struct rg_training_state *from = n->resume;
     struct rg_run *run = n->run;
     n->keeping.same = is_same(n->job, from);
     run->resumed =
@@ -634,10 +634,29 @@ static int take_facts(struct node *n)
     return judged ? rg_node_judge_point(n) : 0;
 }
 
+static uint64_t bytes_of(const struct rg_training_state *from)
+{
+    uint64_t floats = 0;
+    for (int i = 0; i < from->array_count; i++)
+        floats += from->arrays[i].count;
+    return from->hollow ? from->bytes : floats * sizeof(float);
+}
+
+int rg_node_find_checkpoint(struct node *n, int64_t than)
+{
+    const struct rg_training_state *found =
+        n->options->find ? n->options->find(n->options->find_arg, than) : NULL;
+    if (!found)
+        return 0;
+    n->resume = found;
+    double reading_s = rg_saving_write_s(n->job->boards[0], bytes_of(found));
+    return is_real(n) || !(reading_s > 0) ? 0 : pass_time(n, reading_s);
+}
+
 int rg_node_take_up(struct node *n)
 {
     int result = n->run ? take_facts(n) : 0;
-    int64_t at[2] = {n->run ? n->options->resume->iterations : 0, n->verdict};
+    int64_t at[2] = {n->run ? n->resume->iterations : 0, n->verdict};
     if (result == 0)
         result =
             rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, at, sizeof at, TAG_SECTION);
@@ -660,8 +679,10 @@ int rg_node_begin_checkpoints(struct node *n)
         n->run->checkpoints.pause_s = n->run->checkpoints.writing_s = 0;
         n->run->checkpoints.time_s = NAN;
         n->run->checkpoints.hollow = is_hollow(n);
-        if (n->options->resume && n->options->resume->goes_there)
-            n->keeping.on_disk = n->options->resume->iterations;
+        if (n->resume && n->resume->goes_there)
+            n->keeping.on_disk = n->resume->iterations;
+        else if (n->options->find && n->options->checkpoint)
+            n->keeping.on_disk = rg_training_newest(n->options->checkpoint);
     }
     return agree(n, false, &none);
 }

@@ -22,6 +22,11 @@ static struct rg_copies *copies_of(const struct node *n)
     return n->options->attempts && has ? &n->options->attempts->copies : NULL;
 }
 
+bool rg_node_may_have_copies(const struct node *n)
+{
+    return copies_of(n) && n->options->attempts->loss_count > 0;
+}
+
 static bool is_real(const struct node *n)
 {
     return n->job->numerics || n->w->ops->moves_bytes;
@@ -57,11 +62,13 @@ void rg_node_keep_copies(struct node *n, int result)
     struct rg_copies *copies = copies_of(n);
     if (!copies || !n->state)
         return;
-    if (n->job->whole_nodes && (!n->keeping.ready || result != RG_ERR_PEER))
+    bool returned = result == RG_ERR_RETURNED;
+    if (n->job->whole_nodes && (!n->keeping.ready || (result != RG_ERR_PEER && !returned)))
         return;
     int before = copies->count;
-    n->job->strategy->copies(n->state, keep, n);
-    if (n->keeping.from_copies && n->keeping.ready && !n->begun)
+    if (!returned) /* else what each has itself is all that there is */
+        n->job->strategy->copies(n->state, keep, n);
+    if (returned || (n->keeping.from_copies && n->keeping.ready && !n->begun))
         n->job->strategy->state(n->state, n->done, keep_given, n);
     if (copies->count > before)
         copies->plan = plan_of(n->job);
@@ -426,17 +433,25 @@ static int go_on(struct node *n, const struct counts *counts, int64_t done)
     return result;
 }
 
-/* Rank 0's checkpoint is gone on from where it is newer. */
+/* A checkpoint that is newer is gone on from; only then it is read. */
 static int choose(struct node *n, const struct directory *d, int64_t *done)
 {
-    int64_t than = n->options->resume && n->run ? n->options->resume->iterations : 0;
+    int64_t chosen[] = {-1, 0};
+    int result = 0;
     if (n->run) {
-        *done =
+        int64_t had =
             rg_copies_newest(d->had, d->had_count, d->wanted, d->wanted_count, n->job->iterations);
-        *done = *done > than || (*done > 0 && *done == than) ? *done : -1;
+        result = rg_node_find_checkpoint(n, had);
+        int64_t than = n->resume ? n->resume->iterations : 0;
+        chosen[0] = had > than || (had > 0 && had == than) ? had : -1;
+        chosen[1] = n->resume != NULL;
     }
-    return rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, done, sizeof *done,
-                        TAG_COPIES);
+    if (result == 0)
+        result = rg_broadcast(n->w, (struct rg_group){0, 1, n->w->size}, 0, chosen, sizeof chosen,
+                              TAG_COPIES);
+    *done = chosen[0];
+    n->keeping.takes_up = chosen[1];
+    return result;
 }
 
 int rg_node_take_copies(struct node *n)
@@ -446,7 +461,7 @@ int rg_node_take_copies(struct node *n)
     struct directory d = {NULL};
     struct counts *counts = NULL;
     int64_t done = -1;
-    if (!copies || n->options->attempts->loss_count == 0)
+    if (!rg_node_may_have_copies(n))
         return 0;
     counts = calloc((size_t)n->w->size, sizeof *counts);
     int result = counts ? n->job->strategy->state(n->state, 0, wish, &own) : RG_ERR_NOMEM;
@@ -467,6 +482,21 @@ int rg_node_take_copies(struct node *n)
     free(d.had);
     free(d.had_by);
     return result;
+}
+
+/* ---- who is there again ---- */
+
+/* Where nodes keep no copies the checkpoint is what all go on from: it is written now. */
+int rg_node_look_for_returned(struct node *n)
+{
+    struct rg_attempts *a = n->options->attempts;
+    if (!a || (!copies_of(n) && !n->keeping.on))
+        return 0;
+    int result = rg_attempts_look_for_returned(n->w, a, n->done);
+    if (result != RG_ERR_RETURNED || copies_of(n))
+        return result;
+    int written = rg_node_checkpoint(n, true);
+    return written ? written : result;
 }
 
 /* ---- what all know of the evaluations ---- */

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 enum {
-    TAG_REPORT = RG_TAG_USER - 21,
+    TAG_REPORT = RG_TAG_USER - 22,
     TAG_ACCOUNT,
     TAG_EVENTS,
     TAG_VERDICT,
@@ -30,6 +30,7 @@ enum {
     TAG_SINCE,
     TAG_LOSSES,
     TAG_OVER,
+    TAG_BACK,
     TAG_COPIES,
     TAG_PARTS
 };
@@ -65,7 +66,8 @@ struct node {
     struct rg_world *w;
     const struct rg_job *job;
     const struct rg_node_options *options;
-    struct rg_run *run; /* rank 0 */
+    const struct rg_training_state *resume; /* rank 0: the checkpoint to go on from; NULL: none */
+    struct rg_run *run;                     /* rank 0 */
     void *state;
     /* Where the parameters come from: the strategy, or what is left of it. */
     int (*parameters)(void *source, rg_visit_fn visit, void *arg);
@@ -127,6 +129,9 @@ int rg_node_judge_point(struct node *n);
 
 /* ---- node_checkpoint.c ---- */
 
+/* Rank 0 of an attempt that is not the first, the others waiting: n->resume is the newest
+ * checkpoint of more iterations than that, if there is one. */
+int rg_node_find_checkpoint(struct node *n, int64_t than);
 /* Collective, when the strategy is open: the run goes on from a checkpoint; it will write some. */
 int rg_node_take_up(struct node *n);
 int rg_node_begin_checkpoints(struct node *n);
@@ -143,12 +148,17 @@ void rg_node_end_checkpoints(struct node *n);
 void rg_node_keep_copies(struct node *n, int result);
 /* All nodes have what they go on with: the states before it are not needed any more. */
 void rg_node_forget_copies(struct node *n);
+/* After a loss, can there be any that it goes on from? All nodes know. */
+bool rg_node_may_have_copies(const struct node *n);
 /* Collective, when the strategy is open: after a loss the run goes on from the newest state that
  * nodes have kept together, if there is one and no checkpoint is newer. */
 int rg_node_take_copies(struct node *n);
 /* Collective, when it is known what the run goes on from; after each evaluation: all nodes know of
  * those that there have been. */
 int rg_node_begin_copies(struct node *n);
+/* Collective, at the end of an epoch, off the clock: is a lost node there again, that can be given
+ * what training goes on from? RG_ERR_RETURNED, or 0. */
+int rg_node_look_for_returned(struct node *n);
 int rg_node_share_point(struct node *n);
 
 /* ---- node_energy.c ---- */

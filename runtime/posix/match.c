@@ -193,6 +193,46 @@ void rg_match_gone(struct rg_pair *p)
     rg_match_left(p, true);
 }
 
+static void drop_unexpected(struct rg_pair *p)
+{
+    for (struct rg_unexpected *early = p->unexpected, *next; early; early = next) {
+        next = early->next;
+        rg_match_give_unexpected(p->match, early);
+    }
+    p->unexpected = NULL;
+    p->unexpected_end = &p->unexpected;
+}
+
+static void drop_sends(struct rg_pair *p)
+{
+    struct rg_transfer *t;
+    while ((t = p->sends.first) != NULL) { /* all written, and nobody waits for the ACK */
+        rg_match_unlist(&p->sends, t);
+        rg_match_release(t);
+    }
+}
+
+static struct rg_pair new_pair(struct rg_match *m, int rank, unsigned char *staging)
+{
+    return (struct rg_pair){
+        .match = m, .rank = rank, .segment = 4 * RG_WIRE_SEGMENT_LEAST, .staging = staging};
+}
+
+void rg_match_renew(struct rg_pair *p)
+{
+    RG_ASSERT(p->gone && p->match->run_size == 0 && !p->receives.first && !p->writing);
+    drop_unexpected(p);
+    drop_sends(p);
+    rg_match_end_incoming(p);
+    *p = new_pair(p->match, p->rank, p->staging);
+    p->unexpected_end = &p->unexpected;
+}
+
+void rg_match_enter(struct rg_match *m, uint32_t run)
+{
+    m->run = run;
+}
+
 /* ---- runs ---- */
 
 /* What is still on its way is for nobody. */
@@ -219,27 +259,13 @@ void rg_match_end_run(struct rg_match *m, int lost, const char *why)
     m->run_size = 0;
 }
 
-static void drop_unexpected(struct rg_pair *p)
-{
-    for (struct rg_unexpected *early = p->unexpected, *next; early; early = next) {
-        next = early->next;
-        rg_match_give_unexpected(p->match, early);
-    }
-    p->unexpected = NULL;
-    p->unexpected_end = &p->unexpected;
-}
-
 static void begin_pair(struct rg_pair *p)
 {
     uint32_t run = p->match->run;
     RG_ASSERT(!p->receives.first && !p->writing);
     end_pair(p);
     drop_unexpected(p);
-    struct rg_transfer *t;
-    while ((t = p->sends.first) != NULL) { /* all written, and nobody waits for the ACK */
-        rg_match_unlist(&p->sends, t);
-        rg_match_release(t);
-    }
+    drop_sends(p);
     if (p->in.rts)
         p->in = (struct rg_incoming){0};
     p->head = NULL;
@@ -278,13 +304,10 @@ int rg_match_open(struct rg_match *m, int rank, int size, const struct rg_match_
     *m = (struct rg_match){.rank = rank, .size = size, .ops = ops, .world = world};
     m->pairs = calloc((size_t)size, sizeof *m->pairs);
     unsigned char *staging = m->staging = malloc((size_t)size * RG_STAGING);
-    for (int r = 0; m->pairs && r < size; r++)
-        m->pairs[r] =
-            (struct rg_pair){.match = m,
-                             .rank = r,
-                             .unexpected_end = &m->pairs[r].unexpected,
-                             .segment = 4 * RG_WIRE_SEGMENT_LEAST,
-                             .staging = staging ? staging + (size_t)r * RG_STAGING : NULL};
+    for (int r = 0; m->pairs && r < size; r++) {
+        m->pairs[r] = new_pair(m, r, staging ? staging + (size_t)r * RG_STAGING : NULL);
+        m->pairs[r].unexpected_end = &m->pairs[r].unexpected;
+    }
     if (m->pairs && staging && rg_match_open_memory(m) == 0)
         return 0;
     rg_match_close(m);

@@ -264,6 +264,10 @@ int rg_match_last_update(const struct rg_match *m, uint64_t *last);
 void rg_match_say_goodbye(struct rg_match *m);
 /* Between runs: tell a peer that this rank, as others, goes on without it. */
 void rg_match_say_dropped(struct rg_pair *p);
+/* Between runs: the peer that had gone has a connection again, of which nothing is known yet. */
+void rg_match_renew(struct rg_pair *p);
+/* This rank has its part in runs after that one, which others have had without it. */
+void rg_match_enter(struct rg_match *m, uint32_t run);
 /* The connection to the peer is closed: everything that waits for it completes. */
 void rg_match_gone(struct rg_pair *p);
 

@@ -100,6 +100,7 @@ const char *rg_match_frame(struct rg_pair *p, const struct rg_header *h)
         p->goodbye = true;
         return NULL;
     case RG_FRAME_BEAT:
+    case RG_FRAME_COME:
         return NULL;
     case RG_FRAME_REASON:
         p->reason_of = h->tag;

@@ -22,8 +22,8 @@
 /* Did the program end for a reason of this rank's own, which the others do not know? */
 static bool has_failed(const struct rg_mesh *m, int result)
 {
-    return result < 0 && result != RG_ERR_PEER && result != RG_ERR_INTERRUPTED &&
-           m->lost.rank < 0 && !atomic_load(&m->match.interrupted);
+    return result < 0 && result != RG_ERR_PEER && result != RG_ERR_RETURNED &&
+           result != RG_ERR_INTERRUPTED && m->lost.rank < 0 && !atomic_load(&m->match.interrupted);
 }
 
 static void end_run(struct rg_mesh *m, struct rg_posix_strand *s, int result)
@@ -178,6 +178,29 @@ static void move_link(struct rg_mesh *m, int to, const struct rg_link *link,
         epoll_ctl(m->epoll, EPOLL_CTL_MOD, l->fd, &event);
 }
 
+int rg_mesh_admit(struct rg_mesh *m, int rank, const struct rg_connection *connection,
+                  enum rg_checksum checksum)
+{
+    struct rg_link *l = &m->links[rank];
+    if (connection->fd < 0)
+        return 0;
+    rg_comm_lock(m);
+    RG_ASSERT(m->match.run_size == 0 && l->fd < 0 && rank != m->match.rank);
+    rg_match_renew(l->pair);
+    l->mute = l->want_out = l->silent = l->heard = l->said = false;
+    l->suspicion = "";
+    l->heard_s = rg_clock_s();
+    int result = rg_link_open(l, connection, checksum);
+    rg_comm_unlock(m);
+    rg_comm_kick(m);
+    return result;
+}
+
+uint32_t rg_mesh_last_run(const struct rg_mesh *m)
+{
+    return m->match.run;
+}
+
 int rg_mesh_reseat(struct rg_mesh *m, const int *order)
 {
     size_t n = (size_t)m->match.size;
@@ -298,6 +321,14 @@ static struct rg_mesh *new_mesh(const struct rg_join *options)
     return NULL;
 }
 
+/* It is under way; who is not in it was never here. */
+static void enter_run(struct rg_mesh *m, uint32_t run)
+{
+    rg_match_enter(&m->match, run);
+    for (int r = 0; r < m->match.size; r++)
+        m->match.pairs[r].gone = r != m->match.rank && m->links[r].fd < 0;
+}
+
 int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg_error *e)
 {
     *mesh = NULL;
@@ -319,6 +350,8 @@ int rg_mesh_join(const struct rg_join *options, struct rg_mesh **mesh, struct rg
             result = rg_fail(e, RG_ERR_NOMEM, "%s", rg_strerror(RG_ERR_NOMEM));
     }
     free(connections);
+    if (result == 0 && options->joined && options->joined->invited)
+        enter_run(m, options->joined->run);
     if (result == 0 && rg_comm_start(m) != 0)
         result = rg_fail(e, RG_ERR_NOMEM, "no thread for the sockets");
     if (result)

@@ -379,10 +379,11 @@ static bool take_frame(struct rg_pair *p, size_t have, const char **wrong)
                  p->rx_sequence, (unsigned)p->match->run);
         *wrong = p->damage;
     }
-    size_t text = !*wrong && h.type == RG_FRAME_REASON ? (size_t)h.length : 0;
+    bool reason = h.type == RG_FRAME_REASON; /* an invitation has been read where it was wanted */
+    size_t text = !*wrong && (reason || h.type == RG_FRAME_COME) ? (size_t)h.length : 0;
     if (have < RG_MESSAGE_HEADER + text)
         return false;
-    if (text)
+    if (text && reason)
         *wrong = take_reason(p, &h, at + RG_MESSAGE_HEADER);
     p->staged_at += RG_MESSAGE_HEADER + text;
     if (!*wrong)

@@ -60,6 +60,13 @@ bool rg_mesh_dropped(struct rg_mesh *mesh);
  * each once. Who was lost before is forgotten. 0 or RG_ERR_NOMEM. */
 int rg_mesh_reseat(struct rg_mesh *mesh, const int *order);
 
+/* Between runs, after rg_mesh_reseat: a rank that was lost has this connection from now on, which
+ * the mesh takes over (fd -1: it stays lost). 0 or RG_ERR_NOMEM. */
+int rg_mesh_admit(struct rg_mesh *mesh, int rank, const struct rg_connection *connection,
+                  enum rg_checksum checksum);
+/* The number of the last run: what a rank that joins later is told (struct rg_joined). */
+uint32_t rg_mesh_last_run(const struct rg_mesh *mesh);
+
 /* Between runs: the energy of this node is what the meter says from now on. NULL: unknown. */
 struct rg_meter;
 void rg_mesh_meter(struct rg_mesh *mesh, struct rg_meter *meter);

@@ -121,6 +121,11 @@ static int64_t newest(const char *folder, int64_t below)
     return found;
 }
 
+int64_t rg_training_newest(const char *folder)
+{
+    return newest(folder, INT64_MAX);
+}
+
 int rg_training_folder(const char *folder, bool goes_on, struct rg_error *e)
 {
     struct stat status;
@@ -130,7 +135,7 @@ int rg_training_folder(const char *folder, bool goes_on, struct rg_error *e)
         return rg_fail(e, RG_ERR_INVALID, "%.300s: is no folder, one is wanted", folder);
     if (access(folder, W_OK | X_OK) != 0)
         return rg_fail(e, RG_ERR_INVALID, "%.300s: cannot write: %s", folder, strerror(errno));
-    int64_t there = newest(folder, INT64_MAX);
+    int64_t there = rg_training_newest(folder);
     if (there >= 0 && !goes_on)
         return rg_fail(e, RG_ERR_INVALID,
                        "%.200s: has checkpoint-%" PRId64 ".json of another run: another folder is "

@@ -61,6 +61,9 @@ struct rg_training_array *rg_training_array_add(struct rg_training_state *state,
  * where it has some, unless these are gone on from. */
 int rg_training_folder(const char *folder, bool goes_on, struct rg_error *e);
 
+/* The iterations of its newest, which may be torn; -1: it has none. */
+int64_t rg_training_newest(const char *folder);
+
 /* Write it; then of all checkpoints of the folder only this one and that after `previous`
  * iterations (-1: there is none) are left. Files are never written through a link. *bytes: of both
  * files. RG_ERR_IO and one line: what was there before is there still. */

@@ -161,7 +161,7 @@ const struct rg_setting_info rg_setting_infos[] = {
      .help =
          "when a node is lost: stop; restart: wait for it, and go on from the last checkpoint; "
          "shrink: those that are left go on from there; spare: a node that has waited takes its "
-         "place; default stop"},
+         "place; who is there again joins these at the end of an epoch; default stop"},
     {"training", "spares", "spares", WHOLE(1, 1024), .absent = 1, .with = "lose=spare",
      AT(training.spares),
      .help = "nodes of the platform after those that train, which wait to take a place; default 1"},

@@ -25,7 +25,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from processes import children_of, end_group, ends_by  # noqa: E402
-from real_runs import ROOT, Wrong, iris_scenario, require  # noqa: E402
+from real_runs import Wrong, iris_scenario, require, slow_board  # noqa: E402
 
 SCENARIO = iris_scenario("soak", 'epochs="1000000" learning-rate="0.001" optimizer="adam"',
                          'label="ring" kind="ring_pipeline" schedule="1f1b" micro-batches="4"',
@@ -41,22 +41,6 @@ def resident_mib(pid):
             return next(int(line.split()[1]) / 1024 for line in stream if line.startswith("VmRSS"))
     except (OSError, StopIteration):
         return None
-
-
-def slow_board(options, folder):
-    """--pace: the testbed's board with dear calls."""
-    if not options.call_ms:
-        return []
-    with open(os.path.join(ROOT, "tests", "testbed", "board.xml"), encoding="ascii") as stream:
-        text = stream.read()
-    for old, new in (('radical="0-1"', f'radical="0-{options.nodes - 1}"'),
-                     ('"rg_call_s" value="2e-6"', f'"rg_call_s" value="{options.call_ms / 1000}"')):
-        require(text.count(old) == 1, "board.xml has not", old)
-        text = text.replace(old, new)
-    path = os.path.join(folder, "board.xml")
-    with open(path, "w", encoding="ascii") as stream:
-        stream.write(text)
-    return ["--pace", path]
 
 
 def start(options, scenario, folder, *more):
@@ -102,7 +86,7 @@ def run(options, folder):
         stream.write(SCENARIO)
     result = os.path.join(folder, "r.json")
     process = start(options, scenario, folder, "--lose", "restart", "--json", result, "--peer-timeout", "60",
-                    *slow_board(options, folder))
+                    *(("--pace", slow_board(options.nodes, options.call_ms, folder)) if options.call_ms else ()))
     try:
         losses, rows = soak(options, process)
         process.send_signal(signal.SIGINT)

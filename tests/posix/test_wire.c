@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/crc.h"
 #include "base/random.h"
+#include "connect/joined.h"
 #include "connect/secure.h"
 #include "tests/posix/cluster.h"
 #include "tests/support/suite.h"
@@ -39,7 +40,7 @@ static void test_headers(void)
         struct rg_header h = {.type = (uint8_t)type, .run = 1};
         rg_header_encode(&h, bytes);
         bool known = type > 0 && type < RG_FRAME_END && type != RG_FRAME_MORE &&
-                     type != RG_FRAME_REASON; /* these two have something behind them */
+                     type != RG_FRAME_REASON && type != RG_FRAME_COME; /* something follows them */
         CU_ASSERT_EQUAL(rg_header_decode(bytes, &in) == NULL, known);
         h.flags = 2;
         rg_header_encode(&h, bytes);
@@ -540,9 +541,56 @@ static void test_segment(void)
     CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
 }
 
+/* What a rank is told that is taken into a run under way comes out as it went in; nothing else is
+ * taken for it. */
+static void test_invitations(void)
+{
+    enum { SEATS = 5 };
+    int seat[SEATS] = {3, 0, 4, 1, 2};
+    unsigned char absent[SEATS] = {0, 0, 2, 0, 0};
+    struct rg_joined told = {
+        .run = 7, .nodes = 3, .present = 4, .seats = SEATS, .seat = seat, .absent = absent};
+    struct rg_joined heard = {.nonce = 9};
+    struct rg_header h;
+    size_t size = 0;
+    unsigned char *bytes = rg_joined_encode(&told, &size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+    CU_ASSERT_PTR_NULL_FATAL(rg_header_decode(bytes, &h));
+    CU_ASSERT_EQUAL(size, RG_MESSAGE_HEADER + h.length);
+    CU_ASSERT_PTR_NOT_NULL(rg_joined_decode(&h, bytes + RG_MESSAGE_HEADER, SEATS + 1, &heard));
+    for (size_t i = RG_MESSAGE_HEADER; i < size; i++) {
+        bytes[i] ^= 1;
+        CU_ASSERT_PTR_NOT_NULL(rg_joined_decode(&h, bytes + RG_MESSAGE_HEADER, SEATS, &heard));
+        bytes[i] ^= 1;
+    }
+    CU_ASSERT_FALSE(heard.invited);
+    CU_ASSERT_PTR_NULL(rg_joined_decode(&h, bytes + RG_MESSAGE_HEADER, SEATS, &heard));
+    CU_ASSERT(heard.invited && heard.nonce == 9 && heard.run == 7 && heard.nodes == 3 &&
+              heard.present == 4);
+    CU_ASSERT_EQUAL(memcmp(heard.seat, seat, sizeof seat), 0);
+    CU_ASSERT_EQUAL(memcmp(heard.absent, absent, sizeof absent), 0);
+    rg_joined_free(&heard);
+    free(bytes);
+    const struct rg_joined wrong[] = {
+        {.nodes = 0, .present = 4}, {.nodes = 5, .present = 4}, {.nodes = 3, .present = 6}};
+    for (size_t i = 0; i <= RG_COUNT(wrong); i++) {
+        if (i < RG_COUNT(wrong))
+            told.nodes = wrong[i].nodes, told.present = wrong[i].present;
+        else
+            told.nodes = 3, told.present = 4, seat[1] = 3; /* on two ranks */
+        bytes = rg_joined_encode(&told, &size);
+        CU_ASSERT_PTR_NULL_FATAL(rg_header_decode(bytes, &h));
+        CU_ASSERT_PTR_NOT_NULL(rg_joined_decode(&h, bytes + RG_MESSAGE_HEADER, SEATS, &heard));
+        free(bytes);
+    }
+    told.seats = (int)RG_WIRE_COME_MOST; /* more than fit */
+    CU_ASSERT_PTR_NULL(rg_joined_encode(&told, &size));
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"headers", test_headers},
+                                              {"invitations", test_invitations},
                                               {"random headers", test_random_headers},
                                               {"a bit of a header", test_damaged_headers},
                                               {"the largest segment", test_largest_segment},

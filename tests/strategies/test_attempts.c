@@ -13,13 +13,14 @@
 #include "unit/scratch.h"
 #include <stdlib.h>
 
-enum { SEATS = 6, DEATHS = 4, MOST_ATTEMPTS = DEATHS + 2 };
+enum { SEATS = 6, DEATHS = 4, RETURNS = 3, MOST_ATTEMPTS = DEATHS + RETURNS + 2 };
 
 /* What a process has, from its start to its end. */
 struct process {
     struct rg_attempts attempts;
     struct rg_run run;
-    bool ended; /* it has gone, or its training is over */
+    bool ended;    /* it has gone, or its training is over */
+    bool takes_in; /* its attempt has ended with that */
 };
 
 struct trial {
@@ -36,7 +37,8 @@ struct trial {
     struct process process[SEATS]; /* by seat */
     int deaths, died;              /* that were ordered; that came before the end */
     int apart;                     /* losses of several at a time that copies have made good */
-    int left; /* that have heard that it is over from one that has died since */
+    int left;              /* that have heard that it is over from one that has died since */
+    int returns, returned; /* that may come yet; that came */
 };
 
 static uint64_t roll(struct trial *t, uint64_t below)
@@ -50,6 +52,41 @@ static void complain(const struct trial *t, const char *what)
     printf("seed %llu: %s of %s, lose=%d on %d: %s\n", (unsigned long long)t->seed, t->label,
            t->file, (int)t->lose, t->nodes, what);
     CU_FAIL("see above");
+}
+
+/* ---- who is there again ---- */
+
+/* Each node sees it at another time. */
+static bool is_back(void *arg, int seat, double date_s)
+{
+    struct trial *t = arg;
+    (void)seat, (void)date_s;
+    return t->returns > 0 && roll(t, 4) > 0;
+}
+
+static void open_attempts(struct trial *t, int seat)
+{
+    struct rg_attempts *a = &t->process[seat].attempts;
+    CU_ASSERT_EQUAL_FATAL(rg_attempts_open(a, t->lose, t->nodes, t->spares), 0);
+    a->is_back = is_back;
+    a->back_arg = t;
+}
+
+/* Its process is a new one, which is told what it must know. */
+static void come_back(struct trial *t, int seat, const struct rg_attempts *others)
+{
+    struct rg_attempts *a = &t->process[seat].attempts;
+    size_t seats = (size_t)a->seats;
+    t->process[seat].ended = false;
+    open_attempts(t, seat);
+    seats = (size_t)a->seats;
+    memcpy(a->seat, others->seat, seats * sizeof *a->seat);
+    memcpy(a->agreed, others->seat, seats * sizeof *a->agreed);
+    memcpy(a->absent, others->absent, seats);
+    a->nodes = others->nodes;
+    a->present = a->agreed_count = others->present;
+    t->returns--;
+    t->returned++;
 }
 
 /* ---- an attempt ---- */
@@ -141,24 +178,51 @@ static int fitting(void *arg, const int *seats, int left)
     return rg_study_fitting(&want, harness_job(&t->study, t->label)->multiple, seats, left, &why);
 }
 
+/* A node takes in the one that is there again. Where some have not heard of that, since somebody
+ * was lost meanwhile, those that have learn from them that it is not there. */
+static void take_in(struct trial *t, struct process *p, bool all, int *back)
+{
+    struct rg_attempts *a = &p->attempts;
+    int order[SEATS];
+    struct rg_error e;
+    if (!p->takes_in)
+        return;
+    p->takes_in = false;
+    *back = all ? a->back : -1;
+    int seat = a->back;
+    rg_attempts_take_in(a);
+    if (all)
+        return;
+    CU_ASSERT_EQUAL(rg_attempts_cast(a, fitting, t, order, &e), 0);
+    CU_ASSERT_EQUAL(rg_attempts_note(a, seat, "mem", "others have lost it"), 0);
+    a->absent[seat] = RG_GONE;
+}
+
 /* Everybody who is left casts the next attempt: *next is the first one's. */
 static bool cast_all(struct trial *t, const struct rg_attempts **next)
 {
-    int order[SEATS];
+    int order[SEATS], back = -1, takes_in = 0, left = 0;
     struct rg_error e;
     *next = NULL;
+    for (int seat = 0; seat < t->nodes + t->spares; seat++) {
+        left += !t->process[seat].ended;
+        takes_in += !t->process[seat].ended && t->process[seat].takes_in;
+    }
     for (int seat = 0; seat < t->nodes + t->spares; seat++) {
         struct rg_attempts *a = &t->process[seat].attempts;
         if (t->process[seat].ended)
             continue;
+        take_in(t, &t->process[seat], takes_in == left, &back);
         if (t->lose != RG_LOSE_RESTART && rg_attempts_cast(a, fitting, t, order, &e) != 0)
             return false;
         if (*next && (a->nodes != (*next)->nodes || a->present != (*next)->present ||
-                      memcmp(a->seat, (*next)->seat, (size_t)a->seats * sizeof *a->seat) != 0))
+                      memcmp(a->seat, (*next)->seat, (size_t)a->present * sizeof *a->seat) != 0))
             complain(t, "they mean other nodes");
         if (!*next)
             *next = a;
     }
+    if (*next && back >= 0)
+        come_back(t, back, *next);
     return *next != NULL;
 }
 
@@ -177,8 +241,9 @@ static void lose(struct trial *t, int seat)
     rg_run_free(&p->run);
     rg_attempts_close(&p->attempts);
     p->ended = t->lose != RG_LOSE_RESTART;
+    p->takes_in = false;
     if (!p->ended)
-        CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&p->attempts, t->lose, t->nodes, t->spares), 0);
+        open_attempts(t, seat);
 }
 
 /* One world, in which some may die; the seat of rank 0 where it has the result, -1: not yet. */
@@ -207,10 +272,14 @@ static int try_once(struct trial *t, const struct rg_attempts *a, long calls)
     if (results[0] == 0)
         winner = seats[0];
     for (int rank = 0; rank < present; rank++) {
+        t->process[seats[rank]].takes_in = results[rank] == RG_ERR_RETURNED;
+    }
+    for (int rank = 0; rank < present; rank++) {
         t->died += results[rank] == RG_DIED;
         if (results[rank] == RG_DIED)
             lose(t, seats[rank]);
-        else if (results[rank] != 0 && results[rank] != RG_ERR_PEER)
+        else if (results[rank] != 0 && results[rank] != RG_ERR_PEER &&
+                 results[rank] != RG_ERR_RETURNED)
             complain(t, rg_strerror(results[rank]));
     }
     for (int rank = 0; rank < present && winner < 0; rank++)
@@ -327,8 +396,8 @@ static void look_at_copies(struct trial *t, const struct rg_run_loss *losses, in
                            int64_t begun)
 {
     int64_t late = begun + rg_backup_of(RG_MAX(t->most, 1)).pieces;
-    if (t->most == 0 || !are_apart(t, losses, count) || losses->from_iteration < 0 ||
-        (begun > 0 && losses->iteration < late))
+    if (t->most == 0 || t->returned > 0 || !are_apart(t, losses, count) ||
+        losses->from_iteration < 0 || (begun > 0 && losses->iteration < late))
         return;
     t->apart += count > 1;
     if (losses->again > t->most)
@@ -342,7 +411,7 @@ static void look_at_copies(struct trial *t, const struct rg_run_loss *losses, in
 static void look_at_whole(struct trial *t, const struct rg_run_loss *losses, int count)
 {
     int nodes = losses->nodes + (t->lose == RG_LOSE_SHRINK ? count : 0);
-    if (!t->whole || losses->from_iteration < 0 || count >= nodes)
+    if (!t->whole || t->returned > 0 || losses->from_iteration < 0 || count >= nodes)
         return;
     if (losses->again > 0)
         complain(t, "iterations done again that a node had");
@@ -362,10 +431,14 @@ static void look_at(struct trial *t, const struct rg_run *run, const struct rg_r
     for (int i = 0; i < run->loss_count; i++) {
         const struct rg_run_loss *loss = &run->losses[i];
         last = loss->from_iteration >= 0 ? loss->from_iteration : last;
+        if (loss->back_iteration >= 0 && loss->back_iteration % (run->iterations / 2) != 0)
+            complain(t, "it was taken in within an epoch");
         if (loss->from_iteration >= 0 &&
             loss->again != RG_MAX(loss->iteration - loss->from_iteration, 0))
             complain(t, "iterations done again that are none");
     }
+    if (t->returned > 0 && run->resumed.iteration % (run->iterations / 2) == 0)
+        last = run->resumed.iteration; /* where one was to be taken in */
     int64_t begun = 0;
     for (int i = 0, next; i < run->loss_count; i = next) {
         const struct rg_run_loss *first = &run->losses[i];
@@ -373,7 +446,7 @@ static void look_at(struct trial *t, const struct rg_run *run, const struct rg_r
                            run->losses[next].from_iteration == first->from_iteration &&
                            run->losses[next].nodes == first->nodes;)
             next++;
-        if (first->from_iteration >= 0 && first->iteration < begun)
+        if (first->from_iteration >= 0 && first->iteration < begun && t->returned == 0)
             complain(t, "training had come further");
         if (!t->whole && first->from_iteration > first->iteration)
             complain(t, "it went on from what had not been");
@@ -383,11 +456,11 @@ static void look_at(struct trial *t, const struct rg_run *run, const struct rg_r
         begun = first->from_iteration >= 0 ? first->from_iteration : begun;
     }
     CU_ASSERT_EQUAL(run->resumed.known, run->loss_count > 0);
-    if (run->loss_count > 0)
-        CU_ASSERT_EQUAL(run->resumed.iteration, last);
+    if (run->loss_count > 0 && run->resumed.iteration != last)
+        complain(t, "it was resumed from another iteration");
 }
 
-static int apart; /* of all trials */
+static int apart, returned; /* of all trials */
 
 static int try_seed(uint64_t seed)
 {
@@ -408,9 +481,9 @@ static int try_seed(uint64_t seed)
         CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);
     for (int seat = 0; seat < t.nodes + t.spares; seat++) {
         rg_run_init(&t.process[seat].run);
-        CU_ASSERT_EQUAL_FATAL(
-            rg_attempts_open(&t.process[seat].attempts, t.lose, t.nodes, t.spares), 0);
+        open_attempts(&t, seat);
     }
+    t.returns = RETURNS;
     const struct rg_attempts *next = &t.process[0].attempts;
     int winner = -1;
     for (int i = 0; i < MOST_ATTEMPTS && winner < 0 && next; i++) {
@@ -444,6 +517,7 @@ static int try_seed(uint64_t seed)
     rg_study_close(&t.study);
     scratch_remove();
     apart += t.apart;
+    returned += t.returned;
     return t.died;
 }
 
@@ -459,8 +533,9 @@ static void whoever_dies(void)
     static const uint64_t telling[] = {234, 357}; /* they have shown faults that others do not */
     for (size_t i = 0; i < RG_COUNT(telling) && !range; i++)
         deaths += try_seed(telling[i]);
-    printf("\n  seeds %lu to %lu: %d deaths, %d times of several nodes apart", first,
-           first + count - 1, deaths, apart);
+    printf("\n  seeds %lu to %lu: %d deaths, %d times of several nodes apart, %d that came back",
+           first, first + count - 1, deaths, apart, returned);
+    CU_ASSERT(count < 10 || returned > 0);
     CU_ASSERT(count < 10 || 4 * deaths > 3 * (int)count);
 }
 

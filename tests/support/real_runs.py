@@ -25,3 +25,17 @@ def iris_scenario(name, training, *strategies):
   <training batch="12" {training}/>
 {lines}</scenario>
 """
+
+
+def slow_board(nodes, call_ms, folder):
+    """A platform for --pace: the testbed's board, whose every call of a kernel takes so long."""
+    with open(os.path.join(ROOT, "tests", "testbed", "board.xml"), encoding="ascii") as stream:
+        text = stream.read()
+    for old, new in (('radical="0-1"', f'radical="0-{nodes - 1}"'),
+                     ('"rg_call_s" value="2e-6"', f'"rg_call_s" value="{call_ms / 1000}"')):
+        require(text.count(old) == 1, "board.xml has not", old)
+        text = text.replace(old, new)
+    path = os.path.join(folder, "board.xml")
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(text)
+    return path

@@ -1,10 +1,12 @@
 /* What the sources of ringnode share: ringnode.c (main), ringnode_options.c, ringnode_run.c (a
- * strategy), ringnode_attempts.c (one that loses ranks), ringnode_rank.c (one rank, on whatever
- * machine), ringnode_local.c (all of them on this one). */
+ * strategy), ringnode_attempts.c (one that loses ranks), ringnode_return.c (and takes them in
+ * again), ringnode_rank.c (one rank, on whatever machine), ringnode_local.c (all of them on this
+ * one). */
 #ifndef RG_PROGRAMS_RINGNODE_H
 #define RG_PROGRAMS_RINGNODE_H
 
 #include "cli/cli.h"
+#include "connect/door.h"
 #include "meters/heat.h"
 #include "meters/meter.h"
 #include "node/agree.h"
@@ -44,7 +46,10 @@ struct ringnode {
     struct rg_checkpoint_rows told;   /* with --predict: by the file of --load */
     struct rg_training_state resumed; /* of --resume-from, on rank 0; zeroed: there is none */
     struct rg_mesh *mesh;
-    struct rg_run *runs;      /* rank 0 */
+    struct rg_join join;     /* how it was joined; this rank there is its place in the hosts file */
+    struct rg_joined joined; /* what came of it */
+    struct rg_door *door;    /* for ranks that come back; NULL: none is expected */
+    struct rg_run *runs;     /* rank 0 */
     struct rg_agreed *agreed; /* [job_count] */
     struct rg_run *noted;     /* [job_count] rank 0: notes of before the runs, and nothing else */
     struct rg_meter_options metering;
@@ -125,8 +130,17 @@ int ringnode_local_ranks(const struct ringnode *node);
 bool ringnode_restarts(struct ringnode *node, int code);
 /* lose="shrink", "spare": one attempt after the other on one mesh, until the training is over. */
 void ringnode_run_attempts(struct ringnode *node);
-/* Rank 0, before an attempt that is not the first: what it goes on from. */
-void ringnode_find_checkpoint(struct ringnode *node);
+
+/* ---- ringnode_return.c: nodes that come back ---- */
+
+/* Once attempts are open: lost ranks may come back, where they do. */
+void ringnode_expect_returns(struct ringnode *node);
+/* Before an attempt: those that are not here may come back from now on. */
+void ringnode_keep_door(struct ringnode *node);
+/* The node of that seat has its part in the next attempt, and is told so. False: no memory. */
+bool ringnode_let_in(struct ringnode *node, int seat);
+/* The others were in a run under way, and have taken this rank in: what it must know of them. */
+void ringnode_come_back(struct ringnode *node);
 
 /* SIGINT and SIGTERM, or the parent's SIGUSR1, stop what runs; SIGALRM, as late. */
 void ringnode_catch_signals(void);

@@ -45,6 +45,7 @@ int ringnode_open_attempts(struct ringnode *node)
         return RG_EXIT_USAGE;
     }
     RG_ASSERT(rg_attempts_open(&node->attempts, t->lose, job->nodes, spares) == 0);
+    ringnode_expect_returns(node);
     return 0;
 }
 
@@ -62,17 +63,6 @@ static bool is_loss(const struct ringnode *node, int code)
 {
     return (code == RG_ERR_PEER || code == RG_ERR_PROTOCOL) && !ringnode_is_stopped() &&
            !rg_mesh_expired(node->mesh);
-}
-
-void ringnode_find_checkpoint(struct ringnode *node)
-{
-    const char *folder = node->options.checkpoint;
-    struct rg_training_state found;
-    struct rg_error e = {0};
-    if (!folder || rg_node_open_checkpoints(node->study.jobs, folder, folder, &found, &e) != 0)
-        return; /* what --resume-from has named, or the beginning */
-    rg_training_state_free(&node->resumed);
-    node->resumed = found;
 }
 
 /* ---- restart ---- */
@@ -163,8 +153,6 @@ static int reopen(struct ringnode *node, struct rg_error *e)
         rg_dataset_free(&before);
     if (err == 0)
         err = rg_study_load_data_again(&node->study, node->rank, &before, e);
-    if (err == 0 && node->rank == 0)
-        ringnode_find_checkpoint(node);
     if (err) {
         struct rg_error unused;
         rg_study_close(&node->study);
@@ -242,6 +230,7 @@ void ringnode_run_attempts(struct ringnode *node)
     struct rg_mesh_lost lost;
     struct rg_error e = {0};
     for (;; node->later = true) {
+        ringnode_keep_door(node);
         struct ringnode_run r = {.node = node, .run = make_run(node)};
         int result = 0, begun = rg_mesh_attempt(node->mesh, a->present, attempt, &r, &result, &e);
         int code = begun ? begun : result;
@@ -263,7 +252,11 @@ void ringnode_run_attempts(struct ringnode *node)
         rg_attempts_break(a, rg_clock_s());
         if (rg_mesh_lost(node->mesh, &lost))
             rg_attempts_notice(a, lost.lost_s);
-        if (!is_loss(node, code) || !cast(node, &lost, &e)) {
+        int back = code == RG_ERR_RETURNED ? a->back : -1;
+        if (back >= 0)
+            rg_attempts_take_in(a);
+        if ((back < 0 && !is_loss(node, code)) || !cast(node, &lost, &e) ||
+            (back >= 0 && !ringnode_let_in(node, back))) {
             end(node, code, e.text);
             return;
         }

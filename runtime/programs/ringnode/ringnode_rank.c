@@ -400,6 +400,13 @@ static int give_up(struct ringnode *node, const struct rg_error *e, double start
     return rg_cli_worse_of(rg_cli_exit_of(RG_ERR_PEER), reported);
 }
 
+/* The others have ended the run before they took this rank in. */
+static int come_too_late(const struct ringnode *node, const struct rg_error *e)
+{
+    fprintf(stderr, "ringnode: rank %d: %s\n", node->rank, e->text);
+    return rg_cli_exit_of(node->joined.code);
+}
+
 /* A rank that is lost while it joins leaves others with half a run, which one that is started again
  * in its place does not know: all try once more, as long as a join may take. */
 static bool may_join_again(struct ringnode *node, const struct rg_error *e)
@@ -442,17 +449,23 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
                            .insecure = node->insecure,
                            .any_address = node->any_address,
                            .outlives = node->attempts.lose > RG_LOSE_RESTART,
+                           .joined = node->attempts.is_back ? &node->joined : NULL,
                            .checksum = node->checksum,
                            .quiet = node->options.quiet || node->local,
                            .stop = &ringnode_stop_join};
     int result = rg_mesh_join(&join, &node->mesh, &e);
-    if (node->attempts.lose != RG_LOSE_RESTART)
+    if (node->attempts.lose == RG_LOSE_STOP)
         rg_key_forget(&node->key);
+    node->join = join;
     node->again = result && may_join_again(node, &e);
     if (node->again)
         return 0;
+    if (result && node->joined.over)
+        return come_too_late(node, &e);
     if (result)
         return give_up(node, &e, started_s);
+    if (node->joined.invited)
+        ringnode_come_back(node);
     node->joining_s = 0;
     if (node->seen)
         node->seen->joined = true;
@@ -479,7 +492,9 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
     forget_agreement(node);
     ringnode_stops(NULL);
     rg_mesh_facts(node->mesh, &node->facts);
+    rg_door_close(node->door, node->rest_code);
     rg_mesh_leave(node->mesh);
+    node->door = NULL;
     rg_meter_close(node->meter);
     rg_heat_close(node->heat);
     node->meter = NULL;
@@ -515,8 +530,6 @@ int ringnode_run_rank(struct ringnode *node, int listener)
     while (node->again) {
         bool keep = restarts && listener >= 0; /* for the next join */
         node->again = false;
-        if (node->later && node->rank == 0)
-            ringnode_find_checkpoint(node);
         status = join_and_run(node, keep ? dup(listener) : listener, started_s);
         listener = keep ? listener : -1;
         node->later = true;
@@ -525,5 +538,6 @@ int ringnode_run_rank(struct ringnode *node, int listener)
         close(listener);
     rg_key_forget(&node->key);
     rg_attempts_close(&node->attempts);
+    rg_joined_free(&node->joined);
     return status;
 }

@@ -137,6 +137,21 @@ static void tell_heat(void *arg, struct rg_run_heat *heat)
     rg_copy_text(heat->held_back, sizeof heat->held_back, facts.held_back);
 }
 
+/* As `find` of struct rg_node_options: what --checkpoint has written. */
+static const struct rg_training_state *find_checkpoint(void *arg, int64_t than)
+{
+    struct ringnode *node = arg;
+    const char *folder = node->options.checkpoint;
+    struct rg_training_state found;
+    struct rg_error e = {0};
+    if (!folder || rg_training_newest(folder) <= than ||
+        rg_node_open_checkpoints(node->study.jobs, folder, folder, &found, &e) != 0)
+        return NULL; /* what --resume-from has named, or the beginning */
+    rg_training_state_free(&node->resumed);
+    node->resumed = found;
+    return &node->resumed;
+}
+
 int ringnode_program(struct rg_world *w, void *arg)
 {
     struct ringnode_run *r = arg;
@@ -153,6 +168,8 @@ int ringnode_program(struct rg_world *w, void *arg)
         .checkpoint = w->rank == 0 ? r->node->options.checkpoint : NULL,
         .every = rg_cli_every(&r->node->options, &r->node->study.scenario, r->job),
         .resume = r->node->resumed.arrays ? &r->node->resumed : NULL,
+        .find = r->node->later && w->rank == 0 ? find_checkpoint : NULL,
+        .find_arg = r->node,
         .scenario_sha256 = r->node->study.scenario.digest,
         .trace = r->node->options.trace != NULL,
         .part = r->node->options.part,

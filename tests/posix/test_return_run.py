@@ -1,0 +1,198 @@
+"""Real runs that lose ranks, and take them in again: ringnode over loopback, --lose shrink and spare.
+
+    test_return_run.py RINGNODE [--moments N] [--only WORD] [--seed N] [--minutes M]
+
+Any rank, rank 0 too, is killed at a moment of the run's life, also while it waits to be taken in, and
+started again as at first: it joins at the end of an epoch. The training comes to its end on all ranks with status 0: with
+spare to the weights of an undisturbed run, to the bit; with shrink on as many nodes as are there. One that comes too late hears so.
+With and without a key. --minutes: of one long run, with losses all the time. RG_SLOWNESS stretches the times, for sanitizers."""
+
+import argparse
+import json
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
+from ports import free_ports  # noqa: E402
+from real_runs import SLOWNESS, Wrong, iris_scenario, require, slow_board  # noqa: E402
+
+SEATS, PER_EPOCH, CALL_MS = 4, 10, 0.3
+LABELS = ("all-reduce", "copies")
+SCENARIO = iris_scenario(
+    "back", 'epochs="1" learning-rate="0.01" optimizer="adam"', 'label="all-reduce" kind="ring_allreduce"',
+    'label="copies" kind="ring_pipeline" schedule="1f1b" micro-batches="4" backup="2"').replace(
+        "models/networks/iris-mlp.xml", "tests/data/odd-widths.xml").replace(
+            '<data kind="iris"/>', '<data kind="random" train="120" test="30" inputs="19" classes="5"/>')
+
+
+class Cluster:
+    """Ranks that are processes of their own, by their places in a hosts file."""
+
+    def __init__(self, ringnode, folder, label, epochs, *options, call_ms=CALL_MS):
+        self.folder = tempfile.mkdtemp(dir=folder)
+        hosts, scenario = os.path.join(self.folder, "hosts"), os.path.join(self.folder, "s.xml")
+        with open(hosts, "w", encoding="ascii") as stream:
+            stream.writelines(f"127.0.0.1:{port}\n" for port in free_ports(SEATS))
+        with open(scenario, "w", encoding="utf-8") as stream:
+            stream.write(SCENARIO)
+        self.command = [ringnode, scenario, "--strategy", label, "--hosts", hosts, "--set", f"epochs={epochs}",
+                        "--join-timeout", str(int(20 * SLOWNESS)), "--pace",
+                        slow_board(SEATS, call_ms * SLOWNESS, self.folder), *options]
+        self.ranks, self.said = [None] * SEATS, [""] * SEATS
+        for seat in range(SEATS):
+            self.start(seat)
+
+    def start(self, seat):
+        self.ranks[seat] = subprocess.Popen(
+            [*self.command, "--rank", str(seat), "--json", os.path.join(self.folder, f"r{seat}.json")],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def kill(self, seat):
+        """Of what it has said is nothing lost. False: it had ended."""
+        if self.ranks[seat].poll() is not None:
+            return False
+        self.ranks[seat].kill()
+        self.said[seat] += self.ranks[seat].communicate()[1]
+        return True
+
+    def run_away(self):
+        return all(rank.poll() is None for rank in self.ranks)
+
+    def finish(self, seconds):
+        """The run that one of them has told of, and the statuses of all."""
+        limit = time.monotonic() + seconds
+        try:
+            for seat, rank in enumerate(self.ranks):
+                self.said[seat] += rank.communicate(timeout=max(limit - time.monotonic(), 0.1))[1]
+        except subprocess.TimeoutExpired as late:
+            raise Wrong("they do not end:", *self.texts()) from late
+        finally:
+            for rank in self.ranks:
+                rank.kill()
+        told = [name for name in os.listdir(self.folder) if name.startswith("r") and name.endswith(".json")]
+        require(len(told) == 1, "results:", told, *self.texts())
+        with open(os.path.join(self.folder, told[0]), encoding="utf-8") as stream:
+            return json.load(stream)["runs"][0], [rank.returncode for rank in self.ranks]
+
+    def texts(self):
+        return [f"\n--- {seat}\n{text}" for seat, text in enumerate(self.said)]
+
+
+def undisturbed(ringnode, folder, label, epochs, nodes, known={}):
+    if (label, epochs) not in known:
+        command = [ringnode, os.path.join(folder, "whole.xml"), "--strategy", label, "--local", str(nodes), "--set",
+                   f"epochs={epochs}", "--quiet", "--json", os.path.join(folder, "whole.json")]
+        with open(command[1], "w", encoding="utf-8") as stream:
+            stream.write(SCENARIO)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with open(command[-1], encoding="utf-8") as stream:
+            known[label, epochs] = json.load(stream)["runs"][0]["weights_sha256"]
+    return known[label, epochs]
+
+
+def pester(cluster, until, pause_s, most):
+    """Kills and starts again until that date, at most so many at a time; how often."""
+    losses = 0
+    while time.monotonic() < until:
+        seats = random.sample(range(SEATS), most if random.random() < 0.2 else 1)
+        hit = [seat for seat in seats if cluster.kill(seat)]
+        losses += len(hit)
+        time.sleep(random.random() * pause_s)
+        for seat in hit:
+            cluster.start(seat)
+        if random.random() < 0.2 and hit:  # once more, while it joins, or waits
+            time.sleep(random.random() * pause_s)
+            cluster.kill(hit[0])
+            cluster.start(hit[0])
+        time.sleep((1 + 3 * random.random()) * pause_s)  # with a spare it is to be in again
+    return losses
+
+
+def check(cluster, run, statuses, label, lose, epochs, weights):
+    where = f"{lose}, {label}:"
+    iterations = epochs * PER_EPOCH
+    require(statuses == [0] * SEATS, where, "statuses", statuses, *cluster.texts())
+    require(run["status"] == "ok" and run["iterations"] == iterations, where, run["status"], run["error"], *cluster.texts())
+    require(lose == "shrink" or run["weights_sha256"] == weights, where, "other weights", run["losses"])
+    missing = 0
+    for loss in run.get("losses", []):
+        back = loss["back_iteration"]
+        require((back is None) == (loss["back_s"] is None), where, loss)
+        require(back is None or back % PER_EPOCH == 0 and back < iterations and loss["back_s"] > loss["time_s"], where, loss)
+        missing += back is None
+    require(lose == "spare" or run["nodes"] == SEATS - missing, where, run["nodes"], "nodes,", missing, "missing",
+            run.get("losses"), *cluster.texts())
+    points = [point["iteration"] for point in run["training"]]
+    require(points == sorted(set(points)) and len(points) == epochs, where, "evaluations", len(points), "of", epochs)
+    return sum(loss["back_s"] is not None for loss in run.get("losses", []))
+
+
+def once(ringnode, folder, lose, label, seconds, pause_s):
+    """Losses for so long, then quiet until the end."""
+    key = os.path.join(folder, "key")
+    keyed = random.random() < 0.5
+    if keyed and not os.path.exists(key):
+        with open(os.open(key, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="ascii") as stream:
+            stream.write(secrets.token_hex(32) + "\n")
+    options = ["--lose", lose, "--peer-timeout", str(int(10 * SLOWNESS))]
+    options += ["--key-file", key] if keyed else []
+    options += ["--set", f"nodes={SEATS - 2}", "--set", "spares=2"] if lose == "spare" else ["--set", f"nodes={SEATS}"]
+    epoch_s = PER_EPOCH * 0.03 * SLOWNESS  # some
+    epochs = int((seconds + 6 * SLOWNESS) / epoch_s)
+    weights = undisturbed(ringnode, folder, label, epochs, SEATS - 2) if lose == "spare" else None
+    cluster = Cluster(ringnode, folder, label, epochs, *options)
+    time.sleep(1 * SLOWNESS)
+    losses = pester(cluster, time.monotonic() + seconds, pause_s, 2 if lose == "shrink" else 1)
+    run, statuses = cluster.finish(60 * SLOWNESS + 10 * seconds)
+    back = check(cluster, run, statuses, label, lose, epochs, weights)
+    print(f"{lose}, {label}{', with a key' if keyed else ''}: {losses} losses, {len(run.get('losses', []))} told of, "
+          f"{back} back, {run['time_s']:.1f} s", flush=True)
+    return back
+
+
+def too_late(ringnode, folder):
+    """It waits to be taken in, but there is no other epoch."""
+    cluster = Cluster(ringnode, folder, "all-reduce", 1, "--lose", "shrink", "--set", f"nodes={SEATS}", call_ms=20)
+    time.sleep(1 * SLOWNESS)
+    cluster.kill(2)
+    cluster.start(2)
+    run, statuses = cluster.finish(60 * SLOWNESS)
+    require(statuses == [0] * SEATS, "too late: statuses", statuses, *cluster.texts())
+    require("ended before this rank was taken in: it is complete" in cluster.said[2], "too late:", *cluster.texts())
+    require(run["nodes"] == SEATS - 1, "too late:", run["nodes"])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("ringnode")
+    parser.add_argument("--moments", type=int, default=1)
+    parser.add_argument("--only")
+    parser.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    options = parser.parse_args()
+    print("--seed", options.seed, flush=True)
+    random.seed(options.seed)
+    back = 0
+    ways = [(lose, label) for lose in ("shrink", "spare") for label in LABELS if options.only in (None, lose, label)]
+    with tempfile.TemporaryDirectory(prefix="ringtmp-return-") as folder:
+        try:
+            too_late(os.path.abspath(options.ringnode), folder)
+            for _ in range(options.moments):
+                for lose, label in ways if options.moments > 1 else [random.choice(ways)]:
+                    back += once(os.path.abspath(options.ringnode), folder, lose, label,
+                                 60 * options.minutes or 5 * SLOWNESS, (2 if options.minutes else 0.5) * SLOWNESS)
+        except Wrong as wrong:
+            print(wrong)
+            return 1
+    print(back, "came back")
+    return 0 if back else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
