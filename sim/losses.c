@@ -28,6 +28,7 @@ struct told {
     double drawn_J; /* by those that trained */
     int died;       /* ranks */
     int back;       /* seat that all take in again; -1: none */
+    bool handed;    /* to whom what the others have in memory goes */
     size_t bytes;
     /* Of the last checkpoint. */
     bool hollow;
@@ -138,6 +139,7 @@ static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, v
                         .broken_s = a->broken_s,
                         .origin_s = a->origin_s,
                         .back = a->back,
+                        .handed = a->handed,
                         .bytes = size};
     for (int rank = 0; rank < a->nodes; rank++) {
         told.died += s->results[rank] == RG_DIED;
@@ -248,6 +250,7 @@ static void note_losses(struct series *s, const struct told *told, const struct 
     a->broken_s = told->broken_s;
     a->origin_s = told->origin_s;
     a->back = told->back;
+    a->handed = told->handed;
     double noticed_s = s->study->scenario.faults.noticed_s;
     for (int rank = 0; rank < a->nodes; rank++) {
         if (s->results[rank] != RG_DIED)

@@ -215,8 +215,9 @@ struct since {
     uint64_t losses, told;
     int64_t iterations; /* done when the last was noticed; INT64_MAX: it was not there */
     double noticed_s;   /* when it was; INFINITY: it was not there */
+    int64_t handed;
 };
-_Static_assert(sizeof(struct since) == 40, "it has no padding");
+_Static_assert(sizeof(struct since) == 48, "it has no padding");
 
 static double raw_now(const struct rg_world *w)
 {
@@ -286,6 +287,7 @@ static int hear_all(struct rg_world *w, struct since *most, int *who)
             most->seconds =
                 fmax(most->seconds, theirs.seconds); /* of NAN and a number the number */
             most->iterations = RG_MIN(most->iterations, theirs.iterations);
+            most->handed |= theirs.handed;
         }
     }
     return result;
@@ -296,8 +298,12 @@ int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
     const struct rg_group all = {0, 1, w->size};
     bool there = a->loss_count > a->told && !isnan(a->origin_s);
     const struct rg_run_loss *last = there ? &a->losses[a->loss_count - 1] : NULL;
-    struct since since = {raw_now(w) - a->origin_s, (uint64_t)a->loss_count, (uint64_t)a->told,
-                          there ? last->iteration : INT64_MAX, there ? last->time_s : INFINITY};
+    struct since since = {raw_now(w) - a->origin_s,
+                          (uint64_t)a->loss_count,
+                          (uint64_t)a->told,
+                          there ? last->iteration : INT64_MAX,
+                          there ? last->time_s : INFINITY,
+                          a->handed};
     int who = 0, result = w->rank == 0 ? hear_all(w, &since, &who)
                                        : rg_send_wait(w, 0, TAG_SINCE, &since, sizeof since);
     uint64_t from = (uint64_t)who;
@@ -312,6 +318,7 @@ int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
     if (result == 0)
         result = spread_losses(w, a, (int)from);
     a->told = (int)since.told;
+    a->handed = since.handed;
     /* Training had come as far as the node that was furthest behind; the first noticed. */
     for (int i = a->told; i < a->loss_count && result == 0; i++) {
         a->losses[i].iteration = RG_MIN(a->losses[i].iteration, since.iterations);
@@ -330,6 +337,7 @@ void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t 
     a->before_s = w->offset - a->origin_s;
     a->from = a->iterations = from_iteration;
     a->before = a->told;
+    a->handed = false;
     for (; a->told < a->loss_count; a->told++) {
         struct rg_run_loss *loss = &a->losses[a->told];
         loss->from_iteration = from_iteration;
@@ -372,8 +380,11 @@ void rg_attempts_notice(struct rg_attempts *a, double raw_s)
 
 /* It travels, to all. */
 struct returned {
-    int64_t seat, done; /* -1: nobody; iterations */
+    int64_t seat, done, handed; /* -1: nobody; iterations */
 };
+
+/* When it is asked. */
+enum occasion { BEFORE_TRAINING, AFTER_EPOCH };
 
 /* By seat: who of those that are gone this node could train with again. */
 static void see(const struct rg_world *w, const struct rg_attempts *a, unsigned char *seen)
@@ -391,66 +402,93 @@ static void note_return(struct rg_attempts *a, const struct rg_world *w,
     a->back = (int)verdict->seat;
     if (!loss)
         return;
-    loss->back_s = raw_now(w) - a->origin_s;
-    loss->back_iteration = verdict->done;
+    loss->back_s = isnan(a->origin_s) ? 0 : raw_now(w) - a->origin_s;
+    loss->back_iteration = verdict->done == INT64_MAX ? 0 : verdict->done; /* none has begun */
 }
 
-/* Rank 0: asks those that wait, and hears all. */
-static int ask_all(struct rg_world *w, const struct rg_attempts *a, unsigned char *seen,
-                   unsigned char *theirs, struct returned *verdict)
+/* Rank 0, of all: who is seen by every one, and (the last byte) can each hand over its state? */
+static int hear_seen(struct rg_world *w, unsigned char *seen, unsigned char *theirs, size_t bytes)
 {
-    size_t seats = (size_t)a->seats;
+    int result = 0;
+    for (int rank = 1; rank < w->size && result == 0; rank++) {
+        result = rg_recv_wait(w, rank, TAG_BACK, theirs, bytes);
+        for (size_t i = 0; i < bytes; i++)
+            seen[i] &= theirs[i];
+    }
+    return result;
+}
+
+/* Those that wait for the end take their part, too. */
+static int ask_waiting(struct rg_world *w, const struct rg_attempts *a)
+{
     const int64_t question = RG_ERR_RETURNED;
     int result = 0;
     for (int rank = a->nodes; rank < w->size && result == 0; rank++)
         result = rg_send_wait(w, rank, TAG_OVER, &question, sizeof question);
-    for (int rank = 1; rank < w->size && result == 0; rank++) {
-        result = rg_recv_wait(w, rank, TAG_BACK, theirs, seats);
-        for (size_t seat = 0; seat < seats; seat++)
-            seen[seat] &= theirs[seat];
+    return result;
+}
+
+/* Rank 0 decides; the others say what they see, and hear it. */
+static int decide(struct rg_world *w, const struct rg_attempts *a, unsigned char *seen, bool writes,
+                  struct returned *verdict)
+{
+    size_t seats = (size_t)a->seats, bytes = seats + 1;
+    int result = 0;
+    if (w->rank > 0) {
+        result = rg_send_wait(w, 0, TAG_BACK, seen, bytes);
+        return result ? result : rg_recv_wait(w, 0, TAG_BACK, verdict, sizeof *verdict);
     }
+    result = hear_seen(w, seen, seen + bytes, bytes);
     const unsigned char *lowest = memchr(seen, 1, seats);
-    verdict->seat = lowest ? lowest - seen : -1;
+    verdict->handed = seen[seats];
+    verdict->seat = lowest && (verdict->handed || writes) ? lowest - seen : -1;
     for (int rank = 1; rank < w->size && result == 0; rank++)
         result = rg_send_wait(w, rank, TAG_BACK, verdict, sizeof *verdict);
     return result;
 }
 
-static int say_own(struct rg_world *w, const struct rg_attempts *a, const unsigned char *seen,
-                   struct returned *verdict)
-{
-    int result = rg_send_wait(w, 0, TAG_BACK, seen, (size_t)a->seats);
-    return result ? result : rg_recv_wait(w, 0, TAG_BACK, verdict, sizeof *verdict);
-}
-
 /* In the world of all that are present. */
-static int agree_on_returned(struct rg_world *w, struct rg_attempts *a, int64_t done)
+static int agree_on_returned(struct rg_world *w, struct rg_attempts *a, enum occasion occasion,
+                             int64_t done, bool hands, bool writes)
 {
-    size_t seats = (size_t)a->seats;
-    struct returned verdict = {-1, done};
-    unsigned char *seen = calloc(2, seats);
+    struct returned verdict = {-1, done, 0};
+    unsigned char *seen = calloc(2, (size_t)a->seats + 1);
     if (!seen)
         return RG_ERR_NOMEM;
     see(w, a, seen);
-    int result =
-        w->rank == 0 ? ask_all(w, a, seen, seen + seats, &verdict) : say_own(w, a, seen, &verdict);
+    seen[a->seats] = hands;
+    int result = w->rank == 0 && occasion == AFTER_EPOCH ? ask_waiting(w, a) : 0;
+    if (result == 0)
+        result = decide(w, a, seen, writes, &verdict);
     free(seen);
     if (result == 0 && (verdict.seat < -1 || verdict.seat >= a->seats))
         result = RG_ERR_PROTOCOL;
     if (result || verdict.seat < 0)
         return result;
     note_return(a, w, &verdict);
+    if (occasion == AFTER_EPOCH)
+        a->handed = verdict.handed;
     return RG_ERR_RETURNED;
 }
 
-int rg_attempts_look_for_returned(struct rg_world *w, struct rg_attempts *a, int64_t done)
+int rg_attempts_look_for_returned(struct rg_world *w, struct rg_attempts *a, int64_t done,
+                                  bool hands, bool writes)
 {
     if (!a->is_back || a->present == a->seats)
         return 0;
     w->size = a->everybody;
-    int result = agree_on_returned(w, a, done);
+    int result = agree_on_returned(w, a, AFTER_EPOCH, done, hands, writes);
     w->size = a->nodes;
     return result;
+}
+
+/* After a loss whoever is there again is taken in at once. */
+static int look_before_training(struct rg_world *w, struct rg_attempts *a)
+{
+    if (!a->is_back || a->present == a->seats || a->loss_count == 0)
+        return 0;
+    return agree_on_returned(w, a, BEFORE_TRAINING, a->losses[a->loss_count - 1].iteration, true,
+                             true);
 }
 
 void rg_attempts_take_in(struct rg_attempts *a)
@@ -470,7 +508,7 @@ static int wait_for_end(struct rg_world *w, struct rg_attempts *a)
     while (result == 0 && code == RG_ERR_RETURNED) {
         result = rg_recv_wait(w, 0, TAG_OVER, &code, sizeof code);
         if (result == 0 && code == RG_ERR_RETURNED)
-            result = agree_on_returned(w, a, INT64_MAX);
+            result = agree_on_returned(w, a, AFTER_EPOCH, INT64_MAX, true, true);
     }
     return result ? result : (int)code;
 }
@@ -499,6 +537,8 @@ int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn tra
         a->entering = -1;
         result = rg_attempts_share(w, a);
     }
+    if (result == 0)
+        result = look_before_training(w, a);
     if (result) {
         rg_attempts_break(a, raw_now(w)); /* before it has begun */
         return result;

@@ -46,6 +46,7 @@ struct rg_attempts {
     bool (*is_back)(void *arg, int seat, double date_s);
     void *back_arg;
     int back; /* the seat that the next attempt takes in, as all that are present know; -1: none */
+    bool handed;  /* likewise: nodes have the state that it goes on from in memory */
     int entering; /* that seat, until all that are present have agreed that it is; -1: none */
 };
 
@@ -72,9 +73,11 @@ typedef int (*rg_fitting_fn)(void *arg, const int *seats, int left);
 
 /* Of an attempt that has come to the end of an epoch, collective over those that train, while those
  * that wait do their part in rg_attempts_run: is one of the lost nodes back, and within reach of
- * all? Then a->back is the lowest such seat, and all end the attempt with RG_ERR_RETURNED. 0: none
- * is. */
-int rg_attempts_look_for_returned(struct rg_world *w, struct rg_attempts *a, int64_t done);
+ * all? Then a->back is the lowest such seat, and all end the attempt with RG_ERR_RETURNED. hands:
+ * this node can hand over what it has in memory; where all can, a->handed. writes: there can be a
+ * checkpoint instead, as all know. 0: none is back, or can be given a state. */
+int rg_attempts_look_for_returned(struct rg_world *w, struct rg_attempts *a, int64_t done,
+                                  bool hands, bool writes);
 /* That attempt has ended: the node counts as present when ranks are cast. */
 void rg_attempts_take_in(struct rg_attempts *a);
 

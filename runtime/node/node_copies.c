@@ -16,10 +16,11 @@
 
 /* ---- keeping ---- */
 
+/* NULL: nodes have none of this strategy, and none was handed over for another to join. */
 static struct rg_copies *copies_of(const struct node *n)
 {
-    bool has = n->job->copies || n->job->whole_nodes;
-    return n->options->attempts && has ? &n->options->attempts->copies : NULL;
+    struct rg_attempts *a = n->options->attempts;
+    return a && (n->job->copies || n->job->whole_nodes || a->handed) ? &a->copies : NULL;
 }
 
 bool rg_node_may_have_copies(const struct node *n)
@@ -66,7 +67,7 @@ void rg_node_keep_copies(struct node *n, int result)
     if (n->job->whole_nodes && (!n->keeping.ready || (result != RG_ERR_PEER && !returned)))
         return;
     int before = copies->count;
-    if (!returned) /* else what each has itself is all that there is */
+    if (!returned && n->job->strategy->copies) /* else each has what it needs itself */
         n->job->strategy->copies(n->state, keep, n);
     if (returned || (n->keeping.from_copies && n->keeping.ready && !n->begun))
         n->job->strategy->state(n->state, n->done, keep_given, n);
@@ -78,7 +79,7 @@ void rg_node_forget_copies(struct node *n)
 {
     struct rg_copies *copies = copies_of(n);
     if (copies && n->keeping.from_copies) /* of whole nodes the strategy has them */
-        rg_copies_keep(copies, n->job->whole_nodes ? -1 : n->done);
+        rg_copies_keep(copies, n->job->copies ? n->done : -1);
 }
 
 /* ---- telling ---- */
@@ -486,17 +487,39 @@ int rg_node_take_copies(struct node *n)
 
 /* ---- who is there again ---- */
 
-/* Where nodes keep no copies the checkpoint is what all go on from: it is written now. */
+static int find_own(void *arg, const struct rg_state_array *array)
+{
+    bool *own = arg;
+    *own = *own || array->own;
+    return 0;
+}
+
+/* Can all that this node goes on with be another's part? */
+static bool is_shared(const struct node *n)
+{
+    bool own = false;
+    return n->job->strategy->state(n->state, n->done, find_own, &own) == 0 && !own;
+}
+
+/* With lose=spare only where nobody waits: it costs a pause. What nodes cannot hand over goes
+ * through a checkpoint, which is written now. */
 int rg_node_look_for_returned(struct node *n)
 {
     struct rg_attempts *a = n->options->attempts;
-    if (!a || (!copies_of(n) && !n->keeping.on))
+    bool kept = copies_of(n);
+    if (!a || !n->job->strategy->state || (a->lose == RG_LOSE_SPARE && a->present > a->nodes))
         return 0;
-    int result = rg_attempts_look_for_returned(n->w, a, n->done);
-    if (result != RG_ERR_RETURNED || copies_of(n))
+    int result =
+            rg_attempts_look_for_returned(n->w, a, n->done, kept || is_shared(n), n->keeping.on),
+        after = 0;
+    if (result != RG_ERR_RETURNED || kept)
         return result;
-    int written = rg_node_checkpoint(n, true);
-    return written ? written : result;
+    if (a->handed) /* what else each node would have been told epoch by epoch */
+        after = share_points(n, n->done, 0, n->run ? n->run->training : NULL,
+                             n->run ? n->run->point_count : 0);
+    else
+        after = rg_node_checkpoint(n, true);
+    return after ? after : result;
 }
 
 /* ---- what all know of the evaluations ---- */
