@@ -522,7 +522,7 @@ static void one_after_the_other(void)
         "  <faults noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\"/><off nodes=\"%d\" "
         "from=\"0.15\"/></faults>\n"
         "</scenario>\n";
-    for (int node = 0; node < 4; node += 2) { /* the first of them, too */
+    for (int node = 2; node < 4; node++) {
         char text[1000], line[300];
         snprintf(text, sizeof text, scenario, node);
         snprintf(line, sizeof line, "ringsim %s --quiet", scratch_text("two.xml", text));
