@@ -9,6 +9,7 @@
 #include "connect/join_parts.h"
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -60,8 +61,12 @@ int rg_door_open(const struct rg_join *options, uint64_t nonce, struct rg_door *
         g->places[r].elsewhere = true;
     pthread_mutex_init(&door->lock, NULL);
     g->lock = &door->lock;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the program's */
     if (result == 0 && pthread_create(&door->thread, NULL, keep_door, door) != 0)
         result = rg_fail(&door->e, RG_ERR_NOMEM, "no thread for the door");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result == 0) {
         *out = door;
         return 0;

@@ -16,8 +16,7 @@
 struct rg_door;
 
 /* options: those of the join of the run, of which hosts, key and digest stay borrowed; nonce: its
- * name. Nobody is expected yet. Errors as rg_join_mesh. Block the signals that the thread is not to
- * get before this. */
+ * name. Nobody is expected yet. Errors as rg_join_mesh. */
 int rg_door_open(const struct rg_join *options, uint64_t nonce, struct rg_door **door,
                  struct rg_error *e);
 /* code: how the run has ended (0: well). NULL is allowed. */
