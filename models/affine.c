@@ -5,7 +5,7 @@
 #include "models/layers.h"
 
 #include "base/check.h"
-#include "models/clones.h"
+#include "base/clones.h"
 #include "models/optimizer.h"
 
 #include <cblas.h>

@@ -10,7 +10,7 @@
 #include "models/array.h"
 
 #include "base/check.h"
-#include "models/clones.h"
+#include "base/clones.h"
 #include "models/layers.h"
 
 #include <limits.h>

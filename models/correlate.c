@@ -3,7 +3,7 @@
 #include "models/correlate.h"
 
 #include "base/check.h"
-#include "models/clones.h"
+#include "base/clones.h"
 #include "models/team.h"
 
 #if defined(__aarch64__)

@@ -8,7 +8,7 @@
 #ifndef RG_MODELS_EXP_H
 #define RG_MODELS_EXP_H
 
-#include "models/clones.h"
+#include "base/clones.h"
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

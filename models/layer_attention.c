@@ -8,7 +8,7 @@
 #include "models/layers.h"
 
 #include "base/check.h"
-#include "models/clones.h"
+#include "base/clones.h"
 #include "models/exp.h"
 #include "models/sums.h"
 

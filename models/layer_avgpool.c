@@ -3,7 +3,7 @@
 #include "models/layers.h"
 
 #include "base/check.h"
-#include "models/clones.h"
+#include "base/clones.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 #include "models/norm.h"
 
 #include "base/check.h"
-#include "models/clones.h"
+#include "base/clones.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "models/layers.h"
 
 #include "base/check.h"
-#include "models/clones.h"
+#include "base/clones.h"
 
 #include <math.h>
 #include <string.h>

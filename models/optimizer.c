@@ -1,7 +1,7 @@
 #include "models/optimizer.h"
 
 #include "base/check.h"
-#include "models/clones.h"
+#include "base/clones.h"
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>

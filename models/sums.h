@@ -3,7 +3,7 @@
 #ifndef RG_MODELS_SUMS_H
 #define RG_MODELS_SUMS_H
 
-#include "models/clones.h"
+#include "base/clones.h"
 #include <stddef.h>
 
 enum { RG_SUM_LANES = 8 };

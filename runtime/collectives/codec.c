@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/clones.h"
 #include "base/random.h"
 #include <math.h>
 #include <string.h>
@@ -39,36 +40,56 @@ uint64_t rg_coded_bytes(struct rg_codec codec, size_t count)
 /* ---- float16 ---- */
 
 /* To the nearest, ties to even. Below 2^-14 a sum with 0.5 leaves the last bit worth 2^-24, which
- * is that of binary16 there; above, half of what the 13 bits less are worth is added. */
-static uint16_t half_of(float value)
+ * is that of binary16 there; above, half of what the 13 bits less are worth is added. All that a
+ * number may be is worked out, and one taken: so whole vectors are. */
+RG_PART uint32_t choose(bool first, uint32_t one, uint32_t other)
 {
-    const uint32_t sign = rg_bits_of(value) >> 16 & 0x8000U;
-    uint32_t bits = rg_bits_of(value) & 0x7fffffffU;
-    if (bits > 0x7f800000U)
-        return (uint16_t)(sign | 0x7e00U); /* not a number */
-    if (bits >= 0x477ff000U)
-        return (uint16_t)(sign | (bits == 0x7f800000U ? 0x7c00U : 0x7bffU));
-    if (bits < 0x38800000U)
-        return (uint16_t)(sign | (rg_bits_of(rg_float_of(bits) + 0.5F) - rg_bits_of(0.5F)));
-    bits += (bits >> 13 & 1U) + 0xfffU - (112U << 23);
-    return (uint16_t)(sign | bits >> 13);
+    return other ^ ((one ^ other) & (0U - (uint32_t)first)); /* no branch, whatever they cost */
 }
 
-static float float_of_half(uint16_t half)
+RG_PART uint32_t half_of(float value)
 {
-    const uint32_t sign = (uint32_t)(half & 0x8000U) << 16, bits = half & 0x7fffU;
-    if (bits >= 0x7c00U)
-        return rg_float_of(sign | 0x7f800000U | (bits & 0x3ffU) << 13);
+    const uint32_t sign = rg_bits_of(value) >> 16 & 0x8000U, bits = rg_bits_of(value) & 0x7fffffffU;
+    const uint32_t usual = (bits + (bits >> 13 & 1U) + 0xfffU - (112U << 23)) >> 13;
+    const uint32_t small = rg_bits_of(rg_float_of(bits) + 0.5F) - 0x3f000000U /* 0.5 */;
+    uint32_t half = choose(bits < 0x38800000U, small, usual);
+    half = choose(bits >= 0x477ff000U, 0x7bffU, half);
+    half = choose(bits == 0x7f800000U, 0x7c00U, half);
+    half = choose(bits > 0x7f800000U, 0x7e00U, half); /* not a number */
+    return sign | half;
+}
+
+RG_PART float float_of_half(uint32_t half)
+{
+    const uint32_t sign = (half & 0x8000U) << 16, bits = half & 0x7fffU;
     /* 2^112 times too small, and exact: a product with a power of two */
-    return rg_float_of(sign | rg_bits_of(rg_float_of(bits << 13) * 0x1p112F));
+    const uint32_t usual = rg_bits_of(rg_float_of(bits << 13) * 0x1p112F);
+    const uint32_t special = 0x7f800000U | (bits & 0x3ffU) << 13;
+    return rg_float_of(sign | choose(bits >= 0x7c00U, special, usual));
 }
 
-static void to_halves(size_t count, float *rest, uint16_t *to)
+RG_CLONES
+static void to_halves(size_t count, float *restrict rest, uint16_t *restrict to)
 {
     for (size_t i = 0; i < count; i++) {
-        to[i] = half_of(rest[i]);
-        rest[i] -= float_of_half(to[i]);
+        uint32_t half = half_of(rest[i]);
+        to[i] = (uint16_t)half;
+        rest[i] -= float_of_half(half);
     }
+}
+
+RG_CLONES
+static void from_halves(size_t count, const uint16_t *restrict from, float *restrict to)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = float_of_half(from[i]) + 0.0F; /* of -0 it makes 0, as a sum would */
+}
+
+RG_CLONES
+static void add_halves(size_t count, const uint16_t *restrict from, float *restrict to)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = float_of_half(from[i]) + to[i];
 }
 
 /* ---- int8 ---- */
@@ -185,13 +206,14 @@ void rg_encode(struct rg_codec codec, size_t count, const float *values, float *
 
 bool rg_decode(struct rg_codec codec, size_t count, const void *from, float *to, bool add)
 {
-    const uint16_t *halves = from;
     if (codec.kind == RG_CODE_TOP)
         return from_places(codec, count, from, to, add);
     if (codec.kind == RG_CODE_INT8 && count > 0)
         from_bytes(count, from, to, add);
-    for (size_t i = 0; i < count && codec.kind == RG_CODE_FLOAT16; i++)
-        to[i] = float_of_half(halves[i]) + (add ? to[i] : 0);
+    if (codec.kind == RG_CODE_FLOAT16 && add)
+        add_halves(count, from, to);
+    else if (codec.kind == RG_CODE_FLOAT16)
+        from_halves(count, from, to);
     return true;
 }
 

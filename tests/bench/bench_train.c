@@ -11,10 +11,10 @@
  * smallest and the largest. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/clones.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "models/blas.h"
-#include "models/clones.h"
 #include "models/dataset.h"
 #include "models/loss.h"
 #include "models/stage.h"

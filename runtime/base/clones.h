@@ -3,8 +3,8 @@
  * No result depends on the choice: the box is compiled without contraction to fused multiply-add,
  * and a marked function has no sum across elements. Sanitizers cannot run the resolvers that the
  * loader calls before they are set up. noinline: or the caller may get the default one built in. */
-#ifndef RG_MODELS_CLONES_H
-#define RG_MODELS_CLONES_H
+#ifndef RG_BASE_CLONES_H
+#define RG_BASE_CLONES_H
 
 #include <stdlib.h> /* defines __GLIBC__ */
 
