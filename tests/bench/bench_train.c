@@ -12,13 +12,10 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/clones.h"
-#include "base/error.h"
 #include "base/mem.h"
 #include "models/blas.h"
-#include "models/dataset.h"
-#include "models/loss.h"
 #include "models/stage.h"
-#include "tests/support/passes.h"
+#include "tests/bench/trainer.h"
 
 #include <argp.h>
 #include <cblas.h>
@@ -65,76 +62,9 @@ static double time_of(void (*work)(void *), void *arg, double slice_s)
     return (now - start) / (double)calls;
 }
 
-static float *floats(struct rg_mem *mem, size_t n)
-{
-    float *x = rg_mem_floats(mem, n);
-    RG_ASSERT(x);
-    return x;
-}
-
-/* One network at one batch. */
-struct trainer {
-    struct rg_mem *mem;
-    struct rg_network network;
-    struct rg_stage stage;
-    struct rg_dataset data;
-    int batch, next;
-    float *w, *dw, *x, *stash, *scratch, *dlogits;
-    uint8_t *labels;
-    uint32_t *order;
-};
-
-static void trainer_make(struct trainer *t, int hidden, int batch)
-{
-    const struct rg_layer_ops *dense = rg_layer_kind("dense");
-    struct rg_layer_spec specs[] = {
-        {.ops = dense, .outputs = hidden, .activation = RG_ACT_RELU},
-        {.ops = dense, .outputs = hidden, .activation = RG_ACT_RELU},
-        {.ops = dense, .outputs = 10},
-    };
-    struct rg_data_spec spec = {
-        .kind = rg_data_kinds[rg_data_kind_index("random")], .train = 4096, .test = 1};
-    rg_data_value(&spec, "inputs")->number = 784;
-    rg_data_value(&spec, "classes")->number = 10;
-    struct rg_error e = {0};
-    *t = (struct trainer){.batch = batch, .mem = rg_mem_new(RG_MEM_REAL)};
-    RG_ASSERT(t->mem && rg_dataset_load(&spec, &t->data, &e) == 0);
-    RG_ASSERT(rg_network_build(&t->network, "bench", "bench", t->data.shape, specs, RG_COUNT(specs),
-                               &e) == 0);
-    t->stage = (struct rg_stage){&t->network, 0, t->network.layer_count};
-    t->w = floats(t->mem, t->network.parameters);
-    t->dw = floats(t->mem, t->network.parameters);
-    t->x = floats(t->mem, (size_t)batch * t->data.inputs);
-    t->stash = floats(t->mem, rg_stage_stash(&t->stage, batch));
-    t->scratch = floats(t->mem, rg_stage_scratch(&t->stage, batch));
-    t->dlogits = floats(t->mem, (size_t)batch * 10);
-    t->labels = rg_mem_plain(t->mem, (size_t)batch);
-    t->order = rg_mem_plain(t->mem, (size_t)t->data.train * sizeof *t->order);
-    RG_ASSERT(t->labels && t->order);
-    RG_ASSERT(rg_dataset_order(&t->data, 1, 0, t->order) == 0);
-    RG_ASSERT(rg_network_init(&t->network, 0, t->network.layer_count, 1, t->w) == 0);
-}
-
-static void trainer_free(struct trainer *t)
-{
-    rg_dataset_free(&t->data);
-    rg_network_free(&t->network);
-    rg_mem_free(t->mem);
-}
-
-/* One iteration: one batch and one update. */
 static void train(void *arg)
 {
-    struct trainer *t = arg;
-    struct rg_targets targets = rg_dataset_targets(&t->data);
-    int64_t correct = 0;
-    rg_dataset_gather(&t->data, t->order + t->next, t->batch, t->x, t->labels);
-    t->next = (t->next + t->batch) % t->data.train;
-    stage_forward(&t->stage, t->batch, t->w, t->x, t->stash, t->scratch);
-    rg_loss(&targets, t->batch, rg_stage_output(&t->stage, t->batch, t->stash), t->labels,
-            1.0f / (float)t->batch, t->dlogits, &correct);
-    stage_backward_sgd(&t->stage, t->batch, t->w, t->x, t->stash, t->dlogits, NULL, t->dw, RATE,
-                          t->scratch);
+    trainer_train(arg, RATE);
 }
 
 /* Operations of the products alone. */
@@ -263,9 +193,9 @@ int main(int argc, char **argv)
 
     struct rg_mem *mem = rg_mem_new(RG_MEM_REAL);
     RG_ASSERT(mem);
-    struct product product = {floats(mem, GEMM_SIZE * GEMM_SIZE),
-                              floats(mem, GEMM_SIZE * GEMM_SIZE),
-                              floats(mem, GEMM_SIZE * GEMM_SIZE)};
+    struct product product = {trainer_floats(mem, GEMM_SIZE * GEMM_SIZE),
+                              trainer_floats(mem, GEMM_SIZE * GEMM_SIZE),
+                              trainer_floats(mem, GEMM_SIZE * GEMM_SIZE)};
     for (size_t i = 0; i < RG_COUNT(targets); i++)
         trainer_make(&trainers[i], targets[i].hidden, targets[i].batch);
 

@@ -1,0 +1,238 @@
+/* What two nodes of one machine can give at most: 784-512-512-10 at a global batch of 1,024, images
+ * a second of one process; of two that train at the same time, each for itself; and of two of which
+ * each has half of the batch, and that exchange their gradients over a bare loopback socket once
+ * they are computed: halves exchanged and added, sums exchanged, with poll, as `bare` of
+ * bench_net.c. There is no world, no matching, no thread but the one that computes: an all-reduce
+ * over sockets that takes less than this must hide some of it behind the computation, and has no
+ * core for that but those that compute.
+ *
+ * Processes are on cores of their own, and all take turns in one run; medians, and the medians of
+ * the ratios of a turn. Beside them what the exchange takes within the iteration. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "models/blas.h"
+#include "models/optimizer.h"
+#include "tests/bench/trainer.h"
+#include <argp.h>
+#include <arpa/inet.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BATCH = 1024, HIDDEN = 512, NODES = 2, WARM = 5, MOST_TURNS = 100 };
+static const float rate = 0.01F;
+
+struct options {
+    int turns, iterations;
+};
+
+enum kind { ONE, APART, BARE, KINDS };
+
+/* Of a turn; in memory that processes share. */
+struct told {
+    double image_s[KINDS][NODES]; /* seconds of an iteration, over the images of this process */
+    double exchange_s[NODES];     /* of an iteration */
+};
+
+static _Noreturn void broken(const char *what)
+{
+    perror(what);
+    _exit(1);
+}
+
+/* ---- the exchange ---- */
+
+static void exchange(int fd, const char *out, char *in, size_t bytes)
+{
+    size_t out_bytes = bytes, in_bytes = bytes;
+    while (out_bytes || in_bytes) {
+        struct pollfd look = {
+            .fd = fd, .events = (short)((in_bytes ? POLLIN : 0) | (out_bytes ? POLLOUT : 0))};
+        if (poll(&look, 1, -1) < 0)
+            broken("poll");
+        if (out_bytes && (look.revents & POLLOUT)) {
+            ssize_t n = send(fd, out, out_bytes, MSG_DONTWAIT);
+            out += n > 0 ? n : 0;
+            out_bytes -= n > 0 ? (size_t)n : 0;
+        }
+        if (in_bytes && (look.revents & (POLLIN | POLLHUP))) {
+            ssize_t n = recv(fd, in, in_bytes, MSG_DONTWAIT);
+            if (n == 0)
+                broken("the other one has gone");
+            in += n > 0 ? n : 0;
+            in_bytes -= n > 0 ? (size_t)n : 0;
+        }
+    }
+}
+
+static void add(size_t count, float *restrict to, const float *restrict from)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] += from[i];
+}
+
+/* incoming: room for half of it. */
+static void reduce(int fd, int rank, size_t count, float *values, float *incoming)
+{
+    size_t half = count / 2;
+    float *mine = values + (rank ? half : 0), *theirs = values + (rank ? 0 : half);
+    exchange(fd, (char *)theirs, (char *)incoming, half * sizeof(float));
+    add(half, mine, incoming);
+    exchange(fd, (char *)mine, (char *)theirs, half * sizeof(float));
+}
+
+/* Two ends of a connection over loopback. */
+static void connect_both(int ends[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int yes = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+    ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+    setsockopt(ends[0], IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(listener, 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &length) != 0 ||
+        connect(ends[0], (struct sockaddr *)&address, sizeof address) != 0 ||
+        (ends[1] = accept(listener, NULL, NULL)) < 0)
+        broken("loopback");
+    close(listener);
+    for (int i = 0; i < 2; i++)
+        setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
+/* ---- a process ---- */
+
+static void train(enum kind kind, int rank, int fd, int iterations, struct told *told)
+{
+    struct trainer t;
+    int batch = kind == BARE ? BATCH / NODES : BATCH;
+    trainer_make(&t, HIDDEN, batch);
+    size_t count = t.network.parameters & ~(size_t)1;
+    float *incoming = trainer_floats(t.mem, count / 2);
+    double begin_s = 0, exchange_s = 0;
+    for (int i = -WARM; i < iterations; i++) {
+        if (i == 0) {
+            begin_s = rg_clock_s();
+            exchange_s = 0;
+        }
+        if (kind != BARE) {
+            trainer_train(&t, rate);
+            continue;
+        }
+        trainer_gradient(&t, BATCH);
+        double since_s = rg_clock_s();
+        reduce(fd, rank, count, t.dw, incoming);
+        exchange_s += rg_clock_s() - since_s;
+        rg_sgd(rate, t.network.parameters, t.w, t.dw);
+    }
+    told->image_s[kind][rank] = (rg_clock_s() - begin_s) / iterations / batch;
+    told->exchange_s[rank] = exchange_s / iterations;
+    trainer_free(&t);
+}
+
+static void run(enum kind kind, int nodes, int iterations, struct told *told)
+{
+    int ends[2] = {-1, -1}, status = 0, cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    pid_t pids[NODES];
+    connect_both(ends);
+    for (int rank = 0; rank < nodes; rank++) {
+        pids[rank] = fork();
+        if (pids[rank] != 0)
+            continue;
+        cpu_set_t own;
+        CPU_ZERO(&own);
+        CPU_SET(rank % cores, &own);
+        sched_setaffinity(0, sizeof own, &own);
+        train(kind, rank, ends[rank], iterations, told);
+        _exit(0);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    for (int rank = 0; rank < nodes; rank++)
+        if (waitpid(pids[rank], &status, 0) < 0 || status != 0)
+            broken("a process has failed");
+}
+
+/* ---- the report ---- */
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double images_a_second(const struct told *told, enum kind kind)
+{
+    if (kind == ONE)
+        return 1 / told->image_s[ONE][0];
+    if (kind == APART)
+        return 1 / told->image_s[APART][0] + 1 / told->image_s[APART][1];
+    return NODES / fmax(told->image_s[BARE][0], told->image_s[BARE][1]);
+}
+
+static void report(const char *name, double *values, int count, const char *unit)
+{
+    qsort(values, (size_t)count, sizeof *values, compare);
+    printf("%-44s %9.3f (%.3f to %.3f)%s\n", name, values[count / 2], values[0], values[count - 1],
+           unit);
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct options *options = state->input;
+    if (key != 't' && key != 'i')
+        return ARGP_ERR_UNKNOWN;
+    char *end;
+    long number = strtol(arg, &end, 10);
+    if (*end || number < 1 || number > (key == 't' ? MOST_TURNS : 100000))
+        argp_error(state, "%s: a number from 1 is allowed", arg);
+    *(key == 't' ? &options->turns : &options->iterations) = (int)number;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp_option known[] = {
+        {"turns", 't', "N", 0, "turns; the median is printed (9)", 0},
+        {"iterations", 'i', "N", 0, "iterations of a turn (60)", 0},
+        {0}};
+    static const struct argp argp = {
+        known, parse_option, NULL, "Two nodes with a bare exchange of gradients, against one.",
+        NULL,  NULL,         NULL};
+    struct options options = {.turns = 9, .iterations = 60};
+    rg_blas_setup(argv);
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    size_t bytes = (size_t)options.turns * sizeof(struct told);
+    struct told *told =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    RG_ASSERT(told != MAP_FAILED);
+    rg_blas_set_threads(1);
+    printf("OpenBLAS kernels %s, %d turns of %d iterations\n", rg_blas_kernels(), options.turns,
+           options.iterations);
+    fflush(stdout);
+    for (int turn = 0; turn < options.turns; turn++)
+        for (int kind = 0; kind < KINDS; kind++)
+            run((enum kind)kind, kind == ONE ? 1 : NODES, options.iterations, &told[turn]);
+    double apart[MOST_TURNS], bare[MOST_TURNS], exchange_ms[MOST_TURNS];
+    for (int turn = 0; turn < options.turns; turn++) {
+        double one = images_a_second(&told[turn], ONE);
+        apart[turn] = images_a_second(&told[turn], APART) / one;
+        bare[turn] = images_a_second(&told[turn], BARE) / one;
+        exchange_ms[turn] = 500 * (told[turn].exchange_s[0] + told[turn].exchange_s[1]);
+    }
+    report("two that train apart, of one", apart, options.turns, "");
+    report("two with a bare exchange, of one", bare, options.turns, "");
+    report("the exchange, its additions, its waiting", exchange_ms, options.turns, " ms");
+    munmap(told, bytes);
+    return 0;
+}
