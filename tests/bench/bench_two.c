@@ -153,6 +153,7 @@ static void run(enum kind kind, int nodes, int iterations, struct told *told)
         CPU_ZERO(&own);
         CPU_SET(rank % cores, &own);
         sched_setaffinity(0, sizeof own, &own);
+        rg_blas_set_threads(1);
         train(kind, rank, ends[rank], iterations, told);
         _exit(0);
     }
@@ -216,7 +217,6 @@ int main(int argc, char **argv)
     struct told *told =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     RG_ASSERT(told != MAP_FAILED);
-    rg_blas_set_threads(1);
     printf("OpenBLAS kernels %s, %d turns of %d iterations\n", rg_blas_kernels(), options.turns,
            options.iterations);
     fflush(stdout);
