@@ -8,7 +8,8 @@ date on. Nothing is fitted to the runs. Failure modes handled: as testbed.py; a 
 does not tell of, and a bound that does not hold (status 1); a moment that decides too much, such as
 just before a computation, which is waited for if it has begun: where the simulation of a loss somewhat
 earlier or later costs something else, which is known without the measurement, another moment is drawn,
-and counted."""
+and counted. Later is later by what a kernel sends for a process that has been killed: a simulated node
+loses that with its power."""
 
 import os
 import random
@@ -22,6 +23,7 @@ import testbed  # noqa: E402
 
 CASES = {"1f1b": ("ring", "1f1b"), "all-reduce": ("all-reduce", "all-reduce")}  # of matrix.py
 ABOUT = 0.04  # of an iteration: how much earlier or later
+UNSENT = 128 << 10  # bytes that a kernel takes ahead of what it sends (runtime/connect/join_find.c)
 NOTICED = "0"  # connections of a process that is killed are closed at once
 
 
@@ -72,7 +74,9 @@ def one_case(bench, scenario, options, lose, draw, a):
     shutil.rmtree(checkpoints, ignore_errors=True)
     again, told = lost_at(bench, scenario, more + keep, rank, seen["time_s"])
     shift = ABOUT * guess * max(1, told["iteration"] / 4)  # they drift apart
-    near = [lost_at(bench, scenario, more + keep, rank, max(0, seen["time_s"] + by))[1] for by in (-shift, shift)]
+    kernels = (UNSENT + a.burst) / (1e6 * a.rate / 8)
+    near = [lost_at(bench, scenario, more + keep, rank, max(0, seen["time_s"] + by))[1]
+            for by in (-shift, shift, shift + kernels)]
     if any(other["iteration"] != told["iteration"] or other["from_iteration"] != told["from_iteration"]
            or abs(other["recovery_s"] / told["recovery_s"] - 1) > 0.1 for other in near):
         return None
