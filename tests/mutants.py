@@ -520,7 +520,7 @@ MUTANTS = [
            "if (result == 0 && !overlapped)\n        result = rg_settle_sums", "if (0)\n"
            "        result = rg_settle_sums", "test_(strategies|allreduce)$"),
     Mutant("halves-rounded-down", "codec.c",
-           "bits += (bits >> 13 & 1U) + 0xfffU - (112U << 23);", "bits -= 112U << 23;", "test_codec$"),
+           "(bits + (bits >> 13 & 1U) + 0xfffU - (112U << 23)) >> 13;", "(bits - (112U << 23)) >> 13;", "test_codec$"),
     Mutant("bytes-rounded-down", "codec.c",
            "(rest[i] - span.least) / span.step + chance", "(rest[i] - span.least) / span.step", "test_codec$"),
     Mutant("largest-with-their-signs", "codec.c",

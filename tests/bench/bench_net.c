@@ -14,6 +14,7 @@
 #include "posix/world_posix.h"
 
 #include "base/clock.h"
+#include "tests/bench/bare.h"
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,12 +49,6 @@ struct setup {
     float *data, *incoming;
 };
 
-static void broken(const char *what)
-{
-    fprintf(stderr, "bench_net: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
 /* ---- bare ---- */
 
 static void bare_send(int fd, const char *from, size_t bytes)
@@ -61,7 +56,7 @@ static void bare_send(int fd, const char *from, size_t bytes)
     while (bytes) {
         ssize_t n = send(fd, from, bytes, 0);
         if (n <= 0)
-            broken("bare send");
+            bare_broken("bare send");
         from += n;
         bytes -= (size_t)n;
     }
@@ -72,7 +67,7 @@ static void bare_recv(int fd, char *to, size_t bytes)
     while (bytes) {
         ssize_t n = recv(fd, to, bytes, 0);
         if (n <= 0)
-            broken("bare receive");
+            bare_broken("bare receive");
         to += n;
         bytes -= (size_t)n;
     }
@@ -90,42 +85,9 @@ static void bare_ping(struct setup *s, size_t bytes)
 }
 
 /* Both directions at once. */
-static void bare_exchange(int fd, const char *out, size_t out_bytes, char *in, size_t in_bytes)
+static void reduce_bare(struct setup *s, size_t bytes)
 {
-    while (out_bytes || in_bytes) {
-        struct pollfd look = {
-            .fd = fd, .events = (short)((in_bytes ? POLLIN : 0) | (out_bytes ? POLLOUT : 0))};
-        if (poll(&look, 1, -1) < 0)
-            broken("poll");
-        if (out_bytes && (look.revents & POLLOUT)) {
-            ssize_t n = send(fd, out, out_bytes, MSG_DONTWAIT);
-            if (n < 0 && errno != EAGAIN)
-                broken("bare send");
-            out += n > 0 ? n : 0;
-            out_bytes -= n > 0 ? (size_t)n : 0;
-        }
-        if (in_bytes && (look.revents & (POLLIN | POLLHUP))) {
-            ssize_t n = recv(fd, in, in_bytes, MSG_DONTWAIT);
-            if (n == 0 || (n < 0 && errno != EAGAIN))
-                broken("bare receive");
-            in += n > 0 ? n : 0;
-            in_bytes -= n > 0 ? (size_t)n : 0;
-        }
-    }
-}
-
-static void bare_reduce(struct setup *s, size_t bytes)
-{
-    size_t half = bytes / sizeof(float) / 2;
-    float *mine = s->data + (s->w->rank ? half : 0), *theirs = s->data + (s->w->rank ? 0 : half);
-    bare_exchange(s->bare, (char *)theirs, half * sizeof(float), (char *)s->incoming,
-                  half * sizeof(float));
-    float *restrict to = mine;
-    const float *restrict from = s->incoming;
-    for (size_t i = 0; i < half; i++)
-        to[i] += from[i];
-    bare_exchange(s->bare, (char *)mine, half * sizeof(float), (char *)theirs,
-                  half * sizeof(float));
+    bare_reduce(s->bare, s->w->rank, bytes / sizeof(float), s->data, s->incoming);
 }
 
 static void bare_double(struct setup *s, size_t bytes)
@@ -292,7 +254,7 @@ static int program(struct rg_world *w, void *arg)
         return RG_ERR_NOMEM;
     open_reduce(s->reduce, w);
     measure(s, "send", s->with_key ? plain_ping : bare_ping, world_ping, 0.5);
-    measure(s, "allreduce", s->with_key ? plain_reduce : bare_reduce, world_reduce, 1);
+    measure(s, "allreduce", s->with_key ? plain_reduce : reduce_bare, world_reduce, 1);
     measure(s, "doubling", s->with_key ? plain_double : bare_double, world_double, 1);
     settle(s->reduce);
     rg_mem_free(w->mem);
@@ -338,7 +300,7 @@ static void move(const struct ends *ends, size_t total, double spent[2])
                                     : send(ends->fd[0], out, PIECE, MSG_DONTWAIT | MSG_NOSIGNAL);
         middle = rg_clock_thread_s();
         if (n < 0 && errno != EAGAIN)
-            broken("send");
+            bare_broken("send");
         sent += n > 0 ? (size_t)n : 0;
         while (got < sent) {
             n = ends->secure[1] ? rg_secure_recv(ends->secure[1], &to, 1)
@@ -348,7 +310,7 @@ static void move(const struct ends *ends, size_t total, double spent[2])
             got += (size_t)n;
         }
         if (n <= 0 && errno != EAGAIN)
-            broken("receive");
+            bare_broken("receive");
         spent[0] += (middle - begin) / (double)total;
         spent[1] += (rg_clock_thread_s() - middle) / (double)total;
     }
@@ -369,7 +331,7 @@ static void shake(struct ends *ends, const struct rg_key *key, enum rg_cipher ci
         if (state[k % 2] == 0)
             state[k % 2] = rg_secure_shake(ends->secure[k % 2]);
     if (state[0] != 1 || state[1] != 1)
-        broken("handshake");
+        bare_broken("handshake");
     rg_secure_read_ahead(ends->secure[1]);
     rg_secure_close(guard);
 }
@@ -383,7 +345,7 @@ static void cost_of_cipher(const struct setup *s, const struct rg_key *key, enum
     if (!more[0] || !more[1] ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, plain.fd) != 0 ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, keyed.fd) != 0)
-        broken("socketpair");
+        bare_broken("socketpair");
     shake(&keyed, key, cipher);
     uint64_t before = rg_secure_wire_sent(keyed.secure[0]);
     for (int r = 0; r < s->rounds; r++) {
@@ -421,10 +383,10 @@ static int bare_socket(int rank, int listener, const struct rg_host *host)
                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         fd = socket(AF_INET, SOCK_STREAM, 0);
         if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-            broken("connect");
+            bare_broken("connect");
     }
     if (fd < 0)
-        broken("socket");
+        bare_broken("socket");
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
@@ -527,7 +489,7 @@ int main(int argc, char **argv)
     }
     pid_t child = fork();
     if (child < 0)
-        broken("fork");
+        bare_broken("fork");
     int result = node(&s, child == 0 ? 1 : 0, listeners, &hosts);
     close(listeners[4]);
     rg_hosts_free(&hosts);

@@ -12,13 +12,13 @@
 #include "base/clock.h"
 #include "models/blas.h"
 #include "models/optimizer.h"
+#include "tests/bench/bare.h"
 #include "tests/bench/trainer.h"
 #include <argp.h>
 #include <arpa/inet.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,53 +43,6 @@ struct told {
     double exchange_s[NODES];     /* of an iteration */
 };
 
-static _Noreturn void broken(const char *what)
-{
-    perror(what);
-    _exit(1);
-}
-
-/* ---- the exchange ---- */
-
-static void exchange(int fd, const char *out, char *in, size_t bytes)
-{
-    size_t out_bytes = bytes, in_bytes = bytes;
-    while (out_bytes || in_bytes) {
-        struct pollfd look = {
-            .fd = fd, .events = (short)((in_bytes ? POLLIN : 0) | (out_bytes ? POLLOUT : 0))};
-        if (poll(&look, 1, -1) < 0)
-            broken("poll");
-        if (out_bytes && (look.revents & POLLOUT)) {
-            ssize_t n = send(fd, out, out_bytes, MSG_DONTWAIT);
-            out += n > 0 ? n : 0;
-            out_bytes -= n > 0 ? (size_t)n : 0;
-        }
-        if (in_bytes && (look.revents & (POLLIN | POLLHUP))) {
-            ssize_t n = recv(fd, in, in_bytes, MSG_DONTWAIT);
-            if (n == 0)
-                broken("the other one has gone");
-            in += n > 0 ? n : 0;
-            in_bytes -= n > 0 ? (size_t)n : 0;
-        }
-    }
-}
-
-static void add(size_t count, float *restrict to, const float *restrict from)
-{
-    for (size_t i = 0; i < count; i++)
-        to[i] += from[i];
-}
-
-/* incoming: room for half of it. */
-static void reduce(int fd, int rank, size_t count, float *values, float *incoming)
-{
-    size_t half = count / 2;
-    float *mine = values + (rank ? half : 0), *theirs = values + (rank ? 0 : half);
-    exchange(fd, (char *)theirs, (char *)incoming, half * sizeof(float));
-    add(half, mine, incoming);
-    exchange(fd, (char *)mine, (char *)theirs, half * sizeof(float));
-}
-
 /* Two ends of a connection over loopback. */
 static void connect_both(int ends[2])
 {
@@ -104,7 +57,7 @@ static void connect_both(int ends[2])
         getsockname(listener, (struct sockaddr *)&address, &length) != 0 ||
         connect(ends[0], (struct sockaddr *)&address, sizeof address) != 0 ||
         (ends[1] = accept(listener, NULL, NULL)) < 0)
-        broken("loopback");
+        bare_broken("loopback");
     close(listener);
     for (int i = 0; i < 2; i++)
         setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
@@ -131,7 +84,7 @@ static void train(enum kind kind, int rank, int fd, int iterations, struct told 
         }
         trainer_gradient(&t, BATCH);
         double since_s = rg_clock_s();
-        reduce(fd, rank, count, t.dw, incoming);
+        bare_reduce(fd, rank, count, t.dw, incoming);
         exchange_s += rg_clock_s() - since_s;
         rg_sgd(rate, t.network.parameters, t.w, t.dw);
     }
@@ -161,7 +114,7 @@ static void run(enum kind kind, int nodes, int iterations, struct told *told)
     close(ends[1]);
     for (int rank = 0; rank < nodes; rank++)
         if (waitpid(pids[rank], &status, 0) < 0 || status != 0)
-            broken("a process has failed");
+            bare_broken("a process has failed");
 }
 
 /* ---- the report ---- */
