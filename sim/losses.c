@@ -25,10 +25,11 @@ enum { MOST_ATTEMPTS = 100000 };
 struct told {
     int64_t from, iterations;
     double broken_s, origin_s;
-    double drawn_J; /* by those that trained */
-    int died;       /* ranks */
-    int back;       /* seat that all take in again; -1: none */
-    bool handed;    /* to whom what the others have in memory goes */
+    double drawn_J;  /* by those that trained */
+    int died;        /* ranks */
+    int losses_told; /* as struct rg_attempts has it */
+    int back;        /* seat that all take in again; -1: none */
+    bool handed;     /* to whom what the others have in memory goes */
     size_t bytes;
     /* Of the last checkpoint. */
     bool hollow;
@@ -138,6 +139,7 @@ static _Noreturn void be_attempt(struct series *s, rg_sim_attempt_fn simulate, v
                         .iterations = a->iterations,
                         .broken_s = a->broken_s,
                         .origin_s = a->origin_s,
+                        .losses_told = a->told,
                         .back = a->back,
                         .handed = a->handed,
                         .bytes = size};
@@ -244,7 +246,8 @@ static void note_losses(struct series *s, const struct told *told, const struct 
     RG_ASSERT(a->losses);
     if (run->loss_count > 0)
         memcpy(a->losses, run->losses, (size_t)run->loss_count * sizeof *a->losses);
-    a->loss_count = a->told = run->loss_count;
+    a->loss_count = run->loss_count;
+    a->told = told->back < 0 ? run->loss_count : told->losses_told; /* else they may yet be told */
     a->from = told->from;
     a->iterations = told->iterations;
     a->broken_s = told->broken_s;

@@ -430,6 +430,33 @@ static void nodes_come_back(void)
     }
 }
 
+/* A node that is there again before the others go on is with them at once; its loss is told of. */
+static void back_at_once(void)
+{
+    static const char scenario[] =
+        "<scenario name=\"off\" seed=\"5\">\n"
+        "  <platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>\n"
+        "  <network file=\"" RG_SOURCE_DIR "/tests/data/odd-widths.xml\"/>\n"
+        "  <data kind=\"random\" train=\"120\" test=\"20\" inputs=\"19\" classes=\"5\"/>\n"
+        "  <training batch=\"24\" epochs=\"40\" learning-rate=\"0.05\" lose=\"shrink\"/>\n"
+        "  <strategy label=\"run\" kind=\"ring_allreduce\" nodes=\"3\"/>\n"
+        "  <faults noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\" to=\"0.11\"/></faults>\n"
+        "</scenario>\n";
+    char line[300];
+    snprintf(line, sizeof line, "ringsim %s", scratch_text("once.xml", scenario));
+    json_t *result = command_result(line, 60), *run = command_run_of(result, "run");
+    json_t *losses = json_object_get(run, "losses"), *loss = json_array_get(losses, 0);
+    CU_ASSERT_EQUAL_FATAL(json_array_size(losses), 1);
+    CU_ASSERT_EQUAL(command_number(run, "nodes"), 3);
+    CU_ASSERT_EQUAL(command_number(loss, "nodes"), 3);
+    CU_ASSERT_EQUAL(command_number(loss, "again"), 0);
+    CU_ASSERT_EQUAL(command_number(loss, "back_iteration"), command_number(loss, "iteration"));
+    CU_ASSERT(command_number(loss, "back_s") >= 0.15 && command_number(loss, "back_s") < 0.155);
+    CU_ASSERT(command_number(loss, "recovery_s") < 0.01);
+    json_decref(result);
+    scratch_remove();
+}
+
 /* Who has come back waits for the loss of another. */
 static void returned_nodes_are_spares(void)
 {
@@ -605,6 +632,7 @@ int main(int argc, char **argv)
         {"what is not wanted is not read", what_is_not_wanted_is_not_read},
         {"one after the other", one_after_the_other},
         {"nodes come back", nodes_come_back},
+        {"back at once", back_at_once},
         {"nodes that are back are spares", returned_nodes_are_spares},
         {"nodes that are back draw", returned_nodes_draw},
         {"the card has what is written", the_card_has_what_is_written},
