@@ -51,7 +51,7 @@ RG_PART uint32_t half_of(float value)
 {
     const uint32_t sign = rg_bits_of(value) >> 16 & 0x8000U, bits = rg_bits_of(value) & 0x7fffffffU;
     const uint32_t usual = (bits + (bits >> 13 & 1U) + 0xfffU - (112U << 23)) >> 13;
-    const uint32_t small = rg_bits_of(rg_float_of(bits) + 0.5F) - 0x3f000000U /* 0.5 */;
+    const uint32_t small = rg_bits_of(rg_float_of(bits) + 0.5F) - rg_bits_of(0.5F);
     uint32_t half = choose(bits < 0x38800000U, small, usual);
     half = choose(bits >= 0x477ff000U, 0x7bffU, half);
     half = choose(bits == 0x7f800000U, 0x7c00U, half);

@@ -83,10 +83,13 @@ int rg_join_read_hello(struct rg_talk *t)
     return t->connection.tls && rg_secure_pending(t->connection.tls) ? -2 : 1;
 }
 
-static void take_peer(struct rg_gathering *g, int rank, struct rg_talk *t)
+/* trains: it is in a run under way. */
+static void take_peer(struct rg_gathering *g, int rank, struct rg_talk *t, bool trains)
 {
     if (g->peers[rank].fd < 0)
         g->joined++;
+    g->train += trains - g->places[rank].trains;
+    g->places[rank].trains = trains;
     rg_join_hang_up(&g->peers[rank]); /* of one that had gone, and has come back */
     g->places[rank].gone = false;
     g->peers[rank] = t->connection;
@@ -187,7 +190,7 @@ void rg_join_answered(struct rg_gathering *g, int rank)
     }
     rg_join_judge(g, &h, peer, why, sizeof why);
     if (!why[0] && h.kind == RG_HELLO_TRAINS && rg_join_meet_training(g, rank, &h)) {
-        take_peer(g, rank, &p->call);
+        take_peer(g, rank, &p->call, true);
         return;
     }
     if (!why[0] && g->train > 0) { /* it has come back, too */
@@ -202,7 +205,7 @@ void rg_join_answered(struct rg_gathering *g, int rank)
         return;
     }
     g->nonce = h.nonce;
-    take_peer(g, rank, &p->call);
+    take_peer(g, rank, &p->call, false);
 }
 
 /* ---- visitors ---- */
@@ -308,7 +311,7 @@ static void admit(struct rg_gathering *g, struct rg_talk *t, const struct rg_hel
     struct rg_hello welcome = rg_join_hello(g, g->door ? RG_HELLO_TRAINS : RG_HELLO_WELCOME, rank);
     rg_join_tune(g, t->connection.fd);
     if (rg_join_send_hello(&t->connection, &welcome))
-        take_peer(g, rank, t);
+        take_peer(g, rank, t, trains);
     else
         rg_join_end_talk(t);
 }

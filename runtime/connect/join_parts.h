@@ -1,6 +1,6 @@
 /* A join in progress, as its rooms share it: finding the others (join_find.c), greeting them
  * (join_greet.c), refusing some (join_refuse.c), being interrupted (join_interrupt.c), and the wait
- * for all (join.c). Private to runtime/posix. */
+ * for all (join.c). Private to runtime/connect. */
 #ifndef RG_CONNECT_JOIN_PARTS_H
 #define RG_CONNECT_JOIN_PARTS_H
 
@@ -165,7 +165,8 @@ bool rg_join_is_alive(int fd);
 void rg_join_drop_peer(struct rg_gathering *g, int rank);
 
 /* ---- join_return.c ---- */
-/* The rank says that it is in a run under way: this one is to wait there. False: it cannot be. */
+/* The rank says that it is in a run under way: this one is to wait there, and has forgotten those
+ * that are in none. False: it cannot be. */
 bool rg_join_meet_training(struct rg_gathering *g, int rank, const struct rg_hello *h);
 /* One that is in it has said something: this rank is taken in (g->o->joined->invited), or it is
  * over; or the connection is. */

@@ -149,6 +149,10 @@ bool rg_join_is_alive(int fd)
 
 void rg_join_drop_peer(struct rg_gathering *g, int rank)
 {
+    if (g->places[rank].trains) {
+        rg_join_forget_training(g, rank);
+        return;
+    }
     struct rg_talk last = {.connection = g->peers[rank]};
     struct rg_hello h;
     bool refusal = rg_join_read_hello(&last) == 1 && !rg_hello_decode(last.bytes, &h) &&

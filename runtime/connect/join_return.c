@@ -38,8 +38,6 @@ bool rg_join_meet_training(struct rg_gathering *g, int rank, const struct rg_hel
         forget_others(g);
     }
     g->nonce = h->nonce;
-    g->train++;
-    g->places[rank].trains = true;
     return true;
 }
 

@@ -204,26 +204,39 @@ static void nodes_lose_their_power(void)
     json_decref(drawn);
 }
 
+#define THREE "label=\"run\" kind=\"ring_allreduce\" nodes=\"3\""
+
+/* A scenario in a file of its own: what is said of training beside batch and epochs, the strategy,
+ * and what is in <faults>. */
+static const char *scenario_of(const char *training, const char *strategy, const char *faults)
+{
+    char text[1200];
+    snprintf(text, sizeof text,
+             "<scenario name=\"off\" seed=\"5\">\n"
+             "  <platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>\n"
+             "  <network file=\"" RG_SOURCE_DIR "/tests/data/odd-widths.xml\"/>\n"
+             "  <data kind=\"random\" train=\"120\" test=\"20\" inputs=\"19\" classes=\"5\"/>\n"
+             "  <training batch=\"24\" learning-rate=\"0.05\" %s/>\n"
+             "  <strategy %s/>\n"
+             "  <faults %s</faults>\n"
+             "</scenario>\n",
+             training, strategy, faults);
+    return scratch_text("off.xml", text);
+}
+
 /* Wherever in an iteration a node is lost, and some have taken its step and others not: those that
  * are left go on from what one of them has, to the weights of an undisturbed run. */
 static void all_is_had_by_any(void)
 {
     enum { DATES = 48 };
-    static const char scenario[] =
-        "<scenario name=\"off\" seed=\"5\">\n"
-        "  <platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>\n"
-        "  <network file=\"" RG_SOURCE_DIR "/tests/data/odd-widths.xml\"/>\n"
-        "  <data kind=\"random\" train=\"120\" test=\"20\" inputs=\"19\" classes=\"5\"/>\n"
-        "  <training batch=\"24\" epochs=\"4\" learning-rate=\"0.05\" optimizer=\"momentum\"/>\n"
-        "  <strategy label=\"run\" kind=\"ring_allreduce\" nodes=\"3\" buckets=\"2\"/>\n"
-        "  <faults noticed=\"0\">%s</faults>\n"
-        "</scenario>\n";
-    char text[1000], off[80] = "", line[300];
+    char faults[120] = "noticed=\"0\">", line[300];
     double began_s = 0, iteration_s = 0;
     json_t *whole = NULL;
     for (int i = 0; i <= DATES; i++) {
-        snprintf(text, sizeof text, scenario, off);
-        snprintf(line, sizeof line, "ringsim %s --engine calendar%s", scratch_text("off.xml", text),
+        snprintf(line, sizeof line, "ringsim %s --engine calendar%s",
+                 scenario_of("epochs=\"4\" optimizer=\"momentum\"",
+                             "label=\"run\" kind=\"ring_allreduce\" nodes=\"3\" buckets=\"2\"",
+                             faults),
                  whole ? " --lose spare" : "");
         json_t *result = command_result(line, 60), *run = command_run_of(result, "run");
         CU_ASSERT_PTR_NOT_NULL_FATAL(run);
@@ -239,7 +252,7 @@ static void all_is_had_by_any(void)
             iteration_s = command_number(run, "iteration_s.mean");
             began_s = 8 * iteration_s;
         }
-        snprintf(off, sizeof off, "<off nodes=\"%d\" from=\"%.9f\"/>", i % 3,
+        snprintf(faults, sizeof faults, "noticed=\"0\"><off nodes=\"%d\" from=\"%.9f\"/>", i % 3,
                  began_s + i * iteration_s / DATES);
     }
     json_decref(whole);
@@ -433,17 +446,10 @@ static void nodes_come_back(void)
 /* A node that is there again before the others go on is with them at once; its loss is told of. */
 static void back_at_once(void)
 {
-    static const char scenario[] =
-        "<scenario name=\"off\" seed=\"5\">\n"
-        "  <platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>\n"
-        "  <network file=\"" RG_SOURCE_DIR "/tests/data/odd-widths.xml\"/>\n"
-        "  <data kind=\"random\" train=\"120\" test=\"20\" inputs=\"19\" classes=\"5\"/>\n"
-        "  <training batch=\"24\" epochs=\"40\" learning-rate=\"0.05\" lose=\"shrink\"/>\n"
-        "  <strategy label=\"run\" kind=\"ring_allreduce\" nodes=\"3\"/>\n"
-        "  <faults noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\" to=\"0.11\"/></faults>\n"
-        "</scenario>\n";
     char line[300];
-    snprintf(line, sizeof line, "ringsim %s", scratch_text("once.xml", scenario));
+    snprintf(line, sizeof line, "ringsim %s",
+             scenario_of("epochs=\"40\" lose=\"shrink\"", THREE,
+                         "noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\" to=\"0.11\"/>"));
     json_t *result = command_result(line, 60), *run = command_run_of(result, "run");
     json_t *losses = json_object_get(run, "losses"), *loss = json_array_get(losses, 0);
     CU_ASSERT_EQUAL_FATAL(json_array_size(losses), 1);
@@ -460,27 +466,22 @@ static void back_at_once(void)
 /* Who has come back waits for the loss of another. */
 static void returned_nodes_are_spares(void)
 {
-    static const char scenario[] =
-        "<scenario name=\"off\" seed=\"5\">\n"
-        "  <platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>\n"
-        "  <network file=\"" RG_SOURCE_DIR "/tests/data/odd-widths.xml\"/>\n"
-        "  <data kind=\"random\" train=\"120\" test=\"20\" inputs=\"19\" classes=\"5\"/>\n"
-        "  <training batch=\"24\" epochs=\"40\" learning-rate=\"0.05\" lose=\"spare\" "
-        "spares=\"1\"/>\n"
-        "  <strategy label=\"run\" kind=\"ring_allreduce\" nodes=\"3\"/>\n"
-        "  <faults noticed=\"0\"><off nodes=\"1\" from=\"0.05\"%s/><off nodes=\"%s\" "
-        "from=\"0.18\"/></faults>\n"
-        "</scenario>\n";
-    char text[1000], line[300];
+    static const char training[] = "epochs=\"40\" lose=\"spare\" spares=\"1\"";
+    static const char *const again[] = {
+        "noticed=\"0\"><off nodes=\"1\" from=\"0.05\" to=\"0.1\"/><off nodes=\"1\" from=\"0.18\"/>",
+        "noticed=\"0\"><off nodes=\"1\" from=\"0.05\" to=\"0.1\"/><off nodes=\"2\" "
+        "from=\"0.18\"/>"};
+    char line[300];
     struct command_output output;
-    snprintf(text, sizeof text, scenario, "", "2");
-    snprintf(line, sizeof line, "ringsim %s --quiet", scratch_text("spare.xml", text));
+    snprintf(line, sizeof line, "ringsim %s --quiet",
+             scenario_of(training, THREE,
+                         "noticed=\"0\"><off nodes=\"1\" from=\"0.05\"/><off nodes=\"2\" "
+                         "from=\"0.18\"/>"));
     command_run(line, 60, &output);
     CU_ASSERT_EQUAL(output.status, 4);
     CU_ASSERT_PTR_NOT_NULL(strstr(output.err, "no spare node is left"));
     for (int node = 1; node <= 2; node++) { /* itself, or another */
-        snprintf(text, sizeof text, scenario, " to=\"0.1\"", node == 1 ? "1" : "2");
-        scratch_text("spare.xml", text);
+        scenario_of(training, THREE, again[node - 1]);
         json_t *result = command_result(line, 60), *run = command_run_of(result, "run");
         json_t *losses = json_object_get(run, "losses"), *first = json_array_get(losses, 0);
         CU_ASSERT_EQUAL(json_array_size(losses), node); /* a node that waits has nothing to lose */
@@ -500,19 +501,13 @@ static void returned_nodes_draw(void)
 {
     double joules[2], seconds = 0, watts = 0;
     for (int i = 0; i < 2; i++) {
-        char text[1000], line[300];
-        snprintf(text, sizeof text,
-                 "<scenario name=\"off\" seed=\"5\">\n"
-                 "  <platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>\n"
-                 "  <network file=\"" RG_SOURCE_DIR "/tests/data/odd-widths.xml\"/>\n"
-                 "  <data kind=\"random\" train=\"120\" test=\"20\" inputs=\"19\" classes=\"5\"/>\n"
-                 "  <training batch=\"24\" epochs=\"40\" learning-rate=\"0.05\" lose=\"spare\" "
-                 "spares=\"2\"/>\n"
-                 "  <strategy label=\"ring\" kind=\"ring_pipeline\" nodes=\"3\"/>\n"
-                 "  <faults noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\" to=\"%s\"/></faults>\n"
-                 "</scenario>\n",
-                 i == 0 ? "0.2" : "100");
-        snprintf(line, sizeof line, "ringsim %s", scratch_text("draws.xml", text));
+        static const char *const faults[] = {
+            "noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\" to=\"0.2\"/>",
+            "noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\" to=\"100\"/>"};
+        char line[300];
+        snprintf(line, sizeof line, "ringsim %s",
+                 scenario_of("epochs=\"40\" lose=\"spare\" spares=\"2\"",
+                             "label=\"ring\" kind=\"ring_pipeline\" nodes=\"3\"", faults[i]));
         json_t *result = command_result(line, 60), *run = command_run_of(result, "ring");
         double idle_J =
             command_number(run, "energy_J.idle") + command_number(run, "energy_J.switch");
@@ -542,20 +537,15 @@ static void what_is_not_wanted_is_not_read(void)
 /* A node that is lost just when the others begin anew without another one. */
 static void one_after_the_other(void)
 {
-    static const char scenario[] =
-        "<scenario name=\"off\" seed=\"5\">\n"
-        "  <platform file=\"" RG_SOURCE_DIR "/platforms/pi4-gigabit-64.xml\"/>\n"
-        "  <network file=\"" RG_SOURCE_DIR "/tests/data/odd-widths.xml\"/>\n"
-        "  <data kind=\"random\" train=\"120\" test=\"20\" inputs=\"19\" classes=\"5\"/>\n"
-        "  <training batch=\"24\" epochs=\"40\" learning-rate=\"0.05\" lose=\"shrink\"/>\n"
-        "  <strategy label=\"run\" kind=\"ring_allreduce\" nodes=\"4\"/>\n"
-        "  <faults noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\"/><off nodes=\"%d\" "
-        "from=\"0.15\"/></faults>\n"
-        "</scenario>\n";
     for (int node = 2; node < 4; node++) {
-        char text[1000], line[300];
-        snprintf(text, sizeof text, scenario, node);
-        snprintf(line, sizeof line, "ringsim %s --quiet", scratch_text("two.xml", text));
+        char faults[140], line[300];
+        snprintf(faults, sizeof faults,
+                 "noticed=\"0.05\"><off nodes=\"1\" from=\"0.1\"/><off nodes=\"%d\" "
+                 "from=\"0.15\"/>",
+                 node);
+        snprintf(line, sizeof line, "ringsim %s --quiet",
+                 scenario_of("epochs=\"40\" lose=\"shrink\"",
+                             "label=\"run\" kind=\"ring_allreduce\" nodes=\"4\"", faults));
         json_t *result = command_result(line, 60), *run = command_run_of(result, "run");
         json_t *losses = json_object_get(run, "losses"), *second = json_array_get(losses, 1);
         CU_ASSERT_EQUAL_FATAL(json_array_size(losses), 2);

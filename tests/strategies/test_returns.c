@@ -1,0 +1,130 @@
+/* Who is taken in again: what nodes of an attempt in the mem world agree on of one that was lost,
+ * and what they then tell of its loss. */
+#include "base/check.h"
+#include "node/attempts.h"
+#include "node/muster.h"
+#include "support/suite.h"
+#include "world/world_mem.h"
+#include <math.h>
+
+enum { TRIO = 3, GONE = 3 };
+
+/* Three nodes of four train, or two of them while one waits. */
+struct asked {
+    struct rg_attempts own[TRIO];
+    bool sees[TRIO], hands[TRIO], writes;
+    int results[TRIO], looks;
+};
+
+struct one_sees {
+    struct asked *asked;
+    int rank;
+};
+
+static bool sees_it(void *arg, int seat, double date_s)
+{
+    const struct one_sees *one = arg;
+    (void)date_s;
+    return seat == GONE && one->asked->sees[one->rank];
+}
+
+static int look(struct rg_world *w, void *arg)
+{
+    struct asked *asked = arg;
+    int result = 0;
+    for (int i = 0; i < asked->looks && result == 0; i++)
+        result = rg_attempts_look_for_returned(w, &asked->own[w->rank], 40, asked->hands[w->rank],
+                                               asked->writes);
+    return result;
+}
+
+static int look_in_attempt(struct rg_world *w, void *arg)
+{
+    struct asked *asked = arg;
+    return rg_attempts_run(w, &asked->own[w->rank], look, asked);
+}
+
+/* What all of them return. */
+static int ask(struct asked *asked, int nodes, int losses)
+{
+    struct one_sees one[TRIO];
+    const struct rg_mem_world_options world = {.size = TRIO, .seed = 3};
+    for (int rank = 0; rank < TRIO; rank++) {
+        struct rg_attempts *a = &asked->own[rank];
+        CU_ASSERT_EQUAL_FATAL(rg_attempts_open(a, RG_LOSE_SHRINK, TRIO + 1, 0), 0);
+        a->nodes = nodes;
+        a->present = TRIO;
+        a->absent[GONE] = RG_GONE;
+        a->is_back = sees_it;
+        one[rank] = (struct one_sees){asked, rank};
+        a->back_arg = &one[rank];
+        for (int i = 0; i < losses; i++)
+            CU_ASSERT_EQUAL(rg_attempts_note(a, GONE, "mem", ""), 0);
+    }
+    asked->looks = 2;
+    CU_ASSERT_EQUAL(rg_mem_world_run(&world, look_in_attempt, asked, asked->results), 0);
+    for (int rank = 1; rank < TRIO; rank++) {
+        CU_ASSERT_EQUAL(asked->results[rank], asked->results[0]);
+        CU_ASSERT_EQUAL(asked->own[rank].back, asked->own[0].back);
+        CU_ASSERT_EQUAL(asked->own[rank].handed, asked->own[0].handed);
+    }
+    return asked->results[0];
+}
+
+static void forget_asked(struct asked *asked)
+{
+    for (int rank = 0; rank < TRIO; rank++)
+        rg_attempts_close(&asked->own[rank]);
+}
+
+/* A node is taken in that all can reach, those that wait, too, and that can be given a state. */
+static void all_must_see_it(void)
+{
+    for (int nodes = 2; nodes <= TRIO; nodes++)
+        for (unsigned bits = 0; bits < 1u << (2 * TRIO + 1); bits++) {
+            struct asked asked = {.writes = bits >> (2 * TRIO)};
+            bool all = true, handed = true;
+            for (int rank = 0; rank < TRIO; rank++) {
+                asked.sees[rank] = bits >> rank & 1;
+                asked.hands[rank] = bits >> (TRIO + rank) & 1;
+                all = all && asked.sees[rank];
+                handed = handed && (asked.hands[rank] || rank >= nodes); /* who waits has nothing */
+            }
+            bool comes = all && (handed || asked.writes);
+            CU_ASSERT_EQUAL(ask(&asked, nodes, 0), comes ? RG_ERR_RETURNED : 0);
+            CU_ASSERT_EQUAL(asked.own[0].back, comes ? GONE : -1);
+            CU_ASSERT_EQUAL(asked.own[0].handed, comes && handed);
+            forget_asked(&asked);
+        }
+}
+
+/* After a loss it is taken in before anything is trained. One that is gone again before it is in
+ * has never been there. */
+static void back_and_gone(void)
+{
+    struct asked asked = {.sees = {true, true, true}};
+    CU_ASSERT_EQUAL(ask(&asked, TRIO, 2), RG_ERR_RETURNED);
+    struct rg_attempts *a = &asked.own[1];
+    CU_ASSERT_EQUAL(a->loss_count, 2);
+    CU_ASSERT_EQUAL(a->losses[0].back_iteration, -1);
+    CU_ASSERT_EQUAL(a->losses[1].back_iteration, 0); /* nothing has been trained */
+    CU_ASSERT_EQUAL(a->losses[1].back_s, 0);
+    rg_attempts_take_in(a);
+    CU_ASSERT_EQUAL(a->absent[GONE], RG_HERE);
+    CU_ASSERT_EQUAL(rg_attempts_note(a, GONE, "mem", "it has gone again"), 0);
+    CU_ASSERT_EQUAL(a->loss_count, 2);
+    CU_ASSERT_EQUAL(a->losses[1].back_iteration, -1);
+    CU_ASSERT(isnan(a->losses[1].back_s));
+    CU_ASSERT_EQUAL(rg_attempts_note(a, GONE, "mem", ""), 0);
+    CU_ASSERT_EQUAL(a->loss_count, 3);
+    forget_asked(&asked);
+}
+
+int main(int argc, char **argv)
+{
+    const struct suite_test tests[] = {
+        {"all must see who is back", all_must_see_it},
+        {"back, and gone before it is in", back_and_gone},
+    };
+    return suite_main("returns", tests, sizeof tests / sizeof *tests, argc, argv);
+}
