@@ -92,7 +92,6 @@ static struct rg_run_loss *last_of(struct rg_attempts *a, int seat)
 
 int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const char *why)
 {
-    static const char *const did[] = {"", "restart", "shrink", "spare"};
     if (seat == a->entering) {
         struct rg_run_loss *before = last_of(a, seat);
         a->entering = -1;
@@ -118,7 +117,7 @@ int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const ch
                                  .back_iteration = -1};
     rg_copy_text(loss->host, sizeof loss->host, host);
     rg_copy_text(loss->why, sizeof loss->why, why);
-    rg_copy_text(loss->did, sizeof loss->did, did[a->lose]);
+    rg_copy_text(loss->did, sizeof loss->did, rg_lose_word(a->lose));
     return 0;
 }
 

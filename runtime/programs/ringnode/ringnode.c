@@ -156,7 +156,8 @@ static int list_profile(void *arg, const char *path)
     return 0;
 }
 
-/* --files: what another machine needs to run the same, "ROLE PATH" a line. */
+/* --files: what another machine needs to run the same, "ROLE PATH" a line; and "lose WORD" where a
+ * lost rank does not end the run. */
 static int list_files(struct ringnode *node)
 {
     const struct rg_scenario *s = &node->study.scenario;
@@ -177,6 +178,8 @@ static int list_files(struct ringnode *node)
     for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
         if (files[i].path)
             printf("%s %s\n", files[i].role, files[i].path);
+    if (status == 0 && s->training.lose != RG_LOSE_STOP)
+        printf("lose %s\n", rg_lose_word(s->training.lose));
     if (status == 0)
         rg_platform_profiles(s->platform_file, list_profile, NULL);
     for (int i = 0; i < s->profile_count && status == 0; i++)
