@@ -226,10 +226,10 @@ static int check_limits(const struct ringsim *r, const struct rg_study *study, s
                 bytes, rg_node_beside_training(job, r->options.checkpoint, r->options.resume_from));
             addresses += rg_blas_addresses();
         }
-        if (job->numerics && study->scenario.training.lose != RG_LOSE_STOP)
-            bytes = rg_size_plus(bytes, rg_size_times(nodes, rg_node_beside_loss(job)));
+        bool loses = study->scenario.training.lose != RG_LOSE_STOP;
         for (int rank = 0; rank < job->nodes && job->numerics; rank++)
-            bytes = rg_size_plus(bytes, job->strategy->memory(job, rank));
+            bytes = rg_size_plus(rg_size_plus(bytes, job->strategy->memory(job, rank)),
+                                 loses ? rg_node_beside_loss(job, rank) : 0);
         snprintf(who, sizeof who, "%.64s, %d nodes in one process", job->label, job->nodes);
         result = rg_limits_address_space(rg_size_plus(bytes, addresses), who, &why);
         if (result == 0)

@@ -78,8 +78,8 @@ int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const
  * being written, for the one that it goes on from; a board's memory is not held against them. At
  * most RG_SIZE_MOST. */
 uint64_t rg_node_beside_training(const struct rg_job *job, bool writes, bool goes_on);
-/* The same of every rank, after a loss: what it has kept of the state until it goes on. */
-uint64_t rg_node_beside_loss(const struct rg_job *job);
+/* The same of that rank, after a loss: what it has kept of the state until it goes on. */
+uint64_t rg_node_beside_loss(const struct rg_job *job, int rank);
 
 /* After a run that broke off, by every node of it that is left, in a run of its own (the world
  * completes with RG_ERR_PEER what is asked of those that are not): the lowest puts together what

@@ -20,7 +20,7 @@
 static struct rg_copies *copies_of(const struct node *n)
 {
     struct rg_attempts *a = n->options->attempts;
-    return a && (n->job->copies || n->job->whole_nodes || a->handed) ? &a->copies : NULL;
+    return a && (n->job->copies || n->job->left_whole || a->handed) ? &a->copies : NULL;
 }
 
 bool rg_node_may_have_copies(const struct node *n)
@@ -56,15 +56,15 @@ static int keep_given(void *arg, const struct rg_state_array *array)
     return keep(arg, n->done, array);
 }
 
-/* Without memory for them there are none: others may have what is needed. What nodes have
- * themselves is only kept of a training that broke off. */
+/* Without memory for them there are none: others may have what is needed. What nodes train with is
+ * only kept of a training that broke off. */
 void rg_node_keep_copies(struct node *n, int result)
 {
     struct rg_copies *copies = copies_of(n);
     if (!copies || !n->state)
         return;
     bool returned = result == RG_ERR_RETURNED;
-    if (n->job->whole_nodes && (!n->keeping.ready || (result != RG_ERR_PEER && !returned)))
+    if (n->job->left_whole && (!n->keeping.ready || (result != RG_ERR_PEER && !returned)))
         return;
     int before = copies->count;
     if (!returned && n->job->strategy->copies) /* else each has what it needs itself */
@@ -267,8 +267,9 @@ static int move(struct moving *m, int had, int wanted, uint64_t at, uint64_t end
             memcpy(into, values, count * sizeof *into);
         return 0;
     }
-    if (!values) /* nobody reads it: an address that says so */
-        values = m->own->wishes[0].values;
+    static const float nothing[1];
+    if (!values) /* nobody reads it */
+        values = nothing;
     return rg_send(w, to, TAG_PARTS, values, count * sizeof *values, &m->requests[m->count++]);
 }
 

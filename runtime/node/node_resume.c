@@ -75,9 +75,13 @@ uint64_t rg_node_beside_training(const struct rg_job *job, bool writes, bool goe
     return rg_size_plus(rg_inspection_memory(job), copies);
 }
 
-uint64_t rg_node_beside_loss(const struct rg_job *job)
+uint64_t rg_node_beside_loss(const struct rg_job *job, int rank)
 {
-    return job->whole_nodes ? rg_size_times(rg_state_floats(job), sizeof(float)) : 0;
+    if (!job->left_whole)
+        return 0;
+    return rg_size_times(job->strategy->copies_floats ? job->strategy->copies_floats(job, rank)
+                                                      : rg_state_floats(job),
+                         sizeof(float));
 }
 
 int rg_node_open_checkpoints(const struct rg_job *job, const char *folder, const char *from_folder,

@@ -282,24 +282,12 @@ int rg_reduce_state(void *state, int64_t done, rg_state_fn visit, void *arg)
     return result;
 }
 
-struct copying {
-    int64_t done;
-    rg_copy_fn visit;
-    void *arg;
-};
-
-static int visit_copy(void *arg, const struct rg_state_array *array)
-{
-    const struct copying *c = arg;
-    return c->visit(c->arg, c->done, array);
-}
-
 /* What it has itself: a node that is left goes on from there. */
 int rg_reduce_copies(void *state, rg_copy_fn visit, void *arg)
 {
     const struct rg_reduce_node *node = state;
-    struct copying copying = {node->done, visit, arg};
-    return node->job->whole_nodes ? rg_reduce_state(state, node->done, visit_copy, &copying) : 0;
+    struct rg_copying copying = {node->done, visit, arg};
+    return node->job->left_whole ? rg_reduce_state(state, node->done, rg_visit_copy, &copying) : 0;
 }
 
 uint64_t rg_reduce_state_floats(const struct rg_job *job)

@@ -293,9 +293,11 @@ static int check(struct rg_job *job, struct rg_error *e)
         err = rg_server_keep_plan(job, &plan, e);
     if (err == 0)
         err = rg_shares_check(job, &job->values[SHARES], servers, plan.workers, e);
-    if (err == 0)
-        rg_server_weigh_replicas(job);
-    return err;
+    if (err)
+        return err;
+    job->left_whole = plan.in_step && !rg_server_filtered(&plan);
+    rg_server_weigh_replicas(job);
+    return 0;
 }
 
 const struct rg_strategy rg_strategy_parameter_server = {
@@ -320,6 +322,8 @@ const struct rg_strategy rg_strategy_parameter_server = {
     .root_floats = rg_server_root_floats,
     .whole_epochs = rg_server_whole_epochs,
     .held = rg_server_held,
+    .copies = rg_server_copies,
+    .copies_floats = rg_server_copies_floats,
     .observe = rg_server_observe,
     .close = rg_server_close,
 };

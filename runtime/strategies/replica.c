@@ -561,6 +561,12 @@ int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, fl
                             gradient ? do_step : NULL, &s);
 }
 
+void rg_update_finish(struct rg_update *update, int64_t step, float *parameters, float *gradient)
+{
+    struct step s = {update, step, parameters, gradient};
+    do_step(&s);
+}
+
 int rg_visit_parameters(float *parameters, size_t first, size_t count, rg_state_fn visit, void *arg)
 {
     return visit(arg, &(struct rg_state_array){.name = RG_STATE_PARAMETERS,
@@ -638,4 +644,10 @@ int rg_stream_parameters(struct rg_world *w, const struct rg_network *network, s
     }
     free(room);
     return result;
+}
+
+int rg_visit_copy(void *copying, const struct rg_state_array *array)
+{
+    const struct rg_copying *c = copying;
+    return c->visit(c->arg, c->done, array);
 }

@@ -140,11 +140,20 @@ void rg_update_close(struct rg_update *update);
  */
 int rg_update_run(struct rg_update *update, struct rg_world *w, int64_t step, float *parameters,
                   float *gradient);
+/* The same at once, beside the world: training has broken off. */
+void rg_update_finish(struct rg_update *update, int64_t step, float *parameters, float *gradient);
 /* As struct rg_strategy's `state`: a range of parameters; and an optimizer's state. own: no other
  * node has the same. */
 int rg_visit_parameters(float *parameters, size_t first, size_t count, rg_state_fn visit,
                         void *arg);
 int rg_visit_update(const struct rg_update *update, bool own, rg_state_fn visit, void *arg);
+/* What `state` visits, as a copy: a visitor with this argument. */
+struct rg_copying {
+    int64_t done; /* what it is the state after */
+    rg_copy_fn visit;
+    void *arg;
+};
+int rg_visit_copy(void *copying, const struct rg_state_array *array);
 /* The work of a step on parameters [first, first + count), and what the job's takes. */
 void rg_update_work(const struct rg_optimizer *optimizer, size_t first, size_t count,
                     struct rg_work *work);

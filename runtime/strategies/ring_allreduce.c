@@ -176,7 +176,7 @@ static int check(struct rg_job *job, struct rg_error *e)
     job->optimizer.run = job->iterations * plan->steps;
     plan->shard = (int)job->values[SHARD].number;
     plan->overlap = job->values[OVERLAP].number == 0 && plan->steps == 1 && job->nodes > 1;
-    job->whole_nodes =
+    job->left_whole =
         job->nodes > 1 && plan->shard == 0 && plan->steps == 1 && codec.kind == RG_CODE_NONE;
     rg_reduce_weigh_replicas(job);
     return 0;

@@ -117,10 +117,14 @@ static int run_server(struct rg_server_node *node, int64_t first, int64_t count)
         if (result == 0)
             result = rg_server_chain_pass(node, i, server->gradient);
         if (result == 0)
+            result = rg_server_chain_step(node, i);
+        if (result == 0)
             result =
                 rg_update_run(&node->update, node->w, i + 1, node->parameters, server->gradient);
-        if (result == 0)
-            result = rg_iteration(node->w, i);
+        if (result)
+            break;
+        node->done = i + 1;
+        result = rg_iteration(node->w, i);
     }
     return result;
 }
@@ -131,6 +135,12 @@ static void cancel_server(struct rg_server_node *node)
     rg_cancel_one(node->w, &server->out);
     rg_cancel_one(node->w, &server->in[0]);
     rg_cancel_one(node->w, &server->in[1]);
+}
+
+static int copies_of_server(struct rg_server_node *node, rg_copy_fn visit, void *arg)
+{
+    struct server *server = node->part;
+    return rg_server_chain_visit(node, server->gradient, visit, arg);
 }
 
 /* ---- a worker ---- */
@@ -215,7 +225,10 @@ static void cancel_worker(struct rg_server_node *node)
     }
 }
 
-const struct rg_server_kind rg_server_in_step = {
-    .open = open_server, .train = run_server, .cancel = cancel_server, .close = close_server};
+const struct rg_server_kind rg_server_in_step = {.open = open_server,
+                                                 .train = run_server,
+                                                 .cancel = cancel_server,
+                                                 .close = close_server,
+                                                 .copies = copies_of_server};
 const struct rg_server_kind rg_worker_in_step = {
     .open = open_worker, .train = run_worker, .cancel = cancel_worker, .close = close_worker};

@@ -170,10 +170,18 @@ int rg_server_open(struct rg_world *w, const struct rg_job *job, const float *in
     return result ? result : kind_of(node)->open(node);
 }
 
+static void set_done(struct rg_server_node *node, int64_t done)
+{
+    node->done = node->settled = done;
+    for (int h = 0; node->copies && h < node->plan->replicas; h++)
+        node->copies[h].done = done;
+}
+
 int rg_server_train(void *state, int64_t first, int64_t count)
 {
     struct rg_server_node *node = state;
     bool feeds = rg_server_feeds(node->job, node->w->rank);
+    set_done(node, first);
     int result = feeds ? rg_feed_epoch(&node->replica.feed, first) : 0;
     if (result == 0)
         result = kind_of(node)->train(node, first, count);
@@ -198,7 +206,7 @@ int rg_server_parameters(void *state, rg_visit_fn visit, void *arg)
 int rg_server_state(void *state, int64_t done, rg_state_fn visit, void *arg)
 {
     struct rg_server_node *node = state;
-    (void)done;
+    set_done(node, done);
     if (!rg_is_server(node))
         return rg_server_filters_state(node, visit, arg);
     int result =
@@ -248,6 +256,27 @@ const float *rg_server_held(void *state, int part, size_t *first, size_t *count)
     *first = shard.first;
     *count = shard.count;
     return part == 0 ? node->parameters : node->copies[part - 1].parameters;
+}
+
+/* Workers have nothing that servers have not. */
+int rg_server_copies(void *state, rg_copy_fn visit, void *arg)
+{
+    struct rg_server_node *node = state;
+    if (!node->job->left_whole || !node->part || !kind_of(node)->copies)
+        return 0;
+    return kind_of(node)->copies(node, visit, arg);
+}
+
+/* Before a step, and after it. */
+uint64_t rg_server_copies_floats(const struct rg_job *job, int rank)
+{
+    const struct rg_server_plan *plan = rg_server_plan(job);
+    uint64_t floats = 0;
+    for (int h = 0; rank < plan->servers && h <= plan->replicas; h++) {
+        int server = (rank + plan->servers - h) % plan->servers;
+        floats = rg_size_plus(floats, rg_trained_floats(job, rg_server_shard(job, server).count));
+    }
+    return plan->replicas > 0 ? rg_size_times(2, floats) : floats;
 }
 
 void rg_server_observe(void *state, struct rg_observation *o)

@@ -109,9 +109,11 @@ int64_t rg_server_messages(const struct rg_server_plan *plan);
 
 enum { RG_SERVER_ACK = 8 }; /* bytes */
 
+/* Acknowledgements that a server sends in a clock. */
+int rg_server_chain_acks(const struct rg_server_plan *plan);
 /* Counted bytes of a server's copies of other ranges; bytes that it hands on (from 0) or gets
- * (from 1) in a clock, beside as many acknowledgements as there are replicas; seconds of its
- * copies' steps; and of all that in a clock. */
+ * (from 1) in a clock, beside acknowledgements; seconds of its copies' steps; and of all that in a
+ * clock. */
 uint64_t rg_server_chain_memory(const struct rg_job *job, int server);
 uint64_t rg_server_chain_bytes(const struct rg_job *job, int server, int from);
 double rg_server_chain_updates_s(const struct rg_job *job, int server);
@@ -194,6 +196,8 @@ uint64_t rg_server_state_floats(const struct rg_job *job);
 uint64_t rg_server_root_floats(const struct rg_job *job);
 bool rg_server_whole_epochs(const struct rg_job *job);
 const float *rg_server_held(void *state, int part, size_t *first, size_t *count);
+int rg_server_copies(void *state, rg_copy_fn visit, void *arg);
+uint64_t rg_server_copies_floats(const struct rg_job *job, int rank);
 void rg_server_observe(void *state, struct rg_observation *o);
 void rg_server_close(void *state);
 
@@ -204,6 +208,7 @@ struct rg_server_copy {
     struct rg_shard shard;
     float *parameters, *gradient;
     struct rg_update update;
+    int64_t done; /* clocks whose steps it has taken */
 };
 
 /* What a server and a worker have whatever the consistency is. */
@@ -228,7 +233,9 @@ struct rg_server_node {
     struct rg_filter_in *in;   /* [workers] of a server with filters */
     /* [replicas] of a server: of the ranges of those before it, the nearest first */
     struct rg_server_copy *copies;
-    void *part; /* of its kind, below */
+    int64_t done;    /* clocks whose steps a server in step has taken */
+    int64_t settled; /* with replicas: those whose sums all servers have, own and copies' */
+    void *part;      /* of its kind, below */
 };
 
 /* Where a server's shard lies in what a worker's node has. */
@@ -279,11 +286,15 @@ int rg_server_expect(struct rg_server_node *node, int worker, void *to, struct r
 int rg_server_take(struct rg_server_node *node, int worker, const struct rg_request *in, float *to,
                    bool add, int unit);
 
-/* A server in step. Pass: the sum of its clock goes to its replicas, and comes back acknowledged.
- */
+/* A server in step. Pass: the sum of its clock goes to its replicas, until all servers know that
+ * all have theirs; then the step of the copies. */
 int rg_server_chain_open(struct rg_server_node *node);
 void rg_server_chain_close(struct rg_server_node *node);
 int rg_server_chain_pass(struct rg_server_node *node, int64_t clock, const float *gradient);
+int rg_server_chain_step(struct rg_server_node *node, int64_t clock);
+/* As rg_strategy's `copies`, of a server in step. gradient: the sum of the clock under way. */
+int rg_server_chain_visit(struct rg_server_node *node, float *gradient, rg_copy_fn visit,
+                          void *arg);
 
 /* A kind of node: one that serves, or one that works, in step or out of it. */
 struct rg_server_kind {
@@ -291,6 +302,8 @@ struct rg_server_kind {
     int (*train)(struct rg_server_node *node, int64_t first, int64_t count);
     void (*cancel)(struct rg_server_node *node); /* what an error has left under way */
     void (*close)(struct rg_server_node *node);
+    /* As rg_strategy's; NULL: it has none */
+    int (*copies)(struct rg_server_node *node, rg_copy_fn visit, void *arg);
 };
 extern const struct rg_server_kind rg_server_in_step, rg_worker_in_step;         /* server_bsp.c */
 extern const struct rg_server_kind rg_server_out_of_step, rg_worker_out_of_step; /* *_stale.c */

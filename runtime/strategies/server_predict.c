@@ -136,11 +136,12 @@ void rg_server_flows(const struct rg_job *job, rg_traffic_fn flow, void *arg)
             flow(arg, &(struct rg_traffic){j, rank, pull.messages, pull.payload});
             flow(arg, &(struct rg_traffic){rank, j, push.messages, push.payload});
         }
-        uint64_t r = (uint64_t)plan->replicas;
-        if (r == 0)
+        if (plan->replicas == 0)
             continue;
-        flow(arg, &(struct rg_traffic){j, (j + 1) % m, r, rg_server_chain_bytes(job, j, 0)});
-        flow(arg, &(struct rg_traffic){j, (j + m - 1) % m, r, r * RG_SERVER_ACK});
+        flow(arg, &(struct rg_traffic){j, (j + 1) % m, (uint64_t)plan->replicas,
+                                       rg_server_chain_bytes(job, j, 0)});
+        for (int a = 0; a < rg_server_chain_acks(plan); a++)
+            flow(arg, &(struct rg_traffic){j, (j + (1 << a)) % m, 1, RG_SERVER_ACK});
     }
 }
 
@@ -441,6 +442,7 @@ static void add_loads(const struct rg_job *job, const double *nodes, struct rg_p
     uint64_t out_messages = 0, in_messages = 0; /* of the servers */
     double round = (double)round_of(job);
     uint64_t r = (uint64_t)plan->replicas, m = (uint64_t)plan->servers;
+    uint64_t acks = (uint64_t)rg_server_chain_acks(plan), said = acks * RG_SERVER_ACK;
     for (int j = 0; j < plan->servers; j++) {
         struct rg_load pull = pull_of(job, j), push = push_of(job, j);
         pulled += pull.payload;
@@ -451,13 +453,12 @@ static void add_loads(const struct rg_job *job, const double *nodes, struct rg_p
                    pushes_of(job) * rg_server_push_numbers(job, j);
         p->T_A_s = fmax(p->T_A_s, server_s(job, j));
         uint64_t out = rg_server_chain_bytes(job, j, 0), in = rg_server_chain_bytes(job, j, 1);
-        uint64_t acks = r * RG_SERVER_ACK;
-        p->c_s = fmax(p->c_s,
-                      rg_board_busy_s(
-                          server_board(job, j),
-                          rg_load_alike(k * pull.messages + 2 * r, k * pull.payload + out + acks),
-                          rg_load_alike(k * push.messages + 2 * r, k * push.payload + in + acks)) /
-                          round);
+        p->c_s = fmax(
+            p->c_s, rg_board_busy_s(
+                        server_board(job, j),
+                        rg_load_alike(k * pull.messages + r + acks, k * pull.payload + out + said),
+                        rg_load_alike(k * push.messages + r + acks, k * push.payload + in + said)) /
+                        round);
     }
     for (int i = 0; i < plan->workers; i++)
         for (int s = 0; s < plan->stages && !as_before(job, i); s++) {
@@ -468,10 +469,10 @@ static void add_loads(const struct rg_job *job, const double *nodes, struct rg_p
         }
     p->round = round_of(job);
     p->at_most = plan->warm_up > 0 && plan->workers > 1;
-    p->messages = k * (out_messages + in_messages) + 2 * r * m;
+    p->messages = k * (out_messages + in_messages) + (r + acks) * m;
     p->values = k * numbers + r * job->network->parameters;
-    p->payload_bytes = k * (pulled + pushed) + r * sizeof(float) * job->network->parameters +
-                       r * m * RG_SERVER_ACK;
+    p->payload_bytes =
+        k * (pulled + pushed) + r * sizeof(float) * job->network->parameters + m * said;
     for (int i = 0; i < plan->workers; i++)
         ring_flows(job, i, add_flow, p);
 }

@@ -74,7 +74,8 @@ struct rg_job {
     bool uneven;       /* iterations differ in how much is done; likewise */
     bool copies;       /* nodes keep copies of each other's state, if there are others; likewise */
     int multiple;      /* its nodes come in multiples of so many; 0: in any number; likewise */
-    bool whole_nodes;  /* every node has all of the state after each iteration; likewise */
+    bool left_whole;   /* after a loss those that are left have all of the state of an iteration
+                        * between them, as a rule, without copies for that; likewise */
     bool records;      /* nodes out of step write down in which order they served others */
     char *const *orders; /* by rank, of those that do: serve in that order; NULL: as they come */
     bool refused;        /* `check` said no, or there are too few nodes: it cannot run */
@@ -224,11 +225,13 @@ struct rg_strategy {
      * Borrowed. */
     const float *(*held)(void *state, int part, size_t *first, size_t *count);
     /* States that this node keeps for the case that others are lost, each whole for its part: its
-     * own and copies of others' (job->copies), or what it has itself (job->whole_nodes), of
+     * own and copies of others' (job->copies), or what it trains with (job->left_whole), of
      * iterations that are over, also where training broke off. All parts of one such state together
      * are what `state` had then. Borrowed; not where numerics are skipped. NULL: it never has any,
      * and sets neither. */
     int (*copies)(void *state, rg_copy_fn visit, void *arg);
+    /* Floats of these on that rank, at most, where job->left_whole. NULL: all of state_floats. */
+    uint64_t (*copies_floats)(const struct rg_job *job, int rank);
     /* Rank 0: the parameters that another rank has trained by itself and sent last, all of them;
      * NULL: it has not, lately. Borrowed. NULL: nodes have none of their own. */
     const float *(*trained_by)(void *state, int rank);

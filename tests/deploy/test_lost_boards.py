@@ -129,6 +129,21 @@ class Lost(test_boards.Case):
         self.end(run, 4)
         self.assertLessEqual(self.said().count("started again"), 2, self.said())
 
+    def test_nobody_is_left(self):
+        """But one that has been started again and is not in yet, which would only wait: the run ends."""
+        run = self.begin(before='[ ! -e ../slow ] || { touch ../waits; exec sleep 600; }')
+        write(self.board(1, "slow"), "")
+        self.kill(1)
+        limit = time.monotonic() + PATIENCE_S
+        while not os.path.exists(self.board(1, "waits")):
+            self.assertLess(time.monotonic(), limit, self.said())
+            time.sleep(0.05)
+        self.kill(0)
+        self.wait_for(r"rank 0 \(.*started again")
+        self.kill(2)
+        self.end(run, 4)
+        self.assertRegex(self.said(), r"rank 2 \(localhost\): ended by signal 9, see \S+\n")
+
     def test_restart(self):
         """The others wait for it."""
         run = self.begin(lose="restart")

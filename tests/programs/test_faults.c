@@ -224,9 +224,9 @@ static const char *scenario_of(const char *training, const char *strategy, const
     return scratch_text("off.xml", text);
 }
 
-/* Wherever in an iteration a node is lost, and some have taken its step and others not: those that
- * are left go on from what one of them has, to the weights of an undisturbed run. */
-static void all_is_had_by_any(void)
+/* Wherever in an iteration one of these nodes is lost, and some have taken its step and others not:
+ * those that are left go on from what they have, to the weights of an undisturbed run. */
+static void all_is_had(const char *strategy, int first, int nodes)
 {
     enum { DATES = 48 };
     char faults[120] = "noticed=\"0\">", line[300];
@@ -234,9 +234,7 @@ static void all_is_had_by_any(void)
     json_t *whole = NULL;
     for (int i = 0; i <= DATES; i++) {
         snprintf(line, sizeof line, "ringsim %s --engine calendar%s",
-                 scenario_of("epochs=\"4\" optimizer=\"momentum\"",
-                             "label=\"run\" kind=\"ring_allreduce\" nodes=\"3\" buckets=\"2\"",
-                             faults),
+                 scenario_of("epochs=\"4\" optimizer=\"momentum\"", strategy, faults),
                  whole ? " --lose spare" : "");
         json_t *result = command_result(line, 60), *run = command_run_of(result, "run");
         CU_ASSERT_PTR_NOT_NULL_FATAL(run);
@@ -252,11 +250,29 @@ static void all_is_had_by_any(void)
             iteration_s = command_number(run, "iteration_s.mean");
             began_s = 8 * iteration_s;
         }
-        snprintf(faults, sizeof faults, "noticed=\"0\"><off nodes=\"%d\" from=\"%.9f\"/>", i % 3,
-                 began_s + i * iteration_s / DATES);
+        snprintf(faults, sizeof faults, "noticed=\"0\"><off nodes=\"%d\" from=\"%.9f\"/>",
+                 first + i % nodes, began_s + i * iteration_s / DATES);
     }
     json_decref(whole);
     scratch_remove();
+}
+
+static void all_is_had_by_any(void)
+{
+    all_is_had("label=\"run\" kind=\"ring_allreduce\" nodes=\"3\" buckets=\"2\"", 0, 3);
+}
+
+/* Of several servers some may have the sums of a clock before others have; whoever has taken the
+ * step of them knows that all have. Of one server all but itself can be lost. */
+static void all_is_had_by_servers(void)
+{
+    all_is_had("label=\"run\" kind=\"parameter_server\" nodes=\"5\" servers=\"3\" "
+               "replication=\"1\"",
+               0, 5);
+    all_is_had("label=\"run\" kind=\"parameter_server\" nodes=\"6\" servers=\"4\" "
+               "replication=\"2\"",
+               0, 4);
+    all_is_had("label=\"run\" kind=\"parameter_server\" nodes=\"3\"", 1, 2);
 }
 
 static json_t *lossy(const char *words, const char *label, const char *more)
@@ -617,6 +633,7 @@ int main(int argc, char **argv)
         {"jitter as a key", jitter_as_a_key},
         {"nodes lose their power", nodes_lose_their_power},
         {"any that is left has all of the state", all_is_had_by_any},
+        {"servers that are left have all of it", all_is_had_by_servers},
         {"losses wait for computations", losses_wait_for_computations},
         {"checkpoints without numbers take as long", numbers_do_not_matter},
         {"what is not wanted is not read", what_is_not_wanted_is_not_read},

@@ -97,14 +97,15 @@ static void filters_shorten_the_push(void)
     takes_with("filters=top-k,int8", 1, 2, before + (8 + 5 * hundredth + 8 + HEADER) / RATE);
 }
 
-/* A server of N hands on its N-th, and those it gets, r times, and as many acknowledgements of
- * eight bytes come back; steps are free. */
+/* A server of m hands on its part, and those it gets, r times, and tells log2 m others that it has
+ * them, in eight bytes; steps are free. */
 static void replicas_follow_the_sum(void)
 {
     takes_with("replication=1", 2, 2,
                2 * port_s(2) + work_s(2) + (4 * PARAMETERS / 2 + HEADER + 8 + HEADER) / RATE);
     takes_with("replication=3", 4, 4,
-               2 * port_s(4) + work_s(4) + 3 * (4 * PARAMETERS / 4 + HEADER + 8 + HEADER) / RATE);
+               2 * port_s(4) + work_s(4) +
+                   (3 * (4 * PARAMETERS / 4 + HEADER) + 2 * (8 + HEADER)) / RATE);
 }
 
 int main(int argc, char **argv)

@@ -9,6 +9,7 @@
 #include "strategies/allocated.h"
 #include "strategies/backup.h"
 #include "strategies/harness.h"
+#include "strategies/server_parts.h"
 #include "support/suite.h"
 #include "unit/scratch.h"
 #include <stdlib.h>
@@ -27,11 +28,13 @@ struct trial {
     uint64_t seed, dice;
     enum rg_lose lose;
     const char *file, *folder;
+    const char *more; /* settings of the truth that an attempt is held against */
     char sets[120];
     char label[64];
     int nodes, spares;
     int most;   /* iterations that are done again after the loss of one node; 0: any number */
-    bool whole; /* but none, as every node has all of the state */
+    bool whole; /* but none, as every node has all of the state; */
+    int servers, replicas; /* or so many have it, with so many replicas */
     struct rg_study study; /* of the attempt */
     struct rg_training_state from;
     struct process process[SEATS]; /* by seat */
@@ -301,7 +304,8 @@ static const struct {
              {"matrix-backup.xml", ""},
              {"matrix-backup.xml", "optimizer=adam"},
              {"matrix-interleaved.xml", ""},
-             {"matrix-replicas.xml", ""}};
+             {"matrix-replicas.xml", ""},
+             {"matrix-filters.xml", "plain.servers=2 plain.replication=1"}};
 
 static bool is_fit(const struct trial *t, const struct rg_job *job)
 {
@@ -322,6 +326,14 @@ static bool can_shrink(struct trial *t, const struct rg_job *job)
     for (int left = t->nodes; left >= t->nodes - DEATHS && left > 0 && good; left--)
         good = fitting(t, seats, left) > 0;
     return good;
+}
+
+static void note_whole(struct trial *t, const struct rg_job *job)
+{
+    bool serves = strcmp(job->strategy->name, "parameter_server") == 0;
+    t->whole = job->left_whole;
+    t->servers = serves ? rg_server_plan(job)->servers : 0;
+    t->replicas = serves ? rg_server_plan(job)->replicas : 0;
 }
 
 static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *calls)
@@ -358,7 +370,7 @@ static bool choose(struct trial *t, uint64_t seed, struct rg_run *whole, long *c
     bool chosen = job->copies && t->lose == RG_LOSE_SHRINK && strcmp(t->label, "auto") == 0;
     bool some_wait = t->lose == RG_LOSE_SHRINK && job->multiple > 1;
     t->most = chosen || some_wait ? 0 : p.copies.most; /* for each number of nodes anew */
-    t->whole = job->whole_nodes;
+    note_whole(t, job);
     const struct harness_options options = {.seed = 1, .operations = operations};
     harness_run_ok(job, &options, whole);
     *calls = 0;
@@ -407,11 +419,16 @@ static void look_at_copies(struct trial *t, const struct rg_run_loss *losses, in
         complain(t, "it went on from something else");
 }
 
-/* The first of a training are made good by any node that is left, with what it has. */
+/* The first of a training are made good by any node that is left, with what it has; or by servers,
+ * unless more are lost than there are replicas. Several without replicas may have taken the step of
+ * a clock or not yet. */
 static void look_at_whole(struct trial *t, const struct rg_run_loss *losses, int count)
 {
-    int nodes = losses->nodes + (t->lose == RG_LOSE_SHRINK ? count : 0);
-    if (!t->whole || t->returned > 0 || losses->from_iteration < 0 || count >= nodes)
+    int nodes = losses->nodes + (t->lose == RG_LOSE_SHRINK ? count : 0), servers = 0;
+    for (int i = 0; i < count; i++)
+        servers += losses[i].rank < t->servers;
+    if (!t->whole || servers > t->replicas || (t->servers > 1 && t->replicas == 0) ||
+        t->returned > 0 || losses->from_iteration < 0 || count >= nodes)
         return;
     if (losses->again > 0)
         complain(t, "iterations done again that a node had");
@@ -556,8 +573,8 @@ static void open_truth(struct trial *t, struct truth *truth, struct rg_run *whol
 {
     for (int done = 1; done <= UNTIL; done++) {
         struct rg_study study;
-        char sets[80];
-        snprintf(sets, sizeof sets, "nodes=%d iterations=%d", RING, done);
+        char sets[120];
+        snprintf(sets, sizeof sets, "%s nodes=%d iterations=%d", t->more, RING, done);
         CU_ASSERT_FATAL(harness_open(&study, t->file, sets));
         truth->at[done] =
             harness_parameters(harness_job(&study, t->label), &(struct harness_options){.seed = 1},
@@ -594,6 +611,8 @@ static void look_at_newest(struct trial *t, int dead, const struct rg_network *n
     int count = 0;
     int64_t least = INT64_MAX;
     static const char *const names[] = {RG_STATE_PARAMETERS, "velocity"};
+    if (dead < t->servers && t->replicas == 0)
+        return;
     for (int rank = 0; rank < RING; rank++) {
         const struct rg_attempts *a = &t->process[rank].attempts;
         for (int i = 0; i < a->copies.count && rank != dead; i++)
@@ -603,7 +622,8 @@ static void look_at_newest(struct trial *t, int dead, const struct rg_network *n
     for (size_t i = 0; i < RG_COUNT(names); i++) {
         snprintf(wanted.name, sizeof wanted.name, "%s", names[i]);
         int64_t newest = rg_copies_newest(had, count, &wanted, 1, UNTIL);
-        if (least >= t->most && newest < least - t->most)
+        bool began = least < INT64_MAX;
+        if (began && least >= t->most && newest < least - t->most)
             complain(t, "there is no state as new as it should be");
     }
 }
@@ -623,12 +643,17 @@ static void lose_and_go_on(struct trial *t, const struct truth *truth, const str
     world.deaths[0] = (struct rg_mem_death){dead, operation};
     allocated_begin(1u << dead);
     CU_ASSERT_EQUAL(rg_mem_world_run(&world, attempt, t, results), 0);
+    bool over = true; /* for those that are left */
+    for (int rank = 0; rank < RING; rank++)
+        over = over && (rank == dead || results[rank] == 0);
     if (results[dead] == RG_DIED) {
         struct rg_attempts *gone = &t->process[dead].attempts;
         gone->losses = NULL; /* what it had is its to lose */
         gone->copies = (struct rg_copies){0};
         for (int rank = 0; rank < RING; rank++)
             look_at_kept(t, truth, rank);
+    }
+    if (results[dead] == RG_DIED && !over) {
         look_at_newest(t, dead, harness_job(&t->study, t->label)->network);
         lose(t, dead);
         rg_run_free(&t->process[0].run);
@@ -637,7 +662,8 @@ static void lose_and_go_on(struct trial *t, const struct truth *truth, const str
         allocated_begin(0);
         CU_ASSERT_EQUAL(rg_mem_world_run(&world, attempt, t, results), 0);
     }
-    look_at(t, &t->process[0].run, whole);
+    if (!over || dead > 0)
+        look_at(t, &t->process[0].run, whole);
     for (int seat = 0; seat < RING; seat++) {
         rg_run_free(&t->process[seat].run);
         rg_attempts_close(&t->process[seat].attempts);
@@ -647,19 +673,25 @@ static void lose_and_go_on(struct trial *t, const struct truth *truth, const str
 static void copies_are_the_state(void)
 {
     static const struct {
-        const char *file, *label;
-    } kept[] = {{"matrix-backup.xml", "1f1b-1"},     {"matrix-backup.xml", "gpipe-2"},
-                {"matrix-backup.xml", "zb-5"},       {"matrix-backup.xml", "1f1b-8"},
-                {"matrix-allreduce.xml", "plain"},   {"matrix-allreduce.xml", "tree"},
-                {"matrix-allreduce.xml", "doubling"}};
-    enum { DEATHS_EACH = 15 };
+        const char *file, *label, *sets;
+    } kept[] = {{"matrix-backup.xml", "1f1b-1", ""},
+                {"matrix-backup.xml", "gpipe-2", ""},
+                {"matrix-backup.xml", "zb-5", ""},
+                {"matrix-backup.xml", "1f1b-8", ""},
+                {"matrix-allreduce.xml", "plain", ""},
+                {"matrix-allreduce.xml", "tree", ""},
+                {"matrix-allreduce.xml", "doubling", ""},
+                {"matrix-filters.xml", "plain", ""},
+                {"matrix-filters.xml", "plain", "plain.servers=2 plain.replication=1"}};
+    enum { DEATHS_EACH = 45 };
     for (size_t i = 0; i < RG_COUNT(kept); i++) {
         struct trial t = {.lose = RG_LOSE_RESTART, .nodes = RING, .file = kept[i].file, .seed = i};
         struct truth truth = {{NULL}};
         struct rg_run whole;
         long operations[RING], calls = 0;
-        snprintf(t.sets, sizeof t.sets, "iterations=%d", UNTIL);
+        snprintf(t.sets, sizeof t.sets, "iterations=%d %s", UNTIL, kept[i].sets);
         snprintf(t.label, sizeof t.label, "%s", kept[i].label);
+        t.more = kept[i].sets;
         open_truth(&t, &truth, &whole);
         CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t.process[0].attempts, t.lose, RING, 0), 0);
         CU_ASSERT_FATAL(open_study(&t, &t.process[0].attempts));
@@ -669,7 +701,7 @@ static void copies_are_the_state(void)
         struct rg_run run;
         job->strategy->predict(job, &p);
         t.most = p.copies.most;
-        t.whole = job->whole_nodes;
+        note_whole(&t, job);
         harness_run_ok(job, &(struct harness_options){.seed = 1, .operations = operations}, &run);
         rg_run_free(&run);
         for (int rank = 0; rank < RING; rank++)
@@ -694,6 +726,7 @@ static void half_a_state_is_none(void)
     struct rg_error e = {0};
     snprintf(t.sets, sizeof t.sets, "iterations=%d", UNTIL);
     snprintf(t.label, sizeof t.label, "plain");
+    t.more = "";
     open_truth(&t, &truth, &whole);
     t.folder = scratch_path("half");
     CU_ASSERT_EQUAL_FATAL(rg_training_folder(t.folder, false, &e), 0);

@@ -211,7 +211,7 @@ static int check_memory(const struct ringnode *node, struct rg_error *e)
                     own = rg_size_plus(own, rg_node_beside_training(job, node->options.checkpoint,
                                                                     node->options.resume_from));
                 if (loses)
-                    own = rg_size_plus(own, rg_node_beside_loss(job));
+                    own = rg_size_plus(own, rg_node_beside_loss(job, rank));
                 bytes = rg_size_plus(bytes, own);
                 most = RG_MAX(most, own);
             }
