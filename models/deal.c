@@ -213,6 +213,27 @@ int rg_deal_make(const struct rg_data_spec *spec, const struct rg_dataset *data,
     return err;
 }
 
+int rg_deal_keep(struct rg_deal *deal, const int *parts, int count)
+{
+    struct rg_deal kept = {.parts = count,
+                           .sample = malloc((deal->first[deal->parts] + 1) * sizeof *kept.sample),
+                           .first = calloc((size_t)count + 1, sizeof *kept.first)};
+    if (!kept.sample || !kept.first) {
+        rg_deal_free(&kept);
+        return RG_ERR_NOMEM;
+    }
+    for (int i = 0; i < count; i++) {
+        RG_ASSERT(parts[i] >= 0 && parts[i] < deal->parts);
+        uint32_t more = (uint32_t)rg_deal_count(deal, parts[i]);
+        memcpy(kept.sample + kept.first[i], rg_deal_samples(deal, parts[i]),
+               more * sizeof *kept.sample);
+        kept.first[i + 1] = kept.first[i] + more;
+    }
+    rg_deal_free(deal);
+    *deal = kept;
+    return 0;
+}
+
 void rg_deal_free(struct rg_deal *deal)
 {
     free(deal->sample);

@@ -188,15 +188,18 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
 static int reopen(struct ringsim *r, int index, const struct rg_attempts *a, struct rg_error *e)
 {
     rg_study_close(&r->study);
-    int err = rg_sweep_cast(&r->plan, index, a->seat, a->nodes, &r->study, e);
+    int err = rg_sweep_cast(&r->plan, index, a->seat, a->nodes, rg_attempts_began(a), &r->study, e);
     return err ? err : rg_study_load_data(&r->study, RG_ANY_RANK, e);
 }
 
+/* In the process whose job is that of the first attempt. */
 static int fitting(void *arg, const int *seats, int left)
 {
     const struct simulation *s = arg;
+    bool shrinks = s->ringsim->study.scenario.training.lose == RG_LOSE_SHRINK;
     struct rg_error why;
-    return rg_sweep_fitting(&s->ringsim->plan, s->index, s->job->multiple, seats, left, &why);
+    return rg_sweep_fitting(&s->ringsim->plan, s->index, s->job->multiple, seats, left,
+                            shrinks ? s->job->nodes : 0, &why);
 }
 
 /* Dates of faults count from the first attempt. */

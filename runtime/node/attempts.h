@@ -88,6 +88,12 @@ void rg_attempts_take_in(struct rg_attempts *a);
 int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
                      struct rg_error *e);
 
+/* rg_study_want.began of those that are left. */
+static inline int rg_attempts_began(const struct rg_attempts *a)
+{
+    return a->lose == RG_LOSE_SHRINK ? a->seats : 0;
+}
+
 /* May there be another attempt after the one that has broken off? */
 bool rg_attempts_may_try(struct rg_attempts *a);
 

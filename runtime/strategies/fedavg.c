@@ -151,6 +151,7 @@ static int check(struct rg_job *job, struct rg_error *e)
                        "local-steps=\"%ld\" with local-epochs=\"%ld\": only one of them is allowed",
                        steps->number, job->values[LOCAL_EPOCHS].number);
     job->drawn = drawn_count(job) < rg_clients(job) || is_limited(job);
+    job->left_whole = true;
     return 0;
 }
 
@@ -316,7 +317,10 @@ static int serve(struct fedavg *s, int64_t round)
     if (result == 0 && samples > 0)
         result = rg_mean_divide(&s->node.mean, s->node.w, (float)s->samples, s->node.parameters,
                                 (int)round);
-    return result ? result : rg_iteration(s->node.w, round);
+    if (result)
+        return result;
+    s->node.done = round + 1;
+    return rg_iteration(s->node.w, round);
 }
 
 /* ---- a client at work ---- */
@@ -409,6 +413,7 @@ static int train(void *state, int64_t first, int64_t count)
 {
     struct fedavg *s = state;
     int result = 0;
+    s->node.done = first;
     for (int64_t i = first; i < first + count && result == 0; i++)
         result = s->node.w->rank == 0 ? serve(s, i) : attend(s, i);
     int settled = s->node.w->rank == 0 && result >= 0 ? rg_rounds_settle(&s->node.rounds) : 0;
@@ -438,6 +443,8 @@ const struct rg_strategy rg_strategy_fedavg = {
     .parameters = rg_federated_parameters,
     .state = rg_federated_state,
     .state_floats = rg_federated_state_floats,
+    .copies = rg_federated_copies,
+    .copies_floats = rg_federated_copies_floats,
     .whole_epochs = is_limited,
     .held = rg_federated_held,
     .trained_by = rg_federated_trained_by,

@@ -115,7 +115,7 @@ int rg_federated_parameters(void *node, rg_visit_fn visit, void *arg)
 int rg_federated_state(void *node, int64_t done, rg_state_fn visit, void *arg)
 {
     struct rg_federated *n = node;
-    (void)done;
+    n->done = done;
     return n->w->rank == 0
                ? rg_visit_parameters(n->parameters, 0, n->job->network->parameters, visit, arg)
                : 0;
@@ -124,6 +124,18 @@ int rg_federated_state(void *node, int64_t done, rg_state_fn visit, void *arg)
 uint64_t rg_federated_state_floats(const struct rg_job *job)
 {
     return job->network->parameters;
+}
+
+int rg_federated_copies(void *node, rg_copy_fn visit, void *arg)
+{
+    struct rg_federated *n = node;
+    struct rg_copying copying = {n->done, visit, arg};
+    return rg_federated_state(node, n->done, rg_visit_copy, &copying);
+}
+
+uint64_t rg_federated_copies_floats(const struct rg_job *job, int rank)
+{
+    return rank == 0 ? job->network->parameters : 0;
 }
 
 const float *rg_federated_held(void *node, int part, size_t *first, size_t *count)

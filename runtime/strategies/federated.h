@@ -13,6 +13,7 @@ struct rg_federated {
     struct rg_world *w;
     const struct rg_job *job;
     struct rg_observation seen;
+    int64_t done;      /* rounds after which the server's parameters are what they are */
     float *parameters; /* the server's, as the next two */
     struct rg_mean mean;
     struct rg_rounds rounds;
@@ -43,6 +44,8 @@ void rg_federated_close(struct rg_federated *node);
 int rg_federated_parameters(void *node, rg_visit_fn visit, void *arg);
 int rg_federated_state(void *node, int64_t done, rg_state_fn visit, void *arg);
 uint64_t rg_federated_state_floats(const struct rg_job *job);
+int rg_federated_copies(void *node, rg_copy_fn visit, void *arg);
+uint64_t rg_federated_copies_floats(const struct rg_job *job, int rank);
 const float *rg_federated_held(void *node, int part, size_t *first, size_t *count);
 const float *rg_federated_trained_by(void *node, int rank);
 void rg_federated_observe(void *node, struct rg_observation *o);

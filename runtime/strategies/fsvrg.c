@@ -75,6 +75,7 @@ static int check(struct rg_job *job, struct rg_error *e)
                        "network %.160s has layers with running statistics, which have no gradient "
                        "to take the variance of",
                        job->network->file);
+    job->left_whole = true;
     return 0;
 }
 
@@ -213,7 +214,10 @@ static int serve(struct fsvrg *s, int64_t round)
     if (result == 0)
         result = exchange(s, false, s->full, s->node.parameters, round);
     s->node.seen.drawn += rg_clients(s->node.job);
-    return result ? result : rg_iteration(s->node.w, round);
+    if (result)
+        return result;
+    s->node.done = round + 1;
+    return rg_iteration(s->node.w, round);
 }
 
 /* ---- a client at work ---- */
@@ -298,6 +302,7 @@ static int train(void *state, int64_t first, int64_t count)
 {
     struct fsvrg *s = state;
     int result = 0;
+    s->node.done = first;
     for (int64_t i = first; i < first + count && result == 0; i++)
         result = s->node.w->rank == 0 ? serve(s, i) : attend(s, i);
     return result;
@@ -320,6 +325,8 @@ const struct rg_strategy rg_strategy_fsvrg = {
     .parameters = rg_federated_parameters,
     .state = rg_federated_state,
     .state_floats = rg_federated_state_floats,
+    .copies = rg_federated_copies,
+    .copies_floats = rg_federated_copies_floats,
     .held = rg_federated_held,
     .trained_by = rg_federated_trained_by,
     .observe = rg_federated_observe,

@@ -100,6 +100,23 @@ static int refuse(const struct rg_scenario *s, const struct rg_strategy_spec *sp
     return 0;
 }
 
+/* Those that are left keep the rows that they have had. Where a server was lost, whoever serves in
+ * its place has no use for its own: they are for the first server, should it be there again. */
+static int keep_rows(const struct rg_study_want *want, int first, int keepers, struct rg_deal *deal,
+                     struct rg_error *why)
+{
+    int *parts = calloc((size_t)keepers, sizeof *parts);
+    int err = parts ? 0 : RG_ERR_NOMEM;
+    for (int k = 0; k < keepers && err == 0; k++) {
+        int seat = want->hosts[first + k];
+        parts[k] = (seat < first ? want->hosts[seat] : seat) - first;
+    }
+    if (err == 0)
+        err = rg_deal_keep(deal, parts, keepers);
+    free(parts);
+    return err ? rg_fail(why, err, "out of memory") : 0;
+}
+
 /* Rows of their own for the nodes of a strategy that can train on them. */
 static int deal_rows(const struct rg_study *study, struct rg_job *job, struct rg_deal *deal,
                      struct rg_error *why)
@@ -109,7 +126,11 @@ static int deal_rows(const struct rg_study *study, struct rg_job *job, struct rg
     if (!job->own_rows || keepers == 0)
         return 0;
     job->rows = deal;
-    return rg_deal_make(data, &study->data, keepers, deal, why);
+    const struct rg_study_want *want = study->want;
+    bool left = want && want->hosts && want->began > 0;
+    int began = left ? want->began - job->nodes + keepers : keepers;
+    int err = rg_deal_make(data, &study->data, began, deal, why);
+    return err || !left ? err : keep_rows(want, first, keepers, deal, why);
 }
 
 /* refusal: where to note that the job cannot run; NULL: that is an error. */

@@ -24,7 +24,8 @@ struct rg_study {
     struct rg_measured *
         *measured; /* [measured_count] profiles of the network; boards point to them */
     int measured_count;
-    struct rg_result *replayed; /* whose orders the jobs follow; NULL: none's */
+    struct rg_result *replayed;       /* whose orders the jobs follow; NULL: none's */
+    const struct rg_study_want *want; /* while it is opened */
 };
 
 /* Are connections protected by a key? A run over sockets knows it for certain. */
@@ -49,6 +50,8 @@ struct rg_study_want {
      * scenario says: those that are left of a run. NULL: as the scenario says. */
     const int *hosts;
     int host_count;
+    int began;    /* hosts: with so many, the first ones, the run began, and rows of their own stay
+                   * with those that had them; 0: with as many as there are now */
     bool trained; /* parameters are loaded: labels mean what they meant when these were trained */
     /* At a point of the scenario's sweeps (of none: point NULL); it must outlive the study. A job
      * that cannot run there is marked refused and noted in study->refusals, which is no failure. */
@@ -57,8 +60,8 @@ struct rg_study_want {
     int point_count;
 };
 
-/* Of the nodes of these seats ([left]; places in hosts file or platform), how many can train what is
- * wanted, one strategy: the most that can, of the first of them and of the multiples of a job's
+/* Of the nodes of these seats ([left]; places in hosts file or platform), how many can train what
+ * is wanted, one strategy: the most that can, of the first of them and of the multiples of a job's
  * `multiple` next below `left`; 0: none, and why so many cannot. */
 int rg_study_fitting(const struct rg_study_want *want, int multiple, const int *seats, int left,
                      struct rg_error *why);

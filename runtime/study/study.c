@@ -493,6 +493,7 @@ static int open_at(const struct rg_study_want *want, struct rg_study *study, str
 {
     struct rg_scenario *s = &study->scenario;
     int err = open_sealed(want, study, e);
+    study->want = want;
     if (err == 0)
         cast_nodes(want, s);
     if (err || (err = load_platform(study, e)) || (err = set_boards(study, want->keyed, e)) ||
@@ -503,6 +504,7 @@ static int open_at(const struct rg_study_want *want, struct rg_study *study, str
         (err = check_training(study, e)) || (err = rg_study_make_jobs(study, want->at_point, e)) ||
         (want->replay && (err = rg_study_replay(study, want->replay, e))))
         rg_study_close(study);
+    study->want = NULL;
     if (err && e)
         rg_one_line(e->text);
     return err;
@@ -567,15 +569,18 @@ static int check_shrink(const struct rg_study_want *want, const struct rg_study 
 {
     struct rg_error why = {0};
     char text[400], *label = (char *)job->label;
-    if (job->rows)
-        return fail_lose(study, job, e,
-                         "has rows on each node that are lost with it: rows=\"shared\" is allowed");
+    if (job->rows && !job->strategy->keepers)
+        return fail_lose(
+            study, job, e,
+            "divides a batch among nodes whose rows are lost with them: rows=\"shared\", or "
+            "kind=\"fedavg\" or \"fsvrg\", is allowed");
     int count = job->nodes - 1, *seats = calloc((size_t)job->nodes, sizeof *seats);
     if (!seats)
         return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", study->scenario.file);
     struct rg_study_want one = *want;
     one.labels = &label;
     one.label_count = 1;
+    one.began = job->nodes;
     for (int i = 0; i < count; i++)
         seats[i] = i;
     int fit = rg_study_fitting(&one, job->multiple, seats, count, &why);

@@ -468,7 +468,7 @@ int rg_sweep_open(const struct rg_study_want *want, rg_look_fn look, void *arg,
 int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *study,
                    struct rg_error *e)
 {
-    return rg_sweep_cast(plan, run, NULL, 0, study, e);
+    return rg_sweep_cast(plan, run, NULL, 0, 0, study, e);
 }
 
 /* What that run is of; the label is the plan's. */
@@ -486,14 +486,15 @@ static struct rg_study_want want_of(const struct rg_sweep_plan *plan, int run, c
 }
 
 int rg_sweep_fitting(const struct rg_sweep_plan *plan, int run, int multiple, const int *seats,
-                     int left, struct rg_error *why)
+                     int left, int began, struct rg_error *why)
 {
     char *label;
     struct rg_study_want want = want_of(plan, run, &label);
+    want.began = began;
     return rg_study_fitting(&want, multiple, seats, left, why);
 }
 
-int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count,
+int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count, int began,
                   struct rg_study *study, struct rg_error *e)
 {
     const struct rg_planned *planned = &plan->runs[run];
@@ -501,6 +502,7 @@ int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, i
     struct rg_study_want want = want_of(plan, run, &label);
     want.hosts = hosts;
     want.host_count = count;
+    want.began = began;
     int err = rg_study_open_at(&want, study, e);
     if (err || strcmp(study->scenario.files_digest, planned->files) == 0)
         return err;

@@ -47,12 +47,13 @@ int rg_sweep_open(const struct rg_study_want *want, rg_look_fn look, void *arg,
  * what was planned with any more. */
 int rg_sweep_enter(const struct rg_sweep_plan *plan, int run, struct rg_study *study,
                    struct rg_error *e);
-/* The same for those that are left of it: on these hosts of the platform (see rg_study_want). */
-int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count,
+/* The same for those that are left of it: on these hosts of the platform, of so many that it began
+ * with (see rg_study_want). */
+int rg_sweep_cast(const struct rg_sweep_plan *plan, int run, const int *hosts, int count, int began,
                   struct rg_study *study, struct rg_error *e);
 /* As rg_study_fitting, of that run. */
 int rg_sweep_fitting(const struct rg_sweep_plan *plan, int run, int multiple, const int *seats,
-                     int left, struct rg_error *why);
+                     int left, int began, struct rg_error *why);
 void rg_sweep_close(struct rg_sweep_plan *plan);
 /* Copy the head of a run, as planned. */
 int rg_sweep_head(const struct rg_sweep_plan *plan, int run, struct rg_run *copy);

@@ -275,6 +275,60 @@ static void all_is_had_by_servers(void)
     all_is_had("label=\"run\" kind=\"parameter_server\" nodes=\"3\"", 1, 2);
 }
 
+/* [nodes of the platform that train]: samples of its own that each has, by its host; -1: it is not
+ * there, or a server. */
+static json_t *rows_of(const char *faults, const char *more, double rows[5])
+{
+    char line[300];
+    snprintf(line, sizeof line, "ringsim %s %s --set rows=dirichlet --set batch=120",
+             scenario_of("epochs=\"60\"",
+                         "label=\"run\" kind=\"fedavg\" nodes=\"5\" fraction=\"1\" "
+                         "local-batch=\"10\" round-limit=\"0.5\"",
+                         faults),
+             more);
+    json_t *result = command_result(line, 60), *run = command_run_of(result, "run");
+    json_t *nodes = json_object_get(run, "per_node");
+    for (int i = 0; i < 5; i++)
+        rows[i] = -1;
+    for (size_t i = 1; i < json_array_size(nodes); i++) {
+        json_t *node = json_array_get(nodes, i);
+        int host = -1;
+        CU_ASSERT_EQUAL_FATAL(sscanf(command_text(node, "host"), "node-%d", &host), 1);
+        rows[host] = command_number(node, "own.samples");
+    }
+    return result;
+}
+
+/* A client that is lost is left out with its rows, until it is there again; the others keep theirs.
+ * Whoever serves in the server's place has no use for its own, which that one takes over. */
+static void rows_stay(void)
+{
+    static const struct {
+        const char *faults;
+        int server, lost, takes_over; /* nodes; -1: none */
+    } cases[] = {{"noticed=\"0\"><off nodes=\"2\" from=\"0.05\"/>", 0, 2, -1},
+                 {"noticed=\"0\"><off nodes=\"2\" from=\"0.05\" to=\"0.1\"/>", 0, -1, -1},
+                 {"noticed=\"0\"><off nodes=\"0\" from=\"0.05\"/>", 1, 0, -1},
+                 {"noticed=\"0\"><off nodes=\"0\" from=\"0.05\" to=\"0.1\"/>", 1, -1, 0}};
+    double before[5], after[5];
+    json_decref(rows_of("noticed=\"0\">", "", before));
+    for (size_t i = 0; i < RG_COUNT(cases); i++) {
+        json_t *result = rows_of(cases[i].faults, "--lose shrink", after);
+        json_t *run = command_run_of(result, "run");
+        json_t *loss = json_array_get(json_object_get(run, "losses"), 0);
+        CU_ASSERT_STRING_EQUAL(command_text(run, "status"), "ok");
+        CU_ASSERT_STRING_EQUAL(command_text(loss, "state"),
+                               cases[i].server == 0 ? "copies" : "beginning");
+        for (int node = 0; node < 5; node++) {
+            bool out = node == cases[i].server || node == cases[i].lost;
+            double wanted = out ? -1 : node == cases[i].takes_over ? before[1] : before[node];
+            CU_ASSERT_EQUAL(after[node], wanted);
+        }
+        json_decref(result);
+    }
+    scratch_remove();
+}
+
 static json_t *lossy(const char *words, const char *label, const char *more)
 {
     char line[400];
@@ -634,6 +688,7 @@ int main(int argc, char **argv)
         {"nodes lose their power", nodes_lose_their_power},
         {"any that is left has all of the state", all_is_had_by_any},
         {"servers that are left have all of it", all_is_had_by_servers},
+        {"clients keep their rows", rows_stay},
         {"losses wait for computations", losses_wait_for_computations},
         {"checkpoints without numbers take as long", numbers_do_not_matter},
         {"what is not wanted is not read", what_is_not_wanted_is_not_read},

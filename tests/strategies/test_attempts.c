@@ -160,6 +160,7 @@ static bool open_study(struct trial *t, const struct rg_attempts *a)
     struct rg_study_want want = want_of(t, &words);
     want.hosts = a->seat;
     want.host_count = a->nodes;
+    want.began = rg_attempts_began(a);
     int err = rg_study_open_at(&want, &t->study, &e);
     if (err == 0)
         err = rg_study_load_data(&t->study, RG_ANY_RANK, &e);
@@ -178,6 +179,7 @@ static int fitting(void *arg, const int *seats, int left)
     struct rg_study_want want = want_of(t, &words);
     want.labels = &label;
     want.label_count = 1;
+    want.began = t->lose == RG_LOSE_SHRINK ? t->nodes : 0;
     return rg_study_fitting(&want, harness_job(&t->study, t->label)->multiple, seats, left, &why);
 }
 
@@ -305,14 +307,17 @@ static const struct {
              {"matrix-backup.xml", "optimizer=adam"},
              {"matrix-interleaved.xml", ""},
              {"matrix-replicas.xml", ""},
-             {"matrix-filters.xml", "plain.servers=2 plain.replication=1"}};
+             {"matrix-filters.xml", "plain.servers=2 plain.replication=1"},
+             {"matrix-federated.xml", ""},
+             {"matrix-fsvrg.xml", ""}};
 
 static bool is_fit(const struct trial *t, const struct rg_job *job)
 {
     bool certain =
         !job->flows_on && (!job->strategy->whole_epochs || !job->strategy->whole_epochs(job) ||
                            strcmp(job->strategy->name, "ring_pipeline") == 0);
-    return !job->refused && job->nodes == t->nodes && certain && job->strategy->state;
+    bool stays = t->lose != RG_LOSE_SHRINK || !job->rows || job->strategy->keepers;
+    return !job->refused && job->nodes == t->nodes && certain && stays && job->strategy->state;
 }
 
 /* A strategy that can be cast on some nodes of every number that may be left. */
@@ -332,7 +337,7 @@ static void note_whole(struct trial *t, const struct rg_job *job)
 {
     bool serves = strcmp(job->strategy->name, "parameter_server") == 0;
     t->whole = job->left_whole;
-    t->servers = serves ? rg_server_plan(job)->servers : 0;
+    t->servers = serves ? rg_server_plan(job)->servers : job->strategy->keepers ? 1 : 0;
     t->replicas = serves ? rg_server_plan(job)->replicas : 0;
 }
 
@@ -611,6 +616,8 @@ static void look_at_newest(struct trial *t, int dead, const struct rg_network *n
     int count = 0;
     int64_t least = INT64_MAX;
     static const char *const names[] = {RG_STATE_PARAMETERS, "velocity"};
+    const int arrays =
+        t->servers > 0 && harness_job(&t->study, t->label)->strategy->keepers ? 1 : 2;
     if (dead < t->servers && t->replicas == 0)
         return;
     for (int rank = 0; rank < RING; rank++) {
@@ -619,7 +626,7 @@ static void look_at_newest(struct trial *t, int dead, const struct rg_network *n
             had[count++] = a->copies.list[i].name;
         least = rank == dead ? least : RG_MIN(least, a->iterations);
     }
-    for (size_t i = 0; i < RG_COUNT(names); i++) {
+    for (int i = 0; i < arrays; i++) {
         snprintf(wanted.name, sizeof wanted.name, "%s", names[i]);
         int64_t newest = rg_copies_newest(had, count, &wanted, 1, UNTIL);
         bool began = least < INT64_MAX;
@@ -682,7 +689,10 @@ static void copies_are_the_state(void)
                 {"matrix-allreduce.xml", "tree", ""},
                 {"matrix-allreduce.xml", "doubling", ""},
                 {"matrix-filters.xml", "plain", ""},
-                {"matrix-filters.xml", "plain", "plain.servers=2 plain.replication=1"}};
+                {"matrix-filters.xml", "plain", "plain.servers=2 plain.replication=1"},
+                {"matrix-federated.xml", "fedavg", ""},
+                {"matrix-federated.xml", "fedavg-limited", ""},
+                {"matrix-fsvrg.xml", "fsvrg", ""}};
     enum { DEATHS_EACH = 45 };
     for (size_t i = 0; i < RG_COUNT(kept); i++) {
         struct trial t = {.lose = RG_LOSE_RESTART, .nodes = RING, .file = kept[i].file, .seed = i};

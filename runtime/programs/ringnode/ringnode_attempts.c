@@ -98,8 +98,9 @@ bool ringnode_restarts(struct ringnode *node, int code)
 static int fitting(void *arg, const int *seats, int left)
 {
     const struct ringnode *node = arg;
-    const struct rg_study_want want = rg_cli_wanted(&node->options);
+    struct rg_study_want want = rg_cli_wanted(&node->options);
     struct rg_error why;
+    want.began = rg_attempts_began(&node->attempts);
     return rg_study_fitting(&want, node->study.jobs[0].multiple, seats, left, &why);
 }
 
@@ -143,6 +144,7 @@ static int reopen(struct ringnode *node, struct rg_error *e)
     struct rg_study_want want = rg_cli_wanted(&node->options);
     want.hosts = a->seat;
     want.host_count = a->nodes;
+    want.began = rg_attempts_began(a);
     struct rg_dataset before = node->study.data;
     char digest[sizeof node->study.scenario.digest];
     memcpy(digest, node->study.scenario.digest, sizeof digest);
@@ -156,7 +158,7 @@ static int reopen(struct ringnode *node, struct rg_error *e)
     if (err) {
         struct rg_error unused;
         rg_study_close(&node->study);
-        want.hosts = NULL, want.host_count = 0;
+        want.hosts = NULL, want.host_count = want.began = 0;
         rg_study_open_at(&want, &node->study, &unused);
     }
     return err;
