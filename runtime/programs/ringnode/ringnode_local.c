@@ -178,7 +178,7 @@ static int outcome(const struct family *f)
     if (is_over(f) && !is_reported(f) && f->node->attempts.lose != RG_LOSE_STOP &&
         !ringnode_interrupted)
         fprintf(stderr, "ringnode: the training is over, and the rank that was to write its result "
-                        "was lost before it had\n");
+                        "was lost before it had told that it has\n");
     int first = f->status[0] < 0 ? RG_EXIT_PEER : f->status[0];
     return outlives ? worst : first ? first : f->first_to_fail;
 }
