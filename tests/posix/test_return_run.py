@@ -163,6 +163,7 @@ def too_late(ringnode, folder):
     cluster = Cluster(ringnode, folder, "all-reduce", 1, "--lose", "shrink", "--set", f"nodes={SEATS}", call_ms=20)
     time.sleep(1 * SLOWNESS)
     cluster.kill(2)
+    time.sleep(0.5 * SLOWNESS)  # the others are to go on before it is there again
     cluster.start(2)
     run, statuses = cluster.finish(60 * SLOWNESS)
     require(statuses == [0] * SEATS, "too late: statuses", statuses, *cluster.texts())
