@@ -309,7 +309,10 @@ static void rows_stay(void)
     } cases[] = {{"noticed=\"0\"><off nodes=\"2\" from=\"0.05\"/>", 0, 2, -1},
                  {"noticed=\"0\"><off nodes=\"2\" from=\"0.05\" to=\"0.1\"/>", 0, -1, -1},
                  {"noticed=\"0\"><off nodes=\"0\" from=\"0.05\"/>", 1, 0, -1},
-                 {"noticed=\"0\"><off nodes=\"0\" from=\"0.05\" to=\"0.1\"/>", 1, -1, 0}};
+                 {"noticed=\"0\"><off nodes=\"0\" from=\"0.05\" to=\"0.1\"/>", 1, -1, 0},
+                 {"noticed=\"0\"><off nodes=\"0\" from=\"0.05\" to=\"0.1\"/>"
+                  "<off nodes=\"1\" from=\"0.05\"/>",
+                  2, 1, 0}};
     double before[5], after[5];
     json_decref(rows_of("noticed=\"0\">", "", before));
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
@@ -321,7 +324,9 @@ static void rows_stay(void)
                                cases[i].server == 0 ? "copies" : "beginning");
         for (int node = 0; node < 5; node++) {
             bool out = node == cases[i].server || node == cases[i].lost;
-            double wanted = out ? -1 : node == cases[i].takes_over ? before[1] : before[node];
+            double wanted = out                           ? -1
+                            : node == cases[i].takes_over ? before[cases[i].server]
+                                                          : before[node];
             CU_ASSERT_EQUAL(after[node], wanted);
         }
         json_decref(result);
