@@ -17,8 +17,8 @@ struct rg_deal {
 int rg_deal_make(const struct rg_data_spec *spec, const struct rg_dataset *data, int parts,
                  struct rg_deal *deal, struct rg_error *e);
 void rg_deal_free(struct rg_deal *deal);
-/* Of these parts, [count], is made what is left: those that are not named, and their samples, have
- * no owner any more. 0 or RG_ERR_NOMEM. */
+/* Only these parts, [count], stay, in this order; the samples of the others have no owner any more.
+ * 0 or RG_ERR_NOMEM. */
 int rg_deal_keep(struct rg_deal *deal, const int *parts, int count);
 
 /* The samples of a part. */

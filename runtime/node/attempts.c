@@ -4,6 +4,7 @@
 #include "collectives/collectives.h"
 #include "node/muster.h"
 #include "node/node_parts.h"
+#include "scenario/settings.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +118,7 @@ int rg_attempts_note(struct rg_attempts *a, int seat, const char *host, const ch
                                  .back_iteration = -1};
     rg_copy_text(loss->host, sizeof loss->host, host);
     rg_copy_text(loss->why, sizeof loss->why, why);
-    rg_copy_text(loss->did, sizeof loss->did, rg_lose_word(a->lose));
+    rg_type_write(&rg_setting_of_key("lose")->type, a->lose, loss->did, sizeof loss->did);
     return 0;
 }
 

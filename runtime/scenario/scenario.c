@@ -9,12 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *rg_lose_word(enum rg_lose lose)
-{
-    static const char *const words[] = {"stop", "restart", "shrink", "spare"};
-    return words[lose];
-}
-
 static int no_memory(const struct rg_scenario *s, struct rg_error *e)
 {
     return rg_fail(e, RG_ERR_NOMEM, "%s: out of memory", s->file ? s->file : "scenario");

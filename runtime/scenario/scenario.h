@@ -63,9 +63,6 @@ enum rg_lose {
     RG_LOSE_SPARE    /* a node that has waited takes its place */
 };
 
-/* As the scenario has it: "stop", "restart", "shrink", "spare". */
-const char *rg_lose_word(enum rg_lose lose);
-
 struct rg_training {
     int batch;       /* samples of one parameter update, over all nodes */
     int epochs;      /* passes over the training samples; the last incomplete batch is left out */

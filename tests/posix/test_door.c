@@ -215,6 +215,16 @@ static void with_a_key(void)
     let_in(true);
 }
 
+/* Whoever is in hears so, and all is closed. */
+static void end_well(struct rg_door *door, int index, int rank)
+{
+    take(door, rank);
+    end_comer(index);
+    expect_invited(index);
+    rg_door_close(door, 0);
+    close_of(rank);
+}
+
 /* Rank 0, who names runs, and whom nobody has ever been called by: it is called. */
 static void rank_0_comes_back(void)
 {
@@ -224,11 +234,7 @@ static void rank_0_comes_back(void)
     rg_door_expect(door, 0, true);
     comers[0].may_go = true;
     CU_ASSERT(comes(door, 0, patience_s));
-    take(door, 0);
-    end_comer(0);
-    expect_invited(0);
-    rg_door_close(door, 0);
-    close_of(0);
+    end_well(door, 0, 0);
 }
 
 /* Another scenario is refused, and the door stays open for the right one. */
@@ -245,11 +251,7 @@ static void others_are_refused(void)
     CU_ASSERT_FALSE(comers[0].invited || rg_door_has(door, 2));
     comers[1].may_go = true;
     CU_ASSERT(comes(door, 2, patience_s));
-    take(door, 2);
-    end_comer(1);
-    expect_invited(1);
-    rg_door_close(door, 0);
-    close_of(2);
+    end_well(door, 1, 2);
 }
 
 /* Whoever waits when the run ends hears how. */

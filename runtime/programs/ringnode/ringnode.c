@@ -16,6 +16,7 @@
 #include "node/outputs.h"
 #include "node/scores.h"
 #include "result/checkpoint.h"
+#include "scenario/settings.h"
 #include "strategies/samples.h"
 #include <malloc.h>
 #include <stdlib.h>
@@ -178,8 +179,10 @@ static int list_files(struct ringnode *node)
     for (size_t i = 0; i < RG_COUNT(files) && status == 0; i++)
         if (files[i].path)
             printf("%s %s\n", files[i].role, files[i].path);
+    char word[24];
+    rg_type_write(&rg_setting_of_key("lose")->type, s->training.lose, word, sizeof word);
     if (status == 0 && s->training.lose != RG_LOSE_STOP)
-        printf("lose %s\n", rg_lose_word(s->training.lose));
+        printf("lose %s\n", word);
     if (status == 0)
         rg_platform_profiles(s->platform_file, list_profile, NULL);
     for (int i = 0; i < s->profile_count && status == 0; i++)
