@@ -6,6 +6,7 @@
  * over sockets that takes less than this must hide some of it behind the computation, and has no
  * core for that but those that compute.
  *
+ * As in bench_ddp.py, whose bound this is, OPENBLAS_CORETYPE is taken out of the environment.
  * Processes are on cores of their own, and all take turns in one run; medians, and the medians of
  * the ratios of a turn. Beside them what the exchange takes within the iteration. */
 #include "base/check.h"
@@ -164,6 +165,10 @@ int main(int argc, char **argv)
         known, parse_option, NULL, "Two nodes with a bare exchange of gradients, against one.",
         NULL,  NULL,         NULL};
     struct options options = {.turns = 9, .iterations = 60};
+    if (getenv("OPENBLAS_CORETYPE")) { /* has been read when the library was loaded */
+        unsetenv("OPENBLAS_CORETYPE");
+        execv("/proc/self/exe", argv);
+    }
     rg_blas_setup(argv);
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     size_t bytes = (size_t)options.turns * sizeof(struct told);
