@@ -198,9 +198,10 @@ static int repetitions(struct setup *s, exchange_fn exchange, size_t bytes)
 }
 
 static void report(struct setup *s, const char *name, size_t bytes, double share, double base,
-                   double ours)
+                   double ours, size_t most)
 {
-    bool over = !s->with_key && bytes >= 400000 && ours > s->limit * base;
+    bool held = !s->with_key && bytes >= 400000 && bytes <= most;
+    bool over = held && ours > s->limit * base;
     s->failed |= over;
     if (s->w->rank != 0)
         return;
@@ -209,8 +210,9 @@ static void report(struct setup *s, const char *name, size_t bytes, double share
            1e6 * share * ours, ours / base, over ? "   over the limit" : "");
 }
 
+/* Held against the limit up to `most` bytes. */
 static void measure(struct setup *s, const char *name, exchange_fn bare, exchange_fn world,
-                    double share)
+                    double share, size_t most)
 {
     double *times[2] = {calloc((size_t)s->rounds, sizeof(double)),
                         calloc((size_t)s->rounds, sizeof(double))};
@@ -221,7 +223,8 @@ static void measure(struct setup *s, const char *name, exchange_fn bare, exchang
             times[r % 2][r] = one_turn(s, r % 2 ? world : bare, sizes[i], count);
             times[1 - r % 2][r] = one_turn(s, r % 2 ? bare : world, sizes[i], count);
         }
-        report(s, name, sizes[i], share, median(times[0], s->rounds), median(times[1], s->rounds));
+        report(s, name, sizes[i], share, median(times[0], s->rounds), median(times[1], s->rounds),
+               most);
     }
     free(times[0]);
     free(times[1]);
@@ -253,9 +256,10 @@ static int program(struct rg_world *w, void *arg)
     if (!s->incoming)
         return RG_ERR_NOMEM;
     open_reduce(s->reduce, w);
-    measure(s, "send", s->with_key ? plain_ping : bare_ping, world_ping, 0.5);
-    measure(s, "allreduce", s->with_key ? plain_reduce : reduce_bare, world_reduce, 1);
-    measure(s, "doubling", s->with_key ? plain_double : bare_double, world_double, 1);
+    measure(s, "send", s->with_key ? plain_ping : bare_ping, world_ping, 0.5, largest);
+    measure(s, "allreduce", s->with_key ? plain_reduce : reduce_bare, world_reduce, 1, largest);
+    /* What is longer goes round a ring: doubling sends all numbers from a copy. */
+    measure(s, "doubling", s->with_key ? plain_double : bare_double, world_double, 1, sizes[1]);
     settle(s->reduce);
     rg_mem_free(w->mem);
     return 0;
