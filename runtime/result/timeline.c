@@ -126,13 +126,20 @@ static void write_event(struct timeline *t, const struct rg_trace_event *event, 
     rg_json_close(j);
 }
 
+/* Of messages that begin at one date, as written, those come first that go to lower ranks, with
+ * lower tags: not all may have a row, and which have must not hang on rounding. */
 static int compare_begins(const void *a, const void *b)
 {
     const struct rg_trace_event *p = *(const struct rg_trace_event *const *)a;
     const struct rg_trace_event *q = *(const struct rg_trace_event *const *)b;
-    if (p->begin_s != q->begin_s)
-        return p->begin_s < q->begin_s ? -1 : 1;
-    return p < q ? -1 : p > q; /* equal dates: in the order they were recorded */
+    double p_ns = rint(1e9 * p->begin_s), q_ns = rint(1e9 * q->begin_s);
+    if (p_ns != q_ns)
+        return p_ns < q_ns ? -1 : 1;
+    if (p->peer != q->peer)
+        return p->peer < q->peer ? -1 : 1;
+    if (p->tag != q->tag)
+        return p->tag < q->tag ? -1 : 1;
+    return p < q ? -1 : p > q;
 }
 
 /* Each message on the first row that is free when it begins. */

@@ -232,6 +232,36 @@ static void test_neighbours(void)
     }
 }
 
+/* More messages at one date than there are rows: which of them are left out does not hang on the
+ * order in which they were recorded, nor on rounding. */
+static void test_crowds(void)
+{
+    enum { MESSAGES = 70, ROWS = 64 };
+    char *texts[2];
+    for (int turn = 0; turn < 2; turn++) {
+        struct rg_run runs[3];
+        struct rg_result result = make_result(runs);
+        rg_trace_free(runs[0].per_node[0].trace);
+        struct rg_trace *trace = runs[0].per_node[0].trace = rg_trace_new(MESSAGES);
+        for (int i = 0; i < MESSAGES; i++)
+            add_event(trace, 1 + 1e-13 * i, 2, "", RG_TRACE_SEND, 0, turn ? MESSAGES - 1 - i : i,
+                      -1);
+        texts[turn] = printed(&result, print_trace);
+        json_t *root = json_loads(texts[turn], JSON_REJECT_DUPLICATES, NULL);
+        const json_t *events = json_object_get(root, "traceEvents");
+        for (int i = 0; i < MESSAGES; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "to %d", i);
+            CU_ASSERT_EQUAL(count_named(events, "name", name), i < ROWS);
+        }
+        json_decref(root);
+        free_runs(runs);
+    }
+    CU_ASSERT_STRING_EQUAL(texts[0], texts[1]);
+    free(texts[0]);
+    free(texts[1]);
+}
+
 /* A computation of two cores of four from 1 to 3, a message of a tenth of a second at full rate
  * that leaves from 2 to 4 with half a second of one core, one received after the end of the run. */
 static void test_power(void)
@@ -278,6 +308,7 @@ int main(int argc, char **argv)
         {"quantities for people", test_human},
         {"timeline: rows, names, dates", test_timeline},
         {"timeline: neighbours do not overlap", test_neighbours},
+        {"timeline: who is left out of a crowd", test_crowds},
         {"power over time", test_power},
     };
     return suite_main("result: shown", tests, RG_COUNT(tests), argc, argv);
