@@ -1,7 +1,7 @@
-/* Happy path: every strand is an actor with a semaphore, its bell. A pump (pumps.c) carries each
- * message from port to port (ports.c) and reports when its last byte has left. Any call of
- * SimGrid's may let other actors run. So none is made while the exchange is half changed: bells to
- * ring and pumps to start are noted, and done by flush() once it has returned.
+/* Happy path: every strand is an actor, which goes on when it has its turn (turns.c). A pump
+ * (pumps.c) carries each message from port to port (ports.c) and reports when its last byte has
+ * left. Any call of SimGrid's may let other actors run. So none is made while the exchange is half
+ * changed: bells to ring and pumps to start are noted, and done by flush() once it has returned.
  *
  * Failure modes not handled: a platform that SimGrid cannot read, or one whose hosts or links
  * switch off; SimGrid then ends the process with a message of its own. No actor is ever killed,
@@ -13,6 +13,7 @@
 #include "pumps.h"
 #include "strands/sim_memory.h"
 #include "trouble.h"
+#include "turns.h"
 
 #include "base/check.h"
 #include <math.h>
@@ -26,7 +27,7 @@
 
 struct strand {
     struct rg_sim_strand common; /* first */
-    sg_sem_t bell;
+    struct rg_turn turn;
 };
 
 struct bells {
@@ -40,6 +41,8 @@ struct engine {
     struct rg_sim_faults *faults; /* NULL: none */
     struct rg_sim_ports *ports;
     struct rg_sim_pumps pumps;
+    struct rg_turns turns;
+    uint64_t made;      /* strands */
     struct bells rings; /* noted for flush() */
     struct bells idle;  /* of strands that have ended, for others: one may still be rung */
 };
@@ -49,9 +52,9 @@ static struct engine *engine_of(struct rg_sim_strand *s)
     return s->all->engine;
 }
 
-static sg_sem_t bell_of(struct rg_sim_strand *s)
+static struct rg_turn *turn_of(struct rg_sim_strand *s)
 {
-    return ((struct strand *)s)->bell;
+    return &((struct strand *)s)->turn;
 }
 
 /* ---- blocking and waking ---- */
@@ -73,7 +76,7 @@ static void note_ring(void *engine, sg_sem_t bell)
 
 static void ring(struct rg_sim_strand *s)
 {
-    push(&engine_of(s)->rings, bell_of(s));
+    rg_turns_want(&engine_of(s)->turns, turn_of(s));
 }
 
 static void flush(void *engine)
@@ -82,19 +85,13 @@ static void flush(void *engine)
     while (g->rings.count > 0)
         sg_sem_release(g->rings.bell[--g->rings.count]);
     rg_sim_pumps_start(&g->pumps);
+    rg_turns_go(&g->turns);
 }
 
 static void block(struct rg_sim_strand *s, double date)
 {
-    double now = simgrid_get_clock();
-    if (date == INFINITY) {
-        flush(engine_of(s));
-        sg_sem_acquire(bell_of(s));
-    } else if (date > now) {
-        sg_sem_acquire_timeout(bell_of(s), date - now);
-    } else {
-        sg_actor_yield();
-    }
+    flush(engine_of(s));
+    rg_turns_wait(&engine_of(s)->turns, turn_of(s), date - simgrid_get_clock());
 }
 
 /* ---- strands ---- */
@@ -103,25 +100,33 @@ static void strand_main(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    rg_strand_main(sg_actor_self_get_data());
+    struct rg_sim_strand *s = sg_actor_self_get_data();
+    rg_turns_wait(&engine_of(s)->turns, turn_of(s), 0);
+    rg_strand_main(s);
 }
 
 static void start(struct rg_sim_strand *s, size_t stack_bytes)
 {
     struct engine *g = engine_of(s);
-    ((struct strand *)s)->bell = g->idle.count ? g->idle.bell[--g->idle.count] : sg_sem_init(0);
+    *turn_of(s) =
+        (struct rg_turn){.bell = g->idle.count ? g->idle.bell[--g->idle.count] : sg_sem_init(0),
+                         .rank = s->endpoint.handle.rank,
+                         .serial = g->made++};
     rg_sim_actor("strand", g->hosts[s->endpoint.handle.rank], stack_bytes, strand_main, s);
 }
 
 static void retire(struct rg_sim_strand *s)
 {
-    push(&engine_of(s)->idle, bell_of(s));
+    push(&engine_of(s)->idle, turn_of(s)->bell);
+    rg_turns_end(&engine_of(s)->turns);
 }
 
 static void end(void *engine)
 {
     struct engine *g = engine;
     rg_sim_pumps_end(&g->pumps);
+    rg_turns_close(&g->turns);
+    push(&g->rings, g->turns.bell);
     sg_sem_t links = rg_sim_faults_end(g->faults);
     if (links)
         push(&g->rings, links);
@@ -150,13 +155,23 @@ static double finish_part(struct rg_world *w, sg_exec_t part, double until)
 static void execute(struct rg_sim_strand *s, double *flop, int threads, double until)
 {
     sg_exec_t part[RG_SIM_THREADS] = {NULL};
+    struct rg_turns *turns = &engine_of(s)->turns;
     int own = until == INFINITY; /* the first part: by the actor itself */
+    bool any = false;
+    for (int i = 0; i < threads; i++)
+        any |= flop[i] > 0;
+    if (!any)
+        return;
+    rg_turns_end(turns);
     for (int i = own; i < threads; i++)
         part[i] = flop[i] > 0 ? sg_actor_exec_async(flop[i]) : NULL;
     if (own && flop[0] > 0)
         sg_actor_execute(flop[0]);
-    for (int i = 0; i < threads; i++)
+    for (int i = 0; i < threads; i++) {
+        rg_turns_note(turns);
         flop[i] = part[i] ? finish_part(&s->endpoint.handle, part[i], until) : 0;
+    }
+    rg_turns_wait(turns, turn_of(s), 0);
 }
 
 /* ---- what strands ask for ---- */
@@ -180,6 +195,7 @@ static void carry(void *engine, struct rg_message *message)
 /* A pump has reported a message, and done what that led to. */
 static void carried(void *engine)
 {
+    rg_turns_note(&((struct engine *)engine)->turns);
     rg_strands_carried(&((struct engine *)engine)->strands);
 }
 
@@ -224,6 +240,7 @@ static const struct rg_sim_engine_ops ops = {.strand_bytes = sizeof(struct stran
 static void free_engine(struct engine *g)
 {
     rg_sim_faults_free(g->faults);
+    rg_turns_free(&g->turns);
     rg_sim_pumps_free(&g->pumps);
     rg_sim_ports_free(g->ports);
     for (size_t i = 0; i < g->idle.count; i++)
@@ -244,6 +261,7 @@ int rg_actor_engine_run(const struct rg_sim_options *o, const sg_host_t *hosts,
                                     .engine = &g,
                                     .note_ring = note_ring,
                                     .carried = carried};
+    rg_turns_open(&g.turns, hosts[0]);
     rg_strands_open(&g.strands, o, &ops, &g, program, arg, results, error);
     g.pumps.exchange = g.strands.exchange;
     simgrid_run();

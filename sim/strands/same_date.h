@@ -1,6 +1,6 @@
 /* The rule for ties: dates within this of one another, relative to themselves, are one date. All
- * that is due at one date happens before any strand runs, in the calendar engine; SimGrid's comes
- * near to that. */
+ * that is due at one date happens before any strand runs; strands run by rank then. SimGrid's clock
+ * takes for one date what ends within 1e-12 s (engine.c): from seconds on less than this. */
 #ifndef RG_SIM_SAME_DATE_H
 #define RG_SIM_SAME_DATE_H
 

@@ -106,16 +106,46 @@ static int meet(struct rg_world *w, void *arg)
     return rg_cancel(w, &none);
 }
 
-/* The calendar's rule: of one date by rank. */
+/* The rule for ties: of one date by rank. */
 static void test_ranks_in_order(void)
 {
-    struct rg_sim_options options = {
-        .engine = RG_SIM_CALENDAR, .platform = SIM_PLATFORM_64, .size = SIM_RANKS};
+    struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = SIM_RANKS};
     int results[SIM_RANKS], turns = 0;
     CU_ASSERT_EQUAL(simulate(&options, meet, &turns, 30, results, NULL), 0);
     for (int rank = 0; rank < SIM_RANKS; rank++) {
         CU_ASSERT_EQUAL(results[rank], 0);
         CU_ASSERT_EQUAL(notes->dates[rank], rank);
+    }
+}
+
+/* Rank 0's processor has work with the bytes of a message. When that is over, and they have left,
+ * rank 1 has computed. */
+static int send_or_compute(struct rg_world *w, void *arg)
+{
+    static char bytes[100000];
+    int *turns = arg, result;
+    result = w->rank == 0   ? rg_send_wait(w, 2, TAG, bytes, sizeof bytes)
+             : w->rank == 2 ? rg_recv_wait(w, 0, TAG, bytes, sizeof bytes)
+                            : simulate_compute(w, notes->dates[3]);
+    notes->dates[w->rank] = (*turns)++;
+    if (w->rank == 0)
+        notes->dates[3] = rg_now(w);
+    return result;
+}
+
+static void test_senders_in_order(void)
+{
+    struct rg_board busy = simulate_board;
+    busy.byte_s = 1e-9;
+    const struct rg_board *boards[3] = {&busy, &busy, &busy};
+    struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = 3, .boards = boards};
+    notes->dates[3] = 0;
+    for (int again = 0; again < 2; again++) {
+        int results[3], turns = 0;
+        CU_ASSERT_EQUAL(simulate(&options, send_or_compute, &turns, 30, results, NULL), 0);
+        CU_ASSERT_EQUAL(results[0] | results[1] | results[2], 0);
+        CU_ASSERT_EQUAL(notes->dates[0], 1 - again); /* without a date rank 1 computes for 0 s */
+        CU_ASSERT_EQUAL(notes->dates[1], again);
     }
 }
 
@@ -343,6 +373,7 @@ int main(int argc, char **argv)
     static const struct suite_test tests[] = {
         {"near ties", test_near_ties},
         {"ranks in order", test_ranks_in_order},
+        {"senders in order", test_senders_in_order},
         {"within one date each rank keeps its own", test_own_dates},
         {"repetition", test_repetition},
         {"hosts in order", test_hosts},
