@@ -7,9 +7,7 @@
 #include <simgrid/actor.h>
 #include <stdlib.h>
 
-/* Rounds of actors in which nothing ends at this date: one that has seen its message's last byte
- * waits for the sender's processor first, be it through. */
-enum { TURNS_STACK = 16 << 10, QUIET = 2 };
+enum { TURNS_STACK = 16 << 10 };
 
 static int by_rank(const void *a, const void *b)
 {
@@ -18,15 +16,14 @@ static int by_rank(const void *a, const void *b)
                               : (s->serial > t->serial) - (s->serial < t->serial);
 }
 
+/* Until nothing more has ended at this date when all actors have run. */
 static void settle(const struct rg_turns *t)
 {
-    uint64_t seen = t->seen;
-    for (int quiet = 0; quiet < QUIET; quiet++) {
-        sg_actor_yield();
-        if (t->seen != seen)
-            quiet = -1;
+    uint64_t seen;
+    do {
         seen = t->seen;
-    }
+        sg_actor_yield();
+    } while (t->seen != seen);
 }
 
 static void give_round(struct rg_turns *t)
@@ -97,18 +94,21 @@ void rg_turns_go(struct rg_turns *t)
     sg_sem_release(t->bell);
 }
 
+/* The bell is rung once for every turn that is given. The time may be over when it has been. */
 void rg_turns_wait(struct rg_turns *t, struct rg_turn *turn, double seconds)
 {
+    bool rung = false;
     turn->given = false;
     rg_turns_end(t);
     if (seconds > 0 && seconds < INFINITY)
-        sg_sem_acquire_timeout(turn->bell, seconds);
+        rung = sg_sem_acquire_timeout(turn->bell, seconds) == 0;
     if (!turn->given && seconds < INFINITY) {
         rg_turns_want(t, turn);
         rg_turns_go(t);
     }
-    while (!turn->given)
+    if (!rung)
         sg_sem_acquire(turn->bell);
+    RG_ASSERT(turn->given);
 }
 
 void rg_turns_close(struct rg_turns *t)

@@ -118,34 +118,41 @@ static void test_ranks_in_order(void)
     }
 }
 
-/* Rank 0's processor has work with the bytes of a message. When that is over, and they have left,
- * rank 1 has computed. */
-static int send_or_compute(struct rg_world *w, void *arg)
+/* Rank 0's processor has work with the bytes of a message, or four cores with a computation. When
+ * that is over, and the bytes have left, rank 1 has computed on its only core. */
+static int end_at_once(struct rg_world *w, void *arg)
 {
     static char bytes[100000];
     int *turns = arg, result;
-    result = w->rank == 0   ? rg_send_wait(w, 2, TAG, bytes, sizeof bytes)
-             : w->rank == 2 ? rg_recv_wait(w, 0, TAG, bytes, sizeof bytes)
-                            : simulate_compute(w, notes->dates[3]);
-    notes->dates[w->rank] = (*turns)++;
+    bool sends = *turns < 0;
+    if (w->rank == 1)
+        result = simulate_compute(w, notes->dates[3]);
+    else if (!sends)
+        result = w->rank == 0 ? simulate_compute(w, 1) : 0;
+    else
+        result = w->rank == 0 ? rg_send_wait(w, 2, TAG, bytes, sizeof bytes)
+                              : rg_recv_wait(w, 0, TAG, bytes, sizeof bytes);
+    notes->dates[w->rank] = abs(*turns);
+    *turns += sends ? -1 : 1;
     if (w->rank == 0)
         notes->dates[3] = rg_now(w);
     return result;
 }
 
-static void test_senders_in_order(void)
+static void test_ends_in_order(void)
 {
-    struct rg_board busy = simulate_board;
-    busy.byte_s = 1e-9;
-    const struct rg_board *boards[3] = {&busy, &busy, &busy};
-    struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = 3, .boards = boards};
-    notes->dates[3] = 0;
-    for (int again = 0; again < 2; again++) {
-        int results[3], turns = 0;
-        CU_ASSERT_EQUAL(simulate(&options, send_or_compute, &turns, 30, results, NULL), 0);
+    struct rg_board busy = simulate_board, small = simulate_board;
+    busy.byte_s = small.byte_s = 1e-9;
+    small.cores = 1;
+    const struct rg_board *boards[3] = {&busy, &small, &busy};
+    struct rg_sim_options options = {
+        .platform = SIM_PLATFORM_64, .size = 3, .boards = boards, .threads = 4};
+    for (int i = 0; i < 4; i++) {
+        int results[3], turns = i / 2 ? 1 : -1, again = i % 2;
+        notes->dates[3] = again ? notes->dates[3] : 0; /* rank 1 computes for no time at first */
+        CU_ASSERT_EQUAL(simulate(&options, end_at_once, &turns, 30, results, NULL), 0);
         CU_ASSERT_EQUAL(results[0] | results[1] | results[2], 0);
-        CU_ASSERT_EQUAL(notes->dates[0], 1 - again); /* without a date rank 1 computes for 0 s */
-        CU_ASSERT_EQUAL(notes->dates[1], again);
+        CU_ASSERT_EQUAL(notes->dates[0] < notes->dates[1], again);
     }
 }
 
@@ -373,7 +380,7 @@ int main(int argc, char **argv)
     static const struct suite_test tests[] = {
         {"near ties", test_near_ties},
         {"ranks in order", test_ranks_in_order},
-        {"senders in order", test_senders_in_order},
+        {"who ends at once goes on in order", test_ends_in_order},
         {"within one date each rank keeps its own", test_own_dates},
         {"repetition", test_repetition},
         {"hosts in order", test_hosts},
