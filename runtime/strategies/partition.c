@@ -31,7 +31,10 @@ struct table {
     int here_count;
     double *best; /* [layers + 1] for the stages so far: time of the slowest */
     double *next;
-    int *from; /* [stages + 1][layers + 1]: where the last stage of the best split begins */
+    size_t *row;      /* [stages]: where its ends begin in `from`, least to most */
+    int *from;        /* where the last stage of the best split begins */
+    size_t from_room; /* ints in it */
+    bool no_memory;   /* for it */
 };
 
 /* What a layer's parameters add to a unit's share of an update, the call itself left out. */
@@ -189,6 +192,28 @@ static void find_ends(struct table *t)
     }
 }
 
+/* Room for the ends that a split within the bound may have: of many alike stages few each. */
+static bool reserve(struct table *t)
+{
+    size_t wanted = 0;
+    for (int stage = 0; stage < t->stages; stage++) {
+        t->row[stage] = wanted;
+        wanted += (size_t)RG_MAX(t->most[stage] - t->least[stage] + 1, 0);
+    }
+    if (wanted <= t->from_room)
+        return true;
+    free(t->from);
+    t->from = malloc(wanted * sizeof *t->from);
+    t->from_room = t->from ? wanted : 0;
+    t->no_memory = !t->from;
+    return t->from;
+}
+
+static int *from_of(const struct table *t, int stage, int to)
+{
+    return &t->from[t->row[stage] + (size_t)(to - t->least[stage])];
+}
+
 static void extend(struct table *t, int stage)
 {
     look_at_stage(t, stage);
@@ -204,7 +229,7 @@ static void extend(struct table *t, int stage)
             double slowest = fmax(t->best[from], stage_seconds(t, from, to));
             if (slowest < t->next[to] && slowest <= t->bound && fits(t, stage, from, to)) {
                 t->next[to] = slowest;
-                t->from[stage * (t->layers + 1) + to] = from;
+                *from_of(t, stage, to) = from;
             }
         }
     }
@@ -216,6 +241,8 @@ static void extend(struct table *t, int stage)
 static bool fill(struct table *t)
 {
     find_ends(t);
+    if (!reserve(t))
+        return false;
     for (int l = 0; l <= t->layers; l++)
         t->best[l] = l == 0 ? 0 : INFINITY;
     for (int stage = 0; stage < t->stages; stage++)
@@ -252,11 +279,13 @@ static bool solve(struct table *t)
         return false;
     t->limit = t->bound = t->best[t->layers] * (1 + 1e-9);
     bool found = fill(t);
+    if (t->no_memory)
+        return false;
     RG_ASSERT(found);
     int to = t->layers;
     for (int stage = t->stages - 1; stage >= 0; stage--) {
         t->ring->cut[stage + 1] = to;
-        to = t->from[stage * (t->layers + 1) + to];
+        to = *from_of(t, stage, to);
     }
     t->ring->cut[0] = 0;
     return true;
@@ -273,14 +302,14 @@ int rg_partition_balanced(struct rg_ring *ring)
     struct table t = {
         .ring = ring, .stages = stages, .layers = layers, .samples = rg_ring_capacity(ring)};
     double *numbers = calloc((kinds + 3) * columns, sizeof *numbers);
-    t.from = calloc((size_t)stages * columns, sizeof *t.from);
+    t.row = calloc((size_t)stages, sizeof *t.row);
     t.kinds = calloc(kinds, sizeof *t.kinds);
     t.here = calloc(kinds, sizeof *t.here);
     t.passing = calloc(kinds, sizeof *t.passing);
     t.least = calloc((size_t)stages, sizeof *t.least);
     t.most = calloc((size_t)stages, sizeof *t.most);
     int result = RG_ERR_NOMEM;
-    if (numbers && t.from && t.kinds && t.here && t.passing && t.least && t.most) {
+    if (numbers && t.row && t.kinds && t.here && t.passing && t.least && t.most) {
         t.best = numbers;
         t.next = numbers + columns;
         t.stash = numbers + 2 * columns;
@@ -298,7 +327,10 @@ int rg_partition_balanced(struct rg_ring *ring)
             }
         }
     }
+    if (t.no_memory)
+        result = RG_ERR_NOMEM;
     free(numbers);
+    free(t.row);
     free(t.from);
     free(t.kinds);
     free(t.here);
