@@ -187,9 +187,9 @@ static void *open(void *engine, int source, int target)
     return rg_sim_route_new(((struct engine *)engine)->ports, source, target);
 }
 
-static void carry(void *engine, struct rg_message *message)
+static void carry(void *engine, struct rg_message *message, void *route)
 {
-    rg_sim_pumps_carry(&((struct engine *)engine)->pumps, message);
+    rg_sim_pumps_carry(&((struct engine *)engine)->pumps, message, route);
 }
 
 /* A pump has reported a message, and done what that led to. */

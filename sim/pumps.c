@@ -16,6 +16,7 @@ struct rg_sim_pump {
     struct rg_sim_pump *next_all; /* of the pool */
     sg_sem_t bell;
     struct rg_message *message;
+    struct rg_sim_route *route; /* its */
 };
 
 static void pump_main(int argc, char **argv)
@@ -27,7 +28,7 @@ static void pump_main(int argc, char **argv)
     while (!p->over) {
         while (pump->message) {
             struct rg_message *message = pump->message;
-            double travel_s = rg_sim_carry(message->route, message->bytes);
+            double travel_s = rg_sim_carry(pump->route, message->bytes);
             pump->message = NULL;
             p->reporting = pump;
             rg_exchange_left(p->exchange, message, simgrid_get_clock() + travel_s);
@@ -53,21 +54,25 @@ void rg_sim_pumps_start(struct rg_sim_pumps *p)
     }
 }
 
-void rg_sim_pumps_carry(struct rg_sim_pumps *p, struct rg_message *message)
+void rg_sim_pumps_carry(struct rg_sim_pumps *p, struct rg_message *message,
+                        struct rg_sim_route *route)
 {
     if (p->reporting) { /* the next message of the connection that has just become free */
         p->reporting->message = message;
+        p->reporting->route = route;
         p->reporting = NULL;
     } else if (p->idle) {
         struct rg_sim_pump *pump = p->idle;
         p->idle = pump->next;
         pump->message = message;
+        pump->route = route;
         p->note_ring(p->engine, pump->bell);
     } else {
         struct rg_sim_pump *pump = rg_sim_take(1, sizeof *pump);
         *pump = (struct rg_sim_pump){.pool = p,
                                      .bell = sg_sem_init(0),
                                      .message = message,
+                                     .route = route,
                                      .next = p->unstarted,
                                      .next_all = p->all};
         p->all = p->unstarted = pump;

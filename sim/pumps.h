@@ -28,7 +28,8 @@ struct rg_sim_pumps {
 };
 
 /* ops->start of an exchange: some pump is to carry the message. */
-void rg_sim_pumps_carry(struct rg_sim_pumps *p, struct rg_message *message);
+void rg_sim_pumps_carry(struct rg_sim_pumps *p, struct rg_message *message,
+                        struct rg_sim_route *route);
 /* Start the actors of pumps that are new: a part of the world's flush. */
 void rg_sim_pumps_start(struct rg_sim_pumps *p);
 /* Nothing more is simulated: the pumps end once their bells, noted here, have been released. */

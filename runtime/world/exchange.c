@@ -151,7 +151,7 @@ static void advance(struct rg_exchange *x, struct rg_flow *flow)
             settle(x, message, message->begin);
             rg_item_release(x, message);
         } else {
-            x->ops->start(x->world, &message->message);
+            x->ops->start(x->world, &message->message, flow->route);
         }
     }
 }
@@ -232,8 +232,8 @@ int rg_exchange_send(struct rg_exchange *x, struct rg_endpoint *e, struct rg_req
     struct rg_item *message = new_item(x, e, request, flow);
     if (!message)
         return refuse(request, RG_ERR_NOMEM);
-    message->message = (struct rg_message){
-        .source = source, .target = target, .bytes = request->capacity, .route = flow->route};
+    message->message =
+        (struct rg_message){.source = source, .target = target, .bytes = request->capacity};
     message->data = message->touchable && request->capacity ? RG_AT_SENDER : RG_AT_NOWHERE;
     message->instant = source == target || e->handle.untimed;
     rg_list_append(&flow->messages, message);

@@ -44,7 +44,6 @@ struct rg_endpoint {
 struct rg_message {
     int source, target;
     size_t bytes; /* payload */
-    void *route;  /* what ops->open returned for source and target */
 };
 
 struct rg_exchange_ops {
@@ -52,8 +51,9 @@ struct rg_exchange_ops {
      * NULL, then so is the route. */
     void *(*open)(void *world, int source, int target);
     double (*now)(void *world);
-    /* Put the message on the connection from its source to its target, which is free. */
-    void (*start)(void *world, struct rg_message *message);
+    /* Put the message on the connection from its source to its target, which is free; what open
+     * has returned for these. */
+    void (*start)(void *world, struct rg_message *message, void *route);
     /* Have a blocked strand look again at `date` (now or later); earlier does no harm. */
     void (*wake)(void *world, struct rg_endpoint *endpoint, double date);
     /* Stop the calling strand until woken or `date` (may be infinite) has come; earlier does no

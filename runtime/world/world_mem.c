@@ -240,9 +240,10 @@ static double exchange_now(void *world)
     return ((struct world *)world)->now;
 }
 
-static void exchange_start(void *world, struct rg_message *message)
+static void exchange_start(void *world, struct rg_message *message, void *route)
 {
     struct world *m = world;
+    (void)route;
     double takes = m->options->message_s + (double)message->bytes * m->options->byte_s;
     push_event(m, (struct event){.date = m->now + takes, .message = message});
 }

@@ -204,9 +204,9 @@ static void *open(void *engine, int source, int target)
     return rg_connection_new(&((struct engine *)engine)->connections, source, target);
 }
 
-static void carry(void *engine, struct rg_message *message)
+static void carry(void *engine, struct rg_message *message, void *route)
 {
-    rg_connections_carry(&((struct engine *)engine)->connections, message);
+    rg_connections_carry(&((struct engine *)engine)->connections, message, route);
 }
 
 static void left(void *engine, struct rg_message *message, double arrival)

@@ -247,11 +247,12 @@ static struct rg_carrier *take_carrier(struct rg_connections *c)
     return m;
 }
 
-void rg_connections_carry(struct rg_connections *c, struct rg_message *message)
+void rg_connections_carry(struct rg_connections *c, struct rg_message *message,
+                          struct rg_connection *way)
 {
     struct rg_carrier *m = take_carrier(c);
     m->message = message;
-    m->connection = message->route;
+    m->connection = way;
     m->sends = m->passed = false;
     m->queued_s = 0;
     m->latency = latency_now(c, m->connection);

@@ -50,7 +50,8 @@ void rg_connections_close(struct rg_connections *c);
 
 struct rg_connection *rg_connection_new(struct rg_connections *c, int source, int target);
 /* The message, whose route is a connection of c that is free, goes on its way. */
-void rg_connections_carry(struct rg_connections *c, struct rg_message *message);
+void rg_connections_carry(struct rg_connections *c, struct rg_message *message,
+                          struct rg_connection *way);
 
 /* Joules that a rank's port has drawn for messages, where there is an account. */
 double rg_connections_port_J(const struct rg_connections *c, int rank);

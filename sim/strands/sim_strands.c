@@ -124,11 +124,11 @@ static double exchange_now(void *world)
     return m->ops->seen ? m->ops->seen(m->engine) : m->ops->now(m->engine);
 }
 
-static void exchange_start(void *world, struct rg_message *message)
+static void exchange_start(void *world, struct rg_message *message, void *route)
 {
     struct rg_strands *m = world;
     m->active++;
-    m->ops->carry(m->engine, message);
+    m->ops->carry(m->engine, message, route);
 }
 
 static void exchange_wake(void *world, struct rg_endpoint *e, double date)

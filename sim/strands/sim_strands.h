@@ -46,7 +46,7 @@ struct rg_sim_engine_ops {
      * messages; and a message that goes on its way. When its last byte has left the engine calls
      * rg_exchange_left, then rg_strands_carried. */
     void *(*open)(void *engine, int source, int target);
-    void (*carry)(void *engine, struct rg_message *message);
+    void (*carry)(void *engine, struct rg_message *message, void *route);
     /* Have rg_strand_main run with the strand on a stack of so many bytes, soon. */
     void (*start)(struct rg_sim_strand *strand, size_t stack_bytes);
     /* Stop the strand that runs until it is rung or the date (may be infinite) has come. */

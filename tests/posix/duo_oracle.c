@@ -11,9 +11,10 @@ static double oracle_now(void *world)
     return d->now;
 }
 
-static void oracle_start(void *world, struct rg_message *message)
+static void oracle_start(void *world, struct rg_message *message, void *route)
 {
     struct duo *d = world;
+    (void)route;
     d->way[message->source].moving = message;
 }
 
