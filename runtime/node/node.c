@@ -270,6 +270,15 @@ static int end_here(struct node *n)
     return result == 0 && n->keeping.on ? rg_node_checkpoint(n, true) : result;
 }
 
+/* Told so before anything was trained: what has been gone on from is all there is. */
+static int stop_at_once(struct node *n)
+{
+    if (n->done == 0)
+        return RG_ERR_INTERRUPTED;
+    int result = pause(n);
+    return result ? result : end_here(n);
+}
+
 /* Of the epoch, and where checkpoints come in between, of the section. */
 static int64_t section_end(const struct node *n)
 {
@@ -311,9 +320,9 @@ static int train(struct node *n)
     int result = rg_clock_start(n->w);
     if (result == 0 && n->options->attempts)
         begin_attempt(n);
-    if (result == 0 && rg_go_on(n->w) == 1)
-        result = RG_ERR_INTERRUPTED; /* before anything has been trained */
     bool untold = n->keeping.untold;
+    if (result == 0 && !untold && rg_go_on(n->w) == 1)
+        return stop_at_once(n);
     if (result == 0 && !untold && (n->done == n->job->iterations || n->verdict != GO_ON))
         return look_once_more(n);
     for (; result == 0 && (untold || n->done < n->job->iterations); untold = false) {

@@ -52,6 +52,49 @@ static uint64_t floats_of(const struct rg_training_state *state)
     return floats;
 }
 
+/* One that goes on and is told to stop before it has trained anything has what it went on from. */
+static void told_to_stop_at_once(void)
+{
+    static const char *const labels[] = {"gpipe", "all-reduce"};
+    enum { DONE = 7 };
+    struct rg_study study;
+    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "optimizer=momentum nodes=3"));
+    for (size_t i = 0; i < RG_COUNT(labels); i++) {
+        const struct rg_job *job = harness_job(&study, labels[i]);
+        const char *from = folder(), *saved[2] = {scratch_path("at-first"), scratch_path("again")};
+        struct rg_training_state state;
+        struct rg_error e = {0};
+        struct rg_run runs[2];
+        float *values[2];
+        CU_ASSERT_EQUAL_FATAL(rg_training_folder(from, false, &e), 0);
+        for (int again = 0; again < 2; again++) {
+            const struct harness_options options = {.seed = 2,
+                                                    .checkpoint = again ? NULL : from,
+                                                    .every = {.seconds = 1e9},
+                                                    .resume = again ? &state : NULL,
+                                                    .save = saved[again],
+                                                    .stops_after = DONE};
+            must_be_ok(job, harness_run(job, &options, &runs[again], NULL), &runs[again]);
+            CU_ASSERT_EQUAL(runs[again].iterations, DONE);
+            CU_ASSERT_TRUE(runs[again].ending.early);
+            if (!again)
+                CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, from, &state, &e), 0);
+            CU_ASSERT_EQUAL(
+                rg_checkpoint_load(saved[again], job->network, NULL, &values[again], &e), 0);
+        }
+        CU_ASSERT_STRING_EQUAL(runs[1].weights_sha256, runs[0].weights_sha256);
+        CU_ASSERT_EQUAL(memcmp(values[0], values[1], job->network->parameters * sizeof *values[0]),
+                        0);
+        rg_training_state_free(&state);
+        for (int k = 0; k < 2; k++) {
+            rg_run_free(&runs[k]);
+            free(values[k]);
+        }
+    }
+    rg_study_close(&study);
+    scratch_remove();
+}
+
 static void go_on(const struct rg_job *job, const char *from, struct rg_run *run)
 {
     struct rg_training_state state;
@@ -800,6 +843,7 @@ int main(int argc, char **argv)
     if (access("/dev/shm", W_OK) == 0) /* where there is nothing to wait for */
         setenv("TMPDIR", "/dev/shm", 0);
     const struct suite_test tests[] = {
+        {"told to stop at once", told_to_stop_at_once},
         {"rings go on from every epoch", rings_go_on},
         {"networks with every kind of layer", layers_of_all_kinds_go_on},
         {"all-reduces", sums_go_on},
