@@ -20,6 +20,8 @@ static void nodes_come_back(void)
         {"--lose spare", "all-reduce", "copies"},
         {"--lose spare --set spares=2", "all-reduce", NULL},
         {"--lose shrink --set numerics=skip", "all-reduce", "copies"},
+        {"--lose shrink --set numerics=skip --set checkpoint-every=3iterations", "all-reduce",
+         "copies"}, /* not where a checkpoint is, within an epoch */
         {"--lose shrink --set ring.backup=1", "ring", "copies"},
         {"--lose shrink --set numerics=skip --set checkpoint-every=20iterations", "ring", "copies"},
         {"--lose shrink", "ring", "copies"},
