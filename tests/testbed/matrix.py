@@ -3,7 +3,8 @@
 
 Happy path: for every rate, kind of traffic and wanted c/T_A the datasheet is slowed down until the
 closed form's T_A gives it, the runs are simulated and measured `--repeat` times, and the shortest
-measurement (the quietest; of workers out of step the median) is compared. Messages are 60 kB or more. Nothing is fitted to the runs.
+measurement (the quietest; of workers out of step the median) is compared. Messages are 60 kB or
+more. Nothing is fitted to the runs.
 Failure modes handled: as testbed.py; a run that fails (a row that says so, status 1); bounds that
 do not hold (status 1)."""
 
