@@ -1129,6 +1129,7 @@ MUTANTS = [
     Mutant("turns-at-once", "turns.c", "        seen = t->seen;\n        sg_actor_yield();\n", "        seen = t->seen;\n", "test_sim_rules$"),
     Mutant("crowds-by-their-ends", "timeline.c", "    if (p->peer != q->peer)\n        return p->peer < q->peer ? -1 : 1;\n", "", "test_result_shown$"),
     Mutant("stopped-at-once-has-nothing", "node.c", "    if (n->done == 0)\n        return RG_ERR_INTERRUPTED;", "    return RG_ERR_INTERRUPTED;", "test_checkpoints$"),
+    Mutant("pumps-keep-their-route", "pumps.c", "        pump->message = message;\n        pump->route = route;\n", "        pump->message = message;\n", "test_sim_timing$"),
     Mutant("a-loss-is-noticed-at-once", "sim_strands.c", "m->options->noticed_s;", "0;", "test_off$"),
     Mutant("a-write-that-failed-is-forgotten", "cli_files.c", " && !ferror(stdout)", "", "test_behaviour$"),
     Mutant("a-stop-that-wakes-nobody", "requests.c", "STOPS = RG_PENDING + 1", "STOPS = RG_PENDING",

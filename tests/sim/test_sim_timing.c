@@ -92,6 +92,34 @@ static void test_message_work(void)
     }
 }
 
+/* Rank 0 sends to 1; when that is over, 2 to 3, whose boards take no time for messages. */
+static int one_after_the_other(struct rg_world *w, void *arg)
+{
+    static char buffer[100000];
+    int pair = w->rank / 2, result = 0;
+    (void)arg;
+    if (w->rank == 2)
+        result = simulate_compute(w, 1);
+    if (w->rank % 2 == 0)
+        return result ? result : rg_send_wait(w, w->rank + 1, TAG, buffer, sizeof buffer);
+    result = rg_recv_wait(w, w->rank - 1, TAG, buffer, sizeof buffer);
+    notes->dates[pair] = rg_now(w) - pair;
+    return result;
+}
+
+static void test_other_ends(void)
+{
+    const struct rg_board busy = busy_board();
+    const struct rg_board *const boards[] = {&busy, &busy, &simulate_board, &simulate_board};
+    struct rg_sim_options options = {.platform = SIM_PLATFORM_64, .size = 4, .boards = boards};
+    int results[4] = {0};
+    CU_ASSERT_EQUAL(simulate(&options, one_after_the_other, NULL, 30, results, NULL), 0);
+    CU_ASSERT_EQUAL(results[0] | results[1] | results[2] | results[3], 0);
+    double wanted = wire_s(100000) + LATENCY;
+    CU_ASSERT_DOUBLE_EQUAL(notes->dates[0], wanted + 2e-3, 2 * EXACT);
+    CU_ASSERT_DOUBLE_EQUAL(notes->dates[1], wanted, 2 * EXACT);
+}
+
 /* A message leaves while its sender computes on all four cores: five tasks share them. */
 static int message_and_compute(struct rg_world *w, void *arg)
 {
@@ -417,6 +445,7 @@ int main(int argc, char **argv)
         {"uneven ranks", test_uneven},
         {"small computes", test_small_computes},
         {"overlap", test_overlap},
+        {"messages have their own ends", test_other_ends},
         {"options are pinned", test_pinned},
         {"512 ranks", test_many},
     };
