@@ -88,7 +88,9 @@ static int has_rallied(void *arg)
     return 0;
 }
 
-/* `anew`: training is to go on in it, which whoever winds down does not want. */
+/* `anew`: training is to go on in it, which whoever winds down does not want. That may have been
+ * told, with a pledge for the run before, while all others have come already: nobody trains then.
+ */
 static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn program, void *arg,
                      int *result, struct rg_error *e)
 {
@@ -98,6 +100,7 @@ static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn progr
     *result = 0;
     rg_posix_open_strand(&s, m, &rg_posix_ops, size);
     rg_comm_lock(m);
+    bool winding = anew && atomic_load(&m->match.winding);
     rg_match_begin_run(&m->match, size);
     m->strands = 0;
     m->match.barrier++;
@@ -105,7 +108,7 @@ static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn progr
         if (r != m->match.rank)
             rg_match_say_barrier(&m->match.pairs[r]);
     s.meeting = anew;
-    int error = rg_comm_wait(&s, has_rallied, &rally, INFINITY);
+    int error = winding ? RG_ERR_INTERRUPTED : rg_comm_wait(&s, has_rallied, &rally, INFINITY);
     s.meeting = false;
     rg_comm_unlock(m);
     if (error == 0)

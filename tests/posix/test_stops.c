@@ -302,12 +302,82 @@ static void test_waits_end_where_all_stop(void)
     munmap((void *)ready, MOST * sizeof(int));
 }
 
+/* Rank 1 is told before the others have come, rank 0 comes last of all. */
+static int attempt_too_late(struct rg_mesh *mesh, void *arg)
+{
+    struct rg_error e;
+    int rank = rg_mesh_rank(mesh), size = rg_mesh_size(mesh), result;
+    (void)arg;
+    if (rank == 1)
+        rg_mesh_wind_down(mesh);
+    cluster_nap(rank == 0 ? 0.2 : 0.1);
+    return rg_mesh_attempt(mesh, size, flow, NULL, &result, &e) == RG_ERR_INTERRUPTED ? result
+                                                                                      : __LINE__;
+}
+
+static void test_no_attempt_after_a_stop(void)
+{
+    struct cluster c;
+    int results[MOST], size = 3;
+    open_ready();
+    CU_ASSERT_EQUAL_FATAL(cluster_start(&c, size, attempt_too_late, NULL), 0);
+    CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
+    cluster_expect(size, results, 0);
+    munmap((void *)ready, MOST * sizeof(int));
+}
+
+/* Rank 1 waits for what rank 0 says of the end, as a spare node does. */
+static int go_on_or_wait(struct rg_world *w, void *arg)
+{
+    int result = w->rank == 1 ? 0 : rg_go_on(w);
+    char byte = 0;
+    (void)arg;
+    if (w->rank == 0 && result >= 0)
+        result = rg_send_wait(w, 1, TAG, &byte, 1);
+    return w->rank == 1 ? rg_recv_wait(w, 0, TAG, &byte, 1) : result;
+}
+
+static int attempt_as_all_have_come(struct rg_mesh *mesh, void *arg)
+{
+    struct rg_error e;
+    int rank = rg_mesh_rank(mesh), size = rg_mesh_size(mesh), result;
+    (void)arg;
+    ready[rank] = 1;
+    if (rank == 1) {
+        cluster_nap(0.2);
+        rg_mesh_wind_down(mesh);
+        cluster_nap(0.1);
+    }
+    int error = rg_mesh_attempt(mesh, size, go_on_or_wait, NULL, &result, &e);
+    return error ? error : result;
+}
+
+/* Both that it stops, and that it has come, is heard at once by those that wait for it. */
+static void test_stop_and_arrival_at_once(void)
+{
+    struct cluster c;
+    int results[MOST], size = 3;
+    open_ready();
+    start_ready(&c, size, attempt_as_all_have_come, NULL);
+    cluster_nap(0.1);
+    kill(c.pids[0], SIGSTOP);
+    kill(c.pids[2], SIGSTOP);
+    cluster_nap(0.3);
+    kill(c.pids[0], SIGCONT);
+    kill(c.pids[2], SIGCONT);
+    CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
+    cluster_expect(size, results, RG_ERR_INTERRUPTED);
+    munmap((void *)ready, MOST * sizeof(int));
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
         {"killed peers", test_killed},
         {"interruption", test_interruption},
         {"winding down", test_winding_down},
-        {"waits end where all stop", test_waits_end_where_all_stop}};
+        {"waits end where all stop", test_waits_end_where_all_stop},
+        {"no attempt after a stop", test_no_attempt_after_a_stop},
+        {"stop and arrival at once", test_stop_and_arrival_at_once}};
     return suite_main("stops", tests, RG_COUNT(tests), argc, argv);
 }
