@@ -268,12 +268,21 @@ static bool is_complete(const struct rg_gathering *g)
     return g->train > 0 ? g->o->joined->invited : g->joined == g->size - 1;
 }
 
+/* It is wanted here, not elsewhere. */
+static int stop(struct rg_gathering *g)
+{
+    if (*g->o->stop != RG_JOIN_EXPIRED)
+        return rg_fail(g->e, RG_ERR_INTERRUPTED, "%s", rg_strerror(RG_ERR_INTERRUPTED));
+    g->failed = rg_fail(g->e, RG_ERR_TIMEOUT, "not finished within --timeout");
+    return g->failed;
+}
+
 static int gather(struct rg_gathering *g)
 {
     while (!is_complete(g)) {
         double now = rg_clock_s();
         if (g->o->stop && *g->o->stop)
-            return rg_fail(g->e, RG_ERR_INTERRUPTED, "%s", rg_strerror(RG_ERR_INTERRUPTED));
+            return stop(g);
         if (g->train > 0)
             g->deadline = now + g->o->timeout_s; /* for the case that they are gone */
         if (now >= g->deadline)
@@ -404,6 +413,8 @@ int rg_join_mesh(const struct rg_join *o, struct rg_connection *connections, str
         rg_join_spread_interruption(&g);
     if (result == 0)
         leave_out(&g);
+    if (o->expired)
+        *o->expired = g.failed == RG_ERR_TIMEOUT;
     if (o->joined)
         o->joined->nonce = g.nonce;
     rg_join_close(&g, result);

@@ -41,6 +41,8 @@ int rg_local_listen(int count, int *listeners, struct rg_hosts *hosts, struct rg
  * another machine. */
 enum rg_checksum { RG_CHECKSUM_AUTO, RG_CHECKSUM_NO, RG_CHECKSUM_YES };
 
+enum { RG_JOIN_EXPIRED = 2 };
+
 struct rg_join {
     int rank;
     const struct rg_hosts *hosts;
@@ -65,7 +67,10 @@ struct rg_join {
     struct rg_joined *joined;
     enum rg_checksum checksum; /* of the payload that this rank sends over these connections */
     bool quiet;                /* say nothing on standard error */
-    const volatile int *stop;  /* non-zero ends the join with RG_ERR_INTERRUPTED; may be NULL */
+    /* Non-zero ends the join with RG_ERR_INTERRUPTED, RG_JOIN_EXPIRED with RG_ERR_TIMEOUT, which
+     * the others are told. NULL: nothing does. */
+    const volatile int *stop;
+    bool *expired; /* is the time for the run up, here or elsewhere? NULL: not wanted */
 };
 
 /* Cubic, or Reno, which everybody may ask for: BBR costs a tenth, and long tails. On a listener

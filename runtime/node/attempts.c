@@ -164,20 +164,22 @@ static int choose(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg,
 int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
                      struct rg_error *e)
 {
-    if (!rg_muster_may_go_on(a->agreed, a->agreed_count, a->absent))
-        return rg_fail(e, RG_ERR_PEER,
-                       "of the nodes that may be alive no more than half are left here: the others "
-                       "may go on without this one");
     bool *placed = calloc((size_t)a->seats, sizeof *placed);
     int *seat = malloc((size_t)a->seats * sizeof *seat);
-    int nodes = placed && seat ? choose(a, fitting, arg, order, seat) : 0, count = nodes;
-    if (nodes == 0 || (a->lose != RG_LOSE_SHRINK && nodes < a->nodes)) {
-        bool memory = !placed || !seat;
+    if (!placed || !seat) {
         free(placed);
         free(seat);
-        return memory ? rg_fail(e, RG_ERR_NOMEM, "out of memory")
-                      : rg_fail(e, RG_ERR_PEER, "no spare node is left");
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
     }
+    int nodes = choose(a, fitting, arg, order, seat), count = nodes, result = 0;
+    if (!rg_muster_may_go_on(a->agreed, a->agreed_count, a->absent))
+        result = rg_fail(e, RG_ERR_PEER,
+                         "of the nodes that may be alive no more than half are left here: the "
+                         "others may go on without this one");
+    else if (nodes == 0 || (a->lose != RG_LOSE_SHRINK && nodes < a->nodes))
+        result = rg_fail(e, RG_ERR_PEER, "no spare node is left");
+    if (result)
+        count = nodes = 0;
     for (int i = 0; i < nodes; i++)
         placed[order[i]] = true;
     int present = 0;
@@ -194,9 +196,9 @@ int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, in
     free(a->seat);
     free(placed);
     a->seat = seat;
-    a->nodes = nodes;
+    a->nodes = result ? present : nodes;
     a->noticed_s = NAN;
-    return 0;
+    return result;
 }
 
 bool rg_attempts_may_try(struct rg_attempts *a)
@@ -336,6 +338,7 @@ void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t 
         a->origin_s = w->offset;
     a->before_s = w->offset - a->origin_s;
     a->from = a->iterations = from_iteration;
+    a->begun = true;
     a->before = a->told;
     a->handed = false;
     for (; a->told < a->loss_count; a->told++) {
@@ -349,6 +352,20 @@ void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t 
     }
 }
 
+int rg_attempts_tell_losses(const struct rg_attempts *a, struct rg_run *run)
+{
+    size_t bytes = (size_t)a->loss_count * sizeof *run->losses;
+    free(run->losses);
+    run->losses = malloc(bytes + 1);
+    run->loss_count = run->losses ? a->loss_count : 0;
+    if (run->losses && bytes)
+        memcpy(run->losses, a->losses, bytes);
+    for (int i = 0; i < run->loss_count; i++)
+        if (run->losses[i].iteration == INT64_MAX) /* this node was not there */
+            run->losses[i].iteration = a->from;
+    return run->losses ? 0 : RG_ERR_NOMEM;
+}
+
 int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_run *run)
 {
     for (int i = a->before; i < a->told && w->marks && w->marks_count > 0; i++)
@@ -356,13 +373,7 @@ int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_
     run->whole.known = !isnan(a->origin_s);
     run->whole.time_s = (w->untimed ? w->untimed_since : raw_now(w)) - a->origin_s;
     run->whole.energy_J = NAN;
-    size_t bytes = (size_t)a->loss_count * sizeof *run->losses;
-    free(run->losses);
-    run->losses = malloc(bytes + 1);
-    run->loss_count = run->losses ? a->loss_count : 0;
-    if (run->losses && bytes)
-        memcpy(run->losses, a->losses, bytes);
-    return run->losses ? 0 : RG_ERR_NOMEM;
+    return rg_attempts_tell_losses(a, run);
 }
 
 void rg_attempts_break(struct rg_attempts *a, double raw_s)

@@ -39,6 +39,7 @@ struct rg_attempts {
     /* Since the origin: when the connections told of the loss (NAN: of none that is not noted), and
      * when the program had ended, which may have been at a computation. */
     double noticed_s, broken_s;
+    bool begun;              /* training has gone on in this attempt, or the one that broke off */
     int in_vain;             /* attempts in a row without an iteration */
     struct rg_copies copies; /* what this node has of states to go on from */
     /* Is the node of that seat, which was lost, there again, and can this one reach it? NULL: none
@@ -84,7 +85,8 @@ void rg_attempts_take_in(struct rg_attempts *a);
 /* Ranks for the next attempt: those that a->absent has not, in their order; with lose=spare the
  * first that wait take the places of those that are lost, with lose=shrink as many train as
  * `fitting` says (NULL: all), and the others wait for the case of another loss. order: [seats] the
- * rank until now of each rank from now on. RG_ERR_PEER and why: there can be none. */
+ * rank until now of each rank from now on. RG_ERR_PEER and why: there can be none, as
+ * far as this node knows; those that are left have ranks all the same, to agree on that. */
 int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
                      struct rg_error *e);
 
@@ -108,6 +110,8 @@ void rg_attempts_begin(struct rg_attempts *a, const struct rg_world *w, int64_t 
 /* Rank 0, whatever has become of the attempt: how long it took to the end of its first iteration;
  * into the run that it tells of. 0 or RG_ERR_NOMEM. */
 int rg_attempts_tell(struct rg_attempts *a, const struct rg_world *w, struct rg_run *run);
+/* The losses so far, into a run of which nothing else may be known. 0 or RG_ERR_NOMEM. */
+int rg_attempts_tell_losses(const struct rg_attempts *a, struct rg_run *run);
 /* It has broken off at this raw date. */
 void rg_attempts_break(struct rg_attempts *a, double raw_s);
 /* Connections told of a loss at this raw date: that of what rg_attempts_note notes until ranks are

@@ -165,7 +165,8 @@ int rg_node_look(struct node *n, bool last)
 {
     struct keep end = {.open = false}, best = {.open = false};
     struct rg_inspection inspection = {0};
-    bool root = n->run != NULL, evaluate = n->w->rank == 0; /* who has the test samples */
+    bool root = n->run != NULL;
+    bool evaluate = n->w->rank == 0 && n->job->data->kept.test; /* it may have another's place */
     int result = root ? rg_inspection_open(&inspection, n->job, evaluate) : 0;
     if (result == 0 && root) {
         const struct rg_node_options *o = n->options;
@@ -300,6 +301,8 @@ static void begin_attempt(struct node *n)
     struct rg_attempts *a = n->options->attempts;
     n->begun = true;
     rg_node_forget_copies(n);
+    if (n->options->kept)
+        rg_kept_free(n->options->kept);
     rg_attempts_begin(a, n->w, n->keeping.begun,
                       n->keeping.from_copies ? "copies"
                       : n->keeping.takes_up  ? "checkpoint"
@@ -551,25 +554,32 @@ static bool keep(struct rg_kept *kept, struct rg_kept_range *range, const float 
     return true;
 }
 
-/* The run ends in the middle. What this node has whole outlives the strategy, where it is wanted;
- * what others have told of themselves is not all there, and goes. */
-static void break_off(struct node *n, int result)
+/* What this node has whole outlives the strategy, but what it has as a copy. An attempt that has
+ * not begun leaves what there was before. */
+static void keep_held(struct node *n, int result)
+{
+    struct rg_kept *kept = n->options->kept;
+    const float *values;
+    struct rg_kept_range range;
+    if (!kept || (n->options->attempts && !n->begun))
+        return;
+    kept->iterations = n->done;
+    if (!n->state || !n->job->numerics || n->done == 0 || result == RG_ERR_INTERRUPTED ||
+        rg_node_has_copies(n))
+        return;
+    while ((values = n->job->strategy->held(n->state, kept->count, &range.first, &range.count)) !=
+               NULL &&
+           keep(kept, &range, values))
+        ;
+}
+
+/* The run ends in the middle. What others have told of themselves is not all there, and goes. */
+static void break_off(struct node *n)
 {
     struct rg_run *run = n->run;
-    struct rg_kept *kept = n->options->kept;
     n->done = n->w->iterations;
     if (n->options->attempts)
         rg_attempts_break(n->options->attempts, n->w->ops->now(n->w));
-    if (kept)
-        kept->iterations = n->done;
-    if (kept && n->state && n->job->numerics && n->done > 0 && result != RG_ERR_INTERRUPTED) {
-        const float *values;
-        struct rg_kept_range range;
-        while ((values = n->job->strategy->held(n->state, kept->count, &range.first,
-                                                &range.count)) != NULL &&
-               keep(kept, &range, values))
-            ;
-    }
     if (!run)
         return;
     for (int i = 0; i < run->node_count; i++)
@@ -618,8 +628,10 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
     if (options->attempts && n.begun) /* else it is as far as before */
         options->attempts->iterations = w->iterations;
     if (result < 0)
-        break_off(&n, result);
+        break_off(&n);
     rg_node_keep_copies(&n, result);
+    if (result < 0)
+        keep_held(&n, result);
     rg_node_end_checkpoints(&n);
     if (run && options->attempts && rg_attempts_tell(options->attempts, w, run) != 0)
         result = result ? result : RG_ERR_NOMEM;

@@ -14,7 +14,8 @@ struct rg_kept_range {
     size_t first, count;
 };
 
-/* What a node had when its run broke off, as of so many iterations. */
+/* What a node had when its run broke off, as of so many iterations. Where there are attempts, until
+ * training goes on. */
 struct rg_kept {
     struct rg_kept_range *ranges; /* [count], malloc'ed */
     int count;
@@ -57,7 +58,8 @@ struct rg_node_options {
     struct rg_clock_sample *compared;
     /* What is known of the attempts before this one, and will be of it; NULL: there is one. */
     struct rg_attempts *attempts;
-    struct rg_kept *kept; /* empty; filled in where the run breaks off. NULL: not wanted */
+    bool only_to_save;    /* rg_node_salvage: without `save` nothing is put together */
+    struct rg_kept *kept; /* filled in where the run breaks off. NULL: not wanted */
 };
 
 /* Train. Every rank < job->nodes calls it on its own handle (w->size == job->nodes). On rank 0 *run
@@ -83,10 +85,11 @@ uint64_t rg_node_beside_loss(const struct rg_job *job, int rank);
 
 /* After a run that broke off, by every node of it that is left, in a run of its own (the world
  * completes with RG_ERR_PEER what is asked of those that are not): the lowest puts together what
- * they have kept. Where that is the whole network, digest and accuracy (where it has the test
- * samples) go into *run, and it is saved; else run->ending.missing says what nobody has. *run,
- * which each of them passes, is filled in on that node alone: 1 there, 0 on the others, or an
- * error. */
+ * they have kept, in *kept and as copies for another attempt (options->attempts): the newest state
+ * that is whole, or stages that may be an iteration apart. Where that is the whole network, digest
+ * and accuracy (where it has the test samples) go into *run, and it is saved; else
+ * run->ending.missing says what nobody has. *run, which each of them passes, is filled in on that
+ * node alone: 1 there, 0 on the others, or an error. */
 int rg_node_salvage(struct rg_world *w, const struct rg_job *job,
                     const struct rg_node_options *options, const struct rg_kept *kept,
                     struct rg_run *run);

@@ -23,6 +23,11 @@ static struct rg_copies *copies_of(const struct node *n)
     return a && (n->job->copies || n->job->left_whole || a->handed) ? &a->copies : NULL;
 }
 
+bool rg_node_has_copies(const struct node *n)
+{
+    return copies_of(n) && copies_of(n)->count > 0;
+}
+
 bool rg_node_may_have_copies(const struct node *n)
 {
     return copies_of(n) && n->options->attempts->loss_count > 0;

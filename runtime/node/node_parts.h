@@ -148,6 +148,8 @@ void rg_node_end_checkpoints(struct node *n);
 void rg_node_keep_copies(struct node *n, int result);
 /* All nodes have what they go on with: the states before it are not needed any more. */
 void rg_node_forget_copies(struct node *n);
+/* This node has some. */
+bool rg_node_has_copies(const struct node *n);
 /* After a loss, can there be any that it goes on from? All nodes know. */
 bool rg_node_may_have_copies(const struct node *n);
 /* Collective, when the strategy is open: after a loss the run goes on from the newest state that

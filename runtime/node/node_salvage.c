@@ -3,13 +3,15 @@
  *
  * Failure modes handled: nodes that are gone, or go meanwhile (the next one takes the part of the
  * lowest; of equal parts the lowest node's is taken that answers); parts that nobody has: said,
- * layer by layer, and nothing is saved. */
+ * layer by layer, and nothing is saved; parts of several states (the newest that is whole, where
+ * one is). */
 #include "node/node_parts.h"
 
 #include "base/check.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum asking { TELL, GIVE, THAT_IS_ALL };
 
@@ -17,12 +19,21 @@ enum asking { TELL, GIVE, THAT_IS_ALL };
 struct ask {
     uint64_t what;
     uint64_t first, count; /* TELL: the number of a range, from 0 */
+    int64_t iterations;    /* GIVE: of such a state */
 };
 struct held {
     uint64_t first, count;
     int64_t iterations; /* -1: it has no such range */
 };
-_Static_assert(sizeof(struct ask) == 24 && sizeof(struct held) == 24, "they have no padding");
+_Static_assert(sizeof(struct ask) == 32 && sizeof(struct held) == 24, "they have no padding");
+
+#define RANGES_MOST ((uint64_t)1 << 16) /* of one node */
+
+/* Of this node: what its run broke off with, and states that it has for others. */
+struct mine {
+    const struct rg_kept *kept;
+    const struct rg_copies *copies; /* NULL: none */
+};
 
 /* What a node has told. */
 struct range {
@@ -33,44 +44,64 @@ struct range {
 struct salvage {
     struct rg_world *w;
     const struct rg_job *job;
-    const struct rg_kept *kept; /* this node's */
-    struct range *ranges;       /* [range_count] of all nodes, by rank */
+    const struct mine *mine;
+    struct range *ranges; /* [range_count] of all nodes, by rank */
     int range_count;
-    float *room; /* of the largest layer */
+    int64_t whole; /* iterations of the newest state that they have all of; -1: of none */
+    float *room;   /* of the largest layer */
 };
 
 /* ---- those that are asked ---- */
 
-/* Where the values are that are asked for; NULL: it has not all of them. */
-static const float *find(const struct rg_kept *kept, const struct ask *ask)
+/* This node's range with that number, from 0, and where its values are; false: it has no such. */
+static bool range_at(const struct mine *mine, uint64_t number, struct held *held,
+                     const float **values)
 {
-    for (int i = 0; i < kept->count; i++) {
-        const struct rg_kept_range *r = &kept->ranges[i];
-        if (ask->first >= r->first && ask->count <= r->count &&
-            ask->first - r->first <= r->count - ask->count)
-            return r->values + (ask->first - r->first);
+    const struct rg_kept *kept = mine->kept;
+    *held = (struct held){.iterations = -1};
+    if (number < (uint64_t)kept->count) {
+        const struct rg_kept_range *r = &kept->ranges[number];
+        *held = (struct held){r->first, r->count, kept->iterations};
+        *values = r->values;
+        return true;
     }
+    number -= (uint64_t)kept->count;
+    for (int i = 0; mine->copies && i < mine->copies->count; i++) {
+        const struct rg_copy *copy = &mine->copies->list[i];
+        if (!copy->values || strcmp(copy->name.name, RG_STATE_PARAMETERS) != 0)
+            continue;
+        *held = (struct held){copy->name.first, copy->name.count, copy->name.done};
+        *values = copy->values;
+        if (number-- == 0)
+            return true;
+    }
+    *held = (struct held){.iterations = -1};
+    return false;
+}
+
+/* Where the values are that are asked for; NULL: it has not all of them. */
+static const float *find(const struct mine *mine, const struct ask *ask)
+{
+    struct held held;
+    const float *values;
+    for (uint64_t i = 0; range_at(mine, i, &held, &values); i++)
+        if (held.iterations == ask->iterations && ask->first >= held.first &&
+            ask->count <= held.count && ask->first - held.first <= held.count - ask->count)
+            return values + (ask->first - held.first);
     return NULL;
 }
 
-static struct held tell(const struct rg_kept *kept, uint64_t number)
-{
-    if (number >= (uint64_t)kept->count)
-        return (struct held){.iterations = -1};
-    const struct rg_kept_range *r = &kept->ranges[number];
-    return (struct held){r->first, r->count, kept->iterations};
-}
-
 /* RG_ERR_PEER: it is not there, or not any more. */
-static int serve(struct rg_world *w, int rank, const struct rg_kept *kept)
+static int serve(struct rg_world *w, int rank, const struct mine *mine)
 {
     struct ask ask;
     int result;
     while ((result = rg_recv_wait(w, rank, TAG_ASK, &ask, sizeof ask)) == 0) {
         if (ask.what == THAT_IS_ALL)
             return 0;
-        const float *values = ask.what == GIVE ? find(kept, &ask) : NULL;
-        struct held held = tell(kept, ask.first);
+        struct held held;
+        const float *unused, *values = ask.what == GIVE ? find(mine, &ask) : NULL;
+        range_at(mine, ask.first, &held, &unused);
         if (ask.what == GIVE && !values)
             return RG_ERR_PROTOCOL;
         result = values
@@ -94,13 +125,11 @@ static int add(struct salvage *s, int rank, const struct held *held)
     return 0;
 }
 
-/* One after the other. Whoever does not answer has no more. A range has a layer at least, or is a
- * node's part of the network. */
+/* One after the other. Whoever does not answer has no more. */
 static int ask_all(struct salvage *s)
 {
-    uint64_t most = (uint64_t)s->job->network->layer_count + (uint64_t)s->w->size;
     for (int r = s->w->rank + 1; r < s->w->size; r++)
-        for (struct ask ask = {.what = TELL}; ask.first < most; ask.first++) {
+        for (struct ask ask = {.what = TELL}; ask.first < RANGES_MOST; ask.first++) {
             struct held held;
             if (rg_send_wait(s->w, r, TAG_ASK, &ask, sizeof ask) != 0 ||
                 rg_recv_wait(s->w, r, TAG_HELD, &held, sizeof held) != 0 || held.iterations < 0)
@@ -119,20 +148,42 @@ static void dismiss_all(struct salvage *s)
         rg_send_wait(s->w, r, TAG_ASK, &ask, sizeof ask); /* or it is not there */
 }
 
-/* The range with parameter number `at`, of the lowest node that has it; NULL: none has. */
-static const struct range *range_of(const struct salvage *s, size_t at)
+/* The range with parameter number `at` of the state after so many iterations (-1: of any), of the
+ * lowest node that has it; NULL: none has. */
+static const struct range *range_with(const struct salvage *s, size_t at, int64_t iterations)
 {
     for (int i = 0; i < s->range_count; i++) {
         const struct held *held = &s->ranges[i].held;
-        if (at >= held->first && at - held->first < held->count)
+        if (at >= held->first && at - held->first < held->count &&
+            (iterations < 0 || iterations == held->iterations))
             return &s->ranges[i];
     }
     return NULL;
 }
 
+static const struct range *range_of(const struct salvage *s, size_t at)
+{
+    return range_with(s, at, s->whole);
+}
+
 static size_t end_of(const struct range *range)
 {
     return (size_t)(range->held.first + range->held.count);
+}
+
+static int64_t newest_whole(const struct salvage *s)
+{
+    int64_t newest = -1;
+    for (int i = 0; i < s->range_count; i++) {
+        int64_t iterations = s->ranges[i].held.iterations;
+        const struct range *range = &s->ranges[i];
+        size_t at = 0;
+        while (iterations > newest && range && at < s->job->network->parameters)
+            if ((range = range_with(s, at, iterations)) != NULL)
+                at = end_of(range);
+        newest = range ? RG_MAX(newest, iterations) : newest;
+    }
+    return newest;
 }
 
 /* A rg_visit_fn's source: the values [begin, end), which lie in one layer. */
@@ -145,9 +196,9 @@ static int visit_piece(struct salvage *s, size_t begin, size_t end, rg_visit_fn 
         if (!range)
             return RG_ERR_PEER;
         next = RG_MIN(end, end_of(range));
-        struct ask ask = {GIVE, at, next - at};
+        struct ask ask = {GIVE, at, next - at, range->held.iterations};
         if (range->rank == s->w->rank)
-            values = find(s->kept, &ask);
+            values = find(s->mine, &ask);
         else if ((result = rg_send_wait(s->w, range->rank, TAG_ASK, &ask, sizeof ask)) == 0)
             result =
                 rg_recv_wait(s->w, range->rank, TAG_HELD, s->room, (next - at) * sizeof *s->room);
@@ -219,9 +270,12 @@ static int put_together(struct salvage *s, const struct rg_node_options *options
 {
     if (run->weights_sha256[0])
         return 0; /* it was lost after all had been looked at */
+    if (options->only_to_save && !options->save)
+        return 0;
     int result = ask_all(s);
     if (result)
         return result;
+    s->whole = newest_whole(s);
     name_missing(s, run->ending.missing, sizeof run->ending.missing);
     if (run->ending.missing[0])
         return 0;
@@ -241,10 +295,11 @@ int rg_node_salvage(struct rg_world *w, const struct rg_job *job,
                     const struct rg_node_options *options, const struct rg_kept *kept,
                     struct rg_run *run)
 {
-    struct salvage s = {.w = w, .job = job, .kept = kept};
+    const struct mine mine = {kept, options->attempts ? &options->attempts->copies : NULL};
+    struct salvage s = {.w = w, .job = job, .mine = &mine, .whole = -1};
     size_t most = 0;
     for (int rank = 0; rank < w->rank; rank++) {
-        int result = serve(w, rank, kept);
+        int result = serve(w, rank, &mine);
         if (result != RG_ERR_PEER)
             return result;
     }
@@ -252,10 +307,10 @@ int rg_node_salvage(struct rg_world *w, const struct rg_job *job,
         most = RG_MAX(most, job->network->layers[l].parameters);
     s.room = malloc((most + 1) * sizeof *s.room);
     int result = s.room ? 0 : RG_ERR_NOMEM;
-    for (int i = 0; i < kept->count && result == 0; i++) {
-        struct held held = tell(kept, (uint64_t)i);
+    struct held held;
+    const float *values;
+    for (uint64_t i = 0; result == 0 && range_at(&mine, i, &held, &values); i++)
         result = add(&s, w->rank, &held);
-    }
     if (result == 0)
         result = put_together(&s, options, run);
     dismiss_all(&s);

@@ -88,9 +88,8 @@ static int has_rallied(void *arg)
     return 0;
 }
 
-/* `anew`: training is to go on in it, which whoever winds down does not want. That may have been
- * told, with a pledge for the run before, while all others have come already: nobody trains then.
- */
+/* `anew`: training is to go on in it, which whoever winds down does not want. It may have said so,
+ * with a pledge for the run before, and come all the same: it does not train, nor do the others. */
 static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn program, void *arg,
                      int *result, struct rg_error *e)
 {
@@ -100,7 +99,6 @@ static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn progr
     *result = 0;
     rg_posix_open_strand(&s, m, &rg_posix_ops, size);
     rg_comm_lock(m);
-    bool winding = anew && atomic_load(&m->match.winding);
     rg_match_begin_run(&m->match, size);
     m->strands = 0;
     m->match.barrier++;
@@ -108,7 +106,9 @@ static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn progr
         if (r != m->match.rank)
             rg_match_say_barrier(&m->match.pairs[r]);
     s.meeting = anew;
-    int error = winding ? RG_ERR_INTERRUPTED : rg_comm_wait(&s, has_rallied, &rally, INFINITY);
+    int error = rg_comm_wait(&s, has_rallied, &rally, INFINITY);
+    if (error == 0 && anew && atomic_load(&m->match.winding))
+        error = RG_ERR_INTERRUPTED;
     s.meeting = false;
     rg_comm_unlock(m);
     if (error == 0)
@@ -434,6 +434,11 @@ void rg_mesh_expire(struct rg_mesh *m)
 {
     atomic_store(&m->match.expired, true);
     rg_mesh_interrupt(m);
+}
+
+bool rg_mesh_winds_down(struct rg_mesh *m)
+{
+    return atomic_load(&m->match.winding);
 }
 
 bool rg_mesh_expired(struct rg_mesh *m)

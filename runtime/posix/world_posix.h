@@ -84,6 +84,8 @@ void rg_mesh_interrupt(struct rg_mesh *mesh);
  * the last that any of them has under way; runs that have not begun do not (RG_ERR_INTERRUPTED).
  * Safe as rg_mesh_interrupt, which may follow it. */
 void rg_mesh_wind_down(struct rg_mesh *mesh);
+/* Does it, or does it know that another rank does? */
+bool rg_mesh_winds_down(struct rg_mesh *mesh);
 /* As rg_mesh_interrupt, because the time for it is up; every rank can ask whether that was the
  * reason. */
 void rg_mesh_expire(struct rg_mesh *mesh);

@@ -19,69 +19,16 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
-from ports import free_ports  # noqa: E402
-from real_runs import SLOWNESS, Wrong, iris_scenario, require, slow_board  # noqa: E402
+from cluster_runs import Cluster  # noqa: E402
+from real_runs import SLOWNESS, Wrong, iris_scenario, require  # noqa: E402
 
-SEATS, PER_EPOCH, CALL_MS = 4, 10, 0.3
+SEATS, PER_EPOCH = 4, 10
 LABELS = ("all-reduce", "copies")
 SCENARIO = iris_scenario(
     "back", 'epochs="1" learning-rate="0.01" optimizer="adam"', 'label="all-reduce" kind="ring_allreduce"',
     'label="copies" kind="ring_pipeline" schedule="1f1b" micro-batches="4" backup="2"').replace(
         "models/networks/iris-mlp.xml", "tests/data/odd-widths.xml").replace(
             '<data kind="iris"/>', '<data kind="random" train="120" test="30" inputs="19" classes="5"/>')
-
-
-class Cluster:
-    """Ranks that are processes of their own, by their places in a hosts file."""
-
-    def __init__(self, ringnode, folder, label, epochs, *options, call_ms=CALL_MS):
-        self.folder = tempfile.mkdtemp(dir=folder)
-        hosts, scenario = os.path.join(self.folder, "hosts"), os.path.join(self.folder, "s.xml")
-        with open(hosts, "w", encoding="ascii") as stream:
-            stream.writelines(f"127.0.0.1:{port}\n" for port in free_ports(SEATS))
-        with open(scenario, "w", encoding="utf-8") as stream:
-            stream.write(SCENARIO)
-        self.command = [ringnode, scenario, "--strategy", label, "--hosts", hosts, "--set", f"epochs={epochs}",
-                        "--join-timeout", str(int(20 * SLOWNESS)), "--pace",
-                        slow_board(SEATS, call_ms, self.folder), *options]
-        self.ranks, self.said = [None] * SEATS, [""] * SEATS
-        for seat in range(SEATS):
-            self.start(seat)
-
-    def start(self, seat):
-        self.ranks[seat] = subprocess.Popen(
-            [*self.command, "--rank", str(seat), "--json", os.path.join(self.folder, f"r{seat}.json")],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-    def kill(self, seat):
-        """Of what it has said is nothing lost. False: it had ended."""
-        if self.ranks[seat].poll() is not None:
-            return False
-        self.ranks[seat].kill()
-        self.said[seat] += self.ranks[seat].communicate()[1]
-        return True
-
-    def run_away(self):
-        return all(rank.poll() is None for rank in self.ranks)
-
-    def finish(self, seconds):
-        """The run that one of them has told of, and the statuses of all."""
-        limit = time.monotonic() + seconds
-        try:
-            for seat, rank in enumerate(self.ranks):
-                self.said[seat] += rank.communicate(timeout=max(limit - time.monotonic(), 0.1))[1]
-        except subprocess.TimeoutExpired as late:
-            raise Wrong("they do not end:", *self.texts()) from late
-        finally:
-            for rank in self.ranks:
-                rank.kill()
-        told = [name for name in os.listdir(self.folder) if name.startswith("r") and name.endswith(".json")]
-        require(len(told) == 1, "results:", told, *self.texts())
-        with open(os.path.join(self.folder, told[0]), encoding="utf-8") as stream:
-            return json.load(stream)["runs"][0], [rank.returncode for rank in self.ranks]
-
-    def texts(self):
-        return [f"\n--- {seat}\n{text}" for seat, text in enumerate(self.said)]
 
 
 def undisturbed(ringnode, folder, label, epochs, nodes, known={}):
@@ -145,13 +92,13 @@ def once(ringnode, folder, lose, label, seconds, pause_s):
             stream.write(secrets.token_hex(32) + "\n")
     options = ["--lose", lose, "--peer-timeout", str(int(10 * SLOWNESS))]
     options += ["--key-file", key] if keyed else []
-    options += ["--set", f"nodes={SEATS - 2}", "--set", "spares=2"] if lose == "spare" else ["--set", f"nodes={SEATS}"]
+    sets = [f"nodes={SEATS - 2}", "spares=2"] if lose == "spare" else [f"nodes={SEATS}"]
     epochs = int((seconds + 4) / (PER_EPOCH * 0.03))  # of some tenths of a second
     weights = undisturbed(ringnode, folder, label, epochs, SEATS - 2) if lose == "spare" else None
-    cluster = Cluster(ringnode, folder, label, epochs, *options)
+    cluster = Cluster(ringnode, folder, SCENARIO, label, SEATS, [*sets, f"epochs={epochs}"], *options)
     time.sleep(1 * SLOWNESS)
     losses = pester(cluster, time.monotonic() + seconds, pause_s, 2 if lose == "shrink" else 1)
-    run, statuses = cluster.finish(60 * SLOWNESS + 10 * seconds)
+    run, _, statuses = cluster.finish(60 * SLOWNESS + 10 * seconds)
     back = check(cluster, run, statuses, label, lose, epochs, weights)
     print(f"{lose}, {label}{', with a key' if keyed else ''}: {losses} losses, {len(run.get('losses', []))} told of, "
           f"{back} back, {run['time_s']:.1f} s", flush=True)
@@ -160,14 +107,15 @@ def once(ringnode, folder, lose, label, seconds, pause_s):
 
 def too_late(ringnode, folder):
     """It waits to be taken in, but there is no other epoch."""
-    cluster = Cluster(ringnode, folder, "all-reduce", 1, "--lose", "shrink", "--set", f"nodes={SEATS}", call_ms=20)
+    cluster = Cluster(ringnode, folder, SCENARIO, "all-reduce", SEATS, ["epochs=1", f"nodes={SEATS}"], "--lose", "shrink",
+                      call_ms=20)
     time.sleep(1 * SLOWNESS)
     cluster.kill(2)
     time.sleep(0.5 * SLOWNESS)  # the others are to go on before it is there again
     cluster.start(2)
-    run, statuses = cluster.finish(60 * SLOWNESS)
+    run, _, statuses = cluster.finish(60 * SLOWNESS)
     require(statuses == [0] * SEATS, "too late: statuses", statuses, *cluster.texts())
-    require("ended before this rank was taken in: it is complete" in cluster.said[2], "too late:", *cluster.texts())
+    require("ended before this rank was taken in: it is complete" in cluster.text(2), "too late:", *cluster.texts())
     require(run["nodes"] == SEATS - 1, "too late:", run["nodes"])
 
 

@@ -17,21 +17,29 @@ try {
     const struct rg_job *job;
     struct rg_run run[NODES];
     struct rg_kept kept[NODES];
+    bool goes_on; /* training could: nodes keep states for that */
+    struct rg_attempts attempts[NODES];
     char save[64];
 };
+
+static int found; /* states, of a strategy's tries */
 
 static int train(struct rg_world *w, void *arg)
 {
     struct try *try = arg;
-    struct rg_node_options options = {
-        .stop = {NAN, NAN, 0}, .host = "mem", .kept = &try->kept[w->rank]};
+    struct rg_node_options options = {.stop = {NAN, NAN, 0},
+                                      .host = "mem",
+                                      .kept = &try->kept[w->rank],
+                                      .attempts = try->goes_on ? &try->attempts[w->rank] : NULL};
     return rg_node_run(w, try->job, &options, w->rank == 0 ? &try->run[0] : NULL);
 }
 
 static int salvage(struct rg_world *w, void *arg)
 {
     struct try *try = arg;
-    struct rg_node_options options = {.stop = {NAN, NAN, 0}, .save = try->save};
+    struct rg_node_options options = {.stop = {NAN, NAN, 0},
+                                      .save = try->save,
+                                      .attempts = try->goes_on ? &try->attempts[w->rank] : NULL};
     return rg_node_salvage(w, try->job, &options, &try->kept[w->rank], &try->run[w->rank]);
 }
 
@@ -46,13 +54,28 @@ static const float *value(const struct rg_kept *kept, size_t at)
     return NULL;
 }
 
-/* The lowest rank but `dead` that has parameter `at`, or -1. */
-static int holder(const struct try *try, size_t at, int dead)
+/* The lowest rank but `dead` that has parameter `at` after so many iterations (-1: any), or -1. */
+static int holder(const struct try *try, size_t at, int dead, int64_t iterations)
 {
     for (int r = 0; r < NODES; r++)
-        if (r != dead && value(&try->kept[r], at))
+        if (r != dead && value(&try->kept[r], at) &&
+            (iterations < 0 || try->kept[r].iterations == iterations))
             return r;
     return -1;
+}
+
+/* Iterations of the newest state that is whole, or -1. */
+static int64_t newest_whole(const struct try *try, int dead)
+{
+    int64_t newest = -1;
+    for (int r = 0; r < NODES; r++) {
+        int64_t iterations = try->kept[r].iterations;
+        size_t at = 0, count = try->job->network->parameters;
+        while (r != dead && at < count && holder(try, at, dead, iterations) >= 0)
+            at++;
+        newest = at == count ? RG_MAX(newest, iterations) : newest;
+    }
+    return newest;
 }
 
 /* The vector that is left, malloc'ed; NULL: parts of it are gone. */
@@ -60,8 +83,9 @@ static float *left_of(const struct try *try, int dead)
 {
     size_t count = try->job->network->parameters;
     float *values = malloc(count * sizeof *values);
+    int64_t whole = newest_whole(try, dead);
     for (size_t i = 0; values && i < count; i++) {
-        int r = holder(try, i, dead);
+        int r = holder(try, i, dead, whole);
         if (r < 0) {
             free(values);
             return NULL;
@@ -74,9 +98,9 @@ static float *left_of(const struct try *try, int dead)
 /* Of the part that is furthest behind. */
 static int64_t iterations_left(const struct try *try, int dead)
 {
-    int64_t least = INT64_MAX;
+    int64_t least = INT64_MAX, whole = newest_whole(try, dead);
     for (size_t i = 0; i < try->job->network->parameters; i++)
-        least = RG_MIN(least, try->kept[holder(try, i, dead)].iterations);
+        least = RG_MIN(least, try->kept[holder(try, i, dead, whole)].iterations);
     return least;
 }
 
@@ -237,6 +261,73 @@ static void test_parts(void)
     try_strategy("matrix-servers.xml", "server", false);
 }
 
+/* A ring that loses one, each of whose nodes has copies of another's stage: the newest state that
+ * is whole, of no more iterations ago than the backup says. */
+static void try_copies(struct try *try, const char *file, const char *label, uint64_t seed,
+                       long most)
+{
+    uint64_t dice = rg_mix64(seed);
+    int victim = (int)(dice % NODES), lowest = victim == 0, results[NODES];
+    int64_t least = INT64_MAX;
+    struct rg_mem_world_options world = {.size = NODES, .seed = dice, .boards = try->job->boards};
+    world.deaths[0] = (struct rg_mem_death){victim, 1 + (long)(dice / 64 % (uint64_t)most)};
+    for (int r = 0; r < NODES; r++)
+        CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&try->attempts[r], RG_LOSE_RESTART, NODES, 0), 0);
+    allocated_begin(1u << victim);
+    CU_ASSERT_EQUAL(rg_mem_world_run(&world, train, try, results), 0);
+    bool died = results[victim] == RG_DIED, over = true;
+    for (int r = 0; r < NODES; r++) {
+        over = over && (r == victim || results[r] == 0);
+        least = r == victim ? least : RG_MIN(least, try->attempts[r].iterations);
+    }
+    if (died)
+        try->attempts[victim].copies = (struct rg_copies){0}, try->attempts[victim].losses = NULL;
+    world.deaths[0] = (struct rg_mem_death){victim, 1};
+    struct rg_prediction p = {0};
+    try->job->strategy->predict(try->job, &p);
+    if (died && !over && least < INT64_MAX && least > p.copies.most) {
+        const struct rg_run *run = &try->run[lowest];
+        CU_ASSERT_EQUAL(rg_mem_world_run(&world, salvage, try, results), 0);
+        CU_ASSERT_EQUAL(results[lowest], 1);
+        CU_ASSERT_STRING_EQUAL(run->ending.missing, "");
+        CU_ASSERT_TRUE(run->iterations >= least - p.copies.most && run->iterations <= least + 1);
+        CU_ASSERT_EQUAL(access(try->save, R_OK), 0);
+        expect_iterations(file, label, run);
+        found++;
+    }
+    for (int r = 0; r < NODES; r++)
+        rg_attempts_close(&try->attempts[r]);
+    forget(try);
+    CU_ASSERT_EQUAL(allocated_end(), 0);
+}
+
+static void test_copies(void)
+{
+    static const struct {
+        const char *label;
+        long most; /* calls at which a node may die */
+    } rings[] = {{"1f1b-1", 900}, {"gpipe-2", 900}, {"zb-5", 2500}};
+    for (size_t i = 0; i < RG_COUNT(rings); i++) {
+        struct try try = {.save = "/tmp/ringtmp-salvage-XXXXXX", .goes_on = true};
+        struct rg_study study;
+        int fd = mkstemp(try.save);
+        CU_ASSERT_FATAL(fd >= 0);
+        close(fd);
+        if (!harness_open(&study, "matrix-backup.xml", "nodes=4"))
+            return;
+        try.job = harness_job(&study, rings[i].label);
+        for (int r = 0; r < NODES; r++)
+            rg_run_init(&try.run[r]);
+        found = 0;
+        for (uint64_t seed = 1; seed <= SEEDS; seed++)
+            try_copies(&try, "matrix-backup.xml", rings[i].label, seed, rings[i].most);
+        CU_ASSERT_TRUE(found > SEEDS / 4);
+        for (int r = 0; r < NODES; r++)
+            rg_run_free(&try.run[r]);
+        rg_study_close(&study);
+    }
+}
+
 /* [begin, end) in two ranges. */
 static void keep(struct rg_kept *kept, size_t begin, size_t end)
 {
@@ -298,6 +389,7 @@ int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {{"every node has all", test_whole},
                                               {"every node has a part", test_parts},
+                                              {"copies of stages", test_copies},
                                               {"what is missing is named", test_missing}};
     return suite_main("salvage", tests, RG_COUNT(tests), argc, argv);
 }

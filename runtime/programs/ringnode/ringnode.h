@@ -1,7 +1,7 @@
 /* What the sources of ringnode share: ringnode.c (main), ringnode_options.c, ringnode_run.c (a
  * strategy), ringnode_attempts.c (one that loses ranks), ringnode_return.c (and takes them in
- * again), ringnode_rank.c (one rank, on whatever machine), ringnode_local.c (all of them on this
- * one). */
+ * again), ringnode_left.c (what is left where nobody goes on), ringnode_rank.c (one rank, on
+ * whatever machine), ringnode_local.c (all of them on this one). */
 #ifndef RG_PROGRAMS_RINGNODE_H
 #define RG_PROGRAMS_RINGNODE_H
 
@@ -59,7 +59,13 @@ struct ringnode {
     struct rg_heat *heat;            /* NULL: this machine tells nothing, or another rank does */
     struct rg_clock_sample compared; /* see struct rg_node_options */
     struct rg_attempts attempts;     /* of the one strategy; not with lose=stop */
+    struct rg_kept kept;             /* of the run that broke off last */
+    struct rg_run *aside;            /* its account, until training goes on; NULL: none, or another
+                                      * rank has it */
     double joining_s;                /* since when this rank tries to join; 0: it does not */
+    char cannot[400];                /* why nobody can train in the next attempt, as far as this
+                                      * node knows; empty: they can */
+    bool expired;                    /* the last join ended as the time for the run was up */
     bool again;                      /* this attempt has broken off, and there is another */
     bool later;                      /* this attempt is not the first */
     int rest_code;                   /* why the remaining strategies cannot run; 0: they can */
@@ -70,9 +76,9 @@ struct ringnode_run {
     struct ringnode *node;
     const struct rg_job *job;
     struct rg_run *run; /* rank 0 */
-    struct rg_kept kept;
-    double begun_s;   /* on rg_clock_s */
-    char cannot[400]; /* why those that are left cannot go on; empty: they can */
+    double begun_s;     /* on rg_clock_s */
+    char cannot[400];   /* why those that are left cannot go on, as all know; empty: they can */
+    bool dropped;       /* the others may go on, without this one */
 };
 
 /* That a rank has open beside a socket for each other one: polls, callers at the door, files, a
@@ -130,6 +136,26 @@ int ringnode_local_ranks(const struct ringnode *node);
 bool ringnode_restarts(struct ringnode *node, int code);
 /* lose="shrink", "spare": one attempt after the other on one mesh, until the training is over. */
 void ringnode_run_attempts(struct ringnode *node);
+
+/* ---- ringnode_left.c: what is left where nobody goes on ---- */
+
+/* What kept this rank waiting since the run began, into its account. */
+void ringnode_note_signs(const struct ringnode *node, struct rg_run *run, double begun_s);
+/* The run of strategy number `index` has ended with an error: those that are left put together and
+ * save what they have, the lowest of them has node->runs then, to be reported. why: in words, or
+ * "": as the mesh says. */
+void ringnode_break_off(struct ringnode *node, int index, struct ringnode_run *r, int code,
+                        const char *why);
+/* lose="restart", before all leave the mesh to join once more: the same for the case that it does
+ * not come about. */
+void ringnode_put_aside(struct ringnode *node, struct ringnode_run *r, int code);
+/* And it has not: what there is of the run is in node->runs, where this rank reports; else that is
+ * said. The code. */
+int ringnode_give_up(struct ringnode *node, const struct rg_error *e);
+/* The account of an attempt that broke off; *run is empty then. */
+void ringnode_keep_aside(struct ringnode *node, struct rg_run *run);
+void ringnode_forget_aside(struct ringnode *node);
+void ringnode_forget_runs(struct ringnode *node);
 
 /* ---- ringnode_return.c: nodes that come back ---- */
 

@@ -58,11 +58,10 @@ int ringnode_local_ranks(const struct ringnode *node)
     return most + (t->lose == RG_LOSE_SPARE ? t->spares : 0);
 }
 
-/* A loss, and nothing that somebody wanted. */
+/* Also where somebody wants to stop, which the next attempt tells all. */
 static bool is_loss(const struct ringnode *node, int code)
 {
-    return (code == RG_ERR_PEER || code == RG_ERR_PROTOCOL) && !ringnode_is_stopped() &&
-           !rg_mesh_expired(node->mesh);
+    return (code == RG_ERR_PEER || code == RG_ERR_PROTOCOL) && !rg_mesh_expired(node->mesh);
 }
 
 /* ---- restart ---- */
@@ -71,7 +70,7 @@ bool ringnode_restarts(struct ringnode *node, int code)
 {
     struct rg_attempts *a = &node->attempts;
     struct rg_mesh_lost lost = {.rank = -1};
-    if (a->lose != RG_LOSE_RESTART || !is_loss(node, code))
+    if (a->lose != RG_LOSE_RESTART || !is_loss(node, code) || rg_mesh_winds_down(node->mesh))
         return false;
     if (!rg_attempts_may_try(a)) {
         fprintf(stderr,
@@ -104,10 +103,11 @@ static int fitting(void *arg, const int *seats, int left)
     return rg_study_fitting(&want, node->study.jobs[0].multiple, seats, left, &why);
 }
 
-/* What this node knows of the others, into the ranks of the next attempt. False: there is none, and
- * *e says why. */
-static bool cast(struct ringnode *node, const struct rg_mesh_lost *lost, struct rg_error *e)
+/* What this node knows of the others, into the ranks of the next attempt; in node->cannot why
+ * nobody can train in it. False: this node has no part in one, and *e says why. */
+static bool cast(struct ringnode_run *r, const struct rg_mesh_lost *lost, struct rg_error *e)
 {
+    struct ringnode *node = r->node;
     struct rg_attempts *a = &node->attempts;
     int *order = calloc((size_t)a->seats, sizeof *order);
     int own = a->seat[node->rank];
@@ -123,11 +123,14 @@ static bool cast(struct ringnode *node, const struct rg_mesh_lost *lost, struct 
             rg_mesh_drop(node->mesh, rank);
     }
     int err = 0;
-    if (a->absent[own] || lost->rank == node->rank || rg_mesh_dropped(node->mesh))
+    r->dropped = a->absent[own] || lost->rank == node->rank || rg_mesh_dropped(node->mesh);
+    if (r->dropped)
         err = rg_fail(e, RG_ERR_PEER, "the others have lost this rank, and go on without it");
     else
         err = rg_attempts_cast(a, fitting, node, order, e);
-    if (err == 0)
+    bool cannot = err == RG_ERR_PEER && !r->dropped;
+    rg_copy_text(node->cannot, sizeof node->cannot, cannot ? e->text : "");
+    if (err == 0 || cannot)
         err = rg_mesh_reseat(node->mesh, order);
     for (int rank = 0; rank < a->seats && err == 0; rank++)
         if (a->seat[rank] == own)
@@ -170,7 +173,11 @@ static int train(struct rg_world *w, void *arg)
     struct ringnode_run *r = arg;
     struct ringnode *node = r->node;
     struct rg_error e = {0};
-    int result = node->later ? reopen(node, &e) : 0;
+    int result = 0;
+    if (node->cannot[0])
+        result = rg_fail(&e, RG_ERR_REFUSED, "%s", node->cannot);
+    else if (node->later)
+        result = reopen(node, &e);
     if (result) {
         rg_copy_text(r->cannot, sizeof r->cannot, e.text);
         return result;
@@ -191,7 +198,7 @@ static int attempt(struct rg_world *w, void *arg)
     return rg_attempts_run(w, &r->node->attempts, train, r);
 }
 
-/* Rank 0 of this attempt tells of it. */
+/* Rank 0 of this attempt tells of it; of the one before, if training does not go on in it. */
 static struct rg_run *make_run(struct ringnode *node)
 {
     if (node->rank > 0)
@@ -199,31 +206,11 @@ static struct rg_run *make_run(struct ringnode *node)
     if (!node->runs)
         node->runs = calloc(1, sizeof *node->runs);
     RG_ASSERT(node->runs);
+    if (node->attempts.begun)
+        ringnode_keep_aside(node, node->runs);
     rg_run_free(node->runs);
     rg_run_init(node->runs);
     return node->runs;
-}
-
-/* An end for all: the training is over, or nothing goes on. */
-static void end(struct ringnode *node, int code, const char *why)
-{
-    const struct rg_job *job = node->study.job_count ? node->study.jobs : NULL;
-    struct rg_run *run = node->runs;
-    char text[640];
-    node->rest_code = ringnode_explain(node, code, text, sizeof text);
-    if (why[0])
-        rg_copy_text(text, sizeof text, why);
-    if (run && node->rank == 0 && job && node->rest_code != RG_ERR_INTERRUPTED) {
-        const struct rg_attempts *a = &node->attempts;
-        int64_t iterations = a->iterations == INT64_MAX ? a->from : a->iterations;
-        ringnode_fail_run(run, job, node->rest_code, text);
-        run->iterations = iterations;
-        run->ending.early = true;
-        run->ending.wanted_iterations = job->iterations;
-        ringnode_end_run(node, job, text, run);
-    }
-    if (!run || node->rank > 0)
-        fprintf(stderr, "ringnode: rank %d: %s\n", node->rank, text);
 }
 
 void ringnode_run_attempts(struct ringnode *node)
@@ -233,7 +220,8 @@ void ringnode_run_attempts(struct ringnode *node)
     struct rg_error e = {0};
     for (;; node->later = true) {
         ringnode_keep_door(node);
-        struct ringnode_run r = {.node = node, .run = make_run(node)};
+        struct ringnode_run r = {.node = node, .run = make_run(node), .begun_s = rg_clock_s()};
+        a->begun = false;
         int result = 0, begun = rg_mesh_attempt(node->mesh, a->present, attempt, &r, &result, &e);
         int code = begun ? begun : result;
         if (code >= 0) {
@@ -243,9 +231,10 @@ void ringnode_run_attempts(struct ringnode *node)
                 ringnode_tell_energy(node, r.job, r.run);
             return;
         }
-        if (r.cannot[0]) {
+        if (r.cannot[0] && !is_loss(node, code)) { /* as all know */
             snprintf(e.text, sizeof e.text, "those that are left cannot go on: %.400s", r.cannot);
-            end(node, RG_ERR_PEER, e.text);
+            r.job = node->study.jobs;
+            ringnode_break_off(node, 0, &r, RG_ERR_PEER, e.text);
             return;
         }
         rg_copy_text(e.text, sizeof e.text,
@@ -257,12 +246,18 @@ void ringnode_run_attempts(struct ringnode *node)
         int back = code == RG_ERR_RETURNED ? a->back : -1;
         if (back >= 0)
             rg_attempts_take_in(a);
-        if ((back < 0 && !is_loss(node, code)) || !cast(node, &lost, &e) ||
-            (back >= 0 && !ringnode_let_in(node, back))) {
-            end(node, code, e.text);
+        bool goes_on = back >= 0 || is_loss(node, code);
+        if (goes_on && (!cast(&r, &lost, &e) || (back >= 0 && !ringnode_let_in(node, back)))) {
+            r.dropped = true;
+            goes_on = false;
+        }
+        if (!goes_on) {
+            r.job = node->study.jobs;
+            ringnode_break_off(node, 0, &r, code, e.text);
             return;
         }
-        if (!node->options.quiet && node->rank == 0)
+        bool quiet = node->options.quiet || node->cannot[0] || rg_mesh_winds_down(node->mesh);
+        if (!quiet && node->rank == 0)
             fprintf(stderr, "ringnode: going on with %d node%s\n", a->nodes,
                     a->nodes == 1 ? "" : "s");
     }

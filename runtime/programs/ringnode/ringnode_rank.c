@@ -22,107 +22,6 @@ enum { JOIN_TRIES = 8 };
 #define LEAST_JOIN_S 1
 #define SLOW_S       10 /* a wait for another rank that is worth a line */
 
-/* What kept this rank waiting since the run began. */
-static void note_signs(const struct ringnode *node, struct rg_run *run, double begun_s)
-{
-    struct rg_mesh_sign signs[RG_MESH_SIGNS];
-    int count = rg_mesh_signs(node->mesh, signs);
-    run->signs = calloc((size_t)count + 1, sizeof *run->signs);
-    for (int i = 0; i < count && run->signs; i++)
-        if (signs[i].end_s >= begun_s)
-            run->signs[run->sign_count++] =
-                (struct rg_run_sign){.rank = signs[i].rank,
-                                     .sign = (int)signs[i].sign,
-                                     .from_s = signs[i].begin_s - begun_s,
-                                     .to_s = signs[i].end_s - begun_s};
-}
-
-/* ---- runs that end before their time ---- */
-
-static int salvage_program(struct rg_world *w, void *arg)
-{
-    struct ringnode_run *r = arg;
-    struct rg_node_options options = {.initial = r->node->initial, .save = r->node->options.save};
-    w->board = r->job->boards[w->rank];
-    return rg_node_salvage(w, r->job, &options, &r->kept, r->run);
-}
-
-/* A rank was lost, or has failed, maybe this one: those that are left save what they have whole.
- * True: this rank did it, and has the account of the run. */
-static bool salvage(struct ringnode *node, struct ringnode_run *r, int code)
-{
-    struct rg_mesh_lost lost;
-    struct rg_error e;
-    int result = 0;
-    bool known = rg_mesh_lost(node->mesh, &lost);
-    if (known && lost.rank == node->rank)
-        return false; /* whoever is left has done it meanwhile */
-    if (ringnode_is_late() || rg_mesh_expired(node->mesh) || (code == RG_ERR_INTERRUPTED && !known))
-        return node->rank == 0;
-    if (r->job->numerics &&
-        rg_mesh_rally(node->mesh, r->job->nodes, salvage_program, r, &result, &e) != 0)
-        result = 0;
-    if (r->run->iterations == 0)
-        r->run->ending.missing[0] = '\0'; /* nothing was trained that could be missed */
-    r->run->ending.early = true;
-    r->run->ending.wanted_iterations = r->job->iterations;
-    if (known) {
-        r->run->ending.lost_rank = lost.rank;
-        rg_copy_text(r->run->ending.lost_host, sizeof r->run->ending.lost_host, lost.host);
-        rg_copy_text(r->run->ending.why, sizeof r->run->ending.why, lost.why);
-        r->run->ending.heard_s = lost.heard_s - r->begun_s;
-        r->run->ending.lost_s = lost.lost_s - r->begun_s;
-    }
-    return node->rank == 0 || result == 1;
-}
-
-/* Rank 0 is lost, and this one is the lowest that is left: it reports in its place. What rank 0
- * knew of the runs before is gone. */
-static void take_over(struct ringnode *node, int index, const struct rg_run *run)
-{
-    node->runs = calloc((size_t)node->study.job_count, sizeof *node->runs);
-    RG_ASSERT(node->runs);
-    for (int i = 0; i < index; i++)
-        ringnode_fail_run(&node->runs[i], &node->study.jobs[i], RG_ERR_PEER,
-                          "its result was lost with rank 0");
-    node->runs[index] = *run;
-}
-
-static void forget_runs(struct ringnode *node)
-{
-    for (int i = 0; i < node->study.job_count; i++)
-        rg_run_free(&node->runs[i]);
-    free(node->runs);
-    node->runs = NULL;
-}
-
-/* The run has begun, and ended with an error. */
-static void break_off(struct ringnode *node, int index, struct ringnode_run *r, int code)
-{
-    struct rg_run own, *run = r->run;
-    char text[sizeof run->error];
-    rg_run_init(&own);
-    rg_job_describe(r->job, &own);
-    own.iterations = r->kept.iterations;
-    if (!run)
-        r->run = &own;
-    bool reports = salvage(node, r, code);
-    note_signs(node, r->run, r->begun_s);
-    node->rest_code = ringnode_explain(node, code, text, sizeof text);
-    ringnode_end_early(r->run, node->rest_code, text);
-    ringnode_end_run(node, r->job, text, r->run);
-    if (!run || !reports)
-        fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, r->job->label,
-                reports ? r->run->error : text);
-    if (run && !reports)
-        forget_runs(node);
-    if (!run && reports)
-        take_over(node, index, &own);
-    else
-        rg_run_free(&own);
-    rg_kept_free(&r->kept);
-}
-
 static void run_job(struct ringnode *node, int index)
 {
     const struct rg_job *job = &node->study.jobs[index];
@@ -146,26 +45,29 @@ static void run_job(struct ringnode *node, int index)
         ringnode_run_attempts(node);
         ringnode_set_alarm(0);
         if (node->runs && node->rank == 0)
-            note_signs(node, node->runs, one.begun_s);
+            ringnode_note_signs(node, node->runs, one.begun_s);
         return;
     }
     rg_mesh_pace(node->mesh, ringnode_pace(node, job), job->threads);
     int begun = rg_mesh_run(node->mesh, job->nodes, ringnode_program, &one, &result, &e);
-    node->again = ringnode_restarts(node, begun ? begun : result);
-    if (node->again)
+    int code = begun ? begun : result;
+    node->again = ringnode_restarts(node, code);
+    if (node->again) {
+        ringnode_put_aside(node, &one, code);
         return;
+    }
     ringnode_set_alarm(0);
-    if (begun) {
+    if (begun && node->attempts.lose == RG_LOSE_STOP) {
         node->rest_code = ringnode_explain(node, begun, text, sizeof text);
         ringnode_fail_run(run, job, node->rest_code, text);
         if (node->rank > 0)
             fprintf(stderr, "ringnode: rank %d: %s: %s\n", node->rank, job->label, text);
-    } else if (result < 0) {
-        break_off(node, index, &one, result);
+    } else if (begun || result < 0) {
+        ringnode_break_off(node, index, &one, code, "");
     } else {
         ringnode_tell_energy(node, job, run);
         if (run)
-            note_signs(node, run, one.begun_s);
+            ringnode_note_signs(node, run, one.begun_s);
         if (result == 1)
             ringnode_note_stop(node, job, run);
     }
@@ -190,6 +92,12 @@ static void agree(struct ringnode *node)
     node->again = code && ringnode_restarts(node, code);
     if (code == 0 || node->again)
         return;
+    if (node->attempts.lose != RG_LOSE_STOP) { /* there may have been others before */
+        struct ringnode_run r = {.node = node, .job = node->study.jobs, .run = node->runs};
+        r.begun_s = rg_clock_s();
+        ringnode_break_off(node, 0, &r, code, "");
+        return;
+    }
     node->rest_code = ringnode_explain(node, code, text, sizeof text);
     for (int i = 0; i < node->study.job_count && node->runs; i++)
         ringnode_fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code, text);
@@ -306,9 +214,16 @@ static int report(struct ringnode *node, double started_s)
     describe_sockets(&result.host.sockets, &node->facts);
     int status = rg_cli_finish(&node->options, "ringnode", &result);
     rg_cli_tell_capacities(&node->options, &node->study, &result);
-    forget_runs(node);
+    ringnode_forget_runs(node);
     note_reported(node);
     return status;
+}
+
+/* The exit status. */
+static int tell(struct ringnode *node, int code, double started_s)
+{
+    int status = rg_cli_exit_of(code), reported = node->runs ? report(node, started_s) : 0;
+    return status ? status : reported;
 }
 
 /* Ranks that run other strategies than this one, or that train where others predict, or from other
@@ -376,30 +291,6 @@ static void tell_threads(const struct ringnode *node)
                 node->rank, threads, cores, cores == 1 ? " is here" : "s are here");
 }
 
-/* Whoever was lost has not come back in time: what there is of the run is told. */
-static int give_up(struct ringnode *node, const struct rg_error *e, double started_s)
-{
-    const struct rg_job *job = node->study.jobs;
-    const struct rg_attempts *a = &node->attempts;
-    const struct rg_run_loss *last = a->loss_count ? &a->losses[a->loss_count - 1] : NULL;
-    char text[640];
-    if (!node->later || node->rank != 0 || !last || ringnode_interrupted)
-        return rg_cli_complain("ringnode", e->code, e->text);
-    snprintf(text, sizeof text, "node %d (%.100s) was lost%s%.80s, and has not come back: %.200s",
-             last->node, last->host, last->why[0] ? ": " : "", last->why, e->text);
-    node->runs = calloc(1, sizeof *node->runs);
-    RG_ASSERT(node->runs);
-    ringnode_fail_run(node->runs, job, RG_ERR_PEER, text);
-    node->runs->iterations = last->iteration;
-    node->runs->ending.early = true;
-    node->runs->ending.wanted_iterations = job->iterations;
-    node->runs->ending.lost_rank = last->rank;
-    rg_copy_text(node->runs->ending.lost_host, sizeof node->runs->ending.lost_host, last->host);
-    rg_copy_text(node->runs->ending.why, sizeof node->runs->ending.why, last->why);
-    int reported = report(node, started_s);
-    return rg_cli_worse_of(rg_cli_exit_of(RG_ERR_PEER), reported);
-}
-
 /* The others have ended the run before they took this rank in. */
 static int come_too_late(const struct ringnode *node, const struct rg_error *e)
 {
@@ -414,7 +305,7 @@ static bool may_join_again(struct ringnode *node, const struct rg_error *e)
     bool refused = e->code == RG_ERR_REFUSED && (node->later || strstr(e->text, "another run"));
     bool half = refused || e->code == RG_ERR_TIMEOUT;
     bool may = node->attempts.lose == RG_LOSE_RESTART && half && !ringnode_is_stopped() &&
-               rg_clock_s() - node->joining_s < node->join_timeout_s;
+               !node->expired && rg_clock_s() - node->joining_s < node->join_timeout_s;
     if (may)
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     return may;
@@ -452,7 +343,8 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
                            .joined = node->attempts.is_back ? &node->joined : NULL,
                            .checksum = node->checksum,
                            .quiet = node->options.quiet || node->local,
-                           .stop = &ringnode_stop_join};
+                           .stop = &ringnode_stop_join,
+                           .expired = &node->expired};
     int result = rg_mesh_join(&join, &node->mesh, &e);
     if (node->attempts.lose == RG_LOSE_STOP)
         rg_key_forget(&node->key);
@@ -463,7 +355,7 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
     if (result && node->joined.over)
         return come_too_late(node, &e);
     if (result)
-        return give_up(node, &e, started_s);
+        return tell(node, ringnode_give_up(node, &e), started_s);
     if (node->joined.invited)
         ringnode_come_back(node);
     node->joining_s = 0;
@@ -482,6 +374,7 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
         node->heat = rg_heat_open(node->metering.root);
     if (open_meter(node, &e) != 0)
         fprintf(stderr, "ringnode: rank %d: no meter: %s\n", node->rank, e.text);
+    node->attempts.begun = false;
     if (node->attempts.lose <= RG_LOSE_RESTART) /* else each attempt begins with it */
         agree(node);
     int status = 0;
@@ -500,19 +393,17 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
     node->meter = NULL;
     node->heat = NULL;
     if (node->again && node->runs)
-        forget_runs(node);
+        ringnode_forget_runs(node);
     if (node->again)
         return 0;
     if (node->options.predict) {
         if (node->runs) {
-            forget_runs(node);
+            ringnode_forget_runs(node);
             note_reported(node);
         }
         return status ? status : rg_cli_exit_of(node->rest_code);
     }
-    status = rg_cli_exit_of(node->rest_code);
-    int reported = node->runs ? report(node, started_s) : 0;
-    return status ? status : reported;
+    return tell(node, node->rest_code, started_s);
 }
 
 int ringnode_run_rank(struct ringnode *node, int listener)
@@ -538,6 +429,8 @@ int ringnode_run_rank(struct ringnode *node, int listener)
         close(listener);
     rg_key_forget(&node->key);
     rg_attempts_close(&node->attempts);
+    ringnode_forget_aside(node);
+    rg_kept_free(&node->kept);
     rg_joined_free(&node->joined);
     return status;
 }

@@ -22,9 +22,9 @@ volatile int ringnode_stop_join;
 volatile sig_atomic_t ringnode_interrupted;
 static volatile sig_atomic_t timed_out;
 
-static void stop(void)
+static void stop(int join)
 {
-    ringnode_stop_join = 1;
+    ringnode_stop_join = join;
     if (mesh_to_stop)
         rg_mesh_wind_down(mesh_to_stop);
 }
@@ -42,7 +42,7 @@ static void on_interrupt(int number)
     if (!ringnode_interrupted)
         first_s = rg_clock_s();
     ringnode_interrupted = 1;
-    stop();
+    stop(1);
 }
 
 void ringnode_set_alarm(double seconds)
@@ -60,7 +60,7 @@ static void on_alarm(int number)
     timed_out = 1;
     if (mesh_to_stop)
         rg_mesh_expire(mesh_to_stop);
-    stop();
+    stop(RG_JOIN_EXPIRED);
 }
 
 void ringnode_stops(struct rg_mesh *mesh)
@@ -174,7 +174,7 @@ int ringnode_program(struct rg_world *w, void *arg)
         .trace = r->node->options.trace != NULL,
         .part = r->node->options.part,
         .compared = &r->node->compared,
-        .kept = r->node->attempts.lose ? NULL : &r->kept,
+        .kept = &r->node->kept,
         .attempts = r->node->attempts.lose ? &r->node->attempts : NULL,
         .machine = system.machine,
         .host = rg_mesh_host(r->node->mesh, w->rank),

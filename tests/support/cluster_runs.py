@@ -1,0 +1,69 @@
+"""Ranks of ringnode that are processes of their own, as on boards, over loopback."""
+import json
+import os
+import subprocess
+import tempfile
+import time
+
+from ports import free_ports
+from real_runs import SLOWNESS, Wrong, require, slow_board
+
+
+class Cluster:
+    """By their places in a hosts file. sets, options: the same for all ranks."""
+
+    def __init__(self, ringnode, folder, scenario, label, seats, sets, *options, call_ms=0.3):
+        self.folder = tempfile.mkdtemp(dir=folder)
+        hosts, path = self.path("hosts"), self.path("s.xml")
+        with open(hosts, "w", encoding="ascii") as stream:
+            stream.writelines(f"127.0.0.1:{port}\n" for port in free_ports(seats))
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(scenario)
+        self.command = [ringnode, path, "--strategy", label, "--hosts", hosts, "--join-timeout", str(int(20 * SLOWNESS)),
+                        "--pace", slow_board(seats, call_ms, self.folder), *options]
+        for one in sets:
+            self.command += ["--set", one]
+        self.ranks, self.said = [None] * seats, [""] * seats
+        for seat in range(seats):
+            self.start(seat)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def start(self, seat):
+        with open(self.path(f"log{seat}"), "ab") as log:
+            self.ranks[seat] = subprocess.Popen(
+                [*self.command, "--rank", str(seat), "--json", self.path(f"r{seat}.json"), "--save",
+                 self.path(f"p{seat}.safetensors")], stdout=subprocess.DEVNULL, stderr=log)
+
+    def kill(self, seat):
+        """False: it had ended."""
+        if self.ranks[seat].poll() is not None:
+            return False
+        self.ranks[seat].kill()
+        self.ranks[seat].wait()
+        return True
+
+    def text(self, seat):
+        with open(self.path(f"log{seat}"), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+
+    def texts(self):
+        return [f"\n--- {seat}\n{self.text(seat)}" for seat in range(len(self.ranks))]
+
+    def finish(self, seconds):
+        """The run that one of them has told of, by which seat, and the statuses of all."""
+        limit = time.monotonic() + seconds
+        try:
+            for rank in self.ranks:
+                rank.wait(timeout=max(limit - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired as late:
+            raise Wrong("they do not end:", *self.texts()) from late
+        finally:
+            for rank in self.ranks:
+                rank.kill()
+                rank.wait()
+        told = [seat for seat in range(len(self.ranks)) if os.path.exists(self.path(f"r{seat}.json"))]
+        require(len(told) == 1, "results of", told, *self.texts())
+        with open(self.path(f"r{told[0]}.json"), encoding="utf-8") as stream:
+            return json.load(stream)["runs"][0], told[0], [rank.returncode for rank in self.ranks]
