@@ -3,54 +3,10 @@
  * of them agree on. */
 #include "base/check.h"
 #include "strategies/allocated.h"
-#include "strategies/harness.h"
-#include "study/saving.h"
+#include "strategies/saved.h"
 #include "support/suite.h"
 #include "unit/scratch.h"
-#include <dirent.h>
-#include <math.h>
 #include <stdlib.h>
-
-static void must_be_ok(const struct rg_job *job, int result, const struct rg_run *run)
-{
-    if (result < 0 || run->status != RG_RUN_OK)
-        printf("%s on %d: %s\n", job->label, job->nodes, run->error);
-    CU_ASSERT_TRUE(result >= 0);
-    CU_ASSERT_EQUAL(run->status, RG_RUN_OK);
-}
-
-/* A new folder. */
-static const char *folder(void)
-{
-    static int number;
-    char name[40];
-    snprintf(name, sizeof name, "c%d", number++);
-    return scratch_path(name);
-}
-
-/* Trains until all are told to stop after an update, and leaves a checkpoint. */
-static void stop_after(const struct rg_job *job, int64_t iterations, const char *to)
-{
-    struct rg_run run;
-    struct rg_error e = {0};
-    CU_ASSERT_EQUAL_FATAL(rg_training_folder(to, false, &e), 0);
-    const struct harness_options options = {
-        .seed = 2, .checkpoint = to, .every = {.seconds = 1e9}, .stops_after = iterations};
-    int result = harness_run(job, &options, &run, NULL);
-    must_be_ok(job, result, &run);
-    CU_ASSERT_EQUAL(run.iterations, iterations);
-    CU_ASSERT_EQUAL(run.checkpoints.written, 1);
-    CU_ASSERT_EQUAL(run.checkpoints.iteration, iterations);
-    rg_run_free(&run);
-}
-
-static uint64_t floats_of(const struct rg_training_state *state)
-{
-    uint64_t floats = 0;
-    for (int i = 0; i < state->array_count; i++)
-        floats += state->arrays[i].count;
-    return floats;
-}
 
 /* One that goes on and is told to stop before it has trained anything has what it went on from. */
 static void told_to_stop_at_once(void)
@@ -61,7 +17,8 @@ static void told_to_stop_at_once(void)
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "optimizer=momentum nodes=3"));
     for (size_t i = 0; i < RG_COUNT(labels); i++) {
         const struct rg_job *job = harness_job(&study, labels[i]);
-        const char *from = folder(), *saved[2] = {scratch_path("at-first"), scratch_path("again")};
+        const char *from = saved_folder(),
+                   *saved[2] = {scratch_path("at-first"), scratch_path("again")};
         struct rg_training_state state;
         struct rg_error e = {0};
         struct rg_run runs[2];
@@ -74,7 +31,7 @@ static void told_to_stop_at_once(void)
                                                     .resume = again ? &state : NULL,
                                                     .save = saved[again],
                                                     .stops_after = DONE};
-            must_be_ok(job, harness_run(job, &options, &runs[again], NULL), &runs[again]);
+            saved_must_be_ok(job, harness_run(job, &options, &runs[again], NULL), &runs[again]);
             CU_ASSERT_EQUAL(runs[again].iterations, DONE);
             CU_ASSERT_TRUE(runs[again].ending.early);
             if (!again)
@@ -95,41 +52,20 @@ static void told_to_stop_at_once(void)
     scratch_remove();
 }
 
-static void go_on(const struct rg_job *job, const char *from, struct rg_run *run)
-{
-    struct rg_training_state state;
-    struct rg_error e = {0};
-    int err = rg_node_open_checkpoints(job, NULL, from, &state, &e);
-    if (err)
-        printf("%s\n", e.text);
-    CU_ASSERT_EQUAL_FATAL(err, 0);
-    if (strcmp(state.strategy, job->strategy->name) == 0 && state.nodes == job->nodes)
-        CU_ASSERT_EQUAL(floats_of(&state), rg_state_floats(job));
-    const struct harness_options options = {.seed = 3, .resume = &state};
-    must_be_ok(job, harness_run(job, &options, run, NULL), run);
-    CU_ASSERT_TRUE(run->resumed.known);
-    CU_ASSERT_EQUAL(run->resumed.iteration, state.iterations);
-    CU_ASSERT_EQUAL(run->iterations, job->iterations);
-    CU_ASSERT_TRUE(run->rounds.known ||
-                   run->samples ==
-                       (uint64_t)(job->iterations - state.iterations) * (uint64_t)job->batch);
-    rg_training_state_free(&state);
-}
-
 /* From the checkpoint of its end there is nothing to train, and the same result. */
 static void ended_runs_go_on(void)
 {
     struct rg_study study;
     struct rg_run whole, run;
     struct rg_error e;
-    const char *at = folder();
+    const char *at = saved_folder();
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
     const struct rg_job *job = harness_job(&study, "1f1b");
     CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
     const struct harness_options options = {.seed = 1, .checkpoint = at, .every = {.seconds = 1e9}};
-    must_be_ok(job, harness_run(job, &options, &whole, NULL), &whole);
+    saved_must_be_ok(job, harness_run(job, &options, &whole, NULL), &whole);
     CU_ASSERT_EQUAL(whole.checkpoints.written, 1);
-    go_on(job, at, &run);
+    saved_go_on(job, at, &run);
     CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
     CU_ASSERT_EQUAL(run.final.loss, whole.final.loss);
     CU_ASSERT_EQUAL(run.point_count, whole.point_count);
@@ -157,9 +93,9 @@ static void same_training(const struct rg_run *a, const struct rg_run *b)
 static void as_if_nothing(const struct rg_job *job, const struct rg_run *whole, int64_t stop)
 {
     struct rg_run run;
-    const char *at = folder();
-    stop_after(job, stop, at);
-    go_on(job, at, &run);
+    const char *at = saved_folder();
+    saved_stop_after(job, stop, at);
+    saved_go_on(job, at, &run);
     if (strcmp(run.weights_sha256, whole->weights_sha256) != 0)
         printf("%s on %d nodes, stopped after %d: other weights\n", job->label, job->nodes,
                (int)stop);
@@ -185,7 +121,8 @@ static void every_boundary(const struct rg_job *job)
     int64_t epoch = job->iterations_per_epoch;
     if (job->refused || !is_certain(job))
         return;
-    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
+    saved_must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL),
+                     &whole);
     for (int64_t stop = epoch; stop < job->iterations; stop += epoch)
         as_if_nothing(job, &whole, stop);
     if (!job->strategy->whole_epochs || !job->strategy->whole_epochs(job))
@@ -268,9 +205,9 @@ static void out_of_step_go_on(void)
     CU_ASSERT_FATAL(harness_open(&study, "matrix-stale.xml", "nodes=3"));
     for (int i = 0; i < study.job_count; i++) {
         const struct rg_job *job = &study.jobs[i];
-        const char *at = folder();
-        stop_after(job, job->iterations_per_epoch, at);
-        go_on(job, at, &run);
+        const char *at = saved_folder();
+        saved_stop_after(job, job->iterations_per_epoch, at);
+        saved_go_on(job, at, &run);
         CU_ASSERT_EQUAL(run.resumed.exact, strcmp(job->label, "bsp") == 0);
         rg_run_free(&run);
     }
@@ -278,7 +215,7 @@ static void out_of_step_go_on(void)
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
     struct rg_training_state none;
     const struct rg_job *on = harness_job(&study, "pipedream-on");
-    CU_ASSERT_EQUAL(rg_node_open_checkpoints(on, folder(), NULL, &none, &e), RG_ERR_INVALID);
+    CU_ASSERT_EQUAL(rg_node_open_checkpoints(on, saved_folder(), NULL, &none, &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, NULL, 0, "pipedream-on|drain=\"never\"|drain=\"epoch\""));
     rg_study_close(&study);
 }
@@ -304,13 +241,13 @@ static void streams_wait_for_the_epoch(void)
     struct rg_error e;
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
     const struct rg_job *job = harness_job(&study, "ringtmp");
-    const char *at = folder();
+    const char *at = saved_folder();
     CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
     const struct harness_options options = {.seed = 2,
                                             .checkpoint = at,
                                             .every = {.iterations = 2},
                                             .stops_after = job->iterations_per_epoch + 2};
-    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    saved_must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
     CU_ASSERT_EQUAL(run.checkpoints.written, 1);
     CU_ASSERT_EQUAL(run.checkpoints.iteration, job->iterations_per_epoch);
     rg_run_free(&run);
@@ -325,16 +262,17 @@ static void divided_anew(const char *file, const char *sets, const char *from_la
     struct rg_study study, other;
     struct rg_run whole, run;
     char text[100];
-    const char *at = folder();
+    const char *at = saved_folder();
     snprintf(text, sizeof text, "nodes=3 %s", sets);
     CU_ASSERT_FATAL(harness_open(&study, file, text));
     snprintf(text, sizeof text, "nodes=%d %s", nodes, sets);
     CU_ASSERT_FATAL(harness_open(&other, file, text));
     const struct rg_job *from = harness_job(&study, from_label);
     const struct rg_job *to = harness_job(&other, to_label);
-    must_be_ok(from, harness_run(from, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
-    stop_after(from, 7, at);
-    go_on(to, at, &run);
+    saved_must_be_ok(from, harness_run(from, &(struct harness_options){.seed = 1}, &whole, NULL),
+                     &whole);
+    saved_stop_after(from, 7, at);
+    saved_go_on(to, at, &run);
     CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
     CU_ASSERT_FALSE(run.resumed.exact);
     CU_ASSERT_EQUAL_FATAL(run.note_count, 1);
@@ -365,11 +303,11 @@ static void own_state_is_left_out(void)
     struct rg_run run, bare;
     struct rg_training_state state;
     struct rg_error e;
-    const char *at = folder();
+    const char *at = saved_folder();
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3 all-reduce.compress=int8"));
     CU_ASSERT_FATAL(harness_open(&other, "matrix.xml", "nodes=2 all-reduce.compress=int8"));
-    stop_after(harness_job(&study, "all-reduce"), 5, at);
-    go_on(harness_job(&other, "all-reduce"), at, &run);
+    saved_stop_after(harness_job(&study, "all-reduce"), 5, at);
+    saved_go_on(harness_job(&other, "all-reduce"), at, &run);
     CU_ASSERT_EQUAL_FATAL(run.note_count, 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(run.notes[0], "left out"));
     /* as from a checkpoint that has none of it */
@@ -379,7 +317,7 @@ static void own_state_is_left_out(void)
     while (state.arrays[state.array_count - 1].rank >= 0)
         state.array_count--;
     CU_ASSERT_EQUAL(all, state.array_count + 3);
-    must_be_ok(
+    saved_must_be_ok(
         job, harness_run(job, &(struct harness_options){.seed = 3, .resume = &state}, &bare, NULL),
         &bare);
     CU_ASSERT_STRING_EQUAL(run.weights_sha256, bare.weights_sha256);
@@ -391,189 +329,6 @@ static void own_state_is_left_out(void)
     rg_study_close(&other);
 }
 
-/* ---- when ---- */
-
-static int count_files(const char *at, const char *ending)
-{
-    DIR *dir = opendir(at);
-    int count = 0;
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        count += strstr(entry->d_name, ending) != NULL;
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
-static bool has(const char *at, int64_t iterations)
-{
-    char path[600];
-    snprintf(path, sizeof path, "%s/checkpoint-%d.json", at, (int)iterations);
-    return access(path, F_OK) == 0;
-}
-
-static void with_every(const struct rg_job *job, struct rg_every every, const struct rg_run *whole,
-                       int written, int64_t before)
-{
-    struct rg_run run;
-    struct rg_error e;
-    const char *at = folder();
-    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
-    const struct harness_options options = {.seed = 1, .checkpoint = at, .every = every};
-    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
-    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole->weights_sha256);
-    CU_ASSERT_EQUAL(run.checkpoints.written, written);
-    CU_ASSERT_EQUAL(run.checkpoints.failed, 0);
-    CU_ASSERT_EQUAL(run.checkpoints.put_off, 0);
-    CU_ASSERT_EQUAL(run.point_count, whole->point_count);
-    /* the last two, and nothing else */
-    CU_ASSERT_EQUAL(count_files(at, "checkpoint-"), 4);
-    CU_ASSERT_EQUAL(count_files(at, ".json"), 2);
-    CU_ASSERT_TRUE(has(at, job->iterations) && has(at, before));
-    rg_run_free(&run);
-}
-
-/* A study whose first board writes its card at another rate; close_card before the study. */
-struct card {
-    struct rg_study *study;
-    const struct rg_board *before;
-    struct rg_board board;
-};
-
-static void put_card(struct card *card, struct rg_study *study, double rate)
-{
-    card->study = study;
-    card->before = study->platform.boards[0];
-    card->board = *card->before;
-    card->board.disk_rate = rate;
-    study->platform.boards[0] = &card->board;
-}
-
-static void close_card(struct card *card)
-{
-    card->study->platform.boards[0] = card->before;
-}
-
-/* 15 iterations, 5 an epoch. */
-static void as_often_as_asked(void)
-{
-    struct rg_study study;
-    struct rg_run whole;
-    struct card card;
-    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
-    put_card(&card, &study, 0);
-    const struct rg_job *job = harness_job(&study, "1f1b");
-    CU_ASSERT_EQUAL(job->iterations, 15);
-    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
-    with_every(job, (struct rg_every){.iterations = 4}, &whole, 4, 12); /* 4, 8, 12, 15 */
-    with_every(job, (struct rg_every){.iterations = 1}, &whole, 15, 14);
-    with_every(job, (struct rg_every){.epochs = 1}, &whole, 3, 10);
-    with_every(job, (struct rg_every){.epochs = 2}, &whole, 2, 10);
-    /* a third of the time: 5, 10 and 15 by the pace of the first, which has the pipeline to fill */
-    struct rg_run run;
-    struct rg_error e;
-    const char *at = folder();
-    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
-    const struct harness_options options = {
-        .seed = 1, .checkpoint = at, .every = {.seconds = whole.time_s / 3.5}};
-    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
-    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
-    CU_ASSERT_TRUE(run.checkpoints.written >= 3 && run.checkpoints.written <= 4);
-    CU_ASSERT_TRUE(isnan(run.checkpoints.writing_s));
-    rg_run_free(&run);
-    rg_run_free(&whole);
-    close_card(&card);
-    rg_study_close(&study);
-}
-
-/* One node, whose iterations take the same time: parameters and velocity are copied at 5.4 GB/s
- * read and written, and go to a card that is busy for 3.5 iterations, so that after one checkpoint
- * three times none is written. */
-static void boards_pay_for_them(void)
-{
-    struct rg_study study;
-    struct rg_run run;
-    struct rg_error e;
-    struct card card;
-    const char *at = folder();
-    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
-    const struct rg_job *job = harness_job(&study, "single");
-    double bytes = 2 * 4.0 * (double)job->network->parameters;
-    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &run, NULL), &run);
-    double iteration_s = run.time_s / 15;
-    rg_run_free(&run);
-    put_card(&card, &study, bytes / (3.5 * iteration_s));
-    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
-    const struct harness_options options = {
-        .seed = 1, .checkpoint = at, .every = {.iterations = 1}};
-    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
-    CU_ASSERT_EQUAL(run.checkpoints.written, 5); /* 1, 5, 9, 13, and 15 as the last */
-    CU_ASSERT_EQUAL(run.checkpoints.put_off, 10);
-    CU_ASSERT_DOUBLE_EQUAL(run.checkpoints.pause_s, 5 * 2 * bytes / 5.4e9, 1e-12);
-    CU_ASSERT_DOUBLE_EQUAL(run.checkpoints.writing_s, 5 * 3.5 * iteration_s, 1e-9);
-    CU_ASSERT_DOUBLE_EQUAL(run.time_s, 15 * iteration_s, 1e-12);
-    struct rg_saving saving = rg_saving_predict(job);
-    CU_ASSERT_EQUAL((double)saving.bytes, bytes);
-    CU_ASSERT_DOUBLE_EQUAL(saving.pause_s, 2 * bytes / 5.4e9, 1e-15);
-    CU_ASSERT_DOUBLE_EQUAL(saving.writing_s, 3.5 * iteration_s, 1e-12);
-    rg_run_free(&run);
-    close_card(&card);
-    rg_study_close(&study);
-}
-
-/* What the form says before, and what every rank's arrays say as they come: in bytes, by boards
- * whose messages cost nothing else, as it does not know into how many arrays state is cut, nor that
- * some ranks have none to offer. */
-static void as_the_form_has_it(const struct rg_job *job)
-{
-    struct rg_run run;
-    struct rg_error e;
-    const char *at = folder();
-    if (job->refused || job->flows_on)
-        return;
-    CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
-    const struct harness_options options = {.seed = 1, .checkpoint = at, .every = {.seconds = 1e9}};
-    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
-    CU_ASSERT_EQUAL(run.checkpoints.written, 1);
-    double ratio = run.checkpoints.pause_s / rg_saving_predict(job).pause_s;
-    if (!(ratio > 0.7 && ratio < 1.1))
-        printf("%s on %d: %g of the form\n", job->label, job->nodes, ratio);
-    CU_ASSERT_TRUE(ratio > 0.7 && ratio < 1.1);
-    rg_run_free(&run);
-}
-
-static void forms_tell_the_pause(void)
-{
-    static const char *const files[][2] = {
-        {"matrix.xml", "nodes=3 optimizer=adam"},
-        {"matrix-allreduce.xml", "nodes=4 optimizer=adam"},
-        {"matrix-servers.xml", "nodes=4 server.servers=2 server.replication=1 replicas.replicas=4"},
-        {"matrix-tasks.xml", "nodes=5 mapreduce.reducers=2"},
-        {"matrix-lbfgs.xml", "nodes=5 sandblaster.servers=2"}};
-    for (size_t f = 0; f < RG_COUNT(files); f++) {
-        struct rg_study study;
-        CU_ASSERT_FATAL(harness_open(&study, files[f][0], files[f][1]));
-        const struct rg_board *before = study.platform.boards[0];
-        struct rg_board board = *before;
-        board.message_s = board.latency_s = 0;
-        for (int rank = 0; rank < 5; rank++)
-            study.platform.boards[rank] = &board;
-        for (int i = 0; i < study.job_count; i++)
-            as_the_form_has_it(&study.jobs[i]);
-        for (int rank = 0; rank < 5; rank++)
-            study.platform.boards[rank] = before;
-        rg_study_close(&study);
-    }
-}
-
-/* By hand: a pause of 2 s and a loss in 10,000 s, where sqrt(2 C M) = 200 s and C / 2M = 1e-4; and
- * where a pause is as long as a loss is rare there is nothing to gain. */
-static void intervals_by_hand(void)
-{
-    CU_ASSERT_DOUBLE_EQUAL(rg_interval_young_s(2, 1e4), 200, 1e-9);
-    CU_ASSERT_DOUBLE_EQUAL(rg_interval_daly_s(2, 1e4), 200 * (1 + 0.01 / 3 + 1e-4 / 9) - 2, 1e-9);
-    CU_ASSERT_EQUAL(rg_interval_daly_s(30, 10), 10);
-}
-
 /* The way to a goal, and patience, go on where they were. */
 static void patience_goes_on(void)
 {
@@ -581,17 +336,17 @@ static void patience_goes_on(void)
     struct rg_run whole, run;
     struct rg_training_state state;
     struct rg_error e = {0};
-    const char *at = folder();
+    const char *at = saved_folder();
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=2 epochs=12 learning-rate=0.5"));
     const struct rg_job *job = harness_job(&study, "1f1b");
-    must_be_ok(job,
-               harness_run(job, &(struct harness_options){.seed = 1, .patience = 2}, &whole, NULL),
-               &whole);
+    saved_must_be_ok(
+        job, harness_run(job, &(struct harness_options){.seed = 1, .patience = 2}, &whole, NULL),
+        &whole);
     CU_ASSERT_TRUE_FATAL(whole.iterations > 10 && whole.iterations < job->iterations);
-    stop_after(job, whole.iterations - 5, at);
+    saved_stop_after(job, whole.iterations - 5, at);
     CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, &state, &e), 0);
     const struct harness_options options = {.seed = 1, .patience = 2, .resume = &state};
-    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+    saved_must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
     CU_ASSERT_EQUAL(run.iterations, whole.iterations);
     CU_ASSERT_EQUAL(run.best.iteration, whole.best.iteration);
     CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
@@ -610,7 +365,8 @@ static void what_has_its_goal_is_over(void)
     struct rg_error e = {0};
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=2 epochs=12 learning-rate=0.5"));
     const struct rg_job *job = harness_job(&study, "1f1b");
-    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 0}, &plain, NULL), &plain);
+    saved_must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 0}, &plain, NULL),
+                     &plain);
     const struct harness_options ways[] = {
         {.patience = 2}, {.goal = plain.training[1].accuracy}, {.loss = plain.training[1].loss}};
     rg_run_free(&plain);
@@ -618,16 +374,16 @@ static void what_has_its_goal_is_over(void)
         struct rg_run whole, run;
         struct rg_training_state state;
         struct harness_options options = ways[i];
-        const char *at = folder();
+        const char *at = saved_folder();
         CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
         options.checkpoint = at;
         options.every.seconds = 1e9;
-        must_be_ok(job, harness_run(job, &options, &whole, NULL), &whole);
+        saved_must_be_ok(job, harness_run(job, &options, &whole, NULL), &whole);
         CU_ASSERT_TRUE(whole.iterations < job->iterations);
         CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(job, NULL, at, &state, &e), 0);
         options.checkpoint = NULL;
         options.resume = &state;
-        must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
+        saved_must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
         CU_ASSERT_EQUAL(run.iterations, whole.iterations);
         CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
         CU_ASSERT_EQUAL(run.point_count, whole.point_count);
@@ -637,78 +393,12 @@ static void what_has_its_goal_is_over(void)
         CU_ASSERT_FALSE(run.ending.early);
         rg_run_free(&run);
         const struct harness_options more = {.resume = &state};
-        must_be_ok(job, harness_run(job, &more, &run, NULL), &run);
+        saved_must_be_ok(job, harness_run(job, &more, &run, NULL), &run);
         CU_ASSERT_EQUAL(run.iterations, job->iterations);
         rg_run_free(&run);
         rg_run_free(&whole);
         rg_training_state_free(&state);
     }
-    rg_study_close(&study);
-}
-
-/* ---- what is in the way ---- */
-
-/* A folder that goes away, as a disk does: training goes on to the same weights. */
-static void failures_are_told(void)
-{
-    struct rg_study study;
-    struct rg_run whole, run;
-    struct card card;
-    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
-    put_card(&card, &study, 0);
-    const struct rg_job *job = harness_job(&study, "1f1b");
-    must_be_ok(job, harness_run(job, &(struct harness_options){.seed = 1}, &whole, NULL), &whole);
-    const struct harness_options options = {
-        .seed = 1, .checkpoint = "/nonexistent/folder", .every = {.epochs = 1}};
-    must_be_ok(job, harness_run(job, &options, &run, NULL), &run);
-    CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
-    CU_ASSERT_EQUAL(run.checkpoints.written, 0);
-    CU_ASSERT_EQUAL(run.checkpoints.failed, 3);
-    CU_ASSERT_EQUAL(run.checkpoints.iteration, -1);
-    CU_ASSERT_PTR_NOT_NULL(strstr(run.checkpoints.error, "/nonexistent/folder"));
-    CU_ASSERT_STRING_EQUAL(run.unsaved, run.checkpoints.error);
-    CU_ASSERT_EQUAL_FATAL(run.checkpoints.lost_count, 3);
-    for (int i = 0; i < 3; i++) {
-        CU_ASSERT_EQUAL(run.checkpoints.lost[i].iteration, 5 * (i + 1));
-        CU_ASSERT_PTR_NOT_NULL(strstr(run.checkpoints.lost[i].why, "/nonexistent/folder"));
-    }
-    rg_run_free(&run);
-    rg_run_free(&whole);
-    close_card(&card);
-    rg_study_close(&study);
-}
-
-/* One rank dies: what has been written stands, and is gone on from. */
-static void the_last_one_stands(void)
-{
-    struct rg_study study;
-    struct rg_run whole, run;
-    struct rg_error e;
-    long operations[3];
-    int results[3];
-    CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
-    const struct rg_job *job = harness_job(&study, "1f1b");
-    const struct harness_options all = {.seed = 1, .operations = operations};
-    must_be_ok(job, harness_run(job, &all, &whole, NULL), &whole);
-    for (int rank = 1; rank < 3; rank++) {
-        const char *at = folder();
-        CU_ASSERT_EQUAL_FATAL(rg_training_folder(at, false, &e), 0);
-        const struct harness_options options = {.seed = 1,
-                                                .checkpoint = at,
-                                                .every = {.iterations = 3},
-                                                .deaths = {{rank, operations[rank] * 2 / 3}}};
-        allocated_begin(1u << rank);
-        CU_ASSERT_TRUE(harness_run(job, &options, &run, results) <= 0);
-        CU_ASSERT_NOT_EQUAL(run.status, RG_RUN_OK);
-        CU_ASSERT_TRUE(run.checkpoints.written > 0);
-        CU_ASSERT_TRUE(has(at, run.checkpoints.iteration));
-        rg_run_free(&run);
-        CU_ASSERT_EQUAL(allocated_end(), 0);
-        go_on(job, at, &run);
-        CU_ASSERT_STRING_EQUAL(run.weights_sha256, whole.weights_sha256);
-        rg_run_free(&run);
-    }
-    rg_run_free(&whole);
     rg_study_close(&study);
 }
 
@@ -740,7 +430,7 @@ static void choose(struct victim *v, uint64_t seed)
         v->job = &v->study.jobs[rg_mix64(++seed) % (uint64_t)v->study.job_count];
     while (v->job->refused || v->job->nodes < 2 || !is_certain(v->job));
     const struct harness_options options = {.seed = 1, .operations = v->operations};
-    must_be_ok(v->job, harness_run(v->job, &options, &v->whole, NULL), &v->whole);
+    saved_must_be_ok(v->job, harness_run(v->job, &options, &v->whole, NULL), &v->whole);
 }
 
 /* It dies in one run after the other, which each go on from what the one before has left, until one
@@ -749,7 +439,7 @@ static void dies_again_and_again(uint64_t seed)
 {
     struct victim v;
     struct rg_error e = {0};
-    const char *at = folder();
+    const char *at = saved_folder();
     uint64_t dice = rg_mix64(seed);
     int64_t reached = 0;
     choose(&v, seed);
@@ -758,7 +448,7 @@ static void dies_again_and_again(uint64_t seed)
         struct rg_training_state state = {0};
         struct rg_run run;
         int results[8], rank = 1 + (int)(rg_mix64(++dice) % (uint64_t)(v.job->nodes - 1));
-        if (count_files(at, ".json") > 0)
+        if (saved_files(at, ".json") > 0)
             CU_ASSERT_EQUAL_FATAL(rg_node_open_checkpoints(v.job, at, at, &state, &e), 0);
         CU_ASSERT_TRUE(state.iterations >= reached);
         reached = state.iterations;
@@ -816,9 +506,9 @@ static void contradictions_are_refused(void)
         {"epochs=1", "checkpoint-7.json|has 7 iterations|ends after 5|more epochs"}};
     struct rg_study study;
     struct rg_error e;
-    const char *at = folder();
+    const char *at = saved_folder();
     CU_ASSERT_FATAL(harness_open(&study, "matrix.xml", "nodes=3"));
-    stop_after(harness_job(&study, "1f1b"), 7, at);
+    saved_stop_after(harness_job(&study, "1f1b"), 7, at);
     rg_study_close(&study);
     for (size_t i = 0; i < RG_COUNT(cases); i++) {
         char sets[80];
@@ -831,7 +521,7 @@ static void contradictions_are_refused(void)
     refuses(harness_job(&study, "1f1b"), at, "checkpoint-7.json|odd-widths|8202 parameters");
     refuses(harness_job(&study, "1f1b"), scratch_path("nowhere"), "nowhere|no checkpoint");
     rg_study_close(&study);
-    CU_ASSERT_TRUE(has(at, 7));
+    CU_ASSERT_TRUE(saved_has(at, 7));
     /* nor does another run write there */
     CU_ASSERT_EQUAL(rg_training_folder(at, false, &e), RG_ERR_INVALID);
     CU_ASSERT_TRUE(complains(&e, NULL, 0, "checkpoint-7.json|another run|--resume-from"));
@@ -856,14 +546,8 @@ int main(int argc, char **argv)
         {"other nodes and strategies", state_is_divided_anew},
         {"what nodes have for themselves", own_state_is_left_out},
         {"ended runs", ended_runs_go_on},
-        {"as often as asked", as_often_as_asked},
-        {"what boards pay for them", boards_pay_for_them},
-        {"forms of the pause", forms_tell_the_pause},
-        {"how often they are worth it", intervals_by_hand},
         {"patience goes on", patience_goes_on},
         {"what has its goal is over", what_has_its_goal_is_over},
-        {"failures are told", failures_are_told},
-        {"the last one stands", the_last_one_stands},
         {"killed at any moment", killed_at_any_moment},
         {"contradictions are refused", contradictions_are_refused},
     };
