@@ -20,6 +20,7 @@ int rg_attempts_open(struct rg_attempts *a, enum rg_lose lose, int nodes, int sp
 {
     *a = (struct rg_attempts){.lose = lose,
                               .nodes = nodes,
+                              .wanted = nodes,
                               .present = nodes + spares,
                               .seats = nodes + spares,
                               .iterations = INT64_MAX,
@@ -149,10 +150,10 @@ static int choose_left(const struct rg_attempts *a, rg_fitting_fn fitting, void 
 static int choose(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
                   int *room)
 {
-    int count = 0, spare = a->nodes - 1;
+    int count = 0, spare = a->wanted - 1;
     if (a->lose == RG_LOSE_SHRINK)
         return choose_left(a, fitting, arg, order, room);
-    for (int rank = 0; rank < a->nodes; rank++) {
+    for (int rank = 0; rank < a->wanted; rank++) {
         if (!a->absent[a->seat[rank]])
             order[count++] = rank;
         else if (a->lose == RG_LOSE_SPARE && (spare = next_here(a, spare + 1)) < a->seats)
@@ -176,7 +177,7 @@ int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, in
         result = rg_fail(e, RG_ERR_PEER,
                          "of the nodes that may be alive no more than half are left here: the "
                          "others may go on without this one");
-    else if (nodes == 0 || (a->lose != RG_LOSE_SHRINK && nodes < a->nodes))
+    else if (nodes == 0 || (a->lose != RG_LOSE_SHRINK && nodes < a->wanted))
         result = rg_fail(e, RG_ERR_PEER, "no spare node is left");
     if (result)
         count = nodes = 0;
@@ -197,6 +198,7 @@ int rg_attempts_cast(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, in
     free(placed);
     a->seat = seat;
     a->nodes = result ? present : nodes;
+    a->cannot = result != 0;
     a->noticed_s = NAN;
     return result;
 }
@@ -544,11 +546,12 @@ int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn tra
     a->everybody = w->size;
     a->back = -1;
     if (result == 0) {
-        agree(a);
+        if (!a->cannot) /* else others, who are not here, may do without these */
+            agree(a);
         a->entering = -1;
         result = rg_attempts_share(w, a);
     }
-    if (result == 0)
+    if (result == 0 && !a->cannot)
         result = look_before_training(w, a);
     if (result) {
         rg_attempts_break(a, raw_now(w)); /* before it has begun */

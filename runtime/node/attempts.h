@@ -20,6 +20,7 @@ enum { RG_ATTEMPTS_IN_VAIN = 5 }; /* so many in a row without an iteration are e
 struct rg_attempts {
     enum rg_lose lose;
     int nodes;     /* that train: ranks 0 to nodes - 1 */
+    int wanted;    /* that are to, but with lose=shrink */
     int present;   /* with those that wait: ranks up to present - 1 */
     int everybody; /* of them, those of the attempt's world: where it is simulated, those that train
                     */
@@ -39,6 +40,7 @@ struct rg_attempts {
     /* Since the origin: when the connections told of the loss (NAN: of none that is not noted), and
      * when the program had ended, which may have been at a computation. */
     double noticed_s, broken_s;
+    bool cannot;             /* as the ranks are cast, nobody can train */
     bool begun;              /* training has gone on in this attempt, or the one that broke off */
     int in_vain;             /* attempts in a row without an iteration */
     struct rg_copies copies; /* what this node has of states to go on from */

@@ -556,7 +556,7 @@ static bool keep(struct rg_kept *kept, struct rg_kept_range *range, const float 
 
 /* What this node has whole outlives the strategy, but what it has as a copy. An attempt that has
  * not begun leaves what there was before. */
-static void keep_held(struct node *n, int result)
+static void keep_held(struct node *n)
 {
     struct rg_kept *kept = n->options->kept;
     const float *values;
@@ -564,8 +564,7 @@ static void keep_held(struct node *n, int result)
     if (!kept || (n->options->attempts && !n->begun))
         return;
     kept->iterations = n->done;
-    if (!n->state || !n->job->numerics || n->done == 0 || result == RG_ERR_INTERRUPTED ||
-        rg_node_has_copies(n))
+    if (!n->state || !n->job->numerics || n->done == 0 || rg_node_has_copies(n))
         return;
     while ((values = n->job->strategy->held(n->state, kept->count, &range.first, &range.count)) !=
                NULL &&
@@ -631,7 +630,7 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
         break_off(&n);
     rg_node_keep_copies(&n, result);
     if (result < 0)
-        keep_held(&n, result);
+        keep_held(&n);
     rg_node_end_checkpoints(&n);
     if (run && options->attempts && rg_attempts_tell(options->attempts, w, run) != 0)
         result = result ? result : RG_ERR_NOMEM;

@@ -87,9 +87,20 @@ void rg_match_say_barrier(struct rg_pair *to)
     rg_match_dirty(to);
 }
 
+#define SALVAGE ((uint64_t)1 << 62) /* barriers of such a run come after that */
+
+bool rg_match_is_elsewhere(const struct rg_pair *p)
+{
+    const struct rg_match *m = p->match;
+    return p->barrier_run == m->run && p->barrier_seen > 0 &&
+           (p->barrier_seen > SALVAGE) != m->salvages;
+}
+
 int rg_match_heard_barrier(const struct rg_pair *from)
 {
     const struct rg_match *m = from->match;
+    if (!m->salvages && rg_match_is_elsewhere(from))
+        return rg_match_absence(from);
     /* A peer whose barrier is of a later run has passed this one and left. */
     if (from->barrier_run > m->run ||
         (from->barrier_run == m->run && from->barrier_seen >= m->barrier))
@@ -283,13 +294,14 @@ static void begin_pair(struct rg_pair *p)
         p->barrier_run = run;
         p->barrier_seen = 0;
     }
+    p->left |= !p->match->salvages && rg_match_is_elsewhere(p);
 }
 
 void rg_match_begin_run(struct rg_match *m, int size)
 {
     m->run++;
     m->run_size = m->rank < size ? size : 0;
-    m->barrier = 0;
+    m->barrier = m->salvages ? SALVAGE : 0;
     m->updates = 0;
     m->between = true;
     for (int r = 0; r < m->size; r++)

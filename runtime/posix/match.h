@@ -201,6 +201,7 @@ struct rg_match {
     uint32_t reseated; /* until this run ranks had other numbers; 0: never */
     bool dropped;      /* the others have said that they go on without this rank */
     int run_size;      /* 0: none is open */
+    bool salvages;     /* it, or the next, puts together what is left of those before */
     uint64_t barrier;
 
     /* memory: a region that is handed out piece by piece, and lists of what has come back */
@@ -242,7 +243,9 @@ static inline bool rg_match_is_written(const struct rg_transfer *t)
 /* ---- runs, barriers, the end ---- */
 
 /* Everything of the run before must have been ended. size: ranks of the run; this one may be
- * beyond them. */
+ * beyond them. A run that salvages, as m->salvages says before it begins, has other barriers than
+ * one that trains: where ranks mean another kind by the same number, those that train take it that
+ * the others have left. */
 void rg_match_begin_run(struct rg_match *m, int size);
 /* This rank leaves the run: peers are told, with the rank that it has lost or, where it has failed,
  * its own (-1: none), and why. Its program's transfers have been cancelled, and what had begun is
@@ -252,6 +255,8 @@ void rg_match_end_run(struct rg_match *m, int lost, const char *why);
 void rg_match_beat(struct rg_pair *p);
 /* Tells the peer that this rank has come to the barrier number m->barrier. */
 void rg_match_say_barrier(struct rg_pair *to);
+/* Does the peer mean the other kind of run by this number? */
+bool rg_match_is_elsewhere(const struct rg_pair *p);
 /* Has the peer come to it? 0, RG_PENDING, or why it never will. */
 int rg_match_heard_barrier(const struct rg_pair *from);
 /* Tell the peers of an interruption, once there is one, or that this rank winds down. */

@@ -39,6 +39,8 @@ static const char *on_barrier(struct rg_pair *p, const struct rg_header *h)
         return "a barrier out of sequence";
     p->barrier_run = h->run;
     p->barrier_seen = h->sequence;
+    if (p->match->run_size > 0 && !p->left && !p->match->salvages && rg_match_is_elsewhere(p))
+        rg_match_left(p, false);
     rg_match_changed(p->match);
     return NULL;
 }

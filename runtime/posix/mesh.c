@@ -88,9 +88,31 @@ static int has_rallied(void *arg)
     return 0;
 }
 
-/* `anew`: training is to go on in it, which whoever winds down does not want. It may have said so,
- * with a pledge for the run before, and come all the same: it does not train, nor do the others. */
-static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn program, void *arg,
+static bool came_to(const struct rg_pair *p)
+{
+    return p->barrier_run == p->match->run && p->barrier_seen >= p->match->barrier;
+}
+
+/* What all that are left have come for. An attempt: whoever winds down does not begin it. It may
+ * have said so, with a pledge for the run before, and come all the same; or salvages already. A
+ * salvage: whoever went into an attempt learns there of it, and comes to the next. 0, or why it
+ * does not begin; RG_PENDING: once more. */
+static int agree(const struct rg_match *m, int size)
+{
+    int result = !m->salvages && atomic_load(&m->winding) ? RG_ERR_INTERRUPTED : 0;
+    for (int r = 0; r < size; r++) {
+        const struct rg_pair *p = &m->pairs[r];
+        if (r == m->rank || p->gone)
+            continue;
+        if (m->salvages && !came_to(p))
+            result = RG_PENDING;
+        if (!m->salvages && result == 0 && rg_match_is_elsewhere(p))
+            result = RG_ERR_REFUSED;
+    }
+    return result;
+}
+
+static int rally_all(struct rg_mesh *m, int size, bool salvages, rg_program_fn program, void *arg,
                      int *result, struct rg_error *e)
 {
     struct rally rally = {&m->match, size};
@@ -99,36 +121,42 @@ static int rally_all(struct rg_mesh *m, int size, bool anew, rg_program_fn progr
     *result = 0;
     rg_posix_open_strand(&s, m, &rg_posix_ops, size);
     rg_comm_lock(m);
+    m->match.salvages = salvages;
     rg_match_begin_run(&m->match, size);
     m->strands = 0;
     m->match.barrier++;
     for (int r = 0; r < size; r++)
         if (r != m->match.rank)
             rg_match_say_barrier(&m->match.pairs[r]);
-    s.meeting = anew;
+    s.meeting = !salvages;
     int error = rg_comm_wait(&s, has_rallied, &rally, INFINITY);
-    if (error == 0 && anew && atomic_load(&m->match.winding))
-        error = RG_ERR_INTERRUPTED;
+    if (error == 0)
+        error = agree(&m->match, size);
     s.meeting = false;
     rg_comm_unlock(m);
     if (error == 0)
         *result = rg_posix_call(&s, program, arg);
     rg_comm_lock(m);
     end_run(m, &s, *result);
+    m->match.salvages = false;
     rg_comm_unlock(m);
-    return error ? rg_fail(e, error, "%s", rg_strerror(error)) : 0;
+    return error == RG_PENDING ? error : error ? rg_fail(e, error, "%s", rg_strerror(error)) : 0;
 }
 
 int rg_mesh_rally(struct rg_mesh *m, int size, rg_program_fn program, void *arg, int *result,
                   struct rg_error *e)
 {
-    return rally_all(m, size, false, program, arg, result, e);
+    int error;
+    do
+        error = rally_all(m, size, true, program, arg, result, e);
+    while (error == RG_PENDING);
+    return error;
 }
 
 int rg_mesh_attempt(struct rg_mesh *m, int size, rg_program_fn program, void *arg, int *result,
                     struct rg_error *e)
 {
-    return rally_all(m, size, true, program, arg, result, e);
+    return rally_all(m, size, false, program, arg, result, e);
 }
 
 enum rg_mesh_presence rg_mesh_presence(struct rg_mesh *m, int rank)

@@ -114,10 +114,12 @@ static int iteration(struct rg_world *w, int64_t i)
     return result;
 }
 
+/* Updates are counted on from those of the state that training goes on from. */
 static int go_on(struct rg_world *w)
 {
     struct rg_posix_strand *s = rg_posix_strand_of(w);
     rg_comm_lock(s->mesh);
+    s->mesh->match.updates = (uint64_t)w->iterations;
     int result = may_go_on(s);
     rg_comm_unlock(s->mesh);
     return result;

@@ -40,12 +40,14 @@ int rg_mesh_run(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg
                 struct rg_error *e);
 
 /* The same after a run that broke off, by those of its ranks that are left, whatever their number:
- * who has lost nobody is expected too. What is asked of the others is RG_ERR_PEER. */
+ * who has lost nobody is expected too. What is asked of the others is RG_ERR_PEER. Ranks that have
+ * begun another run meanwhile are waited for: it ends for them. */
 int rg_mesh_rally(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg, int *result,
                   struct rg_error *e);
 
 /* The same for a training that goes on, once rg_mesh_reseat has put those that are left on ranks 0
- * to size - 1: who winds down does not begin it (RG_ERR_INTERRUPTED). */
+ * to size - 1: who winds down does not begin it (RG_ERR_INTERRUPTED), nor does
+ * anybody where others have come to rg_mesh_rally (RG_ERR_REFUSED). */
 int rg_mesh_attempt(struct rg_mesh *mesh, int size, rg_program_fn program, void *arg, int *result,
                     struct rg_error *e);
 

@@ -159,7 +159,7 @@ def stop_as_it_goes_on(options, folder, lose):
         case.wait_for(left, "joining once more")
         case.cluster.start(gone)
         left = sorted([*left, gone])
-    time.sleep(random.random() * 0.4 * SLOWNESS)
+    time.sleep(random.random() * random.choice((0.03, 0.4)) * SLOWNESS)
     case.interrupt(left)
     run, teller, statuses = case.cluster.finish(BOUND_S)
     texts = case.cluster.texts()

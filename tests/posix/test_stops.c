@@ -302,6 +302,54 @@ static void test_waits_end_where_all_stop(void)
     munmap((void *)ready, MOST * sizeof(int));
 }
 
+/* The same in the first iteration of a training that goes on from a state of some: `last` counts
+ * those, too. */
+static int wait_after_a_state(struct rg_world *w, void *arg)
+{
+    enum { BEFORE = 1000 };
+    char byte;
+    int index, i = BEFORE, result = rg_clock_start(w);
+    int64_t last = 0;
+    struct rg_request in, *list = &in;
+    (void)arg;
+    w->iterations = BEFORE;
+    if (result == 0)
+        result = rg_go_on(w);
+    ready[w->rank] = 1;
+    if (result == 0 && w->rank == 0) {
+        rg_recv(w, 1, TAG, &byte, 1, &in);
+        if (rg_wait_any_or_stop(w, &list, 1, &index, &last) != 1 || last <= BEFORE)
+            return __LINE__ - ITERATIONS;
+        rg_cancel(w, &in);
+    } else {
+        cluster_nap(0.02); /* all are told meanwhile */
+    }
+    for (; i < LONG && result == 0; i++)
+        result = rg_iteration(w, i);
+    if (result == 1)
+        result = rg_untimed_begin(w);
+    return result < 0 ? result : last == 0 || last == i ? i : __LINE__ - ITERATIONS;
+}
+
+static int stop_after_a_state(struct rg_mesh *mesh, void *arg)
+{
+    return run_told(mesh, on_wind_down, wait_after_a_state, arg);
+}
+
+static void test_stops_count_what_was_before(void)
+{
+    open_ready();
+    for (int i = 0; i < 8; i++) {
+        struct cluster c;
+        int results[MOST], size = 2 + i % 3;
+        start_ready(&c, size, stop_after_a_state, NULL);
+        kill(c.pids[i % size], SIGINT);
+        CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
+        expect_one_end(i, size, results);
+    }
+    munmap((void *)ready, MOST * sizeof(int));
+}
+
 /* Rank 1 is told before the others have come, rank 0 comes last of all. */
 static int attempt_too_late(struct rg_mesh *mesh, void *arg)
 {
@@ -370,6 +418,52 @@ static void test_stop_and_arrival_at_once(void)
     munmap((void *)ready, MOST * sizeof(int));
 }
 
+/* ---- what is left ---- */
+
+/* All talk to all. */
+static int meet(struct rg_world *w, void *arg)
+{
+    char byte = 0;
+    int result = 0;
+    (void)arg;
+    for (int r = 0; r < w->size && result == 0; r++)
+        for (int way = 0; way < 2 && r != w->rank && result == 0; way++)
+            result = (way == 0) == (w->rank < r) ? rg_send_wait(w, r, TAG, &byte, 1)
+                                                 : rg_recv_wait(w, r, TAG, &byte, 1);
+    return result;
+}
+
+/* Rank 0 salvages; the others begin, or would, what they find out is nothing by then. */
+static int salvage_and_others(struct rg_mesh *mesh, void *arg)
+{
+    struct rg_error e;
+    int i = *(const int *)arg, rank = rg_mesh_rank(mesh), size = rg_mesh_size(mesh), result;
+    if (rank > 0) {
+        bool early = (i + rank) % 2;
+        cluster_nap(early ? 0 : 0.05);
+        int error = i < 4 ? rg_mesh_attempt(mesh, size, meet, NULL, &result, &e)
+                          : rg_mesh_run(mesh, size, meet, NULL, &result, &e);
+        error = error ? error : result;
+        if (error != (i < 4 ? RG_ERR_REFUSED : RG_ERR_PEER) && error != RG_ERR_PEER)
+            return __LINE__;
+    } else {
+        cluster_nap(0.02);
+    }
+    int error = rg_mesh_rally(mesh, size, meet, NULL, &result, &e);
+    return error ? error : result;
+}
+
+static void test_salvage_beside_a_run(void)
+{
+    for (int i = 0; i < 8; i++) {
+        struct cluster c;
+        int results[MOST], size = 2 + i % 4;
+        CU_ASSERT_EQUAL_FATAL(cluster_start(&c, size, salvage_and_others, &i), 0);
+        CU_ASSERT_EQUAL(cluster_wait(&c, 20, results), 0);
+        cluster_expect(size, results, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -377,7 +471,9 @@ int main(int argc, char **argv)
         {"interruption", test_interruption},
         {"winding down", test_winding_down},
         {"waits end where all stop", test_waits_end_where_all_stop},
+        {"stops count what was before", test_stops_count_what_was_before},
         {"no attempt after a stop", test_no_attempt_after_a_stop},
-        {"stop and arrival at once", test_stop_and_arrival_at_once}};
+        {"stop and arrival at once", test_stop_and_arrival_at_once},
+        {"salvage beside a run", test_salvage_beside_a_run}};
     return suite_main("stops", tests, RG_COUNT(tests), argc, argv);
 }

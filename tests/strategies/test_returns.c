@@ -120,11 +120,71 @@ static void back_and_gone(void)
     forget_asked(&asked);
 }
 
+/* ---- nobody goes on ---- */
+
+enum { DUO = 2 };
+
+struct duo {
+    struct rg_attempts own[DUO];
+};
+
+static bool always(void *arg, int seat, double date_s)
+{
+    (void)arg, (void)seat, (void)date_s;
+    return true;
+}
+
+static int refuse(struct rg_world *w, void *arg)
+{
+    (void)w, (void)arg;
+    return RG_ERR_REFUSED;
+}
+
+static int agree_that_none_can(struct rg_world *w, void *arg)
+{
+    struct duo *duo = arg;
+    return rg_attempts_run(w, &duo->own[w->rank], refuse, NULL);
+}
+
+/* Two of four that cannot go on agree on that, take nobody in, and are no majority of two
+ * afterwards; asked again, they cannot either. */
+static void none_can(void)
+{
+    for (int way = 0; way < 2; way++) {
+        struct duo duo;
+        int results[DUO], order[TRIO + 1];
+        const struct rg_mem_world_options world = {.size = DUO, .seed = 5};
+        struct rg_error e;
+        for (int rank = 0; rank < DUO; rank++) {
+            struct rg_attempts *a = &duo.own[rank];
+            enum rg_lose lose = way == 0 ? RG_LOSE_SHRINK : RG_LOSE_SPARE;
+            int spares = way;
+            CU_ASSERT_EQUAL_FATAL(rg_attempts_open(a, lose, TRIO + 1 - spares, spares), 0);
+            a->absent[0] = way == 0 ? RG_SILENT : RG_GONE;
+            a->absent[way == 0 ? 1 : GONE] = way == 0 ? RG_SILENT : RG_GONE;
+            a->is_back = always;
+            CU_ASSERT_EQUAL(rg_attempts_note(a, 0, "mem", ""), 0);
+            for (int again = 0; again < 2; again++) {
+                CU_ASSERT_EQUAL(rg_attempts_cast(a, NULL, NULL, order, &e), RG_ERR_PEER);
+                CU_ASSERT_TRUE(a->cannot && a->nodes == DUO && a->present == DUO);
+            }
+        }
+        CU_ASSERT_EQUAL(rg_mem_world_run(&world, agree_that_none_can, &duo, results), 0);
+        for (int rank = 0; rank < DUO; rank++) {
+            CU_ASSERT_EQUAL(results[rank], RG_ERR_REFUSED);
+            CU_ASSERT_EQUAL(duo.own[rank].agreed_count, TRIO + 1);
+            CU_ASSERT_EQUAL(rg_attempts_cast(&duo.own[rank], NULL, NULL, order, &e), RG_ERR_PEER);
+            rg_attempts_close(&duo.own[rank]);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"all must see who is back", all_must_see_it},
         {"back, and gone before it is in", back_and_gone},
+        {"none can go on", none_can},
     };
     return suite_main("returns", tests, sizeof tests / sizeof *tests, argc, argv);
 }

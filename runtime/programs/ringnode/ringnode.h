@@ -148,7 +148,7 @@ void ringnode_break_off(struct ringnode *node, int index, struct ringnode_run *r
                         const char *why);
 /* lose="restart", before all leave the mesh to join once more: the same for the case that it does
  * not come about. */
-void ringnode_put_aside(struct ringnode *node, struct ringnode_run *r, int code);
+void ringnode_put_aside(struct ringnode *node, struct ringnode_run *r);
 /* And it has not: what there is of the run is in node->runs, where this rank reports; else that is
  * said. The code. */
 int ringnode_give_up(struct ringnode *node, const struct rg_error *e);

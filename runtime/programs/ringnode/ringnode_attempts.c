@@ -203,12 +203,13 @@ static struct rg_run *make_run(struct ringnode *node)
 {
     if (node->rank > 0)
         return NULL;
-    if (!node->runs)
+    if (node->runs && node->attempts.begun)
+        ringnode_keep_aside(node, node->runs);
+    if (node->runs)
+        rg_run_free(node->runs);
+    else
         node->runs = calloc(1, sizeof *node->runs);
     RG_ASSERT(node->runs);
-    if (node->attempts.begun)
-        ringnode_keep_aside(node, node->runs);
-    rg_run_free(node->runs);
     rg_run_init(node->runs);
     return node->runs;
 }

@@ -51,17 +51,16 @@ static int salvage_program(struct rg_world *w, void *arg)
 
 /* A rank was lost, or has failed, maybe this one: those that are left save what they have whole.
  * True: this rank did it, and has the account of the run. */
-static bool salvage(struct ringnode *node, struct ringnode_run *r, int code, bool goes_on)
+static bool salvage(struct ringnode *node, struct ringnode_run *r, bool goes_on)
 {
     struct salvage s = {r, goes_on};
     struct rg_mesh_lost lost;
     struct rg_error e;
     int result = 0;
-    bool known = rg_mesh_lost(node->mesh, &lost), attempts = node->attempts.lose != RG_LOSE_STOP;
+    bool known = rg_mesh_lost(node->mesh, &lost);
     if (r->dropped || (known && lost.rank == node->rank))
         return false; /* whoever is left has done it meanwhile */
-    if (ringnode_is_late() || rg_mesh_expired(node->mesh) ||
-        (code == RG_ERR_INTERRUPTED && !known && !attempts))
+    if (ringnode_is_late() || rg_mesh_expired(node->mesh))
         return node->rank == 0;
     int size = node->attempts.lose > RG_LOSE_RESTART ? node->attempts.present : r->job->nodes;
     if (r->job->numerics && rg_mesh_rally(node->mesh, size, salvage_program, &s, &result, &e) != 0)
@@ -149,7 +148,7 @@ void ringnode_break_off(struct ringnode *node, int index, struct ringnode_run *r
     if (attempts && code == RG_ERR_PEER && !why[0] && rg_mesh_winds_down(node->mesh))
         code = RG_ERR_INTERRUPTED; /* else it would go on */
     open_account(node, r, &own);
-    bool reports = salvage(node, r, code, false);
+    bool reports = salvage(node, r, false);
     ringnode_note_signs(node, r->run, r->begun_s);
     node->rest_code = ringnode_explain(node, code, text, sizeof text);
     if (why[0])
@@ -172,11 +171,11 @@ void ringnode_break_off(struct ringnode *node, int index, struct ringnode_run *r
 
 /* ---- put aside ---- */
 
-void ringnode_put_aside(struct ringnode *node, struct ringnode_run *r, int code)
+void ringnode_put_aside(struct ringnode *node, struct ringnode_run *r)
 {
     struct rg_run own;
     open_account(node, r, &own);
-    if (salvage(node, r, code, true)) {
+    if (salvage(node, r, true)) {
         ringnode_note_signs(node, r->run, r->begun_s);
         ringnode_keep_aside(node, r->run);
     }

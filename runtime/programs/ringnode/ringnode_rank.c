@@ -53,7 +53,7 @@ static void run_job(struct ringnode *node, int index)
     int code = begun ? begun : result;
     node->again = ringnode_restarts(node, code);
     if (node->again) {
-        ringnode_put_aside(node, &one, code);
+        ringnode_put_aside(node, &one);
         return;
     }
     ringnode_set_alarm(0);
