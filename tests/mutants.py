@@ -1052,7 +1052,7 @@ MUTANTS = [
     Mutant("a-part-is-a-whole-by-itself", "attempts.c", "if (!a->cannot) /* else", "if (true) /* else", "test_returns$"),
     Mutant("as-few-as-there-are", "attempts.c", "nodes < a->wanted)", "nodes < a->nodes)", "test_returns$"),
     Mutant("parts-of-several-states", "node_salvage.c", "s->whole = newest_whole(s);", ";", "test_salvage$"),
-    Mutant("salvage-without-copies", "node_salvage.c", "options->attempts ? &options->attempts->copies : NULL", "NULL",
+    Mutant("salvage-without-copies", "node_salvage.c", "options->attempts ? &options->attempts->copies : &kept->copies", "&kept->copies",
            "test_salvage$"),
     Mutant("nothing-put-aside", "ringnode_rank.c", "ringnode_put_aside(node, &one);", ";", "test_given_up$"),
     Mutant("runs-begin-with-the-first", "mesh.c", "    return m->match.run;", "    return 0;", "test_return_run$"),

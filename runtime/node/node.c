@@ -535,6 +535,7 @@ void rg_kept_free(struct rg_kept *kept)
     for (int i = 0; i < kept->count; i++)
         free(kept->ranges[i].values);
     free(kept->ranges);
+    rg_copies_free(&kept->copies);
     *kept = (struct rg_kept){0};
 }
 
@@ -554,8 +555,14 @@ static bool keep(struct rg_kept *kept, struct rg_kept_range *range, const float 
     return true;
 }
 
-/* What this node has whole outlives the strategy, but what it has as a copy. An attempt that has
- * not begun leaves what there was before. */
+static int keep_copy(void *arg, int64_t done, const struct rg_state_array *array)
+{
+    bool wanted = strcmp(array->name, RG_STATE_PARAMETERS) == 0;
+    return wanted ? rg_copies_add(arg, done, array, array->values) : 0;
+}
+
+/* What this node has whole outlives the strategy, but what it has as a copy for another attempt. An
+ * attempt that has not begun leaves what there was before. */
 static void keep_held(struct node *n)
 {
     struct rg_kept *kept = n->options->kept;
@@ -570,6 +577,8 @@ static void keep_held(struct node *n)
                NULL &&
            keep(kept, &range, values))
         ;
+    if (!n->options->attempts && n->job->copies)
+        n->job->strategy->copies(n->state, keep_copy, &kept->copies);
 }
 
 /* The run ends in the middle. What others have told of themselves is not all there, and goes. */

@@ -20,6 +20,7 @@ struct rg_kept {
     struct rg_kept_range *ranges; /* [count], malloc'ed */
     int count;
     int64_t iterations;
+    struct rg_copies copies; /* of other nodes' parameters; else than in struct rg_attempts */
 };
 void rg_kept_free(struct rg_kept *kept);
 

@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct ask) == 32 && sizeof(struct held) == 24, "they have
 /* Of this node: what its run broke off with, and states that it has for others. */
 struct mine {
     const struct rg_kept *kept;
-    const struct rg_copies *copies; /* NULL: none */
+    const struct rg_copies *copies;
 };
 
 /* What a node has told. */
@@ -66,7 +66,7 @@ static bool range_at(const struct mine *mine, uint64_t number, struct held *held
         return true;
     }
     number -= (uint64_t)kept->count;
-    for (int i = 0; mine->copies && i < mine->copies->count; i++) {
+    for (int i = 0; i < mine->copies->count; i++) {
         const struct rg_copy *copy = &mine->copies->list[i];
         if (!copy->values || strcmp(copy->name.name, RG_STATE_PARAMETERS) != 0)
             continue;
@@ -295,7 +295,7 @@ int rg_node_salvage(struct rg_world *w, const struct rg_job *job,
                     const struct rg_node_options *options, const struct rg_kept *kept,
                     struct rg_run *run)
 {
-    const struct mine mine = {kept, options->attempts ? &options->attempts->copies : NULL};
+    const struct mine mine = {kept, options->attempts ? &options->attempts->copies : &kept->copies};
     struct salvage s = {.w = w, .job = job, .mine = &mine, .whole = -1};
     size_t most = 0;
     for (int rank = 0; rank < w->rank; rank++) {

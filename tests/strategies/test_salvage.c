@@ -278,8 +278,10 @@ static void try_copies(struct try *try, const char *file, const char *label, uin
     bool died = results[victim] == RG_DIED, over = true;
     for (int r = 0; r < NODES; r++) {
         over = over && (r == victim || results[r] == 0);
-        least = r == victim ? least : RG_MIN(least, try->attempts[r].iterations);
+        int64_t done = try->goes_on ? try->attempts[r].iterations : try->kept[r].iterations;
+        least = r == victim ? least : RG_MIN(least, done);
     }
+    rg_kept_free(&try->kept[victim]);
     if (died)
         try->attempts[victim].copies = (struct rg_copies){0}, try->attempts[victim].losses = NULL;
     world.deaths[0] = (struct rg_mem_death){victim, 1};
@@ -307,20 +309,20 @@ static void test_copies(void)
         const char *label;
         long most; /* calls at which a node may die */
     } rings[] = {{"1f1b-1", 900}, {"gpipe-2", 900}, {"zb-5", 2500}};
-    for (size_t i = 0; i < RG_COUNT(rings); i++) {
-        struct try try = {.save = "/tmp/ringtmp-salvage-XXXXXX", .goes_on = true};
+    for (size_t i = 0; i < 2 * RG_COUNT(rings); i++) {
+        struct try try = {.save = "/tmp/ringtmp-salvage-XXXXXX", .goes_on = i % 2};
         struct rg_study study;
         int fd = mkstemp(try.save);
         CU_ASSERT_FATAL(fd >= 0);
         close(fd);
         if (!harness_open(&study, "matrix-backup.xml", "nodes=4"))
             return;
-        try.job = harness_job(&study, rings[i].label);
+        try.job = harness_job(&study, rings[i / 2].label);
         for (int r = 0; r < NODES; r++)
             rg_run_init(&try.run[r]);
         found = 0;
         for (uint64_t seed = 1; seed <= SEEDS; seed++)
-            try_copies(&try, "matrix-backup.xml", rings[i].label, seed, rings[i].most);
+            try_copies(&try, "matrix-backup.xml", rings[i / 2].label, seed, rings[i / 2].most);
         CU_ASSERT_TRUE(found > SEEDS / 4);
         for (int r = 0; r < NODES; r++)
             rg_run_free(&try.run[r]);
