@@ -4,7 +4,7 @@
  * they are computed: halves exchanged and added, sums exchanged, with poll, as `bare` of
  * bench_net.c. There is no world, no matching, no thread but the one that computes: an all-reduce
  * over sockets that takes less than this must hide some of it behind the computation, and has no
- * core for that but those that compute.
+ * core for that but those that compute. Once more over a Unix socket: what TCP costs of it.
  *
  * As in bench_ddp.py, whose bound this is, OPENBLAS_CORETYPE is taken out of the environment.
  * Processes are on cores of their own, and all take turns in one run; medians, and the medians of
@@ -36,12 +36,12 @@ struct options {
     int turns, iterations;
 };
 
-enum kind { ONE, APART, BARE, KINDS };
+enum kind { ONE, APART, BARE, WITHIN, KINDS };
 
 /* Of a turn; in memory that processes share. */
 struct told {
-    double image_s[KINDS][NODES]; /* seconds of an iteration, over the images of this process */
-    double exchange_s[NODES];     /* of an iteration */
+    double image_s[KINDS][NODES];    /* seconds of an iteration, over the images of this process */
+    double exchange_s[KINDS][NODES]; /* of an iteration */
 };
 
 /* Two ends of a connection over loopback. */
@@ -64,12 +64,23 @@ static void connect_both(int ends[2])
         setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
+/* The same within one machine, without TCP; root may give it room for a whole message. */
+static void connect_within(int ends[2])
+{
+    const int room = 4 << 20;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
+        bare_broken("socketpair");
+    for (int i = 0; i < 2; i++)
+        setsockopt(ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+}
+
 /* ---- a process ---- */
 
 static void train(enum kind kind, int rank, int fd, int iterations, struct told *told)
 {
     struct trainer t;
-    int batch = kind == BARE ? BATCH / NODES : BATCH;
+    bool exchanges = kind == BARE || kind == WITHIN;
+    int batch = exchanges ? BATCH / NODES : BATCH;
     trainer_make(&t, HIDDEN, batch);
     size_t count = t.network.parameters & ~(size_t)1;
     float *incoming = trainer_floats(t.mem, count / 2);
@@ -79,7 +90,7 @@ static void train(enum kind kind, int rank, int fd, int iterations, struct told 
             begin_s = rg_clock_s();
             exchange_s = 0;
         }
-        if (kind != BARE) {
+        if (!exchanges) {
             trainer_train(&t, rate);
             continue;
         }
@@ -90,7 +101,7 @@ static void train(enum kind kind, int rank, int fd, int iterations, struct told 
         rg_sgd(rate, t.network.parameters, t.w, t.dw);
     }
     told->image_s[kind][rank] = (rg_clock_s() - begin_s) / iterations / batch;
-    told->exchange_s[rank] = exchange_s / iterations;
+    told->exchange_s[kind][rank] = exchange_s / iterations;
     trainer_free(&t);
 }
 
@@ -98,7 +109,10 @@ static void run(enum kind kind, int nodes, int iterations, struct told *told)
 {
     int ends[2] = {-1, -1}, status = 0, cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
     pid_t pids[NODES];
-    connect_both(ends);
+    if (kind == WITHIN)
+        connect_within(ends);
+    else
+        connect_both(ends);
     for (int rank = 0; rank < nodes; rank++) {
         pids[rank] = fork();
         if (pids[rank] != 0)
@@ -132,7 +146,7 @@ static double images_a_second(const struct told *told, enum kind kind)
         return 1 / told->image_s[ONE][0];
     if (kind == APART)
         return 1 / told->image_s[APART][0] + 1 / told->image_s[APART][1];
-    return NODES / fmax(told->image_s[BARE][0], told->image_s[BARE][1]);
+    return NODES / fmax(told->image_s[kind][0], told->image_s[kind][1]);
 }
 
 static void report(const char *name, double *values, int count, const char *unit)
@@ -181,16 +195,20 @@ int main(int argc, char **argv)
     for (int turn = 0; turn < options.turns; turn++)
         for (int kind = 0; kind < KINDS; kind++)
             run((enum kind)kind, kind == ONE ? 1 : NODES, options.iterations, &told[turn]);
-    double apart[MOST_TURNS], bare[MOST_TURNS], exchange_ms[MOST_TURNS];
-    for (int turn = 0; turn < options.turns; turn++) {
-        double one = images_a_second(&told[turn], ONE);
-        apart[turn] = images_a_second(&told[turn], APART) / one;
-        bare[turn] = images_a_second(&told[turn], BARE) / one;
-        exchange_ms[turn] = 500 * (told[turn].exchange_s[0] + told[turn].exchange_s[1]);
+    double ratio[MOST_TURNS], exchange_ms[MOST_TURNS];
+    static const char *const names[KINDS] = {[APART] = "two that train apart, of one",
+                                             [BARE] = "two with a bare exchange, of one",
+                                             [WITHIN] = "the same over a Unix socket"};
+    for (int kind = APART; kind < KINDS; kind++) {
+        for (int turn = 0; turn < options.turns; turn++) {
+            const struct told *of = &told[turn];
+            ratio[turn] = images_a_second(of, (enum kind)kind) / images_a_second(of, ONE);
+            exchange_ms[turn] = 500 * (of->exchange_s[kind][0] + of->exchange_s[kind][1]);
+        }
+        report(names[kind], ratio, options.turns, "");
+        if (kind != APART)
+            report("  exchange, additions, waiting", exchange_ms, options.turns, " ms");
     }
-    report("two that train apart, of one", apart, options.turns, "");
-    report("two with a bare exchange, of one", bare, options.turns, "");
-    report("the exchange, its additions, its waiting", exchange_ms, options.turns, " ms");
     munmap(told, bytes);
     return 0;
 }
