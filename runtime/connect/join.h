@@ -41,6 +41,7 @@ int rg_local_listen(int count, int *listeners, struct rg_hosts *hosts, struct rg
  * another machine. */
 enum rg_checksum { RG_CHECKSUM_AUTO, RG_CHECKSUM_NO, RG_CHECKSUM_YES };
 
+/* What a join is stopped with where the time for the run is up. */
 enum { RG_JOIN_EXPIRED = 2 };
 
 struct rg_join {

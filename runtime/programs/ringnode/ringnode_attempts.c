@@ -214,6 +214,14 @@ static struct rg_run *make_run(struct ringnode *node)
     return node->runs;
 }
 
+/* Else this rank alone has failed, and the others go on without it. */
+static bool all_give_up(const struct ringnode *node, int code)
+{
+    bool agreed = node->agreed[0].code && code == node->agreed[0].code;
+    return code == RG_ERR_INTERRUPTED || code == RG_ERR_REFUSED || agreed ||
+           rg_mesh_expired(node->mesh) || node->attempts.present == 1;
+}
+
 void ringnode_run_attempts(struct ringnode *node)
 {
     struct rg_attempts *a = &node->attempts;
@@ -253,6 +261,7 @@ void ringnode_run_attempts(struct ringnode *node)
             goes_on = false;
         }
         if (!goes_on) {
+            r.dropped = r.dropped || !all_give_up(node, code);
             r.job = node->study.jobs;
             ringnode_break_off(node, 0, &r, code, e.text);
             return;
