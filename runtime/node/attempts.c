@@ -24,6 +24,7 @@ int rg_attempts_open(struct rg_attempts *a, enum rg_lose lose, int nodes, int sp
                               .present = nodes + spares,
                               .seats = nodes + spares,
                               .iterations = INT64_MAX,
+                              .fit = -1,
                               .back = -1,
                               .entering = -1,
                               .origin_s = NAN,
@@ -133,7 +134,7 @@ static int next_here(const struct rg_attempts *a, int from)
 }
 
 /* With lose=shrink: of all that are here, those that waited last. seats: [a->seats] room. */
-static int choose_left(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
+static int choose_left(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
                        int *seats)
 {
     int count = 0;
@@ -143,12 +144,12 @@ static int choose_left(const struct rg_attempts *a, rg_fitting_fn fitting, void 
     }
     int fit = fitting && count > 0 ? fitting(arg, seats, count) : count;
     RG_ASSERT(fit <= count);
+    a->fit = fit;
     return fit > 0 ? fit : count; /* which is for the attempt to say */
 }
 
 /* The ranks that train from now on, by their numbers until now, into order; how many. */
-static int choose(const struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order,
-                  int *room)
+static int choose(struct rg_attempts *a, rg_fitting_fn fitting, void *arg, int *order, int *room)
 {
     int count = 0, spare = a->wanted - 1;
     if (a->lose == RG_LOSE_SHRINK)
@@ -220,8 +221,9 @@ struct since {
     int64_t iterations; /* done when the last was noticed; INT64_MAX: it was not there */
     double noticed_s;   /* when it was; INFINITY: it was not there */
     int64_t handed;
+    int64_t fit;
 };
-_Static_assert(sizeof(struct since) == 48, "it has no padding");
+_Static_assert(sizeof(struct since) == 56, "it has no padding");
 
 static double raw_now(const struct rg_world *w)
 {
@@ -292,6 +294,7 @@ static int hear_all(struct rg_world *w, struct since *most, int *who)
                 fmax(most->seconds, theirs.seconds); /* of NAN and a number the number */
             most->iterations = RG_MIN(most->iterations, theirs.iterations);
             most->handed |= theirs.handed;
+            most->fit = RG_MAX(most->fit, theirs.fit);
         }
     }
     return result;
@@ -307,7 +310,8 @@ int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
                           (uint64_t)a->told,
                           there ? last->iteration : INT64_MAX,
                           there ? last->time_s : INFINITY,
-                          a->handed};
+                          a->handed,
+                          a->fit};
     int who = 0, result = w->rank == 0 ? hear_all(w, &since, &who)
                                        : rg_send_wait(w, 0, TAG_SINCE, &since, sizeof since);
     uint64_t from = (uint64_t)who;
@@ -328,7 +332,8 @@ int rg_attempts_share(struct rg_world *w, struct rg_attempts *a)
         a->losses[i].iteration = RG_MIN(a->losses[i].iteration, since.iterations);
         a->losses[i].time_s = fmin(a->losses[i].time_s, since.noticed_s);
     }
-    return result;
+    /* All see the same: a node that finds fewer could not look, for want of memory or a file. */
+    return result == 0 && a->fit >= 0 && a->fit < since.fit ? RG_ERR_INVALID : result;
 }
 
 /* ---- the attempt ---- */
@@ -513,6 +518,22 @@ void rg_attempts_take_in(struct rg_attempts *a)
 
 /* ---- all of it ---- */
 
+int rg_attempts_can_any(struct rg_world *w, bool can, bool *any)
+{
+    unsigned char one = can, own = can;
+    int result = 0;
+    for (int rank = 1; rank < w->size && w->rank == 0 && result == 0; rank++) {
+        result = rg_recv_wait(w, rank, TAG_CAN, &one, sizeof one);
+        own |= one;
+    }
+    if (w->rank > 0)
+        result = rg_send_wait(w, 0, TAG_CAN, &own, sizeof own);
+    if (result == 0)
+        result = rg_broadcast(w, (struct rg_group){0, 1, w->size}, 0, &own, sizeof own, TAG_CAN);
+    *any = own;
+    return result;
+}
+
 /* Rank 0 asks those that wait, too, who is there again. */
 static int wait_for_end(struct rg_world *w, struct rg_attempts *a)
 {
@@ -527,10 +548,11 @@ static int wait_for_end(struct rg_world *w, struct rg_attempts *a)
 }
 
 /* Rank 0 tells the others that it is over. Whoever does not hear it goes on from the last
- * checkpoint. */
+ * checkpoint. What all know without that: that somebody was lost, or is there again. A rank that
+ * has failed by itself does not wait for the others, which wait for it until it leaves. */
 static int end(struct rg_world *w, struct rg_attempts *a, int result)
 {
-    if (result == RG_ERR_PEER || result == RG_ERR_RETURNED) /* all of them know */
+    if (result < 0 && result != RG_ERR_REFUSED && result != RG_ERR_INTERRUPTED)
         return result;
     if (w->rank > 0)
         return wait_for_end(w, a);

@@ -41,6 +41,7 @@ struct rg_attempts {
      * when the program had ended, which may have been at a computation. */
     double noticed_s, broken_s;
     bool cannot;             /* as the ranks are cast, nobody can train */
+    int fit;                 /* how many can, as `fitting` says; -1: it was not asked */
     bool begun;              /* training has gone on in this attempt, or the one that broke off */
     int in_vain;             /* attempts in a row without an iteration */
     struct rg_copies copies; /* what this node has of states to go on from */
@@ -63,8 +64,14 @@ int rg_attempts_copy(const struct rg_attempts *a, struct rg_attempts *copy);
  * what they know; then the first a->nodes ranks train, in a world of so many, while the others wait
  * for the end. Returns what `train` did, on ranks that wait what it did on rank 0; RG_ERR_PEER:
  * somebody was lost before all knew that it was over, and another attempt is to follow;
- * RG_ERR_RETURNED: so it is, with a->back. */
+ * RG_ERR_RETURNED: so it is, with a->back; RG_ERR_INVALID: this node's `fitting` says that fewer
+ * can train than the others' does, which go on without it. `train` may return RG_ERR_REFUSED and
+ * RG_ERR_INTERRUPTED where it does so on all ranks; any other error is one of this rank alone,
+ * which the others go on without. */
 int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn train, void *arg);
+
+/* Collective, over those that train, before they do: is there any that can? */
+int rg_attempts_can_any(struct rg_world *w, bool can, bool *any);
 
 /* Somebody was lost in the attempt that has broken off: it is noted. One that was to be taken in by
  * that attempt, and was not, has never come back. 0 or RG_ERR_NOMEM. */

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 enum {
-    TAG_REPORT = RG_TAG_USER - 22,
+    TAG_REPORT = RG_TAG_USER - 23,
     TAG_ACCOUNT,
     TAG_EVENTS,
     TAG_VERDICT,
@@ -31,6 +31,7 @@ enum {
     TAG_LOSSES,
     TAG_OVER,
     TAG_BACK,
+    TAG_CAN,
     TAG_COPIES,
     TAG_PARTS
 };

@@ -22,8 +22,9 @@
 /* Did the program end for a reason of this rank's own, which the others do not know? */
 static bool has_failed(const struct rg_mesh *m, int result)
 {
-    return result < 0 && result != RG_ERR_PEER && result != RG_ERR_RETURNED &&
-           result != RG_ERR_INTERRUPTED && m->lost.rank < 0 && !atomic_load(&m->match.interrupted);
+    bool shared = result == RG_ERR_PEER || result == RG_ERR_RETURNED ||
+                  result == RG_ERR_INTERRUPTED || result == RG_ERR_REFUSED;
+    return result < 0 && !shared && m->lost.rank < 0 && !atomic_load(&m->match.interrupted);
 }
 
 static void end_run(struct rg_mesh *m, struct rg_posix_strand *s, int result)

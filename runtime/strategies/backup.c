@@ -142,9 +142,10 @@ int rg_backup_open(struct rg_pipeline *p)
         rg_ring_copy_work(rg_ring_state_floats(p->ring, p->stages[i].update.count),
                           &p->backup->work);
     rg_work_keep_seconds(&p->backup->work);
+    for (int i = 0; i < b->kept; i++) /* before there may be no memory for one of them */
+        p->backup->states[i].own_done = p->backup->states[i].copy_done = -1;
     for (int i = 0; i < b->kept; i++) {
         struct rg_backup_state *state = &p->backup->states[i];
-        state->own_done = state->copy_done = -1;
         state->own = rg_mem_floats(p->w->mem, rg_ring_node_floats(p->ring, p->node));
         state->copy = rg_mem_floats(p->w->mem, rg_ring_node_floats(p->ring, before));
         if (!state->own || !state->copy)

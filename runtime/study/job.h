@@ -62,7 +62,7 @@ struct rg_study_want {
 
 /* Of the nodes of these seats ([left]; places in hosts file or platform), how many can train what
  * is wanted, one strategy: the most that can, of the first of them and of the multiples of a job's
- * `multiple` next below `left`; 0: none, and why so many cannot. */
+ * `multiple` next below `left`, and why not all of them; 0: none. */
 int rg_study_fitting(const struct rg_study_want *want, int multiple, const int *seats, int left,
                      struct rg_error *why);
 

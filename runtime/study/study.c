@@ -551,16 +551,16 @@ int rg_study_fitting(const struct rg_study_want *want, int multiple, const int *
     enum { TRIES = 16 }; /* each opens the scenario, on a board that others wait for */
     struct rg_error first = {0};
     int each = RG_MAX(multiple, 1), count = left - left % each;
-    for (int i = 0; i < TRIES && count > 0; i++, count -= each) {
-        if (try_fewer(want, seats, count, why) == 0)
-            return count;
+    int fit = 0;
+    for (int i = 0; i < TRIES && count > 0 && fit == 0; i++, count -= each) {
+        fit = try_fewer(want, seats, count, why) == 0 ? count : 0;
         if (i == 0)
             first = *why;
     }
-    if (first.code == 0)
+    if (fit == 0 && first.code == 0)
         rg_fail(&first, RG_ERR_INVALID, "nobody would be left");
     *why = first;
-    return 0;
+    return fit;
 }
 
 /* Could the job go on with a node less? */

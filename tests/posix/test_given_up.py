@@ -3,8 +3,9 @@
     test_given_up.py RINGNODE [--moments N] [--only WORD] [--seed N]
 
 Some ranks are killed, or stopped; the others wait for them in vain (restart), are asked to stop meanwhile, or just as they go
-on, or are too few. Whatever is left in memory is saved, and told, by the lowest of them: where that is the whole network, it
-is what an undisturbed run of as many iterations gives, to the bit. RG_SLOWNESS stretches the times, for sanitizers."""
+on, or are too few, or cannot. Whatever is left in memory is saved, and told, by the lowest of them: where that is the whole
+network, it is what an undisturbed run of as many iterations gives, to the bit. Where it is one rank alone that cannot, the
+others go on. RG_SLOWNESS stretches the times, for sanitizers."""
 
 import argparse
 import hashlib
@@ -19,7 +20,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from cluster_runs import Cluster  # noqa: E402
-from real_runs import SLOWNESS, Wrong, iris_scenario, require  # noqa: E402
+from real_runs import SLOWNESS, Wrong, iris_scenario, require, tighten  # noqa: E402
 
 SEATS, BOUND_S = 4, 60 * SLOWNESS
 SCENARIO = iris_scenario(
@@ -60,9 +61,9 @@ def saved(path):
 
 
 class Case:
-    def __init__(self, options, folder, lose, label, *more, nodes=SEATS):
+    def __init__(self, options, folder, lose, label, *more, nodes=SEATS, sets=()):
         self.ringnode, self.folder, self.lose, self.label, self.nodes = options.ringnode, folder, lose, label, nodes
-        sets = [*SETS.get(label, []), f"nodes={nodes}"] + ([f"spares={SEATS - nodes}"] if lose == "spare" else [])
+        sets = [*SETS.get(label, []), f"nodes={nodes}", *sets] + ([f"spares={SEATS - nodes}"] if lose == "spare" else [])
         self.cluster = Cluster(options.ringnode, folder, SCENARIO, label, SEATS, sets, "--lose", lose, *more)
         time.sleep((0.7 + 0.6 * random.random()) * SLOWNESS)
 
@@ -172,6 +173,46 @@ def stop_as_it_goes_on(options, folder, lose):
                 *case.where("other weights after", run["iterations"], *texts))
 
 
+def one_cannot(options, folder, lose, way):
+    """After a loss one more fails by itself: it says why, and the others go on without it."""
+    nodes, iterations = (2 if lose == "spare" else SEATS), 100
+    case = Case(options, folder, lose, random.choice(("all-reduce", "copies")), nodes=nodes,
+                sets=[f"iterations={iterations}"])
+    gone = random.randrange(nodes)
+    fails = random.choice([seat for seat in range(nodes) if seat not in (gone, (gone + 1) % nodes, (gone - 1) % nodes)] or
+                          [1 - gone])
+    if way == "file":
+        os.remove(case.cluster.scenario(fails))
+    else:
+        tighten(case.cluster.ranks[fails].pid, way)
+    case.cluster.kill(gone)
+    run, teller, statuses = case.cluster.finish(BOUND_S)
+    texts, text = case.cluster.texts(), case.cluster.text(fails)
+    left = others(gone, fails) if way == "file" or statuses[fails] else others(gone)
+    require(all(statuses[seat] == 0 for seat in left), *case.where("statuses", statuses, *texts))
+    require(run["status"] == "ok" and run["iterations"] == iterations, *case.where(run["status"], run["error"], *texts))
+    if fails not in left:
+        reason, status = {"file": (f"{case.cluster.scenario(fails)}: cannot be read: No such file", 2),
+                          "memory": ("out of memory", 1)}[way]
+        require(reason in text and statuses[fails] == status, *case.where("status", statuses[fails], *texts))
+    digest = saved(case.cluster.path(f"p{teller}.safetensors"))
+    require(digest == run["weights_sha256"], *case.where("saved:", digest))
+    if lose == "spare":
+        require(digest == weights_of(options.ringnode, folder, case.label, nodes, iterations), *case.where("other weights"))
+
+
+def none_can(options, folder, lose):
+    """After a loss: what there is is saved, and why."""
+    nodes = SEATS - 1 if lose == "spare" else SEATS
+    case = Case(options, folder, lose, random.choice(("all-reduce", "copies")), nodes=nodes)
+    gone = random.randrange(nodes)
+    for seat in range(SEATS):
+        os.remove(case.cluster.scenario(seat))
+    case.cluster.kill(gone)
+    left = others(gone)
+    case.check([left.pop(), *left] if lose == "spare" and gone == 0 else left, 4, "lost", True)  # the spare is rank 0
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("ringnode", type=os.path.abspath)
@@ -185,10 +226,13 @@ def main():
     cases = [(wait_in_vain, label, "interrupt") for label in labels]
     cases += [(wait_in_vain, "all-reduce", "join"), (wait_in_vain, "copies", "timeout")]
     cases += [(too_few, lose) for lose in ("shrink", "spare")]
+    cases += [(one_cannot, lose, way) for lose in ("shrink", "spare")
+              for way in ("file", "memory") if way == "file" or SLOWNESS == 1]  # sanitizers end a process without memory
+    cases += [(none_can, lose) for lose in ("shrink", "spare")]
     cases += [(stop_as_it_goes_on, lose) for lose in ("restart", "shrink", "spare")]
     chosen = [case for case in cases if options.only in (None, case[0].__name__, *case[1:])]
     if options.moments == 1 and not options.only:
-        chosen = [random.choice([case for case in cases if case[0] is kind]) for kind in (wait_in_vain, too_few)]
+        chosen = [random.choice([case for case in cases if case[0] is kind]) for kind in (wait_in_vain, too_few, one_cannot, none_can)]
         chosen.append((stop_as_it_goes_on, "restart"))
     with tempfile.TemporaryDirectory(prefix="ringtmp-given-up-") as folder:
         try:

@@ -15,7 +15,6 @@ import json
 import os
 import random
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from processes import children_of, end_group, ends_by  # noqa: E402
-from real_runs import SLOWNESS, Wrong, iris_scenario, require  # noqa: E402
+from real_runs import SLOWNESS, Wrong, iris_scenario, require, tighten  # noqa: E402
 
 BOUND_S = 60 * SLOWNESS
 NODES = 3
@@ -192,20 +191,6 @@ class Disk:
 
     def close(self):
         subprocess.run(["umount", "-l", self.folder], capture_output=True, check=False)
-
-
-def value_of(pid, file, words):
-    with open(f"/proc/{pid}/{file}", encoding="ascii") as stream:
-        return next(line.split()[words[1]] for line in stream if line.startswith(words[0]))
-
-
-def tighten(pid, way):
-    """It gets no more than it has."""
-    if way == "descriptors":
-        most = resource.RLIMIT_NOFILE, 1 + max(map(int, os.listdir(f"/proc/{pid}/fd")))
-    else:
-        most = resource.RLIMIT_AS, int(value_of(pid, "status", ("VmSize:", 1))) << 10
-    resource.prlimit(pid, most[0], (most[1], most[1]))
 
 
 def hinder(way, disk, process):

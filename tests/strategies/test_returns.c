@@ -1,5 +1,6 @@
-/* Who is taken in again: what nodes of an attempt in the mem world agree on of one that was lost,
- * and what they then tell of its loss. */
+/* Who is taken in again, and who cannot go on: what nodes of an attempt in the mem world agree on
+ * of one that was lost, and what they then tell of its loss; what becomes of one that fails alone.
+ */
 #include "base/check.h"
 #include "node/attempts.h"
 #include "node/muster.h"
@@ -179,12 +180,119 @@ static void none_can(void)
     }
 }
 
+/* ---- one alone ---- */
+
+/* The fourth is gone; one of the three that are left has failed by itself. */
+struct left {
+    struct rg_attempts own[TRIO];
+    int fails;    /* this rank */
+    int finds;    /* in its view so many can train; TRIO: it looks as the others do */
+    unsigned can; /* bits: ranks that can */
+    bool any[TRIO];
+};
+
+struct looker {
+    const struct left *left;
+    int rank;
+};
+
+static int finds(void *arg, const int *seats, int count)
+{
+    const struct looker *looker = arg;
+    (void)seats;
+    CU_ASSERT_EQUAL(count, TRIO);
+    return looker->rank == looker->left->fails ? looker->left->finds : TRIO;
+}
+
+static int fail_or_train(struct rg_world *w, void *arg)
+{
+    const struct left *left = arg;
+    return w->rank == left->fails && left->finds == TRIO ? RG_ERR_NOMEM : rg_barrier(w);
+}
+
+static int train_after_loss(struct rg_world *w, void *arg)
+{
+    struct left *left = arg;
+    return rg_attempts_run(w, &left->own[w->rank], fail_or_train, left);
+}
+
+/* nodes: that train; the others wait. */
+static void run_left(struct left *left, int nodes, int *results)
+{
+    const struct rg_mem_world_options world = {.size = TRIO, .seed = 5};
+    for (int rank = 0; rank < TRIO; rank++) {
+        struct rg_attempts *a = &left->own[rank];
+        struct looker looker = {left, rank};
+        struct rg_error e;
+        int order[TRIO + 1];
+        CU_ASSERT_EQUAL_FATAL(rg_attempts_open(a, RG_LOSE_SHRINK, TRIO + 1, 0), 0);
+        a->absent[GONE] = RG_GONE;
+        CU_ASSERT_EQUAL(rg_attempts_note(a, GONE, "mem", ""), 0);
+        CU_ASSERT_EQUAL(rg_attempts_cast(a, finds, &looker, order, &e), 0);
+        if (left->finds == TRIO)
+            a->nodes = nodes;
+    }
+    CU_ASSERT_EQUAL(rg_mem_world_run(&world, train_after_loss, left, results), 0);
+    for (int rank = 0; rank < TRIO; rank++)
+        rg_attempts_close(&left->own[rank]);
+}
+
+/* Without memory for a look at what fits, say: it leaves, and the others find that it has. */
+static void one_finds_fewer(void)
+{
+    for (int fails = 0; fails < TRIO; fails++) {
+        for (int fewer = 0; fewer < TRIO; fewer++) {
+            struct left left = {.fails = fails, .finds = fewer};
+            int results[TRIO];
+            run_left(&left, TRIO, results);
+            for (int rank = 0; rank < TRIO; rank++)
+                CU_ASSERT_EQUAL(results[rank], rank == fails ? RG_ERR_INVALID : RG_ERR_PEER);
+        }
+    }
+}
+
+/* In the middle of training it does not wait for the others, which wait for it, and those that wait
+ * for the end are not told that it is over. */
+static void one_fails(void)
+{
+    for (int nodes = 2; nodes <= TRIO; nodes++) {
+        for (int fails = 0; fails < nodes; fails++) {
+            struct left left = {.fails = fails, .finds = TRIO};
+            int results[TRIO];
+            run_left(&left, nodes, results);
+            for (int rank = 0; rank < TRIO; rank++)
+                CU_ASSERT_EQUAL(results[rank], rank == fails ? RG_ERR_NOMEM : RG_ERR_PEER);
+        }
+    }
+}
+
+static int ask_who_can(struct rg_world *w, void *arg)
+{
+    struct left *left = arg;
+    return rg_attempts_can_any(w, (left->can >> w->rank & 1) != 0, &left->any[w->rank]);
+}
+
+static void any_can(void)
+{
+    for (unsigned can = 0; can < 1u << TRIO; can++) {
+        struct left left = {.can = can};
+        const struct rg_mem_world_options world = {.size = TRIO, .seed = 5};
+        int results[TRIO];
+        CU_ASSERT_EQUAL(rg_mem_world_run(&world, ask_who_can, &left, results), 0);
+        for (int rank = 0; rank < TRIO; rank++)
+            CU_ASSERT_EQUAL(left.any[rank], can != 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"all must see who is back", all_must_see_it},
         {"back, and gone before it is in", back_and_gone},
         {"none can go on", none_can},
+        {"one finds that fewer can", one_finds_fewer},
+        {"one fails by itself", one_fails},
+        {"is there any that can", any_can},
     };
     return suite_main("returns", tests, sizeof tests / sizeof *tests, argc, argv);
 }

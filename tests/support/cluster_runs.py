@@ -10,19 +10,21 @@ from real_runs import SLOWNESS, Wrong, require, slow_board
 
 
 class Cluster:
-    """By their places in a hosts file. sets, options: the same for all ranks."""
+    """By their places in a hosts file, each with a scenario file of its own. sets, options: the same for all ranks."""
 
     def __init__(self, ringnode, folder, scenario, label, seats, sets, *options, call_ms=0.3):
         self.folder = tempfile.mkdtemp(dir=folder)
-        hosts, path = self.path("hosts"), self.path("s.xml")
+        hosts = self.path("hosts")
         with open(hosts, "w", encoding="ascii") as stream:
             stream.writelines(f"127.0.0.1:{port}\n" for port in free_ports(seats))
-        with open(path, "w", encoding="utf-8") as stream:
-            stream.write(scenario)
-        self.command = [ringnode, path, "--strategy", label, "--hosts", hosts, "--join-timeout", str(int(20 * SLOWNESS)),
-                        "--pace", slow_board(seats, call_ms, self.folder), *options]
+        for seat in range(seats):
+            with open(self.scenario(seat), "w", encoding="utf-8") as stream:
+                stream.write(scenario)
+        self.ringnode = ringnode
+        self.options = ["--strategy", label, "--hosts", hosts, "--join-timeout", str(int(20 * SLOWNESS)), "--pace",
+                        slow_board(seats, call_ms, self.folder), *options]
         for one in sets:
-            self.command += ["--set", one]
+            self.options += ["--set", one]
         self.ranks, self.said = [None] * seats, [""] * seats
         for seat in range(seats):
             self.start(seat)
@@ -30,11 +32,15 @@ class Cluster:
     def path(self, name):
         return os.path.join(self.folder, name)
 
+    def scenario(self, seat):
+        return self.path(f"s{seat}.xml")
+
     def start(self, seat):
         with open(self.path(f"log{seat}"), "ab") as log:
             self.ranks[seat] = subprocess.Popen(
-                [*self.command, "--rank", str(seat), "--json", self.path(f"r{seat}.json"), "--save",
-                 self.path(f"p{seat}.safetensors")], stdout=subprocess.DEVNULL, stderr=log)
+                [self.ringnode, self.scenario(seat), *self.options, "--rank", str(seat), "--json",
+                 self.path(f"r{seat}.json"), "--save", self.path(f"p{seat}.safetensors")],
+                stdout=subprocess.DEVNULL, stderr=log)
 
     def kill(self, seat):
         """False: it had ended."""

@@ -1,5 +1,6 @@
 """Scenarios and complaints of tests that disturb real runs of ringnode over loopback."""
 import os
+import resource
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))  # of what it runs under
@@ -39,3 +40,13 @@ def slow_board(nodes, call_ms, folder):
     with open(path, "w", encoding="ascii") as stream:
         stream.write(text)
     return path
+
+
+def tighten(pid, way):
+    """It gets no more descriptors, or memory, than it has."""
+    if way == "descriptors":
+        which, most = resource.RLIMIT_NOFILE, 1 + max(map(int, os.listdir(f"/proc/{pid}/fd")))
+    else:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as stream:
+            which, most = resource.RLIMIT_AS, int(stream.read().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, which, (most, most))

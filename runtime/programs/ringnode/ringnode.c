@@ -34,13 +34,13 @@ static int open_hosts(struct ringnode *node)
                 node->hosts_file, node->hosts.count, node->hosts.count - 1);
         return RG_EXIT_USAGE;
     }
-    for (int i = 0; i < node->study.job_count; i++) {
-        const struct rg_job *job = &node->study.jobs[i];
+    for (int i = 0; i < node->study->job_count; i++) {
+        const struct rg_job *job = &node->study->jobs[i];
         if (job->nodes > node->hosts.count) {
             fprintf(stderr,
                     "ringnode: %s: strategy \"%s\" runs on %d nodes, %s names %d hosts (--set "
                     "nodes=%d?)\n",
-                    node->study.scenario.file, job->label, job->nodes, node->hosts_file,
+                    node->study->scenario.file, job->label, job->nodes, node->hosts_file,
                     node->hosts.count, node->hosts.count);
             return RG_EXIT_USAGE;
         }
@@ -128,7 +128,7 @@ static int refuse_faults(const struct rg_scenario *scenario)
 /* A datasheet with a board for every rank, each with the cores that training uses. */
 static int load_pace(struct ringnode *node, struct rg_error *e)
 {
-    const struct rg_study *study = &node->study;
+    const struct rg_study *study = node->study;
     struct rg_platform *sheet = &node->datasheet;
     if (!node->pace || strcmp(node->pace, "platform") == 0)
         return 0;
@@ -161,7 +161,7 @@ static int list_profile(void *arg, const char *path)
  * lost rank does not end the run. */
 static int list_files(struct ringnode *node)
 {
-    const struct rg_scenario *s = &node->study.scenario;
+    const struct rg_scenario *s = &node->study->scenario;
     struct rg_error e = {0};
     if (load_pace(node, &e) != 0)
         return rg_cli_complain("ringnode", RG_ERR_INVALID, e.text);
@@ -200,13 +200,13 @@ enum { RANK_ADDRESSES = 32 << 20 }; /* stacks of two threads, messages on their 
 static int check_memory(const struct ringnode *node, struct rg_error *e)
 {
     int result = 0;
-    for (int i = 0; i < node->study.job_count && result == 0; i++) {
-        const struct rg_job *job = &node->study.jobs[i];
+    for (int i = 0; i < node->study->job_count && result == 0; i++) {
+        const struct rg_job *job = &node->study->jobs[i];
         uint64_t bytes = 0, most = 0;
         char who[100];
         if (job->refused || !job->numerics || rg_job_fits(job, NULL) != 0)
             continue;
-        bool loses = node->study.scenario.training.lose != RG_LOSE_STOP;
+        bool loses = node->study->scenario.training.lose != RG_LOSE_STOP;
         for (int rank = 0; rank < job->nodes; rank++)
             if (node->local || rank == node->rank) {
                 uint64_t own = rg_job_memory(job, rank);
@@ -231,11 +231,11 @@ static int check_memory(const struct ringnode *node, struct rg_error *e)
 /* Parameters, and what is wrong with the rows, as long as nobody waits for this rank. */
 static int load_for_rows(struct ringnode *node, struct rg_error *e)
 {
-    int result = rg_checkpoint_load_rows(node->options.load, &node->study.network, &node->told,
+    int result = rg_checkpoint_load_rows(node->options.load, &node->study->network, &node->told,
                                          &node->initial, e);
     if (result || (!node->local && node->rank != 0))
         return result;
-    struct rg_outputs o = {.network = &node->study.network, .told = &node->told};
+    struct rg_outputs o = {.network = &node->study->network, .told = &node->told};
     result = rg_outputs_check(&o, node->options.predict);
     *e = o.error;
     return result;
@@ -246,15 +246,15 @@ static int load_for_rows(struct ringnode *node, struct rg_error *e)
 static int open_checkpoints(struct ringnode *node, struct rg_error *e)
 {
     const struct rg_options *o = &node->options;
-    const struct rg_scenario *s = &node->study.scenario;
+    const struct rg_scenario *s = &node->study->scenario;
     struct rg_training_state found;
     if (node->rank > 0 || (!o->checkpoint && !o->resume_from))
         return 0;
-    int err = rg_node_open_checkpoints(&node->study.jobs[0], o->checkpoint, o->resume_from,
+    int err = rg_node_open_checkpoints(&node->study->jobs[0], o->checkpoint, o->resume_from,
                                        &node->resumed, e);
     if (err || o->resume_from || s->training.lose == RG_LOSE_STOP)
         return err;
-    if (rg_node_open_checkpoints(&node->study.jobs[0], o->checkpoint, o->checkpoint, &found,
+    if (rg_node_open_checkpoints(&node->study->jobs[0], o->checkpoint, o->checkpoint, &found,
                                  NULL) != 0)
         return 0;
     if (strcmp(found.scenario_sha256, s->digest) == 0)
@@ -276,7 +276,7 @@ static int run(struct ringnode *node)
     if (result == 0 && node->options.predict)
         result = load_for_rows(node, &e);
     else if (result == 0 && node->options.load)
-        result = rg_checkpoint_load(node->options.load, &node->study.network, &node->study.data,
+        result = rg_checkpoint_load(node->options.load, &node->study->network, &node->study->data,
                                     &node->initial, &e);
     /* rank 0 has the files; the others hear of them */
     if (result == 0)
@@ -284,7 +284,7 @@ static int run(struct ringnode *node)
     if (result == 0 && check_memory(node, &e) != 0)
         return rg_cli_complain("ringnode", e.code, e.text);
     if (result == 0 && !node->options.predict)
-        result = rg_study_load_data(&node->study, node->local ? RG_ANY_RANK : node->rank, &e);
+        result = rg_study_load_data(node->study, node->local ? RG_ANY_RANK : node->rank, &e);
     if (result == 0 && node->rank <= 0 && o->checkpoint) /* nothing else is in the way */
         result = rg_training_folder(o->checkpoint, node->resumed.goes_there, &e);
     if (result) {
@@ -327,22 +327,26 @@ int main(int argc, char **argv)
         apply_local(&node);
         tell_reads(&node);
         node.options.keyed = node.key_file ? RG_KEYED_YES : RG_KEYED_NO;
-        status = rg_cli_open(&node.options, "ringnode", &node.study);
-        status = status ? status : refuse_faults(&node.study.scenario);
-        for (int i = 0; status == 0 && i < node.study.job_count; i++)
-            node.study.jobs[i].records = node.study.jobs[i].numerics;
+        node.study = calloc(1, sizeof *node.study);
+        RG_ASSERT(node.study);
+        status = rg_cli_open(&node.options, "ringnode", node.study);
+        status = status ? status : refuse_faults(&node.study->scenario);
+        for (int i = 0; status == 0 && i < node.study->job_count; i++)
+            node.study->jobs[i].records = node.study->jobs[i].numerics;
     }
     if (status == 0 && rg_blas_note() && !node.files && !node.options.quiet)
         fprintf(stderr, "ringnode: %s\n", rg_blas_note());
     if (status == 0 && node.options.check) {
-        rg_cli_check(&node.study, stdout);
+        rg_cli_check(node.study, stdout);
         status = rg_cli_flush("ringnode");
     } else if (status == 0 && node.files) {
         status = list_files(&node);
     } else if (status == 0) {
         status = run(&node);
     }
-    rg_study_close(&node.study);
+    if (node.study)
+        rg_study_close(node.study);
+    free(node.study);
     rg_cli_free(&node.options);
     rg_hosts_free(&node.hosts);
     rg_platform_free(&node.datasheet);

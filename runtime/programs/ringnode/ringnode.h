@@ -40,7 +40,7 @@ struct ringnode {
     bool progress, files;
     const char *pace; /* a platform file, "platform" (the scenario's own), or NULL */
     struct rg_platform datasheet;
-    struct rg_study study;
+    struct rg_study *study; /* owned */
     struct rg_hosts hosts;
     float *initial;
     struct rg_checkpoint_rows told;   /* with --predict: by the file of --load */
@@ -65,6 +65,7 @@ struct ringnode {
     double joining_s;                /* since when this rank tries to join; 0: it does not */
     char cannot[400];                /* why nobody can train in the next attempt, as far as this
                                       * node knows; empty: they can */
+    struct rg_error unfit;           /* why as many as are left cannot, as far as it knows */
     bool expired;                    /* the last join ended as the time for the run was up */
     bool again;                      /* this attempt has broken off, and there is another */
     bool later;                      /* this attempt is not the first */
@@ -77,7 +78,7 @@ struct ringnode_run {
     const struct rg_job *job;
     struct rg_run *run; /* rank 0 */
     double begun_s;     /* on rg_clock_s */
-    char cannot[400];   /* why those that are left cannot go on, as all know; empty: they can */
+    char why[400];      /* why training did not begin here; empty: for no reason that has words */
     bool dropped;       /* the others may go on, without this one */
 };
 

@@ -23,15 +23,15 @@
 
 int ringnode_open_attempts(struct ringnode *node)
 {
-    const struct rg_training *t = &node->study.scenario.training;
-    const struct rg_job *job = node->study.jobs;
+    const struct rg_training *t = &node->study->scenario.training;
+    const struct rg_job *job = node->study->jobs;
     if (t->lose == RG_LOSE_STOP || node->options.predict)
         return 0;
-    if (node->study.job_count != 1) {
+    if (node->study->job_count != 1) {
         fprintf(stderr,
                 "ringnode: --lose goes on with one strategy, %d are selected: --strategy LABEL is "
                 "needed\n",
-                node->study.job_count);
+                node->study->job_count);
         return RG_EXIT_USAGE;
     }
     int spares = node->hosts.count - job->nodes;
@@ -40,7 +40,7 @@ int ringnode_open_attempts(struct ringnode *node)
             stderr,
             "ringnode: %s: strategy \"%s\" runs on %d nodes and spares=\"%d\" wait, %s names %d "
             "hosts\n",
-            node->study.scenario.file, job->label, job->nodes, t->spares, node->hosts_file,
+            node->study->scenario.file, job->label, job->nodes, t->spares, node->hosts_file,
             node->hosts.count);
         return RG_EXIT_USAGE;
     }
@@ -51,10 +51,10 @@ int ringnode_open_attempts(struct ringnode *node)
 
 int ringnode_local_ranks(const struct ringnode *node)
 {
-    const struct rg_training *t = &node->study.scenario.training;
+    const struct rg_training *t = &node->study->scenario.training;
     int most = 1;
-    for (int i = 0; i < node->study.job_count; i++)
-        most = RG_MAX(most, node->study.jobs[i].nodes);
+    for (int i = 0; i < node->study->job_count; i++)
+        most = RG_MAX(most, node->study->jobs[i].nodes);
     return most + (t->lose == RG_LOSE_SPARE ? t->spares : 0);
 }
 
@@ -96,11 +96,10 @@ bool ringnode_restarts(struct ringnode *node, int code)
 
 static int fitting(void *arg, const int *seats, int left)
 {
-    const struct ringnode *node = arg;
+    struct ringnode *node = arg;
     struct rg_study_want want = rg_cli_wanted(&node->options);
-    struct rg_error why;
     want.began = rg_attempts_began(&node->attempts);
-    return rg_study_fitting(&want, node->study.jobs[0].multiple, seats, left, &why);
+    return rg_study_fitting(&want, node->study->jobs[0].multiple, seats, left, &node->unfit);
 }
 
 /* What this node knows of the others, into the ranks of the next attempt; in node->cannot why
@@ -139,32 +138,47 @@ static bool cast(struct ringnode_run *r, const struct rg_mesh_lost *lost, struct
     return err == 0;
 }
 
-/* The scenario as it is for those that train from now on. Where it cannot be, as it was before, for
- * what is told of the training. */
+/* The scenario as it is for those that train from now on. Where it cannot be, it stays as it was
+ * before, for what is told of the training. */
 static int reopen(struct ringnode *node, struct rg_error *e)
 {
     const struct rg_attempts *a = &node->attempts;
+    struct rg_study *before = node->study, *next = calloc(1, sizeof *next);
     struct rg_study_want want = rg_cli_wanted(&node->options);
     want.hosts = a->seat;
     want.host_count = a->nodes;
     want.began = rg_attempts_began(a);
-    struct rg_dataset before = node->study.data;
-    char digest[sizeof node->study.scenario.digest];
-    memcpy(digest, node->study.scenario.digest, sizeof digest);
-    node->study.data = (struct rg_dataset){0};
-    rg_study_close(&node->study);
-    int err = rg_study_open_at(&want, &node->study, e);
-    if (err || strcmp(node->study.scenario.digest, digest) != 0) /* its files were altered */
-        rg_dataset_free(&before);
-    if (err == 0)
-        err = rg_study_load_data_again(&node->study, node->rank, &before, e);
-    if (err) {
-        struct rg_error unused;
-        rg_study_close(&node->study);
-        want.hosts = NULL, want.host_count = want.began = 0;
-        rg_study_open_at(&want, &node->study, &unused);
+    if (!next)
+        return rg_fail(e, RG_ERR_NOMEM, "out of memory");
+    int err = rg_study_open_at(&want, next, e);
+    if (err == 0) {
+        if (strcmp(next->scenario.digest, before->scenario.digest) != 0) /* files were altered */
+            rg_dataset_free(&before->data);
+        err = rg_study_load_data_again(next, node->rank, &before->data, e);
+        if (err) {
+            before->data = next->data;
+            next->data = (struct rg_dataset){0};
+        }
     }
+    node->study = err ? before : next;
+    struct rg_study *rest = err ? next : before;
+    rg_study_close(rest);
+    free(rest);
     return err;
+}
+
+/* Where nobody can, all give up, and keep what there is; a rank that cannot, and others can, leaves
+ * them. */
+static int reopen_all(struct rg_world *w, struct ringnode_run *r)
+{
+    struct rg_error e = {0};
+    bool can;
+    int own = reopen(r->node, &e);
+    int result = rg_attempts_can_any(w, own == 0, &can);
+    if (result || own == 0)
+        return result;
+    rg_copy_text(r->why, sizeof r->why, e.text);
+    return can ? own : RG_ERR_REFUSED;
 }
 
 /* All are agreed on who trains. */
@@ -172,23 +186,19 @@ static int train(struct rg_world *w, void *arg)
 {
     struct ringnode_run *r = arg;
     struct ringnode *node = r->node;
-    struct rg_error e = {0};
-    int result = 0;
-    if (node->cannot[0])
-        result = rg_fail(&e, RG_ERR_REFUSED, "%s", node->cannot);
-    else if (node->later)
-        result = reopen(node, &e);
-    if (result) {
-        rg_copy_text(r->cannot, sizeof r->cannot, e.text);
+    rg_copy_text(r->why, sizeof r->why, node->cannot);
+    int result = node->cannot[0] ? RG_ERR_REFUSED : node->later ? reopen_all(w, r) : 0;
+    if (result)
         return result;
-    }
-    r->job = node->study.jobs;
-    node->study.jobs[0].records = r->job->numerics;
+    r->job = node->study->jobs;
+    node->study->jobs[0].records = r->job->numerics;
     rg_mesh_pace(node->mesh, ringnode_pace(node, r->job), r->job->threads);
     rg_run_free(&node->noted[0]); /* what was noted of an attempt before */
-    result = rg_node_agree(w, &node->study, node->agreed, ringnode_note, node);
-    if (result == 0 && node->agreed[0].code)
-        return node->agreed[0].code;
+    result = rg_node_agree(w, node->study, node->agreed, ringnode_note, node);
+    if (result == 0 && node->agreed[0].code) {
+        rg_copy_text(r->why, sizeof r->why, node->agreed[0].why);
+        return RG_ERR_REFUSED;
+    }
     return result ? result : ringnode_program(w, r);
 }
 
@@ -217,9 +227,24 @@ static struct rg_run *make_run(struct ringnode *node)
 /* Else this rank alone has failed, and the others go on without it. */
 static bool all_give_up(const struct ringnode *node, int code)
 {
-    bool agreed = node->agreed[0].code && code == node->agreed[0].code;
-    return code == RG_ERR_INTERRUPTED || code == RG_ERR_REFUSED || agreed ||
-           rg_mesh_expired(node->mesh) || node->attempts.present == 1;
+    return code == RG_ERR_INTERRUPTED || code == RG_ERR_REFUSED || rg_mesh_expired(node->mesh) ||
+           node->attempts.present == 1;
+}
+
+/* The others go on without this rank; the code to end with. */
+static int fail_alone(struct ringnode_run *r, int code, struct rg_error *e)
+{
+    const struct rg_error *unfit = &r->node->unfit;
+    r->dropped = true;
+    if (r->why[0]) {
+        rg_copy_text(e->text, sizeof e->text, r->why);
+    } else if (code == RG_ERR_INVALID && unfit->code) {
+        rg_copy_text(e->text, sizeof e->text, unfit->text);
+        code = unfit->code == RG_ERR_NO_FIT ? code : unfit->code;
+    } else {
+        rg_copy_text(e->text, sizeof e->text, rg_strerror(code));
+    }
+    return code;
 }
 
 void ringnode_run_attempts(struct ringnode *node)
@@ -235,19 +260,19 @@ void ringnode_run_attempts(struct ringnode *node)
         int code = begun ? begun : result;
         if (code >= 0) {
             if (code == 1)
-                ringnode_note_stop(node, node->study.jobs, r.run); /* also where this rank waits */
+                ringnode_note_stop(node, node->study->jobs, r.run); /* also where this rank waits */
             else if (r.job)
                 ringnode_tell_energy(node, r.job, r.run);
             return;
         }
-        if (r.cannot[0] && !is_loss(node, code)) { /* as all know */
-            snprintf(e.text, sizeof e.text, "those that are left cannot go on: %.400s", r.cannot);
-            r.job = node->study.jobs;
+        if (result == RG_ERR_REFUSED) { /* as all know */
+            snprintf(e.text, sizeof e.text, "those that are left cannot go on%s%.400s",
+                     r.why[0] ? ": " : "", r.why);
+            r.job = node->study->jobs;
             ringnode_break_off(node, 0, &r, RG_ERR_PEER, e.text);
             return;
         }
-        rg_copy_text(e.text, sizeof e.text,
-                     code == node->agreed[0].code ? node->agreed[0].why : "");
+        e.text[0] = '\0';
         lost.rank = -1;
         rg_attempts_break(a, rg_clock_s());
         if (rg_mesh_lost(node->mesh, &lost))
@@ -261,8 +286,9 @@ void ringnode_run_attempts(struct ringnode *node)
             goes_on = false;
         }
         if (!goes_on) {
-            r.dropped = r.dropped || !all_give_up(node, code);
-            r.job = node->study.jobs;
+            if (!r.dropped && !all_give_up(node, code))
+                code = fail_alone(&r, code, &e);
+            r.job = node->study->jobs;
             ringnode_break_off(node, 0, &r, code, e.text);
             return;
         }

@@ -83,7 +83,7 @@ static bool salvage(struct ringnode *node, struct ringnode_run *r, bool goes_on)
 
 void ringnode_forget_runs(struct ringnode *node)
 {
-    for (int i = 0; i < node->study.job_count; i++)
+    for (int i = 0; i < node->study->job_count; i++)
         rg_run_free(&node->runs[i]);
     free(node->runs);
     node->runs = NULL;
@@ -131,10 +131,10 @@ static void take_over(struct ringnode *node, int index, const struct rg_run *run
 {
     if (node->runs)
         ringnode_forget_runs(node);
-    node->runs = calloc((size_t)node->study.job_count, sizeof *node->runs);
+    node->runs = calloc((size_t)node->study->job_count, sizeof *node->runs);
     RG_ASSERT(node->runs);
     for (int i = 0; i < index; i++)
-        ringnode_fail_run(&node->runs[i], &node->study.jobs[i], RG_ERR_PEER,
+        ringnode_fail_run(&node->runs[i], &node->study->jobs[i], RG_ERR_PEER,
                           "its result was lost with rank 0");
     node->runs[index] = *run;
 }
@@ -185,7 +185,7 @@ void ringnode_put_aside(struct ringnode *node, struct ringnode_run *r)
 /* Nothing was put aside, but the loss is known. */
 static void tell_loss(struct ringnode *node, const struct rg_run_loss *loss)
 {
-    const struct rg_job *job = node->study.jobs;
+    const struct rg_job *job = node->study->jobs;
     struct rg_run run;
     rg_run_init(&run);
     rg_job_describe(job, &run);
@@ -225,6 +225,6 @@ int ringnode_give_up(struct ringnode *node, const struct rg_error *e)
     node->aside = NULL;
     RG_ASSERT(rg_attempts_tell_losses(a, node->runs) == 0);
     ringnode_end_early(node->runs, code, text);
-    ringnode_end_run(node, node->study.jobs, text, node->runs);
+    ringnode_end_run(node, node->study->jobs, text, node->runs);
     return code;
 }

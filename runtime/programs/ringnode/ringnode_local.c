@@ -33,7 +33,7 @@ static pid_t fork_rank(struct ringnode *node, int rank, int *listeners, struct r
     node->rank = rank;
     node->seen = seen;
     if (!node->unbound)
-        rg_cores_share(rank, node->hosts.count, node->study.scenario.training.threads);
+        rg_cores_share(rank, node->hosts.count, node->study->scenario.training.threads);
     int status = ringnode_run_rank(node, listeners[rank]);
     fflush(NULL);
     _exit(status);

@@ -24,7 +24,7 @@ enum { JOIN_TRIES = 8 };
 
 static void run_job(struct ringnode *node, int index)
 {
-    const struct rg_job *job = &node->study.jobs[index];
+    const struct rg_job *job = &node->study->jobs[index];
     struct rg_run *run = node->runs ? &node->runs[index] : NULL;
     struct ringnode_run one = {.node = node, .job = job, .run = run, .begun_s = rg_clock_s()};
     struct rg_error e = {0};
@@ -78,7 +78,7 @@ static void run_job(struct ringnode *node, int index)
 static int agree_program(struct rg_world *w, void *arg)
 {
     struct ringnode *node = arg;
-    return rg_node_agree(w, &node->study, node->agreed, ringnode_note, node);
+    return rg_node_agree(w, node->study, node->agreed, ringnode_note, node);
 }
 
 /* Nothing runs before all ranks have the same plans. */
@@ -93,25 +93,25 @@ static void agree(struct ringnode *node)
     if (code == 0 || node->again)
         return;
     if (node->attempts.lose != RG_LOSE_STOP) { /* there may have been others before */
-        struct ringnode_run r = {.node = node, .job = node->study.jobs, .run = node->runs};
+        struct ringnode_run r = {.node = node, .job = node->study->jobs, .run = node->runs};
         r.begun_s = rg_clock_s();
         ringnode_break_off(node, 0, &r, code, "");
         return;
     }
     node->rest_code = ringnode_explain(node, code, text, sizeof text);
-    for (int i = 0; i < node->study.job_count && node->runs; i++)
-        ringnode_fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code, text);
+    for (int i = 0; i < node->study->job_count && node->runs; i++)
+        ringnode_fail_run(&node->runs[i], &node->study->jobs[i], node->rest_code, text);
     if (node->rank > 0 || node->options.predict)
         fprintf(stderr, "ringnode: rank %d: %s\n", node->rank, text);
 }
 
 static void run_jobs(struct ringnode *node)
 {
-    for (int i = 0; i < node->study.job_count; i++) {
+    for (int i = 0; i < node->study->job_count; i++) {
         if (node->rest_code == 0)
             run_job(node, i);
         else if (node->runs)
-            ringnode_fail_run(&node->runs[i], &node->study.jobs[i], node->rest_code,
+            ringnode_fail_run(&node->runs[i], &node->study->jobs[i], node->rest_code,
                               "not started, for the same reason");
         for (int k = 0; node->runs && k < node->noted[i].note_count; k++)
             rg_run_note(&node->runs[i], node->noted[i].notes[k]);
@@ -135,8 +135,8 @@ static int predict_program(struct rg_world *w, void *arg)
 /* The nodes that train compute the outputs of rows that rank 0 has; the exit status. */
 static int predict(struct ringnode *node)
 {
-    struct one_prediction p = {.job = node->study.jobs,
-                               .outputs = {.network = &node->study.network,
+    struct one_prediction p = {.job = node->study->jobs,
+                               .outputs = {.network = &node->study->network,
                                            .parameters = node->initial,
                                            .told = &node->told}};
     struct rg_outputs *o = &p.outputs;
@@ -176,7 +176,7 @@ static int predict(struct ringnode *node)
 
 static void forget_agreement(struct ringnode *node)
 {
-    for (int i = 0; i < node->study.job_count; i++)
+    for (int i = 0; i < node->study->job_count; i++)
         rg_run_free(&node->noted[i]);
     free(node->noted);
     free(node->agreed);
@@ -202,18 +202,18 @@ static void note_reported(struct ringnode *node)
 
 static int report(struct ringnode *node, double started_s)
 {
-    const struct rg_scenario *scenario = &node->study.scenario;
+    const struct rg_scenario *scenario = &node->study->scenario;
     const char *name = scenario->name ? scenario->name : ""; /* its file is gone */
     struct rg_result result =
         rg_result_of("ringnode", "posix", name, scenario->digest, scenario->seed);
-    result.data_notes = node->study.data.notes;
-    result.note_count = node->study.data.note_count;
+    result.data_notes = node->study->data.notes;
+    result.note_count = node->study->data.note_count;
     result.runs = node->runs;
-    result.run_count = node->study.job_count;
+    result.run_count = node->study->job_count;
     rg_cli_host(&result, rg_clock_s() - started_s);
     describe_sockets(&result.host.sockets, &node->facts);
     int status = rg_cli_finish(&node->options, "ringnode", &result);
-    rg_cli_tell_capacities(&node->options, &node->study, &result);
+    rg_cli_tell_capacities(&node->options, node->study, &result);
     ringnode_forget_runs(node);
     note_reported(node);
     return status;
@@ -232,20 +232,20 @@ static void digest_of_run(const struct ringnode *node, char text[RG_DIGEST_TEXT]
 {
     struct rg_digest *digest = rg_digest_new();
     RG_ASSERT(digest);
-    rg_digest_add(digest, node->study.scenario.digest, strlen(node->study.scenario.digest));
-    for (int i = 0; i < node->study.job_count; i++)
-        rg_digest_add(digest, node->study.jobs[i].label, strlen(node->study.jobs[i].label) + 1);
-    const struct rg_result *replayed = node->study.replayed;
+    rg_digest_add(digest, node->study->scenario.digest, strlen(node->study->scenario.digest));
+    for (int i = 0; i < node->study->job_count; i++)
+        rg_digest_add(digest, node->study->jobs[i].label, strlen(node->study->jobs[i].label) + 1);
+    const struct rg_result *replayed = node->study->replayed;
     for (int i = 0; replayed && i < replayed->run_count; i++)
         for (int k = 0; k < replayed->runs[i].order_count; k++)
             rg_digest_add(digest, replayed->runs[i].orders[k], strlen(replayed->runs[i].orders[k]));
     if (node->options.predict)
         rg_digest_add(digest, "predict", sizeof "predict");
     if (node->initial)
-        rg_digest_add(digest, node->initial, node->study.network.parameters * sizeof(float));
-    for (int i = 0; node->pace && i < node->study.platform.count; i++) { /* all ranks, or none */
+        rg_digest_add(digest, node->initial, node->study->network.parameters * sizeof(float));
+    for (int i = 0; node->pace && i < node->study->platform.count; i++) { /* all ranks, or none */
         const struct rg_platform *p =
-            node->datasheet.count ? &node->datasheet : &node->study.platform;
+            node->datasheet.count ? &node->datasheet : &node->study->platform;
         if (i < p->count)
             rg_digest_add(digest, p->boards[i]->name, strlen(p->boards[i]->name) + 1);
     }
@@ -285,7 +285,7 @@ static int open_meter(struct ringnode *node, struct rg_error *e)
 /* The platform's board may have more cores than this machine. */
 static void tell_threads(const struct ringnode *node)
 {
-    int threads = node->study.scenario.training.threads, cores = rg_cores();
+    int threads = node->study->scenario.training.threads, cores = rg_cores();
     if (threads > cores && !(node->local && node->rank > 0))
         fprintf(stderr, "ringnode: rank %d: threads=\"%d\", but %d core%s: they take turns\n",
                 node->rank, threads, cores, cores == 1 ? " is here" : "s are here");
@@ -363,12 +363,12 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
         node->seen->joined = true;
     node->compared = rg_clock_unknown;
     ringnode_stops(node->mesh);
-    size_t jobs = (size_t)node->study.job_count;
+    size_t jobs = (size_t)node->study->job_count;
     node->runs = node->rank == 0 ? calloc(jobs, sizeof *node->runs) : NULL;
     node->noted = calloc(jobs, sizeof *node->noted);
     node->agreed = calloc(jobs, sizeof *node->agreed);
     RG_ASSERT((node->runs || node->rank > 0) && node->noted && node->agreed);
-    rg_blas_set_threads(node->study.scenario.training.threads);
+    rg_blas_set_threads(node->study->scenario.training.threads);
     tell_threads(node);
     if (!node->local || node->rank == 0) /* of one machine the first tells */
         node->heat = rg_heat_open(node->metering.root);

@@ -39,8 +39,7 @@ void ringnode_keep_door(struct ringnode *node)
         return;
     if (!node->door && rg_door_open(&node->join, node->joined.nonce, &node->door, &e) != 0) {
         fprintf(stderr, "ringnode: rank %d: nobody can come back: %s\n", node->rank, e.text);
-        node->attempts.is_back = NULL;
-        return;
+        return; /* it takes part in the question who is back: it has seen nobody */
     }
     for (int seat = 0; seat < a->seats; seat++)
         rg_door_expect(node->door, seat, a->absent[seat] != RG_HERE);

@@ -145,7 +145,7 @@ static const struct rg_training_state *find_checkpoint(void *arg, int64_t than)
     struct rg_training_state found;
     struct rg_error e = {0};
     if (!folder || rg_training_newest(folder) <= than ||
-        rg_node_open_checkpoints(node->study.jobs, folder, folder, &found, &e) != 0)
+        rg_node_open_checkpoints(node->study->jobs, folder, folder, &found, &e) != 0)
         return NULL; /* what --resume-from has named, or the beginning */
     rg_training_state_free(&node->resumed);
     node->resumed = found;
@@ -161,16 +161,16 @@ int ringnode_program(struct rg_world *w, void *arg)
     bool first = w->rank == 0 && !r->node->options.quiet;
     bool show = first && isatty(STDERR_FILENO), tell = first && r->node->progress;
     struct rg_node_options options = {
-        .stop = r->node->study.scenario.stop,
+        .stop = r->node->study->scenario.stop,
         .initial = r->node->initial,
         .save = r->node->options.save,
         .save_best = r->node->options.save_best,
         .checkpoint = w->rank == 0 ? r->node->options.checkpoint : NULL,
-        .every = rg_cli_every(&r->node->options, &r->node->study.scenario, r->job),
+        .every = rg_cli_every(&r->node->options, &r->node->study->scenario, r->job),
         .resume = r->node->resumed.arrays ? &r->node->resumed : NULL,
         .find = r->node->later && w->rank == 0 ? find_checkpoint : NULL,
         .find_arg = r->node,
-        .scenario_sha256 = r->node->study.scenario.digest,
+        .scenario_sha256 = r->node->study->scenario.digest,
         .trace = r->node->options.trace != NULL,
         .part = r->node->options.part,
         .compared = &r->node->compared,
@@ -289,5 +289,5 @@ void ringnode_note(void *arg, int job, const char *text)
     struct ringnode *node = arg;
     rg_run_note(&node->noted[job], text);
     if (!node->options.quiet)
-        fprintf(stderr, "ringnode: %s: %s\n", node->study.jobs[job].label, text);
+        fprintf(stderr, "ringnode: %s: %s\n", node->study->jobs[job].label, text);
 }
