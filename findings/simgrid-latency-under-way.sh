@@ -70,11 +70,8 @@ print(run("10ms", 0.005, 0.02, 4194304, 'latency_file="profile"'))
 END
 }
 
-for release in bookworm:3.32-2+b2 trixie:4.0-1+b1; do
-    version=${release#*:}
-    make_root "$work/$version" "${release%:*}" amd64 "python3-simgrid=$version"
-    probe "$work/$version" >"$work/out"
-    mapfile -t out <"$work/out"
+for release in "${simgrids[@]}"; do
+    ask_simgrid "$release"
     seen "$version, 0.1 ms throughout" "arrived 0.0081" "${out[0]}"
     seen "$version, to 1 s after 4 ms" "arrived 0.2484" "${out[1]}"
     seen "$version, to 0 after 4 ms" "arrived 0.0081" "${out[2]}"

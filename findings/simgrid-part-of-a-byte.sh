@@ -54,11 +54,8 @@ print(done.stdout or "failed " + done.stderr)
 END
 }
 
-for release in bookworm:3.32-2+b2 trixie:4.0-1+b1; do
-    version=${release#*:}
-    make_root "$work/$version" "${release%:*}" amd64 "python3-simgrid=$version"
-    probe "$work/$version" >"$work/out"
-    mapfile -t out <"$work/out"
+for release in "${simgrids[@]}"; do
+    ask_simgrid "$release"
     seen "$version, 1.9 bytes at 1 byte/s" "1.000" "${out[0]}"
     seen "$version, 0.9 bytes" "0.000" "${out[1]}"
     seen "$version, 2 bytes" "2.000" "${out[2]}"

@@ -61,11 +61,8 @@ print(done.stdout or "failed " + done.stderr)
 END
 }
 
-for release in bookworm:3.32-2+b2 trixie:4.0-1+b1; do
-    version=${release#*:}
-    make_root "$work/$version" "${release%:*}" amd64 "python3-simgrid=$version"
-    probe "$work/$version" >"$work/out"
-    mapfile -t out <"$work/out"
+for release in "${simgrids[@]}"; do
+    ask_simgrid "$release"
     seen "$version, J of shared, up, down after ten idle seconds" "10 0 0" "${out[0]}"
     seen "$version, after ten of a message there" "40 0 0" "${out[1]}"
     seen "$version, after ten of one back" "50 0 0" "${out[2]}"

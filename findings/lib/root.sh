@@ -119,3 +119,17 @@ need_flags() {
         grep -qw "$flag" /proc/cpuinfo || cannot "this processor has no $flag"
     done
 }
+
+# The releases of python3-simgrid that findings look at.
+# shellcheck disable=SC2034 # for those that source this
+simgrids=(bookworm:3.32-2+b2 trixie:4.0-1+b1)
+
+# ask_simgrid RELEASE: runs the finding's probe() in a root with that release, whose version is in
+# $version then; the lines that it has printed are in ${out[@]}.
+ask_simgrid() {
+    version=${1#*:}
+    make_root "$work/$version" "${1%:*}" amd64 "python3-simgrid=$version"
+    probe "$work/$version" >"$work/out"
+    # shellcheck disable=SC2034 # likewise
+    mapfile -t out <"$work/out"
+}
