@@ -60,6 +60,7 @@ struct rg_join {
     enum rg_cipher cipher;
     bool insecure;
     bool any_address; /* ranks may call from elsewhere than the hosts file has them (NAT) */
+    bool impatient;   /* ranks leave and come again by themselves until all are there: no news */
     bool outlives;    /* a rank that had joined and has gone is not waited for: its connection is
                          handed on, broken */
     /* What came of it: filled in, also where the join fails; the caller frees it. A rank that

@@ -172,6 +172,7 @@ void rg_join_drop_peer(struct rg_gathering *g, int rank)
         rg_join_fail(g, h.reason);
         return;
     }
-    rg_join_say(g, "rank %d at %s has gone again; waiting for it", rank, rg_join_host(g, rank));
+    if (!g->o->impatient)
+        rg_join_say(g, "rank %d at %s has gone again; waiting for it", rank, rg_join_host(g, rank));
     snprintf(g->places[rank].why, sizeof g->places[rank].why, "it had joined and left again");
 }

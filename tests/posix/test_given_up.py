@@ -96,12 +96,13 @@ class Case:
         require(bool(digest) == whole, *self.where("saved:", digest, run["error"], *texts))
         if not whole:
             require("layer" in run["ending"]["missing"], *self.where(run["ending"], run["error"]))
-            return
+            return run
         require(digest == run["weights_sha256"], *self.where("another file:", digest, run["weights_sha256"]))
         require("its parameters are saved" in run["error"], *self.where(run["error"]))
         if exact:
             require(digest == weights_of(self.ringnode, self.folder, self.label, self.nodes, run["iterations"]),
                     *self.where("other weights after", run["iterations"], *texts))
+        return run
 
 
 def others(*gone):
@@ -127,7 +128,13 @@ def wait_in_vain(options, folder, label, way):
         time.sleep(random.choice((0, 0.05, 0.5)) * SLOWNESS)
         case.interrupt(left)
     statuses = {"interrupt": (130, "interrupted"), "join": (4, "lost"), "timeout": (3, "failed")}[way]
-    case.check(left, *statuses, has_all(label, gone))
+    run = case.check(left, *statuses, has_all(label, gone))
+    if way == "join":
+        require("has not come back within 3 s" in run["error"], *case.where(run["error"]))
+    else:
+        require("within" not in run["error"] or way == "timeout", *case.where(run["error"]))
+    texts = case.cluster.texts()
+    require(not any("gone again" in text for text in texts), *case.where(*texts))  # they call in turns
 
 
 def too_few(options, folder, lose):

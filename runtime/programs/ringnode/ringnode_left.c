@@ -204,7 +204,9 @@ int ringnode_give_up(struct ringnode *node, const struct rg_error *e)
     const struct rg_run_loss *last = a->loss_count ? &a->losses[a->loss_count - 1] : NULL;
     bool interrupted = ringnode_interrupted || e->code == RG_ERR_INTERRUPTED;
     int code = node->expired ? RG_ERR_TIMEOUT : interrupted ? RG_ERR_INTERRUPTED : RG_ERR_PEER;
-    char text[640];
+    char text[640], within[40] = "";
+    if (code == RG_ERR_PEER)
+        snprintf(within, sizeof within, " within %g s", node->join_timeout_s);
     if (node->later && node->rank == 0 && last && !node->aside)
         tell_loss(node, last);
     if (!node->later || (!node->aside && !last)) {
@@ -213,8 +215,8 @@ int ringnode_give_up(struct ringnode *node, const struct rg_error *e)
     }
     if (last)
         snprintf(text, sizeof text,
-                 "node %d (%.100s) was lost%s%.80s, and has not come back: %.200s", last->node,
-                 last->host, last->why[0] ? ": " : "", last->why, e->text);
+                 "node %d (%.100s) was lost%s%.80s, and has not come back%s: %.200s", last->node,
+                 last->host, last->why[0] ? ": " : "", last->why, within, e->text);
     else
         rg_copy_text(text, sizeof text, e->text);
     if (!node->aside) {

@@ -339,6 +339,7 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
                            .key = node->key_file ? &node->key : NULL,
                            .insecure = node->insecure,
                            .any_address = node->any_address,
+                           .impatient = node->attempts.lose == RG_LOSE_RESTART,
                            .outlives = node->attempts.lose > RG_LOSE_RESTART,
                            .joined = node->attempts.is_back ? &node->joined : NULL,
                            .checksum = node->checksum,
