@@ -11,7 +11,7 @@
 /* Payload (floats, counts) is not converted: a big-endian node would train on other numbers. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "payload travels in little-endian order");
 
-#define RG_WIRE_PROTOCOL 6u
+#define RG_WIRE_PROTOCOL 7u
 
 /* A message travels in segments, so that frames of other kinds wait for one segment at most. Their
  * size is the sender's choice, a multiple of the unit but for the last. */
@@ -49,7 +49,8 @@ enum rg_frame {
                            or [RG_WIRE_WINDING] it is to end with an update, and this rank will not
                            go beyond number [sequence] unless others have */
     RG_FRAME_GOODBYE,   /* leaves the mesh */
-    RG_FRAME_BEAT,      /* a sign of life, where there was nothing else to say for a while */
+    RG_FRAME_BEAT,      /* a sign of life, where there was nothing else to say for a while
+                           [sequence: frames before it on this connection, but COME] */
     RG_FRAME_REASON,    /* what became of rank [tag], maybe the sender: a text of [length] bytes
                            follows; before a LEAVE that names the rank */
     RG_FRAME_COME,      /* into a run under way, the first frame of its connection: [length] bytes

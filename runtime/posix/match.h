@@ -156,9 +156,10 @@ struct rg_pair {
     double segment_since; /* when the one under way began */
     unsigned char small[RG_SMALL_FRAMES * RG_MESSAGE_HEADER]; /* frames being written */
     size_t small_at, small_end;
-    size_t segment_left; /* payload bytes to come before the next header */
-    bool checks;         /* what it sends carries checksums */
-    bool rx_checked;     /* what is coming in does: its checksum, and that of what has come */
+    size_t segment_left;           /* payload bytes to come before the next header */
+    uint64_t tx_frames, rx_frames; /* written, and read, on this connection */
+    bool checks;                   /* what it sends carries checksums */
+    bool rx_checked; /* what is coming in does: its checksum, and that of what has come */
     uint32_t rx_crc, rx_crc_so_far;
     char damage[120]; /* what was found */
     unsigned char *staging;

@@ -29,6 +29,7 @@ static bool put_frame(struct rg_pair *p, const struct rg_header *h)
         return false;
     rg_header_encode(h, p->small + p->small_end);
     p->small_end += RG_MESSAGE_HEADER;
+    p->tx_frames++;
     return true;
 }
 
@@ -160,10 +161,10 @@ static bool put_farewell(struct rg_pair *p)
     return true;
 }
 
-/* Where nothing else is said. */
+/* Where nothing else is said: all that it counts has been written. */
 static bool put_beat(struct rg_pair *p)
 {
-    struct rg_header h = {.type = RG_FRAME_BEAT};
+    struct rg_header h = {.type = RG_FRAME_BEAT, .sequence = p->tx_frames};
     if (p->tx_beat && p->small_end == 0 && !p->writing)
         put_frame(p, &h);
     p->tx_beat = false;
@@ -306,6 +307,7 @@ void rg_stream_wrote(struct rg_pair *p, size_t bytes)
         size_t payload = RG_MIN(bytes - header, t->segment_end - t->sent);
         t->begun = true;
         t->header_left -= header;
+        p->tx_frames += header > 0 && t->header_left == 0;
         t->sent += payload;
         bytes -= header + payload;
         if (between_two(t))
@@ -357,6 +359,20 @@ static const char *take_payload(struct rg_pair *p, const unsigned char *at, size
     return rg_match_payload(p, bytes);
 }
 
+/* Whole frames that were lost on the way, or came twice, leave no other trace. */
+static const char *count_frame(struct rg_pair *p, const struct rg_header *h)
+{
+    if (h->type == RG_FRAME_BEAT && h->sequence != p->rx_frames) {
+        snprintf(p->damage, sizeof p->damage,
+                 "of %" PRIu64 " frames up to message %" PRIu64 " of run %u %" PRIu64
+                 " came: some were lost, or came twice, on the way",
+                 h->sequence, p->rx_sequence, (unsigned)p->match->run, p->rx_frames);
+        return p->damage;
+    }
+    p->rx_frames += h->type != RG_FRAME_COME;
+    return NULL;
+}
+
 static const char *take_reason(struct rg_pair *p, const struct rg_header *h,
                                const unsigned char *text)
 {
@@ -386,6 +402,8 @@ static bool take_frame(struct rg_pair *p, size_t have, const char **wrong)
     if (text && reason)
         *wrong = take_reason(p, &h, at + RG_MESSAGE_HEADER);
     p->staged_at += RG_MESSAGE_HEADER + text;
+    if (!*wrong)
+        *wrong = count_frame(p, &h);
     if (!*wrong)
         *wrong = rg_match_frame(p, &h);
     return true;

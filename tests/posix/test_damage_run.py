@@ -1,5 +1,5 @@
-"""Something goes wrong on the way between two ranks of ringnode: one bit is another one, bytes are left out or come
-twice, the connection is cut, or nothing moves for a while. The run ends and says so, or its weights are what they
+"""Something goes wrong on the way between two ranks of ringnode: one bit is another one, bytes or a whole frame are left out
+or come twice, the connection is cut, or nothing moves for a while. The run ends and says so, or its weights are what they
 would have been.
 
     test_damage_run.py RINGNODE [--runs N]
@@ -28,10 +28,19 @@ from real_runs import SLOWNESS, iris_scenario  # noqa: E402
 BOUND_S = 60 * SLOWNESS
 HELLO = 512
 DELAY_S = 0.5
-FAULTS = ["flip", "drop", "repeat", "cut", "delay"]
+FAULTS = ["flip", "drop", "repeat", "cut", "delay", "lose a frame", "repeat a frame"]
+HEADER, DATA, MORE, REASON, UNIT = 32, 1, 2, 16, 1 << 10  # of runtime/connect/wire.h
 SCENARIO = iris_scenario(
     "damaged", 'epochs="2" learning-rate="0.05" optimizer="momentum"',
     'label="ring" kind="ring_allreduce" nodes="2"')
+
+
+def frame_size(header):
+    """Of a frame with its payload."""
+    length = int.from_bytes(header[16:24], "little") & (1 << 47) - 1  # above it has bits of the checksum
+    if header[4] in (DATA, MORE):
+        return HEADER + min(length, UNIT * int.from_bytes(header[6:8], "little"))
+    return HEADER + (length if header[4] == REASON else 0)
 
 
 class Proxy:
@@ -40,7 +49,7 @@ class Proxy:
     def __init__(self, port, target, direction, bit, fault):
         self.target, self.direction, self.bit, self.fault = target, direction, bit, fault
         self.few = random.randrange(1, 200)  # bytes that are left out, or come twice
-        self.passed = [0, 0]
+        self.passed, self.rest, self.done = [0, 0], [b"", b""], False
         self.listener = socket.create_server(("127.0.0.1", port))
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
@@ -61,6 +70,23 @@ class Proxy:
             raise OSError("cut")
         time.sleep(DELAY_S)
         return data
+
+    def by_frames(self, direction, data):
+        """The same for a whole frame, the first that begins there or behind: what is to be passed on of all that has come."""
+        rest, passed = self.rest[direction] + data, b""
+        while True:
+            greets = self.passed[direction] == 0
+            size = HELLO if greets else frame_size(rest) if len(rest) >= HEADER else HEADER
+            if len(rest) < size:
+                self.rest[direction] = rest
+                return passed
+            frame, rest = rest[:size], rest[size:]
+            if direction == self.direction and not self.done and not greets and self.passed[direction] >= HELLO + self.bit // 8:
+                self.done = True
+                passed += 2 * frame if self.fault == "repeat a frame" else b""
+            else:
+                passed += frame
+            self.passed[direction] += size
 
     def serve(self):
         self.listener.settimeout(BOUND_S)
@@ -84,7 +110,7 @@ class Proxy:
                         data = key.fileobj.recv(1 << 16)
                         if not data:
                             return
-                        to.sendall(self.damage(direction, data))
+                        to.sendall((self.by_frames if "frame" in self.fault else self.damage)(direction, data))
             except OSError:
                 pass
 
@@ -176,7 +202,7 @@ def damage(trial, runs):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("ringnode")
-    parser.add_argument("--runs", type=int, default=6)
+    parser.add_argument("--runs", type=int, default=len(FAULTS))
     options = parser.parse_args()
     random.seed(3)
     with tempfile.TemporaryDirectory() as folder:

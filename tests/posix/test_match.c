@@ -278,6 +278,34 @@ static void test_beyond_the_limits(void)
     duo_close(&d);
 }
 
+/* A frame that was lost on the way, or came twice, is missed at the next sign of life at the
+ * latest, whatever was in it. */
+static void test_missing_frames(void)
+{
+    struct duo d;
+    start(&d);
+    struct rg_pair *p = d.rank[1].peer, *q = d.rank[0].peer;
+    duo_recv(&d, 1, 0, TAG, 300 * KIB, true);
+    duo_send(&d, 0, 1, TAG, 300 * KIB);
+    duo_send(&d, 0, 1, TAG, KIB); /* in one frame; the other had a segment each */
+    duo_recv(&d, 1, 0, TAG, KIB, false);
+    duo_drain(&d);
+    CU_ASSERT(q->tx_frames >= 3 && q->tx_frames == p->rx_frames);
+    CU_ASSERT(p->tx_frames >= 2 && p->tx_frames == q->rx_frames);
+    uint64_t before = p->rx_frames;
+    rg_match_beat(q);
+    duo_drain(&d);
+    CU_ASSERT_EQUAL(p->rx_frames, before + 1);
+    struct rg_header beat = {.type = RG_FRAME_BEAT, .sequence = before + 1};
+    CU_ASSERT_PTR_NULL(forge(&d, beat));
+    const char *twice = forge(&d, beat);
+    CU_ASSERT(twice && strstr(twice, "some were lost, or came twice"));
+    beat.sequence = before + 3;
+    const char *lost = forge(&d, beat);
+    CU_ASSERT(lost && strstr(lost, "some were lost, or came twice"));
+    duo_close(&d);
+}
+
 /* A receive is cancelled while its message comes, and the next, which was not announced, takes it:
  * the receives behind move up by one message, and their permissions with them. */
 static void test_moved_up(void)
@@ -428,6 +456,7 @@ int main(int argc, char **argv)
         {"withdrawn in order", test_withdrawn_in_order},
         {"permission has a length", test_permission_has_a_length},
         {"beyond the limits", test_beyond_the_limits},
+        {"missing frames", test_missing_frames},
         {"moved up", test_moved_up},
         {"damaged payload", test_damaged_payload},
         {"leaves in silence", test_leaves_in_silence},
