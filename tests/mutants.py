@@ -967,6 +967,7 @@ MUTANTS = [
            "test_lose_run$"),
     Mutant("those-that-cannot-go-on-forget-what-it-was", "ringnode_attempts.c", "node->study = err ? before : next;", "node->study = next;", "test_given_up$"),
     Mutant("where-none-can-each-leaves", "ringnode_attempts.c", "return can ? own : RG_ERR_REFUSED;", "return own;", "test_given_up$"),
+    Mutant("where-all-give-up-one-has-failed", "mesh.c", " || result == RG_ERR_REFUSED;", ";", "test_given_up$"),
     Mutant("frames-are-not-counted", "stream.c", "h->type == RG_FRAME_BEAT && h->sequence != p->rx_frames", "false", "test_match$"),
     Mutant("segments-are-no-frames", "stream.c", "p->tx_frames += header > 0 && t->header_left == 0;", "", "test_match$"),
     Mutant("one-that-fails-waits-for-the-others", "attempts.c", "if (result < 0 && result != RG_ERR_REFUSED && result != RG_ERR_INTERRUPTED)",

@@ -520,14 +520,12 @@ void rg_attempts_take_in(struct rg_attempts *a)
 
 int rg_attempts_can_any(struct rg_world *w, bool can, bool *any)
 {
-    unsigned char one = can, own = can;
-    int result = 0;
-    for (int rank = 1; rank < w->size && w->rank == 0 && result == 0; rank++) {
+    unsigned char one = 0, own = can;
+    int result = w->rank > 0 ? rg_send_wait(w, 0, TAG_CAN, &own, sizeof own) : 0;
+    for (int rank = 1; w->rank == 0 && rank < w->size && result == 0; rank++) {
         result = rg_recv_wait(w, rank, TAG_CAN, &one, sizeof one);
         own |= one;
     }
-    if (w->rank > 0)
-        result = rg_send_wait(w, 0, TAG_CAN, &own, sizeof own);
     if (result == 0)
         result = rg_broadcast(w, (struct rg_group){0, 1, w->size}, 0, &own, sizeof own, TAG_CAN);
     *any = own;

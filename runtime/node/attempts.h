@@ -70,7 +70,8 @@ int rg_attempts_copy(const struct rg_attempts *a, struct rg_attempts *copy);
  * which the others go on without. */
 int rg_attempts_run(struct rg_world *w, struct rg_attempts *a, rg_program_fn train, void *arg);
 
-/* Collective, over those that train, before they do: is there any that can? */
+/* Collective, over those that train, before they do: is there any that can? 0, or an error of the
+ * world, and *any is not for use. */
 int rg_attempts_can_any(struct rg_world *w, bool can, bool *any);
 
 /* Somebody was lost in the attempt that has broken off: it is noted. One that was to be taken in by
