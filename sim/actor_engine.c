@@ -9,13 +9,12 @@
 #include "actor_engine.h"
 
 #include "actors.h"
+#include "base/need.h"
 #include "ports.h"
 #include "pumps.h"
-#include "strands/sim_memory.h"
 #include "trouble.h"
 #include "turns.h"
 
-#include "base/check.h"
 #include <math.h>
 #include <simgrid/actor.h>
 #include <simgrid/engine.h>
@@ -63,8 +62,7 @@ static void push(struct bells *b, sg_sem_t bell)
 {
     if (b->count == b->capacity) {
         b->capacity = b->capacity ? 2 * b->capacity : 64;
-        b->bell = realloc(b->bell, b->capacity * sizeof *b->bell);
-        RG_ASSERT(b->bell);
+        b->bell = rg_need(b->bell, b->capacity * sizeof *b->bell);
     }
     b->bell[b->count++] = bell;
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/need.h"
 #include "base/signals.h"
 #include "cli/cli.h"
 #include <errno.h>
@@ -138,9 +139,7 @@ static bool take(struct slot *slot)
 {
     if (slot->length + 65536 > slot->capacity) {
         size_t capacity = 2 * slot->capacity + 131072;
-        char *text = realloc(slot->text, capacity);
-        RG_ASSERT(text);
-        slot->text = text;
+        slot->text = rg_need(slot->text, capacity);
         slot->capacity = capacity;
     }
     ssize_t n = read(slot->pipe, slot->text + slot->length, 65536);

@@ -1,8 +1,8 @@
 /* SimGrid's engine: its options and its start. */
 #include "engine.h"
 
+#include "base/need.h"
 #include "ports.h"
-#include "strands/sim_memory.h"
 
 #include "base/check.h"
 #include <errno.h>

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/need.h"
 #include "ringsim.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -130,8 +131,7 @@ static int take_over(struct ringsim *r)
 int ringsim_gather(struct ringsim *r)
 {
     r->count = r->plan.run_count;
-    r->tasks = calloc((size_t)r->count + 1, sizeof *r->tasks);
-    RG_ASSERT(r->tasks);
+    r->tasks = rg_need_zeroed((size_t)r->count + 1, sizeof *r->tasks);
     for (int i = 0; i < r->count; i++) {
         const struct rg_run *run = &r->plan.runs[i].run;
         if (run->status != RG_RUN_OK && ringsim_is_mine(r, i))
@@ -151,9 +151,8 @@ static struct rg_result collect(const struct ringsim *r)
     result.data_notes = r->study.data.notes;
     result.note_count = plan->study_open ? r->study.data.note_count : 0;
     part->of_runs = r->count;
-    part->places = calloc((size_t)r->count + 1, sizeof *part->places);
-    result.runs = calloc((size_t)r->count + 1, sizeof *result.runs);
-    RG_ASSERT(result.runs && part->places);
+    part->places = rg_need_zeroed((size_t)r->count + 1, sizeof *part->places);
+    result.runs = rg_need_zeroed((size_t)r->count + 1, sizeof *result.runs);
     for (int i = 0; i < r->count; i++) {
         if (!r->tasks[i].over)
             continue;
@@ -256,8 +255,7 @@ static int compare_work(const void *a, const void *b, void *arg)
 
 int *ringsim_order(struct ringsim *r)
 {
-    int *order = calloc((size_t)r->count + 1, sizeof *order);
-    RG_ASSERT(order);
+    int *order = rg_need_zeroed((size_t)r->count + 1, sizeof *order);
     for (int i = 0; i < r->count; i++)
         order[i] = i;
     qsort_r(order, (size_t)r->count, sizeof *order, compare_work, r);
@@ -361,8 +359,7 @@ void ringsim_forget(struct ringsim *r)
 int ringsim_merge(struct ringsim *r)
 {
     struct rg_error e = {0};
-    struct rg_result whole, *parts = calloc((size_t)r->part_count, sizeof *parts);
-    RG_ASSERT(parts);
+    struct rg_result whole, *parts = rg_need_zeroed((size_t)r->part_count, sizeof *parts);
     int err = 0, status = RG_EXIT_USAGE;
     r->started_s = rg_clock_s();
     if (strcmp(r->options.json, "-") != 0 && rg_file_can_write(r->options.json, &e) < 0) {

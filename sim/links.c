@@ -1,7 +1,7 @@
 #include "links.h"
 
+#include "base/need.h"
 #include "route.h"
-#include "strands/sim_memory.h"
 
 #include <simgrid/link.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ static size_t ask(const struct rg_sim_links *l, int source, int target, int **ro
 {
     sg_link_t *links;
     size_t count = rg_route_links(l->hosts[source], l->hosts[target], &links);
-    *route = rg_sim_take(count, sizeof **route);
+    *route = rg_need_zeroed(count, sizeof **route);
     for (size_t i = 0; i < count; i++)
         (*route)[i] = (int)((struct rg_calendar_link *)sg_link_get_data(links[i]) - l->links);
     free(links);
@@ -21,7 +21,7 @@ static size_t ask(const struct rg_sim_links *l, int source, int target, int **ro
 static size_t put_together(const struct rg_sim_links *l, int source, int target, int **route)
 {
     size_t out = l->out_count, in = l->in_count;
-    *route = rg_sim_take(out + in, sizeof **route);
+    *route = rg_need_zeroed(out + in, sizeof **route);
     memcpy(*route, l->out + (size_t)source * out, out * sizeof **route);
     memcpy(*route + out, l->in + (size_t)target * in, in * sizeof **route);
     return out + in;
@@ -90,8 +90,8 @@ static void open_star(struct rg_sim_links *l, int size)
 {
     if (size < 3 || !measure_ends(l))
         return;
-    l->out = rg_sim_take((size_t)size * l->out_count, sizeof *l->out);
-    l->in = rg_sim_take((size_t)size * l->in_count, sizeof *l->in);
+    l->out = rg_need_zeroed((size_t)size * l->out_count, sizeof *l->out);
+    l->in = rg_need_zeroed((size_t)size * l->in_count, sizeof *l->in);
     bool right = true;
     for (int rank = 0; rank < size && right; rank++)
         right = note_ends(l, rank, rank == 0 ? 1 : 0);
@@ -107,8 +107,8 @@ void rg_sim_links_open(struct rg_sim_links *l, const sg_host_t *hosts, int size,
     sg_link_t *links = sg_link_list();
     l->hosts = hosts;
     l->out = l->in = NULL;
-    l->links = rg_sim_take(count + 1, sizeof *l->links);
-    l->nodes = rg_sim_take((size_t)size, sizeof *l->nodes);
+    l->links = rg_need_zeroed(count + 1, sizeof *l->links);
+    l->nodes = rg_need_zeroed((size_t)size, sizeof *l->nodes);
     for (size_t i = 0; i < count; i++) {
         l->links[i] = (struct rg_calendar_link){.bandwidth = sg_link_get_bandwidth(links[i]),
                                                 .latency = sg_link_get_latency(links[i]),

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/need.h"
 #include "node/muster.h"
 #include "world/exchange.h"
 #include <errno.h>
@@ -242,8 +243,7 @@ static void note_losses(struct series *s, const struct told *told, const struct 
 {
     struct rg_attempts *a = &s->attempts;
     free(a->losses); /* with what the attempt knew of them */
-    a->losses = malloc((size_t)run->loss_count * sizeof *a->losses + 1);
-    RG_ASSERT(a->losses);
+    a->losses = rg_need(NULL, (size_t)run->loss_count * sizeof *a->losses + 1);
     if (run->loss_count > 0)
         memcpy(a->losses, run->losses, (size_t)run->loss_count * sizeof *a->losses);
     a->loss_count = run->loss_count;
@@ -357,8 +357,7 @@ static int cast(struct series *s, rg_fitting_fn fitting, void *arg, struct rg_er
                        s->study->scenario.faults.give_up_s);
     if (a->lose == RG_LOSE_RESTART)
         return wait_for_all(s, e);
-    int *order = calloc((size_t)a->seats, sizeof *order);
-    RG_ASSERT(order);
+    int *order = rg_need_zeroed((size_t)a->seats, sizeof *order);
     for (int rank = 0; rank < a->nodes; rank++)
         if (s->results[rank] == RG_DIED)
             a->absent[a->seat[rank]] = RG_GONE;
@@ -393,8 +392,7 @@ static void lose(const struct series *s, int count, const char *why, struct rg_r
              s->job->iterations);
     if (a->loss_count == count)
         return;
-    run->losses = malloc((size_t)(a->loss_count - count) * sizeof *run->losses);
-    RG_ASSERT(run->losses);
+    run->losses = rg_need(NULL, (size_t)(a->loss_count - count) * sizeof *run->losses);
     run->loss_count = a->loss_count - count;
     memcpy(run->losses, a->losses, (size_t)run->loss_count * sizeof *run->losses);
 }
@@ -442,13 +440,12 @@ void rg_sim_attempts(const struct rg_study *study, const struct rg_job *job,
     struct series s = {.study = study, .job = job};
     int spares = t->lose == RG_LOSE_SPARE ? t->spares : 0;
     size_t seats = (size_t)(job->nodes + spares);
-    s.off_s = calloc(seats, sizeof *s.off_s);
-    s.back_s = calloc(seats, sizeof *s.back_s);
-    s.gone_s = calloc(seats, sizeof *s.gone_s);
-    s.results = calloc(seats, sizeof *s.results);
-    s.drawn_J = calloc(seats, sizeof *s.drawn_J);
-    s.copies = calloc(seats, sizeof *s.copies);
-    RG_ASSERT(s.off_s && s.back_s && s.gone_s && s.results && s.drawn_J && s.copies);
+    s.off_s = rg_need_zeroed(seats, sizeof *s.off_s);
+    s.back_s = rg_need_zeroed(seats, sizeof *s.back_s);
+    s.gone_s = rg_need_zeroed(seats, sizeof *s.gone_s);
+    s.results = rg_need_zeroed(seats, sizeof *s.results);
+    s.drawn_J = rg_need_zeroed(seats, sizeof *s.drawn_J);
+    s.copies = rg_need_zeroed(seats, sizeof *s.copies);
     RG_ASSERT(rg_attempts_open(&s.attempts, t->lose, job->nodes, spares) == 0);
     s.attempts.iterations = 0; /* all nodes have their part in all of it */
     s.attempts.is_back = is_back;

@@ -1,9 +1,9 @@
 #include "ports.h"
 
+#include "base/need.h"
 #include "route.h"
 #include "strands/port_work.h"
 #include "strands/queue.h"
-#include "strands/sim_memory.h"
 
 #include "base/bytes.h"
 #include <math.h>
@@ -50,7 +50,7 @@ static double *lift_latencies(void)
 {
     size_t count = sg_link_count();
     sg_link_t *links = sg_link_list();
-    double *latencies = rg_sim_take(count, sizeof *latencies);
+    double *latencies = rg_need_zeroed(count, sizeof *latencies);
     for (size_t i = 0; i < count; i++) {
         latencies[i] = sg_link_get_latency(links[i]);
         sg_link_set_data(links[i], &latencies[i]);
@@ -66,7 +66,7 @@ static struct rg_crowd_link *see_links(void)
 {
     size_t count = sg_link_count();
     sg_link_t *links = sg_link_list();
-    struct rg_crowd_link *crowd = rg_sim_take(count, sizeof *crowd);
+    struct rg_crowd_link *crowd = rg_need_zeroed(count, sizeof *crowd);
     for (size_t i = 0; i < count; i++)
         crowd[i].bandwidth =
             sg_link_is_shared(links[i]) ? sg_link_get_bandwidth(links[i]) : INFINITY;
@@ -103,7 +103,7 @@ static int check_between(sg_host_t from, sg_host_t to, double all, double one, s
 /* The links of each port are its own, one each way. */
 static int check_ends(const sg_host_t *hosts, int size, struct rg_error *e)
 {
-    sg_link_t *ends = rg_sim_take(2 * (size_t)size, sizeof *ends);
+    sg_link_t *ends = rg_need_zeroed(2 * (size_t)size, sizeof *ends);
     int result = 0;
     for (int i = 0; i < 2 * size && result == 0; i++) {
         sg_host_t host = hosts[i / 2], other = hosts[i / 2 == 0];
@@ -147,10 +147,10 @@ int rg_sim_ports_check(const sg_host_t *hosts, const struct rg_board *const *boa
 /* SimGrid does not limit receiving ports any more: the queues do. */
 static void open_queues(struct rg_sim_ports *p, int size)
 {
-    sg_link_t *down = rg_sim_take((size_t)size, sizeof *down);
+    sg_link_t *down = rg_need_zeroed((size_t)size, sizeof *down);
     double most = 0;
-    p->uplinks = rg_sim_take((size_t)size, sizeof *p->uplinks);
-    p->queues = rg_sim_take((size_t)size, sizeof *p->queues);
+    p->uplinks = rg_need_zeroed((size_t)size, sizeof *p->uplinks);
+    p->queues = rg_need_zeroed((size_t)size, sizeof *p->queues);
     for (int rank = 0; rank < size; rank++) {
         const struct rg_board *board = p->boards[rank];
         sg_host_t other = p->hosts[rank == 0];
@@ -172,14 +172,14 @@ struct rg_sim_ports *rg_sim_ports_new(const sg_host_t *hosts, const struct rg_bo
                                       int size, bool energy, struct rg_sim_faults *faults,
                                       struct rg_sim_profiles *profiles)
 {
-    struct rg_sim_ports *p = rg_sim_take(1, sizeof *p);
+    struct rg_sim_ports *p = rg_need_zeroed(1, sizeof *p);
     p->hosts = hosts;
     p->boards = boards;
     p->faults = faults;
     if (rg_sim_profiles_have(profiles, RG_PROFILE_LATENCY))
         p->profiles = profiles;
     if (energy)
-        p->work = rg_sim_take((size_t)size, sizeof *p->work);
+        p->work = rg_need_zeroed((size_t)size, sizeof *p->work);
     p->buckets = rg_buckets_new(boards, size);
     p->latencies = lift_latencies();
     if (!p->faults && have_queues(boards, size))
@@ -220,7 +220,7 @@ static double latency_now(const struct rg_sim_route *route)
 
 struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int target)
 {
-    struct rg_sim_route *route = rg_sim_take(1, sizeof *route);
+    struct rg_sim_route *route = rg_need_zeroed(1, sizeof *route);
     *route = (struct rg_sim_route){
         .ports = p, .from = p->hosts[source], .to = p->hosts[target], .faults = p->faults};
     route->board = p->boards ? p->boards[source] : NULL;
@@ -242,7 +242,7 @@ struct rg_sim_route *rg_sim_route_new(struct rg_sim_ports *p, int source, int ta
     sg_link_t *links;
     size_t count = rg_route_links(route->from, route->to, &links);
     route->link_count = count;
-    route->links = rg_sim_take(count, sizeof *route->links);
+    route->links = rg_need_zeroed(count, sizeof *route->links);
     for (size_t i = 0; i < count; i++) {
         route->links[i] = (int)((double *)sg_link_get_data(links[i]) - p->latencies);
         route->latency += p->latencies[route->links[i]];

@@ -1,8 +1,8 @@
 #include "pumps.h"
 
 #include "actors.h"
+#include "base/need.h"
 #include "ports.h"
-#include "strands/sim_memory.h"
 
 #include <simgrid/actor.h>
 #include <simgrid/engine.h>
@@ -68,7 +68,7 @@ void rg_sim_pumps_carry(struct rg_sim_pumps *p, struct rg_message *message,
         pump->route = route;
         p->note_ring(p->engine, pump->bell);
     } else {
-        struct rg_sim_pump *pump = rg_sim_take(1, sizeof *pump);
+        struct rg_sim_pump *pump = rg_need_zeroed(1, sizeof *pump);
         *pump = (struct rg_sim_pump){.pool = p,
                                      .bell = sg_sem_init(0),
                                      .message = message,

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/need.h"
 #include "extrapolate.h"
 #include <errno.h>
 #include <math.h>
@@ -77,9 +78,8 @@ static bool hear(int fd, struct told *told)
     struct head *head = &told->head;
     if (!rg_pipe_read(fd, head, sizeof *head))
         return false;
-    told->marks = calloc(head->count + 1, sizeof *told->marks);
-    told->bytes = malloc(head->length + 1);
-    RG_ASSERT(told->marks && told->bytes);
+    told->marks = rg_need_zeroed(head->count + 1, sizeof *told->marks);
+    told->bytes = rg_need(NULL, head->length + 1);
     return rg_pipe_read(fd, told->marks, head->count * sizeof *told->marks) &&
            rg_pipe_read(fd, told->bytes, head->length);
 }
@@ -171,9 +171,8 @@ static void be_watched(struct child *c)
     struct rg_run run;
     rg_run_init(&run);
     c->under_way = c->job->strategy->under_way ? c->job->strategy->under_way(c->job) : 1;
-    c->steady = rg_steady_new(c->job->nodes, c->under_way);
+    c->steady = rg_needed(rg_steady_new(c->job->nodes, c->under_way));
     c->next_look = RG_MIN(FIRST_LOOK + c->under_way, c->job->iterations_per_epoch);
-    RG_ASSERT(c->steady);
     c->simulate(c->arg, c->job, watch, c, &run);
     tell(c->fd, (struct head){0}, NULL, &run);
 }
@@ -182,8 +181,7 @@ static void be_marked(struct child *c)
 {
     struct rg_run run;
     rg_run_init(&run);
-    c->marks = calloc((size_t)c->job->iterations, sizeof *c->marks);
-    RG_ASSERT(c->marks);
+    c->marks = rg_need_zeroed((size_t)c->job->iterations, sizeof *c->marks);
     c->simulate(c->arg, c->job, mark, c, &run);
     tell(c->fd, (struct head){.count = (size_t)c->job->iterations}, c->marks, &run);
 }

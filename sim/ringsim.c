@@ -7,11 +7,11 @@
  * Failure modes handled: a run that does not fit is not started; a child that crashes, deadlocks or
  * takes longer than --timeout gives a failed run and the others go on (pool.c); Ctrl-C ends the
  * children and what has finished is still written, --resume goes on from it. */
-#include "ringsim.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/need.h"
 #include "base/sizes.h"
 #include "children.h"
 #include "engine.h"
@@ -20,6 +20,7 @@
 #include "node/outputs.h"
 #include "node/scores.h"
 #include "reduced.h"
+#include "ringsim.h"
 #include "survey.h"
 #include "world_sim.h"
 #include <errno.h>
@@ -275,8 +276,7 @@ static int look_at_jobs(void *ringsim, const struct rg_study *study, struct rg_e
 
 static int make_plan(struct ringsim *r)
 {
-    r->surveys = rg_surveys_new();
-    RG_ASSERT(r->surveys);
+    r->surveys = rg_needed(rg_surveys_new());
     const struct rg_cli_looks looks = {
         .platform = look_at_platform, .study = look_at_jobs, .arg = r};
     int status = rg_cli_plan(&r->options, "ringsim", &looks, &r->study, &r->plan);
@@ -344,9 +344,9 @@ static int simulate(struct ringsim *r)
         status = ringsim_gather(r);
     if (status)
         return status;
-    r->shared = mmap(NULL, (size_t)(r->count + 1) * sizeof *r->shared, PROT_READ | PROT_WRITE,
-                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    RG_ASSERT(r->shared != MAP_FAILED);
+    void *shared = mmap(NULL, (size_t)(r->count + 1) * sizeof *r->shared, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    r->shared = rg_needed(shared == MAP_FAILED ? NULL : shared);
     int *order = ringsim_order(r);
     const struct rg_children pool = {.count = r->count,
                                      .order = order,

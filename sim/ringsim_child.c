@@ -8,6 +8,7 @@
 #include "again.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/need.h"
 #include "losses.h"
 #include "node/node.h"
 #include "reduced.h"
@@ -59,8 +60,7 @@ static const struct rg_training_state *find_checkpoint(void *arg, int64_t than)
         return NULL;
     if (kept->hollow) {
         found = *kept;
-        kept->plan = strdup(kept->plan);
-        RG_ASSERT(kept->plan);
+        kept->plan = rg_needed(strdup(kept->plan));
     } else if (rg_training_read_until(r->options.checkpoint, kept->iterations, &r->study.network,
                                       &found, &e) != 0)
         return NULL;
@@ -150,8 +150,7 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
     struct rg_sim_options options = options_of(&s->ringsim->study, job, s->ringsim->engine);
     struct rg_sim_ties ties = {0};
     struct rg_error e = {0};
-    int *results = calloc((size_t)job->nodes, sizeof *results);
-    RG_ASSERT(results);
+    int *results = rg_need_zeroed((size_t)job->nodes, sizeof *results);
     options.iteration = iteration;
     options.iteration_arg = iteration_arg;
     options.ties = &ties;
@@ -232,8 +231,7 @@ static void simulate_attempt(void *arg, const struct rg_sim_attempt *attempt, st
         a->origin_s = -attempt->since_s;
     }
     s->attempt = attempt;
-    s->own = calloc((size_t)a->nodes, sizeof *s->own);
-    RG_ASSERT(s->own);
+    s->own = rg_need_zeroed((size_t)a->nodes, sizeof *s->own);
     for (int rank = 0; rank < a->nodes; rank++) {
         RG_ASSERT(rg_attempts_copy(a, &s->own[rank]) == 0);
         s->own[rank].copies = attempt->copies[a->seat[rank]];

@@ -1,9 +1,10 @@
 #include "route.h"
 
-#include "strands/sim_memory.h"
+#include "base/need.h"
 
 #include <simgrid/version.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if SIMGRID_VERSION >= 40000
@@ -25,7 +26,7 @@ size_t rg_route_links(sg_host_t from, sg_host_t to, sg_link_t **links)
     size_t count = xbt_dynar_length(found);
     *links = NULL;
     if (count > 0) {
-        *links = rg_sim_take(count, sizeof **links);
+        *links = rg_need_zeroed(count, sizeof **links);
         memcpy(*links, xbt_dynar_get_ptr(found, 0), count * sizeof **links);
     }
     xbt_dynar_free(&found);

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/need.h"
 #include "result/human.h"
 #include <errno.h>
 #include <limits.h>
@@ -430,8 +431,7 @@ static void put_flow(struct claim *c, struct rg_survey_flow flow)
 {
     if (c->count == c->room) {
         c->room = c->room ? 2 * c->room : 256;
-        c->flows = realloc(c->flows, (size_t)c->room * sizeof *c->flows);
-        RG_ASSERT(c->flows);
+        c->flows = rg_need(c->flows, (size_t)c->room * sizeof *c->flows);
     }
     c->flows[c->count++] = flow;
 }
@@ -550,16 +550,14 @@ static void tell_rough(struct rg_job *job, const struct rg_platform *p,
 int rg_survey_job(struct rg_surveys *surveys, const struct rg_platform *platform, double link_rate,
                   struct rg_job *job, struct rg_error *e)
 {
-    struct survey *s = find(surveys, platform, link_rate, job->nodes, INT_MAX);
+    struct survey *s = rg_needed(find(surveys, platform, link_rate, job->nodes, INT_MAX));
     struct claim c = {.job = job};
     struct rg_survey_load load;
     int rank;
-    RG_ASSERT(s);
     int err = s->pid ? 0 : wake(surveys, s, platform, e);
     if (err)
         return err;
-    c.out = calloc(2 * (size_t)job->nodes, sizeof *c.out);
-    RG_ASSERT(c.out);
+    c.out = rg_need_zeroed(2 * (size_t)job->nodes, sizeof *c.out);
     c.in = c.out + job->nodes;
     rg_job_flows(job, add_flow, &c);
     for (int i = 1; i < job->nodes; i++)

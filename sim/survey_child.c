@@ -2,13 +2,12 @@
  *
  * Failure modes: SimGrid ends it with lines of its own, which the parent reads; where it does so
  * over a route, the answer names the pair. */
+#include "base/need.h"
 #include "engine.h"
 #include "ports.h"
 #include "route.h"
-#include "strands/sim_memory.h"
 #include "survey_parts.h"
 
-#include "base/check.h"
 #include "base/file.h"
 #include <math.h>
 #include <signal.h>
@@ -252,8 +251,8 @@ static void look_at_ports(const struct look *look)
 {
     int count = look->child->count;
     struct rg_survey_answer answer = {0};
-    struct host_links *hosts = rg_sim_take((size_t)count, sizeof *hosts);
-    struct rg_survey_wire *wires = rg_sim_take((size_t)count, sizeof *wires);
+    struct host_links *hosts = rg_need_zeroed((size_t)count, sizeof *hosts);
+    struct rg_survey_wire *wires = rg_need_zeroed((size_t)count, sizeof *wires);
     for (int i = 0; i < count; i++)
         wires[i] = (struct rg_survey_wire){.up = INFINITY,
                                            .down = INFINITY,
@@ -317,7 +316,7 @@ static bool answer_question(const struct look *look)
     struct rg_survey_load load = {.slow_share = 1};
     if (!rg_pipe_read(look->child->in, &question, sizeof question))
         return false;
-    struct rg_survey_flow *flows = rg_sim_take((size_t)question.flows + 1, sizeof *flows);
+    struct rg_survey_flow *flows = rg_need_zeroed((size_t)question.flows + 1, sizeof *flows);
     if (!rg_pipe_read(look->child->in, flows, (size_t)question.flows * sizeof *flows))
         return false;
     for (size_t i = 0; i < look->link_count; i++)
@@ -333,7 +332,7 @@ void rg_survey_serve(const struct rg_survey_child *child)
 {
     struct rg_error e;
     struct look look = {.child = child,
-                        .hosts = rg_sim_take((size_t)child->count, sizeof(sg_host_t))};
+                        .hosts = rg_need_zeroed((size_t)child->count, sizeof(sg_host_t))};
     rg_engine_start(child->platform, child->link_rate, false);
     asking = child;
     signal(SIGABRT, no_route);
@@ -341,7 +340,7 @@ void rg_survey_serve(const struct rg_survey_child *child)
         look.hosts[i] = look_at_host(child->names[i], child->boards[i], child->out);
     sg_link_t *links = sg_link_list();
     look.link_count = sg_link_count();
-    look.use = rg_sim_take(look.link_count + 1, sizeof *look.use);
+    look.use = rg_need_zeroed(look.link_count + 1, sizeof *look.use);
     for (size_t i = 0; i < look.link_count; i++)
         sg_link_set_data(links[i], &look.use[i]);
     free(links);

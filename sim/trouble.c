@@ -2,12 +2,11 @@
  * bandwidths of that moment.
  *
  * Failure modes: none of its own. */
-#include "trouble.h"
 #include "actors.h"
+#include "base/need.h"
 #include "route.h"
-#include "strands/sim_memory.h"
+#include "trouble.h"
 
-#include "base/check.h"
 #include <math.h>
 #include <simgrid/actor.h>
 #include <simgrid/engine.h>
@@ -64,8 +63,8 @@ static void find_links(struct rg_sim_faults *f, const struct rg_sim_options *o,
     sg_link_t *links = sg_link_list();
     number_links(links);
     rg_slow_links_find(&f->slow, o->faults, profiles, o->size, route_ends, (void *)hosts);
-    f->links = rg_sim_take((size_t)f->slow.count, sizeof *f->links);
-    f->factor = rg_sim_take((size_t)f->slow.count, sizeof *f->factor);
+    f->links = rg_need_zeroed((size_t)f->slow.count, sizeof *f->links);
+    f->factor = rg_need_zeroed((size_t)f->slow.count, sizeof *f->factor);
     for (int i = 0; i < f->slow.count; i++) {
         sg_link_t link = links[f->slow.link[i]];
         double bandwidth = sg_link_get_bandwidth(link);
@@ -152,7 +151,7 @@ sg_sem_t rg_sim_faults_end(struct rg_sim_faults *f)
 struct rg_sim_faults *rg_sim_faults_new(const struct rg_sim_options *o,
                                         struct rg_sim_profiles *profiles, const sg_host_t *hosts)
 {
-    struct rg_sim_faults *f = rg_sim_take(1, sizeof *f);
+    struct rg_sim_faults *f = rg_need_zeroed(1, sizeof *f);
     f->link_rate = o->link_rate > 0 ? o->link_rate : 1;
     find_links(f, o, profiles, hosts);
     if (f->slow.count == 0) {

@@ -3,6 +3,7 @@
 #include "actors.h"
 
 #include "base/check.h"
+#include "base/need.h"
 #include <math.h>
 #include <simgrid/actor.h>
 #include <stdlib.h>
@@ -80,8 +81,7 @@ void rg_turns_want(struct rg_turns *t, struct rg_turn *turn)
     turn->wanted = true;
     if (wanted->count == wanted->capacity) {
         wanted->capacity = wanted->capacity ? 2 * wanted->capacity : 64;
-        wanted->turn = realloc(wanted->turn, wanted->capacity * sizeof(struct rg_turn *));
-        RG_ASSERT(wanted->turn);
+        wanted->turn = rg_need(wanted->turn, wanted->capacity * sizeof(struct rg_turn *));
     }
     wanted->turn[wanted->count++] = turn;
 }

@@ -5,12 +5,12 @@
 #include "world_sim.h"
 
 #include "actor_engine.h"
+#include "base/need.h"
 #include "calendar/calendar_engine.h"
 #include "engine.h"
 #include "links.h"
 #include "ports.h"
 #include "profiled.h"
-#include "strands/sim_memory.h"
 
 #include "base/check.h"
 #include <stdlib.h>
@@ -47,7 +47,7 @@ int rg_sim_run(const struct rg_sim_options *options, rg_program_fn program, void
     RG_ASSERT(options->size > 0);
     rg_engine_start(options->platform, options->link_rate > 0 ? options->link_rate : 1,
                     !calendar && rg_sim_has_watts(options));
-    sg_host_t *hosts = rg_sim_take((size_t)options->size, sizeof(sg_host_t));
+    sg_host_t *hosts = rg_need_zeroed((size_t)options->size, sizeof(sg_host_t));
     int result = rg_engine_hosts(options->platform, options->hosts, options->boards, options->size,
                                  hosts, error);
     if (result == 0)

@@ -1119,6 +1119,26 @@ MUTANTS = [
            "test_off$"),
     Mutant("shrunk-runs-are-none-of-the-sweep", "gather.c", "run->loss_count > 0;", "false;", "test_off$"),
     Mutant("spares-stay-where-they-are", "attempts.c", "a->lose == RG_LOSE_SPARE &&", "false &&", "test_(attempts|kept)$"),
+    Mutant("copies-without-memory-are-states", "backup.c",
+           "p->backup->states[i].own_done = p->backup->states[i].copy_done = -1;", ";", "test_kept$"),
+    Mutant("told-whole-before-it-is", "node_gather.c",
+           """    if (result == 0)
+        rg_node_describe_meters(n);
+    if (result == 0 && n->options->attempts) /* for which there may be no memory */
+        result = rg_attempts_tell(n->options->attempts, n->w, n->run);
+    return result ? result : tell_whole(n);""",
+           """    if (result == 0)
+        rg_node_describe_meters(n);
+    if (result == 0)
+        result = tell_whole(n);
+    if (result == 0 && n->options->attempts)
+        result = rg_attempts_tell(n->options->attempts, n->w, n->run);
+    return result;""", "test_kept$"),
+    Mutant("a-task-that-failed-is-made", "tasks_worker.c", """    if (result == 0)
+        node->worker->last->task = task;""", "    node->worker->last->task = task;", "test_out_of_memory$"),
+    Mutant("no-memory-is-a-broken-account", "result_pack.c", """    if (c.full)
+        return rg_fail(e, RG_ERR_NOMEM,""", """    if (c.used > 0)
+        return rg_fail(e, RG_ERR_NOMEM,""", "test_out_of_memory$"),
     Mutant("states-are-kept-too-short", "backup.c", "kept = 1 + (pieces + 1 + every) / every",
            "kept = 1 + (pieces + every) / every", "test_backup$"),
     Mutant("states-are-further-apart", "backup.c", "every = most + 1 - pieces", "every = most + 2 - pieces",

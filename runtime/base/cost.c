@@ -1,22 +1,13 @@
 #include "base/cost.h"
 
-#include <stdio.h>
+#include "base/need.h"
 #include <stdlib.h>
-
-static void *checked(void *memory)
-{
-    if (!memory) {
-        fputs("out of memory\n", stderr);
-        abort();
-    }
-    return memory;
-}
 
 static struct rg_cost *append(struct rg_work *work)
 {
     if (work->count == work->capacity) {
         int capacity = work->capacity ? 2 * work->capacity : 4;
-        work->cost = checked(realloc(work->cost, (size_t)capacity * sizeof *work->cost));
+        work->cost = rg_need(work->cost, (size_t)capacity * sizeof *work->cost);
         work->capacity = capacity;
     }
     return &work->cost[work->count++];
@@ -65,9 +56,9 @@ void rg_work_part(struct rg_work *work, int from, struct rg_part part)
 void rg_work_keep_seconds(struct rg_work *work)
 {
     if (work->count > 0)
-        work->cost = checked(realloc(work->cost, (size_t)work->count * sizeof *work->cost));
+        work->cost = rg_need(work->cost, (size_t)work->count * sizeof *work->cost);
     work->capacity = work->count;
-    work->known = checked(calloc(RG_KNOWN_BOARDS, sizeof *work->known));
+    work->known = rg_need_zeroed(RG_KNOWN_BOARDS, sizeof *work->known);
 }
 
 void rg_work_free(struct rg_work *work)

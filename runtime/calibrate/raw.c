@@ -2,6 +2,7 @@
 #include "calibrate/calibrate.h"
 
 #include "base/check.h"
+#include "base/need.h"
 #include "result/json.h"
 #include <jansson.h>
 #include <math.h>
@@ -38,8 +39,7 @@ static void *grow(void *array, int count, int *room, size_t unit)
     if (count < *room)
         return array;
     *room = *room ? 2 * *room : 64;
-    array = realloc(array, (size_t)*room * unit);
-    RG_ASSERT(array);
+    array = rg_need(array, (size_t)*room * unit);
     return array;
 }
 

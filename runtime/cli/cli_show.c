@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/check.h"
+#include "base/need.h"
 #include "result/human.h"
 #include "scenario/settings.h"
 #include "strategies/samples.h"
@@ -504,8 +505,7 @@ void rg_cli_check_plan(const struct rg_sweep_plan *plan, FILE *stream)
 {
     int impossible = 0, too_large = 0;
     struct rg_result result = {.run_count = plan->run_count};
-    result.runs = calloc((size_t)plan->run_count, sizeof *result.runs);
-    RG_ASSERT(result.runs);
+    result.runs = rg_need_zeroed((size_t)plan->run_count, sizeof *result.runs);
     for (int i = 0; i < plan->run_count; i++) {
         result.runs[i] = plan->runs[i].run; /* theirs stays theirs */
         impossible += result.runs[i].status == RG_RUN_IMPOSSIBLE;

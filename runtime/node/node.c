@@ -641,8 +641,8 @@ int rg_node_run(struct rg_world *w, const struct rg_job *job, const struct rg_no
     if (result < 0)
         keep_held(&n);
     rg_node_end_checkpoints(&n);
-    if (run && options->attempts && rg_attempts_tell(options->attempts, w, run) != 0)
-        result = result ? result : RG_ERR_NOMEM;
+    if (run && options->attempts && result < 0)
+        rg_attempts_tell(options->attempts, w, run); /* as far as there is memory for it */
     if (run)
         conclude(&n, result);
     bool stopped = n.done < job->iterations && n.verdict == GO_ON;

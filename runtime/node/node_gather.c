@@ -282,9 +282,9 @@ int rg_node_gather(struct node *n)
     n->w->trace = NULL;
     for (int rank = 1; rank < n->w->size && result == 0; rank++)
         result = receive_account(n, rank);
-    if (result == 0) {
+    if (result == 0)
         rg_node_describe_meters(n);
-        result = tell_whole(n);
-    }
-    return result;
+    if (result == 0 && n->options->attempts) /* for which there may be no memory */
+        result = rg_attempts_tell(n->options->attempts, n->w, n->run);
+    return result ? result : tell_whole(n);
 }

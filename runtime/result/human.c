@@ -1,6 +1,7 @@
 #include "result/human.h"
 
 #include "base/check.h"
+#include "base/need.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -85,13 +86,10 @@ const char *rg_human_number(double number, char out[RG_HUMAN])
     return out;
 }
 
-static void *checked(void *memory)
+static char *copy(const char *text)
 {
-    if (!memory) {
-        fputs("out of memory\n", stderr);
-        abort();
-    }
-    return memory;
+    size_t bytes = strlen(text) + 1;
+    return memcpy(rg_need(NULL, bytes), text, bytes);
 }
 
 void rg_table_row(struct rg_table *table, const char *const *cells, const char *note)
@@ -99,12 +97,12 @@ void rg_table_row(struct rg_table *table, const char *const *cells, const char *
     RG_ASSERT(table->columns <= (int)RG_COUNT(table->cells[0]));
     if (table->rows == table->room) {
         table->room = table->room ? 2 * table->room : 16;
-        table->cells = checked(realloc(table->cells, (size_t)table->room * sizeof *table->cells));
-        table->notes = checked(realloc(table->notes, (size_t)table->room * sizeof *table->notes));
+        table->cells = rg_need(table->cells, (size_t)table->room * sizeof *table->cells);
+        table->notes = rg_need(table->notes, (size_t)table->room * sizeof *table->notes);
     }
     for (int i = 0; i < table->columns; i++)
-        table->cells[table->rows][i] = checked(strdup(cells[i]));
-    table->notes[table->rows++] = note ? checked(strdup(note)) : NULL;
+        table->cells[table->rows][i] = copy(cells[i]);
+    table->notes[table->rows++] = note ? copy(note) : NULL;
 }
 
 void rg_table_print(const struct rg_table *table, FILE *stream)

@@ -3,8 +3,8 @@
  * their length before them. Nothing describes the format: both ends are of one version. Writing and
  * reading are one walk, so that they cannot differ.
  *
- * Failure modes handled: bytes that are cut off (a child died while writing) or that no run gives.
- */
+ * Failure modes handled: bytes that are cut off (a child died while writing) or that no run gives;
+ * no memory. */
 #include "result/result_fields.h"
 
 #include "base/bytes.h"
@@ -21,7 +21,8 @@ struct codec {
     size_t left;
     unsigned char *out; /* what is written, grown; malloc'ed */
     size_t used, room;
-    const char *field, *fault; /* the field that is worked at; the first that is wrong */
+    const char *field, *fault; /* the field that is worked at; the first that is wrong, */
+    bool full;                 /* as there is no memory for it */
 };
 
 static void wrong(struct codec *c)
@@ -31,15 +32,24 @@ static void wrong(struct codec *c)
     c->left = 0;
 }
 
+/* Memory that was asked for, as it is; NULL is a fault. */
+static void *asked(struct codec *c, void *memory)
+{
+    c->full |= !memory && !c->fault;
+    if (!memory)
+        wrong(c);
+    return memory;
+}
+
 static bool write_bytes(struct codec *c, const void *bytes, size_t size)
 {
+    if (c->fault)
+        return false;
     if (c->used + size > c->room) {
         size_t room = 2 * c->room + size + 1024;
-        unsigned char *more = realloc(c->out, room);
-        if (!more) {
-            wrong(c);
+        unsigned char *more = asked(c, realloc(c->out, room));
+        if (!more)
             return false;
-        }
         c->out = more;
         c->room = room;
     }
@@ -87,8 +97,10 @@ static void code_text(struct codec *c, char *text, size_t room)
 static void code_string(struct codec *c, char **text)
 {
     uint64_t length = number(c, *text ? strlen(*text) : 0);
-    if (!c->writes && (length > c->left || !(*text = calloc((size_t)length + 1, 1))))
+    if (!c->writes && length > c->left)
         wrong(c);
+    else if (!c->writes)
+        *text = asked(c, calloc((size_t)length + 1, 1));
     if (*text && code(c, *text, length) && strlen(*text) != length)
         wrong(c);
 }
@@ -102,8 +114,8 @@ static void code_trace(struct codec *c, struct rg_trace **at)
     bool windowed = code(c, window, sizeof window);
     uint64_t count = number(c, trace ? trace->count : 0), size = count * sizeof *trace->events;
     if (!c->writes && there == 1 && windowed && count <= c->left / sizeof *trace->events) {
-        *at = trace = rg_trace_new(limit);
-        if (trace && (trace->events = malloc((size_t)size + 1)))
+        *at = trace = asked(c, rg_trace_new(limit));
+        if (trace && (trace->events = asked(c, malloc((size_t)size + 1))))
             trace->count = trace->capacity = count;
         if (trace) {
             trace->from_s = window[0];
@@ -127,7 +139,7 @@ static void code_items(struct codec *c, const struct rg_field *field, void *at)
     char *items = rg_field_items(field, at, &count);
     uint64_t wanted = number(c, (uint64_t)count);
     if (!c->writes && wanted <= c->left / 8 && wanted < INT_MAX) { /* each takes 8 bytes or more */
-        items = rg_field_make_items(field, at, (int)wanted);
+        items = asked(c, rg_field_make_items(field, at, (int)wanted));
         count = items ? (int)wanted : 0;
     }
     if (wanted != (uint64_t)count)
@@ -213,7 +225,8 @@ int rg_run_encode(const struct rg_run *run, unsigned char **bytes, size_t *size)
     *same = *run;
     code_record(&c, &rg_run_record, same);
     free(same);
-    if (c.fault) { /* of a run that is there: no memory */
+    RG_ASSERT(c.full == (c.fault != NULL)); /* it is of a run that is there */
+    if (c.full) {
         free(c.out);
         return RG_ERR_NOMEM;
     }
@@ -231,6 +244,8 @@ int rg_run_decode(const void *bytes, size_t size, struct rg_run *run, struct rg_
         return 0;
     rg_run_free(run);
     rg_run_init(run);
+    if (c.full)
+        return rg_fail(e, RG_ERR_NOMEM, "no memory for a run's account");
     return rg_fail(e, RG_ERR_PROTOCOL, "a run's account is cut off or wrong at \"%s\"",
                    c.fault ? c.fault : "its end");
 }

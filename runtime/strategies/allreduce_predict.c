@@ -1,5 +1,6 @@
 /* The closed forms of ring_allreduce. */
 #include "base/check.h"
+#include "base/need.h"
 #include "base/sizes.h"
 #include "strategies/allreduce_parts.h"
 #include <math.h>
@@ -75,8 +76,7 @@ static double before_sums(const struct rg_job *job, int rank, double *ready)
     double seconds = gradient_seconds(job, board, most, ready);
     if (plan->steps == 1)
         return seconds;
-    double *unused = calloc((size_t)plan->buckets, sizeof *unused), less = 0;
-    RG_ASSERT(unused);
+    double *unused = rg_need_zeroed((size_t)plan->buckets, sizeof *unused), less = 0;
     if (larger < plan->steps)
         less = gradient_seconds(job, board, most - 1, unused);
     free(unused);
@@ -209,9 +209,8 @@ static double gathered_seconds(const struct rg_job *job)
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
     int buckets = plan->buckets, uses = 2 * buckets;
     int ahead = plan->overlap ? rg_bucket_buffers(job) : 1;
-    double *gathered = calloc((size_t)uses, sizeof *gathered), after = 0;
+    double *gathered = rg_need_zeroed((size_t)uses, sizeof *gathered), after = 0;
     double node = beside_seconds(job), strand = plan->overlap ? 0 : node;
-    RG_ASSERT(gathered);
     for (int use = -ahead; use < uses; use++) {
         if (use >= 0) {
             node = fmax(node, gathered[use]) + use_seconds(job, use);
@@ -313,8 +312,8 @@ static void set_bounds(const struct rg_job *job, double first_s, double last_s,
 void rg_reduce_predict(const struct rg_job *job, struct rg_prediction *p)
 {
     const struct rg_reduce_plan *plan = rg_reduce_plan(job);
-    double *ready = calloc((size_t)plan->buckets, sizeof *ready), before_s = 0, first_s = INFINITY;
-    RG_ASSERT(ready);
+    double *ready = rg_need_zeroed((size_t)plan->buckets, sizeof *ready), before_s = 0,
+           first_s = INFINITY;
     p->overlap = plan->overlap;
     add_traffic(job, p);
     for (int rank = 0; rank < job->nodes; rank++) {

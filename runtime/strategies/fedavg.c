@@ -8,6 +8,7 @@
  * mean. Between two steps a client looks whether the round is over, and answers with an empty
  * message then; until it has, it is not asked again. */
 #include "base/check.h"
+#include "base/need.h"
 #include "base/random.h"
 #include "base/sizes.h"
 #include "strategies/federated.h"
@@ -217,10 +218,9 @@ static int64_t rounds_to_tell(const struct rg_job *job)
 static double mean_round_s(const struct rg_job *job, const double *work_s)
 {
     int64_t rounds = rounds_to_tell(job);
-    bool *asked = calloc((size_t)rg_clients(job), sizeof *asked);
-    double *room = calloc(2 * (size_t)rg_clients(job), sizeof *room);
+    bool *asked = rg_need_zeroed((size_t)rg_clients(job), sizeof *asked);
+    double *room = rg_need_zeroed(2 * (size_t)rg_clients(job), sizeof *room);
     double take_s = rg_mean_add_s(job, parameters_of(job)), seconds = 0;
-    RG_ASSERT(asked && room);
     for (int64_t round = 0; round < rounds; round++) {
         for (int k = 0; k < rg_clients(job); k++)
             asked[k] = is_drawn(job, round, k);
@@ -233,10 +233,9 @@ static double mean_round_s(const struct rg_job *job, const double *work_s)
 
 static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
-    double *work_s = calloc((size_t)rg_clients(job), sizeof *work_s);
+    double *work_s = rg_need_zeroed((size_t)rg_clients(job), sizeof *work_s);
     double take_s = rg_mean_add_s(job, parameters_of(job)),
            divide_s = rg_mean_divide_s(job, parameters_of(job));
-    RG_ASSERT(work_s);
     add_loads(job, p);
     p->at_most = is_limited(job);
     p->T_A_s = drawn_count(job) * take_s + divide_s;

@@ -9,7 +9,7 @@
  *
  * and the mean of these, weighted by samples, is the next round's. With one client it is SVRG
  * (Johnson and Zhang 2013). */
-#include "base/check.h"
+#include "base/need.h"
 #include "base/sizes.h"
 #include "models/optimizer.h"
 #include "strategies/federated.h"
@@ -115,10 +115,9 @@ static void predict(const struct rg_job *job, struct rg_prediction *p)
 {
     size_t k = (size_t)rg_clients(job), count = parameters_of(job);
     uint64_t clients = (uint64_t)k, bytes = sizeof(float) * (uint64_t)count;
-    double *seconds = calloc(4 * k, sizeof *seconds);
-    bool *asked = calloc(k, sizeof *asked);
+    double *seconds = rg_need_zeroed(4 * k, sizeof *seconds);
+    bool *asked = rg_need_zeroed(k, sizeof *asked);
     double add_s = rg_mean_add_s(job, count), divide_s = rg_mean_divide_s(job, count);
-    RG_ASSERT(seconds && asked);
     p->messages = 4 * clients;
     p->values = 4 * clients * count;
     p->payload_bytes = 4 * clients * bytes;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/need.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,8 +199,7 @@ static enum verdict send(struct check *c, struct stage_state *s, enum rg_plan_ch
     struct slot *slot = slot_of(s, rg_channel_source(channel), unit);
     if (slot->content != FULL || slot->unit != unit || slot->leaving)
         return FAULT;
-    struct message *message = malloc(sizeof *message);
-    RG_ASSERT(message);
+    struct message *message = rg_need(NULL, sizeof *message);
     *message = (struct message){
         .from = s->plan->stage,
         .to = rg_channel_peer(channel, s->plan->stage, c->count, true),
@@ -375,8 +375,7 @@ int rg_plan_check(const struct rg_plan *plans, int units, const struct rg_plan_t
     struct check c = {.count = count, .units = units, .times = times, .facts = facts, .e = e};
     *facts = (struct rg_plan_facts){0};
     c.last = &c.first;
-    c.stages = calloc((size_t)count, sizeof *c.stages);
-    RG_ASSERT(c.stages);
+    c.stages = rg_need_zeroed((size_t)count, sizeof *c.stages);
     for (int i = 0; i < count; i++) {
         c.stages[i].plan = &plans[i];
         for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {

@@ -1,6 +1,7 @@
 /* The closed forms of a ring: what every stage contributes, which its schedule makes an iteration
  * of, and what is sent. */
 #include "base/check.h"
+#include "base/need.h"
 #include "collectives/collectives.h"
 #include "models/loss.h"
 #include "strategies/replica.h"
@@ -217,8 +218,7 @@ static void replica_forms(const struct rg_ring *ring, int replica, struct rg_sta
 
 static struct rg_stage_forms *new_forms(const struct rg_ring *ring)
 {
-    struct rg_stage_forms *forms = calloc((size_t)ring->stages, sizeof *forms);
-    RG_ASSERT(forms);
+    struct rg_stage_forms *forms = rg_need_zeroed((size_t)ring->stages, sizeof *forms);
     return forms;
 }
 
@@ -363,8 +363,7 @@ struct load {
 static struct load *new_loads(const struct rg_ring *ring)
 {
     struct rg_stage_forms *forms = new_forms(ring);
-    struct load *loads = calloc((size_t)(ring->replicas * ring->nodes), sizeof *loads);
-    RG_ASSERT(loads);
+    struct load *loads = rg_need_zeroed((size_t)(ring->replicas * ring->nodes), sizeof *loads);
     for (int replica = 0; replica < ring->replicas; replica++) {
         replica_forms(ring, replica, forms);
         for (int node = 0; node < ring->nodes; node++) {

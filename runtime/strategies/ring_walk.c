@@ -7,6 +7,7 @@
  * token buckets and queues of switches, messages that wait for memory (there are none whose receive
  * is posted, which a plan sees to), and the all-reduce of replicas as more than its closed form. */
 #include "base/check.h"
+#include "base/need.h"
 #include "strategies/ring.h"
 #include <math.h>
 #include <stdlib.h>
@@ -112,8 +113,7 @@ static void push(struct walk *w, struct event event)
 {
     if (w->events == w->room) {
         w->room = 2 * w->room + 64;
-        w->heap = realloc(w->heap, w->room * sizeof *w->heap);
-        RG_ASSERT(w->heap);
+        w->heap = rg_need(w->heap, w->room * sizeof *w->heap);
     }
     event.turn = w->turns++;
     size_t i = w->events++;
@@ -497,8 +497,7 @@ static int open_stage(struct walk *w, int index)
     cost_stage(w, index, &s->costs);
     for (int buffer = 0; buffer < RG_BUFFERS; buffer++) {
         int slots = s->plan->slots[buffer];
-        s->slots[buffer] = calloc((size_t)slots + 1, sizeof(struct slot));
-        RG_ASSERT(s->slots[buffer]);
+        s->slots[buffer] = rg_need_zeroed((size_t)slots + 1, sizeof(struct slot));
         for (int i = 0; i < slots; i++)
             s->slots[buffer][i].arrived = -1;
         room += slots;
@@ -520,8 +519,7 @@ static void open_node(struct walk *w, int index)
         int to = (index + (back ? w->count - 1 : 1)) % w->count;
         struct connection *c = &w->connections[2 * index + back];
         *c = (struct connection){.from = index, .to = to, .room = room};
-        c->queue = calloc((size_t)room, sizeof *c->queue);
-        RG_ASSERT(c->queue);
+        c->queue = rg_need_zeroed((size_t)room, sizeof *c->queue);
     }
     w->capacity[LINKS * index + UP] = b->port_rate;
     w->capacity[LINKS * index + DOWN] = b->port_rx_rate > 0 ? b->port_rx_rate : b->port_rate;
@@ -540,13 +538,12 @@ static void open_walk(struct walk *w, const struct rg_ring *ring, int replica, i
                        .pieces = pieces,
                        .count = ring->nodes,
                        .limit = iterations * ring->micro,
-                       .stages = calloc((size_t)ring->stages, sizeof *w->stages),
-                       .nodes = calloc(count, sizeof *w->nodes),
-                       .connections = calloc(2 * count, sizeof *w->connections),
-                       .capacity = calloc(LINKS * count + 1, sizeof *w->capacity),
-                       .sharers = calloc(LINKS * count + 1, sizeof *w->sharers),
-                       .marks = calloc((size_t)iterations, sizeof *w->marks)};
-    RG_ASSERT(w->stages && w->nodes && w->connections && w->capacity && w->sharers && w->marks);
+                       .stages = rg_need_zeroed((size_t)ring->stages, sizeof *w->stages),
+                       .nodes = rg_need_zeroed(count, sizeof *w->nodes),
+                       .connections = rg_need_zeroed(2 * count, sizeof *w->connections),
+                       .capacity = rg_need_zeroed(LINKS * count + 1, sizeof *w->capacity),
+                       .sharers = rg_need_zeroed(LINKS * count + 1, sizeof *w->sharers),
+                       .marks = rg_need_zeroed((size_t)iterations, sizeof *w->marks)};
     w->capacity[LINKS * count] = INFINITY;
     for (int node = 0; node < w->count; node++)
         open_node(w, node);

@@ -1,6 +1,7 @@
 /* The closed form of an iteration of parameter_server in step: the dates of its pulls and pushes.
  */
 #include "base/check.h"
+#include "base/need.h"
 #include "collectives/collectives.h"
 #include "strategies/server_parts.h"
 #include <math.h>
@@ -153,8 +154,8 @@ static double served_s(const struct rg_job *job, int server, const int *order, c
     struct rg_shard shard = rg_server_shard(job, server);
     double first = rg_server_take_s(job, server, true), add = rg_server_take_s(job, server, false);
     double added = 0;
-    struct pushes p = {.push = calloc((size_t)rg_server_plan(job)->workers, sizeof *p.push)};
-    RG_ASSERT(p.push);
+    struct pushes p = {.push =
+                           rg_need_zeroed((size_t)rg_server_plan(job)->workers, sizeof *p.push)};
     open_pushes(&p, job, server, order, ready);
     while (p.taken < p.count) {
         struct push *push = &p.push[p.taken];
@@ -180,10 +181,9 @@ static double served_s(const struct rg_job *job, int server, const int *order, c
 struct rg_server_dates rg_server_in_step_dates(const struct rg_job *job, const double *compute)
 {
     int m = rg_server_plan(job)->servers, k = RG_MAX(rg_server_plan(job)->workers, 1);
-    int *order = calloc((size_t)k, sizeof *order);
-    double *ready = calloc((size_t)k, sizeof *ready);
+    int *order = rg_need_zeroed((size_t)k, sizeof *order);
+    double *ready = rg_need_zeroed((size_t)k, sizeof *ready);
     double pulled = 0, pushing = INFINITY, pushed = 0, end = 0;
-    RG_ASSERT(order && ready);
     for (int j = 0; j < m; j++) {
         rg_server_order(rg_server_plan(job), j, order);
         pulled = fmax(pulled, add_pulls(job, j, order, ready));

@@ -1,5 +1,6 @@
 /* The closed forms of parameter_server. */
 #include "base/check.h"
+#include "base/need.h"
 #include "base/sizes.h"
 #include "collectives/collectives.h"
 #include "strategies/server_parts.h"
@@ -223,8 +224,7 @@ static bool as_before(const struct rg_job *job, int worker)
 static double *nodes_s(const struct rg_job *job)
 {
     const struct rg_server_plan *plan = rg_server_plan(job);
-    double *seconds = calloc((size_t)plan->workers * (size_t)plan->stages, sizeof *seconds);
-    RG_ASSERT(seconds);
+    double *seconds = rg_need_zeroed((size_t)plan->workers * (size_t)plan->stages, sizeof *seconds);
     for (int i = 0; i < plan->workers; i++)
         for (int s = 0; s < plan->stages; s++) {
             double *now = &seconds[i * plan->stages + s];

@@ -1,7 +1,7 @@
 /* The closed forms of tasks: who does which if nobody repeats one, and when. */
 #include "strategies/tasks.h"
 
-#include "base/check.h"
+#include "base/need.h"
 #include "base/sizes.h"
 #include <math.h>
 #include <stdlib.h>
@@ -71,8 +71,7 @@ static void pull(struct walk *w)
 {
     const struct rg_job *job = w->job;
     const struct rg_tasks_plan *plan = rg_tasks_plan(job);
-    int *order = calloc((size_t)plan->workers, sizeof *order);
-    RG_ASSERT(order);
+    int *order = rg_need_zeroed((size_t)plan->workers, sizeof *order);
     for (int j = 0; j < plan->reducers; j++) {
         double date = 0;
         rg_serving_order(plan->reducers, plan->workers, j, order);
@@ -149,10 +148,9 @@ static struct walk walk(const struct rg_job *job)
 {
     const struct rg_tasks_plan *plan = rg_tasks_plan(job);
     struct walk w = {.job = job,
-                     .helpers = calloc((size_t)plan->workers, sizeof *w.helpers),
-                     .free = calloc((size_t)plan->reducers, sizeof *w.free),
-                     .port = calloc((size_t)plan->reducers, sizeof *w.port)};
-    RG_ASSERT(w.helpers && w.free && w.port);
+                     .helpers = rg_need_zeroed((size_t)plan->workers, sizeof *w.helpers),
+                     .free = rg_need_zeroed((size_t)plan->reducers, sizeof *w.free),
+                     .port = rg_need_zeroed((size_t)plan->reducers, sizeof *w.port)};
     for (int k = 0; k < plan->workers; k++)
         time_tasks(&w, k);
     pull(&w);

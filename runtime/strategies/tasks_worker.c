@@ -129,7 +129,8 @@ static int compute(struct rg_tasks_node *node, int64_t iteration, int task)
         if (!vain)
             result = rg_replica_backward_layer(replica, l, false, task);
     }
-    node->worker->last->task = task;
+    if (result == 0)
+        node->worker->last->task = task;
     done->task = vain ? RG_TASK_NONE : task;
     return result;
 }

@@ -4,7 +4,8 @@
 
 #include "world/world.h"
 
-/* Waits until it has left, or come; or an error of the world. */
+/* Waits until it has left, or come; or an error of the world. Where there is no memory for it the
+ * program ends (base/need.h): the other strand waits. */
 int rg_tell(struct rg_world *w, uint32_t tag, int32_t number);
 int rg_hear(struct rg_world *w, uint32_t tag, int32_t *number);
 

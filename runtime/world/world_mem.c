@@ -11,6 +11,7 @@
 #include "world/world_mem.h"
 
 #include "base/check.h"
+#include "base/need.h"
 #include "base/random.h"
 #include <pthread.h>
 #include <semaphore.h>
@@ -84,9 +85,7 @@ static void *grow(void *array, size_t count, size_t *capacity, size_t unit)
     if (count < *capacity)
         return array;
     *capacity = *capacity ? 2 * *capacity : 64;
-    array = realloc(array, *capacity * unit);
-    RG_ASSERT(array); /* a few hundred bytes in a test */
-    return array;
+    return rg_need(array, *capacity * unit);
 }
 
 /* ---- events ---- */
@@ -139,7 +138,7 @@ static void handle(struct world *m, const struct event *event)
     if (event->message) {
         double travel = m->options->latency_s + m->options->jitter_s * draw_share(m);
         rg_exchange_left(m->exchange, event->message, m->now + travel);
-    } else if (event->strand->serial == event->serial) {
+    } else if (event->strand && event->strand->serial == event->serial) {
         make_ready(event->strand);
     }
 }
@@ -436,6 +435,9 @@ static void end_strand(struct strand *s)
     while (*at != s)
         at = &(*at)->next;
     *at = s->next;
+    for (size_t i = 0; i < s->world->event_count; i++)
+        if (s->world->events[i].strand == s) /* a wait that has come to its end before */
+            s->world->events[i].strand = NULL;
     sem_destroy(&s->baton);
     free(s);
 }

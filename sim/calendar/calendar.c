@@ -1,6 +1,6 @@
 #include "calendar.h"
 
-#include "base/check.h"
+#include "base/need.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,15 +33,13 @@ static void make_room(struct rg_calendar *c)
 {
     if (c->count + 2 > c->capacity) {
         c->capacity = c->capacity ? 2 * c->capacity : LEAST_SLOTS;
-        c->due = realloc(c->due, c->capacity * sizeof *c->due);
-        RG_ASSERT(c->due);
+        c->due = rg_need(c->due, c->capacity * sizeof *c->due);
     }
     if (2 * c->count < c->slot_count)
         return;
     c->slot_count = c->slot_count ? 2 * c->slot_count : LEAST_SLOTS;
     free(c->slots);
-    c->slots = calloc(c->slot_count, sizeof *c->slots);
-    RG_ASSERT(c->slots);
+    c->slots = rg_need_zeroed(c->slot_count, sizeof *c->slots);
     for (size_t i = 1; i <= c->count; i++)
         put_in_slot(c, c->due[i].day);
 }
@@ -52,8 +50,7 @@ static struct rg_day *add_day(struct rg_calendar *c, double date)
     if (day)
         c->spare = day->next;
     else
-        day = malloc(sizeof *day);
-    RG_ASSERT(day);
+        day = rg_need(NULL, sizeof *day);
     *day = (struct rg_day){.date = date};
     put_in_slot(c, day);
     size_t i = ++c->count;

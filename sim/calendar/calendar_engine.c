@@ -7,9 +7,8 @@
 #include "connections.h"
 #include "coroutine.h"
 
-#include "base/check.h"
+#include "base/need.h"
 #include "sim/strands/same_date.h"
-#include "sim/strands/sim_memory.h"
 #include "sim/strands/sim_strands.h"
 #include "sim/strands/windows.h"
 #include <math.h>
@@ -74,8 +73,7 @@ static void make_ready(struct strand *s)
     s->ready = true;
     if (ready->count == ready->capacity) {
         ready->capacity = ready->capacity ? 2 * ready->capacity : 64;
-        ready->strand = realloc(ready->strand, ready->capacity * sizeof *ready->strand);
-        RG_ASSERT(ready->strand);
+        ready->strand = rg_need(ready->strand, ready->capacity * sizeof *ready->strand);
     }
     ready->strand[ready->count++] = s;
 }
@@ -378,7 +376,7 @@ static void run(struct engine *g)
 
 static void open_cores(struct engine *g, const struct rg_sim_options *o, bool energy)
 {
-    g->cores = rg_sim_take((size_t)o->size, sizeof *g->cores);
+    g->cores = rg_need_zeroed((size_t)o->size, sizeof *g->cores);
     for (int rank = 0; rank < o->size; rank++)
         rg_cores_open(&g->cores[rank], &g->calendar, g->platform->nodes[rank].cores,
                       energy ? o->boards[rank] : NULL);
@@ -387,7 +385,7 @@ static void open_cores(struct engine *g, const struct rg_sim_options *o, bool en
 static void open_changes(struct engine *g, const struct rg_sim_options *o)
 {
     rg_slow_links_find(&g->slow, o->faults, g->platform->profiles, o->size, find_ends, g);
-    g->factor = rg_sim_take((size_t)g->slow.count, sizeof *g->factor);
+    g->factor = rg_need_zeroed((size_t)g->slow.count, sizeof *g->factor);
     for (int i = 0; i < g->slow.count; i++)
         g->factor[i] = 1;
     g->link_rate = o->link_rate > 0 ? o->link_rate : 1;

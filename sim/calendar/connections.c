@@ -7,8 +7,7 @@
 #include "connections.h"
 
 #include "base/bytes.h"
-#include "base/check.h"
-#include "sim/strands/sim_memory.h"
+#include "base/need.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -127,8 +126,7 @@ static void take_links(struct rg_carrier *m)
 {
     const struct rg_connection *way = m->connection;
     if (m->room < way->link_count) {
-        m->flow.ends = realloc(m->flow.ends, (size_t)way->link_count * sizeof *m->flow.ends);
-        RG_ASSERT(m->flow.ends);
+        m->flow.ends = rg_need(m->flow.ends, (size_t)way->link_count * sizeof *m->flow.ends);
         m->room = way->link_count;
     }
     m->flow.count = way->link_count;
@@ -238,7 +236,7 @@ static struct rg_carrier *take_carrier(struct rg_connections *c)
         c->idle = m->next_idle;
         return m;
     }
-    m = rg_sim_take(1, sizeof *m);
+    m = rg_need_zeroed(1, sizeof *m);
     m->all = c;
     m->flow.timer.fire = flow_over;
     m->held.fire = hold_over;
@@ -275,7 +273,7 @@ struct rg_connection *rg_connection_new(struct rg_connections *c, int source, in
 {
     int *links;
     size_t count = c->platform->route(c->platform->arg, source, target, &links);
-    struct rg_connection *way = rg_sim_take(1, sizeof *way + count * sizeof *links);
+    struct rg_connection *way = rg_need_zeroed(1, sizeof *way + count * sizeof *links);
     way->source = source;
     way->target = target;
     way->link_count = (int)count;
@@ -304,10 +302,10 @@ static void route_ends(const struct rg_connections *c, int source, int target, i
 /* Queues limit what ports receive: the links there do not any more. */
 static void open_queues(struct rg_connections *c)
 {
-    int *down = rg_sim_take((size_t)c->size, sizeof *down), none;
+    int *down = rg_need_zeroed((size_t)c->size, sizeof *down), none;
     double most = 0;
-    c->uplinks = rg_sim_take((size_t)c->size, sizeof *c->uplinks);
-    c->queues = rg_sim_take((size_t)c->size, sizeof *c->queues);
+    c->uplinks = rg_need_zeroed((size_t)c->size, sizeof *c->uplinks);
+    c->queues = rg_need_zeroed((size_t)c->size, sizeof *c->queues);
     for (int rank = 0; rank < c->size; rank++) {
         const struct rg_board *board = c->boards[rank];
         int up;
@@ -328,20 +326,20 @@ static void open_queues(struct rg_connections *c)
 void rg_connections_open(struct rg_connections *c, bool queues)
 {
     c->sharing.calendar = c->calendar;
-    c->links = rg_sim_take(c->platform->link_count + 1, sizeof *c->links);
-    c->crowd = rg_sim_take(c->platform->link_count + 1, sizeof *c->crowd);
+    c->links = rg_need_zeroed(c->platform->link_count + 1, sizeof *c->links);
+    c->crowd = rg_need_zeroed(c->platform->link_count + 1, sizeof *c->crowd);
     for (size_t i = 0; i < c->platform->link_count; i++) {
         c->links[i].bandwidth = c->platform->links[i].bandwidth;
         c->links[i].each = c->platform->links[i].each;
         c->crowd[i].bandwidth = c->links[i].each ? INFINITY : c->links[i].bandwidth;
     }
     if (rg_sim_profiles_have(c->platform->profiles, RG_PROFILE_LATENCY)) {
-        c->latencies = rg_sim_take(c->platform->link_count, sizeof *c->latencies);
+        c->latencies = rg_need_zeroed(c->platform->link_count, sizeof *c->latencies);
         for (size_t i = 0; i < c->platform->link_count; i++)
             c->latencies[i] = c->platform->links[i].latency;
     }
     if (c->energy)
-        c->use = rg_sim_take((size_t)c->size, sizeof *c->use);
+        c->use = rg_need_zeroed((size_t)c->size, sizeof *c->use);
     c->buckets = rg_buckets_new(c->boards, c->size);
     if (queues)
         open_queues(c);

@@ -1,6 +1,7 @@
 #include "coroutine.h"
 
 #include "base/check.h"
+#include "base/need.h"
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -231,12 +232,10 @@ static struct rg_coroutine *take(struct rg_coroutines *all, size_t bytes)
         *at = c->next_spare;
         return c;
     }
-    c = calloc(1, sizeof *c);
-    RG_ASSERT(c);
-    char *memory = mmap(NULL, bytes + GUARD, PROT_READ | PROT_WRITE,
+    c = rg_need_zeroed(1, sizeof *c);
+    void *memory = mmap(NULL, bytes + GUARD, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    RG_ASSERT(memory != MAP_FAILED);
-    c->stack = memory + GUARD;
+    c->stack = (char *)rg_needed(memory == MAP_FAILED ? NULL : memory) + GUARD;
     c->bytes = bytes;
     if (all->guards < MOST_GUARDS && mprotect(memory, GUARD, PROT_NONE) == 0)
         all->guards++;

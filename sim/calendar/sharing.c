@@ -1,6 +1,6 @@
 #include "sharing.h"
 
-#include "base/check.h"
+#include "base/need.h"
 #include "sim/strands/same_date.h"
 #include <math.h>
 #include <stdlib.h>
@@ -26,8 +26,7 @@ static void *room_for_one(void *array, size_t count, size_t *capacity)
     if (count < *capacity)
         return array;
     *capacity = *capacity ? 2 * *capacity : 64;
-    array = realloc(array, *capacity * sizeof(void *));
-    RG_ASSERT(array);
+    array = rg_need(array, *capacity * sizeof(void *));
     return array;
 }
 
@@ -106,8 +105,7 @@ static void push(struct rg_link_clock *c, struct rg_shared_flow *f, double bytes
 {
     if (c->count + 2 > c->capacity) {
         c->capacity = c->capacity ? 2 * c->capacity : 64;
-        c->heap = realloc(c->heap, c->capacity * sizeof(struct rg_shared_flow *));
-        RG_ASSERT(c->heap);
+        c->heap = rg_need(c->heap, c->capacity * sizeof(struct rg_shared_flow *));
     }
     f->clock = c;
     f->until = c->service + bytes;
@@ -185,8 +183,7 @@ static void start_clock(struct rg_sharing *s, struct rg_shared_link *link)
     if (c) {
         s->idle = c->next_idle;
     } else {
-        c = calloc(1, sizeof *c);
-        RG_ASSERT(c);
+        c = rg_need_zeroed(1, sizeof *c);
         c->next = s->clocks;
         s->clocks = c;
     }

@@ -1,6 +1,6 @@
 #include "port_work.h"
 
-#include "sim_memory.h"
+#include "base/need.h"
 
 #include "base/bytes.h"
 #include <math.h>
@@ -33,7 +33,7 @@ struct rg_bucket *rg_buckets_new(const struct rg_board *const *boards, int size)
         any = any || boards[rank]->port_burst > 0;
     if (!any)
         return NULL;
-    struct rg_bucket *buckets = rg_sim_take(2 * (size_t)size, sizeof *buckets);
+    struct rg_bucket *buckets = rg_need_zeroed(2 * (size_t)size, sizeof *buckets);
     for (int i = 0; i < 2 * size; i++)
         buckets[i] = (struct rg_bucket){.level = boards[i / 2]->port_burst, .asked = -1};
     return buckets;

@@ -1,6 +1,6 @@
 #include "profiles.h"
 
-#include "sim_memory.h"
+#include "base/need.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ void rg_sim_profiles_open(struct rg_sim_profiles *all, const struct rg_profiles 
     if (!profiles || profiles->count == 0)
         return;
     all->count = profiles->count;
-    all->profile = rg_sim_take((size_t)all->count, sizeof *all->profile);
+    all->profile = rg_need_zeroed((size_t)all->count, sizeof *all->profile);
     for (int i = 0; i < all->count; i++)
         all->profile[i] = (struct rg_sim_profile){.profile = &profiles->profile[i], .value = NAN};
 }

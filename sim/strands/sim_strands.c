@@ -7,8 +7,8 @@
  * from outside); a deadlock, seen by counting what could still go on. */
 #include "sim_strands.h"
 
+#include "base/need.h"
 #include "same_date.h"
-#include "sim_memory.h"
 
 #include "base/check.h"
 #include "boards/board.h"
@@ -475,7 +475,7 @@ static struct rg_sim_strand *start_strand(struct rg_strands *m, int rank,
                                           void *arg)
 {
     const struct rg_sim_options *o = m->options;
-    struct rg_sim_strand *s = rg_sim_take(1, m->ops->strand_bytes);
+    struct rg_sim_strand *s = rg_need_zeroed(1, m->ops->strand_bytes);
     struct rg_world *w = &s->endpoint.handle;
     if (parent) {
         *w = parent->endpoint.handle;
@@ -566,14 +566,12 @@ void rg_strands_open(struct rg_strands *m, const struct rg_sim_options *options,
                              .error = error,
                              .energy = rg_sim_has_watts(options)};
     m->slowdown = rg_slowdown_new(options->faults, options->seed, options->size);
-    m->dead = rg_sim_take((size_t)options->size, sizeof *m->dead);
-    m->last_s = rg_sim_take((size_t)options->size, sizeof *m->last_s);
-    m->shared = rg_shared_new();
-    RG_ASSERT(m->shared);
-    m->exchange = rg_exchange_new(options->size, 1e-12, &exchange_ops, m);
-    RG_ASSERT(m->exchange);
-    m->nodes = rg_sim_take((size_t)options->size, sizeof(struct rg_sim_strand *));
-    m->fates = rg_sim_take((size_t)options->size, sizeof(struct rg_sim_strand *));
+    m->dead = rg_need_zeroed((size_t)options->size, sizeof *m->dead);
+    m->last_s = rg_need_zeroed((size_t)options->size, sizeof *m->last_s);
+    m->shared = rg_needed(rg_shared_new());
+    m->exchange = rg_needed(rg_exchange_new(options->size, 1e-12, &exchange_ops, m));
+    m->nodes = rg_need_zeroed((size_t)options->size, sizeof(struct rg_sim_strand *));
+    m->fates = rg_need_zeroed((size_t)options->size, sizeof(struct rg_sim_strand *));
     m->left = options->size;
     for (int rank = 0; rank < options->size && options->off_s; rank++)
         m->mortal |= options->off_s[rank] < INFINITY;

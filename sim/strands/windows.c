@@ -1,8 +1,7 @@
 #include "windows.h"
 
-#include "sim_memory.h"
+#include "base/need.h"
 
-#include "base/check.h"
 #include "base/random.h"
 #include <math.h>
 #include <stdlib.h>
@@ -32,8 +31,8 @@ struct rg_slowdown *rg_slowdown_new(const struct rg_faults *faults, uint64_t see
 {
     if (!faults || (faults->slow.count == 0 && !(faults->spread > 0)))
         return NULL;
-    struct rg_slowdown *s = rg_sim_take(1, sizeof *s);
-    *s = (struct rg_slowdown){faults, seed, rg_sim_take((size_t)size, sizeof *s->slow)};
+    struct rg_slowdown *s = rg_need_zeroed(1, sizeof *s);
+    *s = (struct rg_slowdown){faults, seed, rg_need_zeroed((size_t)size, sizeof *s->slow)};
     for (int i = 0; i < faults->slow.count; i++) {
         const struct rg_fault_window *window = &faults->slow.window[i];
         for (int rank = window->first; rank <= window->last && rank < size; rank++)
@@ -99,8 +98,7 @@ double rg_slowdown_speed(const struct rg_slowdown *s, int rank, double now, doub
 
 static void put(int **array, int *count, int value)
 {
-    *array = realloc(*array, (size_t)(*count + 1) * sizeof **array);
-    RG_ASSERT(*array);
+    *array = rg_need(*array, (size_t)(*count + 1) * sizeof **array);
     (*array)[(*count)++] = value;
 }
 
@@ -130,7 +128,7 @@ static void find_groups(struct rg_slow_links *s, const struct rg_faults *faults,
                         rg_route_ends_fn ends, void *arg)
 {
     s->windows = &faults->link;
-    s->groups = rg_sim_take((size_t)s->windows->count, sizeof *s->groups);
+    s->groups = rg_need_zeroed((size_t)s->windows->count, sizeof *s->groups);
     for (int i = 0; i < s->windows->count; i++) {
         const struct rg_fault_window *window = &s->windows->window[i];
         for (int rank = window->first; rank <= window->last && rank < size; rank++)
@@ -157,7 +155,7 @@ void rg_slow_links_find(struct rg_slow_links *s, const struct rg_faults *faults,
         for (int k = 0; k < profiles->profile[i].targets; k++)
             if (profiles->profile[i].profile->kind == RG_PROFILE_BANDWIDTH)
                 place_of(s, profiles->profile[i].target[k]);
-    s->own = rg_sim_take((size_t)s->count, sizeof *s->own);
+    s->own = rg_need_zeroed((size_t)s->count, sizeof *s->own);
     for (int i = 0; i < s->count; i++)
         s->own[i] = INFINITY;
 }

@@ -2,6 +2,8 @@
 
 #include "base/check.h"
 #include "node/node.h"
+#include "strategies/tell.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +21,11 @@ static struct block *buckets[BUCKETS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t doomed_ranks;
 static bool recording;
+static struct {
+    int rank;
+    long nth, asked;
+} failing = {.rank = NOBODY};
+static _Thread_local int needed;         /* what the program would end without */
 static _Thread_local int owner = NOBODY; /* a rank; the strands of a rank inherit it */
 
 /* Where there is a leak sanitizer: it sees what libraries allocate for the doomed, too. */
@@ -56,6 +63,12 @@ static struct block **bucket_of(const void *at)
     return &buckets[((uintptr_t)at >> 4) % BUCKETS];
 }
 
+/* Is this the allocation that fails? */
+static bool fails(void)
+{
+    return owner != NOBODY && owner == failing.rank && !needed && ++failing.asked == failing.nth;
+}
+
 static bool is_doomed(int rank)
 {
     return rank >= 0 && (doomed_ranks >> rank & 1);
@@ -88,23 +101,25 @@ static void forget(const void *at)
 
 void *__wrap_malloc(size_t size)
 {
-    return note(__real_malloc(size), size);
+    return fails() ? NULL : note(__real_malloc(size), size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return note(__real_calloc(count, size), count * size);
+    return fails() ? NULL : note(__real_calloc(count, size), count * size);
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
+    if (fails())
+        return NULL;
     forget(old);
     return note(__real_realloc(old, size), size);
 }
 
 void *__wrap_aligned_alloc(size_t align, size_t size)
 {
-    return note(__real_aligned_alloc(align, size), size);
+    return fails() ? NULL : note(__real_aligned_alloc(align, size), size);
 }
 
 void __wrap_free(void *at)
@@ -112,6 +127,23 @@ void __wrap_free(void *at)
     forget(at);
     __real_free(at);
 }
+
+/* A function that ends the program where there is no memory. */
+#define NEEDED(type, name, parameters, arguments)                                                  \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        needed++;                                                                                  \
+        type result = __real_##name arguments;                                                     \
+        needed--;                                                                                  \
+        return result;                                                                             \
+    }
+
+NEEDED(void *, rg_need, (void *old, size_t bytes), (old, bytes))
+NEEDED(void *, rg_need_zeroed, (size_t count, size_t bytes), (count, bytes))
+NEEDED(int, rg_tell, (struct rg_world * w, uint32_t tag, int32_t number), (w, tag, number))
+NEEDED(int, rg_hear, (struct rg_world * w, uint32_t tag, int32_t *number), (w, tag, number))
 
 struct start {
     void *(*fn)(void *);
@@ -135,6 +167,8 @@ static void *begin(void *arg)
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*fn)(void *),
                           void *arg)
 {
+    if (fails())
+        return EAGAIN;
     struct start *start = __real_malloc(sizeof *start);
     RG_ASSERT(start);
     *start = (struct start){fn, arg, owner};
@@ -164,6 +198,18 @@ int __wrap_rg_node_salvage(struct rg_world *w, const struct rg_job *job,
 {
     allocated_by(w->rank);
     return __real_rg_node_salvage(w, job, options, kept, run);
+}
+
+void allocated_fail(int rank, long nth)
+{
+    failing.rank = rank;
+    failing.nth = nth;
+    failing.asked = 0;
+}
+
+long allocated_asked(void)
+{
+    return failing.asked;
 }
 
 void allocated_begin(uint32_t doomed)

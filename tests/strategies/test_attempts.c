@@ -1,5 +1,5 @@
-/* Whoever dies, at any of its calls of the mem world, in one attempt after the other, while they
- * agree on who is left, too; and some come back.
+/* Whoever dies, at any of its calls of the mem world, or has no memory for an allocation, in one
+ * attempt after the other, while they agree on who is left, too; and some come back.
  *
  * A seed says everything. RG_SEEDS=FIRST:COUNT in the environment says which are tried. */
 #include "base/check.h"
@@ -9,7 +9,9 @@
 #include "unit/scratch.h"
 #include <stdlib.h>
 
-enum { DEATHS = 4, RETURNS = 3, MOST_ATTEMPTS = DEATHS + RETURNS + 2 };
+enum { DEATHS = 4, RETURNS = 3, MOST_ATTEMPTS = DEATHS + RETURNS + 2, ALLOCATIONS = 150 };
+
+static int left_by_themselves; /* of all trials */
 
 /* Its process is a new one, which is told what it must know. */
 static void come_back(struct trial *t, int seat, const struct rg_attempts *others)
@@ -91,9 +93,17 @@ static int try_once(struct trial *t, const struct rg_attempts *a, long calls)
             world.deaths[i].operation = 1 + (long)trial_roll(t, 60);
         doomed |= 1u << world.deaths[i].rank;
     }
+    long nth = 0;
+    if (t->deaths < DEATHS && trial_roll(t, 4) == 0) {
+        nth = 1 + (long)trial_roll(t, ALLOCATIONS);
+        allocated_fail((int)trial_roll(t, (uint64_t)present), nth);
+        t->deaths++;
+    }
     memcpy(seats, a->seat, sizeof seats[0] * (size_t)present);
     allocated_begin(doomed); /* a leak sanitizer looks at the others */
     int result = rg_mem_world_run(&world, trial_attempt, t, results);
+    bool failed = nth > 0 && allocated_asked() >= nth;
+    allocated_fail(-1, 0);
     if (result)
         trial_complain(t, rg_strerror(result));
     for (int rank = 0; rank < present; rank++)
@@ -107,13 +117,17 @@ static int try_once(struct trial *t, const struct rg_attempts *a, long calls)
         t->process[seats[rank]].takes_in = results[rank] == RG_ERR_RETURNED;
     }
     for (int rank = 0; rank < present; rank++) {
-        t->died += results[rank] == RG_DIED;
-        if (results[rank] == RG_DIED)
+        bool gone = results[rank] == RG_DIED || results[rank] == RG_ERR_NOMEM;
+        t->died += gone;
+        left_by_themselves += results[rank] == RG_ERR_NOMEM;
+        failed = failed && results[rank] != RG_ERR_NOMEM;
+        if (gone)
             trial_lose(t, seats[rank]);
         else if (results[rank] != 0 && results[rank] != RG_ERR_PEER &&
                  results[rank] != RG_ERR_RETURNED)
             trial_complain(t, rg_strerror(results[rank]));
     }
+    t->forgetful |= failed;
     for (int rank = 0; rank < present && winner < 0; rank++)
         if (results[rank] == 0) {
             trial_lose(t, seats[rank]);
@@ -276,8 +290,10 @@ static void whoever_dies(void)
     static const uint64_t telling[] = {234, 357}; /* they have shown faults that others do not */
     for (size_t i = 0; i < RG_COUNT(telling) && !range; i++)
         deaths += try_seed(telling[i]);
-    printf("\n  seeds %lu to %lu: %d deaths, %d times of several nodes apart, %d that came back",
-           first, first + count - 1, deaths, apart, returned);
+    printf(
+        "\n  seeds %lu to %lu: %d deaths, %d without memory, %d times of several nodes apart, %d "
+        "that came back",
+        first, first + count - 1, deaths, left_by_themselves, apart, returned);
     CU_ASSERT(count < 10 || returned > 0);
     CU_ASSERT(count < 10 || 4 * deaths > 3 * (int)count);
 }

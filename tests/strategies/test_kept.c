@@ -75,21 +75,45 @@ static void look_at_newest(struct trial *t, int dead, const struct rg_network *n
     }
 }
 
-/* A loss at that call of that rank's, and another attempt, with the node that is there again. */
-static void lose_and_go_on(struct trial *t, const struct truth *truth, const struct rg_run *whole,
-                           int dead, long operation)
+/* How a rank is lost. */
+struct loss {
+    int rank;
+    long operation;  /* > 0: it dies at that call of the world; else */
+    long allocation; /* there is no memory for that one of its attempt */
+};
+
+/* Who ends by itself: the one without memory, or one to which it could not send; -1: nobody. */
+static int rank_without_memory(const int *results)
+{
+    int found = -1;
+    for (int rank = 0; rank < RING; rank++)
+        if (results[rank] == RG_ERR_NOMEM)
+            found = rank;
+    return found;
+}
+
+/* That loss, and another attempt, with the node that is there again. How many allocations there
+ * were of that rank's in the first. */
+static long lose_and_go_on(struct trial *t, const struct truth *truth, const struct rg_run *whole,
+                           struct loss loss)
 {
     struct rg_mem_world_options world = {
         .size = RING, .seed = t->seed, .byte_s = 1e-6, .compute_jitter = 0.2};
-    int results[RING];
+    int results[RING], dead = loss.rank;
     for (int seat = 0; seat < RING; seat++) {
         t->process[seat] = (struct trial_process){.ended = false};
         rg_run_init(&t->process[seat].run);
         CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t->process[seat].attempts, t->lose, RING, 0), 0);
     }
-    world.deaths[0] = (struct rg_mem_death){dead, operation};
-    allocated_begin(1u << dead);
+    world.deaths[0] = (struct rg_mem_death){dead, loss.operation};
+    allocated_begin(loss.operation > 0 ? 1u << dead : 0);
+    allocated_fail(dead, loss.allocation);
     CU_ASSERT_EQUAL(rg_mem_world_run(&world, trial_attempt, t, results), 0);
+    long asked = allocated_asked();
+    allocated_fail(-1, 0);
+    if (loss.operation == 0 && rank_without_memory(results) >= 0)
+        dead = rank_without_memory(results);
+    bool lost = results[dead] == RG_DIED || results[dead] == RG_ERR_NOMEM;
     bool over = true; /* for those that are left */
     for (int rank = 0; rank < RING; rank++)
         over = over && (rank == dead || results[rank] == 0);
@@ -97,10 +121,10 @@ static void lose_and_go_on(struct trial *t, const struct truth *truth, const str
         struct rg_attempts *gone = &t->process[dead].attempts;
         gone->losses = NULL; /* what it had is its to lose */
         gone->copies = (struct rg_copies){0};
-        for (int rank = 0; rank < RING; rank++)
-            look_at_kept(t, truth, rank);
     }
-    if (results[dead] == RG_DIED && !over) {
+    for (int rank = 0; rank < RING && lost; rank++)
+        look_at_kept(t, truth, rank);
+    if (lost && !over) {
         look_at_newest(t, dead, harness_job(&t->study, t->label)->network);
         trial_lose(t, dead);
         rg_run_free(&t->process[0].run);
@@ -109,58 +133,98 @@ static void lose_and_go_on(struct trial *t, const struct truth *truth, const str
         allocated_begin(0);
         CU_ASSERT_EQUAL(rg_mem_world_run(&world, trial_attempt, t, results), 0);
     }
-    if (!over || dead > 0)
+    if (!over || !lost || dead > 0)
         trial_look_at(t, &t->process[0].run, whole);
     for (int seat = 0; seat < RING; seat++) {
         rg_run_free(&t->process[seat].run);
         rg_attempts_close(&t->process[seat].attempts);
     }
+    return asked;
+}
+
+static const struct kind {
+    const char *file, *label, *sets;
+} kept[] = {{"matrix-backup.xml", "1f1b-1", ""},
+            {"matrix-backup.xml", "gpipe-2", ""},
+            {"matrix-backup.xml", "zb-5", ""},
+            {"matrix-backup.xml", "1f1b-8", ""},
+            {"matrix-allreduce.xml", "plain", ""},
+            {"matrix-allreduce.xml", "tree", ""},
+            {"matrix-allreduce.xml", "doubling", ""},
+            {"matrix-filters.xml", "plain", ""},
+            {"matrix-filters.xml", "plain", "plain.servers=2 plain.replication=1"},
+            {"matrix-federated.xml", "fedavg", ""},
+            {"matrix-federated.xml", "fedavg-limited", ""},
+            {"matrix-fsvrg.xml", "fsvrg", ""}};
+
+/* The trial of a kind, and what comes of it where nobody is lost; its job. */
+static const struct rg_job *open_trial(struct trial *t, const struct kind *kind,
+                                       struct truth *truth, struct rg_run *whole)
+{
+    *t = (struct trial){.lose = RG_LOSE_RESTART,
+                        .nodes = RING,
+                        .file = kind->file,
+                        .seed = (uint64_t)(kind - kept)};
+    *truth = (struct truth){{NULL}};
+    snprintf(t->sets, sizeof t->sets, "iterations=%d %s", UNTIL, kind->sets);
+    snprintf(t->label, sizeof t->label, "%s", kind->label);
+    open_truth(t, kind->sets, truth, whole);
+    CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t->process[0].attempts, t->lose, RING, 0), 0);
+    CU_ASSERT_FATAL(trial_open_study(t, &t->process[0].attempts));
+    rg_attempts_close(&t->process[0].attempts);
+    const struct rg_job *job = harness_job(&t->study, t->label);
+    struct rg_prediction p = {0};
+    job->strategy->predict(job, &p);
+    t->most = p.copies.most;
+    trial_note_whole(t, job);
+    return job;
+}
+
+static void close_trial(struct trial *t, struct truth *truth, struct rg_run *whole)
+{
+    for (int done = 1; done <= UNTIL; done++)
+        free(truth->at[done]);
+    rg_run_free(whole);
+    rg_study_close(&t->study);
 }
 
 static void copies_are_the_state(void)
 {
-    static const struct {
-        const char *file, *label, *sets;
-    } kept[] = {{"matrix-backup.xml", "1f1b-1", ""},
-                {"matrix-backup.xml", "gpipe-2", ""},
-                {"matrix-backup.xml", "zb-5", ""},
-                {"matrix-backup.xml", "1f1b-8", ""},
-                {"matrix-allreduce.xml", "plain", ""},
-                {"matrix-allreduce.xml", "tree", ""},
-                {"matrix-allreduce.xml", "doubling", ""},
-                {"matrix-filters.xml", "plain", ""},
-                {"matrix-filters.xml", "plain", "plain.servers=2 plain.replication=1"},
-                {"matrix-federated.xml", "fedavg", ""},
-                {"matrix-federated.xml", "fedavg-limited", ""},
-                {"matrix-fsvrg.xml", "fsvrg", ""}};
     enum { DEATHS_EACH = 45 };
     for (size_t i = 0; i < RG_COUNT(kept); i++) {
-        struct trial t = {.lose = RG_LOSE_RESTART, .nodes = RING, .file = kept[i].file, .seed = i};
-        struct truth truth = {{NULL}};
-        struct rg_run whole;
+        struct trial t;
+        struct truth truth;
+        struct rg_run whole, run;
         long operations[RING], calls = 0;
-        snprintf(t.sets, sizeof t.sets, "iterations=%d %s", UNTIL, kept[i].sets);
-        snprintf(t.label, sizeof t.label, "%s", kept[i].label);
-        open_truth(&t, kept[i].sets, &truth, &whole);
-        CU_ASSERT_EQUAL_FATAL(rg_attempts_open(&t.process[0].attempts, t.lose, RING, 0), 0);
-        CU_ASSERT_FATAL(trial_open_study(&t, &t.process[0].attempts));
-        rg_attempts_close(&t.process[0].attempts);
-        const struct rg_job *job = harness_job(&t.study, t.label);
-        struct rg_prediction p = {0};
-        struct rg_run run;
-        job->strategy->predict(job, &p);
-        t.most = p.copies.most;
-        trial_note_whole(&t, job);
+        const struct rg_job *job = open_trial(&t, &kept[i], &truth, &whole);
         harness_run_ok(job, &(struct harness_options){.seed = 1, .operations = operations}, &run);
         rg_run_free(&run);
         for (int rank = 0; rank < RING; rank++)
             calls = RG_MAX(calls, operations[rank]);
         for (int k = 1; k <= DEATHS_EACH; k++, t.seed++)
-            lose_and_go_on(&t, &truth, &whole, k % RING, k * calls / DEATHS_EACH);
-        for (int done = 1; done <= UNTIL; done++)
-            free(truth.at[done]);
-        rg_run_free(&whole);
-        rg_study_close(&t.study);
+            lose_and_go_on(&t, &truth, &whole,
+                           (struct loss){.rank = k % RING, .operation = k * calls / DEATHS_EACH});
+        close_trial(&t, &truth, &whole);
+    }
+}
+
+/* RG_MEMORY_ALL in the environment: every one of every rank. */
+static void whoever_has_no_memory_leaves(void)
+{
+    enum { EACH = 24 };
+    for (size_t i = 0; i < RG_COUNT(kept); i++) {
+        struct trial t;
+        struct truth truth;
+        struct rg_run whole;
+        open_trial(&t, &kept[i], &truth, &whole);
+        for (int rank = 0; rank < RING; rank++) {
+            long asked = lose_and_go_on(&t, &truth, &whole, (struct loss){.rank = rank});
+            long step = getenv("RG_MEMORY_ALL") ? 1 : RG_MAX(1, RING * asked / EACH);
+            CU_ASSERT(asked > 0);
+            for (long n = 1 + rank % step; n <= asked; n += step)
+                lose_and_go_on(&t, &truth, &whole, (struct loss){.rank = rank, .allocation = n});
+        }
+        close_trial(&t, &truth, &whole);
     }
 }
 
@@ -221,6 +285,7 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"copies are the state", copies_are_the_state},
+        {"whoever has no memory leaves, and the others go on", whoever_has_no_memory_leaves},
         {"half a state is none", half_a_state_is_none},
     };
     return suite_main("kept", tests, sizeof tests / sizeof *tests, argc, argv);

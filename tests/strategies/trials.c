@@ -186,7 +186,7 @@ static void look_at_copies(struct trial *t, const struct rg_run_loss *losses, in
                            int64_t begun)
 {
     int64_t late = begun + rg_backup_of(RG_MAX(t->most, 1)).pieces;
-    if (t->most == 0 || t->returned > 0 || !are_apart(t, losses, count) ||
+    if (t->most == 0 || t->returned > 0 || t->forgetful || !are_apart(t, losses, count) ||
         losses->from_iteration < 0 || (begun > 0 && losses->iteration < late))
         return;
     t->apart += count > 1;
@@ -206,7 +206,7 @@ static void look_at_whole(struct trial *t, const struct rg_run_loss *losses, int
     for (int i = 0; i < count; i++)
         servers += losses[i].rank < t->servers;
     if (!t->whole || servers > t->replicas || (t->servers > 1 && t->replicas == 0) ||
-        t->returned > 0 || losses->from_iteration < 0 || count >= nodes)
+        t->returned > 0 || t->forgetful || losses->from_iteration < 0 || count >= nodes)
         return;
     if (losses->again > 0)
         trial_complain(t, "iterations done again that a node had");

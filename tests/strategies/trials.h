@@ -31,8 +31,9 @@ struct trial {
     struct rg_training_state from;
     struct trial_process process[TRIAL_SEATS]; /* by seat */
     int deaths, died;                          /* that were ordered; that came before the end */
-    int apart;             /* losses of several at a time that copies have made good */
-    int left;              /* that have heard that it is over from one that has died since */
+    int apart;      /* losses of several at a time that copies have made good */
+    int left;       /* that have heard that it is over from one that has died since */
+    bool forgetful; /* one that is left had no memory, maybe for what it is to keep for others */
     int returns, returned; /* that may come yet; that came */
 };
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/need.h"
 #include "base/sizes.h"
 #include "models/blas.h"
 #include "node/node.h"
@@ -90,11 +91,9 @@ static void apply_local(struct ringnode *node)
     if (node->local_nodes == 0)
         return;
     struct rg_options *o = &node->options;
-    char **sets = realloc(o->sets, ((size_t)o->set_count + 1) * sizeof *sets);
-    RG_ASSERT(sets);
+    o->sets = rg_need(o->sets, ((size_t)o->set_count + 1) * sizeof *o->sets);
     snprintf(text, sizeof text, "nodes=%d", node->local_nodes);
-    sets[o->set_count++] = text;
-    o->sets = sets;
+    o->sets[o->set_count++] = text;
 }
 
 /* What is read beside the scenario. */
@@ -327,8 +326,7 @@ int main(int argc, char **argv)
         apply_local(&node);
         tell_reads(&node);
         node.options.keyed = node.key_file ? RG_KEYED_YES : RG_KEYED_NO;
-        node.study = calloc(1, sizeof *node.study);
-        RG_ASSERT(node.study);
+        node.study = rg_need_zeroed(1, sizeof *node.study);
         status = rg_cli_open(&node.options, "ringnode", node.study);
         status = status ? status : refuse_faults(&node.study->scenario);
         for (int i = 0; status == 0 && i < node.study->job_count; i++)

@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/need.h"
 #include "models/blas.h"
 #include "node/muster.h"
 #include <inttypes.h>
@@ -108,9 +109,8 @@ static bool cast(struct ringnode_run *r, const struct rg_mesh_lost *lost, struct
 {
     struct ringnode *node = r->node;
     struct rg_attempts *a = &node->attempts;
-    int *order = calloc((size_t)a->seats, sizeof *order);
+    int *order = rg_need_zeroed((size_t)a->seats, sizeof *order);
     int own = a->seat[node->rank];
-    RG_ASSERT(order);
     for (int rank = 0; rank < a->present; rank++) {
         unsigned char *absent = &a->absent[a->seat[rank]], before = *absent;
         static const unsigned char of[] = {RG_HERE, RG_SILENT, RG_GONE};
@@ -218,8 +218,7 @@ static struct rg_run *make_run(struct ringnode *node)
     if (node->runs)
         rg_run_free(node->runs);
     else
-        node->runs = calloc(1, sizeof *node->runs);
-    RG_ASSERT(node->runs);
+        node->runs = rg_need_zeroed(1, sizeof *node->runs);
     rg_run_init(node->runs);
     return node->runs;
 }

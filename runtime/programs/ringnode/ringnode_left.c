@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/need.h"
 #include <stdlib.h>
 
 /* What kept this rank waiting since the run began. */
@@ -100,8 +101,7 @@ void ringnode_forget_aside(struct ringnode *node)
 void ringnode_keep_aside(struct ringnode *node, struct rg_run *run)
 {
     ringnode_forget_aside(node);
-    node->aside = malloc(sizeof *node->aside);
-    RG_ASSERT(node->aside);
+    node->aside = rg_need(NULL, sizeof *node->aside);
     *node->aside = *run;
     rg_run_init(run);
 }
@@ -131,8 +131,7 @@ static void take_over(struct ringnode *node, int index, const struct rg_run *run
 {
     if (node->runs)
         ringnode_forget_runs(node);
-    node->runs = calloc((size_t)node->study->job_count, sizeof *node->runs);
-    RG_ASSERT(node->runs);
+    node->runs = rg_need_zeroed((size_t)node->study->job_count, sizeof *node->runs);
     for (int i = 0; i < index; i++)
         ringnode_fail_run(&node->runs[i], &node->study->jobs[i], RG_ERR_PEER,
                           "its result was lost with rank 0");
@@ -154,7 +153,7 @@ void ringnode_break_off(struct ringnode *node, int index, struct ringnode_run *r
     if (why[0])
         rg_copy_text(text, sizeof text, why);
     if (attempts)
-        RG_ASSERT(rg_attempts_tell_losses(&node->attempts, r->run) == 0);
+        rg_needed(rg_attempts_tell_losses(&node->attempts, r->run) == 0 ? r->run : NULL);
     ringnode_end_early(r->run, node->rest_code, text);
     ringnode_end_run(node, r->job, text, r->run);
     if (!run || !reports)
@@ -225,7 +224,7 @@ int ringnode_give_up(struct ringnode *node, const struct rg_error *e)
     }
     node->runs = node->aside;
     node->aside = NULL;
-    RG_ASSERT(rg_attempts_tell_losses(a, node->runs) == 0);
+    rg_needed(rg_attempts_tell_losses(a, node->runs) == 0 ? node->runs : NULL);
     ringnode_end_early(node->runs, code, text);
     ringnode_end_run(node, node->study->jobs, text, node->runs);
     return code;

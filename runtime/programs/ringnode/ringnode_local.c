@@ -6,6 +6,7 @@
 #include "base/cores.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/need.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -262,14 +263,14 @@ int ringnode_run_local(struct ringnode *node)
     int count = ringnode_local_ranks(node);
     struct family f = {.node = node,
                        .count = count,
-                       .listeners = calloc((size_t)count, sizeof *f.listeners),
-                       .pids = calloc((size_t)count, sizeof *f.pids),
-                       .stopped_s = calloc((size_t)count, sizeof *f.stopped_s),
-                       .again = calloc((size_t)count, sizeof *f.again),
-                       .status = calloc((size_t)count, sizeof *f.status)};
+                       .listeners = rg_need_zeroed((size_t)count, sizeof *f.listeners),
+                       .pids = rg_need_zeroed((size_t)count, sizeof *f.pids),
+                       .stopped_s = rg_need_zeroed((size_t)count, sizeof *f.stopped_s),
+                       .again = rg_need_zeroed((size_t)count, sizeof *f.again),
+                       .status = rg_need_zeroed((size_t)count, sizeof *f.status)};
     size_t size = (size_t)count * sizeof *f.seen;
-    f.seen = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    RG_ASSERT(f.listeners && f.pids && f.stopped_s && f.again && f.status && f.seen != MAP_FAILED);
+    void *seen = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    f.seen = rg_needed(seen == MAP_FAILED ? NULL : seen);
     int status = run_family(&f);
     munmap(f.seen, size);
     free(f.again);

@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/need.h"
 #include "models/blas.h"
 #include "node/node.h"
 #include "node/outputs.h"
@@ -365,10 +366,9 @@ static int join_and_run(struct ringnode *node, int listener, double started_s)
     node->compared = rg_clock_unknown;
     ringnode_stops(node->mesh);
     size_t jobs = (size_t)node->study->job_count;
-    node->runs = node->rank == 0 ? calloc(jobs, sizeof *node->runs) : NULL;
-    node->noted = calloc(jobs, sizeof *node->noted);
-    node->agreed = calloc(jobs, sizeof *node->agreed);
-    RG_ASSERT((node->runs || node->rank > 0) && node->noted && node->agreed);
+    node->runs = node->rank == 0 ? rg_need_zeroed(jobs, sizeof *node->runs) : NULL;
+    node->noted = rg_need_zeroed(jobs, sizeof *node->noted);
+    node->agreed = rg_need_zeroed(jobs, sizeof *node->agreed);
     rg_blas_set_threads(node->study->scenario.training.threads);
     tell_threads(node);
     if (!node->local || node->rank == 0) /* of one machine the first tells */
