@@ -1136,6 +1136,7 @@ MUTANTS = [
     return result;""", "test_kept$"),
     Mutant("a-task-that-failed-is-made", "tasks_worker.c", """    if (result == 0)
         node->worker->last->task = task;""", "    node->worker->last->task = task;", "test_out_of_memory$"),
+    Mutant("a-strand-waits-for-what-is-not-told", "tell.c", "result == RG_ERR_NOMEM ? NULL", "false ? NULL", "test_out_of_memory$"),
     Mutant("no-memory-is-a-broken-account", "result_pack.c", """    if (c.full)
         return rg_fail(e, RG_ERR_NOMEM,""", """    if (c.used > 0)
         return rg_fail(e, RG_ERR_NOMEM,""", "test_out_of_memory$"),

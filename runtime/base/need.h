@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-void *rg_needed(void *memory);                     /* that, never NULL */
+void *rg_needed(void *memory);                    /* that, never NULL */
 void *rg_need(void *old, size_t bytes);           /* as realloc, never NULL */
 void *rg_need_zeroed(size_t count, size_t bytes); /* as calloc, never NULL, also of nothing */
 

@@ -274,6 +274,52 @@ static void test_cancel_on_the_way(void)
     CU_ASSERT_DOUBLE_EQUAL(end_s, 1, 1e-12);
 }
 
+enum { WAITED_S = 5 };
+
+static int waiting_strand(struct rg_world *w, void *arg)
+{
+    struct rg_request request, *one = &request;
+    int index, number;
+    (void)arg;
+    int result = rg_recv(w, w->rank, 1, &number, sizeof number, &request);
+    return result ? result : rg_wait_any(w, &one, 1, rg_now(w) + WAITED_S, &index);
+}
+
+static int nap(struct rg_world *w, double seconds)
+{
+    struct rg_cost cost = {.flops = seconds * 1e9, .calls = 1};
+    const struct rg_work work = {.cost = &cost, .count = 1};
+    return rg_compute(w, &work, "nap", -1, NULL, NULL);
+}
+
+static int outlives_its_strand(struct rg_world *w, void *arg)
+{
+    struct rg_request request;
+    struct rg_strand *strand;
+    int ended, number = 1, result = rg_spawn(w, waiting_strand, NULL, &strand);
+    (void)arg;
+    if (result == 0)
+        result = nap(w, WAITED_S / 5.0); /* it waits by then */
+    if (result == 0)
+        result = rg_send(w, w->rank, 1, &number, sizeof number, &request);
+    if (result == 0)
+        result = rg_wait(w, &request);
+    if (result == 0)
+        result = rg_join(w, strand, &ended);
+    if (result == 0 && (ended != 0 || rg_now(w) > WAITED_S / 2.0))
+        result = RG_ERR_INTERNAL;
+    return result ? result : nap(w, 2 * WAITED_S);
+}
+
+/* Of which an address sanitizer sees whether it is asked. */
+static void test_strand_that_is_gone(void)
+{
+    struct rg_mem_world_options o = draw_options(1, 1, 1e9);
+    int result;
+    CU_ASSERT_EQUAL(rg_mem_world_run(&o, outlives_its_strand, NULL, &result), 0);
+    CU_ASSERT_EQUAL(result, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -284,6 +330,7 @@ int main(int argc, char **argv)
         {"iteration's answer", test_iteration_answer},
         {"skipped numerics touch nothing", test_skipped_numerics},
         {"cancel on the way", test_cancel_on_the_way},
+        {"a strand that is gone waits for nothing", test_strand_that_is_gone},
     };
     int failed =
         argc > 1 ? 0 : suite_main("mem", tests, (int)(sizeof tests / sizeof *tests), 1, argv);

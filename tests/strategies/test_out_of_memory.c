@@ -1,12 +1,19 @@
 /* A rank that has no memory for one allocation, whichever it is, ends with that error, as do those
  * that hear of it, and leaves nothing behind; or it could do without, and the run is the same.
+ * What a program cannot do without ends it.
  *
  * RG_MEMORY_ALL in the environment: every allocation, where some of each rank are tried else. */
 #include "base/check.h"
+#include "base/need.h"
 #include "strategies/allocated.h"
 #include "strategies/harness.h"
+#include "strategies/tell.h"
 #include "support/suite.h"
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { EACH = 12, NODES_MOST = 16 };
 
@@ -106,6 +113,64 @@ static void rounds_and_tasks(void)
     look_at_all("matrix-tasks.xml", "mapreduce.reducers=2 mapreduce.copies=2");
 }
 
+/* ---- what a program ends without ---- */
+
+static int refuse(struct rg_world *w, struct rg_request *request)
+{
+    (void)w, (void)request;
+    return RG_ERR_NOMEM;
+}
+
+static const struct rg_world_ops full = {.name = "full", .send = refuse, .recv = refuse};
+
+static void need(struct rg_world *w)
+{
+    (void)w;
+    rg_needed(NULL);
+}
+
+static void tell(struct rg_world *w)
+{
+    rg_tell(w, RG_TAG_USER, 1);
+}
+
+static void hear(struct rg_world *w)
+{
+    int32_t number;
+    rg_hear(w, RG_TAG_USER, &number);
+}
+
+static void ends_in(void (*what)(struct rg_world *w))
+{
+    int ends[2], status = 0;
+    char said[100] = "";
+    CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rg_world w;
+        const struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        dup2(ends[1], STDERR_FILENO);
+        rg_world_init(&w, &full, 0, 1);
+        what(&w);
+        _exit(0);
+    }
+    close(ends[1]);
+    CU_ASSERT(read(ends[0], said, sizeof said - 1) > 0);
+    close(ends[0]);
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    CU_ASSERT_STRING_EQUAL(said, "out of memory\n");
+    CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void some_end_the_program(void)
+{
+    ends_in(need);
+    ends_in(tell);
+    ends_in(hear);
+}
+
 int main(int argc, char **argv)
 {
     static const struct suite_test tests[] = {
@@ -113,6 +178,7 @@ int main(int argc, char **argv)
         {"all-reduce", all_reduce},
         {"servers", servers},
         {"rounds and tasks", rounds_and_tasks},
+        {"what ends the program", some_end_the_program},
     };
     return suite_main("out of memory", tests, RG_COUNT(tests), argc, argv);
 }
