@@ -273,6 +273,27 @@ static int fail_rate(const struct correction *c, int host, int peer, double rate
                       c->platform->names[host], to, property, wanted);
 }
 
+struct rates {
+    double up, down, bus; /* bus: 0 where the board has none */
+};
+
+/* What a host's links are to pass as its board says. Of two hosts alone nobody can say whose a link
+ * is: it may be the other's, which is slower. */
+static struct rates rates_of(const struct correction *c, int host)
+{
+    const struct rg_board *b = c->platform->boards[host];
+    struct rates r = {b->port_rate, b->port_rx_rate > 0 ? b->port_rx_rate : b->port_rate,
+                      b->port_bus_rate};
+    if (c->survey->nodes != 2)
+        return r;
+    const struct rg_board *other = c->platform->boards[1 - host];
+    r.up = fmin(r.up, rg_board_rate_to(b, other));
+    r.down = fmin(r.down, rg_board_rate_to(other, b));
+    if (other->port_bus_rate > 0)
+        r.bus = r.bus > 0 ? fmin(r.bus, other->port_bus_rate) : other->port_bus_rate;
+    return r;
+}
+
 /* A datasheet's own rates and latency are what the links must have. */
 static int check_stated(const struct correction *c, int host, const struct rg_board *board,
                         struct rg_error *e)
@@ -284,30 +305,29 @@ static int check_stated(const struct correction *c, int host, const struct rg_bo
                          rg_board_rate_to(board, boards[w->fast_peer]), "rg_port_rate", e);
     if (board->by_name)
         return 0;
-    double receives = board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate;
-    if (isfinite(w->up) && w->up < 0.99 * board->port_rate)
-        return fail_rate(c, host, -1, w->up, board->port_rate, "rg_port_rate", e);
-    if (isfinite(w->down) && w->down < 0.99 * receives)
+    struct rates wanted = rates_of(c, host);
+    if (isfinite(w->up) && w->up < 0.99 * wanted.up)
+        return fail_rate(c, host, -1, w->up, wanted.up, "rg_port_rate", e);
+    if (isfinite(w->down) && w->down < 0.99 * wanted.down)
         return rg_fail_at(e, c->platform->file, 0,
                           "its links carry %g B/s to %.60s, rg_port_r%s says %g: as much is wanted",
                           w->down, c->platform->names[host],
                           board->port_rx_rate > 0 ? "x_rate" : "ate (without rg_port_rx_rate)",
-                          receives);
-    if (board->port_bus_rate > 0 && isfinite(w->bus) && w->bus < 0.99 * board->port_bus_rate)
-        return fail_rate(c, host, -1, w->bus, board->port_bus_rate, "both ways, rg_port_bus_rate",
-                         e);
+                          wanted.down);
+    if (board->port_bus_rate > 0 && isfinite(w->bus) && w->bus < 0.99 * wanted.bus)
+        return fail_rate(c, host, -1, w->bus, wanted.bus, "both ways, rg_port_bus_rate", e);
     if (board->shared_medium && isfinite(w->medium) &&
         w->medium < 0.99 * rg_board_medium_rate(board))
         return fail_rate(c, host, -1, w->medium, rg_board_medium_rate(board),
                          board->medium_rate > 0 ? "rg_medium_rate" : "rg_port_rate", e);
     if (isfinite(w->off_s)) {
-        double wanted = (board->latency_s + boards[w->peer]->latency_s) / 2;
-        if (w->off_s > 0.01 * wanted + 1e-9)
+        double latency_s = (board->latency_s + boards[w->peer]->latency_s) / 2;
+        if (w->off_s > 0.01 * latency_s + 1e-9)
             return rg_fail_at(e, c->platform->file, 0,
                               "latency %g s from %.60s to %.60s, rg_latency_s says %g: as much is "
                               "wanted",
                               w->latency_s, c->platform->names[host], c->platform->names[w->peer],
-                              wanted);
+                              latency_s);
     }
     return 0;
 }
@@ -320,12 +340,16 @@ static int correct(void *arg, int host, struct rg_board *board, struct rg_error 
     (void)e;
     if (host >= c->survey->nodes)
         return 0;
+    const struct rates wanted = rates_of(c, host);
     if (board->by_name) {
-        double down = board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate;
-        if ((w->up < 0.99 * board->port_rate || w->down < 0.99 * down) && c->slower++ == 0)
+        if ((w->up < 0.99 * wanted.up || w->down < 0.99 * wanted.down) && c->slower++ == 0)
             c->first_slower = host;
-        board->port_rx_rate = fmin(w->down, down);
-        board->port_rate = fmin(w->up, board->port_rate);
+        if (w->down < wanted.down)
+            board->port_rx_rate = w->down;
+        else if (board->port_rx_rate == 0)
+            board->port_rx_rate = board->port_rate;
+        if (w->up < wanted.up)
+            board->port_rate = w->up;
         if (board->port_rx_rate == board->port_rate)
             board->port_rx_rate = 0;
         if (isfinite(w->off_s))
@@ -333,8 +357,7 @@ static int correct(void *arg, int host, struct rg_board *board, struct rg_error 
     }
     double both =
         board->port_rate + (board->port_rx_rate > 0 ? board->port_rx_rate : board->port_rate);
-    if (w->bus < 0.99 * both && !board->shared_medium &&
-        (board->port_bus_rate == 0 || w->bus < board->port_bus_rate)) {
+    if (w->bus < 0.99 * both && !board->shared_medium && (wanted.bus == 0 || w->bus < wanted.bus)) {
         board->port_bus_rate = w->bus;
         c->half++;
     }

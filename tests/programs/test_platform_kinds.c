@@ -316,6 +316,27 @@ static void more_than_a_port_is_refused(void)
     CU_ASSERT_DOUBLE_EQUAL(fast, slow, 1e-9 * slow);
 }
 
+#define HOST(ID, BOARD, SPEED)                                                                     \
+    "<host id=\"" ID "\" speed=\"" SPEED "\"><prop id=\"rg_board\" value=\"" BOARD "\"/></host>"
+#define WIDTH(ID, RATE) "<link id=\"" ID "\" bandwidth=\"" RATE "\" latency=\"25us\"/>"
+#define TWO(FIRST, SPEED, BUS)                                                                     \
+    "<zone id=\"z\" routing=\"Full\">" HOST("a", FIRST, SPEED) HOST("b", "pi-zero-2w", "4.5Gf")    \
+        WIDTH("a-up", "125MBps") WIDTH("a-down", "125MBps") WIDTH("b-up", "41.29MBps") WIDTH(      \
+            "b-down",                                                                              \
+            "41.29MBps") "<link id=\"b-bus\" bandwidth=\"" BUS                                     \
+                         "\" latency=\"0us\"/>" ROUTE("a", "b",                                    \
+                                                      OVER("a-up") OVER("b-bus") OVER("b-down"))   \
+                             ROUTE("b", "a", OVER("b-up") OVER("b-bus") OVER("a-down")) "</zone>"
+
+/* Of two hosts alone every link is both's: what makes one of them slow says nothing of the other.
+ */
+static void of_two_boards_one_is_slow(void)
+{
+    tells(TWO("pi-4b", "9.8Gf", "53.248MBps"), "", "(pi-4b)\n  network"); /* no notes between */
+    tells(TWO("pi-zero-2w", "4.5Gf", "53.248MBps"), "", "(pi-zero-2w)\n  network");
+    tells(TWO("pi-4b", "9.8Gf", "50MBps"), "", "2 hosts are half duplex, a the first");
+}
+
 /* ---- P-states, watts ---- */
 
 #define STATES(PSTATE)                                                                             \
@@ -668,6 +689,7 @@ int main(int argc, char **argv)
         {"numbers of nodes", every_number_of_nodes_is_looked_at},
         {"many looks", many_are_looked_at},
         {"more than a port", more_than_a_port_is_refused},
+        {"two boards, of which one is slow", of_two_boards_one_is_slow},
         {"P-states", pstates_are_obeyed},
         {"watts", watts_may_be_two},
         {"routes over routers", routes_are_found_over_routers},
