@@ -55,7 +55,7 @@ static void scale_links(double factor)
     free(links);
 }
 
-void rg_engine_start(const char *platform, double link_rate, bool energy)
+static void load(const char *platform, bool energy)
 {
     char name[] = "ringtmp", quiet[] = "--log=root.thresh:error",
          stop[] = "--cfg=debug/verbose-exit:no";
@@ -77,6 +77,23 @@ void rg_engine_start(const char *platform, double link_rate, bool energy)
         sg_host_energy_plugin_init(); /* before there are hosts */
     simgrid_load_platform(platform);
     simgrid_run_until(0); /* seals it: until then Floyd and Dijkstra have no routes to ask for */
+}
+
+/* By the process that this one was forked from. */
+static bool loaded, accounted;
+
+void rg_engine_preload(const char *platform, bool energy)
+{
+    load(platform, energy);
+    loaded = true;
+    accounted = energy;
+}
+
+void rg_engine_start(const char *platform, double link_rate, bool energy)
+{
+    RG_ASSERT(!loaded || accounted || !energy);
+    if (!loaded)
+        load(platform, energy);
     scale_links(link_rate);
 }
 

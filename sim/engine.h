@@ -12,6 +12,10 @@
  * a process; ends it where SimGrid rejects the file. */
 void rg_engine_start(const char *platform, double link_rate, bool energy);
 
+/* Loads the platform for all processes that are forked off from here on: their rg_engine_start only
+ * sets the rate of the links, whatever platform it names. energy: as one of them wants it. */
+void rg_engine_preload(const char *platform, bool energy);
+
 /* The hosts of so many ranks into hosts[ranks], at their boards' clocks. names ([ranks], or NULL):
  * as the platform calls them, else natural order of its hosts' names; boards: [ranks], or NULL.
  * RG_ERR_INVALID where there are too few, or one is unknown. */

@@ -7,6 +7,7 @@
  * Failure modes handled: a run that does not fit is not started; a child that crashes, deadlocks or
  * takes longer than --timeout gives a failed run and the others go on (pool.c); Ctrl-C ends the
  * children and what has finished is still written, --resume goes on from it. */
+#include "ringsim.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -20,7 +21,6 @@
 #include "node/outputs.h"
 #include "node/scores.h"
 #include "reduced.h"
-#include "ringsim.h"
 #include "survey.h"
 #include "world_sim.h"
 #include <errno.h>
@@ -270,6 +270,9 @@ static int look_at_jobs(void *ringsim, const struct rg_study *study, struct rg_e
             return err;
         err = rg_survey_job(r->surveys, &study->platform, study->scenario.training.bandwidth_factor,
                             job, e);
+        const struct rg_sim_options start = ringsim_options(r, study, job);
+        if (err == 0)
+            rg_preload_note(&r->preload, &start);
     }
     return err;
 }
@@ -348,6 +351,7 @@ static int simulate(struct ringsim *r)
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     r->shared = rg_needed(shared == MAP_FAILED ? NULL : shared);
     int *order = ringsim_order(r);
+    rg_preload(&r->preload);
     const struct rg_children pool = {.count = r->count,
                                      .order = order,
                                      .at_once = r->jobs,
@@ -406,6 +410,7 @@ int main(int argc, char **argv)
     ringsim_forget(&r);
     rg_sweep_close(&r.plan);
     rg_surveys_free(r.surveys);
+    rg_preload_forget(&r.preload);
     rg_cli_free(&r.options);
     free(r.parts);
     free(r.initial);

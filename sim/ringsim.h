@@ -5,6 +5,7 @@
 
 #include "children.h"
 #include "cli/cli.h"
+#include "preload.h"
 #include "strands/sim_options.h"
 #include "survey.h"
 
@@ -35,6 +36,7 @@ struct ringsim {
     struct rg_sweep_plan plan;
     struct rg_study study; /* of all runs where they are of one point; else a child opens its own */
     struct rg_surveys *surveys; /* what SimGrid has said of the platforms */
+    struct rg_preload preload;  /* what it may load before the children are there */
     float *initial;
     struct rg_training_state resumed; /* of --resume-from; zeroed: there is none */
     struct task *tasks;               /* [plan.run_count] */
@@ -47,6 +49,9 @@ struct ringsim {
 
 /* For struct rg_children; arg is the struct ringsim. */
 void ringsim_child(void *arg, int index, int fd);
+/* What a simulation of the job begins with. */
+struct rg_sim_options ringsim_options(const struct ringsim *r, const struct rg_study *study,
+                                      const struct rg_job *job);
 /* Are there checkpoints to be made? */
 bool ringsim_has_checkpoints(const struct ringsim *r, const struct rg_scenario *scenario);
 /* Is the run one of --shard? */

@@ -108,10 +108,10 @@ static int attempt_program(struct rg_world *w, void *arg)
     return rg_attempts_run(w, &s->own[w->rank], node_program, s);
 }
 
-static struct rg_sim_options options_of(const struct rg_study *study, const struct rg_job *job,
-                                        enum rg_sim_engine engine)
+struct rg_sim_options ringsim_options(const struct ringsim *r, const struct rg_study *study,
+                                      const struct rg_job *job)
 {
-    return (struct rg_sim_options){.engine = engine,
+    return (struct rg_sim_options){.engine = r->engine,
                                    .platform = study->platform.loaded,
                                    .star = rg_platform_is_star(&study->platform),
                                    .link_rate = study->scenario.training.bandwidth_factor,
@@ -147,7 +147,7 @@ static void simulate_job(void *arg, const struct rg_job *job, rg_iteration_fn it
                          void *iteration_arg, struct rg_run *run)
 {
     struct simulation *s = arg;
-    struct rg_sim_options options = options_of(&s->ringsim->study, job, s->ringsim->engine);
+    struct rg_sim_options options = ringsim_options(s->ringsim, &s->ringsim->study, job);
     struct rg_sim_ties ties = {0};
     struct rg_error e = {0};
     int *results = rg_need_zeroed((size_t)job->nodes, sizeof *results);
@@ -310,7 +310,9 @@ void ringsim_child(void *arg, int index, int fd)
         ringsim_fail(r, index, RG_RUN_FAILED, err, e.text);
         tell(&task->run, fd);
     }
-    task->job = &r->study.jobs[r->plan.study_open ? index : 0];
+    struct rg_job *job = &r->study.jobs[r->plan.study_open ? index : 0];
+    job->plan_s = r->plan.runs[index].run.predicted.plan_s;
+    task->job = job;
     RG_ASSERT(task->again || rg_sweep_head(&r->plan, index, &task->run) == 0);
     be_child(r, index, fd);
 }

@@ -86,6 +86,18 @@ int rg_ring_unit(const struct rg_ring *ring, int replica, int unit)
     return rg_share(rg_ring_batch(ring, replica), ring->micro, unit);
 }
 
+bool rg_ring_repeats(const struct rg_ring *ring, int replica)
+{
+    if (replica == 0 || rg_ring_batch(ring, replica) != rg_ring_batch(ring, replica - 1))
+        return false;
+    const struct rg_board *const *boards = ring->job->boards;
+    for (int node = 0; node < ring->nodes; node++)
+        if (boards[rg_ring_rank(ring, replica, node)] !=
+            boards[rg_ring_rank(ring, replica - 1, node)])
+            return false;
+    return true;
+}
+
 int rg_ring_capacity(const struct rg_ring *ring)
 {
     return rg_ring_unit(ring, 0, 0); /* shares are handed out larger ones first */

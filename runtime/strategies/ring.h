@@ -62,6 +62,8 @@ int rg_ring_lead(const struct rg_ring *ring, int stage);
 /* Samples of a replica's share of the batch, and of its micro-batch `unit` in an iteration. */
 int rg_ring_batch(const struct rg_ring *ring, int replica);
 int rg_ring_unit(const struct rg_ring *ring, int replica, int unit);
+/* Is it like the replica before it: as many samples, and the same boards in the same places? */
+bool rg_ring_repeats(const struct rg_ring *ring, int replica);
 int rg_ring_capacity(const struct rg_ring *ring); /* the largest unit */
 
 /* Floats of every buffer a stage of layers [from, to) at that place keeps; one table for counting

@@ -242,6 +242,8 @@ int rg_ring_reach(const struct rg_ring *ring)
     struct rg_stage_forms *forms = new_forms(ring);
     int each = 1;
     for (int replica = 0; replica < ring->replicas && ring->stages > 1; replica++) {
+        if (rg_ring_repeats(ring, replica))
+            continue;
         replica_forms(ring, replica, forms);
         while (each < MOST && !hides(ring, forms, each))
             each++;
@@ -329,7 +331,8 @@ void rg_ring_predict(const struct rg_ring *ring, struct rg_prediction *p)
     struct rg_stage_forms *forms = new_forms(ring);
     p->overlap = ring->overlap && ring->schedule->overlaps;
     for (int replica = 0; replica < ring->replicas; replica++) {
-        replica_forms(ring, replica, forms);
+        if (!rg_ring_repeats(ring, replica))
+            replica_forms(ring, replica, forms);
         for (int node = 0; node < ring->nodes; node++) {
             const struct rg_board *board = job->boards[rg_ring_rank(ring, replica, node)];
             double compute, port;

@@ -618,6 +618,8 @@ static double walk_s(const struct rg_ring *ring, bool pieces)
         return NAN;
     for (int replica = 0; replica < ring->replicas; replica++) {
         struct walk w;
+        if (rg_ring_repeats(ring, replica))
+            continue;
         open_walk(&w, ring, replica, known, pieces);
         for (int node = 0; node < w.count; node++)
             run_node(&w, node);

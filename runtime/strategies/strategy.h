@@ -81,6 +81,7 @@ struct rg_job {
     bool refused;        /* `check` said no, or there are too few nodes: it cannot run */
     char rough[200];   /* why its closed forms are no more than an estimate on this platform; "" */
     const char *whole; /* why every iteration is simulated; NULL: those that repeat need not be */
+    double plan_s;     /* rg_job_plan_s, where it was told before; 0: it was not */
 };
 
 /* The closed forms, for one iteration unless said otherwise. */

@@ -309,6 +309,8 @@ static bool is_plain(const struct rg_job *job, bool *alike)
 
 double rg_job_plan_s(const struct rg_job *job)
 {
+    if (job->plan_s != 0)
+        return job->plan_s;
     return job->strategy->by_plan ? job->strategy->by_plan(job) : NAN;
 }
 

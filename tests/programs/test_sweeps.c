@@ -77,20 +77,22 @@ static int run(const char *line, const char *name, struct command_output *output
 
 /* ---- what the runs are ---- */
 
-/* The same run asked for alone: "ring.micro-batches=4" of its sweep as --set. */
-static void expect_alone(json_t *swept)
+/* The same run asked for alone: "ring.micro-batches=4" of its sweep as --set, after `start`. */
+static void expect_alone(const char *start, json_t *swept)
 {
-    char line[500] = "ringsim tests/data/sweep.xml --set ring.micro-batches=2 --set "
-                     "server.servers=1";
+    char line[500];
     const char *key;
     json_t *value, *sweep = json_object_get(swept, "sweep");
+    snprintf(line, sizeof line, "%s", start);
     json_object_foreach(sweep, key, value)
     {
-        size_t used = strlen(line);
-        snprintf(line + used, sizeof line - used, " --set %s=%s", key, json_string_value(value));
+        size_t used = strlen(line); /* a sweep's files lie where the scenario does */
+        snprintf(line + used, sizeof line - used, " --set %s=%s%s", key,
+                 strcmp(key, "platform") == 0 ? "tests/data/" : "", json_string_value(value));
     }
     /* A label may hold blanks, a command's words may not: all strategies that can run there do. */
-    bool odd = strcmp(json_string_value(json_object_get(sweep, "nodes")), "3") == 0;
+    const char *nodes = json_string_value(json_object_get(sweep, "nodes"));
+    bool odd = nodes && strcmp(nodes, "3") == 0;
     if (odd)
         snprintf(line + strlen(line), sizeof line - strlen(line), " --strategy %s",
                  command_text(swept, "label"));
@@ -138,7 +140,44 @@ static void a_sweep_is_its_runs_one_by_one(void)
         CU_ASSERT_STRING_EQUAL(status, "ok");
         CU_ASSERT_EQUAL(command_number(one, "predicted.iteration_s"),
                         command_number(one, "formula.predicted_iteration_s"));
-        expect_alone(one);
+        expect_alone("ringsim tests/data/sweep.xml --set ring.micro-batches=2 --set "
+                     "server.servers=1",
+                     one);
+    }
+    json_decref(result);
+}
+
+/* Whatever one process may do once for all of them. */
+static void points_have_platforms_of_their_own(void)
+{
+    json_t *result = command_result("ringsim tests/data/sweep-platforms.xml", 60), *one;
+    json_t *runs = json_object_get(result, "runs");
+    double seconds[8];
+    size_t i;
+    CU_ASSERT_EQUAL_FATAL(json_array_size(runs), 8);
+    json_array_foreach(runs, i, one)
+    {
+        CU_ASSERT_STRING_EQUAL(command_text(one, "status"), "ok");
+        seconds[i] = command_number(one, "time_s");
+        expect_alone("ringsim tests/data/sweep-platforms.xml", one);
+    }
+    for (int point = 0; point < 8; point += 2) /* single, ring */
+        for (int other = 0; other < point; other += 2)
+            CU_ASSERT_NOT_EQUAL(seconds[point + 1], seconds[other + 1]);
+    json_decref(result);
+}
+
+static void points_of_a_platform_that_changes(void)
+{
+    static const char line[] = "ringsim tests/data/sweep-platforms.xml "
+                               "--set platform=tests/data/changing-platform.xml";
+    json_t *result = command_result(line, 60), *one;
+    size_t i;
+    CU_ASSERT_EQUAL_FATAL(json_array_size(json_object_get(result, "runs")), 4);
+    json_array_foreach(json_object_get(result, "runs"), i, one)
+    {
+        CU_ASSERT_STRING_EQUAL(command_text(one, "status"), "ok");
+        expect_alone(line, one);
     }
     json_decref(result);
 }
@@ -390,6 +429,8 @@ int main(int argc, char **argv)
 {
     const struct suite_test tests[] = {
         {"a sweep is its runs, one by one", a_sweep_is_its_runs_one_by_one},
+        {"points have platforms of their own", points_have_platforms_of_their_own},
+        {"points of a platform that changes", points_of_a_platform_that_changes},
         {"--check, and what is refused", checks_and_refusals},
         {"interrupted sweeps go on", interrupted_sweeps_go_on},
         {"so do those of streams that never drain", interrupted_streams_go_on},
