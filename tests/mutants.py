@@ -963,6 +963,7 @@ MUTANTS = [
            "test_calendar$"),
     Mutant("again-not-of-steady-runs", "again.c", "(run->engine.near_ties > 0 || crowded) && whole &&", "(run->engine.near_ties > 0 || crowded) && whole &&\n           run->extrapolated_iterations == 0 &&", "test_engines$"),
     Mutant("again-of-crowds-that-repeat", "again.c", "met >= CROWDED && run->extrapolated_iterations == 0", "met >= CROWDED", "test_engines$"),
+    Mutant("again-not-of-those-that-diverge", "again.c", " || run->status == RG_RUN_DIVERGED", "", "test_engines$"),
     Mutant("again-no-crowd", "again.c", "(run->engine.near_ties > 0 || crowded)", "run->engine.near_ties > 0", "test_engines$"),
     Mutant("again-of-few-nodes-only", "again.c", "CHEAP_NODES ? run->engine.crowded : run->engine.meshed", "CHEAP_NODES ? run->engine.crowded : 0",
            "test_engines$"),
