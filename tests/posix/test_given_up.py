@@ -182,7 +182,7 @@ def stop_as_it_goes_on(options, folder, lose):
 
 def one_cannot(options, folder, lose, way):
     """After a loss one more fails by itself: it says why, and the others go on without it."""
-    nodes, iterations = (2 if lose == "spare" else SEATS), 100
+    nodes, iterations = (2 if lose == "spare" else SEATS), int(100 * SLOWNESS)  # as slow as paced, so training when one is lost
     case = Case(options, folder, lose, random.choice(("all-reduce", "copies")), nodes=nodes,
                 sets=[f"iterations={iterations}"])
     gone = random.randrange(nodes)
@@ -191,7 +191,7 @@ def one_cannot(options, folder, lose, way):
         os.remove(case.cluster.scenario(fails))
     else:
         tighten(case.cluster.ranks[fails].pid, way)
-    case.cluster.kill(gone)
+    require(case.cluster.kill(gone), *case.where("it was over before one was lost"))
     run, teller, statuses = case.cluster.finish(BOUND_S)
     texts, text = case.cluster.texts(), case.cluster.text(fails)
     left = others(gone, fails) if way == "file" or statuses[fails] else others(gone)
