@@ -15,6 +15,8 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from processes import children_of  # noqa: E402
 SCENARIO = os.path.join(ROOT, "tests/data/matrix-replay.xml")
 NODES = 6
 faults = 0
@@ -26,19 +28,11 @@ def fail(text):
     print(text)
 
 
-def children(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        return []
-
-
 def disturb(process, seed):
     """Until it ends, stop one of its ranks after the other for a millisecond or two."""
     draw = random.Random(seed)
     while process.poll() is None:
-        ranks = children(process.pid)
+        ranks = children_of(process.pid)
         if ranks:
             rank = draw.choice(ranks)
             try:
