@@ -19,7 +19,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
-from cluster_runs import Cluster  # noqa: E402
+from cluster_runs import Cluster, was_busy  # noqa: E402
 from real_runs import SLOWNESS, Wrong, iris_scenario, require, tighten  # noqa: E402
 
 SEATS, BOUND_S = 4, 60 * SLOWNESS
@@ -61,10 +61,10 @@ def saved(path):
 
 
 class Case:
-    def __init__(self, options, folder, lose, label, *more, nodes=SEATS, sets=()):
+    def __init__(self, options, folder, lose, label, *more, nodes=SEATS, sets=(), call_ms=0.3):
         self.ringnode, self.folder, self.lose, self.label, self.nodes = options.ringnode, folder, lose, label, nodes
         sets = [*SETS.get(label, []), f"nodes={nodes}", *sets] + ([f"spares={SEATS - nodes}"] if lose == "spare" else [])
-        self.cluster = Cluster(options.ringnode, folder, SCENARIO, label, SEATS, sets, "--lose", lose, *more)
+        self.cluster = Cluster(options.ringnode, folder, SCENARIO, label, SEATS, sets, "--lose", lose, *more, call_ms=call_ms)
         time.sleep((0.7 + 0.6 * random.random()) * SLOWNESS)
 
     def where(self, *words):
@@ -182,9 +182,9 @@ def stop_as_it_goes_on(options, folder, lose):
 
 def one_cannot(options, folder, lose, way):
     """After a loss one more fails by itself: it says why, and the others go on without it."""
-    nodes, iterations = (2 if lose == "spare" else SEATS), int(100 * SLOWNESS)  # as slow as paced, so training when one is lost
+    nodes, iterations = (2 if lose == "spare" else SEATS), 100
     case = Case(options, folder, lose, random.choice(("all-reduce", "copies")), nodes=nodes,
-                sets=[f"iterations={iterations}"])
+                sets=[f"iterations={iterations}"], call_ms=0.3 * SLOWNESS)  # some seconds: it is training when one is lost
     gone = random.randrange(nodes)
     fails = (gone + nodes // 2) % nodes  # of a ring no neighbour, where there is such a node: the copies that are left suffice
     if way == "file":
@@ -195,8 +195,9 @@ def one_cannot(options, folder, lose, way):
     run, teller, statuses = case.cluster.finish(BOUND_S)
     texts, text = case.cluster.texts(), case.cluster.text(fails)
     left = others(gone, fails) if way == "file" or statuses[fails] else others(gone)
-    require(all(statuses[seat] == 0 for seat in left), *case.where("statuses", statuses, *texts))
-    require(run["status"] == "ok" and run["iterations"] == iterations, *case.where(run["status"], run["error"], *texts))
+    busy = was_busy(run)
+    require(all(statuses[seat] == 0 or busy and seat == teller for seat in left), *case.where("statuses", statuses, *texts))
+    require((run["status"] == "ok" or busy) and run["iterations"] == iterations, *case.where(run["status"], run["error"], *texts))
     if fails not in left:
         reason, status = {"file": (f"{case.cluster.scenario(fails)}: cannot be read: No such file", 2),
                           "memory": ("out of memory", 1)}[way]

@@ -9,6 +9,11 @@ from ports import free_ports
 from real_runs import SLOWNESS, Wrong, require, slow_board
 
 
+def was_busy(run):
+    """It could not keep the pace, on a machine that had other things to do: told, and nothing else is wrong with it."""
+    return "took longer than on the board" in (run["error"] or "")
+
+
 class Cluster:
     """By their places in a hosts file, each with a scenario file of its own. sets, options: the same for all ranks."""
 
