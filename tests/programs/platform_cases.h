@@ -19,8 +19,8 @@
 extern const char platform_cases_scenario[];
 extern const double platform_cases_parameters; /* of its network */
 
-/* "ringsim SCENARIO MORE", whose platform has these hosts and links (the text within <platform>);
- * files in the scratch folder. Valid until the next call. */
+/* "ringsim SCENARIO MORE"; `platform` is the text within <platform>. All files are written into a
+ * folder that goes at exit. The line is valid until the next call. */
 const char *platform_line(const char *platform, const char *more);
 /* A file beside the platform; its path. "scenario.xml" replaces the scenario. */
 const char *platform_file(const char *name, const char *text);
