@@ -26,6 +26,7 @@ struct rg_job rg_again_job(const struct rg_job *job, const struct rg_run *first)
     struct rg_job second = *job;
     bool on_numbers = first->filtered.known || first->predicted.counts.at_most;
     second.iterations = first->iterations;
+    second.foretold.known = false;
     second.numerics = job->numerics && on_numbers;
     return second;
 }

@@ -7,31 +7,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t ask(const struct rg_sim_links *l, int source, int target, int **route)
+static void make_room(struct rg_sim_links *l, size_t count)
+{
+    if (count <= l->room)
+        return;
+    l->route = rg_need(l->route, count * sizeof *l->route);
+    l->room = count;
+}
+
+/* Into l->route, as the next. */
+static size_t ask(struct rg_sim_links *l, int source, int target)
 {
     sg_link_t *links;
     size_t count = rg_route_links(l->hosts[source], l->hosts[target], &links);
-    *route = rg_need_zeroed(count, sizeof **route);
+    make_room(l, count);
     for (size_t i = 0; i < count; i++)
-        (*route)[i] = (int)((struct rg_calendar_link *)sg_link_get_data(links[i]) - l->links);
+        l->route[i] = (int)((struct rg_calendar_link *)sg_link_get_data(links[i]) - l->links);
     free(links);
     return count;
 }
 
-static size_t put_together(const struct rg_sim_links *l, int source, int target, int **route)
+static size_t put_together(struct rg_sim_links *l, int source, int target)
 {
     size_t out = l->out_count, in = l->in_count;
-    *route = rg_need_zeroed(out + in, sizeof **route);
-    memcpy(*route, l->out + (size_t)source * out, out * sizeof **route);
-    memcpy(*route + out, l->in + (size_t)target * in, in * sizeof **route);
+    make_room(l, out + in);
+    memcpy(l->route, l->out + (size_t)source * out, out * sizeof *l->route);
+    memcpy(l->route + out, l->in + (size_t)target * in, in * sizeof *l->route);
     return out + in;
 }
 
-static size_t find_route(void *arg, int source, int target, int **route)
+static size_t find_route(void *arg, int source, int target, const int **route)
 {
-    const struct rg_sim_links *l = arg;
-    return l->out && source != target ? put_together(l, source, target, route)
-                                      : ask(l, source, target, route);
+    struct rg_sim_links *l = arg;
+    size_t count =
+        l->out && source != target ? put_together(l, source, target) : ask(l, source, target);
+    *route = l->route;
+    return count;
 }
 
 /* ---- stars ---- */
@@ -46,13 +57,13 @@ static void forget_ends(struct rg_sim_links *l)
 /* Where the ways from rank 0 to two others part. */
 static bool measure_ends(struct rg_sim_links *l)
 {
-    int *one, *other;
-    size_t count = ask(l, 0, 1, &one), same = 0;
-    bool alike = ask(l, 0, 2, &other) == count;
-    while (alike && same < count && one[same] == other[same])
+    size_t count = ask(l, 0, 1), same = 0;
+    int *one = rg_need_zeroed(count, sizeof *one);
+    memcpy(one, l->route, count * sizeof *one);
+    bool alike = ask(l, 0, 2) == count;
+    while (alike && same < count && one[same] == l->route[same])
         same++;
     free(one);
-    free(other);
     l->out_count = same;
     l->in_count = count - same;
     return alike && same > 0 && same < count;
@@ -61,28 +72,22 @@ static bool measure_ends(struct rg_sim_links *l)
 /* A route each way of every rank; false: they are not as long as others. */
 static bool note_ends(struct rg_sim_links *l, int rank, int other)
 {
-    int *to, *from;
     size_t out = l->out_count, in = l->in_count;
-    bool alike = ask(l, rank, other, &to) == out + in;
-    alike = ask(l, other, rank, &from) == out + in && alike;
-    if (alike) {
-        memcpy(l->out + (size_t)rank * out, to, out * sizeof *to);
-        memcpy(l->in + (size_t)rank * in, from + out, in * sizeof *from);
-    }
-    free(to);
-    free(from);
-    return alike;
+    if (ask(l, rank, other) != out + in)
+        return false;
+    memcpy(l->out + (size_t)rank * out, l->route, out * sizeof *l->out);
+    if (ask(l, other, rank) != out + in)
+        return false;
+    memcpy(l->in + (size_t)rank * in, l->route + out, in * sizeof *l->in);
+    return true;
 }
 
-static bool is_right(const struct rg_sim_links *l, int source, int target)
+static bool is_right(struct rg_sim_links *l, int source, int target)
 {
-    int *asked, *made;
-    size_t count = ask(l, source, target, &asked);
-    bool right = put_together(l, source, target, &made) == count &&
-                 memcmp(asked, made, count * sizeof *made) == 0;
-    free(asked);
-    free(made);
-    return right;
+    size_t out = l->out_count, in = l->in_count;
+    return ask(l, source, target) == out + in &&
+           memcmp(l->route, l->out + (size_t)source * out, out * sizeof *l->out) == 0 &&
+           memcmp(l->route + out, l->in + (size_t)target * in, in * sizeof *l->in) == 0;
 }
 
 /* Held against SimGrid for a pair of each rank. */
@@ -105,8 +110,7 @@ void rg_sim_links_open(struct rg_sim_links *l, const sg_host_t *hosts, int size,
 {
     size_t count = sg_link_count();
     sg_link_t *links = sg_link_list();
-    l->hosts = hosts;
-    l->out = l->in = NULL;
+    *l = (struct rg_sim_links){.hosts = hosts};
     l->links = rg_need_zeroed(count + 1, sizeof *l->links);
     l->nodes = rg_need_zeroed((size_t)size, sizeof *l->nodes);
     for (size_t i = 0; i < count; i++) {
@@ -128,6 +132,7 @@ void rg_sim_links_open(struct rg_sim_links *l, const sg_host_t *hosts, int size,
 void rg_sim_links_close(struct rg_sim_links *l)
 {
     forget_ends(l);
+    free(l->route);
     free(l->links);
     free(l->nodes);
 }

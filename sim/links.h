@@ -14,6 +14,8 @@ struct rg_sim_links {
      * in. NULL: it is asked. */
     int *out, *in; /* [size x out_count], [size x in_count] */
     size_t out_count, in_count;
+    int *route; /* [room] the last that was asked for */
+    size_t room;
 };
 
 /* hosts: [size], by rank; they outlive it. Takes the data of SimGrid's links for itself. star: see

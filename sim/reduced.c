@@ -230,6 +230,7 @@ static bool run_short(const struct child *whole, const struct rg_reduction *redu
     struct child c = *whole;
     struct told told;
     struct rg_error e;
+    job.foretold.known = false;
     job.iterations_per_epoch = reduction->runs[i].per_epoch;
     job.iterations = reduction->runs[i].iterations;
     c.job = &job;

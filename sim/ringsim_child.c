@@ -311,7 +311,7 @@ void ringsim_child(void *arg, int index, int fd)
         tell(&task->run, fd);
     }
     struct rg_job *job = &r->study.jobs[r->plan.study_open ? index : 0];
-    job->plan_s = r->plan.runs[index].run.predicted.plan_s;
+    job->foretold = r->plan.runs[index].foretold;
     task->job = job;
     RG_ASSERT(task->again || rg_sweep_head(&r->plan, index, &task->run) == 0);
     be_child(r, index, fd);

@@ -117,6 +117,7 @@ static int start(struct survey *s, const struct rg_platform *p, struct rg_error 
                                               .boards = p->boards,
                                               .count = s->nodes,
                                               .neighbours = s->neighbours,
+                                              .star = rg_platform_is_star(p),
                                               .in = down[0],
                                               .out = up[1]};
         prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -543,22 +544,23 @@ static int refuse_ports(const struct claim *c, const struct rg_platform *p,
 static void tell_rough(struct rg_job *job, const struct rg_platform *p,
                        const struct rg_survey_load *load)
 {
-    struct rg_prediction form;
+    struct rg_prediction *form = &job->foretold.form;
     char a[RG_HUMAN], b[RG_HUMAN];
     size_t size = sizeof job->rough;
-    rg_job_predict(job, &form);
-    double rounds = (double)RG_MAX(form.round, 1); /* that the flows are of */
-    double steps = (double)form.messages / rounds / (double)job->nodes;
+    rg_job_predict(job, form);
+    job->foretold.known = true;
+    double rounds = (double)RG_MAX(form->round, 1); /* that the flows are of */
+    double steps = (double)form->messages / rounds / (double)job->nodes;
     double busiest_s = load->busiest_s / rounds;
-    if (!form.alone && busiest_s > 1.02 * form.c_s && busiest_s > 0.02 * form.iteration_s)
+    if (!form->alone && busiest_s > 1.02 * form->c_s && busiest_s > 0.02 * form->iteration_s)
         snprintf(job->rough, size, "link %.60s is busy for %s an iteration; c is of ports",
                  load->busiest, rg_human_seconds(busiest_s, a));
-    else if (load->slow_share < 0.99 && form.c_s > 0.02 * form.iteration_s)
+    else if (load->slow_share < 0.99 && form->c_s > 0.02 * form->iteration_s)
         snprintf(job->rough, size,
                  "links from %.40s to %.40s carry %.4g B/s, the boards' ports %.4g",
                  p->names[load->slow.from], p->names[load->slow.to], load->slow.rate,
                  load->slow.rate / load->slow_share);
-    else if (load->far_s * steps > 0.02 * form.iteration_s)
+    else if (load->far_s * steps > 0.02 * form->iteration_s)
         snprintf(
             job->rough, size, "latency from %.40s to %.40s is %s, the boards say %s",
             p->names[load->far.from], p->names[load->far.to],

@@ -4,14 +4,15 @@
  * over a route, the answer names the pair. */
 #include "base/need.h"
 #include "engine.h"
+#include "links.h"
 #include "ports.h"
-#include "route.h"
 #include "survey_parts.h"
 
 #include "base/file.h"
 #include <math.h>
 #include <signal.h>
 #include <simgrid/engine.h>
+#include <simgrid/link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +22,12 @@ enum { MOST_COMMON = 12 };
 
 /* Links that all of some routes cross, of those that flows share. */
 struct common {
-    sg_link_t link[MOST_COMMON];
+    int link[MOST_COMMON];
     int count;
     bool any;
 };
 
-/* Of a link, in its data. */
+/* Of a link. */
 struct link_use {
     double seconds; /* that the messages of a job take on it */
     int both;       /* hosts of which all that is sent and received crosses it */
@@ -37,8 +38,9 @@ struct link_use {
 struct look {
     const struct rg_survey_child *child;
     sg_host_t *hosts;
+    struct rg_sim_links links; /* their places are those of the next two, too */
+    sg_link_t *named;
     struct link_use *use;
-    size_t link_count;
 };
 
 /* The routes that are being asked for, should SimGrid end the process over them. */
@@ -66,11 +68,17 @@ static void no_route(int signal)
     refuse(asking->out, text);
 }
 
-static size_t route(const struct look *look, int from, int to, sg_link_t **links)
+static const struct rg_calendar_link *link_at(const struct look *look, int place)
 {
+    return &look->links.links[place];
+}
+
+static size_t route(const struct look *look, int from, int to, const int **links)
+{
+    const struct rg_calendar_platform *platform = &look->links.platform;
     asked_from = look->child->names[from];
     asked_to = look->child->names[to];
-    size_t count = rg_route_links(look->hosts[from], look->hosts[to], links);
+    size_t count = platform->route(platform->arg, from, to, links);
     if (count == 0)
         no_route(0);
     asked_from = NULL;
@@ -108,12 +116,12 @@ static sg_host_t look_at_host(const char *name, const struct rg_board *board, in
 
 /* ---- what hosts' links pass ---- */
 
-static void keep(struct common *c, sg_link_t *links, size_t count)
+static void keep(const struct look *look, struct common *c, const int *links, size_t count)
 {
     int kept = 0;
     if (!c->any) {
         for (size_t i = 0; i < count && kept < MOST_COMMON; i++)
-            if (sg_link_is_shared(links[i]))
+            if (!link_at(look, links[i])->each)
                 c->link[kept++] = links[i];
     } else {
         for (int i = 0; i < c->count; i++) {
@@ -132,7 +140,7 @@ struct host_links {
     struct common out, in;
 };
 
-static bool in_both(const struct host_links *h, sg_link_t link)
+static bool in_both(const struct host_links *h, int link)
 {
     for (int i = 0; i < h->in.count; i++)
         if (h->in.link[i] == link)
@@ -140,19 +148,14 @@ static bool in_both(const struct host_links *h, sg_link_t link)
     return false;
 }
 
-static struct link_use *use_of(sg_link_t link)
-{
-    return sg_link_get_data(link);
-}
-
 /* Rate and latency of a message alone. */
-static double route_rate(sg_link_t *links, size_t count, double *latency)
+static double route_rate(const struct look *look, const int *links, size_t count, double *latency)
 {
     double rate = INFINITY;
     *latency = 0;
     for (size_t i = 0; i < count; i++) {
-        rate = fmin(rate, sg_link_get_bandwidth(links[i]));
-        *latency += sg_link_get_latency(links[i]);
+        rate = fmin(rate, link_at(look, links[i])->bandwidth);
+        *latency += link_at(look, links[i])->latency;
     }
     return rate;
 }
@@ -180,9 +183,8 @@ static void note_route(const struct look *look, int from, int to, double rate, d
     }
 }
 
-static void note_ends(sg_link_t link, int from, int to)
+static void note_ends(struct link_use *use, int from, int to)
 {
-    struct link_use *use = use_of(link);
     for (int i = 0; i < 2; i++) {
         int end = use->crossed ? use->ends[i] : i ? to : from;
         use->ends[i] = end == from || end == to ? end : -1;
@@ -193,14 +195,13 @@ static void note_ends(sg_link_t link, int from, int to)
 static void look_at_route(const struct look *look, int from, int to, struct host_links *hosts,
                           struct rg_survey_wire *wires)
 {
-    sg_link_t *links;
+    const int *links;
     size_t count = route(look, from, to, &links);
-    double latency, rate = route_rate(links, count, &latency);
-    keep(&hosts[from].out, links, count);
-    keep(&hosts[to].in, links, count);
+    double latency, rate = route_rate(look, links, count, &latency);
+    keep(look, &hosts[from].out, links, count);
+    keep(look, &hosts[to].in, links, count);
     for (size_t i = 0; i < count; i++)
-        note_ends(links[i], from, to);
-    free(links);
+        note_ends(&look->use[links[i]], from, to);
     note_route(look, from, to, rate, latency, &wires[from]);
 }
 
@@ -217,34 +218,35 @@ static void look_at_routes(const struct look *look, struct host_links *hosts,
     }
 }
 
-static void count_users(const struct host_links *h)
+static void count_users(const struct look *look, const struct host_links *h)
 {
     for (int k = 0; k < h->out.count; k++)
-        use_of(h->out.link[k])->both += in_both(h, h->out.link[k]);
+        look->use[h->out.link[k]].both += in_both(h, h->out.link[k]);
 }
 
 /* Links are a host's own where nothing crosses them but what it sends or receives. */
-static bool is_own(sg_link_t link, int host)
+static bool is_own(const struct link_use *use, int host)
 {
-    return use_of(link)->ends[0] == host || use_of(link)->ends[1] == host;
+    return use->ends[0] == host || use->ends[1] == host;
 }
 
-static void measure(const struct host_links *h, int host, int count, struct rg_survey_wire *wire)
+static void measure(const struct look *look, const struct host_links *h, int host,
+                    struct rg_survey_wire *wire)
 {
     for (int k = 0; k < h->out.count; k++) {
-        sg_link_t link = h->out.link[k];
-        double rate = sg_link_get_bandwidth(link);
-        bool own = is_own(link, host);
+        int link = h->out.link[k];
+        double rate = link_at(look, link)->bandwidth;
+        bool own = is_own(&look->use[link], host);
         if (own)
             wire->up = fmin(wire->up, rate);
         if (own && in_both(h, link))
             wire->bus = fmin(wire->bus, rate);
-        if (!own && use_of(link)->both == count)
+        if (!own && look->use[link].both == look->child->count)
             wire->medium = fmin(wire->medium, rate);
     }
     for (int k = 0; k < h->in.count; k++)
-        if (is_own(h->in.link[k], host))
-            wire->down = fmin(wire->down, sg_link_get_bandwidth(h->in.link[k]));
+        if (is_own(&look->use[h->in.link[k]], host))
+            wire->down = fmin(wire->down, link_at(look, h->in.link[k])->bandwidth);
 }
 
 static void look_at_ports(const struct look *look)
@@ -262,9 +264,9 @@ static void look_at_ports(const struct look *look)
                                            .fast_peer = -1};
     look_at_routes(look, hosts, wires);
     for (int i = 0; i < count && count > 1; i++)
-        count_users(&hosts[i]);
+        count_users(look, &hosts[i]);
     for (int i = 0; i < count && count > 1; i++)
-        measure(&hosts[i], i, count, &wires[i]);
+        measure(look, &hosts[i], i, &wires[i]);
     if (!rg_pipe_write(look->child->out, &answer, sizeof answer) ||
         !rg_pipe_write(look->child->out, wires, (size_t)count * sizeof *wires))
         _exit(1);
@@ -277,20 +279,20 @@ static void look_at_ports(const struct look *look)
 static void add_flow(const struct look *look, const struct rg_survey_flow *flow,
                      struct rg_survey_load *load)
 {
-    sg_link_t *links;
+    const int *links;
     size_t count = route(look, flow->from, flow->to, &links);
-    double latency, rate = route_rate(links, count, &latency);
+    double latency, rate = route_rate(look, links, count, &latency);
     for (size_t i = 0; i < count; i++) {
-        struct link_use *use = use_of(links[i]);
-        if (!sg_link_is_shared(links[i]))
+        struct link_use *use = &look->use[links[i]];
+        if (link_at(look, links[i])->each)
             continue;
-        use->seconds += flow->bytes / sg_link_get_bandwidth(links[i]);
+        use->seconds += flow->bytes / link_at(look, links[i])->bandwidth;
         if (use->seconds > load->busiest_s) {
             load->busiest_s = use->seconds;
-            snprintf(load->busiest, sizeof load->busiest, "%s", sg_link_get_name(links[i]));
+            snprintf(load->busiest, sizeof load->busiest, "%s",
+                     sg_link_get_name(look->named[links[i]]));
         }
     }
-    free(links);
     if (flow->bytes == 0)
         return;
     if (rate > load->fast.rate) {
@@ -319,7 +321,7 @@ static bool answer_question(const struct look *look)
     struct rg_survey_flow *flows = rg_need_zeroed((size_t)question.flows + 1, sizeof *flows);
     if (!rg_pipe_read(look->child->in, flows, (size_t)question.flows * sizeof *flows))
         return false;
-    for (size_t i = 0; i < look->link_count; i++)
+    for (size_t i = 0; i < look->links.platform.link_count; i++)
         look->use[i].seconds = 0;
     for (int i = 0; i < question.flows; i++)
         add_flow(look, &flows[i], &load);
@@ -338,12 +340,9 @@ void rg_survey_serve(const struct rg_survey_child *child)
     signal(SIGABRT, no_route);
     for (int i = 0; i < child->count; i++)
         look.hosts[i] = look_at_host(child->names[i], child->boards[i], child->out);
-    sg_link_t *links = sg_link_list();
-    look.link_count = sg_link_count();
-    look.use = rg_need_zeroed(look.link_count + 1, sizeof *look.use);
-    for (size_t i = 0; i < look.link_count; i++)
-        sg_link_set_data(links[i], &look.use[i]);
-    free(links);
+    rg_sim_links_open(&look.links, look.hosts, child->count, child->star);
+    look.named = sg_link_list();
+    look.use = rg_need_zeroed(look.links.platform.link_count + 1, sizeof *look.use);
     if (rg_sim_ports_check(look.hosts, child->boards, child->count, &e) != 0)
         refuse(child->out, e.text);
     look_at_ports(&look);

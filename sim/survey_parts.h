@@ -23,6 +23,7 @@ struct rg_survey_child {
     const struct rg_board *const *boards;
     int count;
     bool neighbours; /* look at routes between neighbours too, not only with the first host */
+    bool star;       /* see rg_platform_is_star */
     int in, out;     /* pipes */
 };
 

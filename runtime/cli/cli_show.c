@@ -179,6 +179,7 @@ static void tell_shares(const struct rg_job *job, const struct rg_prediction *p,
     struct rg_prediction faster;
     char a[RG_HUMAN], b[RG_HUMAN];
     other.shares = shares;
+    other.foretold.known = false;
     rg_job_predict(&other, &faster);
     if (shares && faster.iteration_s < p->iteration_s)
         fprintf(stream,

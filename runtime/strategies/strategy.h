@@ -45,6 +45,36 @@ struct rg_value {
     int *list;        /* LIST; WORDS: their indices; owned by the job */
 };
 
+/* The closed forms, for one iteration unless said otherwise. */
+struct rg_prediction {
+    bool overlap; /* communication can hide behind computation */
+    /* Largest compute time of a node; busiest port, or the medium that all share. */
+    double T_A_s, c_s;
+    double iteration_s;
+    const char *holds; /* why iteration_s is an estimate for such values; NULL: it is within 5 % */
+    bool alone;     /* one computation or message at a time: a sum, whatever boards and wires are */
+    bool told;      /* `holds` knows of boards that differ, half-duplex ports and media, too */
+    bool bound;     /* no iteration takes longer than iteration_s, whatever the boards are */
+    double least_s; /* nor less than this, where it is more than c and T_A */
+    /* Of all nodes. Exact for each iteration; where some differ from others (`round` above 1), for
+     * any so many from a multiple of it on together. at_most: what is sent depends on data or
+     * timing, and is never more. */
+    uint64_t messages, values, payload_bytes;
+    int64_t round;
+    bool at_most;
+    int bottleneck; /* the node whose memory is largest */
+    uint64_t memory_bytes;
+    /* Where nodes keep copies of each other's state for the case of a loss. */
+    struct rg_copies_form {
+        int most;             /* iterations that are done again, at most; 0: there are no copies */
+        int every, pieces;    /* iterations from one state to the next; messages that it goes in */
+        int kept;             /* states that each node has at once */
+        uint64_t piece_bytes; /* the largest */
+        uint64_t bytes;       /* of memory, at the node that has most */
+        double piece_s, hides_s; /* the longest on its way, and what it hides behind */
+    } copies;
+};
+
 /* One strategy of a scenario with everything it needs. Read-only while it runs; shared by all ranks
  * of a process. */
 struct rg_job {
@@ -81,37 +111,11 @@ struct rg_job {
     bool refused;        /* `check` said no, or there are too few nodes: it cannot run */
     char rough[200];   /* why its closed forms are no more than an estimate on this platform; "" */
     const char *whole; /* why every iteration is simulated; NULL: those that repeat need not be */
-    double plan_s;     /* rg_job_plan_s, where it was told before; 0: it was not */
-};
-
-/* The closed forms, for one iteration unless said otherwise. */
-struct rg_prediction {
-    bool overlap; /* communication can hide behind computation */
-    /* Largest compute time of a node; busiest port, or the medium that all share. */
-    double T_A_s, c_s;
-    double iteration_s;
-    const char *holds; /* why iteration_s is an estimate for such values; NULL: it is within 5 % */
-    bool alone;     /* one computation or message at a time: a sum, whatever boards and wires are */
-    bool told;      /* `holds` knows of boards that differ, half-duplex ports and media, too */
-    bool bound;     /* no iteration takes longer than iteration_s, whatever the boards are */
-    double least_s; /* nor less than this, where it is more than c and T_A */
-    /* Of all nodes. Exact for each iteration; where some differ from others (`round` above 1), for
-     * any so many from a multiple of it on together. at_most: what is sent depends on data or
-     * timing, and is never more. */
-    uint64_t messages, values, payload_bytes;
-    int64_t round;
-    bool at_most;
-    int bottleneck; /* the node whose memory is largest */
-    uint64_t memory_bytes;
-    /* Where nodes keep copies of each other's state for the case of a loss. */
-    struct rg_copies_form {
-        int most;             /* iterations that are done again, at most; 0: there are no copies */
-        int every, pieces;    /* iterations from one state to the next; messages that it goes in */
-        int kept;             /* states that each node has at once */
-        uint64_t piece_bytes; /* the largest */
-        uint64_t bytes;       /* of memory, at the node that has most */
-        double piece_s, hides_s; /* the longest on its way, and what it hides behind */
-    } copies;
+    struct rg_foretold {
+        bool known; /* the first: rg_job_predict's */
+        struct rg_prediction form;
+        double plan_s; /* rg_job_plan_s; 0: not known */
+    } foretold;        /* as it was asked before; not of a copy that differs */
 };
 
 /* Receives ranges of the trained parameters, in order, on rank 0. */

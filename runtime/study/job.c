@@ -277,7 +277,12 @@ bool rg_job_has_bus(const struct rg_job *job)
 
 void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction)
 {
-    double medium = rg_job_medium_rate(job);
+    double medium;
+    if (job->foretold.known) {
+        *prediction = job->foretold.form;
+        return;
+    }
+    medium = rg_job_medium_rate(job);
     *prediction = (struct rg_prediction){0};
     job->strategy->predict(job, prediction);
     if (medium > 0) {
@@ -309,8 +314,8 @@ static bool is_plain(const struct rg_job *job, bool *alike)
 
 double rg_job_plan_s(const struct rg_job *job)
 {
-    if (job->plan_s != 0)
-        return job->plan_s;
+    if (job->foretold.plan_s != 0)
+        return job->foretold.plan_s;
     return job->strategy->by_plan ? job->strategy->by_plan(job) : NAN;
 }
 

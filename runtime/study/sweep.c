@@ -262,6 +262,8 @@ static int add_run(struct planner *p, const struct rg_job *job, const struct rg_
     *planned = (struct rg_planned){.iterations = job->iterations};
     rg_run_init(&planned->run);
     rg_job_describe(job, &planned->run);
+    planned->foretold = job->foretold;
+    planned->foretold.plan_s = planned->run.predicted.plan_s;
     int err = describe_point(p, spec_of(p, job->label), planned, e);
     if (err)
         return err;

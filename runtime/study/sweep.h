@@ -18,6 +18,7 @@ struct rg_planned {
     struct rg_setting *point;
     int64_t iterations;
     char files[65]; /* digest of what was read for it */
+    struct rg_foretold foretold;
 };
 
 struct rg_sweep_plan {

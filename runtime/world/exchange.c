@@ -307,7 +307,7 @@ static int look(struct rg_exchange *x, struct rg_request *const *requests, int n
             finish(x, request);
             return i;
         }
-        *next = fmin(*next, request->date);
+        *next = RG_MIN(*next, request->date);
     }
     return -1;
 }
@@ -336,7 +336,7 @@ int rg_exchange_wait_any(struct rg_exchange *x, struct rg_endpoint *e,
             passed = true;
             continue;
         }
-        next = fmin(next, deadline);
+        next = RG_MIN(next, deadline);
 
         e->epoch++;
         for (int i = 0; i < n; i++)

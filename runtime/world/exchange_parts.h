@@ -4,6 +4,7 @@
 #ifndef RG_WORLD_EXCHANGE_PARTS_H
 #define RG_WORLD_EXCHANGE_PARTS_H
 
+#include "base/chunks.h"
 #include "world/exchange.h"
 
 enum { RG_BOUNCE_GRADES = 21 };
@@ -64,11 +65,6 @@ struct rg_flow {
     struct rg_flow *next_out, *next_in; /* of the source, of the target */
 };
 
-struct rg_flow_slot {
-    uint64_t key;         /* source << 32 | target */
-    struct rg_flow *flow; /* NULL: it is free */
-};
-
 struct rg_exchange_slab; /* of items */
 
 struct rg_exchange {
@@ -78,7 +74,10 @@ struct rg_exchange {
     double slack;
     const struct rg_exchange_ops *ops;
     void *world;
-    struct rg_flow_slot *table; /* open addressing, a power of two of slots */
+    /* Open addressing, a power of two of slots. NULL: it is free; else where the flow would be in a
+     * table that is larger than any. */
+    struct rg_flow **table;
+    uint32_t *places;
     size_t slots, flows;
     struct rg_flow **out, **in; /* by rank */
     struct rg_endpoint **endpoints;
@@ -87,6 +86,7 @@ struct rg_exchange {
     bool deadlocked;
     struct rg_item *spare;
     struct rg_exchange_slab *slabs;
+    struct rg_chunks memory; /* of slabs and flows */
     struct rg_exchange_bounce *bounces[RG_BOUNCE_GRADES];
 };
 

@@ -12,6 +12,30 @@ struct rg_exchange_slab {
     struct rg_item items[SLAB];
 };
 
+static int grow_table(struct rg_exchange *x)
+{
+    struct rg_flow **old = x->table;
+    const uint32_t *places = x->places;
+    size_t slots = x->slots ? 2 * x->slots : 64;
+    struct rg_flow **table = calloc(slots, sizeof *x->table + sizeof *x->places);
+    if (!table)
+        return RG_ERR_NOMEM;
+    x->table = table;
+    x->places = (uint32_t *)(table + slots);
+    for (size_t i = 0; i < x->slots; i++) {
+        size_t at = places[i];
+        while (old[i] && table[at &= slots - 1])
+            at++;
+        if (old[i]) {
+            table[at] = old[i];
+            x->places[at] = places[i];
+        }
+    }
+    x->slots = slots;
+    free(old);
+    return 0;
+}
+
 struct rg_exchange *rg_exchange_new(int size, double slack_s, const struct rg_exchange_ops *ops,
                                     void *world)
 {
@@ -20,13 +44,11 @@ struct rg_exchange *rg_exchange_new(int size, double slack_s, const struct rg_ex
         return NULL;
     size_t n = (size_t)size;
     *x = (struct rg_exchange){.size = size, .slack = slack_s, .ops = ops, .world = world};
-    x->slots = 64;
-    x->table = calloc(x->slots, sizeof *x->table);
     x->out = calloc(n, sizeof(struct rg_flow *));
     x->in = calloc(n, sizeof(struct rg_flow *));
     x->endpoints = calloc(n, sizeof(struct rg_endpoint *));
     x->gone = calloc(n, sizeof *x->gone);
-    if (!x->table || !x->out || !x->in || !x->endpoints || !x->gone) {
+    if (grow_table(x) != 0 || !x->out || !x->in || !x->endpoints || !x->gone) {
         rg_exchange_free(x);
         return NULL;
     }
@@ -37,14 +59,10 @@ void rg_exchange_free(struct rg_exchange *x)
 {
     if (!x)
         return;
-    for (size_t i = 0; x->table && i < x->slots; i++)
-        free(x->table[i].flow);
-    for (struct rg_exchange_slab *slab = x->slabs, *next; slab; slab = next) {
-        next = slab->next;
+    for (struct rg_exchange_slab *slab = x->slabs; slab; slab = slab->next)
         for (int i = 0; i < SLAB; i++)
             free(slab->items[i].bounce);
-        free(slab);
-    }
+    rg_chunks_free(&x->memory);
     for (int grade = 0; grade < RG_BOUNCE_GRADES; grade++) {
         for (struct rg_exchange_bounce *s = x->bounces[grade], *next; s; s = next) {
             next = s->next;
@@ -64,7 +82,7 @@ void rg_exchange_free(struct rg_exchange *x)
 struct rg_item *rg_item_take(struct rg_exchange *x)
 {
     if (!x->spare) {
-        struct rg_exchange_slab *slab = calloc(1, sizeof *slab);
+        struct rg_exchange_slab *slab = rg_chunks_take(&x->memory, sizeof *slab);
         if (!slab)
             return NULL;
         slab->next = x->slabs;
@@ -180,41 +198,29 @@ void rg_item_release(struct rg_exchange *x, struct rg_item *item)
 
 /* ---- flows ---- */
 
-/* Where the flow of a pair is in the table, or is to be: the key is there beside it, so that a look
- * touches one line of memory. */
-static struct rg_flow_slot *slot_of(const struct rg_exchange *x, uint64_t key)
+/* Where that pair's flow is, or is to be. Those to eight targets in a row are next to each other:
+ * where many are looked for, one after the other is. */
+static size_t slot_of(const struct rg_exchange *x, uint32_t place, int source, int target)
 {
-    size_t at = (size_t)((key * 0x9e3779b97f4a7c15u) >> 32); /* bits that source and target move */
-    while (x->table[at &= x->slots - 1].flow && x->table[at].key != key)
+    const struct rg_flow *flow;
+    size_t at = place;
+    while ((flow = x->table[at &= x->slots - 1]) != NULL &&
+           (flow->source != source || flow->target != target))
         at++;
-    return &x->table[at];
-}
-
-static int grow_table(struct rg_exchange *x)
-{
-    struct rg_flow_slot *old = x->table;
-    size_t old_slots = x->slots;
-    struct rg_flow_slot *table = calloc(2 * old_slots, sizeof *table);
-    if (!table)
-        return RG_ERR_NOMEM;
-    x->table = table;
-    x->slots = 2 * old_slots;
-    for (size_t i = 0; i < old_slots; i++)
-        if (old[i].flow)
-            *slot_of(x, old[i].key) = old[i];
-    free(old);
-    return 0;
+    return at;
 }
 
 struct rg_flow *rg_flow_of(struct rg_exchange *x, int source, int target)
 {
-    uint64_t key = (uint64_t)(unsigned)source << 32 | (unsigned)target;
-    struct rg_flow *flow = slot_of(x, key)->flow;
+    uint64_t row = (uint64_t)(unsigned)source << 32 | (unsigned)target >> 3;
+    uint32_t place = (uint32_t)((row * 0x9e3779b97f4a7c15u) >> 35) << 3 | (target & 7);
+    if (2 * x->flows >= x->slots && grow_table(x) != 0)
+        return NULL;
+    size_t slot = slot_of(x, place, source, target);
+    struct rg_flow *flow = x->table[slot];
     if (flow)
         return flow;
-    if (4 * x->flows >= 3 * x->slots && grow_table(x) != 0)
-        return NULL;
-    flow = calloc(1, sizeof *flow);
+    flow = rg_chunks_take(&x->memory, sizeof *flow);
     if (!flow)
         return NULL;
     x->flows++;
@@ -226,6 +232,7 @@ struct rg_flow *rg_flow_of(struct rg_exchange *x, int source, int target)
     x->out[source] = flow;
     flow->next_in = x->in[target];
     x->in[target] = flow;
-    *slot_of(x, key) = (struct rg_flow_slot){key, flow};
+    x->table[slot] = flow;
+    x->places[slot] = place;
     return flow;
 }

@@ -4,14 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A date, and what is due then. It stays in the heap until it is the first, also when nothing is
- * due any more. */
-struct rg_day {
-    double date;
-    struct rg_timer *first, *last;
-    struct rg_day *next; /* of its slot, or spare */
-};
-
 enum { LEAST_SLOTS = 1024 };
 
 static size_t slot_of(const struct rg_calendar *c, double date)
@@ -79,16 +71,6 @@ static void drop_first_day(struct rg_calendar *c)
     c->due[i] = last;
 }
 
-void rg_calendar_unset(struct rg_timer *timer)
-{
-    struct rg_day *day = timer->day;
-    if (!day)
-        return;
-    *(timer->previous ? &timer->previous->next : &day->first) = timer->next;
-    *(timer->next ? &timer->next->previous : &day->last) = timer->previous;
-    timer->day = NULL;
-}
-
 void rg_calendar_set(struct rg_calendar *c, struct rg_timer *timer, double date)
 {
     if (timer->day && timer->day->date == date)
@@ -107,19 +89,10 @@ void rg_calendar_set(struct rg_calendar *c, struct rg_timer *timer, double date)
     day->last = timer;
 }
 
-double rg_timer_date(const struct rg_timer *timer)
+void rg_calendar_drop(struct rg_calendar *c)
 {
-    return timer->day->date;
-}
-
-struct rg_timer *rg_calendar_first(struct rg_calendar *c)
-{
-    while (c->count > 0) {
-        if (c->due[1].day->first)
-            return c->due[1].day->first;
+    while (c->count > 0 && !c->due[1].day->first)
         drop_first_day(c);
-    }
-    return NULL;
 }
 
 void rg_calendar_free(struct rg_calendar *c)

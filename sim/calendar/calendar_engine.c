@@ -7,6 +7,7 @@
 #include "connections.h"
 #include "coroutine.h"
 
+#include "base/check.h"
 #include "base/need.h"
 #include "sim/strands/same_date.h"
 #include "sim/strands/sim_strands.h"
@@ -67,7 +68,7 @@ static void make_ready(struct strand *s)
 {
     struct strands_found *ready = &engine_of(s)->ready;
     double now = engine_of(s)->calendar.now;
-    s->date = s->ready ? fmax(s->date, now) : now;
+    s->date = s->ready ? RG_MAX(s->date, now) : now;
     if (s->ready)
         return;
     s->ready = true;
@@ -119,7 +120,7 @@ static void hasten(struct rg_sim_strand *common, double date)
 {
     struct strand *s = (struct strand *)common;
     struct rg_calendar *calendar = &engine_of(s)->calendar;
-    rg_calendar_set(calendar, &s->timer, fmax(date, calendar->now));
+    rg_calendar_set(calendar, &s->timer, RG_MAX(date, calendar->now));
 }
 
 /* ---- computing ---- */
@@ -149,7 +150,7 @@ static void execute_parts(struct rg_sim_strand *common, struct part *part, doubl
         rg_cores_begin(cores, &part[i].task, flop[i] / speed);
     }
     if (end < INFINITY)
-        rg_calendar_set(&g->calendar, &s->timer, fmax(end, g->calendar.now));
+        rg_calendar_set(&g->calendar, &s->timer, RG_MAX(end, g->calendar.now));
     while (s->computing > 0 && g->calendar.now < end)
         rg_coroutine_leave(s->coroutine);
     rg_calendar_unset(&s->timer);
@@ -224,11 +225,10 @@ static double port_J(void *engine, int rank)
 static void find_ends(void *engine, int source, int target, int *first, int *last)
 {
     const struct rg_calendar_platform *p = ((struct engine *)engine)->platform;
-    int *links;
+    const int *links;
     size_t count = p->route(p->arg, source, target, &links);
     *first = count ? links[0] : -1;
     *last = count ? links[count - 1] : -1;
-    free(links);
 }
 
 static void set_links(struct engine *g)
@@ -236,7 +236,7 @@ static void set_links(struct engine *g)
     for (int i = 0; i < g->slow.count; i++) {
         int place = g->slow.link[i];
         struct rg_shared_link *link = &g->connections.links[place];
-        double own = fmin(g->platform->links[place].bandwidth, g->link_rate * g->slow.own[i]);
+        double own = RG_MIN(g->platform->links[place].bandwidth, g->link_rate * g->slow.own[i]);
         double bandwidth = own * g->factor[i];
         if (link->bandwidth != bandwidth)
             rg_link_change(&g->connections.sharing, link, bandwidth);
@@ -342,10 +342,8 @@ static void run_round(struct engine *g)
 static void fire(struct engine *g, double last)
 {
     struct rg_timer *timer;
-    while ((timer = rg_calendar_first(&g->calendar)) != NULL && rg_timer_date(timer) <= last) {
-        g->calendar.now = rg_timer_date(timer);
-        g->calendar.latest = fmax(g->calendar.latest, g->calendar.now);
-        rg_calendar_unset(timer);
+    while ((timer = rg_calendar_take(&g->calendar, last)) != NULL) {
+        g->calendar.latest = RG_MAX(g->calendar.latest, g->calendar.now);
         timer->fire(timer);
     }
 }
@@ -364,10 +362,9 @@ static void run(struct engine *g)
             rg_sharing_solve(&g->connections.sharing);
             continue;
         }
-        struct rg_timer *next = rg_calendar_first(&g->calendar);
-        if (!next)
+        double date = rg_calendar_next(&g->calendar);
+        if (date == INFINITY)
             return;
-        double date = rg_timer_date(next);
         last = date * (1 + RG_SAME_DATE);
     }
 }

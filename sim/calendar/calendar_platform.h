@@ -23,8 +23,8 @@ struct rg_calendar_platform {
     const struct rg_calendar_node *nodes; /* by rank */
     struct rg_sim_profiles *profiles;     /* of links and ranks numbered as here */
     /* The links that a message from one rank takes to another, in its order, as places in `links`:
-     * how many; *route is malloc'ed. */
-    size_t (*route)(void *arg, int source, int target, int **route);
+     * how many; *route is borrowed until the next is asked for. */
+    size_t (*route)(void *arg, int source, int target, const int **route);
     void *arg;
 };
 

@@ -11,14 +11,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* There may be a million: a line of memory where the route is of two links. */
 struct rg_connection {
-    struct rg_connection *next;
-    int source, target;
-    double latency;                /* where it does not change */
-    double longer;                 /* messages are, by so many times */
     struct rg_core_task receiving; /* the receiver's part of the message before, */
-    bool receives;                 /* while it is under way, */
-    struct rg_carrier *waiting;    /* and who waits for that */
+    struct rg_carrier *waiting;    /* and who waits for that, */
+    bool receives;                 /* while it is under way */
     int link_count;
     int links[]; /* places in the platform's */
 };
@@ -29,10 +26,12 @@ struct rg_carrier {
     struct rg_connections *all;
     struct rg_connection *connection;
     struct rg_message *message;
+    int source, target;
     struct rg_core_task sending; /* the sender's part: of the message, then of its bytes */
     bool sends;                  /* the latter is under way */
     double latency;              /* since it began */
-    bool passed;                 /* the last byte is through, since that date, */
+    double wire_bytes;
+    bool passed; /* the last byte is through, since that date, */
     double passed_s;
     double queued_s; /* and waits so long in the switch */
     struct rg_sim_flow queue_flow;
@@ -51,13 +50,23 @@ static const struct rg_board *board_of(const struct rg_connections *c, int rank)
     return c->boards ? c->boards[rank] : NULL;
 }
 
+static double latency_now(const struct rg_connections *c, const struct rg_connection *way)
+{
+    double latency = 0;
+    if (c->latencies)
+        rg_sim_profiles_latencies(c->platform->profiles, c->calendar->now, c->latencies);
+    for (int i = 0; i < way->link_count; i++)
+        latency +=
+            c->latencies ? c->latencies[way->links[i]] : c->platform->links[way->links[i]].latency;
+    return latency;
+}
+
 /* ---- the end of a message's way ---- */
 
 static void leave(struct rg_carrier *m)
 {
     struct rg_connections *c = m->all;
-    const struct rg_connection *way = m->connection;
-    const struct rg_board *target = board_of(c, way->target);
+    const struct rg_board *target = board_of(c, m->target);
     double now = c->calendar->now, queued = fmax(0, m->queued_s - (now - m->passed_s));
     struct rg_message *message = m->message;
     m->next_idle = c->idle;
@@ -68,10 +77,11 @@ static void leave(struct rg_carrier *m)
 static void pass(struct rg_carrier *m)
 {
     struct rg_connections *c = m->all;
-    const struct rg_connection *way = m->connection;
     if (c->use)
-        rg_port_use_note(&c->use[way->source], c->boards[way->source], &c->use[way->target],
-                         c->boards[way->target], m->message->bytes);
+        rg_port_use_note(&c->use[m->source], c->boards[m->source], &c->use[m->target],
+                         c->boards[m->target], m->message->bytes);
+    if (m->sends)
+        rg_cores_await(&c->cores[m->source], &m->sending);
     m->passed = true;
     m->passed_s = c->calendar->now;
     if (!m->sends)
@@ -87,17 +97,15 @@ static void hold_over(struct rg_timer *timer)
 static void bytes_over(struct rg_carrier *m, bool at_once)
 {
     struct rg_connections *c = m->all;
-    const struct rg_connection *way = m->connection;
-    double now = c->calendar->now, held = 0;
-    double bytes = rg_sim_wire_bytes(board_of(c, way->source), m->message->bytes);
+    double now = c->calendar->now, bytes = m->wire_bytes, held = 0;
     if (c->queues) {
-        m->queued_s = rg_sim_queue_leave(&c->uplinks[way->source], &m->queue_flow, now, &held);
+        m->queued_s = rg_sim_queue_leave(&c->uplinks[m->source], &m->queue_flow, now, &held);
         m->queued_s -= held;
     }
     if (c->buckets)
-        rg_bucket_close(&c->buckets[2 * way->source], c->boards[way->source], bytes, now);
+        rg_bucket_close(&c->buckets[2 * m->source], c->boards[m->source], bytes, now);
     if (c->buckets && !c->queues)
-        rg_bucket_close(&c->buckets[2 * way->target + 1], c->boards[way->target], bytes, now);
+        rg_bucket_close(&c->buckets[2 * m->target + 1], c->boards[m->target], bytes, now);
     if (held > 0 || at_once)
         rg_calendar_set(c->calendar, &m->held, now + held);
     else
@@ -145,7 +153,7 @@ static double open_bucket(struct rg_connections *c, struct rg_bucket *b,
 static double pass_at_once(struct rg_carrier *m, double bytes)
 {
     struct rg_connections *c = m->all;
-    int source = m->connection->source, target = m->connection->target;
+    int source = m->source, target = m->target;
     double credit = 0;
     if (c->buckets)
         credit = open_bucket(c, &c->buckets[2 * source], c->boards[source]);
@@ -158,16 +166,24 @@ static double pass_at_once(struct rg_carrier *m, double bytes)
     return at_once;
 }
 
+/* Every two nodes' messages by another share of `uneven`. */
+static double longer(double uneven, int source, int target)
+{
+    if (uneven == 0)
+        return 1;
+    return 1 + uneven * fmod(0.6180339887 * source + 0.3247179572 * target, 1);
+}
+
 static void flow(struct rg_carrier *m)
 {
     struct rg_connections *c = m->all;
-    double bytes = rg_sim_wire_bytes(board_of(c, m->connection->source), m->message->bytes);
-    double rest = bytes - pass_at_once(m, bytes);
+    m->wire_bytes = rg_sim_wire_bytes(board_of(c, m->source), m->message->bytes);
+    double rest = m->wire_bytes - pass_at_once(m, m->wire_bytes);
     if (rest > 0) {
         take_links(m);
         rg_crowd_begin(c->crowd, m->connection->links, (size_t)m->connection->link_count,
                        c->calendar->now, &c->crowded);
-        rg_flow_begin(&c->sharing, &m->flow, rest * m->connection->longer);
+        rg_flow_begin(&c->sharing, &m->flow, rest * longer(c->uneven, m->source, m->target));
     } else {
         bytes_over(m, true);
     }
@@ -181,21 +197,25 @@ static void send_bytes(struct rg_carrier *m)
     struct rg_connections *c = m->all;
     struct rg_connection *way = m->connection;
     double bytes = (double)(m->message->bytes + RG_MESSAGE_HEADER);
+    if (way->receives)
+        rg_cores_await(&c->cores[m->target], &way->receiving);
     if (way->receives) {
         way->waiting = m;
         return;
     }
     if (c->boards) {
-        const struct rg_board *from = c->boards[way->source], *to = c->boards[way->target];
+        const struct rg_board *from = c->boards[m->source], *to = c->boards[m->target];
         double sending = from->byte_s * bytes, receiving = to->byte_s * bytes + to->message_s;
         m->sends = sending > 0;
         m->sending.over = sending_over;
+        m->sending.quiet = true;
         if (m->sends)
-            rg_cores_begin(&c->cores[way->source], &m->sending, sending);
+            rg_cores_begin(&c->cores[m->source], &m->sending, sending);
         way->receives = receiving > 0;
         way->receiving.over = receiving_over;
+        way->receiving.quiet = true;
         if (way->receives)
-            rg_cores_begin(&c->cores[way->target], &way->receiving, receiving);
+            rg_cores_begin(&c->cores[m->target], &way->receiving, receiving);
     }
     flow(m);
 }
@@ -218,17 +238,6 @@ static void message_over(struct rg_core_task *task)
 
 /* ---- what the engine calls ---- */
 
-static double latency_now(const struct rg_connections *c, const struct rg_connection *way)
-{
-    double latency = 0;
-    if (!c->latencies)
-        return way->latency;
-    rg_sim_profiles_latencies(c->platform->profiles, c->calendar->now, c->latencies);
-    for (int i = 0; i < way->link_count; i++)
-        latency += c->latencies[way->links[i]];
-    return latency;
-}
-
 static struct rg_carrier *take_carrier(struct rg_connections *c)
 {
     struct rg_carrier *m = c->idle;
@@ -250,41 +259,31 @@ void rg_connections_carry(struct rg_connections *c, struct rg_message *message,
 {
     struct rg_carrier *m = take_carrier(c);
     m->message = message;
+    m->source = message->source;
+    m->target = message->target;
     m->connection = way;
     m->sends = m->passed = false;
     m->queued_s = 0;
     m->latency = latency_now(c, m->connection);
-    const struct rg_board *from = board_of(c, m->connection->source);
+    const struct rg_board *from = board_of(c, m->source);
     if (from && from->message_s > 0) {
         m->sending.over = message_over;
-        rg_cores_begin(&c->cores[m->connection->source], &m->sending, from->message_s);
+        m->sending.quiet = false;
+        rg_cores_begin(&c->cores[m->source], &m->sending, from->message_s);
     } else {
         send_bytes(m);
     }
 }
 
-/* Every two nodes' messages by another share of `uneven`. */
-static double longer(double uneven, int source, int target)
-{
-    return 1 + uneven * fmod(0.6180339887 * source + 0.3247179572 * target, 1);
-}
-
 struct rg_connection *rg_connection_new(struct rg_connections *c, int source, int target)
 {
-    int *links;
+    const int *links;
     size_t count = c->platform->route(c->platform->arg, source, target, &links);
-    struct rg_connection *way = rg_need_zeroed(1, sizeof *way + count * sizeof *links);
-    way->source = source;
-    way->target = target;
+    struct rg_connection *way =
+        rg_needed(rg_chunks_take(&c->ways, sizeof *way + count * sizeof *links));
     way->link_count = (int)count;
-    way->longer = longer(c->uneven, source, target);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         way->links[i] = links[i];
-        way->latency += c->platform->links[links[i]].latency;
-    }
-    free(links);
-    way->next = c->all;
-    c->all = way;
     return way;
 }
 
@@ -292,11 +291,10 @@ struct rg_connection *rg_connection_new(struct rg_connections *c, int source, in
 static void route_ends(const struct rg_connections *c, int source, int target, int *first,
                        int *last)
 {
-    int *links;
+    const int *links;
     size_t count = c->platform->route(c->platform->arg, source, target, &links);
     *first = links[0];
     *last = links[count - 1];
-    free(links);
 }
 
 /* Queues limit what ports receive: the links there do not any more. */
@@ -347,10 +345,7 @@ void rg_connections_open(struct rg_connections *c, bool queues)
 
 void rg_connections_close(struct rg_connections *c)
 {
-    for (struct rg_connection *way = c->all, *next; way; way = next) {
-        next = way->next;
-        free(way);
-    }
+    rg_chunks_free(&c->ways);
     for (struct rg_carrier *m = c->carriers, *next; m; m = next) {
         next = m->next;
         free(m->flow.ends);

@@ -8,6 +8,7 @@
 #include "processors.h"
 #include "sharing.h"
 
+#include "base/chunks.h"
 #include "boards/board.h"
 #include "sim/strands/crowd.h"
 #include "sim/strands/port_work.h"
@@ -37,8 +38,8 @@ struct rg_connections {
     struct rg_bucket *buckets;     /* by rank, up and down; NULL: no port has a burst */
     struct rg_sim_uplink *uplinks; /* by rank, as the next; NULL: no port has a queue */
     struct rg_sim_queue *queues;
-    struct rg_connection *all;
-    uint64_t ties; /* see struct rg_sim_ties */
+    struct rg_chunks ways; /* of connections */
+    uint64_t ties;         /* see struct rg_sim_ties */
     struct rg_crowd_met crowded;
     struct rg_crowd_link *crowd; /* as links */
     struct rg_carrier *carriers, *idle;

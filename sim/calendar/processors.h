@@ -9,9 +9,11 @@
 
 #include "boards/board.h"
 
-/* Zeroed but for `over`, which is called when it is done. The owner's. */
+/* Zeroed but for the first two. The owner's. */
 struct rg_core_task {
-    void (*over)(struct rg_core_task *task);
+    void (*over)(struct rg_core_task *task); /* when it is done, */
+    bool
+        quiet; /* or at any time after: nobody waits for it; what is called does nothing to cores */
     double until; /* of the clock of service */
     struct rg_core_task *next, *previous;
 };
@@ -24,7 +26,8 @@ struct rg_cores {
     double service, date;       /* seconds of a core that each task has had, up to that date */
     double speed;               /* of each core, 1 being what seconds are reckoned by */
     double joules, joules_date; /* drawn up to that date */
-    double idle_W;
+    double idle_W, busy_W;      /* the latter of so many cores, the last that was asked for */
+    int busy;
     const struct rg_board *board; /* whose watts they are; NULL: no account is kept */
 };
 
@@ -35,6 +38,8 @@ void rg_cores_open(struct rg_cores *c, struct rg_calendar *calendar, int cores,
 void rg_cores_set_speed(struct rg_cores *c, double speed);
 /* The task takes so many seconds (above 0) of a core, from now on. */
 void rg_cores_begin(struct rg_cores *c, struct rg_core_task *task, double seconds);
+/* Somebody waits for the quiet task now; it may be over before this returns. */
+void rg_cores_await(struct rg_cores *c, struct rg_core_task *task);
 /* The task stops, and is not done: seconds of a core that are left. */
 double rg_cores_stop(struct rg_cores *c, struct rg_core_task *task);
 /* Joules from the start until now. */

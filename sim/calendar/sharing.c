@@ -1,5 +1,6 @@
 #include "sharing.h"
 
+#include "base/check.h"
 #include "base/need.h"
 #include "sim/strands/same_date.h"
 #include <math.h>
@@ -62,7 +63,7 @@ static void set_rate(struct rg_sharing *s, struct rg_shared_flow *f, double rate
     f->remaining -= f->rate * (now - f->date);
     f->date = now;
     f->rate = rate;
-    f->over = now + fmax(0, f->remaining) / rate;
+    f->over = now + RG_MAX(0, f->remaining) / rate;
 }
 
 /* ---- clocks of links ---- */
@@ -81,7 +82,7 @@ double rg_flow_rate(const struct rg_shared_flow *flow)
 /* Ranks of one date go on from their own, which may be before the last change. */
 static void advance(struct rg_link_clock *c)
 {
-    double now = fmax(c->date, c->sharing->calendar->now);
+    double now = RG_MAX(c->date, c->sharing->calendar->now);
     if (c->count > 0)
         c->service += (now - c->date) * clock_rate(c);
     c->date = now;
@@ -93,7 +94,7 @@ static void schedule(struct rg_link_clock *c)
         rg_calendar_unset(&c->timer);
     else
         rg_calendar_set(c->sharing->calendar, &c->timer,
-                        c->date + fmax(0, c->heap[1]->until - c->service) / clock_rate(c));
+                        c->date + RG_MAX(0, c->heap[1]->until - c->service) / clock_rate(c));
 }
 
 static bool before(const struct rg_shared_flow *f, const struct rg_shared_flow *g)
@@ -142,7 +143,7 @@ static void stop_clock(struct rg_link_clock *c)
         f->remaining = f->until - c->service;
         f->date = c->date;
         f->rate = clock_rate(c);
-        f->over = c->date + fmax(0, f->remaining) / f->rate;
+        f->over = c->date + RG_MAX(0, f->remaining) / f->rate;
     }
     rg_calendar_unset(&c->timer);
     note_change(s, c->link);
@@ -158,7 +159,7 @@ static void clock_fires(struct rg_timer *timer)
     struct rg_link_clock *c = (struct rg_link_clock *)timer;
     struct rg_shared_flow *over = NULL, **last = &over;
     advance(c);
-    c->service = fmax(c->service, c->heap[1]->until);
+    c->service = RG_MAX(c->service, c->heap[1]->until);
     double due = c->service + RG_SAME_DATE * c->date * clock_rate(c);
     while (c->count > 0 && c->heap[1]->until <= due) {
         *last = pop(c);
@@ -197,7 +198,7 @@ static void start_clock(struct rg_sharing *s, struct rg_shared_link *link)
         struct rg_shared_flow *f = s->flows.flow[i];
         rg_calendar_unset(&f->timer);
         push(c, f, f->rate * (f->over - c->date));
-        c->most = fmin(c->most, f->most);
+        c->most = RG_MIN(c->most, f->most);
     }
     link->clock = c;
     schedule(c);
@@ -217,7 +218,8 @@ static struct rg_link_clock *clock_for(const struct rg_shared_flow *f)
             return NULL;
         clock = link->clock;
     }
-    if (!clock || clock->link->bandwidth / (double)(clock->count + 1) > fmin(clock->most, f->most))
+    if (!clock ||
+        clock->link->bandwidth / (double)(clock->count + 1) > RG_MIN(clock->most, f->most))
         return NULL;
     return clock;
 }
@@ -240,7 +242,7 @@ static bool ask(struct rg_shared_flow *f)
     bool alone = true;
     f->most = INFINITY;
     for (int i = 0; i < f->count; i++)
-        f->most = fmin(f->most, f->ends[i].link->bandwidth);
+        f->most = RG_MIN(f->most, f->ends[i].link->bandwidth);
     for (int i = 0; i < f->count; i++) {
         struct rg_shared_link *link = f->ends[i].link;
         link->wanted += f->most;
@@ -282,7 +284,7 @@ void rg_flow_begin(struct rg_sharing *s, struct rg_shared_flow *f, double bytes)
     } else if ((clock = clock_for(f)) != NULL) {
         advance(clock);
         push(clock, f, bytes);
-        clock->most = fmin(clock->most, f->most);
+        clock->most = RG_MIN(clock->most, f->most);
         schedule(clock);
     } else {
         note_changes(s, f);
@@ -415,7 +417,8 @@ static double least_share(struct rg_sharing *s)
         if (link->open == 0)
             continue;
         s->component.link[kept++] = link;
-        least = fmin(least, link->left / link->open);
+        double share = link->left / link->open;
+        least = RG_MIN(least, share);
     }
     s->component.count = kept;
     return least;
@@ -427,7 +430,7 @@ static void fill(struct rg_sharing *s)
     size_t open = s->flows.count;
     double lowest = INFINITY;
     for (size_t i = 0; i < s->flows.count; i++)
-        lowest = fmin(lowest, s->flows.flow[i]->most);
+        lowest = RG_MIN(lowest, s->flows.flow[i]->most);
     while (open > 0) {
         double share = least_share(s);
         size_t modest = lowest <= share ? fix_modest(s, share) : 0;
@@ -441,14 +444,14 @@ static void set_timers(struct rg_sharing *s)
     double first = INFINITY;
     for (size_t i = 0; i < s->flows.count; i++) {
         set_rate(s, s->flows.flow[i], s->flows.flow[i]->solved);
-        first = fmin(first, s->flows.flow[i]->over);
+        first = RG_MIN(first, s->flows.flow[i]->over);
     }
     for (size_t i = 0; i < s->flows.count; i++) {
         struct rg_shared_flow *f = s->flows.flow[i];
-        if (f->over > first * (1 + RG_SAME_DATE))
-            rg_calendar_unset(&f->timer);
-        else
+        if (f->over <= first * (1 + RG_SAME_DATE))
             rg_calendar_set(s->calendar, &f->timer, f->over);
+        else if (rg_timer_is_due(&f->timer))
+            rg_calendar_unset(&f->timer);
     }
 }
 

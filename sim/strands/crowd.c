@@ -1,5 +1,6 @@
 #include "crowd.h"
 
+#include "base/check.h"
 #include "same_date.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@ static double most_of(const struct rg_crowd_link *links, const int *route, size_
 {
     double most = INFINITY;
     for (size_t i = 0; i < count; i++)
-        most = fmin(most, links[route[i]].bandwidth);
+        most = RG_MIN(most, links[route[i]].bandwidth);
     return isfinite(most) ? most : 0;
 }
 

@@ -34,11 +34,8 @@ static void note_fired(struct rg_timer *timer)
 static void go_on_until(double date)
 {
     struct rg_timer *timer;
-    while ((timer = rg_calendar_first(&calendar)) != NULL && rg_timer_date(timer) <= date) {
-        calendar.now = rg_timer_date(timer);
-        rg_calendar_unset(timer);
+    while ((timer = rg_calendar_take(&calendar, date)) != NULL)
         timer->fire(timer);
-    }
     calendar.now = date;
 }
 
@@ -67,7 +64,7 @@ static void test_dates(void)
     const int wanted[] = {1, 0, 2, 4};
     CU_ASSERT_EQUAL(fired_count, 4);
     CU_ASSERT_EQUAL(memcmp(fired, wanted, sizeof wanted), 0);
-    CU_ASSERT_EQUAL(rg_timer_date(rg_calendar_first(&calendar)), 5);
+    CU_ASSERT_EQUAL(rg_calendar_next(&calendar), 5);
 }
 
 static int by_value(const void *a, const void *b)
@@ -81,7 +78,7 @@ static void test_many_dates(void)
 {
     enum { COUNT = 5000 };
     struct note *notes = calloc(COUNT, sizeof *notes);
-    double dates[COUNT], last = 0;
+    double dates[COUNT];
     int count = 0;
     RG_ASSERT(notes);
     begin();
@@ -96,13 +93,15 @@ static void test_many_dates(void)
     }
     qsort(dates, (size_t)count, sizeof *dates, by_value);
     for (int i = 0; i < count; i++) {
-        struct rg_timer *timer = rg_calendar_first(&calendar);
+        CU_ASSERT_EQUAL(rg_calendar_next(&calendar), dates[i]);
+        CU_ASSERT_PTR_NULL(rg_calendar_take(&calendar, dates[i] - 0.01));
+        struct rg_timer *timer = rg_calendar_take(&calendar, dates[i]);
         CU_ASSERT_PTR_NOT_NULL_FATAL(timer);
-        last = rg_timer_date(timer);
-        CU_ASSERT_EQUAL(last, dates[i]);
-        rg_calendar_unset(timer);
+        CU_ASSERT(!rg_timer_is_due(timer));
+        CU_ASSERT_EQUAL(calendar.now, dates[i]);
     }
-    CU_ASSERT_PTR_NULL(rg_calendar_first(&calendar));
+    CU_ASSERT_EQUAL(rg_calendar_next(&calendar), INFINITY);
+    CU_ASSERT_PTR_NULL(rg_calendar_take(&calendar, INFINITY));
     free(notes);
 }
 
@@ -176,6 +175,82 @@ static void test_slow_cores(void)
     CU_ASSERT_DOUBLE_EQUAL(rg_cores_J(&cores), 3 + 2.5 + 3 + 1.5 * 3 + 0.5, 1e-12);
 }
 
+enum { FOUR = 4, TASKS = 40, ROUNDS = 50 };
+
+static const struct rg_board four_cores = {
+    .cores = FOUR,
+    .clock_count = 1,
+    .clocks = {{.idle_watts = 1, .epsilon_watts = 2, .full_watts = 4}}};
+
+/* What does not depend on whether anybody waits for tasks: when those end for which somebody does,
+ * and joules. Some begin at one date, some end at one. */
+struct outcome {
+    double over_s[TASKS], joules;
+};
+
+static struct outcome crowd(uint64_t seed, bool quiet)
+{
+    struct rg_cores cores;
+    struct job jobs[TASKS];
+    struct outcome all;
+    begin();
+    rg_cores_open(&cores, &calendar, FOUR, &four_cores);
+    for (int i = 0; i < TASKS; i++) {
+        uint64_t drawn = rg_mix64(seed * TASKS + (unsigned)i);
+        jobs[i] = (struct job){{.over = note_over, .quiet = quiet && i % 2}, -1};
+        rg_cores_begin(&cores, &jobs[i].task, 0.25 * (double)(1 + drawn % 8));
+        drawn >>= 8;
+        go_on_until(calendar.now + 0.25 * (double)(drawn % 3));
+        drawn >>= 8;
+        if (i % 4 == 3 && drawn % 2 && jobs[i].over_s < 0)
+            rg_cores_await(&cores, &jobs[i].task);
+        if (drawn % 5 == 0)
+            rg_cores_set_speed(&cores, 0.5 * (double)(1 + drawn / 8 % 3));
+    }
+    go_on_until(1000);
+    all.joules = rg_cores_J(&cores);
+    for (int i = 0; i < TASKS; i++) {
+        CU_ASSERT(jobs[i].over_s > 0);
+        all.over_s[i] = jobs[i].over_s;
+    }
+    return all;
+}
+
+static void test_quiet_tasks(void)
+{
+    for (uint64_t seed = 0; seed < ROUNDS; seed++) {
+        struct outcome told = crowd(seed, false), quiet = crowd(seed, true);
+        CU_ASSERT_DOUBLE_EQUAL(quiet.joules, told.joules, 1e-9);
+        for (int i = 0; i < TASKS; i++) {
+            if (i % 2 == 0)
+                CU_ASSERT_DOUBLE_EQUAL(quiet.over_s[i], told.over_s[i], 1e-9);
+            CU_ASSERT(quiet.over_s[i] >= told.over_s[i] - 1e-9);
+        }
+    }
+}
+
+/* One that is quiet at first is told of when it ends, from when it is awaited. */
+static void test_awaited(void)
+{
+    struct rg_cores cores;
+    struct job jobs[2];
+    begin();
+    rg_cores_open(&cores, &calendar, 2, &two_cores);
+    for (int i = 0; i < 2; i++) {
+        jobs[i] = (struct job){{.over = note_over, .quiet = true}, -1};
+        rg_cores_begin(&cores, &jobs[i].task, 1 + i);
+    }
+    CU_ASSERT_EQUAL(rg_calendar_next(&calendar), INFINITY);
+    go_on_until(1.5);
+    CU_ASSERT_EQUAL(jobs[0].over_s, -1); /* nobody has asked */
+    rg_cores_await(&cores, &jobs[1].task);
+    CU_ASSERT_EQUAL(jobs[0].over_s, 1.5);
+    CU_ASSERT_DOUBLE_EQUAL(rg_calendar_next(&calendar), 2, 1e-12);
+    go_on_until(3);
+    CU_ASSERT_DOUBLE_EQUAL(jobs[1].over_s, 2, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(rg_cores_J(&cores), 4 + 3 + 1, 1e-12);
+}
+
 /* ---- links ---- */
 
 struct flow {
@@ -208,8 +283,7 @@ static void begin_flow(struct flow *f, double bytes, struct rg_shared_link *a,
 static void flow_until(double date)
 {
     for (;;) {
-        struct rg_timer *timer = rg_calendar_first(&calendar);
-        double next = timer ? rg_timer_date(timer) : INFINITY;
+        double next = rg_calendar_next(&calendar);
         if (rg_sharing_changed(&sharing) && next > calendar.now)
             rg_sharing_solve(&sharing);
         else if (next <= date)
@@ -518,6 +592,8 @@ int main(int argc, char **argv)
         {"many dates", test_many_dates},
         {"cores", test_cores},
         {"cores that are slow for a while", test_slow_cores},
+        {"cores, tasks that nobody waits for", test_quiet_tasks},
+        {"cores, a quiet task that is awaited", test_awaited},
         {"one link", test_one_link},
         {"flows of one date", test_one_date},
         {"a trunk that is full at times", test_trunk},

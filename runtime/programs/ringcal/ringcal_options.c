@@ -278,8 +278,7 @@ static void check(const struct ringcal *c, struct argp_state *state)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    static const struct rg_limit percent = {false, true, 0, 1e9},
-                                 seconds = {false, true, 0, 60};
+    static const struct rg_limit percent = {false, true, 0, 1e9}, seconds = {false, true, 0, 60};
     struct ringcal *c = state->input;
     switch (key) {
     case KEY_DATASHEET:
