@@ -291,25 +291,46 @@ int rg_barrier(struct rg_world *w)
     return 0;
 }
 
-int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name, int unit,
-               rg_compute_fn fn, void *arg)
+void rg_compute_done(struct rg_world *w, const struct rg_computed *row, int count, double begin_raw,
+                     double end_raw)
 {
-    double begin = rg_now(w);
-    int result = w->ops->compute(w, work, w->skip_numerics ? NULL : fn, arg);
+    double all = 0, done = 0, begin = begin_raw - w->offset, end = end_raw - w->offset;
+    double until = begin;
     if (w->untimed)
-        return result;
-    double end = rg_now(w);
+        return;
     w->count.busy_s += end - begin;
-    if (w->trace) {
-        struct rg_trace_event event = {.begin_s = begin,
-                                       .end_s = end,
-                                       .unit = unit,
+    if (!w->trace || !row)
+        return;
+    for (int i = 0; i < count; i++)
+        all += row[i].seconds;
+    for (int i = 0; i < count; i++) {
+        struct rg_trace_event event = {.begin_s = until,
+                                       .unit = row[i].unit,
                                        .peer = -1,
                                        .kind = RG_TRACE_COMPUTE,
                                        .strand = (uint16_t)w->strand};
-        strncpy(event.name, name, sizeof event.name - 1);
+        done += row[i].seconds;
+        until = i + 1 < count && all > 0 ? begin + (end - begin) * done / all : end;
+        event.end_s = until;
+        strncpy(event.name, row[i].name, sizeof event.name - 1);
         rg_trace_add(w->trace, &event);
     }
+}
+
+int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name, int unit,
+               rg_compute_fn fn, void *arg)
+{
+    if (w->skip_numerics)
+        fn = NULL;
+    if (!w->untimed && w->ops->owe && w->ops->owe(w, work, name, unit)) {
+        if (fn)
+            fn(arg);
+        return 0;
+    }
+    const struct rg_computed alone = {.name = name, .unit = unit};
+    double begin = w->ops->now(w);
+    int result = w->ops->compute(w, work, fn, arg);
+    rg_compute_done(w, &alone, 1, begin, w->ops->now(w));
     return result;
 }
 

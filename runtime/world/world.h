@@ -164,6 +164,10 @@ struct rg_world_ops {
                             int *index, int64_t *last);
     int (*cancel)(struct rg_world *w, struct rg_request *request);
     int (*compute)(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg);
+    /* The work passes, and is told by rg_compute_done, before whatever else the program does:
+     * computations in a row of which nobody sees the ends are one. false: it is to be computed now.
+     * NULL: always. */
+    bool (*owe)(struct rg_world *w, const struct rg_work *work, const char *name, int unit);
     int (*iteration)(struct rg_world *w, int64_t i);
     int (*go_on)(struct rg_world *w); /* NULL: always */
     /* A barrier of all nodes that no clock and no count sees, unlike rg_barrier's messages. */
@@ -259,8 +263,8 @@ int rg_sendrecv(struct rg_world *w, int dst, const void *out, size_t out_bytes, 
 int rg_barrier(struct rg_world *w);
 
 /* Run fn(arg), unless numerics are skipped (posix: and time it), and let `work` pass: in sim its
- * modelled seconds on this node's board. name: a string that lives for ever, for the trace; unit:
- * the micro-batch, or -1. */
+ * modelled seconds on this node's board, by the time that the program calls its world again. name:
+ * a string that lives for ever, for the trace; unit: the micro-batch, or -1. */
 int rg_compute(struct rg_world *w, const struct rg_work *work, const char *name, int unit,
                rg_compute_fn fn, void *arg);
 
@@ -278,6 +282,15 @@ int rg_go_on(struct rg_world *w);
 int rg_spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand);
 int rg_join(struct rg_world *w, struct rg_strand *strand, int *result);
 
+/* For worlds: computations one after the other, between these raw dates, each with its share of the
+ * time. row may be NULL where there is no timeline. */
+struct rg_computed {
+    const char *name;
+    int unit;
+    double seconds;
+};
+void rg_compute_done(struct rg_world *w, const struct rg_computed *row, int count, double begin_raw,
+                     double end_raw);
 /* For worlds: initialise the common part of a handle. */
 void rg_world_init(struct rg_world *w, const struct rg_world_ops *ops, int rank, int size);
 /* For worlds, on the strand that owns the request, once for each that completed without error (in

@@ -38,7 +38,7 @@ static void note_date(struct rg_sim_strand *s)
     struct rg_strands *m = s->all;
     double now = m->ops->now(m->engine), *last = &m->last_s[s->endpoint.handle.rank];
     double apart = fabs(now - *last);
-    m->near_ties += apart > RG_SAME_DATE * now && apart <= fmin(RG_NEAR_DATE * now, RG_NEAR_S);
+    m->near_ties += apart > RG_SAME_DATE * now && apart <= RG_MIN(RG_NEAR_DATE * now, RG_NEAR_S);
     *last = now;
 }
 
@@ -165,44 +165,7 @@ static const struct rg_exchange_ops exchange_ops = {.open = exchange_open,
                                                     .block = exchange_block,
                                                     .wake_waiting = exchange_wake_waiting};
 
-/* ---- the world's operations ---- */
-
-static double now(struct rg_world *w)
-{
-    struct rg_strands *m = strand_of(w)->all;
-    return m->ops->now(m->engine);
-}
-
-static int send(struct rg_world *w, struct rg_request *request)
-{
-    struct rg_sim_strand *s = strand_of(w);
-    int result = rg_exchange_send(s->all->exchange, &s->endpoint, request);
-    flush(s->all);
-    return result;
-}
-
-static int recv(struct rg_world *w, struct rg_request *request)
-{
-    struct rg_sim_strand *s = strand_of(w);
-    int result = rg_exchange_recv(s->all->exchange, &s->endpoint, request);
-    flush(s->all);
-    return result;
-}
-
-static int wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
-                    int *index)
-{
-    struct rg_sim_strand *s = strand_of(w);
-    return rg_exchange_wait_any(s->all->exchange, &s->endpoint, requests, n, deadline, index);
-}
-
-static int cancel(struct rg_world *w, struct rg_request *request)
-{
-    struct rg_sim_strand *s = strand_of(w);
-    int result = rg_exchange_cancel(s->all->exchange, &s->endpoint, request);
-    flush(s->all);
-    return result;
-}
+/* ---- computing ---- */
 
 /* `seconds` of every one of `threads` cores, if they are free; on a node that is slow at times the
  * work is cut where its speed changes: what is left then goes on at the new one. */
@@ -225,15 +188,15 @@ static void spend(struct rg_world *w, double seconds, int threads)
         most = 0;
         for (int i = 0; i < threads; i++) {
             left[i] *= factor;
-            most = fmax(most, left[i]);
+            most = RG_MAX(most, left[i]);
         }
     }
 }
 
-static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg)
+static struct rg_sim_spent measure(struct rg_sim_strand *s, const struct rg_work *work)
 {
-    struct rg_sim_strand *s = strand_of(w);
     struct rg_strands *m = s->all;
+    const struct rg_world *w = &s->endpoint.handle;
     int threads = m->options->threads > 0 ? m->options->threads : 1;
     double seconds, alone = 0;
     if (w->board) {
@@ -245,8 +208,6 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
         threads = 1;
         seconds = rg_work_flops(work) / m->ops->speed(m->engine, w->rank);
     }
-    if (fn)
-        fn(arg);
     double longer = 1 + m->options->uneven * (w->rank + 1) / w->size;
     seconds *= longer;
     alone *= longer;
@@ -255,17 +216,124 @@ static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn
         seconds = rg_slowdown_jitter(m->slowdown, &s->jitter, seconds);
         alone *= seconds / asked;
     }
-    spend(w, seconds - alone, threads);
-    spend(w, alone, 1);
-    if (m->dead[w->rank])
+    return (struct rg_sim_spent){.seconds = seconds - alone, .alone = alone, .threads = threads};
+}
+
+/* May not return: its node has died. */
+static void spend_all(struct rg_sim_strand *s, struct rg_sim_spent spent)
+{
+    struct rg_world *w = &s->endpoint.handle;
+    spend(w, spent.seconds, spent.threads);
+    spend(w, spent.alone, 1);
+    if (s->all->dead[w->rank])
         longjmp(s->death, 1);
+}
+
+static void pay_owed(struct rg_sim_strand *s)
+{
+    struct rg_strands *m = s->all;
+    int count = s->owed_count;
+    struct rg_sim_spent owed = s->owed;
+    double begin = m->ops->now(m->engine);
+    s->owed_count = 0;
+    s->owed = (struct rg_sim_spent){0};
+    spend_all(s, owed);
+    rg_compute_done(&s->endpoint.handle, s->row, count, begin, m->ops->now(m->engine));
+}
+
+/* The program is about to do or see something: what it owes comes first. */
+static inline void pay(struct rg_sim_strand *s)
+{
+    if (s->owed_count > 0)
+        pay_owed(s);
+}
+
+static void note_owed(struct rg_sim_strand *s, const char *name, int unit, double seconds)
+{
+    if (s->endpoint.handle.trace && !s->row && s->owed_count == 0)
+        s->row = rg_need_zeroed(RG_SIM_ROW, sizeof *s->row);
+    if (s->row)
+        s->row[s->owed_count] = (struct rg_computed){name, unit, seconds};
+    s->owed_count++;
+}
+
+/* Of a node that is one strand: another would see what comes after it before its time. Nor of one
+ * that may lose its power meanwhile. Where the end of a computation on several cores is one core's,
+ * no other is added to it. */
+static bool owe(struct rg_world *w, const struct rg_work *work, const char *name, int unit)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    if (s->parent || s->unjoined > 0 || s->all->mortal)
+        return false;
+    struct rg_sim_spent spent = measure(s, work), *owed = &s->owed;
+    if (owed->alone > 0 || s->owed_count == RG_SIM_ROW)
+        pay(s);
+    owed->threads = spent.threads;
+    owed->seconds += spent.threads > 1 ? spent.seconds : spent.seconds + spent.alone;
+    owed->alone = spent.threads > 1 ? spent.alone : 0;
+    note_owed(s, name, unit, spent.seconds + spent.alone);
+    return true;
+}
+
+static int compute(struct rg_world *w, const struct rg_work *work, rg_compute_fn fn, void *arg)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    pay(s);
+    if (fn)
+        fn(arg);
+    spend_all(s, measure(s, work));
     return 0;
+}
+
+/* ---- the world's operations ---- */
+
+static double now(struct rg_world *w)
+{
+    struct rg_strands *m = strand_of(w)->all;
+    pay(strand_of(w));
+    return m->ops->now(m->engine);
+}
+
+static int send(struct rg_world *w, struct rg_request *request)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    pay(s);
+    int result = rg_exchange_send(s->all->exchange, &s->endpoint, request);
+    flush(s->all);
+    return result;
+}
+
+static int recv(struct rg_world *w, struct rg_request *request)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    pay(s);
+    int result = rg_exchange_recv(s->all->exchange, &s->endpoint, request);
+    flush(s->all);
+    return result;
+}
+
+static int wait_any(struct rg_world *w, struct rg_request *const *requests, int n, double deadline,
+                    int *index)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    pay(s);
+    return rg_exchange_wait_any(s->all->exchange, &s->endpoint, requests, n, deadline, index);
+}
+
+static int cancel(struct rg_world *w, struct rg_request *request)
+{
+    struct rg_sim_strand *s = strand_of(w);
+    pay(s);
+    int result = rg_exchange_cancel(s->all->exchange, &s->endpoint, request);
+    flush(s->all);
+    return result;
 }
 
 static int iteration(struct rg_world *w, int64_t i)
 {
     const struct rg_strands *m = strand_of(w)->all;
     const struct rg_sim_options *o = m->options;
+    pay(strand_of(w));
     if (rg_exchange_has_lost(m->exchange))
         return RG_ERR_PEER;
     return o->iteration ? o->iteration(o->iteration_arg, w, i) : 0;
@@ -283,6 +351,7 @@ static void clock_changed(struct rg_world *w)
 static int barrier(struct rg_world *w)
 {
     struct rg_sim_strand *s = strand_of(w);
+    pay(s);
     return rg_exchange_barrier(s->all->exchange, &s->endpoint);
 }
 
@@ -314,6 +383,7 @@ static void die(struct rg_world *w)
 {
     struct rg_sim_strand *self = strand_of(w);
     struct rg_strands *m = self->all;
+    pay(self);
     fall_silent(m, w->rank);
     rg_exchange_leave(m->exchange, w->rank, false);
     ring_waiting(m);
@@ -329,7 +399,7 @@ static double until_off(const struct rg_strands *m, int rank)
         return off - o->since_s - now;
     if (off == 0)
         return 0;
-    return isnan(m->begun_s) ? fmax(off, LOOK_S) : off - (now - m->begun_s);
+    return isnan(m->begun_s) ? RG_MAX(off, LOOK_S) : off - (now - m->begun_s);
 }
 
 /* The strand of a node that is to lose its power. It ends with the node's program, or once all have
@@ -371,6 +441,7 @@ static void energy(struct rg_world *w, double now, struct rg_energy *so_far)
     struct rg_strands *m = strand_of(w)->all;
     if (!m->energy)
         return;
+    pay(strand_of(w));
     const struct rg_board *board = w->board;
     double drawn = m->ops->processor_J(m->engine, w->rank), date = m->ops->now(m->engine);
     double idle = rg_board_watts(board, 0) * date;
@@ -399,6 +470,7 @@ static void run_program(struct rg_sim_strand *s)
     if (setjmp(s->death) == 0) {
         if (!m->dead[w->rank]) {
             s->result = s->program(w, s->arg);
+            pay(s);
             RG_ASSERT(s->unjoined == 0);
         }
     } else {
@@ -411,6 +483,7 @@ static void remove_strand(struct rg_sim_strand *s)
     *(s->previous ? &s->previous->next : &s->all->first) = s->next;
     if (s->next)
         s->next->previous = s->previous;
+    free(s->row);
 }
 
 /* All strands have ended? Then the engine does. */
@@ -508,6 +581,7 @@ static struct rg_sim_strand *start_strand(struct rg_strands *m, int rank,
 static int spawn(struct rg_world *w, rg_program_fn fn, void *arg, struct rg_strand **strand)
 {
     struct rg_sim_strand *s = strand_of(w);
+    pay(s);
     *strand = (struct rg_strand *)start_strand(s->all, w->rank, s, fn, arg);
     s->unjoined++;
     return 0;
@@ -518,6 +592,7 @@ static int join(struct rg_world *w, struct rg_strand *strand, int *result,
 {
     struct rg_sim_strand *s = strand_of(w), *child = (struct rg_sim_strand *)strand;
     RG_ASSERT(child->parent == s);
+    pay(s);
     s->endpoint.waiting_in = "rg_join";
     while (!child->finished) /* a deadlock ends the child too */
         block(s, INFINITY);
@@ -536,6 +611,7 @@ static const struct rg_world_ops world_ops = {.name = "sim",
                                               .wait_any = wait_any,
                                               .cancel = cancel,
                                               .compute = compute,
+                                              .owe = owe,
                                               .iteration = iteration,
                                               .barrier = barrier,
                                               .clock = clock_changed,

@@ -15,9 +15,18 @@
 #include <setjmp.h>
 #include <stdbool.h>
 
-enum { RG_SIM_THREADS = 64 }; /* most cores of one computation */
+enum {
+    RG_SIM_THREADS = 64, /* most cores of one computation */
+    RG_SIM_ROW = 64      /* most computations that are one */
+};
 
 struct rg_strands;
+
+/* Of a processor: seconds of all its threads, then of one alone. */
+struct rg_sim_spent {
+    double seconds, alone;
+    int threads;
+};
 
 /* Engines embed it as first member of their own struct. */
 struct rg_sim_strand {
@@ -34,6 +43,10 @@ struct rg_sim_strand {
     int spawned;                                    /* by this one, so far */
     int unjoined;
     struct rg_fault_stream jitter;
+    /* Before the program goes on, see ops->owe: so many computations; 0: nothing is owed. */
+    struct rg_sim_spent owed;
+    int owed_count;
+    struct rg_computed *row; /* [RG_SIM_ROW] of them, where there is a timeline */
 };
 
 struct rg_sim_engine_ops {

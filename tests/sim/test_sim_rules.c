@@ -5,6 +5,7 @@
 #include "boards/board.h"
 #include "tests/sim/simulate.h"
 #include "tests/support/suite.h"
+#include "world/trace.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -132,10 +133,11 @@ static int end_at_once(struct rg_world *w, void *arg)
     else
         result = w->rank == 0 ? rg_send_wait(w, 2, TAG, bytes, sizeof bytes)
                               : rg_recv_wait(w, 0, TAG, bytes, sizeof bytes);
+    double now = rg_now(w); /* what follows is done then */
     notes->dates[w->rank] = abs(*turns);
     *turns += sends ? -1 : 1;
     if (w->rank == 0)
-        notes->dates[3] = rg_now(w);
+        notes->dates[3] = now;
     return result;
 }
 
@@ -252,6 +254,114 @@ static void test_repetition(void)
         CU_ASSERT_EQUAL(first, uneven_hash(size, false, 1 << 20)); /* other stacks */
     }
     CU_ASSERT_NOT_EQUAL(uneven_hash(8, false, 0), uneven_hash(16, false, 0));
+}
+
+/* ---- computations in a row ---- */
+
+enum { SENT, BUSY, LATER, NOTED, FIRST_PART = NOTED, PARTS = 3 };
+struct row {
+    bool skips, traced;
+};
+
+/* Whatever sees the clock, or is seen by others, sees all that was computed before it. */
+static int in_a_row(struct rg_world *w, void *arg)
+{
+    const struct row *row = arg;
+    int result = 0;
+    w->skip_numerics = row->skips;
+    if (row->traced && w->rank == 0)
+        w->trace = rg_trace_new(100);
+    if (w->rank == 1) {
+        result = rg_recv_wait(w, 0, TAG, NULL, 0);
+        notes->dates[SENT] = rg_now(w);
+        return result;
+    }
+    for (int i = 0; i < 3 && result == 0; i++)
+        result = simulate_compute(w, 0.25 * (1 << i));
+    result = result ? result : rg_send_wait(w, 1, TAG, NULL, 0);
+    notes->dates[BUSY] = w->count.busy_s;
+    for (int i = 0; w->trace && i < PARTS; i++) {
+        const struct rg_trace_event *event = &w->trace->events[i];
+        CU_ASSERT_EQUAL(event->kind, RG_TRACE_COMPUTE);
+        CU_ASSERT_STRING_EQUAL(event->name, "x");
+        CU_ASSERT_EQUAL(event->begin_s, i > 0 ? event[-1].end_s : 0);
+        notes->dates[FIRST_PART + i] = event->end_s - event->begin_s;
+    }
+    for (int i = 0; i < 2 && result == 0; i++)
+        result = simulate_compute(w, 0.5);
+    notes->dates[LATER] = rg_now(w);
+    if (w->trace)
+        rg_trace_free(w->trace);
+    w->trace = NULL;
+    result = result ? result : simulate_compute(w, 2); /* nothing comes after it */
+    return result;
+}
+
+static void test_in_a_row(void)
+{
+    struct row rows[] = {{false, false}, {true, false}, {true, true}};
+    double end_s[RG_COUNT(rows)], dates[RG_COUNT(rows)][NOTED];
+    for (size_t i = 0; i < RG_COUNT(rows); i++) {
+        struct rg_sim_options options = {.platform = SIM_PLATFORM_64,
+                                         .size = 2,
+                                         .boards = simulate_boards,
+                                         .threads = 4,
+                                         .end_s = &end_s[i]};
+        int results[2];
+        CU_ASSERT_EQUAL(simulate(&options, in_a_row, &rows[i], 30, results, NULL), 0);
+        CU_ASSERT_EQUAL(results[0] | results[1], 0);
+        memcpy(dates[i], notes->dates, sizeof dates[i]);
+        CU_ASSERT_EQUAL(memcmp(dates[i], dates[0], sizeof dates[i]), 0);
+        CU_ASSERT_EQUAL(end_s[i], end_s[0]);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(dates[0][BUSY], 1.75 / 3, 1e-9); /* three cores' worth of four */
+    CU_ASSERT_DOUBLE_EQUAL(dates[0][SENT], 1.75 / 3, 1e-3);
+    CU_ASSERT_DOUBLE_EQUAL(dates[0][LATER] - dates[0][BUSY], 1. / 3, 1e-3);
+    CU_ASSERT_DOUBLE_EQUAL(end_s[0], dates[0][LATER] + 2. / 3, 1e-9);
+    for (int i = 0; i < PARTS; i++)
+        CU_ASSERT_DOUBLE_EQUAL(notes->dates[FIRST_PART + i], 0.25 * (1 << i) / 3, 1e-9);
+}
+
+/* What one strand of a node does between two computations the other sees at that date, not sooner.
+ */
+static int look_at_other(struct rg_world *w, void *arg)
+{
+    (void)arg;
+    int result = simulate_compute(w, 0.5);
+    notes->dates[0] = (double)notes->calls;
+    result = result ? result : simulate_compute(w, 1);
+    notes->dates[1] = (double)notes->calls;
+    return result;
+}
+
+static int between_two(struct rg_world *w, void *arg)
+{
+    struct rg_strand *other;
+    int got, result;
+    (void)arg;
+    w->skip_numerics = true;
+    notes->calls = 0;
+    result = simulate_compute(w, 0.25);
+    result = result ? result : rg_spawn(w, look_at_other, NULL, &other);
+    result = result ? result : simulate_compute(w, 1);
+    notes->calls = 1;
+    result = result ? result : simulate_compute(w, 1);
+    notes->calls = 2;
+    result = result ? result : rg_join(w, other, &got);
+    notes->dates[2] = rg_now(w);
+    return result ? result : got;
+}
+
+static void test_between_two(void)
+{
+    struct rg_sim_options options = {
+        .platform = SIM_PLATFORM_64, .size = 1, .boards = simulate_boards};
+    int result;
+    CU_ASSERT_EQUAL(simulate(&options, between_two, NULL, 30, &result, NULL), 0);
+    CU_ASSERT_EQUAL(result, 0);
+    CU_ASSERT_EQUAL(notes->dates[0], 0);
+    CU_ASSERT_EQUAL(notes->dates[1], 1);
+    CU_ASSERT_DOUBLE_EQUAL(notes->dates[2], 2.25, 1e-9);
 }
 
 /* ---- platforms ---- */
@@ -383,6 +493,8 @@ int main(int argc, char **argv)
         {"who ends at once goes on in order", test_ends_in_order},
         {"within one date each rank keeps its own", test_own_dates},
         {"repetition", test_repetition},
+        {"computations in a row", test_in_a_row},
+        {"computations of two strands", test_between_two},
         {"hosts in order", test_hosts},
         {"what a node takes of the machine", test_weight},
         {"deadlock", test_deadlock},
