@@ -77,17 +77,6 @@ static bool code(struct codec *c, void *bytes, uint64_t size)
 static uint64_t number(struct codec *c, uint64_t value)
 {
     unsigned char bytes[8];
-    if (c->writes && !c->fault && c->room - c->used >= sizeof bytes) {
-        rg_put_u64(c->out + c->used, value);
-        c->used += sizeof bytes;
-        return value;
-    }
-    if (!c->writes && !c->fault && c->left >= sizeof bytes) {
-        value = rg_get_u64(c->at);
-        c->at += sizeof bytes;
-        c->left -= sizeof bytes;
-        return value;
-    }
     rg_put_u64(bytes, value);
     return code(c, bytes, sizeof bytes) ? rg_get_u64(bytes) : 0;
 }

@@ -277,12 +277,11 @@ bool rg_job_has_bus(const struct rg_job *job)
 
 void rg_job_predict(const struct rg_job *job, struct rg_prediction *prediction)
 {
-    double medium;
     if (job->foretold.known) {
         *prediction = job->foretold.form;
         return;
     }
-    medium = rg_job_medium_rate(job);
+    double medium = rg_job_medium_rate(job);
     *prediction = (struct rg_prediction){0};
     job->strategy->predict(job, prediction);
     if (medium > 0) {

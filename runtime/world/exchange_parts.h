@@ -74,10 +74,8 @@ struct rg_exchange {
     double slack;
     const struct rg_exchange_ops *ops;
     void *world;
-    /* Open addressing, a power of two of slots. NULL: it is free; else where the flow would be in a
-     * table that is larger than any. */
-    struct rg_flow **table;
-    uint32_t *places;
+    struct rg_flow **table; /* open addressing, a power of two of slots; NULL: it is free */
+    uint32_t *places;       /* beside it: the flow's slot, but for bits beyond the table's size */
     size_t slots, flows;
     struct rg_flow **out, **in; /* by rank */
     struct rg_endpoint **endpoints;

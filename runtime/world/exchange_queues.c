@@ -214,12 +214,15 @@ struct rg_flow *rg_flow_of(struct rg_exchange *x, int source, int target)
 {
     uint64_t row = (uint64_t)(unsigned)source << 32 | (unsigned)target >> 3;
     uint32_t place = (uint32_t)((row * 0x9e3779b97f4a7c15u) >> 35) << 3 | (target & 7);
-    if (2 * x->flows >= x->slots && grow_table(x) != 0)
-        return NULL;
     size_t slot = slot_of(x, place, source, target);
     struct rg_flow *flow = x->table[slot];
     if (flow)
         return flow;
+    if (2 * x->flows >= x->slots) {
+        if (grow_table(x) != 0)
+            return NULL;
+        slot = slot_of(x, place, source, target);
+    }
     flow = rg_chunks_take(&x->memory, sizeof *flow);
     if (!flow)
         return NULL;
