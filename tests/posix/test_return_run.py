@@ -1,10 +1,11 @@
 """Real runs that lose ranks, and take them in again: ringnode over loopback, --lose shrink and spare.
 
-    test_return_run.py RINGNODE [--moments N] [--only WORD] [--seed N] [--minutes M]
+    test_return_run.py RINGNODE [--moments N] [--only WORD] [--seed N] [--minutes M] [--no-thread LIBRARY]
 
 Any rank, rank 0 too, is killed at a moment of the run's life, also while it waits to be taken in, and
 started again as at first: it joins at the end of an epoch, or after the next loss. The training comes to its end on all ranks with status 0: with
 spare to the weights of an undisturbed run, to the bit; with shrink on as many nodes as are there. One that comes too late hears so.
+A rank that gets no thread for its door (LIBRARY is preloaded) says so, and all go on without the one that would come back.
 With and without a key. --minutes: of one long run, with losses all the time. RG_SLOWNESS stretches the times, for sanitizers."""
 
 import argparse
@@ -119,12 +120,33 @@ def too_late(ringnode, folder):
     require(run["nodes"] == SEATS - 1, "too late:", run["nodes"])
 
 
+def no_door(ringnode, folder, library, lose):
+    """Any of the ranks that go on gets no thread that would let others in: they do not wait for it, and nor do they fail."""
+    asked = os.path.join(folder, "no-thread")
+    sets = [f"nodes={SEATS - 2}", "spares=2"] if lose == "spare" else [f"nodes={SEATS}"]
+    cluster = Cluster(ringnode, folder, SCENARIO, "all-reduce", SEATS, [*sets, "epochs=8"], "--lose", lose, call_ms=2,
+                      environment={"LD_PRELOAD": library, "RG_NO_THREAD": asked})
+    time.sleep(1 * SLOWNESS)
+    with open(asked, "w", encoding="ascii"):
+        cluster.kill(2)
+    time.sleep(0.5 * SLOWNESS)  # the others are to go on before it is there again
+    cluster.start(2)
+    run, _, statuses = cluster.finish(60 * SLOWNESS)
+    where = f"no door, {lose}:"
+    require(statuses == [0] * SEATS, where, "statuses", statuses, *cluster.texts())
+    without = [seat for seat in range(SEATS) if "nobody can come back: no thread for the door" in cluster.text(seat)]
+    require(len(without) == 1 and without != [2], where, without, "without a door", *cluster.texts())
+    require("ended before this rank was taken in: it is complete" in cluster.text(2), where, *cluster.texts())
+    require(run["status"] == "ok" and len(run["losses"]) == 1 and run["losses"][0]["back_s"] is None, where, run)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("ringnode")
     parser.add_argument("--moments", type=int, default=1)
     parser.add_argument("--only")
     parser.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--no-thread")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     options = parser.parse_args()
     print("--seed", options.seed, flush=True)
@@ -134,6 +156,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ringtmp-return-") as folder:
         try:
             too_late(os.path.abspath(options.ringnode), folder)
+            for lose in ("shrink", "spare") if options.no_thread else ():
+                no_door(os.path.abspath(options.ringnode), folder, os.path.abspath(options.no_thread), lose)
             for _ in range(options.moments):
                 for lose, label in ways if options.moments > 1 else [random.choice(ways)]:
                     back += once(os.path.abspath(options.ringnode), folder, lose, label,

@@ -15,9 +15,10 @@ def was_busy(run):
 
 
 class Cluster:
-    """By their places in a hosts file, each with a scenario file of its own. sets, options: the same for all ranks."""
+    """By their places in a hosts file, each with a scenario file of its own. sets, options, environment: the same for
+    all ranks."""
 
-    def __init__(self, ringnode, folder, scenario, label, seats, sets, *options, call_ms=0.3):
+    def __init__(self, ringnode, folder, scenario, label, seats, sets, *options, call_ms=0.3, environment=None):
         self.folder = tempfile.mkdtemp(dir=folder)
         hosts = self.path("hosts")
         with open(hosts, "w", encoding="ascii") as stream:
@@ -25,7 +26,7 @@ class Cluster:
         for seat in range(seats):
             with open(self.scenario(seat), "w", encoding="utf-8") as stream:
                 stream.write(scenario)
-        self.ringnode = ringnode
+        self.ringnode, self.environment = ringnode, dict(os.environ, **(environment or {}))
         self.options = ["--strategy", label, "--hosts", hosts, "--join-timeout", str(int(20 * SLOWNESS)), "--pace",
                         slow_board(seats, call_ms, self.folder), *options]
         for one in sets:
@@ -45,7 +46,7 @@ class Cluster:
             self.ranks[seat] = subprocess.Popen(
                 [self.ringnode, self.scenario(seat), *self.options, "--rank", str(seat), "--json",
                  self.path(f"r{seat}.json"), "--save", self.path(f"p{seat}.safetensors")],
-                stdout=subprocess.DEVNULL, stderr=log)
+                stdout=subprocess.DEVNULL, stderr=log, env=self.environment)
 
     def kill(self, seat):
         """False: it had ended."""
