@@ -34,6 +34,7 @@ enum date {
     NANOS,
     ISO,
     ISO_ZONE,
+    ISO_BOTH, /* Z, and a zone: that holds */
     ISO_COMMA,
     BLANK,
     GERMAN,
@@ -70,12 +71,13 @@ static const char *comma_for_point(char *text, bool comma)
 static void put_date_of(FILE *f, enum date kind, double t)
 {
     static const char *const formats[] = {
-        [ISO] = "%Y-%m-%dT%H:%M:%S",       [ISO_ZONE] = "%Y-%m-%dT%H:%M:%S",
-        [ISO_COMMA] = "%Y-%m-%d %H:%M:%S", [BLANK] = "%Y-%m-%d %H:%M:%S",
-        [GERMAN] = "%d.%m.%Y %H:%M:%S",    [TWO_FIELDS] = "%Y-%m-%d,%H:%M:%S",
-        [TEGRA] = "%m-%d-%Y %H:%M:%S",     [STAMP] = "%Y-%m-%d %H:%M:%S",
-        [AMERICAN] = "%m/%d/%Y %I:%M:%S"};
-    double date_s = DAY_S + t + (kind == ISO_ZONE ? 3600 : 0) + (kind == AMERICAN ? 86400 * 20 : 0);
+        [ISO] = "%Y-%m-%dT%H:%M:%S",        [ISO_ZONE] = "%Y-%m-%dT%H:%M:%S",
+        [ISO_BOTH] = "%Y-%m-%dT%H:%M:%S",   [ISO_COMMA] = "%Y-%m-%d %H:%M:%S",
+        [BLANK] = "%Y-%m-%d %H:%M:%S",      [GERMAN] = "%d.%m.%Y %H:%M:%S",
+        [TWO_FIELDS] = "%Y-%m-%d,%H:%M:%S", [TEGRA] = "%m-%d-%Y %H:%M:%S",
+        [STAMP] = "%Y-%m-%d %H:%M:%S",      [AMERICAN] = "%m/%d/%Y %I:%M:%S"};
+    double date_s = DAY_S + t + (kind == ISO_ZONE || kind == ISO_BOTH ? 3600 : 0) +
+                    (kind == AMERICAN ? 86400 * 20 : 0);
     char text[60];
     struct tm tm;
     if (kind == SECONDS || kind == WHOLE) {
@@ -98,6 +100,7 @@ static void put_date_of(FILE *f, enum date kind, double t)
                 RG_MAX(0, (int)(1e3 * (date_s - whole) + 0.5)),
                 kind == ISO        ? "Z"
                 : kind == ISO_ZONE ? "+0100"
+                : kind == ISO_BOTH ? "Z+0100"
                 : kind == AMERICAN ? " PM"
                                    : "");
     }
@@ -293,6 +296,10 @@ static const struct kind kinds[] = {
      "{\"id\":0,\"apower\":%V,\"aenergy\":{\"total\":12,\"by_minute\":[1,2,3]},\"ver\":\"1.2.3\","
      "\"tst\":\"%D\"}",
      ISO_ZONE, MOMENTS, 5, 1, 2, 0},
+    {"mosquitto_sub -F %J of 2.0.11", "", "",
+     "{\"tst\":\"%D\",\"topic\":\"plug\",\"qos\":0,\"retain\":0,\"payloadlen\":30,"
+     "\"payload\":{\"apower\":%V,\"voltage\":230.1}}\n",
+     ISO_BOTH, MOMENTS, 2, 1, 2, JITTER},
     {"tegrastats", ":VDD_IN", "",
      "%D RAM 2448/7772MB (lfb 4x4MB) SWAP 0/3886MB CPU [1%%@1190,off] EMC_FREQ 0%% CPU@48.5C "
      "VDD_IN %VmW/4500mW VDD_CPU_GPU_CV 500mW/510mW VDD_SOC 1400mW/1400mW",
