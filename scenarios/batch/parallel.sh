@@ -4,8 +4,8 @@
 #     SSHLOGIN=board-1,board-2 scenarios/batch/parallel.sh ...      over ssh, where the machines share
 #                                                                   this folder and have ringsim
 # and then, in FOLDER.json, all of them. Started again with the same words, it goes on where it was:
-# what a result file holds is done. parallel's own --joblog is no help there: in Debian 12 it takes a
-# job that was killed (Exitval 0, Signal 9) for one that ended well.
+# what a result file holds is done. parallel's own --joblog tells how jobs ended, not what is whole, and
+# with other options or parts it is of other jobs (findings/parallel-joblog-of-killed-jobs.sh).
 set -euo pipefail
 PARTS=16
 
