@@ -62,8 +62,9 @@ static const struct argp_option options[] = {
      0},
     {"engine", KEY_ENGINE, "auto|simgrid|calendar", 0,
      "What lets simulated time pass: SimGrid, the reference, or a calendar of RingTMP's own, which "
-     "is many times faster for many nodes; auto (default): SimGrid up to 64 nodes, above them the "
-     "calendar where it has all that the scenario asks for",
+     "is many times faster for many nodes; auto (default): SimGrid up to 64 nodes, the calendar "
+     "above "
+     "them",
      0},
     {0}};
 
@@ -198,8 +199,9 @@ static const struct argp argp = {
     "  ringsim --merge 1.json 2.json --json all.json\n\n"
     "Slurm arrays and GNU parallel: scenarios/batch has a script for each.\n\n"
     "Exit status: 0 every run that fits and is possible finished; 1 internal error; 2 bad usage or "
-    "scenario; 3 deadlock or unfinished; 5 finished, but something could not be saved; 130 "
-    "interrupted.",
+    "scenario; 3 deadlock or unfinished; 4 a board was lost; 5 finished, but something could not "
+    "be "
+    "saved; 130 interrupted.",
     children,
     NULL,
     NULL};

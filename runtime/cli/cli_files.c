@@ -134,9 +134,11 @@ static int check_parameters(const struct rg_options *options, int runs, bool num
     if (!option)
         return 0;
     if (runs != 1)
-        return rg_fail(e, RG_ERR_INVALID,
-                       "%s belongs to one strategy, %d are selected: --strategy LABEL is needed",
-                       option, runs);
+        return rg_fail(
+            e, RG_ERR_INVALID,
+            "%s belongs to one run, %d are selected: --strategy LABEL chooses one of them, "
+            "--set KEY=VALUE a point of a sweep",
+            option, runs);
     if (!numerics)
         return rg_fail(e, RG_ERR_INVALID, "%s: numerics=\"skip\" has no parameters, real is needed",
                        option);

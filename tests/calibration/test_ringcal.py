@@ -12,7 +12,7 @@ import time
 import unittest
 
 BUILD, SOURCE = sys.argv.pop(1), os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-LOOSE = ["--max-residual", "1000"]  # the machine may be as busy as it likes
+LOOSE = ["--max-residual", "1e9"]  # the machine may be as busy as it likes
 SLOWNESS = float(os.environ.get("RG_SLOWNESS", "1"))
 
 

@@ -398,7 +398,7 @@ class Refusals(Case):
         self.refuses("--out absent/y.npy", *load, *rows, "--out", "absent/y.npy")
         self.refuses("absent.npy", *load, "--predict", "absent.npy", *out)
         self.refuses("absent.safetensors", "--load", "absent.safetensors", *rows, *out)
-        self.refuses("belongs to one strategy", *load, *rows, *out, "--local")
+        self.refuses("belongs to one run", *load, *rows, *out, "--local")
         self.refuses("--out x.npy: that is the file of --predict", *load, *rows, "--out", "x.npy", "--local",
                      "--strategy", "ring")
         self.refuses("--evaluate: --load FILE (the parameters) is wanted", "--evaluate")

@@ -40,7 +40,7 @@ static void bad_command_lines_are_refused(void)
     refuses("ringsim scenarios/iris-3.xml --set nodes=4", "3 hosts");
     refuses("ringsim scenarios/iris-3.xml --set ring.depht=2", "depth");
     refuses("ringsim scenarios/iris-3.xml --set ring.schedule=lazy", "gpipe");
-    refuses("ringsim scenarios/iris-3.xml --save build/none", "one strategy");
+    refuses("ringsim scenarios/iris-3.xml --save build/none", "belongs to one run");
     refuses("ringsim scenarios/mnist-3.xml --data /absent", "--data DIR names another folder");
     refuses("ringsim scenarios/no-such.xml", "no-such.xml");
     refuses("ringsim scenarios/mnist-3.xml", "t10k-images");
@@ -65,7 +65,7 @@ static void bad_checkpoints_are_refused(void)
     refuses("ringsim scenarios/iris-3.xml --every 5min", "--checkpoint DIR is wanted");
     refuses("ringsim scenarios/iris-3.xml --checkpoint /absent/x --every 3weeks", "500iterations");
     refuses("ringsim scenarios/iris-3.xml --checkpoint /absent/x --every 0epochs", "500iterations");
-    refuses("ringsim scenarios/iris-3.xml --checkpoint /absent/x", "one strategy");
+    refuses("ringsim scenarios/iris-3.xml --checkpoint /absent/x", "belongs to one run");
     refuses("ringsim scenarios/iris-3.xml --resume-from /absent/x --load /absent/y", "one of them");
     refuses("ringsim scenarios/iris-3.xml --resume-from /absent/x --replay /absent/y",
             "one of them");

@@ -53,7 +53,8 @@ static const struct argp_option options[] = {
     {"rows", KEY_ROWS, NULL, 0, "Print every measurement beside the model's answer", 0},
     {"quiet", KEY_QUIET, NULL, 0, "Print no table and no progress", 0},
     {"quick", KEY_QUICK, NULL, 0, "A first look: fewer shapes and sizes, shorter", 1},
-    {"window", KEY_WINDOW, "SECONDS", 0, "For each kernel and message (default 0.06)", 1},
+    {"window", KEY_WINDOW, "SECONDS", 0,
+     "For each kernel and message (default 0.06), or batch (with --batches: 0.6)", 1},
     {"local", KEY_LOCAL, NULL, 0,
      "The peer is a second process here: each end gets half of the machine, as ranks of ringnode "
      "--local 2 do",

@@ -118,8 +118,8 @@ static int refuse_faults(const struct rg_scenario *scenario)
     if (!rg_scenario_has_faults(scenario))
         return 0;
     rg_scenario_fail(scenario, scenario->faults.line, &e,
-                     "<faults> are simulated only: ringsim runs this scenario, ringnode those "
-                     "without");
+                     "%s are simulated only: ringsim runs this scenario, ringnode those without",
+                     scenario->faults.line > 0 ? "<faults>" : "a key of <faults>: these");
     fprintf(stderr, "%s\n", e.text);
     return RG_EXIT_USAGE;
 }
