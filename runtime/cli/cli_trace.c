@@ -7,7 +7,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define WINDOW_ALLOWED "FROM:TO in training time is allowed, as in 10s:12s, 500ms:, :2min"
+#define WINDOW_ALLOWED                                                                             \
+    "FROM:TO in training time is allowed, FROM before TO, as in 10s:12s, 500ms:, :2min"
 
 void rg_cli_trace_window(struct argp_state *state, const char *text, struct rg_trace_part *part)
 {
